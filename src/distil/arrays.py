@@ -1,0 +1,173 @@
+"""Arrays as data, and arrays of measured quantities as a source of signals."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput, MissingSignal
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.signals import Embedding, MCProbs, Probs, Signal, Signals, measured_by
+
+Array = Tensor | np.ndarray[Any, Any]
+
+# Rows of an array that are scored at a time.
+CHUNK_ROWS = 16_384
+
+_ARGUMENTS: dict[type[Signal[Any]], str] = {Probs: "probs", Embedding: "embeddings", MCProbs: "mc_probs"}
+
+
+class Source(ABC):
+    """Something that can tell the signals of a fixed list of examples.
+
+    Attributes:
+        ids: Positions of the examples in the data set, (N,) int64.
+    """
+
+    ids: Tensor
+
+    @abstractmethod
+    def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
+        """The columns that must be stored to read ``needs``; raises MissingSignal before any work where that cannot be."""
+
+    @abstractmethod
+    def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
+        """Tables of consecutive examples."""
+
+    @abstractmethod
+    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
+        """All examples in one table."""
+
+
+class ArraySource(Source):
+    """Signals that somebody has measured already.
+
+    Args:
+        ids: Rows of the arrays, (N,) int64.
+        arrays: By argument name (``probs``, ``embeddings``, ``mc_probs``); each has a row for every example of the data set.
+        role: Prefix of the argument names in messages, such as ``"labeled_"``.
+        caller: Who asks, for messages.
+    """
+
+    def __init__(self, ids: Tensor, arrays: Mapping[str, Array], role: str = "", caller: str = "this strategy") -> None:
+        self.ids = ids
+        self._arrays = arrays
+        self._role = role
+        self._caller = caller
+
+    def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
+        """The columns to store: those given as arrays where they serve."""
+        given = [Probs()] if "probs" in self._arrays else []
+        signals = measured_by(needs, given)
+        for signal in signals:
+            self._argument(signal)
+        return signals
+
+    def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:  # noqa: ARG002
+        """Tables of at most CHUNK_ROWS rows, converted as they come: memory-mapped arrays are read once, in order."""
+        for ids in self.ids.split(CHUNK_ROWS):
+            yield Signals(ids, {signal: self._column(signal, ids) for signal in signals})
+
+    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:  # noqa: ARG002
+        """All rows in one table; views of the arrays where their rows and types serve as they are."""
+        return Signals(self.ids, {signal: self._column(signal, self.ids) for signal in signals})
+
+    def _argument(self, signal: Signal[Any]) -> Array:
+        name = _ARGUMENTS.get(type(signal), "probs")
+        if name not in self._arrays:
+            have = " and ".join(f"`{self._role}{n}`" for n in self._arrays) or "nothing"
+            shape = {"probs": "(N, C)", "embeddings": "(N, D)", "mc_probs": "(N, K, C)"}[name]
+            raise MissingSignal(
+                f"{self._caller} needs `{self._role}{name}` {shape}, and {have} was given; pass {self._role}{name}=..."
+            )
+        return self._arrays[name]
+
+    def _column(self, signal: Signal[Any], ids: Tensor) -> Tensor:
+        rows = take(self._argument(signal), ids)
+        return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+
+
+def take(array: Array, ids: Tensor) -> Tensor:
+    """Rows of an array as a tensor: a view where they are consecutive, a copy otherwise."""
+    n = len(ids)
+    first = int(ids[0]) if n else 0
+    consecutive = n > 0 and int(ids[-1]) - first == n - 1 and bool((ids[1:] > ids[:-1]).all())
+    if isinstance(array, Tensor):
+        return array[first : first + n] if consecutive else array[ids]
+    return from_numpy(array[first : first + n] if consecutive else array[ids.numpy()])
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor over the same memory where torch allows it: read-only memory (a memory-mapped file) is copied."""
+    array = np.asarray(array)
+    if array.dtype.byteorder == ">" or not array.flags.writeable:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def is_array(data: object) -> bool:
+    """Whether data is a tensor or NumPy array, whose rows are examples."""
+    return isinstance(data, (Tensor, np.ndarray))
+
+
+def checked_probs(probs: Array, name: str, n_dims: int) -> Array:
+    """``probs`` if its last axis holds probabilities; InvalidInput says what is wrong and in which row.
+
+    Args:
+        probs: (N, C) or (N, K, C).
+        name: The argument's name, for messages.
+        n_dims: 2 or 3.
+    """
+    probs = checked_array(probs, name, n_dims)
+    if probs.shape[-1] < 2:
+        raise InvalidInput(
+            f"{name} must have a column for each of at least two classes, got shape {tuple(probs.shape)}"
+        )
+    slack = 1e-2 if probs.dtype in (torch.float16, torch.bfloat16, np.dtype("float16")) else 1e-3
+    for ids in torch.arange(len(probs)).split(CHUNK_ROWS):
+        rows = take(probs, ids).double()
+        wrong = ((rows.sum(-1) - 1).abs() > slack) | (rows < -slack).any(-1) | ~rows.isfinite().all(-1)
+        if bool(wrong.any()):
+            row = int(ids[wrong.flatten(1).any(1) if wrong.dim() > 1 else wrong][0])
+            raise InvalidInput(
+                f"{name}[{row}] is not a probability distribution: its values must be finite, not negative and sum to 1; "
+                "if these are logits, pass their softmax"
+            )
+    return probs
+
+
+def checked_array(array: object, name: str, n_dims: int) -> Array:
+    """``array`` as a tensor or NumPy array of that many axes with at least one row and column."""
+    if not isinstance(array, (Tensor, np.ndarray)):
+        array = np.asarray(array)
+    if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
+        raise InvalidInput(f"{name} must hold numbers, got an array of {array.dtype}")
+    if isinstance(array, Tensor):
+        array = array.detach().cpu()
+    if array.ndim != n_dims or 0 in array.shape[1:]:
+        axes = {2: "two axes, (examples, columns)", 3: "three axes, (examples, samples, classes)"}[n_dims]
+        raise InvalidInput(f"{name} must have {axes}, got shape {tuple(array.shape)}")
+    return array
+
+
+def check_finite(table: Signals) -> Signals:
+    """``table`` if its columns are finite; InvalidInput names the ids that are not."""
+    for signal, column in table.values.items():
+        check_rows(table.ids, column, repr(signal))
+    return table
+
+
+def check_rows(ids: Tensor, rows: Tensor, what: str) -> None:
+    """Raise InvalidInput, naming ids, unless all numbers in ``rows`` are finite."""
+    if rows.numel() == 0 or not rows.is_floating_point():
+        return
+    if not bool(torch.isfinite(torch.stack(torch.aminmax(rows))).all()):
+        bad = ids[~rows.flatten(1).isfinite().all(1).cpu()].tolist()
+        named = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+        raise InvalidInput(f"{what} is NaN or infinite for {len(bad)} of {len(ids)} examples: ids {named}")

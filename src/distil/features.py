@@ -1,0 +1,243 @@
+"""Rows known by norms, inner products and distances, never materialized needlessly."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+F = TypeVar("F", bound="Features")
+
+# Working memory of one block, in bytes: large enough for a fast matrix product, small enough for the cache.
+BLOCK_BYTES = 8 << 20
+
+# Below this share of |x|^2 + |y|^2 a float32 |x|^2 + |y|^2 - 2 x.y is mostly rounding and is computed again.
+_CANCELLATION = 2.0**-16
+
+
+class Features(ABC):
+    """N row vectors known through norms and inner products; the rows need not be stored densely.
+
+    Distances are squared. ``other`` is always of the same class and width.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, rows: Tensor | slice) -> Features: ...
+
+    @abstractmethod
+    def row_bytes(self) -> int:
+        """Bytes that one stored row takes."""
+
+    @abstractmethod
+    def sq_norms(self) -> Tensor:
+        """Squared norms, (N,)."""
+
+    @abstractmethod
+    def with_norms(self) -> Features:
+        """The same rows, remembering their squared norms from here on."""
+
+    @abstractmethod
+    def exact_sq_norms(self) -> Tensor:
+        """Squared norms summed in float64, (N,)."""
+
+    @abstractmethod
+    def inner(self, other: Features) -> Tensor:
+        """Inner products with the M rows of ``other``, (N, M)."""
+
+    @abstractmethod
+    def exact_sq_dists(self, other: Features) -> Tensor:
+        """Squared distances in float64, each summed row by row: (N, M).
+
+        Slow (no matrix product) and independent of blocking; exactly 0 between equal rows. It settles near-ties.
+        """
+
+    @abstractmethod
+    def combine(self, weights: Tensor) -> Tensor:
+        """The weighted sum of the rows, sum_i w_i row_i, in the shape that one row has."""
+
+    @abstractmethod
+    def project(self, point: Tensor) -> Tensor:
+        """Inner products with one point outside the set, in the shape that one row has: (N,)."""
+
+    def sq_dists(self, other: Features) -> Tensor:
+        """Squared distances to the M rows of ``other``: (N, M), never below 0.
+
+        By the formula |x|^2 + |y|^2 - 2 x.y, in the precision of the rows; where that cancels to rounding noise (near
+        duplicates) the pair is computed again in float64, so that equal rows are at distance exactly 0.
+        """
+        size = self.sq_norms()[:, None] + other.sq_norms()[None, :]  # (N, M)
+        dists = torch.sub(size, self.inner(other), alpha=2)  # (N, M)
+        rows, columns = torch.nonzero(dists <= _CANCELLATION * size, as_tuple=True)
+        step = max(1, BLOCK_BYTES // (2 * self.row_bytes()))
+        for start in range(0, len(rows), step):
+            i, j = rows[start : start + step], columns[start : start + step]
+            dists[i, j] = self[i].pairwise_sq_dists(other[j]).to(dists.dtype)
+        return dists.clamp_min_(0)
+
+    @abstractmethod
+    def pairwise_sq_dists(self, other: Features) -> Tensor:
+        """Squared distances between row i of this and row i of ``other``, summed in float64: (N,)."""
+
+    def blocks(self, n_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
+        """Slices that cut the rows into consecutive blocks of at most ``n_bytes`` (at least one row each)."""
+        step = max(1, n_bytes // self.row_bytes())
+        for start in range(0, len(self), step):
+            yield slice(start, min(start + step, len(self)))
+
+
+@dataclass(frozen=True)
+class Dense(Features):
+    """Rows stored as they are.
+
+    Attributes:
+        x: The rows, (N, D), floating.
+        norms: Their squared norms, (N,), where they are remembered.
+    """
+
+    x: Tensor
+    norms: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: Tensor | slice) -> Dense:
+        return Dense(self.x[rows], None if self.norms is None else self.norms[rows])
+
+    def row_bytes(self) -> int:
+        """Bytes that one stored row takes."""
+        return self.x.shape[1] * self.x.element_size()
+
+    def sq_norms(self) -> Tensor:
+        """Squared norms, (N,)."""
+        return _sq_norms(self.x) if self.norms is None else self.norms
+
+    def with_norms(self) -> Dense:
+        """The same rows, remembering their squared norms from here on."""
+        return Dense(self.x, self.sq_norms())
+
+    def exact_sq_norms(self) -> Tensor:
+        """Squared norms summed in float64, (N,)."""
+        return (self.x.double() ** 2).sum(1)
+
+    def inner(self, other: Features) -> Tensor:
+        """Inner products, (N, M): one matrix product."""
+        return self.x @ _same(self, other).x.T
+
+    def exact_sq_dists(self, other: Features) -> Tensor:
+        """Float64 squared distances (N, M), difference by difference."""
+        centers = _same(self, other).x.double()
+        rows = (((self.x.double() - c) ** 2).sum(1) for c in centers)
+        return torch.stack(list(rows), 1) if len(centers) else self.x.new_zeros(len(self), 0).double()
+
+    def pairwise_sq_dists(self, other: Features) -> Tensor:
+        """Float64 squared distances of equal positions, (N,)."""
+        return ((self.x.double() - _same(self, other).x.double()) ** 2).sum(1)
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """sum_i w_i x_i, (D,)."""
+        return weights @ self.x
+
+    def project(self, point: Tensor) -> Tensor:
+        """x_i . point for a point (D,): (N,)."""
+        return self.x @ point
+
+
+@dataclass(frozen=True)
+class Outer(Features):
+    """Rows that are outer products a_i b_i^T, kept as their two factors: N (C + D) numbers, not N C D.
+
+    The inner product of two rows is (a_i . a_j)(b_i . b_j), which is all that distances need.
+
+    Attributes:
+        a: First factors, (N, C).
+        b: Second factors, (N, D).
+        norms: Squared norms of the rows, (N,), where they are remembered.
+    """
+
+    a: Tensor
+    b: Tensor
+    norms: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def __getitem__(self, rows: Tensor | slice) -> Outer:
+        return Outer(self.a[rows], self.b[rows], None if self.norms is None else self.norms[rows])
+
+    def row_bytes(self) -> int:
+        """Bytes that one stored row takes."""
+        return (self.a.shape[1] + self.b.shape[1]) * self.a.element_size()
+
+    def dense(self) -> Tensor:
+        """The rows themselves, (N, C D): for whoever really wants them."""
+        return torch.einsum("nc,nd->ncd", self.a, self.b).flatten(1)
+
+    def sq_norms(self) -> Tensor:
+        """Squared norms |a|^2 |b|^2, (N,)."""
+        if self.norms is not None:
+            return self.norms
+        return _sq_norms(self.a) * _sq_norms(self.b)
+
+    def with_norms(self) -> Outer:
+        """The same rows, remembering their squared norms from here on."""
+        return Outer(self.a, self.b, self.sq_norms())
+
+    def exact_sq_norms(self) -> Tensor:
+        """Squared norms summed in float64, (N,)."""
+        return (self.a.double() ** 2).sum(1) * (self.b.double() ** 2).sum(1)
+
+    def inner(self, other: Features) -> Tensor:
+        """Inner products, (N, M): two matrix products."""
+        factors = _same(self, other)
+        return (self.a @ factors.a.T).mul_(self.b @ factors.b.T)
+
+    def exact_sq_dists(self, other: Features) -> Tensor:
+        """Float64 squared distances (N, M), from the factors, one row of ``other`` at a time."""
+        factors = _same(self, other)
+        mine = Outer(self.a.double(), self.b.double())
+        rows = [
+            mine._dists_to(Outer(factors.a[j : j + 1].double(), factors.b[j : j + 1].double()))
+            for j in range(len(factors))
+        ]
+        return torch.stack(rows, 1) if rows else self.a.new_zeros(len(self), 0).double()
+
+    def pairwise_sq_dists(self, other: Features) -> Tensor:
+        """Float64 squared distances of equal positions, (N,)."""
+        factors = _same(self, other)
+        mine = Outer(self.a.double(), self.b.double())
+        return mine._dists_to(Outer(factors.a.double(), factors.b.double()))
+
+    def _dists_to(self, other: Outer) -> Tensor:
+        """|a b^T - a' b'^T|^2 of rows (or of one row, broadcast); the same sums, so equal rows give exactly 0."""
+
+        def inner(x: Outer, y: Outer) -> Tensor:
+            return (x.a * y.a).sum(1) * (x.b * y.b).sum(1)
+
+        return (inner(self, self) + inner(other, other) - 2 * inner(self, other)).clamp_min_(0)
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """sum_i w_i a_i b_i^T, (C, D)."""
+        return self.a.T @ (weights[:, None] * self.b)
+
+    def project(self, point: Tensor) -> Tensor:
+        """a_i^T P b_i for a matrix P (C, D): (N,)."""
+        projected: Tensor = torch.linalg.vecdot(self.a @ point, self.b)
+        return projected
+
+
+def _same(mine: F, other: Features) -> F:
+    if not isinstance(other, type(mine)):
+        raise TypeError(f"{type(mine).__name__} rows cannot be compared with {type(other).__name__} rows")
+    return other
+
+
+def _sq_norms(x: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vecdot(x, x)
+    return norms

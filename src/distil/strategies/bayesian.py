@@ -1,0 +1,114 @@
+"""Query by what samples of the network (dropout masks) think together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from distil.functional.uncertainty import bald, confidence, entropy, margin
+from distil.signals import MCMean, MCProbs
+from distil.strategies.base import Needs, ScoreStrategy, Sets, check_count, register
+
+_GAL = "Gal, Islam and Ghahramani 2017, Deep Bayesian active learning with image data"
+
+
+@dataclass(frozen=True)
+class _OfSampledMean(ScoreStrategy):
+    """Scores the probabilities averaged over samples of the network."""
+
+    n_samples: int = 10
+
+    def __post_init__(self) -> None:
+        check_count(self.n_samples, "n_samples")
+
+    @property
+    def needs(self) -> Needs:
+        """Averaged probabilities."""
+        return Needs(pool=(MCMean(self.n_samples),))
+
+    def score(self, sets: Sets) -> Tensor:
+        """(N,), from the averaged probabilities."""
+        return self.certainty(sets.pool[MCMean(self.n_samples)]).neg_()
+
+    @abstractmethod
+    def certainty(self, probs: Tensor) -> Tensor:
+        """(N, C) -> a new (N,); smaller is queried first."""
+
+
+@register("least_confidence_dropout")
+@dataclass(frozen=True)
+class LeastConfidenceDropout(_OfSampledMean):
+    """Least confidence of the probabilities averaged over dropout masks; the score is -max_c mean_k p_kc.
+
+    Attributes:
+        n_samples: Dropout masks per example; the cost is as many forward passes.
+    """
+
+    paper: ClassVar[str] = _GAL
+
+    def certainty(self, probs: Tensor) -> Tensor:
+        """The largest probability."""
+        return confidence(probs)
+
+
+@register("margin_sampling_dropout")
+@dataclass(frozen=True)
+class MarginSamplingDropout(_OfSampledMean):
+    """Smallest margin of the probabilities averaged over dropout masks.
+
+    Attributes:
+        n_samples: Dropout masks per example; the cost is as many forward passes.
+    """
+
+    paper: ClassVar[str] = _GAL
+
+    def certainty(self, probs: Tensor) -> Tensor:
+        """The margin."""
+        return margin(probs)
+
+
+@register("entropy_sampling_dropout")
+@dataclass(frozen=True)
+class EntropySamplingDropout(_OfSampledMean):
+    """Largest entropy of the probabilities averaged over dropout masks (Gal et al. 2017, eq. 4), in nats.
+
+    Attributes:
+        n_samples: Dropout masks per example; the cost is as many forward passes.
+    """
+
+    paper: ClassVar[str] = _GAL
+
+    def certainty(self, probs: Tensor) -> Tensor:
+        """The negative entropy."""
+        return -entropy(probs)
+
+
+@register("bald_dropout")
+@dataclass(frozen=True)
+class BALD(ScoreStrategy):
+    """Query what the samples of the network disagree on: the mutual information between label and weights, in nats.
+
+    Houlsby et al. 2011, eq. 2; Gal et al. 2017, eq. 5, for dropout. Unlike entropy it ignores examples that every sample finds
+    vague. Scores are per example: a big selection may ask the same question many times.
+
+    Attributes:
+        n_samples: Dropout masks per example; the cost is as many forward passes.
+    """
+
+    paper: ClassVar[str] = "Houlsby et al. 2011; Gal et al. 2017, Deep Bayesian active learning with image data"
+    n_samples: int = 10
+
+    def __post_init__(self) -> None:
+        check_count(self.n_samples, "n_samples")
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities of every sample."""
+        return Needs(pool=(MCProbs(self.n_samples),))
+
+    def score(self, sets: Sets) -> Tensor:
+        """(N,), between 0 and ln C."""
+        return bald(sets.pool[MCProbs(self.n_samples)])

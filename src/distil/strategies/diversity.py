@@ -1,0 +1,59 @@
+"""Query examples that cover the pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from distil.features import Dense
+from distil.functional.centers import k_center_greedy, k_means, representatives
+from distil.rng import Rng
+from distil.signals import Embedding
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, register
+
+
+@register("core_set")
+@dataclass(frozen=True)
+class CoreSet(Strategy):
+    """Query, one by one, the example farthest from everything labeled or picked: greedy k-center on embeddings.
+
+    Sener and Savarese 2018, algorithm 1 (the mixed-integer refinement of algorithm 2 is not done). Good against redundant
+    pools; outliers attract it, and it does not know what the model is uncertain of. Without labels the first pick is the
+    smallest id. Cost: O(N (M + n) D) time, O(N) memory beyond the embeddings.
+    """
+
+    paper: ClassVar[str] = "Sener and Savarese 2018, Active learning for CNNs: a core-set approach"
+
+    @property
+    def needs(self) -> Needs:
+        """Embeddings of the pool and of the labeled set."""
+        return Needs(pool=(Embedding(),), labeled=(Embedding(),))
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
+        """Farthest first."""
+        x, centers = Dense(sets.pool[Embedding()]), Dense(sets.labeled[Embedding()])
+        return picked(sets.pool, k_center_greedy(x, n, centers))
+
+
+@register("kmeans_sampling")
+@dataclass(frozen=True)
+class KMeansSampling(Strategy):
+    """Cluster the embeddings into n clusters and query the example nearest to each center, larger clusters first.
+
+    The strategy of that name in DISTIL and DeepAL. A good first selection, before there are labels; later it loses to strategies
+    that know the labeled set, which it ignores. Should clusters be empty (fewer distinct examples than n), the next
+    nearest examples of the largest clusters fill the selection. Cost: O(N n D) an iteration.
+    """
+
+    paper: ClassVar[str] = "Arthur and Vassilvitskii 2007, k-means++; Lloyd 1982"
+
+    @property
+    def needs(self) -> Needs:
+        """Embeddings."""
+        return Needs(pool=(Embedding(),))
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """One example a cluster."""
+        x = sets.pool[Embedding()]
+        clustering = k_means(x, n, rng.child("k_means").torch())
+        return picked(sets.pool, representatives(x, clustering, n))

@@ -1,0 +1,97 @@
+"""Query what the model is least certain of, and the baseline that every strategy must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from distil.functional.uncertainty import confidence, entropy, margin
+from distil.rng import Rng
+from distil.signals import Probs
+from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, picked, register
+
+
+@register("random_sampling")
+@dataclass(frozen=True)
+class RandomSampling(Strategy):
+    """Query a uniform random subset, without replacement.
+
+    The baseline of every comparison; a strategy that does not beat it is not worth its cost. The data is not touched.
+    """
+
+    paper: ClassVar[str] = "the baseline"
+
+    @property
+    def needs(self) -> Needs:
+        """Nothing."""
+        return Needs()
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The first ``n`` of a random permutation."""
+        return picked(sets.pool, torch.randperm(len(sets.pool), generator=rng.child("permutation").torch())[:n])
+
+
+@register("least_confidence")
+@dataclass(frozen=True)
+class LeastConfidence(ScoreStrategy):
+    """Query the examples whose most probable class is least probable; the score is 1 - max_c p_c.
+
+    Lewis and Gale 1994. Cheap and strong once the model is decent; at very low budgets, and in pools with many near duplicates,
+    a strategy that also spreads its picks does better.
+    """
+
+    paper: ClassVar[str] = "Lewis and Gale 1994, A sequential algorithm for training text classifiers"
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities."""
+        return Needs(pool=(Probs(),))
+
+    def score(self, sets: Sets) -> Tensor:
+        """(N,), between 0 and 1 - 1/C."""
+        return 1 - confidence(sets.pool[Probs()])
+
+
+@register("margin_sampling")
+@dataclass(frozen=True)
+class MarginSampling(ScoreStrategy):
+    """Query the examples whose two most probable classes are closest; the score is -(p_1 - p_2).
+
+    Scheffer, Decomain and Wrobel 2001. The best default for tables, texts and end-to-end trained networks with enough labels; big
+    selections from redundant pools want BADGE.
+    """
+
+    paper: ClassVar[str] = "Scheffer et al. 2001, Active hidden Markov models for information extraction"
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities."""
+        return Needs(pool=(Probs(),))
+
+    def score(self, sets: Sets) -> Tensor:
+        """(N,), between -1 and 0."""
+        return -margin(sets.pool[Probs()])
+
+
+@register("entropy_sampling")
+@dataclass(frozen=True)
+class EntropySampling(ScoreStrategy):
+    """Query the examples whose predicted distribution has the largest entropy, in nats.
+
+    Settles 2009, section 3.1. With many classes it is drawn to examples that are vague about unlikely classes; margin sampling is
+    usually better. 0 ln 0 counts as 0 (the published code made it NaN, so that saturated examples came last).
+    """
+
+    paper: ClassVar[str] = "Settles 2009, Active learning literature survey"
+
+    @property
+    def needs(self) -> Needs:
+        """Probabilities."""
+        return Needs(pool=(Probs(),))
+
+    def score(self, sets: Sets) -> Tensor:
+        """(N,), between 0 and ln C."""
+        return entropy(sets.pool[Probs()])
