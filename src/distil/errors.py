@@ -10,6 +10,7 @@ callers of NumPy and PyTorch would catch, so ``except ValueError`` works too::
     ├── UnsupportedModel  TypeError       a model whose logits or embedding cannot be read
     ├── ConfigError       ValueError      a configuration file that cannot be run
     ├── DataNotFound      FileNotFoundError   a data set that is in none of the places looked at
+    ├── MissingPackage    ImportError     an optional package that is not installed
     └── RunError          RuntimeError    a run directory that is not one, or is not in the state asked for
 
     DistilWarning (UserWarning)           something that works, but probably not as hoped
@@ -47,6 +48,10 @@ class ConfigError(DistilError, ValueError):
 
 class DataNotFound(DistilError, FileNotFoundError):
     """A data set that is in none of the places that were looked at; the message lists them."""
+
+
+class MissingPackage(DistilError, ImportError):
+    """An optional package that is not installed; the message says how to install it."""
 
 
 class RunError(DistilError, RuntimeError):

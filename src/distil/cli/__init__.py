@@ -1,0 +1,45 @@
+"""The command ``distil``: one file a command.
+
+Exit codes: 0, done; 1, a run that cannot go on; 2, a wrong command line, configuration or input; 3, waiting for answers; 130,
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+from distil.cli import resume, run, strategies
+from distil.errors import DistilError, RunError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="distil", description="Deep active learning: which examples to label next.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in (run, resume, strategies):
+        command.add(commands)
+    arguments = parser.parse_args(argv)
+    warnings.showwarning = _show_warning
+    try:
+        return int(arguments.run(arguments))
+    except DistilError as error:
+        sys.stderr.write(f"distil: {error}\n")
+        return 1 if isinstance(error, RunError) else 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\ndistil: interrupted; nothing is lost, and the same command goes on from here\n")
+        return 130
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001 - the protocol's signature
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    (file or sys.stderr).write(f"distil: warning: {message}\n")

@@ -1,0 +1,29 @@
+"""``distil resume``: go on with an experiment that was stopped."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from distil.cli.run import finish
+
+_DESCRIPTION = """\
+Go on with an experiment that was stopped - interrupted, killed, or resting until its answers come - and end with the very results
+that it would have had. Finished runs are left as they are.
+"""
+
+
+def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
+    """Add the command to the parser."""
+    parser = commands.add_parser("resume", help="go on with an experiment that was stopped", description=_DESCRIPTION)
+    parser.add_argument("run_directory", metavar="RUN", type=Path, help="the output directory of `distil run`")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it."""
+    from distil.experiment.suite import open_config
+
+    return finish(open_config(arguments.run_directory), arguments)

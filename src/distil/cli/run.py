@@ -1,0 +1,67 @@
+"""``distil run``: an experiment from a configuration file."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+Commands = Any  # what add_subparsers returns has no public name
+
+_DESCRIPTION = """\
+Run an experiment: every strategy of a JSON configuration with every seed, round by round, and show how accurate the model
+was after each. The format is that of the DISTIL document, with a few keys more; docs/configuration.md describes all of them.
+
+The output directory keeps the configuration, one line for every event (with the ids chosen in every round), the final models, a
+table and a plot. A run that was stopped, however it was stopped, goes on with the same command or with `distil resume`.
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "run",
+        help="run an experiment from a configuration file",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", help="a JSON file")
+    parser.add_argument("--output", metavar="DIR", help="where to write; default: runs/NAME OF THE FILE")
+    parser.add_argument(
+        "--data", metavar="DIR", help="where data sets are; default: $DISTIL_DATA, then the user's cache"
+    )
+    parser.add_argument("--download", action="store_true", help="download the data set if it is missing")
+    parser.add_argument("--strategies", metavar="A,B,...", help="the strategies to run, in place of the file's")
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, help="how many seeds to run: 0 to N-1, in place of the file's"
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with; default: the file's, or 1")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it."""
+    from distil.experiment.config import read_config
+
+    overrides: dict[str, dict[str, Any]] = {"experiment": {}}
+    for key in ("output", "data", "seeds", "threads"):
+        if getattr(arguments, key) is not None:
+            overrides["experiment"][key] = getattr(arguments, key)
+    if arguments.seeds is not None:
+        overrides["experiment"]["seed"] = None
+    if arguments.strategies is not None:
+        overrides["active_learning"] = {"strategies": arguments.strategies.split(","), "strategy": None}
+    if arguments.download:
+        overrides["dataset"] = {"download": True}
+    return finish(read_config(arguments.config, overrides), arguments)
+
+
+def finish(config: Any, arguments: argparse.Namespace) -> int:  # noqa: ANN401 - its class is imported late
+    """Do what is left of an experiment and print its table."""
+    from distil.experiment.suite import run_all, write_results
+
+    if not run_all(config, progress=False if arguments.no_progress else None):
+        print(f"Waiting for answers. When they are there: distil resume {config.output}")
+        return 3
+    print(write_results(config))
+    return 0

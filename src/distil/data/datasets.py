@@ -1,0 +1,360 @@
+"""Data sets by name: local files first, a download only when it is asked for.
+
+Sets with a name: ``digits`` (comes with scikit-learn), ``mnist``, ``cifar10``, ``satimage``, ``ijcnn1``.
+Files of your own: ``csv``, ``libsvm``, ``npz``, with ``path=``. Where they are looked for: :func:`data_root`.
+
+>>> data = load("digits")
+>>> data.x_train.shape, data.num_classes, data.x_test
+(torch.Size([1797, 64]), 10, None)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from distil.data.formats import CIFAR_FOLDER, read_cifar_archive, read_cifar_batch, read_idx
+from distil.data.places import Places, given_file, locate
+from distil.data.tables import Table, encode, read_csv, read_libsvm, read_npz, read_statlog
+from distil.data.transforms import CropFlip, Normalize
+from distil.errors import InvalidInput, UnknownName, nearest
+
+Split = tuple[NDArray[Any], NDArray[Any]]  # inputs (N, ...), labels (N,)
+
+CIFAR_CLASSES: Final = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+SATIMAGE_CLASSES: Final = {
+    1: "red soil",
+    2: "cotton crop",
+    3: "gray soil",
+    4: "damp gray soil",
+    5: "soil with vegetation stubble",
+    7: "very damp gray soil",  # class 6, mixtures, has no example
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Inputs and labels, and what is done to a batch of inputs before a network sees it.
+
+    Attributes:
+        name: As it was asked for; a file's own name for ``csv``, ``libsvm`` and ``npz``.
+        x_train: (N, ...): float32 for tables, uint8 (N, channels, H, W) for images.
+        y_train: (N,) int64 in 0..num_classes-1; classes without an example are normal.
+        x_test: Like ``x_train``, or None where the set has no test split of its own.
+        y_test: Like ``y_train``, or None with ``x_test``.
+        num_classes: At least 2.
+        class_names: One a class, or empty.
+        transform: Prepares a batch of inputs: for training and for scoring alike. None: nothing to do.
+        augment: Changes a batch of training inputs at random, before ``transform``. None: nothing.
+
+    Raises:
+        InvalidInput: Shapes, types or widths that do not agree, a label out of range, a NaN or infinity.
+    """
+
+    name: str
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor | None
+    y_test: Tensor | None
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    transform: Callable[[Tensor], Tensor] | None = None
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 2:
+            raise InvalidInput(f"{self.name}: num_classes must be at least 2; got {self.num_classes}")
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise InvalidInput(f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes")
+        self._check("train", self.x_train, self.y_train)
+        if (self.x_test is None) != (self.y_test is None):
+            raise InvalidInput(f"{self.name}: give both x_test and y_test, or neither")
+        if self.x_test is not None and self.y_test is not None:
+            self._check("test", self.x_test, self.y_test)
+            here, there = (
+                (self.x_train.shape[1:], self.x_train.dtype),
+                (self.x_test.shape[1:], self.x_test.dtype),
+            )
+            if here != there:
+                raise InvalidInput(
+                    f"{self.name}: an example of the training set is {tuple(here[0])} {here[1]}, "
+                    f"one of the test set {tuple(there[0])} {there[1]}; they must agree"
+                )
+
+    def _check(self, part: str, x: Tensor, y: Tensor) -> None:
+        if x.ndim < 2 or not len(x):
+            raise InvalidInput(f"{self.name}: x_{part} must have shape (N, ...), N > 0; got {tuple(x.shape)}")
+        if y.dtype != torch.int64 or y.shape != x.shape[:1]:
+            raise InvalidInput(
+                f"{self.name}: y_{part} must be int64 of shape ({len(x)},), one for each row of x_{part}; "
+                f"got {y.dtype} {tuple(y.shape)}"
+            )
+        outside = (y < 0) | (y >= self.num_classes)
+        if bool(outside.any()):
+            row = int(outside.nonzero()[0])
+            raise InvalidInput(
+                f"{self.name}: labels must be in 0..{self.num_classes - 1}; y_{part}[{row}] is {int(y[row])}"
+            )
+        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+            row = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])
+            raise InvalidInput(f"{self.name}: x_{part}[{row}] holds a NaN or an infinity; fill it in or drop the row")
+
+    def __repr__(self) -> str:
+        test = "no test set" if self.x_test is None else f"{len(self.x_test)} test"
+        example = f"{tuple(self.x_train.shape[1:])} {self.x_train.dtype}"
+        size = f"{len(self.x_train)} train, {test}, {self.num_classes} classes"
+        return f"DataSet({self.name!r}: {size}, {example})"
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """The folder in which data sets are looked for, and to which they are downloaded.
+
+    ``root``, else the environment variable ``DISTIL_DATA``, else ``distil`` in the user's cache folder
+    (``XDG_CACHE_HOME``, or ``~/.cache``). It need not exist.
+    """
+    if root is not None:
+        return Path(root).expanduser()
+    if named := os.environ.get("DISTIL_DATA"):
+        return Path(named).expanduser()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (cache if cache.is_absolute() else Path("~/.cache").expanduser()) / "distil"
+
+
+def data_set_names() -> tuple[str, ...]:
+    """Every name that :func:`load` knows, sorted; ``csv``, ``libsvm`` and ``npz`` want a ``path``."""
+    return tuple(sorted([*_PUBLISHED, *_FILES]))
+
+
+def load(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    download: bool = False,
+    path: str | Path | None = None,
+    test_path: str | Path | None = None,
+    label: str | int | None = None,
+    standardize: bool = False,
+) -> DataSet:
+    """Load a data set.
+
+    Args:
+        name: One of :func:`data_set_names`.
+        root: Where to look; see :func:`data_root`.
+        download: Fetch ``mnist`` or ``cifar10`` when their files are not there. No other set can be fetched.
+        path: For ``csv``, ``libsvm`` and ``npz``: the file, from the working directory or else from the root.
+        test_path: For ``csv`` and ``libsvm``: the test set's file. Default: no test split.
+        label: For ``csv``: the label's column, by name or index from 0. Default: the last.
+        standardize: For ``csv``, ``libsvm`` and tables in ``npz``: give every feature mean 0 and standard
+            deviation 1 over the training set (the test set is changed alike).
+
+    Returns:
+        The data set. Classes of ``csv`` and ``libsvm`` files are the distinct labels of both files in sorted
+        order; whole numbers in ``npz`` files are classes as they stand, text is sorted. Images in an ``npz``
+        file get the :class:`Normalize` of their own training set.
+
+    Raises:
+        UnknownName: No such name.
+        DataNotFound: The files are in none of the places looked at, or could not be downloaded.
+        InvalidInput: A damaged or malformed file, or an option that the set has no use for.
+    """
+    options = {"path": path, "test_path": test_path, "label": label, "standardize": standardize or None}
+    given = {key for key, value in options.items() if value is not None}
+    if name in _PUBLISHED:
+        _check_options(name, given, frozenset())
+        return _PUBLISHED[name](_Request(data_root(root), download))
+    if name not in _FILES:
+        known = data_set_names()
+        raise UnknownName(f"no data set is called {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+    reader, allowed = _FILES[name]
+    _check_options(name, given, allowed)
+    if path is None:
+        raise InvalidInput(f"data set {name!r} is a file of your own: give its path=...")
+    base = data_root(root)
+    paths = tuple(given_file(name, part, base) for part in (path, test_path) if part is not None)
+    return reader(_Request(base, download, paths, label, standardize))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What :func:`load` was asked for; ``paths``: the training file and, if given, the test file."""
+
+    root: Path
+    download: bool
+    paths: tuple[Path, ...] = ()
+    label: str | int | None = None
+    standardize: bool = False
+
+
+def _check_options(name: str, given: set[str], allowed: frozenset[str]) -> None:
+    if extra := sorted(given - allowed):
+        takes = f"; it takes {', '.join(sorted(allowed))}" if allowed else ""
+        raise InvalidInput(f"data set {name!r} has no use for {', '.join(extra)}{takes}")
+
+
+# -------------------------------------------------------------------------------------- published sets
+
+
+def _digits(_: _Request) -> DataSet:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return _assemble("digits", ((x / 16).astype(np.float32), y.astype(np.int64)), None, 10, "0123456789")
+
+
+def _mnist(asked: _Request) -> DataSet:
+    files = [(f"{part}-{kind}-ubyte",) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    places = Places(("MNIST/raw", "mnist", "mnist/raw", "MNIST", "."), tuple(files), ("", ".gz"))
+    _, paths = locate("mnist", asked.root, asked.download, places)
+    images, labels = ([read_idx(path, dims) for path in paths[start::2]] for start, dims in ((0, 3), (1, 1)))
+    # no augmentation: a mirrored digit is another digit, or none
+    train, test = ((x[:, None], y.astype(np.int64)) for x, y in zip(images, labels, strict=True))
+    return _assemble("mnist", train, test, 10, "0123456789", Normalize((0.1307,), (0.3081,)))
+
+
+def _cifar10(asked: _Request) -> DataSet:
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    folders = Places((CIFAR_FOLDER, f"cifar10/{CIFAR_FOLDER}", "cifar10", "."), tuple((n,) for n in names))
+    archives = Places((".", "cifar10"), (("cifar-10-python.tar.gz", "cifar-10-python.tar"),))
+    kind, paths = locate("cifar10", asked.root, asked.download, folders, archives)
+    if kind == 0:
+        batches = [read_cifar_batch(path.read_bytes(), str(path)) for path in paths]
+    else:
+        content = read_cifar_archive(paths[0], names)
+        batches = [read_cifar_batch(content.pop(name), f"{paths[0]}:{name}") for name in names]
+    x, y = (np.concatenate([batch[part] for batch in batches[:-1]]) for part in (0, 1))
+    normalize = Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+    return _assemble("cifar10", (x, y), batches[-1], 10, CIFAR_CLASSES, normalize, CropFlip(4, True))
+
+
+def _satimage(asked: _Request) -> DataSet:
+    places = Places(("tabular/satimage", "satimage", "."), (("sat.trn",), ("sat.tst",)))
+    _, paths = locate("satimage", asked.root, asked.download, places)
+    codes = tuple(SATIMAGE_CLASSES)
+    train, test = (
+        (table.x, np.searchsorted(codes, table.labels)) for table in (read_statlog(path, 36, codes) for path in paths)
+    )
+    return _assemble("satimage", *_standardized(train, test), 6, tuple(SATIMAGE_CLASSES.values()))
+
+
+def _ijcnn1(asked: _Request) -> DataSet:
+    files = (("ijcnn1.trn", "ijcnn1", "ijcnn1.tr"), ("ijcnn1.tst", "ijcnn1.t"))
+    places = Places(("tabular/ijcnn1", "ijcnn1", "."), files, ("", ".gz", ".bz2"))
+    _, paths = locate("ijcnn1", asked.root, asked.download, places)
+    train, test = read_libsvm(paths, features=22)
+    for path, table in zip(paths, (train, test), strict=True):
+        if not np.isin(table.labels, (-1, 1)).all():
+            raise InvalidInput(f"{path}: the labels of ijcnn1 are -1 and 1; got {np.unique(table.labels)[:5]}")
+    first, second = ((table.x, (table.labels > 0).astype(np.int64)) for table in (train, test))
+    return _assemble("ijcnn1", first, second, 2, ("-1", "1"))
+
+
+# ---------------------------------------------------------------------------------- files of one's own
+
+
+def _csv(asked: _Request) -> DataSet:
+    paths = asked.paths
+    tables = [read_csv(path, asked.label) for path in paths]
+    if len(tables) == 2 and tables[0].columns and tables[1].columns and tables[0].columns != tables[1].columns:
+        raise InvalidInput(
+            f"{paths[1]} has the columns {', '.join(tables[1].columns[:20])}; expected those of {paths[0]}, "
+            f"{', '.join(tables[0].columns[:20])}"
+        )
+    return _from_tables(asked, tables)
+
+
+def _libsvm(asked: _Request) -> DataSet:
+    return _from_tables(asked, read_libsvm(asked.paths))
+
+
+def _from_tables(asked: _Request, tables: Sequence[Table]) -> DataSet:
+    labels, names = encode(" and ".join(map(str, asked.paths)), *(table.labels for table in tables))
+    splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
+    train, test = splits[0], splits[1] if len(splits) == 2 else None
+    return _table_set(asked, train, test, len(names), names)
+
+
+def _npz(asked: _Request) -> DataSet:
+    path = asked.paths[0]
+    first, second, names = read_npz(path)
+    tables = [table for table in (first, second) if table is not None]
+    if all(table.labels.dtype.kind in "iu" for table in tables):
+        # already classes: to renumber those that occur would surprise
+        labels = [table.labels.astype(np.int64) for table in tables]
+        num_classes = len(names) or max(2, *(int(y.max()) + 1 for y in labels))
+    elif all(table.labels.dtype.kind == "U" for table in tables):
+        labels, names = encode(str(path), *(table.labels for table in tables))
+        num_classes = len(names)
+    else:
+        raise InvalidInput(f"{path}: labels must be whole numbers from 0, or text; got {tables[0].labels.dtype}")
+    splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
+    train, test = splits[0], splits[1] if len(splits) == 2 else None
+    return _table_set(asked, train, test, num_classes, names)
+
+
+# -------------------------------------------------------------------------------------------- assembly
+
+
+def _table_set(asked: _Request, train: Split, test: Split | None, num_classes: int, names: tuple[str, ...]) -> DataSet:
+    name, transform = asked.paths[0].name, None
+    if train[0].dtype == np.uint8:
+        if asked.standardize:
+            raise InvalidInput(f"{name} holds images, which their transform normalizes; leave standardize out")
+        transform = Normalize.fitted(torch.from_numpy(train[0]))
+    elif asked.standardize and (test is None or test[0].shape[1:] == train[0].shape[1:]):
+        train, test = _standardized(train, test)  # DataSet judges widths that differ
+    return _assemble(name, train, test, num_classes, names, transform)
+
+
+def _standardized(train: Split, test: Split | None) -> tuple[Split, Split | None]:
+    """Every feature to mean 0 and standard deviation 1 over the training set; a constant one to 0."""
+    mean, std = train[0].mean(0, dtype=np.float64), train[0].std(0, dtype=np.float64)
+    scale = np.where(std > 1e-12 * np.abs(mean), std, 1.0)  # a constant's std is rounding
+    parts = [((x - mean) / scale).astype(np.float32) for x, _ in (train, test or train)]
+    return (parts[0], train[1]), None if test is None else (parts[1], test[1])
+
+
+def _assemble(
+    name: str,
+    train: Split,
+    test: Split | None,
+    num_classes: int,
+    class_names: Sequence[str],
+    transform: Callable[[Tensor], Tensor] | None = None,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+) -> DataSet:
+    x, y = (torch.from_numpy(part) for part in train)
+    x_test, y_test = (None, None) if test is None else (torch.from_numpy(part) for part in test)
+    return DataSet(name, x, y, x_test, y_test, num_classes, tuple(class_names), transform, augment)
+
+
+_PUBLISHED: Final[dict[str, Callable[[_Request], DataSet]]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "satimage": _satimage,
+    "ijcnn1": _ijcnn1,
+}
+_FILES: Final[dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]] = {  # and the options they take
+    "csv": (_csv, frozenset({"path", "test_path", "label", "standardize"})),
+    "libsvm": (_libsvm, frozenset({"path", "test_path", "standardize"})),
+    "npz": (_npz, frozenset({"path", "standardize"})),
+}

@@ -1,0 +1,113 @@
+"""The sets that can be fetched, and the fetching: checked, synced, renamed; a broken one leaves no file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from tqdm import tqdm
+
+from distil.errors import DataNotFound
+
+BLOCK: Final = 2**18  # bytes read at a time
+PATIENCE: Final = 30.0  # seconds without a byte after which a server is given up
+
+
+@dataclass(frozen=True)
+class Download:
+    """Where the files of a data set are published.
+
+    Attributes:
+        base: The address in front of every file name, ending in a slash.
+        folder: The folder under the data root that the files go to.
+        md5: The published checksum of each file, by file name.
+    """
+
+    base: str
+    folder: str
+    md5: dict[str, str]
+
+
+# The addresses and sums that torchvision publishes, and the folders that it uses.
+DOWNLOADS: Final[dict[str, Download]] = {
+    "mnist": Download(
+        base="https://ossci-datasets.s3.amazonaws.com/mnist/",
+        folder="MNIST/raw",
+        md5={
+            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+        },
+    ),
+    "cifar10": Download(
+        base="https://www.cs.toronto.edu/~kriz/",
+        folder=".",
+        md5={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+    ),
+}
+
+
+def fetch(name: str, root: Path) -> None:
+    """Download the files of a data set that are not there yet, under the data root.
+
+    Args:
+        name: A key of ``DOWNLOADS``.
+        root: The data root; made if it is missing.
+
+    Raises:
+        DataNotFound: The server cannot be reached, breaks off or sends something else, or the folder cannot
+            be written. Files that arrived whole stay; nothing else does.
+    """
+    source = DOWNLOADS[name]
+    for file, md5 in source.md5.items():
+        target = root / source.folder / file
+        if not target.is_file() and not target.with_suffix("").is_file():
+            _fetch_file(source.base + file, target, md5)
+
+
+def _fetch_file(url: str, target: Path, md5: str) -> None:
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(url, timeout=PATIENCE) as response, partial.open("xb") as file:
+            problem = _copy(response, file, target.name, md5)
+            os.fsync(file.fileno())
+        if problem is None:
+            partial.replace(target)
+    except (OSError, http.client.HTTPException) as error:
+        problem = str(error) or type(error).__name__
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+    if problem is not None:
+        raise DataNotFound(
+            f"{url} could not be downloaded: {problem}; try again later, or get the file another way and "
+            f"place it as {target} (md5 {md5})"
+        )
+
+
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, label: str, md5: str) -> str | None:
+    """Copy the body to the file; what is wrong with it, or None."""
+    promised = response.headers.get("Content-Length", "")
+    total = int(promised) if promised.isdigit() else None
+    digest, size = hashlib.md5(usedforsecurity=False), 0
+    with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:
+        while block := response.read(BLOCK):
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+            bar.update(len(block))
+    file.flush()
+    if total is not None and size != total:
+        return f"the server broke off after {size} of {total} bytes"
+    if digest.hexdigest() != md5:
+        return f"the {size} bytes received have md5 {digest.hexdigest()}, not the published {md5}"
+    return None

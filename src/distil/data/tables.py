@@ -1,0 +1,364 @@
+"""Readers of tables: csv, libsvm text, npz and UCI's Statlog; each fault is named by file, line and column.
+
+A table that was read is a pair of arrays, features (N, ...) and labels (N,); labels are as they stand in the
+file (numbers or text) until :func:`encode` makes classes of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import zipfile
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from distil.data.formats import reading
+from distil.errors import InvalidInput, nearest
+
+LARGEST_TABLE: Final = 16 * 2**30  # bytes of a libsvm file as a dense table
+NO_VALUE: Final = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # a missing feature, in small letters
+NO_LABEL: Final = frozenset({"", "?", "nan"})  # fewer: "na" and "none" may be classes
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What a table file holds.
+
+    Attributes:
+        x: Features (N, ...), float32 for text formats.
+        labels: (N,): numbers from libsvm and Statlog, text from csv, either from npz.
+        columns: The names of all columns, label included; empty where the file has none.
+    """
+
+    x: NDArray[Any]
+    labels: NDArray[Any]
+    columns: tuple[str, ...] = ()
+
+
+def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
+    """Turn labels into classes 0..C-1, in sorted order over all the arrays together.
+
+    Args:
+        origin: The file, for messages.
+        *labels: (N,) each, all of numbers or all of text; text that is all numbers counts as numbers.
+
+    Returns:
+        The classes of each array, and the name of each class.
+
+    Raises:
+        InvalidInput: A label that is a number but not a whole one, or fewer than two classes.
+    """
+    together = _as_numbers(np.concatenate(labels))
+    if together.dtype.kind == "f" and (fractions := together[together != np.round(together)]).size:
+        raise InvalidInput(
+            f"{origin}: labels must be classes (whole numbers or names); got {float(fractions[0])}. "
+            "Is that a regression target, or the wrong column?"
+        )
+    classes, codes = np.unique(together, return_inverse=True)
+    if len(classes) < 2:
+        raise InvalidInput(f"{origin}: every label is {classes[0]!s}; at least two classes are needed")
+    names = tuple(str(int(value)) if together.dtype.kind == "f" else str(value) for value in classes)
+    cuts = np.cumsum([len(part) for part in labels])[:-1]
+    return np.split(codes.astype(np.int64), cuts), names
+
+
+# ------------------------------------------------------------------------------------------------- csv
+
+
+def read_csv(path: Path, label: str | int | None = None) -> Table:
+    """Read a table of numbers with one column of labels, separated by commas, semicolons or tabs.
+
+    The first row is a header when none of its cells is a number, when it only counts columns (0, 1, 2, ...,
+    as pandas writes it), or when ``label`` names one of its cells. Blanks around a cell and blank lines are
+    ignored.
+
+    Args:
+        path: The file, UTF-8; plain, ``.gz`` or ``.bz2``.
+        label: The label's column, by name or by index from 0 (negative: from the end); default the last.
+
+    Raises:
+        InvalidInput: No such column, rows of different lengths, a value that is missing, not a number or not
+            finite in float32; the message names line and column, both from 1.
+    """
+    rows = _csv_rows(path)
+    line, first = next(rows, (0, []))
+    if len(first) < 2:
+        raise InvalidInput(f"{path}: expected at least one feature and the label in a row; got {len(first)} column(s)")
+    columns = tuple(first) if _is_header(first, label) else ()
+    if columns and not all(columns):
+        raise InvalidInput(
+            f"{path}: column {columns.index('') + 1} has no name; if it numbers the rows, take it out "
+            "(pandas: to_csv(..., index=False)), or give it a name"
+        )
+    place = _label_column(path, label, first)
+    body = rows if columns else chain([(line, first)], rows)
+    return _csv_table(path, body, place, columns, len(first))
+
+
+def _csv_table(
+    path: Path, rows: Iterator[tuple[int, list[str]]], place: int, columns: tuple[str, ...], width: int
+) -> Table:
+    values, lines = array("d"), array("q")
+    labels: list[str] = []
+    for line, cells in rows:
+        if len(cells) != width:
+            raise InvalidInput(f"{path}, line {line}: expected {width} columns as in the first row; got {len(cells)}")
+        label = cells.pop(place)
+        if label.lower() in NO_LABEL:
+            raise InvalidInput(f"{path}, line {line}, {_column(place, columns)}: the label is missing")
+        try:
+            values.extend(map(float, cells))
+        except ValueError:
+            raise _bad_cell(path, line, cells, place, columns) from None
+        labels.append(label)
+        lines.append(line)
+    if not labels:
+        raise InvalidInput(f"{path}: there is no row below the header")
+    x = _float32(np.frombuffer(values).reshape(-1, width - 1))
+    for row, feature in np.argwhere(~np.isfinite(x))[:1]:
+        where = _column(int(feature) + (int(feature) >= place), columns)
+        value = values[int(row) * (width - 1) + int(feature)]
+        fault = "the value is missing" if math.isnan(value) else f"{value} is not finite in float32"
+        raise InvalidInput(f"{path}, line {lines[int(row)]}, {where}: {fault}")
+    return Table(x, np.array(labels), columns)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a csv file, each with its line number; cells stripped, blank lines left out."""
+    with reading(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+        try:
+            head = text.readline()
+            reader = csv.reader(chain([head], text), delimiter=max(",;\t", key=head.count), strict=True)
+            for cells in tqdm(reader, desc=path.name, unit=" rows", delay=2, disable=None, leave=False):
+                row = [cell.strip() for cell in cells]
+                if row not in ([], [""]):
+                    yield reader.line_num, row
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{path} is not UTF-8 text: {error}") from error
+        except csv.Error as error:
+            raise InvalidInput(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _is_header(cells: list[str], label: str | int | None) -> bool:
+    numbers = [(place, cell) for place, cell in enumerate(cells) if _is_number(cell)]
+    if not numbers:
+        return any(cells)
+    counts = (all(cell == str(place + start) for place, cell in numbers) for start in (0, 1))
+    return (len(numbers) > 2 and any(counts)) or (isinstance(label, str) and label in cells and not _is_number(label))
+
+
+def _label_column(path: Path, label: str | int | None, first: list[str]) -> int:
+    if label is None:
+        return len(first) - 1
+    if isinstance(label, str) and first.count(label) == 1 and not _is_number(label):
+        return first.index(label)
+    try:
+        place = int(label)
+    except ValueError:
+        count = f"{first.count(label)} columns" if label in first else "no column"
+        raise InvalidInput(
+            f"{path}: {count} named {label!r} in the first row ({', '.join(first[:20])})"
+            f"{'' if label in first else nearest(str(label), first)}"
+        ) from None
+    if not -len(first) <= place < len(first):
+        raise InvalidInput(f"{path}: label column {place} asked for; the table has {len(first)} columns, from 0")
+    return place % len(first)
+
+
+def _bad_cell(path: Path, line: int, cells: list[str], place: int, columns: tuple[str, ...]) -> InvalidInput:
+    feature = next(index for index, cell in enumerate(cells) if not _is_number(cell))
+    cell, where = cells[feature], _column(feature + (feature >= place), columns)
+    if cell.lower() in NO_VALUE:
+        return InvalidInput(f"{path}, line {line}, {where}: the value is missing; fill it in or drop the row")
+    hint = "" if columns else " (a header row must hold no numbers, or name the label's column)"
+    return InvalidInput(
+        f"{path}, line {line}, {where}: {cell!r} is not a number; encode text features as numbers{hint}"
+    )
+
+
+def _column(place: int, columns: tuple[str, ...]) -> str:
+    return f"column {place + 1}" + (f" ({columns[place]!r})" if columns else "")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
+    """The labels as float64 if all of them are finite numbers, else as they are."""
+    try:
+        numbers = labels.astype(np.float64)
+    except ValueError:
+        return labels
+    return numbers if bool(np.isfinite(numbers).all()) else labels
+
+
+def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what overflows becomes inf and is refused by name
+        return values.astype(np.float32)
+
+
+# ---------------------------------------------------------------------------------------------- libsvm
+
+
+def read_libsvm(paths: Sequence[Path], features: int | None = None) -> list[Table]:
+    """Read libsvm text (``label index:value ...``) as dense tables of one width, the widest file's.
+
+    Args:
+        paths: Files that belong together; plain, ``.gz`` or ``.bz2``.
+        features: The number of features, where it is known: indices then run from 1 to it.
+
+    Raises:
+        InvalidInput: A line that is not libsvm text, an index out of range, a value that is not finite, or a
+            table that would take more than 16 GiB.
+    """
+    from sklearn.datasets import load_svmlight_files
+
+    start = "auto" if features is None else False
+    try:
+        flat = load_svmlight_files([str(p) for p in paths], dtype=np.float32, n_features=features, zero_based=start)
+    except (ValueError, OverflowError, OSError, EOFError, zlib.error) as error:
+        raise InvalidInput(_libsvm_fault(paths, str(error))) from error
+    return [_libsvm_table(path, *flat[2 * i : 2 * i + 2]) for i, path in enumerate(paths)]
+
+
+def _libsvm_table(path: Path, x: Any, y: NDArray[np.float64]) -> Table:  # noqa: ANN401 - a SciPy matrix
+    if not len(y):
+        raise InvalidInput(f"{path} holds no example")
+    if 4 * math.prod(x.shape) > LARGEST_TABLE:
+        raise InvalidInput(
+            f"{path}: {x.shape[0]} examples x {x.shape[1]} features are "
+            f"{4 * math.prod(x.shape) / 2**30:.0f} GiB as a dense table; reduce the features first"
+        )
+    if not np.isfinite(x.data).all():
+        row = int(np.searchsorted(x.indptr, np.flatnonzero(~np.isfinite(x.data))[0], side="right"))
+        raise InvalidInput(f"{path}, example {row}: a feature is not finite in float32")
+    if not np.isfinite(y).all():
+        raise InvalidInput(f"{path}, example {int(np.flatnonzero(~np.isfinite(y))[0]) + 1}: the label is not finite")
+    return Table(x.toarray(), y)
+
+
+def _libsvm_fault(paths: Sequence[Path], reason: str) -> str:
+    """What is wrong with one of these files; a second, slow reading, for the line's number."""
+    number = r"[-+]?(\d+\.?\d*|\.\d+|nan|inf|infinity)(e[-+]?\d+)?"
+    sound = re.compile(rf"({number}(\s+\d+:{number})*)?\s*(#.*)?", re.IGNORECASE)
+    for path in paths:
+        with reading(path) as file, io.TextIOWrapper(file, encoding="latin1") as lines:
+            for line, text in enumerate(lines, start=1):
+                if not sound.fullmatch(text.strip()):
+                    return f"{path}, line {line}: expected `label index:value ...`; got {text.strip()[:60]!r}"
+    return f"{' or '.join(map(str, paths))}: {reason}"
+
+
+# ------------------------------------------------------------------------------------------------- npz
+
+
+def read_npz(path: Path) -> tuple[Table, Table | None, tuple[str, ...]]:
+    """Read ``X_train``, ``y_train`` [, ``X_test``, ``y_test``] or ``X``, ``y`` [, ``classes``], in any case.
+
+    uint8 arrays (N, H, W), (N, H, W, channels) or (N, channels, H, W) are images and come out as
+    (N, channels, H, W), channels being 1, 3 or 4; all else becomes float32, in the shape it has.
+
+    Returns:
+        The training table, the test table or None, and the names of the classes (empty where there are none).
+
+    Raises:
+        InvalidInput: Not an npz file, pickled objects in it, missing keys, arrays of no use as features.
+    """
+    arrays = _npz_arrays(path)
+    suffix = "_train" if "x_train" in arrays else ""
+    missing = [key for key in (f"x{suffix}", f"y{suffix}") if key not in arrays]
+    if missing or (("x_test" in arrays) != ("y_test" in arrays)):
+        raise InvalidInput(
+            f"{path}: expected the arrays X_train, y_train [, X_test, y_test] or X, y; "
+            f"got {', '.join(arrays) or 'none'}"
+        )
+    train = _npz_table(path, arrays, suffix)
+    test = _npz_table(path, arrays, "_test") if "x_test" in arrays else None
+    return train, test, tuple(str(name) for name in arrays.get("classes", np.array([])).ravel())
+
+
+def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with reading(path) as file:
+            content = np.load(file, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                raise InvalidInput(f"{path} holds one array; expected an npz file with X and y (numpy.savez)")
+            return {key.lower(): content[key] for key in content.files}
+    except InvalidInput:
+        raise
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise InvalidInput(
+            f"{path} cannot be read as an npz file without pickle: {error}; store plain arrays of numbers or text"
+        ) from error
+
+
+def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Table:
+    x, y = arrays[f"x{suffix}"], arrays[f"y{suffix}"]
+    if x.dtype.kind not in "biuf" or x.ndim < 2 or not len(x):
+        raise InvalidInput(f"{path}: X{suffix} must be numbers of shape (N, ...), N > 0; got {x.dtype} {x.shape}")
+    if y.shape != x.shape[:1]:
+        raise InvalidInput(f"{path}: y{suffix} must have shape ({len(x)},), as X{suffix} has rows; got {y.shape}")
+    if x.dtype != np.uint8 or x.ndim == 2:
+        return Table(_float32(x), y)
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[3] in (1, 3, 4):
+        x = np.moveaxis(x, 3, 1)
+    if x.ndim != 4 or x.shape[1] not in (1, 3, 4):
+        raise InvalidInput(f"{path}: images must have 1, 3 or 4 channels, (N, H, W, channels); got {x.shape}")
+    return Table(np.ascontiguousarray(x), y)
+
+
+# --------------------------------------------------------------------------------------------- Statlog
+
+
+def read_statlog(path: Path, features: int, codes: Sequence[int]) -> Table:
+    """Read a table of numbers separated by blanks or tabs, class last, as UCI's Statlog sets are published.
+
+    A first row that is not all numbers, or whose last number is that of its columns, is a header.
+
+    Args:
+        path: The file.
+        features: The number of features that a row must have.
+        codes: The classes that occur.
+
+    Raises:
+        InvalidInput: Another number of columns, a value that is not a finite number, an unknown class.
+    """
+    with reading(path) as file:
+        text = file.read().decode("latin1").splitlines()
+    rows = [(line, cells) for line, cells in enumerate(map(str.split, text), start=1) if cells]
+    if rows and (not all(map(_is_number, rows[0][1])) or rows[0][1][-1] == str(features + 1)):
+        del rows[0]
+    if not rows:
+        raise InvalidInput(f"{path} holds no row of numbers")
+    for line, cells in rows:
+        _check_statlog(f"{path}, line {line}", cells, features, codes)
+    values = np.array([cells for _, cells in rows], dtype=np.float64)
+    return Table(_float32(values[:, :-1]), values[:, -1])
+
+
+def _check_statlog(where: str, cells: list[str], features: int, codes: Sequence[int]) -> None:
+    if len(cells) != features + 1:
+        raise InvalidInput(f"{where}: expected {features} features and the class; got {len(cells)} columns")
+    for place, cell in enumerate(cells, start=1):
+        if not _is_number(cell) or not math.isfinite(float(cell)):
+            raise InvalidInput(f"{where}, column {place}: {cell!r} is not a finite number")
+    if float(cells[-1]) not in codes:
+        raise InvalidInput(f"{where}: class {cells[-1]}; expected one of {', '.join(map(str, codes))}")

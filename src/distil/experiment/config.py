@@ -1,0 +1,430 @@
+"""The JSON configuration of an experiment: the format of the DISTIL document, and what a researcher needs besides.
+
+``docs/configuration.md`` describes every key. Everything is checked before anything is run, and all faults are told at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from distil.data.datasets import DataSet, data_set_names, load
+from distil.errors import ConfigError, DistilError, DistilWarning, InvalidInput, nearest
+from distil.learner import Retrain
+from distil.strategies import STRATEGIES, Strategy, strategy_named
+from distil.training.config import FitConfig
+from distil.utils.models import architecture_named, architecture_names
+
+_SECTIONS = ("model", "train_parameters", "active_learning", "dataset", "experiment", "logs")
+_FIT_KEYS = tuple(f.name for f in dataclasses.fields(FitConfig))
+_TRAIN_KEYS = (*_FIT_KEYS, "isreset", "retrain", "islogs", "logs_location", "isverbose", "device")
+_LOOP_KEYS = ("strategy", "strategies", "budget", "rounds", "initial_points", "strategy_args")
+_DATA_KEYS = ("name", "test_points", "validation_points", "download", "path", "test_path", "label", "standardize")
+_EXPERIMENT_KEYS = ("seed", "seeds", "output", "threads", "target_accuracy", "data")
+# Keys of strategy_args that every strategy accepts, used or not, as the document has it; n_drop is the core's n_samples.
+_STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """A strategy to run.
+
+    Attributes:
+        name: Registered, or ``package.module:callable``.
+        args: The ``strategy_args`` as given.
+        label: What results are filed under; the name unless the same name is run with several arguments.
+    """
+
+    name: str
+    args: Mapping[str, Any]
+    label: str
+
+    def build(self) -> Strategy:
+        """The strategy; arguments that it does not have are those of others in the same file."""
+        if ":" in self.name:
+            strategy = named_object(self.name)(**self.args)
+            if not isinstance(strategy, Strategy):
+                raise ConfigError(f"{self.name} returned a {type(strategy).__name__}; expected a distil.Strategy")
+            return strategy
+        args = {"n_samples" if key == "n_drop" else key: value for key, value in self.args.items()}
+        known = _parameters(self.name)
+        return strategy_named(self.name, **{key: value for key, value in args.items() if key in known})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """A checked configuration.
+
+    Attributes:
+        model: The section ``model`` as given.
+        fit: How each round is trained.
+        retrain: What each round's training starts from.
+        strategies: The strategies to compare.
+        budget: Examples a round.
+        rounds: Rounds, counting round 0, which trains on the initial points: there are ``rounds - 1`` selections.
+        initial_points: Random examples labeled at the start.
+        dataset: The section ``dataset`` as given.
+        seeds: One run each, for every strategy.
+        output: The directory of the experiment.
+        threads: Threads that torch computes with; part of the result's last digits, so it is recorded.
+        target_accuracy: For "labels needed"; None: not told.
+        data_root: Where data sets are looked for; None: as ``distil.data.datasets.data_root`` says.
+        batch_size: Examples in one forward pass over the pool.
+        device: Where to train and select; None: the CPU, or wherever the architecture puts itself.
+        log: File for the documented log; None: no log.
+        document: The whole configuration as a JSON object: what a run directory keeps.
+    """
+
+    model: Mapping[str, Any]
+    fit: FitConfig
+    retrain: Retrain
+    strategies: tuple[StrategySpec, ...]
+    budget: int
+    rounds: int
+    initial_points: int
+    dataset: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    output: Path
+    threads: int = 1
+    target_accuracy: float | None = None
+    data_root: str | None = None
+    batch_size: int = 256
+    device: str | None = None
+    log: Path | None = None
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_classes(self) -> int:
+        """``target_classes``."""
+        return int(self.model["target_classes"])
+
+    def load_data(self) -> DataSet:
+        """The data set, from local files."""
+        name = self.dataset["name"]
+        skip = {"name", "test_points", "validation_points"}
+        options = {key: value for key, value in self.dataset.items() if key not in skip}
+        if ":" in name:
+            data = named_object(name)(**options)
+            if not isinstance(data, DataSet):
+                raise ConfigError(f"{name} returned a {type(data).__name__}; expected a distil.data.datasets.DataSet")
+        else:
+            data = load(name, self.data_root, **options)
+        if data.num_classes > self.num_classes:
+            raise ConfigError(
+                f"model.target_classes is {self.num_classes}, but {data.name} has {data.num_classes} classes"
+            )
+        return data
+
+    def builder(self, data: DataSet) -> Callable[[], nn.Module]:
+        """A function that builds the network with fresh weights."""
+        arguments = {key: value for key, value in self.model.items() if key not in ("architecture", "target_classes")}
+        arguments["num_classes"] = self.num_classes
+        name = self.model["architecture"]
+        if ":" in name:
+            build = named_object(name)
+            return lambda: build(**arguments)
+        renamed = {"hidden_units_1": "hidden_units", "channel": "channels"}
+        arguments = {renamed.get(key, key): value for key, value in arguments.items()}
+        width = data.x_train[0].numel()
+        if name == "two_layer_net":
+            if arguments.setdefault("input_dim", width) != width:
+                raise ConfigError(
+                    f"model.input_dim is {arguments['input_dim']}, but {data.name} has {width} numbers a row"
+                )
+        elif data.x_train.dim() == 4:
+            arguments.setdefault("channels", data.x_train.shape[1])
+        else:
+            raise ConfigError(f"model.architecture {name} wants images, and {data.name} has {width} numbers a row")
+        return lambda: architecture_named(name, **arguments)
+
+
+def read_config(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> ExperimentConfig:
+    """Read and check a configuration file.
+
+    Args:
+        path: A JSON file.
+        overrides: By section, keys that replace those of the file; None takes a key away.
+
+    Raises:
+        ConfigError: The file is missing, is not JSON, or cannot be run; every fault is named.
+    """
+    path = Path(path)
+    document = read_json(path)
+    for section, changes in (overrides or {}).items():
+        changed = {**_section(document, section), **changes}
+        document[section] = {key: value for key, value in changed.items() if value is not None}
+    document["experiment"] = {"output": str(Path("runs") / path.stem), **_section(document, "experiment")}
+    return parse_config(document)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a configuration file holds.
+
+    Raises:
+        ConfigError: There is no such file, or it does not hold one JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_repeats)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration file {path}") from None
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} must hold a JSON object with the sections {', '.join(_SECTIONS[:4])}")
+    return document
+
+
+def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
+    """Check a configuration given as the object that its JSON file holds.
+
+    Raises:
+        ConfigError: It cannot be run; every fault is named.
+    """
+    check = _Check()
+    check.keys("", document, _SECTIONS)
+    if "logs" in document:
+        warnings.warn("the section `logs` has no effect; see train_parameters.islogs", DistilWarning, stacklevel=2)
+    model, train, loop, data, more = (_section(document, name, check) for name in _SECTIONS[:5])
+    _check_model(check, model)
+    check.keys("train_parameters.", train, _TRAIN_KEYS, ("lr", "batch_size", "n_epoch"))
+    check.keys("active_learning.", loop, _LOOP_KEYS, ("budget", "rounds"))
+    _check_data(check, data)
+    check.keys("experiment.", more, _EXPERIMENT_KEYS)
+    strategies = _strategies(check, loop)
+    fit = check.attempt("train_parameters", lambda: FitConfig(**{k: v for k, v in train.items() if k in _FIT_KEYS}))
+    args = loop.get("strategy_args") or {}
+    settings: dict[str, Any] = {
+        "model": model,
+        "fit": fit or FitConfig(),
+        "retrain": _retrain(check, train),
+        "strategies": strategies,
+        "budget": check.count("active_learning.budget", loop.get("budget", 1)),
+        "rounds": check.count("active_learning.rounds", loop.get("rounds", 1)),
+        "initial_points": check.count(
+            "active_learning.initial_points", loop.get("initial_points", loop.get("budget", 1))
+        ),
+        "dataset": data,
+        "seeds": _seeds(check, more),
+        "output": Path(more.get("output") or "runs/experiment"),
+        "threads": check.count("experiment.threads", more.get("threads", 1)),
+        "target_accuracy": check.fraction("experiment.target_accuracy", more.get("target_accuracy")),
+        "data_root": more.get("data"),
+        "batch_size": check.count("active_learning.strategy_args.batch_size", args.get("batch_size", 256)),
+        "device": train.get("device") or args.get("device"),
+        "log": _log(check, train),
+        "document": document,
+    }
+    check.done()
+    return ExperimentConfig(**settings)
+
+
+def named_object(name: str) -> Callable[..., Any]:
+    """What ``package.module:callable`` names; modules of the current directory are found too.
+
+    Raises:
+        ConfigError: There is no such module or name, or it cannot be called.
+    """
+    module_name, _, path = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"cannot import {name!r}: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"{name!r} is a {type(found).__name__}; expected something that can be called")
+    return found  # type: ignore[no-any-return]
+
+
+class _Check:
+    """Collects faults, so that all of them are told at once."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+
+    def keys(self, where: str, given: Mapping[str, Any], known: Iterable[str], mandatory: Iterable[str] = ()) -> None:
+        known = tuple(known)
+        self.faults += [f"unknown key {where}{key}{nearest(key, known)}" for key in given if key not in known]
+        self.faults += [f"missing key {where}{key}" for key in mandatory if key not in given]
+
+    def count(self, name: str, value: object, least: int = 1) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            self.faults.append(f"{name} must be a whole number from {least}, got {value!r}")
+            return least
+        return value
+
+    def fraction(self, name: str, value: object) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+            self.faults.append(f"{name} must be a fraction above 0, at most 1, got {value!r}")
+            return None
+        return float(value)
+
+    def attempt(self, where: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        try:
+            return make()
+        except DistilError as error:
+            self.faults.append(f"{where}: {error}")
+            return None
+
+    def done(self) -> None:
+        if self.faults:
+            raise ConfigError("the configuration cannot be run:\n" + "\n".join(f"  - {f}" for f in self.faults))
+
+
+def _section(document: Mapping[str, Any], name: str, check: _Check | None = None) -> dict[str, Any]:
+    section = document.get(name)
+    if isinstance(section, Mapping):
+        return dict(section)
+    if check is not None and (section is not None or name in _SECTIONS[:4]):
+        check.faults.append(f"missing section {name}" if section is None else f"section {name} must be a JSON object")
+    return {}
+
+
+def _check_model(check: _Check, model: Mapping[str, Any]) -> None:
+    name = str(model.get("architecture", ""))
+    mandatory = ["architecture", "target_classes"] + (["hidden_units_1"] if name == "two_layer_net" else [])
+    if ":" in name:  # the user's own: its other keys are its own, too
+        check.keys("model.", {}, (), [key for key in mandatory if key not in model])
+        check.attempt("model.architecture", lambda: named_object(name))
+    else:
+        known = ("architecture", "target_classes", "input_dim", "hidden_units_1", "channel")
+        check.keys("model.", model, known, mandatory)
+        if "architecture" in model and name not in architecture_names():
+            known_names = ", ".join(architecture_names())
+            check.faults.append(
+                f"model.architecture: there is none called {name!r}{nearest(name, architecture_names())} "
+                f"(known: {known_names}, or package.module:callable)"
+            )
+    for key in ("input_dim", "hidden_units_1", "channel"):
+        if key in model:
+            check.count(f"model.{key}", model[key])
+    if "target_classes" in model:
+        check.count("model.target_classes", model["target_classes"], least=2)
+
+
+def _check_data(check: _Check, data: Mapping[str, Any]) -> None:
+    name = str(data.get("name", ""))
+    if ":" in name:
+        check.attempt("dataset.name", lambda: named_object(name))
+    else:
+        check.keys("dataset.", data, _DATA_KEYS, ("name",))
+        if "name" in data and name not in data_set_names():
+            hint = nearest(name, data_set_names())
+            known = ", ".join(data_set_names())
+            check.faults.append(
+                f"dataset.name: there is none called {name!r}{hint} (known: {known}, or package.module:callable)"
+            )
+    for key in ("test_points", "validation_points"):
+        if key in data:
+            check.count(f"dataset.{key}", data[key])
+
+
+def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, ...]:
+    """From ``strategy`` (one) or ``strategies`` (several: names, or objects with name, args and label)."""
+    if ("strategy" in loop) == ("strategies" in loop):
+        check.faults.append("active_learning needs either strategy or strategies")
+        return ()
+    shared = loop.get("strategy_args") or {}
+    listed = [loop["strategy"]] if "strategy" in loop else loop["strategies"]
+    if not isinstance(shared, Mapping) or not isinstance(listed, list) or not listed:
+        check.faults.append("active_learning.strategies must be a list, and strategy_args a JSON object")
+        return ()
+    specs = []
+    for entry in listed:
+        entry = {"name": entry} if isinstance(entry, str) else entry
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            check.faults.append(f"active_learning.strategies has {entry!r}; expected a name, or an object with a name")
+            continue
+        check.keys("active_learning.strategies.", entry, ("name", "args", "label"))
+        label = str(entry.get("label", entry["name"])).replace(":", ".")
+        spec = StrategySpec(entry["name"], {**shared, **(entry.get("args") or {})}, label)
+        _check_strategy(check, spec)
+        specs.append(spec)
+    labels = [spec.label for spec in specs]
+    for label in sorted({label for label in labels if labels.count(label) > 1}):
+        check.faults.append(f"active_learning.strategies has {label} more than once; give each a label of its own")
+    check.faults += [
+        f"the label {label!r} is no name for a folder" for label in labels if set(label) & set('/\\*?"<>|')
+    ]
+    return tuple(specs)
+
+
+def _check_strategy(check: _Check, spec: StrategySpec) -> None:
+    where = "active_learning.strategy_args."
+    if ":" in spec.name:
+        check.attempt("active_learning.strategy", spec.build)
+        return
+    if spec.name not in STRATEGIES:
+        known = ", ".join(sorted(STRATEGIES))
+        check.faults.append(
+            f"active_learning.strategy: there is none called {spec.name!r}{nearest(spec.name, STRATEGIES)} "
+            f"(known: {known}, or package.module:callable)"
+        )
+        return
+    check.keys(where, spec.args, (*_STRATEGY_KEYS, *_parameters(spec.name)))
+    check.attempt(where.rstrip("."), spec.build)
+
+
+def _parameters(name: str) -> list[str]:
+    return [f.name for f in dataclasses.fields(STRATEGIES[name])]  # type: ignore[arg-type]
+
+
+def _seeds(check: _Check, more: Mapping[str, Any]) -> tuple[int, ...]:
+    """From ``seed`` (one) or ``seeds`` (a list, or how many)."""
+    if "seed" in more and "seeds" in more:
+        check.faults.append("experiment takes either seed or seeds")
+    given = more.get("seeds", [more.get("seed", 0)])
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = list(range(check.count("experiment.seeds", given)))
+    if not isinstance(given, list) or not given or any(isinstance(s, bool) or not isinstance(s, int) for s in given):
+        check.faults.append(f"experiment.seeds must be a number of seeds or a list of whole numbers, got {given!r}")
+        return (0,)
+    if len(set(given)) < len(given):
+        check.faults.append("experiment.seeds has a seed more than once")
+    return tuple(given)
+
+
+def _retrain(check: _Check, train: Mapping[str, Any]) -> Retrain:
+    """From ``isreset`` (the document's) or ``retrain`` (ours)."""
+    choices: tuple[Literal["scratch", "warm", "shrink_perturb"], ...] = ("scratch", "warm", "shrink_perturb")
+    if "isreset" in train and "retrain" in train:
+        check.faults.append("train_parameters takes either isreset or retrain")
+    if not isinstance(train.get("isreset", True), bool):
+        check.faults.append(f"train_parameters.isreset must be true or false, got {train['isreset']!r}")
+    named = train.get("retrain", "scratch" if train.get("isreset", True) else "warm")
+    if named not in choices:
+        check.faults.append(f"train_parameters.retrain must be one of {', '.join(choices)}, got {named!r}")
+        return "scratch"
+    return named  # type: ignore[no-any-return]
+
+
+def _log(check: _Check, train: Mapping[str, Any]) -> Path | None:
+    islogs, location = train.get("islogs", False), train.get("logs_location")
+    if not isinstance(islogs, bool):
+        check.faults.append(f"train_parameters.islogs must be true or false, got {islogs!r}")
+    if islogs is True and not isinstance(location, str):
+        check.faults.append("missing key train_parameters.logs_location, which islogs needs")
+    return Path(location) if islogs is True and isinstance(location, str) else None
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InvalidInput(f"the key {key!r} occurs twice in one object")
+        found[key] = value
+    return found

@@ -1,0 +1,281 @@
+"""The experiment: rounds of train, evaluate, select and label, as idempotent steps over a run's events.
+
+A step is done when its event is on disk. Whatever kills the process, the next one reads the events, does the first step that
+has none, and comes to the very same results: every draw is a function of the seed and the round alone.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor
+
+from distil.data.datasets import DataSet
+from distil.data.pool import POOL_EVENTS
+from distil.errors import ConfigError, RunError
+from distil.experiment.config import ExperimentConfig, StrategySpec
+from distil.experiment.logs import append_block
+from distil.experiment.metrics import metrics
+from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
+from distil.experiment.run import Event, Run, digest, replacing
+from distil.learner import Learner
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.select import NetworkSource
+from distil.signals import Logits
+from distil.training.fit import FitResult
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What a seed makes of a data set.
+
+    Attributes:
+        pool: Ids of the training set that may be labeled, ascending.
+        initial: Ids among them that are labeled at the start.
+        x_test: Inputs to evaluate on.
+        y_test: Their labels.
+        validation: Inputs and labels held out for early stopping, or None.
+    """
+
+    pool: Tensor
+    initial: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    validation: tuple[Tensor, Tensor] | None
+
+
+def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
+    """Hold out test points (where the set has no test split of its own) and validation points, and draw the initial labels.
+
+    Every strategy of a seed gets the same split. Without ``dataset.test_points`` a quarter of the examples is held out.
+
+    Raises:
+        ConfigError: The numbers asked for leave too few examples.
+    """
+    order = torch.randperm(len(data.x_train), generator=Rng(seed).child("split").torch())
+    x_test, y_test, n_test = data.x_test, data.y_test, 0
+    if x_test is None or y_test is None:
+        n_test = config.dataset.get("test_points", len(order) // 4)
+        x_test, y_test = data.x_train[order[:n_test]], data.y_train[order[:n_test]]
+    elif "test_points" in config.dataset:
+        raise ConfigError(f"dataset.test_points: {data.name} has a test set of its own, of {len(x_test)} examples")
+    n_validation = config.dataset.get("validation_points", 0)
+    held = order[n_test : n_test + n_validation]
+    pool = order[n_test + n_validation :].sort().values
+    wanted = config.initial_points + config.budget * (config.rounds - 1)
+    if len(pool) < wanted:
+        raise ConfigError(
+            f"{config.initial_points} initial points and {config.rounds - 1} selections of {config.budget} make {wanted} labels, "
+            f"but only {len(pool)} of the {len(order)} training examples of {data.name} are left for the pool"
+        )
+    drawn = torch.randperm(len(pool), generator=Rng(seed).child("initial").torch())[: config.initial_points]
+    validation = (data.x_train[held], data.y_train[held]) if n_validation else None
+    return Split(pool, pool[drawn], x_test, y_test, validation)
+
+
+class Experiment:
+    """One run: a strategy and a seed, in a directory of its own.
+
+    Args:
+        run: The directory.
+        config: What to do.
+        spec: The strategy.
+        seed: Decides the split, the initial labels, the weights, the minibatch order and the strategy's draws.
+        data: The data set.
+        oracle: Who answers; default: the data set's own labels.
+
+    Raises:
+        ConfigError: The data set does not fit the configuration.
+        RunError: The directory holds another run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: ExperimentConfig,
+        spec: StrategySpec,
+        seed: int,
+        data: DataSet,
+        oracle: Oracle | None = None,
+    ) -> None:
+        self.run = run
+        self.name = f"{spec.label}, seed {seed}"
+        self._config = config
+        self._spec = spec
+        self._seed = seed
+        self._data = data
+        self._oracle = oracle or TrueLabels(data.y_train)
+        self._split = split(data, config, seed)
+        self._learner = Learner(
+            data.x_train,
+            config.builder(data),
+            spec.build(),
+            num_classes=config.num_classes,
+            fit=config.fit,
+            retrain=config.retrain,
+            transform=data.transform,
+            augment=data.augment,
+            validation=self._split.validation,
+            candidates=self._split.pool,
+            runtime=Runtime(device=config.device, batch_size=config.batch_size, progress=False),
+            rng=Rng(seed).child("learner"),
+        )
+
+    def advance(self, told: Callable[[Event], None] | None = None) -> bool:
+        """Do every step that is left; False when the oracle has not answered yet.
+
+        Args:
+            told: Called with each event once it is on disk.
+        """
+        with self.run.lock(), _threads(self._config.threads):
+            self._catch_up()
+            while not self.run.finished:
+                event = self._step()
+                if event is None:
+                    return False
+                self._record(event)
+                if told is not None:
+                    told(event)
+        return True
+
+    def _step(self) -> Event | None:
+        """The next event, its work done; None while an answer is pending."""
+        last: Event = self.run.events[-1] if self.run.events else {"event": "nothing"}
+        if last["event"] == "nothing":
+            return self._started()
+        if last["event"] == "started":
+            ids = self._split.initial.tolist()
+            return {"event": "labeled", "round": 0, "ids": ids, "labels": self._data.y_train[ids].tolist()}
+        if last["event"] == "labeled":
+            return self._train(last["round"])
+        if last["event"] == "trained":
+            return self._evaluate(last["round"])
+        if last["event"] == "evaluated":
+            final = last["round"] == self._config.rounds - 1 or len(self._learner.pool.unlabeled) == 0
+            return self._finish() if final else self._select(last["round"] + 1)
+        return self._ask(last["round"])
+
+    def _started(self) -> Event:
+        versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+        return {
+            "event": "started",
+            "strategy": self._spec.label,
+            "seed": self._seed,
+            "data": self._data.name,
+            "pool": len(self._split.pool),
+            "test": len(self._split.x_test),
+            "threads": self._config.threads,
+            "versions": versions,
+        }
+
+    def _train(self, round: int) -> Event:  # noqa: A002 - the loop's word
+        start = time.perf_counter()
+        result: FitResult = self._learner.fit()
+        self.run.time(round=round, step="train", seconds=time.perf_counter() - start)
+        name = f"weights-{round:03d}.safetensors"
+        event: Event = {
+            "event": "trained",
+            "round": round,
+            "epochs": result.n_epochs,
+            "stopped": result.stopped,
+            "training_accuracy": result.accuracies[-1],
+            "training_loss": result.losses[-1],
+            "weights": name,
+            "sha256": self._save(name),
+        }
+        if self._config.log is not None:
+            event["log"] = [list(entry) for entry in zip(result.accuracies, result.losses, strict=True)]
+        return event
+
+    def _evaluate(self, round: int) -> Event:  # noqa: A002
+        event: Event = {"event": "evaluated", "round": round, "labels": len(self._learner.pool.labeled)}
+        event |= self._measure(self._split.x_test, self._split.y_test)
+        if self._split.validation is not None:
+            found = self._measure(*self._split.validation)
+            event |= {f"validation_{name}": value for name, value in found.items()}
+        if self._config.log is not None:
+            append_block(self._config.log, self.run, event)
+        return event
+
+    def _measure(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        source = NetworkSource(self._learner.network, x, torch.arange(len(x)))
+        runtime = Runtime(device=self._config.device, batch_size=self._config.batch_size, progress=False)
+        logits = source.table((Logits(),), runtime, Rng(0))[Logits()]
+        return metrics(logits.argmax(1), y, self._config.num_classes)
+
+    def _select(self, round: int) -> Event:  # noqa: A002
+        start = time.perf_counter()
+        selection = self._learner.query(min(self._config.budget, len(self._learner.pool.unlabeled)))
+        self.run.time(round=round, step="select", seconds=time.perf_counter() - start)
+        event: Event = {"event": "asked", "round": round, "ids": selection.tolist()}
+        if selection.scores is not None:
+            event["scores"] = selection.scores.tolist()
+        return event
+
+    def _ask(self, round: int) -> Event | None:  # noqa: A002
+        asked = self.run.last("asked") or {"ids": []}
+        pending = self._learner.pool.asked.tolist()
+        first = [i for i in asked["ids"] if i in set(pending)]
+        answers = self._oracle.ask(Query(round, (*first, *(i for i in pending if i not in set(first)))))
+        if isinstance(answers, Pending):
+            return None
+        if answers.skipped:
+            self._record({"event": "skipped", "round": round, "ids": [int(i) for i in answers.skipped]})
+        ids, labels = [int(i) for i in answers.ids], [int(y) for y in answers.labels]
+        return {"event": "labeled", "round": round, "ids": ids, "labels": labels}
+
+    def _finish(self) -> Event:
+        return {"event": "finished", "model": "model.safetensors", "sha256": self._save("model.safetensors")}
+
+    def _save(self, name: str) -> str:
+        """Write the weights, and return the file's SHA-256."""
+        with replacing(self.run.path / name) as temporary:
+            save_model(self._learner.module, str(temporary))
+        return digest(self.run.path / name)
+
+    def _record(self, event: Event) -> None:
+        """Put an event on disk, then let the pool know, then drop the weights that it has made superfluous."""
+        self.run.append(event)
+        if event["event"] in ("labeled", "skipped"):  # of what it asked, the learner knows already
+            self._learner.pool.record(event)
+        if event["event"] in ("trained", "finished"):
+            for path in self.run.path.glob("weights-*.safetensors"):
+                if path.name != event.get("weights"):
+                    path.unlink()
+
+    def _catch_up(self) -> None:
+        """Bring the learner to where the events end."""
+        started = self.run.last("started")
+        if started is not None and (started["strategy"], started["seed"]) != (self._spec.label, self._seed):
+            raise RunError(f"{self.run.path} holds the run of {started['strategy']}, seed {started['seed']}")
+        for event in self.run.events:
+            if event["event"] in POOL_EVENTS:
+                self._learner.pool.record(event)
+        trained = self.run.last("trained")
+        if trained is None or self.run.finished:
+            return
+        path = self.run.path / trained["weights"]
+        if digest(path) != trained["sha256"]:
+            raise RunError(f"{path} is missing or is not the file that the run wrote; the run cannot be resumed")
+        load_model(self._learner.module, path)
+        state = {"round": trained["round"] + 1, "queries": len(self.run.all("asked"))}
+        self._learner.load_state_dict({**self._learner.state_dict(), **state})
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Compute with ``n`` threads: how sums are cut, and so their last digits, depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,158 @@
+"""A run is a directory of events; its state is a fold over them, so resuming is replaying.
+
+::
+
+    RUN/
+      config.json            what is run
+      events.jsonl           one JSON object a line, appended and synced; holds no clock
+      times.jsonl            seconds that the steps took
+      weights-007.safetensors  of the last training, named by the event that relies on it
+      model.safetensors      the final model
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from distil.errors import RunError
+
+Event = dict[str, Any]
+
+EVENTS, TIMES, CONFIG = "events.jsonl", "times.jsonl", "config.json"
+
+
+class Run:
+    """One run directory. Looking at it changes nothing; going on with it wants ``lock``.
+
+    Args:
+        path: The directory; it is made when the run is locked.
+
+    Attributes:
+        events: What has happened so far.
+
+    Raises:
+        RunError: A line of ``events.jsonl`` other than the last cannot be read. The last may be torn, by a crash in the middle
+            of a write; it is passed over.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.events = _read_events(self.path / EVENTS)[0]
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Add an event; once this returns, it survives a crash of the machine."""
+        line = json.dumps(dict(event)) + "\n"
+        is_new = not (self.path / EVENTS).exists()
+        with (self.path / EVENTS).open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            _sync_folder(self.path)
+        self.events.append(json.loads(line))
+
+    def time(self, **entry: Any) -> None:  # noqa: ANN401 - whatever is worth noting
+        """Note how long something took, beside the events: clocks are no part of a run's result."""
+        with (self.path / TIMES).open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def times(self) -> list[dict[str, Any]]:
+        """The entries of ``time``; a torn one is left out."""
+        path = self.path / TIMES
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def last(self, kind: str) -> Event | None:
+        """The latest event of a kind."""
+        return next((event for event in reversed(self.events) if event["event"] == kind), None)
+
+    def all(self, kind: str) -> list[Event]:
+        """Every event of a kind, in order."""
+        return [event for event in self.events if event["event"] == kind]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.last("finished") is not None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from going on with this run, and cut off a torn last line.
+
+        The lock goes with its process, however that ends.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            _lock(file, self.path)
+            self.events, whole = _read_events(self.path / EVENTS)
+            if (self.path / EVENTS).exists():
+                os.truncate(self.path / EVENTS, whole)
+            yield
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; what was written there is synced and takes the name ``path``, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal; empty where there is none."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _lock(file: IO[str], path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; two processes on one run are then the user's to avoid
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise RunError(f"{path} is being run by another process") from None
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "posix":  # a folder cannot be opened elsewhere
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _read_events(path: Path) -> tuple[list[Event], int]:
+    """The events in a file, and how many bytes of it are whole lines of them."""
+    content = path.read_bytes() if path.exists() else b""
+    lines = content.split(b"\n")[:-1]
+    events: list[Event] = []
+    whole = 0
+    for number, line in enumerate(lines, 1):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict) or "event" not in event:
+            if number == len(lines) and whole + len(line) + 1 == len(content):
+                break  # a torn last line
+            raise RunError(f"{path}, line {number}, is not an event; the file is damaged")
+        events.append(event)
+        whole += len(line) + 1
+    return events, whole

@@ -1,0 +1,284 @@
+"""The loop around a selection: ask for ids, tell labels, train, again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from distil.arrays import is_array, take
+from distil.data.pool import Pool
+from distil.errors import DistilWarning, InvalidInput
+from distil.network import Network, TorchNetwork
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.select import Data, Ids, as_rng, select
+from distil.strategies.base import Selection, Strategy, as_strategy
+from distil.training.config import FitConfig
+from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
+
+Retrain = Literal["scratch", "warm", "shrink_perturb"]
+
+# Share of the old weights kept, and of freshly drawn ones added, by shrink_perturb.
+SHRINK, PERTURB = 0.4, 0.1
+
+
+class LabeledSet(Dataset[tuple[Any, int]]):
+    """The labeled examples, as a map-style data set of (x, y).
+
+    Attributes:
+        ids: Their positions in the pool's data, (M,) int64, ascending.
+        y: Their labels, (M,) int64.
+    """
+
+    def __init__(self, data: Data, ids: Tensor, y: Tensor) -> None:
+        self.ids = ids
+        self.y = y
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> tuple[Any, int]:
+        item = self._data[int(self.ids[row])]
+        x = item[0] if isinstance(item, (tuple, list)) else item
+        return x, int(self.y[row])
+
+    @property
+    def x(self) -> Tensor | None:
+        """All inputs in one tensor, (M, ...), where the data is an array; None where it is a Dataset."""
+        return take(self._data, self.ids) if is_array(self._data) else None  # type: ignore[arg-type]
+
+
+Fit = Callable[[nn.Module, LabeledSet, int], nn.Module | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """The default ``fit`` of a learner: cross entropy on the labeled examples, by ``distil.training.fit``.
+
+    Attributes:
+        config: Optimizer, epochs, when to stop.
+        num_classes: C.
+        rng: Minibatch order and dropout; round r draws from ``rng.child(r)``.
+        transform: Prepares a minibatch of inputs.
+        augment: Changes a training minibatch at random, before ``transform``.
+        validation: Inputs and labels for early stopping with ``config.patience``.
+        device: Where to train; default: where the parameters are.
+    """
+
+    config: FitConfig
+    num_classes: int
+    rng: Rng
+    transform: Transform | None = None
+    augment: Augment | None = None
+    validation: tuple[Tensor, Tensor] | None = None
+    device: torch.device | str | None = None
+
+    def __call__(self, module: nn.Module, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002 - the loop's word
+        """Train ``module`` in place."""
+        settings: dict[str, Any] = {
+            "num_classes": self.num_classes,
+            "rng": self.rng.child(round),
+            "transform": self.transform,
+            "augment": self.augment,
+            "device": self.device,
+        }
+        x = labeled.x
+        if x is not None:
+            if (
+                x.is_floating_point() and self.transform is None
+            ):  # as scoring does: NumPy's float64 into a float32 model
+                x = x.to(next((p.dtype for p in module.parameters() if p.is_floating_point()), x.dtype))
+            return fit(module, x, labeled.y, self.config, validation=self.validation, **settings)
+        if self.validation is not None:
+            raise InvalidInput("validation tensors go with a pool that is an array; pass a fit function of your own")
+        return fit_dataset(module, labeled, self.config, **settings)
+
+
+class Learner:
+    """A pool, a model and a strategy, in rounds: ``query``, ``label``, ``fit``.
+
+    Labels may come in any order, late, partly, or not at all (``skip``); what is pending is never asked again.
+
+    Args:
+        data: The pool: an array whose rows are examples, or a map-style Dataset; labels it may hold are never read.
+        model: A module, or a function that builds one (then ``retrain="scratch"`` starts from new weights every round; of a
+            module, ``scratch`` restores the first weights).
+        strategy: A strategy or its name.
+        num_classes: C; labels are 0..C-1, whether or not all occur.
+        fit: How to train: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
+            returns another module. Default: the built-in trainer with its defaults.
+        retrain: Where each round's training starts: ``"scratch"``; ``"warm"``, the weights of the round before; or
+            ``"shrink_perturb"``, those times 0.4 plus 0.1 times freshly drawn ones (Ash and Adams 2020), which wants a builder.
+        network: How the model is read, for models that ``TorchNetwork(module)`` cannot read by itself.
+        transform: Prepares a minibatch of inputs, in training and scoring alike.
+        augment: Changes a training minibatch at random, before ``transform``; never used in scoring.
+        validation: Inputs and labels for early stopping with ``FitConfig.patience``.
+        candidates: Positions in ``data`` that may be asked; default: all. The others are held out.
+        runtime: How the pool is measured.
+        rng: A seed, or an Rng, that decides every draw.
+
+    >>> x = torch.linspace(-1, 1, 100)[:, None]
+    >>> learner = Learner(x, lambda: nn.Linear(1, 2), "margin_sampling", num_classes=2, fit=FitConfig(lr=1.0))
+    >>> learner.label([0, 99], [0, 1])
+    >>> for _ in range(3):
+    ...     _ = learner.fit()
+    ...     ids = learner.query(5)
+    ...     learner.label(ids, [int(x[i] > 0) for i in ids])
+    >>> len(learner.pool.labeled)
+    17
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        model: nn.Module | Callable[[], nn.Module],
+        strategy: Strategy | str,
+        *,
+        num_classes: int,
+        fit: FitConfig | Fit | None = None,
+        retrain: Retrain = "scratch",
+        network: Callable[[nn.Module], Network] | None = None,
+        transform: Transform | None = None,
+        augment: Augment | None = None,
+        validation: tuple[Tensor, Tensor] | None = None,
+        candidates: Ids | None = None,
+        runtime: Runtime | None = None,
+        rng: Rng | int | None = None,
+    ) -> None:
+        if retrain not in ("scratch", "warm", "shrink_perturb"):
+            raise InvalidInput(f"retrain must be 'scratch', 'warm' or 'shrink_perturb', got {retrain!r}")
+        self._build = None if isinstance(model, nn.Module) else model
+        if retrain == "shrink_perturb" and self._build is None:
+            raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
+        self.data = data
+        self.pool = Pool(len(data), num_classes)  # type: ignore[arg-type]
+        if candidates is not None:
+            self.pool.hold_out_all_but(candidates)
+        self.strategy = as_strategy(strategy)
+        self.round = 0
+        self.queries = 0
+        self._rng = as_rng(rng)
+        self._retrain = retrain
+        self._runtime = runtime or Runtime()
+        self._network = network or (lambda module: TorchNetwork(module, inputs=_prepared(transform)))
+        if fit is None or isinstance(fit, FitConfig):
+            self._fit: Callable[..., Any] = Trainer(
+                config=fit or FitConfig(),
+                num_classes=num_classes,
+                rng=self._rng.child("fit"),
+                transform=transform,
+                augment=augment,
+                validation=validation,
+                device=self._runtime.device,
+            )
+        else:
+            self._fit = fit
+        self.module = model if isinstance(model, nn.Module) else self._fresh(model)
+        self._first = None if self._build else _copied(self.module)
+
+    @property
+    def labeled(self) -> LabeledSet:
+        """The labeled examples, as they are given to ``fit``."""
+        ids = self.pool.labeled
+        return LabeledSet(self.data, ids, self.pool.labels(ids))
+
+    @property
+    def network(self) -> Network:
+        """The model as strategies see it; made anew each time, so nothing is remembered across a training."""
+        return self._network(self.module)
+
+    def query(self, n: int) -> Selection:
+        """The next ``n`` ids to label, best first; they are pending from now on."""
+        selection = select(
+            self.strategy,
+            self.network,
+            self.data,
+            n,
+            candidates=self.pool.unlabeled,
+            labeled=self.pool.labeled,
+            runtime=self._runtime,
+            rng=self._rng.child("select", self.queries),
+        )
+        self.pool.record({"event": "asked", "ids": selection.ids})
+        self.queries += 1
+        return selection
+
+    def label(self, ids: Selection | Sequence[int] | Tensor, labels: Sequence[int] | Tensor) -> None:
+        """Tell the labels of some ids, whether or not they were asked; a label told again replaces the first."""
+        self.pool.record({"event": "labeled", "ids": ids, "labels": labels})
+
+    def skip(self, ids: Selection | Sequence[int] | Tensor) -> None:
+        """Never ask these again."""
+        self.pool.record({"event": "skipped", "ids": ids})
+
+    def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
+        """Train on everything labeled so far; returns what ``fit`` returned (a FitResult from the built-in trainer)."""
+        if len(self.pool.labeled) == 0:
+            raise InvalidInput("there are no labels to train on yet; call label(ids, labels) first")
+        if self.round > 0:
+            self._start_over()
+        with self._rng.child("fit", self.round).scope():
+            result = self._fit(self.module, self.labeled, self.round)
+        if isinstance(result, nn.Module):
+            self.module = result
+        self.round += 1
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that ``load_state_dict`` needs to go on, as tensors and ints."""
+        return {
+            "pool": self.pool.state_dict(),
+            "round": self.round,
+            "queries": self.queries,
+            "module": self.module.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state_dict`` of a learner that was made with the same arguments."""
+        self.pool.load_state_dict(state["pool"])
+        self.round, self.queries = int(state["round"]), int(state["queries"])
+        self.module.load_state_dict(state["module"])
+
+    def _fresh(self, build: Callable[[], nn.Module]) -> nn.Module:
+        with self._rng.child("model", self.round).scope():
+            return build()
+
+    def _start_over(self) -> None:
+        """Set the weights that this round's training starts from."""
+        if self._retrain == "warm":
+            return
+        if self._build is None:
+            if self.round == 1:
+                warnings.warn(
+                    "retrain='scratch' restores the model's first weights every round; pass a function that builds the model "
+                    "to draw new ones, or retrain='warm' to go on from the last",
+                    DistilWarning,
+                    stacklevel=3,
+                )
+            self.module.load_state_dict(self._first or {})
+        elif self._retrain == "scratch":
+            self.module = self._fresh(self._build)
+        else:
+            fresh = self._fresh(self._build)
+            with torch.no_grad():
+                for old, new in zip(self.module.parameters(), fresh.parameters(), strict=True):
+                    new.copy_(SHRINK * old.to(new.device) + PERTURB * new)
+            self.module = fresh
+
+
+def _copied(module: nn.Module) -> dict[str, Any]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def _prepared(transform: Transform | None) -> Callable[[Any], Any] | None:
+    """What reads a minibatch: its inputs through the transform; None leaves it to the network."""
+    if transform is None:
+        return None
+    return lambda batch: transform(batch[0] if isinstance(batch, (tuple, list)) else batch)

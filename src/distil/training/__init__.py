@@ -1,0 +1,1 @@
+"""Training: the one loop of the library (``fit``) and what it is told (``config``)."""

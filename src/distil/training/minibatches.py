@@ -1,0 +1,220 @@
+"""Minibatches on the training device, from tensors or from a map-style data set; both checked as they enter."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from itertools import repeat
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from distil.errors import InvalidInput
+from distil.rng import Rng
+
+Minibatch: TypeAlias = tuple[Any, Tensor, Tensor | None]
+
+_BLOCK_BYTES = 2**28  # inputs gathered at once; a labeled set that fits is permuted in one go
+
+
+class Source(ABC):
+    """Labeled examples, to be had by row.
+
+    Attributes:
+        rows: Rows to train on, on the CPU: all, or those whose weight is not 0.
+    """
+
+    rows: Tensor
+
+    @abstractmethod
+    def minibatches(self, rows: Tensor, sizes: Sequence[int]) -> Iterator[Minibatch]:
+        """The examples ``rows`` (N,) in minibatches of ``sizes``.
+
+        Yields:
+            Inputs, labels (B,) and weights (B,), or None for those, on the training device.
+        """
+
+
+class TensorSource(Source):
+    """Inputs (N, ...) and labels (N,) in memory, gathered block by block and cut into views.
+
+    Args:
+        x: Inputs, finite if floating-point.
+        y: Labels in 0..num_classes-1.
+        weights: (N,), at least 0, or None.
+        num_classes: C.
+        device: The training device.
+        names: What the caller calls ``x`` and ``y``.
+
+    Raises:
+        InvalidInput: Any of these is not so.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        weights: Tensor | None,
+        *,
+        num_classes: int,
+        device: torch.device,
+        names: tuple[str, str],
+    ) -> None:
+        _check_shapes(x, y, names)
+        _check_finite(x, names[0])
+        labels, weights = checked_labels(y, num_classes, names[1]), _checked_weights(weights, len(x))
+        self.rows, self._device = _rows(weights, len(x)), device
+        self._row_bytes = x[0].numel() * x.element_size()
+        # What fits one block moves to the device once; more stays where it is, and moves block by block.
+        self._x = x.detach().to(device if len(x) * self._row_bytes <= _BLOCK_BYTES else x.device)
+        self._y = labels.to(device)
+        self._weights = None if weights is None else weights.to(device)
+
+    def minibatches(self, rows: Tensor, sizes: Sequence[int]) -> Iterator[Minibatch]:
+        """See ``Source``; one gather a block, of a copy of at most 256 MB (or one minibatch)."""
+        per_block = max(1, _BLOCK_BYTES // (max(sizes) * self._row_bytes))
+        start = 0
+        for first in range(0, len(sizes), per_block):
+            cut = list(sizes[first : first + per_block])
+            block = rows[start : start + sum(cut)].to(self._device)
+            start += len(block)
+            x = self._x.index_select(0, block.to(self._x.device)).to(self._device)
+            xs, ys = torch.split(x, cut), torch.split(self._y.index_select(0, block), cut)
+            if self._weights is None:
+                yield from zip(xs, ys, repeat(None))
+            else:
+                yield from zip(xs, ys, torch.split(self._weights.index_select(0, block), cut), strict=True)
+
+
+class DatasetSource(Source):
+    """A map-style data set of (x, y, ...), loaded by a DataLoader that is told each minibatch's rows.
+
+    Args:
+        dataset: The examples; labels are checked as they come.
+        weights: (N,), at least 0, or None.
+        num_classes: C.
+        device: The training device.
+        name: What the caller calls ``dataset``.
+        rng: Seeds the workers.
+        num_workers: Processes that load examples.
+
+    Raises:
+        InvalidInput: No map-style data set, or an empty one, or weights that cannot be right.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        weights: Tensor | None,
+        *,
+        num_classes: int,
+        device: torch.device,
+        name: str,
+        rng: Rng,
+        num_workers: int,
+    ) -> None:
+        if isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized) or not len(dataset):
+            raise InvalidInput(f"{name}: expected a map-style data set of at least one example, got {dataset!r}")
+        self._device, self._num_classes, self._name = device, num_classes, name
+        self._weights = _checked_weights(weights, len(dataset))
+        self.rows = _rows(self._weights, len(dataset))
+        self._batches: list[list[int]] = []  # refilled every epoch; the loader keeps this very list
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_sampler=self._batches,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            pin_memory=device.type == "cuda",
+            generator=rng.torch(),
+        )
+
+    def minibatches(self, rows: Tensor, sizes: Sequence[int]) -> Iterator[Minibatch]:
+        """See ``Source``; the data set is asked for every row, every time."""
+        pieces = torch.split(rows, list(sizes))
+        self._batches[:] = [piece.tolist() for piece in pieces]
+        for piece, loaded in zip(pieces, self._loader, strict=True):
+            if not isinstance(loaded, list | tuple) or len(loaded) < 2 or not isinstance(loaded[1], Tensor):
+                raise InvalidInput(
+                    f"{self._name}: expected examples (x, y, ...) with a whole number y, "
+                    f"got minibatches of {type(loaded).__name__}"
+                )
+            # Checked where it was loaded: on an accelerator this would wait for every minibatch.
+            y = checked_labels(loaded[1], self._num_classes, f"labels of {self._name}")
+            weights = None if self._weights is None else self._weights[piece].to(self._device)
+            yield _moved(loaded[0], self._device), y.to(self._device, non_blocking=True), weights
+
+
+def sizes_of(n: int, batch_size: int, *, join_last: bool = False) -> list[int]:
+    """How ``n`` examples are cut into minibatches; ``join_last`` leaves no single example at the end.
+
+    >>> sizes_of(9, 4), sizes_of(9, 4, join_last=True)
+    ([4, 4, 1], [4, 5])
+    """
+    full, rest = divmod(n, batch_size)
+    if rest == 1 and full and join_last:
+        return [batch_size] * (full - 1) + [batch_size + 1]
+    return [batch_size] * full + [rest] * (rest > 0)
+
+
+def checked_labels(y: Tensor, num_classes: int, name: str) -> Tensor:
+    """``y`` as int64 (N,), if every label is a whole number in 0..num_classes-1; an InvalidInput if not."""
+    if y.ndim != 1 or y.is_floating_point() or y.is_complex():
+        raise InvalidInput(f"{name}: expected whole numbers of shape (N,), got {y.dtype} of shape {tuple(y.shape)}")
+    y = y.long()
+    low, high = (int(end) for end in y.aminmax())
+    if low < 0 or high >= num_classes:
+        raise InvalidInput(
+            f"{name}: expected labels in 0..{num_classes - 1} for num_classes={num_classes}, "
+            f"got labels from {low} to {high}"
+        )
+    return y
+
+
+def _check_shapes(x: Tensor, y: Tensor, names: tuple[str, str]) -> None:
+    for name, value in zip(names, (x, y), strict=True):
+        if not isinstance(value, Tensor):
+            raise InvalidInput(f"{name}: expected a tensor, got {type(value).__name__}")
+    if x.ndim == 0 or not x.numel() or len(x) != y.numel():
+        raise InvalidInput(
+            f"expected {names[0]} (N, ...) and {names[1]} (N,) with N of at least 1, "
+            f"got shapes {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+
+
+def _check_finite(x: Tensor, name: str) -> None:
+    # The extremes, which carry a NaN along, need no mask as large as the inputs.
+    if x.is_floating_point() and not all(bool(end.isfinite()) for end in x.detach().aminmax()):
+        raise InvalidInput(f"{name}: expected finite inputs, got NaN or infinity")
+
+
+def _checked_weights(weights: Tensor | None, n: int) -> Tensor | None:
+    """The weights (N,) as floating-point numbers, if they can be right."""
+    if weights is None:
+        return None
+    if not isinstance(weights, Tensor) or weights.shape != (n,):
+        came = f"shape {tuple(weights.shape)}" if isinstance(weights, Tensor) else type(weights).__name__
+        raise InvalidInput(f"weights: expected a tensor of shape ({n},), one weight an example, got {came}")
+    weights = weights.detach() if weights.is_floating_point() else weights.float()
+    if not bool(weights.isfinite().all()) or bool((weights < 0).any()) or not bool((weights > 0).any()):
+        raise InvalidInput(
+            "weights: expected finite weights of at least 0, one of them above 0, "
+            f"got weights from {float(weights.min())} to {float(weights.max())}"
+        )
+    return weights
+
+
+def _rows(weights: Tensor | None, n: int) -> Tensor:
+    return torch.arange(n) if weights is None else weights.cpu().nonzero().flatten()
+
+
+def _moved(value: Any, device: torch.device) -> Any:  # noqa: ANN401 - whatever the data set's inputs are
+    """The tensors in ``value`` on ``device``, in the lists and dictionaries they came in."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {name: _moved(item, device) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_moved(item, device) for item in value]
+    return value

@@ -1,0 +1,149 @@
+"""Residual networks for small images.
+
+He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385). The
+blocks are those of the paper's figure 5, the depths those of its table 1. What differs is the stem, which is
+the usual one for 32x32 images: a 3x3 convolution of stride 1 and no max pooling, where the paper's ImageNet
+networks begin with a 7x7 convolution of stride 2 and a 3x3 max pooling and would leave a 32x32 image with a
+single position before the last stage. Where a block changes the shape, its shortcut is a 1x1 convolution
+(option B of the paper's section 4.1); in a bottleneck the stride sits on the 3x3 convolution, as is usual in
+PyTorch, not on the first 1x1 convolution of the paper.
+
+DISTIL 0.1 pooled over a fixed 4x4 window and flattened, which fails below 25 and above 56 pixels a side and
+ignores part of an image above 32. Here the average is taken over all positions that are left (adaptive
+average pooling): the same numbers from 25 to 32 pixels, 28x28 and 32x32 among them, and any other size works.
+Layers are named as there (``conv1``, ``layer1`` ... ``linear``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from distil.utils.models.base import DocumentedModel, check_sizes
+
+
+def _conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the resolution at stride 1; no bias, since normalization follows."""
+    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """The identity where the shapes agree, else a projection."""
+    if stride == 1 and inputs == outputs:
+        return nn.Sequential()
+    return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al. 2016, figure 5 left)."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _conv(inputs, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv(width, width, 3), nn.BatchNorm2d(width)
+        self.shortcut = _shortcut(inputs, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, width, ceil(H / stride), ceil(W / stride))."""
+        out = torch.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return torch.relu(out + self.shortcut(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions around a shortcut (He et al. 2016, figure 5 right)."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        outputs = self.expansion * width
+        self.conv1, self.bn1 = _conv(inputs, width, 1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = _conv(width, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = _conv(width, outputs, 1), nn.BatchNorm2d(outputs)
+        self.shortcut = _shortcut(inputs, outputs, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, 4 width, ceil(H / stride), ceil(W / stride))."""
+        out = torch.relu(self.bn1(self.conv1(x)))
+        out = torch.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return torch.relu(out + self.shortcut(x))
+
+
+class ResNet(DocumentedModel):
+    """A residual network of four stages, 64, 128, 256 and 512 channels wide; see the top of the module.
+
+    Args:
+        block: ``BasicBlock`` or ``Bottleneck``.
+        depths: Blocks in each of the four stages.
+        num_classes: Number of classes C.
+        channels: Channels of the images; 1 for grayscale.
+
+    Raises:
+        InvalidInput: ``num_classes`` or ``channels`` is not an integer of at least 1.
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: Sequence[int],
+        num_classes: int = 10,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        check_sizes("ResNet", {"num_classes": num_classes, "channels": channels})
+        self.conv1, self.bn1 = _conv(channels, 64, 3), nn.BatchNorm2d(64)
+        wide = block.expansion
+        self.layer1 = _stage(block, 64, 64, depths[0], stride=1)
+        self.layer2 = _stage(block, 64 * wide, 128, depths[1], stride=2)
+        self.layer3 = _stage(block, 128 * wide, 256, depths[2], stride=2)
+        self.layer4 = _stage(block, 256 * wide, 512, depths[3], stride=2)
+        self.linear = nn.Linear(512 * wide, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last stage averaged over positions: (B, channels, H, W) to (B, 512 or 2048)."""
+        out = torch.relu(self.bn1(self.conv1(x)))  # (B, 64, H, W)
+        out = self.layer2(self.layer1(out))  # (B, 128 wide, H / 2, W / 2)
+        out = self.layer4(self.layer3(out))  # (B, 512 wide, H / 8, W / 8)
+        # Adaptive average pooling to 1x1 is this mean, which unlike it is deterministic on every device.
+        pooled: Tensor = out.mean(dim=(2, 3))
+        return pooled
+
+
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck], inputs: int, width: int, depth: int, *, stride: int
+) -> nn.Sequential:
+    """``depth`` blocks, the first of which changes the resolution by ``stride``."""
+    outputs = block.expansion * width
+    rest = (block(outputs, width, 1) for _ in range(depth - 1))
+    return nn.Sequential(block(inputs, width, stride), *rest)
+
+
+def ResNet18(num_classes: int = 10, channels: int = 3) -> ResNet:  # noqa: N802 - the documented name
+    """ResNet-18 for small images: 11.2 million parameters, embedding of 512."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, channels)
+
+
+def ResNet34(num_classes: int = 10, channels: int = 3) -> ResNet:  # noqa: N802
+    """ResNet-34 for small images: 21.3 million parameters, embedding of 512."""
+    return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, channels)
+
+
+def ResNet50(num_classes: int = 10, channels: int = 3) -> ResNet:  # noqa: N802
+    """ResNet-50 for small images: 23.5 million parameters, embedding of 2,048."""
+    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, channels)
+
+
+def ResNet101(num_classes: int = 10, channels: int = 3) -> ResNet:  # noqa: N802
+    """ResNet-101 for small images: 42.5 million parameters, embedding of 2,048."""
+    return ResNet(Bottleneck, (3, 4, 23, 3), num_classes, channels)
+
+
+def ResNet152(num_classes: int = 10, channels: int = 3) -> ResNet:  # noqa: N802
+    """ResNet-152 for small images: 58.2 million parameters, embedding of 2,048."""
+    return ResNet(Bottleneck, (3, 8, 36, 3), num_classes, channels)
