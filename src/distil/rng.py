@@ -46,15 +46,20 @@ class Rng:
 
         For code that knows no other source: building a module, dropout in training, a user's own fit.
         """
-        state = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is the point
-        devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-        with torch.random.fork_rng(devices=devices):
-            seed = self.integer()
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
-            random.seed(seed)
-            try:
-                yield
-            finally:
-                random.setstate(state[0])
-                np.random.set_state(state[1])  # noqa: NPY002
+        cpu, others = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is the point
+        seed = self.integer()
+        # Not torch.manual_seed: for an accelerator that is not in use yet it leaves a seed behind that nothing takes back.
+        torch.default_generator.manual_seed(seed)
+        if others:
+            torch.cuda.manual_seed_all(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            torch.set_rng_state(cpu)
+            if others:
+                torch.cuda.set_rng_state_all(others)
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

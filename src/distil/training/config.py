@@ -97,6 +97,7 @@ class FitConfig:
             return
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not holds(value):
             raise self._fault(name, expected)
+        object.__setattr__(self, name, float(value))  # a plain number, whatever kind came
 
     def _integer(self, name: str, least: int, *, optional: bool = False) -> None:
         value = getattr(self, name)
@@ -104,6 +105,7 @@ class FitConfig:
             return
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise self._fault(name, f"a whole number of at least {least}" + (", or None" if optional else ""))
+        object.__setattr__(self, name, int(value))
 
     def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
         value = getattr(self, name)

@@ -225,7 +225,7 @@ class _Training:
             order, draws = self.rng.child("order").torch(), self.rng.child("augment").torch()
             sizes = sizes_of(n, config.batch_size, join_last=_has_batch_norm(self.module))
             while stopped is None:
-                step.lr = float(config.rate(len(losses)))
+                step.lr = config.rate(len(losses))
                 rows = source.rows[torch.randperm(n, generator=order)]
                 accuracy, loss = self._epoch(source.minibatches(rows, sizes), step, draws)
                 accuracies.append(accuracy)
@@ -319,7 +319,7 @@ class _Training:
                 yield Step(self.module, self.config)
         finally:
             for part, mode in modes:
-                part.training = mode  # not part.train(mode), which would reach its children
+                part.training = mode  # not part.train(mode), which reaches its children and may be overridden
             self.module.zero_grad(set_to_none=True)
 
     def _bar(self) -> tqdm[Any]:

@@ -22,16 +22,16 @@ class Step:
 
     Calls the functional forms in ``torch.optim``, which do the arithmetic of its classes. For a network of two
     linear layers a class's ``step`` spends more time on the way to that arithmetic than in it, and the fused
-    kernels, one call for all parameters, are the fastest on a CPU as well (measured: 26 us, against 54 us for the
-    fused class, 80 us for its single-tensor form and 91 us for ``foreach``). Large networks and other devices
-    lose nothing by either.
+    kernels, one call for all parameters, are the fastest on a CPU as well: with momentum a step was measured at
+    26 us, against 54 us for the fused class, 80 us for its single-tensor form and 91 us for ``foreach``. At
+    4 million weights it took 1.5 ms against the class's 3.4 ms, and with Adam 2.9 ms against 18 ms.
 
     Attributes:
         lr: Learning rate of the next step.
     """
 
     def __init__(self, module: nn.Module, config: FitConfig) -> None:
-        self.lr = float(config.lr)
+        self.lr = config.lr
         self._params: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
         if not self._params:
             raise InvalidInput("expected a module with a parameter that requires a gradient, got one without")
@@ -61,7 +61,7 @@ def _sgd(
     params: Sequence[Tensor], config: FitConfig, fused: bool | None, sparse: bool
 ) -> tuple[list[list[Any]], _Update]:
     """The momenta, and the update of ``torch.optim.SGD``."""
-    decay, momentum, foreach = float(config.decay), float(config.momentum), False if fused else None
+    decay, momentum, foreach = config.decay, config.momentum, False if fused else None
 
     def update(params: list[Tensor], grads: list[Tensor], state: list[list[Any]], lr: float) -> None:
         sgd(
@@ -86,7 +86,7 @@ def _sgd(
 def _adam(params: Sequence[Tensor], config: FitConfig, fused: bool | None) -> tuple[list[list[Any]], _Update]:
     """The two moments and the count of steps, and the update of ``torch.optim.Adam`` or ``AdamW``."""
     rule = adam if config.optimizer == "adam" else adamw
-    decay, foreach = float(config.decay), False if fused else None
+    decay, foreach = config.decay, False if fused else None
 
     def update(params: list[Tensor], grads: list[Tensor], state: list[list[Any]], lr: float) -> None:
         means, squares, steps = state
