@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from importlib.metadata import PackageNotFoundError, distribution
 
+from distil.arrays import LabeledSet
 from distil.data.pool import Pool
 from distil.errors import (
     ConfigError,
@@ -25,7 +26,7 @@ from distil.errors import (
     UnknownName,
     UnsupportedModel,
 )
-from distil.learner import LabeledSet, Learner
+from distil.learner import Learner
 from distil.network import Network, Outputs, TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime

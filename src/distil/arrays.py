@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from distil.errors import InvalidInput, MissingSignal
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.signals import Embedding, MCProbs, Probs, Signal, Signals, measured_by
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Array = Tensor | np.ndarray[Any, Any]
 
@@ -93,6 +97,49 @@ class ArraySource(Source):
         return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
 
 
+@runtime_checkable
+class Batched(Protocol):
+    """A data set that can give many examples at once, at the speed of arrays."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """The inputs of these rows, (B, ...)."""
+        ...
+
+
+Data = Array | Dataset[Any] | Batched
+"""Examples: an array whose rows they are, a map-style data set, or one that gives many at once."""
+
+
+class LabeledSet(Dataset[tuple[Any, int]]):
+    """Some examples of a data set with their labels, itself a map-style data set of (x, y).
+
+    Args:
+        data: An array, or a map-style Dataset (of inputs, or of tuples that begin with one).
+        ids: Positions in ``data``, (M,) int64.
+        y: Labels, (M,) int64.
+    """
+
+    def __init__(self, data: Data, ids: Tensor, y: Tensor) -> None:
+        self.data = data
+        self.ids = ids
+        self.y = y
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> tuple[Any, int]:
+        item = self.data[int(self.ids[row])]  # type: ignore[index]
+        x = item[0] if isinstance(item, (tuple, list)) else item
+        return x, int(self.y[row])
+
+    @property
+    def x(self) -> Tensor | None:
+        """All inputs in one tensor, (M, ...), where the data is an array; None where it is not."""
+        return take(self.data, self.ids) if is_array(self.data) else None
+
+
 def take(array: Array, ids: Tensor) -> Tensor:
     """Rows of an array as a tensor: a view where they are consecutive, a copy otherwise."""
     n = len(ids)
@@ -111,7 +158,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def is_array(data: object) -> bool:
+def is_array(data: object) -> TypeIs[Array]:
     """Whether data is a tensor or NumPy array, whose rows are examples."""
     return isinstance(data, (Tensor, np.ndarray))
 

@@ -158,78 +158,80 @@ class Outer(Features):
     Attributes:
         a: First factors, (N, C).
         b: Second factors, (N, D).
+        bias: Whether each b_i counts as (1, b_i), as the gradient of a layer with a bias has it; the 1 is not stored.
         norms: Squared norms of the rows, (N,), where they are remembered.
     """
 
     a: Tensor
     b: Tensor
+    bias: bool = False
     norms: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.a)
 
     def __getitem__(self, rows: Tensor | slice) -> Outer:
-        return Outer(self.a[rows], self.b[rows], None if self.norms is None else self.norms[rows])
+        return Outer(self.a[rows], self.b[rows], self.bias, None if self.norms is None else self.norms[rows])
 
     def row_bytes(self) -> int:
         """Bytes that one stored row takes."""
         return (self.a.shape[1] + self.b.shape[1]) * self.a.element_size()
 
     def dense(self) -> Tensor:
-        """The rows themselves, (N, C D): for whoever really wants them."""
-        return torch.einsum("nc,nd->ncd", self.a, self.b).flatten(1)
+        """The rows themselves, for whoever really wants them: (N, C D), or (N, C + C D) with the C of the bias first."""
+        rows = torch.einsum("nc,nd->ncd", self.a, self.b).flatten(1)
+        return torch.cat([self.a, rows], 1) if self.bias else rows
 
     def sq_norms(self) -> Tensor:
         """Squared norms |a|^2 |b|^2, (N,)."""
-        if self.norms is not None:
-            return self.norms
-        return _sq_norms(self.a) * _sq_norms(self.b)
+        return _sq_norms(self.a) * (_sq_norms(self.b) + self.bias) if self.norms is None else self.norms
 
     def with_norms(self) -> Outer:
         """The same rows, remembering their squared norms from here on."""
-        return Outer(self.a, self.b, self.sq_norms())
+        return Outer(self.a, self.b, self.bias, self.sq_norms())
 
     def exact_sq_norms(self) -> Tensor:
         """Squared norms summed in float64, (N,)."""
-        return (self.a.double() ** 2).sum(1) * (self.b.double() ** 2).sum(1)
+        return (self.a.double() ** 2).sum(1) * ((self.b.double() ** 2).sum(1) + self.bias)
 
     def inner(self, other: Features) -> Tensor:
         """Inner products, (N, M): two matrix products."""
         factors = _same(self, other)
-        return (self.a @ factors.a.T).mul_(self.b @ factors.b.T)
+        products = self.b @ factors.b.T
+        return (products.add_(1) if self.bias else products).mul_(self.a @ factors.a.T)
 
     def exact_sq_dists(self, other: Features) -> Tensor:
         """Float64 squared distances (N, M), from the factors, one row of ``other`` at a time."""
-        factors = _same(self, other)
-        mine = Outer(self.a.double(), self.b.double())
-        rows = [
-            mine._dists_to(Outer(factors.a[j : j + 1].double(), factors.b[j : j + 1].double()))
-            for j in range(len(factors))
-        ]
+        mine, factors = self._double(), _same(self, other)._double()
+        rows = [mine._dists_to(factors[slice(j, j + 1)]) for j in range(len(factors))]
         return torch.stack(rows, 1) if rows else self.a.new_zeros(len(self), 0).double()
 
     def pairwise_sq_dists(self, other: Features) -> Tensor:
         """Float64 squared distances of equal positions, (N,)."""
-        factors = _same(self, other)
-        mine = Outer(self.a.double(), self.b.double())
-        return mine._dists_to(Outer(factors.a.double(), factors.b.double()))
+        return self._double()._dists_to(_same(self, other)._double())
+
+    def _double(self) -> Outer:
+        return Outer(self.a.double(), self.b.double(), self.bias)
 
     def _dists_to(self, other: Outer) -> Tensor:
         """|a b^T - a' b'^T|^2 of rows (or of one row, broadcast); the same sums, so equal rows give exactly 0."""
 
         def inner(x: Outer, y: Outer) -> Tensor:
-            return (x.a * y.a).sum(1) * (x.b * y.b).sum(1)
+            return (x.a * y.a).sum(1) * ((x.b * y.b).sum(1) + self.bias)
 
         return (inner(self, self) + inner(other, other) - 2 * inner(self, other)).clamp_min_(0)
 
     def combine(self, weights: Tensor) -> Tensor:
-        """sum_i w_i a_i b_i^T, (C, D)."""
-        return self.a.T @ (weights[:, None] * self.b)
+        """sum_i w_i a_i b_i^T, (C, D); with bias (C, 1 + D), its column first."""
+        weighted = weights[:, None] * self.a
+        blocks = weighted.T @ self.b
+        return torch.cat([weighted.sum(0)[:, None], blocks], 1) if self.bias else blocks
 
     def project(self, point: Tensor) -> Tensor:
-        """a_i^T P b_i for a matrix P (C, D): (N,)."""
-        projected: Tensor = torch.linalg.vecdot(self.a @ point, self.b)
-        return projected
+        """a_i^T P b_i for a matrix P, (C, D), or with bias (C, 1 + D): (N,)."""
+        blocks = point[:, 1:] if self.bias else point
+        projected: Tensor = torch.linalg.vecdot(self.a @ blocks, self.b)
+        return projected + self.a @ point[:, 0] if self.bias else projected
 
 
 def _same(mine: F, other: Features) -> F:

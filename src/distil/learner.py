@@ -9,15 +9,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
-from distil.arrays import is_array, take
+from distil.arrays import Data, LabeledSet
 from distil.data.pool import Pool
 from distil.errors import DistilWarning, InvalidInput
 from distil.network import Network, TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import Data, Ids, as_rng, select
+from distil.select import Ids, as_rng, select
 from distil.strategies.base import Selection, Strategy, as_strategy
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
@@ -26,33 +25,6 @@ Retrain = Literal["scratch", "warm", "shrink_perturb"]
 
 # Share of the old weights kept, and of freshly drawn ones added, by shrink_perturb.
 SHRINK, PERTURB = 0.4, 0.1
-
-
-class LabeledSet(Dataset[tuple[Any, int]]):
-    """The labeled examples, as a map-style data set of (x, y).
-
-    Attributes:
-        ids: Their positions in the pool's data, (M,) int64, ascending.
-        y: Their labels, (M,) int64.
-    """
-
-    def __init__(self, data: Data, ids: Tensor, y: Tensor) -> None:
-        self.ids = ids
-        self.y = y
-        self._data = data
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, row: int) -> tuple[Any, int]:
-        item = self._data[int(self.ids[row])]
-        x = item[0] if isinstance(item, (tuple, list)) else item
-        return x, int(self.y[row])
-
-    @property
-    def x(self) -> Tensor | None:
-        """All inputs in one tensor, (M, ...), where the data is an array; None where it is a Dataset."""
-        return take(self._data, self.ids) if is_array(self._data) else None  # type: ignore[arg-type]
 
 
 Fit = Callable[[nn.Module, LabeledSet, int], nn.Module | None]
@@ -202,7 +174,7 @@ class Learner:
             self.data,
             n,
             candidates=self.pool.unlabeled,
-            labeled=self.pool.labeled,
+            labeled=self.labeled,
             runtime=self._runtime,
             rng=self._rng.child("select", self.queries),
         )

@@ -48,6 +48,10 @@ class Network(ABC):
         """Logits and embedding of one minibatch."""
 
     @abstractmethod
+    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
+        """What the model is called with, (B, ...) floating: a single tensor."""
+
+    @abstractmethod
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
         """Probabilities of one minibatch under K samples of the network, (B, K, C)."""
 
@@ -121,6 +125,15 @@ class TorchNetwork(Network):
             self._find_out(_first_rows(x, _TRACED_ROWS))
         logits, embedding = self._forward(x)
         return Outputs(self._logits(logits), embedding)
+
+    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
+        """The tensor that the module is called with, as floating-point numbers."""
+        x = self._inputs(batch)
+        if not isinstance(x, Tensor):
+            raise UnsupportedModel(
+                f"the model is called with a {type(x).__name__}; what needs its inputs needs one tensor"
+            )
+        return x if x.is_floating_point() else x.to(self._dtype)
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
         """Probabilities under K dropout masks, (B, K, C): K forward passes; normalization layers stay in evaluation mode.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from distil.arrays import (
     CHUNK_ROWS,
     Array,
     ArraySource,
+    Batched,
+    Data,
+    LabeledSet,
     Source,
     check_finite,
     check_rows,
@@ -23,14 +27,14 @@ from distil.arrays import (
     take,
 )
 from distil.dropout import Draw
-from distil.errors import InvalidInput, UnsupportedModel
+from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
 from distil.network import Network, Outputs, as_network
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.signals import Forward, Signal, Signals, measured_by
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, as_strategy, best
 
-Data = Array | Dataset[Any]
+Given = Data | LabeledSet | tuple[Array, Array | Sequence[int]]
 Ids = Sequence[int] | Tensor | np.ndarray[Any, Any]
 
 
@@ -41,12 +45,14 @@ class NetworkSource(Source):
         network: The model.
         data: A map-style data set, or an array whose rows are examples (then no DataLoader is in the way).
         ids: Positions in ``data``, (N,) int64.
+        labels: Their labels, (N,) int64; default: the second item of the data set's examples, should a strategy ask for it.
     """
 
-    def __init__(self, network: Network, data: Data, ids: Tensor) -> None:
+    def __init__(self, network: Network, data: Data, ids: Tensor, labels: Tensor | None = None) -> None:
         self.ids = ids
         self._network = network
         self._data = data
+        self._labels = labels
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
         """The signals of the forward pass that ``needs`` are derived from."""
@@ -55,8 +61,11 @@ class NetworkSource(Source):
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
         """One table a minibatch, one forward pass each whatever the number of signals, on the CPU."""
         with self._network.asking(runtime):
+            start = 0
             for ids, batch in self._minibatches(runtime, rng):
-                forward = _Pass(self._network, batch, ids, rng)
+                labels = None if self._labels is None else self._labels[start : start + len(ids)]
+                start += len(ids)
+                forward = _Pass(self._network, batch, ids, labels, rng)
                 yield Signals(ids, {signal: signal.measure(forward).cpu() for signal in signals})
 
     def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
@@ -73,12 +82,13 @@ class NetworkSource(Source):
 
     def _minibatches(self, runtime: Runtime, rng: Rng) -> Iterator[tuple[Tensor, Any]]:
         parts = self.ids.split(runtime.batch_size)
-        if is_array(self._data):
+        data = self._data
+        if is_array(data) or isinstance(data, Batched):
             for ids in runtime.bar(parts, "measuring", len(parts)):
-                yield ids, take(self._data, ids)  # type: ignore[arg-type]
+                yield ids, take(data, ids) if is_array(data) else data.batch(ids)
             return
         loader: DataLoader[Any] = DataLoader(
-            self._data,  # type: ignore[arg-type]
+            data,
             batch_sampler=[ids.tolist() for ids in parts],
             num_workers=runtime.num_workers,
             generator=rng.child("loader").torch(),  # else the loader would draw from the global one
@@ -89,10 +99,11 @@ class NetworkSource(Source):
 class _Pass(Forward):
     """One minibatch through a network."""
 
-    def __init__(self, network: Network, batch: Any, ids: Tensor, rng: Rng) -> None:  # noqa: ANN401
+    def __init__(self, network: Network, batch: Any, ids: Tensor, labels: Tensor | None, rng: Rng) -> None:  # noqa: ANN401
         self._network = network
         self._batch = batch
         self._ids = ids
+        self._labels = labels
         self._rng = rng
         self._outputs: Outputs | None = None
 
@@ -112,6 +123,18 @@ class _Pass(Forward):
                 "TorchNetwork(module, head=...), or pass TorchNetwork(module, outputs=lambda module, x: (logits, embedding))"
             )
         return embedding
+
+    def inputs(self) -> Tensor:
+        return self._network.inputs(self._batch)
+
+    def labels(self) -> Tensor:
+        if self._labels is not None:
+            return self._labels
+        if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1 and isinstance(self._batch[1], Tensor):
+            return self._batch[1].long()
+        raise MissingSignal(
+            "labels are needed of a set that was given without; pass it as a pair (x, y), or a Dataset of (x, y)"
+        )
 
     def samples(self, n_samples: int, shared: bool) -> Tensor:
         draw = Draw(self._rng.child("samples"), self._ids, shared)
@@ -165,10 +188,10 @@ def select(
     n: int,
     *,
     candidates: Ids | None = None,
-    labeled: Ids | Data | None = None,
-    validation: Ids | Data | None = None,
-    query: Ids | Data | None = None,
-    private: Ids | Data | None = None,
+    labeled: Ids | Given | None = None,
+    validation: Ids | Given | None = None,
+    query: Ids | Given | None = None,
+    private: Ids | Given | None = None,
     names: Sequence[Any] | None = None,
     runtime: Runtime | None = None,
     rng: Rng | int | None = None,
@@ -184,7 +207,8 @@ def select(
         data: A map-style Dataset, or an array or tensor whose rows are examples.
         n: How many, from 1 to the number of candidates.
         candidates: Positions in ``data`` that may be chosen; default: all but those in ``labeled``.
-        labeled: The examples labeled so far: positions in ``data`` (integers), or data of their own.
+        labeled: The examples labeled so far: positions in ``data`` (integers), data of their own, a pair (inputs, labels) or a
+            LabeledSet. Strategies that read their labels want one of the latter two, or a Dataset of (x, y).
         validation: Examples held out from training, likewise.
         query: Examples like those that are looked for, likewise.
         private: Examples like those to stay away from, likewise.
@@ -203,8 +227,9 @@ def select(
     strategy = as_strategy(strategy)
     size = _size(data, "data")
     given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
-    positions = {role: _positions(value, size, role) for role, value in given.items() if _are_positions(value)}
-    pool = _candidates(candidates, size, positions.get("labeled"))
+    sets = {role: _as_set(value, data, size, role) for role, value in given.items() if value is not None}
+    taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].data is data else None
+    pool = _candidates(candidates, size, taken)
     n = _count(n, len(pool))
     if strategy.needs == Needs():
         return _named(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names, size)
@@ -213,12 +238,9 @@ def select(
     network = as_network(network)
     _check_array_data(data, pool)
     sources: dict[str, Source] = {"pool": NetworkSource(network, data, pool)}
-    for role, value in given.items():
-        if role in positions:
-            sources[role] = NetworkSource(network, data, positions[role])
-        elif value is not None:
-            sources[role] = NetworkSource(network, value, torch.arange(_size(value, role)))  # type: ignore[arg-type]
-    sources = {role: source for role, source in sources.items() if len(source.ids)}
+    for role, found in sets.items():
+        if len(found.ids):
+            sources[role] = NetworkSource(network, found.data, found.ids, found.labels)
     return _named(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names, size)
 
 
@@ -300,13 +322,45 @@ def _empty(table: Signals, wanted: Mapping[str, tuple[Signal[Any], ...]]) -> dic
     return {role: none for role in wanted if role != "pool"}
 
 
-def _size(data: Data | Ids, name: str) -> int:
-    if isinstance(data, IterableDataset) or not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+@runtime_checkable
+class _MapStyle(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> Any: ...  # noqa: ANN401
+
+
+@dataclass(frozen=True, eq=False)
+class _Set:
+    """Examples of one role: where they are, and their labels where they came with any."""
+
+    data: Data
+    ids: Tensor
+    labels: Tensor | None
+
+
+def _as_set(value: Any, data: Data, size: int, role: str) -> _Set:  # noqa: ANN401 - what a caller may give is looked at here
+    if _are_positions(value):
+        return _Set(data, _positions(value, size, role), None)
+    if isinstance(value, LabeledSet):
+        return _Set(value.data, value.ids, value.y)
+    labels = None
+    if isinstance(value, tuple) and len(value) == 2:
+        value, labels = value[0], torch.as_tensor(value[1])
+        if labels.shape != (len(value),) or labels.is_floating_point():
+            raise InvalidInput(
+                f"the labels of {role} must be {len(value)} whole numbers, one a row, got {tuple(labels.shape)}"
+            )
+    labels = None if labels is None else labels.long()
+    return _Set(value, torch.arange(_size(value, role)), labels)
+
+
+def _size(data: Data, name: str) -> int:
+    if isinstance(data, IterableDataset) or not isinstance(data, (Tensor, np.ndarray, Batched, _MapStyle)):
         raise InvalidInput(
             f"{name} must be a map-style Dataset (with __len__ and __getitem__), an array or a tensor, got {type(data).__name__}"
         )
-    if is_array(data) and data.ndim < 2:  # type: ignore[union-attr]
-        raise InvalidInput(f"{name} must have one row an example, got shape {tuple(data.shape)}")  # type: ignore[union-attr]
+    if is_array(data) and data.ndim < 2:
+        raise InvalidInput(f"{name} must have one row an example, got shape {tuple(data.shape)}")
     if len(data) == 0:
         raise InvalidInput(f"{name} is empty")
     return len(data)
@@ -368,7 +422,7 @@ def _check_array_data(data: Data, ids: Tensor) -> None:
     """Refuse a NaN before the first forward pass; of memory-mapped data, which may be huge, the outputs are checked instead."""
     if is_array(data) and not isinstance(data, np.memmap):
         for part in ids.split(CHUNK_ROWS):
-            check_rows(part, take(data, part), "data")  # type: ignore[arg-type]
+            check_rows(part, take(data, part), "data")
 
 
 def _common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:

@@ -7,15 +7,16 @@ from a forward pass; *derived* signals are computed from stored ones when a stra
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from distil.errors import MissingSignal
-from distil.features import Outer
+from distil.features import Dense, Features, Outer
+from distil.functional.gradients import cross_entropy_residual, residual
 
 V = TypeVar("V")
 
@@ -34,6 +35,14 @@ class Forward(ABC):
     @abstractmethod
     def samples(self, n_samples: int, shared: bool) -> Tensor:
         """Sampled probabilities, (B, K, C)."""
+
+    @abstractmethod
+    def inputs(self) -> Tensor:
+        """What the network is called with, (B, ...)."""
+
+    @abstractmethod
+    def labels(self) -> Tensor:
+        """(B,) int64; of labeled sets only: those of a pool are never read."""
 
 
 class Signal(ABC, Generic[V]):
@@ -94,6 +103,24 @@ class Embedding(Measured):
 
 
 @dataclass(frozen=True)
+class Inputs(Measured):
+    """The inputs themselves, as the network sees them, flattened: (N, D)."""
+
+    def measure(self, forward: Forward) -> Tensor:
+        """(B, D)."""
+        return forward.inputs().flatten(1)
+
+
+@dataclass(frozen=True)
+class Labels(Measured):
+    """The labels of a labeled, validation, query or private set, (N,) int64. Those of a pool are never read."""
+
+    def measure(self, forward: Forward) -> Tensor:
+        """(B,)."""
+        return forward.labels()
+
+
+@dataclass(frozen=True)
 class MCProbs(Measured):
     """Probabilities under K samples of the network (dropout masks, ensemble members): (N, K, C).
 
@@ -145,22 +172,34 @@ class MCMean(Derived[Tensor]):
 
 
 @dataclass(frozen=True)
-class Gradient(Derived[Outer]):
-    """Gradient of the cross entropy by the last layer's weights, were the predicted label the true one: N rows (p - e_y) h^T.
+class Gradient(Derived[Features]):
+    """Gradient of each example's loss by the last layer: N rows a_i h_i^T, kept as their factors.
 
-    Ash et al. 2020, section 3, eq. 1, kept as its factors. The layer's bias is left out, as in the published code.
+    For the cross entropy a = softmax(z) - e_y (Ash et al. 2020, section 3, eq. 1), h the embedding.
+
+    Attributes:
+        part: The layer's ``"weights"`` (BADGE's choice); its ``"bias"``, which makes the rows just a; or ``"all"``.
+        labels: y is the ``"predicted"`` class, or the ``"true"`` one (of labeled sets).
+        loss: ``loss(logits (1, C), labels (1,))`` in place of the cross entropy; its residual is taken by autograd.
     """
+
+    part: Literal["weights", "bias", "all"] = "weights"
+    labels: Literal["predicted", "true"] = "predicted"
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
-        """Probabilities and embedding."""
-        return (Probs(), Embedding())
+        """Logits or probabilities, the embedding unless for the bias alone, the labels where they are the true ones."""
+        outputs: Signal[Any] = Probs() if self.loss is None else Logits()
+        embedding = () if self.part == "bias" else (Embedding(),)
+        return (outputs, *embedding, *((Labels(),) if self.labels == "true" else ()))
 
-    def derive(self, signals: Signals) -> Outer:
-        """N rows of C x D."""
-        probs = signals[Probs()]
-        residual = probs - nn.functional.one_hot(probs.argmax(-1), probs.shape[-1])
-        return Outer(residual, signals[Embedding()])
+    def derive(self, signals: Signals) -> Features:
+        """N rows of C x D, or of C numbers for the bias alone."""
+        outputs = signals[Probs()] if self.loss is None else signals[Logits()]
+        y = signals[Labels()] if self.labels == "true" else outputs.argmax(-1)
+        a = cross_entropy_residual(outputs, y) if self.loss is None else residual(outputs, y, self.loss)
+        return Dense(a) if self.part == "bias" else Outer(a, signals[Embedding()], bias=self.part == "all")
 
 
 @dataclass(frozen=True, eq=False)
