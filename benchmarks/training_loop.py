@@ -6,13 +6,12 @@ training accuracy of an epoch reaches 99 %. Both loops get the same first weight
 thread, in alternating turns. That they end in equal weights after equally many epochs is checked on every training,
 in double precision: in single precision two correct loops drift apart, as rounding grows over a thousand steps.
 
-Run as ``python -m benchmarks.training_loop [--repeats 5] [--json FILE]``.
+Run as ``python -m benchmarks training_loop``; ``protocol_loop`` measures the whole protocol, selections and files included.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -23,6 +22,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from benchmarks.machine import write
 from distil.rng import Rng
 from distil.training import fit as loop
 from distil.training.config import FitConfig
@@ -133,8 +133,8 @@ class Clock:
         return wrapped
 
 
-def profile(trainings: list[tuple[Tensor, Tensor, Rng]]) -> dict[str, dict[str, float]]:
-    """Where the library's loop spends its time: seconds and share of each part, and of all that is none of them."""
+def profile(run: Callable[[], object]) -> dict[str, dict[str, float]]:
+    """Where ``run`` spends its time: seconds and share of each part of training, and of all that is none of them."""
     clocks = {name: Clock() for name in ("forward and loss", "backward", "optimizer step")}
     forward, backward, step = (clock.around for clock in clocks.values())
     with (
@@ -143,7 +143,9 @@ def profile(trainings: list[tuple[Tensor, Tensor, Rng]]) -> dict[str, dict[str, 
         patch.object(torch.autograd, "backward", backward(torch.autograd.backward)),
         patch.object(loop.Step, "__call__", step(loop.Step.__call__)),
     ):
-        total, _, _ = timed(ours, trainings)
+        start = perf_counter()
+        run()
+        total = perf_counter() - start
     parts = {name: clock.seconds for name, clock in clocks.items()}
     parts["everything else"] = total - sum(parts.values())
     # What a wrapper itself costs falls to "everything else": time empty ones, and show it apart.
@@ -156,13 +158,18 @@ def profile(trainings: list[tuple[Tensor, Tensor, Rng]]) -> dict[str, dict[str, 
     return {name: {"seconds": seconds, "share": seconds / total} for name, seconds in parts.items()}
 
 
-def main() -> None:
-    """Measure, check, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def profile_table(parts: dict[str, dict[str, float]]) -> str:
+    """As Markdown."""
+    rows = [f"| {name} | {part['seconds']:.3f} | {part['share']:.1%} |" for name, part in parts.items()]
+    return "\n".join(["| where distil spends it | s | share |", "|---|---|---|", *rows])
+
+
+def main(argv: list[str]) -> None:
+    """Measure, check, and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks training_loop", description=__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="turns of each loop (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", help="also write the results to this file")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     torch.set_num_threads(1)
 
     trainings = sequence(options.seed)
@@ -170,31 +177,30 @@ def main() -> None:
     timed(ours, trainings[:2])  # warm-up
     difference = largest_difference(trainings)
     seconds: dict[str, list[float]] = {"plain": [], "distil": []}
-    minibatches = {}
     for _ in range(options.repeats):
         for name, train in (("plain", plain), ("distil", ours)):
             spent, epochs, _ = timed(train, trainings)
             seconds[name].append(spent)
-            minibatches[name] = sum(e * -(-n // 16) for e, n in zip(epochs, LABELS, strict=True))
+    minibatches = sum(e * -(-n // 16) for e, n in zip(epochs, LABELS, strict=True))
+    ratios = [a / b for a, b in zip(seconds["plain"], seconds["distil"], strict=True)]
+    rows = [
+        f"| {name} | {min(turns):.3f} | {statistics.median(turns):.3f} | {min(turns) / minibatches * 1e6:.0f} |"
+        for name, turns in seconds.items()
+    ]
+    write(
+        "training_loop",
+        f"""# The training loop
 
-    print(f"protocol D, seed {options.seed}: {len(trainings)} trainings, {sum(epochs)} epochs each turn")
-    print(f"equal epochs and weights after every training: yes (largest difference {difference:.0e})\n")
-    print(f"{'loop':8} {'min s':>8} {'median s':>9} {'minibatches':>12} {'us a minibatch':>15}")
-    for name, turns in seconds.items():
-        each = min(turns) / minibatches[name] * 1e6
-        print(f"{name:8} {min(turns):8.3f} {statistics.median(turns):9.3f} {minibatches[name]:12} {each:15.1f}")
-    turns = [a / b for a, b in zip(seconds["plain"], seconds["distil"], strict=True)]
-    print(f"\nfaster by {statistics.median(turns):.2f} (turns: {', '.join(f'{turn:.2f}' for turn in turns)})\n")
-    parts = profile(trainings)
-    print(f"{'where distil spends it':22} {'s':>8} {'share':>7}")
-    for name, part in parts.items():
-        print(f"{name:22} {part['seconds']:8.3f} {part['share']:7.1%}")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(
-                {"seconds": seconds, "ratios": turns, "minibatches": minibatches, "profile": parts}, file, indent=2
-            )
+`python -m benchmarks training_loop`: the 21 trainings of protocol D (seed {options.seed}, {minibatches} minibatches a turn), in
+alternating turns, one thread. Both loops end in equal weights after equally many epochs (largest difference {difference:.0e}, in
+double precision).
 
+| loop | min s | median s | us a minibatch |
+|---|---|---|---|
+{chr(10).join(rows)}
 
-if __name__ == "__main__":
-    main()
+Faster by **{statistics.median(ratios):.2f}** (turns: {", ".join(f"{ratio:.2f}" for ratio in ratios)}).
+
+{profile_table(profile(lambda: timed(ours, trainings)))}
+""",
+    )
