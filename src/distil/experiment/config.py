@@ -107,6 +107,12 @@ class ExperimentConfig:
         """``target_classes``."""
         return int(self.model["target_classes"])
 
+    def log_of(self, spec: StrategySpec, seed: int) -> Path | None:
+        """The documented log of one run: ``log`` itself, or a file beside it where there are several runs."""
+        if self.log is None or len(self.strategies) * len(self.seeds) == 1:
+            return self.log
+        return self.log.with_name(f"{self.log.stem}-{spec.label}-{seed}{self.log.suffix}")
+
     def load_data(self) -> DataSet:
         """The data set, from local files."""
         name = self.dataset["name"]

@@ -114,6 +114,7 @@ class Experiment:
         self._data = data
         self._oracle = oracle or TrueLabels(data.y_train)
         self._split = split(data, config, seed)
+        self._log = config.log_of(spec, seed)
         self._learner = Learner(
             data.x_train,
             config.builder(data),
@@ -191,7 +192,7 @@ class Experiment:
             "weights": name,
             "sha256": self._save(name),
         }
-        if self._config.log is not None:
+        if self._log is not None:
             event["log"] = [list(entry) for entry in zip(result.accuracies, result.losses, strict=True)]
         return event
 
@@ -201,8 +202,8 @@ class Experiment:
         if self._split.validation is not None:
             found = self._measure(*self._split.validation)
             event |= {f"validation_{name}": value for name, value in found.items()}
-        if self._config.log is not None:
-            append_block(self._config.log, self.run, event)
+        if self._log is not None:
+            append_block(self._log, self.run, event)
         return event
 
     def _measure(self, x: Tensor, y: Tensor) -> dict[str, float]:
