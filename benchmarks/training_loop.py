@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from benchmarks.machine import write
+from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.training import fit as loop
 from distil.training.config import FitConfig
@@ -134,11 +135,15 @@ class Clock:
 
 
 def profile(run: Callable[[], object]) -> dict[str, dict[str, float]]:
-    """Where ``run`` spends its time: seconds and share of each part of training, and of all that is none of them."""
+    """Where ``run`` spends its time: seconds and share of each part, and of all that is none of them.
+
+    The forward passes are those of training and those over the pool and the test set.
+    """
     clocks = {name: Clock() for name in ("forward and loss", "backward", "optimizer step")}
     forward, backward, step = (clock.around for clock in clocks.values())
     with (
         patch.object(loop._Training, "_read", forward(loop._Training._read)),
+        patch.object(TorchNetwork, "_forward", forward(TorchNetwork._forward)),
         patch.object(loop, "_loss", forward(loop._loss)),
         patch.object(torch.autograd, "backward", backward(torch.autograd.backward)),
         patch.object(loop.Step, "__call__", step(loop.Step.__call__)),

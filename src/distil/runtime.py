@@ -14,6 +14,10 @@ from distil.errors import InvalidInput
 
 T = TypeVar("T")
 
+# Inputs of one forward pass, where nobody says how many: what they turn into should stay in a processor's cache.
+_INPUT_BYTES = 2 << 20
+_LEAST_ROWS, _MOST_ROWS = 256, 4096
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -21,24 +25,35 @@ class Runtime:
 
     Attributes:
         device: Where to run it, such as ``"cuda"``; default: where its parameters are. The network returns afterwards.
-        batch_size: Examples in one forward pass.
+        batch_size: Examples in one forward pass; default: 256, or more of small ones that lie in an array.
         num_workers: Processes that read a data set beside this one; arrays in memory never need any.
         progress: Whether to show progress bars; default: when the output is a terminal.
     """
 
     device: str | torch.device | None = None
-    batch_size: int = 256
+    batch_size: int | None = None
     num_workers: int = 0
     progress: bool | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
+        if self.batch_size is not None and not _is_count(self.batch_size, 1):
             raise InvalidInput(f"batch_size must be a whole number from 1, got {self.batch_size!r}")
-        if isinstance(self.num_workers, bool) or not isinstance(self.num_workers, int) or self.num_workers < 0:
+        if not _is_count(self.num_workers, 0):
             raise InvalidInput(f"num_workers must be a whole number from 0, got {self.num_workers!r}")
+
+    def rows(self, row_bytes: int | None = None) -> int:
+        """Examples in one forward pass, for examples of ``row_bytes`` each (None: not known)."""
+        if self.batch_size is not None:
+            return self.batch_size
+        fitting = 0 if row_bytes is None else _INPUT_BYTES // max(1, row_bytes)
+        return min(max(_LEAST_ROWS, fitting), _MOST_ROWS)
 
     def bar(self, steps: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """``steps``, shown as a progress bar called ``what`` once they have taken a second."""
         hidden = not sys.stderr.isatty() if self.progress is None else not self.progress
         bar: Iterable[T] = tqdm(steps, desc=what, total=total, delay=1.0, leave=False, disable=hidden)
         return bar
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -81,8 +81,8 @@ class NetworkSource(Source):
         return Signals(self.ids, columns)
 
     def _minibatches(self, runtime: Runtime, rng: Rng) -> Iterator[tuple[Tensor, Any]]:
-        parts = self.ids.split(runtime.batch_size)
         data = self._data
+        parts = self.ids.split(runtime.rows(data.nbytes // len(data) if is_array(data) else None))
         if is_array(data) or isinstance(data, Batched):
             for ids in runtime.bar(parts, "measuring", len(parts)):
                 yield ids, take(data, ids) if is_array(data) else data.batch(ids)

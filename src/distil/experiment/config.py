@@ -78,7 +78,7 @@ class ExperimentConfig:
         threads: Threads that torch computes with; part of the result's last digits, so it is recorded.
         target_accuracy: For "labels needed"; None: not told.
         data_root: Where data sets are looked for; None: as ``distil.data.datasets.data_root`` says.
-        batch_size: Examples in one forward pass over the pool.
+        batch_size: Examples in one forward pass over the pool; None: as ``Runtime`` has it.
         device: Where to train and select; None: the CPU, or wherever the architecture puts itself.
         log: File for the documented log; None: no log.
         document: The whole configuration as a JSON object: what a run directory keeps.
@@ -97,7 +97,7 @@ class ExperimentConfig:
     threads: int = 1
     target_accuracy: float | None = None
     data_root: str | None = None
-    batch_size: int = 256
+    batch_size: int | None = None
     device: str | None = None
     log: Path | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
@@ -224,7 +224,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         "threads": check.count("experiment.threads", more.get("threads", 1)),
         "target_accuracy": check.fraction("experiment.target_accuracy", more.get("target_accuracy")),
         "data_root": more.get("data"),
-        "batch_size": check.count("active_learning.strategy_args.batch_size", args.get("batch_size", 256)),
+        "batch_size": check.optional_count("active_learning.strategy_args.batch_size", args.get("batch_size")),
         "device": train.get("device") or args.get("device"),
         "log": _log(check, train),
         "document": document,
@@ -270,6 +270,9 @@ class _Check:
             self.faults.append(f"{name} must be a whole number from {least}, got {value!r}")
             return least
         return value
+
+    def optional_count(self, name: str, value: object) -> int | None:
+        return None if value is None else self.count(name, value)
 
     def fraction(self, name: str, value: object) -> float | None:
         if value is None:
