@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from distil._compat import import_torchvision
 from distil.data.datasets import DataSet, data_set_names, load
 from distil.errors import ConfigError, DistilError, DistilWarning, InvalidInput, nearest
 from distil.learner import Retrain
@@ -244,6 +245,8 @@ def named_object(name: str) -> Callable[..., Any]:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
+        if module_name.partition(".")[0] in ("torchvision", "timm"):
+            import_torchvision()
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):
             found = getattr(found, part)

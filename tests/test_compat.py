@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+import distil
+from distil._compat import import_torchvision
+from distil.experiment.config import named_object
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("torchvision") is None, reason='needs torchvision: pip install "distil[vision]"')
+def test_torchvision_models_can_be_named_and_asked() -> None:
+    network = named_object("torchvision.models:resnet18")(num_classes=5)
+    images = torch.randn(8, 3, 32, 32)
+    chosen = distil.select("badge", network, images, 3)
+    assert len(set(chosen.tolist())) == 3
+    seen = distil.TorchNetwork(network)
+    with seen.asking(distil.Runtime()):
+        outputs = seen.outputs(images)
+        torch.testing.assert_close(network.fc(outputs.embedding), outputs.logits)
+    assert import_torchvision().__name__ == "torchvision"
+
+
+def test_an_error_of_another_kind_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: str) -> None:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr("distil._compat.importlib.import_module", fails)
+    with pytest.raises(RuntimeError, match="something else"):
+        import_torchvision()
