@@ -19,10 +19,10 @@ _defined: list[torch.library.Library] = []
 def import_torchvision() -> ModuleType:
     """torchvision, also beside a torch that its compiled operators do not fit.
 
-    The wheels on PyPI are linked to CUDA. Beside a CPU build of torch their operators do not load, and ``import torchvision`` fails
-    on the first of them that it describes (``operator torchvision::nms does not exist``). Defining those names, without giving them
-    anything to do, lets the rest - models, data sets, transforms - work; ``torchvision.ops.nms`` does not. Where the import works by
-    itself, nothing is touched. Call it before packages that import torchvision themselves, such as timm.
+    The wheels on PyPI are linked to CUDA. Beside a CPU build of torch their operators do not load, and ``import torchvision``
+    fails on the first of them that it describes (``operator torchvision::nms does not exist``). Defining those names, without
+    giving them anything to do, lets the rest - models, data sets, transforms - work; ``torchvision.ops.nms`` does not. Where the
+    import works by itself, nothing is touched. Call it before packages that import torchvision themselves, such as timm.
 
     Raises:
         ImportError: torchvision is not installed, or fails for another reason.
@@ -30,7 +30,7 @@ def import_torchvision() -> ModuleType:
     for _ in range(8):
         try:
             return importlib.import_module("torchvision")
-        except RuntimeError as error:
+        except RuntimeError as error:  # noqa: PERF203 - each try defines one operator more
             missing = _MISSING_OPERATOR.search(str(error))
             if missing is None:
                 raise

@@ -153,8 +153,8 @@ def take(array: Array, ids: Tensor) -> Tensor:
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor over the same memory where torch allows it: read-only memory (a memory-mapped file) is copied."""
     array = np.asarray(array)
-    if array.dtype.byteorder == ">" or not array.flags.writeable:
-        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.byteorder == ">" or not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.astype(array.dtype.newbyteorder("="), order="C")
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
@@ -191,8 +191,11 @@ def checked_probs(probs: Array, name: str, n_dims: int) -> Array:
 
 def checked_array(array: object, name: str, n_dims: int) -> Array:
     """``array`` as a tensor or NumPy array of that many axes with at least one row and column."""
-    if not isinstance(array, (Tensor, np.ndarray)):
-        array = np.asarray(array)
+    if not is_array(array):
+        try:
+            array = np.asarray(array)
+        except ValueError as error:
+            raise InvalidInput(f"{name} must be rows of one length: {error}") from None
     if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
         raise InvalidInput(f"{name} must hold numbers, got an array of {array.dtype}")
     if isinstance(array, Tensor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,19 +56,8 @@ class Draw:
         return out
 
 
-class SampledDropout(TorchFunctionMode):
-    """While active, every call of a dropout function drops, in whatever mode its module is.
-
-    Attributes:
-        n_sites: Dropout calls that dropped.
-        n_unaligned: Those among them whose input has no axis of the minibatch's length.
-    """
-
-    def __init__(self, draw: Draw) -> None:
-        super().__init__()
-        self.n_sites = 0
-        self.n_unaligned = 0
-        self._draw = draw
+class _DropoutCalls(TorchFunctionMode, ABC):
+    """While active, every call of a dropout function comes here, in whatever mode its module is."""
 
     def __torch_function__(
         self,
@@ -81,28 +71,87 @@ class SampledDropout(TorchFunctionMode):
             return func(*args, **kwargs)
         x = args[0] if args else kwargs["input"]
         p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
-        if p == 0:
-            return x
-        self.n_sites += 1
-        keep = self._keep(x, p, func in _CHANNELWISE)
-        return _alpha_drop(x, keep, p) if func in _ALPHA else x * keep / (1 - p if p < 1 else 1)
+        return x if p == 0 else self.called(func, x, p)
 
-    def _keep(self, x: Tensor, p: float, channels: bool) -> Tensor:
-        """A 0/1 mask that broadcasts against x."""
+    @abstractmethod
+    def called(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
+        """What takes the place of ``func(x, p)``, p > 0."""
+
+
+class DropoutShapes(_DropoutCalls):
+    """Leaves everything as it is, and notes the shape of what every dropout call sees.
+
+    Attributes:
+        shapes: One a call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def called(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:  # noqa: ARG002
+        """``x``."""
+        self.shapes.append(tuple(x.shape))
+        return x
+
+
+def example_axes(of_two: Sequence[tuple[int, ...]], of_three: Sequence[tuple[int, ...]]) -> tuple[int | None, ...]:
+    """Which axis of each dropout call's input runs over the examples, from the shapes for two and for three examples.
+
+    Shapes for one number of examples do not tell: any axis may happen to be as long. None: no axis does.
+    """
+    axes: list[int | None] = []
+    for two, three in zip(of_two, of_three, strict=False):
+        grown = [axis for axis, (a, b) in enumerate(zip(two, three, strict=False)) if a != b]
+        aligned = len(two) == len(three) and len(grown) == 1 and two[grown[0]] * 3 == three[grown[0]] * 2
+        axes.append(grown[0] if aligned else None)
+    return tuple(axes)
+
+
+class SampledDropout(_DropoutCalls):
+    """While active, every call of a dropout function drops.
+
+    Args:
+        draw: The random numbers of one sample of one minibatch.
+        axes: For each dropout call, the axis of its input that runs over the examples; default: the first of each.
+
+    Attributes:
+        n_sites: Dropout calls that dropped.
+        n_unaligned: Those among them whose input has no such axis; their mask is the same for all examples.
+    """
+
+    def __init__(self, draw: Draw, axes: Sequence[int | None] | None = None) -> None:
+        super().__init__()
+        self.n_sites = 0
+        self.n_unaligned = 0
+        self._draw = draw
+        self._axes = axes
+
+    def called(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
+        """``x`` with some of its numbers, or channels, dropped."""
+        axis = 0 if self._axes is None else None
+        if self._axes is not None and self.n_sites < len(self._axes):
+            axis = self._axes[self.n_sites]
+        self.n_sites += 1
+        keep = (self._numbers(x, axis, func in _CHANNELWISE) >= p).to(x.device, x.dtype)
+        if p == 1:
+            return x * 0
+        return _alpha_drop(x, keep, p) if func in _ALPHA else x * keep / (1 - p)
+
+    def _numbers(self, x: Tensor, axis: int | None, channels: bool) -> Tensor:
+        """Uniform numbers that broadcast against x, an example's own along ``axis``."""
         n = len(self._draw.ids)
-        per_example = (x.shape[1], *[1] * (x.dim() - 2)) if channels else tuple(x.shape[1:])
-        if x.dim() > 1 and x.shape[0] != n and x.shape[1] == n and not channels:  # (S, B, ...): sequence first
-            numbers = self._draw.uniform(self.n_sites, (x.shape[0], *x.shape[2:])).transpose(0, 1)
-        elif x.shape[0] % n == 0:  # (B, ...), or (B r, ...) where r rows belong to one example
-            repeats = x.shape[0] // n
-            numbers = self._draw.uniform(self.n_sites, (repeats, *per_example)).flatten(0, 1)
-            if repeats > 1 and self._draw.shared:
-                numbers = numbers.repeat(n, *[1] * (numbers.dim() - 1))
-        else:
+        shape = (*x.shape[:2], *[1] * (x.dim() - 2)) if channels else tuple(x.shape)
+        if axis is None or shape[axis] % n:
             self.n_unaligned += 1
             shared = Draw(self._draw.rng, self._draw.ids, shared=True)
-            numbers = shared.uniform(self.n_sites, (x.shape[0], *per_example))[0]
-        return (numbers >= p).to(x.device, x.dtype)
+            return shared.uniform(self.n_sites, shape)[0]
+        repeats = shape[axis] // n  # rows that belong to one example: (B S, D)
+        others = (*shape[:axis], *shape[axis + 1 :])
+        numbers = self._draw.uniform(self.n_sites, (repeats, *others)).flatten(0, 1)
+        if self._draw.shared:
+            numbers = numbers.repeat(n, *[1] * len(others))
+        return numbers.movedim(0, axis)
 
 
 def unreachable_dropout(module: nn.Module) -> list[str]:

@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from distil.errors import InvalidInput
+
 F = TypeVar("F", bound="Features")
 
 # Working memory of one block, in bytes: large enough for a fast matrix product, small enough for the cache.
@@ -34,6 +36,14 @@ class Features(ABC):
     @abstractmethod
     def row_bytes(self) -> int:
         """Bytes that one stored row takes."""
+
+    @abstractmethod
+    def double(self) -> Features:
+        """The same rows in float64."""
+
+    @abstractmethod
+    def dense(self) -> Tensor:
+        """The rows themselves, flattened, for whoever really wants them: (N, width)."""
 
     @abstractmethod
     def sq_norms(self) -> Tensor:
@@ -75,6 +85,8 @@ class Features(ABC):
         size = self.sq_norms()[:, None] + other.sq_norms()[None, :]  # (N, M)
         dists = torch.sub(size, self.inner(other), alpha=2)  # (N, M)
         rows, columns = torch.nonzero(dists <= _CANCELLATION * size, as_tuple=True)
+        unsure = size[rows, columns] > 0  # two zero rows are at distance 0 for certain
+        rows, columns = rows[unsure], columns[unsure]
         step = max(1, BLOCK_BYTES // (2 * self.row_bytes()))
         for start in range(0, len(rows), step):
             i, j = rows[start : start + step], columns[start : start + step]
@@ -113,6 +125,14 @@ class Dense(Features):
     def row_bytes(self) -> int:
         """Bytes that one stored row takes."""
         return self.x.shape[1] * self.x.element_size()
+
+    def double(self) -> Dense:
+        """The same rows in float64."""
+        return Dense(self.x.double())
+
+    def dense(self) -> Tensor:
+        """The rows, (N, D)."""
+        return self.x
 
     def sq_norms(self) -> Tensor:
         """Squared norms, (N,)."""
@@ -177,6 +197,10 @@ class Outer(Features):
         """Bytes that one stored row takes."""
         return (self.a.shape[1] + self.b.shape[1]) * self.a.element_size()
 
+    def double(self) -> Outer:
+        """The same rows, their factors in float64."""
+        return Outer(self.a.double(), self.b.double(), self.bias)
+
     def dense(self) -> Tensor:
         """The rows themselves, for whoever really wants them: (N, C D), or (N, C + C D) with the C of the bias first."""
         rows = torch.einsum("nc,nd->ncd", self.a, self.b).flatten(1)
@@ -202,16 +226,13 @@ class Outer(Features):
 
     def exact_sq_dists(self, other: Features) -> Tensor:
         """Float64 squared distances (N, M), from the factors, one row of ``other`` at a time."""
-        mine, factors = self._double(), _same(self, other)._double()
+        mine, factors = self.double(), _same(self, other).double()
         rows = [mine._dists_to(factors[slice(j, j + 1)]) for j in range(len(factors))]
         return torch.stack(rows, 1) if rows else self.a.new_zeros(len(self), 0).double()
 
     def pairwise_sq_dists(self, other: Features) -> Tensor:
         """Float64 squared distances of equal positions, (N,)."""
-        return self._double()._dists_to(_same(self, other)._double())
-
-    def _double(self) -> Outer:
-        return Outer(self.a.double(), self.b.double(), self.bias)
+        return self.double()._dists_to(_same(self, other).double())
 
     def _dists_to(self, other: Outer) -> Tensor:
         """|a b^T - a' b'^T|^2 of rows (or of one row, broadcast); the same sums, so equal rows give exactly 0."""
@@ -232,6 +253,145 @@ class Outer(Features):
         blocks = point[:, 1:] if self.bias else point
         projected: Tensor = torch.linalg.vecdot(self.a @ blocks, self.b)
         return projected + self.a @ point[:, 0] if self.bias else projected
+
+
+@dataclass(frozen=True)
+class Grouped(Features):
+    """Rows that are means of rows of another set: the atoms of per-batch strategies.
+
+    Nothing but the groups is stored. A mean is written out, in blocks of bounded bytes, where that makes products cheaper than
+    averaging the products of its members does; for factored rows it is then a full (C, D) matrix, so this is done for means
+    of several rows only, and never for all of many.
+
+    Attributes:
+        base: The N rows that are averaged.
+        groups: The group of each, (N,) int64, from 0; any order.
+        n_groups: How many groups there are; each must have a row.
+        norms: Squared norms of the means, (n_groups,), where they are remembered.
+    """
+
+    base: Features
+    groups: Tensor
+    n_groups: int
+    norms: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.groups.shape != (len(self.base),):
+            raise InvalidInput(
+                f"groups must be one for each of the {len(self.base)} rows, got {tuple(self.groups.shape)}"
+            )
+        found = torch.unique(self.groups)
+        if len(found) != self.n_groups or (len(found) and (int(found[0]) < 0 or int(found[-1]) >= self.n_groups)):
+            raise InvalidInput(f"groups must be 0 to {self.n_groups - 1}, each with a row; got {found.tolist()[:10]}")
+
+    def __len__(self) -> int:
+        return self.n_groups
+
+    def __getitem__(self, rows: Tensor | slice) -> Grouped:
+        chosen = torch.arange(self.n_groups)[rows]
+        counts = self.counts()
+        sizes = counts[chosen]
+        groups = torch.arange(len(chosen)).repeat_interleave(sizes)
+        within = torch.arange(len(groups)) - (sizes.cumsum(0) - sizes)[groups]
+        members = self.groups.argsort(stable=True)[(counts.cumsum(0) - counts)[chosen][groups] + within]
+        return Grouped(self.base[members], groups, len(chosen), None if self.norms is None else self.norms[rows])
+
+    def counts(self) -> Tensor:
+        """How many rows each mean is of, (n_groups,)."""
+        return torch.bincount(self.groups, minlength=self.n_groups)
+
+    def row_bytes(self) -> int:
+        """Bytes that the members of one mean take, on average."""
+        return max(self.base.row_bytes(), -(-len(self.base) * self.base.row_bytes() // max(1, self.n_groups)))
+
+    def double(self) -> Grouped:
+        """Means of the same rows in float64."""
+        return Grouped(self.base.double(), self.groups, self.n_groups)
+
+    def dense(self) -> Tensor:
+        """The means themselves, flattened, for whoever really wants them: (n_groups, width)."""
+        order = self.groups.argsort(stable=True)
+        means = [self.base[rows] for rows in order.split(self.counts().tolist())]
+        ones = self.base.sq_norms()[:0]
+        flat = [rows.combine(ones.new_full((len(rows),), 1 / len(rows))).flatten() for rows in means]
+        return torch.stack(flat) if flat else ones.new_zeros(0, self._width())
+
+    def sq_norms(self) -> Tensor:
+        """Squared norms, (n_groups,), each from its mean: O(N width) in all."""
+        if self.norms is not None:
+            return self.norms
+        parts = [_sq_norms(means) for _, means in self._written()]
+        return torch.cat(parts) if parts else self.base.sq_norms()[:0]
+
+    def with_norms(self) -> Grouped:
+        """The same rows, remembering their squared norms from here on."""
+        return Grouped(self.base, self.groups, self.n_groups, self.sq_norms())
+
+    def exact_sq_norms(self) -> Tensor:
+        """Squared norms summed in float64, (n_groups,)."""
+        return self.double().sq_norms()
+
+    def inner(self, other: Features) -> Tensor:
+        """Inner products (n_groups, M): of the means, or the means of the products of their members, as is cheaper."""
+        theirs = _same(self, other)
+        pairs = len(self.base) * len(theirs.base) / max(1, self.n_groups * theirs.n_groups)
+        stored = self.base.row_bytes() // self.base.sq_norms()[:0].element_size()
+        if self._width() > pairs * stored:
+            return self._inner_of_members(theirs)
+        products = self.base.sq_norms().new_zeros(self.n_groups, theirs.n_groups)
+        for columns, other_means in theirs._written():
+            for rows, means in self._written():
+                products[rows, columns] = means @ other_means.T
+        return products
+
+    def exact_sq_dists(self, other: Features) -> Tensor:
+        """Float64 squared distances (n_groups, M) of the written out means, difference by difference."""
+        mine, theirs = self.double(), _same(self, other).double()
+        dists = torch.zeros(self.n_groups, theirs.n_groups, dtype=torch.float64)
+        for columns, other_means in theirs._written():
+            for rows, means in mine._written():
+                dists[rows, columns] = Dense(means).exact_sq_dists(Dense(other_means))
+        return dists
+
+    def pairwise_sq_dists(self, other: Features) -> Tensor:
+        """Float64 squared distances of equal positions, (n_groups,)."""
+        pairs = zip(self.double()._written(), _same(self, other).double()._written(), strict=True)
+        dists = [Dense(mine).pairwise_sq_dists(Dense(theirs)) for (_, mine), (_, theirs) in pairs]
+        return torch.cat(dists) if dists else torch.zeros(0, dtype=torch.float64)
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """sum_g w_g mean_g, in the shape of a row of the base."""
+        return self.base.combine((weights / self.counts())[self.groups])
+
+    def project(self, point: Tensor) -> Tensor:
+        """Inner products of the means with a point, (n_groups,)."""
+        return self._averaged(self.base.project(point), 0)
+
+    def _width(self) -> int:
+        nothing = self.base[slice(0, 0)]
+        return nothing.combine(nothing.sq_norms()).numel()
+
+    def _written(self) -> Iterator[tuple[slice, Tensor]]:
+        """The means written out, (B, width), block by block."""
+        step = max(1, BLOCK_BYTES // max(1, 4 * self._width()))
+        for start in range(0, self.n_groups, step):
+            block = slice(start, min(start + step, self.n_groups))
+            yield block, self[block].dense()
+
+    def _inner_of_members(self, other: Grouped) -> Tensor:
+        products = self.base.sq_norms().new_zeros(self.n_groups, other.n_groups)
+        step = max(1, BLOCK_BYTES // (4 * max(1, len(other.base))))
+        for start in range(0, len(self.base), step):
+            block = slice(start, start + step)
+            averaged = other._averaged(self.base[block].inner(other.base), 1)
+            products.index_add_(0, self.groups[block], averaged)
+        return products.div_(self.counts()[:, None])
+
+    def _averaged(self, values: Tensor, dim: int) -> Tensor:
+        """Means over the members of each group along that dimension, which has the length of the base."""
+        shape = [*values.shape[:dim], self.n_groups, *values.shape[dim + 1 :]]
+        sums = values.new_zeros(shape).index_add_(dim, self.groups, values)
+        return sums.div_(self.counts())  # the groups are the last dimension
 
 
 def _same(mine: F, other: Features) -> F:

@@ -6,21 +6,23 @@ import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from distil.dropout import Draw, SampledDropout, unreachable_dropout
+from distil.dropout import Draw, DropoutShapes, SampledDropout, example_axes, unreachable_dropout
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
+from distil.head import Head, HeadInput, OutputKind, close, find_head
 from distil.runtime import Runtime
-
-OutputKind = Literal["logits", "probs", "sigmoid"]
 
 # Rows of the first minibatch that are looked at to find out what a model returns.
 _TRACED_ROWS = 8
+
+# Entries of a minibatch that are left out: a pool's labels are never read.
+_LABELS = frozenset({"label", "labels"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,14 @@ class Network(ABC):
     @abstractmethod
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """What the model is called with, (B, ...) floating: a single tensor."""
+
+    @abstractmethod
+    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
+        """The inputs of one minibatch, (B, ...) floating, and the function from such inputs to logits, (B, ...) -> (B, C).
+
+        The function takes any rows of the inputs, and may be called until ``asking`` is left. Where the caller has gradients on,
+        autograd can differentiate it by its argument; parameters do not collect gradients.
+        """
 
     @abstractmethod
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
@@ -94,11 +104,13 @@ class TorchNetwork(Network):
         self.output = output
         self._read = inputs
         self._outputs = outputs
-        self._layer = self._named_layer(head)
+        self._named = self._named_layer(head)
+        self._head: Head | None = None
+        self._seen = HeadInput()
         self._documented = outputs is None and "last" in inspect.signature(self.module.forward).parameters
         self._ready = False
         self._warned = False
-        self._head_input: Tensor | None = None
+        self._axes: tuple[int | None, ...] | None = None
         self._device = torch.device("cpu")
         self._dtype = torch.float32
 
@@ -106,16 +118,22 @@ class TorchNetwork(Network):
     def asking(self, runtime: Runtime) -> Iterator[None]:
         """Evaluation mode, no gradients, the head observed, on the device asked for; all put back afterwards."""
         home = _placement(self.module)[0]
+        trainable = [p for p in self.module.parameters() if p.requires_grad]
         modes = {m: m.training for m in self.module.modules()}
-        buffers = {name: b.detach().clone() for name, b in self.module.named_buffers()}
+        buffers = [(m, name, b, b.detach().clone()) for m in modes for name, b in m.named_buffers(recurse=False)]
         with ExitStack() as stack:
-            stack.callback(self._restore, home, modes, buffers)
+            stack.callback(self._restore, home, modes, buffers, trainable)
+            for parameter in trainable:  # what is differentiated here is differentiated by the inputs
+                parameter.requires_grad_(False)
             if runtime.device is not None:
                 self.module.to(runtime.device)
             self._device, self._dtype = _placement(self.module)
             self.module.eval()
             stack.enter_context(torch.no_grad())
-            stack.enter_context(self._observed())
+            stack.callback(self._seen.clear)
+            self._asked = stack.enter_context(ExitStack())
+            if self._head is not None:
+                self._asked.enter_context(self._seen.watching(self._head))
             yield
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
@@ -135,6 +153,37 @@ class TorchNetwork(Network):
             )
         return x if x.is_floating_point() else x.to(self._dtype)
 
+    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
+        """The tensor that the module is called with (alone, or as the only entry of a dict), and the way to its logits.
+
+        Raises:
+            UnsupportedModel: There is no one such tensor, it holds whole numbers, or the module cuts its outputs off from it.
+        """
+        x = self._inputs(batch)
+        names = [name for name in x if name not in _LABELS] if isinstance(x, Mapping) else []
+        tensor = x[names[0]] if len(names) == 1 else x
+        _check_differentiable(tensor)
+        if not self._ready:
+            self._find_out(_first_rows(x, _TRACED_ROWS))
+
+        def logits(z: Tensor) -> Tensor:
+            with self._differentiable_layers(z):
+                found = self._logits(self._forward({names[0]: z} if names else z)[0])
+            self._seen.clear()  # it would keep the graph alive
+            if torch.is_grad_enabled() and z.requires_grad and not found.requires_grad:
+                raise UnsupportedModel(
+                    f"{type(self.module).__name__} gives logits that are cut off from its inputs, so an attack finds no "
+                    "direction; remove torch.no_grad and detach from its forward"
+                )
+            return found
+
+        return tensor, logits
+
+    def _differentiable_layers(self, z: Tensor) -> AbstractContextManager[None]:
+        """Recurrent layers of cuDNN have no gradients in evaluation mode; PyTorch's own have."""
+        recurrent = z.is_cuda and any(isinstance(layer, nn.RNNBase) for layer in self.module.modules())
+        return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
         """Probabilities under K dropout masks, (B, K, C): K forward passes; normalization layers stay in evaluation mode.
 
@@ -145,12 +194,23 @@ class TorchNetwork(Network):
             self._find_out(_first_rows(x, _TRACED_ROWS))
         probs = []
         for k in range(n_samples):
-            with SampledDropout(draw.child(k)) as dropout:
+            with SampledDropout(draw.child(k), self._dropout_axes(x)) as dropout:
                 probs.append(self._logits(self._forward(x)[0]).softmax(-1))
             if k == 0 and not self._warned:
                 self._warned = True
                 _warn_about_dropout(self.module, dropout.n_sites, dropout.n_unaligned)
         return torch.stack(probs, 1)
+
+    def _dropout_axes(self, x: Any) -> tuple[int | None, ...]:  # noqa: ANN401
+        """The axis over the examples of every dropout call, from looking at two and at three rows."""
+        if self._axes is None:
+            shapes = []
+            for n in (2, 3):
+                with DropoutShapes() as seen:
+                    self._forward(_first_rows(x, n, repeat=True))
+                shapes.append(seen.shapes)
+            self._axes = example_axes(*shapes)
+        return self._axes
 
     def _named_layer(self, head: str | None) -> nn.Module | None:
         layers = dict(self.module.named_modules())
@@ -159,32 +219,24 @@ class TorchNetwork(Network):
             raise UnsupportedModel(f"the model has no layer called head={head!r}; its Linear layers: {linear}")
         return None if head is None else layers[head]
 
-    def _restore(self, home: torch.device, modes: dict[nn.Module, bool], buffers: dict[str, Tensor]) -> None:
+    def _restore(
+        self,
+        home: torch.device,
+        modes: dict[nn.Module, bool],
+        buffers: list[tuple[nn.Module, str, Tensor, Tensor]],
+        trainable: list[nn.Parameter],
+    ) -> None:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
         if _placement(self.module)[0] != home:
             self.module.to(home)
         for layer, mode in modes.items():
             layer.training = mode
         with torch.no_grad():
-            for name, buffer in self.module.named_buffers():
-                if name in buffers and not torch.equal(buffer, buffers[name]):
-                    buffer.copy_(buffers[name])
-
-    @contextmanager
-    def _observed(self) -> Iterator[None]:
-        """Keep the input of the head while the context lasts; ``_find_out`` may still have to find the head."""
-        with ExitStack() as self._observing:
-            if self._layer is not None:
-                self._observe(self._layer)
-            try:
-                yield
-            finally:
-                self._head_input = None
-
-    def _observe(self, layer: nn.Module) -> None:
-        def keep(_: nn.Module, args: tuple[Any, ...]) -> None:
-            self._head_input = args[0]
-
-        self._observing.callback(layer.register_forward_pre_hook(keep).remove)
+            for layer, name, buffer, content in buffers:
+                layer._buffers[name] = buffer  # the forward pass, or another device, may have put another tensor there
+                if not torch.equal(buffer, content):
+                    buffer.copy_(content)
 
     def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
         if self._read is not None:
@@ -215,9 +267,8 @@ class TorchNetwork(Network):
             return self.module(x)
         parameters = inspect.signature(self.module.forward).parameters
         takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        labels = {"label", "labels"}  # a pool's labels are never read
         return self.module(
-            **{name: v for name, v in x.items() if name not in labels and (takes_all or name in parameters)}
+            **{name: v for name, v in x.items() if name not in _LABELS and (takes_all or name in parameters)}
         )
 
     def _forward(self, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
@@ -227,45 +278,21 @@ class TorchNetwork(Network):
         if self._documented:
             logits, embedding = self.module(x, last=True)
             return logits, embedding.flatten(1)
-        self._head_input = None
-        logits = self._tensors(self._call(x))[self._position]
-        return logits, None if self._head_input is None else _embedding(self._head_input)
+        self._seen.clear()
+        logits = self._tensors(self._call(x))[0 if self._head is None else self._head.position]
+        return logits, self._seen.value
 
     def _find_out(self, x: Any) -> None:  # noqa: ANN401
         """Look at what the model returns for a few rows, and find its head."""
-        self._position = 0
-        if self._outputs is None and not self._documented:
-            self._find_head(x, self._tensors(self._call(x)))
+        if self._outputs is None and not self._documented and self._head is None:
+            returned = self._tensors(self._call(x))
+            self._head = find_head(self.module, self._named, returned, lambda: self._call(x), self.output)
+            self._asked.enter_context(self._seen.watching(self._head))
         logits = self._forward(x)[0]
         if not isinstance(logits, Tensor) or not logits.is_floating_point():
             raise UnsupportedModel(f"expected floating-point logits from the model, got {_describe(logits)}")
         self._check_kind(logits)
         self._ready = True
-
-    def _find_head(self, x: Any, returned: Sequence[Tensor]) -> None:  # noqa: ANN401
-        found: list[tuple[nn.Module, int, Tensor]] = []
-
-        def look(layer: nn.Module, args: tuple[Any, ...], out: Any) -> None:  # noqa: ANN401
-            for position, tensor in enumerate(returned):
-                if isinstance(out, Tensor) and _is_head(_embedding(out), tensor, self.output):
-                    found.append((layer, position, _embedding(args[0])))
-
-        with ExitStack() as stack:
-            for layer in self.module.modules():
-                if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
-                    stack.callback(layer.register_forward_hook(look).remove)
-            self._call(x)
-        if len(returned) > 1:
-            found = [f for f in found if any(_close(f[2], t) for i, t in enumerate(returned) if i != f[1])]
-            if not found:
-                shapes = ", ".join(str(tuple(t.shape)) for t in returned)
-                raise UnsupportedModel(
-                    f"the model returns {len(returned)} tensors ({shapes}) and no layer of it maps one to another, so which is "
-                    "the logits is unknown; pass outputs=lambda module, x: (logits, embedding)"
-                )
-        if self._layer is None and found:
-            self._layer, self._position = found[-1][:2]
-            self._observe(self._layer)
 
     def _tensors(self, returned: Any) -> Sequence[Tensor]:  # noqa: ANN401
         """The tensors that may be the logits."""
@@ -292,10 +319,14 @@ class TorchNetwork(Network):
             raise UnsupportedModel('the model returns one column; for a binary model pass output="sigmoid"')
         if self.output == "sigmoid" and not one_column:
             raise UnsupportedModel(f'output="sigmoid" expects one column of logits, got {tuple(logits.shape)}')
-        sums_to_one = bool((logits >= 0).all()) and _close(logits.sum(-1), torch.ones_like(logits.sum(-1)))
+        sums_to_one = bool((logits >= 0).all()) and close(logits.sum(-1), torch.ones_like(logits.sum(-1)))
         if self.output == "logits" and sums_to_one:
             raise UnsupportedModel(
                 'the rows that the model returns already sum to 1; if they are probabilities pass output="probs"'
+            )
+        if self.output == "probs" and one_column and not bool(((logits >= 0) & (logits <= 1)).all()):
+            raise UnsupportedModel(
+                'output="probs" expects a column of probabilities, between 0 and 1, and these are not'
             )
         if self.output == "probs" and not one_column and not sums_to_one:
             raise UnsupportedModel('output="probs" expects rows that are >= 0 and sum to 1, and these do not')
@@ -337,34 +368,31 @@ def _placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
     return device, floating[0] if floating else torch.float32
 
 
-def _first_rows(x: Any, n: int) -> Any:  # noqa: ANN401
+def _first_rows(x: Any, n: int, *, repeat: bool = False) -> Any:  # noqa: ANN401
+    """The first ``n`` rows of a tensor, or of each in a dict or sequence; the first one repeated where there are fewer."""
     if isinstance(x, Tensor):
-        return x[:n]
+        return x[:1].expand(n, *x.shape[1:]) if repeat and len(x) < n else x[:n]
     if isinstance(x, Mapping):
-        return {name: _first_rows(value, n) for name, value in x.items()}
+        return {name: _first_rows(value, n, repeat=repeat) for name, value in x.items()}
     if isinstance(x, (list, tuple)):
-        return type(x)(_first_rows(value, n) for value in x)
+        return type(x)(_first_rows(value, n, repeat=repeat) for value in x)
     return x
 
 
-def _embedding(x: Tensor) -> Tensor:
-    """Rows of a head's input or output: (B, D) as it is, the mean over places of (B, D, places...)."""
-    return x if x.dim() <= 2 else x.flatten(2).mean(2)
-
-
-def _is_head(out: Tensor, returned: Tensor, output: OutputKind) -> bool:
-    """Whether a layer's output is the logits, or what softmax, log-softmax or sigmoid made ``returned`` of."""
-    if out.dim() != 2 or out.numel() != returned.numel():
-        return False
-    out, returned = out.float(), returned.float().reshape(out.shape)
-    made = [out, out.log_softmax(-1)]
-    if output == "probs":
-        made += [out.softmax(-1)] if out.shape[1] > 1 else [out.sigmoid()]
-    return any(_close(m, returned) for m in made)
-
-
-def _close(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-4, atol=1e-5)
+def _check_differentiable(x: object) -> None:
+    """Raise UnsupportedModel unless x is a floating-point tensor."""
+    advice = (
+        "pass TorchNetwork(module, inputs=..., outputs=...), where inputs makes such a tensor of a minibatch (for tokens, their "
+        "embeddings) and outputs calls the module with it"
+    )
+    if not isinstance(x, Tensor):
+        raise UnsupportedModel(
+            f"the model is called with a {type(x).__name__}, and an attack changes one floating-point tensor; {advice}"
+        )
+    if not x.is_floating_point():
+        raise UnsupportedModel(
+            f"the model is called with {x.dtype}, and an attack needs inputs that can change a little; {advice}"
+        )
 
 
 def _describe(value: object) -> str:

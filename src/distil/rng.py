@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,11 @@ class Rng:
 
     seed: int
     path: tuple[str | int, ...] = ()
+
+    def __post_init__(self) -> None:
+        # NumPy's integers are the same numbers, but do not look the same.
+        object.__setattr__(self, "seed", operator.index(self.seed))
+        object.__setattr__(self, "path", tuple(n if isinstance(n, str) else operator.index(n) for n in self.path))
 
     def child(self, *names: str | int) -> Rng:
         """The stream called ``names`` below this one."""

@@ -28,6 +28,7 @@ from distil.arrays import (
 )
 from distil.dropout import Draw
 from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
+from distil.functional.adversarial import Attack, Attacker
 from distil.network import Network, Outputs, as_network
 from distil.rng import Rng
 from distil.runtime import Runtime
@@ -106,6 +107,7 @@ class _Pass(Forward):
         self._labels = labels
         self._rng = rng
         self._outputs: Outputs | None = None
+        self._attacks: dict[Attacker, Attack] = {}
 
     def _output(self) -> Outputs:
         if self._outputs is None:
@@ -126,6 +128,13 @@ class _Pass(Forward):
 
     def inputs(self) -> Tensor:
         return self._network.inputs(self._batch)
+
+    def attack(self, attack: Attacker) -> Attack:
+        if attack not in self._attacks:
+            x, logits = self._network.differentiable(self._batch)
+            with torch.enable_grad():
+                self._attacks[attack] = attack(logits, x)
+        return self._attacks[attack]
 
     def labels(self) -> Tensor:
         if self._labels is not None:
@@ -227,21 +236,24 @@ def select(
     strategy = as_strategy(strategy)
     size = _size(data, "data")
     given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
+    _check_names(names, size)
     sets = {role: _as_set(value, data, size, role) for role, value in given.items() if value is not None}
     taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].data is data else None
     pool = _candidates(candidates, size, taken)
     n = _count(n, len(pool))
     if strategy.needs == Needs():
-        return _named(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names, size)
+        return _named(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
     network = as_network(network)
     _check_array_data(data, pool)
+    for found in sets.values():
+        _check_array_data(found.data, found.ids)
     sources: dict[str, Source] = {"pool": NetworkSource(network, data, pool)}
     for role, found in sets.items():
         if len(found.ids):
             sources[role] = NetworkSource(network, found.data, found.ids, found.labels)
-    return _named(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names, size)
+    return _named(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names)
 
 
 def select_from(
@@ -279,6 +291,7 @@ def select_from(
         InvalidInput: Arrays that cannot be right: shapes, NaN, probabilities that do not sum to 1.
     """
     strategy = as_strategy(strategy)
+    _check_arrays_serve(strategy)
     arrays: dict[str, Array] = {}
     if probs is not None:
         arrays["probs"] = checked_probs(probs, "probs", 2)
@@ -287,6 +300,7 @@ def select_from(
     if mc_probs is not None:
         arrays["mc_probs"] = checked_probs(mc_probs, "mc_probs", 3)
     size = _common_size(arrays, strategy)
+    _check_names(names, size)
     positions = None if labeled is None else _positions(labeled, size, "labeled")
     pool = _candidates(candidates, size, positions)
     n = _count(n, len(pool))
@@ -304,7 +318,7 @@ def select_from(
     elif positions is not None:
         sources["labeled"] = ArraySource(positions, arrays, caller=caller)
     sources = {role: source for role, source in sources.items() if len(source.ids)}
-    return _named(choose(strategy, sources, n, Runtime(), Rng(seed)), names, size)
+    return _named(choose(strategy, sources, n, Runtime(), Rng(seed)), names)
 
 
 def as_rng(rng: Rng | int | None) -> Rng:
@@ -371,7 +385,7 @@ def _are_positions(value: object) -> bool:
     if isinstance(value, Selection):
         return True
     if isinstance(value, Tensor):
-        return value.dim() == 1 and not value.is_floating_point()
+        return value.dim() == 1 and (value.numel() == 0 or not value.is_floating_point())
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and (value.dtype.kind in "iub" or value.size == 0)
     if isinstance(value, range):
@@ -425,6 +439,17 @@ def _check_array_data(data: Data, ids: Tensor) -> None:
             check_rows(part, take(data, part), "data")
 
 
+def _check_arrays_serve(strategy: Strategy) -> None:
+    for role in ROLES:
+        for signal in measured_by(getattr(strategy.needs, role)):
+            if signal.grad:
+                name = type(strategy).__name__
+                raise MissingSignal(
+                    f"{name} needs a model: it measures {signal!r} by changing the model's inputs, which no array tells; "
+                    f"use select({name}(), network, data, n)"
+                )
+
+
 def _common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
     sizes = {name: len(array) for name, array in arrays.items()}
     if not sizes:
@@ -438,10 +463,13 @@ def _common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
     return size
 
 
-def _named(selection: Selection, names: Sequence[Any] | None, size: int) -> Selection:
+def _check_names(names: Sequence[Any] | None, size: int) -> None:
+    if names is not None and len(names) != size:
+        raise InvalidInput(f"names must have one entry for each of the {size} examples, got {len(names)}")
+
+
+def _named(selection: Selection, names: Sequence[Any] | None) -> Selection:
     if names is None:
         return selection
-    if len(names) != size:
-        raise InvalidInput(f"names must have one entry for each of the {size} examples, got {len(names)}")
     chosen = tuple(names[i] for i in selection)
     return Selection(selection.ids, selection.scores, selection.weights, chosen)

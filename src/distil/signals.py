@@ -9,13 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from distil.errors import MissingSignal
 from distil.features import Dense, Features, Outer
+from distil.functional.adversarial import Attack, Attacker
 from distil.functional.gradients import cross_entropy_residual, residual
 
 V = TypeVar("V")
@@ -41,12 +42,22 @@ class Forward(ABC):
         """What the network is called with, (B, ...)."""
 
     @abstractmethod
+    def attack(self, attack: Attacker) -> Attack:
+        """What this attack on the inputs finds; equal attacks are made once."""
+
+    @abstractmethod
     def labels(self) -> Tensor:
         """(B,) int64; of labeled sets only: those of a pool are never read."""
 
 
 class Signal(ABC, Generic[V]):
-    """One quantity per example. ``V`` is the type of the column that holds it."""
+    """One quantity per example. ``V`` is the type of the column that holds it.
+
+    Attributes:
+        grad: Whether measuring it takes gradients by the inputs, so that no array can stand for the model.
+    """
+
+    grad: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -135,6 +146,56 @@ class MCProbs(Measured):
     def measure(self, forward: Forward) -> Tensor:
         """(B, K, C)."""
         return forward.samples(self.n_samples, self.shared)
+
+
+@dataclass(frozen=True)
+class AdversarialDistance(Measured):
+    """L2 norm of the smallest change of the input that an attack found to change the prediction: (N,).
+
+    ``AdversarialGap`` of the same attack tells where it found none; all signals of one attack come from attacking once.
+
+    Attributes:
+        attack: How to look for it: ``DeepFool()``, ``BIM()`` or any other frozen, hashable ``Attacker``.
+    """
+
+    grad: ClassVar[bool] = True
+    attack: Attacker
+
+    def measure(self, forward: Forward) -> Tensor:
+        """(B,)."""
+        return forward.attack(self.attack).distance
+
+
+@dataclass(frozen=True)
+class AdversarialGap(Measured):
+    """Logit gap from the predicted class to the largest other after an attack: (N,), at most 0 where the prediction changed.
+
+    Attributes:
+        attack: The attack.
+    """
+
+    grad: ClassVar[bool] = True
+    attack: Attacker
+
+    def measure(self, forward: Forward) -> Tensor:
+        """(B,)."""
+        return forward.attack(self.attack).gap
+
+
+@dataclass(frozen=True)
+class Perturbation(Measured):
+    """The change of the input that an attack found, in the shape of the input as the network sees it: (N, ...).
+
+    Attributes:
+        attack: The attack.
+    """
+
+    grad: ClassVar[bool] = True
+    attack: Attacker
+
+    def measure(self, forward: Forward) -> Tensor:
+        """(B, ...)."""
+        return forward.attack(self.attack).perturbation
 
 
 @dataclass(frozen=True)

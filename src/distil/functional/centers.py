@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES, Dense, Features
 
 # Sums and draws run over blocks of this many rows, whatever the minibatch or the number of shards was.
@@ -103,7 +104,7 @@ def draw(weights: Tensor, u: float) -> int:
 
 def largest_norm(x: Features) -> int:
     """The row of largest norm; near-ties are settled in float64, then by the smaller row."""
-    norms = x.sq_norms()
+    norms = _finite_norms(x)
     rows = torch.nonzero(norms >= norms.max() * (1 - _NEAR_TIE))[:, 0]
     exact = x[rows].exact_sq_norms()
     return int(rows[exact >= exact.max() * (1 - _EXACT_TIE)][0])
@@ -140,6 +141,7 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
 
     Cost: O(N k D) an iteration, memory of O(N + k D) and a block.
     """
+    _finite_norms(Dense(x))
     first = int(torch.randint(len(x), (1,), generator=generator))
     centers = x[k_means_plus_plus(Dense(x), k, first, generator)]
     least = tol * float(x.var(0, correction=0).mean()) if len(x) > 1 else 0.0
@@ -185,7 +187,7 @@ class _Nearest:
 
     def __init__(self, x: Features, given: Features | None) -> None:
         self.x = x.with_norms()
-        self.norms = self.x.sq_norms()
+        self.norms = _finite_norms(self.x)
         self.given = given if given is not None and len(given) else None
         self.n_given = len(self.given) if self.given is not None else 0
         self.sq_dists = torch.full_like(self.norms, torch.inf)
@@ -207,7 +209,9 @@ class _Nearest:
     def farthest(self) -> int | None:
         """The row farthest from all centers, or None when every row left coincides with one."""
         top = float(self.sq_dists.max())
-        rounding = 8 * torch.finfo(self.norms.dtype).eps * self._scale
+        # What |x|^2 + |y|^2 - 2 x.y may be off by: the rounding of as many terms as a row is wide.
+        width = self.x.row_bytes() / self.norms.element_size()
+        rounding = (8 + 2 * width**0.5) * torch.finfo(self.norms.dtype).eps * self._scale
         rows = torch.nonzero(self.sq_dists >= max(top * (1 - _NEAR_TIE) - rounding, 0))[:, 0]
         if len(rows) == 1:
             return int(rows[0])
@@ -238,6 +242,13 @@ class _Nearest:
             found.append(self.given[slice(start, None)])
         picks = self.picks[max(0, start - self.n_given) :]
         return [*found, self.x[torch.tensor(picks)]] if picks else found
+
+
+def _finite_norms(x: Features) -> Tensor:
+    norms = x.sq_norms()
+    if not bool(norms.isfinite().all()):
+        raise InvalidInput(f"squared lengths of the rows overflow {norms.dtype}; scale the rows down, or give float64")
+    return norms
 
 
 def _first_left(n_rows: int, picks: list[int], n: int) -> list[int]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
+from distil.features import Grouped
 from distil.functional.centers import k_means_plus_plus, largest_norm
 from distil.rng import Rng
 from distil.signals import Gradient
-from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, register
+from distil.strategies.base import Needs, Selection, Sets, Strategy, check_count, picked, register
 
 
 @register("badge")
@@ -34,3 +37,40 @@ class BADGE(Strategy):
         gradients = sets.pool[Gradient()]
         rows = k_means_plus_plus(gradients, n, largest_norm(gradients), rng.child("k_means_plus_plus").torch())
         return picked(sets.pool, rows)
+
+
+@register("badge_per_batch")
+@dataclass(frozen=True)
+class BADGEPerBatch(Strategy):
+    """BADGE on random batches: k-means++ on the mean gradients of batches, each of which is then chosen whole.
+
+    The per-batch form in DISTIL 0.1; cheaper by the size of a batch, and blind inside it. The last batch chosen is cut to make
+    exactly n. (The published code returned whole batches, more than asked for, and failed where the pool was no multiple.)
+
+    Attributes:
+        batch_size: Examples in a batch; the last batch may be smaller.
+    """
+
+    paper: ClassVar[str] = "Ash et al. 2020, in the per-batch form of DISTIL 0.1"
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        check_count(self.batch_size, "batch_size")
+
+    @property
+    def needs(self) -> Needs:
+        """Gradients: probabilities and embeddings."""
+        return Needs(pool=(Gradient(),))
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """k-means++ over batches from the one of largest mean gradient."""
+        shuffled = torch.randperm(len(sets.pool), generator=rng.child("batches").torch())
+        batches = shuffled.split(self.batch_size)
+        groups = torch.empty_like(shuffled)
+        for number, rows in enumerate(batches):
+            groups[rows] = number
+        means = Grouped(sets.pool[Gradient()], groups, len(batches))
+        wanted = min(len(batches), -(-n // self.batch_size) + 1)  # one more, in case the short last batch is among them
+        draws = rng.child("k_means_plus_plus").torch()
+        chosen = k_means_plus_plus(means, wanted, largest_norm(means), draws)
+        return picked(sets.pool, torch.cat([batches[number].sort().values for number in chosen.tolist()])[:n])

@@ -1,0 +1,17 @@
+"""KMeansSampling of DISTIL 0.1."""
+
+from __future__ import annotations
+
+from distil import strategies as core
+from distil.active_learning_strategies.strategy import Strategy
+
+
+class KMeansSampling(Strategy):
+    """The example nearest to the center of each of ``budget`` clusters of the embeddings.
+
+    A face of ``distil.strategies.KMeansSampling``, whose docstring has the details; arguments as in ``Strategy``.
+    """
+
+    def select(self, budget: int) -> list[int]:
+        """The ``budget`` rows of ``unlabeled_x`` to label next, best first."""
+        return self._select(core.KMeansSampling(), budget).tolist()

@@ -1,0 +1,17 @@
+"""MarginSamplingDropout of DISTIL 0.1."""
+
+from __future__ import annotations
+
+from distil import strategies as core
+from distil.active_learning_strategies.strategy import Strategy
+
+
+class MarginSamplingDropout(Strategy):
+    """Smallest margin of the probabilities averaged over ``args["n_drop"]`` (10) dropout masks.
+
+    A face of ``distil.strategies.MarginSamplingDropout``, whose docstring has the details; arguments as in ``Strategy``.
+    """
+
+    def select(self, budget: int) -> list[int]:
+        """The ``budget`` rows of ``unlabeled_x`` to label next, best first."""
+        return self._select(core.MarginSamplingDropout(self.n_drop), budget).tolist()

@@ -1,0 +1,188 @@
+"""What every documented strategy offers beside ``select``: data and model updates, predictions, embeddings, saved states."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from distil.arrays import LabeledSet
+from distil.errors import InvalidInput, nearest
+from distil.experiment.run import replacing
+from distil.network import TorchNetwork
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.select import NetworkSource, gather, select
+from distil.signals import Embedding, Gradient, MCMean, MCProbs, Probs, Signal, Signals
+from distil.strategies.base import Selection
+from distil.strategies.base import Strategy as Core
+
+ARGUMENTS = (
+    # documented
+    "batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type",
+    # ours
+    "seed",
+    # read by published versions
+    "tor", "loss", "verbose", "stop_iterations_by_count", "stream_buffer_size", "rand_seed", "representation", "kmeans_args",
+    "submod_args", "uncertainty_measure", "grad_embedding", "omp_reg", "smi_function", "eta", "nu", "metric", "optimizer",
+    "num_partitions", "wrapped_strategy_class", "mod_inject", "n_samples",
+)  # fmt: skip
+"""The keys that ``args`` may have; every strategy takes all of them and uses those it has."""
+
+
+class Strategy:
+    """Base of the strategies of DISTIL 0.1.
+
+    Args:
+        X: Labeled data, as ``handler`` takes it.
+        Y: Its labels, (M,).
+        unlabeled_x: Unlabeled data.
+        net: The model: ``forward(x, last=True, freeze=...)`` giving (logits, embedding), or any module.
+        handler: Makes a data set of data: ``handler(X)``, ``handler(X, Y, False)``; where it takes ``use_test_transform`` that is
+            True, so that the pool is scored as test data is.
+        nclasses: Number of classes.
+        args: Options by name (``ARGUMENTS``); never changed. ``batch_size`` and ``device`` say how the net is run; ``seed`` makes
+            ``select`` a pure function of seed, data and net. Without it, each select draws a seed from torch's global generator.
+
+    Raises:
+        InvalidInput: ``args`` has a key that no version reads.
+    """
+
+    def __init__(
+        self,
+        X: Any,  # noqa: ANN401, N803 - the documented name, as all here
+        Y: Any,  # noqa: ANN401, N803
+        unlabeled_x: Any,  # noqa: ANN401
+        net: nn.Module,
+        handler: Callable[..., Any],
+        nclasses: int,
+        args: Mapping[str, Any] = {},
+    ) -> None:
+        unknown = [key for key in args if key not in ARGUMENTS]
+        if unknown:
+            told = ", ".join(f"{key!r}{nearest(key, ARGUMENTS)}" for key in unknown)
+            raise InvalidInput(f"args has unknown keys: {told}")
+        self.X = X
+        self.Y = Y
+        self.unlabeled_x = unlabeled_x
+        self.model = net
+        self.handler = handler
+        self.target_classes = nclasses
+        self.args = dict(args)
+        self.device = self.args.get("device")
+        self.n_drop = self.args.get("n_drop", 10)
+
+    def update_data(self, X: Any, Y: Any, unlabeled_x: Any) -> None:  # noqa: ANN401, N803
+        """Replace labeled data, labels and unlabeled data."""
+        self.X, self.Y, self.unlabeled_x = X, Y, unlabeled_x
+
+    def update_model(self, clf: nn.Module) -> None:
+        """Replace the model."""
+        self.model = clf
+
+    def save_state(self, filename: str) -> None:
+        """Write data, labels and the model's weights to a file in the safetensors format, whatever its suffix: no pickle."""
+        arrays = {"X": self.X, "Y": self.Y, "unlabeled_x": self.unlabeled_x}
+        tensors = {f"data.{name}": as_tensor(array) for name, array in arrays.items() if array is not None}
+        tensors |= {f"net.{name}": value.detach() for name, value in self.model.state_dict().items()}
+        kinds = {name: "tensor" if isinstance(array, Tensor) else "array" for name, array in arrays.items()}
+        with replacing(Path(filename)) as temporary:
+            save_file({n: t.clone().contiguous() for n, t in tensors.items()}, temporary, {"kinds": json.dumps(kinds)})
+
+    def load_state(self, filename: str) -> None:
+        """Take data and labels from a file of ``save_state``, and load its weights into the present model."""
+        with safe_open(filename, framework="pt") as file:
+            kinds = json.loads(file.metadata()["kinds"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        found = {name: tensors.get(f"data.{name}") for name in kinds}
+        data = {n: t.numpy() if t is not None and kinds[n] == "array" else t for n, t in found.items()}
+        self.update_data(data["X"], data["Y"], data["unlabeled_x"])
+        weights = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
+        self.model.load_state_dict(weights)
+
+    def predict(self, X: Any, useloader: bool = True) -> Tensor:  # noqa: ANN401, ARG002, N803
+        """Most probable class of each row of X, (N,) int64; ``useloader`` makes no difference to the result."""
+        return self.predict_prob(X).argmax(1)
+
+    def predict_prob(self, X: Any) -> Tensor:  # noqa: ANN401, N803
+        """Class probabilities, (N, C), in evaluation mode."""
+        return self._measure(X, Probs())[Probs()]
+
+    def predict_prob_dropout(self, X: Any, n_drop: int) -> Tensor:  # noqa: ANN401, N803
+        """Class probabilities averaged over ``n_drop`` dropout masks, (N, C); normalization stays in evaluation mode."""
+        return self._measure(X, MCMean(n_drop))[MCMean(n_drop)]
+
+    def predict_prob_dropout_split(self, X: Any, n_drop: int) -> Tensor:  # noqa: ANN401, N803
+        """Class probabilities under each of ``n_drop`` dropout masks, (n_drop, N, C)."""
+        return self._measure(X, MCProbs(n_drop))[MCProbs(n_drop)].transpose(0, 1)
+
+    def get_embedding(self, X: Any) -> Tensor:  # noqa: ANN401, N803
+        """What the last layer sees, (N, E)."""
+        return self._measure(X, Embedding())[Embedding()]
+
+    def get_grad_embedding(self, X: Any, Y: Any = None, bias_grad: bool = True) -> Tensor:  # noqa: ANN401, N803
+        """Gradient of each row's cross entropy by the last layer, at the labels Y (default: the predicted ones).
+
+        Columns: C of the bias (left out with ``bias_grad=False``), then C blocks of E. The one place where these N x C x E numbers
+        are written out; strategies keep them as factors.
+        """
+        signal = Gradient("all" if bias_grad else "weights", "predicted" if Y is None else "true")
+        gradients = self._measure(X, signal, Y)[signal]
+        return gradients.dense()  # type: ignore[attr-defined, no-any-return]
+
+    def _select(self, core: Core, budget: int, **sets: Any) -> Selection:  # noqa: ANN401
+        """The core's selection, of the unlabeled rows."""
+        labeled = None if self.X is None or len(self.X) == 0 else self._labeled(self.X, self.Y)
+        return select(
+            core,
+            self._network(),
+            self._pool(),
+            budget,
+            labeled=labeled,
+            runtime=self._runtime(),
+            rng=self._rng(),
+            **sets,
+        )
+
+    def _pool(self) -> Any:  # noqa: ANN401
+        return handled(self.handler, self.unlabeled_x)
+
+    def _labeled(self, X: Any, Y: Any) -> Any:  # noqa: ANN401, N803
+        data = handled(self.handler, X)
+        return data if Y is None else LabeledSet(data, torch.arange(len(data)), as_tensor(Y).long())
+
+    def _network(self) -> TorchNetwork:
+        return TorchNetwork(self.model)
+
+    def _runtime(self) -> Runtime:
+        return Runtime(device=self.device, batch_size=self.args.get("batch_size"))
+
+    def _rng(self) -> Rng:
+        """The seed in ``args``, or one drawn from torch's global generator."""
+        return Rng(self.args["seed"] if "seed" in self.args else int(torch.randint(2**62, (1,))))
+
+    def _measure(self, X: Any, signal: Signal[Any], Y: Any = None) -> Signals:  # noqa: ANN401, N803
+        data = handled(self.handler, X)
+        labels = None if Y is None else as_tensor(Y).long()
+        source = NetworkSource(self._network(), data, torch.arange(len(data)), labels)
+        return gather(source, (signal,), self._runtime(), self._rng())
+
+
+def handled(handler: Callable[..., Any], X: Any) -> Any:  # noqa: ANN401, N803
+    """``handler``'s data set of inputs alone, through its test transform where it has one."""
+    if "use_test_transform" in inspect.signature(handler).parameters:
+        return handler(X, use_test_transform=True)
+    return handler(X)
+
+
+def as_tensor(array: Any) -> Tensor:  # noqa: ANN401
+    """An array or sequence of numbers as a tensor."""
+    return array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array))

@@ -1,0 +1,135 @@
+"""The head of a model: the layer that makes its logits, whose input is the embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from distil.errors import UnsupportedModel
+
+OutputKind = Literal["logits", "probs", "sigmoid"]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Where a model's logits and embedding come from.
+
+    Attributes:
+        position: Which of the tensors that the model returns are the logits.
+        layer: The layer whose input is the embedding, or None where there is none.
+        call: Which of the layer's calls in one forward pass, from 0; None: the last.
+    """
+
+    position: int
+    layer: nn.Module | None
+    call: int | None
+
+
+def find_head(
+    module: nn.Module,
+    named: nn.Module | None,
+    returned: Sequence[Tensor],
+    again: Callable[[], object],
+    output: OutputKind,
+) -> Head:
+    """Find the Linear or convolution layer whose output is among what the model returns.
+
+    Args:
+        module: The model.
+        named: The layer that the user calls the head, if any; it need not give the logits itself.
+        returned: The tensors that the model returned for a few rows.
+        again: Calls the model once more on the same rows.
+        output: What the logits are: themselves, or what softmax or sigmoid made of them.
+
+    Raises:
+        UnsupportedModel: There are several tensors, and no layer maps one of them to another.
+    """
+    matches: list[tuple[Head, Tensor]] = []
+    calls: dict[nn.Module, int] = {}
+
+    def look(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:  # noqa: ANN401
+        calls[layer] = calls.get(layer, -1) + 1
+        for position, tensor in enumerate(returned):
+            if isinstance(out, Tensor) and _gives(embedding_of(out), tensor, output):
+                matches.append((Head(position, layer, calls[layer]), embedding_of(_input_of(args, kwargs))))
+
+    with ExitStack() as stack:
+        for layer in module.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+                stack.callback(layer.register_forward_hook(look, with_kwargs=True).remove)
+        again()
+    if len(returned) > 1:
+        matches = [
+            (head, x) for head, x in matches if any(close(x, t) for i, t in enumerate(returned) if i != head.position)
+        ]
+        if not matches:
+            shapes = ", ".join(str(tuple(t.shape)) for t in returned)
+            raise UnsupportedModel(
+                f"the model returns {len(returned)} tensors ({shapes}) and no layer of it maps one to another, so which is the "
+                "logits is unknown; pass outputs=lambda module, x: (logits, embedding)"
+            )
+    if named is not None:
+        own = [head for head, _ in matches if head.layer is named]
+        position = matches[-1][0].position if matches else 0
+        return own[-1] if own else Head(position, named, None)
+    return matches[-1][0] if matches else Head(0, None, None)
+
+
+class HeadInput:
+    """Keeps what a head was called with in the last forward pass.
+
+    Attributes:
+        value: The embedding, (B, D), or None where the head was not called.
+    """
+
+    def __init__(self) -> None:
+        self.value: Tensor | None = None
+        self._calls = 0
+
+    def clear(self) -> None:
+        """Forget, before a forward pass or after use."""
+        self.value, self._calls = None, 0
+
+    @contextmanager
+    def watching(self, head: Head) -> Iterator[None]:
+        """While the context lasts, keep the input of the head."""
+
+        def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if head.call is None or head.call == self._calls:
+                self.value = embedding_of(_input_of(args, kwargs))
+            self._calls += 1
+
+        with ExitStack() as stack:
+            if head.layer is not None:
+                stack.callback(head.layer.register_forward_pre_hook(keep, with_kwargs=True).remove)
+            yield
+
+
+def embedding_of(x: Tensor) -> Tensor:
+    """Rows of a head's input or output: (B, D) as it is, the mean over places of (B, D, places...)."""
+    return x if x.dim() <= 2 else x.flatten(2).mean(2)
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    """Equal up to rounding; NaN equals NaN, so that a broken model is still told apart from a strange one."""
+    return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def _input_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    return args[0] if args else next(iter(kwargs.values()))
+
+
+def _gives(out: Tensor, returned: Tensor, output: OutputKind) -> bool:
+    """Whether a layer's output is the logits, or what softmax, log-softmax or sigmoid made ``returned`` of."""
+    if out.dim() != 2 or out.numel() != returned.numel():
+        return False
+    out, returned = out.float(), returned.float().reshape(out.shape)
+    made = [out, out.log_softmax(-1)]
+    if output == "probs":
+        made.append(out.softmax(-1) if out.shape[1] > 1 else out.sigmoid())
+    return any(close(m, returned) for m in made)

@@ -1,0 +1,81 @@
+"""What the tests share: one thread, reproducible Hypothesis examples, and a few small networks."""
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import nn
+
+settings.register_profile("distil", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.load_profile("distil")
+
+
+class SmallNet(nn.Module):
+    """Linear, normalization, ReLU, dropout and a head; whatever goes wrong in a model goes wrong with these."""
+
+    def __init__(self, n_inputs, n_classes, width, p):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(n_inputs, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(p))
+        self.head = nn.Linear(width, n_classes)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """The same sums on every machine, and no quarrel between the workers of a parallel run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def seeded():
+    """``seeded(build, *args, seed=0, **kwargs)``: what ``build`` makes under that seed; the global generator stays as it was."""
+
+    def build_seeded(build, *args, seed=0, **kwargs):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build(*args, **kwargs)
+
+    return build_seeded
+
+
+@pytest.fixture(scope="session")
+def small_net(seeded):
+    """``small_net(seed=0, ...)``: a new small network in training mode whose normalization has seen some data."""
+
+    def build(seed=0, n_inputs=6, n_classes=4, width=8, p=0.5):
+        net = seeded(SmallNet, n_inputs, n_classes, width, p, seed=seed)
+        with torch.no_grad():
+            generator = torch.Generator().manual_seed(seed)
+            net.body[1].running_mean.copy_(torch.randn(width, generator=generator) / 4)
+            net.body[1].running_var.copy_(torch.rand(width, generator=generator) + 0.5)
+        return net
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def fingerprint():
+    """``fingerprint(module)``: everything that asking a model might change, comparable with ``==``."""
+
+    def print_of(module):
+        def content(tensor):
+            return None if tensor is None else (tensor.dtype, str(tensor.device), tensor.detach().numpy().tobytes())
+
+        return {
+            "values": {name: content(tensor) for name, tensor in module.state_dict().items()},
+            "buffers": {name: content(tensor) for name, tensor in module.named_buffers()},
+            "modes": {name: layer.training for name, layer in module.named_modules()},
+            "requires_grad": {name: p.requires_grad for name, p in module.named_parameters()},
+            "grads": {name: content(p.grad) for name, p in module.named_parameters()},
+            "identities": {name: id(p) for name, p in module.named_parameters()},
+            "hooks": {
+                name: (len(layer._forward_hooks), len(layer._forward_pre_hooks), len(layer._backward_hooks))
+                for name, layer in module.named_modules()
+            },
+        }
+
+    return print_of

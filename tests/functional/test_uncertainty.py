@@ -1,0 +1,134 @@
+"""The uncertainty scores against closed forms and SciPy."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distil.functional.uncertainty import bald, confidence, entropy, margin
+
+
+@st.composite
+def distributions(draw, n_axes=2):
+    """Probabilities of 2 to 6 classes, from flat to saturated, as float64."""
+    shape = [draw(st.integers(1, 5)) for _ in range(n_axes - 1)] + [draw(st.integers(2, 6))]
+    sharpness = draw(st.sampled_from([0.0, 0.1, 1.0, 10.0, 300.0]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return scipy.special.softmax(sharpness * rng.normal(size=shape), axis=-1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(probs=distributions())
+def test_entropy_is_scipys(dtype, probs):
+    ours = entropy(torch.from_numpy(probs).to(dtype))
+    assert ours.dtype == dtype
+    np.testing.assert_allclose(ours.numpy(), scipy.stats.entropy(probs, axis=-1), atol=2e-6)
+
+
+@given(probs=distributions())
+def test_margin_and_confidence_are_those_of_the_sorted_row(probs):
+    ordered = np.sort(probs, axis=-1)
+    np.testing.assert_allclose(margin(torch.from_numpy(probs)).numpy(), ordered[:, -1] - ordered[:, -2], atol=1e-15)
+    np.testing.assert_array_equal(confidence(torch.from_numpy(probs)).numpy(), ordered[:, -1])
+
+
+@given(mc_probs=distributions(n_axes=3))
+def test_bald_is_a_mean_divergence_from_the_mean(mc_probs):
+    """H[mean p] - mean H[p] equals the mean of KL(p_k || mean p)."""
+    mean = mc_probs.mean(1, keepdims=True)
+    divergence = scipy.stats.entropy(mc_probs, np.broadcast_to(mean, mc_probs.shape), axis=-1).mean(1)
+    np.testing.assert_allclose(bald(torch.from_numpy(mc_probs)).numpy(), divergence, atol=1e-12)
+
+
+@given(probs=distributions())
+def test_bounds(probs):
+    n_classes = probs.shape[-1]
+    p = torch.from_numpy(probs).float()
+    assert bool((entropy(p) >= 0).all())
+    assert bool((entropy(p) <= math.log(n_classes) + 1e-6).all())
+    assert bool((margin(p) >= 0).all())
+    assert bool((margin(p) <= 1 + 1e-6).all())
+    assert bool((confidence(p) >= 1 / n_classes - 1e-6).all())
+    assert bool((confidence(p) <= 1 + 1e-6).all())
+
+
+@given(mc_probs=distributions(n_axes=3))
+def test_bounds_of_bald(mc_probs):
+    _, n_samples, n_classes = mc_probs.shape
+    score = bald(torch.from_numpy(mc_probs).float())
+    assert bool((score >= 0).all())
+    assert bool((score <= min(math.log(n_samples), math.log(n_classes)) + 1e-5).all())
+
+
+def test_a_probability_of_zero_adds_nothing():
+    assert entropy(torch.tensor([[0.5, 0.5, 0.0, 0.0]])).item() == pytest.approx(math.log(2), abs=1e-7)
+    assert entropy(torch.tensor([[0.0, 1.0, 0.0]])).tolist() == [0.0]
+
+
+def test_probabilities_that_underflow_are_not_nan():
+    probs = torch.tensor([[0.0, 0.0, -200.0, -200.0]]).softmax(-1)
+    assert probs[0, 2] == 0  # float32 has nothing that small
+    assert entropy(probs).item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 1000])
+def test_the_uniform_distribution(n_classes):
+    probs = torch.full((2, n_classes), 1 / n_classes, dtype=torch.float64)
+    np.testing.assert_allclose(entropy(probs).numpy(), math.log(n_classes), rtol=1e-12)
+    assert margin(probs).tolist() == [0, 0]
+    np.testing.assert_allclose(confidence(probs).numpy(), 1 / n_classes)
+
+
+def test_bald_of_crafted_samples():
+    disagree = [[1.0, 0.0], [0.0, 1.0]]  # each sample is certain, of another class
+    vague = [[0.5, 0.5], [0.5, 0.5]]  # every sample is vague
+    agree = [[0.9, 0.1], [0.9, 0.1]]
+    score = bald(torch.tensor([disagree, vague, agree], dtype=torch.float64))
+    np.testing.assert_allclose(score.numpy(), [math.log(2), 0, 0], atol=1e-15)
+    assert entropy(torch.tensor([disagree, vague]).mean(1)).tolist() == pytest.approx([math.log(2)] * 2)
+
+
+def test_bald_of_many_certain_samples_is_the_entropy_of_their_votes():
+    votes = np.random.default_rng(0).multinomial(1, [0.5, 0.3, 0.2], size=(4, 30)).astype(float)  # (N, K, C)
+    expected = scipy.stats.entropy(votes.mean(1), axis=-1)
+    np.testing.assert_allclose(bald(torch.from_numpy(votes)).numpy(), expected, atol=1e-12)
+
+
+def test_two_classes_have_one_order():
+    p = np.random.default_rng(0).uniform(size=300)
+    probs = torch.from_numpy(np.stack([p, 1 - p], 1))
+    order = (-entropy(probs)).argsort().tolist()
+    assert order == margin(probs).argsort().tolist() == confidence(probs).argsort().tolist()
+    assert order == np.argsort(np.abs(p - 0.5)).tolist()
+
+
+def test_three_classes_have_three_orders():
+    rows = {"entropy": [0.46, 0.27, 0.27], "margin": [0.49, 0.48, 0.03], "confidence": [0.45, 0.40, 0.15]}
+    probs = torch.tensor(list(rows.values()), dtype=torch.float64)
+    first = {
+        "entropy": int(entropy(probs).argmax()),
+        "margin": int(margin(probs).argmin()),
+        "confidence": int(confidence(probs).argmin()),
+    }
+    assert first == {"entropy": 0, "margin": 1, "confidence": 2}
+
+
+@pytest.mark.parametrize("score", [entropy, margin, confidence])
+def test_any_leading_axes(score):
+    probs = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    assert score(probs).shape == (3, 4)
+    assert torch.equal(score(probs)[1], score(probs[1]))
+    assert score(probs[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("score", [entropy, margin, confidence, bald])
+def test_the_argument_stays_as_it_was(score):
+    probs = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    before = probs.clone()
+    score(probs)
+    assert torch.equal(probs, before)

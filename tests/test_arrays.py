@@ -1,0 +1,321 @@
+"""Arrays as data, and arrays of measured quantities as a source of signals."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from distil.arrays import (
+    CHUNK_ROWS,
+    ArraySource,
+    Batched,
+    LabeledSet,
+    check_finite,
+    check_rows,
+    checked_array,
+    checked_probs,
+    from_numpy,
+    is_array,
+    take,
+)
+from distil.errors import InvalidInput, MissingSignal
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.signals import Embedding, Gradient, Logits, MCMean, MCProbs, Probs, Signals
+
+RUN = Runtime(), Rng(0)
+IDS = [[], [0], [3, 4, 5], [5, 4, 3], [0, 2, 4], [9, 0, 9], list(range(10)), [1, 2, 2, 4], [2, 4, 3, 5]]
+
+
+def rows(n=10, width=3, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
+
+
+def probs_of(n, *shape, seed=0):
+    weights = np.random.default_rng(seed).uniform(0.1, 1, size=(n, *shape))
+    return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
+
+
+# --- rows of arrays -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ids", IDS)
+@pytest.mark.parametrize("kind", ["tensor", "numpy", "read-only", "fortran", "reversed", "big-endian"])
+def test_take_is_indexing(ids, kind):
+    x = rows()
+    array = {
+        "tensor": lambda: torch.from_numpy(x),
+        "numpy": lambda: x,
+        "read-only": lambda: np.frombuffer(x.tobytes(), np.float32).reshape(x.shape),
+        "fortran": lambda: np.asfortranarray(x),
+        "reversed": lambda: x[::-1].copy()[::-1],
+        "big-endian": lambda: x.astype(">f4"),
+    }[kind]()
+    taken = take(array, torch.tensor(ids, dtype=torch.long))
+    assert isinstance(taken, torch.Tensor)
+    assert taken.dtype == torch.float32
+    np.testing.assert_array_equal(taken, x[ids])
+
+
+def test_consecutive_rows_are_a_view():
+    x = torch.from_numpy(rows())
+    assert take(x, torch.arange(2, 6)).data_ptr() == x[2:].data_ptr()
+    assert take(x.numpy(), torch.arange(2, 6)).data_ptr() == x[2:].data_ptr()
+    assert take(x, torch.tensor([2, 4])).data_ptr() != x[2:].data_ptr()
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_memory_mapped_files(mode, tmp_path):
+    x = rows()
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode=mode)
+    for ids in IDS:
+        np.testing.assert_array_equal(take(mapped, torch.tensor(ids, dtype=torch.long)), x[ids])
+    take(mapped, torch.arange(10)) + 1
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), x)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", "float16", "uint8", "int64", ">i2", "bool"])
+def test_from_numpy_keeps_values(dtype):
+    array = np.arange(6).reshape(2, 3).astype(dtype)
+    array.flags.writeable = False
+    np.testing.assert_array_equal(from_numpy(array), array)
+    np.testing.assert_array_equal(from_numpy(array[:, ::-1]), array[:, ::-1])
+
+
+def test_from_numpy_does_not_write_through_to_read_only_memory():
+    array = rows()
+    array.flags.writeable = False
+    before = array.copy()
+    from_numpy(array).zero_()
+    np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize(("data", "answer"), [(torch.ones(1), True), (np.ones(1), True), ([1.0], False), ("x", False)])
+def test_is_array(data, answer):
+    assert is_array(data) is answer
+
+
+@pytest.mark.parametrize("kind", [torch.from_numpy, np.asarray])
+def test_a_labeled_set_is_a_data_set_of_pairs(kind):
+    x = rows()
+    labeled = LabeledSet(kind(x), torch.tensor([7, 0, 3]), torch.tensor([2, 1, 0]))
+    assert len(labeled) == 3
+    for i in range(3):
+        found, y = labeled[i]
+        np.testing.assert_array_equal(found, x[[7, 0, 3][i]])
+        assert y == [2, 1, 0][i]
+        assert type(y) is int
+    np.testing.assert_array_equal(labeled.x, x[[7, 0, 3]])
+
+
+def test_a_labeled_set_of_a_data_set_knows_its_own_labels_only():
+    pairs = [(torch.tensor([float(i)]), 99) for i in range(5)]
+    for data in (pairs, [x for x, _ in pairs], [list(p) for p in pairs]):
+        labeled = LabeledSet(data, torch.tensor([4, 1]), torch.tensor([0, 1]))
+        assert [(float(x), y) for x, y in labeled] == [(4.0, 0), (1.0, 1)]
+        assert labeled.x is None
+
+
+def test_batched_data_have_a_method_for_many_rows():
+    class Fast:
+        def __len__(self):
+            return 3
+
+        def batch(self, rows):
+            return rows
+
+    assert isinstance(Fast(), Batched)
+    assert not isinstance(rows(), Batched)
+    assert not isinstance([1, 2], Batched)
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, np.ndarray.tolist])
+def test_good_probabilities_come_back(kind):
+    probs = probs_of(5, 3)
+    np.testing.assert_array_equal(checked_probs(kind(probs), "probs", 2), probs)
+    np.testing.assert_array_equal(checked_probs(kind(probs_of(5, 2, 3)), "mc_probs", 3), probs_of(5, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda p: p * 1.01,
+        lambda p: p * 0.9,
+        lambda p: p * np.float32([2, -1, 0]) / (2 * p[..., :1] - p[..., 1:2]),
+        lambda p: p * np.nan,
+        lambda p: p * np.float32([np.inf, 1, 1]),
+        lambda p: np.log(p),
+    ],
+    ids=["above 1", "below 1", "negative", "nan", "infinite", "logs"],
+)
+@pytest.mark.parametrize("row", [0, 3, CHUNK_ROWS + 2])
+def test_rows_that_are_no_distributions_are_named(spoil, row):
+    for name, shape in (("probs", (3,)), ("mc_probs", (2, 3))):
+        array = probs_of(CHUNK_ROWS + 5, *shape)
+        array[row] = spoil(array[row])
+        with pytest.raises(InvalidInput, match=re.escape(f"{name}[{row}] is not a probability distribution")):
+            checked_probs(array, name, 1 + len(shape))
+
+
+def test_the_first_wrong_row_is_named():
+    array = probs_of(10, 4, 3)
+    array[[8, 6], 2] *= 2
+    with pytest.raises(InvalidInput, match=r"mc_probs\[6\] .*pass their softmax"):
+        checked_probs(array, "mc_probs", 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rounding_is_no_error(dtype):
+    for n_classes in (2, 10, 1000):
+        probs = probs_of(50, n_classes).astype(dtype)
+        assert checked_probs(probs, "probs", 2) is probs
+        assert len(checked_probs(torch.from_numpy(probs), "probs", 2)) == 50
+
+
+def test_one_class_is_too_few():
+    with pytest.raises(InvalidInput, match=r"at least two classes, got shape \(4, 1\)"):
+        checked_probs(np.ones((4, 1)), "probs", 2)
+
+
+@pytest.mark.parametrize(
+    ("array", "n_dims", "message"),
+    [
+        (np.ones(3), 2, r"emb must have two axes, \(examples, columns\), got shape \(3,\)"),
+        (np.ones((3, 2, 2)), 2, r"two axes.*got shape \(3, 2, 2\)"),
+        (np.ones((3, 2)), 3, r"three axes, \(examples, samples, classes\), got shape \(3, 2\)"),
+        (np.ones((3, 0)), 2, r"got shape \(3, 0\)"),
+        (np.ones((3, 0, 2)), 3, r"got shape \(3, 0, 2\)"),
+        (5.0, 2, r"got shape \(\)"),
+        (np.array([["a", "b"]]), 2, "emb must hold numbers, got an array of <U1"),
+        (np.array([[None, 1]]), 2, "must hold numbers, got an array of object"),
+        (np.array([[1j]]), 2, "must hold numbers, got an array of complex128"),
+    ],
+)
+def test_arrays_that_cannot_be_right(array, n_dims, message):
+    with pytest.raises(InvalidInput, match=message):
+        checked_array(array, "emb", n_dims)
+
+
+def test_ragged_lists_are_refused():
+    with pytest.raises(InvalidInput):
+        checked_array([[1.0, 2.0], [3.0]], "emb", 2)
+
+
+def test_tensors_that_want_gradients_are_detached():
+    x = torch.ones(3, 2, requires_grad=True)
+    assert not checked_array(x, "emb", 2).requires_grad
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
+def test_ids_of_rows_that_are_not_finite_are_named(value, dtype):
+    ids = torch.tensor([7, 30, 2, 11])
+    good = torch.ones(4, 2, 3, dtype=dtype)
+    check_rows(ids, good, "data")
+    bad = good.clone()
+    bad[1, 1, 2] = bad[3, 0, 0] = value
+    with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 4 examples: ids 30, 11$"):
+        check_rows(ids, bad, "data")
+
+
+def test_many_ids_are_cut_short():
+    with pytest.raises(InvalidInput, match=r"for 9 of 9 examples: ids 0, 1, 2, 3, 4, \.\.\.$"):
+        check_rows(torch.arange(9), torch.full((9, 1), torch.nan), "data")
+
+
+def test_whole_numbers_and_no_rows_are_finite():
+    check_rows(torch.arange(3), torch.ones(3, 2, dtype=torch.long), "data")
+    check_rows(torch.arange(0), torch.ones(0, 2), "data")
+
+
+def test_tables_name_the_column():
+    table = Signals(torch.tensor([5, 6]), {Logits(): torch.ones(2, 2), Embedding(): torch.tensor([[1.0], [torch.nan]])})
+    with pytest.raises(InvalidInput, match=r"^Embedding\(\) is NaN or infinite for 1 of 2 examples: ids 6$"):
+        check_finite(table)
+    good = Signals(table.ids, {Logits(): torch.ones(2, 2)})
+    assert check_finite(good) is good
+
+
+# --- as a source ----------------------------------------------------------------------------------------------------
+
+
+def source(ids, **arrays):
+    return ArraySource(torch.as_tensor(ids), arrays, caller="Someone")
+
+
+def test_columns_are_rows_of_the_arrays():
+    arrays = {"probs": probs_of(9, 3), "embeddings": rows(9, 4), "mc_probs": probs_of(9, 2, 3)}
+    for ids in ([0, 1, 2], [8, 0, 5], []):
+        found = source(torch.tensor(ids, dtype=torch.long), **arrays)
+        stored = found.measured((Gradient(), MCMean(77)))
+        assert stored == (Probs(), Embedding(), MCProbs(77))
+        table = found.table(stored, *RUN)
+        assert table.ids.tolist() == ids
+        np.testing.assert_array_equal(table[Probs()], arrays["probs"][ids])
+        np.testing.assert_array_equal(table[Embedding()], arrays["embeddings"][ids])
+        np.testing.assert_array_equal(table[MCProbs(77)], arrays["mc_probs"][ids])
+        np.testing.assert_allclose(table[MCMean(77)], arrays["mc_probs"][ids].mean(1), rtol=1e-6)
+
+
+def test_chunks_are_the_table_cut_up():
+    n = 2 * CHUNK_ROWS + 3
+    found = source(torch.arange(n).flip(0), probs=probs_of(n, 2))
+    chunks = list(found.chunks((Probs(),), *RUN))
+    assert [len(c) for c in chunks] == [CHUNK_ROWS, CHUNK_ROWS, 3]
+    table = found.table((Probs(),), *RUN)
+    assert torch.equal(torch.cat([c.ids for c in chunks]), table.ids)
+    assert torch.equal(torch.cat([c[Probs()] for c in chunks]), table[Probs()])
+
+
+def test_float32_arrays_are_not_copied():
+    probs = probs_of(9, 3)
+    column = source(range(9), probs=probs).table((Probs(),), *RUN)[Probs()]
+    assert column.data_ptr() == torch.from_numpy(probs).data_ptr()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "uint8", "int64", "bool"])
+def test_other_types_become_float32(dtype):
+    array = np.arange(12).reshape(4, 3).astype(dtype)
+    column = source(range(4), embeddings=array).table((Embedding(),), *RUN)[Embedding()]
+    assert column.dtype == torch.float32
+    np.testing.assert_array_equal(column, array)
+
+
+def test_float64_arrays_stay_float64():
+    array = rows(4).astype(np.float64)
+    assert source(range(4), embeddings=array).table((Embedding(),), *RUN)[Embedding()].dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("needs", "given", "message"),
+    [
+        (
+            (Gradient(),),
+            ("embeddings",),
+            r"Someone needs `probs` \(N, C\), and `embeddings` was given; pass probs=\.\.\.",
+        ),
+        (
+            (Gradient(),),
+            ("probs",),
+            r"Someone needs `embeddings` \(N, D\), and `probs` was given; pass embeddings=\.\.\.",
+        ),
+        ((Probs(),), ("embeddings", "mc_probs"), r"`probs` \(N, C\), and `embeddings` and `mc_probs` was given"),
+        ((MCMean(5),), ("probs",), r"needs `mc_probs` \(N, K, C\), and `probs` was given; pass mc_probs=\.\.\."),
+        ((Logits(),), (), r"needs `probs` \(N, C\), and nothing was given"),
+    ],
+)
+def test_missing_arrays_are_told_before_any_work(needs, given, message):
+    arrays = {"probs": probs_of(4, 3), "embeddings": rows(4), "mc_probs": probs_of(4, 2, 3)}
+    with pytest.raises(MissingSignal, match=message):
+        source(range(4), **{name: arrays[name] for name in given}).measured(needs)
+
+
+def test_the_role_is_part_of_the_name():
+    labeled = ArraySource(torch.arange(4), {"probs": probs_of(4, 3)}, "labeled_", "CoreSet")
+    with pytest.raises(MissingSignal, match=r"CoreSet needs `labeled_embeddings` .* `labeled_probs` was given"):
+        labeled.measured((Embedding(),))

@@ -1,0 +1,485 @@
+"""Monte-Carlo dropout: the same masks however the pool is cut, and the law that ``model.train()`` gives."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from distil.dropout import DRAW_BLOCK, Draw, SampledDropout, example_axes, unreachable_dropout
+from distil.errors import DistilWarning
+from distil.network import TorchNetwork
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.select import NetworkSource
+from distil.signals import MCProbs
+
+RNG = Rng(0).child("samples")
+
+
+def draw_for(ids, shared=False, rng=RNG):
+    return Draw(rng, torch.as_tensor(ids), shared)
+
+
+def drop(function, x, p, ids=None, shared=False, axis=0):
+    """What a dropout function gives while sampling is on, for examples of these ids along that axis of x."""
+    with SampledDropout(draw_for(range(len(x)) if ids is None else ids, shared), [axis]):
+        return function(x, p, training=False)
+
+
+def sampled(module, x, ids, n_samples=4, batch_size=1000, shared=False, seed=0):
+    """(N, K, C) of a pool that is cut into minibatches."""
+    source = NetworkSource(TorchNetwork(module), x, torch.as_tensor(ids))
+    signal = MCProbs(n_samples, shared)
+    return source.table((signal,), Runtime(batch_size=batch_size), Rng(seed))[signal]
+
+
+# --- the uniform numbers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 2)])
+def test_numbers_belong_to_ids(shape):
+    ids = torch.tensor([0, 3, DRAW_BLOCK - 1, DRAW_BLOCK, 5 * DRAW_BLOCK + 7, 2, 10**9])
+    together = draw_for(ids).uniform(1, shape)
+    assert together.shape == (7, *shape)
+    alone = torch.cat([draw_for(ids[i : i + 1]).uniform(1, shape) for i in range(7)])
+    backwards = draw_for(ids.flip(0)).uniform(1, shape).flip(0)
+    assert torch.equal(together, alone)
+    assert torch.equal(together, backwards)
+    assert len(together.unique()) == together.numel()
+
+
+def test_numbers_differ_between_places_samples_and_streams():
+    ids = range(300)
+    streams = [
+        draw_for(ids).uniform(1, (4,)),
+        draw_for(ids).uniform(2, (4,)),
+        draw_for(ids).child(0).uniform(1, (4,)),
+        draw_for(ids).child(1).uniform(1, (4,)),
+        draw_for(ids, rng=Rng(1)).uniform(1, (4,)),
+    ]
+    assert len(torch.cat(streams).unique()) > 5990  # of 6000; equal float32 numbers are rare
+    for one in range(5):
+        for other in range(one):
+            assert scipy.stats.pearsonr(streams[one].flatten(), streams[other].flatten()).pvalue > 1e-4
+
+
+def test_numbers_are_uniform():
+    numbers = draw_for(range(2000)).uniform(1, (10,)).double().numpy().ravel()
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    assert scipy.stats.kstest(numbers, "uniform").pvalue > 1e-3
+
+
+def test_shared_numbers_are_one_row_whatever_the_ids():
+    one = draw_for(range(5), shared=True).uniform(1, (3, 2))
+    assert one.shape == (1, 3, 2)
+    assert torch.equal(one, draw_for([900], shared=True).uniform(1, (3, 2)))
+
+
+# --- the functions --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_dropout_keeps_at_its_rate_and_scales(p):
+    x = torch.full((1000, 50), 3.0)
+    out = drop(F.dropout, x, p)
+    kept = out != 0
+    np.testing.assert_allclose(out[kept], 3 / (1 - p), rtol=1e-6)
+    assert scipy.stats.binomtest(int(kept.sum()), kept.numel(), 1 - p).pvalue > 1e-3
+    assert torch.equal(x, torch.full((1000, 50), 3.0))
+
+
+@pytest.mark.parametrize(
+    "function", [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout]
+)
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_the_ends_of_p_are_those_of_torch(function, p):
+    dims = {F.dropout1d: 3, F.dropout3d: 5}.get(function, 4)
+    x = torch.randn(4, 3, *[2] * (dims - 2), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(drop(function, x, p), function(x, p, training=True))
+
+
+@pytest.mark.parametrize(("function", "dims"), [(F.dropout1d, 3), (F.dropout2d, 4), (F.dropout2d, 3), (F.dropout3d, 5)])
+def test_channelwise_dropout_drops_whole_channels(function, dims):
+    x = torch.rand(400, 6, *[3] * (dims - 2)) + 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns about 3-D input of dropout2d
+        out = drop(function, x, 0.3)
+    kept = (out != 0).flatten(2)
+    assert torch.equal(kept.all(2), kept.any(2))
+    share = kept[:, :, 0]
+    assert scipy.stats.binomtest(int(share.sum()), share.numel(), 0.7).pvalue > 1e-3
+    np.testing.assert_allclose(out[out != 0], (x / 0.7)[out != 0], rtol=1e-6)
+    assert 0 < share.double().mean(1).var() < 0.1  # channels are dropped one by one, not example by example
+
+
+@pytest.mark.parametrize("p", [0.2, 0.6])
+def test_alpha_dropout_keeps_mean_and_variance_and_writes_torchs_value(p):
+    x = torch.randn(2000, 100, generator=torch.Generator().manual_seed(0))
+    out = drop(F.alpha_dropout, x, p).double()
+    assert out.mean().item() == pytest.approx(0, abs=0.02)
+    assert out.var().item() == pytest.approx(1, abs=0.03)
+    values, counts = np.unique(out.numpy(), return_counts=True)
+    dropped = values[counts.argmax()]
+    assert scipy.stats.binomtest(int(counts.max()), x.numel(), p).pvalue > 1e-3
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        theirs = F.alpha_dropout(x, p, training=True)
+    their_values, their_counts = np.unique(theirs.numpy(), return_counts=True)
+    assert dropped == pytest.approx(their_values[their_counts.argmax()], rel=1e-5)
+    both = (out != dropped) & (theirs != their_values[their_counts.argmax()])
+    np.testing.assert_allclose(out[both], theirs[both], rtol=1e-4, atol=1e-5)
+
+
+def test_feature_alpha_dropout_drops_whole_channels():
+    x = torch.randn(300, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    out = drop(F.feature_alpha_dropout, x, 0.4)
+    constant = (out == out[:, :, :1, :1]).flatten(2).all(2)
+    assert scipy.stats.binomtest(int(constant.sum()), constant.numel(), 0.4).pvalue > 1e-3
+    assert out.mean().item() == pytest.approx(0, abs=0.08)
+    assert out.var().item() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Dropout(0.5, inplace=True), nn.AlphaDropout(0.5)])
+def test_modules_in_evaluation_mode_drop(layer):
+    layer.eval()
+    x = torch.ones(64, 32)
+    with SampledDropout(draw_for(range(64))) as mode:
+        out = layer(x.clone())
+    assert mode.n_sites == 1
+    assert 0.3 < (out != out.max()).double().mean() < 0.7
+    assert torch.equal(layer(x.clone()), x)  # and stop afterwards
+
+
+def test_a_rate_given_by_keyword():
+    with SampledDropout(draw_for(range(100))):
+        out = F.dropout(input=torch.ones(100, 100), p=0.9)
+        default = F.dropout(torch.ones(100, 100))
+    assert (out != 0).double().mean() == pytest.approx(0.1, abs=0.02)
+    assert (default != 0).double().mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_precision_is_kept():
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert drop(F.dropout, torch.ones(4, 5, dtype=dtype), 0.5).dtype == dtype
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_rows_that_belong_to_one_example_have_masks_of_their_own(repeats):
+    """(B r, D): r rows of an example, as patches or tokens that were flattened."""
+    ids = [7, 300, 2, 9]
+    x = torch.ones(4 * repeats, 40)
+    together = drop(F.dropout, x, 0.5, ids)
+    alone = torch.cat([drop(F.dropout, x[:repeats], 0.5, [i]) for i in ids])
+    assert torch.equal(together, alone)
+    assert len({tuple(row.tolist()) for row in together}) == 4 * repeats
+
+
+def test_sequence_first_masks_belong_to_examples():
+    ids = [7, 300, 2, 9]
+    x = torch.ones(6, 4, 20)  # (S, B, D)
+    together = drop(F.dropout, x, 0.5, ids, axis=1)
+    alone = torch.cat([drop(F.dropout, x[:, :1], 0.5, [i], axis=1) for i in ids], 1)
+    assert torch.equal(together, alone)
+    assert len({tuple(row.tolist()) for row in together.flatten(0, 1)}) == 24
+
+
+def test_the_axis_of_examples_is_the_one_that_grows_with_them():
+    two = [(2, 8), (5, 2, 8), (10, 8), (7, 30), (2, 2)]
+    three = [(3, 8), (5, 3, 8), (15, 8), (7, 30), (3, 3)]
+    assert example_axes(two, three) == (0, 1, 0, None, None)
+
+
+def test_a_tensor_without_an_example_axis_has_one_mask_and_is_counted():
+    with SampledDropout(draw_for(range(4))) as mode:
+        out = F.dropout(torch.ones(7, 30), 0.5)
+    assert mode.n_unaligned == 1
+    with SampledDropout(draw_for([50, 60, 70])):
+        assert torch.equal(F.dropout(torch.ones(7, 30), 0.5), out)
+
+
+@pytest.mark.parametrize(("function", "shape"), [(F.dropout, (30,)), (F.dropout, (5, 6)), (F.dropout2d, (9, 2, 2))])
+def test_shared_masks_are_equal_for_all_examples(function, shape):
+    out = drop(function, torch.ones(8, *shape), 0.5, shared=True)
+    assert bool((out == out[:1]).all())
+    assert 0 < (out != 0).double().mean() < 1
+    other = drop(function, torch.ones(3, *shape), 0.5, ids=[900, 5, 31], shared=True)
+    assert torch.equal(other, out[:3])
+
+
+def test_shared_masks_of_sequence_first_and_repeated_rows():
+    out = drop(F.dropout, torch.ones(6, 4, 20), 0.5, ids=range(4), shared=True, axis=1)  # (S, B, D)
+    assert bool((out == out[:, :1]).all())
+    assert not bool((out == out[:1]).all())
+    rows = drop(F.dropout, torch.ones(12, 20), 0.5, ids=range(4), shared=True).reshape(4, 3, 20)  # (B r, D)
+    assert bool((rows == rows[:1]).all())
+    assert not bool((rows == rows[:, :1]).all())
+
+
+# --- whole networks -------------------------------------------------------------------------------------------------
+
+
+class FunctionalNet(nn.Module):
+    """Dropout in the forward method, switched by the mode, as many people write it; linear between."""
+
+    def __init__(self, dims=10):
+        super().__init__()
+        self.one = nn.Linear(dims, 16)
+        self.two = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.two(F.dropout(self.one(x), 0.5, self.training))
+
+
+class ConvNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Dropout2d(0.3), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        )
+        self.head = nn.Sequential(nn.AlphaDropout(0.2), nn.Linear(32, 5))
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class Recurrent(nn.Module):
+    """Sequence first inside, with dropout on (S, B, D)."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRU(3, 12)
+        self.drop = nn.Dropout(0.4)
+        self.head = nn.Linear(12, 4)
+
+    def forward(self, x):
+        return self.head(self.drop(self.cell(x.transpose(0, 1))[0])[-1])
+
+
+class FlattenedTokens(nn.Module):
+    """Dropout on (B S, D): the tokens of all examples, one below the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        rows = x.view(-1, x.shape[2])  # which asks for consecutive memory, as many models do
+        return self.head(F.dropout(rows, 0.5, self.training)).view(len(x), x.shape[1], 3).mean(1)
+
+
+NETS = {
+    "functional": (FunctionalNet, (10,)),
+    "convolutional": (ConvNet, (1, 6, 6)),
+    "sequence first": (Recurrent, (9, 3)),
+    "flattened": (FlattenedTokens, (5, 8)),
+}
+
+
+@pytest.fixture(params=list(NETS))
+def net_and_pool(request, seeded):
+    build, shape = NETS[request.param]
+    return seeded(build).eval(), torch.randn(310, *shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_samples_do_not_depend_on_the_cut_into_minibatches(net_and_pool, shared):
+    net, pool = net_and_pool
+    whole = sampled(net, pool, range(310), shared=shared)
+    assert whole.shape[:2] == (310, 4)
+    assert (whole[:, 0] - whole[:, 1]).abs().max() > 1e-3
+    for batch_size in (1, 7, 64):
+        torch.testing.assert_close(sampled(net, pool, range(310), batch_size=batch_size, shared=shared), whole)
+
+
+def test_samples_do_not_depend_on_who_else_is_asked(net_and_pool):
+    net, pool = net_and_pool
+    whole = sampled(net, pool, range(310))
+    ids = [300, 4, 255, 256, 17]
+    torch.testing.assert_close(sampled(net, pool, ids), whole[ids])
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "length"),
+    [(Recurrent, (9, 3), 9), (FlattenedTokens, (5, 8), 8)],
+    ids=["sequence first", "flattened"],
+)
+def test_a_minibatch_as_long_as_another_axis_is_cut_like_any_other(build, shape, length, seeded):
+    """Shapes alone do not tell the axis of examples where two axes are as long as the minibatch."""
+    net, pool = seeded(build).eval(), torch.randn(30, *shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sampled(net, pool, range(30), batch_size=length), sampled(net, pool, range(30)))
+
+
+def test_masks_are_independent_between_examples(seeded):
+    """Equal examples at different ids have different samples; with one shared mask, equal ones."""
+    net = seeded(FunctionalNet).eval()
+    pool = torch.ones(50, 10)
+    own = sampled(net, pool, range(50), n_samples=1)[:, 0]
+    assert len({tuple(row.tolist()) for row in own}) == 50
+    shared = sampled(net, pool, range(50), n_samples=1, shared=True)[:, 0]
+    torch.testing.assert_close(shared, shared[:1].expand(50, 3))
+
+
+def test_samples_follow_the_law_of_training_mode(seeded):
+    """Many samples of one example against many passes of ``model.train()``."""
+    net = seeded(FunctionalNet)
+    x = torch.randn(1, 10, generator=torch.Generator().manual_seed(0))
+    ours = sampled(net.eval(), x.repeat(1500, 1), range(1500), n_samples=1)[:, 0]
+    net.train()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        theirs = net(x.repeat(1500, 1)).softmax(1)
+    for c in range(3):
+        assert scipy.stats.ks_2samp(ours[:, c], theirs[:, c]).pvalue > 1e-3
+
+
+def test_the_mean_of_the_logits_of_a_linear_network_is_the_evaluation_output(seeded):
+    net = seeded(FunctionalNet).eval()
+    x = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = net(x)
+        with SampledDropout(draw_for(range(8000))):
+            found = net(x.repeat(4000, 1)).reshape(4000, 2, 3)
+    error = found.std(0) / 4000**0.5
+    assert bool(((found.mean(0) - expected).abs() < 4 * error).all())
+
+
+def test_normalization_stays_in_evaluation_mode(small_net):
+    net = small_net().train()
+    before = {name: b.clone() for name, b in net.named_buffers()}
+    pool = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)) * 100
+    one_by_one = sampled(net, pool, range(40), batch_size=1)  # BatchNorm in training mode refuses a single row
+    torch.testing.assert_close(one_by_one, sampled(net, pool, range(40)))
+    for name, buffer in net.named_buffers():
+        assert torch.equal(buffer, before[name])
+    assert all(layer.training for layer in net.modules())
+
+
+def test_a_network_without_dropout_warns_once_and_gives_its_output(seeded):
+    net = seeded(nn.Sequential, nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)).eval()
+    pool = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    network = TorchNetwork(net)
+    source = NetworkSource(network, pool, torch.arange(20))
+
+    def measure(batch_size):
+        return source.table((MCProbs(3),), Runtime(batch_size=batch_size), Rng(0))[MCProbs(3)]
+
+    with pytest.warns(
+        DistilWarning, match="Sequential has no dropout that can be sampled, so all samples are eq"
+    ) as told:
+        found = measure(5)  # four minibatches
+    assert len(told) == 1
+    assert torch.equal(measure(20), found)  # a second warning would be an error here
+    with torch.no_grad():
+        torch.testing.assert_close(found, net(pool).softmax(1)[:, None].expand(20, 3, 3))
+
+
+def test_dropout_of_rate_zero_is_no_dropout(small_net):
+    pool = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(DistilWarning, match="no dropout that can be sampled"):
+        found = sampled(small_net(p=0.0), pool, range(20))
+    assert torch.equal(found, found[:, :1].expand_as(found))
+
+
+# --- dropout inside fused kernels -----------------------------------------------------------------------------------
+
+
+class Attending(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, dropout=p, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.attention(x, x, x)[0].mean(1))
+
+
+class Encoding(nn.Module):
+    def __init__(self, batch_first=True):
+        super().__init__()
+        self.first = batch_first
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.3, batch_first=batch_first)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.layer(x).mean(1)) if self.first else self.head(self.layer(x.transpose(0, 1)).mean(0))
+
+
+class Remembering(nn.Module):
+    def __init__(self, kind=nn.LSTM, n_layers=2, p=0.4):
+        super().__init__()
+        self.cell = kind(8, 8, n_layers, dropout=p, batch_first=True)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.cell(x)[0][:, -1])
+
+
+TOKENS = torch.randn(24, 5, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments", "name"),
+    [(Attending, (0.4,), "attention"), (Remembering, (), "cell"), (Remembering, (nn.GRU, 3), "cell")],
+)
+def test_dropout_out_of_reach_is_named(seeded, build, arguments, name):
+    net = seeded(build, *arguments).eval()
+    message = f"no dropout that can be sampled, .* dropout that cannot be reached: {name}$"
+    with pytest.warns(DistilWarning, match=message) as told:
+        found = sampled(net, TOKENS, range(24))
+    assert len(told) == 1
+    assert torch.equal(found, found[:, :1].expand_as(found))
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_transformer_layer_is_sampled_but_for_its_attention(seeded, batch_first):
+    net = seeded(Encoding, batch_first).eval()
+    message = r"part of Encoding's dropout stays off .*cannot be reached: layer\.self_attn$"
+    with pytest.warns(DistilWarning, match=message):
+        whole = sampled(net, TOKENS, range(24), batch_size=24)
+    assert (whole[:, 0] - whole[:, 1]).abs().max() > 1e-3
+    for batch_size in (1, 7, 16):
+        with pytest.warns(DistilWarning, match=message):
+            parts = sampled(net, TOKENS, range(24), batch_size=batch_size)
+        torch.testing.assert_close(parts, whole)
+
+
+@pytest.mark.parametrize(
+    ("net", "names"),
+    [
+        (Attending(0.0), []),
+        (Attending(0.1), ["attention"]),
+        (Remembering(n_layers=1, p=0.0), []),
+        (Remembering(), ["cell"]),
+        (nn.LSTM(2, 2, 2, dropout=0.5), ["LSTM"]),
+        (nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 2)), []),
+    ],
+)
+def test_unreachable_dropout(net, names):
+    assert unreachable_dropout(net) == names
+
+
+def test_a_recurrent_network_with_other_dropout_is_sampled_in_part(seeded):
+    net = seeded(lambda: nn.Sequential(Remembering(), nn.Dropout(0.5), nn.Linear(3, 3))).eval()
+    with pytest.warns(DistilWarning, match=r"part of Sequential's dropout stays off .*: 0\.cell$"):
+        found = sampled(net, TOKENS, range(24))
+    assert (found[:, 0] - found[:, 1]).abs().max() > 1e-3
+
+
+def test_masks_without_an_example_axis_are_told(seeded):
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.positions = nn.Parameter(torch.ones(5, 8))
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.head((x + F.dropout(self.positions, 0.5, self.training)).mean(1))
+
+    with pytest.warns(DistilWarning, match="1 dropout calls of Positions see tensors without an example axis"):
+        found = sampled(seeded(Positions).eval(), TOKENS, range(24))
+    assert (found[:, 0] - found[:, 1]).abs().max() > 1e-3

@@ -1,0 +1,271 @@
+"""Who may know whom: the layers of the library, read off the source.
+
+A file imports only from groups to the left of its own, or from its own group as long as that makes no circle. Imports inside
+functions and under TYPE_CHECKING count too. ``distil/__init__`` and ``distil/__main__`` may import anything.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import distil
+
+SOURCE = Path(distil.__file__).parent
+
+GROUPS = [
+    ["errors", "_compat", "rng"],
+    ["features"],
+    ["functional"],
+    ["signals", "arrays", "network", "dropout", "head", "runtime"],
+    ["strategies"],
+    ["select"],
+    ["data"],
+    ["training"],
+    ["utils"],
+    ["learner"],
+    ["experiment"],
+    ["labeling"],
+    ["distributed", "cli", "active_learning_strategies", "deepal"],
+]
+RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group}
+FREE = {"distil", "distil.__main__"}
+
+# Nobody else chooses a device: what runs a module, what iterates over a pool, and what reads the user's arrays.
+MAY_MOVE = {"network", "dropout", "select", "training", "arrays"}
+
+
+def modules(root):
+    """Every module under ``root`` (the package's folder) by its dotted name, as a syntax tree."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = ["distil", *path.relative_to(root).with_suffix("").parts]
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return found
+
+
+def imports(tree):
+    """The absolute names a module imports, as (module, name or None); relative ones keep their dots."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (("." * node.level + (node.module or ""), alias.name) for alias in node.names)
+
+
+def edges(found):
+    """(importer, imported) pairs of modules of the library."""
+    for name, tree in found.items():
+        for module, member in imports(tree):
+            if module.split(".")[0] == "distil":
+                whole = f"{module}.{member}"
+                yield name, whole if member is not None and whole in found else module
+
+
+def group_of(name):
+    return name.split(".")[1]
+
+
+def wrong_layers(found):
+    """Imports that point to the right, and modules that no group has."""
+    faults = [f"{name} is in no group" for name in found if name not in FREE and group_of(name) not in RANK]
+    for name, target in edges(found):
+        if name in FREE:
+            continue
+        if target in FREE:
+            faults.append(f"{name} imports {target}, which may import anything")
+        elif target not in found:
+            faults.append(f"{name} imports {target}, which does not exist")
+        elif RANK.get(group_of(target), 99) > RANK.get(group_of(name), -1):
+            faults.append(f"{name} imports {target}, which is to its right")
+    return faults
+
+
+def circles(found):
+    """One message for every module that is reached from itself."""
+    graph = {name: set() for name in found}
+    for name, target in edges(found):
+        if name not in FREE and target in graph and target != name:
+            graph[name].add(target)
+    faults = []
+    for start in graph:
+        reached, todo = set(), list(graph[start])
+        while todo:
+            name = todo.pop()
+            if name not in reached:
+                reached.add(name)
+                todo += graph[name]
+        if start in reached:
+            faults.append(f"{start} imports itself through {sorted(n for n in reached if start in graph[n])}")
+    return faults
+
+
+def relative_imports(found):
+    return [
+        f"{name} imports {module}" for name, tree in found.items() for module, _ in imports(tree) if module[:1] == "."
+    ]
+
+
+def imports_of(found, package, allowed):
+    """Modules outside ``allowed`` (dotted prefixes) that import ``package`` or a part of it."""
+    faults = []
+    for name, tree in found.items():
+        if not any(name == prefix or name.startswith(prefix + ".") for prefix in allowed):
+            targets = {module for module, _ in imports(tree)} | {
+                f"{module}.{member}" for module, member in imports(tree)
+            }
+            if any(t == package or t.startswith(package + ".") for t in targets):
+                faults.append(f"{name} imports {package}")
+    return faults
+
+
+def modules_in_functional(found):
+    """Uses of torch modules in ``functional``: only ``torch.nn.functional`` is free of state."""
+    faults = []
+    for name, tree in found.items():
+        if name.startswith("distil.functional"):
+            for module, member in imports(tree):
+                whole = f"{module}.{member}" if member else module
+                if whole.startswith("torch.nn.") and not whole.startswith("torch.nn.functional"):
+                    faults.append(f"{name} imports {whole}")
+            for node in ast.walk(tree):
+                text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+                if text.startswith(("nn.", "torch.nn.")) and "functional" not in text:
+                    faults.append(f"{name} uses {text}")
+    return faults
+
+
+def decides_nothing(node):
+    """Whether an argument of ``.to`` is a type (``x.dtype``, ``dtype``) or the place of another tensor (``x.device``).
+
+    To join a tensor that the caller has placed is not to choose where the work is done; a name, a string or a call may be.
+    """
+    text = ast.unparse(node)
+    attribute = isinstance(node, ast.Attribute) and (node.attr in ("dtype", "device") or text.startswith("torch."))
+    return attribute or text == "dtype" or (".dtype" in text and "device" not in text)
+
+
+def moves(tree):
+    """Calls that choose a device for a tensor or module: ``.cpu()``, ``.cuda()``, and ``.to`` a place that is named."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in ("cpu", "cuda"):
+                yield node
+            elif node.func.attr == "to":
+                named = [k.value for k in node.keywords if k.arg not in ("copy", "memory_format", "non_blocking")]
+                if not all(decides_nothing(argument) for argument in [*node.args, *named]):
+                    yield node
+
+
+def device_moves(found):
+    return [
+        f"{name}:{node.lineno} {ast.unparse(node)}"
+        for name, tree in found.items()
+        if name in FREE or group_of(name) not in MAY_MOVE
+        for node in moves(tree)
+    ]
+
+
+CHECKS = {
+    "layers": wrong_layers,
+    "no circles": circles,
+    "absolute imports": relative_imports,
+    "functional sees no module": modules_in_functional,
+    "functional sees no data set": lambda found: imports_of(
+        {n: t for n, t in found.items() if n.startswith("distil.functional")}, "torch.utils.data", ()
+    ),
+    "strategies see no data set": lambda found: imports_of(
+        {n: t for n, t in found.items() if n.startswith("distil.strategies")}, "torch.utils.data", ()
+    ),
+    "one file knows ray": lambda found: imports_of(found, "ray", ("distil.distributed.ray",)),
+    "devices": device_moves,
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return modules(SOURCE)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_library_keeps_to_it(check, found):
+    assert len(found) > 15
+    assert CHECKS[check](found) == []
+
+
+def test_every_module_is_read(found):
+    assert {
+        "distil",
+        "distil.errors",
+        "distil.functional.centers",
+        "distil.strategies.base",
+        "distil.strategies",
+    } <= set(found)
+    assert ("distil.select", "distil.strategies.base") in set(edges(found))
+    assert ("distil.strategies", "distil.strategies.gradient") in set(edges(found))
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "text"),
+    [
+        ("layers", "features.py", "from distil.select import select"),
+        ("layers", "features.py", "import distil.functional.centers"),
+        ("layers", "functional/centers.py", "def f():\n    from distil.signals import Probs"),
+        (
+            "layers",
+            "errors.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from distil.features import Dense",
+        ),
+        ("layers", "signals.py", "from distil import strategies"),
+        ("layers", "signals.py", "from distil import __version__"),
+        ("layers", "helpers.py", "import torch"),
+        ("layers", "data/pool.py", "from distil.training.fit import fit"),
+        ("layers", "signals.py", "from distil.nowhere import x"),
+        ("no circles", "network.py", "from distil.signals import Probs"),
+        ("no circles", "strategies/base.py", "from distil.strategies.gradient import BADGE"),
+        ("absolute imports", "select.py", "from . import signals"),
+        ("absolute imports", "strategies/base.py", "from ..signals import Probs"),
+        ("functional sees no module", "functional/centers.py", "from torch import nn\nx = nn.Linear(2, 2)"),
+        ("functional sees no module", "functional/centers.py", "import torch\ndef f(x: torch.nn.Module): ..."),
+        ("functional sees no module", "functional/centers.py", "from torch.nn import Module"),
+        ("functional sees no data set", "functional/centers.py", "from torch.utils.data import DataLoader"),
+        ("functional sees no data set", "functional/centers.py", "from torch.utils import data"),
+        ("strategies see no data set", "strategies/base.py", "import torch.utils.data"),
+        ("one file knows ray", "select.py", "import ray"),
+        ("one file knows ray", "distributed/local.py", "from ray.util import queue"),
+        ("devices", "features.py", "def f(x): return x.to('cuda')"),
+        ("devices", "features.py", "def f(x, device): return x.to(device, x.dtype)"),
+        ("devices", "features.py", "def f(x, where): return x.to(device=where, dtype=x.dtype)"),
+        ("devices", "features.py", "def f(x, self): return x.to(self.place(), non_blocking=True)"),
+        ("devices", "strategies/base.py", "def f(x): return x.sum().cpu()"),
+        ("devices", "functional/centers.py", "def f(x): return x.cuda(0)"),
+    ],
+)
+def test_the_checks_can_fail(check, path, text, tmp_path):
+    tree = {
+        "__init__.py": "from distil.select import select\n__version__ = '0'",
+        "errors.py": "",
+        "features.py": "import torch\ndef f(x, y): return x.to(torch.float64).to(y.device, x.dtype, copy=True)",
+        "functional/__init__.py": "",
+        "functional/centers.py": "from torch.nn import functional\nfrom distil.features import f\nx = functional.relu",
+        "signals.py": "from distil.network import net",
+        "network.py": "net = 1\ndef f(x): return x.to('cpu').cpu()",
+        "strategies/__init__.py": "from distil.strategies.gradient import BADGE",
+        "strategies/base.py": "from distil.signals import net",
+        "strategies/gradient.py": "from distil.strategies.base import net\nBADGE = net",
+        "select.py": "from distil.strategies import BADGE\nimport torch.utils.data",
+        "distributed/__init__.py": "",
+        "distributed/ray.py": "import ray\nfrom distil import select",
+        "data/__init__.py": "",
+        "training/__init__.py": "",
+        "training/fit.py": "fit = 1",
+    }
+    for name, content in tree.items():
+        file = tmp_path / "distil" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    assert {name: run(modules(tmp_path / "distil")) for name, run in CHECKS.items()} == {name: [] for name in CHECKS}
+    file = tmp_path / "distil" / path
+    file.write_text((file.read_text() + "\n" if file.exists() else "") + text)
+    assert CHECKS[check](modules(tmp_path / "distil"))

@@ -1,0 +1,694 @@
+"""The loop around a selection: query, label, skip and fit; what each round starts from; and going on from a state."""
+
+from __future__ import annotations
+
+import copy
+import io
+import random
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset, TensorDataset
+
+from distil import (
+    DistilWarning,
+    FitConfig,
+    FitResult,
+    InvalidInput,
+    LabeledSet,
+    Learner,
+    Needs,
+    Rng,
+    Runtime,
+    Selection,
+    Strategy,
+    TorchNetwork,
+    UnknownName,
+)
+
+SHORT = FitConfig(lr=0.1, batch_size=8, n_epoch=3)
+
+
+def blobs(n=60, classes=3, dims=4, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randint(classes, (n,), generator=generator)
+    x = torch.randn(n, dims, generator=generator, dtype=dtype)
+    x[torch.arange(n), y] += 2
+    return x, y
+
+
+X, Y = blobs()
+
+
+def build():
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+
+
+def weights(module):
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+def learner(strategy="margin_sampling", model=build, *, data=X, fit=SHORT, seed=3, **options):
+    return Learner(data, model, strategy, num_classes=3, fit=fit, rng=seed, **options)
+
+
+def play(subject, rounds, n=5):
+    """Rounds of fit, query and label; what was asked in each."""
+    asked = []
+    for _ in range(rounds):
+        subject.fit()
+        ids = subject.query(n)
+        asked.append(ids.tolist())
+        subject.label(ids, Y[asked[-1]])
+    return asked
+
+
+def begun(*args, **options):
+    subject = learner(*args, **options)
+    subject.label(list(range(6)), Y[:6])
+    return subject
+
+
+# -------------------------------------------------------------------------------------------- asking and telling
+
+
+@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling", "badge", "core_set", "bald_dropout"])
+def test_rounds(strategy):
+    subject = begun(strategy)
+    asked = play(subject, 4)
+    flat = [i for ids in asked for i in ids]
+    assert len(set(flat)) == 20
+    assert not set(flat) & set(range(6))
+    assert subject.pool.labeled.tolist() == sorted([*range(6), *flat])
+    assert torch.equal(subject.pool.labels(subject.pool.labeled), Y[subject.pool.labeled])
+    assert subject.round == 4
+    assert subject.queries == 4
+
+
+def test_a_query_is_a_selection_and_its_ids_are_pending():
+    subject = begun()
+    selection = subject.query(5)
+    assert isinstance(selection, Selection)
+    assert len(selection) == len(set(selection)) == 5
+    assert subject.pool.asked.tolist() == sorted(selection)
+
+
+def test_the_pending_are_never_asked_again():
+    """Twelve queries without an answer, until the pool is used up."""
+    subject = begun()
+    asked = [i for _ in range(9) for i in subject.query(6)]
+    assert sorted(asked) == list(range(6, 60))
+    with pytest.raises(InvalidInput, match="nothing to choose from"):
+        subject.query(1)
+
+
+def test_repeated_random_queries_differ():
+    subject = begun("random_sampling")
+    first, second = subject.query(5).tolist(), subject.query(5).tolist()
+    assert not set(first) & set(second)
+    assert subject.queries == 2
+
+
+def test_answers_may_be_partial_late_in_any_order_repeated_or_none():
+    subject = begun()
+    first = subject.query(6).tolist()
+    subject.label([first[4], first[1]], [0, 2])  # partial, in another order
+    subject.skip([first[0]])
+    assert subject.pool.asked.tolist() == sorted([first[2], first[3], first[5]])
+    subject.fit()
+    second = subject.query(6).tolist()
+    assert not set(second) & set(first)
+    subject.label([first[5]], [1])  # late, while another query is pending
+    subject.label(first[4:5], torch.tensor([1]))  # told again: the last one counts
+    subject.label([first[0]], [2])  # after all
+    subject.skip([first[2]])
+    result = subject.fit()
+    assert isinstance(result, FitResult)
+    known = dict(zip(subject.labeled.ids.tolist(), subject.labeled.y.tolist(), strict=True))
+    told = dict(enumerate(Y[:6].tolist())) | {first[0]: 2, first[1]: 2, first[4]: 1, first[5]: 1}
+    assert known == told
+    assert subject.pool.skipped.tolist() == [first[2]]
+    assert subject.pool.asked.tolist() == sorted([first[3], *second])
+    third = subject.query(len(subject.pool.unlabeled))
+    assert not set(third) & {*first, *second}
+
+
+def test_labels_that_nobody_asked_for_are_welcome():
+    subject = learner()
+    subject.label(np.array([50, 7]), np.array([1, 0], dtype=np.uint8))
+    assert subject.pool.labels([7, 50]).tolist() == [0, 1]
+    assert 50 not in subject.query(58).tolist()
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "message"),
+    [
+        ([0], [3], "label 3 is not one of the 3 classes"),
+        ([0], [-1], "label -1"),
+        ([60], [0], "60 is not an id of this pool of 60"),
+        ([0, 1], [0], "expected 2 labels"),
+        ([0, 0], [0, 1], "more than once"),
+        ([0], [0.5], "whole number"),
+    ],
+)
+def test_labels_that_cannot_be_right_are_refused(ids, labels, message):
+    subject = learner()
+    with pytest.raises(InvalidInput, match=message):
+        subject.label(ids, labels)
+    assert len(subject.pool.labeled) == 0
+
+
+@pytest.mark.parametrize("n", [0, -1, 55, 1.5, True])
+def test_a_query_of_a_wrong_size_leaves_no_trace(n):
+    subject = begun()
+    with pytest.raises(InvalidInput):
+        subject.query(n)
+    assert subject.queries == 0
+    assert len(subject.pool.asked) == 0
+
+
+def test_candidates():
+    subject = begun(candidates=range(40))
+    assert subject.pool.held_out.tolist() == list(range(40, 60))
+    assert sorted(subject.query(34)) == list(range(6, 40))
+    with pytest.raises(InvalidInput, match="held out"):
+        subject.label([50], [0])
+
+
+def test_wrong_arguments():
+    with pytest.raises(UnknownName, match="did you mean 'margin_sampling'"):
+        learner("margin_samplin")
+    with pytest.raises(InvalidInput, match=r"retrain must be .* got 'fresh'"):
+        learner(retrain="fresh")
+    with pytest.raises(InvalidInput, match="pass a function that builds the model"):
+        learner(model=build(), retrain="shrink_perturb")
+    with pytest.raises(InvalidInput, match="not an id"):
+        learner(candidates=[60])
+    with pytest.raises(InvalidInput, match="no labels to train on yet"):
+        learner().fit()
+
+
+# -------------------------------------------------------------------------------------------- randomness
+
+
+def test_the_seed_decides_everything():
+    one, two, other = begun(seed=5), begun(seed=5), begun(seed=6)
+    asked = play(one, 3)
+    assert play(two, 3) == asked
+    assert same(weights(one.module), weights(two.module))
+    assert play(other, 3) != asked
+    rng = begun(seed=Rng(5))
+    assert play(rng, 3) == asked
+
+
+def test_what_others_draw_in_between_changes_nothing():
+    undisturbed = play(begun(), 3)
+    subject, asked = begun(), []
+    for k in range(3):
+        torch.manual_seed(k)
+        torch.rand(k)
+        asked += play(subject, 1)
+    assert asked == undisturbed
+
+
+@pytest.mark.parametrize("strategy", ["random_sampling", "bald_dropout", "badge"])
+def test_the_global_generators_are_left_alone(strategy):
+    def states():
+        numbers = np.random.get_state()  # noqa: NPY002
+        return torch.get_rng_state().tolist(), random.getstate(), numbers[1].tolist(), numbers[2:]
+
+    before = states()
+    play(begun(strategy, retrain="shrink_perturb"), 2)
+    assert states() == before
+
+
+def test_a_fit_of_ones_own_sees_seeded_generators():
+    drawn = []
+
+    def fit(module, labeled, number):
+        drawn.append((number, float(torch.rand(())), float(np.random.rand()), random.random()))  # noqa: NPY002
+
+    for k in range(2):
+        torch.manual_seed(k)
+        np.random.seed(k)  # noqa: NPY002
+        random.seed(k)
+        play(begun(fit=fit), 2)
+    assert drawn[:2] == drawn[2:]
+    assert drawn[0][1:] != drawn[1][1:]  # a round draws its own
+
+
+# -------------------------------------------------------------------------------------------- where a round starts
+
+
+class Nudge:
+    """A fit that adds one to every weight and remembers where it started."""
+
+    def __init__(self):
+        self.starts = []
+
+    def __call__(self, module, labeled, number):
+        self.starts.append(weights(module))
+        with torch.no_grad():
+            for p in module.parameters():
+                p.add_(1)
+
+
+class Builder:
+    """Builds networks, and remembers the weights of each."""
+
+    def __init__(self):
+        self.built = []
+
+    def __call__(self):
+        module = build()
+        self.built.append(weights(module))
+        return module
+
+
+def test_scratch_draws_new_weights_every_round():
+    builder, fit = Builder(), Nudge()
+    play(begun(model=builder, fit=fit), 3)
+    assert len(builder.built) == 3
+    assert all(same(a, b) for a, b in zip(fit.starts, builder.built, strict=True))
+    assert not any(same(a, b) for a, b in zip(builder.built, builder.built[1:], strict=False))
+
+
+@pytest.mark.parametrize("model", [build, build()], ids=["a builder", "a module"])
+def test_warm_goes_on_from_the_last_weights(model):
+    fit = Nudge()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        play(begun(model=copy.deepcopy(model), fit=fit, retrain="warm"), 3)
+    first, *later = fit.starts
+    for k, start in enumerate(later, 1):
+        for p, q in zip(first, start, strict=True):
+            torch.testing.assert_close(q, p + k)
+
+
+def test_shrink_perturb_by_brute_force():
+    builder, fit = Builder(), Nudge()
+    play(begun(model=builder, fit=fit, retrain="shrink_perturb"), 3)
+    assert same(fit.starts[0], builder.built[0])
+    for k in (1, 2):
+        for start, before, fresh in zip(fit.starts[k], fit.starts[k - 1], builder.built[k], strict=True):
+            expected = 0.4 * (before.double() + 1) + 0.1 * fresh.double()
+            torch.testing.assert_close(start.double(), expected, rtol=0, atol=1e-6)
+
+
+def test_a_module_without_builder_starts_from_its_first_weights_and_says_so_once():
+    module, fit = build(), Nudge()
+    first = weights(module)
+    subject = begun(model=module, fit=fit)
+    subject.fit()
+    with pytest.warns(DistilWarning, match="restores the model's first weights") as caught:
+        subject.fit()
+    subject.fit()  # a second warning would be an error here
+    assert len(caught) == 1
+    assert caught[0].filename == __file__  # it points at the caller
+    assert all(same(start, first) for start in fit.starts)
+    assert subject.module is module
+
+
+def test_buffers_are_restored_with_the_first_weights(small_net):
+    module = small_net(n_inputs=4, n_classes=3, p=0.0)
+    mean = module.body[1].running_mean.clone()
+    subject = begun(model=module)
+    starts = []
+    inner = subject._fit
+    subject._fit = lambda m, labeled, r: (starts.append(m.body[1].running_mean.clone()), inner(m, labeled, r))[1]
+    subject.fit()
+    with pytest.warns(DistilWarning, match="first weights"):
+        subject.fit()
+    assert not torch.equal(module.body[1].running_mean, mean)
+    assert all(torch.equal(start, mean) for start in starts)
+
+
+def test_the_first_fit_of_a_module_starts_from_its_own_weights():
+    module, fit = build(), Nudge()
+    first = weights(module)
+    begun(model=module, fit=fit, retrain="warm").fit()
+    assert same(fit.starts[0], first)
+
+
+# -------------------------------------------------------------------------------------------- a fit of one's own
+
+
+def test_a_fit_of_ones_own_gets_the_model_the_labeled_set_and_the_round():
+    seen = []
+
+    def fit(module, labeled, number):
+        assert isinstance(labeled, LabeledSet)
+        seen.append((type(module), labeled.ids.tolist(), labeled.y.tolist(), number))
+        assert torch.equal(labeled.x, X[labeled.ids])
+        assert len(labeled) == len(labeled.ids)
+        for row in (0, len(labeled) - 1):
+            x, y = labeled[row]
+            assert torch.equal(x, X[labeled.ids[row]])
+            assert y == int(labeled.y[row])
+            assert type(y) is int
+
+    subject = learner(fit=fit)
+    subject.label([30, 2, 9], [1, 0, 2])
+    assert subject.fit() is None
+    subject.label([5], [1])
+    subject.fit()
+    assert seen == [(nn.Sequential, [2, 9, 30], [0, 2, 1], 0), (nn.Sequential, [2, 5, 9, 30], [0, 1, 2, 1], 1)]
+
+
+def test_what_a_fit_of_ones_own_returns_is_handed_on():
+    assert learner(fit=lambda *_: "anything")._fit is not None
+    assert begun(fit=lambda *_: "anything").fit() == "anything"
+
+
+def test_a_fit_of_ones_own_may_return_another_module():
+    """The network is made anew: a query after the fit must see the new module, also through a network of one's own."""
+    made = []
+
+    def network(module):
+        made.append(module)
+        return TorchNetwork(module)
+
+    returned = []
+
+    def fit(module, labeled, number):
+        new = nn.Linear(4, 3)
+        with torch.no_grad():
+            new.weight.zero_()
+            new.weight[0, number] = 5.0  # uncertain where that coordinate is near 0
+            new.bias.zero_()
+        returned.append(new)
+        return new
+
+    subject = begun("least_confidence", fit=fit, retrain="warm", network=network)
+    for number in range(3):
+        assert subject.fit() is returned[-1]
+        assert subject.module is returned[-1]
+        logits = torch.stack([5 * X[:, number], torch.zeros(60), torch.zeros(60)], 1)
+        confidence = logits.softmax(1).max(1).values
+        confidence[subject.pool.labeled] = 2.0
+        confidence[subject.pool.asked] = 2.0
+        assert set(subject.query(4)) == set(confidence.argsort()[:4].tolist())
+    assert [module is new for module, new in zip(made, returned, strict=True)] == [True] * 3
+
+
+def test_a_fit_may_return_another_kind_of_module_from_scratch():
+    """Scratch restores the model that was given: whatever the fit returned has other weights, perhaps of other shapes."""
+    given = build()
+    first, starts = weights(given), []
+
+    def fit(module, labeled, number):
+        starts.append(weights(module))
+        return nn.Linear(4, 3)
+
+    subject = begun(model=given, fit=fit)
+    subject.fit()
+    with pytest.warns(DistilWarning, match="first weights"):
+        subject.fit()
+    assert all(same(start, first) for start in starts)
+
+
+def test_a_failed_fit_is_not_a_round():
+    def fit(module, labeled, number):
+        raise ZeroDivisionError
+
+    subject = begun(fit=fit)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            subject.fit()
+    assert subject.round == 0
+
+
+# -------------------------------------------------------------------------------------------- the built-in trainer
+
+
+def test_the_default_trainer_learns():
+    x, y = blobs(200)
+    subject = Learner(
+        x, build, "margin_sampling", num_classes=3, fit=FitConfig(lr=0.1, batch_size=8, n_epoch=40), rng=0
+    )
+    subject.label(list(range(12)), y[:12])
+    for _ in range(4):
+        result = subject.fit()
+        ids = subject.query(12)
+        subject.label(ids, y[ids.ids])
+    subject.fit()
+    with torch.no_grad():
+        accuracy = (subject.module.eval()(x).argmax(1) == y).float().mean()
+    assert accuracy > 0.8  # chance is 1/3; the classes overlap
+    assert result.n_epochs == len(result.accuracies) <= 40
+
+
+def test_the_default_configuration_is_that_of_the_trainer():
+    subject = begun(fit=None)
+    assert subject.fit().n_epochs <= FitConfig().n_epoch
+
+
+def test_training_is_the_librarys_own():
+    """The learner adds nothing to ``distil.fit`` but the seed of the round."""
+    from distil import fit
+
+    builder = Builder()
+    subject = begun(model=builder, seed=8)
+    subject.fit()
+    with Rng(8).child("model", 0).scope():
+        module = build()
+    assert same(weights(module), builder.built[0])
+    fit(module, X[:6], Y[:6], SHORT, num_classes=3, rng=Rng(8).child("fit", 0))
+    assert same(weights(module), weights(subject.module))
+
+
+@pytest.mark.parametrize("form", ["numpy float64", "numpy float32", "tensor float64"])
+def test_a_pool_in_double_precision_and_a_model_in_single(form):
+    data = {"numpy float64": X.double().numpy(), "numpy float32": X.numpy(), "tensor float64": X.double()}[form]
+    reference, subject = begun(), begun(data=data)
+    assert play(subject, 2) == play(reference, 2)
+    assert same(weights(subject.module), weights(reference.module))
+    assert subject.module[0].weight.dtype == torch.float32
+
+
+def test_a_model_in_double_precision():
+    subject = begun(model=lambda: build().double(), data=X.numpy())
+    play(subject, 2)
+    assert subject.module[0].weight.dtype == torch.float64
+
+
+class Rows(Dataset):
+    """Inputs alone."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, row):
+        return X[row]
+
+
+class Secret(Dataset):
+    """Labels that would be refused if they were looked at."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, row):
+        return X[row], torch.tensor(7)
+
+
+@pytest.mark.parametrize(
+    "data", [Rows(), TensorDataset(X), TensorDataset(X, Y), Secret()], ids=lambda d: type(d).__name__
+)
+def test_a_dataset_as_pool_is_the_same_as_its_tensor(data):
+    reference, subject = begun(), begun(data=data)
+    assert play(subject, 2) == play(reference, 2)
+    assert same(weights(subject.module), weights(reference.module))
+    assert subject.labeled.x is None
+
+
+def test_images_through_a_transform():
+    """Bytes in, floats to the network; the augmentation is for training alone."""
+    images = (torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
+    augmented, prepared = [], []
+
+    def transform(x):
+        prepared.append(len(x))
+        return x.float() / 255
+
+    def augment(x, generator):
+        augmented.append(len(x))
+        return x
+
+    subject = Learner(
+        images,
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)),
+        "margin_sampling",
+        num_classes=3,
+        fit=FitConfig(lr=0.1, batch_size=4, n_epoch=2),
+        transform=transform,
+        augment=augment,
+    )
+    subject.label(range(8), [0, 1, 2, 0, 1, 2, 0, 1])
+    subject.fit()
+    assert augmented == [4] * 4
+    assert prepared[:4] == [4] * 4
+    prepared.clear()
+    subject.query(3)
+    assert augmented == [4] * 4
+    assert sum(prepared) >= 32
+
+
+def test_a_transform_with_a_dataset_of_pairs():
+    reference = begun(data=X * 2)
+    subject = begun(data=TensorDataset(X, Y), transform=lambda x: x * 2)
+    assert play(subject, 2) == play(reference, 2)
+
+
+def test_validation_stops_early():
+    x, y = blobs(160)
+    config = FitConfig(lr=0.3, batch_size=4, n_epoch=60, patience=2, window_size=None)
+    subject = Learner(
+        x,
+        build,
+        "margin_sampling",
+        num_classes=3,
+        fit=config,
+        validation=(x[100:], y[100:]),
+        candidates=range(100),
+        rng=1,
+    )
+    subject.label(range(12), y[:12])
+    result = subject.fit()
+    assert result.stopped == "patience"
+    assert result.n_epochs == len(result.validation_accuracies) < 60
+    with torch.no_grad():
+        accuracy = (subject.module.eval()(x[100:]).argmax(1) == y[100:]).float().mean()
+    assert float(accuracy) == pytest.approx(max(result.validation_accuracies), abs=1e-6)
+
+
+def test_validation_in_double_precision_beside_a_pool_in_double_precision():
+    """What is done for the pool is done for the examples held out from it."""
+    x, y = X.double(), Y
+    subject = begun(data=x.numpy(), validation=(x[40:], y[40:]), candidates=range(40))
+    assert len(subject.fit().validation_accuracies) == 3
+
+
+def test_validation_beside_a_dataset_is_refused_with_advice():
+    with pytest.raises(InvalidInput, match="pass a fit function of your own"):
+        begun(data=TensorDataset(X, Y), validation=(X, Y)).fit()
+
+
+# -------------------------------------------------------------------------------------------- the strategy's view
+
+
+@dataclass(frozen=True)
+class First(Strategy):
+    """Takes the smallest ids, and remembers what it was shown."""
+
+    seen: list
+
+    @property
+    def needs(self):
+        return Needs()
+
+    def select(self, sets, n, rng):
+        self.seen.append((sets.pool.ids.tolist(), rng.integer()))
+        return Selection(sets.pool.ids[:n])
+
+
+def test_a_strategy_of_ones_own():
+    seen = []
+    subject = begun(First(seen))
+    assert subject.query(3).tolist() == [6, 7, 8]
+    subject.skip([9])
+    assert subject.query(2).tolist() == [10, 11]
+    assert seen[0][0] == list(range(6, 60))
+    assert seen[1][0] == list(range(10, 60))
+    assert seen[0][1] != seen[1][1]  # every query draws anew
+
+
+@pytest.mark.parametrize("strategy", ["margin_sampling", "badge", "core_set"])
+def test_the_minibatch_size_is_not_part_of_the_answer(strategy):
+    small = play(begun(strategy, runtime=Runtime(batch_size=7)), 2)
+    assert small == play(begun(strategy, runtime=Runtime(batch_size=1000)), 2)
+
+
+def test_asking_does_not_change_the_model(fingerprint):
+    subject = begun("bald_dropout")
+    subject.fit()
+    before = fingerprint(subject.module)
+    subject.query(5)
+    assert fingerprint(subject.module) == before
+
+
+# -------------------------------------------------------------------------------------------- going on from a state
+
+
+@pytest.mark.parametrize("retrain", ["scratch", "warm", "shrink_perturb"])
+@pytest.mark.parametrize("strategy", ["random_sampling", "badge", "bald_dropout"])
+def test_a_learner_goes_on_from_its_state(strategy, retrain):
+    reference = begun(strategy, retrain=retrain)
+    play(reference, 2)
+    reference.skip([next(i for i in range(6, 60) if i not in reference.pool.labeled.tolist())])
+    pending = reference.query(3).tolist()
+    file = io.BytesIO()
+    torch.save(reference.state_dict(), file)
+    expected, expected_weights = play(reference, 2), weights(reference.module)
+
+    file.seek(0)
+    resumed = learner(strategy, retrain=retrain)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    assert resumed.pool.asked.tolist() == sorted(pending)
+    assert play(resumed, 2) == expected
+    assert same(weights(resumed.module), expected_weights)
+    assert (resumed.round, resumed.queries) == (reference.round, reference.queries)
+
+
+def test_a_state_is_a_copy_of_the_pool():
+    subject = begun()
+    state = subject.state_dict()
+    subject.label([20], [0])
+    other = learner()
+    other.load_state_dict(state)
+    assert other.pool.labeled.tolist() == list(range(6))
+
+
+def test_a_state_is_a_copy_of_the_weights():
+    """Kept in memory to go back to, it must not move with the training."""
+    subject = begun(retrain="warm")
+    subject.fit()
+    before = weights(subject.module)
+    state = subject.state_dict()
+    subject.fit()
+    assert not same(weights(subject.module), before)
+    subject.load_state_dict(state)
+    assert same(weights(subject.module), before)
+
+
+def test_a_module_without_builder_goes_on_from_its_state():
+    module = build()
+    reference = begun(model=copy.deepcopy(module))
+    with pytest.warns(DistilWarning, match="first weights"):
+        play(reference, 2)
+    state = copy.deepcopy(reference.state_dict())
+    expected = play(reference, 2)
+    resumed = learner(model=copy.deepcopy(module))
+    resumed.load_state_dict(state)
+    assert play(resumed, 2) == expected
+
+
+def test_the_example_of_the_readme_in_five_lines():
+    x = torch.linspace(-1, 1, 100)[:, None]
+    subject = Learner(x, lambda: nn.Linear(1, 2), "margin_sampling", num_classes=2, fit=FitConfig(lr=1.0))
+    subject.label([0, 99], [0, 1])
+    for _ in range(3):
+        subject.fit()
+        ids = subject.query(5)
+        subject.label(ids, [int(x[i] > 0) for i in ids])
+    asked = [i for i in subject.pool.labeled.tolist() if i not in (0, 99)]
+    assert len(asked) == 15
+    assert max(abs(i - 49.5) for i in asked) < 30  # it asks where the classes meet

@@ -1,0 +1,728 @@
+"""Logits and embedding of every kind of model, which is left as it was."""
+
+import inspect
+import math
+import types
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from distil.dropout import Draw
+from distil.errors import InvalidInput, UnsupportedModel
+from distil.network import Network, TorchNetwork, as_network
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.select import select
+
+N, DIMS, WIDTH, CLASSES = 20, 6, 5, 4
+X = torch.randn(N, DIMS, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(N, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def ask(network, batch, runtime=None):
+    with network.asking(runtime or Runtime()):
+        return network.outputs(batch)
+
+
+class Body(nn.Module):
+    """A body and a head, and nothing yet that says what is returned."""
+
+    def __init__(self, n_out=CLASSES):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(DIMS, WIDTH), nn.Tanh())
+        self.head = nn.Linear(WIDTH, n_out)
+
+
+def returning(expression, n_out=CLASSES):
+    """A Body whose forward returns ``expression(self, hidden, logits)``."""
+
+    class Model(Body):
+        def forward(self, x):
+            hidden = self.body(x)
+            return expression(self, hidden, self.head(hidden))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return Model(n_out)
+
+
+def expected(model, x=X):
+    """Logits and embedding by hand."""
+    with torch.no_grad():
+        hidden = model.body(x)
+        return model.head(hidden), hidden
+
+
+def check(outputs, logits, embedding):
+    torch.testing.assert_close(outputs.logits, logits)
+    if embedding is None:
+        assert outputs.embedding is None
+    else:
+        torch.testing.assert_close(outputs.embedding, embedding)
+
+
+class Fields:
+    """As the outputs of transformers: an object with a field called logits."""
+
+    def __init__(self, logits, hidden):
+        self.hidden_states, self.logits = hidden, logits
+
+
+# --- what is found --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        lambda m, h, z: z,
+        lambda m, h, z: (z, h),
+        lambda m, h, z: (h, z),
+        lambda m, h, z: [z, h],
+        lambda m, h, z: (z,),
+        lambda m, h, z: {"logits": z},
+        lambda m, h, z: {"loss": None, "logits": z, "hidden": h},
+        lambda m, h, z: Fields(z, h),
+        lambda m, h, z: types.SimpleNamespace(logits=z),
+    ],
+    ids=["tensor", "pair", "pair, embedding first", "list", "one-tuple", "dict", "fuller dict", "object", "namespace"],
+)
+def test_what_models_return(expression):
+    model = returning(expression)
+    check(ask(TorchNetwork(model), X), *expected(model))
+
+
+def test_a_plain_sequential(seeded):
+    model = seeded(nn.Sequential, nn.Linear(DIMS, WIDTH), nn.ReLU(), nn.Dropout(0.5), nn.Linear(WIDTH, CLASSES))
+    model.eval()
+    check(ask(TorchNetwork(model), X), model(X).detach(), model[:3](X).detach())
+
+
+def test_a_single_linear_layer_has_its_input_as_embedding(seeded):
+    model = seeded(nn.Linear, DIMS, CLASSES)
+    check(ask(TorchNetwork(model), X), model(X).detach(), X)
+
+
+def test_the_head_is_the_layer_that_gives_the_logits_not_the_last_one_called_or_made():
+    class Auxiliary(Body):
+        def __init__(self):
+            super().__init__()
+            self.auxiliary = nn.Linear(WIDTH, CLASSES)  # made last, called last, and not what is returned
+
+        def forward(self, x):
+            hidden = self.body(x)
+            logits = self.head(hidden)
+            self.auxiliary(hidden + 1)
+            return logits
+
+    model = Auxiliary()
+    check(ask(TorchNetwork(model), X), *expected(model))
+
+
+def test_layers_after_the_head_that_change_nothing():
+    model = returning(lambda m, h, z: F.dropout(z, 0.5, m.training).contiguous())
+    check(ask(TorchNetwork(model), X), *expected(model))
+
+
+class ConvHead(nn.Module):
+    """A fully convolutional classifier: a 1x1 convolution, then the mean over places."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 7, 3), nn.ReLU())
+        self.classify = nn.Conv2d(7, CLASSES, 1)
+
+    def forward(self, x):
+        return self.classify(self.body(x)).mean((2, 3))
+
+
+def test_a_convolutional_head_has_the_mean_over_places_as_embedding(seeded):
+    model = seeded(ConvHead)
+    with torch.no_grad():
+        places = model.body(IMAGES)
+        check(ask(TorchNetwork(model), IMAGES), model(IMAGES), places.mean((2, 3)))
+        weight = model.classify.weight[:, :, 0, 0]
+        torch.testing.assert_close(places.mean((2, 3)) @ weight.T + model.classify.bias, model(IMAGES))
+
+
+@pytest.mark.parametrize("freeze_argument", [True, False])
+def test_the_documented_protocol(freeze_argument, seeded):
+    class Documented(Body):
+        if freeze_argument:
+
+            def forward(self, x, last=False, freeze=False):
+                hidden = self.body(x)
+                return (self.head(hidden), hidden) if last else self.head(hidden)
+        else:
+
+            def forward(self, x, *, last=False):
+                hidden = self.body(x)
+                return (self.head(hidden), hidden) if last else self.head(hidden)
+
+    model = seeded(Documented)
+    check(ask(TorchNetwork(model), X), *expected(model))
+
+
+def test_the_protocol_comes_before_the_head_that_would_be_found(seeded):
+    class Documented(Body):
+        def forward(self, x, last=False, freeze=False):
+            hidden = self.body(x)
+            return (self.head(hidden), 2 * hidden.unsqueeze(2)) if last else self.head(hidden)
+
+    model = seeded(Documented)
+    logits, hidden = expected(model)
+    check(ask(TorchNetwork(model), X), logits, 2 * hidden)  # flattened to (B, D)
+
+
+def test_outputs_comes_before_everything(seeded):
+    class Odd(Body):
+        def forward(self, x, last=False):
+            raise AssertionError("the plain call was made")
+
+    model = seeded(Odd)
+    network = TorchNetwork(model, outputs=lambda m, x: (m.head(m.body(x)), m.body(x) + 1))
+    logits, hidden = expected(model)
+    check(ask(network, X), logits, hidden + 1)
+    no_embedding = TorchNetwork(model, outputs=lambda m, x: (m.head(m.body(x)), None))
+    check(ask(no_embedding, X), logits, None)
+
+
+def test_a_head_named_by_the_user():
+    model = returning(lambda m, h, z: z / 3)  # no layer gives these logits
+    check(ask(TorchNetwork(model), X), expected(model)[0] / 3, None)
+    check(ask(TorchNetwork(model, head="head"), X), expected(model)[0] / 3, expected(model)[1])
+    check(ask(TorchNetwork(model, head="body.0"), X), expected(model)[0] / 3, X)
+
+
+@pytest.mark.parametrize("expression", [lambda m, h, z: (h, z), lambda m, h, z: (z, h)])
+def test_a_head_named_by_the_user_tells_the_logits_of_a_pair_too(expression):
+    model = returning(expression)
+    check(ask(TorchNetwork(model, head="head"), X), *expected(model))
+
+
+@pytest.mark.parametrize("logits_first", [True, False])
+def test_a_head_that_is_called_twice(logits_first):
+    """The embedding is the input of the call that gave the logits, whichever call that was."""
+
+    class Twice(Body):
+        def forward(self, x):
+            hidden = self.body(x)
+            if logits_first:
+                logits = self.head(hidden)
+                self.head(hidden.flip(0) * 2)
+            else:
+                self.head(hidden.flip(0) * 2)
+                logits = self.head(hidden)
+            return logits
+
+    model = Twice()
+    check(ask(TorchNetwork(model), X), *expected(model))
+
+
+def test_a_head_called_with_a_keyword():
+    class Keyword(Body):
+        def forward(self, x):
+            return self.head(input=self.body(x))
+
+    model = Keyword()
+    torch.testing.assert_close(ask(TorchNetwork(model), X).logits, expected(model)[0])
+
+
+def test_minibatches_of_one(seeded):
+    model = returning(lambda m, h, z: (h, z))
+    network = TorchNetwork(model)
+    logits, hidden = expected(model)
+    with network.asking(Runtime()):
+        found = [network.outputs(X[i : i + 1]) for i in range(N)]
+    torch.testing.assert_close(torch.cat([f.logits for f in found]), logits)
+    torch.testing.assert_close(torch.cat([f.embedding for f in found]), hidden)
+
+
+def test_one_network_is_asked_again_and_again():
+    model = returning(lambda m, h, z: z)
+    network = TorchNetwork(model)
+    for _ in range(3):
+        check(ask(network, X), *expected(model))
+    with torch.no_grad():
+        model.head.weight.add_(1)
+    check(ask(network, X), *expected(model))
+
+
+# --- what models end with -------------------------------------------------------------------------------------------
+
+
+def test_log_softmax_at_the_end():
+    model = returning(lambda m, h, z: z.log_softmax(1))
+    logits, hidden = expected(model)
+    check(ask(TorchNetwork(model), X), logits.log_softmax(1), hidden)
+
+
+def test_softmax_at_the_end():
+    model = returning(lambda m, h, z: z.softmax(1))
+    logits, hidden = expected(model)
+    outputs = ask(TorchNetwork(model, output="probs"), X)
+    torch.testing.assert_close(outputs.logits.softmax(1), logits.softmax(1))
+    torch.testing.assert_close(outputs.embedding, hidden)
+
+
+def test_probabilities_of_exactly_zero_stay_finite():
+    model = returning(lambda m, h, z: (z * 1000).softmax(1))
+    outputs = ask(TorchNetwork(model, output="probs"), X)
+    probs = (expected(model)[0] * 1000).softmax(1)
+    assert bool((probs == 0).any())
+    assert bool(outputs.logits.isfinite().all())
+    torch.testing.assert_close(outputs.logits.softmax(1), probs, rtol=1e-4, atol=1e-30)
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_one_logit_of_a_binary_model(squeeze):
+    model = returning(lambda m, h, z: z.squeeze(1) if squeeze else z, n_out=1)
+    logit, hidden = expected(model)
+    outputs = ask(TorchNetwork(model, output="sigmoid"), X)
+    p = torch.sigmoid(logit)
+    torch.testing.assert_close(outputs.logits.softmax(1), torch.cat([1 - p, p], 1))
+    torch.testing.assert_close(outputs.embedding, hidden)
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_one_probability_of_a_binary_model(squeeze):
+    model = returning(lambda m, h, z: torch.sigmoid(z.squeeze(1) if squeeze else z), n_out=1)
+    logit, hidden = expected(model)
+    outputs = ask(TorchNetwork(model, output="probs"), X)
+    p = torch.sigmoid(logit)
+    torch.testing.assert_close(outputs.logits.softmax(1), torch.cat([1 - p, p], 1))
+    torch.testing.assert_close(outputs.embedding, hidden)
+
+
+def test_entropy_of_a_binary_model_is_the_closed_form():
+    model = returning(lambda m, h, z: z.squeeze(1), n_out=1)
+    found = select("entropy_sampling", TorchNetwork(model, output="sigmoid"), X, N)
+    p = torch.sigmoid(expected(model)[0][:, 0].double()).numpy()
+    entropies = -(p * np.log(p) + (1 - p) * np.log1p(-p))
+    assert found.tolist() == np.argsort(-entropies, kind="stable").tolist()
+    np.testing.assert_allclose(found.scores, entropies[found], rtol=1e-5)
+    assert float(found.scores.max()) <= math.log(2) + 1e-6
+
+
+def test_precision_of_the_logits():
+    half = ask(TorchNetwork(returning(lambda m, h, z: z).bfloat16()), X)
+    assert half.logits.dtype == torch.float32
+    double = ask(TorchNetwork(returning(lambda m, h, z: z).double()), X)
+    assert double.logits.dtype == torch.float64
+
+
+# --- what cannot be right -------------------------------------------------------------------------------------------
+
+
+def refused(model, batch=X, **options):
+    """The message of the UnsupportedModel that asking raises."""
+    with pytest.raises(UnsupportedModel) as caught:
+        ask(TorchNetwork(model, **options), batch)
+    assert isinstance(caught.value, TypeError)
+    return str(caught.value)
+
+
+def test_a_pair_that_no_layer_maps():
+    message = refused(returning(lambda m, h, z: (z * 2, h * 2)))
+    assert "returns 2 tensors ((8, 4), (8, 5))" in message
+    assert "pass outputs=" in message
+
+
+def test_one_column_without_saying_sigmoid():
+    for squeeze in (True, False):
+        message = refused(returning(lambda m, h, z, s=squeeze: z.squeeze(1) if s else z, n_out=1))
+        assert 'one column; for a binary model pass output="sigmoid"' in message
+
+
+def test_rows_that_sum_to_one_without_saying_probs():
+    message = refused(returning(lambda m, h, z: z.softmax(1)))
+    assert "already sum to 1" in message
+    assert 'output="probs"' in message
+
+
+def test_probs_that_are_none():
+    assert "sum to 1, and these do not" in refused(returning(lambda m, h, z: z), output="probs")
+
+
+def test_one_column_of_probs_that_are_none():
+    refused(returning(lambda m, h, z: 10 * z, n_out=1), output="probs")
+
+
+def test_sigmoid_of_several_columns():
+    message = refused(returning(lambda m, h, z: z), output="sigmoid")
+    assert 'output="sigmoid" expects one column of logits, got (8, 4)' in message
+
+
+def test_logits_of_three_axes():
+    message = refused(returning(lambda m, h, z: z.reshape(-1, 2, 2)))
+    assert "(B, C), got (8, 2, 2)" in message
+    assert "pass outputs=" in message
+
+
+def test_whole_numbers_as_logits():
+    assert "floating-point logits" in refused(returning(lambda m, h, z: z.argmax(1)))
+
+
+@pytest.mark.parametrize("value", [None, "text", (), {"scores": torch.ones(N, 3)}, (torch.ones(N, 3), None)])
+def test_nothing_that_could_be_logits(value):
+    message = refused(returning(lambda m, h, z: value))
+    assert "cannot read logits from what the model returns" in message
+    assert "pass outputs=" in message
+
+
+@pytest.mark.parametrize("value", [None, "resnet18", nn.Linear, lambda x: x, np.zeros(3)])
+def test_not_a_module(value):
+    with pytest.raises(UnsupportedModel, match=r"expected a torch\.nn\.Module, got"):
+        TorchNetwork(value)
+
+
+def test_an_unknown_head_lists_the_linear_layers():
+    with pytest.raises(UnsupportedModel, match=r"no layer called head='fc'; its Linear layers: \['body\.0', 'head'\]"):
+        TorchNetwork(returning(lambda m, h, z: z), head="fc")
+
+
+def test_an_unknown_kind_of_output():
+    with pytest.raises(InvalidInput, match="'logits', 'probs' or 'sigmoid', got 'softmax'"):
+        TorchNetwork(returning(lambda m, h, z: z), output="softmax")
+
+
+class NoHead(nn.Module):
+    """Logits that no layer gives: distances to class centers."""
+
+    def __init__(self):
+        super().__init__()
+        self.centers = nn.Parameter(torch.randn(CLASSES, DIMS, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x):
+        return -((x[:, None] - self.centers) ** 2).sum(2)
+
+
+def test_without_a_head_probabilities_still_serve():
+    probs = NoHead()(X).softmax(1).detach().double().numpy()
+    entropies = -(probs * np.log(probs)).sum(1)
+    assert select("entropy_sampling", NoHead(), X, 5).tolist() == np.argsort(-entropies)[:5].tolist()
+
+
+@pytest.mark.parametrize("strategy", ["core_set", "badge", "kmeans_sampling"])
+def test_without_a_head_the_embedding_is_refused_with_advice(strategy):
+    with pytest.raises(
+        UnsupportedModel, match=r"embedding is unknown; name the last layer, .*head=.*outputs="
+    ) as caught:
+        select(strategy, NoHead(), X, 5)
+    assert torch.is_grad_enabled()
+    assert "TorchNetwork" in str(caught.value)
+    network = TorchNetwork(NoHead(), outputs=lambda m, x: (m(x), x))
+    assert len(select(strategy, network, X, 5)) == 5
+
+
+# --- minibatches ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda x: x, lambda x: [x, torch.zeros(len(x))], lambda x: (x,), lambda x: (x, "name", None)]
+)
+def test_tensors_and_sequences_that_start_with_one(wrap):
+    model = returning(lambda m, h, z: z)
+    check(ask(TorchNetwork(model), wrap(X)), *expected(model))
+
+
+class Named(Body):
+    """Called with keywords, as the models of transformers are."""
+
+    def forward(self, tokens, mask=None, labels=None):
+        assert labels is None, "labels were read"
+        return self.head(self.body(tokens * mask[:, None]))
+
+
+class TakesAll(Body):
+    def forward(self, **inputs):
+        assert set(inputs) == {"tokens", "mask", "extra"}
+        return self.head(self.body(inputs["tokens"] * inputs["mask"][:, None]))
+
+
+@pytest.mark.parametrize("build", [Named, TakesAll])
+@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: (d, torch.zeros(N)), lambda d: types.MappingProxyType(d)])
+def test_dicts_are_keywords_and_labels_are_dropped(build, wrap):
+    model = build()
+    mask = torch.arange(N) % 2
+    batch = {"tokens": X, "mask": mask, "extra": torch.ones(N), "labels": torch.ones(N), "label": torch.ones(N)}
+    check(ask(TorchNetwork(model), wrap(batch)), *expected(model, X * mask[:, None]))
+
+
+@pytest.mark.parametrize("batch", ["text", 3, ["a", "b"], [1, 2], None])
+def test_other_minibatches_need_inputs(batch):
+    message = refused(returning(lambda m, h, z: z), batch)
+    assert f"minibatch of type {type(batch).__name__}" in message
+    assert "pass inputs=" in message
+
+
+def test_inputs_reads_the_minibatch():
+    model = returning(lambda m, h, z: z)
+    batch = {"nested": {"deeply": [None, X]}}
+    network = TorchNetwork(model, inputs=lambda b: b["nested"]["deeply"][1])
+    check(ask(network, batch), *expected(model))
+
+
+def test_inputs_may_give_keywords():
+    model = Named()
+    network = TorchNetwork(model, inputs=lambda b: {"tokens": b[1], "mask": torch.ones(N)})
+    check(ask(network, ["id", X]), *expected(model))
+
+
+def test_floating_inputs_take_the_precision_of_the_model():
+    model = returning(lambda m, h, z: z)
+    check(ask(TorchNetwork(model), X.double()), *expected(model))
+    pool = X.double().numpy()
+    assert select("badge", model, pool, 5).tolist() == select("badge", model, X, 5).tolist()
+
+
+def test_inputs_are_what_the_model_is_called_with():
+    network = TorchNetwork(returning(lambda m, h, z: z), inputs=lambda b: b["deep"][1])
+    with network.asking(Runtime()):
+        torch.testing.assert_close(network.inputs({"deep": [None, X.double()]}), X)
+    plain = TorchNetwork(returning(lambda m, h, z: z))
+    with plain.asking(Runtime()):
+        assert plain.inputs([X, "label"]) is X
+        assert plain.inputs(torch.ones(3, 2, dtype=torch.uint8)).dtype == torch.float32
+        with pytest.raises(UnsupportedModel, match="called with a dict; what needs its inputs needs one tensor"):
+            plain.inputs({"x": X})
+
+
+def test_whole_numbers_are_left_whole(seeded):
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(10, WIDTH), nn.Linear(WIDTH, CLASSES)
+
+        def forward(self, tokens):
+            return self.head(self.embed(tokens).mean(1))
+
+    model = seeded(Tokens)
+    tokens = torch.randint(10, (N, 7), generator=torch.Generator().manual_seed(0))
+    check(ask(TorchNetwork(model), tokens), model(tokens).detach(), model.embed(tokens).mean(1).detach())
+
+
+# --- wrapped modules ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda m: torch.compile(m, backend="eager"),
+        nn.DataParallel,
+        lambda m: nn.DataParallel(torch.compile(m, backend="eager")),
+        lambda m: torch.compile(nn.DataParallel(m), backend="eager"),
+    ],
+    ids=["compiled", "parallel", "compiled in parallel", "parallel compiled"],
+)
+def test_wrapped_modules_are_asked_through_what_they_wrap(wrap, small_net):
+    model = small_net()
+    model.eval()
+    with torch.no_grad():
+        hidden = model.body(X)
+        logits = model.head(hidden)
+    wrapped = wrap(model)
+    check(ask(TorchNetwork(wrapped), X), logits, hidden)
+    check(ask(TorchNetwork(wrapped, head="head"), X), logits, hidden)
+    assert select("badge", wrapped, X, 5).tolist() == select("badge", model, X, 5).tolist()
+    plain = select("bald_dropout", model, X, 5)
+    assert select("bald_dropout", wrapped, X, 5).tolist() == plain.tolist()
+
+
+def test_as_network():
+    model = returning(lambda m, h, z: z)
+    network = as_network(model)
+    assert isinstance(network, TorchNetwork)
+    assert network.module is model
+    assert as_network(network) is network
+    assert inspect.isabstract(Network)
+
+
+# --- the model is left as it was ------------------------------------------------------------------------------------
+
+
+def draw_for(x):
+    return Draw(Rng(0), torch.arange(len(x)))
+
+
+def test_nothing_is_changed(small_net, fingerprint):
+    model = small_net()
+    model.body[1].eval()
+    model.head.bias.requires_grad_(False)
+    model.head.weight.grad = torch.ones_like(model.head.weight)
+    before = fingerprint(model)
+    network = TorchNetwork(model)
+    with network.asking(Runtime()):
+        assert not torch.is_grad_enabled()
+        assert not any(layer.training for layer in model.modules())
+        network.outputs(X)
+        network.sample(X, 3, draw_for(X))
+    assert fingerprint(model) == before
+    assert torch.is_grad_enabled()
+
+
+def test_nothing_is_changed_when_the_forward_pass_fails(small_net, fingerprint):
+    model = small_net()
+    before = fingerprint(model)
+    network = TorchNetwork(model)
+    ask(network, X)
+    with pytest.raises(RuntimeError):
+        ask(network, X[:, :3])  # a wrong shape
+    assert fingerprint(model) == before
+    assert torch.is_grad_enabled()
+
+
+def test_nothing_is_changed_when_the_kind_is_refused(fingerprint):
+    model = returning(lambda m, h, z: z.softmax(1)).train()
+    before = fingerprint(model)
+    refused(model)
+    assert fingerprint(model) == before
+
+
+class Breaks(Body):
+    """Gives NaN for some examples."""
+
+    def forward(self, x):
+        hidden = self.body(x).masked_fill(x[:, :1] > 50, torch.nan)
+        return self.head(F.dropout(hidden, 0.5, self.training))
+
+
+@pytest.mark.parametrize("strategy", ["entropy_sampling", "badge", "bald_dropout", "core_set"])
+@pytest.mark.parametrize("batch_size", [4, 256])
+def test_nothing_is_changed_while_the_error_is_still_held(strategy, batch_size, fingerprint):
+    """In a notebook the last error, and with it the frames it came through, lives until the next one."""
+    model = Breaks().train()
+    before = fingerprint(model)
+    pool = X.clone()
+    pool[[9, 15], 0] = 100
+    with pytest.raises(InvalidInput, match=r"NaN or infinite for \d of \d+ examples: ids 9") as held:
+        select(strategy, model, pool, 3, runtime=Runtime(batch_size=batch_size))
+    assert fingerprint(model) == before
+    assert torch.is_grad_enabled()
+    assert held.value.__traceback__ is not None
+
+
+@pytest.mark.parametrize("strategy", ["entropy_sampling", "badge", "core_set"])
+def test_a_model_that_gives_nan_from_the_first_row_on_is_told_so(strategy):
+    model = returning(lambda m, h, z: z)
+    with torch.no_grad():
+        model.body[0].weight.fill_(torch.nan)
+    with pytest.raises(InvalidInput, match=r"NaN or infinite for 20 of 20 examples"):
+        select(strategy, model, X, 3)
+
+
+class Counting(Body):
+    """Changes its buffers in every forward pass, also in evaluation mode."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("bank", torch.zeros(0, WIDTH))
+        self.register_buffer("scratch", torch.full((2,), torch.nan), persistent=False)
+        self.change = change
+
+    def forward(self, x):
+        hidden = self.body(x)
+        if self.change == "in place":
+            self.seen += len(x)
+            self.scratch.fill_(1.0)
+        elif self.change == "assigned":
+            self.seen = self.seen + len(x)
+        else:
+            self.bank = torch.cat([self.bank, hidden])[-16:]
+        return self.head(hidden)
+
+
+@pytest.mark.parametrize("change", ["in place", "assigned", "grown"])
+def test_buffers_that_a_forward_pass_changes_are_put_back(change, fingerprint):
+    model = Counting(change)
+    before = fingerprint(model)
+    check(ask(TorchNetwork(model), X), *expected(model))
+    assert fingerprint(model) == before
+
+
+def test_hooks_of_the_user_stay_and_run(small_net):
+    model = small_net()
+    seen = []
+    handle = model.head.register_forward_hook(lambda layer, args, out: seen.append(len(out)))
+    ask(TorchNetwork(model), X)
+    assert N in seen
+    assert list(model.head._forward_hooks) == [handle.id]
+
+
+def test_a_batch_of_the_user_is_not_changed():
+    class InPlace(Body):
+        def forward(self, x):
+            return self.head(self.body(x * 1))
+
+    x = X.clone()
+    ask(TorchNetwork(InPlace()), {"x": x})
+    assert torch.equal(x, X)
+
+
+def test_asking_where_the_model_is_leaves_it_there(small_net):
+    model = small_net()
+    pointers = [p.data_ptr() for p in model.parameters()]
+    ask(TorchNetwork(model), X, Runtime(device="cpu"))
+    assert [p.data_ptr() for p in model.parameters()] == pointers
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_model_comes_back_from_the_device(small_net, fingerprint):
+    model = small_net()
+    before = fingerprint(model)
+    outputs = ask(TorchNetwork(model), X, Runtime(device="cuda"))
+    assert outputs.logits.device.type == "cuda"
+    assert fingerprint(model) == before
+
+
+# --- samples --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["logits", "probs", "sigmoid"])
+def test_samples_are_probabilities_of_the_forward_pass_with_dropout(output):
+    end = {"logits": lambda z: z, "probs": lambda z: z.softmax(1), "sigmoid": lambda z: z}[output]
+    model = returning(
+        lambda m, h, z: end(m.head(F.dropout(h, 0.5, m.training))), n_out=1 if output == "sigmoid" else CLASSES
+    )
+    network = TorchNetwork(model, output=output)
+    with network.asking(Runtime()):
+        found = network.sample(X, 6, draw_for(X))
+    assert found.shape == (N, 6, 2 if output == "sigmoid" else CLASSES)
+    torch.testing.assert_close(found.sum(2), torch.ones(N, 6))
+    hidden = expected(model)[1]
+    for k in range(6):  # the masks of sample k, drawn again for the only place that drops
+        keep = (draw_for(X).child(k).uniform(1, (WIDTH,)) >= 0.5).float()
+        logits = model.head(hidden * keep * 2).detach()
+        by_hand = (
+            torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], 1) if output == "sigmoid" else logits.softmax(1)
+        )
+        torch.testing.assert_close(found[:, k], by_hand)
+
+
+def test_sampling_finds_out_what_the_model_returns_by_itself():
+    message = None
+    network = TorchNetwork(returning(lambda m, h, z: z.softmax(1)))
+    with pytest.raises(UnsupportedModel) as caught, network.asking(Runtime()):
+        network.sample(X, 2, draw_for(X))
+    message = str(caught.value)
+    assert "already sum to 1" in message
+
+
+class DictRows(Dataset):
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return {"tokens": X[i], "mask": 1, "labels": 7}
+
+
+def test_a_data_set_of_dicts_is_selected_from():
+    model = Named()
+    tensor = returning(lambda m, h, z: z)
+    tensor.load_state_dict(model.state_dict())
+    assert select("badge", model, DictRows(), 6).tolist() == select("badge", tensor, X, 6).tolist()

@@ -1,0 +1,173 @@
+"""Signals: what is stored, what is derived, what is missing."""
+
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+import scipy.special
+import torch
+
+from distil.errors import MissingSignal
+from distil.features import Outer
+from distil.signals import (
+    EMPTY,
+    Embedding,
+    Forward,
+    Gradient,
+    Inputs,
+    Labels,
+    Logits,
+    MCMean,
+    MCProbs,
+    Probs,
+    Signals,
+    measured_by,
+)
+
+MEASURED = [Logits(), Embedding(), Inputs(), Labels(), MCProbs(), MCProbs(3), MCProbs(3, shared=True)]
+DERIVED = [
+    Probs(),
+    MCMean(),
+    MCMean(3),
+    Gradient(),
+    Gradient(part="all"),
+    Gradient(part="bias"),
+    Gradient(labels="true"),
+    Gradient(loss=torch.nn.functional.cross_entropy),
+]
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    mc_probs = scipy.special.softmax(rng.normal(size=(6, 3, 4)), -1)
+    columns = {Logits(): rng.normal(size=(6, 4)), Embedding(): rng.normal(size=(6, 5)), MCProbs(3): mc_probs}
+    columns |= {Inputs(): rng.normal(size=(6, 7)), Labels(): rng.integers(4, size=6)}
+    return Signals(torch.tensor([4, 9, 2, 7, 30, 11]), {s: torch.from_numpy(c) for s, c in columns.items()})
+
+
+@pytest.fixture
+def forward():
+    """A forward pass that tells what it was asked for."""
+    recording = create_autospec(Forward, instance=True)
+    recording.logits.return_value = "logits"
+    recording.embedding.return_value = "embedding"
+    recording.labels.return_value = "labels"
+    recording.inputs.return_value = torch.arange(24).reshape(2, 3, 4)
+    recording.samples.side_effect = lambda n_samples, shared: ("samples", n_samples, shared)
+    return recording
+
+
+def test_measured_signals_ask_the_forward_pass(forward):
+    assert Logits().measure(forward) == "logits"
+    assert Embedding().measure(forward) == "embedding"
+    assert Labels().measure(forward) == "labels"
+    assert Inputs().measure(forward).tolist() == np.arange(24).reshape(2, 12).tolist()
+    assert MCProbs(4, shared=True).measure(forward) == ("samples", 4, True)
+    assert MCProbs(4).measure(forward) == ("samples", 4, False)
+
+
+@pytest.mark.parametrize("signal", DERIVED)
+def test_derived_signals_are_not_measured(signal, forward):
+    with pytest.raises(MissingSignal, match="derived from"):
+        signal.measure(forward)
+
+
+def test_equal_signals_are_one_key():
+    assert {Logits(): 1}[Logits()] == 1
+    assert {MCProbs(5): 1}[MCProbs(5, shared=False)] == 1
+    everything = MEASURED + DERIVED
+    assert len({*everything, *[type(s)(**vars(s)) for s in everything]}) == len(everything)
+
+
+def test_stored_columns_are_read_as_they_are(table):
+    for signal, column in table.values.items():
+        assert table[signal] is column
+
+
+def test_probs_are_the_softmax_of_the_logits(table):
+    np.testing.assert_allclose(table[Probs()], scipy.special.softmax(table[Logits()].numpy(), -1), rtol=1e-12)
+
+
+def test_a_stored_derived_signal_is_not_derived_again(table):
+    given = torch.full((6, 4), 0.25)
+    assert Signals(table.ids, {**table.values, Probs(): given})[Probs()] is given
+
+
+def test_mc_mean_is_the_mean_over_samples(table):
+    np.testing.assert_allclose(table[MCMean(3)], table[MCProbs(3)].numpy().mean(1), rtol=1e-12)
+    with pytest.raises(MissingSignal):
+        table[MCMean(10)]
+
+
+def test_gradient_factors(table):
+    gradient = table[Gradient()]
+    probs = scipy.special.softmax(table[Logits()].numpy(), -1)
+    assert isinstance(gradient, Outer)
+    np.testing.assert_allclose(gradient.a, probs - np.eye(4)[probs.argmax(1)], rtol=1e-10, atol=1e-12)
+    assert torch.equal(gradient.b, table[Embedding()])
+
+
+@pytest.mark.parametrize("signal", MEASURED)
+def test_a_missing_measured_signal_is_named_with_what_there_is(signal):
+    table = Signals(torch.arange(2), {})
+    with pytest.raises(MissingSignal) as caught:
+        table[signal]
+    assert repr(signal) in str(caught.value)
+    assert "nothing" in str(caught.value)
+    with pytest.raises(LookupError, match=r"measured: MCProbs\(n_samples=7"):
+        Signals(torch.arange(2), {MCProbs(7): torch.rand(2, 7, 3)})[signal]
+
+
+def test_a_derived_signal_misses_what_it_derives_from():
+    with pytest.raises(MissingSignal, match=r"^Embedding\(\) was not measured.*Logits\(\)"):
+        Signals(torch.arange(2), {Logits(): torch.rand(2, 3)})[Gradient()]
+
+
+def test_rows_keep_ids_and_values_together(table):
+    rows = torch.tensor([5, 0, 0])
+    part = table.rows(rows)
+    assert part.ids.tolist() == [11, 4, 4]
+    assert len(part) == 3
+    for signal in table.values:
+        assert torch.equal(part[signal], table[signal][rows])
+    assert len(table.rows(torch.empty(0, dtype=torch.long))) == 0
+    assert table.rows(torch.empty(0, dtype=torch.long))[Logits()].shape == (0, 4)
+
+
+def test_the_empty_table():
+    assert len(EMPTY) == 0
+    assert EMPTY.ids.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("needs", "given", "stored"),
+    [
+        ((), (), ()),
+        ((Logits(),), (), (Logits(),)),
+        ((Probs(),), (), (Logits(),)),
+        ((Gradient(),), (), (Logits(), Embedding())),
+        ((Probs(), Logits(), Probs()), (), (Logits(),)),
+        ((MCMean(4), MCProbs(4), MCProbs(5)), (), (MCProbs(4), MCProbs(5))),
+        ((Probs(),), (Probs(),), (Probs(),)),
+        ((Gradient(),), (Probs(),), (Probs(), Embedding())),
+        ((Gradient(part="bias"),), (), (Logits(),)),
+        ((Gradient(part="all", labels="true"),), (), (Logits(), Embedding(), Labels())),
+        ((Gradient(loss=max),), (Probs(),), (Logits(), Embedding())),
+        ((Gradient(),), (Gradient(), Probs()), (Gradient(),)),
+        ((Embedding(),), (Probs(),), (Embedding(),)),
+        ((Gradient(), Probs()), (Probs(),), (Probs(), Embedding())),
+    ],
+)
+def test_what_must_be_stored(needs, given, stored):
+    assert measured_by(needs, given) == stored
+
+
+@pytest.mark.parametrize("signal", MEASURED + DERIVED)
+def test_what_measured_by_names_is_enough(signal, table):
+    if signal in (MCProbs(3, shared=True), MCProbs(), MCMean()):
+        pytest.skip("not in the table")
+    stored = measured_by((signal,))
+    assert all(not s.needs for s in stored)
+    exactly = Signals(table.ids, {s: table.values[s] for s in stored})
+    assert len(exactly[signal]) == 6
