@@ -1,7 +1,14 @@
 """Data sets by name: local files first, a download only when it is asked for.
 
-Sets with a name: ``digits`` (comes with scikit-learn), ``mnist``, ``cifar10``, ``satimage``, ``ijcnn1``.
-Files of your own: ``csv``, ``libsvm``, ``npz``, with ``path=``. Where they are looked for: :func:`data_root`.
+Images: ``mnist``, ``fmnist`` (or ``fashion_mnist``), ``kmnist``, ``cifar10``, ``cifar100``, ``svhn``, ``stl10``.
+Tables: ``digits`` (comes with scikit-learn), ``satimage``, ``ijcnn1``. Files of your own: ``csv``, ``libsvm``,
+``npz``, with ``path=``. Where they are looked for: :func:`data_root`.
+
+Training images are shifted by up to 4 pixels and mirrored where that leaves the class alone: ``cifar10``,
+``cifar100``, ``stl10`` and ``fmnist``. House numbers (``svhn``) are shifted, never mirrored; the centered characters
+of ``mnist`` and ``kmnist`` are used as they are. (The handlers of the DISTIL document, ``distil.utils.data_handler``,
+shift and mirror them all, as documented.) Means and standard deviations are those that document uses: MNIST's for the
+three sets in its format, ImageNet's for ``svhn`` and ``stl10``.
 
 >>> data = load("digits")
 >>> data.x_train.shape, data.num_classes, data.x_test
@@ -11,7 +18,7 @@ Files of your own: ``csv``, ``libsvm``, ``npz``, with ``path=``. Where they are 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +28,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.data.formats import CIFAR_FOLDER, read_cifar_archive, read_cifar_batch, read_idx
+from distil.data.classes import (
+    CIFAR100_CLASSES,
+    CIFAR_CLASSES,
+    DIGITS,
+    FMNIST_CLASSES,
+    KMNIST_CLASSES,
+    SATIMAGE_CLASSES,
+    STL10_CLASSES,
+)
+from distil.data.formats import (
+    read_archive,
+    read_cifar_batch,
+    read_idx,
+    read_stl10_images,
+    read_stl10_labels,
+    read_svhn,
+    reading,
+)
 from distil.data.places import Places, given_file, locate
 from distil.data.tables import Table, encode, read_csv, read_libsvm, read_npz, read_statlog
 from distil.data.transforms import CropFlip, Normalize
@@ -29,26 +53,11 @@ from distil.errors import InvalidInput, UnknownName, nearest
 
 Split = tuple[NDArray[Any], NDArray[Any]]  # inputs (N, ...), labels (N,)
 
-CIFAR_CLASSES: Final = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
-SATIMAGE_CLASSES: Final = {
-    1: "red soil",
-    2: "cotton crop",
-    3: "gray soil",
-    4: "damp gray soil",
-    5: "soil with vegetation stubble",
-    7: "very damp gray soil",  # class 6, mixtures, has no example
-}
+MNIST_PIXELS: Final = Normalize((0.1307,), (0.3081,))
+CIFAR10_PIXELS: Final = Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+CIFAR100_PIXELS: Final = Normalize((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+IMAGENET_PIXELS: Final = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CROP_FLIP: Final = CropFlip(4, True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +65,7 @@ class DataSet:
     """Inputs and labels, and what is done to a batch of inputs before a network sees it.
 
     Attributes:
-        name: As it was asked for; a file's own name for ``csv``, ``libsvm`` and ``npz``.
+        name: Its first name, ``fmnist`` for ``fashion_mnist``; a file's own for ``csv``, ``libsvm`` and ``npz``.
         x_train: (N, ...): float32 for tables, uint8 (N, channels, H, W) for images.
         y_train: (N,) int64 in 0..num_classes-1; classes without an example are normal.
         x_test: Like ``x_train``, or None where the set has no test split of its own.
@@ -141,7 +150,7 @@ def data_root(root: str | Path | None = None) -> Path:
 
 def data_set_names() -> tuple[str, ...]:
     """Every name that :func:`load` knows, sorted; ``csv``, ``libsvm`` and ``npz`` want a ``path``."""
-    return tuple(sorted([*_PUBLISHED, *_FILES]))
+    return tuple(sorted([*_PUBLISHED, *_ALIASES, *_FILES]))
 
 
 def load(
@@ -159,7 +168,7 @@ def load(
     Args:
         name: One of :func:`data_set_names`.
         root: Where to look; see :func:`data_root`.
-        download: Fetch ``mnist`` or ``cifar10`` when their files are not there. No other set can be fetched.
+        download: Fetch a set of images whose files are not there. Tables cannot be fetched.
         path: For ``csv``, ``libsvm`` and ``npz``: the file, from the working directory or else from the root.
         test_path: For ``csv`` and ``libsvm``: the test set's file. Default: no test split.
         label: For ``csv``: the label's column, by name or index from 0. Default: the last.
@@ -178,6 +187,7 @@ def load(
     """
     options = {"path": path, "test_path": test_path, "label": label, "standardize": standardize or None}
     given = {key for key, value in options.items() if value is not None}
+    name = _ALIASES.get(name, name)
     if name in _PUBLISHED:
         _check_options(name, given, frozenset())
         return _PUBLISHED[name](_Request(data_root(root), download))
@@ -217,32 +227,82 @@ def _digits(_: _Request) -> DataSet:
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    return _assemble("digits", ((x / 16).astype(np.float32), y.astype(np.int64)), None, 10, "0123456789")
+    return _assemble("digits", ((x / 16).astype(np.float32), y.astype(np.int64)), None, 10, DIGITS)
 
 
 def _mnist(asked: _Request) -> DataSet:
-    files = [(f"{part}-{kind}-ubyte",) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-    places = Places(("MNIST/raw", "mnist", "mnist/raw", "MNIST", "."), tuple(files), ("", ".gz"))
-    _, paths = locate("mnist", asked.root, asked.download, places)
-    images, labels = ([read_idx(path, dims) for path in paths[start::2]] for start, dims in ((0, 3), (1, 1)))
     # no augmentation: a mirrored digit is another digit, or none
+    return _idx_set(asked, "mnist", ("MNIST/raw", "mnist", "mnist/raw", "MNIST", "."), DIGITS)
+
+
+def _fmnist(asked: _Request) -> DataSet:
+    folders = ("FashionMNIST/raw", "fmnist", "fmnist/raw", "fashion_mnist", "FashionMNIST")
+    return _idx_set(asked, "fmnist", folders, FMNIST_CLASSES, CROP_FLIP)
+
+
+def _kmnist(asked: _Request) -> DataSet:
+    return _idx_set(asked, "kmnist", ("KMNIST/raw", "kmnist", "kmnist/raw", "KMNIST"), KMNIST_CLASSES)
+
+
+def _idx_set(
+    asked: _Request,
+    name: str,
+    folders: tuple[str, ...],
+    class_names: Sequence[str],
+    augment: CropFlip | None = None,
+) -> DataSet:
+    """MNIST, or a set published under the names of MNIST's files: the folder alone tells them apart."""
+    files = [(f"{part}-{kind}-ubyte",) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    _, paths = locate(name, asked.root, asked.download, Places(folders, tuple(files), ("", ".gz")))
+    images, labels = ([read_idx(path, dims) for path in paths[start::2]] for start, dims in ((0, 3), (1, 1)))
     train, test = ((x[:, None], y.astype(np.int64)) for x, y in zip(images, labels, strict=True))
-    return _assemble("mnist", train, test, 10, "0123456789", Normalize((0.1307,), (0.3081,)))
+    return _assemble(name, train, test, 10, class_names, MNIST_PIXELS, augment)
 
 
 def _cifar10(asked: _Request) -> DataSet:
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
-    folders = Places((CIFAR_FOLDER, f"cifar10/{CIFAR_FOLDER}", "cifar10", "."), tuple((n,) for n in names))
-    archives = Places((".", "cifar10"), (("cifar-10-python.tar.gz", "cifar-10-python.tar"),))
-    kind, paths = locate("cifar10", asked.root, asked.download, folders, archives)
-    if kind == 0:
-        batches = [read_cifar_batch(path.read_bytes(), str(path)) for path in paths]
-    else:
-        content = read_cifar_archive(paths[0], names)
-        batches = [read_cifar_batch(content.pop(name), f"{paths[0]}:{name}") for name in names]
+    files = _files_or_archive(asked, "cifar10", "cifar-10-batches-py", "cifar-10-python", names)
+    batches = [read_cifar_batch(raw, origin) for raw, origin in files]
     x, y = (np.concatenate([batch[part] for batch in batches[:-1]]) for part in (0, 1))
-    normalize = Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
-    return _assemble("cifar10", (x, y), batches[-1], 10, CIFAR_CLASSES, normalize, CropFlip(4, True))
+    return _assemble("cifar10", (x, y), batches[-1], 10, CIFAR_CLASSES, CIFAR10_PIXELS, CROP_FLIP)
+
+
+def _cifar100(asked: _Request) -> DataSet:
+    files = _files_or_archive(asked, "cifar100", "cifar-100-python", "cifar-100-python", ["train", "test"])
+    train, test = (read_cifar_batch(raw, origin, "fine_labels") for raw, origin in files)
+    return _assemble("cifar100", train, test, 100, CIFAR100_CLASSES, CIFAR100_PIXELS, CROP_FLIP)
+
+
+def _svhn(asked: _Request) -> DataSet:
+    places = Places((".", "svhn", "SVHN"), (("train_32x32.mat",), ("test_32x32.mat",)))
+    _, paths = locate("svhn", asked.root, asked.download, places)
+    train, test = (read_svhn(path) for path in paths)
+    return _assemble("svhn", train, test, 10, DIGITS, IMAGENET_PIXELS, CropFlip(4, False))  # see _mnist
+
+
+def _stl10(asked: _Request) -> DataSet:
+    names = [f"{part}_{kind}.bin" for part in ("train", "test") for kind in "Xy"]
+    files = _files_or_archive(asked, "stl10", "stl10_binary", "stl10_binary", names)
+    train, test = ((read_stl10_images(*next(files)), read_stl10_labels(*next(files))) for _ in range(2))
+    return _assemble("stl10", train, test, 10, STL10_CLASSES, IMAGENET_PIXELS, CROP_FLIP)
+
+
+def _files_or_archive(
+    asked: _Request, name: str, folder: str, archive: str, names: Sequence[str]
+) -> Iterator[tuple[bytes, str]]:
+    """The content of each file, one at a time, and where it comes from: unpacked, or inside the published archive."""
+    files = Places((folder, f"{name}/{folder}", name, "."), tuple((n,) for n in names))
+    packed = Places((".", name), ((f"{archive}.tar.gz", f"{archive}.tar"),))
+    kind, paths = locate(name, asked.root, asked.download, files, packed)
+    if kind == 0:
+        for path in paths:
+            with reading(path) as file:
+                raw = file.read()
+            yield raw, str(path)
+    else:
+        content = read_archive(paths[0], folder, names)
+        for member in names:
+            yield content.pop(member), f"{paths[0]}:{member}"
 
 
 def _satimage(asked: _Request) -> DataSet:
@@ -349,10 +409,16 @@ def _assemble(
 _PUBLISHED: Final[dict[str, Callable[[_Request], DataSet]]] = {
     "digits": _digits,
     "mnist": _mnist,
+    "fmnist": _fmnist,
+    "kmnist": _kmnist,
     "cifar10": _cifar10,
+    "cifar100": _cifar100,
+    "svhn": _svhn,
+    "stl10": _stl10,
     "satimage": _satimage,
     "ijcnn1": _ijcnn1,
 }
+_ALIASES: Final = {"fashion_mnist": "fmnist"}
 _FILES: Final[dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]] = {  # and the options they take
     "csv": (_csv, frozenset({"path", "test_path", "label", "standardize"})),
     "libsvm": (_libsvm, frozenset({"path", "test_path", "standardize"})),

@@ -35,7 +35,8 @@ class Download:
     md5: dict[str, str]
 
 
-# The addresses and sums that torchvision publishes, and the folders that it uses.
+# The addresses and sums that torchvision publishes, and the folders that it uses. Some servers speak http only: what
+# they send is held against its sum, and read by readers that trust nothing.
 DOWNLOADS: Final[dict[str, Download]] = {
     "mnist": Download(
         base="https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -47,10 +48,48 @@ DOWNLOADS: Final[dict[str, Download]] = {
             "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
         },
     ),
+    "fmnist": Download(
+        base="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        folder="FashionMNIST/raw",
+        md5={
+            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
+    ),
+    "kmnist": Download(
+        base="http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        folder="KMNIST/raw",
+        md5={
+            "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+            "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+            "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+            "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+        },
+    ),
     "cifar10": Download(
         base="https://www.cs.toronto.edu/~kriz/",
         folder=".",
         md5={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+    ),
+    "cifar100": Download(
+        base="https://www.cs.toronto.edu/~kriz/",
+        folder=".",
+        md5={"cifar-100-python.tar.gz": "eb9058c3a382ffc7106e4002c42a8d85"},
+    ),
+    "svhn": Download(
+        base="http://ufldl.stanford.edu/housenumbers/",
+        folder=".",
+        md5={
+            "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
+            "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
+        },
+    ),
+    "stl10": Download(
+        base="http://ai.stanford.edu/~acoates/stl10/",
+        folder=".",
+        md5={"stl10_binary.tar.gz": "91f7769df0f17e558f3565bffb0c7dfb"},
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Readers of the published image formats: idx files (MNIST) and pickled batches (CIFAR-10).
+"""Readers of the published image formats: idx (MNIST), pickled batches (CIFAR), MATLAB (SVHN), plain bytes (STL-10).
 
 What is read is not trusted: sizes are checked before they are believed, a pickle is given stand-ins for the
 few names that an array needs and nothing else, and an archive is read where it lies, never unpacked.
@@ -20,17 +20,20 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distil.data.matlab import read_matlab
 from distil.errors import InvalidInput
 
 IDX_BYTES: Final = 0x08  # the type code of unsigned bytes in an idx file's magic number
 CIFAR_SHAPE: Final = (3, 32, 32)
-CIFAR_FOLDER: Final = "cifar-10-batches-py"
-LARGEST_BATCH: Final = 256 * 2**20  # bytes; a published batch has 31 MB
+STL10_SHAPE: Final = (3, 96, 96)  # planes column by column
+LARGEST_MEMBER: Final = 256 * 2**20  # bytes; the largest published file in an archive has 221 MB (STL-10's test set)
+
+LabeledImages: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]  # (n, channels, H, W) and (n,)
 
 
 @contextmanager
@@ -79,12 +82,13 @@ def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
 
 
-def read_cifar_batch(raw: bytes, origin: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read one pickled batch of CIFAR-10.
+def read_cifar_batch(raw: bytes, origin: str, key: str = "labels") -> LabeledImages:
+    """Read one pickled batch of CIFAR-10 or CIFAR-100.
 
     Args:
         raw: The pickle's bytes.
         origin: Where they come from, for messages.
+        key: What the labels are called: ``"labels"``, or CIFAR-100's ``"fine_labels"``.
 
     Returns:
         Images (n, 3, 32, 32) and labels (n,).
@@ -95,13 +99,13 @@ def read_cifar_batch(raw: bytes, origin: str) -> tuple[NDArray[np.uint8], NDArra
     """
     content = _unpickled(raw, origin)
     if not isinstance(content, dict):
-        raise InvalidInput(f"{origin}: expected a pickled dict with 'data' and 'labels'; got {type(content).__name__}")
+        raise InvalidInput(f"{origin}: expected a pickled dict with 'data' and {key!r}; got {type(content).__name__}")
     batch = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
-    stored, labels = batch.get("data"), batch.get("labels")
+    stored, labels = batch.get("data"), batch.get(key)
     if not isinstance(stored, _StoredArray) or not isinstance(labels, list):
-        raise InvalidInput(f"{origin}: expected 'data', an array, and 'labels', a list; got {sorted(map(str, batch))}")
+        raise InvalidInput(f"{origin}: expected 'data', an array, and {key!r}, a list; got {sorted(map(str, batch))}")
     if not all(type(label) is int and abs(label) < 2**31 for label in labels):
-        raise InvalidInput(f"{origin}: 'labels' must be integers")
+        raise InvalidInput(f"{origin}: {key!r} must be integers")
     images = stored.array(origin)
     width = math.prod(CIFAR_SHAPE)
     if images.dtype != np.uint8 or images.shape != (len(labels), width):
@@ -112,26 +116,82 @@ def read_cifar_batch(raw: bytes, origin: str) -> tuple[NDArray[np.uint8], NDArra
     return images.reshape(-1, *CIFAR_SHAPE), np.array(labels, np.int64)
 
 
-def read_cifar_archive(path: Path, names: Sequence[str]) -> dict[str, bytes]:
-    """The batches called ``names`` in the published ``.tar.gz``, which is not unpacked.
+def read_archive(path: Path, folder: str, names: Sequence[str]) -> dict[str, bytes]:
+    """The files called ``names`` in ``folder`` of a published ``.tar.gz``, which is not unpacked.
+
+    It is read up to the last of them: in STL-10's, 2 GB without labels follow.
 
     Raises:
         InvalidInput: The archive is damaged, or lacks one of them.
     """
-    wanted = {PurePosixPath(CIFAR_FOLDER, name): name for name in names}
+    wanted = {PurePosixPath(folder, name): name for name in names}
     found: dict[str, bytes] = {}
     try:
         with reading(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
             for member in archive:
                 name = wanted.get(PurePosixPath(member.name))
-                if name is not None and member.isreg() and member.size <= LARGEST_BATCH:
+                if name is not None and member.isreg() and member.size <= LARGEST_MEMBER:
                     found[name] = cast(BinaryIO, archive.extractfile(member)).read()
+                    if len(found) == len(wanted):
+                        break
     except tarfile.TarError as error:
         raise InvalidInput(f"{path} is not a sound tar archive: {error}; fetch it again") from error
     if len(found) < len(wanted):
-        missing = ", ".join(f"{CIFAR_FOLDER}/{name}" for name in names if name not in found)
+        missing = ", ".join(f"{folder}/{name}" for name in names if name not in found)
         raise InvalidInput(f"{path}: the archive lacks {missing}; fetch it again")
     return found
+
+
+def read_svhn(path: Path) -> LabeledImages:
+    """Read a MATLAB file of cropped house numbers: ``X`` (32, 32, 3, n) and ``y`` (n, 1), with 10 for the digit 0.
+
+    Returns:
+        Images (n, 3, 32, 32) and labels (n,) in 0..9.
+
+    Raises:
+        InvalidInput: The file is damaged, or does not hold this.
+    """
+    with reading(path) as file:
+        content = read_matlab(file.read(), ("X", "y"), str(path), LARGEST_MEMBER)
+    images, labels = content.get("X"), content.get("y")
+    if images is None or images.dtype != np.uint8 or images.ndim != 4 or images.shape[2] != 3:
+        raise InvalidInput(f"{path}: 'X' must be uint8 of shape (H, W, 3, n); got {_shown(images)}")
+    n = images.shape[3]
+    if labels is None or labels.shape not in ((n, 1), (1, n)):
+        raise InvalidInput(f"{path}: 'y' must hold numbers in the shape ({n}, 1); got {_shown(labels)}")
+    classes = labels.reshape(-1)
+    if not np.isin(classes, np.arange(1, 11)).all():
+        raise InvalidInput(f"{path}: labels must be 1..10, 10 for the digit 0; got {np.unique(classes)[:12]}")
+    return np.ascontiguousarray(images.transpose(3, 2, 0, 1)), classes.astype(np.int64) % 10
+
+
+def _shown(array: NDArray[Any] | None) -> str:
+    return "none" if array is None else f"{array.dtype} {array.shape}"
+
+
+def read_stl10_images(raw: bytes, origin: str) -> NDArray[np.uint8]:
+    """Images (n, 3, 96, 96) from the bytes of a ``_X.bin`` file of STL-10.
+
+    Raises:
+        InvalidInput: Not a whole number of images.
+    """
+    size = math.prod(STL10_SHAPE)
+    if not raw or len(raw) % size:
+        raise InvalidInput(f"{origin}: expected whole images of {size} bytes; got {len(raw)} bytes")
+    planes = np.frombuffer(raw, np.uint8).reshape(-1, *STL10_SHAPE)
+    return np.ascontiguousarray(planes.transpose(0, 1, 3, 2))
+
+
+def read_stl10_labels(raw: bytes, origin: str) -> NDArray[np.int64]:
+    """Labels (n,) in 0..9 from the bytes of a ``_y.bin`` file of STL-10, which counts them from 1.
+
+    Raises:
+        InvalidInput: A label outside 1..10.
+    """
+    labels = np.frombuffer(raw, np.uint8).astype(np.int64)
+    if not np.isin(labels, np.arange(1, 11)).all():
+        raise InvalidInput(f"{origin}: labels must be 1..10; got {np.unique(labels)[:12]}")
+    return labels - 1
 
 
 def _unpickled(raw: bytes, origin: str) -> object:

@@ -49,8 +49,8 @@ class Normalize:
         levels = torch.arange(256, dtype=torch.float64) / 255
         means, stds = [], []
         for channel in images.unbind(1):
-            counts = torch.bincount(channel.flatten(), minlength=256).cpu()  # (256,)
-            weights = counts / counts.sum().double()
+            counts = torch.bincount(channel.flatten(), minlength=256).tolist()
+            weights = torch.tensor(counts, dtype=torch.float64) / sum(counts)  # (256,)
             means.append(float(weights @ levels))
             stds.append(math.sqrt(float(weights @ (levels - means[-1]) ** 2)))
         return cls(tuple(means), tuple(std if std > 1e-9 else 1.0 for std in stds))
@@ -111,19 +111,19 @@ class CropFlip:
         """
         _check_images(x, "CropFlip's input")
         (b, c, h, w), p = x.shape, self.padding
-        corner = self._draw(2 * p + 1, (2, b, 1), generator)
-        rows = corner[0] + torch.arange(h)  # (B, H)
-        columns = corner[1] + torch.arange(w)  # (B, W)
+        corner = self._draw(2 * p + 1, (2, b, 1), generator).to(x.device)
+        rows = corner[0] + torch.arange(h, device=x.device)  # (B, H)
+        columns = corner[1] + torch.arange(w, device=x.device)  # (B, W)
         if self.flip:
-            columns = torch.where(self._draw(2, (b, 1), generator).bool(), columns.flip(1), columns)
-        rows, columns = rows.to(x.device), columns.to(x.device)
+            mirrored = self._draw(2, (b, 1), generator).to(x.device).bool()
+            columns = torch.where(mirrored, columns.flip(1), columns)
         images = torch.arange(b, device=x.device)[:, None, None, None]
         channels = torch.arange(c, device=x.device)[:, None, None]
         padded = functional.pad(x, (p, p, p, p))  # (B, C, H + 2p, W + 2p)
         return padded[images, channels, rows[:, None, :, None], columns[:, None, None, :]]
 
     def _draw(self, high: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return torch.randint(high, shape, generator=generator, device=generator.device).cpu()
+        return torch.randint(high, shape, generator=generator, device=generator.device)
 
 
 def _check_images(x: Tensor, what: str) -> None:

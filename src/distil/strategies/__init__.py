@@ -1,5 +1,6 @@
 """The strategies, one small frozen class each; importing this package registers all of them."""
 
+from distil.strategies.adversarial import AdversarialBIM, AdversarialDeepFool
 from distil.strategies.base import (
     STRATEGIES,
     Needs,
@@ -16,17 +17,27 @@ from distil.strategies.bayesian import (
     LeastConfidenceDropout,
     MarginSamplingDropout,
 )
+from distil.strategies.bilevel import GLISTER, GradMatch
 from distil.strategies.diversity import CoreSet, KMeansSampling
-from distil.strategies.gradient import BADGE
+from distil.strategies.gradient import BADGE, BADGEPerBatch
+from distil.strategies.submodular import CRAIG, FASS, KDPP, SubmodularSampling
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
 
 __all__ = [
     "BADGE",
     "BALD",
+    "CRAIG",
+    "FASS",
+    "GLISTER",
+    "KDPP",
     "STRATEGIES",
+    "AdversarialBIM",
+    "AdversarialDeepFool",
+    "BADGEPerBatch",
     "CoreSet",
     "EntropySampling",
     "EntropySamplingDropout",
+    "GradMatch",
     "KMeansSampling",
     "LeastConfidence",
     "LeastConfidenceDropout",
@@ -38,6 +49,7 @@ __all__ = [
     "Selection",
     "Sets",
     "Strategy",
+    "SubmodularSampling",
     "register",
     "strategy_named",
 ]

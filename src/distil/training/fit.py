@@ -31,6 +31,7 @@ from distil.training.step import Step
 Read: TypeAlias = Callable[[nn.Module, Any], Tensor]
 Transform: TypeAlias = Callable[[Any], Any]
 Augment: TypeAlias = Callable[[Any, torch.Generator], Any]
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 Stopped: TypeAlias = Literal["max_accuracy", "saturation", "patience", "n_epoch"]
 
 _HELD_LOGITS = 2**22  # outputs kept before they are turned into a count of hits
@@ -44,7 +45,7 @@ class FitResult:
     Attributes:
         accuracies: Fraction of the labeled examples that were right in the epoch's own minibatches, each judged
             by the network as it was just before it learned from that minibatch.
-        losses: Mean loss over the same minibatches, in nats.
+        losses: Mean loss over the same minibatches, in nats unless a ``loss`` was given.
         stopped: What ended the training.
         validation_accuracies: After each epoch; empty without validation data.
     """
@@ -73,17 +74,18 @@ def fit(
     validation: tuple[Tensor, Tensor] | None = None,
     weights: Tensor | None = None,
     read: Read | None = None,
+    loss: Loss | None = None,
     progress: bool = False,
     device: torch.device | str | None = None,
 ) -> FitResult:
     """Train ``module`` in place on labeled tensors.
 
-    The loss is the cross entropy, or its binary form for one logit and two classes. The order of epoch e is the
-    e-th ``torch.randperm`` drawn from ``rng.child("order").torch()``. Dropout, and whatever else draws from the
-    global generators, is seeded by ``rng``; those generators are afterwards as they were before. The last
-    minibatch may be short, but one of a single example joins the one before it if the module has BatchNorm,
-    which cannot train on one. Afterwards every submodule is in the mode it came in and every ``.grad`` is None,
-    also when the training was interrupted.
+    The loss is the cross entropy, or its binary form for one logit and two classes, unless another is given. The
+    order of epoch e is the e-th ``torch.randperm`` drawn from ``rng.child("order").torch()``. Dropout, and whatever
+    else draws from the global generators, is seeded by ``rng``; those generators are afterwards as they were before.
+    The last minibatch may be short, but one of a single example joins the one before it if the module has BatchNorm,
+    which cannot train on one. Afterwards every submodule is in the mode it came in and every ``.grad`` is None, also
+    when the training was interrupted.
 
     Cost: a forward pass, a backward pass and a step for each minibatch. Memory: besides the module and its
     optimizer, a copy of the labeled set (of 256 MB of it at a time, if it is larger).
@@ -102,15 +104,19 @@ def fit(
         weights: (N,), at least 0; the loss of a minibatch is the mean of its losses with these weights.
             Examples of weight 0 are left out of the training altogether.
         read: ``read(module, x)`` gives the logits. Default: ``module(x)``, or its first if that is a tuple.
+        loss: ``loss(logits, y)`` gives the losses (B,) of a minibatch or, where there are no ``weights``, the number to
+            lower. Default: the cross entropy.
         progress: Show a bar over the epochs; it stays silent where standard error is no terminal.
-        device: Where to train; the module is moved there and stays. Default: where its parameters are.
+        device: Where to train; the module, and a ``loss`` that is one, is moved there and stays. Default: where the
+            module's parameters are.
 
     Returns:
         Accuracy and loss of each epoch, and what ended the training.
 
     Raises:
         InvalidInput: Shapes that do not fit, labels or a head that disagree with ``num_classes``, NaN, patience
-            without validation data, one example alone under BatchNorm, or a training that diverged.
+            without validation data, one example alone under BatchNorm, a ``loss`` of another shape, or a training
+            that diverged.
         UnsupportedModel: What the module returns is no tensor; give ``read``.
 
     >>> x, y = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1])
@@ -119,7 +125,9 @@ def fit(
     'max_accuracy'
     """
     place = _place(module, device)
-    training = _Training(module, config, num_classes, rng, transform, augment, read or _first_output, progress, place)
+    training = _Training(
+        module, config, num_classes, rng, transform, augment, read or _first_output, loss, progress, place
+    )
 
     def source(x: Tensor, y: Tensor, weights: Tensor | None, names: tuple[str, str]) -> Source:
         return TensorSource(x, y, weights, num_classes=num_classes, device=place, names=names)
@@ -142,6 +150,7 @@ def fit_dataset(
     validation: Dataset[Any] | None = None,
     weights: Tensor | None = None,
     read: Read | None = None,
+    loss: Loss | None = None,
     progress: bool = False,
     device: torch.device | str | None = None,
     num_workers: int = 0,
@@ -163,6 +172,7 @@ def fit_dataset(
         validation: A data set on which to measure the accuracy after each epoch.
         weights: See ``fit``.
         read: See ``fit``.
+        loss: See ``fit``.
         progress: See ``fit``.
         device: See ``fit``.
         num_workers: Processes that load examples; 0 loads them in this one.
@@ -175,7 +185,9 @@ def fit_dataset(
         UnsupportedModel: See ``fit``.
     """
     place = _place(module, device)
-    training = _Training(module, config, num_classes, rng, transform, augment, read or _first_output, progress, place)
+    training = _Training(
+        module, config, num_classes, rng, transform, augment, read or _first_output, loss, progress, place
+    )
 
     def source(examples: Dataset[Any], weights: Tensor | None, name: str) -> Source:
         return DatasetSource(
@@ -203,6 +215,7 @@ class _Training:
     transform: Transform | None
     augment: Augment | None
     reader: Read
+    loss: Loss | None
     progress: bool
     device: torch.device
 
@@ -252,7 +265,7 @@ class _Training:
         self.module.train()
         for x, y, weights in minibatches:
             logits = self._logits(x if augment is None else augment(x, draws), y.shape[0])
-            loss = _loss(logits, y, weights)
+            loss = _loss(logits, y, weights) if self.loss is None else _given_loss(self.loss, logits, y, weights)
             torch.autograd.backward(loss)
             step()
             tally.add(logits, y, loss)
@@ -312,6 +325,8 @@ class _Training:
     def _under_training(self) -> Iterator[Step]:
         """The module on its device, with a step, gradients, and seeded generators; modes and grads are put back."""
         self.module.to(self.device)
+        if isinstance(self.loss, nn.Module):
+            self.loss.to(self.device)  # class weights
         modes = [(part, part.training) for part in self.module.modules()]
         try:
             with self.rng.scope(), torch.enable_grad():
@@ -376,13 +391,16 @@ def _verdict(config: FitConfig, accuracies: Sequence[float], held_out: Sequence[
         return "max_accuracy"
     if config.patience is not None and len(held_out) - 1 - held_out.index(max(held_out)) >= config.patience:
         return "patience"
-    if _saturated(accuracies, config.window_size, config.min_diff_acc):
+    if saturated(accuracies, config.window_size, config.min_diff_acc):
         return "saturation"
     return "n_epoch" if len(accuracies) >= config.n_epoch else None
 
 
-def _saturated(accuracies: Sequence[float], window: int | None, gain: float) -> bool:
-    """Whether the last ``window`` accuracies have no i < j with ``accuracies[j] - accuracies[i] >= gain``."""
+def saturated(accuracies: Sequence[float], window: int | None, gain: float) -> bool:
+    """Whether the last ``window`` accuracies have no i < j with ``accuracies[j] - accuracies[i] >= gain``.
+
+    Never with fewer of them than that, nor with ``window`` None.
+    """
     if window is None or len(accuracies) < window:
         return False
     lowest = math.inf
@@ -401,6 +419,18 @@ def _loss(logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
     else:
         losses = F.cross_entropy(logits, y, reduction=how)
     return losses if weights is None else (losses * weights).sum() / weights.sum()
+
+
+def _given_loss(loss: Loss, logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
+    """The number to lower, from a loss that gives one for each example or, without weights, one for all."""
+    losses: Any = loss(logits, y)
+    if isinstance(losses, Tensor) and losses.shape == y.shape:
+        return losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
+    if isinstance(losses, Tensor) and losses.ndim == 0 and weights is None:
+        return losses
+    expected = f"losses of shape ({len(y)},)" + (", or one number," if weights is None else ", one to each weight,")
+    came = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+    raise InvalidInput(f"loss: expected {expected} for a minibatch of {len(y)}, got {came}")
 
 
 def _predicted(logits: Tensor) -> Tensor:

@@ -8,33 +8,143 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from distil.errors import InvalidInput, UnknownName, nearest
 from distil.utils.models.base import DocumentedModel
+from distil.utils.models.cifar10net import CifarNet
+from distil.utils.models.densenet import DenseNet, DenseNet121, DenseNet161, DenseNet169, DenseNet201
+from distil.utils.models.dla import DLA
+from distil.utils.models.dla_simple import SimpleDLA
+from distil.utils.models.dpn import DPN, DPN26, DPN92
+from distil.utils.models.efficientnet import EfficientNetB0
+from distil.utils.models.googlenet import GoogLeNet
+from distil.utils.models.lenet import LeNet
+from distil.utils.models.logreg_net import LogisticRegNet
+from distil.utils.models.mnist_net import MnistNet
+from distil.utils.models.mobilenet import MobileNet
+from distil.utils.models.mobilenetv2 import MobileNetV2
+from distil.utils.models.pnasnet import PNASNet, PNASNetA, PNASNetB
+from distil.utils.models.preact_resnet import (
+    PreActResNet,
+    PreActResNet18,
+    PreActResNet34,
+    PreActResNet50,
+    PreActResNet101,
+    PreActResNet152,
+)
+from distil.utils.models.regnet import RegNet, RegNetX_200MF, RegNetX_400MF, RegNetY_400MF
 from distil.utils.models.resnet import ResNet, ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
-from distil.utils.models.simpleNN_net import TwoLayerNet
+from distil.utils.models.resnext import ResNeXt, ResNeXt29_2x64d, ResNeXt29_4x64d, ResNeXt29_8x64d, ResNeXt29_32x4d
+from distil.utils.models.senet import SENet18
+from distil.utils.models.shufflenet import ShuffleNet, ShuffleNetG2, ShuffleNetG3
+from distil.utils.models.shufflenetv2 import ShuffleNetV2
+from distil.utils.models.simpleNN_net import ThreeLayerNet, TwoLayerNet
+from distil.utils.models.vgg import VGG
 
 __all__ = [
+    "DLA",
+    "DPN",
+    "DPN26",
+    "DPN92",
+    "VGG",
+    "CifarNet",
+    "DenseNet",
+    "DenseNet121",
+    "DenseNet161",
+    "DenseNet169",
+    "DenseNet201",
     "DocumentedModel",
+    "EfficientNetB0",
+    "GoogLeNet",
+    "LeNet",
+    "LogisticRegNet",
+    "MnistNet",
+    "MobileNet",
+    "MobileNetV2",
+    "PNASNet",
+    "PNASNetA",
+    "PNASNetB",
+    "PreActResNet",
+    "PreActResNet18",
+    "PreActResNet34",
+    "PreActResNet50",
+    "PreActResNet101",
+    "PreActResNet152",
+    "RegNet",
+    "RegNetX_200MF",
+    "RegNetX_400MF",
+    "RegNetY_400MF",
+    "ResNeXt",
+    "ResNeXt29_2x64d",
+    "ResNeXt29_4x64d",
+    "ResNeXt29_8x64d",
+    "ResNeXt29_32x4d",
     "ResNet",
     "ResNet18",
     "ResNet34",
     "ResNet50",
     "ResNet101",
     "ResNet152",
+    "SENet18",
+    "ShuffleNet",
+    "ShuffleNetG2",
+    "ShuffleNetG3",
+    "ShuffleNetV2",
+    "SimpleDLA",
+    "ThreeLayerNet",
     "TwoLayerNet",
     "architecture_named",
     "architecture_names",
 ]
 
 _ARCHITECTURES: Mapping[str, Callable[..., DocumentedModel]] = {
+    "cifar_net": CifarNet,
+    "densenet121": DenseNet121,
+    "densenet161": DenseNet161,
+    "densenet169": DenseNet169,
+    "densenet201": DenseNet201,
+    "dla": DLA,
+    "dla_simple": SimpleDLA,
+    "dpn26": DPN26,
+    "dpn92": DPN92,
+    "efficientnet_b0": EfficientNetB0,
+    "googlenet": GoogLeNet,
+    "lenet": LeNet,
+    "logistic_regression": LogisticRegNet,
+    "mnist_net": MnistNet,
+    "mobilenet": MobileNet,
+    "mobilenetv2": MobileNetV2,
+    "pnasnet_a": PNASNetA,
+    "pnasnet_b": PNASNetB,
+    "preact_resnet18": PreActResNet18,
+    "preact_resnet34": PreActResNet34,
+    "preact_resnet50": PreActResNet50,
+    "preact_resnet101": PreActResNet101,
+    "preact_resnet152": PreActResNet152,
+    "regnetx_200mf": RegNetX_200MF,
+    "regnetx_400mf": RegNetX_400MF,
+    "regnety_400mf": RegNetY_400MF,
     "resnet18": ResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
     "resnet101": ResNet101,
     "resnet152": ResNet152,
+    "resnext29_2x64d": ResNeXt29_2x64d,
+    "resnext29_4x64d": ResNeXt29_4x64d,
+    "resnext29_8x64d": ResNeXt29_8x64d,
+    "resnext29_32x4d": ResNeXt29_32x4d,
+    "senet18": SENet18,
+    "shufflenet_g2": ShuffleNetG2,
+    "shufflenet_g3": ShuffleNetG3,
+    "shufflenetv2": ShuffleNetV2,
+    "three_layer_net": ThreeLayerNet,
     "two_layer_net": TwoLayerNet,
+    "vgg11": partial(VGG, "VGG11"),
+    "vgg13": partial(VGG, "VGG13"),
+    "vgg16": partial(VGG, "VGG16"),
+    "vgg19": partial(VGG, "VGG19"),
 }
 
 
@@ -50,8 +160,8 @@ def architecture_named(name: str, **arguments: Any) -> DocumentedModel:  # noqa:
 
     Args:
         name: One of ``architecture_names()``.
-        **arguments: What the architecture takes, by its Python names: ``num_classes``, ``channels``,
-            ``input_dim``, ``hidden_units``.
+        **arguments: What the architecture takes, by its Python names: ``num_classes`` and, for images,
+            ``channels``, for vectors ``input_dim`` and the widths of hidden layers.
 
     Returns:
         A new module in training mode, on the CPU.

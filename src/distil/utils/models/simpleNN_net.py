@@ -39,3 +39,39 @@ class TwoLayerNet(DocumentedModel):
     def features(self, x: Tensor) -> Tensor:
         """The hidden layer after its ReLU: (B, ...) to (B, hidden_units)."""
         return torch.relu(self.hidden(x.flatten(1)))
+
+
+class ThreeLayerNet(DocumentedModel):
+    """Linear, ReLU, linear, ReLU, linear. The embedding is the second hidden layer after its ReLU.
+
+    Args:
+        input_dim: Numbers per example. An input of shape (B, ...) is flattened to (B, input_dim).
+        num_classes: Number of classes C.
+        hidden_units_1: Width of the first hidden layer.
+        hidden_units_2: Width E of the second hidden layer.
+
+    Raises:
+        InvalidInput: An argument is not an integer of at least 1.
+
+    >>> ThreeLayerNet(64, 10, 128, 32).get_embedding_dim()
+    32
+    """
+
+    def __init__(self, input_dim: int, num_classes: int, hidden_units_1: int, hidden_units_2: int) -> None:
+        super().__init__()
+        sizes = {
+            "input_dim": input_dim,
+            "num_classes": num_classes,
+            "hidden_units_1": hidden_units_1,
+            "hidden_units_2": hidden_units_2,
+        }
+        check_sizes("ThreeLayerNet", sizes)
+        self.hidden = nn.Sequential(
+            nn.Linear(input_dim, hidden_units_1), nn.ReLU(), nn.Linear(hidden_units_1, hidden_units_2), nn.ReLU()
+        )
+        self.linear = nn.Linear(hidden_units_2, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The second hidden layer after its ReLU: (B, ...) to (B, hidden_units_2)."""
+        embedding: Tensor = self.hidden(x.flatten(1))
+        return embedding

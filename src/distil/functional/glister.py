@@ -1,0 +1,268 @@
+"""Subsets whose gradient steps lower the loss of other examples: GLISTER."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput
+from distil.features import BLOCK_BYTES, Outer
+from distil.functional.centers import CANONICAL_BLOCK
+from distil.functional.gradients import cross_entropy_residual, residual
+from distil.functional.matching import (
+    EXACT_ROUNDING,
+    EXACT_TIE,
+    ROUNDING,
+    exact_project,
+    exact_sq_norms,
+    largest,
+    mean_row,
+    project,
+)
+
+TYPES = ("none", "Rand", "FacLoc", "Diversity")
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Labeled examples by whose loss a step is judged, seen through the last layer.
+
+    Attributes:
+        logits: (V, C); log-probabilities serve as well.
+        embeddings: (V, D), what the last layer sees.
+        y: (V,) int64 labels, in [0, C).
+    """
+
+    logits: Tensor
+    embeddings: Tensor
+    y: Tensor
+
+
+def glister(
+    x: Outer,
+    judges: Sequence[Judges],
+    n: int,
+    *,
+    lr: float,
+    labeled: Outer | None = None,
+    type_of: Literal["none", "Rand", "FacLoc", "Diversity"] = "none",
+    lam: float = 0.0,
+    generator: torch.Generator | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Pick rows one by one, each the one whose gradient step lowers the judges' mean loss most, to first order.
+
+    GLISTER-ACTIVE's greedy (Killamsetty et al. 2021, AAAI) on the last layer. The layer first takes one step of the labeled set;
+    row i then gains lr <g_i, g_V>, g_V the judges' mean gradient where the layer stands (the Taylor expansion of their
+    loss), and after each pick the layer takes its step and g_V is computed anew. The layer itself is not needed: a step
+    along a h^T moves the logits of a judge by -lr a (1 + <h, h_V>).
+
+    Regularizers, S the rows picked: ``"Diversity"`` subtracts lam sum_{j in S} exp(-|g_i - g_j|^2 / 2); ``"FacLoc"`` adds lam
+    times the gain in facility location over all N rows, sum_j max(0, min_{s in S} |g_s - g_j|^2 - |g_i - g_j|^2), which for
+    the first pick is, up to a constant, -sum_j |g_i - g_j|^2; ``"Rand"`` keeps the first n - round(lam n) greedy picks and
+    draws the others uniformly from what is left.
+
+    Deliberate differences from the published code: the labeled set steps along its *mean* gradient, as a learning rate of
+    training means it, not along the sum, whose step grows with the set; g_V is a mean at every pick, not at all but the first;
+    Rand gives exactly n.
+
+    Args:
+        x: Gradients of N rows at their hypothesized labels.
+        judges: One or more parts of one set, V examples in all.
+        n: How many to pick, at most N.
+        lr: The step.
+        labeled: Gradients of the labeled set at its labels; none by default.
+        type_of: The regularizer.
+        lam: Its weight; for Rand the share that is random.
+        generator: For Rand.
+        loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
+
+    Returns:
+        (n,) distinct rows, in pick order; ties go to the smaller row.
+
+    Cost: O((N + V) C D) a pick, and O(V C) memory besides the factors. Diversity adds O(N (C + D)) a pick; FacLoc O(N^2 (C + D))
+    once and, gains being looked at lazily, a small part of it for every further pick, O(N) memory.
+    """
+    norms = exact_sq_norms(x).sqrt()
+    state = _LastLayer(judges, lr, x.bias, loss)
+    if labeled is not None and len(labeled):
+        state.step(mean_row(labeled).to(state.dtype))
+    regularizer = {"FacLoc": _FacilityLocation, "Diversity": _Diversity}.get(type_of, _NoRegularizer)(x, lam)
+    greedy = n - round(lam * n) if type_of == "Rand" else n
+    free = torch.ones(len(x), dtype=torch.bool)
+    picks: list[int] = []
+    while len(picks) < greedy:
+        row = _best_step(x, norms, state.gradient() * lr, free, regularizer)
+        picks.append(row)
+        free[row] = False
+        if len(picks) < greedy:
+            state.step_along(x.a[row], x.b[row])
+            regularizer.add(row)
+    rows = torch.tensor(picks, dtype=torch.long)
+    if greedy == n:
+        return rows
+    left = torch.nonzero(free)[:, 0]
+    return torch.cat([rows, left[torch.randperm(len(left), generator=generator)[: n - greedy]]])
+
+
+class _LastLayer:
+    """The judges' logits while the last layer moves."""
+
+    def __init__(
+        self, judges: Sequence[Judges], lr: float, bias: bool, loss: Callable[[Tensor, Tensor], Tensor] | None
+    ) -> None:
+        self._parts = [Judges(part.logits.clone(), part.embeddings, part.y) for part in judges]
+        self._lr = lr
+        self._bias = bias
+        self._loss = loss
+        self.dtype = self._parts[0].logits.dtype
+
+    def gradient(self) -> Tensor:
+        """The mean gradient of the judges' loss by the layer, (C, D) or with bias (C, 1 + D), summed in float64."""
+        total: Tensor | None = None
+        for part in self._parts:
+            for start in range(0, len(part.y), CANONICAL_BLOCK):
+                block = slice(start, start + CANONICAL_BLOCK)
+                a = self._residual(part.logits[block], part.y[block])
+                rows = Outer(a, part.embeddings[block], self._bias)
+                found = rows.combine(a.new_ones(len(a))).double()
+                total = found if total is None else total.add_(found)
+        if total is None:
+            raise InvalidInput("there is no example to judge a step by")
+        return total / sum(len(part.y) for part in self._parts)
+
+    def step(self, gradient: Tensor) -> None:
+        """Move the layer by -lr times a gradient of its shape."""
+        weights = gradient[:, 1:] if self._bias else gradient
+        for part in self._parts:
+            if self._bias:
+                part.logits.sub_(gradient[:, 0], alpha=self._lr)
+            part.logits.addmm_(part.embeddings, weights.T, alpha=-self._lr)
+
+    def step_along(self, a: Tensor, b: Tensor) -> None:
+        """Move the layer by -lr times the gradient a b^T."""
+        for part in self._parts:
+            part.logits.addr_((part.embeddings @ b).add_(int(self._bias)), a, alpha=-self._lr)
+
+    def _residual(self, logits: Tensor, y: Tensor) -> Tensor:
+        return cross_entropy_residual(logits.softmax(-1), y) if self._loss is None else residual(logits, y, self._loss)
+
+
+def _best_step(x: Outer, norms: Tensor, direction: Tensor, free: Tensor, regularizer: _Regularizer) -> int:
+    """The free row of largest <g_i, direction> plus regularizer."""
+    size = float(direction.norm())
+    products = project(x, direction.to(x.a.dtype)).double().masked_fill_(~free, -torch.inf)
+    unsure = (ROUNDING * torch.finfo(x.a.dtype).eps * size) * norms
+    bonus, left = regularizer.bonus(products, unsure)
+
+    def exactly(rows: Tensor) -> tuple[Tensor, Tensor]:
+        exact = exact_project(x, rows, direction) + bonus[rows]
+        return exact, (EXACT_ROUNDING * size) * norms[rows] + left[rows]
+
+    return largest(products + bonus, unsure + left, exactly)[0]
+
+
+class _Regularizer(ABC):
+    """What is added to every row's gain."""
+
+    @abstractmethod
+    def __init__(self, x: Outer, lam: float) -> None: ...
+
+    @abstractmethod
+    def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:
+        """What to add to each of the gains (N,), float64, and how far rounding may have moved that.
+
+        Rows that cannot win whatever they are given (``gains`` are known up to ``unsure``) may get more than their due.
+        """
+
+    @abstractmethod
+    def add(self, row: int) -> None:
+        """Count a pick in."""
+
+
+class _NoRegularizer(_Regularizer):
+    def __init__(self, x: Outer, lam: float) -> None:  # noqa: ARG002
+        self._zeros = torch.zeros(len(x), dtype=torch.float64)
+
+    def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return self._zeros, self._zeros
+
+    def add(self, row: int) -> None:
+        pass
+
+
+class _Diversity(_Regularizer):
+    """-lam sum_{j in S} exp(-|g_i - g_j|^2 / 2)."""
+
+    def __init__(self, x: Outer, lam: float) -> None:
+        self._x = x.with_norms()
+        self._lam = lam
+        self._bonus = torch.zeros(len(x), dtype=torch.float64)
+        self._left = torch.zeros(len(x), dtype=torch.float64)
+
+    def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return self._bonus, self._left
+
+    def add(self, row: int) -> None:
+        atom = self._x[torch.tensor([row])]
+        for block in self._x.blocks():
+            rows = self._x[block]
+            similar = rows.sq_dists(atom)[:, 0].double().div_(-2).exp_().mul_(self._lam)
+            size = rows.sq_norms() + atom.sq_norms()
+            self._bonus[block] -= similar
+            self._left[block] += similar * size * (ROUNDING / 2 * torch.finfo(size.dtype).eps)
+
+
+class _FacilityLocation(_Regularizer):
+    """lam times the gain in facility location of squared distances, in float64.
+
+    Gains only fall while rows are picked, so an old one is an upper bound: only rows that could win are looked at again.
+    """
+
+    def __init__(self, x: Outer, lam: float) -> None:
+        self._x = x
+        self._lam = lam
+        self._nearest: Tensor | None = None  # (N,), to the nearest pick
+        norms = exact_sq_norms(x)
+        spread = len(x) * norms + norms.sum() - 2 * len(x) * exact_project(x, torch.arange(len(x)), mean_row(x))
+        self._bounds = -spread
+        self._fresh = torch.ones(len(x), dtype=torch.bool)
+        self._picked = torch.zeros(len(x), dtype=torch.bool)
+
+    def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:
+        step = max(1, BLOCK_BYTES // (8 * len(self._x)))
+        while True:
+            bonus = self._lam * self._bounds
+            left = EXACT_TIE * bonus.abs()
+            totals, slack = gains + bonus, unsure + left
+            floor = (totals - slack)[self._fresh].max()
+            stale = torch.nonzero(~self._fresh & (totals + slack >= floor))[:, 0]
+            if not len(stale):
+                return bonus, left
+            self._look_at(stale[totals[stale].argsort(descending=True, stable=True)[:step]])
+
+    def add(self, row: int) -> None:
+        dists = self._sq_dists(torch.tensor([row]))[:, 0]
+        if self._nearest is None:
+            self._bounds.fill_(float(dists.sum()))  # no row can gain more than to bring all to 0
+            self._nearest = dists
+        else:
+            torch.minimum(self._nearest, dists, out=self._nearest)
+        self._bounds[row] = 0
+        self._picked[row] = True
+        self._fresh.copy_(self._picked)
+
+    def _look_at(self, rows: Tensor) -> None:
+        if self._nearest is not None:
+            self._bounds[rows] = (self._nearest[:, None] - self._sq_dists(rows)).clamp_min_(0).sum(0)
+        self._fresh[rows] = True
+
+    def _sq_dists(self, rows: Tensor) -> Tensor:
+        """(N, B) float64."""
+        atoms = self._x[rows].double()
+        return torch.cat([self._x[block].double().sq_dists(atoms) for block in self._x.blocks()])

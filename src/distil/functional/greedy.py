@@ -1,0 +1,263 @@
+"""Maximizing a function of a set greedily: one row at a time, the one that gains most."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput
+from distil.features import Features
+from distil.functional.budgets import class_budgets
+from distil.functional.similarity import Kernel
+from distil.functional.submodular import Objective, objective_named, shifts
+
+# Gains that differ by less than this share are equal; the smaller row is then picked.
+_TIE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Picks:
+    """What a greedy maximizer picked.
+
+    Attributes:
+        rows: (n,) int64, distinct, in the order picked.
+        gains: What each added to the value when it was picked, (n,) float64.
+    """
+
+    rows: Tensor
+    gains: Tensor
+
+
+def naive_greedy(objective: Objective, n: int) -> Picks:
+    """Pick the row of largest gain, again and again, looking at every row left each time.
+
+    For any objective. For monotone submodular ones the value is at least 1 - 1/e of the best (Nemhauser, Wolsey and Fisher 1978).
+
+    When no row left can change the value (facility location once every distinct row is picked, saturated coverage when all is
+    saturated), the objective is cleared and starts afresh on the rows left, so that what is then picked still
+    spreads; those picks have gain 0. Gains within 1e-9 are equal, and go to the smaller row.
+
+    Args:
+        objective: With nothing picked yet.
+        n: How many rows, at most all.
+
+    Returns:
+        Exactly ``n`` rows.
+
+    Cost: n N gains.
+    """
+    return _greedy(objective, n, _Naive(objective))
+
+
+def lazy_greedy(objective: Objective, n: int) -> Picks:
+    """What ``naive_greedy`` picks, looking again only at rows that may be the best: gains of before are upper bounds.
+
+    Minoux 1978, the bounds refreshed in batches rather than from a heap. Only for submodular objectives are they bounds; for
+    others (the disparities) every row is looked at, as ``naive_greedy`` does.
+
+    Args:
+        objective: With nothing picked yet.
+        n: How many rows, at most all.
+
+    Returns:
+        Exactly ``n`` rows, those of ``naive_greedy`` and their gains.
+
+    Cost: N gains for the first pick, few for the next, and O(N) a pick.
+    """
+    return _greedy(objective, n, _Lazy(objective) if objective.submodular else _Naive(objective))
+
+
+def stochastic_greedy(objective: Objective, n: int, generator: torch.Generator, epsilon: float = 0.1) -> Picks:
+    """Pick the best of a random sample of the rows left, a fresh one each time.
+
+    Mirzasoleiman et al. 2015, algorithm 1 ("lazier than lazy greedy"): samples of (N/n) ln(1/epsilon) rows; for monotone submodular
+    objectives at least 1 - 1/e - epsilon of the best in expectation. For pools whose pairs cannot be stored.
+
+    Args:
+        objective: With nothing picked yet.
+        n: How many rows, at most all.
+        generator: A CPU generator.
+        epsilon: Between 0 and 1.
+
+    Returns:
+        Exactly ``n`` rows.
+
+    Cost: N ln(1/epsilon) gains, whatever ``n``, and O(N) a pick.
+    """
+    if not 0 < epsilon < 1:
+        raise InvalidInput(f"epsilon must be between 0 and 1, got {epsilon}")
+    size = math.ceil(len(objective) / max(1, n) * math.log(1 / epsilon))
+    return _greedy(objective, n, _Sampled(objective, size, generator))
+
+
+class _Chooser(ABC):
+    """Says which of the rows left gains most."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+
+    @abstractmethod
+    def choose(self, left: Tensor) -> tuple[int, float]:
+        """The row and its gain, from a mask of the rows left, (N,), not all False."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """The objective was cleared."""
+
+
+class _Naive(_Chooser):
+    def choose(self, left: Tensor) -> tuple[int, float]:
+        rows = torch.nonzero(left)[:, 0]
+        return _largest(rows, self.objective.gain(rows))
+
+    def forget(self) -> None:
+        pass
+
+
+class _Lazy(_Chooser):
+    def __init__(self, objective: Objective) -> None:
+        super().__init__(objective)
+        self.forget()
+
+    def choose(self, left: Tensor) -> tuple[int, float]:
+        fresh = torch.zeros_like(left)
+        self._bounds.masked_fill_(~left, -torch.inf)
+        size = 16
+        while True:
+            known = fresh.nonzero()[:, 0]
+            best = float(self._bounds[known].max()) if len(known) else -math.inf
+            stale = torch.nonzero(~fresh & left & (self._bounds >= best - _TIE * abs(best)))[:, 0]
+            if not len(stale):
+                return _largest(known, self._bounds[known])
+            if len(stale) > size and not bool(self._bounds[stale].isposinf().all()):
+                stale = stale[self._bounds[stale].topk(size).indices].sort().values
+            self._bounds[stale] = self.objective.gain(stale)
+            fresh[stale] = True
+            size *= 2
+
+    def forget(self) -> None:
+        self._bounds = torch.full((len(self.objective),), torch.inf, dtype=torch.float64)
+
+
+class _Sampled(_Chooser):
+    def __init__(self, objective: Objective, size: int, generator: torch.Generator) -> None:
+        super().__init__(objective)
+        self._size = size
+        self._generator = generator
+
+    def choose(self, left: Tensor) -> tuple[int, float]:
+        rows = torch.nonzero(left)[:, 0]
+        sample = rows[torch.randperm(len(rows), generator=self._generator)[: self._size]].sort().values
+        row, gain = _largest(sample, self.objective.gain(sample))
+        if len(sample) < len(rows) and self.objective.exhausted(gain):  # the sample is; are all?
+            row, gain = _largest(rows, self.objective.gain(rows))
+        return row, gain
+
+    def forget(self) -> None:
+        pass
+
+
+def _greedy(objective: Objective, n: int, chooser: _Chooser) -> Picks:
+    if not 0 <= n <= len(objective):
+        raise InvalidInput(f"n must be between 0 and the {len(objective)} rows there are, got {n}")
+    left = torch.ones(len(objective), dtype=torch.bool)
+    rows: list[int] = []
+    gains: list[float] = []
+    afresh = False
+    while len(rows) < n:
+        row, gain = _first(objective, left) or chooser.choose(left)
+        if objective.picks and objective.exhausted(gain):
+            objective.clear()
+            chooser.forget()
+            afresh = True
+            row, _ = _first(objective, left) or chooser.choose(left)
+        objective.add(row)
+        left[row] = False
+        rows.append(row)
+        gains.append(0.0 if afresh else gain)
+    return Picks(torch.tensor(rows, dtype=torch.long), torch.tensor(gains, dtype=torch.float64))
+
+
+def _first(objective: Objective, left: Tensor) -> tuple[int, float] | None:
+    """Where the objective wants to start, if it has a wish and that row is left."""
+    row = objective.first
+    if objective.picks or row is None or not bool(left[row]):
+        return None
+    return row, float(objective.gain(torch.tensor([row]))[0])
+
+
+def _largest(rows: Tensor, gains: Tensor) -> tuple[int, float]:
+    best = float(gains.max())
+    tied = torch.nonzero(gains >= best - _TIE * abs(best))[:, 0]
+    at = tied[rows[tied].argmin()]
+    return int(rows[at]), float(gains[at])
+
+
+Maximizer = Callable[[Objective, int], Picks]
+
+
+def by_class(labels: Tensor, n: int, num_classes: int, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Pick inside each class for itself, as many as its share of the rows (``class_budgets``).
+
+    Args:
+        labels: The class of each row, (N,).
+        n: How many rows in all.
+        num_classes: C.
+        pick: From a class's rows, in order, and a number, that many positions among them, best first.
+
+    Returns:
+        (n,) rows. The classes take turns in proportion to their budgets, so that the first rows of the answer are divided
+        among the classes as all of it is.
+    """
+    budgets = class_budgets(labels, n, num_classes)
+    found: list[Tensor] = []
+    turns: list[Tensor] = []
+    for c in torch.nonzero(budgets)[:, 0].tolist():
+        rows, budget = torch.nonzero(labels == c)[:, 0], int(budgets[c])
+        found.append(rows[pick(rows, budget)])
+        turns.append((torch.arange(budget, dtype=torch.float64) + 0.5) / budget)
+    if not found:
+        return torch.empty(0, dtype=torch.long)
+    return torch.cat(found)[torch.cat(turns).argsort(stable=True)]
+
+
+def representatives(
+    function: str,
+    x: Features,
+    n: int,
+    kernel: Kernel,
+    maximizer: Maximizer,
+    *,
+    labels: Tensor | None = None,
+    num_classes: int = 0,
+    apart: bool = False,
+) -> Tensor:
+    """The ``n`` rows that greedily maximize a function: over all rows, or class by class.
+
+    Args:
+        function: A name of ``FUNCTIONS``.
+        x: N rows.
+        n: How many.
+        kernel: Their similarity; one for all classes.
+        maximizer: ``lazy_greedy``, ``naive_greedy``, or ``stochastic_greedy`` with its generator.
+        labels: The class of each row, (N,); without them classes do not matter.
+        num_classes: C, with labels.
+        apart: With labels: maximize inside each class for itself (otherwise in one run over all rows, in which rows of
+            different classes have nothing in common).
+
+    Returns:
+        (n,) rows, the best first: in the order picked, classes taking turns if each was for itself.
+    """
+    if labels is None or not apart:
+        return maximizer(objective_named(function, x, kernel, classes=labels), n).rows
+    low = shifts(x) if function == "feature_based" else None
+
+    def pick(rows: Tensor, budget: int) -> Tensor:
+        return maximizer(objective_named(function, x[rows], kernel, low=low), budget).rows
+
+    return by_class(labels, n, num_classes, pick)

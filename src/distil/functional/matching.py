@@ -1,0 +1,421 @@
+"""Subsets whose gradients add up to a given one: GRAD-MATCH.
+
+Gradients are ``Features``: factored rows a_i h_i^T are only ever seen through inner products, weighted sums and projections, so
+that no array of N x C x D numbers is made. Sums that decide between rows are screened in the precision of the rows and, where
+rounding could change the order, computed again in float64; what is equal then goes to the smaller row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from distil.features import BLOCK_BYTES, Features, Grouped, Outer
+from distil.functional.budgets import class_budgets
+
+Match = Callable[[Features, Tensor, int], tuple[Tensor, Tensor]]
+"""``match(atoms, mean, n)``: n distinct rows of the atoms and their weights, (n,) each, for a mean gradient to follow."""
+
+# The rounding of a sum of products, in units of the precision times the product of the norms that enter it.
+ROUNDING = 8
+
+# What is left of it after a float64 re-check, and the relative difference that counts as equal then.
+EXACT_ROUNDING = 2.0**-46
+EXACT_TIE = 1e-9
+
+# Columns of the Gram matrix are kept by the pursuit up to this many bytes; above it, correlations are projections.
+_GRAM_BYTES = 256 << 20
+
+
+# --- gradient matching --------------------------------------------------------------------------------------------------
+
+
+def fixed_weight_matching(x: Features, target: Tensor, n: int, *, taken: Tensor | None = None) -> Tensor:
+    """Pick rows one by one so that their plain sum comes near a target: greedy for || sum_{i in S} g_i - target ||.
+
+    The fixed-weight form of GRAD-MATCH (Killamsetty et al. 2021, ICML) for active learning, where every example that is bought
+    counts once; the target is then n times a mean gradient. Each pick makes the new residual r - g_j smallest, that is,
+    2 <g_j, r> - |g_j|^2 largest. The published code of DISTIL left |g_j|^2 out and aimed at the full sum N/n times as long,
+    which all but picks the n largest projections; both are mended here. Picks go on where none lowers the error any more.
+
+    Args:
+        x: N rows.
+        target: In the shape that one row has.
+        n: How many to pick, at most the rows not taken.
+        taken: (m,) rows picked before: they count in the sum, and are not picked again.
+
+    Returns:
+        (n,) distinct rows, in pick order; ties go to the smaller row.
+
+    Cost: O(N n) inner products, O(N (C + D)) each pick for factored rows; memory of O(N).
+    """
+    greedy = _UnitWeights(x, target)
+    for row in [] if taken is None else taken.tolist():
+        greedy.add(row)
+    picks: list[int] = []
+    for _ in range(n):
+        picks.append(greedy.best())
+        greedy.add(picks[-1])
+    return torch.tensor(picks, dtype=torch.long)
+
+
+def orthogonal_matching_pursuit(
+    x: Features, target: Tensor, n: int, *, ridge: float = 0.5, tol: float = 1e-4
+) -> tuple[Tensor, Tensor]:
+    """Pick rows and non-negative weights so that sum_i w_i g_i comes near a target: GRAD-MATCH's orthogonal matching pursuit.
+
+    Killamsetty et al. 2021 (ICML), algorithm 2: take the row of largest inner product with the residual, then solve
+    min_{w >= 0} || sum_{i in S} w_i g_i - target ||^2 + ridge |w|^2 over all rows taken, and so on. Rows are not normalized,
+    as in the paper. The pursuit ends early once the residual is at most ``tol |target|`` or no row left has a positive
+    product with it; the remaining picks are then those of ``fixed_weight_matching`` for the target n / N, and have weight 0:
+    the weights stay the solution of the problem above. A row whose weight the later ones push to 0 stays picked.
+
+    Deliberate differences from the published code: the ridge problem is solved as such, on [A; sqrt(ridge) I] and not as least
+    squares on its normal equations; rows are never taken twice; the fill is not random.
+
+    Args:
+        x: N rows.
+        target: In the shape that one row has; in the paper the sum of all N.
+        n: How many to pick, at most N.
+        ridge: The penalty on |w|^2, at least 0.
+        tol: Residual, relative to the target, at which to stop.
+
+    Returns:
+        (n,) distinct rows in pick order, and their weights (n,), at least 0, in the precision of the rows.
+
+    Cost: O(N (C + D + n)) a pick and O(n^2) for its weights, O(n^3) in the picks whose plain solution has a negative weight.
+    Memory: n columns of N numbers up to a fixed bound; above it O(N), and O(N C D) time a pick.
+    """
+    pursuit = _Pursuit(x, target, n, ridge)
+    while len(pursuit.picks) < n and pursuit.error > tol * pursuit.aim:
+        row = pursuit.best()
+        if row is None:
+            break
+        pursuit.add(row)
+    rows = torch.tensor(pursuit.picks, dtype=torch.long)
+    if len(rows) < n:
+        rest = fixed_weight_matching(x, target * (n / len(x)), n - len(rows), taken=rows)
+        rows = torch.cat([rows, rest])
+    weights = torch.zeros(n, dtype=torch.float64)
+    weights[: len(pursuit.picks)] = pursuit.weights()
+    return rows, weights.to(pursuit.dtype)
+
+
+def unit_weights(atoms: Features, mean: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The ``Match`` whose n atoms sum to n times the mean, each with weight 1."""
+    rows = fixed_weight_matching(atoms, mean * n, n)
+    return rows, torch.ones(n, dtype=_dtype(atoms))
+
+
+def fitted_weights(
+    atoms: Features, mean: Tensor, n: int, *, ridge: float = 0.5, tol: float = 1e-4
+) -> tuple[Tensor, Tensor]:
+    """The ``Match`` whose weighted atoms sum to the mean times the number of all atoms."""
+    return orthogonal_matching_pursuit(atoms, mean * len(atoms), n, ridge=ridge, tol=tol)
+
+
+def mean_row(x: Features) -> Tensor:
+    """The mean of the rows, in the shape that one has, summed in float64; there must be one."""
+    rows = (x[block].double() for block in x.blocks())
+    return torch.stack([part.combine(torch.ones(len(part), dtype=torch.float64)) for part in rows]).sum(0) / len(x)
+
+
+def match_per_class(
+    x: Features, y: Tensor, n: int, num_classes: int, match: Match, *, reference: tuple[Features, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Match every class on its own: its rows follow its mean gradient, with its share of the budget.
+
+    The per-class form of GRAD-MATCH (Killamsetty et al. 2021, ICML). Shares are proportional, by largest remainder.
+
+    Args:
+        x: N rows.
+        y: (N,) the class of each, in [0, num_classes).
+        n: How many to pick, at most N.
+        num_classes: C; classes without rows are normal.
+        match: How to match within a class.
+        reference: Rows and classes of another set whose mean gradients are to be followed; a class it does not have follows
+            its own rows, as all do by default.
+
+    Returns:
+        (n,) distinct rows and their weights (n,); classes take turns in proportion to their shares.
+    """
+    rows, weights, turns = [], [], []
+    for label, budget in enumerate(torch.as_tensor(class_budgets(y, n, num_classes)).tolist()):
+        if not budget:
+            continue
+        members = torch.nonzero(y == label)[:, 0]
+        atoms = x[members]
+        others = torch.empty(0, dtype=torch.long) if reference is None else torch.nonzero(reference[1] == label)[:, 0]
+        mean = mean_row(reference[0][others] if reference is not None and len(others) else atoms)
+        picks, found = match(atoms, mean, budget)
+        rows.append(members[picks])
+        weights.append(found)
+        turns.append((torch.arange(budget, dtype=torch.float64) + 0.5) / budget)
+    order = torch.cat(turns).argsort(stable=True)
+    return torch.cat(rows)[order], torch.cat(weights)[order]
+
+
+def match_per_batch(
+    x: Features, n: int, batch_size: int, match: Match, *, reference: Features | None = None
+) -> tuple[Tensor, Tensor]:
+    """Match whole minibatches of consecutive rows, whose atoms are mean gradients, and take their rows in pick order.
+
+    The per-batch form of GRAD-MATCH (Killamsetty et al. 2021, ICML): N / batch_size atoms instead of N. The published code
+    returned whole batches, up to twice the budget; here the last one is cut to exactly n rows, and one more is picked where
+    the short last batch of the pool was among them.
+
+    Args:
+        x: N rows.
+        n: How many to pick, at most N.
+        batch_size: Rows per batch; fewer in the last.
+        match: How to match the means.
+        reference: Rows of another set whose mean gradient is to be followed; by default the rows' own.
+
+    Returns:
+        (n,) distinct rows and their weights (n,): a row has its share of its batch's weight, so that, whole batches taken,
+        fitted weights sum the rows' gradients to N times the mean.
+    """
+    groups = torch.arange(len(x)) // batch_size
+    atoms = Grouped(x, groups, int(groups[-1]) + 1)
+    mean = mean_row(x if reference is None else reference)
+    wanted = -(-n // batch_size)
+    picks, found = match(atoms, mean, wanted)
+    counts = atoms.counts()
+    if int(counts[picks].sum()) < n:
+        picks, found = match(atoms, mean, wanted + 1)
+    starts = (picks * batch_size).tolist()
+    sizes = counts[picks]
+    rows = torch.cat([torch.arange(s, s + k) for s, k in zip(starts, sizes.tolist(), strict=True)])
+    weights = found * (len(x) / len(atoms)) / sizes
+    return rows[:n], weights.repeat_interleave(sizes)[:n]
+
+
+class _UnitWeights:
+    """The residual of a sum of rows against a target, and what each row left would gain."""
+
+    def __init__(self, x: Features, target: Tensor) -> None:
+        self.x = x
+        sq_norms = exact_sq_norms(x)
+        dtype = _dtype(x)
+        self._eps = torch.finfo(dtype).eps
+        self._norms = sq_norms.sqrt()
+        self._gains = 2 * project(x, target.to(dtype)).double() - sq_norms
+        self._residual = target.double()
+        self._scale = float(self._residual.norm()) + float(self._norms.max())
+
+    def add(self, row: int) -> None:
+        """Count a row in."""
+        atom = self.x[torch.tensor([row])]
+        self._gains -= 2 * _products(self.x, atom)
+        self._gains[row] = -torch.inf
+        self._residual = self._residual - atom.double().combine(torch.ones(1, dtype=torch.float64))
+        self._scale += float(self._norms[row])
+
+    def best(self) -> int:
+        """The row that leaves the smallest residual."""
+        unsure = (2 * ROUNDING * self._eps * self._scale) * self._norms
+        return largest(self._gains, unsure, self._exactly)[0]
+
+    def _exactly(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        exact = 2 * exact_project(self.x, rows, self._residual) - self._norms[rows] ** 2
+        return exact, (2 * EXACT_ROUNDING * self._scale) * self._norms[rows]
+
+
+class _Pursuit:
+    """A residual, the rows taken so far and their weights."""
+
+    def __init__(self, x: Features, target: Tensor, n: int, ridge: float) -> None:
+        self.x = x
+        self.dtype = _dtype(x)
+        self.picks: list[int] = []
+        self._norms = exact_sq_norms(x).sqrt()
+        self._target = target.double()
+        self._residual = self._target
+        self.aim = self.error = float(self._target.norm())
+        self._at_target = project(x, target.to(self.dtype))
+        keep = n * len(x) * self._at_target.element_size() <= _GRAM_BYTES
+        self._gram = torch.empty(n, len(x), dtype=self.dtype) if keep else None
+        self._solver = RidgeNNLS(n, ridge)
+        self._free = torch.ones(len(x), dtype=torch.bool)
+
+    def weights(self) -> Tensor:
+        """(k,) float64, of the k rows taken."""
+        return self._solver.weights
+
+    def best(self) -> int | None:
+        """The row of largest inner product with the residual, None where no product is positive."""
+        products = self._correlations().double().masked_fill_(~self._free, -torch.inf)
+        unsure = (ROUNDING * torch.finfo(self.dtype).eps * self._scale()) * self._norms
+        row, product = largest(products, unsure, self._exactly)
+        return row if product > EXACT_ROUNDING * self._scale() * float(self._norms[row]) else None
+
+    def add(self, row: int) -> None:
+        """Take a row and solve for all weights."""
+        atom = self.x[torch.tensor([row])]
+        if self._gram is not None:
+            self._gram[len(self.picks)] = _products(self.x, atom)
+        self.picks.append(row)
+        self._free[row] = False
+        moment = float(atom.double().project(self._target))
+        self._solver.append(_products(self._taken(), atom.double()), moment)
+        self._residual = self._target - self._taken().combine(self.weights())
+        self.error = float(self._residual.norm())
+
+    def _taken(self) -> Features:
+        return self.x[torch.tensor(self.picks, dtype=torch.long)].double()
+
+    def _scale(self) -> float:
+        """What the terms that make up the residual are in sum."""
+        return self.aim + float(self.weights() @ self._norms[self.picks])
+
+    def _correlations(self) -> Tensor:
+        if self._gram is None:
+            return project(self.x, self._residual.to(self.dtype))
+        return self._at_target - self.weights().to(self.dtype) @ self._gram[: len(self.picks)]
+
+    def _exactly(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        exact = exact_project(self.x, rows, self._residual)
+        return exact, (EXACT_ROUNDING * self._scale()) * self._norms[rows]
+
+
+class RidgeNNLS:
+    """min_{w >= 0} |A w - b|^2 + ridge |w|^2, for columns of A that come one by one and are known by inner products.
+
+    Lawson and Hanson's active set method (1974, chapter 23) on [A; sqrt(ridge) I], begun at the last solution. A Cholesky factor
+    of the columns of positive weight is appended to; only where a weight turns negative is it made anew. Float64 throughout.
+
+    Args:
+        n: How many columns there may be.
+        ridge: At least 0. With 0, a column that depends on those of positive weight keeps weight 0.
+    """
+
+    def __init__(self, n: int, ridge: float) -> None:
+        self._ridge = ridge
+        self._gram = torch.zeros(n, n, dtype=torch.float64)  # of [A; sqrt(ridge) I]
+        self._moments = torch.zeros(n, dtype=torch.float64)
+        self._solution = torch.zeros(n, dtype=torch.float64)
+        self._factor = torch.zeros(n, n, dtype=torch.float64)
+        self._active: list[int] = []  # the columns of positive weight, in the order of the factor
+        self._size = 0
+
+    @property
+    def weights(self) -> Tensor:
+        """The solution, (k,) for the k columns so far."""
+        return self._solution[: self._size]
+
+    def append(self, products: Tensor, moment: float) -> None:
+        """Add a column of A and solve.
+
+        Args:
+            products: (k,) its inner products with all columns, itself last.
+            moment: Its inner product with b.
+        """
+        k, self._size = self._size, self._size + 1
+        self._gram[k, : k + 1] = self._gram[: k + 1, k] = products
+        self._gram[k, k] += self._ridge
+        self._moments[k] = moment
+        barred = torch.zeros(self._size, dtype=torch.bool)  # columns that rounding alone makes look useful
+        for _ in range(3 * self._size):
+            j = self._steepest(barred)
+            if j is None:
+                return
+            if self._enter(j):
+                self._descend()
+            barred[j] = j not in self._active
+
+    def _steepest(self, barred: Tensor) -> int | None:
+        """The column of weight 0 along which the objective falls most, None where it falls along none."""
+        out = barred.clone()
+        out[self._active] = True
+        gram = self._gram[: self._size, : self._size]
+        slopes = (self._moments[: self._size] - gram @ self.weights).masked_fill_(out, -torch.inf)
+        j = int(slopes.argmax())
+        noise = EXACT_ROUNDING * float(self._moments[j].abs() + gram[j].abs() @ self.weights)
+        return j if float(slopes[j]) > noise else None
+
+    def _enter(self, j: int) -> bool:
+        """Append column j to the factor, unless it depends on those there."""
+        k, active = len(self._active), torch.tensor(self._active, dtype=torch.long)
+        row = torch.linalg.solve_triangular(self._factor[:k, :k], self._gram[active, j][:, None], upper=False)[:, 0]
+        pivot = float(self._gram[j, j] - row @ row)
+        if pivot <= 1e-12 * float(self._gram[j, j]):
+            return False
+        self._factor[k, :k] = row
+        self._factor[k, k] = math.sqrt(pivot)
+        self._active.append(j)
+        return True
+
+    def _descend(self) -> None:
+        """Solve for the active columns, dropping those whose weight reaches 0 on the way."""
+        while self._active:
+            k, active = len(self._active), torch.tensor(self._active, dtype=torch.long)
+            goal = torch.cholesky_solve(self._moments[active][:, None], self._factor[:k, :k])[:, 0]
+            if bool((goal > 0).all()):
+                self._solution[active] = goal
+                return
+            here = self._solution[active]
+            share = torch.where(goal > 0, torch.inf, here / (here - goal).clamp_min(torch.finfo(torch.float64).tiny))
+            step = float(share.min())
+            self._solution[active] = (here + step * (goal - here)).clamp_min_(0)
+            gone = share <= step
+            self._solution[active[gone]] = 0
+            self._active = active[~gone].tolist()
+            kept = active[~gone]
+            self._factor[: len(kept), : len(kept)] = torch.linalg.cholesky(self._gram[kept][:, kept])
+
+
+# --- rows that are nearly equal -----------------------------------------------------------------------------------------
+
+
+def largest(values: Tensor, unsure: Tensor, exactly: Callable[[Tensor], tuple[Tensor, Tensor]]) -> tuple[int, float]:
+    """The row of largest value, and that value; among equals the smaller row.
+
+    Args:
+        values: (N,) float64; -inf for rows that are out.
+        unsure: (N,) how far rounding may have moved each.
+        exactly: For rows (m,), their values in float64, and how far rounding may have moved those.
+    """
+    rows = torch.nonzero(values + unsure >= (values - unsure).max())[:, 0]
+    if not bool(unsure[rows].any()):
+        return int(rows[0]), float(values[rows[0]])
+    exact, left = exactly(rows)
+    left = left + EXACT_TIE * exact.abs()
+    at = int(torch.nonzero(exact + left >= (exact - left).max())[0, 0])
+    return int(rows[at]), float(exact[at])
+
+
+def project(x: Features, point: Tensor) -> Tensor:
+    """Inner products with a point, (N,), in memory of no more than the rows' smaller factors."""
+    if isinstance(x, Outer):  # B P^T has N x C numbers, A P has N x D
+        images = torch.addmm(point[:, 0], x.b, point[:, 1:].T) if x.bias else x.b @ point.T
+        products: Tensor = torch.linalg.vecdot(images, x.a)
+        return products
+    if isinstance(x, Grouped):
+        sums = point.new_zeros(len(x)).index_add_(0, x.groups, project(x.base, point))
+        return sums.div_(x.counts())
+    return torch.cat([x[block].project(point) for block in x.blocks()])
+
+
+def _products(x: Features, atom: Features) -> Tensor:
+    """Inner products with one row, (N,)."""
+    if isinstance(x, Grouped):  # the atom written out is one point: cheaper than to write all the others out
+        return project(x, atom.combine(atom.sq_norms().new_ones(1)))
+    return x.inner(atom)[:, 0]
+
+
+def exact_project(x: Features, rows: Tensor, point: Tensor) -> Tensor:
+    """Inner products of some rows with a float64 point, in float64."""
+    step = max(1, BLOCK_BYTES // (2 * x.row_bytes()))
+    return torch.cat([x[part].double().project(point) for part in rows.split(step)])
+
+
+def exact_sq_norms(x: Features) -> Tensor:
+    """Squared norms in float64, (N,): those of tiny rows do not vanish."""
+    return torch.cat([x[block].exact_sq_norms() for block in x.blocks()])
+
+
+def _dtype(x: Features) -> torch.dtype:
+    return x[slice(0, 1)].sq_norms().dtype

@@ -1,0 +1,339 @@
+"""How alike two rows are: kernels, and the matrix of all pairs, which is stored only while it is small."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput
+from distil.features import BLOCK_BYTES, Dense, Features
+
+# A matrix of all pairs is stored only while it takes no more bytes than this.
+MEMORY = 512 << 20
+
+# The scale of a kernel is taken from at most this many rows, and the pairs among them.
+REFERENCE_ROWS = 1000
+
+# Rows whose squared distance is below this share of |x|^2 + |y|^2 coincide: float64 products say no more of float32 data.
+_EQUAL = 1e-13
+
+
+class Kernel(ABC):
+    """A similarity of two rows: never negative, larger is more alike, 1 (or the largest there is) between equal rows.
+
+    Everything is a function of one squared distance in float64, so that near-ties can be told from ties.
+    """
+
+    @abstractmethod
+    def prepare(self, x: Features) -> Features:
+        """The rows as ``sq_dists`` wants them: in float64, with their norms."""
+
+    @abstractmethod
+    def sq_dists(self, x: Features, y: Features) -> Tensor:
+        """Squared distances of prepared rows, (B, M) float64; exactly 0 between equal rows."""
+
+    @abstractmethod
+    def similarity(self, sq_dists: Tensor) -> Tensor:
+        """The similarity at these squared distances, in their shape and precision."""
+
+    @abstractmethod
+    def disparity(self, sq_dists: Tensor) -> Tensor:
+        """The distance that belongs to the kernel, unsquared: a metric."""
+
+
+@dataclass(frozen=True, eq=False)
+class RBF(Kernel):
+    """exp(-gamma |x - y|^2).
+
+    Attributes:
+        gamma: 1 / (2 s^2) for the length scale s; 0 makes all rows alike.
+        center: Subtracted from dense rows, (D,): distances do not change, and cancel less.
+    """
+
+    gamma: float
+    center: Tensor | None = None
+
+    def prepare(self, x: Features) -> Features:
+        """Centered rows."""
+        return _centered(x, self.center)
+
+    def sq_dists(self, x: Features, y: Features) -> Tensor:
+        """|x - y|^2."""
+        return _sq_dists(x, y)
+
+    def similarity(self, sq_dists: Tensor) -> Tensor:
+        """Between 0 and 1."""
+        return (sq_dists * -self.gamma).exp_()
+
+    def disparity(self, sq_dists: Tensor) -> Tensor:
+        """The distance in the kernel's space, sqrt(2 - 2 k), between 0 and sqrt(2); exact for near rows."""
+        return (sq_dists * -self.gamma).expm1_().mul_(-2).sqrt_()
+
+
+@dataclass(frozen=True, eq=False)
+class Cosine(Kernel):
+    """(1 + cos(x, y)) / 2, between 0 (opposite) and 1; a zero row is alike to zero rows only, and at a right angle to the rest.
+
+    Mapped, not cut at 0: cutting would make opposite rows no less alike than unrelated ones, and the matrix indefinite.
+    """
+
+    def prepare(self, x: Features) -> Features:
+        """Rows with their norms."""
+        return x.double().with_norms()
+
+    def sq_dists(self, x: Features, y: Features) -> Tensor:
+        """|x/|x| - y/|y||^2 = 2 - 2 cos, between 0 and 4."""
+        norms, others = x.sq_norms().sqrt()[:, None], y.sq_norms().sqrt()[None, :]
+        cosines = x.inner(y).div_(norms.clamp_min(torch.finfo(torch.float64).tiny))
+        cosines.div_(others.clamp_min(torch.finfo(torch.float64).tiny))
+        if not bool(norms.all()):
+            cosines += (norms == 0) & (others == 0)
+        dists = cosines.clamp_(-1, 1).mul_(-2).add_(2)
+        return dists.masked_fill_(dists <= 2 * _EQUAL, 0)
+
+    def similarity(self, sq_dists: Tensor) -> Tensor:
+        """Between 0 and 1."""
+        return 1 - sq_dists / 4
+
+    def disparity(self, sq_dists: Tensor) -> Tensor:
+        """The distance in the kernel's space, sqrt(1 - cos), between 0 and sqrt(2)."""
+        return (sq_dists / 2).sqrt_()
+
+
+@dataclass(frozen=True, eq=False)
+class Closeness(Kernel):
+    """top - |x - y|, the distance not squared (Mirzasoleiman et al. 2020).
+
+    Attributes:
+        top: The largest distance there is.
+        center: Subtracted from dense rows, (D,).
+    """
+
+    top: float
+    center: Tensor | None = None
+
+    def prepare(self, x: Features) -> Features:
+        """Centered rows."""
+        return _centered(x, self.center)
+
+    def sq_dists(self, x: Features, y: Features) -> Tensor:
+        """|x - y|^2."""
+        return _sq_dists(x, y)
+
+    def similarity(self, sq_dists: Tensor) -> Tensor:
+        """Between 0 and ``top``."""
+        return (self.top - sq_dists.sqrt()).clamp_min_(0)
+
+    def disparity(self, sq_dists: Tensor) -> Tensor:
+        """|x - y|."""
+        return sq_dists.sqrt()
+
+
+def rbf(x: Features, gamma: float | None = None) -> RBF:
+    """The Gaussian kernel of a set of rows, one scale for all of them.
+
+    By default gamma = 1 / (2 m) with m the median of the positive squared distances between pairs of at most 1,000 rows, evenly
+    spaced (all of them up to 1,000): two rows at the median distance then have similarity exp(-1/2), whatever the unit
+    of the data. Should these rows all be equal, m is the median of all rows' positive squared distances to the first; should all
+    rows be equal, gamma is 0 and everything is alike. (A fixed gamma of 1 underflows as soon as distances are large, and every row
+    is then similar to itself alone.)
+
+    Args:
+        x: N rows.
+        gamma: Above 0; exp(-gamma |x - y|^2) exactly. 1 is the kernel of DISTIL 0.1.
+
+    Raises:
+        InvalidInput: A gamma that is not above 0.
+
+    Cost: at most 1,000^2 distances.
+    """
+    center = _center(x)
+    if gamma is not None:
+        if not (math.isfinite(gamma) and gamma > 0):
+            raise InvalidInput(f"gamma must be above 0, got {gamma!r}; leave it out for a scale from the data")
+        return RBF(float(gamma), center)
+    rows = _centered(x[reference(len(x))], center)
+    dists = _sq_dists(rows, rows)[tuple(torch.triu_indices(len(rows), len(rows), 1))]
+    if not bool(dists.any()):
+        dists = _sq_dists(_centered(x, center), rows[slice(0, 1)])[:, 0]
+    positive = dists[dists > 0]
+    return RBF(1 / (2 * float(positive.median())) if len(positive) else 0.0, center)
+
+
+def cosine() -> Cosine:
+    """The cosine kernel; it has no scale."""
+    return Cosine()
+
+
+def closeness(x: Features) -> Closeness:
+    """The largest distance between two of the rows, less the distance: the similarity of CRAIG.
+
+    Which rows facility location picks does not depend on the constant, as long as it is no smaller than any distance.
+
+    Cost: all N^2 / 2 distances, in blocks.
+    """
+    kernel = Closeness(0.0, _center(x))
+    rows = kernel.prepare(x)
+    tops = [_sq_dists(rows[block], rows[slice(block.start, None)]).max() for block in _cut(len(x), len(x))]
+    return Closeness(float(max(tops)) ** 0.5 if tops else 0.0, kernel.center)
+
+
+def reference(n_rows: int) -> Tensor:
+    """At most 1,000 rows, evenly spaced from the first to the last: who stands for all where pairs would be too many."""
+    n = min(n_rows, REFERENCE_ROWS)
+    return torch.linspace(0, max(0, n_rows - 1), n, dtype=torch.float64).round().long()
+
+
+class Similarity:
+    """The similarities of N rows to one another, block by block.
+
+    They are computed in float64 from the rows when asked for, and handed out in float32; equal rows have equal similarities. An
+    objective that reads the matrix again and again calls ``store``, which keeps it if it fits the bound on memory;
+    otherwise every call computes its block anew, and the answers are the same.
+
+    Args:
+        x: N rows; factored rows stay factored. A float64 copy of them is kept.
+        kernel: What alike means.
+        classes: The class of each row, (N,); similarities between classes are then 0.
+        memory: Bytes that the stored matrix may take; it takes 4 N^2.
+    """
+
+    def __init__(self, x: Features, kernel: Kernel, *, classes: Tensor | None = None, memory: int = MEMORY) -> None:
+        if classes is not None and classes.shape != (len(x),):
+            raise InvalidInput(f"classes must be one for each of the {len(x)} rows, got {tuple(classes.shape)}")
+        self.kernel = kernel
+        self.classes = classes
+        self.memory = memory
+        self._x = kernel.prepare(x)
+        self._stored: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def rows(self, rows: Tensor | slice) -> Tensor:
+        """Similarities of these rows to all, (B, N) float32, not to be changed."""
+        return self._compute(rows, slice(None)) if self._stored is None else self._stored[rows]
+
+    def exact(self, rows: Tensor | slice) -> Tensor:
+        """Similarities of these rows to all, (B, N) float64, never from the store."""
+        similar = self.kernel.similarity(self.kernel.sq_dists(self._x[rows], self._x))
+        return self._masked(similar, rows, slice(None))
+
+    def disparities(self, rows: Tensor | slice, columns: Tensor | slice = slice(None)) -> Tensor:
+        """The kernel's distances between these rows and those, (B, M) float64; rows of other classes are as far as strangers."""
+        distances = self.kernel.disparity(self.kernel.sq_dists(self._x[rows], self._x[columns]))
+        if self.classes is not None:
+            apart = self.classes[rows][:, None] != self.classes[columns][None, :]
+            distances.masked_fill_(apart, 2**0.5)
+        return distances
+
+    def diagonal(self) -> Tensor:
+        """The similarity of each row to itself, (N,) float64: the largest there is."""
+        return self.kernel.similarity(torch.zeros(len(self), dtype=torch.float64))
+
+    def sums(self) -> Tensor:
+        """The sum of each row of the matrix, (N,) float64."""
+        parts = [row_sums(block) for _, block in self.blocks()]
+        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)
+
+    def blocks(self, rows: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """Consecutive parts of ``rows`` (default: all), as slices of it, each with its similarities (B, N)."""
+        for part in _cut(len(self) if rows is None else len(rows), len(self)):
+            yield part, self.rows(part if rows is None else rows[part])
+
+    def store(self) -> None:
+        """Keep the whole matrix from here on, if it fits; only half of it is computed, the other half is its mirror image."""
+        n = len(self)
+        if self._stored is not None or 4 * n * n > self.memory:
+            return
+        full = torch.empty(n, n)
+        for block in _cut(n, n):
+            part = self._compute(block, slice(block.start, None))
+            full[block, block.start :] = part
+            full[block.stop :, block] = part[:, block.stop - block.start :].T
+        self._stored = full
+
+    def _compute(self, rows: Tensor | slice, columns: slice) -> Tensor:
+        dists = self.kernel.sq_dists(self._x[rows], self._x[columns]).float()
+        return self._masked(self.kernel.similarity(dists), rows, columns)
+
+    def _masked(self, similar: Tensor, rows: Tensor | slice, columns: slice) -> Tensor:
+        if self.classes is not None:
+            similar *= self.classes[rows][:, None] == self.classes[columns][None, :]
+        return similar
+
+
+def cluster_sizes(x: Features, picks: Tensor, *, classes: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
+    """How many rows each pick stands for: every row counts for the pick nearest to it, and a pick for itself.
+
+    The weights of CRAIG (Mirzasoleiman et al. 2020, algorithm 1): with them the sum over the picks differs from the sum over all
+    rows by no more than the sum of the rows' distances to their picks.
+
+    Args:
+        x: N rows.
+        picks: n distinct rows.
+        classes: The class of each row, (N,): a row then counts for the nearest pick of its class, if there is one.
+        counts: How much each row counts, (N,); default: 1.
+
+    Returns:
+        (n,) float64 that sum to N, or to the counts; rows equally near to several picks count for the first of them.
+
+    Cost: N n distances, in blocks.
+    """
+    kernel = Closeness(0.0, _center(x))
+    rows = kernel.prepare(x)
+    chosen = rows[picks]
+    nearest = torch.empty(len(x), dtype=torch.long)
+    for block in _cut(len(x), len(picks)):
+        dists = _sq_dists(rows[block], chosen)
+        if classes is not None:
+            apart = classes[block][:, None] != classes[picks][None, :]
+            dists.masked_fill_(apart & ~apart.all(1, keepdim=True), torch.inf)
+        nearest[block] = dists.argmin(1)
+    nearest[picks] = torch.arange(len(picks))
+    weights = torch.ones(len(x), dtype=torch.float64) if counts is None else counts.double()
+    return torch.zeros(len(picks), dtype=torch.float64).index_add_(0, nearest, weights)
+
+
+def row_sums(block: Tensor) -> Tensor:
+    """Sums over the last dimension in float64, (B, N) -> (B,), a few rows at a time to stay in the cache."""
+    step = max(1, (1 << 19) // max(1, block.shape[1]))
+    parts = [part.double().sum(1) for part in block.split(step)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _cut(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Blocks of rows whose float64 matrix against the columns is about a block's bytes (at least 16 rows)."""
+    step = max(16, BLOCK_BYTES // (8 * max(1, n_columns)))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def _sq_dists(x: Features, y: Features) -> Tensor:
+    """Squared distances of prepared rows, (B, M) float64, 0 where they vanish in rounding."""
+    norms = x.sq_norms()[:, None]
+    dists = x.inner(y).mul_(-2).add_(norms).add_(y.sq_norms())
+    return dists.masked_fill_(dists <= norms * (2 * _EQUAL), 0)
+
+
+def _center(x: Features) -> Tensor | None:
+    """The mean of dense rows, (D,) float64; exactly the row when all are equal. Factored rows have none."""
+    if not isinstance(x, Dense) or not len(x):
+        return None
+    first = x.x[0].double()
+    total = torch.zeros_like(first)
+    for block in x.blocks():
+        total += (x.x[block].double() - first).sum(0)
+    return first + total / len(x)
+
+
+def _centered(x: Features, center: Tensor | None) -> Features:
+    rows = x.double()
+    if isinstance(rows, Dense) and center is not None:
+        rows = Dense(rows.x - center)
+    return rows.with_norms()

@@ -1,0 +1,225 @@
+"""Query examples whose gradients, once labeled, would do what training on everything would."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput, nearest
+from distil.features import Features, Outer
+from distil.functional.glister import TYPES, Judges, glister
+from distil.functional.matching import Match, fitted_weights, match_per_batch, match_per_class, unit_weights
+from distil.rng import Rng
+from distil.signals import Embedding, Gradient, Labels, Logits, Probs, Signals
+from distil.strategies.base import Needs, Selection, Sets, Strategy, check_count, register
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+_SELECTION_TYPES = ("PerClass", "PerBatch")
+_PARTS = ("all", "weights", "bias")
+
+
+@register("gradmatch")
+@dataclass(frozen=True)
+class GradMatch(Strategy):
+    """Query a subset whose gradients add up to the gradient of everything, at the predicted labels.
+
+    Killamsetty et al. 2021 (ICML), in the active learning form of DISTIL: with k examples of N, the error
+    || sum_{i in S} g_i - (k / N) sum_i g_i || of the last layer's gradients is lowered greedily; with ``use_weights`` weights
+    are fitted by orthogonal matching pursuit (algorithm 2), || sum_{i in S} w_i g_i - sum_i g_i ||^2 + ridge |w|^2, and come with
+    the selection. Representative rather than uncertain: a choice for first selections and skewed pools; on its own it does
+    not look for what the model has wrong.
+
+    Differs from the published code, which aimed at the whole sum (N / k times as long) whatever k was, returned up to twice the
+    budget, let the minibatch size into the gradients, and took the training gradients of classes without a validation
+    example for validation ones silently: those classes are here known to follow the pool. Cost: O(N n (C + D)), with
+    factored gradients, N (C + D) numbers.
+
+    Attributes:
+        selection_type: ``"PerClass"``: each predicted class for itself, with a share of the budget proportional to its size;
+            ``"PerBatch"``: whole minibatches of consecutive examples, matched by their mean gradients; cheaper, and coarser.
+        part: Which of the last layer's gradients: ``"all"`` (``linear_layer=True`` in DISTIL), its ``"bias"`` alone
+            (``linear_layer=False``) or its ``"weights"``.
+        use_weights: Fit weights, at least 0; examples that the fit has no use for have weight 0.
+        batch_size: Examples per minibatch, for ``"PerBatch"``.
+        ridge: The penalty on the weights' squares.
+        loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
+        valid: Follow the validation set's gradient, at its labels, instead of the pool's.
+    """
+
+    paper: ClassVar[str] = "Killamsetty et al. 2021, GRAD-MATCH: gradient matching based data subset selection"
+    selection_type: Literal["PerClass", "PerBatch"] = "PerClass"
+    part: Literal["all", "weights", "bias"] = "all"
+    use_weights: bool = False
+    batch_size: int = 32
+    ridge: float = 0.5
+    loss: Loss | None = None
+    valid: bool = False
+
+    def __post_init__(self) -> None:
+        _check_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
+        _check_choice(self.part, _PARTS, "part")
+        check_count(self.batch_size, "batch_size")
+        if not (_is_number(self.ridge) and self.ridge >= 0):
+            raise InvalidInput(f"ridge must be a number from 0, got {self.ridge!r}")
+
+    @property
+    def needs(self) -> Needs:
+        """Gradients at predicted labels; of the validation set, where it is used, at the true ones."""
+        return Needs(pool=(self._gradient,), validation=(self._true_gradient,) if self.valid else ())
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
+        """Greedily matched ids; with weights where they are fitted."""
+        x, outputs = sets.pool[self._gradient], sets.pool[_outputs(self.loss)]
+        reference: tuple[Features, Tensor] | None = None
+        if self.valid:
+            y = _labels(_given(sets.validation, self), outputs.shape[1], "validation")
+            reference = sets.validation[self._true_gradient], y
+        match: Match = functools.partial(fitted_weights, ridge=self.ridge) if self.use_weights else unit_weights
+        if self.selection_type == "PerClass":
+            rows, weights = match_per_class(x, outputs.argmax(-1), n, outputs.shape[1], match, reference=reference)
+        else:
+            target = None if reference is None else reference[0]
+            rows, weights = match_per_batch(x, n, self.batch_size, match, reference=target)
+        return Selection(sets.pool.ids[rows], weights=weights if self.use_weights else None)
+
+    @property
+    def _gradient(self) -> Gradient:
+        return Gradient(part=self.part, loss=self.loss)
+
+    @property
+    def _true_gradient(self) -> Gradient:
+        return Gradient(part=self.part, labels="true", loss=self.loss)
+
+
+@register("glister")
+@dataclass(frozen=True)
+class GLISTER(Strategy):
+    """Query, one by one, the example whose gradient step would lower the validation loss most.
+
+    Killamsetty et al. 2021 (AAAI), GLISTER-ACTIVE: bilevel selection with one gradient step of the last layer in place of
+    training. Without a validation set the labeled set, at its labels, and the pool, at its predicted ones, take its part.
+    Gains are first-order and the validation gradient is computed anew after each pick. Strong where a clean validation set
+    stands for what matters (noise, skew); on the model's own predictions it mostly confirms them. The labeled set is
+    optional. ``distil.functional.glister.glister`` has the formulas and what differs from the published code.
+    Cost: O((N + V) C D) a pick; ``"FacLoc"`` O(N^2 (C + D)) besides.
+
+    Attributes:
+        type_of: Regularizer, as DISTIL calls them: ``"none"``; ``"Rand"``: the last round(lam n) picks are random; ``"Diversity"``:
+            picks close to earlier ones lose; ``"FacLoc"``: picks that stand for much of the pool gain.
+        lam: Its weight, above 0; the random share, between 0 and 1, for ``"Rand"``. Required unless ``type_of`` is ``"none"``.
+        lr: The length of the step: the learning rate of training.
+        valid: Whether there is a validation set.
+        loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
+    """
+
+    paper: ClassVar[str] = "Killamsetty et al. 2021, GLISTER: generalization based data subset selection"
+    type_of: Literal["none", "Rand", "FacLoc", "Diversity"] = "none"
+    lam: float | None = None
+    lr: float = 0.01
+    valid: bool = False
+    loss: Loss | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice(self.type_of, TYPES, "type_of")
+        if not (_is_number(self.lr) and self.lr > 0):
+            raise InvalidInput(f"lr must be a number above 0, got {self.lr!r}")
+        if self.type_of == "none":
+            if self.lam is not None:
+                raise InvalidInput(f"lam is the weight of a regularizer, and type_of is 'none'; got lam={self.lam!r}")
+        elif self.lam is None:
+            raise InvalidInput(f"GLISTER(type_of={self.type_of!r}) needs lam, the weight of its regularizer")
+        elif not (_is_number(self.lam) and 0 < self.lam < (1 if self.type_of == "Rand" else math.inf)):
+            limits = "between 0 and 1, the share that is random" if self.type_of == "Rand" else "a number above 0"
+            raise InvalidInput(f"lam must be {limits}, got {self.lam!r}")
+
+    @property
+    def needs(self) -> Needs:
+        """Gradients of the pool, of the labeled set at its labels and, where it is used, of the validation set at its."""
+        true = (self._true_gradient,)
+        return Needs(pool=(self._gradient,), labeled=true, validation=true if self.valid else ())
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The greedy picks, and for ``"Rand"`` random ones after them."""
+        x, outputs = sets.pool[self._gradient], sets.pool[_outputs(self.loss)]
+        labeled = None
+        judges: list[Judges] = []
+        if not self.valid:
+            judges.append(self._judges(sets.pool, outputs.argmax(-1)))
+        if len(sets.labeled):
+            y = _labels(sets.labeled, outputs.shape[1], "labeled")
+            labeled = _outer(sets.labeled[self._true_gradient])
+            if not self.valid:
+                judges.append(self._judges(sets.labeled, y))
+        if self.valid:
+            y = _labels(_given(sets.validation, self), outputs.shape[1], "validation")
+            judges.append(self._judges(sets.validation, y))
+        rows = glister(
+            _outer(x),
+            judges,
+            n,
+            lr=self.lr,
+            labeled=labeled,
+            type_of=self.type_of,
+            lam=self.lam or 0.0,
+            generator=rng.child("rand").torch() if self.type_of == "Rand" else None,
+            loss=self.loss,
+        )
+        return Selection(sets.pool.ids[rows])
+
+    def _judges(self, table: Signals, y: Tensor) -> Judges:
+        outputs = table[_outputs(self.loss)]
+        if self.loss is None:  # the cross entropy takes log-probabilities as it takes logits
+            outputs = outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log()
+        return Judges(outputs, table[Embedding()], y)
+
+    @property
+    def _gradient(self) -> Gradient:
+        return Gradient(part="all", loss=self.loss)
+
+    @property
+    def _true_gradient(self) -> Gradient:
+        return Gradient(part="all", labels="true", loss=self.loss)
+
+
+def _outputs(loss: Loss | None) -> Probs | Logits:
+    """The outputs that the gradient of that loss is derived from."""
+    return Probs() if loss is None else Logits()
+
+
+def _outer(gradients: Features) -> Outer:
+    if not isinstance(gradients, Outer):
+        raise InvalidInput(f"GLISTER needs factored gradients, got {type(gradients).__name__}")
+    return gradients
+
+
+def _given(validation: Signals, strategy: Strategy) -> Signals:
+    if not len(validation):
+        raise InvalidInput(
+            f"{type(strategy).__name__}(valid=True) follows a validation set, and none was given; pass validation=(x, y)"
+        )
+    return validation
+
+
+def _labels(table: Signals, num_classes: int, role: str) -> Tensor:
+    y = table[Labels()]
+    wrong = (y < 0) | (y >= num_classes)
+    if bool(wrong.any()):
+        raise InvalidInput(f"{role} has the label {int(y[wrong][0])}, and the model has classes 0 to {num_classes - 1}")
+    return y
+
+
+def _check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
+    if value not in choices:
+        offer = nearest(value, choices) if isinstance(value, str) else ""
+        raise InvalidInput(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{offer}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,298 @@
+"""Data sets as arrays and shifts of them, as the DISTIL document has them.
+
+The readers are those of ``distil.data.datasets``, the shifts those of ``distil.data.shift``. Functions that change labels
+or rows return new ones, whatever the published code did to those it was given, and draw from PyTorch's global generator:
+``torch.manual_seed`` repeats them. Loading a set is the same every time and draws from no global generator.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.arrays import from_numpy
+from distil.data.datasets import load
+from distil.data.shift import flip_labels, imbalanced, redundant
+from distil.errors import InvalidInput, nearest
+from distil.rng import Rng
+
+__all__ = [
+    "add_label_noise",
+    "get_CIFAR10",
+    "get_CIFAR100",
+    "get_FASHION_MNIST",
+    "get_KMNIST",
+    "get_MNIST",
+    "get_STL10",
+    "get_SVHN",
+    "get_dataset",
+    "get_imbalanced_idx",
+    "make_data_redundant",
+]
+
+Arrays: TypeAlias = tuple[np.ndarray[Any, Any], Tensor, np.ndarray[Any, Any], Tensor]
+LoadArgs: TypeAlias = Mapping[str, float] | None
+P = ParamSpec("P")
+R = TypeVar("R")
+Labels = TypeVar("Labels", bound="Sequence[int] | np.ndarray[Any, Any] | Tensor")
+Rows = TypeVar("Rows", bound="np.ndarray[Any, Any] | Tensor")
+
+SEED: Final = 42  # the published code's, here of a generator of its own
+_SHIFTS: Final = ("class_imbalance_ratio", "noisy_labels_ratio")
+
+
+def get_MNIST(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
+    """MNIST as arrays; downloaded to ``path`` unless its files are there.
+
+    Args:
+        path: The folder that holds ``MNIST/raw``, or will.
+        tr_load_args: What is done to the training set: one of ``{"class_imbalance_ratio": r}``, which makes ``int(10 r)``
+            classes rare, and ``{"noisy_labels_ratio": r}``, which gives ``int(N r)`` examples a wrong label.
+        te_load_args: Likewise for the test set.
+
+    Returns:
+        ``X_tr`` (60000, 28, 28) uint8, ``Y_tr`` (60000,) an int64 tensor, ``X_te`` (10000, 28, 28), ``Y_te`` (10000,),
+        both sets shuffled, in the same order every time.
+
+    Raises:
+        DataNotFound: The files are not there and cannot be downloaded.
+        InvalidInput: Damaged files, or load arguments that are unknown, both given or no fraction.
+    """
+    return _arrays("mnist", path, tr_load_args, te_load_args)
+
+
+def get_FASHION_MNIST(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
+    """Fashion-MNIST as arrays, from or to ``path/FashionMNIST/raw``; all else as in ``get_MNIST``."""
+    return _arrays("fmnist", path, tr_load_args, te_load_args)
+
+
+def get_KMNIST(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
+    """Kuzushiji-MNIST as arrays, from or to ``path/KMNIST/raw``; all else as in ``get_MNIST``."""
+    return _arrays("kmnist", path, tr_load_args, te_load_args)
+
+
+def get_CIFAR10(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
+    """CIFAR-10 as arrays (50000 and 10000, 32, 32, 3), from ``path/cifar-10-batches-py`` or its archive; see ``get_MNIST``."""
+    return _arrays("cifar10", path, tr_load_args, te_load_args)
+
+
+def get_CIFAR100(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
+    """CIFAR-100 as arrays (50000 and 10000, 32, 32, 3) with its 100 fine labels; see ``get_MNIST``.
+
+    From ``path/cifar-100-python`` or its archive.
+    """
+    return _arrays("cifar100", path, tr_load_args, te_load_args)
+
+
+def get_SVHN(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
+    """House numbers as arrays (73257 and 26032, 3, 32, 32), from ``path/train_32x32.mat`` and its twin; see ``get_MNIST``."""
+    return _arrays("svhn", path, tr_load_args, te_load_args)
+
+
+def get_STL10(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
+    """STL-10 as arrays (5000 and 8000, 3, 96, 96), from ``path/stl10_binary`` or its archive; see ``get_MNIST``.
+
+    The 100,000 images without a label are not part of it. The download has 2.6 GB, most of it theirs.
+    """
+    return _arrays("stl10", path, tr_load_args, te_load_args)
+
+
+_SETS: Final[dict[str, Callable[..., Arrays]]] = {
+    "MNIST": get_MNIST,
+    "KMNIST": get_KMNIST,
+    "FASHION_MNIST": get_FASHION_MNIST,
+    "CIFAR10": get_CIFAR10,
+    "CIFAR100": get_CIFAR100,
+    "SVHN": get_SVHN,
+    "STL10": get_STL10,
+}
+
+
+def get_dataset(name: str, path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:
+    """A data set by its name, as arrays.
+
+    Args:
+        name: ``MNIST``, ``KMNIST``, ``FASHION_MNIST``, ``CIFAR10``, ``CIFAR100``, ``SVHN`` or ``STL10``, in any case.
+        path: See ``get_MNIST``.
+        tr_load_args: See ``get_MNIST``.
+        te_load_args: See ``get_MNIST``.
+
+    Returns:
+        See ``get_MNIST``; images are (N, H, W) for the three sets in MNIST's format, (N, H, W, 3) for CIFAR and
+        (N, 3, H, W) for SVHN and STL-10: what the handlers of the same name take.
+
+    Raises:
+        InvalidInput: No set has that name, or see ``get_MNIST``.
+        DataNotFound: See ``get_MNIST``.
+    """
+    known = str(name).upper()
+    if known not in _SETS:
+        raise InvalidInput(f"no data set is called {name!r}{nearest(known, _SETS)}; there are {', '.join(_SETS)}")
+    return _SETS[known](path, tr_load_args, te_load_args)
+
+
+def add_label_noise(y_trn: Labels, num_cls: int, noise_ratio: float = 0.8) -> Labels:
+    """Give some examples a wrong label; see ``distil.data.shift.flip_labels``.
+
+    Args:
+        y_trn: (N,) labels: a list, an array or a tensor. It stays as it is.
+        num_cls: Number of classes.
+        noise_ratio: ``int(noise_ratio * N)`` labels are changed, each to another class.
+
+    Returns:
+        (N,) labels, of the kind that came.
+
+    Raises:
+        InvalidInput: Labels that are no classes, or a ratio outside 0..1.
+    """
+    noisy = flip_labels(_tensor("y_trn", y_trn), num_cls, noise_ratio, _drawn())
+    if isinstance(y_trn, Tensor):
+        return cast(Labels, noisy.to(y_trn.device, y_trn.dtype))
+    if isinstance(y_trn, np.ndarray):
+        return cast(Labels, noisy.numpy().astype(y_trn.dtype))
+    return cast(Labels, noisy.tolist())
+
+
+def get_imbalanced_idx(
+    y_trn: Sequence[int] | np.ndarray[Any, Any] | Tensor, num_cls: int, class_ratio: float = 0.6
+) -> list[int]:
+    """Rows of a class-imbalanced subset; see ``distil.data.shift.imbalanced``.
+
+    Args:
+        y_trn: (N,) labels.
+        num_cls: Number of classes.
+        class_ratio: ``int(class_ratio * num_cls)`` classes keep a tenth of what the smallest class has, but at least one.
+
+    Returns:
+        Distinct rows, ascending.
+
+    Raises:
+        InvalidInput: Labels that are no classes, or a ratio outside 0..1.
+    """
+    rows: list[int] = imbalanced(_tensor("y_trn", y_trn), num_cls, class_ratio, _drawn()).tolist()
+    return rows
+
+
+def _also_spelled(**spellings: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function take a keyword under the spelling of the published code too."""
+
+    def with_spellings(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            renamed: dict[str, Any] = {}
+            for key, value in kwargs.items():
+                name = spellings.get(key, key)
+                if name in renamed or (name != key and name in kwargs):
+                    raise InvalidInput(f"{name} and {key} are one argument: give one of them")
+                renamed[name] = value
+            return function(*args, **renamed)
+
+        return called
+
+    return with_spellings
+
+
+@_also_spelled(intial_bud="initial_bud")
+def make_data_redundant(
+    X: Rows,  # noqa: N803 - the document's names
+    Y: Sequence[int] | np.ndarray[Any, Any] | Tensor,  # noqa: N803
+    initial_bud: int,
+    unique_points: int = 5000,
+    amtRed: float = 2,  # noqa: N803
+) -> Rows:
+    """A copy of a data set in which many rows repeat others; see ``distil.data.shift.redundant``.
+
+    The first ``initial_bud + unique_points`` rows are left alone. Of the ``n`` rows of each class after them,
+    ``ceil(n / amtRed)`` stay and the others repeat them, so that ``Y`` goes with the result as it is.
+
+    Args:
+        X: (N, ...) inputs, an array or a tensor. It stays as it is (the published code wrote into it).
+        Y: (N,) labels.
+        initial_bud: Examples labeled at the start; also accepted as ``intial_bud``, the published code's spelling.
+        unique_points: Rows of the unlabeled pool that are left alone.
+        amtRed: How often a distinct example occurs, about; at least 1.
+
+    Returns:
+        (N, ...), of the kind that came.
+
+    Raises:
+        InvalidInput: Different lengths, a negative number of rows, or ``amtRed`` below 1.
+    """
+    if not isinstance(X, np.ndarray | Tensor) or not X.ndim or len(X) != len(Y):
+        came = f"shape {tuple(X.shape)}" if isinstance(X, np.ndarray | Tensor) else type(X).__name__
+        raise InvalidInput(f"X must be an array or tensor with a row for each of the {len(Y)} labels; got {came}")
+    for name, count in (("initial_bud", initial_bud), ("unique_points", unique_points)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+            raise InvalidInput(f"{name} must be a whole number of at least 0; got {count!r}")
+    kept = min(len(X), int(initial_bud) + int(unique_points))
+    rows = redundant(_tensor("Y", Y), amtRed, _drawn(), keep=kept)
+    return cast(Rows, X[rows.to(X.device)] if isinstance(X, Tensor) else X[rows.numpy()])
+
+
+def _arrays(name: str, path: str | os.PathLike[str], train: LoadArgs, test: LoadArgs) -> Arrays:
+    """The set under this name of ``distil.data.datasets``, shifted and shuffled."""
+    shifts = [_checked_shift(part, given) for part, given in (("tr_load_args", train), ("te_load_args", test))]
+    data = load(name, Path(path), download=True)
+    x_test, y_test = cast(tuple[Tensor, Tensor], (data.x_test, data.y_test))  # which every published set of images has
+    splits = (("train", data.x_train, data.y_train), ("test", x_test, y_test))
+    made = []
+    for (part, x, y), shift in zip(splits, shifts, strict=True):
+        rng = Rng(SEED).child(name, part)
+        rows, labels = torch.arange(len(y)), y
+        if shift is not None and shift[0] == "noisy_labels_ratio":
+            labels = flip_labels(y, data.num_classes, shift[1], rng.child("shift").torch())
+        elif shift is not None:
+            rows = imbalanced(y, data.num_classes, shift[1], rng.child("shift").torch())
+        rows = rows[torch.randperm(len(rows), generator=rng.child("order").torch())]
+        made.append((_documented(name, x[rows]), labels[rows]))
+    return (*made[0], *made[1])
+
+
+def _documented(name: str, x: Tensor) -> np.ndarray[Any, Any]:
+    """Images (N, channels, H, W) in the layout that the document's handler of the set takes."""
+    if x.shape[1] == 1:
+        x = x[:, 0]
+    elif name.startswith("cifar"):
+        x = x.permute(0, 2, 3, 1).contiguous()
+    array: np.ndarray[Any, Any] = x.numpy()
+    return array
+
+
+def _checked_shift(argument: str, given: LoadArgs) -> tuple[str, float] | None:
+    """The one shift asked for and its ratio."""
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInput(f"{argument} must be a dict such as {{{_SHIFTS[0]!r}: 0.5}}; got {given!r}")
+    if not given:
+        return None
+    for key in given:
+        if key not in _SHIFTS:
+            raise InvalidInput(
+                f"{argument}: unknown key {key!r}{nearest(str(key), _SHIFTS)}; known: {', '.join(_SHIFTS)}"
+            )
+    if len(given) > 1:
+        raise InvalidInput(f"{argument}: give {' or '.join(_SHIFTS)}, not both")
+    (shift,) = given.items()
+    return shift
+
+
+def _tensor(name: str, labels: Sequence[int] | np.ndarray[Any, Any] | Tensor) -> Tensor:
+    """The labels as a tensor; whether they are whole numbers is checked by the function they are for."""
+    if isinstance(labels, Tensor):
+        return labels
+    try:
+        array = np.asarray(labels)
+        return from_numpy(array if array.size else array.astype(np.int64))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} must be whole numbers of shape (N,): {error}") from error
+
+
+def _drawn() -> torch.Generator:
+    """A generator whose seed comes from PyTorch's global one."""
+    return Rng(int(torch.randint(2**63 - 1, ()))).torch()

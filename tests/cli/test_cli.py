@@ -1,0 +1,409 @@
+"""The command line: exit codes, where messages go, and what the commands print."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from distil import cli
+from distil.cli import main
+from distil.errors import DistilWarning
+from distil.experiment import suite
+from distil.experiment.oracle import Pending
+from distil.strategies import STRATEGIES
+
+SOURCE = str(Path(__file__).parents[2] / "src")
+
+SMALL = {
+    "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
+    "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 2},
+    "active_learning": {
+        "strategies": ["random_sampling", "margin_sampling"],
+        "budget": 5,
+        "rounds": 3,
+        "initial_points": 10,
+    },
+    "dataset": {"name": "digits", "test_points": 100},
+    "experiment": {"seeds": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty current directory, no data of the user's, and no progress bars."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISTIL_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+@pytest.fixture
+def no_plot(monkeypatch):
+    """Plots are slow, and tested elsewhere."""
+    monkeypatch.setattr(suite, "plot_curves", lambda summaries, path, **_: path)
+
+
+@pytest.fixture
+def file(here):
+    """``file(section__key=value)``: the name of a configuration file; None takes a key away."""
+
+    def write(name="small.json", **changes):
+        document = json.loads(json.dumps(SMALL))
+        for key, value in changes.items():
+            section, _, key = key.partition("__")
+            if value is None:
+                del document[section][key]
+            elif key:
+                document[section][key] = value
+            else:
+                document[section] = value
+        (here / name).write_text(json.dumps(document))
+        return name
+
+    return write
+
+
+@pytest.fixture
+def said(capsys):
+    """``said(argv)``: exit code, standard output and standard error of a command."""
+
+    def call(*argv):
+        capsys.readouterr()
+        try:
+            code = main(list(argv))
+        except SystemExit as stopped:  # argparse's
+            code = stopped.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+# -------------------------------------------------------------------------------------------- help and wrong lines
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("resume",), ("strategies",)], ids=lambda c: " ".join(c) or "distil")
+def test_help(said, command):
+    code, out, err = said(*command, "--help")
+    assert code == 0
+    assert err == ""
+    assert out.startswith(f"usage: distil {' '.join(command)}".rstrip())
+    assert len(out.splitlines()) > 5
+
+
+def test_help_names_every_command(said):
+    out = said("--help")[1]
+    assert all(command in out for command in ("run", "resume", "strategies"))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("rum",),
+        ("run",),
+        ("run", "a.json", "b.json"),
+        ("run", "a.json", "--seeds", "x"),
+        ("run", "a.json", "--theads", "2"),
+        ("resume",),
+        ("strategies", "extra"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line(said, argv):
+    code, out, err = said(*argv)
+    assert code == 2
+    assert out == ""
+    assert "usage: distil" in err
+
+
+# -------------------------------------------------------------------------------------------- run and resume
+
+
+def test_run(said, file, here, no_plot):
+    code, out, err = said("run", file(), "--no-progress")
+    assert (code, err) == (0, "")
+    for part in ("accuracy (%) by labels", "random_sampling", "margin_sampling", "Results: runs/small/results.md"):
+        assert part in out
+    assert json.loads((here / "runs" / "small" / "config.json").read_text())["model"] == SMALL["model"]
+    for label in ("random_sampling", "margin_sampling"):
+        assert (here / "runs" / "small" / label / "0" / "model.safetensors").exists()
+    with (here / "runs" / "small" / "results.csv").open() as results:
+        assert len(list(csv.reader(results))) == 1 + 2 * 3
+
+
+def test_run_with_the_real_plot(said, file, here):
+    pytest.importorskip("matplotlib")
+    code, out, err = said("run", file(active_learning__rounds=1))
+    assert (code, err) == (0, "")
+    assert "curves.png" in out
+    assert (here / "runs" / "small" / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_run_again_and_resume_say_the_same(said, file, here, no_plot):
+    first = said("run", file())
+    assert said("run", "small.json") == first
+    assert said("resume", "runs/small") == first
+    assert said("resume", str(here / "runs" / "small"))[0] == 0
+
+
+def test_the_options_of_run_replace_those_of_the_file(said, file, here, no_plot):
+    name = file(
+        active_learning__strategies=None, active_learning__strategy="core_set", experiment={"seed": 7, "threads": 1}
+    )
+    argv = ["--output", "there", "--strategies", "badge,random_sampling", "--seeds", "2", "--threads", "2"]
+    code, _, err = said("run", name, *argv, "--data", "elsewhere")
+    assert (code, err) == (0, "")
+    found = json.loads((here / "there" / "config.json").read_text())
+    assert found["experiment"] == {"output": "there", "seeds": 2, "threads": 2, "data": "elsewhere"}
+    assert found["active_learning"]["strategies"] == ["badge", "random_sampling"]
+    assert "strategy" not in found["active_learning"]
+    assert sorted(p.parent.name + p.name for p in (here / "there").glob("*/[0-9]*")) == [
+        "badge0",
+        "badge1",
+        "random_sampling0",
+        "random_sampling1",
+    ]
+
+
+def test_another_experiment_in_the_same_folder(said, file, no_plot):
+    assert said("run", file())[0] == 0
+    code, out, err = said("run", file(train_parameters__lr=0.1))
+    assert code == 1
+    assert out == ""
+    assert err.startswith("distil: runs/small holds another experiment (its train_parameters differ)")
+    assert "distil resume runs/small" in err
+
+
+def test_a_folder_of_something_else(said, file, here):
+    (here / "thesis").mkdir()
+    (here / "thesis" / "thesis.tex").touch()
+    code, _, err = said("run", file(), "--output", "thesis")
+    assert code == 2
+    assert "thesis exists and holds no experiment" in err
+
+
+@pytest.mark.parametrize("folder", ["nothing", "."])
+def test_resume_what_is_no_experiment(said, folder):
+    code, out, err = said("resume", folder)
+    assert (code, out) == (1, "")
+    assert err.startswith("distil: ")
+    assert "holds no experiment" in err
+
+
+def test_a_damaged_run(said, file, here, no_plot):
+    assert said("run", file())[0] == 0
+    events = here / "runs" / "small" / "margin_sampling" / "0" / "events.jsonl"
+    lines = events.read_text().splitlines(keepends=True)
+    events.write_text("".join([lines[0], "rubbish\n", *lines[2:]]))
+    code, _, err = said("resume", "runs/small")
+    assert code == 1
+    assert "line 2, is not an event" in err
+    assert "Traceback" not in err
+
+
+def test_waiting_for_answers(said, file, monkeypatch, here, no_plot):
+    class Nobody:
+        def ask(self, query):
+            return Pending()
+
+    real = suite.run_all
+    with monkeypatch.context() as patched:
+        patched.setattr(suite, "run_all", lambda config, progress: real(config, oracle=lambda *_: Nobody()))
+        for argv in (("run", file()), ("resume", "runs/small")):
+            code, out, err = said(*argv)
+            assert (code, err) == (3, "")
+            assert out == "Waiting for answers. When they are there: distil resume runs/small\n"
+    assert not (here / "runs" / "small" / "results.md").exists()
+    assert said("resume", "runs/small")[0] == 0
+
+
+def test_interrupted(said, file, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite, "run_all", interrupt)
+    code, out, err = said("run", file())
+    assert (code, out) == (130, "")
+    assert "interrupted; nothing is lost" in err
+
+
+def test_errors_that_are_not_ours_are_not_hidden(file, monkeypatch):
+    """A bug must be seen with its traceback."""
+
+    def bug(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(suite, "run_all", bug)
+    with pytest.raises(ZeroDivisionError):
+        main(["run", file()])
+
+
+# -------------------------------------------------------------------------------------------- wrong configurations
+
+
+def test_all_faults_of_a_file_are_told(said, file, here):
+    name = file(model__architecture="resnet81", active_learning__budgt=4, train_parameters__batchsize=3)
+    code, out, err = said("run", name)
+    assert (code, out) == (2, "")
+    assert err.startswith("distil: the configuration cannot be run:\n")
+    for part in (
+        "'resnet81'; did you mean 'resnet18'",
+        "budgt; did you mean 'budget'",
+        "batchsize; did you mean 'batch_size'",
+    ):
+        assert part in err
+    assert not (here / "runs").exists()
+
+
+def test_an_unknown_strategy_offers_the_nearest(said, file):
+    for argv in (
+        ("run", file(), "--strategies", "margin_samplin"),
+        ("run", file(active_learning__strategies=["bagde"])),
+    ):
+        code, out, err = said(*argv)
+        assert (code, out) == (2, "")
+        assert "did you mean 'margin_sampling'" in err or "did you mean 'badge'" in err
+        assert "known: " in err
+
+
+@pytest.mark.parametrize("strategies", ["", ",", "badge,", "badge,badge", " badge"])
+def test_odd_lists_of_strategies(said, file, strategies, here):
+    assert said("run", file(), "--strategies", strategies)[0] == 2
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seeds", "0"), ("--seeds", "-1"), ("--threads", "0")])
+def test_numbers_out_of_range(said, file, option, value):
+    code, _, err = said("run", file(), option, value)
+    assert code == 2
+    assert option.strip("-") in err
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_no_configuration(said, here, content):
+    if content is not None:
+        (here / "a.json").write_text(content)
+    code, out, err = said("run", "a.json")
+    assert (code, out) == (2, "")
+    assert err.startswith("distil: ")
+    assert "a.json" in err
+
+
+def test_missing_data_lists_the_places_tried(said, file, here):
+    name = file(dataset={"name": "mnist"})
+    code, out, err = said("run", name)
+    assert (code, out) == (2, "")
+    assert str(here / "data" / "MNIST" / "raw") in err
+    assert "train-images-idx3-ubyte" in err
+    assert "--data" in err
+    assert "--download" in err
+    assert not (here / "runs").exists()
+    code, _, err = said("run", name, "--data", "other")
+    assert code == 2
+    assert str(Path("other", "MNIST", "raw")) in err
+    code, _, err = said("run", file(dataset={"name": "csv", "path": "mine.csv"}))
+    assert code == 2
+    assert str(here / "mine.csv") in err
+    assert str(here / "data" / "mine.csv") in err
+
+
+def test_too_few_examples_for_the_rounds(said, file, here):
+    code, _, err = said("run", file(active_learning__budget=5000))
+    assert code == 2
+    assert "left for the pool" in err
+    assert not (here / "runs").exists()
+
+
+def test_a_file_of_ones_own(said, file, here, no_plot):
+    rows = "".join(f"{i % 7},{(i * 3) % 5},{'ab'[i % 2]}\n" for i in range(60))
+    (here / "mine.csv").write_text("u,v,label\n" + rows)
+    model = {"architecture": "two_layer_net", "target_classes": 2, "hidden_units_1": 4}
+    code, _, err = said("run", file(model=model, dataset={"name": "csv", "path": "mine.csv", "standardize": True}))
+    assert (code, err) == (0, "")
+
+
+def test_warnings_are_a_line_on_standard_error(said, file, no_plot):
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, _, err = said("run", file(logs={"islogs": True, "location": "x"}))
+    assert code == 0
+    assert err == "distil: warning: the section `logs` has no effect; see train_parameters.islogs\n"
+
+
+def test_how_warnings_are_shown_is_put_back(said):
+    """For those who call main from a program of their own."""
+    before = warnings.showwarning
+    assert said("strategies", "--json")[0] == 0
+    assert warnings.showwarning is before
+
+
+def test_what_a_warning_looks_like(capsys):
+    cli._show_warning(DistilWarning("something odd"), DistilWarning, "file.py", 3)
+    assert capsys.readouterr().err == "distil: warning: something odd\n"
+
+
+# -------------------------------------------------------------------------------------------- strategies
+
+
+def test_strategies_as_json(said):
+    code, out, err = said("strategies", "--json")
+    assert (code, err) == (0, "")
+    entries = json.loads(out)
+    assert [entry["name"] for entry in entries] == sorted(STRATEGIES)
+    for entry in entries:
+        assert entry.keys() == {"name", "summary", "signals", "parameters", "paper"}
+        assert entry["paper"] == STRATEGIES[entry["name"]].paper
+        assert entry["paper"].strip()
+        assert entry["summary"].strip()[-1] in ".:;)" or entry["summary"]
+        assert STRATEGIES[entry["name"]](**entry["parameters"]) == STRATEGIES[entry["name"]]()
+    by_name = {entry["name"]: entry for entry in entries}
+    assert by_name["random_sampling"]["signals"] == {}
+    assert by_name["bald_dropout"]["parameters"] == {"n_samples": 10}
+    assert "pool" in by_name["badge"]["signals"]
+
+
+def test_strategies_for_people(said):
+    code, out, err = said("strategies")
+    assert (code, err) == (0, "")
+    for name, cls in STRATEGIES.items():
+        assert f"{name}\n" in out
+        assert cls.paper in out
+
+
+# -------------------------------------------------------------------------------------------- real processes
+
+
+def distil(*argv, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "distil", *argv],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": SOURCE, "MPLBACKEND": "agg"},
+    )
+
+
+def test_as_a_process(file, here):
+    done = distil("run", file(logs={"islogs": True}, active_learning__rounds=1), cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert "random_sampling" in done.stdout
+    assert (
+        done.stderr == "distil: warning: the section `logs` has no effect; see train_parameters.islogs\n"
+    )  # and no bar
+
+
+def test_a_fault_as_a_process(file, here):
+    done = distil("run", file(active_learning__strategies=["bagde"]), cwd=here)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "did you mean 'badge'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,955 @@
+"""The experiment: rounds, what strategies of a seed share, late and partial answers, and going on after a stop."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from distil.data.datasets import DataSet
+from distil.errors import ConfigError, InvalidInput, RunError
+from distil.experiment import loop as loop_module
+from distil.experiment import suite
+from distil.experiment.config import parse_config
+from distil.experiment.loop import Experiment, split
+from distil.experiment.oracle import Answers, Pending, TrueLabels
+from distil.experiment.run import Run
+from distil.experiment.suite import curves_of, open_config, run_all, run_path, write_results
+
+
+def blobs(n=90, classes=3, test=False):
+    """The first input is the number of the row, as a mark, scaled down so that it says little."""
+    generator = torch.Generator().manual_seed(0)
+
+    def part(n):
+        y = torch.randint(classes, (n,), generator=generator)
+        x = torch.randn(n, 4, generator=generator)
+        x[torch.arange(n), 1 + y] += 1.5
+        x[:, 0] = torch.arange(n) / 1000
+        return x, y
+
+    x, y = part(n)
+    return DataSet("blobs", x, y, *(part(40) if test else (None, None)), classes)
+
+
+def rows_of(x):
+    """The marks of ``blobs``."""
+    return (x[:, 0] * 1000).round().long().tolist()
+
+
+DATA = blobs()
+
+
+def document(tmp_path, **changes):
+    made = {
+        "model": {"architecture": "two_layer_net", "target_classes": 3, "hidden_units_1": 8},
+        "train_parameters": {"lr": 0.1, "batch_size": 8, "n_epoch": 3},
+        "active_learning": {"strategy": "margin_sampling", "budget": 6, "rounds": 4, "initial_points": 8},
+        "dataset": {"name": "digits", "test_points": 30},
+        "experiment": {"output": str(tmp_path / "out")},
+    }
+    for name, value in changes.items():
+        section, key = name.split("__")
+        if value is None:
+            made[section].pop(key, None)
+        else:
+            made[section][key] = value
+    if "active_learning__strategies" in changes:
+        del made["active_learning"]["strategy"]
+    return made
+
+
+@pytest.fixture
+def config(tmp_path):
+    """``config(section__key=value)``: a small configuration."""
+    return lambda **changes: parse_config(document(tmp_path, **changes))
+
+
+@pytest.fixture
+def suite_data(monkeypatch):
+    """The data set that is called digits here is ``blobs``."""
+    monkeypatch.setattr("distil.experiment.config.load", lambda *_, **__: DATA)
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """``experiment(config, ...)``: one run, in a directory of its own unless ``path`` says which."""
+    numbers = iter(range(1000))
+
+    def make(config, *, strategy=0, seed=0, data=DATA, oracle=None, path=None):
+        path = path or tmp_path / f"run-{next(numbers)}"
+        return Experiment(Run(path), config, config.strategies[strategy], seed, data, oracle)
+
+    return make
+
+
+@pytest.fixture
+def done(experiment):
+    """``done(config, ...)``: the same, run to its end; gives the run."""
+
+    def make(*args, **options):
+        made = experiment(*args, **options)
+        assert made.advance()
+        return made.run
+
+    return make
+
+
+def content(run):
+    return {
+        name: (run.path / name).read_bytes() if (run.path / name).exists() else None
+        for name in ("events.jsonl", "model.safetensors")
+    }
+
+
+def kinds(run):
+    return [(event["event"], event.get("round")) for event in run.events]
+
+
+# -------------------------------------------------------------------------------------------- rounds
+
+
+def test_the_events_of_a_run(config, done):
+    """rounds counts round 0: four rounds, three selections."""
+    run = done(config())
+    expected = [("started", None), ("labeled", 0), ("trained", 0), ("evaluated", 0)]
+    for number in (1, 2, 3):
+        expected += [(kind, number) for kind in ("asked", "labeled", "trained", "evaluated")]
+    assert kinds(run) == [*expected, ("finished", None)]
+    assert [event["labels"] for event in run.all("evaluated")] == [8, 14, 20, 26]
+
+
+def test_one_round_is_no_selection(config, done):
+    assert kinds(done(config(active_learning__rounds=1))) == [
+        ("started", None),
+        ("labeled", 0),
+        ("trained", 0),
+        ("evaluated", 0),
+        ("finished", None),
+    ]
+
+
+def test_what_the_run_says_of_itself(config, done):
+    run = done(config(experiment__threads=2), seed=4)
+    started = run.events[0]
+    assert (started["strategy"], started["seed"], started["data"]) == ("margin_sampling", 4, "blobs")
+    assert (started["pool"], started["test"], started["threads"]) == (60, 30, 2)
+    assert started["versions"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling", "badge", "core_set", "kmeans_sampling"])
+def test_ids_are_distinct_from_the_pool_and_never_from_the_test_split(config, done, strategy):
+    made = config(active_learning__strategy=strategy, dataset__validation_points=10)
+    run = done(made, seed=2)
+    parts = split(DATA, made, 2)
+    pool, test, validation = parts.pool.tolist(), rows_of(parts.x_test), rows_of(parts.validation[0])
+    assert sorted(pool + test + validation) == list(range(90))
+    assert (len(test), len(validation)) == (30, 10)
+    assert torch.equal(parts.y_test, DATA.y_train[test])
+    assert torch.equal(parts.validation[1], DATA.y_train[validation])
+    labeled = [i for event in run.all("labeled") for i in event["ids"]]
+    assert len(set(labeled)) == len(labeled) == 26
+    assert set(labeled) <= set(pool)
+    for asked, answered in zip(run.all("asked"), run.all("labeled")[1:], strict=True):
+        assert asked["ids"] == answered["ids"]
+        assert len(asked["ids"]) == 6
+    for event in run.all("labeled"):
+        assert event["labels"] == DATA.y_train[event["ids"]].tolist()
+
+
+def test_a_test_set_of_its_own(config, done):
+    data = blobs(test=True)
+    run = done(config(dataset__test_points=None), data=data)
+    assert (run.events[0]["pool"], run.events[0]["test"]) == (90, 40)
+    with pytest.raises(ConfigError, match=r"test_points: blobs has a test set of its own, of 40 examples"):
+        split(data, config(), 0)
+
+
+def test_a_quarter_is_held_out_unless_it_is_said(config, done):
+    run = done(config(dataset__test_points=None))
+    assert run.events[0]["test"] == 90 // 4
+
+
+def test_the_scores_of_a_selection_are_kept(config, done):
+    asked = done(config()).all("asked")
+    for event in asked:
+        assert len(event["scores"]) == 6
+        assert event["scores"] == sorted(event["scores"], reverse=True)
+    assert "scores" not in done(config(active_learning__strategy="random_sampling")).all("asked")[0]
+
+
+def test_a_pool_that_is_used_up_ends_the_run(config, done):
+    made = config(active_learning__budget=52, active_learning__rounds=2)
+    run = done(made)
+    assert run.last("evaluated")["labels"] == 60
+    assert kinds(run)[-1] == ("finished", None)
+
+
+def test_the_evaluation_is_that_of_the_weights(config, done):
+    """Accuracy by hand, from the final model and the test examples of the split."""
+    from safetensors.torch import load_file
+
+    made = config(train_parameters__n_epoch=30)
+    run = done(made)
+    weights, parts = load_file(run.path / "model.safetensors"), split(DATA, made, 0)
+    hidden = torch.relu(parts.x_test @ weights["hidden.weight"].T + weights["hidden.bias"])
+    predicted = (hidden @ weights["linear.weight"].T + weights["linear.bias"]).argmax(1)
+    last = run.last("evaluated")
+    assert last["accuracy"] == pytest.approx(float((predicted == parts.y_test).float().mean()), abs=1e-7)
+    recalls = [(predicted[parts.y_test == c] == c).float().mean() for c in range(3)]
+    assert last["balanced_accuracy"] == pytest.approx(float(sum(recalls) / 3), abs=1e-6)
+    assert last["accuracy"] > 0.5
+
+
+def test_the_final_weights_are_those_of_the_last_training(config, done):
+    run = done(config())
+    finished, trained = run.last("finished"), run.last("trained")
+    whole = hashlib.sha256((run.path / finished["model"]).read_bytes()).hexdigest()
+    assert finished["sha256"] == trained["sha256"] == whole
+    assert sorted(p.name for p in run.path.iterdir()) == [".lock", "events.jsonl", "model.safetensors", "times.jsonl"]
+
+
+def test_events_hold_no_clock_and_times_have_every_step(config, done):
+    run = done(config())
+    assert not any("seconds" in json.dumps(event) or "time" in json.dumps(event) for event in run.events)
+    steps = [(entry["step"], entry["round"]) for entry in run.times()]
+    assert steps == [("train", 0), *(step for r in (1, 2, 3) for step in (("select", r), ("train", r)))]
+    assert all(entry["seconds"] >= 0 for entry in run.times())
+
+
+def test_max_accuracy_stops_a_training_early(config, done):
+    run = done(
+        config(train_parameters__max_accuracy=0.7, train_parameters__n_epoch=200, train_parameters__window_size=50)
+    )
+    for event in run.all("trained"):
+        assert event["stopped"] == "max_accuracy"
+        assert event["training_accuracy"] >= 0.7
+        assert 1 <= event["epochs"] < 200
+
+
+def test_validation_and_patience(config, done):
+    made = config(
+        dataset__validation_points=15,
+        train_parameters__patience=2,
+        train_parameters__n_epoch=100,
+        train_parameters__window_size=90,
+    )
+    run = done(made)
+    assert all(event["stopped"] == "patience" for event in run.all("trained"))
+    assert all(3 <= event["epochs"] < 100 for event in run.all("trained"))
+    for event in run.all("evaluated"):
+        assert 15 * event["validation_accuracy"] == pytest.approx(round(15 * event["validation_accuracy"]))
+        assert {"validation_balanced_accuracy", "validation_macro_f1"} <= event.keys()
+    without = done(config())
+    assert not any(name.startswith("validation") for name in without.last("evaluated"))
+
+
+# -------------------------------------------------------------------------------------------- where a round starts
+
+RECORDING = '''
+import torch
+from torch import nn
+
+RECORD = []
+
+
+class Recording(nn.Module):
+    """Notes, at every forward pass, whether it is one of training, and the weights."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.body = nn.Linear(4, 6)
+        self.head = nn.Linear(6, num_classes)
+        RECORD.append(("built", self.flat()))
+
+    def flat(self):
+        return torch.cat([p.detach().flatten() for p in self.parameters()]).tolist()
+
+    def forward(self, x):
+        RECORD.append(("training" if self.training else "asking", self.flat()))
+        return self.head(torch.relu(self.body(x)))
+'''
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch, config, experiment):
+    """``recorded(retrain options)``: the weights at the start and the end of every round, and all that were built."""
+    import sys
+
+    (tmp_path / "recording_net.py").write_text(RECORDING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "recording_net", raising=False)
+
+    def run(stop_after=None, **options):
+        made = config(
+            model__architecture="recording_net:Recording",
+            model__hidden_units_1=None,
+            **{f"train_parameters__{key}": value for key, value in options.items()},
+        )
+        record = sys.modules["recording_net"].RECORD
+        record.clear()
+        if stop_after is None:
+            experiment(made).advance()
+        else:
+            stopped_at(experiment(made, path=tmp_path / "stopped"), stop_after)
+            experiment(made, path=tmp_path / "stopped").advance()
+        kinds, built = [kind for kind, _ in record], [w for kind, w in record if kind == "built"]
+        starts = [w for i, (kind, w) in enumerate(record) if kind == "training" and kinds[i - 1] != "training"]
+        last = [i for i, kind in enumerate(kinds) if kind == "training" and kinds[i + 1] != "training"]
+        ends = [next(w for kind, w in record[i:] if kind == "asking") for i in last]
+        assert len(starts) == len(ends) == 4
+        return starts, ends, built
+
+    yield run
+    sys.modules.pop("recording_net", None)
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopped_at(experiment, kind, number=None):
+    """Run, and stop as if killed once such an event is on disk."""
+    if isinstance(kind, tuple):
+        kind, number = kind
+
+    def stop(event):
+        if event["event"] == kind and event.get("round") == number:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        experiment.advance(stop)
+
+
+def test_isreset_false_keeps_the_weights(recorded):
+    starts, ends, built = recorded(isreset=False)
+    assert starts[1:] == ends[:-1]
+    assert starts[0] == built[0]
+    assert all(start != end for start, end in zip(starts, ends, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"isreset": True}, {"retrain": "scratch"}, {}])
+def test_scratch_draws_new_weights(recorded, options):
+    starts, ends, built = recorded(**options)
+    assert starts == built
+    assert len({tuple(start) for start in starts}) == 4
+    assert not {tuple(start) for start in starts} & {tuple(end) for end in ends}
+
+
+def test_shrink_perturb(recorded):
+    starts, ends, built = recorded(retrain="shrink_perturb")
+    assert starts[0] == built[0]
+    for start, before, fresh in zip(starts[1:], ends, built[1:], strict=False):
+        assert np.allclose(start, 0.4 * np.array(before) + 0.1 * np.array(fresh), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("at", [("evaluated", 0), ("trained", 1), ("asked", 2), ("labeled", 3)])
+@pytest.mark.parametrize("retrain", ["warm", "shrink_perturb", "scratch"])
+def test_a_resumed_round_starts_where_it_would_have(recorded, retrain, at):
+    starts, ends, _ = recorded(retrain=retrain)
+    again = recorded(stop_after=at, retrain=retrain)
+    assert again[0] == starts
+    assert again[1] == ends
+
+
+# -------------------------------------------------------------------------------------------- pairing
+
+STRATEGIES = ["random_sampling", "margin_sampling", "badge"]
+
+
+def test_strategies_of_one_seed_share_everything_but_their_choices(config, done):
+    made = config(active_learning__strategies=STRATEGIES)
+    runs = [done(made, strategy=k, seed=3) for k in range(3)]
+    shared = [
+        (
+            {k: v for k, v in run.events[0].items() if k != "strategy"},
+            run.events[1],  # initial ids and labels
+            run.events[2],  # the weights of round 0, by their hash
+            run.events[3],  # and their evaluation
+        )
+        for run in runs
+    ]
+    assert shared[0] == shared[1] == shared[2]
+    assert shared[0][2]["sha256"]
+    assert len({tuple(run.all("asked")[0]["ids"]) for run in runs}) == 3
+
+
+def test_a_strategy_is_not_disturbed_by_the_others_in_the_file(config, done):
+    alone = done(config(active_learning__strategy="badge"))
+    among = done(config(active_learning__strategies=STRATEGIES), strategy=2)
+    assert content(alone) == content(among)
+
+
+def test_seeds_differ_in_everything(config, done):
+    made = config()
+    runs = [done(made, seed=seed) for seed in (0, 1)]
+    for number in (1, 2):
+        assert runs[0].events[number] != runs[1].events[number]
+    tests = [set(rows_of(split(DATA, made, seed).x_test)) for seed in (0, 1)]
+    assert tests[0] != tests[1]
+
+
+@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling", "badge", "bald_dropout"])
+@pytest.mark.filterwarnings("ignore:.*dropout")
+def test_the_same_seed_gives_the_same_bytes(config, done, strategy):
+    made = config(active_learning__strategy=strategy)
+    first = done(made, seed=5)
+    torch.manual_seed(99)
+    np.random.seed(99)  # noqa: NPY002
+    second = done(made, seed=5)
+    assert content(first) == content(second)
+
+
+def test_the_number_of_rounds_to_come_changes_nothing(config, done):
+    """So a budget can be extended, and learning curves of different lengths can be compared."""
+    short, long = done(config(active_learning__rounds=3)), done(config(active_learning__rounds=5))
+    assert long.events[: len(short.events) - 1] == short.events[:-1]
+
+
+def test_the_thread_count_is_that_of_the_configuration_and_restored(config, experiment, monkeypatch):
+    seen = []
+    real = loop_module.metrics
+    monkeypatch.setattr(loop_module, "metrics", lambda *a: (seen.append(torch.get_num_threads()), real(*a))[1])
+    before = torch.get_num_threads()
+    made = experiment(config(experiment__threads=before + 1))
+    assert made.advance()
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
+    stopped_at(experiment(config(experiment__threads=before + 1)), "evaluated", 1)
+    assert torch.get_num_threads() == before
+
+
+# -------------------------------------------------------------------------------------------- oracles
+
+
+class Recorder:
+    """Remembers every query, and answers as ``answer(query, number)`` does."""
+
+    def __init__(self, answer):
+        self.queries = []
+        self._answer = answer
+
+    def ask(self, query):
+        self.queries.append(query)
+        return self._answer(query, len(self.queries) - 1)
+
+
+def truth(ids):
+    return Answers(ids, DATA.y_train[list(ids)].tolist())
+
+
+def advance_until_done(make, most=50):
+    for _ in range(most):
+        made = make()
+        if made.advance():
+            return made.run
+    raise AssertionError("it never ends")
+
+
+def test_an_oracle_that_answers_late(config, done, experiment, tmp_path):
+    """Pending twice at every query; the run rests, is resumed, and ends with the very bytes of one that never waited."""
+    oracle = Recorder(lambda query, number: truth(query.ids) if number % 3 == 2 else Pending())
+    path = tmp_path / "late"
+    first = experiment(config(), oracle=oracle, path=path)
+    assert first.advance() is False
+    assert kinds(Run(path))[-1] == ("asked", 1)
+    assert not Run(path).finished
+    run = advance_until_done(lambda: experiment(config(), oracle=oracle, path=path))
+    assert content(run) == content(done(config()))
+    assert len(oracle.queries) == 9
+    for start in (0, 3, 6):  # an unanswered query is asked again, as it was
+        assert oracle.queries[start] == oracle.queries[start + 1] == oracle.queries[start + 2]
+    assert [q.round for q in oracle.queries[::3]] == [1, 2, 3]
+
+
+def test_an_experiment_that_rests_can_be_advanced_again(config, done, experiment):
+    """The same object, asked until the answers are there."""
+    oracle = Recorder(lambda query, number: truth(query.ids) if number % 2 else Pending())
+    made = experiment(config(), oracle=oracle)
+    assert [made.advance() for _ in range(4)] == [False, False, False, True]
+    assert content(made.run) == content(done(config()))
+
+
+def test_an_experiment_that_was_interrupted_can_be_advanced_again(config, done, experiment):
+    made = experiment(config())
+    stopped_at(made, "trained", 1)
+    assert made.advance()
+    assert content(made.run) == content(done(config()))
+
+
+def check_bookkeeping(run, queries, made):
+    """Nothing is lost, nothing asked twice, nothing trained on that was not answered."""
+    initial = run.all("labeled")[0]["ids"]
+    asked = [i for event in run.all("asked") for i in event["ids"]]
+    assert len(set(asked)) == len(asked)  # the pending are never asked again
+    assert not set(asked) & set(initial)
+    assert set(asked) <= set(split(DATA, made, 0).pool.tolist())
+    labeled = [i for event in run.all("labeled")[1:] for i in event["ids"]]
+    skipped = [i for event in run.all("skipped") for i in event["ids"]]
+    assert len(set(labeled + skipped)) == len(labeled) + len(skipped)
+    known, waiting, so_far = set(initial), [], iter(queries)
+    for event in run.events:
+        if event["event"] == "asked":
+            waiting = event["ids"] + sorted(waiting)
+        elif event["event"] in ("labeled", "skipped") and event["round"] > 0:
+            if event["event"] == "skipped" or not any(
+                e["event"] == "skipped" and e["round"] == event["round"] for e in run.events
+            ):
+                query = next(so_far)
+                assert list(query.ids) == waiting  # this round's first, then what is still out
+            waiting = [i for i in waiting if i not in event["ids"]]
+            known |= set(event["ids"]) if event["event"] == "labeled" else set()
+        elif event["event"] == "evaluated":
+            assert event["labels"] == len(known)
+    assert set(asked) == set(labeled) | set(skipped) | set(waiting)
+    return waiting
+
+
+def test_an_oracle_that_answers_partly(config, experiment):
+    """Half of what is out, the older half last: the rest stays pending and is answered rounds later, or never."""
+    oracle = Recorder(lambda query, _: truth(query.ids[1::2]))
+    made = config(active_learning__rounds=6, active_learning__budget=4)
+    run = experiment(made, oracle=oracle)
+    assert run.advance()
+    waiting = check_bookkeeping(run.run, oracle.queries, made)
+    assert waiting
+    assert len(run.run.all("asked")) == 5
+
+
+def test_an_oracle_that_skips(config, experiment):
+    def answer(query, _):
+        return Answers(query.ids[2:], DATA.y_train[list(query.ids[2:])].tolist(), skipped=query.ids[:2])
+
+    oracle = Recorder(answer)
+    made = config(active_learning__rounds=6, active_learning__budget=4)
+    run = experiment(made, oracle=oracle)
+    assert run.advance()
+    assert check_bookkeeping(run.run, oracle.queries, made) == []
+    assert [event["labels"] for event in run.run.all("evaluated")] == [8, 10, 12, 14, 16, 18]
+
+
+def test_an_oracle_that_does_everything_at_once_and_is_interrupted(config, experiment, tmp_path):
+    """Late, partly, with skips; a resumption at every step must make no difference."""
+
+    def fresh():
+        def answer(query, _):
+            a, b = query.ids[::3], query.ids[1::3]
+            return Answers(a, DATA.y_train[list(a)].tolist(), skipped=b)
+
+        return Recorder(answer)
+
+    made = config(active_learning__rounds=5, active_learning__budget=6)
+    oracle = fresh()
+    whole = experiment(made, oracle=oracle)
+    assert whole.advance()
+    check_bookkeeping(whole.run, oracle.queries, made)
+    steps = [(e["event"], e.get("round")) for e in whole.run.events if e["event"] not in ("skipped", "finished")]
+    for number, step in enumerate(steps):
+        path = tmp_path / f"interrupted-{number}"
+        stopped_at(experiment(made, oracle=fresh(), path=path), *step)
+        resumed = experiment(made, oracle=fresh(), path=path)
+        assert resumed.advance()
+        assert content(resumed.run) == content(whole.run), step
+
+
+def test_all_skipped(config, experiment):
+    oracle = Recorder(lambda query, _: Answers((), (), skipped=query.ids))
+    run = experiment(config(), oracle=oracle)
+    assert run.advance()
+    assert [event["labels"] for event in run.run.all("evaluated")] == [8] * 4
+    assert len({i for event in run.run.all("skipped") for i in event["ids"]}) == 18
+
+
+def test_no_empty_query_after_a_kill_between_skips_and_labels(config, experiment, tmp_path, monkeypatch):
+    """Everything was skipped, and that is on disk: there is nothing to ask, and nobody to wait for."""
+    path = tmp_path / "run"
+    append = Run.append
+
+    def killed(self, event):
+        append(self, event)
+        if event["event"] == "skipped":
+            raise Stopped
+
+    monkeypatch.setattr(Run, "append", killed)
+    with pytest.raises(Stopped):
+        experiment(config(), oracle=Recorder(lambda q, _: Answers((), (), skipped=q.ids)), path=path).advance()
+    monkeypatch.setattr(Run, "append", append)
+    oracle = Recorder(lambda query, _: truth(query.ids) if query.ids else Pending())
+    resumed = experiment(config(), oracle=oracle, path=path)
+    assert resumed.advance()
+    assert all(query.ids for query in oracle.queries)
+
+
+def test_nothing_labeled_yet_but_something_pending_is_no_end(config, experiment):
+    """A query nobody has answered in part: labels of nothing, and the next round asks for more."""
+    oracle = Recorder(lambda query, number: Answers((), ()) if number == 0 else truth(query.ids))
+    made = config()
+    run = experiment(made, oracle=oracle)
+    assert run.advance()
+    assert check_bookkeeping(run.run, oracle.queries, made) == []
+    assert len(oracle.queries[1].ids) == 12
+
+
+WRONG_ANSWERS = {
+    "a label out of range": lambda ids, _: Answers(ids, [3] * len(ids)),
+    "an id that was held out": lambda _, held_out: Answers([held_out], [0]),
+    "no id of the pool": lambda *_: Answers([90], [0]),
+    "too few labels": lambda ids, _: Answers(ids, [0]),
+    "an id twice": lambda ids, _: Answers([ids[0]] * 2, [0, 0]),
+    "a held-out id skipped": lambda _, held_out: Answers((), (), skipped=[held_out]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_an_answer_that_cannot_be_right_is_an_error_and_not_the_end_of_the_run(config, experiment, tmp_path, wrong):
+    """Once it is corrected, the run goes on: nothing wrong may have been written down."""
+    made, path = config(), tmp_path / "run"
+    (held_out, *_) = rows_of(split(DATA, made, 0).x_test)
+    oracle = Recorder(lambda query, _: wrong(query.ids, held_out))
+    with pytest.raises(InvalidInput):
+        experiment(made, oracle=oracle, path=path).advance()
+    resumed = experiment(made, oracle=TrueLabels(DATA.y_train), path=path)
+    assert resumed.advance()
+    for event in resumed.run.all("labeled"):
+        assert event["labels"] == DATA.y_train[event["ids"]].tolist()
+
+
+# -------------------------------------------------------------------------------------------- going on
+
+
+def test_stopped_after_every_event_and_resumed(config, done, experiment, tmp_path):
+    whole = done(config(active_learning__strategy="badge"))
+    for number, (kind, round_) in enumerate(kinds(whole)[:-1]):
+        path = tmp_path / f"stopped-{number}"
+        stopped_at(experiment(config(active_learning__strategy="badge"), path=path), kind, round_)
+        assert len(Run(path).events) == number + 1
+        assert content(done(config(active_learning__strategy="badge"), path=path)) == content(whole)
+
+
+def test_a_finished_run_is_left_alone(config, done, experiment):
+    run = done(config())
+    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.path.iterdir() if p.name != ".lock"}
+    told = []
+    assert experiment(config(), path=run.path).advance(told.append)
+    assert told == []
+    assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.path.iterdir() if p.name != ".lock"} == before
+
+
+def test_events_are_told_in_order_once_they_are_on_disk(config, experiment):
+    made, told = experiment(config()), []
+    made.advance(lambda event: told.append((event, Run(made.run.path).events[-1] == event)))
+    assert [event for event, _ in told] == made.run.events
+    assert all(on_disk for _, on_disk in told)
+
+
+def test_skips_are_told_as_well(config, experiment):
+    told = []
+    oracle = Recorder(lambda query, _: Answers((), (), skipped=query.ids))
+    made = experiment(config(), oracle=oracle)
+    made.advance(told.append)
+    assert told == made.run.events
+
+
+def test_the_run_of_another_strategy_or_seed_is_refused(config, experiment, tmp_path):
+    made = config(active_learning__strategies=STRATEGIES)
+    stopped_at(experiment(made, path=tmp_path / "run"), "evaluated", 0)
+    for other in ({"strategy": 1}, {"seed": 1}):
+        with pytest.raises(RunError, match="holds the run of random_sampling, seed 0"):
+            experiment(made, path=tmp_path / "run", **other).advance()
+
+
+@pytest.mark.parametrize("damage", ["missing", "other"])
+def test_weights_that_are_not_those_of_the_event_are_refused(config, experiment, tmp_path, damage):
+    stopped_at(experiment(config(), path=tmp_path / "run"), "trained", 1)
+    (weights,) = (tmp_path / "run").glob("weights-*")
+    assert weights.name == "weights-001.safetensors"
+    weights.unlink()
+    if damage == "other":
+        weights.write_bytes(b"something else")
+    with pytest.raises(RunError, match="is missing or is not the file that the run wrote"):
+        experiment(config(), path=tmp_path / "run").advance()
+
+
+def test_two_processes_on_one_run(config, experiment, tmp_path):
+    stopped_at(experiment(config(), path=tmp_path / "run"), "evaluated", 0)
+    before = (tmp_path / "run" / "events.jsonl").read_bytes()
+    with Run(tmp_path / "run").lock(), pytest.raises(RunError, match="another process"):
+        experiment(config(), path=tmp_path / "run").advance()
+    assert (tmp_path / "run" / "events.jsonl").read_bytes() == before
+
+
+def test_an_error_in_the_training_leaves_a_run_that_can_go_on(config, done, experiment, tmp_path, monkeypatch):
+    whole = done(config())
+    real = loop_module.Learner.fit
+
+    def fail(self):
+        if self.round == 2:
+            raise RuntimeError("out of memory")
+        return real(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop_module.Learner, "fit", fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            experiment(config(), path=tmp_path / "run").advance()
+    assert content(done(config(), path=tmp_path / "run")) == content(whole)
+
+
+# -------------------------------------------------------------------------------------------- all runs of an experiment
+
+
+@pytest.fixture
+def several(config, suite_data):
+    return config(active_learning__strategies=STRATEGIES, experiment__seeds=2, experiment__target_accuracy=0.6)
+
+
+def test_run_all(several):
+    assert run_all(several)
+    for label in STRATEGIES:
+        for seed in (0, 1):
+            run = Run(run_path(several.output, label, seed))
+            assert run.finished
+            assert (run.events[0]["strategy"], run.events[0]["seed"]) == (label, seed)
+    assert json.loads((several.output / "config.json").read_text()) == several.document
+
+
+def test_results_against_numbers_computed_from_the_events_by_hand(several):
+    run_all(several)
+    table = write_results(several)
+    curves = {}
+    for label in STRATEGIES:
+        rows = []
+        for seed in (0, 1):
+            lines = (several.output / label / str(seed) / "events.jsonl").read_text().splitlines()
+            events = [json.loads(line) for line in lines]
+            rows.append([(e["labels"], e["accuracy"]) for e in events if e["event"] == "evaluated"])
+        curves[label] = rows
+
+    with (several.output / "results.csv").open(newline="") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["strategy", "seed", "labels", "accuracy"]
+    expected = [
+        [label, str(seed), str(labels), repr(accuracy)]
+        for label in STRATEGIES
+        for seed in (0, 1)
+        for labels, accuracy in curves[label][seed]
+    ]
+    assert found[1:] == expected
+
+    text = (several.output / "results.md").read_text()
+    assert text.startswith("# digits, 2 seeds\n")
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert lines[0][:5] == ["strategy", "accuracy in % with 8 labels", "14", "20", "26"]
+    areas = {label: np.array([np.mean([a for _, a in row]) for row in rows]) for label, rows in curves.items()}
+    for line, label in zip(lines[2:], STRATEGIES, strict=True):
+        means = np.mean([[a for _, a in row] for row in curves[label]], axis=0)
+        assert line[0] == label
+        assert line[1:5] == [f"{100 * mean:.1f}" for mean in means]
+        area, half = line[5].split(" ±")
+        low, high = stats.t.interval(0.95, 1, areas[label].mean(), stats.sem(areas[label]))
+        assert float(area) == pytest.approx(100 * areas[label].mean(), abs=0.0051)
+        assert float(half) == pytest.approx(50 * (high - low), abs=0.0051)
+        assert label in table
+        if label != "random_sampling":
+            difference = areas[label] - areas["random_sampling"]
+            assert float(line[8].split()[0]) == pytest.approx(100 * difference.mean(), abs=0.0051)
+    found = curves_of(several)
+    assert found.keys() == curves.keys()
+    assert found["badge"].values.tolist() == [[a for _, a in row] for row in curves["badge"]]
+
+
+def files_of(output):
+    """The bytes of all that is part of the result."""
+    kept = ("events.jsonl", "model.safetensors", "config.json", "results.csv", "results.md")
+    return {str(p.relative_to(output)): p.read_bytes() for p in output.rglob("*") if p.name in kept}
+
+
+def test_again_with_the_same_configuration(several):
+    run_all(several)
+    write_results(several)
+    before, times = files_of(several.output), [p.read_bytes() for p in several.output.rglob("times.jsonl")]
+    assert len(before) == 6 * 2 + 3
+    assert run_all(several)
+    write_results(several)
+    assert files_of(several.output) == before
+    assert [p.read_bytes() for p in several.output.rglob("times.jsonl")] == times  # nothing was done twice
+
+
+@pytest.mark.parametrize(
+    ("change", "section"),
+    [
+        ({"train_parameters__lr": 0.2}, "train_parameters"),
+        ({"model__hidden_units_1": 9}, "model"),
+        ({"active_learning__budget": 7}, "active_learning"),
+        ({"dataset__test_points": 29}, "dataset"),
+        ({"experiment__seeds": 3}, "experiment"),
+    ],
+)
+def test_another_configuration_is_refused_by_the_section_that_differs(config, suite_data, change, section):
+    run_all(config(experiment__seeds=1))
+    with pytest.raises(RunError, match=rf"holds another experiment \(its {section} differ\)"):
+        run_all(config(**{"experiment__seeds": 1, **change}))
+
+
+def test_where_the_data_and_the_output_are_is_no_part_of_an_experiment(config, suite_data):
+    assert run_all(config())
+    assert run_all(config(experiment__data="elsewhere", dataset__download=True))
+
+
+def test_a_folder_of_something_else_is_refused(config, suite_data):
+    made = config()
+    made.output.mkdir()
+    (made.output / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match="exists and holds no experiment"):
+        run_all(made)
+    assert [p.name for p in made.output.iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_folder_is_welcome(config, suite_data):
+    made = config()
+    made.output.mkdir()
+    assert run_all(made)
+
+
+def test_what_cannot_be_run_leaves_nothing_behind(config, suite_data):
+    made = config(active_learning__budget=1000)
+    with pytest.raises(ConfigError, match="left for the pool"):
+        run_all(made)
+    assert not made.output.exists()
+
+
+def test_moved_and_resumed(several, tmp_path):
+    """Stopped, moved to another place, resumed there: the bytes of an undisturbed run."""
+    run_all(several)
+    write_results(several)
+    whole = files_of(several.output)
+    del whole["config.json"]  # it says where the output was
+    shutil.rmtree(several.output)
+
+    counter = iter(range(1000))
+
+    class Leaving:
+        def ask(self, query):
+            if next(counter) == 4:
+                raise Stopped
+            return TrueLabels(DATA.y_train).ask(query)
+
+    with pytest.raises(Stopped):
+        run_all(several, oracle=lambda *_: Leaving())
+    elsewhere = tmp_path / "else" / "where"
+    elsewhere.parent.mkdir()
+    shutil.move(several.output, elsewhere)
+    moved = open_config(elsewhere)
+    assert moved.output == elsewhere
+    assert run_all(moved)
+    write_results(moved)
+    found = files_of(elsewhere)
+    assert {name: found[name] for name in whole} == whole
+    assert not several.output.exists()
+
+
+def test_waiting_for_answers_every_run_goes_as_far_as_it_can(several):
+    assert run_all(several, oracle=lambda *_: Recorder(lambda *_: Pending())) is False
+    for label in STRATEGIES:
+        for seed in (0, 1):
+            assert kinds(Run(run_path(several.output, label, seed)))[-1] == ("asked", 1)
+    with pytest.raises(RunError, match=r"no strategy in .* has finished all of its seeds; go on with: distil resume"):
+        write_results(several)
+    assert run_all(several)
+
+
+def test_the_oracle_is_asked_for_by_strategy_and_seed(several):
+    made = []
+
+    def oracle(spec, seed):
+        made.append((spec.label, seed))
+        return TrueLabels(DATA.y_train)
+
+    run_all(several, oracle=oracle)
+    assert sorted(made) == sorted((label, seed) for label in STRATEGIES for seed in (0, 1))
+
+
+def test_results_of_what_is_finished(several):
+    """One strategy still waits: the others' results can be had."""
+    pending = Recorder(lambda *_: Pending())
+    assert (
+        run_all(several, oracle=lambda spec, _: pending if spec.name == "badge" else TrueLabels(DATA.y_train)) is False
+    )
+    assert set(curves_of(several)) == {"random_sampling", "margin_sampling"}
+    assert "badge" not in write_results(several)
+
+
+def test_results_when_seeds_have_different_numbers_of_labels(several):
+    """Oracles that skip leave every run with labels of its own; the file of all numbers must tell each run's."""
+
+    def oracle(spec, seed):
+        keep = slice(seed, None)
+        return Recorder(
+            lambda query, _: Answers(
+                query.ids[keep], DATA.y_train[list(query.ids[keep])].tolist(), skipped=query.ids[:seed]
+            )
+        )
+
+    assert run_all(several, oracle=oracle)
+    write_results(several)
+    with (several.output / "results.csv").open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    for label in STRATEGIES:
+        for seed in (0, 1):
+            labels = [int(row[2]) for row in rows if row[:2] == [label, str(seed)]]
+            assert labels == [8 + (6 - seed) * k for k in range(4)]
+
+
+def test_results_when_strategies_have_different_numbers_of_labels(several):
+    """Every number behind the table is written, also where curves cannot be compared point by point."""
+
+    def oracle(spec, seed):
+        keep = slice(STRATEGIES.index(spec.name), None)
+        return Recorder(lambda query, _: truth(query.ids[keep]))
+
+    assert run_all(several, oracle=oracle)
+    write_results(several)
+    with (several.output / "results.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 1 + 3 * 2 * 4
+
+
+def test_without_random_sampling_the_first_strategy_is_the_baseline(config, suite_data):
+    made = config(active_learning__strategies=["badge", "margin_sampling"], experiment__seeds=1)
+    run_all(made)
+    write_results(made)
+    assert "area minus badge's" in (made.output / "results.md").read_text()
+
+
+def test_no_plot_without_matplotlib(several, monkeypatch):
+    from distil.errors import MissingPackage
+
+    def missing(*_, **__):
+        raise MissingPackage("plots need matplotlib; pip install distil[plot]")
+
+    monkeypatch.setattr(suite, "plot_curves", missing)
+    run_all(several)
+    assert "no plot: plots need matplotlib" in write_results(several)
+    assert (several.output / "results.md").exists()
+
+
+@pytest.mark.parametrize("content_", [None, "{}", "not json", '{"experiment": {}}'])
+def test_what_is_no_experiment_cannot_be_opened(tmp_path, content_):
+    if content_ is not None:
+        (tmp_path / "config.json").write_text(content_)
+    with pytest.raises((RunError, ConfigError)):
+        open_config(tmp_path)
+
+
+def test_learning_pays(config, done):
+    """More labels make a better model: the loop is wired the right way round."""
+    made = config(active_learning__rounds=7, active_learning__initial_points=4, train_parameters__n_epoch=40)
+    points = [[e["accuracy"] for e in done(made, seed=seed).all("evaluated")] for seed in range(4)]
+    means = np.mean(points, axis=0)
+    assert means[-1] > means[0] + 0.05

@@ -1,0 +1,49 @@
+"""Budgets of classes: Hamilton's rule, told by its properties and by hand."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distil.errors import InvalidInput
+from distil.functional.budgets import class_budgets
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.data())
+def test_properties(labels, data):
+    n = data.draw(st.integers(0, len(labels)))
+    budgets = class_budgets(torch.tensor(labels), n, 8).tolist()
+    quotas = [Fraction(labels.count(c) * n, len(labels)) for c in range(8)]
+    assert sum(budgets) == n
+    assert all(budget <= labels.count(c) for c, budget in enumerate(budgets))
+    assert all(int(quota) <= budget <= -(-quota // 1) for quota, budget in zip(quotas, budgets, strict=True))
+    rest = [quota - int(quota) for quota in quotas]
+    raised = [rest[c] for c in range(8) if budgets[c] > int(quotas[c])]
+    assert not raised or min(raised) >= max(rest[c] for c in range(8) if budgets[c] == int(quotas[c]))
+
+
+@pytest.mark.parametrize(
+    ("populations", "n", "expected"),
+    [
+        ((60, 30, 20, 10), 15, [8, 4, 2, 1]),  # 7.5, 3.75, 2.5, 1.25: the smaller class of 7.5 and 2.5
+        ((5, 5, 5, 5), 2, [1, 1, 0, 0]),
+        ((1, 0, 99), 1, [0, 0, 1]),
+        ((3, 0, 2), 5, [3, 0, 2]),
+        ((3, 1), 0, [0, 0]),
+        ((98, 1, 1), 50, [49, 1, 0]),
+    ],
+)
+def test_by_hand(populations, n, expected):
+    labels = torch.cat([torch.full((size,), c) for c, size in enumerate(populations)])
+    assert class_budgets(labels.flip(0), n, len(populations)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "n", "match"),
+    [([0, 3], 1, "labels must be"), ([-1, 0], 1, "labels must be"), ([0, 1], 3, "n must"), ([0], -1, "n must")],
+)
+def test_refusals(labels, n, match):
+    with pytest.raises(InvalidInput, match=match):
+        class_budgets(torch.tensor(labels), n, 3)

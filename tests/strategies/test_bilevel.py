@@ -1,0 +1,300 @@
+"""GradMatch and GLISTER as strategies: what they read, refuse and return."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from distil.arrays import LabeledSet
+from distil.errors import InvalidInput, MissingSignal
+from distil.functional.budgets import class_budgets
+from distil.functional.gradients import cross_entropy_residual
+from distil.functional.matching import fixed_weight_matching, mean_row
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.select import select, select_from
+from distil.signals import Embedding, Gradient, Labels, Logits, Signals
+from distil.strategies import GLISTER, GradMatch, strategy_named
+from distil.strategies.base import Sets
+
+N, D, C = 120, 6, 4
+LABELED = [4, 9, 50, 77, 101]
+
+
+def table(n, seed, labels=True, first_id=0):
+    g = torch.Generator().manual_seed(seed)
+    embeddings = torch.randn(n, D, generator=g)
+    weight = torch.randn(D, C, generator=torch.Generator().manual_seed(9))
+    logits = embeddings @ weight + torch.randn(n, C, generator=g) / 4
+    values = {Logits(): logits, Embedding(): embeddings}
+    if labels:
+        values[Labels()] = torch.randint(C, (n,), generator=g)
+    return Signals(torch.arange(n) + first_id, values)
+
+
+@pytest.fixture(scope="module")
+def sets():
+    return Sets(pool=table(N, 0, labels=False, first_id=1000), labeled=table(20, 1), validation=table(30, 2))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(1).normal(size=(N, D)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def y():
+    return np.random.default_rng(2).integers(C, size=N)
+
+
+@pytest.fixture
+def net(small_net):
+    return small_net(n_inputs=D, n_classes=C)
+
+
+VARIANTS = {
+    "gradmatch": GradMatch(),
+    "gradmatch bias": GradMatch(part="bias"),
+    "gradmatch weights": GradMatch(part="weights"),
+    "gradmatch per batch": GradMatch(selection_type="PerBatch", batch_size=7),
+    "gradmatch fitted": GradMatch(use_weights=True),
+    "gradmatch fitted per batch": GradMatch(selection_type="PerBatch", batch_size=7, use_weights=True, part="bias"),
+    "gradmatch valid": GradMatch(valid=True),
+    "gradmatch valid per batch": GradMatch(valid=True, selection_type="PerBatch", use_weights=True, ridge=0),
+    "gradmatch loss": GradMatch(loss=cross_entropy),
+    "glister": GLISTER(),
+    "glister valid": GLISTER(valid=True),
+    "glister rand": GLISTER(type_of="Rand", lam=0.5),
+    "glister diversity": GLISTER(type_of="Diversity", lam=10),
+    "glister facloc": GLISTER(type_of="FacLoc", lam=0.1, valid=True),
+    "glister loss": GLISTER(loss=cross_entropy),
+}
+
+
+@pytest.fixture(params=list(VARIANTS))
+def strategy(request):
+    return VARIANTS[request.param]
+
+
+# --- all variants -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 33, N])
+def test_n_distinct_ids(strategy, sets, n):
+    selection = strategy.select(sets, n, Rng(0))
+    assert len(set(selection)) == len(selection) == n
+    assert set(selection) <= set(sets.pool.ids.tolist())
+    fitted = getattr(strategy, "use_weights", False)
+    assert (selection.weights is not None) == fitted
+    if fitted:
+        assert selection.weights.shape == (n,)
+        assert bool(((selection.weights >= 0) & selection.weights.isfinite()).all())
+
+
+@pytest.mark.parametrize("kind", ["saturated", "one class", "one row", "zero embeddings"])
+@pytest.mark.parametrize("n", [1, 10, 40])
+def test_n_distinct_ids_of_difficult_pools(strategy, sets, kind, n):
+    pool = table(40, 0, labels=False)
+    logits, embeddings = pool.values[Logits()], pool.values[Embedding()]
+    if kind == "saturated":
+        logits = logits * 1000
+    if kind == "one class":
+        logits = logits + 50 * torch.eye(C)[2]
+    if kind == "one row":
+        logits, embeddings = logits[:1].expand(40, -1).clone(), embeddings[:1].expand(40, -1).clone()
+    if kind == "zero embeddings":
+        embeddings = torch.zeros_like(embeddings)
+    pool = Signals(pool.ids, {Logits(): logits, Embedding(): embeddings})
+    selection = strategy.select(Sets(pool, sets.labeled, sets.validation), n, Rng(0))
+    assert len(set(selection)) == len(selection) == n
+
+
+def test_the_labeled_set_is_optional(strategy, sets):
+    nothing = sets.pool.rows(torch.empty(0, dtype=torch.long))
+    for labeled in (nothing, Signals(torch.empty(0, dtype=torch.long), {})):
+        assert len(strategy.select(Sets(sets.pool, labeled, sets.validation), 10, Rng(0))) == 10
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50])
+def test_minibatches_of_measuring_do_not_matter(strategy, batch_size, net, x, y):
+    options = {
+        "labeled": LabeledSet(x, torch.tensor(LABELED), torch.from_numpy(y)[LABELED]),
+        "validation": (x[:30] + 1, y[:30]),
+    }
+    picks = select(strategy, net, x, 20, runtime=Runtime(batch_size=N), **options).tolist()
+    assert select(strategy, net, x, 20, runtime=Runtime(batch_size=batch_size), **options).tolist() == picks
+    assert not set(picks) & set(LABELED)
+
+
+@pytest.mark.parametrize("name", ["gradmatch", "glister"])
+def test_valid_without_a_validation_set_is_refused(name, net, x, y):
+    strategy = strategy_named(name, valid=True)
+    with pytest.raises(InvalidInput, match=r"\(valid=True\) follows a validation set, and none .* pass validation="):
+        select(strategy, net, x, 5)
+    with pytest.raises(MissingSignal, match="labels are needed"):
+        select(strategy, net, x, 5, validation=x[:7] + 1)
+    with pytest.raises(InvalidInput, match="validation has the label 4, and the model has classes 0 to 3"):
+        select(strategy, net, x, 5, validation=(x[:7], np.full(7, C)))
+    assert len(select(strategy, net, x, 5, validation=(x[:7], y[:7]))) == 5
+
+
+def test_a_loss_that_is_the_cross_entropy_changes_nothing(sets):
+    for cls in (GradMatch, GLISTER):
+        given, default = cls(loss=cross_entropy), cls()
+        assert given.select(sets, 20, Rng(0)).tolist() == default.select(sets, 20, Rng(0)).tolist()
+
+
+# --- GradMatch ----------------------------------------------------------------------------------------------------------
+
+
+def test_gradmatch_gives_every_predicted_class_its_share(sets):
+    y = sets.pool[Logits()].argmax(1)
+    for n in (1, 3, 20, 77):
+        picks = GradMatch().select(sets, n, Rng(0)).ids - 1000
+        assert torch.bincount(y[picks], minlength=C).tolist() == class_budgets(y, n, C).tolist()
+
+
+def test_gradmatch_per_batch_of_one_follows_the_mean(sets):
+    strategy = GradMatch(selection_type="PerBatch", batch_size=1)
+    gradients = sets.pool[Gradient(part="all")]
+    expected = fixed_weight_matching(gradients, mean_row(gradients) * 15, 15)
+    assert strategy.select(sets, 15, Rng(0)).tolist() == (expected + 1000).tolist()
+    theirs = mean_row(sets.validation[Gradient(part="all", labels="true")])
+    expected = fixed_weight_matching(gradients, theirs * 15, 15)
+    valid = GradMatch(selection_type="PerBatch", batch_size=1, valid=True)
+    assert valid.select(sets, 15, Rng(0)).tolist() == (expected + 1000).tolist()
+
+
+def test_gradmatch_takes_whole_batches(sets):
+    picks = GradMatch(selection_type="PerBatch", batch_size=8).select(sets, 20, Rng(0)).ids - 1000
+    assert torch.bincount(picks // 8).sort(descending=True).values[:3].tolist() == [8, 8, 4]
+    assert picks[:8].tolist() == list(range(int(picks[0]), int(picks[0]) + 8))
+
+
+def test_gradmatch_weights_match_the_gradient_of_the_pool(sets):
+    gradients = sets.pool[Gradient(part="all")].double()
+    whole = gradients.combine(torch.ones(N).double())
+
+    def missed(ids, weights):
+        return float((gradients[ids - 1000].combine(weights.double()) - whole).norm() / whole.norm())
+
+    fitted = GradMatch(use_weights=True, ridge=0.01).select(sets, 60, Rng(0))
+    plain = GradMatch().select(sets, 60, Rng(0))
+    g = torch.Generator().manual_seed(0)
+    by_chance = [missed(torch.randperm(N, generator=g)[:60] + 1000, torch.full((60,), 2.0)) for _ in range(50)]
+    assert missed(fitted.ids, fitted.weights) < 0.3 * min(by_chance)
+    assert missed(plain.ids, torch.full((60,), 2.0)) < min(by_chance)
+
+
+def test_gradmatch_from_arrays(net, x):
+    net.eval()
+    with torch.no_grad():
+        hidden = net.body(torch.from_numpy(x))
+        probs = net.head(hidden).softmax(1)
+    from_arrays = select_from("gradmatch", 20, probs=probs, embeddings=hidden)
+    assert from_arrays.tolist() == select("gradmatch", net, x, 20).tolist()
+    bias = select_from(GradMatch(part="bias"), 20, probs=probs)
+    assert bias.tolist() == select(GradMatch(part="bias"), net, x, 20).tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"selection_type": "perclass"}, "selection_type must be one of .*, got 'perclass'; did you mean 'PerClass'"),
+        ({"selection_type": None}, "selection_type must be one of"),
+        ({"part": "everything"}, "part must be one of 'all', 'weights', 'bias', got 'everything'"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1"),
+        ({"ridge": -1}, "ridge must be a number from 0, got -1"),
+        ({"ridge": float("nan")}, "ridge must be"),
+        ({"ridge": "much"}, "ridge must be"),
+    ],
+)
+def test_gradmatch_refuses(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        GradMatch(**options)
+
+
+# --- GLISTER ------------------------------------------------------------------------------------------------------------
+
+
+def test_glister_lowers_the_validation_loss_more_than_random(seeded):
+    """A head that saw few labels steps along the gradients, at its own predictions, of what was picked."""
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(C, D)) * 2
+    y = rng.integers(C, size=400)
+    x = torch.from_numpy((centers[y] + rng.normal(size=(400, D))).astype(np.float32))
+    y = torch.from_numpy(y)
+    head = seeded(nn.Linear, D, C)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.5)
+    for _ in range(30):
+        optimizer.zero_grad()
+        cross_entropy(head(x[:20]), y[:20]).backward()
+        optimizer.step()
+
+    def loss_after(ids):
+        ids = torch.as_tensor(ids)
+        with torch.no_grad():
+            probs = head(x[ids]).softmax(1)
+            a = cross_entropy_residual(probs, probs.argmax(1))
+            weight, bias = head.weight - 0.1 * a.T @ x[ids], head.bias - 0.1 * a.sum(0)
+            return float(cross_entropy(x[300:] @ weight.T + bias, y[300:]))
+
+    module = nn.Sequential(nn.Identity(), head)
+    picks = select(
+        GLISTER(valid=True, lr=0.1), module, x, 20, candidates=range(20, 300), validation=(x[300:], y[300:]), rng=0
+    )
+    by_chance = [loss_after(rng.choice(np.arange(20, 300), 20, replace=False)) for _ in range(50)]
+    assert loss_after(picks.tolist()) < min(by_chance)
+
+
+def test_glister_without_validation_judges_by_pool_and_labeled(sets):
+    alone = GLISTER(lr=0.5).select(Sets(sets.pool), 20, Rng(0)).tolist()
+    both = GLISTER(lr=0.5).select(sets, 20, Rng(0)).tolist()
+    valid = GLISTER(lr=0.5, valid=True).select(sets, 20, Rng(0)).tolist()
+    assert len({tuple(alone), tuple(both), tuple(valid)}) == 3
+
+
+def test_glister_rand_depends_on_the_rng_and_keeps_its_greedy_part(sets):
+    plain = GLISTER().select(sets, 20, Rng(0)).tolist()
+    mixed = [GLISTER(type_of="Rand", lam=0.3).select(sets, 20, Rng(seed)).tolist() for seed in (0, 1, 0)]
+    assert mixed[0] == mixed[2] != mixed[1]
+    assert all(picks[:14] == plain[:14] for picks in mixed)
+    assert GLISTER().select(sets, 20, Rng(1)).tolist() == plain
+
+
+def test_glister_of_saturated_probabilities_is_finite(sets):
+    pool = Signals(sets.pool.ids, {**sets.pool.values, Logits(): sets.pool[Logits()] * 1e4})
+    for lr in (0.01, 100.0):
+        assert len(set(GLISTER(lr=lr).select(Sets(pool, sets.labeled), 20, Rng(0)))) == 20
+
+
+def test_glister_labels_out_of_range_are_refused(sets):
+    wrong = Signals(sets.labeled.ids, {**sets.labeled.values, Labels(): sets.labeled[Labels()] + 1})
+    with pytest.raises(InvalidInput, match="labeled has the label 4, and the model has classes 0 to 3"):
+        GLISTER().select(Sets(sets.pool, wrong), 5, Rng(0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"type_of": "rand", "lam": 0.5}, "type_of must be one of .*, got 'rand'; did you mean 'Rand'"),
+        ({"type_of": "facloc", "lam": 0.5}, "did you mean 'FacLoc'"),
+        ({"type_of": 3}, "type_of must be one of"),
+        ({"type_of": "Rand"}, r"GLISTER\(type_of='Rand'\) needs lam"),
+        ({"type_of": "FacLoc"}, "needs lam"),
+        ({"type_of": "Diversity"}, "needs lam"),
+        ({"type_of": "Rand", "lam": 0}, "lam must be between 0 and 1, the share that is random, got 0"),
+        ({"type_of": "Rand", "lam": 1}, "lam must be between 0 and 1"),
+        ({"type_of": "Diversity", "lam": -2}, "lam must be a number above 0, got -2"),
+        ({"type_of": "FacLoc", "lam": float("inf")}, "lam must be a number above 0"),
+        ({"type_of": "FacLoc", "lam": "1"}, "lam must be a number above 0"),
+        ({"lam": 0.5}, "lam is the weight of a regularizer, and type_of is 'none'"),
+        ({"lr": 0}, "lr must be a number above 0, got 0"),
+        ({"lr": True}, "lr must be"),
+        ({"lr": None}, "lr must be"),
+    ],
+)
+def test_glister_refuses(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        GLISTER(**options)
