@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from distil.errors import InvalidInput, MissingSignal
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.signals import Embedding, MCProbs, Probs, Signal, Signals, measured_by
+from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -24,7 +24,14 @@ Array = Tensor | np.ndarray[Any, Any]
 # Rows of an array that are scored at a time.
 CHUNK_ROWS = 16_384
 
-_ARGUMENTS: dict[type[Signal[Any]], str] = {Probs: "probs", Embedding: "embeddings", MCProbs: "mc_probs"}
+# Which argument holds a signal.
+_ARGUMENTS: dict[type[Signal[Any]], str] = {
+    Probs: "probs",
+    Logits: "probs",
+    Embedding: "embeddings",
+    MCProbs: "mc_probs",
+    Labels: "labels",
+}
 
 
 class Source(ABC):
@@ -54,7 +61,8 @@ class ArraySource(Source):
 
     Args:
         ids: Rows of the arrays, (N,) int64.
-        arrays: By argument name (``probs``, ``embeddings``, ``mc_probs``); each has a row for every example of the data set.
+        arrays: By argument name (``probs``, ``embeddings``, ``mc_probs``, ``labels``); each has a row for every example of the
+            data set.
         role: Prefix of the argument names in messages, such as ``"labeled_"``.
         caller: Who asks, for messages.
     """
@@ -83,10 +91,12 @@ class ArraySource(Source):
         return Signals(self.ids, {signal: self._column(signal, self.ids) for signal in signals})
 
     def _argument(self, signal: Signal[Any]) -> Array:
-        name = _ARGUMENTS.get(type(signal), "probs")
+        name = _ARGUMENTS.get(type(signal))
+        if name is None:
+            raise MissingSignal(f"{self._caller} needs {signal!r}, which only a model can tell; use distil.select")
         if name not in self._arrays:
             have = " and ".join(f"`{self._role}{n}`" for n in self._arrays) or "nothing"
-            shape = {"probs": "(N, C)", "embeddings": "(N, D)", "mc_probs": "(N, K, C)"}[name]
+            shape = {"probs": "(N, C)", "embeddings": "(N, D)", "mc_probs": "(N, K, C)", "labels": "(N,)"}[name]
             raise MissingSignal(
                 f"{self._caller} needs `{self._role}{name}` {shape}, and {have} was given; pass {self._role}{name}=..."
             )
@@ -94,7 +104,11 @@ class ArraySource(Source):
 
     def _column(self, signal: Signal[Any], ids: Tensor) -> Tensor:
         rows = take(self._argument(signal), ids)
-        return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+        if isinstance(signal, Labels):
+            return rows.long()
+        rows = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+        # Log-probabilities are logits: softmax takes them back to the probabilities.
+        return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if isinstance(signal, Logits) else rows
 
 
 @runtime_checkable
@@ -218,6 +232,6 @@ def check_rows(ids: Tensor, rows: Tensor, what: str) -> None:
     if rows.numel() == 0 or not rows.is_floating_point():
         return
     if not bool(torch.isfinite(torch.stack(torch.aminmax(rows))).all()):
-        bad = ids[~rows.flatten(1).isfinite().all(1).cpu()].tolist()
+        bad = ids[~rows.reshape(len(rows), -1).isfinite().all(1).cpu()].tolist()
         named = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
         raise InvalidInput(f"{what} is NaN or infinite for {len(bad)} of {len(ids)} examples: ids {named}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from distil.rng import Rng
 
 # Masks are drawn for blocks of this many consecutive ids, so that an example's mask depends on its id alone.
 DRAW_BLOCK = 256
+_MOST_NUMBERS = 1 << 24
 
 _ELEMENTWISE = {F.dropout, F.alpha_dropout}
 _CHANNELWISE = {F.dropout1d, F.dropout2d, F.dropout3d, F.feature_alpha_dropout}
@@ -48,12 +50,21 @@ class Draw:
         if self.shared:
             return torch.rand(1, *shape, generator=self.rng.child(site).torch())
         out = torch.empty(len(self.ids), *shape)
-        blocks = self.ids // DRAW_BLOCK
+        rows_each = _draw_rows(math.prod(shape))
+        blocks = self.ids // rows_each
         for block in blocks.unique().tolist():
             rows = torch.nonzero(blocks == block)[:, 0]
-            numbers = torch.rand(DRAW_BLOCK, *shape, generator=self.rng.child(site, block).torch())
-            out[rows] = numbers[self.ids[rows] % DRAW_BLOCK]
+            numbers = torch.rand(rows_each, *shape, generator=self.rng.child(site, block).torch())
+            out[rows] = numbers[self.ids[rows] % rows_each]
         return out
+
+
+def _draw_rows(numbers: int) -> int:
+    """Consecutive ids that draw together: DRAW_BLOCK, or fewer where an example takes many numbers, to bound memory."""
+    rows = DRAW_BLOCK
+    while rows > 1 and rows * numbers > _MOST_NUMBERS:
+        rows //= 2
+    return rows
 
 
 class _DropoutCalls(TorchFunctionMode, ABC):

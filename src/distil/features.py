@@ -235,12 +235,14 @@ class Outer(Features):
         return self.double()._dists_to(_same(self, other).double())
 
     def _dists_to(self, other: Outer) -> Tensor:
-        """|a b^T - a' b'^T|^2 of rows (or of one row, broadcast); the same sums, so equal rows give exactly 0."""
+        """|a b^T - a' b'^T|^2 of rows (or of one row, broadcast), without cancellation; exactly 0 between equal rows.
 
-        def inner(x: Outer, y: Outer) -> Tensor:
-            return (x.a * y.a).sum(1) * ((x.b * y.b).sum(1) + self.bias)
-
-        return (inner(self, self) + inner(other, other) - 2 * inner(self, other)).clamp_min_(0)
+        a b^T - a' b'^T = a (b - b')^T + (a - a') b'^T.
+        """
+        da, db = self.a - other.a, self.b - other.b
+        first = (self.a**2).sum(1) * (db**2).sum(1)
+        second = (da**2).sum(1) * ((other.b**2).sum(1) + self.bias)
+        return (first + second + 2 * (self.a * da).sum(1) * (db * other.b).sum(1)).clamp_min_(0)
 
     def combine(self, weights: Tensor) -> Tensor:
         """sum_i w_i a_i b_i^T, (C, D); with bias (C, 1 + D), its column first."""
@@ -250,9 +252,9 @@ class Outer(Features):
 
     def project(self, point: Tensor) -> Tensor:
         """a_i^T P b_i for a matrix P, (C, D), or with bias (C, 1 + D): (N,)."""
-        blocks = point[:, 1:] if self.bias else point
-        projected: Tensor = torch.linalg.vecdot(self.a @ blocks, self.b)
-        return projected + self.a @ point[:, 0] if self.bias else projected
+        seen = self.b @ point[:, 1:].T + point[:, 0] if self.bias else self.b @ point.T  # (N, C), not (N, D)
+        projected: Tensor = torch.linalg.vecdot(seen, self.a)
+        return projected
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,12 @@ class Trainer:
             raise InvalidInput("validation tensors go with a pool that is an array; pass a fit function of your own")
         return fit_dataset(module, labeled, self.config, **settings)
 
+    def _cast(self, x: Tensor, module: nn.Module) -> Tensor:
+        """In the module's precision, as scoring does it: NumPy's float64 for a float32 model."""
+        if self.transform is not None or not x.is_floating_point():
+            return x
+        return x.type(next((p.dtype for p in module.parameters() if p.is_floating_point()), x.dtype))
+
 
 class Learner:
     """A pool, a model and a strategy, in rounds: ``query``, ``label``, ``fit``.
@@ -153,7 +159,7 @@ class Learner:
         else:
             self._fit = fit
         self.module = model if isinstance(model, nn.Module) else self._fresh(model)
-        self._first = None if self._build else _copied(self.module)
+        self._first = None if self._build else (self.module, _copied(self.module))
 
     @property
     def labeled(self) -> LabeledSet:
@@ -209,7 +215,7 @@ class Learner:
             "pool": self.pool.state_dict(),
             "round": self.round,
             "queries": self.queries,
-            "module": self.module.state_dict(),
+            "module": _copied(self.module),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -234,7 +240,8 @@ class Learner:
                     DistilWarning,
                     stacklevel=3,
                 )
-            self.module.load_state_dict(self._first or {})
+            self.module, weights = self._first or (self.module, {})
+            self.module.load_state_dict(weights)
         elif self._retrain == "scratch":
             self.module = self._fresh(self._build)
         else:

@@ -371,7 +371,7 @@ def _placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
 def _first_rows(x: Any, n: int, *, repeat: bool = False) -> Any:  # noqa: ANN401
     """The first ``n`` rows of a tensor, or of each in a dict or sequence; the first one repeated where there are fewer."""
     if isinstance(x, Tensor):
-        return x[:1].expand(n, *x.shape[1:]) if repeat and len(x) < n else x[:n]
+        return x[:1].repeat(n, *[1] * (x.dim() - 1)) if repeat and len(x) < n else x[:n]
     if isinstance(x, Mapping):
         return {name: _first_rows(value, n, repeat=repeat) for name, value in x.items()}
     if isinstance(x, (list, tuple)):

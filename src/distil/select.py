@@ -265,6 +265,7 @@ def select_from(
     mc_probs: Array | None = None,
     candidates: Ids | None = None,
     labeled: Ids | None = None,
+    labels: Array | Sequence[int] | None = None,
     labeled_embeddings: Array | None = None,
     names: Sequence[Any] | None = None,
     seed: int = 0,
@@ -279,6 +280,7 @@ def select_from(
         mc_probs: Sampled probabilities, (N, K, C); K is then the number of samples, whatever the strategy's own.
         candidates: Rows that may be chosen; default: all but those in ``labeled``.
         labeled: Rows that are labeled already.
+        labels: Their labels, as many, for strategies that read them.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         names: A name for every row.
         seed: The same seed gives the same selection, and the one that ``select`` makes from a model with these outputs.
@@ -316,7 +318,8 @@ def select_from(
             )
         sources["labeled"] = ArraySource(torch.arange(len(own)), {"embeddings": own}, "labeled_", caller)
     elif positions is not None:
-        sources["labeled"] = ArraySource(positions, arrays, caller=caller)
+        known = {} if labels is None else {"labels": _scattered(labels, positions, size)}
+        sources["labeled"] = ArraySource(positions, {**arrays, **known}, caller=caller)
     sources = {role: source for role, source in sources.items() if len(source.ids)}
     return _named(choose(strategy, sources, n, Runtime(), Rng(seed)), names)
 
@@ -461,6 +464,18 @@ def _common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
     if size == 0:
         raise InvalidInput("the arrays are empty")
     return size
+
+
+def _scattered(labels: Any, positions: Tensor, size: int) -> Tensor:  # noqa: ANN401
+    """Labels of the labeled rows, put at their positions."""
+    found = torch.as_tensor(labels)
+    if found.shape != positions.shape or found.is_floating_point():
+        raise InvalidInput(
+            f"labels must be {len(positions)} whole numbers, one for each of labeled; got {tuple(found.shape)}"
+        )
+    placed = torch.full((size,), -1)
+    placed[positions] = found.long()
+    return placed
 
 
 def _check_names(names: Sequence[Any] | None, size: int) -> None:

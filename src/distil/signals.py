@@ -149,37 +149,22 @@ class MCProbs(Measured):
 
 
 @dataclass(frozen=True)
-class AdversarialDistance(Measured):
-    """L2 norm of the smallest change of the input that an attack found to change the prediction: (N,).
+class Attacked(Measured):
+    """How an attack on the inputs ended: (N, 2), the L2 norm of its perturbation and the logit gap that is left.
 
-    ``AdversarialGap`` of the same attack tells where it found none; all signals of one attack come from attacking once.
+    All signals of one attack come from attacking once.
 
     Attributes:
-        attack: How to look for it: ``DeepFool()``, ``BIM()`` or any other frozen, hashable ``Attacker``.
+        attack: ``DeepFool()``, ``BIM()`` or any other frozen, hashable ``Attacker``.
     """
 
     grad: ClassVar[bool] = True
     attack: Attacker
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B,)."""
-        return forward.attack(self.attack).distance
-
-
-@dataclass(frozen=True)
-class AdversarialGap(Measured):
-    """Logit gap from the predicted class to the largest other after an attack: (N,), at most 0 where the prediction changed.
-
-    Attributes:
-        attack: The attack.
-    """
-
-    grad: ClassVar[bool] = True
-    attack: Attacker
-
-    def measure(self, forward: Forward) -> Tensor:
-        """(B,)."""
-        return forward.attack(self.attack).gap
+        """(B, 2)."""
+        found = forward.attack(self.attack)
+        return torch.stack([found.distance, found.gap], 1)
 
 
 @dataclass(frozen=True)
@@ -210,6 +195,48 @@ class Probs(Derived[Tensor]):
     def derive(self, signals: Signals) -> Tensor:
         """(N, C)."""
         return signals[Logits()].softmax(-1)
+
+
+@dataclass(frozen=True)
+class AdversarialDistance(Derived[Tensor]):
+    """L2 norm of the smallest change of the input that an attack found to change the prediction: (N,).
+
+    Where it found none, as ``AdversarialGap`` of the same attack tells, the norm of what it tried.
+
+    Attributes:
+        attack: The attack.
+    """
+
+    attack: Attacker
+
+    @property
+    def needs(self) -> tuple[Signal[Any], ...]:
+        """How the attack ended."""
+        return (Attacked(self.attack),)
+
+    def derive(self, signals: Signals) -> Tensor:
+        """(N,)."""
+        return signals[Attacked(self.attack)][:, 0]
+
+
+@dataclass(frozen=True)
+class AdversarialGap(Derived[Tensor]):
+    """Logit gap from the predicted class to the largest other after an attack: (N,), at most 0 where the prediction changed.
+
+    Attributes:
+        attack: The attack.
+    """
+
+    attack: Attacker
+
+    @property
+    def needs(self) -> tuple[Signal[Any], ...]:
+        """How the attack ended."""
+        return (Attacked(self.attack),)
+
+    def derive(self, signals: Signals) -> Tensor:
+        """(N,)."""
+        return signals[Attacked(self.attack)][:, 1]
 
 
 @dataclass(frozen=True)

@@ -403,6 +403,7 @@ def wait_for_events(process, path, number):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_real_processes_interrupted_killed_doubled_and_resumed(start, tmp_path, monkeypatch):
     """From outside, as it happens: Ctrl-C, then kill -9, a second process in between, then to the end."""
     configuration = document(["margin_sampling"], rounds=30, n_epoch=10, window_size=None)

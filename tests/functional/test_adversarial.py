@@ -69,7 +69,7 @@ def trained(net, x, n_classes):
     return net.eval()
 
 
-# --- plain loops: one example, one class, one step at a time, in float64 ----------------------------------------------------------
+# --- plain loops: one example, one class, one step at a time, in float64 ----------------------------------------------
 
 
 def plain_deepfool(net, x, max_iter=50, overshoot=0.02):
@@ -163,7 +163,7 @@ def test_a_batch_is_its_examples_one_by_one(attack, which, request):
         torch.testing.assert_close(getattr(whole, name), rows, rtol=1e-3, atol=1e-4)
 
 
-# --- DeepFool ---------------------------------------------------------------------------------------------------------------------
+# --- DeepFool ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -304,7 +304,7 @@ def test_too_far_a_step_is_not_taken():
     assert bool(found.gap.isfinite().all())
 
 
-# --- how gradients are taken ------------------------------------------------------------------------------------------------------
+# --- how gradients are taken ------------------------------------------------------------------------------------------
 
 
 class NoVmap(torch.autograd.Function):
@@ -425,7 +425,7 @@ def test_recurrent_layers(attack, seeded):
     torch.testing.assert_close(whole.distance, torch.cat([one.distance for one in single]), rtol=1e-3, atol=1e-4)
 
 
-# --- BIM --------------------------------------------------------------------------------------------------------------------------
+# --- BIM --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("eps", [0.01, 0.05, 0.3])
@@ -495,7 +495,7 @@ def test_bim_past_the_range_of_floating_point():
         assert bool(column.isfinite().all())
 
 
-# --- closeness --------------------------------------------------------------------------------------------------------------------
+# --- closeness --------------------------------------------------------------------------------------------------------
 
 
 def rank(distance, gap):
@@ -534,7 +534,7 @@ def test_neighboring_distances_keep_their_order_whatever_the_gap():
     assert bool((closeness(near, torch.zeros(5)) > closeness(far, torch.full((5,), -1e30))).all())
 
 
-# --- what is given ------------------------------------------------------------------------------------------------------------------
+# --- what is given ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("attack", [deepfool, bim])

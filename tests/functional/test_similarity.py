@@ -24,7 +24,7 @@ def features(kind, n=30, dtype=torch.float64):
         x = Dense(normal(n, 6, dtype=dtype) + 3)
         return x, x.x.double().numpy()
     x = Outer(normal(n, 3, dtype=dtype), normal(n, 5, seed=1, dtype=dtype), bias=kind == "outer with bias")
-    rows = x.dense().double().numpy()
+    rows = x.double().dense().numpy()
     if kind == "grouped":
         rows = rows.reshape(-1, 2, rows.shape[1]).mean(1)
         return Grouped(x, torch.arange(n) // 2, n // 2), rows

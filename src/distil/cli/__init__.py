@@ -23,9 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for command in (run, resume, strategies):
         command.add(commands)
     arguments = parser.parse_args(argv)
-    warnings.showwarning = _show_warning
     try:
-        return int(arguments.run(arguments))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return int(arguments.run(arguments))
     except DistilError as error:
         sys.stderr.write(f"distil: {error}\n")
         return 1 if isinstance(error, RunError) else 2

@@ -12,9 +12,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from distil._compat import import_torchvision
@@ -23,15 +25,26 @@ from distil.errors import ConfigError, DistilError, DistilWarning, InvalidInput,
 from distil.learner import Retrain
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.training.config import FitConfig
-from distil.utils.models import architecture_named, architecture_names
+from distil.utils.models import architecture_named, architecture_names, architecture_parameters
 
 _SECTIONS = ("model", "train_parameters", "active_learning", "dataset", "experiment", "logs")
 _FIT_KEYS = tuple(f.name for f in dataclasses.fields(FitConfig))
 _TRAIN_KEYS = (*_FIT_KEYS, "isreset", "retrain", "islogs", "logs_location", "isverbose", "device")
 _LOOP_KEYS = ("strategy", "strategies", "budget", "rounds", "initial_points", "strategy_args")
-_DATA_KEYS = ("name", "test_points", "validation_points", "download", "path", "test_path", "label", "standardize")
+_DATA_KEYS = (
+    "name",
+    "test_points",
+    "validation_points",
+    "redundancy",
+    "download",
+    "path",
+    "test_path",
+    "label",
+    "standardize",
+)
 _EXPERIMENT_KEYS = ("seed", "seeds", "output", "threads", "target_accuracy", "data")
 # Keys of strategy_args that every strategy accepts, used or not, as the document has it; n_drop is the core's n_samples.
+_ARGS = "active_learning.strategy_args."
 _STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
 
 
@@ -52,7 +65,8 @@ class StrategySpec:
     def build(self) -> Strategy:
         """The strategy; arguments that it does not have are those of others in the same file."""
         if ":" in self.name:
-            strategy = named_object(self.name)(**self.args)
+            own = {key: value for key, value in self.args.items() if key not in ("batch_size", "device")}
+            strategy = named_object(self.name)(**own)
             if not isinstance(strategy, Strategy):
                 raise ConfigError(f"{self.name} returned a {type(strategy).__name__}; expected a distil.Strategy")
             return strategy
@@ -117,7 +131,7 @@ class ExperimentConfig:
     def load_data(self) -> DataSet:
         """The data set, from local files."""
         name = self.dataset["name"]
-        skip = {"name", "test_points", "validation_points"}
+        skip = {"name", "test_points", "validation_points", "redundancy"}
         options = {key: value for key, value in self.dataset.items() if key not in skip}
         if ":" in name:
             data = named_object(name)(**options)
@@ -140,17 +154,18 @@ class ExperimentConfig:
             build = named_object(name)
             return lambda: build(**arguments)
         renamed = {"hidden_units_1": "hidden_units", "channel": "channels"}
+        if "hidden_units_2" in arguments:  # of the three-layer network, whose parameters keep their numbers
+            renamed.pop("hidden_units_1")
         arguments = {renamed.get(key, key): value for key, value in arguments.items()}
-        width = data.x_train[0].numel()
-        if name == "two_layer_net":
-            if arguments.setdefault("input_dim", width) != width:
-                raise ConfigError(
-                    f"model.input_dim is {arguments['input_dim']}, but {data.name} has {width} numbers a row"
-                )
-        elif data.x_train.dim() == 4:
-            arguments.setdefault("channels", data.x_train.shape[1])
-        else:
-            raise ConfigError(f"model.architecture {name} wants images, and {data.name} has {width} numbers a row")
+        takes, shape = architecture_parameters(name), data.x_train.shape[1:]
+        key, here = ("input_dim", shape.numel()) if "input_dim" in takes else ("channels", shape[0])
+        if key == "channels" and len(shape) != 3:
+            raise ConfigError(
+                f"model.architecture {name} wants images, and {data.name} has {shape.numel()} numbers a row"
+            )
+        if arguments.setdefault(key, here) != here:
+            asked = {"channels": "channel"}.get(key, key)
+            raise ConfigError(f"model.{asked} is {arguments[key]}, but {data.name} has {here}")
         return lambda: architecture_named(name, **arguments)
 
 
@@ -167,9 +182,13 @@ def read_config(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | N
     path = Path(path)
     document = read_json(path)
     for section, changes in (overrides or {}).items():
-        changed = {**_section(document, section), **changes}
-        document[section] = {key: value for key, value in changed.items() if value is not None}
-    document["experiment"] = {"output": str(Path("runs") / path.stem), **_section(document, "experiment")}
+        if isinstance(document.get(section, {}), Mapping):
+            changed = {**_section(document, section), **changes}
+            document[section] = {
+                key: value for key, value in changed.items() if value is not None or key not in changes
+            }
+    if isinstance(document.get("experiment", {}), Mapping):
+        document["experiment"] = {"output": str(Path("runs") / path.stem), **_section(document, "experiment")}
     return parse_config(document)
 
 
@@ -207,11 +226,14 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
     _check_data(check, data)
     check.keys("experiment.", more, _EXPERIMENT_KEYS)
     strategies = _strategies(check, loop)
-    fit = check.attempt("train_parameters", lambda: FitConfig(**{k: v for k, v in train.items() if k in _FIT_KEYS}))
-    args = loop.get("strategy_args") or {}
+    fit = _fit(check, train)
+    if fit.patience is not None and "validation_points" not in data and ":" not in str(data.get("name", "")):
+        check.faults.append("train_parameters.patience watches validation points: set dataset.validation_points")
+    args = loop.get("strategy_args")
+    args = args if isinstance(args, Mapping) else {}
     settings: dict[str, Any] = {
         "model": model,
-        "fit": fit or FitConfig(),
+        "fit": fit,
         "retrain": _retrain(check, train),
         "strategies": strategies,
         "budget": check.count("active_learning.budget", loop.get("budget", 1)),
@@ -221,12 +243,12 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         ),
         "dataset": data,
         "seeds": _seeds(check, more),
-        "output": Path(more.get("output") or "runs/experiment"),
+        "output": Path(check.text("experiment.output", more.get("output")) or "runs/experiment"),
         "threads": check.count("experiment.threads", more.get("threads", 1)),
         "target_accuracy": check.fraction("experiment.target_accuracy", more.get("target_accuracy")),
-        "data_root": more.get("data"),
-        "batch_size": check.optional_count("active_learning.strategy_args.batch_size", args.get("batch_size")),
-        "device": train.get("device") or args.get("device"),
+        "data_root": check.text("experiment.data", more.get("data")),
+        "batch_size": check.optional_count(_ARGS + "batch_size", args.get("batch_size")),
+        "device": _device(check, "train_parameters.device", train) or _device(check, _ARGS + "device", args),
         "log": _log(check, train),
         "document": document,
     }
@@ -250,7 +272,7 @@ def named_object(name: str) -> Callable[..., Any]:
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"cannot import {name!r}: {error}") from error
     if not callable(found):
         raise ConfigError(f"{name!r} is a {type(found).__name__}; expected something that can be called")
@@ -277,6 +299,12 @@ class _Check:
     def optional_count(self, name: str, value: object) -> int | None:
         return None if value is None else self.count(name, value)
 
+    def text(self, name: str, value: object) -> str | None:
+        if value is not None and (not isinstance(value, str) or not value):
+            self.faults.append(f"{name} must be text, got {value!r}")
+            return None
+        return value
+
     def fraction(self, name: str, value: object) -> float | None:
         if value is None:
             return None
@@ -288,13 +316,37 @@ class _Check:
     def attempt(self, where: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
         try:
             return make()
-        except DistilError as error:
+        except (DistilError, TypeError) as error:  # TypeError: arguments that somebody's own callable does not take
             self.faults.append(f"{where}: {error}")
             return None
 
     def done(self) -> None:
         if self.faults:
             raise ConfigError("the configuration cannot be run:\n" + "\n".join(f"  - {f}" for f in self.faults))
+
+
+def _fit(check: _Check, train: Mapping[str, Any]) -> FitConfig:
+    """The training; each key is tried on its own, so that all faults are told."""
+    given = {key: value for key, value in train.items() if key in _FIT_KEYS}
+    right = {
+        key: value
+        for key, value in given.items()
+        if check.attempt("train_parameters", partial(FitConfig, **{key: value}))
+    }
+    return FitConfig(**right)
+
+
+def _device(check: _Check, name: str, section: Mapping[str, Any]) -> str | None:
+    device = section.get("device")
+    if device is None:
+        return None
+    try:
+        if not isinstance(device, str):
+            raise TypeError(f"expected text, got {device!r}")
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError) as error:  # AssertionError: torch built without CUDA
+        check.faults.append(f"{name}: {str(error).splitlines()[0]}")
+    return str(device)
 
 
 def _section(document: Mapping[str, Any], name: str, check: _Check | None = None) -> dict[str, Any]:
@@ -308,12 +360,21 @@ def _section(document: Mapping[str, Any], name: str, check: _Check | None = None
 
 def _check_model(check: _Check, model: Mapping[str, Any]) -> None:
     name = str(model.get("architecture", ""))
-    mandatory = ["architecture", "target_classes"] + (["hidden_units_1"] if name == "two_layer_net" else [])
+    hidden = {"two_layer_net": ["hidden_units_1"], "three_layer_net": ["hidden_units_1", "hidden_units_2"]}
+    mandatory = ["architecture", "target_classes", *hidden.get(name, [])]
     if ":" in name:  # the user's own: its other keys are its own, too
         check.keys("model.", {}, (), [key for key in mandatory if key not in model])
         check.attempt("model.architecture", lambda: named_object(name))
     else:
-        known = ("architecture", "target_classes", "input_dim", "hidden_units_1", "channel")
+        known = (
+            "architecture",
+            "target_classes",
+            "input_dim",
+            "hidden_units_1",
+            "hidden_units_2",
+            "channel",
+            "net_size",
+        )
         check.keys("model.", model, known, mandatory)
         if "architecture" in model and name not in architecture_names():
             known_names = ", ".join(architecture_names())
@@ -321,7 +382,7 @@ def _check_model(check: _Check, model: Mapping[str, Any]) -> None:
                 f"model.architecture: there is none called {name!r}{nearest(name, architecture_names())} "
                 f"(known: {known_names}, or package.module:callable)"
             )
-    for key in ("input_dim", "hidden_units_1", "channel"):
+    for key in ("input_dim", "hidden_units_1", "hidden_units_2", "channel"):
         if key in model:
             check.count(f"model.{key}", model[key])
     if "target_classes" in model:
@@ -343,6 +404,16 @@ def _check_data(check: _Check, data: Mapping[str, Any]) -> None:
     for key in ("test_points", "validation_points"):
         if key in data:
             check.count(f"dataset.{key}", data[key])
+    if ":" not in name:
+        for key in ("path", "test_path"):
+            check.text(f"dataset.{key}", data.get(key))
+        for key in ("download", "standardize"):
+            if not isinstance(data.get(key, False), bool):
+                check.faults.append(f"dataset.{key} must be true or false, got {data[key]!r}")
+        if not isinstance(data.get("label", 0), (str, int)):
+            check.faults.append(f"dataset.label must be the name or the number of a column, got {data['label']!r}")
+    if "redundancy" in data:
+        check.count("dataset.redundancy", data["redundancy"], least=2)
 
 
 def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, ...]:
@@ -362,8 +433,14 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
             check.faults.append(f"active_learning.strategies has {entry!r}; expected a name, or an object with a name")
             continue
         check.keys("active_learning.strategies.", entry, ("name", "args", "label"))
+        own = entry.get("args") or {}
+        if not isinstance(own, Mapping):
+            check.faults.append(
+                f"active_learning.strategies has {entry['name']} with args {own!r}; expected a JSON object"
+            )
+            continue
         label = str(entry.get("label", entry["name"])).replace(":", ".")
-        spec = StrategySpec(entry["name"], {**shared, **(entry.get("args") or {})}, label)
+        spec = StrategySpec(entry["name"], {**shared, **own}, label)
         _check_strategy(check, spec)
         specs.append(spec)
     labels = [spec.label for spec in specs]
@@ -376,7 +453,6 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
 
 
 def _check_strategy(check: _Check, spec: StrategySpec) -> None:
-    where = "active_learning.strategy_args."
     if ":" in spec.name:
         check.attempt("active_learning.strategy", spec.build)
         return
@@ -387,8 +463,8 @@ def _check_strategy(check: _Check, spec: StrategySpec) -> None:
             f"(known: {known}, or package.module:callable)"
         )
         return
-    check.keys(where, spec.args, (*_STRATEGY_KEYS, *_parameters(spec.name)))
-    check.attempt(where.rstrip("."), spec.build)
+    check.keys(_ARGS, spec.args, (*_STRATEGY_KEYS, *_parameters(spec.name)))
+    check.attempt(_ARGS.rstrip("."), spec.build)
 
 
 def _parameters(name: str) -> list[str]:

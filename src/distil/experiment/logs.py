@@ -15,12 +15,13 @@ A block a round::
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distil.experiment.run import Run
+from distil.experiment.run import Run, replacing
 
 _LINE = "-" * 21
 
@@ -46,18 +47,25 @@ def block(run: Run, evaluated: Mapping[str, Any]) -> str:
 
 
 def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
-    """Append a round's block to a log, unless a run that was killed here has done so before it could say so.
+    """Append a round's block to a log, once, whatever kills the process meanwhile.
 
-    Where in the file this run's blocks begin is remembered in its directory, so that earlier runs' blocks do not count.
+    What will be written, and where, is noted in the run's directory first. Who comes after a kill finds the block there, or a part
+    of it at the end of the file, which is completed; other runs may write to the same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    mark = run.path / "log_start"
-    if not mark.exists():
-        mark.write_text(str(path.stat().st_size if path.exists() else 0))
-    written = path.read_bytes()[int(mark.read_text() or 0) :].decode(errors="replace") if path.exists() else ""
-    if f"\nRound {evaluated['round']}\n" in written:
+    note_path = run.path / "log.json"
+    note = json.loads(note_path.read_text()) if note_path.exists() else {"round": None}
+    if note["round"] != evaluated["round"]:
+        size = path.stat().st_size if path.exists() else 0
+        note = {"round": evaluated["round"], "offset": size, "block": block(run, evaluated)}
+        with replacing(note_path) as temporary:
+            temporary.write_text(json.dumps(note))
+    wanted = note["block"].encode()
+    there = path.read_bytes()[note["offset"] :] if path.exists() else b""
+    if there.startswith(wanted):
         return
-    with path.open("a", encoding="utf-8") as file:
-        file.write(block(run, evaluated))
+    rest = wanted[len(there) :] if wanted.startswith(there) else wanted
+    with path.open("ab") as file:
+        file.write(rest)
         file.flush()
         os.fsync(file.fileno())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from distil.data.datasets import DataSet
 from distil.data.pool import POOL_EVENTS
+from distil.data.shift import tiled
 from distil.errors import ConfigError, RunError
 from distil.experiment.config import ExperimentConfig, StrategySpec
 from distil.experiment.logs import append_block
@@ -38,13 +39,17 @@ class Split:
     """What a seed makes of a data set.
 
     Attributes:
-        pool: Ids of the training set that may be labeled, ascending.
+        x: The inputs that ids refer to: those of the training set, or of a pool of duplicates made of them.
+        y: Their labels.
+        pool: Ids that may be labeled, ascending.
         initial: Ids among them that are labeled at the start.
         x_test: Inputs to evaluate on.
         y_test: Their labels.
         validation: Inputs and labels held out for early stopping, or None.
     """
 
+    x: Tensor
+    y: Tensor
     pool: Tensor
     initial: Tensor
     x_test: Tensor
@@ -55,7 +60,8 @@ class Split:
 def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
     """Hold out test points (where the set has no test split of its own) and validation points, and draw the initial labels.
 
-    Every strategy of a seed gets the same split. Without ``dataset.test_points`` a quarter of the examples is held out.
+    Every strategy of a seed gets the same split. Without ``dataset.test_points`` a quarter of the examples is held out. With
+    ``dataset.redundancy`` r, the pool is a random 1/r of what is left, each example r times.
 
     Raises:
         ConfigError: The numbers asked for leave too few examples.
@@ -69,7 +75,10 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
         raise ConfigError(f"dataset.test_points: {data.name} has a test set of its own, of {len(x_test)} examples")
     n_validation = config.dataset.get("validation_points", 0)
     held = order[n_test : n_test + n_validation]
-    pool = order[n_test + n_validation :].sort().values
+    x, y, pool = data.x_train, data.y_train, order[n_test + n_validation :].sort().values
+    if "redundancy" in config.dataset and len(pool) >= config.dataset["redundancy"]:
+        tiles = tiled(pool, config.dataset["redundancy"], Rng(seed).child("redundancy").torch())
+        x, y, pool = x[tiles], y[tiles], torch.arange(len(tiles))
     wanted = config.initial_points + config.budget * (config.rounds - 1)
     if len(pool) < wanted:
         raise ConfigError(
@@ -78,7 +87,7 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
         )
     drawn = torch.randperm(len(pool), generator=Rng(seed).child("initial").torch())[: config.initial_points]
     validation = (data.x_train[held], data.y_train[held]) if n_validation else None
-    return Split(pool, pool[drawn], x_test, y_test, validation)
+    return Split(x, y, pool, pool[drawn], x_test, y_test, validation)
 
 
 class Experiment:
@@ -112,11 +121,11 @@ class Experiment:
         self._spec = spec
         self._seed = seed
         self._data = data
-        self._oracle = oracle or TrueLabels(data.y_train)
         self._split = split(data, config, seed)
+        self._oracle = oracle or TrueLabels(self._split.y)
         self._log = config.log_of(spec, seed)
         self._learner = Learner(
-            data.x_train,
+            self._split.x,
             config.builder(data),
             spec.build(),
             num_classes=config.num_classes,
@@ -129,6 +138,8 @@ class Experiment:
             runtime=Runtime(device=config.device, batch_size=config.batch_size, progress=False),
             rng=Rng(seed).child("learner"),
         )
+        self._blank = self._learner.pool.state_dict()
+        self._told: Callable[[Event], None] | None = None
 
     def advance(self, told: Callable[[Event], None] | None = None) -> bool:
         """Do every step that is left; False when the oracle has not answered yet.
@@ -136,6 +147,7 @@ class Experiment:
         Args:
             told: Called with each event once it is on disk.
         """
+        self._told = told
         with self.run.lock(), _threads(self._config.threads):
             self._catch_up()
             while not self.run.finished:
@@ -143,8 +155,6 @@ class Experiment:
                 if event is None:
                     return False
                 self._record(event)
-                if told is not None:
-                    told(event)
         return True
 
     def _step(self) -> Event | None:
@@ -154,7 +164,7 @@ class Experiment:
             return self._started()
         if last["event"] == "started":
             ids = self._split.initial.tolist()
-            return {"event": "labeled", "round": 0, "ids": ids, "labels": self._data.y_train[ids].tolist()}
+            return {"event": "labeled", "round": 0, "ids": ids, "labels": self._split.y[ids].tolist()}
         if last["event"] == "labeled":
             return self._train(last["round"])
         if last["event"] == "trained":
@@ -224,14 +234,28 @@ class Experiment:
     def _ask(self, round: int) -> Event | None:  # noqa: A002
         asked = self.run.last("asked") or {"ids": []}
         pending = self._learner.pool.asked.tolist()
+        if not pending:  # everything was skipped, and the process killed before it could say that nothing is labeled
+            return {"event": "labeled", "round": round, "ids": [], "labels": []}
         first = [i for i in asked["ids"] if i in set(pending)]
         answers = self._oracle.ask(Query(round, (*first, *(i for i in pending if i not in set(first)))))
         if isinstance(answers, Pending):
             return None
-        if answers.skipped:
-            self._record({"event": "skipped", "round": round, "ids": [int(i) for i in answers.skipped]})
+        skipped: Event = {"event": "skipped", "round": round, "ids": [int(i) for i in answers.skipped]}
         ids, labels = [int(i) for i in answers.ids], [int(y) for y in answers.labels]
-        return {"event": "labeled", "round": round, "ids": ids, "labels": labels}
+        labeled: Event = {"event": "labeled", "round": round, "ids": ids, "labels": labels}
+        self._check_answers([skipped, labeled])
+        if skipped["ids"]:
+            self._record(skipped)
+        return labeled
+
+    def _check_answers(self, events: Sequence[Event]) -> None:
+        """Raise InvalidInput before anything of a wrong answer is on disk, where it would be for good."""
+        before = self._learner.pool.state_dict()
+        try:
+            for event in events:
+                self._learner.pool.record(event)
+        finally:
+            self._learner.pool.load_state_dict(before)
 
     def _finish(self) -> Event:
         return {"event": "finished", "model": "model.safetensors", "sha256": self._save("model.safetensors")}
@@ -243,13 +267,21 @@ class Experiment:
         return digest(self.run.path / name)
 
     def _record(self, event: Event) -> None:
-        """Put an event on disk, then let the pool know, then drop the weights that it has made superfluous."""
-        self.run.append(event)
+        """Let the pool know of an event, put it on disk, then drop the weights that it has made superfluous."""
         if event["event"] in ("labeled", "skipped"):  # of what it asked, the learner knows already
             self._learner.pool.record(event)
+        self.run.append(event)
         if event["event"] in ("trained", "finished"):
-            for path in self.run.path.glob("weights-*.safetensors"):
-                if path.name != event.get("weights"):
+            self._tidy()
+        if self._told is not None:
+            self._told(event)
+
+    def _tidy(self) -> None:
+        """Remove weights that no step needs any more, and what a killed process had begun to write."""
+        trained = {} if self.run.finished else self.run.last("trained") or {}
+        for pattern in ("weights-*.safetensors", ".*.tmp"):
+            for path in self.run.path.glob(pattern):
+                if path.name != trained.get("weights"):
                     path.unlink()
 
     def _catch_up(self) -> None:
@@ -257,6 +289,8 @@ class Experiment:
         started = self.run.last("started")
         if started is not None and (started["strategy"], started["seed"]) != (self._spec.label, self._seed):
             raise RunError(f"{self.run.path} holds the run of {started['strategy']}, seed {started['seed']}")
+        self._tidy()
+        self._learner.pool.load_state_dict(self._blank)
         for event in self.run.events:
             if event["event"] in POOL_EVENTS:
                 self._learner.pool.record(event)

@@ -59,14 +59,16 @@ class Run:
 
     def time(self, **entry: Any) -> None:  # noqa: ANN401 - whatever is worth noting
         """Note how long something took, beside the events: clocks are no part of a run's result."""
-        with (self.path / TIMES).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        with (self.path / TIMES).open("ab+") as file:
+            torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+            file.write((("\n" if torn else "") + json.dumps(entry) + "\n").encode())
 
     def times(self) -> list[dict[str, Any]]:
-        """The entries of ``time``; a torn one is left out."""
+        """The entries of ``time``; what a crash tore is left out."""
         path = self.path / TIMES
-        lines = path.read_text().split("\n")[:-1] if path.exists() else []
-        return [json.loads(line) for line in lines]
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+        entries = [_parsed(line) for line in lines]
+        return [entry for entry in entries if entry is not None]
 
     def last(self, kind: str) -> Event | None:
         """The latest event of a kind."""
@@ -91,7 +93,7 @@ class Run:
         with (self.path / ".lock").open("w") as file:
             _lock(file, self.path)
             self.events, whole = _read_events(self.path / EVENTS)
-            if (self.path / EVENTS).exists():
+            if (self.path / EVENTS).exists() and (self.path / EVENTS).stat().st_size > whole:
                 os.truncate(self.path / EVENTS, whole)
             yield
 
@@ -138,6 +140,14 @@ def _sync_folder(path: Path) -> None:
             os.close(handle)
 
 
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def _read_events(path: Path) -> tuple[list[Event], int]:
     """The events in a file, and how many bytes of it are whole lines of them."""
     content = path.read_bytes() if path.exists() else b""
@@ -145,11 +155,8 @@ def _read_events(path: Path) -> tuple[list[Event], int]:
     events: list[Event] = []
     whole = 0
     for number, line in enumerate(lines, 1):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict) or "event" not in event:
+        event = _parsed(line)
+        if event is None or "event" not in event:
             if number == len(lines) and whole + len(line) + 1 == len(content):
                 break  # a torn last line
             raise RunError(f"{path}, line {number}, is not an event; the file is damaged")

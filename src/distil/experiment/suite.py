@@ -85,38 +85,60 @@ def open_config(output: Path) -> ExperimentConfig:
     if not (output / CONFIG).exists():
         raise RunError(f"{output} holds no experiment: there is no {output / CONFIG}")
     document = read_json(output / CONFIG)
-    return parse_config({**document, "experiment": {**document["experiment"], "output": str(output)}})
+    experiment = document.get("experiment")
+    experiment = experiment if isinstance(experiment, dict) else {}
+    return parse_config({**document, "experiment": {**experiment, "output": str(output)}})
 
 
-def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, Curves]:
-    """The learning curves of every strategy whose runs are all finished."""
+def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
+    """The runs, seed by seed, of every strategy that has finished all of them."""
     found = {}
     for spec in config.strategies:
         runs = [Run(run_path(config.output, spec.label, seed)) for seed in config.seeds]
         if all(run.finished for run in runs):
-            points = [[(e["labels"], e[metric]) for e in run.all("evaluated")] for run in runs]
-            labels = np.array([labels for labels, _ in points[0]])
-            found[spec.label] = Curves(labels, np.array([[value for _, value in row] for row in points]))
+            found[spec.label] = runs
     return found
 
 
+def curves_of(runs: Mapping[str, list[Run]], metric: str = "accuracy") -> dict[str, Curves]:
+    """The learning curves that can be compared: those with the numbers of labels of the baseline's first run, round by round.
+
+    Numbers differ where answers were skipped or are missing.
+    """
+    points = {
+        label: [[(e["labels"], e[metric]) for e in run.all("evaluated")] for run in own] for label, own in runs.items()
+    }
+    first = points.get(BASELINE) or next(iter(points.values()))
+    grid = [labels for labels, _ in first[0]]
+    return {
+        label: Curves(np.array(grid), np.array([[value for _, value in row] for row in rows]))
+        for label, rows in points.items()
+        if all([labels for labels, _ in row] == grid for row in rows)
+    }
+
+
 def write_results(config: ExperimentConfig) -> str:
-    """Write ``results.md``, ``results.csv`` and, where matplotlib is installed, ``curves.png``; returns a terminal table.
+    """Write ``results.csv``, ``results.md`` and, where matplotlib is installed, ``curves.png``; returns a terminal table.
 
     The baseline is random sampling, or the first strategy where that is not among those that were run.
     """
-    curves = curves_of(config)
-    if not curves:
+    runs = finished_runs(config)
+    if not runs:
         raise RunError(
             f"no strategy in {config.output} has finished all of its seeds; go on with: distil resume {config.output}"
         )
+    _write(config.output / "results.csv", _as_csv(config, runs))
+    curves = curves_of(runs)
+    left_out = [label for label in runs if label not in curves]
+    if not curves:
+        return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}"
     baseline = BASELINE if BASELINE in curves else next(iter(curves))
     target = config.target_accuracy
     summaries = summarize(curves, baseline=baseline, target=target)
     title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
-    _write(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target)}\n")
-    _write(config.output / "results.csv", _as_csv(config, curves))
-    return f"{terminal_table(summaries, target)}\n\n{_plotted(config, summaries, title)}"
+    note = f"\n\nLeft out, for other numbers of labels: {', '.join(left_out)} (see results.csv)" if left_out else ""
+    _write(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target)}{note}\n")
+    return f"{terminal_table(summaries, target)}{note}\n\n{_plotted(config, summaries, title)}"
 
 
 def _plotted(config: ExperimentConfig, summaries: list[Summary], title: str) -> str:
@@ -127,15 +149,15 @@ def _plotted(config: ExperimentConfig, summaries: list[Summary], title: str) -> 
     return f"Results: {config.output / 'results.md'}, learning curves: {path}"
 
 
-def _as_csv(config: ExperimentConfig, curves: Mapping[str, Curves]) -> str:
+def _as_csv(config: ExperimentConfig, runs: Mapping[str, list[Run]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["strategy", "seed", "labels", "accuracy"])
-    for label, found in curves.items():
-        for seed, row in zip(config.seeds, found.values, strict=True):
-            writer.writerows(
-                [label, seed, n, value] for n, value in zip(found.labels.tolist(), row.tolist(), strict=True)
-            )
+    writer.writerow(["strategy", "seed", "round", "labels", "accuracy", "balanced_accuracy", "macro_f1"])
+    for label, own in runs.items():
+        for seed, run in zip(config.seeds, own, strict=True):
+            for e in run.all("evaluated"):
+                found = [e["round"], e["labels"], e["accuracy"], e["balanced_accuracy"], e["macro_f1"]]
+                writer.writerow([label, seed, *found])
     return text.getvalue()
 
 
@@ -152,6 +174,8 @@ def _claim(config: ExperimentConfig) -> None:
                 f"or go on with that one: distil resume {config.output}"
             )
         return
+    for begun in config.output.glob(f".{CONFIG}.*.tmp"):  # of a process that was killed right here
+        begun.unlink()
     if config.output.exists() and any(config.output.iterdir()):
         raise ConfigError(f"the output directory {config.output} exists and holds no experiment; choose another")
     config.output.mkdir(parents=True, exist_ok=True)

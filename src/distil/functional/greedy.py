@@ -38,9 +38,9 @@ def naive_greedy(objective: Objective, n: int) -> Picks:
 
     For any objective. For monotone submodular ones the value is at least 1 - 1/e of the best (Nemhauser, Wolsey and Fisher 1978).
 
-    When no row left can change the value (facility location once every distinct row is picked, saturated coverage when all is
-    saturated), the objective is cleared and starts afresh on the rows left, so that what is then picked still
-    spreads; those picks have gain 0. Gains within 1e-9 are equal, and go to the smaller row.
+    When the objective is exhausted (facility location and the least disparity once every distinct row is picked, saturated
+    coverage when all is saturated), it is cleared and starts afresh on the rows left, so that what is then picked still
+    spreads; those picks are given gain 0. Gains within 1e-9 are equal, and go to the smaller row.
 
     Args:
         objective: With nothing picked yet.

@@ -164,7 +164,7 @@ def match_per_batch(
     """Match whole minibatches of consecutive rows, whose atoms are mean gradients, and take their rows in pick order.
 
     The per-batch form of GRAD-MATCH (Killamsetty et al. 2021, ICML): N / batch_size atoms instead of N. The published code
-    returned whole batches, up to twice the budget; here the last one is cut to exactly n rows, and one more is picked where
+    returned whole batches, more than the budget; here the last one is cut to exactly n rows, and one more is picked where
     the short last batch of the pool was among them.
 
     Args:

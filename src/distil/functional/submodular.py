@@ -56,7 +56,7 @@ class Objective(ABC):
 
     @abstractmethod
     def exhausted(self, best: float) -> bool:
-        """Whether no row can change the value any more, given the largest gain there is."""
+        """Whether A, which is not empty, says all there is to say: given the largest gain, no row left has anything of its own."""
 
     @abstractmethod
     def include(self, row: int) -> None:
@@ -131,6 +131,7 @@ class SaturatedCoverage(Objective):
         similarity.store()
         self.similarity = similarity
         self._caps = similarity.sums() * alpha
+        self._total = float(self._caps.sum())
         self.forget()
 
     def __len__(self) -> int:
@@ -142,8 +143,8 @@ class SaturatedCoverage(Objective):
         return _sums(self.similarity, rows, lambda block: torch.minimum(block, lacking))
 
     def exhausted(self, best: float) -> bool:
-        """When every row is saturated."""
-        return best <= 0
+        """When every row is saturated, but for rounding."""
+        return best <= 1e-12 * self._total
 
     def include(self, row: int) -> None:
         """Fill up."""
@@ -310,9 +311,9 @@ class DisparityMin(Objective):
         nearest = self._nearest[rows]
         return nearest if len(self.picks) == 1 else nearest.clamp_max(self.value) - self.value
 
-    def exhausted(self, best: float) -> bool:  # noqa: ARG002
-        """When two that coincide have been picked: then all that are left do."""
-        return len(self.picks) > 1 and self.value <= 0
+    def exhausted(self, best: float) -> bool:
+        """When every row left coincides with one that is picked."""
+        return self.value + best <= 0
 
     def include(self, row: int) -> None:
         """Lower the distances."""

@@ -36,10 +36,9 @@ class GradMatch(Strategy):
     the selection. Representative rather than uncertain: a choice for first selections and skewed pools; on its own it does
     not look for what the model has wrong.
 
-    Differs from the published code, which aimed at the whole sum (N / k times as long) whatever k was, returned up to twice the
-    budget, let the minibatch size into the gradients, and took the training gradients of classes without a validation
-    example for validation ones silently: those classes are here known to follow the pool. Cost: O(N n (C + D)), with
-    factored gradients, N (C + D) numbers.
+    Differs from the published code, which aimed at the whole sum (N / k times as long) whatever k was, returned more than the
+    budget and let the minibatch size into the gradients. With ``valid``, a class without validation examples follows its own
+    examples of the pool. Cost: O(N n (C + D)) time and N (C + D) numbers, gradients being kept as their factors.
 
     Attributes:
         selection_type: ``"PerClass"``: each predicted class for itself, with a share of the budget proportional to its size;

@@ -97,6 +97,7 @@ __all__ = [
     "TwoLayerNet",
     "architecture_named",
     "architecture_names",
+    "architecture_parameters",
 ]
 
 _ARCHITECTURES: Mapping[str, Callable[..., DocumentedModel]] = {
@@ -153,6 +154,15 @@ def architecture_names() -> tuple[str, ...]:
     return tuple(sorted(_ARCHITECTURES))
 
 
+def architecture_parameters(name: str) -> tuple[str, ...]:
+    """What an architecture takes, by its Python names.
+
+    Raises:
+        UnknownName: There is no architecture of that name.
+    """
+    return tuple(inspect.signature(_builder(name)).parameters)
+
+
 def architecture_named(name: str, **arguments: Any) -> DocumentedModel:  # noqa: ANN401 - each builder's own
     """Build an architecture by its name.
 
@@ -175,11 +185,7 @@ def architecture_named(name: str, **arguments: Any) -> DocumentedModel:  # noqa:
     >>> net.get_embedding_dim()
     128
     """
-    builder = _ARCHITECTURES.get(name)
-    if builder is None:
-        known = ", ".join(architecture_names())
-        hint = nearest(str(name), _ARCHITECTURES)
-        raise UnknownName(f"no architecture is called {name!r}{hint}; there are: {known}")
+    builder = _builder(name)
     taken = inspect.signature(builder).parameters
     for argument in arguments:
         if argument not in taken:
@@ -189,3 +195,12 @@ def architecture_named(name: str, **arguments: Any) -> DocumentedModel:  # noqa:
     if missing:
         raise InvalidInput(f"{name} needs {', '.join(missing)} as well; it takes {', '.join(taken)}")
     return builder(**arguments)
+
+
+def _builder(name: str) -> Callable[..., DocumentedModel]:
+    builder = _ARCHITECTURES.get(name)
+    if builder is None:
+        known = ", ".join(architecture_names())
+        hint = nearest(str(name), _ARCHITECTURES)
+        raise UnknownName(f"no architecture is called {name!r}{hint}; there are: {known}")
+    return builder

@@ -1,0 +1,404 @@
+"""What the submodular strategies promise beyond the contract."""
+
+import numpy as np
+import pytest
+import torch
+
+from distil.errors import InvalidInput
+from distil.features import Dense, Outer
+from distil.functional.greedy import naive_greedy
+from distil.functional.similarity import Similarity, cosine, rbf
+from distil.functional.submodular import FUNCTIONS, FacilityLocation, objective_named
+from distil.functional.uncertainty import confidence, entropy, margin
+from distil.rng import Rng
+from distil.select import select_from
+from distil.signals import Embedding, Gradient, Inputs, Logits, Probs, Signals
+from distil.strategies import CRAIG, FASS, KDPP, EntropySampling, SubmodularSampling, strategy_named
+from distil.strategies.base import Sets
+
+N, C, D = 150, 5, 6
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def table(n=N, seed=0, scale=1.0, ids=None):
+    logits = normal(n, C, seed=seed + 1) + torch.linspace(1, -1, C)
+    columns = {
+        Probs(): logits.softmax(-1),
+        Logits(): logits,
+        Embedding(): normal(n, D, seed=seed) * scale,
+        Inputs(): normal(n, 9, seed=seed + 2) * scale,
+    }
+    return Sets(Signals(torch.arange(n) if ids is None else ids, columns))
+
+
+def predicted(sets):
+    return sets.pool[Probs()].argmax(-1)
+
+
+def ids(strategy, sets, n, seed=0):
+    found = strategy.select(sets, n, Rng(seed)).tolist()
+    assert len(found) == len(set(found)) == n
+    assert set(found) <= set(sets.pool.ids.tolist())
+    return found
+
+
+# --- submodular sampling ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("representation", ["embedding", "gradient", "raw"])
+@pytest.mark.parametrize("metric", ["rbf", "cosine"])
+def test_full_is_the_function_itself(function, representation, metric):
+    sets = table()
+    a = sets.pool[Probs()] - torch.nn.functional.one_hot(predicted(sets), C)
+    x = {
+        "embedding": Dense(sets.pool[Embedding()]),
+        "gradient": Outer(a, sets.pool[Embedding()], bias=True),
+        "raw": Dense(sets.pool[Inputs()]),
+    }[representation]
+    kernel = rbf(x) if metric == "rbf" else cosine()
+    expected = naive_greedy(objective_named(function, x, kernel), 9).rows.tolist()
+    strategy = SubmodularSampling(function=function, representation=representation, metric=metric)
+    assert ids(strategy, sets, 9) == expected
+
+
+def test_gamma_is_that_of_the_kernel():
+    sets = table()
+    x = Dense(sets.pool[Embedding()])
+    for gamma in (0.01, 1.0, 2):
+        expected = naive_greedy(FacilityLocation(Similarity(x, rbf(x, gamma))), 9).rows.tolist()
+        assert ids(SubmodularSampling(gamma=gamma), sets, 9) == expected
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("kind", ["PerClass", "Supervised"])
+@pytest.mark.parametrize("n", [1, 3, 20, N])
+def test_by_class(function, kind, n):
+    sets = table()
+    found = ids(SubmodularSampling(function=function, selection_type=kind), sets, n)
+    classes = predicted(sets)
+    if kind == "PerClass":
+        populations = torch.bincount(classes, minlength=C)
+        counts = torch.bincount(classes[found], minlength=C)
+        assert bool((counts - populations * n / N).abs().max() < 1)
+        kernel = rbf(Dense(sets.pool[Embedding()]))  # one scale for all classes
+        rows = torch.nonzero(classes == 0)[:, 0]
+        inside = [i for i in found if classes[i] == 0]
+        if inside and function != "feature_based":
+            x = Dense(sets.pool[Embedding()][rows])
+            alone = naive_greedy(objective_named(function, x, kernel), len(inside)).rows
+            assert inside == rows[alone].tolist()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("kind", ["Full", "PerClass", "Supervised"])
+@pytest.mark.parametrize("scale", [10.0, 1000.0])
+def test_the_scale_of_the_embeddings_does_not_matter(function, kind, scale):
+    strategy = SubmodularSampling(function=function, selection_type=kind)
+    plain = ids(strategy, table(), 14)
+    assert ids(strategy, table(scale=scale), 14) == plain
+    assert max(plain) > N / 2
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("kind", ["Full", "PerClass", "Supervised"])
+@pytest.mark.parametrize("optimizer", ["lazy", "naive", "stochastic"])
+def test_difficult_pools(function, kind, optimizer):
+    strategy = SubmodularSampling(function=function, selection_type=kind, optimizer=optimizer)
+    saturated = torch.zeros(24, C)
+    saturated[:, 3] = 1
+    for embedding in (torch.zeros(24, D), torch.ones(24, D), normal(4, D).repeat(6, 1)):
+        sets = Sets(Signals(torch.arange(24) * 3, {Probs(): saturated, Embedding(): embedding}))
+        for n in (1, 5, 24):
+            ids(strategy, sets, n)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_lazy_is_naive(function):
+    sets = table()
+    for kind in ("Full", "PerClass", "Supervised"):
+        lazy, naive = (SubmodularSampling(function, kind, optimizer=optimizer) for optimizer in ("lazy", "naive"))
+        assert ids(lazy, sets, 25) == ids(naive, sets, 25)
+
+
+def test_only_stochastic_is_random():
+    sets = table()
+    assert len({tuple(ids(SubmodularSampling(), sets, 9, seed)) for seed in range(4)}) == 1
+    assert len({tuple(ids(SubmodularSampling(optimizer="stochastic"), sets, 9, seed)) for seed in range(4)}) > 1
+
+
+def test_documented_spellings():
+    sets = table()
+    for written, plain in (("Disparity-min", "disparity_min"), ("Disparity-sum", "disparity_sum"), ("DPP", "dpp")):
+        assert ids(SubmodularSampling(written), sets, 8) == ids(SubmodularSampling(plain), sets, 8)
+    for written in ("perclass", "PERCLASS", "per-class"):
+        strategy = SubmodularSampling(selection_type=written)
+        assert ids(strategy, sets, 8) == ids(SubmodularSampling(selection_type="PerClass"), sets, 8)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"function": "facility"}, r"function must be one of .*did you mean 'facility_location'"),
+        ({"function": None}, "function must be one of"),
+        ({"selection_type": "Everything"}, "selection_type must be one of 'Full', 'PerClass', 'Supervised'"),
+        ({"representation": "logits"}, "representation must be one of"),
+        ({"metric": "l1"}, "metric must be one of"),
+        ({"optimizer": "eager"}, "optimizer must be one of"),
+        ({"gamma": 0}, "gamma must be a number above 0"),
+        ({"gamma": float("inf")}, "gamma must be a number above 0"),
+        ({"gamma": "big"}, "gamma must be a number above 0"),
+        ({"metric": "cosine", "gamma": 1.0}, "gamma belongs to the rbf metric"),
+    ],
+)
+def test_parameters_that_cannot_be(parameters, match):
+    with pytest.raises(ValueError, match=match):
+        SubmodularSampling(**parameters)
+    if "representation" not in parameters:
+        with pytest.raises(InvalidInput, match=match):
+            FASS(**parameters)
+
+
+def test_full_needs_no_probabilities():
+    assert SubmodularSampling().needs.pool == (Embedding(),)
+    assert SubmodularSampling(selection_type="PerClass").needs.pool == (Embedding(), Probs())
+    assert SubmodularSampling(representation="gradient").needs.pool == (Gradient(part="all"),)
+    assert len(select_from("submod_sampling", 5, embeddings=normal(20, 3))) == 5
+
+
+# --- FASS -------------------------------------------------------------------------------------------------------------------
+
+SCORES = {"entropy": entropy, "least_confidence": lambda p: 1 - confidence(p), "margin": lambda p: -margin(p)}
+
+
+@pytest.mark.parametrize("uncertainty", SCORES)
+@pytest.mark.parametrize("top_n", [1, 1.1, 2.5, 5, 1000])
+@pytest.mark.parametrize("kind", ["Full", "PerClass", "Supervised"])
+def test_picks_are_among_the_most_uncertain(uncertainty, top_n, kind):
+    sets = table()
+    order = SCORES[uncertainty](sets.pool[Probs()]).argsort(descending=True, stable=True).tolist()
+    passed = order[: {1: 10, 1.1: 11, 2.5: 25, 5: 50, 1000: N}[top_n]]
+    strategy = FASS(top_n=top_n, uncertainty=uncertainty, selection_type=kind)
+    assert strategy.most_uncertain(sets.pool[Probs()], 10).tolist() == passed
+    assert set(ids(strategy, sets, 10)) <= set(passed)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("kind", ["Full", "PerClass", "Supervised"])
+def test_the_two_ends_of_top_n(function, kind):
+    sets = table()
+    entropies = EntropySampling().select(sets, 12, Rng(0)).tolist()
+    assert ids(FASS(top_n=1, function=function, selection_type=kind), sets, 12) == entropies
+    everything = FASS(top_n=N / 12, function=function, selection_type=kind)
+    assert ids(everything, sets, 12) == ids(SubmodularSampling(function, kind), sets, 12)
+
+
+def test_the_function_sees_the_filtered_only():
+    sets = table()
+    rows = FASS().most_uncertain(sets.pool[Probs()], 6).sort().values
+    x = Dense(sets.pool[Embedding()][rows])
+    expected = rows[naive_greedy(FacilityLocation(Similarity(x, rbf(x))), 6).rows].tolist()
+    assert ids(FASS(selection_type="Full"), sets, 6) == expected
+
+
+@pytest.mark.parametrize("top_n", [0, 0.99, -3, float("inf"), float("nan"), True, "5", None])
+def test_top_n_that_cannot_be(top_n):
+    with pytest.raises(InvalidInput, match="top_n must be a number from 1"):
+        FASS(top_n=top_n)
+
+
+def test_pools_with_duplicates():
+    """The published code gave one distinct id of 10."""
+    sets = Sets(
+        Signals(
+            torch.arange(40), {Probs(): normal(4, C).softmax(-1).repeat(10, 1), Embedding(): normal(4, D).repeat(10, 1)}
+        )
+    )
+    found = ids(FASS(selection_type="Full"), sets, 10)
+    assert sorted(i % 4 for i in found[:4]) == [0, 1, 2, 3]
+
+
+# --- CRAIG ------------------------------------------------------------------------------------------------------------------
+
+CRAIGS = [
+    CRAIG(),
+    CRAIG(part="bias"),
+    CRAIG(selection_type="Supervised"),
+    CRAIG(selection_type="PerBatch", batch_size=7),
+    CRAIG(selection_type="PerBatch", batch_size=1),
+]
+CRAIG_KINDS = pytest.mark.parametrize("strategy", CRAIGS, ids=str)
+
+
+def gradients(sets, part="all"):
+    """Written out, (N, width) float64."""
+    p = sets.pool[Probs()].double()
+    a = (p - torch.nn.functional.one_hot(p.argmax(-1), p.shape[1])).numpy()
+    b = sets.pool[Embedding()].double().numpy()
+    if part == "bias":
+        return a
+    b = np.hstack([np.ones((len(b), 1)), b])
+    return (a[:, :, None] * b[:, None]).reshape(len(a), -1)
+
+
+@CRAIG_KINDS
+@pytest.mark.parametrize("n", [1, 3, 20, N])
+def test_weights_count_the_pool(strategy, n):
+    sets = table()
+    selection = strategy.select(sets, n, Rng(0))
+    assert len(set(selection.tolist())) == n
+    assert float(selection.weights.double().sum()) == pytest.approx(N, rel=1e-5)
+    assert bool((selection.weights > 0).all())
+    if n == N and strategy.selection_type != "PerBatch":
+        assert selection.weights.tolist() == [1] * N
+
+
+@CRAIG_KINDS
+def test_all_gradients_zero(strategy):
+    sets = Sets(Signals(torch.arange(50), {Probs(): torch.eye(C)[torch.arange(50) % 3], Embedding(): normal(50, D)}))
+    for n in (1, 4, 50):
+        selection = strategy.select(sets, n, Rng(0))
+        assert len(set(selection.tolist())) == n
+        assert float(selection.weights.sum()) == pytest.approx(50)
+
+
+@pytest.mark.parametrize("strategy", CRAIGS[:3], ids=str)
+@pytest.mark.parametrize("n", [2, 10, 40])
+def test_the_error_of_the_weighted_gradient_is_bounded(strategy, n):
+    """|| sum_i g_i - sum_j w_j g_j || <= sum_i d(i, its pick), and picks beat random ones."""
+    sets = table()
+    g, labels = gradients(sets, strategy.part), predicted(sets).numpy()
+    selection = strategy.select(sets, n, Rng(0))
+
+    def bound(picks):
+        dists = np.linalg.norm(g[:, None] - g[None, picks], axis=2)
+        apart = labels[:, None] != labels[picks][None]
+        apart &= ~apart.all(1, keepdims=True)
+        return np.where(apart, np.inf, dists).min(1).sum()
+
+    picks = selection.tolist()
+    error = np.linalg.norm(g.sum(0) - selection.weights.double().numpy() @ g[picks])
+    assert error <= bound(picks) * (1 + 1e-6)
+    rng = np.random.default_rng(0)
+    assert bound(picks) <= np.median([bound(rng.choice(N, n, replace=False)) for _ in range(50)])
+
+
+def test_per_class_minimizes_distances_inside_each_class():
+    """Greedy by brute force: each pick lowers the sum of distances most."""
+    sets = table()
+    g, labels = gradients(sets), predicted(sets).numpy()
+    found = CRAIG().select(sets, 20, Rng(0)).tolist()
+    for c in range(C):
+        rows = np.nonzero(labels == c)[0]
+        dists = np.linalg.norm(g[rows][:, None] - g[rows][None], axis=2)
+        picks = []
+        nearest = np.full(len(rows), dists.max() if len(rows) else 0)
+        for _ in [i for i in found if labels[i] == c]:
+            sums = [np.inf if j in picks else np.minimum(nearest, dists[j]).sum() for j in range(len(rows))]
+            picks.append(int(np.argmin(sums)))
+            nearest = np.minimum(nearest, dists[picks[-1]])
+        assert rows[picks].tolist() == [i for i in found if labels[i] == c]
+
+
+@pytest.mark.parametrize("strategy", CRAIGS[:3], ids=str)
+def test_permuting_the_pool_permutes_the_answer(strategy):
+    sets = table()
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(0))
+    permuted = Sets(Signals(order, {signal: column[order] for signal, column in sets.pool.values.items()}))
+    one, other = strategy.select(sets, 20, Rng(0)), strategy.select(permuted, 20, Rng(0))
+    assert one.tolist() == other.tolist()
+    assert one.weights.tolist() == other.weights.tolist()
+    assert one.tolist() == strategy.select(sets, 20, Rng(1)).tolist()
+
+
+def test_batches_are_whole_and_consecutive():
+    sets = table(ids=torch.randperm(N, generator=torch.Generator().manual_seed(4)))
+    strategy = CRAIG(selection_type="Per-Batch", batch_size=8)
+    assert (
+        strategy.select(sets, 20, Rng(0)).tolist() == CRAIG("PerBatch", batch_size=8).select(sets, 20, Rng(0)).tolist()
+    )
+    selection = strategy.select(sets, 20, Rng(0))
+    batches = (selection.ids // 8).tolist()
+    assert len(set(batches[:8])) == 1
+    assert len(set(batches)) == 3
+    assert [batches.count(b) for b in dict.fromkeys(batches)] == [8, 8, 4]
+    # the gradients of a batch, by id, and the order inside it: nearest to its mean first
+    g = gradients(sets)[sets.pool.ids.argsort().numpy()]
+    for b in dict.fromkeys(batches):
+        members = np.arange(b * 8, min(b * 8 + 8, N))
+        dists = np.linalg.norm(g[members] - g[members].mean(0), axis=1)
+        order = members[np.argsort(dists)].tolist()
+        mine = [i for i in selection.tolist() if i // 8 == b]
+        assert mine == order[: len(mine)]
+
+
+def test_batches_of_one_are_examples():
+    """Facility location over the whole pool, by brute force: each pick lowers the sum of distances most."""
+    sets = table(60)
+    selection = CRAIG("PerBatch", batch_size=1).select(sets, 12, Rng(0))
+    g = gradients(sets)
+    dists = np.linalg.norm(g[:, None] - g[None], axis=2)
+    picks, nearest = [], np.full(60, dists.max())
+    for _ in range(12):
+        sums = [np.inf if j in picks else np.minimum(nearest, dists[j]).sum() for j in range(60)]
+        picks.append(int(np.argmin(sums)))
+        nearest = np.minimum(nearest, dists[picks[-1]])
+    assert selection.tolist() == picks
+    assert selection.weights.tolist() == np.bincount(dists[:, picks].argmin(1), minlength=12).tolist()
+
+
+def test_a_short_last_batch_may_be_chosen():
+    """13 examples in batches of 5: whichever batches come first, exactly n ids."""
+    sets = table(13)
+    for n in range(1, 14):
+        selection = CRAIG("PerBatch", batch_size=5).select(sets, n, Rng(0))
+        assert len(set(selection.tolist())) == n
+        assert float(selection.weights.sum()) == pytest.approx(13)
+
+
+def test_a_loss_of_ones_own():
+    sets = table()
+    same = CRAIG(loss=torch.nn.functional.cross_entropy)
+    assert same.select(sets, 15, Rng(0)).tolist() == CRAIG().select(sets, 15, Rng(0)).tolist()
+    scaled = CRAIG(loss=lambda logits, y: torch.nn.functional.cross_entropy(logits * 0.1, y))
+    assert scaled.select(sets, 15, Rng(0)).tolist() != CRAIG().select(sets, 15, Rng(0)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"selection_type": "Full"}, "selection_type must be one of 'PerClass', 'Supervised', 'PerBatch'"),
+        ({"part": "embedding"}, "part must be one of"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1"),
+    ],
+)
+def test_craig_parameters_that_cannot_be(parameters, match):
+    with pytest.raises(InvalidInput, match=match):
+        CRAIG(**parameters)
+
+
+# --- k-DPP ------------------------------------------------------------------------------------------------------------------
+
+
+def test_k_dpp_on_gradients_is_drawn_and_repeatable():
+    sets = table()
+    assert strategy_named("baseline_sampling") == KDPP()
+    assert ids(KDPP(), sets, 12) == ids(KDPP(), sets, 12)
+    assert len({tuple(ids(KDPP(), sets, 12, seed)) for seed in range(4)}) == 4
+
+
+def test_k_dpp_spreads_more_than_chance():
+    """The volume that its gradients span exceeds that of almost all random sets."""
+    sets = table()
+    g = gradients(sets)[:, [i for i in range(C * (D + 1)) if i % (D + 1)]]
+
+    def volume(picks):
+        return np.linalg.slogdet(g[picks] @ g[picks].T)[1]
+
+    drawn = np.mean([volume(ids(KDPP(), sets, 8, seed)) for seed in range(20)])
+    rng = np.random.default_rng(0)
+    chance = [volume(rng.choice(N, 8, replace=False)) for _ in range(200)]
+    assert drawn > np.quantile(chance, 0.95)
