@@ -63,11 +63,8 @@ class Trainer:
         }
         x = labeled.x
         if x is not None:
-            if (
-                x.is_floating_point() and self.transform is None
-            ):  # as scoring does: NumPy's float64 into a float32 model
-                x = x.to(next((p.dtype for p in module.parameters() if p.is_floating_point()), x.dtype))
-            return fit(module, x, labeled.y, self.config, validation=self.validation, **settings)
+            held_out = None if self.validation is None else (self._cast(self.validation[0], module), self.validation[1])
+            return fit(module, self._cast(x, module), labeled.y, self.config, validation=held_out, **settings)
         if self.validation is not None:
             raise InvalidInput("validation tensors go with a pool that is an array; pass a fit function of your own")
         return fit_dataset(module, labeled, self.config, **settings)

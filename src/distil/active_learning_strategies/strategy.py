@@ -136,7 +136,7 @@ class Strategy:
         """
         signal = Gradient("all" if bias_grad else "weights", "predicted" if Y is None else "true")
         gradients = self._measure(X, signal, Y)[signal]
-        return gradients.dense()  # type: ignore[attr-defined, no-any-return]
+        return gradients.dense()
 
     def _select(self, core: Core, budget: int, **sets: Any) -> Selection:  # noqa: ANN401
         """The core's selection, of the unlabeled rows."""

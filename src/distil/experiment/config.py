@@ -446,9 +446,8 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
     labels = [spec.label for spec in specs]
     for label in sorted({label for label in labels if labels.count(label) > 1}):
         check.faults.append(f"active_learning.strategies has {label} more than once; give each a label of its own")
-    check.faults += [
-        f"the label {label!r} is no name for a folder" for label in labels if set(label) & set('/\\*?"<>|')
-    ]
+    wrong = [label for label in labels if not label.strip(".") or set(label) & set('/\\*?"<>|')]
+    check.faults += [f"the label {label!r} is no name for a folder" for label in wrong]
     return tuple(specs)
 
 

@@ -54,7 +54,7 @@ def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     note_path = run.path / "log.json"
-    note = json.loads(note_path.read_text()) if note_path.exists() else {"round": None}
+    note: dict[str, Any] = json.loads(note_path.read_text()) if note_path.exists() else {"round": None}
     if note["round"] != evaluated["round"]:
         size = path.stat().st_size if path.exists() else 0
         note = {"round": evaluated["round"], "offset": size, "block": block(run, evaluated)}

@@ -100,11 +100,14 @@ def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
     return found
 
 
-def curves_of(runs: Mapping[str, list[Run]], metric: str = "accuracy") -> dict[str, Curves]:
+def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, Curves]:
     """The learning curves that can be compared: those with the numbers of labels of the baseline's first run, round by round.
 
-    Numbers differ where answers were skipped or are missing.
+    Only of strategies that have finished all of their runs. Numbers differ where answers were skipped or are missing.
     """
+    runs = finished_runs(config)
+    if not runs:
+        return {}
     points = {
         label: [[(e["labels"], e[metric]) for e in run.all("evaluated")] for run in own] for label, own in runs.items()
     }
@@ -128,7 +131,7 @@ def write_results(config: ExperimentConfig) -> str:
             f"no strategy in {config.output} has finished all of its seeds; go on with: distil resume {config.output}"
         )
     _write(config.output / "results.csv", _as_csv(config, runs))
-    curves = curves_of(runs)
+    curves = curves_of(config)
     left_out = [label for label in runs if label not in curves]
     if not curves:
         return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}"
@@ -152,12 +155,11 @@ def _plotted(config: ExperimentConfig, summaries: list[Summary], title: str) -> 
 def _as_csv(config: ExperimentConfig, runs: Mapping[str, list[Run]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["strategy", "seed", "round", "labels", "accuracy", "balanced_accuracy", "macro_f1"])
+    writer.writerow(["strategy", "seed", "labels", "accuracy", "balanced_accuracy", "macro_f1"])
     for label, own in runs.items():
         for seed, run in zip(config.seeds, own, strict=True):
             for e in run.all("evaluated"):
-                found = [e["round"], e["labels"], e["accuracy"], e["balanced_accuracy"], e["macro_f1"]]
-                writer.writerow([label, seed, *found])
+                writer.writerow([label, seed, e["labels"], e["accuracy"], e["balanced_accuracy"], e["macro_f1"]])
     return text.getvalue()
 
 

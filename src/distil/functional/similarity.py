@@ -237,9 +237,14 @@ class Similarity:
         return self.kernel.similarity(torch.zeros(len(self), dtype=torch.float64))
 
     def sums(self) -> Tensor:
-        """The sum of each row of the matrix, (N,) float64."""
-        parts = [row_sums(block) for _, block in self.blocks()]
-        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)
+        """The sum of each row of the matrix, (N,) float64; half of the pairs are looked at, each for both of its rows."""
+        sums = torch.zeros(len(self), dtype=torch.float64)
+        for block in _cut(len(self), len(self)):
+            part = self._compute(block, slice(block.start, None)) if self._stored is None else self._stored[block]
+            sums[block] += row_sums(part)
+            if self._stored is None:
+                sums[block.stop :] += part[:, len(part) :].double().sum(0)
+        return sums
 
     def blocks(self, rows: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
         """Consecutive parts of ``rows`` (default: all), as slices of it, each with its similarities (B, N)."""
