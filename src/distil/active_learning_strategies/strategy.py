@@ -186,3 +186,9 @@ def handled(handler: Callable[..., Any], X: Any) -> Any:  # noqa: ANN401, N803
 def as_tensor(array: Any) -> Tensor:  # noqa: ANN401
     """An array or sequence of numbers as a tensor."""
     return array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array))
+
+
+def residual_loss(criterion: Callable[..., Any]) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """What the core differentiates: None, its closed form, for the plain cross entropy, whatever its reduction."""
+    plain = isinstance(criterion, nn.CrossEntropyLoss) and criterion.weight is None and criterion.label_smoothing == 0
+    return None if plain or criterion is nn.functional.cross_entropy else criterion

@@ -263,8 +263,9 @@ class _Training:
         """Learn from every minibatch once; accuracy and mean loss."""
         augment, tally = self.augment, _Tally()
         self.module.train()
+        read = self._logits
         for x, y, weights in minibatches:
-            logits = self._logits(x if augment is None else augment(x, draws), y.shape[0])
+            logits = read(x if augment is None else augment(x, draws), y.shape[0])
             loss = _loss(logits, y, weights) if self.loss is None else _given_loss(self.loss, logits, y, weights)
             torch.autograd.backward(loss)
             step()
