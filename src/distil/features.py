@@ -151,10 +151,12 @@ class Dense(Features):
         return self.x @ _same(self, other).x.T
 
     def exact_sq_dists(self, other: Features) -> Tensor:
-        """Float64 squared distances (N, M), difference by difference."""
-        centers = _same(self, other).x.double()
-        rows = (((self.x.double() - c) ** 2).sum(1) for c in centers)
-        return torch.stack(list(rows), 1) if len(centers) else self.x.new_zeros(len(self), 0).double()
+        """Float64 squared distances (N, M), difference by difference, in blocks of the longer side."""
+        rows, centers = self.x.double(), _same(self, other).x.double()
+        if len(rows) < len(centers):
+            return other.exact_sq_dists(self).T
+        dists = [((rows - c) ** 2).sum(1) for c in centers]
+        return torch.stack(dists, 1) if dists else rows.new_zeros(len(rows), 0)
 
     def pairwise_sq_dists(self, other: Features) -> Tensor:
         """Float64 squared distances of equal positions, (N,)."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from distil.data.datasets import DataSet
-from distil.experiment import logs, loop
+from distil.experiment import loop
 from distil.experiment.config import parse_config
 from distil.experiment.logs import block
 from distil.experiment.loop import Experiment

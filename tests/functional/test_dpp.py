@@ -178,6 +178,9 @@ def test_memory_restricts_the_rows_and_long_ones_are_likelier(monkeypatch):
     g = generator()
     rows = torch.cat([k_dpp(Dense(x), 4, g, memory=8 * 4 * 50) for _ in range(20)])
     assert bool((rows % 2 == 1).all())
+    candidates = dpp._long_rows(Dense(x), 50, g)
+    assert float((candidates % 2 == 1).double().mean()) > 0.9
+    assert candidates.tolist() == sorted(set(candidates.tolist()))
     assert len(k_dpp(Dense(x), 30, g, memory=0)) == 30
 
 

@@ -186,6 +186,12 @@ def test_picks_are_among_the_most_uncertain(uncertainty, top_n, kind):
     assert set(ids(strategy, sets, 10)) <= set(passed)
 
 
+def test_the_filter_is_rounded_up_but_not_for_rounding_errors():
+    probs = table().pool[Probs()]
+    assert len(FASS(top_n=1.1).most_uncertain(probs, 100)) == 110  # 1.1 * 100 is 110.00000000000001
+    assert len(FASS(top_n=1.5).most_uncertain(probs, 3)) == 5
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("kind", ["Full", "PerClass", "Supervised"])
 def test_the_two_ends_of_top_n(function, kind):
@@ -301,6 +307,19 @@ def test_per_class_minimizes_distances_inside_each_class():
             picks.append(int(np.argmin(sums)))
             nearest = np.minimum(nearest, dists[picks[-1]])
         assert rows[picks].tolist() == [i for i in found if labels[i] == c]
+
+
+def test_supervised_is_facility_location_with_nothing_in_common_across_classes():
+    sets = table()
+    g, labels = gradients(sets), predicted(sets).numpy()
+    dists = np.linalg.norm(g[:, None] - g[None], axis=2)
+    close = (dists.max() - dists) * (labels[:, None] == labels[None])
+    picks, best = [], np.zeros(N)
+    for _ in range(20):
+        gains = [-1 if j in picks else np.maximum(close[j] - best, 0).sum() for j in range(N)]
+        picks.append(int(np.argmax(gains)))
+        best = np.maximum(best, close[picks[-1]])
+    assert CRAIG("Supervised").select(sets, 20, Rng(0)).tolist() == picks
 
 
 @pytest.mark.parametrize("strategy", CRAIGS[:3], ids=str)

@@ -43,9 +43,27 @@ _DATA_KEYS = (
     "standardize",
 )
 _EXPERIMENT_KEYS = ("seed", "seeds", "output", "threads", "target_accuracy", "data")
-# Keys of strategy_args that every strategy accepts, used or not, as the document has it; n_drop is the core's n_samples.
 _ARGS = "active_learning.strategy_args."
+# Keys of strategy_args that every strategy accepts, used or not, as the document has it.
 _STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
+# Names that published files have for a strategy.
+_STRATEGY_ALIASES = {"coreset": "core_set"}
+# Where the document's argument is a parameter of another name: for each strategy, argument -> parameter.
+_DROPOUT = {"n_drop": "n_samples"}
+_DOCUMENTED: Mapping[str, Mapping[str, str]] = {
+    "adversarial_bim": {"stop_iterations_by_count": "max_steps"},
+    "bald_dropout": _DROPOUT,
+    "craig": {"linear_layer": "part"},
+    "entropy_sampling_dropout": _DROPOUT,
+    "fass": {"submod": "function", "uncertainty_measure": "uncertainty"},
+    "glister": {"typeOf": "type_of"},
+    "gradmatch": {"linear_layer": "part", "omp_reg": "ridge"},
+    "least_confidence_dropout": _DROPOUT,
+    "margin_sampling_dropout": _DROPOUT,
+    "submod_sampling": {"submod": "function", "typeOf": "function", "if_grad": "representation"},
+}
+# The document's switches: what they say of that parameter when off, and when on.
+_SWITCHES = {"linear_layer": ("bias", "all"), "if_grad": ("embedding", "gradient")}
 
 
 @dataclass(frozen=True)
@@ -70,9 +88,17 @@ class StrategySpec:
             if not isinstance(strategy, Strategy):
                 raise ConfigError(f"{self.name} returned a {type(strategy).__name__}; expected a distil.Strategy")
             return strategy
-        args = {"n_samples" if key == "n_drop" else key: value for key, value in self.args.items()}
-        known = _parameters(self.name)
-        return strategy_named(self.name, **{key: value for key, value in args.items() if key in known})
+        renamed, known = _DOCUMENTED.get(self.name, {}), _parameters(self.name)
+        parameters: dict[str, Any] = {}
+        came: dict[str, str] = {}
+        for key, value in self.args.items():
+            parameter = renamed.get(key, key)
+            if parameter in came:
+                raise ConfigError(f"{came[parameter]} and {key} of {self.name} are one parameter: give one of them")
+            if parameter in known:
+                came[parameter] = key
+                parameters[parameter] = _switched(key, value) if key in _SWITCHES else value
+        return strategy_named(self.name, **parameters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -440,7 +466,7 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
             )
             continue
         label = str(entry.get("label", entry["name"])).replace(":", ".")
-        spec = StrategySpec(entry["name"], {**shared, **own}, label)
+        spec = StrategySpec(_STRATEGY_ALIASES.get(entry["name"], entry["name"]), {**shared, **own}, label)
         _check_strategy(check, spec)
         specs.append(spec)
     labels = [spec.label for spec in specs]
@@ -462,8 +488,15 @@ def _check_strategy(check: _Check, spec: StrategySpec) -> None:
             f"(known: {known}, or package.module:callable)"
         )
         return
-    check.keys(_ARGS, spec.args, (*_STRATEGY_KEYS, *_parameters(spec.name)))
+    check.keys(_ARGS, spec.args, (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {})))
     check.attempt(_ARGS.rstrip("."), spec.build)
+
+
+def _switched(key: str, value: object) -> str:
+    """The value of a parameter that the document has a switch for."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key} must be true or false, got {value!r}")
+    return _SWITCHES[key][value]
 
 
 def _parameters(name: str) -> list[str]:

@@ -192,9 +192,9 @@ def _first(objective: Objective, left: Tensor) -> tuple[int, float] | None:
 
 
 def _largest(rows: Tensor, gains: Tensor) -> tuple[int, float]:
+    """Of rows in rising order, the first whose gain is the largest, and that gain."""
     best = float(gains.max())
-    tied = torch.nonzero(gains >= best - _TIE * abs(best))[:, 0]
-    at = tied[rows[tied].argmin()]
+    at = int(torch.nonzero(gains >= best - _TIE * abs(best))[0, 0])
     return int(rows[at]), float(gains[at])
 
 

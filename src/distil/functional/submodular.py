@@ -409,7 +409,6 @@ class LogDeterminant(Objective):
             self._factor = torch.cat([self._factor, self._factor.new_empty(max(16, t // 2), len(self))])
         before = self._factor[:t]  # (t, N)
         covariance = self.similarity.exact(torch.tensor([row]))[0] - before[:, row] @ before
-        covariance[row] += self.ridge
         self._factor[t] = covariance / self._rest[row].sqrt()
         self._rest.sub_(self._factor[t] ** 2).clamp_min_(self.ridge)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from distil.features import Dense
-from distil.functional.centers import k_center_greedy, k_means, representatives
+from distil.functional.centers import k_center_greedy, k_means, k_medians, representatives
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, register
@@ -56,4 +56,28 @@ class KMeansSampling(Strategy):
         """One example a cluster."""
         x = sets.pool[Embedding()]
         clustering = k_means(x, n, rng.child("k_means").torch())
+        return picked(sets.pool, representatives(x, clustering, n))
+
+
+@register("kmedians_sampling")
+@dataclass(frozen=True)
+class KMediansSampling(Strategy):
+    """Cluster the embeddings into n clusters by L1 distances and query the example nearest to each median, larger clusters first.
+
+    The k-medians form of the core-set selection that the DeepAL paper names (the published code has none). Medians follow the bulk
+    of a cluster where means follow its outliers; all else, and what speaks against it, is as for ``KMeansSampling``.
+    Cost: O(N n D) an iteration, without a matrix product: several times that of k-means.
+    """
+
+    paper: ClassVar[str] = "Bradley, Mangasarian and Street 1997, Clustering via concave minimization"
+
+    @property
+    def needs(self) -> Needs:
+        """Embeddings."""
+        return Needs(pool=(Embedding(),))
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """One example a cluster."""
+        x = sets.pool[Embedding()]
+        clustering = k_medians(x, n, rng.child("k_medians").torch())
         return picked(sets.pool, representatives(x, clustering, n))

@@ -162,7 +162,7 @@ class FASS(Strategy):
     def most_uncertain(self, probs: Tensor, n: int) -> Tensor:
         """The rows that pass the filter for a selection of ``n``, the most uncertain first: (min(N, ceil(top_n n)),)."""
         score = _UNCERTAINTIES[_chosen(self.uncertainty, _UNCERTAINTIES, "uncertainty")]
-        count = math.ceil(self.top_n * n - 1e-9)  # 1.1 * 10 is above 11 in floating point
+        count = math.ceil(self.top_n * n - 1e-9)  # 1.1 * 100 is above 110 in floating point
         return best(torch.arange(len(probs)), score(probs), min(count, len(probs))).ids
 
 
