@@ -11,20 +11,25 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.machine import write
-from benchmarks.training_loop import plain, profile, profile_table
+from benchmarks.training_loop import Clock, plain, profile, profile_table
 from distil.data.datasets import DataSet
 from distil.experiment.config import ExperimentConfig, StrategySpec, read_config
 from distil.experiment.loop import Experiment, split
 from distil.experiment.run import Run
+from distil.learner import Learner
 from distil.rng import Rng
+from distil.training.fit import _Training
 
 PROTOCOL = Path(__file__).parent / "protocols" / "D.json"
 
@@ -69,6 +74,29 @@ def batches(x: Tensor, model: nn.Module):
         yield inputs
 
 
+def breakdown(run: Callable[[], object]) -> str:
+    """Seconds of the parts of a run that are no training, as Markdown; selections and evaluations with their forward passes."""
+    parts = {
+        "selections": (Experiment, "_select"),
+        "evaluations": (Experiment, "_evaluate"),
+        "weights to disk, synced": (Experiment, "_save"),
+        "events to disk, synced": (Run, "append"),
+        "new networks": (Learner, "_fresh"),
+        "what a training does around its epochs": (_Training, "run"),
+        "- less the epochs themselves": (_Training, "_epoch"),
+    }
+    clocks = {name: Clock() for name in parts}
+    with ExitStack() as stack:
+        for name, (owner, method) in parts.items():
+            stack.enter_context(patch.object(owner, method, clocks[name].around(getattr(owner, method))))
+        start = perf_counter()
+        run()
+        total = perf_counter() - start
+    clocks["what a training does around its epochs"].seconds -= clocks.pop("- less the epochs themselves").seconds
+    rows = [f"| {name} | {clock.seconds:.3f} | {clock.seconds / total:.1%} |" for name, clock in clocks.items()]
+    return "\n".join(["| beside the epochs | s | share |", "|---|---|---|", *rows])
+
+
 def main(argv: list[str]) -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks protocol_loop", description=__doc__)
@@ -106,5 +134,7 @@ keeps all in memory. The two draw different weights, so their accuracies agree u
 Faster by **{statistics.median(ratios):.2f}** (turns: {", ".join(f"{ratio:.2f}" for ratio in ratios)}).
 
 {profile_table(profile(lambda: ours(config, data, 0)))}
+
+{breakdown(lambda: ours(config, data, 0))}
 """,
     )
