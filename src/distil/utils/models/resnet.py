@@ -21,19 +21,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from distil.utils.models._layers import conv, projection
 from distil.utils.models.base import DocumentedModel, check_sizes
-
-
-def _conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the resolution at stride 1; no bias, since normalization follows."""
-    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
-
-
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """The identity where the shapes agree, else a projection."""
-    if stride == 1 and inputs == outputs:
-        return nn.Sequential()
-    return nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
 
 class BasicBlock(nn.Module):
@@ -43,9 +32,9 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _conv(inputs, width, 3, stride), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = _conv(width, width, 3), nn.BatchNorm2d(width)
-        self.shortcut = _shortcut(inputs, width, stride)
+        self.conv1, self.bn1 = conv(inputs, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = conv(width, width, 3), nn.BatchNorm2d(width)
+        self.shortcut = projection(inputs, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, width, ceil(H / stride), ceil(W / stride))."""
@@ -62,10 +51,10 @@ class Bottleneck(nn.Module):
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         outputs = self.expansion * width
-        self.conv1, self.bn1 = _conv(inputs, width, 1), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = _conv(width, width, 3, stride), nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = _conv(width, outputs, 1), nn.BatchNorm2d(outputs)
-        self.shortcut = _shortcut(inputs, outputs, stride)
+        self.conv1, self.bn1 = conv(inputs, width, 1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = conv(width, width, 3, stride), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = conv(width, outputs, 1), nn.BatchNorm2d(outputs)
+        self.shortcut = projection(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, 4 width, ceil(H / stride), ceil(W / stride))."""
@@ -97,7 +86,7 @@ class ResNet(DocumentedModel):
     ) -> None:
         super().__init__()
         check_sizes("ResNet", {"num_classes": num_classes, "channels": channels})
-        self.conv1, self.bn1 = _conv(channels, 64, 3), nn.BatchNorm2d(64)
+        self.conv1, self.bn1 = conv(channels, 64, 3), nn.BatchNorm2d(64)
         wide = block.expansion
         self.layer1 = _stage(block, 64, 64, depths[0], stride=1)
         self.layer2 = _stage(block, 64 * wide, 128, depths[1], stride=2)
