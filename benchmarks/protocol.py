@@ -29,7 +29,8 @@ def main(argv: list[str]) -> None:
         took = time.perf_counter() - start
         write_results(config)
         table = (config.output / "results.md").read_text().split("\n", 2)[2]
-        write(name, f"# Protocol {name}\n\n`python -m benchmarks protocol {name}` (one thread a run)\n\n{table}\n{_seconds(config)}")
+        title = f"# Protocol {name}\n\n`python -m benchmarks protocol {name}` (one thread a run)"
+        write(name, f"{title}\n\n{table}\n{_seconds(config)}")
         print(f"{took:.0f} s for what was missing; table in benchmarks/results/{name}.md")
 
 

@@ -319,6 +319,8 @@ class TorchNetwork(Network):
             raise UnsupportedModel('the model returns one column; for a binary model pass output="sigmoid"')
         if self.output == "sigmoid" and not one_column:
             raise UnsupportedModel(f'output="sigmoid" expects one column of logits, got {tuple(logits.shape)}')
+        if len(logits) == 0:  # nothing to look at; the first rows that come are looked at by the next pass
+            return
         sums_to_one = bool((logits >= 0).all()) and close(logits.sum(-1), torch.ones_like(logits.sum(-1)))
         if self.output == "logits" and sums_to_one:
             raise UnsupportedModel(

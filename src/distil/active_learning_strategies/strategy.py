@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -77,6 +78,7 @@ class Strategy:
         self.handler = handler
         self.target_classes = nclasses
         self.args = dict(args)
+        _check_values(self.args)
         self.device = self.args.get("device")
         self.n_drop = self.args.get("n_drop", 10)
 
@@ -98,15 +100,25 @@ class Strategy:
             save_file({n: t.clone().contiguous() for n, t in tensors.items()}, temporary, {"kinds": json.dumps(kinds)})
 
     def load_state(self, filename: str) -> None:
-        """Take data and labels from a file of ``save_state``, and load its weights into the present model."""
-        with safe_open(filename, framework="pt") as file:
-            kinds = json.loads(file.metadata()["kinds"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        """Take data and labels from a file of ``save_state``, and load its weights into the present model.
+
+        Raises:
+            InvalidInput: It is no such file, or the weights are of another model; nothing is changed then.
+        """
+        try:
+            with safe_open(filename, framework="pt") as file:
+                kinds = json.loads((file.metadata() or {})["kinds"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise InvalidInput(f"{filename} is not a file that save_state has written: {error}") from None
+        weights = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
+        mine = self.model.state_dict()
+        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in mine.items()}:
+            raise InvalidInput(f"{filename} holds the weights of another model")
+        self.model.load_state_dict(weights)
         found = {name: tensors.get(f"data.{name}") for name in kinds}
         data = {n: t.numpy() if t is not None and kinds[n] == "array" else t for n, t in found.items()}
         self.update_data(data["X"], data["Y"], data["unlabeled_x"])
-        weights = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
-        self.model.load_state_dict(weights)
 
     def predict(self, X: Any, useloader: bool = True) -> Tensor:  # noqa: ANN401, ARG002, N803
         """Most probable class of each row of X, (N,) int64; ``useloader`` makes no difference to the result."""
@@ -157,7 +169,17 @@ class Strategy:
 
     def _labeled(self, X: Any, Y: Any) -> Any:  # noqa: ANN401, N803
         data = handled(self.handler, X)
-        return data if Y is None else LabeledSet(data, torch.arange(len(data)), as_tensor(Y).long())
+        return data if Y is None else LabeledSet(data, torch.arange(len(data)), self._labels(Y, len(data)))
+
+    def _labels(self, Y: Any, n: int) -> Tensor:  # noqa: ANN401, N803
+        """Labels as int64, one for each of ``n`` rows and each one of the classes."""
+        labels = as_tensor(Y).long()
+        if labels.shape != (n,):
+            raise InvalidInput(f"Y must have one label for each of the {n} rows, got {tuple(labels.shape)}")
+        outside = (labels < 0) | (labels >= self.target_classes)
+        if bool(outside.any()):
+            raise InvalidInput(f"label {int(labels[outside][0])} is not one of the {self.target_classes} classes")
+        return labels
 
     def _network(self) -> TorchNetwork:
         return TorchNetwork(self.model)
@@ -171,16 +193,27 @@ class Strategy:
 
     def _measure(self, X: Any, signal: Signal[Any], Y: Any = None) -> Signals:  # noqa: ANN401, N803
         data = handled(self.handler, X)
-        labels = None if Y is None else as_tensor(Y).long()
+        labels = None if Y is None else self._labels(Y, len(data))
         source = NetworkSource(self._network(), data, torch.arange(len(data)), labels)
         return gather(source, (signal,), self._runtime(), self._rng())
 
 
 def handled(handler: Callable[..., Any], X: Any) -> Any:  # noqa: ANN401, N803
     """``handler``'s data set of inputs alone, through its test transform where it has one."""
-    if "use_test_transform" in inspect.signature(handler).parameters:
-        return handler(X, use_test_transform=True)
-    return handler(X)
+    parameters = inspect.signature(handler).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return handler(X, use_test_transform=True) if takes_all or "use_test_transform" in parameters else handler(X)
+
+
+def _check_values(args: Mapping[str, Any]) -> None:
+    seed = args.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise InvalidInput(f"args['seed'] must be a whole number, got {seed!r}")
+    if args.get("device") is not None:
+        try:
+            torch.device(args["device"])
+        except (RuntimeError, TypeError) as error:
+            raise InvalidInput(f"args['device']: {str(error).splitlines()[0]}") from None
 
 
 def as_tensor(array: Any) -> Tensor:  # noqa: ANN401
@@ -189,6 +222,15 @@ def as_tensor(array: Any) -> Tensor:  # noqa: ANN401
 
 
 def residual_loss(criterion: Callable[..., Any]) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """What the core differentiates: None, its closed form, for the plain cross entropy, whatever its reduction."""
+    """What the core differentiates: None, its closed form, for the plain cross entropy, whatever its reduction.
+
+    Any other of torch's losses is copied to give one loss for each example: of a weighted one, a mean over one example would
+    divide the weight out again.
+    """
     plain = isinstance(criterion, nn.CrossEntropyLoss) and criterion.weight is None and criterion.label_smoothing == 0
-    return None if plain or criterion is nn.functional.cross_entropy else criterion
+    if plain or criterion is nn.functional.cross_entropy:
+        return None
+    if isinstance(criterion, nn.modules.loss._Loss):
+        criterion = copy.copy(criterion)
+        criterion.reduction = "none"
+    return criterion

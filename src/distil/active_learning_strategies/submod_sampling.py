@@ -41,7 +41,9 @@ class SubmodSampling(Strategy):
         kernel_batch_size: int = 200,  # noqa: ARG002 - documented
     ) -> None:
         super().__init__(X, Y, unlabeled_x, net, handler, nclasses, args)
-        representation = "gradient" if if_grad else self.args.get("representation", "embedding")
+        given = self.args.get("representation", "embedding")
+        named = {"linear": "embedding"}.get(given, given)  # later versions' word
+        representation = "gradient" if if_grad else named
         function = _FUNCTIONS.get(typeOf, typeOf)
         self._core = core.SubmodularSampling(function, selection_type, representation, self.args.get("metric", "rbf"))
 

@@ -466,7 +466,8 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
             )
             continue
         label = str(entry.get("label", entry["name"])).replace(":", ".")
-        spec = StrategySpec(_STRATEGY_ALIASES.get(entry["name"], entry["name"]), {**shared, **own}, label)
+        name = str(entry["name"])
+        spec = StrategySpec(_STRATEGY_ALIASES.get(name, name), {**shared, **own}, label)
         _check_strategy(check, spec)
         specs.append(spec)
     labels = [spec.label for spec in specs]
@@ -490,6 +491,8 @@ def _check_strategy(check: _Check, spec: StrategySpec) -> None:
         return
     check.keys(_ARGS, spec.args, (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {})))
     check.attempt(_ARGS.rstrip("."), spec.build)
+    if spec.args.get("valid"):
+        check.faults.append(f"{_ARGS}valid: in experiments, strategies get no validation set; use distil.select")
 
 
 def _switched(key: str, value: object) -> str:

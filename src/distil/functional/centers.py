@@ -35,6 +35,8 @@ def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Ten
 
     Cost: O(N (M + n)) inner products, memory of O(N).
     """
+    if not 1 <= n <= len(x):
+        raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
     nearest = _Nearest(x, centers)
     picks: list[int] = []
     while len(picks) < n:
@@ -207,9 +209,9 @@ def k_medians(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 
     for _ in range(max_iter):
         moved = _medians(x, found)
         after = KMedians(moved, *_assign_l1(x, moved))
-        done = after.cost >= (1 - tol) * found.cost or torch.equal(after.clusters, found.clusters)
-        found = after if after.cost <= found.cost else found
-        if done:
+        settled = torch.equal(after.clusters, found.clusters) or found.cost - after.cost < tol * found.cost
+        found = after
+        if settled:
             break
     return found
 

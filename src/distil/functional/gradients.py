@@ -24,21 +24,22 @@ def cross_entropy_residual(probs: Tensor, y: Tensor) -> Tensor:
 
 
 def residual(logits: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The gradient of any loss by the logits, by autograd, one example at a time.
-
-    Because each example is a batch of its own, a loss that averages and one that sums give the same.
+    """The gradient of each example's loss by its logits, by autograd.
 
     Args:
         logits: (N, C).
         y: Labels, (N,) int64.
-        loss: ``loss(logits (1, C), labels (1,))`` of any shape that sums to the example's loss.
+        loss: ``loss(logits (B, C), labels (B,))``: one loss for each example, (B,), which takes one backward pass; or one number
+            for all, and then it is called for one example at a time, so that a mean and a sum give the same.
 
     Returns:
         (N, C).
     """
-
-    def of_one(z: Tensor, label: Tensor) -> Tensor:
-        return loss(z[None], label[None]).sum()
-
-    gradients: Tensor = torch.func.vmap(torch.func.grad(of_one))(logits, y)
+    with torch.enable_grad():
+        z = logits.detach().requires_grad_()
+        losses = loss(z, y)
+        if losses.shape != y.shape or len(y) == 1:
+            rows = [loss(z[i : i + 1], y[i : i + 1]).sum() for i in range(len(y))]
+            losses = torch.stack(rows) if rows else z.sum(1)
+        gradients: Tensor = torch.autograd.grad(losses.sum(), z)[0]
     return gradients

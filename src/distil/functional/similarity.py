@@ -264,8 +264,10 @@ class Similarity:
         self._stored = full
 
     def _compute(self, rows: Tensor | slice, columns: slice) -> Tensor:
+        # Rounded to float32, distances do not depend on blocks; the scale of tiny ones is beyond float32, what they come to is not.
         dists = self.kernel.sq_dists(self._x[rows], self._x[columns]).float()
-        return self._masked(self.kernel.similarity(dists), rows, columns)
+        similar = self.kernel.similarity(dists.double())
+        return self._masked(similar.float(), rows, columns)
 
     def _masked(self, similar: Tensor, rows: Tensor | slice, columns: slice) -> Tensor:
         if self.classes is not None:

@@ -1,0 +1,170 @@
+"""Protocol M at low budgets: the strategies of the DeepAL paper on MNIST, with its network and its training.
+
+60,000 examples in the pool, 10,000 in the test set, 20 labels at the start, 10 queries of 20. Paired: for one seed and round every
+strategy gets the same first labels, initial weights and minibatch order.
+
+Run as ``python -m benchmarks deepal_mnist``. Every finished run is a file under ``runs/protocols/M``; what is there is not done
+again, so an interrupted benchmark goes on, and seeds may be run in processes of their own (``--seeds 0``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.machine import write
+from distil.data.datasets import DataSet, load
+from distil.deepal import Data, MNIST_Handler, MNIST_Net, Net, get_params, get_strategy
+from distil.deepal.utils import STRATEGIES
+from distil.experiment.compare import Curves, Summary, summarize
+from distil.experiment.report import markdown_table
+from distil.rng import Rng
+
+SEEDS = (0, 1, 2)
+INITIAL, BUDGET, QUERIES = 20, 20, 10
+CANDIDATES = 2_000
+COSTLY = (  # many passes over each example: asked for a random part of the pool, drawn anew for each query
+    "LeastConfidenceDropout",
+    "MarginSamplingDropout",
+    "EntropySamplingDropout",
+    "BALDDropout",
+    "AdversarialBIM",
+    "AdversarialDeepFool",
+)
+
+
+def network():
+    """The published network, its convolutions laid out as a CPU likes them."""
+    return MNIST_Net().to(memory_format=torch.channels_last)
+
+
+def run(data: DataSet, name: str, seed: int, n_epoch: int) -> dict:
+    """Accuracies at 20, 40, ..., 220 labels, and the seconds that queries took."""
+    assert data.x_test is not None
+    dataset = Data(data.x_train[:, 0], data.y_train, data.x_test[:, 0], data.y_test, MNIST_Handler)
+    net = Net(network, {**get_params("MNIST"), "n_epoch": n_epoch}, "cpu")
+    strategy = get_strategy(name)(dataset, net)
+    rng = Rng(seed).child("M")
+    torch.manual_seed(rng.child("initial").integer())
+    dataset.initialize_labels(INITIAL)
+    accuracies, seconds = [], 0.0
+    for round_ in range(QUERIES + 1):
+        if round_:
+            torch.manual_seed(rng.child("query", round_).integer())
+            start = time.perf_counter()
+            strategy.update(query(strategy, dataset))
+            seconds += time.perf_counter() - start
+        torch.manual_seed(rng.child("train", round_).integer())
+        strategy.train()
+        accuracies.append(dataset.cal_test_acc(strategy.predict(dataset.get_test_data())))
+    return {"accuracies": accuracies, "seconds": seconds / QUERIES}
+
+
+def query(strategy, dataset: Data) -> np.ndarray:
+    """What the strategy queries: of all that is unlabeled, or of a random part where that would take too long."""
+    name = type(strategy).__name__
+    if name not in COSTLY:
+        return strategy.query(BUDGET)
+    free = dataset.unlabeled()
+    ids = free[torch.randperm(len(free))[:CANDIDATES].numpy()]
+    part = Data(dataset.X_train[ids], dataset.Y_train[ids], dataset.X_test, dataset.Y_test, dataset.handler)
+    return ids[get_strategy(name)(part, strategy.net).query(BUDGET)]
+
+
+def report(found: dict[int, dict[str, list[dict]]]) -> str:
+    """The tables, a section for each number of epochs."""
+    grid = np.arange(QUERIES + 1) * BUDGET + INITIAL
+    sections = []
+    for n_epoch, runs in sorted(found.items()):
+        curves = {name: Curves(grid, np.array([r["accuracies"] for r in own])) for name, own in runs.items()}
+        summaries = summarize(curves, baseline="RandomSampling", target=None)
+        as_published = " (as published)" if n_epoch == 10 else ""
+        sections.append(
+            f"## {n_epoch} epochs a training{as_published}\n\n{markdown_table(summaries, None)}\n\n"
+            f"Half widths of the 95 % intervals of these means, in points of accuracy:\n\n{halves(summaries)}\n\n"
+            f"Mean seconds of a query: {', '.join(f'{n} {mean_seconds(own):.1f}' for n, own in runs.items())}."
+        )
+    return "\n\n".join(sections)
+
+
+def halves(summaries: list[Summary]) -> str:
+    """A row a strategy, a column a number of labels."""
+    lines = [" | ".join(["| strategy", *(f"{int(n)}" for n in summaries[0].labels)]) + " |"]
+    lines.append("|---" + "|---:" * len(summaries[0].labels) + "|")
+    for s in summaries:
+        cells = [f"{50 * (high - low):.1f}" for low, high in zip(s.low, s.high, strict=True)]
+        lines += [" | ".join([f"| {s.name}", *cells]) + " |"]
+    return "\n".join(lines)
+
+
+def mean_seconds(runs: list[dict]) -> float:
+    """Seconds of a query, over the runs of one strategy."""
+    return float(np.mean([r["seconds"] for r in runs]))
+
+
+def main(argv: list[str]) -> None:
+    """Do what is missing, and write the tables once all seeds are there."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks deepal_mnist", description="Protocol M, low budgets.")
+    parser.add_argument("--data", help="where MNIST is; default: $DISTIL_DATA, then the user's cache")
+    parser.add_argument("--output", type=Path, default=Path("runs/protocols/M"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, choices=SEEDS)
+    parser.add_argument("--epochs", type=int, nargs="+", default=[10], help="of each training")
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES, choices=STRATEGIES)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    data = load("mnist", options.data)
+    todo = [(e, n, s) for e in options.epochs for s in options.seeds for n in options.strategies]
+    for n_epoch, name, seed in todo:
+        path = options.output / str(n_epoch) / f"{name}-{seed}.json"
+        if not path.exists():
+            start = time.perf_counter()
+            result = run(data, name, seed, n_epoch)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_suffix(".tmp").write_text(json.dumps(result))
+            path.with_suffix(".tmp").replace(path)
+            took = time.perf_counter() - start
+            print(
+                f"{n_epoch} epochs, {name}, seed {seed}: ends at {result['accuracies'][-1]:.3f}, {took:.0f} s",
+                flush=True,
+            )
+    found = finished(options.output)
+    if found:
+        write("M", f"{HEAD}\n\n{report(found)}\n\n{closing(found)}")
+
+
+def finished(output: Path) -> dict[int, dict[str, list[dict]]]:
+    """By number of epochs, the runs of every strategy that has all seeds; only where random sampling has."""
+    found: dict[int, dict[str, list[dict]]] = {}
+    for folder in sorted(output.glob("[0-9]*")):
+        paths = {name: [folder / f"{name}-{seed}.json" for seed in SEEDS] for name in STRATEGIES}
+        runs = {
+            name: [json.loads(p.read_text()) for p in own] for name, own in paths.items() if all(map(Path.exists, own))
+        }
+        if "RandomSampling" in runs:
+            found[int(folder.name)] = runs
+    return found
+
+
+HEAD = f"""# Protocol M, low budgets: DeepAL's strategies on MNIST
+
+`python -m benchmarks deepal_mnist`, with `--epochs` for others than the published 10. 60,000 examples in the pool, 10,000 in the
+test set, {INITIAL} labels at the start, {QUERIES} queries of {BUDGET}; the DeepAL paper's MNIST network and SGD (rate 0.01,
+momentum 0.5, minibatches of 64), new weights each round; {len(SEEDS)} seeds, paired.
+
+{", ".join(COSTLY)} choose among {CANDIDATES:,} random
+examples of the unlabeled pool, drawn anew for each query, as they take too long on all of it; the others choose among all."""
+
+
+def closing(found: dict[int, dict[str, list[dict]]]) -> str:
+    """What happens with so few steps of training."""
+    steps = [-(-(INITIAL + BUDGET * r) // 64) for r in range(QUERIES + 1)]
+    lines = [f"With the published 10 epochs a training has {10 * steps[0]} to {10 * steps[-1]} steps."]
+    for n_epoch, runs in sorted(found.items()):
+        ends = [r["accuracies"][-1] for r in runs["RandomSampling"]]
+        lines.append(f"After {n_epoch} epochs random sampling ends at {100 * np.mean(ends):.1f} %.")
+    return " ".join(lines)

@@ -1,0 +1,236 @@
+"""The labeled pool, the unlabeled pool and the testing set; and those of the published demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from distil.arrays import Batched, from_numpy, is_array
+from distil.data.datasets import load
+from distil.errors import InvalidInput
+from distil.rng import Rng
+from distil.signals import Signals
+from distil.strategies import RandomSampling, Sets
+
+Handler = Callable[..., Any]
+Ids = np.ndarray[Any, np.dtype[np.int64]]
+
+POOL_SIZE: Final = 40_000
+"""The published demo uses the first so many training examples of every data set."""
+
+
+class Data:
+    """A pool, which of its examples are labeled, and a testing set.
+
+    Args:
+        X_train: Inputs of the pool: an array, a tensor or a list.
+        Y_train: Their labels, as many. Those of unlabeled examples are never read by a query.
+        X_test: Inputs of the testing set.
+        Y_test: Their labels.
+        handler: ``handler(X, Y)`` makes a map-style data set of ``(x, y, index)``.
+
+    Attributes:
+        X_train: As given.
+        Y_train: As given.
+        X_test: As given.
+        Y_test: As given.
+        handler: As given.
+        n_pool: Number of examples in the pool.
+        n_test: Number of examples in the testing set.
+        labeled_idxs: Which examples of the pool are labeled, (n_pool,) bool.
+
+    Raises:
+        InvalidInput: Inputs without labels or labels without inputs, an empty pool, or a handler that cannot be called.
+    """
+
+    def __init__(
+        self,
+        X_train: Any,  # noqa: ANN401, N803 - the published names, as all here
+        Y_train: Any,  # noqa: ANN401, N803
+        X_test: Any,  # noqa: ANN401, N803
+        Y_test: Any,  # noqa: ANN401, N803
+        handler: Handler,
+    ) -> None:
+        for name, x, y in (("train", X_train, Y_train), ("test", X_test, Y_test)):
+            if len(x) != len(y):
+                raise InvalidInput(f"X_{name} has {len(x)} examples and Y_{name} {len(y)}; they must have as many")
+        if len(X_train) == 0:
+            raise InvalidInput("X_train is empty: there is nothing to query")
+        if not callable(handler):
+            raise InvalidInput(f"handler must be a class that is called as handler(X, Y), got {handler!r}")
+        self.X_train, self.Y_train = X_train, Y_train
+        self.X_test, self.Y_test = X_test, Y_test
+        self.handler = handler
+        self.n_pool, self.n_test = len(X_train), len(X_test)
+        self.labeled_idxs = np.zeros(self.n_pool, dtype=bool)
+
+    def initialize_labels(self, num: int) -> None:
+        """Make ``num`` unlabeled examples labeled, drawn at random without replacement.
+
+        Raises:
+            InvalidInput: There are not as many unlabeled ones.
+        """
+        free = torch.from_numpy(self.unlabeled())
+        if isinstance(num, bool) or not isinstance(num, int | np.integer) or not 0 <= num <= len(free):
+            raise InvalidInput(f"num must be from 0 to the {len(free)} examples that are not labeled, got {num!r}")
+        if num:
+            chosen = RandomSampling().select(Sets(Signals(free, {})), int(num), Rng(drawn_seed()))
+            self.labeled_idxs[chosen.ids.numpy()] = True
+
+    def get_labeled_data(self) -> tuple[Ids, Any]:
+        """Ids of the labeled examples in the pool, (M,) int64 ascending, and ``handler`` of them."""
+        return self._part(self.labeled())
+
+    def get_unlabeled_data(self) -> tuple[Ids, Any]:
+        """Ids of the other examples in the pool, ascending, and ``handler`` of them; its labels are whatever ``Y_train`` has."""
+        return self._part(self.unlabeled())
+
+    def get_train_data(self) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], Any]:
+        """A copy of ``labeled_idxs``, and ``handler`` of the whole pool."""
+        return self.labeled_idxs.copy(), self.handler(self.X_train, self.Y_train)
+
+    def get_test_data(self) -> Any:  # noqa: ANN401
+        """``handler`` of the testing set."""
+        return self.handler(self.X_test, self.Y_test)
+
+    def cal_test_acc(self, preds: Tensor | np.ndarray[Any, Any] | Sequence[int]) -> float:
+        """The fraction of the testing set that is predicted right.
+
+        Args:
+            preds: (n_test,) predicted classes, in the order of ``X_test``.
+
+        Raises:
+            InvalidInput: Another number of predictions, or an empty testing set.
+        """
+        found, right = as_tensor(preds), as_tensor(self.Y_test)
+        if found.shape != right.shape or not self.n_test:
+            raise InvalidInput(
+                f"preds must have a class for each of {self.n_test} test examples, got {tuple(found.shape)}"
+            )
+        return int((found.to(right.device) == right).sum()) / self.n_test
+
+    def labeled(self) -> Ids:
+        """Ids of the labeled examples, ascending."""
+        return np.flatnonzero(self.labeled_idxs).astype(np.int64)
+
+    def unlabeled(self) -> Ids:
+        """Ids of the other examples, ascending."""
+        return np.flatnonzero(~self.labeled_idxs).astype(np.int64)
+
+    def inputs(self) -> Dataset[Any]:
+        """The inputs of the whole pool, as a data set without labels: ``handler`` is given zeros in their place."""
+        return inputs_of(self.handler(self.X_train, _zeros_like(self.Y_train, self.n_pool)))
+
+    def _part(self, ids: Ids) -> tuple[Ids, Any]:
+        return ids, self.handler(_rows(self.X_train, ids), _rows(self.Y_train, ids))
+
+
+class Inputs(Dataset[Any]):
+    """The inputs of a handler's examples: what else it gives, its labels first of all, goes no further.
+
+    Args:
+        examples: A map-style data set of ``(x, y, index)``.
+    """
+
+    def __init__(self, examples: Any) -> None:  # noqa: ANN401
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, row: int) -> Any:  # noqa: ANN401
+        return self._examples[row][0]
+
+
+class _InputsAtOnce(Inputs):
+    """Inputs of a handler that can give many at once."""
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """The inputs of these rows, (B, ...)."""
+        inputs: Tensor = self._examples.batch(rows)
+        return inputs
+
+
+def inputs_of(examples: Any) -> Inputs:  # noqa: ANN401
+    """The inputs of a handler's examples, many at once where it can."""
+    return _InputsAtOnce(examples) if isinstance(examples, Batched) else Inputs(examples)
+
+
+def as_tensor(values: Any) -> Tensor:  # noqa: ANN401
+    """An array or list of numbers as a tensor."""
+    return values if isinstance(values, Tensor) else from_numpy(np.asarray(values))
+
+
+def drawn_seed() -> int:
+    """A seed, from torch's global generator."""
+    return int(torch.randint(2**62, (1,)))
+
+
+def get_MNIST(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802
+    """MNIST: the first 40,000 training images as the pool, all 10,000 of the test set.
+
+    Args:
+        handler: See ``Data``; ``MNIST_Handler`` goes with this one.
+        data_root: Where the data is, or is downloaded to; default: see ``distil.data.datasets.data_root``.
+
+    Returns:
+        Images as a uint8 tensor (N, 28, 28), labels as an int64 tensor.
+
+    Raises:
+        DataNotFound: The files are not there and cannot be downloaded.
+    """
+    return _published("mnist", handler, data_root)
+
+
+def get_FashionMNIST(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802
+    """Fashion-MNIST; all else as in ``get_MNIST``."""
+    return _published("fmnist", handler, data_root)
+
+
+def get_SVHN(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802
+    """House numbers: 40,000 and 26,032 images as arrays (N, 3, 32, 32); all else as in ``get_MNIST``."""
+    return _published("svhn", handler, data_root)
+
+
+def get_CIFAR10(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802
+    """CIFAR-10: 40,000 and 10,000 images as arrays (N, 32, 32, 3); all else as in ``get_MNIST``."""
+    return _published("cifar10", handler, data_root)
+
+
+def _published(name: str, handler: Handler, data_root: str | Path | None) -> Data:
+    data = load(name, data_root, download=True)
+    x_test, y_test = data.x_test, data.y_test
+    if x_test is None or y_test is None:
+        raise InvalidInput(f"{name} has no testing set")
+    images = (_documented(name, x) for x in (data.x_train[:POOL_SIZE], x_test))
+    return Data(next(images), data.y_train[:POOL_SIZE], next(images), y_test, handler)
+
+
+def _documented(name: str, x: Tensor) -> Tensor | np.ndarray[Any, Any]:
+    """Images (N, channels, H, W) in the published kind and layout."""
+    if x.shape[1] == 1:
+        return x[:, 0]
+    array: np.ndarray[Any, Any] = (x.permute(0, 2, 3, 1).contiguous() if name == "cifar10" else x).numpy()
+    return array
+
+
+def _rows(values: Any, ids: Ids) -> Any:  # noqa: ANN401
+    """The elements at these positions of an array, a tensor or a list, in the kind that it is."""
+    if isinstance(values, Tensor):
+        return values[torch.from_numpy(ids)]
+    return values[ids] if is_array(values) else [values[i] for i in ids.tolist()]
+
+
+def _zeros_like(labels: Any, n: int) -> Any:  # noqa: ANN401
+    """``n`` labels of the kind of ``labels``, without looking at any of those."""
+    if isinstance(labels, Tensor):
+        return torch.zeros_like(labels)
+    if isinstance(labels, np.ndarray):
+        return np.zeros_like(labels)
+    return [0] * n if isinstance(labels, list | tuple) else np.zeros(n, dtype=np.int64)

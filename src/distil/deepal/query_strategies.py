@@ -1,0 +1,147 @@
+"""The strategies of the DeepAL paper, each a line of the library's own, where its details are described."""
+
+from __future__ import annotations
+
+from distil import strategies as core
+from distil.deepal.data import Data, Ids
+from distil.deepal.nets import Net
+from distil.deepal.strategy import Strategy
+from distil.strategies.diversity import KMediansSampling as CoreKMedians
+
+
+class RandomSampling(Strategy):
+    """A uniform random subset; see ``distil.strategies.RandomSampling``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.RandomSampling(), n)
+
+
+class LeastConfidence(Strategy):
+    """Smallest probability of the most probable class; see ``distil.strategies.LeastConfidence``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.LeastConfidence(), n)
+
+
+class MarginSampling(Strategy):
+    """Smallest difference of the two largest probabilities; see ``distil.strategies.MarginSampling``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.MarginSampling(), n)
+
+
+class EntropySampling(Strategy):
+    """Largest entropy of the predicted distribution; see ``distil.strategies.EntropySampling``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.EntropySampling(), n)
+
+
+class _OfDropout(Strategy):
+    """A strategy that samples dropout masks.
+
+    Args:
+        dataset: See ``Strategy``.
+        net: See ``Strategy``.
+        n_drop: Masks for each example, also an attribute.
+    """
+
+    def __init__(self, dataset: Data, net: Net, n_drop: int = 10) -> None:
+        super().__init__(dataset, net)
+        self.n_drop = n_drop
+
+
+class LeastConfidenceDropout(_OfDropout):
+    """Least confidence averaged over ``n_drop`` dropout masks; see ``distil.strategies.LeastConfidenceDropout``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.LeastConfidenceDropout(self.n_drop), n)
+
+
+class MarginSamplingDropout(_OfDropout):
+    """Margin of the average over ``n_drop`` dropout masks; see ``distil.strategies.MarginSamplingDropout``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.MarginSamplingDropout(self.n_drop), n)
+
+
+class EntropySamplingDropout(_OfDropout):
+    """Entropy of the average over ``n_drop`` dropout masks; see ``distil.strategies.EntropySamplingDropout``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.EntropySamplingDropout(self.n_drop), n)
+
+
+class BALDDropout(_OfDropout):
+    """Largest mutual information between label and weights, over ``n_drop`` masks; see ``distil.strategies.BALD``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.BALD(self.n_drop), n)
+
+
+class KMeansSampling(Strategy):
+    """The example nearest to the mean of each of n clusters; see ``distil.strategies.KMeansSampling``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.KMeansSampling(), n)
+
+
+class KMediansSampling(Strategy):
+    """The example nearest to the median of each of n clusters; see ``distil.strategies.diversity.KMediansSampling``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(CoreKMedians(), n)
+
+
+class KCenterGreedy(Strategy):
+    """One by one, the example farthest from all that is labeled or picked; see ``distil.strategies.CoreSet``."""
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.CoreSet(), n)
+
+
+class AdversarialBIM(Strategy):
+    """Smallest change by sign steps that changes the prediction; see ``distil.strategies.AdversarialBIM``.
+
+    Args:
+        dataset: See ``Strategy``.
+        net: See ``Strategy``.
+        eps: Size of a step in every input feature, as the network sees it; also an attribute.
+    """
+
+    def __init__(self, dataset: Data, net: Net, eps: float = 0.05) -> None:
+        super().__init__(dataset, net)
+        self.eps = eps
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.AdversarialBIM(self.eps), n)
+
+
+class AdversarialDeepFool(Strategy):
+    """Smallest change found by DeepFool that changes the prediction; see ``distil.strategies.AdversarialDeepFool``.
+
+    Args:
+        dataset: See ``Strategy``.
+        net: See ``Strategy``.
+        max_iter: Most steps for an example; also an attribute.
+    """
+
+    def __init__(self, dataset: Data, net: Net, max_iter: int = 50) -> None:
+        super().__init__(dataset, net)
+        self.max_iter = max_iter
+
+    def query(self, n: int) -> Ids:
+        """See ``Strategy.query``."""
+        return self.select(core.AdversarialDeepFool(self.max_iter), n)
