@@ -152,19 +152,30 @@ def finished(output: Path) -> dict[int, dict[str, list[dict]]]:
 
 HEAD = f"""# Protocol M, low budgets: DeepAL's strategies on MNIST
 
-`python -m benchmarks deepal_mnist`, with `--epochs` for others than the published 10. 60,000 examples in the pool, 10,000 in the
-test set, {INITIAL} labels at the start, {QUERIES} queries of {BUDGET}; the DeepAL paper's MNIST network and SGD (rate 0.01,
-momentum 0.5, minibatches of 64), new weights each round; {len(SEEDS)} seeds, paired.
+`python -m benchmarks deepal_mnist`, with `--epochs 100` (and `--strategies ...`) for the further section. 60,000 examples in
+the pool, 10,000 in the test set, {INITIAL} labels at the start, {QUERIES} queries of {BUDGET}; the DeepAL paper's MNIST network
+and SGD (rate 0.01, momentum 0.5, minibatches of 64), new weights each round; {len(SEEDS)} seeds, paired.
 
-{", ".join(COSTLY)} choose among {CANDIDATES:,} random
-examples of the unlabeled pool, drawn anew for each query, as they take too long on all of it; the others choose among all."""
+{", ".join(COSTLY[:4])},
+{" and ".join(COSTLY[4:])} choose among {CANDIDATES:,} random examples of the unlabeled pool, drawn anew for
+each query, as they take too long on all of it; the others choose among all."""
 
 
 def closing(found: dict[int, dict[str, list[dict]]]) -> str:
-    """What happens with so few steps of training."""
-    steps = [-(-(INITIAL + BUDGET * r) // 64) for r in range(QUERIES + 1)]
-    lines = [f"With the published 10 epochs a training has {10 * steps[0]} to {10 * steps[-1]} steps."]
+    """How to read the tables: with so few labels the published training is a few steps."""
+    lines = ["## Reading\n"]
     for n_epoch, runs in sorted(found.items()):
-        ends = [r["accuracies"][-1] for r in runs["RandomSampling"]]
-        lines.append(f"After {n_epoch} epochs random sampling ends at {100 * np.mean(ends):.1f} %.")
-    return " ".join(lines)
+        first, last = (n_epoch * -(-n // 64) for n in (INITIAL, INITIAL + BUDGET * QUERIES))
+        end = 100 * np.mean([r["accuracies"][-1] for r in runs["RandomSampling"]])
+        lines.append(
+            f"- {n_epoch} epochs are {first} to {last} steps of SGD here; random sampling ends at {end:.1f} %."
+        )
+    return "\n".join([*lines, CAUTION])
+
+
+CAUTION = """- The published training was made for 10,000 labels and more. At these budgets its network has hardly begun to
+  learn: the strategies ask it for an opinion that it does not have yet, and that table ranks nothing.
+  Train longer at small budgets.
+- Three seeds give wide intervals, and none is corrected for the number of strategies: a single difference that leaves 0 out
+  by a little among a dozen is to be expected by chance.
+- Seconds were measured while other programs ran, and are a guide only."""

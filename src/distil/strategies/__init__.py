@@ -18,7 +18,7 @@ from distil.strategies.bayesian import (
     MarginSamplingDropout,
 )
 from distil.strategies.bilevel import GLISTER, GradMatch
-from distil.strategies.diversity import CoreSet, KMeansSampling
+from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling
 from distil.strategies.gradient import BADGE, BADGEPerBatch
 from distil.strategies.submodular import CRAIG, FASS, KDPP, SubmodularSampling
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
@@ -39,6 +39,7 @@ __all__ = [
     "EntropySamplingDropout",
     "GradMatch",
     "KMeansSampling",
+    "KMediansSampling",
     "LeastConfidence",
     "LeastConfidenceDropout",
     "MarginSampling",
