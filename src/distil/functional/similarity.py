@@ -68,6 +68,8 @@ class RBF(Kernel):
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
         """Between 0 and 1."""
+        if self.gamma > torch.finfo(torch.float32).max / 2:  # of tiny rows: beyond float32, though the product is not
+            return (sq_dists.double() * -self.gamma).exp_().to(sq_dists.dtype)
         return (sq_dists * -self.gamma).exp_()
 
     def disparity(self, sq_dists: Tensor) -> Tensor:
@@ -264,10 +266,9 @@ class Similarity:
         self._stored = full
 
     def _compute(self, rows: Tensor | slice, columns: slice) -> Tensor:
-        # Rounded to float32, distances do not depend on blocks; the scale of tiny ones is beyond float32, what they come to is not.
+        # Rounded to float32, distances do not depend on how the rows were cut into blocks.
         dists = self.kernel.sq_dists(self._x[rows], self._x[columns]).float()
-        similar = self.kernel.similarity(dists.double())
-        return self._masked(similar.float(), rows, columns)
+        return self._masked(self.kernel.similarity(dists), rows, columns)
 
     def _masked(self, similar: Tensor, rows: Tensor | slice, columns: slice) -> Tensor:
         if self.classes is not None:
