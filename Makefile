@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast lint bench clean
+.PHONY: demo test fast lint clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -30,7 +30,7 @@ def import_torchvision() -> ModuleType:
     for _ in range(8):
         try:
             return importlib.import_module("torchvision")
-        except RuntimeError as error:  # noqa: PERF203 - each try defines one operator more
+        except RuntimeError as error:
             missing = _MISSING_OPERATOR.search(str(error))
             if missing is None:
                 raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 
 from distil.errors import InvalidInput, MissingPackage
 from distil.experiment.compare import LEVEL, Floats, Summary
+from distil.experiment.run import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,14 +200,6 @@ def _write(figure: Figure, path: Path) -> None:
     import matplotlib
 
     suffix = path.suffix.lower()
-    part = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{suffix}")
-    try:
-        with part.open("wb") as file:
-            # Element names in an SVG are random unless salted.
-            with matplotlib.rc_context({"svg.hashsalt": "distil"}):
-                figure.savefig(file, format=suffix[1:], metadata=_METADATA[suffix])
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # Element names in an SVG are random unless salted.
+    with replacing(path) as part, part.open("wb") as file, matplotlib.rc_context({"svg.hashsalt": "distil"}):
+        figure.savefig(file, format=suffix[1:], metadata=_METADATA[suffix])
