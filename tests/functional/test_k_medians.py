@@ -11,8 +11,8 @@ import scipy.stats
 import torch
 
 from distil.errors import InvalidInput
-from distil.functional import centers
-from distil.functional.centers import KMedians, k_medians, representatives
+from distil.functional import clustering
+from distil.functional.clustering import KMedians, k_medians, representatives
 from distil.rng import Rng
 from distil.signals import Embedding, Signals
 from distil.strategies.base import Sets, strategy_named
@@ -107,7 +107,7 @@ def test_the_second_draw_follows_the_law_of_l1_distances():
     x = np.random.default_rng(3).normal(size=(7, 2)).astype(np.float32)
     counts, stream = np.zeros((7, 7)), generator(5)
     for _ in range(20_000):
-        first, second = centers._drawn_by_l1(torch.from_numpy(x), 2, stream).tolist()
+        first, second = clustering._drawn_by_l1(torch.from_numpy(x), 2, stream).tolist()
         counts[first, second] += 1
     law = l1(x, x) / l1(x, x).sum(1, keepdims=True) * counts.sum(1, keepdims=True)
     assert np.diag(counts).sum() == 0
@@ -139,7 +139,7 @@ def test_blocks_do_not_matter(monkeypatch):
     whole = k_medians(x, 8, generator())
     rows = representatives(x, whole, 8)
     for n_bytes in (1, 100, 5000):
-        monkeypatch.setattr(centers, "BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr(clustering, "BLOCK_BYTES", n_bytes)
         parts = k_medians(x, 8, generator())
         assert torch.equal(parts.centers, whole.centers)
         assert torch.equal(parts.clusters, whole.clusters)
@@ -166,7 +166,7 @@ def test_memory_is_bounded():
     code = """
 import torch
 from pathlib import Path
-from distil.functional.centers import k_medians, representatives
+from distil.functional.clustering import k_medians, representatives
 def megabytes(key):
     return next(int(l.split()[1]) / 1024 for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(key))
 torch.set_num_threads(1)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from distil.features import Dense
-from distil.functional.centers import k_center_greedy, k_means, k_medians, representatives
+from distil.functional.centers import k_center_greedy
+from distil.functional.clustering import k_means, k_medians, representatives
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, register
