@@ -98,6 +98,7 @@ class Learner:
         candidates: Positions in ``data`` that may be asked; default: all. The others are held out.
         runtime: How the pool is measured.
         rng: A seed, or an Rng, that decides every draw.
+        selection_rng: The same for the strategy's draws alone; default: ``rng``.
 
     >>> x = torch.linspace(-1, 1, 100)[:, None]
     >>> learner = Learner(x, lambda: nn.Linear(1, 2), "margin_sampling", num_classes=2, fit=FitConfig(lr=1.0))
@@ -126,6 +127,7 @@ class Learner:
         candidates: Ids | None = None,
         runtime: Runtime | None = None,
         rng: Rng | int | None = None,
+        selection_rng: Rng | int | None = None,
     ) -> None:
         if retrain not in ("scratch", "warm", "shrink_perturb"):
             raise InvalidInput(f"retrain must be 'scratch', 'warm' or 'shrink_perturb', got {retrain!r}")
@@ -140,6 +142,7 @@ class Learner:
         self.round = 0
         self.queries = 0
         self._rng = as_rng(rng)
+        self._selection_rng = self._rng if selection_rng is None else as_rng(selection_rng)
         self._retrain = retrain
         self._runtime = runtime or Runtime()
         self._network = network or (lambda module: TorchNetwork(module, inputs=_prepared(transform)))
@@ -179,7 +182,7 @@ class Learner:
             candidates=self.pool.unlabeled,
             labeled=self.labeled,
             runtime=self._runtime,
-            rng=self._rng.child("select", self.queries),
+            rng=self._selection_rng.child("select", self.queries),
         )
         self.pool.record({"event": "asked", "ids": selection.ids})
         self.queries += 1

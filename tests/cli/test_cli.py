@@ -168,6 +168,8 @@ def test_the_options_of_run_replace_those_of_the_file(said, file, here, no_plot)
     assert sorted(p.parent.name + p.name for p in (here / "there").glob("*/[0-9]*")) == [
         "badge0",
         "badge1",
+        "first_round0",
+        "first_round1",
         "random_sampling0",
         "random_sampling1",
     ]

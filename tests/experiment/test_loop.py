@@ -16,11 +16,12 @@ from distil.data.datasets import DataSet
 from distil.errors import ConfigError, InvalidInput, RunError
 from distil.experiment import loop as loop_module
 from distil.experiment import suite
+from distil.experiment.claim import open_config
 from distil.experiment.config import parse_config
 from distil.experiment.loop import Experiment, split
 from distil.experiment.oracle import Answers, Pending, TrueLabels
 from distil.experiment.run import Run
-from distil.experiment.suite import curves_of, open_config, run_all, run_path, write_results
+from distil.experiment.suite import curves_of, run_all, run_path, write_results
 
 
 def blobs(n=90, classes=3, test=False):
@@ -789,7 +790,8 @@ def test_again_with_the_same_configuration(several):
         ({"model__hidden_units_1": 9}, "model"),
         ({"active_learning__budget": 7}, "active_learning"),
         ({"dataset__test_points": 29}, "dataset"),
-        ({"experiment__seeds": 3}, "experiment"),
+        ({"experiment__threads": 2}, "experiment"),
+        ({"active_learning__strategy_args": {"lr": 0.5}}, "active_learning"),
     ],
 )
 def test_another_configuration_is_refused_by_the_section_that_differs(config, suite_data, change, section):

@@ -18,12 +18,13 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     """Add the command to the parser."""
     parser = commands.add_parser("resume", help="go on with an experiment that was stopped", description=_DESCRIPTION)
     parser.add_argument("run_directory", metavar="RUN", type=Path, help="the output directory of `distil run`")
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes that share the runs; default: 1")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it."""
-    from distil.experiment.suite import open_config
+    from distil.experiment.claim import open_config
 
     return finish(open_config(arguments.run_directory), arguments)

@@ -24,6 +24,12 @@ def add(commands: Commands) -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``run`` and ``compare`` take."""
     parser.add_argument("config", help="a JSON file")
     parser.add_argument("--output", metavar="DIR", help="where to write; default: runs/NAME OF THE FILE")
     parser.add_argument(
@@ -35,14 +41,19 @@ def add(commands: Commands) -> None:
         "--seeds", metavar="N", type=int, help="how many seeds to run: 0 to N-1, in place of the file's"
     )
     parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with; default: the file's, or 1")
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes that share the runs; default: 1")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it."""
     from distil.experiment.config import read_config
 
+    return finish(read_config(arguments.config, overrides_of(arguments)), arguments)
+
+
+def overrides_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What the options replace in the file, by section."""
     overrides: dict[str, dict[str, Any]] = {"experiment": {}}
     for key in ("output", "data", "seeds", "threads"):
         if getattr(arguments, key) is not None:
@@ -53,14 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
         overrides["active_learning"] = {"strategies": arguments.strategies.split(","), "strategy": None}
     if arguments.download:
         overrides["dataset"] = {"download": True}
-    return finish(read_config(arguments.config, overrides), arguments)
+    return overrides
 
 
 def finish(config: Any, arguments: argparse.Namespace) -> int:  # noqa: ANN401 - its class is imported late
     """Do what is left of an experiment and print its table."""
     from distil.experiment.suite import run_all, write_results
 
-    if not run_all(config, progress=False if arguments.no_progress else None):
+    if not run_all(config, workers=arguments.workers, progress=False if arguments.no_progress else None):
         print(f"Waiting for answers. When they are there: distil resume {config.output}")
         return 3
     print(write_results(config))

@@ -10,18 +10,19 @@ import importlib
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from distil._compat import import_torchvision
 from distil.data.datasets import DataSet, data_set_names, load
-from distil.errors import ConfigError, DistilError, DistilWarning, InvalidInput, nearest
+from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
+from distil.experiment.faults import Faults
 from distil.learner import Retrain
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.training.config import FitConfig
@@ -36,13 +37,19 @@ _DATA_KEYS = (
     "test_points",
     "validation_points",
     "redundancy",
+    "label_noise",
+    "imbalance",
     "download",
     "path",
     "test_path",
     "label",
     "standardize",
 )
-_EXPERIMENT_KEYS = ("seed", "seeds", "output", "threads", "target_accuracy", "data")
+_SEED_KEYS = ("split_seed", "initial_seed", "model_seed", "selection_seed")
+_EXPERIMENT_KEYS = ("seed", "seeds", *_SEED_KEYS, "output", "threads", "target_accuracy", "full_data", "data")
+_RETRAIN: tuple[Retrain, ...] = ("scratch", "warm", "shrink_perturb")
+# Names of folders beside those of the strategies.
+FULL_DATA, FIRST_ROUND = "full_data", "first_round"
 _ARGS = "active_learning.strategy_args."
 # Keys of strategy_args that every strategy accepts, used or not, as the document has it.
 _STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
@@ -74,11 +81,13 @@ class StrategySpec:
         name: Registered, or ``package.module:callable``.
         args: The ``strategy_args`` as given.
         label: What results are filed under; the name unless the same name is run with several arguments.
+        retrain: What each round's training starts from; None: as the experiment has it.
     """
 
     name: str
     args: Mapping[str, Any]
     label: str
+    retrain: Retrain | None = None
 
     def build(self) -> Strategy:
         """The strategy; arguments that it does not have are those of others in the same file."""
@@ -101,6 +110,23 @@ class StrategySpec:
         return strategy_named(self.name, **parameters)
 
 
+@dataclass(frozen=True)
+class Seeds:
+    """What decides a replicate: equal ones make equal splits, initial labels, weights and draws for every strategy.
+
+    Attributes:
+        split: Test, validation and pool, and what is done to the pool (redundancy, imbalance, noise).
+        initial: The examples labeled at the start.
+        model: First weights, minibatch order, dropout and augmentation in training.
+        selection: The strategy's draws.
+    """
+
+    split: int
+    initial: int
+    model: int
+    selection: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """A checked configuration.
@@ -115,6 +141,8 @@ class ExperimentConfig:
         initial_points: Random examples labeled at the start.
         dataset: The section ``dataset`` as given.
         seeds: One run each, for every strategy.
+        fixed_seeds: Parts of ``Seeds`` that are the same in every replicate, by name.
+        full_data: Whether to train once a seed on the whole pool too, as the bound that strategies work towards.
         output: The directory of the experiment.
         threads: Threads that torch computes with; part of the result's last digits, so it is recorded.
         target_accuracy: For "labels needed"; None: not told.
@@ -135,6 +163,8 @@ class ExperimentConfig:
     dataset: Mapping[str, Any]
     seeds: tuple[int, ...]
     output: Path
+    fixed_seeds: Mapping[str, int] = field(default_factory=dict)
+    full_data: bool = False
     threads: int = 1
     target_accuracy: float | None = None
     data_root: str | None = None
@@ -148,6 +178,10 @@ class ExperimentConfig:
         """``target_classes``."""
         return int(self.model["target_classes"])
 
+    def seeds_of(self, seed: int) -> Seeds:
+        """What decides the replicate of that seed."""
+        return Seeds(**{part: self.fixed_seeds.get(part, seed) for part in ("split", "initial", "model", "selection")})
+
     def log_of(self, spec: StrategySpec, seed: int) -> Path | None:
         """The documented log of one run: ``log`` itself, or a file beside it where there are several runs."""
         if self.log is None or len(self.strategies) * len(self.seeds) == 1:
@@ -157,7 +191,7 @@ class ExperimentConfig:
     def load_data(self) -> DataSet:
         """The data set, from local files."""
         name = self.dataset["name"]
-        skip = {"name", "test_points", "validation_points", "redundancy"}
+        skip = {"name", "test_points", "validation_points", "redundancy", "label_noise", "imbalance"}
         options = {key: value for key, value in self.dataset.items() if key not in skip}
         if ":" in name:
             data = named_object(name)(**options)
@@ -241,7 +275,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
     Raises:
         ConfigError: It cannot be run; every fault is named.
     """
-    check = _Check()
+    check = Faults()
     check.keys("", document, _SECTIONS)
     if "logs" in document:
         warnings.warn("the section `logs` has no effect; see train_parameters.islogs", DistilWarning, stacklevel=2)
@@ -269,6 +303,8 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         ),
         "dataset": data,
         "seeds": _seeds(check, more),
+        "fixed_seeds": _fixed_seeds(check, more),
+        "full_data": check.switch("experiment.full_data", more.get("full_data", False)),
         "output": Path(check.text("experiment.output", more.get("output")) or "runs/experiment"),
         "threads": check.count("experiment.threads", more.get("threads", 1)),
         "target_accuracy": check.fraction("experiment.target_accuracy", more.get("target_accuracy")),
@@ -305,53 +341,7 @@ def named_object(name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-class _Check:
-    """Collects faults, so that all of them are told at once."""
-
-    def __init__(self) -> None:
-        self.faults: list[str] = []
-
-    def keys(self, where: str, given: Mapping[str, Any], known: Iterable[str], mandatory: Iterable[str] = ()) -> None:
-        known = tuple(known)
-        self.faults += [f"unknown key {where}{key}{nearest(key, known)}" for key in given if key not in known]
-        self.faults += [f"missing key {where}{key}" for key in mandatory if key not in given]
-
-    def count(self, name: str, value: object, least: int = 1) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.faults.append(f"{name} must be a whole number from {least}, got {value!r}")
-            return least
-        return value
-
-    def optional_count(self, name: str, value: object) -> int | None:
-        return None if value is None else self.count(name, value)
-
-    def text(self, name: str, value: object) -> str | None:
-        if value is not None and (not isinstance(value, str) or not value):
-            self.faults.append(f"{name} must be text, got {value!r}")
-            return None
-        return value
-
-    def fraction(self, name: str, value: object) -> float | None:
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-            self.faults.append(f"{name} must be a fraction above 0, at most 1, got {value!r}")
-            return None
-        return float(value)
-
-    def attempt(self, where: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
-        try:
-            return make()
-        except (DistilError, TypeError) as error:  # TypeError: arguments that somebody's own callable does not take
-            self.faults.append(f"{where}: {error}")
-            return None
-
-    def done(self) -> None:
-        if self.faults:
-            raise ConfigError("the configuration cannot be run:\n" + "\n".join(f"  - {f}" for f in self.faults))
-
-
-def _fit(check: _Check, train: Mapping[str, Any]) -> FitConfig:
+def _fit(check: Faults, train: Mapping[str, Any]) -> FitConfig:
     """The training; each key is tried on its own, so that all faults are told."""
     given = {key: value for key, value in train.items() if key in _FIT_KEYS}
     right = {
@@ -362,7 +352,7 @@ def _fit(check: _Check, train: Mapping[str, Any]) -> FitConfig:
     return FitConfig(**right)
 
 
-def _device(check: _Check, name: str, section: Mapping[str, Any]) -> str | None:
+def _device(check: Faults, name: str, section: Mapping[str, Any]) -> str | None:
     device = section.get("device")
     if device is None:
         return None
@@ -375,7 +365,7 @@ def _device(check: _Check, name: str, section: Mapping[str, Any]) -> str | None:
     return str(device)
 
 
-def _section(document: Mapping[str, Any], name: str, check: _Check | None = None) -> dict[str, Any]:
+def _section(document: Mapping[str, Any], name: str, check: Faults | None = None) -> dict[str, Any]:
     section = document.get(name)
     if isinstance(section, Mapping):
         return dict(section)
@@ -384,7 +374,7 @@ def _section(document: Mapping[str, Any], name: str, check: _Check | None = None
     return {}
 
 
-def _check_model(check: _Check, model: Mapping[str, Any]) -> None:
+def _check_model(check: Faults, model: Mapping[str, Any]) -> None:
     name = str(model.get("architecture", ""))
     hidden = {"two_layer_net": ["hidden_units_1"], "three_layer_net": ["hidden_units_1", "hidden_units_2"]}
     mandatory = ["architecture", "target_classes", *hidden.get(name, [])]
@@ -415,7 +405,7 @@ def _check_model(check: _Check, model: Mapping[str, Any]) -> None:
         check.count("model.target_classes", model["target_classes"], least=2)
 
 
-def _check_data(check: _Check, data: Mapping[str, Any]) -> None:
+def _check_data(check: Faults, data: Mapping[str, Any]) -> None:
     name = str(data.get("name", ""))
     if ":" in name:
         check.attempt("dataset.name", lambda: named_object(name))
@@ -440,9 +430,11 @@ def _check_data(check: _Check, data: Mapping[str, Any]) -> None:
             check.faults.append(f"dataset.label must be the name or the number of a column, got {data['label']!r}")
     if "redundancy" in data:
         check.count("dataset.redundancy", data["redundancy"], least=2)
+    for key in ("label_noise", "imbalance"):
+        check.fraction(f"dataset.{key}", data.get(key))
 
 
-def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, ...]:
+def _strategies(check: Faults, loop: Mapping[str, Any]) -> tuple[StrategySpec, ...]:
     """From ``strategy`` (one) or ``strategies`` (several: names, or objects with name, args and label)."""
     if ("strategy" in loop) == ("strategies" in loop):
         check.faults.append("active_learning needs either strategy or strategies")
@@ -458,7 +450,7 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
             check.faults.append(f"active_learning.strategies has {entry!r}; expected a name, or an object with a name")
             continue
-        check.keys("active_learning.strategies.", entry, ("name", "args", "label"))
+        check.keys("active_learning.strategies.", entry, ("name", "args", "label", "retrain"))
         own = entry.get("args") or {}
         if not isinstance(own, Mapping):
             check.faults.append(
@@ -467,7 +459,10 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
             continue
         label = str(entry.get("label", entry["name"])).replace(":", ".")
         name = str(entry["name"])
-        spec = StrategySpec(_STRATEGY_ALIASES.get(name, name), {**shared, **own}, label)
+        retrain = entry.get("retrain")
+        if retrain is not None and retrain not in _RETRAIN:
+            check.faults.append(f"{label}: retrain must be one of {', '.join(_RETRAIN)}, got {retrain!r}")
+        spec = StrategySpec(_STRATEGY_ALIASES.get(name, name), {**shared, **own}, label, retrain)
         _check_strategy(check, spec)
         specs.append(spec)
     labels = [spec.label for spec in specs]
@@ -475,10 +470,12 @@ def _strategies(check: _Check, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
         check.faults.append(f"active_learning.strategies has {label} more than once; give each a label of its own")
     wrong = [label for label in labels if not label.strip(".") or set(label) & set('/\\*?"<>|')]
     check.faults += [f"the label {label!r} is no name for a folder" for label in wrong]
+    taken = [label for label in labels if label in (FULL_DATA, FIRST_ROUND)]
+    check.faults += [f"the label {label!r} is taken: it is a folder of every experiment" for label in taken]
     return tuple(specs)
 
 
-def _check_strategy(check: _Check, spec: StrategySpec) -> None:
+def _check_strategy(check: Faults, spec: StrategySpec) -> None:
     if ":" in spec.name:
         check.attempt("active_learning.strategy", spec.build)
         return
@@ -506,7 +503,7 @@ def _parameters(name: str) -> list[str]:
     return [f.name for f in dataclasses.fields(STRATEGIES[name])]  # type: ignore[arg-type]
 
 
-def _seeds(check: _Check, more: Mapping[str, Any]) -> tuple[int, ...]:
+def _seeds(check: Faults, more: Mapping[str, Any]) -> tuple[int, ...]:
     """From ``seed`` (one) or ``seeds`` (a list, or how many)."""
     if "seed" in more and "seeds" in more:
         check.faults.append("experiment takes either seed or seeds")
@@ -521,21 +518,27 @@ def _seeds(check: _Check, more: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(given)
 
 
-def _retrain(check: _Check, train: Mapping[str, Any]) -> Retrain:
+def _fixed_seeds(check: Faults, more: Mapping[str, Any]) -> dict[str, int]:
+    """Parts of a replicate's seeds that are given by themselves."""
+    return {
+        key.removesuffix("_seed"): check.count(f"experiment.{key}", more[key], 0) for key in _SEED_KEYS if key in more
+    }
+
+
+def _retrain(check: Faults, train: Mapping[str, Any]) -> Retrain:
     """From ``isreset`` (the document's) or ``retrain`` (ours)."""
-    choices: tuple[Literal["scratch", "warm", "shrink_perturb"], ...] = ("scratch", "warm", "shrink_perturb")
     if "isreset" in train and "retrain" in train:
         check.faults.append("train_parameters takes either isreset or retrain")
     if not isinstance(train.get("isreset", True), bool):
         check.faults.append(f"train_parameters.isreset must be true or false, got {train['isreset']!r}")
     named = train.get("retrain", "scratch" if train.get("isreset", True) else "warm")
-    if named not in choices:
-        check.faults.append(f"train_parameters.retrain must be one of {', '.join(choices)}, got {named!r}")
+    if named not in _RETRAIN:
+        check.faults.append(f"train_parameters.retrain must be one of {', '.join(_RETRAIN)}, got {named!r}")
         return "scratch"
     return named  # type: ignore[no-any-return]
 
 
-def _log(check: _Check, train: Mapping[str, Any]) -> Path | None:
+def _log(check: Faults, train: Mapping[str, Any]) -> Path | None:
     islogs, location = train.get("islogs", False), train.get("logs_location")
     if not isinstance(islogs, bool):
         check.faults.append(f"train_parameters.islogs must be true or false, got {islogs!r}")

@@ -6,25 +6,26 @@ has none, and comes to the very same results: every draw is a function of the se
 
 from __future__ import annotations
 
-import platform
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
 from distil.data.datasets import DataSet
 from distil.data.pool import POOL_EVENTS
-from distil.data.shift import tiled
+from distil.data.shift import flip_labels, imbalanced, tiled
 from distil.errors import ConfigError, RunError
 from distil.experiment.config import ExperimentConfig, StrategySpec
+from distil.experiment.first_round import FirstRound
 from distil.experiment.logs import append_block
 from distil.experiment.metrics import metrics
 from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
+from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import Event, Run, digest, replacing
 from distil.learner import Learner
 from distil.rng import Rng
@@ -40,7 +41,7 @@ class Split:
 
     Attributes:
         x: The inputs that ids refer to: those of the training set, or of a pool of duplicates made of them.
-        y: Their labels.
+        y: The labels that the data set's own oracle gives: with ``label_noise``, some are wrong.
         pool: Ids that may be labeled, ascending.
         initial: Ids among them that are labeled at the start.
         x_test: Inputs to evaluate on.
@@ -61,12 +62,14 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
     """Hold out test points (where the set has no test split of its own) and validation points, and draw the initial labels.
 
     Every strategy of a seed gets the same split. Without ``dataset.test_points`` a quarter of the examples is held out. With
-    ``dataset.redundancy`` r, the pool is a random 1/r of what is left, each example r times.
+    ``dataset.imbalance`` a share of the pool's classes is rare; with ``dataset.redundancy`` r, the pool is a random 1/r of what is
+    left, each example r times; with ``dataset.label_noise`` a share of the pool's labels is wrong. What is held out stays as it is.
 
     Raises:
         ConfigError: The numbers asked for leave too few examples.
     """
-    order = torch.randperm(len(data.x_train), generator=Rng(seed).child("split").torch())
+    seeds = config.seeds_of(seed)
+    order = torch.randperm(len(data.x_train), generator=Rng(seeds.split).child("split").torch())
     x_test, y_test, n_test = data.x_test, data.y_test, 0
     if x_test is None or y_test is None:
         n_test = config.dataset.get("test_points", len(order) // 4)
@@ -76,16 +79,22 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
     n_validation = config.dataset.get("validation_points", 0)
     held = order[n_test : n_test + n_validation]
     x, y, pool = data.x_train, data.y_train, order[n_test + n_validation :].sort().values
+    if "imbalance" in config.dataset:
+        share, draws = config.dataset["imbalance"], Rng(seeds.split).child("imbalance").torch()
+        pool = pool[imbalanced(y[pool], config.num_classes, share, draws)]
     if "redundancy" in config.dataset and len(pool) >= config.dataset["redundancy"]:
-        tiles = tiled(pool, config.dataset["redundancy"], Rng(seed).child("redundancy").torch())
+        tiles = tiled(pool, config.dataset["redundancy"], Rng(seeds.split).child("redundancy").torch())
         x, y, pool = x[tiles], y[tiles], torch.arange(len(tiles))
+    if "label_noise" in config.dataset:
+        share, draws = config.dataset["label_noise"], Rng(seeds.split).child("label_noise").torch()
+        y = y.index_put((pool,), flip_labels(y[pool], config.num_classes, share, draws))
     wanted = config.initial_points + config.budget * (config.rounds - 1)
     if len(pool) < wanted:
         raise ConfigError(
             f"{config.initial_points} initial points and {config.rounds - 1} selections of {config.budget} make {wanted} labels, "
             f"but only {len(pool)} of the {len(order)} training examples of {data.name} are left for the pool"
         )
-    drawn = torch.randperm(len(pool), generator=Rng(seed).child("initial").torch())[: config.initial_points]
+    drawn = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())[: config.initial_points]
     validation = (data.x_train[held], data.y_train[held]) if n_validation else None
     return Split(x, y, pool, pool[drawn], x_test, y_test, validation)
 
@@ -97,9 +106,11 @@ class Experiment:
         run: The directory.
         config: What to do.
         spec: The strategy.
-        seed: Decides the split, the initial labels, the weights, the minibatch order and the strategy's draws.
+        seed: Decides the split, the initial labels, the weights, the minibatch order and the strategy's draws, but for what
+            the configuration fixes.
         data: The data set.
         oracle: Who answers; default: the data set's own labels.
+        first: Where round 0, which all strategies of a seed have in common, is kept; default: nowhere.
 
     Raises:
         ConfigError: The data set does not fit the configuration.
@@ -114,12 +125,15 @@ class Experiment:
         seed: int,
         data: DataSet,
         oracle: Oracle | None = None,
+        first: FirstRound | None = None,
     ) -> None:
         self.run = run
         self.name = f"{spec.label}, seed {seed}"
         self._config = config
         self._spec = spec
         self._seed = seed
+        self._seeds = config.seeds_of(seed)
+        self._first = first
         self._data = data
         self._split = split(data, config, seed)
         self._oracle = oracle or TrueLabels(self._split.y)
@@ -130,13 +144,14 @@ class Experiment:
             spec.build(),
             num_classes=config.num_classes,
             fit=config.fit,
-            retrain=config.retrain,
+            retrain=spec.retrain or config.retrain,
             transform=data.transform,
             augment=data.augment,
             validation=self._split.validation,
             candidates=self._split.pool,
             runtime=Runtime(device=config.device, batch_size=config.batch_size, progress=False),
-            rng=Rng(seed).child("learner"),
+            rng=Rng(self._seeds.model).child("learner"),
+            selection_rng=Rng(self._seeds.selection).child("learner"),
         )
         self._blank = self._learner.pool.state_dict()
         self._told: Callable[[Event], None] | None = None
@@ -166,7 +181,9 @@ class Experiment:
             ids = self._split.initial.tolist()
             return {"event": "labeled", "round": 0, "ids": ids, "labels": self._split.y[ids].tolist()}
         if last["event"] == "labeled":
-            return self._train(last["round"])
+            return (
+                self._train(last["round"]) if last["round"] or self._first is None else self._trained_once(self._first)
+            )
         if last["event"] == "trained":
             return self._evaluate(last["round"])
         if last["event"] == "evaluated":
@@ -175,22 +192,38 @@ class Experiment:
         return self._ask(last["round"])
 
     def _started(self) -> Event:
-        versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+        majority = int(self._split.y[self._split.pool].bincount(minlength=self._config.num_classes).argmax())
         return {
             "event": "started",
             "strategy": self._spec.label,
             "seed": self._seed,
+            "seeds": dataclasses.asdict(self._seeds),
             "data": self._data.name,
             "pool": len(self._split.pool),
             "test": len(self._split.x_test),
+            "majority": float((self._split.y_test == majority).double().mean()),
+            "device": self._config.device or "cpu",
             "threads": self._config.threads,
-            "versions": versions,
+            "versions": versions(),
         }
 
-    def _train(self, round: int) -> Event:  # noqa: A002 - the loop's word
+    def _trained_once(self, first: FirstRound) -> Event:
+        """Round 0, trained by whichever strategy comes first; the others take it over."""
+        with first.claimed():
+            trained = first.event("trained")
+            if trained is None:
+                trained = self._train(0)
+                first.keep(trained, self.run.path / trained["weights"])
+                return trained
         start = time.perf_counter()
-        result: FitResult = self._learner.fit()
-        self.run.time(round=round, step="train", seconds=time.perf_counter() - start)
+        first.give_weights(self.run.path / trained["weights"], trained["sha256"])
+        self._load(trained)
+        self.run.time(round=0, step="train", seconds=time.perf_counter() - start, shared=True)
+        return trained
+
+    def _train(self, round: int) -> Event:  # noqa: A002 - the loop's word
+        with self._timed(round, "train"):
+            result: FitResult = self._learner.fit()
         name = f"weights-{round:03d}.safetensors"
         event: Event = {
             "event": "trained",
@@ -207,11 +240,16 @@ class Experiment:
         return event
 
     def _evaluate(self, round: int) -> Event:  # noqa: A002
-        event: Event = {"event": "evaluated", "round": round, "labels": len(self._learner.pool.labeled)}
-        event |= self._measure(self._split.x_test, self._split.y_test)
-        if self._split.validation is not None:
-            found = self._measure(*self._split.validation)
-            event |= {f"validation_{name}": value for name, value in found.items()}
+        event = self._first.event("evaluated") if self._first is not None and round == 0 else None
+        if event is None:
+            event = {"event": "evaluated", "round": round, "labels": len(self._learner.pool.labeled)}
+            event |= self._measure(self._split.x_test, self._split.y_test)
+            if self._split.validation is not None:
+                found = self._measure(*self._split.validation)
+                event |= {f"validation_{name}": value for name, value in found.items()}
+            if self._first is not None and round == 0:
+                with self._first.claimed():
+                    self._first.keep(event)
         if self._log is not None:
             append_block(self._log, self.run, event)
         return event
@@ -223,9 +261,8 @@ class Experiment:
         return metrics(logits.argmax(1), y, self._config.num_classes)
 
     def _select(self, round: int) -> Event:  # noqa: A002
-        start = time.perf_counter()
-        selection = self._learner.query(min(self._config.budget, len(self._learner.pool.unlabeled)))
-        self.run.time(round=round, step="select", seconds=time.perf_counter() - start)
+        with self._timed(round, "select"):
+            selection = self._learner.query(min(self._config.budget, len(self._learner.pool.unlabeled)))
         event: Event = {"event": "asked", "round": round, "ids": selection.tolist()}
         if selection.scores is not None:
             event["scores"] = selection.scores.tolist()
@@ -259,6 +296,15 @@ class Experiment:
 
     def _finish(self) -> Event:
         return {"event": "finished", "model": "model.safetensors", "sha256": self._save("model.safetensors")}
+
+    @contextmanager
+    def _timed(self, round: int, step: str) -> Iterator[None]:  # noqa: A002
+        """Note how long a step takes, and how much memory it adds at its peak."""
+        with peak_memory() as peak:
+            start = time.perf_counter()
+            yield
+            seconds = time.perf_counter() - start
+        self.run.time(round=round, step=step, seconds=seconds, peak_bytes=peak())
 
     def _save(self, name: str) -> str:
         """Write the weights, and return the file's SHA-256."""
@@ -297,10 +343,14 @@ class Experiment:
         trained = self.run.last("trained")
         if trained is None or self.run.finished:
             return
-        path = self.run.path / trained["weights"]
-        if digest(path) != trained["sha256"]:
+        if digest(self.run.path / trained["weights"]) != trained["sha256"]:
+            path = self.run.path / trained["weights"]
             raise RunError(f"{path} is missing or is not the file that the run wrote; the run cannot be resumed")
-        load_model(self._learner.module, path)
+        self._load(trained)
+
+    def _load(self, trained: Event) -> None:
+        """Bring the learner to the end of a training."""
+        load_model(self._learner.module, self.run.path / trained["weights"])
         state = {"round": trained["round"] + 1, "queries": len(self.run.all("asked"))}
         self._learner.load_state_dict({**self._learner.state_dict(), **state})
 

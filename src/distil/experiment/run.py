@@ -91,7 +91,8 @@ class Run:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as file:
-            _lock(file, self.path)
+            if not lock_file(file):
+                raise RunError(f"{self.path} is being run by another process")
             self.events, whole = _read_events(self.path / EVENTS)
             if (self.path / EVENTS).exists() and (self.path / EVENTS).stat().st_size > whole:
                 os.truncate(self.path / EVENTS, whole)
@@ -112,23 +113,30 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def lock_file(file: IO[str], *, wait: bool = False) -> bool:
+    """Lock an open file for this process until it is closed; False where another process has it.
+
+    Args:
+        file: Opened for writing.
+        wait: Whether to wait for the other process instead.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; two processes on one run are then the user's to avoid
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal; empty where there is none."""
     if not path.exists():
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _lock(file: IO[str], path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock; two processes on one run are then the user's to avoid
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise RunError(f"{path} is being run by another process") from None
 
 
 def _sync_folder(path: Path) -> None:

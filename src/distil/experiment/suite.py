@@ -5,6 +5,8 @@
     OUTPUT/
       config.json              what was run
       STRATEGY/SEED/           one run each; see distil.experiment.run
+      first_round/SEED/        round 0 of a seed, which its runs have in common
+      full_data/SEED/          one training on the whole pool, where the configuration asks for it
       results.md  results.csv  the table, and every number behind it
       curves.png               the learning curves (where matplotlib is installed)
 """
@@ -13,60 +15,79 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from distil.errors import ConfigError, MissingPackage, RunError
+from distil.data.datasets import DataSet
+from distil.errors import InvalidInput, MissingPackage, RunError
+from distil.experiment.claim import BASELINE, claim, write_text
 from distil.experiment.compare import Curves, Summary, summarize
-from distil.experiment.config import ExperimentConfig, StrategySpec, parse_config, read_json
-from distil.experiment.loop import Experiment
+from distil.experiment.config import (
+    FIRST_ROUND,
+    FULL_DATA,
+    ExperimentConfig,
+    StrategySpec,
+    parse_config,
+)
+from distil.experiment.first_round import FirstRound
+from distil.experiment.loop import Experiment, split
 from distil.experiment.oracle import Oracle
 from distil.experiment.plots import plot_curves
 from distil.experiment.report import markdown_table, terminal_table
-from distil.experiment.run import CONFIG, Run, replacing
-
-BASELINE = "random_sampling"
+from distil.experiment.run import Event, Run
+from distil.experiment.workers import run_in_processes
 
 
 def run_all(
     config: ExperimentConfig,
     *,
     oracle: Callable[[StrategySpec, int], Oracle] | None = None,
+    workers: int = 1,
     progress: bool | None = None,
 ) -> bool:
     """Do every run that is not finished yet; False when some wait for answers.
 
+    An output directory that holds an experiment which differs in its strategies and seeds only is gone on with, and holds both
+    from then on: only what is missing is run.
+
     Args:
-        config: What to do. An output directory that holds a part of the very same experiment is gone on with.
+        config: What to do.
         oracle: Who answers, for a strategy and a seed; default: the data set's own labels.
+        workers: Processes that share the runs. No part of the result: each run computes with ``config.threads``.
         progress: Whether to show a progress bar; default: when the output is a terminal.
 
     Raises:
         ConfigError: The data does not fit the configuration.
-        RunError: The output directory holds something else.
+        RunError: The output directory holds something else, or a process was killed.
     """
+    if workers < 1 or (workers > 1 and oracle is not None):
+        raise InvalidInput(f"workers must be a whole number from 1, and 1 with an oracle of your own; got {workers}")
     data = config.load_data()
     # Everything that can be wrong is found out here, before the first training.
-    experiments = [
-        Experiment(
-            Run(run_path(config.output, spec.label, seed)), config, spec, seed, data, oracle and oracle(spec, seed)
-        )
-        for seed in config.seeds
-        for spec in config.strategies
-    ]
-    _claim(config)
+    for spec in config.strategies:
+        experiment_of(config, data, spec.label, config.seeds[0])
+    config = claim(config)
+    labels = [*([FULL_DATA] if config.full_data else []), *(spec.label for spec in config.strategies)]
+    # Seeds change fastest: the runs that train a first round come early, and apart.
+    tasks = [(label, seed) for label in labels for seed in config.seeds]
+    rounds = {label: 1 if label == FULL_DATA else config.rounds for label in labels}
     hidden = not sys.stderr.isatty() if progress is None else not progress
-    complete = True
-    with tqdm(total=len(experiments) * config.rounds, unit="round", disable=hidden) as bar:
-        for experiment in experiments:
+    with tqdm(total=sum(rounds[label] for label, _ in tasks), unit="round", disable=hidden) as bar:
+        for label, seed in tasks:
+            bar.update(len(Run(run_path(config.output, label, seed)).all("evaluated")))
+        if workers > 1:
+            return run_in_processes(partial(_prepared, config.document), _advanced, tasks, workers, bar.update)
+        complete = True
+        for label, seed in tasks:
+            experiment = experiment_of(config, data, label, seed, oracle)
             bar.set_description(experiment.name)
-            bar.update(len(experiment.run.all("evaluated")))
             complete &= experiment.advance(lambda event: bar.update(event["event"] == "evaluated"))
     return complete
 
@@ -76,18 +97,37 @@ def run_path(output: Path, label: str, seed: int) -> Path:
     return output / label / str(seed)
 
 
-def open_config(output: Path) -> ExperimentConfig:
-    """The configuration of an experiment that was begun in a directory, wherever that has been moved to since.
+def experiment_of(
+    config: ExperimentConfig,
+    data: DataSet,
+    label: str,
+    seed: int,
+    oracle: Callable[[StrategySpec, int], Oracle] | None = None,
+) -> Experiment:
+    """One run of an experiment, by the label of its strategy (``full_data`` for the bound) and its seed."""
+    run = Run(run_path(config.output, label, seed))
+    if label == FULL_DATA:
+        everything = len(split(data, config, seed).pool)
+        spec = StrategySpec(BASELINE, {}, FULL_DATA)
+        return Experiment(run, replace(config, initial_points=everything, rounds=1), spec, seed, data)
+    spec = next(spec for spec in config.strategies if spec.label == label)
+    first = FirstRound(config.output / FIRST_ROUND / str(seed))
+    return Experiment(run, config, spec, seed, data, oracle and oracle(spec, seed), first)
 
-    Raises:
-        RunError: It is not the directory of an experiment.
-    """
-    if not (output / CONFIG).exists():
-        raise RunError(f"{output} holds no experiment: there is no {output / CONFIG}")
-    document = read_json(output / CONFIG)
-    experiment = document.get("experiment")
-    experiment = experiment if isinstance(experiment, dict) else {}
-    return parse_config({**document, "experiment": {**experiment, "output": str(output)}})
+
+def _prepared(document: Mapping[str, Any]) -> tuple[ExperimentConfig, DataSet]:
+    config = parse_config(document)
+    return config, config.load_data()
+
+
+def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: tuple[str, int], told: Callable[[int], object]) -> bool:
+    experiment = experiment_of(*prepared, *task)
+
+    def tell(event: Event) -> None:
+        if event["event"] == "evaluated":
+            told(1)
+
+    return experiment.advance(tell)
 
 
 def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
@@ -130,7 +170,7 @@ def write_results(config: ExperimentConfig) -> str:
         raise RunError(
             f"no strategy in {config.output} has finished all of its seeds; go on with: distil resume {config.output}"
         )
-    _write(config.output / "results.csv", _as_csv(config, runs))
+    write_text(config.output / "results.csv", _as_csv(config, runs))
     curves = curves_of(config)
     left_out = [label for label in runs if label not in curves]
     if not curves:
@@ -140,7 +180,7 @@ def write_results(config: ExperimentConfig) -> str:
     summaries = summarize(curves, baseline=baseline, target=target)
     title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
     note = f"\n\nLeft out, for other numbers of labels: {', '.join(left_out)} (see results.csv)" if left_out else ""
-    _write(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target)}{note}\n")
+    write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target)}{note}\n")
     return f"{terminal_table(summaries, target)}{note}\n\n{_plotted(config, summaries, title)}"
 
 
@@ -161,36 +201,3 @@ def _as_csv(config: ExperimentConfig, runs: Mapping[str, list[Run]]) -> str:
             for e in run.all("evaluated"):
                 writer.writerow([label, seed, e["labels"], e["accuracy"], e["balanced_accuracy"], e["macro_f1"]])
     return text.getvalue()
-
-
-def _claim(config: ExperimentConfig) -> None:
-    """Write the configuration into the output directory, or see that the one there is the same."""
-    path = config.output / CONFIG
-    mine = _comparable(config.document)
-    if path.exists():
-        theirs = _comparable(read_json(path))
-        differing = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
-        if differing:
-            raise RunError(
-                f"{config.output} holds another experiment (its {', '.join(differing)} differ); choose another output directory, "
-                f"or go on with that one: distil resume {config.output}"
-            )
-        return
-    for begun in config.output.glob(f".{CONFIG}.*.tmp"):  # of a process that was killed right here
-        begun.unlink()
-    if config.output.exists() and any(config.output.iterdir()):
-        raise ConfigError(f"the output directory {config.output} exists and holds no experiment; choose another")
-    config.output.mkdir(parents=True, exist_ok=True)
-    _write(path, json.dumps(config.document, indent=2) + "\n")
-
-
-def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections, without what is not part of the result: where the output and the data are."""
-    experiment = {k: v for k, v in document.get("experiment", {}).items() if k not in ("output", "data")}
-    dataset = {k: v for k, v in document.get("dataset", {}).items() if k != "download"}
-    return {**document, "experiment": experiment, "dataset": dataset}
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,142 @@
+"""The directory of an experiment: whose it is, and how it grows by strategies and seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distil.errors import ConfigError, RunError
+from distil.experiment.config import ExperimentConfig, parse_config, read_json
+from distil.experiment.run import CONFIG, replacing
+
+BASELINE = "random_sampling"
+SEEDS = 10
+"""Seeds of a comparison where nobody says how many."""
+
+
+def open_config(output: Path) -> ExperimentConfig:
+    """The configuration of an experiment that was begun in a directory, wherever that has been moved to since.
+
+    Raises:
+        RunError: It is not the directory of an experiment.
+    """
+    if not (output / CONFIG).exists():
+        raise RunError(f"{output} holds no experiment: there is no {output / CONFIG}")
+    document = read_json(output / CONFIG)
+    experiment = document.get("experiment")
+    experiment = experiment if isinstance(experiment, dict) else {}
+    return parse_config({**document, "experiment": {**experiment, "output": str(output)}})
+
+
+def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data: bool = True) -> ExperimentConfig:
+    """The configuration of a fair comparison: with random sampling, the bound of all data, and seeds enough for an interval.
+
+    Args:
+        config: What a file says.
+        retrain: Ways to start a round's training from; every strategy is run with each. Those other than the configuration's own
+            are appended to its label.
+        full_data: Whether to train once a seed on the whole pool.
+
+    Raises:
+        ConfigError: There is no such way.
+    """
+    entries = _by_label(config.document)
+    entries = {BASELINE: {"name": BASELINE, "label": BASELINE}, **entries} if BASELINE not in entries else entries
+    other = [mode for mode in dict.fromkeys(retrain) if mode != config.retrain]
+    ways = [
+        {**entry, "label": f"{label}+{mode}", "retrain": mode} for mode in other for label, entry in entries.items()
+    ]
+    given = config.document.get("experiment", {})
+    more = {} if "seed" in given or "seeds" in given else {"seeds": SEEDS}
+    loop = {key: value for key, value in config.document["active_learning"].items() if key != "strategy"}
+    return parse_config(
+        {
+            **config.document,
+            "active_learning": {**loop, "strategies": [*entries.values(), *ways]},
+            "experiment": {**given, **more, "full_data": full_data},
+        }
+    )
+
+
+def claim(config: ExperimentConfig) -> ExperimentConfig:
+    """Write the configuration into the output directory; what the directory holds by then, with what it held before.
+
+    Raises:
+        ConfigError: The directory holds no experiment but something else.
+        RunError: It holds an experiment that differs in more than its strategies and seeds.
+    """
+    path = config.output / CONFIG
+    for begun in config.output.glob(f".{CONFIG}.*.tmp"):  # of a process that was killed right here
+        begun.unlink()
+    if not path.exists():
+        if config.output.exists() and any(config.output.iterdir()):
+            raise ConfigError(f"the output directory {config.output} exists and holds no experiment; choose another")
+        config.output.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(config.document, indent=2) + "\n")
+        return config
+    before = read_json(path)
+    mine, theirs = _comparable(config.document), _comparable(before)
+    differing = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+    known = _by_label(before)
+    differing += [label for label, entry in _by_label(config.document).items() if known.get(label, entry) != entry]
+    if differing:
+        raise RunError(
+            f"{config.output} holds another experiment (its {', '.join(differing)} differ); choose another output directory, "
+            f"or go on with that one: distil resume {config.output}"
+        )
+    return _grown(config, before)
+
+
+def _grown(config: ExperimentConfig, before: Mapping[str, Any]) -> ExperimentConfig:
+    """The experiment with the strategies and seeds of both documents, written where it grew."""
+    entries = {**_by_label(before), **_by_label(config.document)}
+    earlier = parse_config(before).seeds
+    seeds = [*earlier, *(seed for seed in config.seeds if seed not in earlier)]
+    whole = config.full_data or before.get("experiment", {}).get("full_data", False)
+    grown = dict(before)
+    if (len(entries), len(seeds), whole) != (len(_listed(before)), len(earlier), parse_config(before).full_data):
+        loop = {key: value for key, value in config.document["active_learning"].items() if key != "strategy"}
+        experiment = {key: value for key, value in before.get("experiment", {}).items() if key != "seed"}
+        grown = {
+            **before,
+            "active_learning": {**loop, "strategies": list(entries.values())},
+            "experiment": {**experiment, "seeds": seeds, "full_data": whole},
+        }
+        write_text(config.output / CONFIG, json.dumps(grown, indent=2) + "\n")
+    here = {key: value for key, value in config.document.get("experiment", {}).items() if key in ("output", "data")}
+    return parse_config({**grown, "experiment": {**grown.get("experiment", {}), **here}})
+
+
+def _listed(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The strategies of a document as objects, each with its label."""
+    loop = document["active_learning"]
+    given = loop["strategies"] if "strategies" in loop else [loop["strategy"]]
+    entries = [{"name": entry} if isinstance(entry, str) else entry for entry in given]
+    return [{**entry, "label": str(entry.get("label", entry["name"])).replace(":", ".")} for entry in entries]
+
+
+def _by_label(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {str(entry["label"]): entry for entry in _listed(document)}
+
+
+def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections, without strategies and seeds, which may grow, and without what is no part of the result: where things are."""
+    omitted = {
+        "active_learning": ("strategy", "strategies"),
+        "experiment": ("output", "data", "seed", "seeds", "full_data"),
+        "dataset": ("download",),
+    }
+    return {
+        name: {k: v for k, v in section.items() if k not in omitted.get(name, ())}
+        if isinstance(section, Mapping)
+        else section
+        for name, section in {"experiment": {}, **document}.items()
+    }
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,72 @@
+"""The first round of a seed, which all strategies have in common: trained and evaluated once, then taken over."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distil.errors import RunError
+from distil.experiment.run import Event, digest, lock_file, replacing
+
+_EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
+
+
+class FirstRound:
+    """A directory that keeps the events and the weights of round 0, for the runs of one seed.
+
+    Every strategy trains the same network on the same initial labels from the same weights in the same order; whichever run comes
+    first does so, and the others take what it found. Several processes may use one directory.
+
+    Args:
+        path: The directory; it is made when it is needed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes waiting: what they need is being made."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            lock_file(file, wait=True)
+            yield
+
+    def event(self, kind: str) -> Event | None:
+        """The event of that kind, if it has been kept."""
+        return self._events().get(kind)
+
+    def keep(self, event: Event, weights: Path | None = None) -> None:
+        """Keep an event, with the file of weights that it names, if it names one."""
+        if weights is not None:
+            with replacing(self.path / _WEIGHTS) as temporary:
+                shutil.copyfile(weights, temporary)
+        with replacing(self.path / _EVENTS) as temporary:
+            temporary.write_text(json.dumps({**self._events(), event["event"]: event}), encoding="utf-8")
+
+    def give_weights(self, path: Path, sha256: str) -> None:
+        """Put the weights under ``path``, by a hard link where the file system has them.
+
+        Raises:
+            RunError: The file is missing or is not the one that was kept.
+        """
+        with replacing(path) as temporary:
+            try:
+                os.link(self.path / _WEIGHTS, temporary)
+            except OSError:
+                if not (self.path / _WEIGHTS).exists():
+                    raise RunError(f"{self.path / _WEIGHTS} is missing; remove {self.path} to train it again") from None
+                shutil.copyfile(self.path / _WEIGHTS, temporary)
+        if digest(path) != sha256:
+            raise RunError(
+                f"{self.path / _WEIGHTS} is not the file that was kept; remove {self.path} to train it again"
+            )
+
+    def _events(self) -> dict[str, Event]:
+        path = self.path / _EVENTS
+        found: dict[str, Event] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return found

@@ -1,0 +1,76 @@
+"""What a run was made with, and what it took."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import distil.errors
+
+_PACKAGES = ("distil", "torch", "numpy", "scikit-learn", "torchvision", "timm")
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this package (with its git revision in a checkout) and of what it computes with.
+
+    The same on every call on one installation: they are part of the events of a run.
+    """
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    revision = _revision()
+    return found if revision is None else {**found, "revision": revision}
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], int | None]]:
+    """A function that tells by how many bytes this process's memory grew at most, within the block.
+
+    None where the system does not tell (other than Linux). One measurement at a time in a process.
+    """
+    start = peak = None
+    if _CLEAR.exists():
+        try:
+            _CLEAR.write_text("5")  # sets the high-water mark back to what is held now
+            start = _held("VmRSS")
+        except OSError:
+            start = None
+    try:
+        yield lambda: peak
+    finally:
+        if start is not None:
+            peak = max(0, _held("VmHWM") - start)
+
+
+def _held(key: str) -> int:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@functools.cache
+def _revision() -> str | None:
+    """The git revision that the package lies in, where it is a checkout of its own, with a + when files differ from it."""
+    root = Path(distil.errors.__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no", "--", "src") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
