@@ -3,20 +3,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from distil.errors import InvalidInput
-from distil.experiment.compare import (
-    Curves,
-    area_under_curve,
-    label_efficiency,
-    labels_to_reach,
-    mean_interval,
-    paired_difference,
-    summarize,
-)
+from distil.experiment.compare import compare, penalty_matrix, summarize, verdict
+from distil.experiment.curves import Curves, areas, labels_to_reach
+from distil.experiment.statistics import mean_interval
 
 # Mean accuracy over 10 seeds, in %, of DISTIL 0.1 on scikit-learn's digits.
 LABELS = np.arange(20, 421, 40)
@@ -28,151 +20,6 @@ KMEANS = np.array([56.4, 85.9, 88.0, 89.9, 91.1, 91.3, 91.9, 91.8, 92.6, 92.8, 9
 def seeds(mean, count=10, noise=0.005, seed=0):
     """Curves around a mean that share their noise's scale but not its draws."""
     return np.clip(mean + noise * np.random.default_rng(seed).standard_normal((count, len(mean))), 0, 1)
-
-
-@pytest.mark.parametrize("count", [2, 3, 10])
-@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
-def test_mean_interval_is_scipys(count, level):
-    values = np.random.default_rng(count).random((count, 4))
-    mean, low, high = mean_interval(values, level)
-    expected = stats.t.interval(level, count - 1, loc=values.mean(0), scale=stats.sem(values, axis=0))
-    np.testing.assert_allclose(mean, values.mean(0))
-    np.testing.assert_allclose((low, high), expected)
-
-
-def test_mean_interval_by_hand():
-    # 1, 2, 3: mean 2, s = 1, t(0.975; 2) = 4.302653, half = 4.302653 / sqrt(3).
-    mean, low, high = mean_interval(np.array([[1.0], [2.0], [3.0]]))
-    np.testing.assert_allclose([mean[0], low[0], high[0]], [2, 2 - 2.484138, 2 + 2.484138], atol=1e-6)
-
-
-def test_one_seed_has_a_mean_and_no_interval():
-    mean, low, high = mean_interval([[0.25, 0.5]])
-    np.testing.assert_array_equal(mean, [0.25, 0.5])
-    assert np.isnan(low).all()
-    assert np.isnan(high).all()
-
-
-def test_the_interval_covers_the_truth_as_often_as_it_says():
-    draws = np.random.default_rng(0).standard_normal((4, 20_000))  # 20,000 experiments of 4 seeds
-    _, low, high = mean_interval(draws)
-    assert abs(((low < 0) & (high > 0)).mean() - 0.95) < 0.006
-
-
-def test_area_is_the_mean_over_the_points():
-    values = np.array([[0.0, 0.5, 1.0, 0.9], [0.2, 0.2, 0.2, 0.2]])
-    np.testing.assert_allclose(area_under_curve([10, 20, 30, 40], values), [0.6, 0.2])
-    np.testing.assert_allclose(area_under_curve([1, 20, 30, 400], values), [0.6, 0.2])
-
-
-@pytest.mark.parametrize("curve", [RANDOM, MARGIN, KMEANS])
-def test_the_documented_distance_to_the_trapezoid(curve):
-    area = area_under_curve(LABELS, curve[None])[0]
-    trapezoid = np.sum((curve[1:] + curve[:-1]) / 2 * np.diff(LABELS)) / (LABELS[-1] - LABELS[0])
-    ends = (curve[0] + curve[-1]) / 2
-    assert trapezoid - area == pytest.approx((area - ends) / (len(curve) - 1))
-
-
-@pytest.mark.parametrize(
-    ("curve", "target", "expected"),
-    [
-        (RANDOM, 0.94, 300 + 40 * 8 / 9),  # 93.2 at 300, 94.1 at 340
-        (MARGIN, 0.94, 140 + 40 * 3 / 12),  # 93.7 at 140, 94.9 at 180
-        (MARGIN, 0.937, 140),  # on a point
-        (RANDOM, 0.564, 20),  # there at once
-        (RANDOM, 0.5, 20),
-        (RANDOM, 0.945, 340 + 40 * 4 / 6),  # and below again at 420
-        (RANDOM, 0.95, math.inf),
-        (KMEANS, 0.94, math.inf),
-    ],
-)
-def test_labels_to_reach_by_hand(curve, target, expected):
-    assert labels_to_reach(LABELS, curve, target) == pytest.approx(expected)
-
-
-def test_the_first_crossing_counts():
-    assert labels_to_reach([10, 20, 30, 40], [0.1, 0.5, 0.2, 0.9], 0.4) == pytest.approx(17.5)
-
-
-def test_a_target_missed_by_rounding_alone_is_reached():
-    mean = np.mean([0.1, 0.2, 0.3])  # 0.20000000000000004 or a hair below 0.2, depending on the order
-    assert labels_to_reach([10, 20], [0.0, mean], 0.2) == pytest.approx(20)
-    assert labels_to_reach([10, 20], [0.0, 0.2 - 1e-12], 0.2) == pytest.approx(20)
-    assert labels_to_reach([10, 20], [0.0, 0.2 - 1e-6], 0.2) == math.inf
-
-
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=12), st.floats(0.01, 1))
-def test_labels_to_reach_agrees_with_reading_off_a_fine_grid(values, target):
-    labels = 10.0 * np.arange(1, len(values) + 1)
-    fine = np.linspace(labels[0], labels[-1], 100 * (len(values) - 1) + 1)  # with every point on it
-    hit = np.flatnonzero(np.interp(fine, labels, values) >= target - 1e-9)
-    got = labels_to_reach(labels, values, target)
-    if len(hit) and math.isfinite(got):
-        assert got <= fine[hit[0]] + 1e-6
-        assert np.interp(got, labels, values) == pytest.approx(max(target, values[0]), abs=1e-6)
-    else:
-        assert max(values) < target + 1e-6
-
-
-def test_label_efficiency():
-    assert label_efficiency(340, 160) == 2.125
-    assert label_efficiency(100, 400) == 0.25
-    assert label_efficiency(math.inf, 160) == math.inf
-    assert label_efficiency(160, math.inf) == 0
-    assert math.isnan(label_efficiency(math.inf, math.inf))
-
-
-@pytest.mark.parametrize("wrong", [0, -1, math.nan])
-def test_label_efficiency_refuses_what_is_no_number_of_labels(wrong):
-    with pytest.raises(InvalidInput, match="strategy must be above 0"):
-        label_efficiency(10, wrong)
-    with pytest.raises(InvalidInput, match="baseline must be above 0"):
-        label_efficiency(wrong, 10)
-
-
-@pytest.mark.parametrize("count", [2, 5, 30])
-def test_paired_difference_is_scipys(count):
-    rng = np.random.default_rng(count)
-    a, b = rng.random(count), rng.random(count)
-    mean, low, high, p = paired_difference(a, b, 0.9)
-    expected = stats.ttest_rel(a, b)
-    interval = expected.confidence_interval(0.9)
-    np.testing.assert_allclose((mean, low, high, p), ((a - b).mean(), *interval, expected.pvalue))
-    back = paired_difference(b, a, 0.9)
-    np.testing.assert_allclose((back.mean, back.low, back.high, back.p), (-mean, -high, -low, p))
-
-
-def test_the_p_value_and_the_interval_say_the_same():
-    rng = np.random.default_rng(1)
-    said = set()
-    for _ in range(200):
-        d = paired_difference(rng.normal(0.6, 1, 6), np.zeros(6))
-        assert (d.p < 0.05) == (d.low > 0 or d.high < 0)
-        said.add(d.p < 0.05)
-    assert said == {True, False}
-
-
-def test_pairing_sees_what_separate_means_do_not():
-    rng = np.random.default_rng(0)
-    hard = rng.normal(0.8, 0.05, 8)  # how hard each seed's split is
-    a, b = hard + 0.01 + rng.normal(0, 0.002, 8), hard
-    assert paired_difference(a, b).p < 0.001
-    assert stats.ttest_ind(a, b).pvalue > 0.5
-
-
-def test_differences_without_spread():
-    same = paired_difference([0.5, 0.7], [0.5, 0.7])
-    assert same == (0, 0, 0, 1)
-    shifted = paired_difference([0.5, 0.75], [0.25, 0.5])
-    assert shifted == (0.25, 0.25, 0.25, 0)
-    rounding = paired_difference([0.1 + 0.2, 0.1 + 0.2, 0.6], [0.3, 0.3, 0.6])
-    assert rounding == (0, 0, 0, 1)
-
-
-def test_one_seed_has_a_difference_and_no_test():
-    mean, *rest = paired_difference([0.5], [0.25])
-    assert mean == 0.25
-    assert np.isnan(rest).all()
 
 
 def test_summaries_of_the_reference_curves():
@@ -277,21 +124,223 @@ def test_a_baseline_that_is_not_there_is_refused():
         summarize({}, target=None)
 
 
-def test_what_the_numbers_refuse():
-    with pytest.raises(InvalidInput, match="at least one seed"):
-        mean_interval(np.empty((0, 3)))
-    with pytest.raises(InvalidInput, match="at least one seed"):
-        mean_interval(0.5)
-    for level in (0, 1, math.nan, 95):
-        with pytest.raises(InvalidInput, match="level must be between 0 and 1"):
-            mean_interval([[0.5]], level)
-    with pytest.raises(InvalidInput, match="finite"):
-        mean_interval([[math.nan]])
-    with pytest.raises(InvalidInput, match=r"values must be \(seeds, 2\)"):
-        area_under_curve([10, 20], [0.5, 0.6])
-    with pytest.raises(InvalidInput, match="a value a point"):
-        labels_to_reach([10, 20], [0.5], 0.5)
-    with pytest.raises(InvalidInput, match="target must be finite"):
-        labels_to_reach([10, 20], [0.5, 0.6], math.nan)
-    with pytest.raises(InvalidInput, match="same seeds"):
-        paired_difference([0.5, 0.6], [0.5])
+def scores(*shifts, count=10, noise=0.01, seed=0):
+    """A score a seed for random sampling and a strategy for each shift, all of them as hard or easy with the same seed."""
+    rng = np.random.default_rng(seed)
+    hard = rng.normal(0.8, 0.03, count)
+    made = {"random_sampling": hard + rng.normal(0, noise, count)}
+    return made | {f"s{i}": hard + shift + rng.normal(0, noise, count) for i, shift in enumerate(shifts)}
+
+
+def test_a_comparison_is_scipys():
+    made = scores(0.02, -0.03, 0.0)
+    found = compare(made, baseline="random_sampling")
+    assert [c.strategy for c in found] == ["s0", "s1", "s2"]
+    tests = [stats.ttest_rel(made[c.strategy], made["random_sampling"]) for c in found]
+    np.testing.assert_allclose([c.difference.p for c in found], [t.pvalue for t in tests], rtol=1e-7)
+    np.testing.assert_allclose([c.difference[1:3] for c in found], [t.confidence_interval() for t in tests])
+    signed = [stats.wilcoxon(made[c.strategy], made["random_sampling"], method="exact").pvalue for c in found]
+    np.testing.assert_allclose([c.wilcoxon_p for c in found], signed)
+    for c in found:
+        d = made[c.strategy] - made["random_sampling"]
+        assert (c.seeds, c.family, c.other) == (10, 3, "random_sampling")
+        assert (c.wins, c.ties, c.losses) == ((d > 0).sum(), 0, (d < 0).sum())
+        assert c.spread == pytest.approx(d.std(ddof=1))
+        assert c.effect.d_z == pytest.approx(d.mean() / d.std(ddof=1))
+        assert c.better.share == c.wins / 10
+        assert c.better.low < c.better.share < c.better.high or c.wins in (0, 10)
+    order = np.argsort([c.difference.p for c in found])
+    smallest, middle, _ = (found[i] for i in order)
+    assert smallest.p_holm == pytest.approx(3 * smallest.difference.p)
+    assert middle.p_holm == pytest.approx(max(2 * middle.difference.p, smallest.p_holm))
+    assert [c.outcome() for c in found] == ["win", "loss", "tie"]
+
+
+def test_without_a_baseline_all_pairs_are_compared():
+    found = compare(scores(0.02, -0.03))
+    assert [(c.strategy, c.other) for c in found] == [("random_sampling", "s0"), ("random_sampling", "s1"), ("s0", "s1")]
+    assert {c.family for c in found} == {3}
+    assert [c.outcome() for c in found] == ["loss", "win", "win"]
+
+
+def test_ties_count_half():
+    (found,) = compare({"a": [0.1 + 0.2, 0.5, 0.7, 0.9], "b": [0.3, 0.5, 0.6, 0.95]})
+    assert (found.wins, found.ties, found.losses) == (1, 2, 1)
+    assert found.better.share == 0.5
+
+
+def test_a_planted_difference_is_found_and_said():
+    found = compare(scores(0.02, count=20), baseline="random_sampling")[0]
+    text = verdict(found)
+    assert text.startswith("s0: significantly better than random at 0.05 with 20 seeds (+2.")
+    assert "p < 0.0001)" in text
+    assert verdict(compare(scores(-0.02, count=20), baseline="random_sampling")[0]).startswith("s0: significantly worse")
+
+
+def test_no_difference_is_said_with_the_seeds_that_one_would_take():
+    (found,) = compare(scores(0.0, count=20, noise=0.03, seed=2), baseline="random_sampling")
+    text = verdict(found)
+    assert text.startswith("s0: no significant difference from random at 0.05 with 20 seeds (")
+    needed = int(text.split("to see a difference of 1 point you need about ")[1].split(" seeds")[0])
+    # The normal approximation plus Guenther's z^2 / 2.
+    assert needed == pytest.approx(((1.959964 + 0.841621) * found.spread / 0.01) ** 2 + 1.96**2 / 2, abs=1)
+    assert "of 2 points you need about" in verdict(found, difference=0.02)
+    assert "of 5 points would have been seen with a chance of" in verdict(found, difference=0.05)
+
+
+def test_a_verdict_knows_how_many_comparisons_were_made():
+    one = compare(scores(0.012, seed=1), baseline="random_sampling")[0]
+    assert 0.01 < one.difference.p < 0.05
+    many = compare(scores(0.012, *[0.0] * 9, seed=1), baseline="random_sampling")[0]
+    assert many.difference == one.difference
+    assert "significantly better" in verdict(one)
+    assert "no significant difference" in verdict(many)
+    assert "corrected for 10 comparisons" in verdict(many)
+
+
+def test_a_verdict_says_what_the_other_test_says():
+    few = compare(scores(0.05, count=5), baseline="random_sampling")[0]
+    assert few.p_holm < 0.05 < few.wilcoxon_holm
+    assert verdict(few).endswith("; too few seeds for the Wilcoxon test to confirm it")
+    d = np.array([0.1, *[0.001] * 9])  # one seed's luck hides that nine of ten are better
+    (skewed,) = compare({"a": 0.5 + d, "random_sampling": np.full(10, 0.5)})
+    assert skewed.wilcoxon_p < 0.05 < skewed.difference.p
+    assert "no significant difference" in verdict(skewed)
+    assert "; the Wilcoxon test says otherwise (p = 0.002)" in verdict(skewed)
+
+
+def test_verdicts_without_spread():
+    same = {"badge": [0.5, 0.6, 0.7], "random_sampling": [0.5, 0.6, 0.7]}
+    (found,) = compare(same, baseline="random_sampling")
+    assert (found.difference.p, found.wilcoxon_p, found.spread, found.effect) == (1, 1, 0, (0, 0))
+    assert (found.better.share, found.outcome()) == (0.5, "tie")
+    assert verdict(found) == "badge: the same as random with all 3 seeds"
+    (found,) = compare({"a": [0.6, 0.7, 0.8], "b": [0.5, 0.6, 0.7]})
+    assert found.effect == (math.inf, math.inf)
+    assert verdict(found).startswith("a: significantly better than b at 0.05 with 3 seeds (+10.00 points [+10.00, +10.00]")
+
+
+def test_of_null_comparisons_one_in_twenty_is_called_significant():
+    rng = np.random.default_rng(2)
+    said = 0
+    for _ in range(2_000):
+        hard = rng.normal(0.85, 0.03, 8)
+        (found,) = compare(dict(zip("ab", hard + rng.normal(0, 0.01, (2, 8)), strict=True)))
+        said += found.outcome() != "tie"
+    assert 0.04 <= said / 2_000 <= 0.062
+
+
+def test_of_families_without_any_difference_one_in_twenty_at_most_has_a_finding():
+    rng = np.random.default_rng(0)
+    wrong = corrected = 0
+    for _ in range(500):
+        made = dict(zip("abcdef", rng.normal(0.85, 0.01, (6, 8)), strict=True))
+        found = compare(made, baseline="a")
+        wrong += any(c.difference.p < 0.05 for c in found)
+        corrected += any(c.outcome() != "tie" for c in found)
+    assert corrected / 500 <= 0.06
+    assert wrong / 500 > 0.1  # which is why it is corrected
+
+
+def test_what_cannot_be_compared():
+    with pytest.raises(InvalidInput, match="a and b cannot be compared.*at least two seeds, got 1"):
+        compare({"a": [0.5], "b": [0.6]})
+    with pytest.raises(InvalidInput, match="a and b cannot be compared.*same seeds"):
+        compare({"a": [0.5, 0.6], "b": [0.6]})
+    with pytest.raises(InvalidInput, match="a and b cannot be compared.*finite"):
+        compare({"a": [0.5, math.nan], "b": [0.6, 0.5]})
+    with pytest.raises(InvalidInput, match="two strategies, got 1"):
+        compare({"a": [0.5, 0.6]}, baseline="a")
+    with pytest.raises(InvalidInput, match="did you mean 'random_sampling'"):
+        compare(scores(0.0), baseline="random_samplin")
+
+
+def setting(*means, count=5, noise=0.001, seed=0):
+    """Curves of strategies a, b, ... around these means."""
+    rng = np.random.default_rng(seed)
+    grid = 10 * np.arange(1, len(means[0]) + 1)
+    return {
+        name: Curves(grid, np.array(mean) + noise * rng.standard_normal((count, len(mean))))
+        for name, mean in zip("abcd", means, strict=False)
+    }
+
+
+def test_a_penalty_matrix_by_hand():
+    # b is better than a after one of two selections; a is never better than b. In the second setting a is, after both.
+    first = setting([0.5, 0.6, 0.9], [0.5, 0.8, 0.9], noise=0.0)
+    second = setting([0.5, 0.8, 0.9], [0.5, 0.7, 0.8], seed=1)
+    found = penalty_matrix([first, second])
+    assert found.strategies == ("a", "b")
+    np.testing.assert_allclose(found.beats, [[0, 1], [0.5, 0]])
+    np.testing.assert_allclose(found.penalties, [0.5, 1])
+    lines = str(found).split("\n")
+    assert [line.split() for line in lines[:4]] == [
+        ["row", "beats", "column", "(1)", "(2)"],
+        ["(1)", "a", "-", "1.00"],
+        ["(2)", "b", "0.50", "-"],
+        ["mean", "of", "column", "0.50", "1.00"],
+    ]
+    assert lines[4].startswith("Row beats column: ")
+    assert "summed over 2 settings" in lines[4]
+    assert lines[4].endswith("A lower mean of a column is better.")
+
+
+def test_the_penalty_matrix_of_a_brute_force():
+    curves = setting(*np.random.default_rng(1).random((4, 7)) * 0.01 + 0.5, count=6, noise=0.005)
+    found = penalty_matrix([curves])
+    expected = np.zeros((4, 4))
+    for i, a in enumerate("abcd"):
+        for j, b in enumerate("abcd"):
+            for r in range(1, 7):
+                test = stats.ttest_rel(curves[a].values[:, r], curves[b].values[:, r], alternative="greater")
+                expected[i, j] += test.pvalue < 0.025
+    np.testing.assert_allclose(found.beats, expected / 6)
+    assert 0 < found.beats.sum() < 6
+    relabeled = penalty_matrix([{name: curves[name] for name in "dcba"}])
+    np.testing.assert_allclose(relabeled.beats, found.beats[::-1, ::-1])
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 20])
+def test_the_critical_value_is_that_of_the_number_of_seeds(count):
+    rng = np.random.default_rng(0)
+    d = rng.standard_normal((count, 4_000))
+    half = Curves(np.arange(1, 4_002), np.full((count, 4_001), 0.5))
+    noisy = Curves(half.labels, np.concatenate([half.values[:, :1], 0.5 + 0.01 * d], axis=1))
+    beats = penalty_matrix([{"a": half, "b": noisy}]).beats
+    assert beats.sum() == pytest.approx(0.05, abs=0.011)
+    assert beats[0, 1] == pytest.approx(0.025, abs=0.008)
+
+
+def test_with_a_baseline_the_rounds_are_those_of_the_paper():
+    # Random's mean reaches 99 % of 0.9 = 0.891 at round 5: rounds 1, 2, 4 count, and b is better at 1 and 3 only.
+    random = [0.5, 0.6, 0.7, 0.8, 0.85, 0.895, 0.9, 0.9, 0.9, 0.9]
+    b = np.array(random)
+    b[[1, 3, 8]] += 0.05
+    curves = setting(random, b, noise=0.0)
+    np.testing.assert_allclose(penalty_matrix([curves], baseline="a").beats, [[0, 0], [1 / 3, 0]])
+    np.testing.assert_allclose(penalty_matrix([curves]).beats, [[0, 0], [3 / 9, 0]])
+    flat = setting([0.9, 0.9, 0.9], [0.9, 0.95, 0.9], noise=0.0)  # all reached before any selection
+    np.testing.assert_allclose(penalty_matrix([flat], baseline="a").beats, [[0, 0], [1, 0]])
+
+
+def test_what_makes_no_penalty_matrix():
+    good = setting([0.5, 0.6], [0.5, 0.7])
+    with pytest.raises(InvalidInput, match="at least one setting"):
+        penalty_matrix([])
+    with pytest.raises(InvalidInput, match=r"setting 1 has strategies \['a'\], but setting 0 has \['a', 'b'\]"):
+        penalty_matrix([good, {"a": good["a"]}])
+    for wrong in (setting([0.5, 0.6]), setting([0.5], [0.6]), setting([0.5, 0.6], [0.5, 0.7], count=1)):
+        with pytest.raises(InvalidInput, match="two strategies, two seeds and two points"):
+            penalty_matrix([wrong])
+    with pytest.raises(InvalidInput, match="the baseline 'c' is not among"):
+        penalty_matrix([good], baseline="c")
+
+
+def test_areas_go_into_comparisons():
+    curves = {
+        "random_sampling": Curves(LABELS, seeds(RANDOM, seed=2)),
+        "margin_sampling": Curves(LABELS, seeds(MARGIN, seed=1)),
+    }
+    (found,) = compare(areas(curves), baseline="random_sampling")
+    _, margin = summarize(curves, target=None)
+    assert found.difference == margin.difference

@@ -41,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--seeds", metavar="N", type=int, help="how many seeds to run: 0 to N-1, in place of the file's"
     )
     parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with; default: the file's, or 1")
+    parser.add_argument("--track", metavar="A,B", help="tell every run to tensorboard, mlflow or both as it goes")
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes that share the runs; default: 1")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
@@ -60,6 +61,8 @@ def overrides_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
             overrides["experiment"][key] = getattr(arguments, key)
     if arguments.seeds is not None:
         overrides["experiment"]["seed"] = None
+    if arguments.track is not None:
+        overrides["experiment"]["trackers"] = arguments.track.split(",")
     if arguments.strategies is not None:
         overrides["active_learning"] = {"strategies": arguments.strategies.split(","), "strategy": None}
     if arguments.download:

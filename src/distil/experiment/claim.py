@@ -105,7 +105,11 @@ def _grown(config: ExperimentConfig, before: Mapping[str, Any]) -> ExperimentCon
             "experiment": {**experiment, "seeds": seeds, "full_data": whole},
         }
         write_text(config.output / CONFIG, json.dumps(grown, indent=2) + "\n")
-    here = {key: value for key, value in config.document.get("experiment", {}).items() if key in ("output", "data")}
+    here = {
+        key: value
+        for key, value in config.document.get("experiment", {}).items()
+        if key in ("output", "data", "trackers")
+    }
     return parse_config({**grown, "experiment": {**grown.get("experiment", {}), **here}})
 
 
@@ -125,7 +129,7 @@ def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
     """The sections, without strategies and seeds, which may grow, and without what is no part of the result: where things are."""
     omitted = {
         "active_learning": ("strategy", "strategies"),
-        "experiment": ("output", "data", "seed", "seeds", "full_data"),
+        "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers"),
         "dataset": ("download",),
     }
     return {

@@ -46,7 +46,18 @@ _DATA_KEYS = (
     "standardize",
 )
 _SEED_KEYS = ("split_seed", "initial_seed", "model_seed", "selection_seed")
-_EXPERIMENT_KEYS = ("seed", "seeds", *_SEED_KEYS, "output", "threads", "target_accuracy", "full_data", "data")
+_EXPERIMENT_KEYS = (
+    "seed",
+    "seeds",
+    *_SEED_KEYS,
+    "output",
+    "threads",
+    "target_accuracy",
+    "full_data",
+    "trackers",
+    "data",
+)
+_TRACKERS = ("tensorboard", "mlflow")
 _RETRAIN: tuple[Retrain, ...] = ("scratch", "warm", "shrink_perturb")
 # Names of folders beside those of the strategies.
 FULL_DATA, FIRST_ROUND = "full_data", "first_round"
@@ -148,6 +159,7 @@ class ExperimentConfig:
         target_accuracy: For "labels needed"; None: not told.
         data_root: Where data sets are looked for; None: as ``distil.data.datasets.data_root`` says.
         batch_size: Examples in one forward pass over the pool; None: as ``Runtime`` has it.
+        trackers: Who is told of every run: ``"tensorboard"``, ``"mlflow"``.
         device: Where to train and select; None: the CPU, or wherever the architecture puts itself.
         log: File for the documented log; None: no log.
         document: The whole configuration as a JSON object: what a run directory keeps.
@@ -169,6 +181,7 @@ class ExperimentConfig:
     target_accuracy: float | None = None
     data_root: str | None = None
     batch_size: int | None = None
+    trackers: tuple[str, ...] = ()
     device: str | None = None
     log: Path | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
@@ -311,6 +324,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         "data_root": check.text("experiment.data", more.get("data")),
         "batch_size": check.optional_count(_ARGS + "batch_size", args.get("batch_size")),
         "device": _device(check, "train_parameters.device", train) or _device(check, _ARGS + "device", args),
+        "trackers": _trackers(check, more),
         "log": _log(check, train),
         "document": document,
     }
@@ -523,6 +537,14 @@ def _fixed_seeds(check: Faults, more: Mapping[str, Any]) -> dict[str, int]:
     return {
         key.removesuffix("_seed"): check.count(f"experiment.{key}", more[key], 0) for key in _SEED_KEYS if key in more
     }
+
+
+def _trackers(check: Faults, more: Mapping[str, Any]) -> tuple[str, ...]:
+    given = more.get("trackers", [])
+    if not isinstance(given, list) or any(name not in _TRACKERS for name in given):
+        check.faults.append(f"experiment.trackers must be a list of {', '.join(_TRACKERS)}, got {given!r}")
+        return ()
+    return tuple(dict.fromkeys(given))
 
 
 def _retrain(check: Faults, train: Mapping[str, Any]) -> Retrain:

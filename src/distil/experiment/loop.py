@@ -27,6 +27,7 @@ from distil.experiment.metrics import metrics
 from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
 from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import Event, Run, digest, replacing
+from distil.experiment.trackers import TRACKERS, Tracker
 from distil.learner import Learner
 from distil.rng import Rng
 from distil.runtime import Runtime
@@ -155,6 +156,7 @@ class Experiment:
         )
         self._blank = self._learner.pool.state_dict()
         self._told: Callable[[Event], None] | None = None
+        self._trackers: list[Tracker] = []
 
     def advance(self, told: Callable[[Event], None] | None = None) -> bool:
         """Do every step that is left; False when the oracle has not answered yet.
@@ -163,7 +165,7 @@ class Experiment:
             told: Called with each event once it is on disk.
         """
         self._told = told
-        with self.run.lock(), _threads(self._config.threads):
+        with self.run.lock(), _threads(self._config.threads), self._tracked():
             self._catch_up()
             while not self.run.finished:
                 event = self._step()
@@ -171,6 +173,18 @@ class Experiment:
                     return False
                 self._record(event)
         return True
+
+    @contextmanager
+    def _tracked(self) -> Iterator[None]:
+        """Have the configuration's trackers told of what happens within the block."""
+        made = [] if self.run.finished else [TRACKERS[name] for name in self._config.trackers]
+        self._trackers = [make(self.run, self._config, self._spec, self._seed) for make in made]
+        try:
+            yield
+        finally:
+            for tracker in self._trackers:
+                tracker.close()
+            self._trackers = []
 
     def _step(self) -> Event | None:
         """The next event, its work done; None while an answer is pending."""
@@ -319,6 +333,8 @@ class Experiment:
         self.run.append(event)
         if event["event"] in ("trained", "finished"):
             self._tidy()
+        for tracker in self._trackers:
+            tracker.tell(event)
         if self._told is not None:
             self._told(event)
 
