@@ -2,9 +2,10 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast lint clean
+.PHONY: demo test fast lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -31,5 +32,10 @@ test: lint
 fast: lint
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
+# Some 20 minutes on two quiet cores, and 2 GB for the environment of the packages that distil is compared with.
+bench: $(VENV)/.demo
+	$(BIN)/python -m benchmarks.speed.environment $(PEERS)
+	$(BIN)/python -m benchmarks speed --peers $(PEERS)
+
 clean:
-	rm -rf $(VENV) build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

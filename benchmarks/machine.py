@@ -1,9 +1,11 @@
-"""What this machine is: the line that stands under every table."""
+"""What this machine is, and what it can do at most: the lines that stand under every table."""
 
 from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,6 +24,21 @@ def described() -> str:
     )
 
 
+def peaks(side: int = 4096, megabytes: int = 1024, device: str = "cpu") -> dict[str, float]:
+    """The largest rates seen: ``read`` of memory (bytes a second) and ``gemm`` in float32 (operations a second).
+
+    Args:
+        side: Of the square matrices.
+        megabytes: Of the array that is read.
+        device: Where.
+    """
+    array = torch.ones(megabytes << 18, device=device)
+    square = torch.ones(side, side, device=device)
+    read = _least(lambda: float(torch.dot(array, array)))
+    gemm = _least(lambda: float((square @ square)[0, 0]))
+    return {"read": array.numel() * 4 / read, "gemm": 2 * side**3 / gemm}
+
+
 def write(name: str, text: str) -> None:
     """Write ``benchmarks/results/NAME.md`` with the machine's line under it, and print it."""
     text = f"{text.rstrip()}\n\n{described()}.\n"
@@ -31,6 +48,17 @@ def write(name: str, text: str) -> None:
     print(text)
 
 
+def _least(call: Callable[[], object], repeats: int = 4) -> float:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
 def main(_: list[str]) -> None:
-    """Print it."""
+    """Print them."""
     print(described())
+    found = peaks()
+    print(f"reads {found['read'] / 1e9:.0f} GB/s, float32 products {found['gemm'] / 1e9:.0f} GFLOP/s")

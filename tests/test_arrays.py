@@ -1,5 +1,6 @@
 """Arrays as data, and arrays of measured quantities as a source of signals."""
 
+import gc
 import re
 
 import numpy as np
@@ -134,11 +135,22 @@ def test_batched_data_have_a_method_for_many_rows():
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
+def read(name, array, ids=None):
+    """What a source of that array gives for Probs or MCProbs, as chunks and as one table."""
+    checked = checked_probs(array, name, 2 if name == "probs" else 3)
+    signal = Probs() if name == "probs" else MCProbs(2)
+    found = ArraySource(torch.arange(len(checked)) if ids is None else torch.as_tensor(ids), {name: checked})
+    return (
+        lambda: torch.cat([chunk[signal] for chunk in found.chunks((signal,), *RUN)]),
+        lambda: found.table((signal,), *RUN)[signal],
+    )
+
+
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, np.ndarray.tolist])
 def test_good_probabilities_come_back(kind):
-    probs = probs_of(5, 3)
-    np.testing.assert_array_equal(checked_probs(kind(probs), "probs", 2), probs)
-    np.testing.assert_array_equal(checked_probs(kind(probs_of(5, 2, 3)), "mc_probs", 3), probs_of(5, 2, 3))
+    for name, probs in (("probs", probs_of(5, 3)), ("mc_probs", probs_of(5, 2, 3))):
+        for way in read(name, kind(probs)):
+            np.testing.assert_array_equal(way(), probs)
 
 
 @pytest.mark.parametrize(
@@ -149,24 +161,35 @@ def test_good_probabilities_come_back(kind):
         lambda p: p * np.float32([2, -1, 0]) / (2 * p[..., :1] - p[..., 1:2]),
         lambda p: p * np.nan,
         lambda p: p * np.float32([np.inf, 1, 1]),
+        lambda p: p + np.float32([np.inf, -np.inf, 0]),
         lambda p: np.log(p),
     ],
-    ids=["above 1", "below 1", "negative", "nan", "infinite", "logs"],
+    ids=["above 1", "below 1", "negative", "nan", "infinite", "both infinities", "logs"],
 )
 @pytest.mark.parametrize("row", [0, 3, CHUNK_ROWS + 2])
 def test_rows_that_are_no_distributions_are_named(spoil, row):
     for name, shape in (("probs", (3,)), ("mc_probs", (2, 3))):
         array = probs_of(CHUNK_ROWS + 5, *shape)
         array[row] = spoil(array[row])
-        with pytest.raises(InvalidInput, match=re.escape(f"{name}[{row}] is not a probability distribution")):
-            checked_probs(array, name, 1 + len(shape))
+        for way in read(name, array):
+            with pytest.raises(InvalidInput, match=re.escape(f"{name}[{row}] is not a probability distribution")):
+                way()
 
 
 def test_the_first_wrong_row_is_named():
     array = probs_of(10, 4, 3)
     array[[8, 6], 2] *= 2
     with pytest.raises(InvalidInput, match=r"mc_probs\[6\] .*pass their softmax"):
-        checked_probs(array, "mc_probs", 3)
+        read("mc_probs", array)[0]()
+    with pytest.raises(InvalidInput, match=r"mc_probs\[8\] is not"):
+        read("mc_probs", array, [9, 8, 7, 6])[1]()
+
+
+def test_rows_that_are_not_asked_for_are_not_looked_at():
+    array = probs_of(10, 3)
+    array[4] = np.nan
+    for way in read("probs", array, [0, 1, 2, 3, 5]):
+        np.testing.assert_array_equal(way(), array[[0, 1, 2, 3, 5]])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -174,7 +197,19 @@ def test_rounding_is_no_error(dtype):
     for n_classes in (2, 10, 1000):
         probs = probs_of(50, n_classes).astype(dtype)
         assert checked_probs(probs, "probs", 2) is probs
-        assert len(checked_probs(torch.from_numpy(probs), "probs", 2)) == 50
+        for way in (*read("probs", probs), *read("probs", torch.from_numpy(probs))):
+            np.testing.assert_array_equal(way(), probs)
+
+
+@pytest.mark.parametrize(("dtype", "error", "right"), [("float16", 5e-3, True), ("float32", 5e-3, False)])
+def test_coarse_types_may_be_off_by_more(dtype, error, right):
+    probs = np.full((3, 4), 0.25 * (1 + error)).astype(dtype)
+    way = read("probs", probs)[0]
+    if right:
+        np.testing.assert_array_equal(way(), probs)
+    else:
+        with pytest.raises(InvalidInput):
+            way()
 
 
 def test_one_class_is_too_few():
@@ -276,6 +311,62 @@ def test_float32_arrays_are_not_copied():
     probs = probs_of(9, 3)
     column = source(range(9), probs=probs).table((Probs(),), *RUN)[Probs()]
     assert column.data_ptr() == torch.from_numpy(probs).data_ptr()
+
+
+def addresses(array):
+    return array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.data_ptr()
+
+
+def test_memory_mapped_files_are_not_copied(tmp_path):
+    """Read-only memory, mapped or not; a column of them outlives the array it was made of."""
+    x = rows(9, 4)
+    np.save(tmp_path / "x.npy", x)
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for given in (np.load(tmp_path / "x.npy", mmap_mode="r"), frozen):
+        for array, ids in ((given, range(9)), (given[2:], range(7)), (given, range(3, 8))):
+            column = source(ids, embeddings=array).table((Embedding(),), *RUN)[Embedding()]
+            assert column.data_ptr() == addresses(array) + ids[0] * 4 * 4
+            np.testing.assert_array_equal(column, array[list(ids)])
+        del given, array
+        gc.collect()
+        np.testing.assert_array_equal(column, x[3:8])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x.astype(">f4"), np.asfortranarray, lambda x: x[::-1], lambda x: x[:, ::2], lambda x: x.astype("f2")],
+    ids=["big-endian", "fortran", "reversed", "strided", "half"],
+)
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+def test_arrays_that_do_not_serve_as_they_are(change, memory):
+    array = change(rows(2 * CHUNK_ROWS + 3, 4))
+    array.flags.writeable = False
+    column = source(range(len(array)), embeddings=array).table((Embedding(),), Runtime(memory=memory), Rng(0))
+    np.testing.assert_array_equal(column[Embedding()], array.astype(np.float32))
+    assert column[Embedding()].is_contiguous()
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+def test_gathered_rows_and_log_probabilities_in_memory_and_in_files(memory):
+    n = CHUNK_ROWS + 50
+    ids = np.random.default_rng(0).permutation(n)
+    arrays = {"probs": probs_of(n, 3), "embeddings": rows(n, 4)}
+    found = source(ids, **arrays).table((Logits(), Embedding()), Runtime(memory=memory), Rng(0))
+    np.testing.assert_array_equal(found[Embedding()], arrays["embeddings"][ids])
+    np.testing.assert_allclose(found[Probs()], arrays["probs"][ids], rtol=1e-5)
+
+
+def test_bad_rows_of_a_large_table_are_named():
+    array = rows(3 * CHUNK_ROWS, 2)
+    array[CHUNK_ROWS + 1, 1] = np.inf
+    for ids in (range(len(array)), range(0, len(array), 2), range(1, len(array), 2)):
+        found = source(ids, embeddings=array)
+        if CHUNK_ROWS + 1 in ids:
+            with pytest.raises(InvalidInput, match=rf"Embedding\(\) is NaN or infinite .*: ids {CHUNK_ROWS + 1}$"):
+                found.table((Embedding(),), *RUN)
+        else:
+            assert len(found.table((Embedding(),), *RUN)) == len(ids)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "uint8", "int64", "bool"])

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from distil.dropout import DRAW_BLOCK, Draw, SampledDropout, example_axes, unreachable_dropout
+from distil.dropout import DRAW_BLOCK, Draw, SampledDropout, _binary, example_axes, unreachable_dropout
 from distil.errors import DistilWarning
 from distil.network import TorchNetwork
 from distil.rng import Rng
@@ -37,47 +39,79 @@ def sampled(module, x, ids, n_samples=4, batch_size=1000, shared=False, seed=0):
     return source.table((signal,), Runtime(batch_size=batch_size), Rng(seed))[signal]
 
 
-# --- the uniform numbers --------------------------------------------------------------------------------------------
+# --- the masks ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (3, 2)])
-def test_numbers_belong_to_ids(shape):
-    ids = torch.tensor([0, 3, DRAW_BLOCK - 1, DRAW_BLOCK, 5 * DRAW_BLOCK + 7, 2, 10**9])
-    together = draw_for(ids).uniform(1, shape)
-    assert together.shape == (7, *shape)
-    alone = torch.cat([draw_for(ids[i : i + 1]).uniform(1, shape) for i in range(7)])
-    backwards = draw_for(ids.flip(0)).uniform(1, shape).flip(0)
+@pytest.mark.parametrize("shape", [(), (5,), (3, 70)])
+@pytest.mark.parametrize("p", [0.5, 0.3])
+def test_masks_belong_to_ids(shape, p):
+    ids = torch.tensor([0, 3, DRAW_BLOCK - 1, DRAW_BLOCK, 5 * DRAW_BLOCK + 7, 2, 10**9, 3])
+    together = draw_for(ids).kept(1, shape, p)
+    assert together.shape == (8, *shape)
+    assert together.dtype == torch.uint8
+    alone = torch.cat([draw_for(ids[i : i + 1]).kept(1, shape, p) for i in range(8)])
+    backwards = draw_for(ids.flip(0)).kept(1, shape, p).flip(0)
     assert torch.equal(together, alone)
     assert torch.equal(together, backwards)
-    assert len(together.unique()) == together.numel()
+    assert torch.equal(together[1], together[7])
+    if len(shape) == 2:
+        assert len(together.flatten(1).unique(dim=0)) == 7
 
 
-def test_numbers_differ_between_places_samples_and_streams():
-    ids = range(300)
-    streams = [
-        draw_for(ids).uniform(1, (4,)),
-        draw_for(ids).uniform(2, (4,)),
-        draw_for(ids).child(0).uniform(1, (4,)),
-        draw_for(ids).child(1).uniform(1, (4,)),
-        draw_for(ids, rng=Rng(1)).uniform(1, (4,)),
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=30))
+def test_masks_of_any_ids_are_rows_of_the_masks_of_all(ids):
+    everything = draw_for(range(3001)).kept(2, (9,), 0.25)
+    assert torch.equal(draw_for(ids).kept(2, (9,), 0.25), everything[ids])
+
+
+@pytest.mark.parametrize("p", [0.5, 0.25, 0.1])
+def test_masks_are_independent_between_places_samples_streams_examples_and_units(p):
+    ids = range(400)
+    kept = [
+        draw_for(ids).kept(1, (100,), p),
+        draw_for(ids).kept(2, (100,), p),
+        draw_for(ids).child(0).kept(1, (100,), p),
+        draw_for(ids).child(1).kept(1, (100,), p),
+        draw_for(ids, rng=Rng(1)).kept(1, (100,), p),
+        draw_for(ids, shared=True).kept(1, (100,), p).expand(400, 100),
     ]
-    assert len(torch.cat(streams).unique()) > 5990  # of 6000; equal float32 numbers are rare
-    for one in range(5):
-        for other in range(one):
-            assert scipy.stats.pearsonr(streams[one].flatten(), streams[other].flatten()).pvalue > 1e-4
+    own = kept[0]
+    others = [*kept[1:], own.roll(1, 0), own.roll(1, 1), own.roll(64, 1), own.roll(DRAW_BLOCK, 0)]
+    for other in others:
+        table = np.histogram2d(own.flatten().numpy(), other.flatten().numpy(), 2)[0]
+        assert scipy.stats.chi2_contingency(table).pvalue > 1e-4
+    both = (own & own.roll(1, 1) & own.roll(2, 1)).double().mean()  # three neighbors at once
+    assert float(both) == pytest.approx((1 - p) ** 3, abs=4 * (0.25 / 40000) ** 0.5)
 
 
-def test_numbers_are_uniform():
-    numbers = draw_for(range(2000)).uniform(1, (10,)).double().numpy().ravel()
-    assert numbers.min() >= 0
-    assert numbers.max() < 1
-    assert scipy.stats.kstest(numbers, "uniform").pvalue > 1e-3
+@pytest.mark.parametrize("p", [1e-3, 0.1, 0.25, 1 / 3, 0.5, 0.625, 0.9, 0.999])
+def test_masks_keep_at_their_rate(p):
+    kept = draw_for(range(4000)).kept(1, (250,), p)
+    assert set(kept.unique().tolist()) == {0, 1}
+    assert scipy.stats.binomtest(int(kept.sum()), kept.numel(), 1 - p).pvalue > 1e-3
+    for counts, n in ((kept.sum(0), 4000), (kept.sum(1), 250)):  # of every unit, and of every example
+        expected = scipy.stats.binom(n, 1 - p)
+        spread = float(((counts.double() - expected.mean()) ** 2).mean() / expected.var())
+        assert spread == pytest.approx(1, abs=5 * (2 / len(counts)) ** 0.5 + 0.05)
 
 
-def test_shared_numbers_are_one_row_whatever_the_ids():
-    one = draw_for(range(5), shared=True).uniform(1, (3, 2))
+def test_digits_of_a_probability():
+    assert _binary(0.5) == [1]
+    assert _binary(0.25) == [1, 0]
+    assert _binary(0.75) == [1, 1]
+    assert _binary(0.625) == [1, 0, 1]
+    for p in np.linspace(1e-5, 1 - 1e-5, 97):
+        digits = _binary(p)
+        assert digits[0] == 1
+        assert sum(d / 2 ** (len(digits) - i) for i, d in enumerate(digits)) == pytest.approx(p, abs=2**-17)
+    assert _binary(1e-12) == [1] + [0] * 15  # never all, never none
+    assert _binary(1 - 1e-12) == [1] * 16
+
+
+def test_shared_masks_are_one_row_whatever_the_ids():
+    one = draw_for(range(5), shared=True).kept(1, (3, 2), 0.5)
     assert one.shape == (1, 3, 2)
-    assert torch.equal(one, draw_for([900], shared=True).uniform(1, (3, 2)))
+    assert torch.equal(one, draw_for([900], shared=True).kept(1, (3, 2), 0.5))
 
 
 # --- the functions --------------------------------------------------------------------------------------------------

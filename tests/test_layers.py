@@ -17,9 +17,9 @@ GROUPS = [
     ["errors", "_compat", "rng"],
     ["features"],
     ["functional"],
-    ["signals", "arrays", "network", "dropout", "head", "runtime"],
+    ["signals", "arrays", "scratch", "reading", "network", "dropout", "head", "channels_last", "runtime"],
     ["strategies"],
-    ["select"],
+    ["measure", "select"],
     ["data"],
     ["training"],
     ["utils"],
@@ -32,7 +32,7 @@ RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group}
 FREE = {"distil", "distil.__main__"}
 
 # Nobody else chooses a device: what runs a module, what iterates over a pool, and what reads the user's arrays.
-MAY_MOVE = {"network", "dropout", "select", "training", "arrays"}
+MAY_MOVE = {"network", "dropout", "measure", "training", "arrays"}
 
 
 def modules(root):

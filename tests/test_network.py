@@ -696,7 +696,7 @@ def test_samples_are_probabilities_of_the_forward_pass_with_dropout(output):
     torch.testing.assert_close(found.sum(2), torch.ones(N, 6))
     hidden = expected(model)[1]
     for k in range(6):  # the masks of sample k, drawn again for the only place that drops
-        keep = (draw_for(X).child(k).uniform(1, (WIDTH,)) >= 0.5).float()
+        keep = draw_for(X).child(k).kept(1, (WIDTH,), 0.5).float()
         logits = model.head(hidden * keep * 2).detach()
         by_hand = (
             torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], 1) if output == "sigmoid" else logits.softmax(1)

@@ -11,10 +11,11 @@ from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 from distil.arrays import LabeledSet
 from distil.errors import DistilError, InvalidInput, MissingSignal, UnknownName
+from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource, gather, select, select_from, stream
+from distil.select import gather, select, select_from
 from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs
 from distil.strategies import (
     BADGE,
@@ -446,7 +447,7 @@ def test_tables_are_the_chunks_joined(batch_size, net, x):
     ids = torch.arange(N).flip(0)
     source = NetworkSource(TorchNetwork(net), x, ids)
     signals, runtime = (Logits(), Embedding(), MCProbs(2)), Runtime(batch_size=batch_size)
-    chunks = list(stream(source, signals, runtime, Rng(0)))
+    chunks = list(source.chunks(signals, runtime, Rng(0)))
     assert [len(c) for c in chunks] == [len(part) for part in ids.split(batch_size)]
     table = gather(source, signals, runtime, Rng(0))
     assert torch.equal(table.ids, ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -14,6 +15,7 @@ from torch.utils.data import Dataset
 from distil.errors import InvalidInput, MissingSignal
 from distil.rng import Rng
 from distil.runtime import Runtime
+from distil.scratch import Space
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 Array = Tensor | np.ndarray[Any, Any]
 
-# Rows of an array that are scored at a time.
-CHUNK_ROWS = 16_384
+# Rows of an array that are read, checked and scored at a time: few enough to stay in a processor's cache meanwhile.
+CHUNK_ROWS = 4096
 
 # Which argument holds a signal.
 _ARGUMENTS: dict[type[Signal[Any]], str] = {
@@ -35,7 +37,7 @@ _ARGUMENTS: dict[type[Signal[Any]], str] = {
 
 
 class Source(ABC):
-    """Something that can tell the signals of a fixed list of examples.
+    """Something that can tell the signals of a fixed list of examples, and has checked them: a NaN is an InvalidInput with its ids.
 
     Attributes:
         ids: Positions of the examples in the data set, (N,) int64.
@@ -59,6 +61,9 @@ class Source(ABC):
 class ArraySource(Source):
     """Signals that somebody has measured already.
 
+    Arrays that serve as they are (float32 or float64, rows in order) are looked at where they lie, memory-mapped ones too;
+    all others are converted block by block. What is read is checked in the same walk.
+
     Args:
         ids: Rows of the arrays, (N,) int64.
         arrays: By argument name (``probs``, ``embeddings``, ``mc_probs``, ``labels``); each has a row for every example of the
@@ -69,7 +74,7 @@ class ArraySource(Source):
 
     def __init__(self, ids: Tensor, arrays: Mapping[str, Array], role: str = "", caller: str = "this strategy") -> None:
         self.ids = ids
-        self._arrays = arrays
+        self._arrays = {name: readable(array) for name, array in arrays.items()}
         self._role = role
         self._caller = caller
 
@@ -83,12 +88,29 @@ class ArraySource(Source):
 
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:  # noqa: ARG002
         """Tables of at most CHUNK_ROWS rows, converted as they come: memory-mapped arrays are read once, in order."""
-        for ids in self.ids.split(CHUNK_ROWS):
-            yield Signals(ids, {signal: self._column(signal, ids) for signal in signals})
+        parts = self.ids.split(CHUNK_ROWS)
+        for ids in runtime.bar(parts, "reading", len(parts)):
+            yield Signals(ids, {signal: self._rows(signal, ids) for signal in signals})
 
-    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:  # noqa: ARG002
+    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
         """All rows in one table; views of the arrays where their rows and types serve as they are."""
-        return Signals(self.ids, {signal: self._column(signal, self.ids) for signal in signals})
+        space = Space(runtime)
+        columns: dict[Signal[Any], Tensor] = {}
+        for signal in signals:
+            given = self._argument(signal)
+            if _serves(given, signal) and _consecutive(self.ids):
+                columns[signal] = take(given, self.ids)
+            else:
+                like = self._rows(signal, self.ids[:1])
+                columns[signal] = space.column(len(self.ids), *like.shape[1:], dtype=like.dtype)
+        start = 0
+        for chunk in self.chunks(signals, runtime, rng):
+            for signal, rows in chunk.values.items():
+                column = columns[signal][start : start + len(chunk)]
+                if column.data_ptr() != rows.data_ptr():
+                    column.copy_(rows)
+            start += len(chunk)
+        return Signals(self.ids, columns, space)
 
     def _argument(self, signal: Signal[Any]) -> Array:
         name = _ARGUMENTS.get(type(signal))
@@ -102,13 +124,30 @@ class ArraySource(Source):
             )
         return self._arrays[name]
 
-    def _column(self, signal: Signal[Any], ids: Tensor) -> Tensor:
+    def _rows(self, signal: Signal[Any], ids: Tensor) -> Tensor:
         rows = take(self._argument(signal), ids)
         if isinstance(signal, Labels):
             return rows.long()
-        rows = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+        coarse = rows.dtype in (torch.float16, torch.bfloat16)
+        rows = rows if rows.dtype in _PRECISE else rows.float()
+        if isinstance(signal, Embedding):
+            check_rows(ids, rows, repr(signal))
+            return rows
+        check_distributions(ids, rows, self._role + _ARGUMENTS[type(signal)], 1e-2 if coarse else 1e-3)
         # Log-probabilities are logits: softmax takes them back to the probabilities.
         return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if isinstance(signal, Logits) else rows
+
+
+_PRECISE = (torch.float32, torch.float64)
+
+
+def _serves(array: Array, signal: Signal[Any]) -> bool:
+    """Whether rows of the array are rows of the signal as they are."""
+    if isinstance(signal, (Logits, Labels)):
+        return False
+    if isinstance(array, Tensor):
+        return array.dtype in _PRECISE
+    return array.dtype in (np.float32, np.float64) and array.dtype.isnative and array.flags.c_contiguous
 
 
 @runtime_checkable
@@ -157,11 +196,16 @@ class LabeledSet(Dataset[tuple[Any, int]]):
 def take(array: Array, ids: Tensor) -> Tensor:
     """Rows of an array as a tensor: a view where they are consecutive, a copy otherwise."""
     n = len(ids)
-    first = int(ids[0]) if n else 0
-    consecutive = n > 0 and int(ids[-1]) - first == n - 1 and bool((ids[1:] > ids[:-1]).all())
+    consecutive = n > 0 and _consecutive(ids)
+    first = int(ids[0]) if consecutive else 0
     if isinstance(array, Tensor):
         return array[first : first + n] if consecutive else array[ids]
     return from_numpy(array[first : first + n] if consecutive else array[ids.numpy()])
+
+
+def _consecutive(ids: Tensor) -> bool:
+    """Whether each id is one more than the one before."""
+    return len(ids) < 2 or (int(ids[-1] - ids[0]) == len(ids) - 1 and bool((ids[1:] > ids[:-1]).all()))
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
@@ -172,13 +216,33 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
+class _Readable:
+    """The memory of a read-only array, told to NumPy as if it could be written; it lives as long as what is made of it."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self._array = array
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def readable(array: Array) -> Array:
+    """``array`` such that tensors over its memory can be made also where that is read-only, as a file mapped for reading is.
+
+    PyTorch has no read-only tensors. Whoever gets one of these must not write to it: the array of the caller would change, and
+    memory that the system protects ends the process.
+    """
+    if isinstance(array, Tensor) or array.flags.writeable:
+        return array
+    return np.asarray(_Readable(array))
+
+
 def is_array(data: object) -> TypeIs[Array]:
     """Whether data is a tensor or NumPy array, whose rows are examples."""
     return isinstance(data, (Tensor, np.ndarray))
 
 
 def checked_probs(probs: Array, name: str, n_dims: int) -> Array:
-    """``probs`` if its last axis holds probabilities; InvalidInput says what is wrong and in which row.
+    """``probs`` as an array of that many axes whose last runs over classes. Its numbers are checked where they are read.
 
     Args:
         probs: (N, C) or (N, K, C).
@@ -190,17 +254,28 @@ def checked_probs(probs: Array, name: str, n_dims: int) -> Array:
         raise InvalidInput(
             f"{name} must have a column for each of at least two classes, got shape {tuple(probs.shape)}"
         )
-    slack = 1e-2 if probs.dtype in (torch.float16, torch.bfloat16, np.dtype("float16")) else 1e-3
-    for ids in torch.arange(len(probs)).split(CHUNK_ROWS):
-        rows = take(probs, ids).double()
-        wrong = ((rows.sum(-1) - 1).abs() > slack) | (rows < -slack).any(-1) | ~rows.isfinite().all(-1)
-        if bool(wrong.any()):
-            row = int(ids[wrong.flatten(1).any(1) if wrong.dim() > 1 else wrong][0])
-            raise InvalidInput(
-                f"{name}[{row}] is not a probability distribution: its values must be finite, not negative and sum to 1; "
-                "if these are logits, pass their softmax"
-            )
     return probs
+
+
+def check_distributions(ids: Tensor, rows: Tensor, name: str, slack: float) -> None:
+    """Raise InvalidInput, naming the first id, unless every row is a probability distribution, or several.
+
+    Args:
+        ids: (N,).
+        rows: (N, ..., C), float32 or float64.
+        name: The argument's name, for the message.
+        slack: How much the sum may differ from 1, and a probability be below 0, by rounding.
+    """
+    sums = rows.sum(-1)
+    # A row without negative numbers that sums to 1 has no NaN and no infinity: comparisons with them fail.
+    if len(ids) == 0 or bool(((sums - 1).abs() <= slack).all() & (rows.amin() >= -slack)):
+        return
+    right = ((sums - 1).abs() <= slack) & (rows >= -slack).all(-1)
+    wrong = ids[~right.reshape(len(ids), -1).all(1)]
+    raise InvalidInput(
+        f"{name}[{int(wrong[0])}] is not a probability distribution: its values must be finite, not negative and sum to 1; "
+        "if these are logits, pass their softmax"
+    )
 
 
 def checked_array(array: object, name: str, n_dims: int) -> Array:
@@ -231,7 +306,7 @@ def check_rows(ids: Tensor, rows: Tensor, what: str) -> None:
     """Raise InvalidInput, naming ids, unless all numbers in ``rows`` are finite."""
     if rows.numel() == 0 or not rows.is_floating_point():
         return
-    if not bool(torch.isfinite(torch.stack(torch.aminmax(rows))).all()):
+    if not all(math.isfinite(end) for end in torch.aminmax(rows)):
         bad = ids[~rows.reshape(len(rows), -1).isfinite().all(1).cpu()].tolist()
         named = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
         raise InvalidInput(f"{what} is NaN or infinite for {len(bad)} of {len(ids)} examples: ids {named}")

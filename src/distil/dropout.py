@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
@@ -15,26 +16,35 @@ from torch.overrides import TorchFunctionMode
 
 from distil.rng import Rng
 
-# Masks are drawn for blocks of this many consecutive ids, so that an example's mask depends on its id alone.
+# Rising ids that are at most this far apart are drawn for in one go, with all ids between them.
 DRAW_BLOCK = 256
-_MOST_NUMBERS = 1 << 24
+
+# Rates are rounded to multiples of 2**-16: a probability costs as many random bits as it has binary digits.
+_DIGITS = 16
 
 _ELEMENTWISE = {F.dropout, F.alpha_dropout}
 _CHANNELWISE = {F.dropout1d, F.dropout2d, F.dropout3d, F.feature_alpha_dropout}
 _ALPHA = {F.alpha_dropout, F.feature_alpha_dropout}
+# What gives the same of channels that were multiplied by numbers >= 0 as when the result is multiplied.
+_COMMUTING = {F.relu, torch.relu, Tensor.relu, F.max_pool1d, F.max_pool2d, F.max_pool3d}
 
 # -scale * alpha of SELU: the value that alpha dropout writes (Klambauer et al. 2017, section "alpha dropout").
 _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
 
+_Words = np.ndarray[Any, np.dtype[np.uint64]]
+
 
 @dataclass(frozen=True)
 class Draw:
-    """Uniform random numbers for the examples of one minibatch, the same however the pool is cut.
+    """Random masks for the examples of one minibatch, the same however the pool is cut.
+
+    Every place in the network has a stream of random words, of which an example reads those that begin at id times the number it
+    needs: its mask is a pure function of (rng, place, id).
 
     Attributes:
         rng: The stream of this sample.
         ids: Positions of the examples in the data set, (B,).
-        shared: One draw for all examples instead of one each.
+        shared: One mask for all examples instead of one each.
     """
 
     rng: Rng
@@ -45,30 +55,50 @@ class Draw:
         """The draw of one sample."""
         return Draw(self.rng.child(sample), self.ids, self.shared)
 
-    def uniform(self, site: int, shape: Sequence[int]) -> Tensor:
-        """Numbers in [0, 1) for one place in the network: (B, *shape), or (1, *shape) when shared."""
+    def kept(self, site: int, shape: Sequence[int], p: float) -> Tensor:
+        """Which numbers are kept where each is dropped with probability p, for one place in the network.
+
+        Random words are combined bit by bit, 64 numbers at a time: read from the last digit of the probability to the first,
+        "or" with a random bit for a digit 1 and "and" for a 0 give a bit that is 1 with just this probability.
+
+        Returns:
+            (B, *shape), or (1, *shape) when shared, uint8 of 0 and 1, on the CPU.
+        """
+        digits = _binary(1 - p)
+        n_numbers = math.prod(shape)
+        words = self._words(site, len(digits) * -(-n_numbers // 64)).reshape(-1, len(digits), -(-n_numbers // 64))
+        bits = words[:, 0]
+        for i, digit in enumerate(digits[1:], 1):
+            bits = bits | words[:, i] if digit else bits & words[:, i]
+        octets = np.ascontiguousarray(bits).astype("<u8", copy=False).view(np.uint8)
+        return torch.from_numpy(np.unpackbits(octets, axis=1, count=n_numbers, bitorder="little")).reshape(-1, *shape)
+
+    def _words(self, site: int, n_words: int) -> _Words:
+        """The random words of each example, (B, n_words), or of all, (1, n_words)."""
+        names = (site, "shared") if self.shared else (site,)
+        stream = np.random.PCG64(self.rng.child(*names).integer())
         if self.shared:
-            return torch.rand(1, *shape, generator=self.rng.child(site).torch())
-        out = torch.empty(len(self.ids), *shape)
-        rows_each = _draw_rows(math.prod(shape))
-        blocks = self.ids // rows_each
-        for block in blocks.unique().tolist():
-            rows = torch.nonzero(blocks == block)[:, 0]
-            numbers = torch.rand(rows_each, *shape, generator=self.rng.child(site, block).torch())
-            out[rows] = numbers[self.ids[rows] % rows_each]
-        return out
+            return np.asarray(stream.random_raw(n_words))[None]
+        ids, parts, position = self.ids.numpy(), [], 0
+        gaps = np.diff(ids)
+        for run in np.split(ids, np.flatnonzero((gaps < 1) | (gaps > DRAW_BLOCK)) + 1):
+            first, end = int(run[0]), int(run[-1]) + 1
+            stream.advance((first - position) * n_words)  # modulo the period, so backwards too
+            parts.append(np.asarray(stream.random_raw((end - first) * n_words)).reshape(-1, n_words)[run - first])
+            position = end
+        return np.concatenate(parts)
 
 
-def _draw_rows(numbers: int) -> int:
-    """Consecutive ids that draw together: DRAW_BLOCK, or fewer where an example takes many numbers, to bound memory."""
-    rows = DRAW_BLOCK
-    while rows > 1 and rows * numbers > _MOST_NUMBERS:
-        rows //= 2
-    return rows
+def _binary(probability: float) -> list[int]:
+    """The binary digits of a probability in (0, 1), from the last that is 1 to the first after the point."""
+    number, n_digits = min(max(round(probability * 2**_DIGITS), 1), 2**_DIGITS - 1), _DIGITS
+    while number % 2 == 0:
+        number, n_digits = number // 2, n_digits - 1
+    return [number >> i & 1 for i in range(n_digits)]
 
 
-class _DropoutCalls(TorchFunctionMode, ABC):
-    """While active, every call of a dropout function comes here, in whatever mode its module is."""
+class _Calls(TorchFunctionMode, ABC):
+    """While active, every call of a torch function comes here; of a dropout function, in whatever mode its module is."""
 
     def __torch_function__(
         self,
@@ -79,31 +109,238 @@ class _DropoutCalls(TorchFunctionMode, ABC):
     ) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
         if func not in _ELEMENTWISE and func not in _CHANNELWISE:
-            return func(*args, **kwargs)
+            return self.other(func, args, kwargs)
         x = args[0] if args else kwargs["input"]
         p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
-        return x if p == 0 else self.called(func, x, p)
+        return x if p == 0 else self.dropout(func, x, p)
 
     @abstractmethod
-    def called(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
+    def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
         """What takes the place of ``func(x, p)``, p > 0."""
 
+    @abstractmethod
+    def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """What takes the place of any other ``func(*args, **kwargs)``."""
 
-class DropoutShapes(_DropoutCalls):
-    """Leaves everything as it is, and notes the shape of what every dropout call sees.
+
+class SampledDropout(_Calls):
+    """While active, every call of a dropout function drops.
+
+    Args:
+        draw: The masks of one sample of one minibatch.
+        axes: For each dropout call, the axis of its input that runs over the examples; default: the first of each.
 
     Attributes:
-        shapes: One a call.
+        n_sites: Dropout calls that dropped.
+        n_unaligned: Those among them whose input has no such axis; their mask is the same for all examples.
+    """
+
+    def __init__(self, draw: Draw, axes: Sequence[int | None] | None = None) -> None:
+        super().__init__()
+        self.n_sites = 0
+        self.n_unaligned = 0
+        self._draw = draw
+        self._axes = axes
+
+    def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
+        """``x`` with some of its numbers, or channels, dropped."""
+        axis = 0 if self._axes is None else None
+        if self._axes is not None and self.n_sites < len(self._axes):
+            axis = self._axes[self.n_sites]
+        self.n_sites += 1
+        if p == 1:
+            return x * 0
+        kept = self._kept(x, axis, p, func in _CHANNELWISE).to(x.device)
+        if func in _ALPHA:
+            return _alpha_drop(x, kept.to(x.dtype), p)
+        if kept.numel() < x.numel():
+            return x * kept.to(x.dtype).div_(1 - p)
+        return torch.empty_like(x).copy_(kept).mul_(x).div_(1 - p)  # in the layout of x, with no second tensor
+
+    def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """The call itself."""
+        return func(*args, **kwargs)
+
+    def _kept(self, x: Tensor, axis: int | None, p: float, channels: bool) -> Tensor:
+        """Zeros and ones that broadcast against x, an example's own along ``axis``."""
+        n = len(self._draw.ids)
+        shape = (*x.shape[:2], *[1] * (x.dim() - 2)) if channels else tuple(x.shape)
+        if axis is None or shape[axis] % n:
+            self.n_unaligned += 1
+            return Draw(self._draw.rng, self._draw.ids, shared=True).kept(self.n_sites, shape, p)[0]
+        repeats = shape[axis] // n  # rows that belong to one example: (B S, D)
+        others = (*shape[:axis], *shape[axis + 1 :])
+        kept = self._draw.kept(self.n_sites, (repeats, *others), p).flatten(0, 1)
+        if self._draw.shared and repeats > 1:
+            kept = kept.repeat(n, *[1] * len(others))
+        return kept.movedim(0, axis)
+
+
+class TrunkLeft(RuntimeError):
+    """A forward pass took another way than the ones before."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What a network calls before its first dropout: the same in all samples.
+
+    Where that dropout drops whole channels, what comes right after it and gives the same before it, ReLU and max pooling,
+    belongs to the trunk too, and the dropout is moved behind.
+
+    Attributes:
+        calls: The functions, in order.
+        used: Positions in ``calls`` of those whose results are used later on.
+        n_moved: How many of them, the last ones, the dropout was moved behind.
+    """
+
+    calls: tuple[Callable[..., Any], ...]
+    used: frozenset[int]
+    n_moved: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """One call of a forward pass, with the tensors that went in and what came out."""
+
+    func: Callable[..., Any]
+    tensors: tuple[Tensor, ...]
+    result: Any
+
+
+class Survey(_Calls):
+    """Leaves everything as it is, and notes all calls of a forward pass.
+
+    Attributes:
+        shapes: Of the input of every dropout call.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.shapes: list[tuple[int, ...]] = []
+        self._steps: list[_Step] = []  # which keep their tensors alive, so that an id is one tensor's
+        self._first = 0
 
-    def called(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:  # noqa: ARG002
-        """``x``."""
+    def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:  # noqa: ARG002
+        """``x``, as another tensor: which of the two is used later on tells what the dropout may be moved behind."""
+        if not self.shapes:
+            self._first = len(self._steps)
         self.shapes.append(tuple(x.shape))
-        return x
+        out = x.detach()
+        self._steps.append(_Step(func, (x,), out))
+        return out
+
+    def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """The call itself."""
+        result = func(*args, **kwargs)
+        self._steps.append(_Step(func, tuple(_tensors((args, kwargs))), result))
+        return result
+
+    def trunk(self) -> Trunk | None:
+        """What was seen, or None where there is no dropout or nothing before it."""
+        moved = self._moved()
+        before, behind = self._steps[: self._first], self._steps[self._first + 1 + len(moved) :]
+        if not self.shapes or not before:
+            return None
+        used = {id(t) for step in behind for t in step.tensors}
+        used.add(id(moved[-1].result if moved else self._steps[self._first].tensors[0]))
+        trunk = [*before, *moved]
+        kept = (i for i, step in enumerate(trunk) if any(id(t) in used for t in _tensors(step.result)))
+        return Trunk(tuple(step.func for step in trunk), frozenset(kept), len(moved))
+
+    def _moved(self) -> list[_Step]:
+        """The calls right after the first dropout that it may be moved behind."""
+        moved: list[_Step] = []
+        if not self.shapes or self._steps[self._first].func not in _CHANNELWISE - _ALPHA:
+            return moved
+        value = self._steps[self._first].result
+        for step in self._steps[self._first + 1 :]:
+            n_uses = sum(t is value for other in self._steps for t in other.tensors)
+            new = isinstance(step.result, Tensor) and step.result is not value
+            if step.func not in _COMMUTING or not new or n_uses != 1 or step.tensors[0] is not value:
+                break
+            moved.append(step)
+            value = step.result
+        return moved
+
+
+class _TrunkPass(_Calls):
+    """A forward pass through a known trunk. To be entered inside of ``SampledDropout``."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self._next: int | None = 0  # None behind the trunk
+        self._pending: tuple[Callable[..., Any], float] | None = None
+
+    def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
+        """The call itself; the first one at the end of the trunk."""
+        dropped: Tensor = x
+        if self._next is not None:
+            if self._pending or self._next != len(self.trunk.calls) - self.trunk.n_moved:
+                raise TrunkLeft
+            self._pending = func, p
+            self._next = self._next if self.trunk.n_moved else None
+        if self._next is None:
+            dropped = func(x, p)
+        return dropped
+
+    def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """The call itself, or what stands for it in the trunk."""
+        if self._next is None:
+            return func(*args, **kwargs)
+        if self._next == len(self.trunk.calls) or func != self.trunk.calls[self._next]:
+            raise TrunkLeft
+        result = self.result(self._next, func, args, kwargs)
+        self._next += 1
+        if self._pending and self._next == len(self.trunk.calls):
+            self._next = None
+            return self._pending[0](result, self._pending[1])
+        return result
+
+    @abstractmethod
+    def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Of the i-th call of the trunk."""
+
+
+class RecordedTrunk(_TrunkPass):
+    """A forward pass that keeps what the trunk gives.
+
+    Of results that are not used later only the shape is kept: a tensor on the device "meta", without numbers.
+
+    Args:
+        trunk: What will be called before the first dropout; another call raises TrunkLeft.
+
+    Attributes:
+        results: One a call.
+    """
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__(trunk)
+        self.results: list[Any] = []
+
+    def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Of the call itself."""
+        result = func(*args, **kwargs)
+        unused = isinstance(result, Tensor) and i not in self.trunk.used
+        self.results.append(torch.empty_like(result, device="meta") if unused else result)
+        return result
+
+
+class ReplayedTrunk(_TrunkPass):
+    """Another forward pass of the same inputs, in which the trunk gives what it gave before and computes nothing.
+
+    Args:
+        recorded: A pass that went through the whole trunk. Another call than there raises TrunkLeft; a use of what was not kept, a
+            RuntimeError or TypeError of torch's.
+    """
+
+    def __init__(self, recorded: RecordedTrunk) -> None:
+        super().__init__(recorded.trunk)
+        self._results = recorded.results
+
+    def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401, ARG002
+        """What was recorded."""
+        return self._results[i]
 
 
 def example_axes(of_two: Sequence[tuple[int, ...]], of_three: Sequence[tuple[int, ...]]) -> tuple[int | None, ...]:
@@ -119,52 +356,6 @@ def example_axes(of_two: Sequence[tuple[int, ...]], of_three: Sequence[tuple[int
     return tuple(axes)
 
 
-class SampledDropout(_DropoutCalls):
-    """While active, every call of a dropout function drops.
-
-    Args:
-        draw: The random numbers of one sample of one minibatch.
-        axes: For each dropout call, the axis of its input that runs over the examples; default: the first of each.
-
-    Attributes:
-        n_sites: Dropout calls that dropped.
-        n_unaligned: Those among them whose input has no such axis; their mask is the same for all examples.
-    """
-
-    def __init__(self, draw: Draw, axes: Sequence[int | None] | None = None) -> None:
-        super().__init__()
-        self.n_sites = 0
-        self.n_unaligned = 0
-        self._draw = draw
-        self._axes = axes
-
-    def called(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
-        """``x`` with some of its numbers, or channels, dropped."""
-        axis = 0 if self._axes is None else None
-        if self._axes is not None and self.n_sites < len(self._axes):
-            axis = self._axes[self.n_sites]
-        self.n_sites += 1
-        keep = (self._numbers(x, axis, func in _CHANNELWISE) >= p).to(x.device, x.dtype)
-        if p == 1:
-            return x * 0
-        return _alpha_drop(x, keep, p) if func in _ALPHA else x * keep / (1 - p)
-
-    def _numbers(self, x: Tensor, axis: int | None, channels: bool) -> Tensor:
-        """Uniform numbers that broadcast against x, an example's own along ``axis``."""
-        n = len(self._draw.ids)
-        shape = (*x.shape[:2], *[1] * (x.dim() - 2)) if channels else tuple(x.shape)
-        if axis is None or shape[axis] % n:
-            self.n_unaligned += 1
-            shared = Draw(self._draw.rng, self._draw.ids, shared=True)
-            return shared.uniform(self.n_sites, shape)[0]
-        repeats = shape[axis] // n  # rows that belong to one example: (B S, D)
-        others = (*shape[:axis], *shape[axis + 1 :])
-        numbers = self._draw.uniform(self.n_sites, (repeats, *others)).flatten(0, 1)
-        if self._draw.shared:
-            numbers = numbers.repeat(n, *[1] * len(others))
-        return numbers.movedim(0, axis)
-
-
 def unreachable_dropout(module: nn.Module) -> list[str]:
     """Names of layers whose dropout happens inside a fused kernel, where it cannot be switched on from outside."""
     found = []
@@ -176,7 +367,16 @@ def unreachable_dropout(module: nn.Module) -> list[str]:
     return found
 
 
-def _alpha_drop(x: Tensor, keep: Tensor, p: float) -> Tensor:
+def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
+    """The tensors in a nest of sequences and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(part)
+
+
+def _alpha_drop(x: Tensor, kept: Tensor, p: float) -> Tensor:
     """Alpha dropout: dropped units take SELU's floor, then mean and variance are put back."""
     a: float = ((1 - p) * (1 + p * _SELU_FLOOR**2)) ** -0.5
-    return a * (x * keep + _SELU_FLOOR * (1 - keep)) - a * p * _SELU_FLOOR
+    return a * (x * kept + _SELU_FLOOR * (1 - kept)) - a * p * _SELU_FLOOR

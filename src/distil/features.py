@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ F = TypeVar("F", bound="Features")
 # Working memory of one block, in bytes: large enough for a fast matrix product, small enough for the cache.
 BLOCK_BYTES = 8 << 20
 
-# Below this share of |x|^2 + |y|^2 a float32 |x|^2 + |y|^2 - 2 x.y is mostly rounding and is computed again.
-_CANCELLATION = 2.0**-16
+# Below this share of |x|^2 + |y|^2 a distance |x|^2 + |y|^2 - 2 x.y is mostly rounding and is computed again.
+_CANCELLATION = {torch.float32: 2.0**-16, torch.float64: 2.0**-32}
 
 
 class Features(ABC):
@@ -76,22 +77,57 @@ class Features(ABC):
     def project(self, point: Tensor) -> Tensor:
         """Inner products with one point outside the set, in the shape that one row has: (N,)."""
 
+    def rough_sq_dists(self, other: Features) -> Tensor:
+        """Squared distances to the M rows of ``other`` by the formula |x|^2 + |y|^2 - 2 x.y, (N, M).
+
+        In the precision of the rows and as rounding leaves them, some below 0: off by up to ``rounding`` of the larger norm.
+        """
+        products = self.inner(other)
+        return torch.sub(other.sq_norms(), products, alpha=2, out=products).add_(self.sq_norms()[:, None])
+
+    def rounding(self) -> float:
+        """What two rough distances may differ by through rounding, as a share of the largest squared norm.
+
+        Rounding of as many terms as a row is wide grows with the root of their number.
+        """
+        dtype = self.sq_norms().dtype
+        return (8 + 2 * math.sqrt(self.row_bytes() / dtype.itemsize)) * torch.finfo(dtype).eps
+
     def sq_dists(self, other: Features) -> Tensor:
         """Squared distances to the M rows of ``other``: (N, M), never below 0.
 
-        By the formula |x|^2 + |y|^2 - 2 x.y, in the precision of the rows; where that cancels to rounding noise (near
-        duplicates) the pair is computed again in float64, so that equal rows are at distance exactly 0.
+        Those of ``rough_sq_dists``; where these cancel to rounding noise (near duplicates) the pair is computed again in
+        float64, so that equal rows are at distance exactly 0.
         """
+        dists = self.rough_sq_dists(other)
         size = self.sq_norms()[:, None] + other.sq_norms()[None, :]  # (N, M)
-        dists = torch.sub(size, self.inner(other), alpha=2)  # (N, M)
-        rows, columns = torch.nonzero(dists <= _CANCELLATION * size, as_tuple=True)
+        rows, columns = torch.nonzero(dists <= _cancellation(dists) * size, as_tuple=True)
         unsure = size[rows, columns] > 0  # two zero rows are at distance 0 for certain
         rows, columns = rows[unsure], columns[unsure]
-        step = max(1, BLOCK_BYTES // (2 * self.row_bytes()))
-        for start in range(0, len(rows), step):
-            i, j = rows[start : start + step], columns[start : start + step]
-            dists[i, j] = self[i].pairwise_sq_dists(other[j]).to(dists.dtype)
+        dists[rows, columns] = self.exact_sq_dists_of(other, rows, columns).to(dists.dtype)
         return dists.clamp_min_(0)
+
+    def nearest_sq_dists(self, other: Features) -> Tensor:
+        """Squared distance of each row to the nearest of M >= 1 rows, never below 0: (N,), in blocks of bounded bytes.
+
+        The least of ``sq_dists``, with near duplicates looked for among the N least distances only.
+        """
+        parts = [self[block]._nearest(other) for block in self.blocks(BLOCK_BYTES // 2)]
+        return torch.cat(parts) if parts else self.sq_norms()[:0]
+
+    def _nearest(self, other: Features) -> Tensor:
+        dists = self.rough_sq_dists(other).amin(1)
+        # The norms of near duplicates are almost equal, so that of the row stands for both, with room to spare.
+        unsure = torch.nonzero(dists <= 3 * _cancellation(dists) * self.sq_norms())[:, 0]
+        if len(unsure):
+            dists[unsure] = self[unsure].double().sq_dists(other.double()).amin(1).to(dists.dtype)
+        return dists.clamp_min_(0)
+
+    def exact_sq_dists_of(self, other: Features, rows: Tensor, columns: Tensor) -> Tensor:
+        """Float64 squared distances of these pairs of a row of this and a row of ``other``, (P,), in blocks of bounded bytes."""
+        step = max(1, BLOCK_BYTES // (8 * self.row_bytes()))
+        pairs = zip(rows.split(step), columns.split(step), strict=True)
+        return torch.cat([self[i].pairwise_sq_dists(other[j]) for i, j in pairs])
 
     @abstractmethod
     def pairwise_sq_dists(self, other: Features) -> Tensor:
@@ -120,7 +156,7 @@ class Dense(Features):
         return len(self.x)
 
     def __getitem__(self, rows: Tensor | slice) -> Dense:
-        return Dense(self.x[rows], None if self.norms is None else self.norms[rows])
+        return Dense(_taken(self.x, rows), None if self.norms is None else _taken(self.norms, rows))
 
     def row_bytes(self) -> int:
         """Bytes that one stored row takes."""
@@ -193,7 +229,8 @@ class Outer(Features):
         return len(self.a)
 
     def __getitem__(self, rows: Tensor | slice) -> Outer:
-        return Outer(self.a[rows], self.b[rows], self.bias, None if self.norms is None else self.norms[rows])
+        norms = None if self.norms is None else _taken(self.norms, rows)
+        return Outer(_taken(self.a, rows), _taken(self.b, rows), self.bias, norms)
 
     def row_bytes(self) -> int:
         """Bytes that one stored row takes."""
@@ -404,6 +441,16 @@ def _same(mine: F, other: Features) -> F:
     return other
 
 
+def _cancellation(dists: Tensor) -> float:
+    return _CANCELLATION.get(dists.dtype, 2.0**-8)
+
+
+def _taken(x: Tensor, rows: Tensor | slice) -> Tensor:
+    """``x[rows]``; of numbered rows by ``index_select``, which is several times faster."""
+    return x.index_select(0, rows) if isinstance(rows, Tensor) and rows.dtype == torch.long else x[rows]
+
+
 def _sq_norms(x: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vecdot(x, x)
-    return norms
+    # Without a copy of the rows, which x * x would be; vecdot makes none either, but is slow on wide rows.
+    norms: Tensor = torch.linalg.vector_norm(x, dim=1)
+    return norms.square_()

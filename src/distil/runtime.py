@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,18 +29,26 @@ class Runtime:
         batch_size: Examples in one forward pass; default: 256, or more of small ones that lie in an array.
         num_workers: Processes that read a data set beside this one; arrays in memory never need any.
         progress: Whether to show progress bars; default: when the output is a terminal.
+        memory: Bytes that the columns of one table of signals may take in memory, 512 MB by default; what is beyond goes to
+            files. Arrays that serve as they are, also memory-mapped ones, take none.
+        scratch: Folder for these files, on a disk; default: the system's folder for temporary files. They have no name there
+            and are gone with the selection.
     """
 
     device: str | torch.device | None = None
     batch_size: int | None = None
     num_workers: int = 0
     progress: bool | None = None
+    memory: int = 512 << 20
+    scratch: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and not _is_count(self.batch_size, 1):
             raise InvalidInput(f"batch_size must be a whole number from 1, got {self.batch_size!r}")
         if not _is_count(self.num_workers, 0):
             raise InvalidInput(f"num_workers must be a whole number from 0, got {self.num_workers!r}")
+        if not _is_count(self.memory, 0):
+            raise InvalidInput(f"memory must be a whole number of bytes from 0, got {self.memory!r}")
 
     def rows(self, row_bytes: int | None = None) -> int:
         """Examples in one forward pass, for examples of ``row_bytes`` each (None: not known)."""

@@ -1,15 +1,15 @@
-"""From a model and data, or from arrays, to the ids to label next. The only loop over a pool in the library is here."""
+"""From a model and data, or from arrays, to the ids to label next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from distil.arrays import (
     CHUNK_ROWS,
@@ -19,146 +19,27 @@ from distil.arrays import (
     Data,
     LabeledSet,
     Source,
-    check_finite,
     check_rows,
     checked_array,
     checked_probs,
     is_array,
     take,
 )
-from distil.dropout import Draw
-from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
-from distil.functional.adversarial import Attack, Attacker
-from distil.network import Network, Outputs, as_network
+from distil.errors import InvalidInput, MissingSignal
+from distil.measure import NetworkSource as NetworkSource
+from distil.network import Network, as_network
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.signals import Forward, Signal, Signals, measured_by
-from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, as_strategy, best
+from distil.signals import Signal, Signals, measured_by
+from distil.strategies.base import ROLES, Leaders, Needs, ScoreStrategy, Selection, Sets, Strategy, as_strategy
 
 Given = Data | LabeledSet | tuple[Array, Array | Sequence[int]]
 Ids = Sequence[int] | Tensor | np.ndarray[Any, Any]
 
 
-class NetworkSource(Source):
-    """Signals that a network measures on data.
-
-    Args:
-        network: The model.
-        data: A map-style data set, or an array whose rows are examples (then no DataLoader is in the way).
-        ids: Positions in ``data``, (N,) int64.
-        labels: Their labels, (N,) int64; default: the second item of the data set's examples, should a strategy ask for it.
-    """
-
-    def __init__(self, network: Network, data: Data, ids: Tensor, labels: Tensor | None = None) -> None:
-        self.ids = ids
-        self._network = network
-        self._data = data
-        self._labels = labels
-
-    def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
-        """The signals of the forward pass that ``needs`` are derived from."""
-        return measured_by(needs)
-
-    def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
-        """One table a minibatch, one forward pass each whatever the number of signals, on the CPU."""
-        with self._network.asking(runtime):
-            start = 0
-            for ids, batch in self._minibatches(runtime, rng):
-                labels = None if self._labels is None else self._labels[start : start + len(ids)]
-                start += len(ids)
-                forward = _Pass(self._network, batch, ids, labels, rng)
-                yield Signals(ids, {signal: signal.measure(forward).cpu() for signal in signals})
-
-    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-        """All examples, each column written into one array as its minibatches come."""
-        columns: dict[Signal[Any], Tensor] = {}
-        start = 0
-        for chunk in stream(self, signals, runtime, rng):
-            for signal, part in chunk.values.items():
-                if signal not in columns:
-                    columns[signal] = part.new_empty(len(self.ids), *part.shape[1:])
-                columns[signal][start : start + len(chunk)] = part
-            start += len(chunk)
-        return Signals(self.ids, columns)
-
-    def _minibatches(self, runtime: Runtime, rng: Rng) -> Iterator[tuple[Tensor, Any]]:
-        data = self._data
-        parts = self.ids.split(runtime.rows(data.nbytes // len(data) if is_array(data) else None))
-        if is_array(data) or isinstance(data, Batched):
-            for ids in runtime.bar(parts, "measuring", len(parts)):
-                yield ids, take(data, ids) if is_array(data) else data.batch(ids)
-            return
-        loader: DataLoader[Any] = DataLoader(
-            data,
-            batch_sampler=[ids.tolist() for ids in parts],
-            num_workers=runtime.num_workers,
-            generator=rng.child("loader").torch(),  # else the loader would draw from the global one
-        )
-        yield from zip(parts, runtime.bar(loader, "measuring", len(parts)), strict=True)
-
-
-class _Pass(Forward):
-    """One minibatch through a network."""
-
-    def __init__(self, network: Network, batch: Any, ids: Tensor, labels: Tensor | None, rng: Rng) -> None:  # noqa: ANN401
-        self._network = network
-        self._batch = batch
-        self._ids = ids
-        self._labels = labels
-        self._rng = rng
-        self._outputs: Outputs | None = None
-        self._attacks: dict[Attacker, Attack] = {}
-
-    def _output(self) -> Outputs:
-        if self._outputs is None:
-            self._outputs = self._network.outputs(self._batch)
-        return self._outputs
-
-    def logits(self) -> Tensor:
-        return self._output().logits
-
-    def embedding(self) -> Tensor:
-        embedding = self._output().embedding
-        if embedding is None:
-            raise UnsupportedModel(
-                "no layer of the model gives its logits, so its embedding is unknown; name the last layer, "
-                "TorchNetwork(module, head=...), or pass TorchNetwork(module, outputs=lambda module, x: (logits, embedding))"
-            )
-        return embedding
-
-    def inputs(self) -> Tensor:
-        return self._network.inputs(self._batch)
-
-    def attack(self, attack: Attacker) -> Attack:
-        if attack not in self._attacks:
-            x, logits = self._network.differentiable(self._batch)
-            with torch.enable_grad():
-                self._attacks[attack] = attack(logits, x)
-        return self._attacks[attack]
-
-    def labels(self) -> Tensor:
-        if self._labels is not None:
-            return self._labels
-        if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1 and isinstance(self._batch[1], Tensor):
-            return self._batch[1].long()
-        raise MissingSignal(
-            "labels are needed of a set that was given without; pass it as a pair (x, y), or a Dataset of (x, y)"
-        )
-
-    def samples(self, n_samples: int, shared: bool) -> Tensor:
-        draw = Draw(self._rng.child("samples"), self._ids, shared)
-        return self._network.sample(self._batch, n_samples, draw)
-
-
-def stream(source: Source, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
-    """Tables of consecutive examples of ``source``; a NaN or infinity is an InvalidInput that names the ids."""
-    for chunk in source.chunks(signals, runtime, rng):
-        yield check_finite(chunk)
-
-
 def gather(source: Source, needs: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
     """One table of all examples of ``source`` from which ``needs`` can be read."""
-    return check_finite(source.table(source.measured(needs), runtime, rng))
+    return source.table(source.measured(needs), runtime, rng)
 
 
 def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: Runtime, rng: Rng) -> Selection:
@@ -174,20 +55,47 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     needs = strategy.needs
     pool = sources["pool"]
     wanted = {role: getattr(needs, role) for role in ROLES if getattr(needs, role)}
-    stored = pool.measured(needs.pool)  # raises before any work where something is missing
+    screened = () if needs.screen is None else needs.screen.by.needs.pool
+    stored = pool.measured(needs.pool + screened)  # raises before any work where something is missing
     given = {
         role: gather(source, wanted[role], runtime, rng.child("measure", role))
         for role, source in sources.items()
         if role != "pool" and role in wanted
     }
+
+    def sets(table: Signals) -> Sets:
+        return Sets(**{**_empty(table, wanted), **given, "pool": table})
+
+    measuring = rng.child("measure", "pool")
     if isinstance(strategy, ScoreStrategy):
-        kept = Selection(torch.empty(0, dtype=torch.long), torch.empty(0))
-        for chunk in stream(pool, stored, runtime, rng.child("measure", "pool")):
-            scores = strategy.score(Sets(**{**_empty(chunk, wanted), **given, "pool": chunk}))
-            kept = best(torch.cat([kept.ids, chunk.ids]), torch.cat([_scores(kept), scores]), n)
-        return kept
-    table = gather(pool, needs.pool, runtime, rng.child("measure", "pool")) if stored else Signals(pool.ids, {})
-    return strategy.select(Sets(**{**_empty(table, wanted), **given, "pool": table}), n, rng)
+        chunks = pool.chunks(stored, runtime, measuring)
+        leaders = _leaders(strategy, n, ((sets(chunk), Signals(chunk.ids, {})) for chunk in chunks))
+        return Selection(leaders[0].ids, leaders[1])
+    passed = len(pool.ids) if needs.screen is None else needs.screen.rows(n, len(pool.ids))
+    if needs.screen is not None and passed < len(pool.ids):
+        chunks = pool.chunks(stored, runtime, measuring)
+        table = _leaders(needs.screen.by, passed, ((sets(chunk), chunk) for chunk in chunks))[0]
+        table = table.rows(table.ids.argsort())
+    else:
+        table = pool.table(stored, runtime, measuring) if stored else Signals(pool.ids, {})
+    return strategy.select(sets(table), n, rng)
+
+
+def _leaders(by: ScoreStrategy, n: int, seen: Iterable[tuple[Sets, Signals]]) -> tuple[Signals, Tensor]:
+    """The ``n`` rows of largest score of a stream, best first, and their scores.
+
+    Args:
+        by: What scores.
+        n: At most as many as there are.
+        seen: Sets to score by, and what is to be kept of their pool.
+    """
+    leaders = Leaders(n)
+    for sets, kept in seen:
+        scores = by.score(sets)
+        if bool(scores.isnan().any()):
+            check_rows(kept.ids, scores, f"the score of {type(by).__name__}")
+        leaders.add(kept, scores)
+    return leaders.leaders()
 
 
 def select(
@@ -197,6 +105,7 @@ def select(
     n: int,
     *,
     candidates: Ids | None = None,
+    exclude: Ids | None = None,
     labeled: Ids | Given | None = None,
     validation: Ids | Given | None = None,
     query: Ids | Given | None = None,
@@ -216,6 +125,7 @@ def select(
         data: A map-style Dataset, or an array or tensor whose rows are examples.
         n: How many, from 1 to the number of candidates.
         candidates: Positions in ``data`` that may be chosen; default: all but those in ``labeled``.
+        exclude: Positions that may not, such as those that somebody is labeling now, among the candidates or not.
         labeled: The examples labeled so far: positions in ``data`` (integers), data of their own, a pair (inputs, labels) or a
             LabeledSet. Strategies that read their labels want one of the latter two, or a Dataset of (x, y).
         validation: Examples held out from training, likewise.
@@ -239,7 +149,7 @@ def select(
     _check_names(names, size)
     sets = {role: _as_set(value, data, size, role) for role, value in given.items() if value is not None}
     taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].data is data else None
-    pool = _candidates(candidates, size, taken)
+    pool = _candidates(candidates, exclude, size, taken)
     n = _count(n, len(pool))
     if strategy.needs == Needs():
         return _named(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names)
@@ -264,10 +174,12 @@ def select_from(
     embeddings: Array | None = None,
     mc_probs: Array | None = None,
     candidates: Ids | None = None,
+    exclude: Ids | None = None,
     labeled: Ids | None = None,
     labels: Array | Sequence[int] | None = None,
     labeled_embeddings: Array | None = None,
     names: Sequence[Any] | None = None,
+    runtime: Runtime | None = None,
     seed: int = 0,
 ) -> Selection:
     """Choose the ``n`` rows to label next from arrays alone: no model, no data set.
@@ -279,14 +191,17 @@ def select_from(
         embeddings: Embeddings, (N, D).
         mc_probs: Sampled probabilities, (N, K, C); K is then the number of samples, whatever the strategy's own.
         candidates: Rows that may be chosen; default: all but those in ``labeled``.
+        exclude: Rows that may not, such as those that somebody is labeling now, among the candidates or not.
         labeled: Rows that are labeled already.
         labels: Their labels, as many, for strategies that read them.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         names: A name for every row.
+        runtime: Memory, folder for what goes beyond it, progress bar; none of it is part of the answer.
         seed: The same seed gives the same selection, and the one that ``select`` makes from a model with these outputs.
 
     Returns:
-        Distinct rows, in pick order. Arrays may be memory-mapped; strategies that score each example read them once, in order.
+        Distinct rows, in pick order. Arrays may be memory-mapped: float32 and float64 ones are used where they lie, and
+        strategies that score each example read them once, in order.
 
     Raises:
         MissingSignal: The strategy needs an array that was not given.
@@ -304,7 +219,7 @@ def select_from(
     size = _common_size(arrays, strategy)
     _check_names(names, size)
     positions = None if labeled is None else _positions(labeled, size, "labeled")
-    pool = _candidates(candidates, size, positions)
+    pool = _candidates(candidates, exclude, size, positions)
     n = _count(n, len(pool))
     caller = type(strategy).__name__
     sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, caller=caller)}
@@ -321,16 +236,12 @@ def select_from(
         known = {} if labels is None else {"labels": _scattered(labels, positions, size)}
         sources["labeled"] = ArraySource(positions, {**arrays, **known}, caller=caller)
     sources = {role: source for role, source in sources.items() if len(source.ids)}
-    return _named(choose(strategy, sources, n, Runtime(), Rng(seed)), names)
+    return _named(choose(strategy, sources, n, runtime or Runtime(), Rng(seed)), names)
 
 
 def as_rng(rng: Rng | int | None) -> Rng:
     """``rng`` itself, or the one of that seed (0 for None)."""
     return rng if isinstance(rng, Rng) else Rng(0 if rng is None else int(rng))
-
-
-def _scores(selection: Selection) -> Tensor:
-    return torch.empty(0) if selection.scores is None else selection.scores
 
 
 def _empty(table: Signals, wanted: Mapping[str, tuple[Signal[Any], ...]]) -> dict[str, Signals]:
@@ -413,23 +324,27 @@ def _positions(value: Any, size: int, name: str) -> Tensor:  # noqa: ANN401
     return ids
 
 
-def _candidates(candidates: Ids | None, size: int, labeled: Tensor | None) -> Tensor:
+def _candidates(candidates: Ids | None, exclude: Ids | None, size: int, labeled: Tensor | None) -> Tensor:
     free = torch.ones(size, dtype=torch.bool)
     if labeled is not None:
         free[labeled] = False
-    if candidates is None:
-        return torch.nonzero(free)[:, 0]
-    ids = _positions(candidates, size, "candidates").sort().values
-    if not bool(free[ids].all()):
-        raise InvalidInput(f"candidates has {int(ids[~free[ids]][0])}, which is in labeled too")
-    return ids
+    if candidates is not None:
+        ids = _positions(candidates, size, "candidates")
+        if not bool(free[ids].all()):
+            raise InvalidInput(f"candidates has {int(ids[~free[ids]][0])}, which is in labeled too")
+        free = torch.zeros(size, dtype=torch.bool).index_fill_(0, ids, True)
+    if exclude is not None:
+        free[_positions(exclude, size, "exclude")] = False
+    return torch.nonzero(free)[:, 0]
 
 
 def _count(n: object, available: int) -> int:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise InvalidInput(f"n must be a whole number, got {n!r}")
     if available == 0:
-        raise InvalidInput("there is nothing to choose from: every example is labeled already")
+        raise InvalidInput(
+            "there is nothing to choose from: every example is labeled already, excluded or no candidate"
+        )
     if not 1 <= n <= available:
         raise InvalidInput(f"n must be between 1 and the {available} unlabeled examples, got {n}")
     return int(n)

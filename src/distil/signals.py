@@ -18,8 +18,12 @@ from distil.errors import MissingSignal
 from distil.features import Dense, Features, Outer
 from distil.functional.adversarial import Attack, Attacker
 from distil.functional.gradients import cross_entropy_residual, residual
+from distil.scratch import Space
 
 V = TypeVar("V")
+
+# Rows that a derived column is computed for at a time.
+_BLOCK_ROWS = 4096
 
 
 class Forward(ABC):
@@ -194,7 +198,7 @@ class Probs(Derived[Tensor]):
 
     def derive(self, signals: Signals) -> Tensor:
         """(N, C)."""
-        return signals[Logits()].softmax(-1)
+        return signals.row_by_row(lambda part: part[Logits()].softmax(-1))
 
 
 @dataclass(frozen=True)
@@ -256,7 +260,7 @@ class MCMean(Derived[Tensor]):
 
     def derive(self, signals: Signals) -> Tensor:
         """(N, C)."""
-        return signals[MCProbs(self.n_samples)].mean(1)
+        return signals.row_by_row(lambda part: part[MCProbs(self.n_samples)].mean(1))
 
 
 @dataclass(frozen=True)
@@ -284,10 +288,13 @@ class Gradient(Derived[Features]):
 
     def derive(self, signals: Signals) -> Features:
         """N rows of C x D, or of C numbers for the bias alone."""
+        a = signals.row_by_row(self._residuals)
+        return Dense(a) if self.part == "bias" else Outer(a, signals[Embedding()], bias=self.part == "all")
+
+    def _residuals(self, signals: Signals) -> Tensor:
         outputs = signals[Probs()] if self.loss is None else signals[Logits()]
         y = signals[Labels()] if self.labels == "true" else outputs.argmax(-1)
-        a = cross_entropy_residual(outputs, y) if self.loss is None else residual(outputs, y, self.loss)
-        return Dense(a) if self.part == "bias" else Outer(a, signals[Embedding()], bias=self.part == "all")
+        return cross_entropy_residual(outputs, y) if self.loss is None else residual(outputs, y, self.loss)
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,11 +303,14 @@ class Signals:
 
     Attributes:
         ids: Positions in the data set, (N,) int64. ``ids[rows]`` is the only crossing from rows to ids.
-        values: The stored columns, each with N rows.
+        values: The stored columns, each with N rows. They may be the caller's arrays, or lie over a file that cannot be written:
+            nobody writes to them.
+        space: Where derived columns of many rows are written; default: in memory.
     """
 
     ids: Tensor
     values: Mapping[Signal[Any], Tensor]
+    space: Space | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -311,9 +321,24 @@ class Signals:
             return stored  # type: ignore[no-any-return]
         return signal.derive(self)
 
-    def rows(self, rows: Tensor) -> Signals:
-        """The table of these rows, in this order."""
+    def rows(self, rows: Tensor | slice) -> Signals:
+        """The table of these rows, in this order: copied, unless they are a slice."""
         return Signals(self.ids[rows], {signal: column[rows] for signal, column in self.values.items()})
+
+    def row_by_row(self, rule: Callable[[Signals], Tensor]) -> Tensor:
+        """A column that ``rule`` derives for each row from that row alone, (N, ...): block by block, so that no second one is made.
+
+        Args:
+            rule: Consecutive rows of this table -> their values.
+        """
+        if self.space is None or len(self) <= _BLOCK_ROWS:
+            return rule(self)
+        like = rule(self.rows(slice(0, 1)))
+        column = self.space.column(len(self), *like.shape[1:], dtype=like.dtype)
+        for start in range(0, len(self), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            column[block] = rule(self.rows(block))
+        return column
 
 
 def measured_by(needs: Iterable[Signal[Any]], given: Iterable[Signal[Any]] = ()) -> tuple[Signal[Any], ...]:

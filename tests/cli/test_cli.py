@@ -89,7 +89,7 @@ def said(capsys):
 # -------------------------------------------------------------------------------------------- help and wrong lines
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("resume",), ("strategies",)], ids=lambda c: " ".join(c) or "distil")
+@pytest.mark.parametrize("command", [(), ("run",), ("compare",), ("resume",), ("strategies",)], ids=lambda c: " ".join(c) or "distil")
 def test_help(said, command):
     code, out, err = said(*command, "--help")
     assert code == 0
@@ -100,7 +100,7 @@ def test_help(said, command):
 
 def test_help_names_every_command(said):
     out = said("--help")[1]
-    assert all(command in out for command in ("run", "resume", "strategies"))
+    assert all(command in out for command in ("run", "compare", "resume", "strategies"))
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,9 @@ def test_a_dip_changes_nothing_that_was_reached_before():
 
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8), st.floats(1.1, 4))
 def test_a_curve_that_is_stretched_needs_as_many_times_more(values, factor):
-    own = np.sort(values) + 0.001 * np.arange(len(values))  # increasing: where it is level, any number of labels will do
+    own = np.sort(values) + 0.001 * np.arange(
+        len(values)
+    )  # increasing: where it is level, any number of labels will do
     labels = 10.0 * np.arange(1, len(values) + 1)
     slow = np.interp(labels / factor, labels, own, left=0)  # what the strategy had with labels / factor
     found = efficiency_curve(labels, own, slow)
@@ -162,7 +164,8 @@ def test_labels_for_shares_of_the_full_accuracy():
     assert [r.share for r in found] == [0.9, 0.95, 0.99]
     assert [r.labels for r in found] == [labels_to_reach(LABELS, MARGIN, s * 0.975) for s in (0.9, 0.95, 0.99)]
     assert all(r.reached for r in found)
-    assert str(found[0]) == "90 % of the full-data accuracy (87.8 %): 77 labels"
+    # 60 + 40 (87.75 - 85.8) / (90.7 - 85.8) = 75.9
+    assert str(found[0]) == "90 % of the full-data accuracy (87.8 %): 76 labels"
     late = labels_for_shares(LABELS, RANDOM, 0.975)
     assert [r.reached for r in late] == [True, True, False]
     assert str(late[2]) == "99 % of the full-data accuracy (96.5 %): not reached with 420 labels"

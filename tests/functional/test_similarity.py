@@ -7,7 +7,7 @@ import torch
 from distil.errors import InvalidInput
 from distil.features import Dense, Grouped, Outer
 from distil.functional import similarity as module
-from distil.functional.similarity import Similarity, closeness, cluster_sizes, cosine, rbf
+from distil.functional.similarity import Similarity, closeness, cluster_sizes, cosine, diameter, rbf
 
 
 def normal(*shape, seed=0, dtype=torch.float64):
@@ -49,7 +49,8 @@ def test_kernels(kind, dtype):
         "rbf": (rbf(x), np.exp(-dists / (2 * median))),
         "rbf with gamma": (rbf(x, 0.07), np.exp(-0.07 * dists)),
         "cosine": (cosine(), (1 + cosines(rows)) / 2),
-        "closeness": (closeness(x), np.sqrt(dists.max()) - np.sqrt(dists)),
+        "closeness": (closeness(x), 2 * np.sqrt(dists[0].max()) - np.sqrt(dists)),
+        "closeness with top": (closeness(x, diameter(x)), np.sqrt(dists.max()) - np.sqrt(dists)),
     }
     for name, (kernel, matrix) in expected.items():
         similarity = Similarity(x, kernel)
@@ -160,12 +161,35 @@ def test_stored_equals_computed(kind, with_classes, monkeypatch):
         rows = torch.tensor([5, 0, 31, 5])
         np.testing.assert_allclose(bound.rows(rows), free.rows(slice(None))[rows], rtol=2e-7, atol=1e-7)
         for similarity in (bound, free):
-            parts = list(similarity.blocks())
+            np.testing.assert_allclose(similarity.sums(), free.exact(slice(None)).sum(1), rtol=1e-12)
+            parts = list(similarity.blocks(torch.arange(len(x))))
             assert [p.start for p, _ in parts] == list(range(0, len(x), 16))
             np.testing.assert_allclose(torch.cat([b for _, b in parts]), free.rows(slice(None)), rtol=2e-7, atol=1e-7)
+            parts[0][1].zero_()  # a block is the caller's own
+            assert bool(similarity.rows(slice(0, 1)).any())
             some = torch.arange(len(x) - 1, 0, -1)
             parts = torch.cat([block for _, block in similarity.blocks(some)])
             np.testing.assert_allclose(parts, free.rows(slice(None))[some], rtol=2e-7, atol=1e-7)
+
+
+@KINDS
+@pytest.mark.parametrize("with_classes", [False, True])
+def test_some_rows_and_some_columns(kind, with_classes, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_BYTES", 1)
+    x, _ = features(kind, n=80)
+    classes = torch.arange(len(x)) % 3 if with_classes else None
+    rows, columns = torch.arange(len(x) - 1, 0, -2), torch.arange(2, len(x) - 3)
+    for kernel in (rbf(x), cosine(), closeness(x)):
+        part = Similarity(x, kernel, classes=classes, rows=rows, columns=columns)
+        full = Similarity(x, kernel, classes=classes).exact(slice(None)).numpy()
+        matrix = full[np.ix_(rows, columns)]
+        assert (len(part), part.width) == matrix.shape
+        for _ in range(2):
+            np.testing.assert_allclose(part.rows(slice(None)), matrix, rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(part.rows(torch.tensor([3, 0])), matrix[[3, 0]], rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(part.sums(), matrix.sum(1), rtol=1e-12)
+            np.testing.assert_allclose(part.totals(), full[:, columns.numpy()].sum(0), rtol=1e-12)
+            part.store()
 
 
 def test_classes_have_nothing_in_common():
@@ -188,7 +212,7 @@ def test_equal_rows_have_equal_similarities(monkeypatch):
     x = normal(25, 33, dtype=torch.float32).repeat(9, 1)
     for kernel in (rbf(Dense(x)), cosine(), closeness(Dense(x))):
         similarity = Similarity(Dense(x), kernel)
-        whole = torch.cat([block for _, block in similarity.blocks()])
+        whole = torch.cat([block for _, block in similarity.blocks(torch.arange(len(x)))])
         assert torch.equal(whole[:25].repeat(9, 1), whole)
         assert torch.equal(whole[:, :25].repeat(1, 9), whole)
         dists = similarity.disparities(slice(None))

@@ -373,7 +373,7 @@ def _alone(a: str, b: str, scores: Mapping[str, ArrayLike], level: float) -> Com
 def _p_values(c: Comparison) -> str:
     if c.family == 1:
         return f"p {_p(c.difference.p)}"
-    return f"p {_p(c.difference.p)}, {_p(c.p_holm)} corrected for {c.family} comparisons"
+    return f"p {_p(c.difference.p)}, corrected for {c.family} comparisons p {_p(c.p_holm)}"
 
 
 def _p(p: float) -> str:
@@ -384,9 +384,11 @@ def _doubt(c: Comparison, alpha: float) -> str:
     """What there is to add where the two tests disagree, or where one of them cannot say anything."""
     if (c.p_holm < alpha) == (c.wilcoxon_holm < alpha):
         return ""
-    if c.p_holm < alpha and c.family * 2.0 ** (1 - c.seeds) >= alpha:
+    if c.p_holm >= alpha:
+        return f"; the Wilcoxon test finds one (p {_p(c.wilcoxon_holm)})"
+    if c.family * 2.0 ** (1 - c.seeds) >= alpha:
         return "; too few seeds for the Wilcoxon test to confirm it"
-    return f"; the Wilcoxon test says otherwise (p {_p(c.wilcoxon_holm)})"
+    return f"; the Wilcoxon test does not confirm it (p {_p(c.wilcoxon_holm)})"
 
 
 def _needed(c: Comparison, alpha: float, difference: float, power: float) -> str:

@@ -99,10 +99,7 @@ def diagnose(x: Tensor, y: Tensor, picked: Sequence[int], labeled: Sequence[int]
         raise InvalidInput(f"ids must be from 0 to {len(x) - 1}, got {min(ids)} to {max(ids)}")
     balance = class_balance(y[_indices(picked, y)], num_classes)
     rows, before = x[_indices(picked, x)].flatten(1), x[_indices(labeled, x)].flatten(1)
-    floating = torch.promote_types(x.dtype, torch.float32)
-    return Diagnosis(
-        balance, duplicate_share(rows, before), spread(Dense(rows.to(floating)), Dense(before.to(floating)))
-    )
+    return Diagnosis(balance, duplicate_share(rows, before), spread(Dense(_floating(rows)), Dense(_floating(before))))
 
 
 def class_balance(y: Tensor, num_classes: int) -> ClassBalance:
@@ -210,6 +207,10 @@ def _mean_nearest(rows: Features, others: Features, *, itself: bool) -> float:
 
 def _indices(ids: Sequence[int], of: Tensor) -> Tensor:
     return torch.tensor(list(ids), dtype=torch.int64, device=of.device)
+
+
+def _floating(rows: Tensor) -> Tensor:
+    return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
 
 
 def _check_rows(what: str, rows: Tensor) -> None:

@@ -326,7 +326,7 @@ def effect_size(a: ArrayLike, b: ArrayLike) -> Effect:
 def share_interval(successes: float, count: int, level: float = LEVEL) -> Share:
     """A share and its Jeffreys interval: quantiles of Beta(x + 1/2, n - x + 1/2).
 
-    Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", 2001, section 4.3: with no success the lower
+    Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", 2001: with no success the lower
     end is 0, with nothing but successes the upper end is 1.
 
     Args:

@@ -10,6 +10,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES, Dense
 from distil.functional.centers import CANONICAL_BLOCK, draw, finite_norms, k_means_plus_plus
+from distil.functional.neighbors import nearest_center, pair_sq_dists
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class KMeans:
 
     def exact_dists(self, x: Tensor) -> Tensor:
         """Squared distance of each of the rows ``x`` to its center, summed in float64: (N,)."""
-        return Dense(x).pairwise_sq_dists(Dense(self.centers[self.clusters]))
+        return _own_sq_dists(x, self.centers, self.clusters)
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,22 @@ class KMedians:
 def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 100, tol: float = 1e-4) -> KMeans:
     """Lloyd's k-means from a k-means++ start (Lloyd 1982; Arthur and Vassilvitskii 2007).
 
-    A cluster that loses all its rows gets the row farthest from its own center.
+    Rows go to their nearest center exactly (see ``nearest_center``), ties to the smaller one, and means are summed in float64, so
+    the result depends on neither blocks nor threads. A cluster that loses all its rows gets the row farthest from its own
+    center. An iteration first adds up only the rows that changed clusters, then makes one product with all rows, most of it
+    in bfloat16 where the machine is good at that.
+
+    Iterations stop by what they gain. The bulk of them usually gains next to nothing: on 50,000 rows around 100 centers,
+    with k = 500, the 17th lowers the inertia by less than 1e-4 of itself, the other 38 until nothing moves by 0.05 %
+    together. The rule of scikit-learn (centers move by less than 1e-4 of the variance of a coordinate, all together) makes nearly
+    all of them at such k. ``tol=0`` goes on until no row changes.
 
     Args:
-        x: (N, D) rows.
+        x: (N, D) rows; never copied, so it may be mapped from a file.
         k: Number of clusters, at most N.
         generator: A CPU generator.
         max_iter: Most iterations.
-        tol: Stop once the centers move by less than this share of the variance of ``x`` (summed squares).
+        tol: Stop once the inertia falls by less than this share of itself.
 
     Returns:
         The clustering; the clusters are those of the returned centers.
@@ -70,16 +79,17 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
     finite_norms(Dense(x))
     first = int(torch.randint(len(x), (1,), generator=generator))
     centers = x[k_means_plus_plus(Dense(x), k, first, generator)]
-    least = tol * float(x.var(0, correction=0).mean()) if len(x) > 1 else 0.0
-    clusters, sq_dists = _assign(x, centers)
+    clusters = nearest_center(x, centers)
+    sums = _Sums(x, clusters, k)
     for _ in range(max_iter):
-        moved = _means(x, clusters, sq_dists, centers)
-        shift = float(((moved - centers) ** 2).sum())
-        centers, before = moved, clusters
-        clusters, sq_dists = _assign(x, centers)
-        if shift <= least or torch.equal(before, clusters):
+        centers = sums.means(x, clusters, centers)
+        before, clusters = clusters, nearest_center(x, centers, clusters)
+        inertia = sums.inertia()
+        moved = torch.nonzero(clusters != before)[:, 0]
+        sums.move(x, moved, before[moved], clusters[moved])
+        if not len(moved) or inertia - sums.inertia() < tol * inertia:
             break
-    return KMeans(centers, clusters, sq_dists)
+    return KMeans(centers, clusters, _own_sq_dists(x, centers, clusters).to(x.dtype))
 
 
 def k_medians(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 100, tol: float = 1e-4) -> KMedians:
@@ -137,31 +147,43 @@ def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
     return turn[rank[turn].argsort(stable=True)][:n]
 
 
-def _assign(x: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
-    """Nearest center of each row (N,) and the squared distance to it (N,)."""
-    half = (centers * centers).sum(1) / 2
-    clusters = torch.empty(len(x), dtype=torch.long)
-    sq_dists = torch.empty(len(x), dtype=x.dtype)
-    step = max(1, BLOCK_BYTES // (len(centers) * x.element_size()))
-    for start in range(0, len(x), step):
-        block = slice(start, start + step)
-        best, clusters[block] = torch.addmm(half, x[block], centers.T, alpha=-1).min(1)
-        sq_dists[block] = ((x[block] * x[block]).sum(1) + 2 * best).clamp_min(0)
-    return clusters, sq_dists
+def _own_sq_dists(x: Tensor, centers: Tensor, clusters: Tensor) -> Tensor:
+    return pair_sq_dists(x, torch.arange(len(x), device=x.device), centers, clusters)
 
 
-def _means(x: Tensor, clusters: Tensor, sq_dists: Tensor, centers: Tensor) -> Tensor:
-    """Mean of each cluster; an empty one moves to a row far from its center, a different row each."""
-    sums = torch.zeros(centers.shape, dtype=torch.float64)
-    for start in range(0, len(x), CANONICAL_BLOCK):
-        block = slice(start, start + CANONICAL_BLOCK)
-        sums.index_add_(0, clusters[block], x[block].double())
-    sizes = torch.bincount(clusters, minlength=len(centers))
-    means = (sums / sizes.clamp_min(1)[:, None]).to(x.dtype)
-    empty = torch.nonzero(sizes == 0)[:, 0]
-    if len(empty):
-        means[empty] = x[sq_dists.argsort(descending=True, stable=True)[: len(empty)]]
-    return means
+class _Sums:
+    """Sums and sizes of clusters, kept up to date while rows change clusters; in float64, over canonical blocks."""
+
+    def __init__(self, x: Tensor, clusters: Tensor, k: int) -> None:
+        self.origin = x[0].double()
+        self.sums = torch.zeros((k, x.shape[1]), dtype=torch.float64, device=x.device)  # of x - origin
+        self.sizes = torch.bincount(clusters, minlength=k)
+        self.total = 0.0
+        for rows, own in zip(x.split(CANONICAL_BLOCK), clusters.split(CANONICAL_BLOCK), strict=True):
+            shifted = rows.double() - self.origin
+            self.sums.index_add_(0, own, shifted)
+            self.total += float((shifted**2).sum())
+
+    def move(self, x: Tensor, moved: Tensor, before: Tensor, after: Tensor) -> None:
+        """Some rows (M,) change clusters."""
+        for rows, old, new in zip(*(t.split(CANONICAL_BLOCK) for t in (moved, before, after)), strict=True):
+            shifted = x[rows].double() - self.origin
+            self.sums.index_add_(0, new, shifted).index_add_(0, old, shifted, alpha=-1)
+        k = len(self.sizes)
+        self.sizes += torch.bincount(after, minlength=k) - torch.bincount(before, minlength=k)
+
+    def means(self, x: Tensor, clusters: Tensor, centers: Tensor) -> Tensor:
+        """Mean of each cluster; an empty one moves to a row far from its center, a different row each."""
+        means = (self.sums / self.sizes.clamp_min(1)[:, None] + self.origin).to(x.dtype)
+        empty = torch.nonzero(self.sizes == 0)[:, 0]
+        if len(empty):
+            far = _own_sq_dists(x, centers, clusters).argsort(descending=True, stable=True)
+            means[empty] = x[far[: len(empty)]]
+        return means
+
+    def inertia(self) -> float:
+        """Squared distances of all rows to the means of their clusters: |x|^2 summed, less n |mean|^2 of each cluster."""
+        return self.total - float(((self.sums**2).sum(1) / self.sizes.clamp_min(1)).sum())
 
 
 def _drawn_by_l1(x: Tensor, k: int, generator: torch.Generator) -> Tensor:

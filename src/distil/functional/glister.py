@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +26,12 @@ from distil.functional.matching import (
 )
 
 TYPES = ("none", "Rand", "FacLoc", "Diversity")
+
+# Rows that were best for an earlier direction and are looked at first for a new one: the best of them bounds all others.
+_PROBES = 16
+
+# How many directions of the embeddings tell rows apart that may be the best from those that may not.
+_LEADING = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,27 +91,29 @@ def glister(
     Returns:
         (n,) distinct rows, in pick order; ties go to the smaller row.
 
-    Cost: O((N + V) C D) a pick, and O(V C) memory besides the factors. Diversity adds O(N (C + D)) a pick; FacLoc O(N^2 (C + D))
-    once and, gains being looked at lazily, a small part of it for every further pick, O(N) memory.
+    Cost: O((m + V) C D) a pick, and O(V C) memory besides the factors; m <= N are the rows that may have become the best since all
+    were last looked at, by |<g_i, g_V> - <g_i, g_V'>| <= |g_i| |g_V - g_V'|, few where the step is small. Diversity adds
+    O(N (C + D)) a pick; FacLoc has m = N and takes O(N^2 (C + D)) once and, gains in it being looked at lazily, a small part of
+    that for every further pick, O(N) memory.
     """
-    norms = exact_sq_norms(x).sqrt()
     state = _LastLayer(judges, lr, x.bias, loss)
     if labeled is not None and len(labeled):
         state.step(mean_row(labeled).to(state.dtype))
     regularizer = {"FacLoc": _FacilityLocation, "Diversity": _Diversity}.get(type_of, _NoRegularizer)(x, lam)
     greedy = n - round(lam * n) if type_of == "Rand" else n
-    free = torch.ones(len(x), dtype=torch.bool)
+    steps = _Steps(x, regularizer)
     picks: list[int] = []
     while len(picks) < greedy:
-        row = _best_step(x, norms, state.gradient() * lr, free, regularizer)
-        picks.append(row)
-        free[row] = False
-        if len(picks) < greedy:
-            state.step_along(x.a[row], x.b[row])
-            regularizer.add(row)
+        if picks:
+            state.step_along(x.a[picks[-1]], x.b[picks[-1]])
+            regularizer.add(picks[-1])
+        picks.append(steps.best(state.gradient() * lr))
+        steps.take(picks[-1])
     rows = torch.tensor(picks, dtype=torch.long)
     if greedy == n:
         return rows
+    free = torch.ones(len(x), dtype=torch.bool)
+    free[rows] = False
     left = torch.nonzero(free)[:, 0]
     return torch.cat([rows, left[torch.randperm(len(left), generator=generator)[: n - greedy]]])
 
@@ -153,31 +161,114 @@ class _LastLayer:
         return cross_entropy_residual(logits.softmax(-1), y) if self._loss is None else residual(logits, y, self._loss)
 
 
-def _best_step(x: Outer, norms: Tensor, direction: Tensor, free: Tensor, regularizer: _Regularizer) -> int:
-    """The free row of largest <g_i, direction> plus regularizer."""
-    size = float(direction.norm())
-    products = project(x, direction.to(x.a.dtype)).double().masked_fill_(~free, -torch.inf)
-    unsure = (ROUNDING * torch.finfo(x.a.dtype).eps * size) * norms
-    bonus, left = regularizer.bonus(products, unsure)
+class _Steps:
+    """What a step along each row gains, <a_i h_i^T, R>, for a direction R that changes little from pick to pick.
 
-    def exactly(rows: Tensor) -> tuple[Tensor, Tensor]:
-        exact = exact_project(x, rows, direction) + bonus[rows]
-        return exact, (EXACT_ROUNDING * size) * norms[rows] + left[rows]
+    Gains are kept as they were for an earlier direction. With an orthonormal basis Q of where most of the h_i is, h = Q c + t, a
+    change E of the direction changes them by
 
-    return largest(products + bonus, unsure + left, exactly)[0]
+        <a h^T, E> = <a c^T, E Q> + <a t^T, E>,  the last at most |a| |t| |E (I - Q Q^T)|,
+
+    so that few numbers a row tell which rows may be the best now; only those are looked at again. All are, once half as many
+    were looked at since.
+    """
+
+    def __init__(self, x: Outer, regularizer: _Regularizer) -> None:
+        self._x = x
+        self._regularizer = regularizer
+        self._norms = exact_sq_norms(x).sqrt()
+        self._rounding = ROUNDING * torch.finfo(x.a.dtype).eps
+        self._gains = torch.zeros_like(self._norms)
+        self._direction = self._gains.new_zeros(x.a.shape[1], int(x.bias) + x.b.shape[1])  # that the gains are for
+        self._looked_at = len(x)  # rows since then
+        self._narrows = not regularizer.reads_gains and x.b.shape[1] > 2 * _LEADING
+        if self._narrows:
+            self._basis = _leading_directions(x.b, _LEADING)
+            self._leading = Outer(x.a, x.b @ self._basis.to(x.b.dtype), x.bias)  # rows a c^T
+            rests = exact_sq_norms(Outer(x.a, x.b)) - exact_sq_norms(Outer(x.a, self._leading.b))
+            self._rests = (rests.clamp_min_(0) + 4 * self._rounding * self._norms**2).sqrt()  # |a| |t|, or more
+
+    def take(self, row: int) -> None:
+        """Leave a row out from here on."""
+        self._gains[row] = -torch.inf
+
+    def best(self, direction: Tensor) -> int:
+        """The row of largest <g_i, direction> plus regularizer of those not taken; direction is in float64."""
+        rows = self._rivals(direction) if self._narrows else None
+        if rows is None:
+            self._look_at_all(direction)
+            rows = torch.arange(len(self._gains), device=self._gains.device)
+            gains = self._gains
+        else:
+            gains = self._look_at(rows, direction)
+        size = float(direction.norm())
+        unsure = self._norms * (self._rounding * size)
+        bonus, left = self._regularizer.bonus(self._gains, unsure)
+
+        def exactly(at: Tensor) -> tuple[Tensor, Tensor]:
+            exact = exact_project(self._x, rows[at], direction) + bonus[rows[at]]
+            return exact, (EXACT_ROUNDING * size) * self._norms[rows[at]] + left[rows[at]]
+
+        return int(rows[largest(gains + bonus[rows], (unsure + left)[rows], exactly)[0]])
+
+    def _rivals(self, direction: Tensor) -> Tensor | None:
+        """The rows that may be the best, None where it is better to look at all."""
+        gains, unsure = self._estimates(direction)
+        bonus, left = self._regularizer.bonus(gains, unsure)
+        gains += bonus
+        unsure += left
+        likely = gains.topk(min(_PROBES, len(gains))).indices
+        slack = left[likely] + self._norms[likely] * (self._rounding * float(direction.norm()))
+        floor = (self._look_at(likely, direction) + bonus[likely] - slack).max()
+        rows = torch.nonzero(gains + unsure >= floor)[:, 0]
+        self._looked_at += len(rows)
+        return rows if 2 * self._looked_at <= len(gains) else None
+
+    def _estimates(self, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """The gains (N,), -inf for rows taken, and how far off they may be."""
+        change = direction - self._direction
+        bias, weights = change.split([int(self._x.bias), self._x.b.shape[1]], 1)
+        seen = weights @ self._basis  # (C, q)
+        changes = project(self._leading, torch.cat([bias, seen], 1).to(self._x.a.dtype))
+        rounding = self._rounding * (float(self._direction.norm()) + 4 * float(change.norm()))
+        unseen = float((weights - seen @ self._basis.T).norm())
+        return self._gains + changes, unseen * self._rests + rounding * self._norms
+
+    def _look_at_all(self, direction: Tensor) -> None:
+        taken = self._gains.isneginf()
+        self._gains = project(self._x, direction.to(self._x.a.dtype)).double().masked_fill_(taken, -torch.inf)
+        self._direction = direction
+        self._looked_at = 0
+
+    def _look_at(self, rows: Tensor, direction: Tensor) -> Tensor:
+        gains = project(self._x[rows], direction.to(self._x.a.dtype)).double()
+        return gains.masked_fill_(self._gains[rows].isneginf(), -torch.inf)
+
+
+def _leading_directions(x: Tensor, q: int) -> Tensor:
+    """An orthonormal basis, (D, q) float64, of where rows (N, D) mostly lie: subspace iteration on some of them."""
+    sample = x[:: max(1, len(x) // (8 * q))].double()
+    basis: Tensor = torch.linalg.qr(sample[:q].T).Q
+    for _ in range(2):
+        basis = torch.linalg.qr(sample.T @ (sample @ basis)).Q
+    return basis
 
 
 class _Regularizer(ABC):
     """What is added to every row's gain."""
+
+    reads_gains: ClassVar[bool] = False
+    """Whether the bonus is worked out only for rows that the gains leave a chance: all gains must then be those of now."""
 
     @abstractmethod
     def __init__(self, x: Outer, lam: float) -> None: ...
 
     @abstractmethod
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:
-        """What to add to each of the gains (N,), float64, and how far rounding may have moved that.
+        """What to add to the gain of each row, (N,) float64, and how far rounding may have moved that.
 
-        Rows that cannot win whatever they are given (``gains`` are known up to ``unsure``) may get more than their due.
+        Where gains are read, rows that cannot win whatever they are given (``gains`` are known up to ``unsure``) may get more
+        than their due.
         """
 
     @abstractmethod
@@ -223,6 +314,8 @@ class _FacilityLocation(_Regularizer):
 
     Gains only fall while rows are picked, so an old one is an upper bound: only rows that could win are looked at again.
     """
+
+    reads_gains = True
 
     def __init__(self, x: Outer, lam: float) -> None:
         self._x = x

@@ -13,11 +13,14 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.features import Features
 from distil.functional.budgets import class_budgets
-from distil.functional.similarity import Kernel
-from distil.functional.submodular import Objective, objective_named, shifts
+from distil.functional.similarity import MEMORY, Kernel, Similarity, reference
+from distil.functional.submodular import COVERS, Objective, objective_named, shifts
 
-# Gains that differ by less than this share are equal; the smaller row is then picked.
-_TIE = 1e-9
+# Gains that differ by less than this share are equal, as scores are everywhere; the smaller row is then picked.
+_TIE = 1e-6
+
+# How many rows lazy greedy looks at first; twice as many each time that this was not enough.
+_FIRST_LOOK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ def naive_greedy(objective: Objective, n: int) -> Picks:
 
     When the objective is exhausted (facility location and the least disparity once every distinct row is picked, saturated
     coverage when all is saturated), it is cleared and starts afresh on the rows left, so that what is then picked still
-    spreads; those picks are given gain 0. Gains within 1e-9 are equal, and go to the smaller row.
+    spreads; those picks are given gain 0. Gains within 1e-6 of the largest are equal, and go to the smaller row.
 
     Args:
         objective: With nothing picked yet.
@@ -125,23 +128,24 @@ class _Lazy(_Chooser):
         self.forget()
 
     def choose(self, left: Tensor) -> tuple[int, float]:
-        fresh = torch.zeros_like(left)
         self._bounds.masked_fill_(~left, -torch.inf)
-        size = 16
+        unseen = self._bounds.clone()
+        enough, size = -math.inf, _FIRST_LOOK
         while True:
-            known = fresh.nonzero()[:, 0]
-            best = float(self._bounds[known].max()) if len(known) else -math.inf
-            stale = torch.nonzero(~fresh & left & (self._bounds >= best - _TIE * abs(best)))[:, 0]
-            if not len(stale):
-                return _largest(known, self._bounds[known])
-            if len(stale) > size and not bool(self._bounds[stale].isposinf().all()):
-                stale = stale[self._bounds[stale].topk(size).indices].sort().values
-            self._bounds[stale] = self.objective.gain(stale)
-            fresh[stale] = True
+            bounds, rows = unseen.topk(min(size, len(unseen)))
+            rows = rows[(bounds >= enough) & (bounds > -torch.inf)]
+            if not len(rows):
+                break
+            gains = self.objective.gain(rows)
+            self._bounds[rows], unseen[rows] = gains, -torch.inf
+            enough = max(enough, _least_equal(float(gains.max())))
             size *= 2
+        seen = torch.nonzero(left & unseen.isneginf())[:, 0]
+        return _largest(seen, self._bounds[seen])
 
     def forget(self) -> None:
-        self._bounds = torch.full((len(self.objective),), torch.inf, dtype=torch.float64)
+        n = len(self.objective)
+        self._bounds = torch.full((n,), torch.inf, dtype=torch.float64, device=self.objective.device)
 
 
 class _Sampled(_Chooser):
@@ -152,7 +156,8 @@ class _Sampled(_Chooser):
 
     def choose(self, left: Tensor) -> tuple[int, float]:
         rows = torch.nonzero(left)[:, 0]
-        sample = rows[torch.randperm(len(rows), generator=self._generator)[: self._size]].sort().values
+        order = torch.randperm(len(rows), generator=self._generator)
+        sample = rows[order[: self._size].to(rows.device)].sort().values
         row, gain = _largest(sample, self.objective.gain(sample))
         if len(sample) < len(rows) and self.objective.exhausted(gain):  # the sample is; are all?
             row, gain = _largest(rows, self.objective.gain(rows))
@@ -165,7 +170,7 @@ class _Sampled(_Chooser):
 def _greedy(objective: Objective, n: int, chooser: _Chooser) -> Picks:
     if not 0 <= n <= len(objective):
         raise InvalidInput(f"n must be between 0 and the {len(objective)} rows there are, got {n}")
-    left = torch.ones(len(objective), dtype=torch.bool)
+    left = torch.ones(len(objective), dtype=torch.bool, device=objective.device)
     rows: list[int] = []
     gains: list[float] = []
     afresh = False
@@ -180,7 +185,10 @@ def _greedy(objective: Objective, n: int, chooser: _Chooser) -> Picks:
         left[row] = False
         rows.append(row)
         gains.append(0.0 if afresh else gain)
-    return Picks(torch.tensor(rows, dtype=torch.long), torch.tensor(gains, dtype=torch.float64))
+    return Picks(
+        torch.tensor(rows, dtype=torch.long, device=objective.device),
+        torch.tensor(gains, dtype=torch.float64, device=objective.device),
+    )
 
 
 def _first(objective: Objective, left: Tensor) -> tuple[int, float] | None:
@@ -188,17 +196,22 @@ def _first(objective: Objective, left: Tensor) -> tuple[int, float] | None:
     row = objective.first
     if objective.picks or row is None or not bool(left[row]):
         return None
-    return row, float(objective.gain(torch.tensor([row]))[0])
+    return row, float(objective.gain(torch.tensor([row], device=objective.device))[0])
 
 
 def _largest(rows: Tensor, gains: Tensor) -> tuple[int, float]:
     """Of rows in rising order, the first whose gain is the largest, and that gain."""
-    best = float(gains.max())
-    at = int(torch.nonzero(gains >= best - _TIE * abs(best))[0, 0])
+    at = int(torch.nonzero(gains >= _least_equal(float(gains.max())))[0, 0])
     return int(rows[at]), float(gains[at])
 
 
+def _least_equal(best: float) -> float:
+    """The smallest gain that counts as equal to this one."""
+    return best - _TIE * abs(best)
+
+
 Maximizer = Callable[[Objective, int], Picks]
+Cover = Callable[[Similarity], Objective]
 
 
 def by_class(labels: Tensor, n: int, num_classes: int, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
@@ -220,10 +233,59 @@ def by_class(labels: Tensor, n: int, num_classes: int, pick: Callable[[Tensor, i
     for c in torch.nonzero(budgets)[:, 0].tolist():
         rows, budget = torch.nonzero(labels == c)[:, 0], int(budgets[c])
         found.append(rows[pick(rows, budget)])
-        turns.append((torch.arange(budget, dtype=torch.float64) + 0.5) / budget)
+        turns.append((torch.arange(budget, dtype=torch.float64, device=labels.device) + 0.5) / budget)
     if not found:
-        return torch.empty(0, dtype=torch.long)
+        return torch.empty(0, dtype=torch.long, device=labels.device)
     return torch.cat(found)[torch.cat(turns).argsort(stable=True)]
+
+
+def two_rounds(
+    cover: Cover,
+    x: Features,
+    n: int,
+    kernel: Kernel,
+    maximizer: Maximizer,
+    *,
+    classes: Tensor | None = None,
+    memory: int = MEMORY,
+) -> Tensor:
+    """Maximize an objective that reads all pairs again and again: at once while they fit in memory, else in two rounds.
+
+    GreeDi (Mirzasoleiman, Karbasi, Sarkar and Krause 2013, algorithm 2), here to bound memory and time rather than to distribute:
+    the rows are dealt into parts whose pairs fit; candidates are picked in each part as if it were all there is, and the answer
+    from the candidates of all parts together, by how they cover all N rows (or as many evenly spaced ones as fit). Up to twice
+    ``n`` candidates a part, not just ``n``, as far as they fit; the parts' own answers are not compared with the union's.
+
+    At N = 11,585 the pairs take 512 MB. Beyond, on data that we tried (mixtures, isotropic, many clusters, uniform in 2
+    dimensions), the value was at least 99.5 % of that of exact greedy; stochastic greedy's was less for the work.
+
+    Args:
+        cover: ``FacilityLocation`` or ``SaturatedCoverage``.
+        x: N rows.
+        n: How many, at most N.
+        kernel: Their similarity.
+        maximizer: As for ``representatives``.
+        classes: The class of each row, (N,): rows of different classes then have nothing in common.
+        memory: Bytes that a matrix of similarities may take.
+
+    Returns:
+        (n,) rows, in pick order.
+
+    Cost: O(N^2 D / P) for P = N / 11,585 parts, and O(P n N D); no more than ``memory`` and a few copies of the rows.
+    """
+    n_parts = -(-len(x) // max(1, math.isqrt(memory // 4)))
+    if n_parts <= 1:
+        return maximizer(cover(Similarity(x, kernel, classes=classes, memory=memory)), n).rows
+    row = torch.arange(len(x), device=x.sq_norms().device)
+    fit_all, fit = (memory // (4 * columns * n_parts) for columns in (len(x), -(-len(x) // n_parts)))
+    most = max(-(-n // n_parts), min(n, fit), min(2 * n, fit_all))
+    found = []
+    for part in (row[p::n_parts] for p in range(n_parts)):
+        similarity = Similarity(x[part], kernel, classes=None if classes is None else classes[part], memory=memory)
+        found.append(part[maximizer(cover(similarity), min(most, len(part))).rows])
+    rows = torch.cat(found).sort().values
+    columns = row[reference(len(x), memory // (4 * len(rows)))]
+    return rows[maximizer(cover(Similarity(x, kernel, classes=classes, rows=rows, columns=columns, memory=memory)), n).rows]
 
 
 def representatives(
@@ -239,6 +301,8 @@ def representatives(
 ) -> Tensor:
     """The ``n`` rows that greedily maximize a function: over all rows, or class by class.
 
+    Functions that read all pairs again and again do so in ``two_rounds`` where these are too many to be stored.
+
     Args:
         function: A name of ``FUNCTIONS``.
         x: N rows.
@@ -253,11 +317,13 @@ def representatives(
     Returns:
         (n,) rows, the best first: in the order picked, classes taking turns if each was for itself.
     """
-    if labels is None or not apart:
-        return maximizer(objective_named(function, x, kernel, classes=labels), n).rows
     low = shifts(x) if function == "feature_based" else None
 
-    def pick(rows: Tensor, budget: int) -> Tensor:
-        return maximizer(objective_named(function, x[rows], kernel, low=low), budget).rows
+    def pick(x: Features, n: int, classes: Tensor | None = None) -> Tensor:
+        if function in COVERS:
+            return two_rounds(COVERS[function], x, n, kernel, maximizer, classes=classes)
+        return maximizer(objective_named(function, x, kernel, low=low, classes=classes), n).rows
 
-    return by_class(labels, n, num_classes, pick)
+    if labels is None or not apart:
+        return pick(x, n, labels)
+    return by_class(labels, n, num_classes, lambda rows, budget: pick(x[rows], budget))

@@ -29,6 +29,12 @@ EXACT_TIE = 1e-9
 # Columns of the Gram matrix are kept by the pursuit up to this many bytes; above it, correlations are projections.
 _GRAM_BYTES = 256 << 20
 
+# Inner products with one row are a product of a matrix and a vector, bound by memory: with this many rows they take little longer.
+_AHEAD = 8
+
+# Columns made ahead of time are kept up to this many bytes.
+_AHEAD_BYTES = 32 << 20
+
 
 # --- gradient matching --------------------------------------------------------------------------------------------------
 
@@ -52,13 +58,12 @@ def fixed_weight_matching(x: Features, target: Tensor, n: int, *, taken: Tensor 
 
     Cost: O(N n) inner products, O(N (C + D)) each pick for factored rows; memory of O(N).
     """
-    greedy = _UnitWeights(x, target)
-    for row in [] if taken is None else taken.tolist():
-        greedy.add(row)
+    greedy = _UnitWeights(x, target, torch.empty(0, dtype=torch.long) if taken is None else taken)
     picks: list[int] = []
-    for _ in range(n):
+    while len(picks) < n:
+        if picks:
+            greedy.add(picks[-1])
         picks.append(greedy.best())
-        greedy.add(picks[-1])
     return torch.tensor(picks, dtype=torch.long)
 
 
@@ -196,22 +201,25 @@ def match_per_batch(
 class _UnitWeights:
     """The residual of a sum of rows against a target, and what each row left would gain."""
 
-    def __init__(self, x: Features, target: Tensor) -> None:
-        self.x = x
+    def __init__(self, x: Features, target: Tensor, taken: Tensor) -> None:
+        self._x = x
         sq_norms = exact_sq_norms(x)
         dtype = _dtype(x)
         self._eps = torch.finfo(dtype).eps
         self._norms = sq_norms.sqrt()
-        self._gains = 2 * project(x, target.to(dtype)).double() - sq_norms
         self._residual = target.double()
-        self._scale = float(self._residual.norm()) + float(self._norms.max())
+        self._uncounted = taken.tolist()  # picks that the residual does not know of yet
+        self._settle()
+        self._gains = project(x, self._residual.to(dtype)).double().mul_(2).sub_(sq_norms)
+        self._gains[taken] = -torch.inf
+        self._scale = float(target.double().norm()) + float(self._norms[taken].sum()) + float(self._norms.max())
+        self._columns = _Columns(x)
 
     def add(self, row: int) -> None:
         """Count a row in."""
-        atom = self.x[torch.tensor([row])]
-        self._gains -= 2 * _products(self.x, atom)
+        self._gains.sub_(self._columns.of(row, self._gains), alpha=2)
         self._gains[row] = -torch.inf
-        self._residual = self._residual - atom.double().combine(torch.ones(1, dtype=torch.float64))
+        self._uncounted.append(row)
         self._scale += float(self._norms[row])
 
     def best(self) -> int:
@@ -220,65 +228,109 @@ class _UnitWeights:
         return largest(self._gains, unsure, self._exactly)[0]
 
     def _exactly(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        exact = 2 * exact_project(self.x, rows, self._residual) - self._norms[rows] ** 2
+        self._settle()
+        exact = 2 * exact_project(self._x, rows, self._residual) - self._norms[rows] ** 2
         return exact, (2 * EXACT_ROUNDING * self._scale) * self._norms[rows]
+
+    def _settle(self) -> None:
+        if self._uncounted:
+            rows = self._x[torch.tensor(self._uncounted, device=self._residual.device)].double()
+            self._residual = self._residual - rows.combine(self._residual.new_ones(len(rows)))
+            self._uncounted = []
+
+
+class _Columns:
+    """Inner products of all rows with one row, made for a few rows at a time that may be asked for next."""
+
+    def __init__(self, x: Features) -> None:
+        self._x = x
+        self._ahead = 1 if isinstance(x, Grouped) else min(_AHEAD, len(x))  # means are dear, one by one or not
+        norms = x[slice(0, 1)].sq_norms()
+        slots = max(self._ahead, min(len(x), _AHEAD_BYTES // (len(x) * norms.element_size())))
+        self._kept = norms.new_empty(slots, len(x))
+        self._free = list(range(slots))
+        self._slots: dict[int, int] = {}
+
+    def of(self, row: int, hopes: Tensor) -> Tensor:
+        """(N,) for one row, which is not kept afterwards.
+
+        Args:
+            row: Asked for now.
+            hopes: (N,), larger for rows that are likely to be asked for later; -inf for those that are not.
+        """
+        if row not in self._slots:
+            self._make(row, hopes)
+        slot = self._slots.pop(row)
+        self._free.append(slot)
+        return self._kept[slot]
+
+    def _make(self, row: int, hopes: Tensor) -> None:
+        rows = [row]
+        if self._ahead > 1:
+            likely = hopes.topk(self._ahead).indices.tolist()
+            rows += [r for r in likely if r != row and r not in self._slots][: self._ahead - 1]
+        if len(self._free) < len(rows):
+            self._free, self._slots = list(range(len(self._kept))), {}
+        slots = [self._free.pop() for _ in rows]
+        for slot, column in zip(slots, _products(self._x, self._x[torch.tensor(rows)]), strict=True):
+            self._kept[slot] = column
+        self._slots.update(zip(rows, slots, strict=True))
 
 
 class _Pursuit:
     """A residual, the rows taken so far and their weights."""
 
     def __init__(self, x: Features, target: Tensor, n: int, ridge: float) -> None:
-        self.x = x
+        self._x = x
         self.dtype = _dtype(x)
         self.picks: list[int] = []
         self._norms = exact_sq_norms(x).sqrt()
         self._target = target.double()
         self._residual = self._target
         self.aim = self.error = float(self._target.norm())
+        self._scale = self.aim  # what the terms that make up the residual are in sum
         self._at_target = project(x, target.to(self.dtype))
+        self._products = self._at_target.double()
         keep = n * len(x) * self._at_target.element_size() <= _GRAM_BYTES
-        self._gram = torch.empty(n, len(x), dtype=self.dtype) if keep else None
+        self._gram = self._at_target.new_empty(n, len(x)) if keep else None
+        self._columns = _Columns(x)
         self._solver = RidgeNNLS(n, ridge)
-        self._free = torch.ones(len(x), dtype=torch.bool)
 
     def weights(self) -> Tensor:
-        """(k,) float64, of the k rows taken."""
+        """(k,) float64 on the CPU, of the k rows taken."""
         return self._solver.weights
 
     def best(self) -> int | None:
         """The row of largest inner product with the residual, None where no product is positive."""
-        products = self._correlations().double().masked_fill_(~self._free, -torch.inf)
-        unsure = (ROUNDING * torch.finfo(self.dtype).eps * self._scale()) * self._norms
-        row, product = largest(products, unsure, self._exactly)
-        return row if product > EXACT_ROUNDING * self._scale() * float(self._norms[row]) else None
+        unsure = (ROUNDING * torch.finfo(self.dtype).eps * self._scale) * self._norms
+        row, product = largest(self._products, unsure, self._exactly)
+        if product <= float(unsure[row]):
+            product = float(self._exactly(torch.tensor([row]))[0])
+        return row if product > EXACT_ROUNDING * self._scale * float(self._norms[row]) else None
 
     def add(self, row: int) -> None:
         """Take a row and solve for all weights."""
-        atom = self.x[torch.tensor([row])]
         if self._gram is not None:
-            self._gram[len(self.picks)] = _products(self.x, atom)
+            self._gram[len(self.picks)] = self._columns.of(row, self._products)
         self.picks.append(row)
-        self._free[row] = False
-        moment = float(atom.double().project(self._target))
-        self._solver.append(_products(self._taken(), atom.double()), moment)
-        self._residual = self._target - self._taken().combine(self.weights())
+        taken = self._x[torch.tensor(self.picks, device=self._target.device)].double()
+        atom = taken[slice(len(taken) - 1, None)]
+        self._solver.append(_products(taken, atom)[0].cpu(), float(atom.project(self._target)))
+        weights = self.weights().to(self._target.device)
+        self._residual = self._target - taken.combine(weights)
         self.error = float(self._residual.norm())
+        self._scale = self.aim + float(weights @ self._norms[self.picks])
+        self._products = self._correlations(weights)
+        self._products[self.picks] = -torch.inf
 
-    def _taken(self) -> Features:
-        return self.x[torch.tensor(self.picks, dtype=torch.long)].double()
-
-    def _scale(self) -> float:
-        """What the terms that make up the residual are in sum."""
-        return self.aim + float(self.weights() @ self._norms[self.picks])
-
-    def _correlations(self) -> Tensor:
+    def _correlations(self, weights: Tensor) -> Tensor:
         if self._gram is None:
-            return project(self.x, self._residual.to(self.dtype))
-        return self._at_target - self.weights().to(self.dtype) @ self._gram[: len(self.picks)]
+            return project(self._x, self._residual.to(self.dtype)).double()
+        return (self._at_target - weights.to(self.dtype) @ self._gram[: len(weights)]).double()
 
     def _exactly(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        exact = exact_project(self.x, rows, self._residual)
-        return exact, (EXACT_ROUNDING * self._scale()) * self._norms[rows]
+        exact = exact_project(self._x, rows, self._residual)
+        return exact, (EXACT_ROUNDING * self._scale) * self._norms[rows]
 
 
 class RidgeNNLS:
@@ -318,16 +370,19 @@ class RidgeNNLS:
         self._gram[k, k] += self._ridge
         self._moments[k] = moment
         barred = torch.zeros(self._size, dtype=torch.bool)  # columns that rounding alone makes look useful
+        j: int | None = k  # nearly always of use; what is not is dropped again
         for _ in range(3 * self._size):
-            j = self._steepest(barred)
             if j is None:
                 return
             if self._enter(j):
                 self._descend()
             barred[j] = j not in self._active
+            j = self._steepest(barred)
 
     def _steepest(self, barred: Tensor) -> int | None:
         """The column of weight 0 along which the objective falls most, None where it falls along none."""
+        if len(self._active) == self._size:
+            return None
         out = barred.clone()
         out[self._active] = True
         gram = self._gram[: self._size, : self._size]
@@ -378,8 +433,9 @@ def largest(values: Tensor, unsure: Tensor, exactly: Callable[[Tensor], tuple[Te
         unsure: (N,) how far rounding may have moved each.
         exactly: For rows (m,), their values in float64, and how far rounding may have moved those.
     """
-    rows = torch.nonzero(values + unsure >= (values - unsure).max())[:, 0]
-    if not bool(unsure[rows].any()):
+    top = values.argmax()
+    rows = torch.nonzero(values + unsure >= values[top] - unsure[top])[:, 0]
+    if len(rows) == 1 or not bool(unsure[rows].any()):
         return int(rows[0]), float(values[rows[0]])
     exact, left = exactly(rows)
     left = left + EXACT_TIE * exact.abs()
@@ -399,11 +455,12 @@ def project(x: Features, point: Tensor) -> Tensor:
     return torch.cat([x[block].project(point) for block in x.blocks()])
 
 
-def _products(x: Features, atom: Features) -> Tensor:
-    """Inner products with one row, (N,)."""
-    if isinstance(x, Grouped):  # the atom written out is one point: cheaper than to write all the others out
-        return project(x, atom.combine(atom.sq_norms().new_ones(1)))
-    return x.inner(atom)[:, 0]
+def _products(x: Features, atoms: Features) -> Tensor:
+    """Inner products with a few rows, (M, N)."""
+    if isinstance(x, Grouped):  # an atom written out is one point: cheaper than to write all the others out
+        one = atoms.sq_norms().new_ones(1)
+        return torch.stack([project(x, atoms[slice(j, j + 1)].combine(one)) for j in range(len(atoms))])
+    return x.inner(atoms).T
 
 
 def exact_project(x: Features, rows: Tensor, point: Tensor) -> Tensor:
@@ -414,7 +471,15 @@ def exact_project(x: Features, rows: Tensor, point: Tensor) -> Tensor:
 
 def exact_sq_norms(x: Features) -> Tensor:
     """Squared norms in float64, (N,): those of tiny rows do not vanish."""
+    if isinstance(x, Outer):
+        return _exact_squares(x.a) * (_exact_squares(x.b) + x.bias)
     return torch.cat([x[block].exact_sq_norms() for block in x.blocks()])
+
+
+def _exact_squares(x: Tensor) -> Tensor:
+    """Squared norms in float64 without a copy of the rows in it, (N,)."""
+    norms: Tensor = torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
+    return norms.square_()
 
 
 def _dtype(x: Features) -> torch.dtype:

@@ -39,11 +39,11 @@ class Kernel(ABC):
 
     @abstractmethod
     def similarity(self, sq_dists: Tensor) -> Tensor:
-        """The similarity at these squared distances, in their shape and precision."""
+        """The similarity at these squared distances, which it may overwrite."""
 
     @abstractmethod
     def disparity(self, sq_dists: Tensor) -> Tensor:
-        """The distance that belongs to the kernel, unsquared: a metric."""
+        """The distance that belongs to the kernel, unsquared, a metric; it may overwrite the squared ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +68,11 @@ class RBF(Kernel):
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
         """Between 0 and 1."""
-        if self.gamma > torch.finfo(torch.float32).max / 2:  # of tiny rows: beyond float32, though the product is not
-            return (sq_dists.double() * -self.gamma).exp_().to(sq_dists.dtype)
-        return (sq_dists * -self.gamma).exp_()
+        return sq_dists.mul_(-self.gamma).exp_()
 
     def disparity(self, sq_dists: Tensor) -> Tensor:
         """The distance in the kernel's space, sqrt(2 - 2 k), between 0 and sqrt(2); exact for near rows."""
-        return (sq_dists * -self.gamma).expm1_().mul_(-2).sqrt_()
+        return sq_dists.mul_(-self.gamma).expm1_().mul_(-2).sqrt_()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +98,11 @@ class Cosine(Kernel):
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
         """Between 0 and 1."""
-        return 1 - sq_dists / 4
+        return sq_dists.mul_(-1 / 4).add_(1)
 
     def disparity(self, sq_dists: Tensor) -> Tensor:
         """The distance in the kernel's space, sqrt(1 - cos), between 0 and sqrt(2)."""
-        return (sq_dists / 2).sqrt_()
+        return sq_dists.div_(2).sqrt_()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +127,11 @@ class Closeness(Kernel):
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
         """Between 0 and ``top``."""
-        return (self.top - sq_dists.sqrt()).clamp_min_(0)
+        return sq_dists.sqrt_().neg_().add_(self.top).clamp_min_(0)
 
     def disparity(self, sq_dists: Tensor) -> Tensor:
         """|x - y|."""
-        return sq_dists.sqrt()
+        return sq_dists.sqrt_()
 
 
 def rbf(x: Features, gamma: float | None = None) -> RBF:
@@ -172,29 +170,39 @@ def cosine() -> Cosine:
     return Cosine()
 
 
-def closeness(x: Features) -> Closeness:
-    """The largest distance between two of the rows, less the distance: the similarity of CRAIG.
+def closeness(x: Features, top: float | None = None) -> Closeness:
+    """A number that no distance exceeds, less the distance: the similarity of CRAIG.
 
-    Which rows facility location picks does not depend on the constant, as long as it is no smaller than any distance.
+    Which rows facility location picks does not depend on the number, unless rows of some classes have nothing in common.
 
-    Cost: all N^2 / 2 distances, in blocks.
+    Args:
+        x: N rows.
+        top: The number; default: twice the largest distance to the first row, which is at most twice the diameter.
     """
-    kernel = Closeness(0.0, _center(x))
+    kernel = Closeness(0.0 if top is None else top, _center(x))
+    if top is not None or not len(x):
+        return kernel
     rows = kernel.prepare(x)
+    return Closeness(2 * float(_sq_dists(rows, rows[slice(0, 1)]).max()) ** 0.5, kernel.center)
+
+
+def diameter(x: Features) -> float:
+    """The largest distance between two rows. Cost: all N^2 / 2 distances, in blocks."""
+    rows = _centered(x, _center(x))
     tops = [_sq_dists(rows[block], rows[slice(block.start, None)]).max() for block in _cut(len(x), len(x))]
-    return Closeness(float(max(tops)) ** 0.5 if tops else 0.0, kernel.center)
+    return float(torch.stack(tops).max()) ** 0.5 if tops else 0.0
 
 
-def reference(n_rows: int) -> Tensor:
-    """At most 1,000 rows, evenly spaced from the first to the last: who stands for all where pairs would be too many."""
-    n = min(n_rows, REFERENCE_ROWS)
+def reference(n_rows: int, most: int = REFERENCE_ROWS) -> Tensor:
+    """At most so many rows, evenly spaced from the first to the last: who stands for all where pairs would be too many."""
+    n = max(1, min(n_rows, most))
     return torch.linspace(0, max(0, n_rows - 1), n, dtype=torch.float64).round().long()
 
 
 class Similarity:
-    """The similarities of N rows to one another, block by block.
+    """The similarities of N rows to one another, or of some of them to some of them, block by block.
 
-    They are computed in float64 from the rows when asked for, and handed out in float32; equal rows have equal similarities. An
+    They are computed in float64 from the rows, so that equal rows have equal similarities, and handed out in float32. An
     objective that reads the matrix again and again calls ``store``, which keeps it if it fits the bound on memory;
     otherwise every call computes its block anew, and the answers are the same.
 
@@ -202,78 +210,127 @@ class Similarity:
         x: N rows; factored rows stay factored. A float64 copy of them is kept.
         kernel: What alike means.
         classes: The class of each row, (N,); similarities between classes are then 0.
-        memory: Bytes that the stored matrix may take; it takes 4 N^2.
+        rows: Which of the N are the rows of the matrix, (R,): those that may be picked; default: all.
+        columns: Which of the N are its columns, (M,): those that are to be stood for; default: all.
+        memory: Bytes that the stored matrix may take; it takes 4 R M.
     """
 
-    def __init__(self, x: Features, kernel: Kernel, *, classes: Tensor | None = None, memory: int = MEMORY) -> None:
+    def __init__(
+        self,
+        x: Features,
+        kernel: Kernel,
+        *,
+        classes: Tensor | None = None,
+        rows: Tensor | None = None,
+        columns: Tensor | None = None,
+        memory: int = MEMORY,
+    ) -> None:
         if classes is not None and classes.shape != (len(x),):
             raise InvalidInput(f"classes must be one for each of the {len(x)} rows, got {tuple(classes.shape)}")
         self.kernel = kernel
-        self.classes = classes
         self.memory = memory
-        self._x = kernel.prepare(x)
+        self._x = _Classed(kernel.prepare(x), classes)
+        self._rows = self._x if rows is None else self._x[rows]
+        self._columns = self._x if columns is None else self._x[columns]
         self._stored: Tensor | None = None
+        self._sums: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self._x)
+        return len(self._rows)
+
+    @property
+    def width(self) -> int:
+        """M, the number of columns."""
+        return len(self._columns)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self._x.features.sq_norms().device
 
     def rows(self, rows: Tensor | slice) -> Tensor:
-        """Similarities of these rows to all, (B, N) float32, not to be changed."""
-        return self._compute(rows, slice(None)) if self._stored is None else self._stored[rows]
+        """Similarities of these rows to all, (B, M) float32, not to be changed if ``rows`` is a slice."""
+        return self.exact(rows).float() if self._stored is None else self._stored[rows]
 
     def exact(self, rows: Tensor | slice) -> Tensor:
-        """Similarities of these rows to all, (B, N) float64, never from the store."""
-        similar = self.kernel.similarity(self.kernel.sq_dists(self._x[rows], self._x))
-        return self._masked(similar, rows, slice(None))
+        """Similarities of these rows to all, (B, M) float64, never from the store."""
+        return self._compute(self._rows[rows], self._columns)
 
     def disparities(self, rows: Tensor | slice, columns: Tensor | slice = slice(None)) -> Tensor:
         """The kernel's distances between these rows and those, (B, M) float64; rows of other classes are as far as strangers."""
-        distances = self.kernel.disparity(self.kernel.sq_dists(self._x[rows], self._x[columns]))
-        if self.classes is not None:
-            apart = self.classes[rows][:, None] != self.classes[columns][None, :]
-            distances.masked_fill_(apart, 2**0.5)
-        return distances
+        ours, theirs = self._rows[rows], self._columns[columns]
+        distances = self.kernel.disparity(self.kernel.sq_dists(ours.features, theirs.features))
+        alike = ours.alike(theirs)
+        return distances if alike is None else distances.masked_fill_(~alike, 2**0.5)
 
     def diagonal(self) -> Tensor:
-        """The similarity of each row to itself, (N,) float64: the largest there is."""
-        return self.kernel.similarity(torch.zeros(len(self), dtype=torch.float64))
+        """The similarity of each row to itself, (R,) float64: the largest there is."""
+        return self.kernel.similarity(torch.zeros(len(self), dtype=torch.float64, device=self.device))
 
     def sums(self) -> Tensor:
-        """The sum of each row of the matrix, (N,) float64; half of the pairs are looked at, each for both of its rows."""
-        sums = torch.zeros(len(self), dtype=torch.float64)
-        for block in _cut(len(self), len(self)):
-            part = self._compute(block, slice(block.start, None)) if self._stored is None else self._stored[block]
-            sums[block] += row_sums(part)
-            if self._stored is None:
-                sums[block.stop :] += part[:, len(part) :].double().sum(0)
-        return sums
+        """The sum of each row of the matrix, (R,) float64, kept; not to be changed."""
+        if self._sums is None:
+            self._sums = self._filled(None)
+        return self._sums
 
-    def blocks(self, rows: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """Consecutive parts of ``rows`` (default: all), as slices of it, each with its similarities (B, N)."""
-        for part in _cut(len(self) if rows is None else len(rows), len(self)):
-            yield part, self.rows(part if rows is None else rows[part])
+    def totals(self) -> Tensor:
+        """The sum of each column's similarities to all N rows, whichever are the matrix's: (M,) float64."""
+        if self._rows is self._columns:
+            return self.sums()
+        parts = _cut(self.width, len(self._x))
+        return torch.cat([self._compute(self._columns[part], self._x).sum(1) for part in parts])
+
+    def blocks(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Consecutive parts of ``rows``, as slices of it, each with its similarities (B, M) float32, free to be changed."""
+        n_bytes = BLOCK_BYTES if self._stored is None else BLOCK_BYTES // 8  # to stay in the cache nearest to the core
+        for part in _cut(len(rows), self.width, n_bytes):
+            yield part, self.rows(rows[part]) if self._stored is None else self._stored.index_select(0, rows[part])
 
     def store(self) -> None:
-        """Keep the whole matrix from here on, if it fits; only half of it is computed, the other half is its mirror image."""
-        n = len(self)
-        if self._stored is not None or 4 * n * n > self.memory:
-            return
-        full = torch.empty(n, n)
-        for block in _cut(n, n):
-            part = self._compute(block, slice(block.start, None))
-            full[block, block.start :] = part
-            full[block.stop :, block] = part[:, block.stop - block.start :].T
-        self._stored = full
+        """Keep the whole matrix from here on, if it fits; its sums come with it."""
+        if self._stored is None and 4 * len(self) * self.width <= self.memory:
+            matrix = torch.empty(len(self), self.width, device=self.device)
+            self._sums = self._filled(matrix)
+            self._stored = matrix
 
-    def _compute(self, rows: Tensor | slice, columns: slice) -> Tensor:
-        # Rounded to float32, distances do not depend on how the rows were cut into blocks.
-        dists = self.kernel.sq_dists(self._x[rows], self._x[columns]).float()
-        return self._masked(self.kernel.similarity(dists), rows, columns)
+    def _filled(self, matrix: Tensor | None) -> Tensor:
+        """The sums; on the way the matrix is written, if there is one. Of a symmetric one only half is computed."""
+        sums = torch.zeros(len(self), dtype=torch.float64, device=self.device)
+        symmetric = self._rows is self._columns
+        for block in _cut(len(self), self.width):
+            rest = slice(block.stop, None)
+            part = self._compute(self._rows[block], self._columns[slice(block.start if symmetric else 0, None)])
+            sums[block] += part.sum(1)
+            if symmetric:
+                sums[rest] += part[:, len(part) :].sum(0)
+            if matrix is not None:
+                matrix[block, -part.shape[1] :] = part
+                if symmetric:
+                    matrix[rest, block] = matrix[block, rest].T.contiguous()  # fast, unlike a copy between strides
+        return sums
 
-    def _masked(self, similar: Tensor, rows: Tensor | slice, columns: slice) -> Tensor:
-        if self.classes is not None:
-            similar *= self.classes[rows][:, None] == self.classes[columns][None, :]
-        return similar
+    def _compute(self, rows: _Classed, columns: _Classed) -> Tensor:
+        similar = self.kernel.similarity(self.kernel.sq_dists(rows.features, columns.features))
+        alike = rows.alike(columns)
+        return similar if alike is None else similar.mul_(alike)
+
+
+@dataclass(frozen=True, eq=False)
+class _Classed:
+    """Prepared rows, and the class of each if they have one."""
+
+    features: Features
+    classes: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: Tensor | slice) -> _Classed:
+        return _Classed(self.features[rows], None if self.classes is None else self.classes[rows])
+
+    def alike(self, other: _Classed) -> Tensor | None:
+        """Whether classes are the same, (N, M)."""
+        return None if self.classes is None or other.classes is None else self.classes[:, None] == other.classes
 
 
 def cluster_sizes(x: Features, picks: Tensor, *, classes: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
@@ -315,9 +372,9 @@ def row_sums(block: Tensor) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _cut(n_rows: int, n_columns: int) -> Iterator[slice]:
+def _cut(n_rows: int, n_columns: int, n_bytes: int | None = None) -> Iterator[slice]:
     """Blocks of rows whose float64 matrix against the columns is about a block's bytes (at least 16 rows)."""
-    step = max(16, BLOCK_BYTES // (8 * max(1, n_columns)))
+    step = max(16, (n_bytes or BLOCK_BYTES) // (8 * max(1, n_columns)))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 

@@ -16,7 +16,11 @@ from torch import Tensor
 
 from distil.errors import InvalidInput, UnknownName, nearest
 from distil.features import BLOCK_BYTES, Features
-from distil.functional.similarity import Kernel, Similarity, reference, row_sums
+from distil.functional.similarity import REFERENCE_ROWS, Kernel, Similarity, reference
+
+
+# Two similarities that differ by less than this share of the largest one are the same to float32.
+_ROUNDING = 2.0**-22
 
 
 class Objective(ABC):
@@ -25,6 +29,7 @@ class Objective(ABC):
     Attributes:
         submodular: Whether a row's gain never rises while others are added, which is what lazy greedy relies on.
         first: The row to start from where every single row is worth the same; None: the one of largest gain.
+        device: Where the rows are, and the gains.
         picks: A, in the order of adding.
         value: f(A).
     """
@@ -32,13 +37,14 @@ class Objective(ABC):
     submodular: ClassVar[bool]
     first: int | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.picks: list[int] = []
         self.value = 0.0
 
     def add(self, row: int) -> None:
         """Put a row, which is not in it yet, into A."""
-        self.value += float(self.gain(torch.tensor([row]))[0])
+        self.value += float(self.gain(torch.tensor([row], device=self.device))[0])
         self.include(row)
         self.picks.append(row)
 
@@ -83,9 +89,10 @@ class FacilityLocation(Objective):
     submodular = True
 
     def __init__(self, similarity: Similarity) -> None:
-        super().__init__()
+        super().__init__(similarity.device)
         similarity.store()
         self.similarity = similarity
+        self._least = float(similarity.diagonal().max()) * _ROUNDING if len(similarity) else 0.0
         self.forget()
 
     def __len__(self) -> int:
@@ -93,19 +100,21 @@ class FacilityLocation(Objective):
 
     def gain(self, rows: Tensor) -> Tensor:
         """sum_v (s(v, x) - best_v)+."""
-        return _sums(self.similarity, rows, lambda block: torch.sub(block, self._best).clamp_min_(0))
+        if not self.picks:
+            return self.similarity.sums()[rows]
+        return _sums(self.similarity, rows, lambda block: block.sub_(self._best).clamp_min_(0))
 
     def exhausted(self, best: float) -> bool:
-        """When every row has one as similar as can be: all distinct rows are picked."""
-        return best <= 0
+        """When every row has one as similar as can be, but for rounding: all distinct rows are picked."""
+        return best <= self._least
 
     def include(self, row: int) -> None:
         """Raise what each row has."""
-        torch.maximum(self._best, self.similarity.rows(torch.tensor([row]))[0], out=self._best)
+        torch.maximum(self._best, self.similarity.rows(slice(row, row + 1))[0], out=self._best)
 
     def forget(self) -> None:
         """No row has anything."""
-        self._best = torch.zeros(len(self))  # (N,): s(v, a) of the most similar a
+        self._best = torch.zeros(self.similarity.width, device=self.device)  # (M,): s(v, a) of the most similar a
 
 
 class SaturatedCoverage(Objective):
@@ -125,12 +134,12 @@ class SaturatedCoverage(Objective):
     _lacking: Tensor
 
     def __init__(self, similarity: Similarity, alpha: float = 0.1) -> None:
-        super().__init__()
+        super().__init__(similarity.device)
         if not 0 < alpha <= 1:
             raise InvalidInput(f"alpha must be above 0 and at most 1, got {alpha}")
         similarity.store()
         self.similarity = similarity
-        self._caps = similarity.sums() * alpha
+        self._caps = similarity.totals() * alpha
         self._total = float(self._caps.sum())
         self.forget()
 
@@ -140,7 +149,7 @@ class SaturatedCoverage(Objective):
     def gain(self, rows: Tensor) -> Tensor:
         """sum_v min(s(v, x), what v still lacks)."""
         lacking = self._lacking.float()
-        return _sums(self.similarity, rows, lambda block: torch.minimum(block, lacking))
+        return _sums(self.similarity, rows, lambda block: torch.minimum(block, lacking, out=block))
 
     def exhausted(self, best: float) -> bool:
         """When every row is saturated, but for rounding."""
@@ -148,11 +157,11 @@ class SaturatedCoverage(Objective):
 
     def include(self, row: int) -> None:
         """Fill up."""
-        self._lacking.sub_(self.similarity.rows(torch.tensor([row]))[0]).clamp_min_(0)
+        self._lacking.sub_(self.similarity.rows(slice(row, row + 1))[0]).clamp_min_(0)
 
     def forget(self) -> None:
         """Every row lacks all of its share."""
-        self._lacking = self._caps.clone()  # (N,) float64
+        self._lacking = self._caps.clone()  # (M,) float64
 
 
 class _OfPairs(Objective):
@@ -161,7 +170,7 @@ class _OfPairs(Objective):
     submodular = True
 
     def __init__(self, similarity: Similarity) -> None:
-        super().__init__()
+        super().__init__(similarity.device)
         self.similarity = similarity
         self._diagonal = similarity.diagonal()
         self.forget()
@@ -175,11 +184,11 @@ class _OfPairs(Objective):
 
     def include(self, row: int) -> None:
         """Add its similarities."""
-        self._to_picks += self.similarity.rows(torch.tensor([row]))[0]
+        self._to_picks += self.similarity.rows(slice(row, row + 1))[0]
 
     def forget(self) -> None:
         """Nothing is similar to nobody."""
-        self._to_picks = torch.zeros(len(self), dtype=torch.float64)
+        self._to_picks = torch.zeros(len(self), dtype=torch.float64, device=self.device)
 
 
 class GraphCut(_OfPairs):
@@ -246,10 +255,10 @@ class FeatureBased(Objective):
     submodular = True
 
     def __init__(self, x: Features, *, low: Tensor | None = None, classes: Tensor | None = None) -> None:
-        super().__init__()
+        super().__init__(x.sq_norms().device)
         self._x = x
         self._low = shifts(x) if low is None else low
-        self._group = torch.zeros(len(x), dtype=torch.long) if classes is None else classes
+        self._group = torch.zeros(len(x), dtype=torch.long, device=self.device) if classes is None else classes
         self._n_groups = int(self._group.max()) + 1 if len(x) else 0
         self.forget()
 
@@ -258,7 +267,7 @@ class FeatureBased(Objective):
 
     def gain(self, rows: Tensor) -> Tensor:
         """sum_d (sqrt(S_d + x_d) - sqrt(S_d))."""
-        gains = [torch.empty(0, dtype=torch.float64)]
+        gains = [torch.empty(0, dtype=torch.float64, device=self.device)]
         for part in rows.split(max(1, BLOCK_BYTES // max(1, 8 * len(self._low)))):
             sums = self._sums[self._group[part]]
             gains.append((sums + self._written(part)).sqrt_().sub_(sums.sqrt()).sum(1))
@@ -270,14 +279,14 @@ class FeatureBased(Objective):
 
     def include(self, row: int) -> None:
         """Add its features."""
-        self._sums[self._group[row]] += self._written(torch.tensor([row]))[0]
+        self._sums[self._group[row]] += self._written(slice(row, row + 1))[0]
 
     def forget(self) -> None:
         """Nothing of any feature."""
-        self._sums = torch.zeros(self._n_groups, len(self._low), dtype=torch.float64)
+        self._sums = torch.zeros(self._n_groups, len(self._low), dtype=torch.float64, device=self.device)
 
-    def _written(self, rows: Tensor) -> Tensor:
-        return self._x[rows].dense().double().sub_(self._low).clamp_min_(0)
+    def _written(self, rows: Tensor | slice) -> Tensor:
+        return (self._x[rows].dense().double() - self._low).clamp_min_(0)
 
 
 class DisparityMin(Objective):
@@ -296,7 +305,7 @@ class DisparityMin(Objective):
     submodular = False
 
     def __init__(self, similarity: Similarity) -> None:
-        super().__init__()
+        super().__init__(similarity.device)
         self.similarity = similarity
         self.first = _outermost(similarity)
         self.forget()
@@ -307,7 +316,7 @@ class DisparityMin(Objective):
     def gain(self, rows: Tensor) -> Tensor:
         """min(f(A), min_{a in A} d(a, x)) - f(A)."""
         if not self.picks:
-            return torch.zeros(len(rows), dtype=torch.float64)
+            return torch.zeros(len(rows), dtype=torch.float64, device=self.device)
         nearest = self._nearest[rows]
         return nearest if len(self.picks) == 1 else nearest.clamp_max(self.value) - self.value
 
@@ -317,11 +326,11 @@ class DisparityMin(Objective):
 
     def include(self, row: int) -> None:
         """Lower the distances."""
-        torch.minimum(self._nearest, self.similarity.disparities(torch.tensor([row]))[0], out=self._nearest)
+        torch.minimum(self._nearest, self.similarity.disparities(slice(row, row + 1))[0], out=self._nearest)
 
     def forget(self) -> None:
         """Nobody is near."""
-        self._nearest = torch.full((len(self),), torch.inf, dtype=torch.float64)
+        self._nearest = torch.full((len(self),), torch.inf, dtype=torch.float64, device=self.device)
 
 
 class DisparitySum(Objective):
@@ -339,7 +348,7 @@ class DisparitySum(Objective):
     submodular = False
 
     def __init__(self, similarity: Similarity) -> None:
-        super().__init__()
+        super().__init__(similarity.device)
         self.similarity = similarity
         self.first = _outermost(similarity)
         self.forget()
@@ -357,11 +366,11 @@ class DisparitySum(Objective):
 
     def include(self, row: int) -> None:
         """Add its distances."""
-        self._to_picks += self.similarity.disparities(torch.tensor([row]))[0]
+        self._to_picks += self.similarity.disparities(slice(row, row + 1))[0]
 
     def forget(self) -> None:
         """No distance to nobody."""
-        self._to_picks = torch.zeros(len(self), dtype=torch.float64)
+        self._to_picks = torch.zeros(len(self), dtype=torch.float64, device=self.device)
 
 
 class LogDeterminant(Objective):
@@ -383,7 +392,7 @@ class LogDeterminant(Objective):
     _rest: Tensor
 
     def __init__(self, similarity: Similarity, ridge: float = 1e-6) -> None:
-        super().__init__()
+        super().__init__(similarity.device)
         if not ridge > 0:
             raise InvalidInput(f"ridge must be above 0, got {ridge}")
         self.similarity = similarity
@@ -408,28 +417,33 @@ class LogDeterminant(Objective):
         if t == len(self._factor):
             self._factor = torch.cat([self._factor, self._factor.new_empty(max(16, t // 2), len(self))])
         before = self._factor[:t]  # (t, N)
-        covariance = self.similarity.exact(torch.tensor([row]))[0] - before[:, row] @ before
+        covariance = self.similarity.exact(slice(row, row + 1))[0] - before[:, row] @ before
         self._factor[t] = covariance / self._rest[row].sqrt()
         self._rest.sub_(self._factor[t] ** 2).clamp_min_(self.ridge)
 
     def forget(self) -> None:
         """All of the diagonal remains."""
         self._rest = self.similarity.diagonal() + self.ridge
-        self._factor = torch.empty(0, len(self), dtype=torch.float64)
+        self._factor = torch.empty(0, len(self), dtype=torch.float64, device=self.device)
 
 
 def shifts(x: Features) -> Tensor:
     """The minimum of each column that has a negative number, 0 for the others: (width,) float64, block by block."""
-    low = torch.zeros(x[slice(0, 1)].dense().shape[1], dtype=torch.float64)
-    for part in torch.arange(len(x)).split(max(1, BLOCK_BYTES // max(1, 8 * len(low)))):
-        torch.minimum(low, x[part].dense().amin(0).double(), out=low)
+    low = torch.zeros_like(x[slice(0, 1)].dense()[0], dtype=torch.float64)
+    step = max(1, BLOCK_BYTES // max(1, 8 * len(low)))
+    for start in range(0, len(x), step):
+        torch.minimum(low, x[slice(start, start + step)].dense().amin(0).double(), out=low)
     return low
 
 
+COVERS: Mapping[str, Callable[[Similarity], Objective]] = MappingProxyType(
+    {"facility_location": FacilityLocation, "saturated_coverage": SaturatedCoverage}
+)
+"""The objectives that read all pairs again and again, and take any rows and columns of the matrix."""
+
 _OF_SIMILARITY: dict[str, Callable[[Similarity], Objective]] = {
-    "facility_location": FacilityLocation,
+    **COVERS,
     "graph_cut": GraphCut,
-    "saturated_coverage": SaturatedCoverage,
     "sum_redundancy": SumRedundancy,
     "disparity_min": DisparityMin,
     "disparity_sum": DisparitySum,
@@ -467,11 +481,10 @@ def objective_named(
 
 
 def _sums(similarity: Similarity, rows: Tensor, terms: Callable[[Tensor], Tensor]) -> Tensor:
-    """Row sums (B,) in float64 of the terms (B, N) made of each block of similarities."""
-    sums = torch.empty(len(rows), dtype=torch.float64)
-    whole = torch.equal(rows, torch.arange(len(similarity)))
-    for part, block in similarity.blocks(None if whole else rows):
-        sums[part] = row_sums(terms(block))
+    """Row sums (B,) in float64 of the terms (B, M) made of each block of similarities, which they may overwrite."""
+    sums = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+    for part, block in similarity.blocks(rows):
+        sums[part] = terms(block).double().sum(1)
     return sums
 
 
@@ -479,7 +492,7 @@ def _outermost(similarity: Similarity) -> int | None:
     """The row of largest total distance to (at most 1,000 evenly spaced) rows of the set; ties go to the smaller row."""
     if not len(similarity):
         return None
-    columns = reference(len(similarity))
-    parts = torch.arange(len(similarity)).split(max(16, BLOCK_BYTES // (8 * len(columns))))
-    totals = torch.cat([similarity.disparities(part, columns).sum(1) for part in parts])
+    columns, step = reference(len(similarity)), max(16, BLOCK_BYTES // (8 * REFERENCE_ROWS))
+    starts = range(0, len(similarity), step)
+    totals = torch.cat([similarity.disparities(slice(i, i + step), columns).sum(1) for i in starts])
     return int(torch.nonzero(totals >= totals.max() * (1 - 1e-9))[0, 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,38 @@ from distil.signals import EMPTY, Signal, Signals
 
 
 @dataclass(frozen=True)
+class Screen:
+    """The examples of the pool that a strategy looks at: those of largest score, some times as many as it shall choose.
+
+    They are found, and what is measured of them is kept, while the pool is streamed; so a pool may be larger than memory.
+
+    Attributes:
+        by: What scores them.
+        factor: How many for each one to choose, at least 1.
+    """
+
+    by: ScoreStrategy
+    factor: float
+
+    def rows(self, n: int, available: int) -> int:
+        """How many pass for a selection of ``n``: factor n, rounded up, at most those available."""
+        return min(math.ceil(self.factor * n - 1e-9), available)  # 1.1 * 100 is above 110 in floating point
+
+
+@dataclass(frozen=True)
 class Needs:
-    """The signals that a strategy reads, for each set of examples. None at all: the data is not touched."""
+    """The signals that a strategy reads, for each set of examples. None at all: the data is not touched.
+
+    With ``screen``, the strategy may be shown those examples of the pool alone that pass it, in the order of the pool, and must
+    choose from them what it would choose from all.
+    """
 
     pool: tuple[Signal[Any], ...] = ()
     labeled: tuple[Signal[Any], ...] = ()
     validation: tuple[Signal[Any], ...] = ()
     query: tuple[Signal[Any], ...] = ()
     private: tuple[Signal[Any], ...] = ()
+    screen: Screen | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +75,10 @@ class Sets:
     private: Signals = EMPTY
 
 
-ROLES = tuple(field.name for field in dataclasses.fields(Needs))
+# How many more rows than twice as many as are wanted may come together before the others are thrown away.
+_SPARE_ROWS = 4096
+
+ROLES = tuple(field.name for field in dataclasses.fields(Sets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +148,57 @@ class ScoreStrategy(Strategy):
 
 
 def best(ids: Tensor, scores: Tensor, n: int) -> Selection:
-    """The ``n`` ids of largest score, largest first; ties go to the smaller id."""
-    by_id = ids.argsort()
-    order = by_id[scores[by_id].argsort(descending=True, stable=True)][:n]
+    """The ``n`` ids of largest score, largest first; ties go to the smaller id. Cost: O(N + n log n)."""
+    order = _best_rows(ids, scores, n)
     return Selection(ids[order], scores[order])
+
+
+def _best_rows(ids: Tensor, scores: Tensor, n: int) -> Tensor:
+    rows = torch.arange(len(scores))
+    if n < len(scores):
+        rows = rows[~(scores < scores.topk(n).values[-1])]  # with all that tie for the last place
+    rows = rows[ids[rows].argsort()]
+    return rows[scores[rows].argsort(descending=True, stable=True)][:n]
+
+
+class Leaders:
+    """The rows of largest score of a stream, with their values: O(n) of them are kept at any time.
+
+    Args:
+        n: How many are wanted.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._tables: list[Signals] = []
+        self._scores: list[Tensor] = []
+        self._count = 0
+        self._least: Tensor | None = None
+
+    def add(self, table: Signals, scores: Tensor) -> None:
+        """Look at further rows, whose values are copied as far as they may be wanted."""
+        rows = torch.arange(len(scores)) if self._least is None else torch.nonzero(scores >= self._least)[:, 0]
+        self._tables.append(table.rows(rows))
+        self._scores.append(scores[rows])
+        self._count += len(rows)
+        if self._count >= 2 * self._n + _SPARE_ROWS:
+            self._keep(*self.leaders())
+
+    def leaders(self) -> tuple[Signals, Tensor]:
+        """The best of all rows so far and their scores, best first; ties go to the smaller id."""
+        scores = torch.cat(self._scores)
+        table = _joined(self._tables)
+        rows = _best_rows(table.ids, scores, self._n)
+        return table.rows(rows), scores[rows]
+
+    def _keep(self, table: Signals, scores: Tensor) -> None:
+        self._tables, self._scores, self._count = [table], [scores], len(scores)
+        self._least = scores[-1]
+
+
+def _joined(tables: Sequence[Signals]) -> Signals:
+    values = {signal: torch.cat([table.values[signal] for table in tables]) for signal in tables[0].values}
+    return Signals(torch.cat([table.ids for table in tables]), values)
 
 
 S = TypeVar("S", bound=type[Strategy])

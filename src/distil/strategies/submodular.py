@@ -21,13 +21,25 @@ from distil.functional.greedy import (
     naive_greedy,
     representatives,
     stochastic_greedy,
+    two_rounds,
 )
-from distil.functional.similarity import Kernel, Similarity, closeness, cluster_sizes, cosine, rbf
+from distil.functional.similarity import Kernel, closeness, cluster_sizes, cosine, diameter, rbf
 from distil.functional.submodular import FUNCTIONS, FacilityLocation
-from distil.functional.uncertainty import confidence, entropy, margin
 from distil.rng import Rng
-from distil.signals import Embedding, Gradient, Inputs, Logits, Probs, Signal
-from distil.strategies.base import Needs, Selection, Sets, Strategy, best, check_count, picked, register
+from distil.signals import Embedding, Gradient, Inputs, Logits, Probs, Signal, Signals
+from distil.strategies.base import (
+    Needs,
+    ScoreStrategy,
+    Screen,
+    Selection,
+    Sets,
+    Strategy,
+    best,
+    check_count,
+    picked,
+    register,
+)
+from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling
 
 _SELECTION_TYPES = ("Full", "PerClass", "Supervised")
 _METRICS: dict[str, Callable[[Features, float | None], Kernel]] = {"rbf": rbf, "cosine": lambda *_: cosine()}
@@ -37,10 +49,10 @@ _REPRESENTATIONS: dict[str, Signal[Any]] = {
     "gradient": Gradient(part="all"),
     "raw": Inputs(),
 }
-_UNCERTAINTIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "entropy": entropy,
-    "least_confidence": lambda probs: 1 - confidence(probs),
-    "margin": lambda probs: -margin(probs),
+_UNCERTAINTIES: dict[str, ScoreStrategy] = {
+    "entropy": EntropySampling(),
+    "least_confidence": LeastConfidence(),
+    "margin": MarginSampling(),
 }
 
 
@@ -56,8 +68,9 @@ class SubmodularSampling(Strategy):
     Similarities have one scale, taken from all candidates (see ``rbf``), whatever the classes; DISTIL 0.1 had none, and returned
     the first ids of the pool once distances were large. Its ``if_grad`` is ``representation``.
 
-    Cost: O(N^2 D) for functions of all pairs, whose matrix is stored up to 512 MB (N = 11,585) and computed again block by block
-    above, where ``optimizer="stochastic"`` is for; O(N n D) for the others.
+    Cost: O(N^2 D) for functions of all pairs, O(N n D) for the others. The pairs of ``"facility_location"`` and
+    ``"saturated_coverage"`` are stored up to 512 MB, N = 11,585; larger pools (or classes, with ``"PerClass"``) are dealt into parts,
+    and the answer is chosen from the answers of the parts, in O(N^2 D / parts), by any optimizer (see ``two_rounds``).
 
     Attributes:
         function: ``"facility_location"``, ``"graph_cut"``, ``"saturated_coverage"``, ``"sum_redundancy"``, ``"feature_based"``,
@@ -148,7 +161,7 @@ class FASS(Strategy):
     @property
     def needs(self) -> Needs:
         """Probabilities, and embeddings of what passes the filter."""
-        return Needs(pool=(Probs(), Embedding()))
+        return Needs(pool=(Probs(), Embedding()), screen=self._screen)
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """Filter, then greedy picks."""
@@ -161,9 +174,13 @@ class FASS(Strategy):
 
     def most_uncertain(self, probs: Tensor, n: int) -> Tensor:
         """The rows that pass the filter for a selection of ``n``, the most uncertain first: (min(N, ceil(top_n n)),)."""
-        score = _UNCERTAINTIES[_chosen(self.uncertainty, _UNCERTAINTIES, "uncertainty")]
-        count = math.ceil(self.top_n * n - 1e-9)  # 1.1 * 100 is above 110 in floating point
-        return best(torch.arange(len(probs)), score(probs), min(count, len(probs))).ids
+        rows = torch.arange(len(probs))
+        scores = self._screen.by.score(Sets(Signals(rows, {Probs(): probs})))
+        return best(rows, scores, self._screen.rows(n, len(probs))).ids
+
+    @property
+    def _screen(self) -> Screen:
+        return Screen(_UNCERTAINTIES[_chosen(self.uncertainty, _UNCERTAINTIES, "uncertainty")], self.top_n)
 
 
 @register("baseline_sampling")
@@ -207,7 +224,8 @@ class CRAIG(Strategy):
     training on the weighted subset is to replace training on everything; it does not look for uncertainty.
 
     Weights are cluster sizes and sum to N: each example counts for the nearest pick, of its predicted class if that has one.
-    Cost: O(N^2 (C + D)), in each class for itself O(sum_c N_c^2 (C + D)); gradients stay factored.
+    Cost: O(N^2 (C + D)), in each class for itself O(sum_c N_c^2 (C + D)); gradients stay factored. More than 11,585 are covered in
+    ``two_rounds``.
 
     Attributes:
         selection_type: ``"PerClass"``: each predicted class for itself, with a share of the budget in proportion to its size;
@@ -273,8 +291,9 @@ class CRAIG(Strategy):
 
 
 def _medoids(x: Features, n: int, classes: Tensor | None = None) -> Tensor:
-    """Facility location over max d - d: (n,) rows in pick order."""
-    return lazy_greedy(FacilityLocation(Similarity(x, closeness(x), classes=classes)), n).rows
+    """Facility location over max d - d: (n,) rows in pick order. Only classes with nothing in common need to know max d."""
+    kernel = closeness(x, None if classes is None else diameter(x))
+    return two_rounds(FacilityLocation, x, n, kernel, lazy_greedy, classes=classes)
 
 
 def _nearest_to_mean_first(x: Features, rows: Tensor) -> Tensor:

@@ -1,0 +1,8 @@
+"""Every fast algorithm beside the naive form of it and beside the packages people use, with bars to pass."""
+
+
+def main(argv: list[str]) -> int:
+    """``python -m benchmarks speed``; imported late, so that the peers' environment can import this package."""
+    from benchmarks.speed.command import main as run
+
+    return run(argv)

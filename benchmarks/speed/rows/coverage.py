@@ -1,0 +1,7 @@
+"""TypiClust and ProbCover."""
+
+from __future__ import annotations
+
+from benchmarks.speed.spec import Row
+
+ROWS: tuple[Row, ...] = ()

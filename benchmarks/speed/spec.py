@@ -1,0 +1,151 @@
+"""What a row of the benchmark is. Imports nothing but numpy, so that the peers' environment can import it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+Size = Mapping[str, int]
+"""N rows ``n``, ``d`` dimensions, ``c`` classes, ``k`` picks, ``m`` labeled rows, ``t`` samples: those that a row has."""
+
+Kind = Literal["distil", "naive", "materialized", "peer"]
+
+# Of a ratio, the share that must be reached; the whole of it is the stretch.
+BAR = 0.7
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one implementation is handed: arrays, their size, and where to work."""
+
+    folder: Path
+    size: Size
+    device: str = "cpu"
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """By name; those called ``mapped_...`` stay on disk."""
+        return {
+            path.stem: np.load(path, mmap_mode="r" if path.stem.startswith("mapped_") else None)
+            for path in sorted(self.folder.glob("*.npy"))
+        }
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def tensor(self, name: str) -> Any:
+        """An array as a tensor on the device."""
+        import torch
+
+        return torch.from_numpy(self[name]).to(self.device)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an implementation found: picks (k,) in pick order, or a value (inertia, a mean score), or both."""
+
+    picks: np.ndarray | None = None
+    value: float | None = None
+
+
+Prepared = Callable[[int], Found]
+"""Called with the number of picks; this call is what is timed."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One implementation of a row.
+
+    Attributes:
+        name: As it stands in the tables.
+        kind: ``distil``; ``naive``, one pass a pick in torch; ``materialized``, as DISTIL 0.1 does it; or a ``peer``.
+        prepare: ``module:function``; the function takes a ``Given`` and returns a ``Prepared``. What it does is not timed.
+        short: Two numbers of picks, for what would take minutes: the time for all is extrapolated from theirs.
+        work: The work of k picks, up to a factor, which the extrapolation follows; default: k.
+        needs: Bytes it would allocate; above the limit it is not run.
+        package: The peer's distribution, for its version.
+    """
+
+    name: str
+    kind: Kind
+    prepare: str
+    short: tuple[int, int] | None = None
+    work: Callable[[int, Size], float] = lambda k, _: k
+    needs: Callable[[Size], float] | None = None
+    package: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What is asked of distil on a row.
+
+    Attributes:
+        what: ``ratio``: seconds of ``against`` over distil's, at least; ``seconds``, ``memory`` (bytes beyond the inputs),
+            ``private`` (bytes not backed by a file) and ``gemm`` (times the limit of the matrix products): at most;
+            ``value``: distil's over that of ``against``, at least ``stretch`` (at most, where ``smaller``).
+        stretch: The aim. The bar is 0.7 of a ratio, and 1/0.7 of a time; bytes and values have no slack.
+        against: The name or the kind of a way; of several the fastest.
+        smaller: Whether a smaller value is better.
+        exact: Whether the stretch is the bar.
+    """
+
+    what: Literal["ratio", "seconds", "memory", "private", "gemm", "value"]
+    stretch: float
+    against: str = ""
+    smaller: bool = False
+    exact: bool = False
+
+    @property
+    def bar(self) -> float:
+        """What must be reached."""
+        if self.exact or self.what in ("memory", "private", "value"):
+            return self.stretch
+        return self.stretch * BAR if self.what == "ratio" else self.stretch / BAR
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: an algorithm at a size.
+
+    Attributes:
+        name: On the command line.
+        title: In the table.
+        size: In full.
+        data: Writes the arrays of a size into a folder.
+        ways: distil's first.
+        bars: What is asked of distil.
+        value: The quality of picks, where they may differ: arrays and picks -> a number.
+        value_name: What that number is.
+        flops: Of the matrix products that cannot be avoided.
+    """
+
+    name: str
+    title: str
+    size: Size
+    data: Callable[[Size, Path], None]
+    ways: tuple[Way, ...]
+    bars: Callable[[Size], tuple[Bar, ...]] = field(default=lambda _: ())
+    value: Callable[[Given, np.ndarray], float] | None = None
+    value_name: str = "value"
+    flops: Callable[[Size], float] | None = None
+
+
+def quick(size: Size) -> dict[str, int]:
+    """A tenth of the rows and picks: to see that everything works, not to be quoted."""
+    return {key: max(least, v // 10) if (least := {"n": 200, "k": 3}.get(key)) else v for key, v in size.items()}
+
+
+def tiny(size: Size) -> dict[str, int]:
+    """As small as a test wants it."""
+    most = {"n": 120, "k": 4, "d": 16, "c": 4, "m": 6, "t": 4, "v": 20}
+    return {key: min(value, most.get(key, value)) for key, value in size.items()}
+
+
+def described(size: Size) -> str:
+    """``N 50,000, D 512, k 1,000``."""
+    return ", ".join(f"{key.upper() if key != 'k' else key} {value:,}" for key, value in size.items())

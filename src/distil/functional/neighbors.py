@@ -1,0 +1,349 @@
+"""Which rows are near which: nearest centers, nearest neighbors, balls. Exact, in blocks, N x N numbers never stored.
+
+Distances come from matrix products, which round. Wherever that could decide, the pairs in question are computed again in float64,
+difference by difference, and what is then equal within 1e-9 goes to the smaller row: neither the blocks, nor the threads, nor
+the precision of the products is part of the answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput
+from distil.features import BLOCK_BYTES
+
+_EXACT_TIE = 1e-9
+
+# A bfloat16 keeps 8 bits: each factor of a product, and the product itself, is off by at most this share.
+_BFLOAT16_ROUNDING = 3 * 2.0**-9
+
+# More pairs in question than this, for each row of a block, and a more precise product is cheaper than settling them.
+_FEW = 2
+
+# Smallest of groups of this many columns are looked at before single columns are.
+_GROUP = 32
+
+# Distances below this share of |x|^2 + |y|^2 have lost too much to cancellation.
+_CANCELLATION = 2.0**-10
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The nearest other rows of each row, nearest first: ids (N, k), sq_dists (N, k)."""
+
+    ids: Tensor
+    sq_dists: Tensor
+
+
+def nearest_center(x: Tensor, centers: Tensor, guess: Tensor | None = None) -> Tensor:
+    """The nearest of the centers to each row, exactly: ties within 1e-9 go to the smaller center.
+
+    Products are made in bfloat16 where the machine is faster at that (and the rows are float32). A center whose score is
+    within the rigorous bound of the rounding (Cauchy and Schwarz on both rounded factors) of the best stays in question, and
+    those few pairs are computed in float64.
+
+    Args:
+        x: (N, D) rows, finite.
+        centers: (k, D).
+        guess: (N,) centers, right for most rows if that is known; saves time, changes nothing.
+
+    Returns:
+        (N,) centers.
+
+    Cost: O(N k D), one reading of ``x``, memory of a block.
+    """
+    found = torch.zeros(len(x), dtype=torch.long, device=x.device) if guess is None else guess.clone()
+    nearest = _NearestCenter(centers)
+    for start in range(0, len(x), nearest.step):
+        block = slice(start, start + nearest.step)
+        found[block] = nearest.of(x[block], found[block])
+    return found
+
+
+def nearest_neighbors(x: Tensor, k: int) -> Neighbors:
+    """The k nearest other rows of each row, exactly; ties go to the smaller row.
+
+    Rows whose k + 1 nearest are not all clearly apart in the precision of ``x`` are done again in float64.
+
+    Args:
+        x: (N, D) rows, finite.
+        k: How many, from 1 to N - 1.
+
+    Returns:
+        Ids and squared distances; the distances in the precision of ``x``, right to about 1e-4 of themselves in float32.
+
+    Cost: O(N^2 D), memory of O(N k) and two blocks.
+    """
+    if not 1 <= k < len(x):
+        raise InvalidInput(f"k must be between 1 and {len(x) - 1}, one less than there are rows; got {k}")
+    origin = _mean(x)
+    ids = torch.empty((len(x), k), dtype=torch.long, device=x.device)
+    sq_dists = x.new_empty((len(x), k))
+    step = _side(x)
+    for start in range(0, len(x), step):
+        rows = torch.arange(start, min(start + step, len(x)), device=x.device)
+        values, columns, clear = _quick_neighbors(x, rows, k, origin.to(x.dtype))
+        sq_dists[rows], ids[rows] = values, columns
+        for again in rows[~clear].split(max(1, step // 4)):
+            values, ids[again] = _sure_neighbors(x, again, k, origin)
+            sq_dists[again] = values.to(x.dtype)
+    return Neighbors(ids, sq_dists)
+
+
+def typicality(sq_dists: Tensor) -> Tensor:
+    """How densely a row is surrounded: the inverse of the mean distance to its nearest rows.
+
+    Hacohen, Dekel and Weinshall 2022, equation 1. Infinite where all those rows coincide with it.
+
+    Args:
+        sq_dists: (N, k) squared distances to the k nearest other rows.
+
+    Returns:
+        (N,)
+    """
+    return 1 / sq_dists.sqrt().mean(1)
+
+
+def pair_sq_dists(x: Tensor, rows: Tensor, other: Tensor, columns: Tensor) -> Tensor:
+    """Squared distances of ``x[rows[i]]`` and ``other[columns[i]]``, summed in float64: (P,), in blocks."""
+    step = max(1, BLOCK_BYTES // (16 * max(1, x.shape[1])))
+    parts = zip(rows.split(step), columns.split(step), strict=True)
+    return torch.cat([((x[i].double() - other[j].double()) ** 2).sum(1) for i, j in parts])
+
+
+class Balls:
+    """Which rows are closer to each other than a radius, exactly: near the edge in float64; within 1e-9 of it is not closer.
+
+    The matrix of all pairs is never stored: it is made in square blocks, by one product each, and added up.
+    """
+
+    def __init__(self, x: Tensor, radius: float) -> None:
+        self.x, self.sq_radius = x, radius**2
+        self._origin = _mean(x).to(x.dtype)
+        self._side = _side(x)
+        self._buffers = x.new_empty((2, self._side**2))
+
+    def sizes(self) -> Tensor:
+        """How many rows are in the ball around each row, itself among them: (N,) int64. Cost: O(N^2 D / 2)."""
+        found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
+        for block in self._blocks(len(self.x)):
+            for other in self._blocks(len(self.x), block.start):
+                near = self._near(self.x[block], self.x[other])
+                found[block] += near.sum(1).long()
+                if other.start > block.start:
+                    found[other] += near.sum(0).long()
+        return found
+
+    def counts(self, points: Tensor) -> Tensor:
+        """How many of the ``points`` (M, D) are in the ball around each row: (N,) int64. Cost: O(N M D)."""
+        found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
+        for other in self._blocks(len(points)):
+            for block in self._blocks(len(self.x)):
+                found[block] += self._near(self.x[block], points[other]).sum(1).long()
+        return found
+
+    def _blocks(self, n: int, start: int = 0) -> Iterator[slice]:
+        return (slice(at, min(at + self._side, n)) for at in range(start, n, self._side))
+
+    def _near(self, rows: Tensor, points: Tensor) -> Tensor:
+        """1 where a row and a point are closer than the radius, else 0: (B, M), until the next call."""
+        a, b = rows - self._origin, points - self._origin
+        norms, others = torch.linalg.vecdot(a, a)[:, None], torch.linalg.vecdot(b, b)[:, None]
+        error = _rounding(a) * float(norms.max().sqrt() + others.max().sqrt()) ** 2
+        one, shape = torch.ones_like, (len(a), len(b))
+        excess, near = (buffer[: shape[0] * shape[1]].view(shape) for buffer in self._buffers)
+        torch.mm(torch.cat([-2 * a, norms, one(norms)], 1), torch.cat([b, one(others), others], 1).T, out=excess)
+        sure = int(torch.lt(excess, self.sq_radius - error, out=near).sum(1).long().sum())
+        if int(torch.le(excess, self.sq_radius + error, out=near).sum(1).long().sum()) > sure:
+            i, j = torch.nonzero((excess >= self.sq_radius - error) & (near > 0), as_tuple=True)
+            near[i, j] = (pair_sq_dists(rows, i, points, j) < self.sq_radius * (1 - _EXACT_TIE)).to(near.dtype)
+        return near
+
+
+class _NearestCenter:
+    """The nearest of some centers, for rows in blocks of at most ``step``; working memory is kept from block to block."""
+
+    def __init__(self, centers: Tensor) -> None:
+        self.centers = centers
+        self.origin = centers.double().mean(0).to(centers.dtype)
+        z = centers - self.origin
+        half = torch.linalg.vecdot(z, z) / 2
+        self.lengths = (2 * half).sqrt()
+        self.longest = float(self.lengths.max())
+        self.half = half.masked_fill(~_first_of_equals(centers, half), torch.inf)
+        quick = [z.to(torch.bfloat16)] if z.dtype == torch.float32 and _bfloat16_pays(z.device.type) else []
+        self.precisions = [factor.T for factor in [*quick, z]]
+        self.step = max(1, BLOCK_BYTES // (z.element_size() * max(z.shape)))
+        self.shifted = z.new_empty(self.step, z.shape[1])
+        self.scores = z.new_empty(self.step, len(z))
+        self.low = torch.empty_like(self.shifted, dtype=torch.bfloat16)
+        self.low_scores = torch.empty_like(self.scores, dtype=torch.bfloat16)
+
+    def of(self, rows: Tensor, guess: Tensor) -> Tensor:
+        """The nearest center of each row, (B,)."""
+        y = torch.sub(rows, self.origin, out=self.shifted[: len(rows)])
+        while True:
+            best, i, j = self._screen(y, guess, self.precisions[0])
+            if len(self.precisions) == 1 or len(i) <= _FEW * len(y):
+                break
+            del self.precisions[0]  # too coarse for this data
+        return self._settled(rows, best, i, j) if len(i) else best
+
+    def _screen(self, y: Tensor, guess: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The centers of best score (B,), and the pairs (row, center) among which rounding leaves the best in question."""
+        scores = self._scores(y, z)
+        top = scores.amax(1, keepdim=True)
+        best = guess[:, None].clone()
+        other = torch.nonzero(scores.gather(1, best) < top)[:, 0]
+        best[other, 0] = scores[other].argmax(1)
+        scores.scatter_(1, best, -torch.inf)
+        rounding = _rounding(y)
+        lost = rounding if z.dtype == y.dtype else rounding + _BFLOAT16_ROUNDING
+        slack = lost * torch.linalg.vector_norm(y, dim=1, keepdim=True)  # a score is off by slack |z|, and 2 |z|^2 rounding
+        least = torch.addcmul(top, slack, self.lengths[best], value=-1) - 2 * rounding * self.longest**2
+        unsure = torch.nonzero(~(scores.amax(1, keepdim=True) + slack * self.longest < least))[:, 0]
+        rivals = torch.addcmul(scores[unsure], slack[unsure], self.lengths) >= least[unsure]
+        i, j = torch.nonzero(rivals, as_tuple=True)
+        doubted = unsure[rivals.any(1)]
+        return best[:, 0], torch.cat([unsure[i], doubted]), torch.cat([j, best[doubted, 0]])
+
+    def _scores(self, y: Tensor, z: Tensor) -> Tensor:
+        """y.z - |z|^2 / 2, which is largest for the nearest center: (B, k)."""
+        scores = self.scores[: len(y)]
+        if z.dtype == y.dtype:
+            torch.mm(y, z, out=scores)
+        else:
+            low = self.low[: len(y)].copy_(y)
+            scores.copy_(torch.mm(low, z, out=self.low_scores[: len(y)]))
+        return scores.sub_(self.half)
+
+    def _settled(self, rows: Tensor, best: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        """``best``, put right where pairs are in question: the nearest in float64, then the smaller center."""
+        sq_dists = pair_sq_dists(rows, i, self.centers, j)
+        least = sq_dists.new_full((len(rows),), torch.inf).scatter_reduce_(0, i, sq_dists, "amin")
+        tied = sq_dists <= least[i] * (1 + _EXACT_TIE)
+        nobody = len(self.centers)
+        settled = torch.full_like(best, nobody).scatter_reduce_(0, i[tied], j[tied], "amin")
+        return torch.where(settled < nobody, settled, best)
+
+
+def _first_of_equals(centers: Tensor, half: Tensor) -> Tensor:
+    """Whether a center is the first of those that equal it, (k,)."""
+    rows = torch.arange(len(centers), device=centers.device)
+    if len(torch.unique(half)) == len(half):
+        return torch.ones_like(rows, dtype=torch.bool)
+    _, same = torch.unique(centers, dim=0, return_inverse=True)
+    first = torch.full_like(rows, len(rows)).scatter_reduce_(0, same, rows, "amin")
+    return first[same] == rows
+
+
+@functools.cache
+def _bfloat16_pays(device_type: str) -> bool:
+    """Whether products are made faster in bfloat16, which on processors is a matter of their make; the answers are the same."""
+    if device_type != "cpu":
+        return True
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.ones(512, 512, dtype=dtype)
+        a @ a  # the first product prepares
+        start = time.perf_counter()
+        a @ a
+        seconds[dtype] = time.perf_counter() - start
+    return seconds[torch.bfloat16] < seconds[torch.float32]
+
+
+def _rounding(x: Tensor) -> float:
+    """What an inner product of two rows may be off by, as a share of the product of their lengths."""
+    return float((8 + 2 * x.shape[1] ** 0.5) * torch.finfo(x.dtype).eps)
+
+
+def _side(x: Tensor) -> int:
+    """The side of square blocks of pairs."""
+    return min(max(1, math.isqrt(BLOCK_BYTES // x.element_size())), len(x))
+
+
+def _mean(x: Tensor) -> Tensor:
+    """The mean row in float64, (D,), block by block."""
+    step = max(1, BLOCK_BYTES // (8 * max(1, x.shape[1])))
+    return torch.stack([rows.double().sum(0) for rows in x.split(step)]).sum(0) / len(x)
+
+
+def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances and ids (B, k) of the nearest, and whether they are clear beyond rounding (B,)."""
+    a = x[rows] - origin
+    norms = torch.linalg.vecdot(a, a)[:, None]
+    values = x.new_full((len(rows), k + 1), torch.inf)
+    ids = torch.zeros_like(values, dtype=torch.long)
+    longest = norms
+    for tile, b in _tiles(x, origin):
+        others = torch.linalg.vecdot(b, b)
+        longest = torch.maximum(longest, others.max())
+        sq_dists = torch.addmm(others, a, b.T, alpha=-2).add_(norms)
+        _leave_out(sq_dists, rows, tile)
+        near, columns = _smallest(sq_dists, k + 1)
+        values, order = torch.cat([values, near], 1).topk(k + 1, largest=False)
+        ids = torch.cat([ids, columns + tile.start], 1).gather(1, order)
+    error = 2 * _rounding(x) * (norms.sqrt() + longest.sqrt()) ** 2
+    clear = (values.diff(dim=1) > error).all(1) & (values[:, 0] > _CANCELLATION * (norms + longest)[:, 0])
+    return values[:, :k].clamp_min(0), ids[:, :k], clear
+
+
+def _sure_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in float64: squared distances and ids (B, k); those equal within 1e-9 in the order of their ids."""
+    a = x[rows].double() - origin
+    norms = torch.linalg.vecdot(a, a)[:, None]
+    values = a.new_full((len(rows), k), torch.inf)
+    ids = torch.full_like(values, len(x), dtype=torch.long)
+    for tile, b in _tiles(x, origin):
+        sq_dists = torch.addmm(torch.linalg.vecdot(b, b), a, b.T, alpha=-2).add_(norms).clamp_min_(0)
+        _leave_out(sq_dists, rows, tile)
+        columns = torch.arange(tile.start, tile.stop, device=x.device).expand_as(sq_dists)
+        values, ids = _first_smallest(torch.cat([values, sq_dists], 1), torch.cat([ids, columns], 1), k, norms)
+    values = pair_sq_dists(x, rows.repeat_interleave(k), x, ids.flatten()).view_as(ids)
+    values, order = values.sort(dim=1, stable=True)
+    ids = ids.gather(1, order)
+    step = values.diff(dim=1) > _EXACT_TIE * values[:, 1:]
+    group = torch.nn.functional.pad(step.long().cumsum(1), (1, 0))
+    order = (group * (len(x) + 1) + ids).argsort(1)
+    return values, ids.gather(1, order)
+
+
+def _first_smallest(values: Tensor, ids: Tensor, k: int, norms: Tensor) -> tuple[Tensor, Tensor]:
+    """The k smallest of each row; of those that tie for the last places, the ones of smallest id."""
+    last = values.kthvalue(k, keepdim=True).values
+    tie = _EXACT_TIE * last + 1e-14 * norms
+    rank = torch.where(values <= last + tie, ids, torch.iinfo(torch.long).max).masked_fill_(values < last - tie, -1)
+    kept = rank.topk(k, largest=False).indices
+    return values.gather(1, kept), ids.gather(1, kept)
+
+
+def _tiles(x: Tensor, origin: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    step = _side(x)
+    for start in range(0, len(x), step):
+        tile = slice(start, min(start + step, len(x)))
+        yield tile, x[tile].to(origin.dtype) - origin
+
+
+def _leave_out(sq_dists: Tensor, rows: Tensor, tile: slice) -> None:
+    """A row is not its own neighbor."""
+    inside = torch.nonzero((rows >= tile.start) & (rows < tile.stop))[:, 0]
+    sq_dists[inside, rows[inside] - tile.start] = torch.inf
+
+
+def _smallest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k smallest of each row and their columns, or all where there are fewer: ``topk``, looking at groups first."""
+    n_rows, width = values.shape
+    if width % _GROUP or width < 2 * k * _GROUP:
+        found = values.topk(min(k, width), largest=False)
+        return found.values, found.indices
+    groups = values.view(n_rows, -1, _GROUP)
+    first = groups.amin(2).topk(k, largest=False).indices  # any of the k smallest is in one of the k best groups
+    found = groups.gather(1, first[:, :, None].expand(-1, -1, _GROUP)).flatten(1).topk(k, largest=False)
+    return found.values, first.gather(1, found.indices // _GROUP) * _GROUP + found.indices % _GROUP

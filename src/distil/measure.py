@@ -1,0 +1,162 @@
+"""Signals measured by a network on data. The only loop over a pool in the library is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distil.arrays import Data, Source, check_finite
+from distil.channels_last import ChannelsLast
+from distil.dropout import Draw
+from distil.errors import MissingSignal, UnsupportedModel
+from distil.functional.adversarial import Attack, Attacker
+from distil.network import Network, Outputs
+from distil.reading import in_memory, minibatches, row_bytes
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.scratch import Space
+from distil.signals import Forward, Signal, Signals, measured_by
+
+
+class NetworkSource(Source):
+    """Signals that a network measures on data.
+
+    Args:
+        network: The model.
+        data: A map-style data set, or an array whose rows are examples (then no DataLoader is in the way).
+        ids: Positions in ``data``, (N,) int64.
+        labels: Their labels, (N,) int64; default: the second item of the data set's examples, should a strategy ask for it.
+    """
+
+    def __init__(self, network: Network, data: Data, ids: Tensor, labels: Tensor | None = None) -> None:
+        self.ids = ids
+        self._network = network
+        self._data = data
+        self._labels = labels
+
+    def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
+        """The signals of the forward pass that ``needs`` are derived from."""
+        return measured_by(needs)
+
+    def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
+        """One table a minibatch, one forward pass each whatever the number of signals, on the CPU.
+
+        Where a minibatch does not fit an accelerator's memory, it and those after it are cut in halves.
+        """
+        start, rows = 0, runtime.rows(row_bytes(self._data))
+        with self._network.asking(runtime):
+            while start < len(self.ids):
+                try:
+                    with closing(self._tables(start, rows, signals, runtime, rng)) as tables:
+                        for table in tables:
+                            start += len(table)
+                            yield table
+                except torch.cuda.OutOfMemoryError:  # of every accelerator, in spite of its name
+                    failed = min(rows, len(self.ids) - start)
+                    if failed == 1:
+                        raise
+                    rows = -(-failed // 2)
+
+    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
+        """All examples, each column written into one array as its minibatches come."""
+        space = Space(runtime)
+        columns: dict[Signal[Any], Tensor] = {}
+        start = 0
+        for chunk in self.chunks(signals, runtime, rng):
+            for signal, part in chunk.values.items():
+                if signal not in columns:
+                    columns[signal] = space.column(len(self.ids), *part.shape[1:], dtype=part.dtype)
+                columns[signal][start : start + len(chunk)] = part
+            start += len(chunk)
+        return Signals(self.ids, columns, space)
+
+    def _tables(
+        self, start: int, rows: int, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng
+    ) -> Generator[Signals, None, None]:
+        """Minibatches of that many rows, from a position on."""
+        parts = self.ids[start:].split(rows)
+        outputs = ChannelsLast(self._network).outputs
+        written_to = in_memory(self._data)  # until the first minibatch tells
+        with closing(minibatches(self._data, parts, runtime, rng)) as batches:
+            for ids, batch in runtime.bar(batches, "measuring", len(parts)):
+                own = _copied(batch) if written_to else batch
+                labels = None if self._labels is None else self._labels[start : start + len(ids)]
+                start += len(ids)
+                forward = _Pass(self._network, outputs, own, ids, labels, rng)
+                yield check_finite(Signals(ids, {signal: signal.measure(forward).cpu() for signal in signals}))
+                written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
+
+
+def _tensors(batch: Any) -> list[Tensor]:  # noqa: ANN401
+    return [x for x in (batch if isinstance(batch, list) else [batch]) if isinstance(x, Tensor)]
+
+
+def _copied(batch: Any) -> Any:  # noqa: ANN401
+    """The minibatch in memory of its own: a slice of the caller's array is not for a model that works in place."""
+    return [_copied(x) for x in batch] if isinstance(batch, list) else batch.clone()
+
+
+class _Pass(Forward):
+    """One minibatch through a network."""
+
+    def __init__(
+        self,
+        network: Network,
+        outputs: Callable[[Any], Outputs],
+        batch: Any,  # noqa: ANN401
+        ids: Tensor,
+        labels: Tensor | None,
+        rng: Rng,
+    ) -> None:
+        self._network = network
+        self._ask = outputs
+        self._batch = batch
+        self._ids = ids
+        self._labels = labels
+        self._rng = rng
+        self._outputs: Outputs | None = None
+        self._attacks: dict[Attacker, Attack] = {}
+
+    def _output(self) -> Outputs:
+        if self._outputs is None:
+            self._outputs = self._ask(self._batch)
+        return self._outputs
+
+    def logits(self) -> Tensor:
+        return self._output().logits
+
+    def embedding(self) -> Tensor:
+        embedding = self._output().embedding
+        if embedding is None:
+            raise UnsupportedModel(
+                "no layer of the model gives its logits, so its embedding is unknown; name the last layer, "
+                "TorchNetwork(module, head=...), or pass TorchNetwork(module, outputs=lambda module, x: (logits, embedding))"
+            )
+        return embedding
+
+    def inputs(self) -> Tensor:
+        return self._network.inputs(self._batch)
+
+    def attack(self, attack: Attacker) -> Attack:
+        if attack not in self._attacks:
+            x, logits = self._network.differentiable(self._batch)
+            with torch.enable_grad():
+                self._attacks[attack] = attack(logits, x)
+        return self._attacks[attack]
+
+    def labels(self) -> Tensor:
+        if self._labels is not None:
+            return self._labels
+        if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1 and isinstance(self._batch[1], Tensor):
+            return self._batch[1].long()
+        raise MissingSignal(
+            "labels are needed of a set that was given without; pass it as a pair (x, y), or a Dataset of (x, y)"
+        )
+
+    def samples(self, n_samples: int, shared: bool) -> Tensor:
+        draw = Draw(self._rng.child("samples"), self._ids, shared)
+        return self._network.sample(self._batch, n_samples, draw)

@@ -1,0 +1,117 @@
+"""Minibatches of whatever holds examples, in order: without a DataLoader where it would only cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
+
+from distil.arrays import Batched, Data, is_array, take
+from distil.rng import Rng
+from distil.runtime import Runtime
+
+Read = Callable[[Tensor], Any]
+"""Positions (B,) -> their minibatch."""
+
+Batches = Generator[tuple[Tensor, Any], None, None]
+"""Positions and their minibatch."""
+
+
+@runtime_checkable
+class _ManyItems(Protocol):
+    """A data set that gives a list of items at once, as PyTorch's own loader asks it to."""
+
+    def __getitems__(self, rows: list[int]) -> Sequence[Any]: ...
+
+
+def minibatches(data: Data, parts: Sequence[Tensor], runtime: Runtime, rng: Rng) -> Batches:
+    """The minibatch of each of ``parts``, in order.
+
+    Arrays and ``TensorDataset`` in memory are sliced, also as a ``Subset``. Of everything else, one minibatch is read ahead by a
+    thread; with ``runtime.num_workers``, items are read by processes.
+
+    Args:
+        data: The examples.
+        parts: Positions of each minibatch.
+        runtime: Says how many workers.
+        rng: For the loader of the workers, which would draw from the global generator.
+    """
+    read = reader(data)
+    if in_memory(data):
+        yield from ((ids, read(ids)) for ids in parts)
+    elif runtime.num_workers and not is_array(data) and not isinstance(data, Batched):
+        loader: DataLoader[Any] = DataLoader(
+            data,
+            batch_sampler=[ids.tolist() for ids in parts],
+            num_workers=runtime.num_workers,
+            generator=rng.child("loader").torch(),
+        )
+        yield from zip(parts, loader, strict=True)
+    else:
+        yield from read_ahead(read, parts)
+
+
+def reader(data: Data) -> Read:
+    """The way to a minibatch of the data, as PyTorch's own loader would make it."""
+    if is_array(data):
+        return lambda ids: take(data, ids)
+    if isinstance(data, Batched):
+        return data.batch
+    if type(data) is TensorDataset:  # what derives from it may give other items
+        return lambda ids: [take(tensor, ids) for tensor in data.tensors]
+    if type(data) is Subset:
+        inner, positions = reader(data.dataset), torch.as_tensor(data.indices) % len(data.dataset)  # type: ignore[arg-type]
+        return lambda ids: inner(positions[ids])
+    return lambda ids: default_collate(list(_items(data, ids.tolist())))
+
+
+def in_memory(data: Data) -> bool:
+    """Whether minibatches are slices of tensors, and cost nothing to read."""
+    if type(data) is Subset:
+        return in_memory(data.dataset)
+    return type(data) is TensorDataset or (is_array(data) and not isinstance(data, np.memmap))
+
+
+def row_bytes(data: Data) -> int | None:
+    """Bytes of the inputs of one example, where an array tells; else None."""
+    if type(data) is Subset:
+        return row_bytes(data.dataset)
+    array = data.tensors[0] if type(data) is TensorDataset else data
+    return array.nbytes // len(array) if is_array(array) else None
+
+
+def read_ahead(read: Read, parts: Sequence[Tensor]) -> Batches:
+    """Minibatches in order; while one is used, a thread reads the next.
+
+    What fails in the thread is read again in the caller's, where it raises by itself; where it does not, as from a database
+    connection that belongs to the thread that made it, all the rest is read there as well.
+    """
+    with ThreadPoolExecutor(1, "distil-reader") as thread:
+        coming: Future[Any] | None = thread.submit(_without_gradients(read), parts[0]) if len(parts) > 1 else None
+        for number, ids in enumerate(parts):
+            if coming is None or coming.exception() is not None:
+                batch, coming = read(ids), None
+            else:
+                batch = coming.result()
+                last = number + 1 == len(parts)
+                coming = None if last else thread.submit(_without_gradients(read), parts[number + 1])
+            yield ids, batch
+
+
+def _without_gradients(read: Read) -> Read:
+    """The same: gradients are on in a new thread, whatever the caller's says."""
+
+    def read_without(ids: Tensor) -> Any:  # noqa: ANN401
+        with torch.no_grad():
+            return read(ids)
+
+    return read_without
+
+
+def _items(data: Any, rows: list[int]) -> Sequence[Any]:  # noqa: ANN401 - any map-style data set
+    return data.__getitems__(rows) if isinstance(data, _ManyItems) else [data[row] for row in rows]

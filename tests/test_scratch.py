@@ -1,0 +1,75 @@
+"""Columns in memory and in files without a name."""
+
+import errno
+import gc
+import os
+import sys
+
+import pytest
+import torch
+
+from distil.errors import InvalidInput
+from distil.runtime import Runtime
+from distil.scratch import Space
+
+
+def mapped_files():
+    """Files mapped by this process that were scratch: they have no name any more."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        return [line for line in maps if "distil-" in line or "(deleted)" in line]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bfloat16])
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+def test_a_column_is_an_ordinary_tensor(dtype, memory, tmp_path):
+    column = Space(Runtime(memory=memory, scratch=tmp_path)).column(7, 3, dtype=dtype)
+    assert (column.shape, column.dtype, column.device.type, column.is_contiguous()) == ((7, 3), dtype, "cpu", True)
+    values = torch.arange(21).reshape(7, 3).to(dtype)
+    column.copy_(values)
+    assert torch.equal(column, values)
+    assert torch.equal(column[torch.tensor([6, 0])], values[[6, 0]])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_first_then_files_which_go_with_their_tensors(tmp_path):
+    before = len(mapped_files())
+    space = Space(Runtime(memory=1000, scratch=tmp_path))
+    columns = [space.column(50, 2, dtype=torch.float32) for _ in range(4)]  # 400 bytes each
+    assert len(mapped_files()) == before + 2
+    small = space.column(50, dtype=torch.float32)  # 200 bytes are left
+    assert len(mapped_files()) == before + 2
+    view = columns[3][1:2]
+    del columns
+    gc.collect()
+    assert len(mapped_files()) == before + 1
+    view.fill_(3)
+    del view, small
+    gc.collect()
+    assert len(mapped_files()) == before
+
+
+def test_nothing_takes_no_room():
+    assert Space(Runtime(memory=0)).column(0, 5, dtype=torch.float32).shape == (0, 5)
+
+
+def test_a_folder_that_is_none(tmp_path):
+    with pytest.raises(InvalidInput, match=r"1 MB of measured quantities do not fit Runtime.memory, and .*nowhere has no room"):
+        Space(Runtime(memory=0, scratch=tmp_path / "nowhere")).column(250_000, dtype=torch.float32)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="room is reserved on Linux only")
+def test_a_disk_that_is_full(monkeypatch, tmp_path):
+    def full(file, start, length):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(InvalidInput, match=r"No space left on device\); pass runtime=Runtime\(scratch=\.\.\.\)"):
+        Space(Runtime(memory=0, scratch=tmp_path)).column(5, dtype=torch.float32)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("memory", [-1, 1.5, True, "512MB", None])
+def test_memory_is_a_number_of_bytes(memory):
+    with pytest.raises(InvalidInput, match="memory must be a whole number of bytes from 0"):
+        Runtime(memory=memory)
