@@ -10,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from distil.dropout import DRAW_BLOCK, Draw, SampledDropout, _binary, example_axes, unreachable_dropout
+from distil.dropout import (
+    DRAW_BLOCK,
+    Draw,
+    RecordedTrunk,
+    SampledDropout,
+    Survey,
+    _binary,
+    example_axes,
+    unreachable_dropout,
+)
 from distil.errors import DistilWarning
 from distil.network import TorchNetwork
 from distil.rng import Rng
@@ -517,3 +527,329 @@ def test_masks_without_an_example_axis_are_told(seeded):
     with pytest.warns(DistilWarning, match="1 dropout calls of Positions see tensors without an example axis"):
         found = sampled(seeded(Positions).eval(), TOKENS, range(24))
     assert (found[:, 0] - found[:, 1]).abs().max() > 1e-3
+
+
+# --- the trunk is computed once -------------------------------------------------------------------------------------
+
+
+class Computed(TorchDispatchMode):
+    """Counts the products and convolutions that are computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.n = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.n += func._schema.name in {"aten::addmm", "aten::mm", "aten::bmm", "aten::convolution"}
+        return func(*args, **(kwargs or {}))
+
+
+class Mlp(nn.Sequential):
+    """One product before the first dropout, three behind."""
+
+    def __init__(self):
+        hidden = [nn.Linear(10, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 16), nn.ReLU(), nn.Dropout(0.25)]
+        super().__init__(*hidden, nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+class ChannelsNet(nn.Module):
+    """Dropout2d before max pooling and ReLU, written as people do."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.drop = nn.Conv2d(1, 5, 3), nn.Conv2d(5, 6, 3), nn.Dropout2d(0.4)
+        self.head = nn.Linear(24, 4)
+
+    def forward(self, x):
+        x = F.relu(F.max_pool2d(self.one(x), 2))
+        x = F.relu(F.max_pool2d(self.drop(self.two(x)), 2))
+        return self.head(F.dropout(x.view(x.size(0), -1), 0.5, self.training))
+
+
+class PooledTwice(ChannelsNet):
+    """What is dropped is used as it is, too: the dropout may not be moved behind the pooling."""
+
+    def forward(self, x):
+        dropped = self.drop(self.two(F.relu(self.one(x))))
+        return self.head((F.max_pool2d(dropped, 5) + dropped.mean((2, 3), keepdim=True)).flatten(1))[:, :4]
+
+
+class Residual(nn.Module):
+    """Dropout inside of blocks, with normalization; the trunk's results skip over the dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Linear(10, 12), nn.BatchNorm1d(12), nn.ReLU())
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(12), nn.Linear(12, 12), nn.GELU(), nn.Dropout(0.3), nn.Linear(12, 12))
+            for _ in range(3)
+        )
+        self.head = nn.Linear(12, 4)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.head(x)
+
+
+class CalledTwice(nn.Module):
+    """One module before and behind the dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.drop, self.head = nn.Linear(10, 10), nn.Dropout(0.5), nn.Linear(10, 3)
+
+    def forward(self, x):
+        return self.head(self.drop(self.body(self.drop(self.body(self.body(x))).relu())))
+
+
+class TwoInputs(nn.Module):
+    """Several tensors out of one call, indexing, and Python numbers on the way."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(10, 12), nn.Linear(4, 3)
+
+    def forward(self, x):
+        a, b, c = self.body(x).chunk(3, dim=1)
+        a = a * torch.sigmoid(b) + torch.zeros(x.shape[0], 4) + float(self.body.bias.abs().max())
+        a[:, 0] = 1.0
+        return self.head(F.dropout(a, 0.5, self.training) + c)
+
+
+class Pair(nn.Module):
+    """Returns an embedding from before the dropout as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(10, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        hidden = torch.relu_(self.body(x))  # in place, in the trunk
+        return self.head(F.dropout(hidden, 0.5, self.training)), hidden
+
+
+class InPlace(nn.Module):
+    """Adds to a result of the trunk in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(10, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        hidden = self.body(x)
+        hidden += F.dropout(hidden, 0.5, self.training)
+        return self.head(hidden)
+
+
+class Stateful(nn.Module):
+    """Its passes differ by what was before."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(10, 8), nn.Linear(8, 3)
+        self.memory = torch.zeros(8)
+
+    def forward(self, x):
+        hidden = self.body(x) + self.memory
+        self.memory = self.memory + 1
+        return self.head(F.dropout(hidden, 0.5, self.training))
+
+
+class Alternating(nn.Module):
+    """Takes another way in every other pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(10, 8), nn.Linear(8, 3)
+        self.n = 0
+
+    def forward(self, x):
+        self.n += 1
+        hidden = self.body(x)
+        hidden = hidden.tanh() if self.n % 2 else hidden.sin()
+        return self.head(F.dropout(hidden, 0.5, self.training))
+
+
+def attending():
+    layer = nn.TransformerEncoderLayer(10, 2, 16, dropout=0.3, batch_first=True)
+    layer.self_attn.dropout = 0.0  # which could not be reached
+    return nn.Sequential(nn.Unflatten(1, (1, 10)), nn.Linear(10, 10), layer, nn.Flatten(), nn.Linear(10, 3))
+
+
+# build, shape of an example, products and convolutions of the trunk and of all
+ONCE = {
+    "mlp": (Mlp, (10,), 1, 4),
+    "channels": (ChannelsNet, (1, 16, 16), 2, 3),
+    "pooled twice": (PooledTwice, (1, 14, 14), 2, 3),
+    "residual": (Residual, (10,), 2, 8),
+    "called twice": (CalledTwice, (10,), 2, 4),
+    "two inputs": (TwoInputs, (10,), 1, 2),
+    "pair": (Pair, (10,), 1, 2),
+    "functional": (FunctionalNet, (10,), 1, 2),
+    "attention": (attending, (10,), None, None),
+    "sequence first": (Recurrent, (9, 3), None, None),
+    "inputs": (lambda: nn.Sequential(nn.Dropout(0.3), nn.Linear(10, 4)), (10,), 0, 1),
+}
+WHOLE = {"in place": InPlace, "stateful": Stateful, "alternating": Alternating}
+
+
+def whole_passes(net, x, ids, n_samples, shared=False):
+    """K forward passes under the same masks."""
+    with torch.no_grad():
+        axes = [1] if isinstance(net, Recurrent) else [0] * 9
+        samples = []
+        for k in range(n_samples):
+            draw = Draw(Rng(0).child("samples", k), ids, shared)
+            with SampledDropout(draw, axes):
+                out = net(x)
+            samples.append((out[0] if isinstance(out, tuple) else out).softmax(1))
+    return torch.stack(samples, 1)
+
+
+def ask_for_samples(network, x, ids, n_samples, shared=False):
+    with network.asking(Runtime()):
+        return network.sample(x, n_samples, Draw(Rng(0).child("samples"), ids, shared))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("name", list(ONCE))
+def test_computing_the_trunk_once_gives_what_whole_passes_give(name, shared, seeded, fingerprint):
+    build, shape, n_trunk, n_all = ONCE[name]
+    net = seeded(build).train()
+    before = fingerprint(net)
+    network = TorchNetwork(net)
+    pool = torch.randn(64, *shape, generator=torch.Generator().manual_seed(0))
+    for rows in (torch.arange(20), torch.arange(20, 64), torch.tensor([7])):
+        found = ask_for_samples(network, pool[rows], rows, 5, shared)
+        net.eval()
+        torch.testing.assert_close(found, whole_passes(net, pool[rows], rows, 5, shared), rtol=1e-5, atol=1e-6)
+        net.train()
+    assert fingerprint(net) == before
+    if n_all is not None:
+        with Computed() as computed:
+            ask_for_samples(network, pool, torch.arange(64), 5, shared)
+        assert computed.n == n_trunk + 5 * (n_all - n_trunk)
+
+
+@pytest.mark.parametrize("name", list(WHOLE))
+def test_where_the_trunk_is_not_the_same_in_all_passes_whole_passes_are_made(name, seeded):
+    net = seeded(WHOLE[name]).eval()
+    network = TorchNetwork(net)
+    x, ids = torch.randn(20, 10, generator=torch.Generator().manual_seed(0)), torch.arange(20)
+    ask_for_samples(network, x[:3], ids[:3], 2)
+    with Computed() as computed:
+        net.memory, net.n = torch.zeros(8), 0
+        found = ask_for_samples(network, x, ids, 4)
+    assert computed.n == 8
+    net.memory, net.n = torch.zeros(8), 0
+    torch.testing.assert_close(found, whole_passes(net, x, ids, 4))
+
+
+def test_randomness_of_a_networks_own_is_drawn_in_every_pass(seeded):
+    class Noisy(FunctionalNet):
+        def forward(self, x):
+            return super().forward(self.one(x).relu() @ self.one.weight + torch.randn(len(x), 10))
+
+    with torch.random.fork_rng(devices=[]):
+        net = seeded(Noisy).eval()
+        with Computed() as computed:
+            found = ask_for_samples(TorchNetwork(net), torch.zeros(300, 10), torch.arange(300), 30)
+    assert computed.n >= 30 * 4
+    assert float(found.var(1).mean()) > 1e-3
+
+
+def test_a_way_that_depends_on_the_data_is_taken(seeded):
+    class Branching(FunctionalNet):
+        def forward(self, x):
+            if bool((x > 50).any()):
+                x = x.clamp(max=1).sin()
+            hidden = self.one(x)
+            dropped = F.dropout(hidden, 0.5, self.training)
+            return self.two(dropped + hidden if bool((x < -50).any()) else dropped)
+
+    net = seeded(Branching).eval()
+    network = TorchNetwork(net)
+    pool = torch.randn(30, 10, generator=torch.Generator().manual_seed(0))
+    pool[10:20] += 60
+    pool[20:] -= 60
+    for rows in torch.arange(30).split(10):
+        found = ask_for_samples(network, pool[rows], rows, 4)
+        torch.testing.assert_close(found, whole_passes(net, pool[rows], rows, 4))
+
+
+def test_what_a_forward_pass_leaves_on_the_module_has_numbers(seeded):
+    class Keeps(FunctionalNet):
+        def forward(self, x):
+            self.features = self.one(x)
+            self.positive = self.features.relu()
+            return self.two(F.dropout(self.positive, 0.5, self.training))
+
+    net = seeded(Keeps).eval()
+    x = torch.randn(12, 10, generator=torch.Generator().manual_seed(0))
+    network = TorchNetwork(net)
+    for _ in range(2):
+        ask_for_samples(network, x, torch.arange(12), 3)
+        torch.testing.assert_close(net.features, net.one(x).detach())
+
+
+def test_buffers_that_grow_with_every_pass_are_put_back(seeded, fingerprint):
+    class Remembers(FunctionalNet):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("bank", torch.zeros(0, 16))
+
+        def forward(self, x):
+            self.bank = torch.cat([self.bank, self.one(x)])[-30:]
+            return super().forward(x)
+
+    net = seeded(Remembers).eval()
+    before = fingerprint(net)
+    pool = torch.randn(25, 10, generator=torch.Generator().manual_seed(0))
+    found = sampled(net, pool, range(25), batch_size=10)
+    assert fingerprint(net) == before
+    net.__class__ = FunctionalNet
+    torch.testing.assert_close(found, sampled(net, pool, range(25)))
+
+
+def test_an_error_of_the_network_is_told(seeded, fingerprint):
+    class Fails(FunctionalNet):
+        def forward(self, x):
+            hidden = self.one(x)
+            if len(x) > 9:
+                raise ValueError("too many")
+            return self.two(F.dropout(hidden, 0.5, self.training))
+
+    net = seeded(Fails).train()
+    before = fingerprint(net)
+    network = TorchNetwork(net)
+    ask_for_samples(network, torch.zeros(5, 10), torch.arange(5), 3)
+    with pytest.raises(ValueError, match="too many"):
+        ask_for_samples(network, torch.zeros(12, 10), torch.arange(12), 3)
+    assert fingerprint(net) == before
+
+
+def test_only_what_is_used_later_on_is_kept_of_the_trunk(seeded):
+    """Of a deep trunk one result; a skip over the dropout keeps its source."""
+    deep = nn.Sequential(*[nn.Linear(10, 10) for _ in range(6)], nn.ReLU(), nn.Dropout(0.5), nn.Linear(10, 3))
+    for net, n_kept in ((deep, 1), (seeded(Residual), 2), (seeded(ChannelsNet), 1)):
+        x = torch.zeros(4, 1, 16, 16) if isinstance(net, ChannelsNet) else torch.zeros(4, 10)
+        with torch.no_grad(), Survey() as survey:
+            net.eval()(x)
+        recorded = RecordedTrunk(survey.trunk())
+        with torch.no_grad(), recorded:
+            net(x)
+        tensors = [t for t in recorded.results if isinstance(t, torch.Tensor)]
+        assert sum(not t.is_meta for t in tensors) == n_kept
+        assert len(tensors) > n_kept
+
+
+def test_without_dropout_one_pass_is_made(seeded):
+    net = seeded(nn.Sequential, nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    network = TorchNetwork(net)
+    with pytest.warns(DistilWarning, match="no dropout"):
+        ask_for_samples(network, torch.zeros(5, 10), torch.arange(5), 2)
+    with Computed() as computed:
+        assert ask_for_samples(network, torch.zeros(9, 10), torch.arange(9), 7).shape == (9, 7, 3)
+    assert computed.n == 2

@@ -62,8 +62,10 @@ def equal(one, other):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("seconds", [0, 60])
 @pytest.mark.parametrize("name", DATA)
-def test_minibatches_are_those_of_a_data_loader(name, workers):
+def test_minibatches_are_those_of_a_data_loader(name, seconds, workers, monkeypatch):
+    monkeypatch.setattr("distil.reading._WORTH_A_THREAD", seconds)
     data = DATA[name]
     expected = list(DataLoader(data, batch_sampler=[ids.tolist() for ids in IDS]))
     found = list(minibatches(data, IDS, Runtime(num_workers=workers), Rng(0)))
@@ -89,7 +91,13 @@ def test_what_is_read_ahead(tmp_path):
     assert not any(in_memory(data) for data in (mapped, DATA["items"], DATA["derived"], DATA["subset of items"]))
 
 
-def test_one_minibatch_is_read_ahead_and_no_more():
+@pytest.fixture
+def slow(monkeypatch):
+    """Everything counts as slow to read."""
+    monkeypatch.setattr("distil.reading._WORTH_A_THREAD", 0)
+
+
+def test_one_minibatch_is_read_ahead_and_no_more(slow):
     """The second is being read when the first is used; the third only once the second is."""
     started = [threading.Event() for _ in IDS]
     numbers = iter(range(len(IDS)))
@@ -108,19 +116,26 @@ def test_one_minibatch_is_read_ahead_and_no_more():
     assert next(batches, None) is None
 
 
-def test_the_thread_reads_and_knows_no_gradients():
+def test_the_thread_reads_and_knows_no_gradients(slow):
     seen = []
     here = threading.get_ident()
     list(read_ahead(lambda ids: seen.append((threading.get_ident() == here, torch.is_grad_enabled())), IDS))
-    assert seen == [(False, False)] * len(IDS)
+    assert seen == [(True, True), *[(False, False)] * (len(IDS) - 1)]  # the first tells how long it takes
 
 
-def test_one_minibatch_needs_no_thread():
+def test_what_is_fast_is_read_by_the_caller(monkeypatch):
+    monkeypatch.setattr("distil.reading._WORTH_A_THREAD", 60)
     here = threading.get_ident()
-    assert list(read_ahead(lambda ids: threading.get_ident() == here, IDS[:1])) == [(IDS[0], True)]
+    found = list(read_ahead(lambda ids: (threading.get_ident() == here, ids), IDS))
+    assert equal(found, [(ids, (True, ids)) for ids in IDS])
 
 
-def test_data_that_belong_to_a_thread_are_read_in_it():
+@pytest.mark.parametrize("n_parts", [1, 2, 3])
+def test_all_minibatches_come_however_few(n_parts, slow):
+    assert equal(list(read_ahead(lambda ids: ids * 2, IDS[:n_parts])), [(ids, ids * 2) for ids in IDS[:n_parts]])
+
+
+def test_data_that_belong_to_a_thread_are_read_in_it(slow):
     """As a connection to SQLite, which refuses every other thread."""
     here, asked = threading.get_ident(), []
 
@@ -131,10 +146,10 @@ def test_data_that_belong_to_a_thread_are_read_in_it():
         return ids
 
     assert [batch.tolist() for _, batch in read_ahead(read, IDS)] == [ids.tolist() for ids in IDS]
-    assert asked == [len(ids) for ids in IDS]
+    assert asked == [len(ids) for ids in IDS]  # each once
 
 
-def test_errors_come_when_their_minibatch_does_and_end_the_thread():
+def test_errors_come_when_their_minibatch_does_and_end_the_thread(slow):
     before = threading.active_count()
 
     def read(ids):
@@ -149,7 +164,7 @@ def test_errors_come_when_their_minibatch_does_and_end_the_thread():
     assert threading.active_count() == before
 
 
-def test_a_reader_that_is_left_ends_its_thread():
+def test_a_reader_that_is_left_ends_its_thread(slow):
     before = threading.active_count()
     batches = read_ahead(lambda ids: ids, IDS)
     next(batches)

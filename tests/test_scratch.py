@@ -54,7 +54,9 @@ def test_nothing_takes_no_room():
 
 
 def test_a_folder_that_is_none(tmp_path):
-    with pytest.raises(InvalidInput, match=r"1 MB of measured quantities do not fit Runtime.memory, and .*nowhere has no room"):
+    with pytest.raises(
+        InvalidInput, match=r"1 MB of measured quantities do not fit Runtime.memory, and .*nowhere has no room"
+    ):
         Space(Runtime(memory=0, scratch=tmp_path / "nowhere")).column(250_000, dtype=torch.float32)
 
 

@@ -16,7 +16,7 @@ from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.select import gather, select, select_from
-from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs
+from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs, Signals
 from distil.strategies import (
     BADGE,
     BALD,
@@ -31,7 +31,7 @@ from distil.strategies import (
     Strategy,
     strategy_named,
 )
-from distil.strategies.base import best
+from distil.strategies.base import Leaders, Sets, best
 
 N, DIMS, CLASSES = 60, 6, 4
 
@@ -347,6 +347,27 @@ def test_labeled_embeddings_of_their_own(embeddings):
     assert none.tolist() == select_from("core_set", 9, embeddings=embeddings).tolist()
 
 
+def test_excluded_examples_are_not_chosen(net, x, probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    rest = np.setdiff1d(np.arange(N), [5, 9, 30, 1])
+    for strategy in ("badge", "entropy_sampling", "random_sampling"):
+        expected = select(strategy, net, x, 9, labeled=[30, 1], candidates=rest).tolist()
+        assert select(strategy, net, x, 9, labeled=[30, 1], exclude=[9, 5]).tolist() == expected
+        assert (
+            select(strategy, net, x, 9, labeled=[30, 1], candidates=[*rest, 5], exclude=(5, 9, 1)).tolist() == expected
+        )
+        expected = select_from(strategy, 9, labeled=[30, 1], candidates=rest, **arrays).tolist()
+        assert select_from(strategy, 9, labeled=[30, 1], exclude=np.array([9, 5]), **arrays).tolist() == expected
+    with pytest.raises(InvalidInput, match="exclude has 60, which is not a position"):
+        select_from("badge", 9, exclude=[60], **arrays)
+    with pytest.raises(InvalidInput, match="n must be between 1 and the 2 unlabeled examples, got 3"):
+        select("badge", net, x, 3, candidates=[1, 2, 3], exclude=[2])
+    with pytest.raises(
+        InvalidInput, match="nothing to choose from: every example is labeled already, excluded or no candidate"
+    ):
+        select("badge", net, x, 3, exclude=range(N))
+
+
 def test_candidates_keep_their_ids(net, x):
     candidates = [50, 3, 20, 21, 22, 4]
     found = select("entropy_sampling", net, x, 3, candidates=candidates)
@@ -456,6 +477,79 @@ def test_tables_are_the_chunks_joined(batch_size, net, x):
     with torch.no_grad():
         net.eval()
         torch.testing.assert_close(table[Logits()], net(torch.from_numpy(x[ids])))
+
+
+@pytest.mark.parametrize("n", [1, 3, 50, 700, 5000])
+@pytest.mark.parametrize("n_values", [1, 7, 10**6])
+@pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
+def test_leaders_are_the_best_of_all(order, n_values, n):
+    """Ties everywhere, at the edge too; ids in any order; values stay with their ids."""
+    rng = np.random.default_rng(n)
+    scores = rng.integers(n_values, size=30_000).astype(np.float32)
+    scores = scores if order == "mixed" else np.sort(scores)[:: 1 if order == "rising" else -1].copy()
+    ids = rng.permutation(40_000)[:30_000]
+    expected = np.lexsort((ids, -scores))[:n]
+    leaders = Leaders(n)
+    start = 0
+    while start < len(ids):
+        rows = slice(start, start + int(rng.integers(1, 3000)))
+        table = Signals(torch.from_numpy(ids[rows]), {Logits(): torch.from_numpy(ids[rows] * 2)})
+        leaders.add(table, torch.from_numpy(scores[rows]))
+        start = rows.stop
+        assert leaders._count < 2 * n + 4096 + 3000
+    found, kept = leaders.leaders()
+    assert found.ids.tolist() == ids[expected].tolist()
+    assert found[Logits()].tolist() == (ids[expected] * 2).tolist()
+    assert kept.tolist() == scores[expected].tolist()
+    assert best(torch.from_numpy(ids), torch.from_numpy(scores), n).tolist() == ids[expected].tolist()
+
+
+def test_leaders_do_not_keep_what_they_were_shown(x):
+    """Chunks may be views of something large."""
+    leaders = Leaders(5)
+    leaders.add(Signals(torch.arange(N), {Inputs(): torch.from_numpy(x)}), torch.arange(float(N)))
+    assert leaders._tables[0][Inputs()].data_ptr() != torch.from_numpy(x).data_ptr()
+
+
+def test_scores_that_are_nan_name_the_ids(monkeypatch, net, x):
+    score = lambda self, sets: torch.where(sets.pool.ids % 20 == 7, torch.nan, 0.0)  # noqa: E731
+    monkeypatch.setattr(EntropySampling, "score", score)
+    for strategy in ("entropy_sampling", "fass"):
+        with pytest.raises(
+            InvalidInput, match=r"^the score of EntropySampling is NaN .* 3 of 60 examples: ids 7, 27, 47$"
+        ):
+            select(strategy, net, x, 5)
+
+
+# --- strategies that look at a part of the pool ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 4, 11, 12, 13, N - 1])
+@pytest.mark.parametrize("top_n", [1, 1.1, 2.5, 5])
+@pytest.mark.parametrize("batch_size", [7, 100])
+def test_a_screened_pool_gives_the_picks_of_the_whole_table(batch_size, top_n, n, net, x):
+    strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
+    source = NetworkSource(TorchNetwork(net), x, torch.arange(1, N))
+    whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
+    expected = strategy.select(Sets(whole), n, Rng(0)).tolist()
+    assert select(strategy, net, x, n, labeled=[0], runtime=Runtime(batch_size=batch_size)).tolist() == expected
+    arrays = {"probs": outputs_of(net, x)[0], "embeddings": outputs_of(net, x)[1]}
+    assert select_from(strategy, n, labeled=[0], **arrays).tolist() == expected
+
+
+def test_a_screened_strategy_is_shown_what_passes_only(monkeypatch, probs, embeddings):
+    fass, shown = strategy_named("fass", top_n=2), []
+    monkeypatch.setattr(
+        type(fass),
+        "select",
+        lambda self, sets, n, rng: shown.append(sets.pool) or best(sets.pool.ids, -sets.pool.ids, n),
+    )
+    select_from(fass, 6, probs=probs, embeddings=embeddings)
+    rows = np.sort(np.argsort(-entropies(probs))[:12])
+    assert shown[0].ids.tolist() == rows.tolist()
+    np.testing.assert_array_equal(shown[0][Embedding()], embeddings[rows])
+    select_from(fass, 40, probs=probs, embeddings=embeddings)
+    assert shown[1].ids.tolist() == list(range(N))
 
 
 def test_scores_are_computed_in_chunks(monkeypatch, net, x):

@@ -1,7 +1,7 @@
 """One implementation in a process of its own: prepares, then makes one timed call whenever it is told to.
 
-Run as ``python -m benchmarks.speed.child JOB``, JOB being JSON with ``prepare``, ``folder``, ``size``, ``device`` and ``out``. Reads
-a line with a number of picks from the standard input for each call, and answers with a line of JSON.
+Run as ``python -m benchmarks.speed.child JOB``, JOB being JSON with ``prepare``, ``folder``, ``size``, ``device`` and ``out``.
+Reads a line with a number of picks from the standard input for each call, and answers with a line of JSON.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Plan:
     """
 
     repeats: int = 7
-    budget: float = 8.0
+    budget: float = 5.0
     patience: float = 150.0
     memory: float = 8e9
     threads: int = 2
@@ -55,11 +55,17 @@ class Runner:
     way: Way
     counts: tuple[int, ...]
     process: subprocess.Popen[str]
-    out: Path
     log: Path
     mapped: bool
     calls: list[list[dict[str, Any]]] = field(default_factory=list)
     error: str = ""
+
+    def wait(self, patience: float) -> None:
+        """Until it is prepared."""
+        try:
+            self.listen(patience)
+        except (Failed, OSError) as error:
+            self._failed(error)
 
     def turn(self, patience: float) -> None:
         """One timed call for each of the counts."""
@@ -68,8 +74,7 @@ class Runner:
         try:
             self.calls.append([self._ask(k, patience) for k in self.counts])
         except (Failed, OSError) as error:
-            self.error = str(error) or type(error).__name__
-            self.process.kill()
+            self._failed(error)
 
     def spent(self) -> float:
         """Seconds of all calls so far."""
@@ -88,6 +93,10 @@ class Runner:
             said = [text for text in self.log.read_text(errors="replace").splitlines() if text.strip()]
             raise Failed((said[-1] if said else f"ended with {self.process.wait()}")[:300])
         return json.loads(line), most
+
+    def _failed(self, error: Exception) -> None:
+        self.error = str(error) or type(error).__name__
+        self.process.kill()
 
     def _ask(self, k: int, patience: float) -> dict[str, Any]:
         before = kilobytes("RssAnon", self.process.pid)
@@ -116,6 +125,8 @@ def measure(row: Row, size: Size, plan: Plan, folder: Path) -> list[dict[str, An
             continue
         runners.append(_start(way, size, plan, folder, mapped))
     try:
+        for runner in runners:
+            runner.wait(plan.patience)
         for turn in range(1 + plan.repeats):
             for runner in runners:
                 if turn == 0 or _another(runner, plan):
@@ -130,7 +141,7 @@ def measure(row: Row, size: Size, plan: Plan, folder: Path) -> list[dict[str, An
 
 def variables(threads: int) -> dict[str, str]:
     """The environment variables of a process that measures."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    path = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
     return {**os.environ, **pin(threads), "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
 
 
@@ -175,12 +186,7 @@ def _start(way: Way, size: Size, plan: Plan, folder: Path, mapped: bool) -> Runn
             env=variables(plan.threads),
             cwd=tempfile.gettempdir(),
         )
-    runner = Runner(way, short or (size.get("k", 1),), process, _out(folder, way.name), log, mapped)
-    try:
-        runner.listen(plan.patience)
-    except (Failed, OSError) as error:
-        runner.error = str(error)
-    return runner
+    return Runner(way, short or (size.get("k", 1),), process, log, mapped)
 
 
 def _record(runner: Runner, size: Size) -> dict[str, Any]:

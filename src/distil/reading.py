@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +16,9 @@ from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
 from distil.arrays import Batched, Data, is_array, take
 from distil.rng import Rng
 from distil.runtime import Runtime
+
+# Seconds to read a minibatch from which on a thread gains more than it costs: Python changes threads every 0.005 s only.
+_WORTH_A_THREAD = 0.01
 
 Read = Callable[[Tensor], Any]
 """Positions (B,) -> their minibatch."""
@@ -32,8 +37,8 @@ class _ManyItems(Protocol):
 def minibatches(data: Data, parts: Sequence[Tensor], runtime: Runtime, rng: Rng) -> Batches:
     """The minibatch of each of ``parts``, in order.
 
-    Arrays and ``TensorDataset`` in memory are sliced, also as a ``Subset``. Of everything else, one minibatch is read ahead by a
-    thread; with ``runtime.num_workers``, items are read by processes.
+    Arrays and ``TensorDataset`` in memory are sliced, also as a ``Subset``. Of everything else that is slow, one minibatch is read ahead
+    by a thread; with ``runtime.num_workers``, items are read by processes.
 
     Args:
         data: The examples.
@@ -86,21 +91,25 @@ def row_bytes(data: Data) -> int | None:
 
 
 def read_ahead(read: Read, parts: Sequence[Tensor]) -> Batches:
-    """Minibatches in order; while one is used, a thread reads the next.
+    """Minibatches in order; where the first takes long to read, a thread reads the next while one is used.
 
     What fails in the thread is read again in the caller's, where it raises by itself; where it does not, as from a database
     connection that belongs to the thread that made it, all the rest is read there as well.
     """
+    begin = time.perf_counter()
+    batch = read(parts[0])
+    if time.perf_counter() - begin < _WORTH_A_THREAD:
+        yield parts[0], batch
+        yield from ((ids, read(ids)) for ids in parts[1:])
+        return
+    in_thread, alone = _without_gradients(read), False
     with ThreadPoolExecutor(1, "distil-reader") as thread:
-        coming: Future[Any] | None = thread.submit(_without_gradients(read), parts[0]) if len(parts) > 1 else None
-        for number, ids in enumerate(parts):
-            if coming is None or coming.exception() is not None:
-                batch, coming = read(ids), None
-            else:
-                batch = coming.result()
-                last = number + 1 == len(parts)
-                coming = None if last else thread.submit(_without_gradients(read), parts[number + 1])
+        for ids, following in pairwise(parts):
+            coming = None if alone else thread.submit(in_thread, following)
             yield ids, batch
+            alone = coming is None or coming.exception() is not None
+            batch = read(following) if coming is None or alone else coming.result()
+    yield parts[-1], batch
 
 
 def _without_gradients(read: Read) -> Read:

@@ -218,7 +218,7 @@ def test_waiting_for_answers(said, file, monkeypatch, here, no_plot):
 
     real = suite.run_all
     with monkeypatch.context() as patched:
-        patched.setattr(suite, "run_all", lambda config, progress: real(config, oracle=lambda *_: Nobody()))
+        patched.setattr(suite, "run_all", lambda config, **_: real(config, oracle=lambda *_: Nobody()))
         for argv in (("run", file()), ("resume", "runs/small")):
             code, out, err = said(*argv)
             assert (code, err) == (3, "")

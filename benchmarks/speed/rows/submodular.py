@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 
@@ -111,14 +109,9 @@ def _large(name: str, title: str, way: Way) -> Row:
 EXACT_LARGE = 0.0
 
 
-@functools.cache
-def _unit(given: Given) -> torch.Tensor:
-    return torch.nn.functional.normalize(given.tensor("x"))
-
-
 def exact_large(given: Given, k: int) -> np.ndarray:
-    """Lazy greedy without a stored matrix, in a minute or two: ``python -m benchmarks.speed.rows.submodular``."""
-    x = _unit(given)
+    """Lazy greedy without a stored matrix: what the value of the large rows is compared with. Takes minutes."""
+    x = torch.nn.functional.normalize(given.tensor("x"))
     covered_by = torch.zeros(len(x))
     bounds = torch.cat([(rows @ x.T).clamp_min_(0).sum(1) for rows in x.split(512)])
     picks: list[int] = []

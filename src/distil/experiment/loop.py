@@ -23,7 +23,7 @@ from distil.errors import ConfigError, RunError
 from distil.experiment.config import ExperimentConfig, StrategySpec
 from distil.experiment.first_round import FirstRound
 from distil.experiment.logs import append_block
-from distil.experiment.metrics import metrics
+from distil.experiment.metrics import calibration_error, metrics
 from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
 from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import Event, Run, digest, replacing
@@ -272,7 +272,11 @@ class Experiment:
         source = NetworkSource(self._learner.network, x, torch.arange(len(x)))
         runtime = Runtime(device=self._config.device, batch_size=self._config.batch_size, progress=False)
         logits = source.table((Logits(),), runtime, Rng(0))[Logits()]
-        return metrics(logits.argmax(1), y, self._config.num_classes)
+        found = metrics(logits.argmax(1), y, self._config.num_classes)
+        probs = logits.float().softmax(1)
+        if probs.isfinite().all():  # a training that diverged has no confidence to be calibrated, and is a result all the same
+            found["calibration_error"] = calibration_error(probs, y)
+        return found
 
     def _select(self, round: int) -> Event:  # noqa: A002
         with self._timed(round, "select"):

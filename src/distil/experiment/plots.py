@@ -43,6 +43,7 @@ def plot_curves(
     *,
     title: str = "",
     target: float | None = None,
+    full: float | None = None,
     metric: str = "accuracy",
 ) -> Path:
     """Draw the mean learning curves with their 95 % bands, each named at its right end.
@@ -57,13 +58,14 @@ def plot_curves(
             folders are an error.
         title: A line above the picture.
         target: A value of the metric in [0, 1] to mark with a line.
+        full: What a model trained on the whole pool reaches, to mark likewise.
         metric: What the curves measure, for the axis.
 
     Returns:
         The path written.
 
     Raises:
-        InvalidInput: No summaries, a suffix other than ``.png`` and ``.svg``, or a target outside [0, 1].
+        InvalidInput: No summaries, a suffix other than ``.png`` and ``.svg``, or a value to mark outside [0, 1].
         MissingPackage: Matplotlib is not installed.
     """
     path = Path(path)
@@ -71,10 +73,11 @@ def plot_curves(
         raise InvalidInput(f"a picture is written as .png or .svg, got {path.name!r}")
     if not summaries:
         raise InvalidInput("there is nothing to draw: summaries is empty")
-    if target is not None and not 0 <= target <= 1:
-        raise InvalidInput(f"target must be a fraction in [0, 1], such as 0.94 for 94 %, got {target}")
+    for name, value in (("target", target), ("full", full)):
+        if value is not None and not 0 <= value <= 1:
+            raise InvalidInput(f"{name} must be a fraction in [0, 1], such as 0.94 for 94 %, got {value}")
     _require_matplotlib()
-    _write(_figure(summaries, title, target, metric), path)
+    _write(_figure(summaries, title, target, full, metric), path)
     return path
 
 
@@ -85,7 +88,9 @@ def _require_matplotlib() -> None:
         raise MissingPackage('drawing curves needs Matplotlib; pip install "distil[plot]"') from error
 
 
-def _figure(summaries: Sequence[Summary], title: str, target: float | None, metric: str) -> Figure:
+def _figure(
+    summaries: Sequence[Summary], title: str, target: float | None, full: float | None, metric: str
+) -> Figure:
     # A Figure of its own, not pyplot's: pyplot keeps every figure alive and may look for a screen.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -98,15 +103,22 @@ def _figure(summaries: Sequence[Summary], title: str, target: float | None, metr
         _draw(axes, summary, look)
     _dress(axes, title, metric)
     if target is not None:
-        axes.axhline(100 * target, color=_FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        place: dict[str, Any] = {"xytext": (3, 2), "textcoords": "offset points"}
-        place["xycoords"] = axes.get_yaxis_transform()  # x in widths of the axes, y in data
-        axes.annotate(f"{100 * target:g} %", (0, 100 * target), color=_FAINT, fontsize=8, **place)
+        _mark(axes, target, f"{100 * target:g} %", (0, (4, 3)))
+    if full is not None:
+        _mark(axes, full, f"all labels: {100 * full:.1f} %", "-")
     _name(axes, summaries, looks)
     seeds = summaries[0].seeds
     bands = f"bands: {100 * LEVEL:g} % intervals of the mean over {seeds} seeds" if seeds > 1 else "one seed"
     figure.supxlabel(bands, x=0.985, ha="right", fontsize=8, color=_FAINT)
     return figure
+
+
+def _mark(axes: Axes, value: float, text: str, line: str | tuple[int, tuple[int, int]]) -> None:
+    """A line across, with words at its left end."""
+    axes.axhline(100 * value, color=_FAINT, linewidth=0.9, linestyle=line, zorder=1)
+    place: dict[str, Any] = {"xytext": (3, 2), "textcoords": "offset points"}
+    place["xycoords"] = axes.get_yaxis_transform()  # x in widths of the axes, y in data
+    axes.annotate(text, (0, 100 * value), color=_FAINT, fontsize=8, **place)
 
 
 def _looks(summaries: Sequence[Summary]) -> list[_Look]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from distil.errors import InvalidInput
-from distil.experiment.compare import LEVEL, Difference, Summary
+from distil.experiment.compare import LEVEL, Comparison, Difference, Summary, plain, verdict
+from distil.experiment.statistics import ALPHA
 
 WIDTH = 110
 """Columns that a terminal table fits."""
@@ -18,19 +20,43 @@ WIDTH = 110
 _LAYOUTS = [*((longest, most) for longest in (28, 22, 16) for most in range(8, 3, -1)), (16, 3), (16, 2)]
 
 
-def terminal_table(summaries: Sequence[Summary], target: float | None, *, metric: str = "accuracy") -> str:
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """What a table is about; summaries begin with the baseline's."""
+
+    summaries: Sequence[Summary]
+    target: float | None
+    metric: str
+    comparisons: Mapping[str, Comparison]
+    twins: Mapping[str, str]
+
+    @property
+    def baseline(self) -> Summary:
+        return self.summaries[0]
+
+
+def terminal_table(
+    summaries: Sequence[Summary],
+    target: float | None,
+    *,
+    metric: str = "accuracy",
+    comparisons: Mapping[str, Comparison] | None = None,
+    twins: Mapping[str, str] | None = None,
+) -> str:
     """A table for a terminal, one row a strategy, at most 110 columns wide.
 
     It shows the metric in percent at no more than eight numbers of labels, evenly spaced from the first to
     the last (fewer where names are long); the area under the curve, which is the mean over all points; the
-    labels needed for the target; how many times fewer these are than the baseline's; and the paired
-    difference of the area to the baseline's. Lines below say what the intervals are, and which differences
-    are not significant.
+    labels needed for the target; how many times fewer these are than the baseline's; the paired difference of
+    the area to the baseline's, and its p-value, corrected for the number of comparisons. Lines below say what the
+    intervals are, and what the tests allow to be said.
 
     Args:
         summaries: What ``summarize`` returned.
         target: The target they were made with.
         metric: What the curves measure, in the words of a heading.
+        comparisons: Tests of the areas beside the baseline's, by strategy; without, nothing is said about significance.
+        twins: Strategies that are another one under another name, with that one's name; see ``results.identical``.
 
     Returns:
         Lines joined by newlines, without one at the end.
@@ -38,22 +64,31 @@ def terminal_table(summaries: Sequence[Summary], target: float | None, *, metric
     Raises:
         InvalidInput: No summaries, or summaries that were not made together, with this target.
     """
-    summaries = _ordered(summaries, target)
+    table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {})
     for longest, most in _LAYOUTS:
-        lines = _terminal_lines(summaries, target, metric, longest, _spaced(len(summaries[0].labels), most))
+        lines = _terminal_lines(table, longest, _spaced(len(table.baseline.labels), most))
         if max(map(len, lines)) <= WIDTH:
             break
-    notes = (textwrap.wrap(note, WIDTH, subsequent_indent="  ") for note in _notes(summaries, target, metric))
+    notes = (textwrap.wrap(note, WIDTH, subsequent_indent="  ") for note in _notes(table))
     return "\n".join([*lines, "", *(line for note in notes for line in note)])
 
 
-def markdown_table(summaries: Sequence[Summary], target: float | None, *, metric: str = "accuracy") -> str:
-    """The same as a Markdown table, with every number of labels as a column.
+def markdown_table(
+    summaries: Sequence[Summary],
+    target: float | None,
+    *,
+    metric: str = "accuracy",
+    comparisons: Mapping[str, Comparison] | None = None,
+    twins: Mapping[str, str] | None = None,
+) -> str:
+    """The same as a Markdown table, with every number of labels as a column, effect sizes, and how many seeds were won.
 
     Args:
         summaries: What ``summarize`` returned.
         target: The target they were made with.
         metric: What the curves measure, in the words of a heading.
+        comparisons: Tests of the areas beside the baseline's, by strategy; without, nothing is said about significance.
+        twins: Strategies that are another one under another name, with that one's name; see ``results.identical``.
 
     Returns:
         The table, a blank line, and the notes as a list, without a newline at the end.
@@ -61,18 +96,19 @@ def markdown_table(summaries: Sequence[Summary], target: float | None, *, metric
     Raises:
         InvalidInput: No summaries, or summaries that were not made together, with this target.
     """
-    summaries = _ordered(summaries, target)
-    points = range(len(summaries[0].labels))
-    first, *others = map(_count, summaries[0].labels)
-    heads = [" ".join(words).strip() for words in _headings(summaries[0], target)]
+    table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {})
+    points = range(len(table.baseline.labels))
+    first, *others = map(_count, table.baseline.labels)
+    heads = [" ".join(words).strip() for words in _headings(table)]
+    heads += ["effect d_z", "wins/ties/losses"] if table.comparisons else []
     rows = [
         ["strategy", f"{metric} in % with {first} labels", *others, *heads],
         ["---", *["---:"] * (len(points) + len(heads))],
-        *([s.name, *_values(s, points), *_numbers(s, summaries[0])] for s in summaries),
+        *([s.name, *_values(s, points), *_numbers(s, table), *_effects(s, table)] for s in table.summaries),
     ]
-    table = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    notes = (f"- {note}" for note in _notes(summaries, target, metric))
-    return "\n".join([*table, "", *notes])
+    lines = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    notes = (f"- {note}" for note in _notes(table))
+    return "\n".join([*lines, "", *notes])
 
 
 def _ordered(summaries: Sequence[Summary], target: float | None) -> list[Summary]:
@@ -96,24 +132,23 @@ def _ordered(summaries: Sequence[Summary], target: float | None) -> list[Summary
     return [first, *(s for s in summaries if s is not first)]
 
 
-def _terminal_lines(
-    summaries: Sequence[Summary], target: float | None, metric: str, longest: int, points: Sequence[int]
-) -> list[str]:
+def _terminal_lines(table: _Table, longest: int, points: Sequence[int]) -> list[str]:
     """Two lines of headings, a rule, and a line a strategy."""
-    curves = [[_count(summaries[0].labels[i]) for i in points], *(_values(s, points) for s in summaries)]
+    summaries = table.summaries
+    curves = [[_count(table.baseline.labels[i]) for i in points], *(_values(s, points) for s in summaries)]
     columns = [max(map(len, column)) for column in zip(*curves, strict=True)]
     blocks = [_joined(row, columns) for row in curves]
-    heads = _headings(summaries[0], target)
-    table = [
-        ["", f"{_shortened(metric, 18)} (%) by labels", *(top for top, _ in heads)],
+    heads = _headings(table)
+    rows = [
+        ["", f"{_shortened(table.metric, 18)} (%) by labels", *(top for top, _ in heads)],
         ["strategy", blocks[0], *(bottom for _, bottom in heads)],
         *(
-            [_shortened(summary.name, longest), block, *_numbers(summary, summaries[0])]
+            [_shortened(summary.name, longest), block, *_numbers(summary, table)]
             for summary, block in zip(summaries, blocks[1:], strict=True)
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [f"{row[0]:<{widths[0]}}  {_joined(row[1:], widths[1:], gap='  ')}".rstrip() for row in table]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [f"{row[0]:<{widths[0]}}  {_joined(row[1:], widths[1:], gap='  ')}".rstrip() for row in rows]
     return [*lines[:2], "-" * max(map(len, lines)), *lines[2:]]
 
 
@@ -121,21 +156,37 @@ def _joined(cells: Iterable[str], widths: Iterable[int], gap: str = " ") -> str:
     return gap.join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
-def _headings(summary: Summary, target: float | None) -> list[tuple[str, str]]:
+def _headings(table: _Table) -> list[tuple[str, str]]:
     """The headings of ``_numbers``, each in two lines."""
-    baseline = _plain(summary.baseline)
-    reached = [] if target is None else [("labels", f"to {_percent(target)}"), ("times", "fewer")]
+    baseline = plain(table.baseline.name)
+    reached = [] if table.target is None else [("labels", f"to {_percent(table.target)}"), ("times", "fewer")]
     whose = f"{baseline}'s" if len(baseline) < 18 else "the baseline's"
-    return [("area", "(mean)"), *reached, ("area minus", whose)]
+    return [("area", "(mean)"), *reached, ("area minus", whose), *([("p", "(Holm)")] if table.comparisons else [])]
 
 
-def _numbers(summary: Summary, baseline: Summary) -> list[str]:
-    """What follows the curve in a row: the area, labels needed, times fewer, and the difference."""
+def _numbers(summary: Summary, table: _Table) -> list[str]:
+    """What follows the curve in a row: the area, labels needed, times fewer, the difference, its p-value."""
     area = f"{100 * summary.area:.2f}"
     if summary.seeds > 1:
         area += f" ±{50 * (summary.area_high - summary.area_low):.2f}"
-    reached = [] if summary.target is None else [_labels(summary), _times(summary, baseline)]
-    return [area, *reached, _difference(summary.difference)]
+    reached = [] if summary.target is None else [_labels(summary), _times(summary, table.baseline)]
+    tested = table.comparisons.get(summary.name)
+    p = [_p(tested.p_holm) if tested else ""] if table.comparisons else []
+    return [area, *reached, _difference(summary.difference), *p]
+
+
+def _effects(summary: Summary, table: _Table) -> list[str]:
+    """Effect size, and seeds that the strategy won, tied and lost."""
+    if not table.comparisons:
+        return []
+    tested = table.comparisons.get(summary.name)
+    if tested is None:
+        return ["", ""]
+    return [f"{tested.effect.d_z:+.2f}", f"{tested.wins}/{tested.ties}/{tested.losses}"]
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
 def _values(summary: Summary, points: Iterable[int]) -> list[str]:
@@ -176,33 +227,51 @@ def _difference(difference: Difference | None) -> str:
     return mean if math.isnan(difference.p) else f"{mean} [{low}, {high}]"
 
 
-def _notes(summaries: Sequence[Summary], target: float | None, metric: str) -> list[str]:
+def _notes(table: _Table) -> list[str]:
     """The sentences below a table."""
-    seeds, baseline = summaries[0].seeds, _plain(summaries[0].baseline)
-    points = len(summaries[0].labels)
-    notes = [f"area: the area under the curve as the mean {metric} in % over all {points} numbers of labels."]
-    if seeds == 1:
-        notes.insert(0, "One seed: no intervals, and no test of any difference.")
-    else:
-        notes.insert(
-            0,
-            f"Means over {seeds} seeds; ± and [ ] are {_percent(LEVEL)} intervals (Student t over seeds). "
-            f"Differences to {baseline} are paired by seed, and not corrected for the number of strategies.",
-        )
+    baseline, target = table.baseline, table.target
+    whose, points = plain(baseline.name), len(baseline.labels)
+    notes = ["One seed: no intervals, and no test of any difference."]
+    if baseline.seeds > 1:
+        notes = [
+            f"Means over {baseline.seeds} seeds; ± and [ ] are {_percent(LEVEL)} intervals (Student t over seeds), not "
+            f"corrected for the number of strategies. Differences to {whose} are paired by seed."
+        ]
+    notes.append(f"area: the area under the curve as the mean {table.metric} in % over all {points} numbers of labels.")
     if target is not None:
         notes.append(
             f"labels to {_percent(target)}: where the mean curve first gets there, interpolated linearly; "
-            f"times fewer: {baseline}'s labels / the strategy's."
+            f"times fewer: {whose}'s labels / the strategy's."
         )
-    if target is not None and any(_labels(s).startswith(">") for s in summaries):
-        last = _count(summaries[0].labels[-1])
+    if target is not None and any(_labels(s).startswith(">") for s in table.summaries):
+        last = _count(baseline.labels[-1])
         notes.append(f"> {last}: {_percent(target)} was not reached with {last} labels.")
-    notes.extend(
-        f"{s.name}: no significant difference from {baseline} at {1 - LEVEL:.2g} with {seeds} seeds."
-        for s in summaries
-        if s.difference is not None and s.difference.low <= 0 <= s.difference.high
-    )
-    return notes
+    return [*notes, *_findings(table), *twin_notes(table.twins)]
+
+
+def _findings(table: _Table) -> list[str]:
+    """What the tests allow to be said: together for those that differ, one by one for those that do not."""
+    found: dict[str, list[Comparison]] = {"win": [], "loss": [], "tie": []}
+    for comparison in table.comparisons.values():
+        found[comparison.outcome()].append(comparison)
+    said = []
+    for outcome, word in (("win", "better"), ("loss", "worse")):
+        if found[outcome]:
+            family, names = found[outcome][0].family, ", ".join(c.strategy for c in found[outcome])
+            corrected = f", corrected for {family} comparisons by Holm's method" if family > 1 else ""
+            said.append(
+                f"Significantly {word} than {plain(table.baseline.name)} at {ALPHA:g} (paired t test of the areas{corrected}): "
+                f"{names}."
+            )
+    return [*said, *(f"{verdict(c)}." for c in found["tie"])]
+
+
+def twin_notes(twins: Mapping[str, str]) -> list[str]:
+    """A sentence for each strategy that is another one under another name."""
+    return [
+        f"{name}: in every run the very picks of {plain(like)}, so it is not tested a second time."
+        for name, like in twins.items()
+    ]
 
 
 def _spaced(count: int, most: int) -> list[int]:
@@ -213,10 +282,6 @@ def _spaced(count: int, most: int) -> list[int]:
     if steps < most // 2:  # equal steps would show too little; uneven by one is the lesser evil
         steps = most - 1
     return [int(i) for i in np.linspace(0, count - 1, steps + 1).round()]
-
-
-def _plain(strategy: str) -> str:
-    return "random" if strategy == "random_sampling" else strategy
 
 
 def _percent(fraction: float) -> str:

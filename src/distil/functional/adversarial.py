@@ -23,6 +23,9 @@ from distil.features import BLOCK_BYTES
 # Logits that differ by less than this many units in the last place are a tie: an exact step to the boundary ends there.
 _ROUNDING = 4
 
+# Inputs are cut so that the gradients of this many classes fit into BLOCK_BYTES; of more classes, some at a time.
+_CLASSES_AT_ONCE = 10
+
 # Relative to a distance; distinct float32 numbers differ by at least 2**-24, so a shift below half of that reorders none.
 _TIE_BREAK = 2.0**-26
 
@@ -78,31 +81,31 @@ class DeepFool:
         """As ``deepfool``."""
         _check_inputs(x)
         with _recording():
-            x = x.detach().clone()
+            x = x.detach()
             way, gap, steps = _nothing(x)
-            if len(x) == 0:
-                return _attack(way, gap, steps)
-            with torch.no_grad():
-                logits = _logits(f, x)
-            y = logits.argmax(1)
-            gap = _gap(logits, y)
-            rows = torch.nonzero((gap > 0) & gap.isfinite())[:, 0]
-            boundaries = _Boundaries(f, logits.shape[1])
+            rows = torch.arange(len(x), device=x.device)
+            y: Tensor | None = None
+            boundaries = _Boundaries(f)
             for _ in range(self.max_iter):
                 if len(rows) == 0:
                     break
-                least = self.overshoot * torch.linalg.vector_norm(way[rows].flatten(1), dim=1)
-                step = boundaries.steps(x[rows], way[rows], y[rows], least)
-                trial = way[rows] + step
-                tried = (x[rows] + (1 + self.overshoot) * trial).to(x.dtype)
-                with torch.no_grad():
-                    left = _gap(_logits(f, tried), y[rows], _ROUNDING)
-                far = ~(left.isfinite() & tried.isfinite().flatten(1).all(1))
-                moved = step.flatten(1).any(1) & ~far  # without any gradient there is no step
+                start, before = x[rows], way[rows]
+                least = self.overshoot * torch.linalg.vector_norm(before.flatten(1), dim=1)
+                step, logits = boundaries.steps(start, before, y, least)
+                if y is None:
+                    y = logits.argmax(1)
+                    gap = _gap(logits, y)
+                    going = (gap > 0) & gap.isfinite()
+                    rows, y, start, before, step = (t[going] for t in (rows, y, start, before, step))
+                trial = before + step
+                tried = (start + (1 + self.overshoot) * trial).to(x.dtype)
+                left = _tried_gap(f, tried, y)
+                moved = step.flatten(1).any(1) & left.isfinite()  # without any gradient there is no step
                 way[rows[moved]] = trial[moved]
                 gap[rows[moved]] = left[moved]
                 steps[rows[moved]] += 1
-                rows = rows[moved & (left > 0)]
+                going = moved & (left > 0)
+                rows, y = rows[going], y[going]
             return _attack(way, gap, steps)
 
 
@@ -126,30 +129,35 @@ class BIM:
         """As ``bim``."""
         _check_inputs(x)
         with _recording():
-            x = x.detach().clone()
+            x = x.detach()
             counts, gap, steps = _nothing(x)  # whole numbers of eps: no rounding adds up, equal paths are equally long
-            rows, trial, been, y = torch.arange(len(x), device=x.device), counts, counts, steps
+            rows, start, y = torch.arange(len(x), device=x.device), x, steps
+            trial = before = been = torch.zeros_like(counts)
             for step in range(self.max_steps + 1):
                 if len(rows) == 0:
                     break
-                z = (x[rows] + self.eps * trial).to(x.dtype).requires_grad_()
+                z = torch.add(start, trial, alpha=self.eps).to(x.dtype).requires_grad_()
                 logits = _logits(f, z)
                 y = logits.argmax(1) if step == 0 else y
-                left = _gap(logits.detach(), y[rows])
+                left = _gap(logits.detach(), y)
                 finite = left.isfinite()
-                moved = finite if step else torch.ones_like(finite)  # too far a step is not taken
-                counts[rows[moved]] = trial[moved]
-                gap[rows[moved]] = left[moved].to(gap.dtype)
-                steps[rows[moved]] = step
-                going = finite & (left > 0)
+                kept = finite if step else torch.ones_like(finite)  # too far a step is not taken
+                gap[rows[kept]] = left[kept].to(gap.dtype)
+                steps[rows[kept]] = step
+                going, move = finite & (left > 0), trial
                 if step == self.max_steps or not bool(going.any()):
-                    break
-                move = _cross_entropy_sign(logits, z, y[rows])
-                going &= move.flatten(1).any(1)  # else every gradient is zero
-                if step:
-                    going &= (trial != been).flatten(1).any(1)  # else it goes round in circles
+                    going = torch.zeros_like(going)
+                else:
+                    move = _cross_entropy_sign(logits, z, y)
+                    going &= move.flatten(1).any(1)  # else every gradient is zero
+                    if step:
+                        going &= (trial != been).flatten(1).any(1)  # else it goes round in circles
+                if not bool(going.all()):
+                    there = torch.where(kept.reshape(-1, *[1] * (x.dim() - 1)), trial, before)
+                    counts[rows[~going]] = there[~going]
+                    rows, start, y, trial, been, move = (t[going] for t in (rows, start, y, trial, been, move))
                 been = trial if step & (step - 1) == 0 else been  # of powers of two: any circle is found (Brent 1980)
-                rows, trial, been = rows[going], (trial + move)[going], been[going]
+                before, trial = trial, trial + move
             return _attack(self.eps * counts, gap, steps)
 
 
@@ -181,8 +189,8 @@ def deepfool(f: Callable[[Tensor], Tensor], x: Tensor, *, max_iter: int = 50, ov
     Raises:
         InvalidInput: ``x`` is not (B, ...) floating, ``f`` does not give (B, C), or a setting is out of range.
 
-    Cost: a step of B inputs is one forward pass, C backward passes in one vectorized call, and one forward pass without gradients
-    to try the result; usually 1 to 4 steps. Inputs that are done leave the batch. At most BLOCK_BYTES of input
+    Cost: a step of B inputs is one forward pass, C - 1 backward passes in one vectorized call, and one forward pass without
+    gradients to try the result; usually 1 to 4 steps. Inputs that are done leave the batch. At most BLOCK_BYTES of input
     gradients are held at once (an input and class at the least); those of hidden layers are larger in proportion.
     """
     return DeepFool(max_iter, overshoot)(f, x)
@@ -244,46 +252,51 @@ def closeness(distance: Tensor, gap: Tensor) -> Tensor:
 class _Boundaries:
     """The linearized boundaries of a classifier; remembers whether it can be differentiated for many classes at once."""
 
-    def __init__(self, f: Callable[[Tensor], Tensor], n_classes: int) -> None:
+    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
         self._f = f
-        self._n_classes = n_classes
         self._vectorized = True
 
-    def steps(self, x: Tensor, way: Tensor, y: Tensor, least: Tensor) -> Tensor:
+    def steps(self, x: Tensor, way: Tensor, y: Tensor | None, least: Tensor) -> tuple[Tensor, Tensor]:
         """From ``x + way`` (b, ...) to the nearest boundaries of the classes y, (b, ...); zero where there are none.
 
-        Where the boundary is reached already, on across it by the length ``least`` (b,).
+        Where the boundary is reached already, on across it by the length ``least`` (b,). With no ``y``, the classes predicted
+        at ``x + way``. Also the logits there, (b, C).
         """
-        width = max(x[0].numel(), self._n_classes) * x.element_size()
-        n_rows = max(1, BLOCK_BYTES // (self._n_classes * width))
-        n_classes = max(1, BLOCK_BYTES // (n_rows * width))
-        parts = zip((x + way).to(x.dtype).split(n_rows), y.split(n_rows), least.split(n_rows), strict=True)
-        return torch.cat([self._of_part(z, own, push, n_classes) for z, own, push in parts]).to(way.dtype)
+        n_rows = max(1, BLOCK_BYTES // (_CLASSES_AT_ONCE * x[0].numel() * x.element_size()))
+        found = []
+        for part in torch.arange(len(x), device=x.device).split(n_rows):
+            z = (x[part] + way[part]).to(x.dtype)
+            found.append(self._of_part(z, None if y is None else y[part], least[part]))
+        steps, logits = zip(*found, strict=True)
+        return torch.cat(steps).to(way.dtype), torch.cat(logits)
 
-    def _of_part(self, z: Tensor, y: Tensor, least: Tensor, n_classes: int) -> Tensor:
-        """The steps from z (b, ...), comparing ``n_classes`` boundaries at a time."""
-        z = z.detach().requires_grad_()
+    def _of_part(self, z: Tensor, y: Tensor | None, least: Tensor) -> tuple[Tensor, Tensor]:
+        """The steps from z (b, ...), comparing so many boundaries at a time as BLOCK_BYTES allow, and the logits there."""
+        z = z.requires_grad_()
         logits = _logits(self._f, z)
         values = logits.detach()
+        y = values.argmax(1) if y is None else y
         push = torch.where(_gap(values, y, _ROUNDING) <= 0, least, 0)
         differences = (values - values.gather(1, y[:, None])).abs()  # (b, C)
         each = torch.arange(len(z), device=z.device)
         step, shortest = torch.zeros_like(z, requires_grad=False), values.new_full((len(z),), math.inf)
-        for classes in torch.arange(self._n_classes, device=z.device).split(n_classes):
-            w = self._gradients(logits, z, y, classes)  # (c, b, ...)
+        n_classes, width = values.shape[1], max(z[0].numel(), values.shape[1]) * z.element_size()
+        for columns in torch.arange(n_classes - 1, device=z.device).split(max(1, BLOCK_BYTES // (len(z) * width))):
+            others = columns + (columns >= y[:, None])  # (b, c), all classes but y
+            w = self._gradients(logits, z, y, others.T)  # (c, b, ...)
             norms = torch.linalg.vector_norm(w.flatten(2), dim=2, dtype=torch.promote_types(w.dtype, torch.float32))
-            distances = torch.where(norms > 0, differences[:, classes].T / norms, math.inf)  # infinite for y itself
+            distances = torch.where(norms > 0, differences.gather(1, others).T / norms, math.inf)
             found, k = distances.min(0)
             closer = found < shortest
             length, norm = (v[closer].reshape(-1, *[1] * (z.dim() - 1)) for v in (found + push, norms[k, each]))
             step[closer] = (length * (w[k, each][closer] / norm)).to(z.dtype)
             shortest = torch.where(closer, found, shortest)
-        return step
+        return step, values
 
     def _gradients(self, logits: Tensor, z: Tensor, y: Tensor, classes: Tensor) -> Tensor:
-        """Gradients of f_k - f_y by z for each of the classes, (c, b, ...)."""
+        """Gradients of f_k - f_y by z for the classes k (c, b), (c, b, ...)."""
         one_hot = torch.eye(logits.shape[1], dtype=logits.dtype, device=logits.device)
-        directions = one_hot[classes][:, None] - one_hot[y]  # (c, b, C)
+        directions = one_hot[classes] - one_hot[y]  # (c, b, C)
         if self._vectorized:
             try:
                 with warnings.catch_warnings():
@@ -318,6 +331,13 @@ def _gap(logits: Tensor, y: Tensor, rounding: int = 0) -> Tensor:
     other = logits.scatter(1, y[:, None], -math.inf).amax(1)
     slack = rounding * torch.finfo(logits.dtype).eps * torch.maximum(own.abs(), other.abs())
     return torch.where((own > other) & (own - other <= slack), 0, own - other)
+
+
+def _tried_gap(f: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """The gap at x, (B,); not finite where x or the logits are not."""
+    with torch.no_grad():
+        gap = _gap(_logits(f, x), y, _ROUNDING) if len(x) else torch.zeros(0, device=x.device)
+    return torch.where(x.isfinite().flatten(1).all(1), gap, math.nan)
 
 
 def _logits(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

@@ -65,13 +65,13 @@ def k_dpp(x: Features, n: int, generator: torch.Generator, *, memory: int = MEMO
     """
     if not 0 <= n <= len(x):
         raise InvalidInput(f"n must be between 0 and the {len(x)} rows there are, got {n}")
-    left = torch.arange(len(x))
+    left = torch.arange(len(x), device=x.sq_norms().device)
     found: list[Tensor] = []
     while n > 0:
         rows = left[_long_rows(x[left], max(n, memory // (8 * n)), generator)]
         drawn = _draw(_eigen(x[rows], n, generator), n, generator)
         if not len(drawn):  # only zeros are left
-            drawn, rows = torch.randperm(len(left), generator=generator)[:n], left
+            drawn, rows = torch.randperm(len(left), generator=generator)[:n].to(left.device), left
         found.append(rows[drawn])
         n -= len(drawn)
         left = left[~torch.isin(left, rows[drawn])]
@@ -112,13 +112,17 @@ def _of_gram(x: Features) -> tuple[Tensor, Callable[[], Iterator[Tensor]], Tenso
     rows = x.double()
     values, vectors = torch.linalg.eigh(rows.inner(rows))
     kept = _kept(values)
-    return values[kept], lambda: iter([vectors[:, kept]]), torch.eye(int(kept.sum()), dtype=torch.float64)
+    return (
+        values[kept],
+        lambda: iter([vectors[:, kept]]),
+        torch.eye(int(kept.sum()), dtype=torch.float64, device=values.device),
+    )
 
 
 def _of_blocks(
     blocks: Callable[[], Iterator[Tensor]], width: int
 ) -> tuple[Tensor, Callable[[], Iterator[Tensor]], Tensor]:
-    dual = torch.zeros(width, width, dtype=torch.float64)
+    dual = next(blocks()).new_zeros(width, width)
     for block in blocks():
         dual.addmm_(block.T, block)
     values, vectors = torch.linalg.eigh(dual)
@@ -164,7 +168,8 @@ def _projection(x: Features, width: int, generator: torch.Generator) -> _Project
     while isinstance(x, Grouped):
         x = x.base
     columns = (x.a.shape[1], x.b.shape[1] + x.bias) if isinstance(x, Outer) else (x[slice(0, 1)].dense().shape[1], 0)
-    a, b = (torch.randn(n, width, generator=generator, dtype=torch.float64) for n in columns)
+    drawn = (torch.randn(n, width, generator=generator, dtype=torch.float64) for n in columns)
+    a, b = (numbers.to(x.sq_norms().device) for numbers in drawn)
     return _Projection(a / width**0.5, b)
 
 
@@ -174,7 +179,7 @@ def _draw(eigen: _Eigen, n: int, generator: torch.Generator) -> Tensor:
     Nothing but the lengths is updated: ``directions`` are the chosen rows, made orthonormal, in the space of the eigenvectors.
     """
     rank = len(eigen.values)
-    which = _eigenvectors(eigen.values, n, generator) if rank > n else torch.arange(rank)
+    which = _eigenvectors(eigen.values, n, generator) if rank > n else torch.arange(rank, device=eigen.values.device)
     v = eigen.vectors(which)  # (N, k)
     weights = torch.linalg.vecdot(v, v)
     directions = v.new_zeros(len(which), len(which))
@@ -188,7 +193,7 @@ def _draw(eigen: _Eigen, n: int, generator: torch.Generator) -> Tensor:
         picks.append(row)
         weights = (weights - (v @ directions[t]) ** 2).clamp_min_(0)
         weights[picks] = 0
-    return torch.tensor(picks, dtype=torch.long)
+    return torch.tensor(picks, dtype=torch.long, device=v.device)
 
 
 def _eigenvectors(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
@@ -197,7 +202,7 @@ def _eigenvectors(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
     ``table[m, k]`` is the logarithm of the elementary symmetric polynomial e_k of the first m values.
     """
     logs = (values / values.max()).log()
-    table = torch.full((len(values) + 1, n + 1), -torch.inf, dtype=torch.float64)
+    table = torch.full((len(values) + 1, n + 1), -torch.inf, dtype=torch.float64, device=values.device)
     table[:, 0] = 0
     for m, log in enumerate(logs, 1):
         table[m, 1:] = torch.logaddexp(table[m - 1, 1:], table[m - 1, :-1] + log)
@@ -209,12 +214,13 @@ def _eigenvectors(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
             break
         if k == m or uniform[m - 1] < float(logs[m - 1] + table[m - 1, k - 1] - table[m, k]):
             chosen.append(m - 1)
-    return torch.tensor(chosen, dtype=torch.long)
+    return torch.tensor(chosen, dtype=torch.long, device=values.device)
 
 
 def _long_rows(x: Features, most: int, generator: torch.Generator) -> Tensor:
     """All rows, or ``most`` drawn without replacement in proportion to their squared norms (Efraimidis and Spirakis 2006)."""
     if len(x) <= most:
-        return torch.arange(len(x))
+        return torch.arange(len(x), device=x.sq_norms().device)
     clocks = torch.empty(len(x), dtype=torch.float64).exponential_(generator=generator)
-    return (clocks / x.exact_sq_norms()).topk(most, largest=False).indices.sort().values
+    norms = x.exact_sq_norms()
+    return (clocks.to(norms.device) / norms).topk(most, largest=False).indices.sort().values

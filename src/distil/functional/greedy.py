@@ -13,7 +13,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.features import Features
 from distil.functional.budgets import class_budgets
-from distil.functional.similarity import MEMORY, Kernel, Similarity, reference
+from distil.functional.similarity import MEMORY, Kernel, Similarity
 from distil.functional.submodular import COVERS, Objective, objective_named, shifts
 
 # Gains that differ by less than this share are equal, as scores are everywhere; the smaller row is then picked.
@@ -252,12 +252,12 @@ def two_rounds(
     """Maximize an objective that reads all pairs again and again: at once while they fit in memory, else in two rounds.
 
     GreeDi (Mirzasoleiman, Karbasi, Sarkar and Krause 2013, algorithm 2), here to bound memory and time rather than to distribute:
-    the rows are dealt into parts whose pairs fit; candidates are picked in each part as if it were all there is, and the answer
-    from the candidates of all parts together, by how they cover all N rows (or as many evenly spaced ones as fit). Up to twice
-    ``n`` candidates a part, not just ``n``, as far as they fit; the parts' own answers are not compared with the union's.
+    the rows are dealt (as by a shuffle that is always the same) into parts whose pairs fit; candidates are picked in each part
+    as if it were all there is, and the answer among the candidates of all parts, by how they cover all N rows, or as many
+    of them as fit. There are 3 n candidates, or up to 2 n a part if they fit; the parts' own answers are not compared.
 
-    At N = 11,585 the pairs take 512 MB. Beyond, on data that we tried (mixtures, isotropic, many clusters, uniform in 2
-    dimensions), the value was at least 99.5 % of that of exact greedy; stochastic greedy's was less for the work.
+    Of the value in one round, two rounds in 5 parts had 99.9 % or more on a mixture of Gaussians (20,000 rows, 200 picks) and
+    99.8 % or more on isotropic noise; on 1,500 rows, where a part is not quite like the whole, between 99.2 and 100 % for n up to 20.
 
     Args:
         cover: ``FacilityLocation`` or ``SaturatedCoverage``.
@@ -266,26 +266,30 @@ def two_rounds(
         kernel: Their similarity.
         maximizer: As for ``representatives``.
         classes: The class of each row, (N,): rows of different classes then have nothing in common.
-        memory: Bytes that a matrix of similarities may take.
+        memory: Bytes for similarities; 512 MB are those of 11,585 rows. Two rounds leave half of it to the rows.
 
     Returns:
         (n,) rows, in pick order.
 
-    Cost: O(N^2 D / P) for P = N / 11,585 parts, and O(P n N D); no more than ``memory`` and a few copies of the rows.
+    Cost: O(N^2 D) at once; otherwise O(N^2 D / P + n N D) for P parts of at most 8,192 rows, and for saturated coverage
+    another O(N^2 D), once, for what each row is to have.
     """
-    n_parts = -(-len(x) // max(1, math.isqrt(memory // 4)))
-    if n_parts <= 1:
+    if 4 * len(x) ** 2 <= memory:
         return maximizer(cover(Similarity(x, kernel, classes=classes, memory=memory)), n).rows
-    row = torch.arange(len(x), device=x.sq_norms().device)
-    fit_all, fit = (memory // (4 * columns * n_parts) for columns in (len(x), -(-len(x) // n_parts)))
-    most = max(-(-n // n_parts), min(n, fit), min(2 * n, fit_all))
+    side = max(1, math.isqrt(memory // 8))
+    n_parts = -(-len(x) // side)
+    most = min(2 * n, max(-(-3 * n // n_parts), side**2 // (len(x) * n_parts)))
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(x.sq_norms().device)
+    parts = [order[p::n_parts].sort().values for p in range(n_parts)]
     found = []
-    for part in (row[p::n_parts] for p in range(n_parts)):
-        similarity = Similarity(x[part], kernel, classes=None if classes is None else classes[part], memory=memory)
-        found.append(part[maximizer(cover(similarity), min(most, len(part))).rows])
+    for part in parts:
+        own = None if classes is None else classes[part]
+        budget = min(most, len(part))
+        found.append(part[two_rounds(cover, x[part], budget, kernel, maximizer, classes=own, memory=memory)])
     rows = torch.cat(found).sort().values
-    columns = row[reference(len(x), memory // (4 * len(rows)))]
-    return rows[maximizer(cover(Similarity(x, kernel, classes=classes, rows=rows, columns=columns, memory=memory)), n).rows]
+    columns = order[: max(1, side**2 // max(1, len(rows)))].sort().values
+    candidates = Similarity(x, kernel, classes=classes, rows=rows, columns=columns, memory=memory)
+    return rows[maximizer(cover(candidates), n).rows]
 
 
 def representatives(

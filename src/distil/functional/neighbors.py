@@ -31,7 +31,7 @@ _FEW = 2
 _GROUP = 32
 
 # Distances below this share of |x|^2 + |y|^2 have lost too much to cancellation.
-_CANCELLATION = 2.0**-10
+_CANCELLATION = 2.0**-5
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def nearest_neighbors(x: Tensor, k: int) -> Neighbors:
         k: How many, from 1 to N - 1.
 
     Returns:
-        Ids and squared distances; the distances in the precision of ``x``, right to about 1e-4 of themselves in float32.
+        Ids and squared distances; the distances in the precision of ``x``, right to about 1e-5 of themselves in float32.
 
     Cost: O(N^2 D), memory of O(N k) and two blocks.
     """
@@ -121,50 +121,58 @@ def pair_sq_dists(x: Tensor, rows: Tensor, other: Tensor, columns: Tensor) -> Te
 class Balls:
     """Which rows are closer to each other than a radius, exactly: near the edge in float64; within 1e-9 of it is not closer.
 
-    The matrix of all pairs is never stored: it is made in square blocks, by one product each, and added up.
+    The matrix of all pairs is never stored: it is made in blocks, by one product each, and added up.
     """
 
     def __init__(self, x: Tensor, radius: float) -> None:
         self.x, self.sq_radius = x, radius**2
         self._origin = _mean(x).to(x.dtype)
         self._side = _side(x)
-        self._buffers = x.new_empty((2, self._side**2))
+        wide = max(1, BLOCK_BYTES // (x.element_size() * max(1, x.shape[1])))
+        self._sq_norms = torch.cat([_sq_norms(rows - self._origin) for rows in x.split(wide)])
+        self._buffers = x.new_empty((2, self._side * max(self._side, wide)))
 
     def sizes(self) -> Tensor:
         """How many rows are in the ball around each row, itself among them: (N,) int64. Cost: O(N^2 D / 2)."""
         found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
-        for block in self._blocks(len(self.x)):
-            for other in self._blocks(len(self.x), block.start):
-                near = self._near(self.x[block], self.x[other])
+        blocks = _slices(len(self.x), self._side)
+        for n, block in enumerate(blocks):
+            for other in blocks[n:]:
+                near = self._near(block, self.x[other])
                 found[block] += near.sum(1).long()
-                if other.start > block.start:
+                if other is not block:
                     found[other] += near.sum(0).long()
         return found
 
     def counts(self, points: Tensor) -> Tensor:
         """How many of the ``points`` (M, D) are in the ball around each row: (N,) int64. Cost: O(N M D)."""
         found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
-        for other in self._blocks(len(points)):
-            for block in self._blocks(len(self.x)):
-                found[block] += self._near(self.x[block], points[other]).sum(1).long()
+        for part in (points[columns] for columns in _slices(len(points), self._side)):
+            for block in _slices(len(self.x), self._buffers.shape[1] // max(len(part), self.x.shape[1])):
+                found[block] += self._near(block, part).sum(1).long()
         return found
 
-    def _blocks(self, n: int, start: int = 0) -> Iterator[slice]:
-        return (slice(at, min(at + self._side, n)) for at in range(start, n, self._side))
+    def held(self, points: Tensor, of: Tensor) -> Tensor:
+        """How many of the rows that are marked (N,) are in the ball around each of the ``points``: (M,) int64, M at most a block."""
+        found = torch.zeros(len(points), dtype=torch.long, device=self.x.device)
+        for block in _slices(len(self.x), self._buffers.shape[1] // max(len(points), self.x.shape[1])):
+            found += (of[block].to(self.x.dtype) @ self._near(block, points)).long()
+        return found
 
-    def _near(self, rows: Tensor, points: Tensor) -> Tensor:
-        """1 where a row and a point are closer than the radius, else 0: (B, M), until the next call."""
-        a, b = rows - self._origin, points - self._origin
-        norms, others = torch.linalg.vecdot(a, a)[:, None], torch.linalg.vecdot(b, b)[:, None]
-        error = _rounding(a) * float(norms.max().sqrt() + others.max().sqrt()) ** 2
-        one, shape = torch.ones_like, (len(a), len(b))
-        excess, near = (buffer[: shape[0] * shape[1]].view(shape) for buffer in self._buffers)
-        torch.mm(torch.cat([-2 * a, norms, one(norms)], 1), torch.cat([b, one(others), others], 1).T, out=excess)
-        sure = int(torch.lt(excess, self.sq_radius - error, out=near).sum(1).long().sum())
-        if int(torch.le(excess, self.sq_radius + error, out=near).sum(1).long().sum()) > sure:
-            i, j = torch.nonzero((excess >= self.sq_radius - error) & (near > 0), as_tuple=True)
-            near[i, j] = (pair_sq_dists(rows, i, points, j) < self.sq_radius * (1 - _EXACT_TIE)).to(near.dtype)
-        return near
+    def _near(self, block: slice, points: Tensor) -> Tensor:
+        """1 where a row of the block and a point are closer than the radius, else 0: (B, M), until the next call."""
+        a, b, norms = self.x[block] - self._origin, points - self._origin, self._sq_norms[block, None]
+        others = _sq_norms(b)
+        error = 2 * _rounding(a) * float(norms.max() + others.max())
+        rest: Tensor = self._buffers[0, : len(a) * len(b)].view(len(a), len(b))
+        near: Tensor = self._buffers[1, : len(a) * len(b)].view(len(a), len(b))
+        torch.addmm(others, a, b.T, alpha=-2, out=rest)  # |y|^2 - 2 x.y, to compare with r^2 - |x|^2
+        sure = torch.lt(rest, self.sq_radius - norms - error, out=near).sum(1)
+        if torch.equal(torch.lt(rest, self.sq_radius - norms + error, out=near).sum(1), sure):
+            return near
+        i, j = torch.nonzero((rest >= self.sq_radius - norms - error) & (near > 0), as_tuple=True)
+        inside = pair_sq_dists(self.x[block], i, points, j) < self.sq_radius * (1 - _EXACT_TIE)
+        return near.index_put_((i, j), inside.to(near.dtype))
 
 
 class _NearestCenter:
@@ -173,13 +181,13 @@ class _NearestCenter:
     def __init__(self, centers: Tensor) -> None:
         self.centers = centers
         self.origin = centers.double().mean(0).to(centers.dtype)
-        z = centers - self.origin
-        half = torch.linalg.vecdot(z, z) / 2
+        self.z = z = centers - self.origin
+        half = _sq_norms(z) / 2
         self.lengths = (2 * half).sqrt()
         self.longest = float(self.lengths.max())
         self.half = half.masked_fill(~_first_of_equals(centers, half), torch.inf)
         quick = [z.to(torch.bfloat16)] if z.dtype == torch.float32 and _bfloat16_pays(z.device.type) else []
-        self.precisions = [factor.T for factor in [*quick, z]]
+        self.products = [factor.T for factor in [*quick, z]]  # the right factor, first the one that is tried first
         self.step = max(1, BLOCK_BYTES // (z.element_size() * max(z.shape)))
         self.shifted = z.new_empty(self.step, z.shape[1])
         self.scores = z.new_empty(self.step, len(z))
@@ -189,11 +197,12 @@ class _NearestCenter:
     def of(self, rows: Tensor, guess: Tensor) -> Tensor:
         """The nearest center of each row, (B,)."""
         y = torch.sub(rows, self.origin, out=self.shifted[: len(rows)])
-        while True:
-            best, i, j = self._screen(y, guess, self.precisions[0])
-            if len(self.precisions) == 1 or len(i) <= _FEW * len(y):
-                break
-            del self.precisions[0]  # too coarse for this data
+        best, i, j = self._screen(y, guess, self.products[0])
+        if self.products[0].dtype != y.dtype:
+            if len(i) > _FEW * len(y):  # too coarse for this data
+                del self.products[0]
+                return self.of(rows, guess)
+            best, i, j = self._rescreen(y, best, i, j)
         return self._settled(rows, best, i, j) if len(i) else best
 
     def _screen(self, y: Tensor, guess: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -206,7 +215,9 @@ class _NearestCenter:
         scores.scatter_(1, best, -torch.inf)
         rounding = _rounding(y)
         lost = rounding if z.dtype == y.dtype else rounding + _BFLOAT16_ROUNDING
-        slack = lost * torch.linalg.vector_norm(y, dim=1, keepdim=True)  # a score is off by slack |z|, and 2 |z|^2 rounding
+        slack = lost * torch.linalg.vector_norm(
+            y, dim=1, keepdim=True
+        )  # a score is off by slack |z|, and 2 |z|^2 rounding
         least = torch.addcmul(top, slack, self.lengths[best], value=-1) - 2 * rounding * self.longest**2
         unsure = torch.nonzero(~(scores.amax(1, keepdim=True) + slack * self.longest < least))[:, 0]
         rivals = torch.addcmul(scores[unsure], slack[unsure], self.lengths) >= least[unsure]
@@ -223,6 +234,16 @@ class _NearestCenter:
             low = self.low[: len(y)].copy_(y)
             scores.copy_(torch.mm(low, z, out=self.low_scores[: len(y)]))
         return scores.sub_(self.half)
+
+    def _rescreen(self, y: Tensor, best: Tensor, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same from pairs in question, which are computed in the precision of the rows."""
+        scores = torch.linalg.vecdot(y[i], self.z[j]) - self.half[j]
+        error = _rounding(y) * (torch.linalg.vector_norm(y[i], dim=1) * self.longest + self.longest**2)
+        top = scores.new_full((len(y),), -torch.inf).scatter_reduce_(0, i, scores, "amax")
+        best[i[scores == top[i]]] = j[scores == top[i]]
+        close = scores >= top[i] - 2 * error
+        doubted = (torch.bincount(i[close], minlength=len(y)) > 1)[i] & close
+        return best, i[doubted], j[doubted]
 
     def _settled(self, rows: Tensor, best: Tensor, i: Tensor, j: Tensor) -> Tensor:
         """``best``, put right where pairs are in question: the nearest in float64, then the smaller center."""
@@ -249,14 +270,16 @@ def _bfloat16_pays(device_type: str) -> bool:
     """Whether products are made faster in bfloat16, which on processors is a matter of their make; the answers are the same."""
     if device_type != "cpu":
         return True
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        a = torch.ones(512, 512, dtype=dtype)
-        a @ a  # the first product prepares
-        start = time.perf_counter()
-        a @ a
-        seconds[dtype] = time.perf_counter() - start
-    return seconds[torch.bfloat16] < seconds[torch.float32]
+    pair = [torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
+    seconds = [[_seconds(a) for a in pair] for _ in range(6)]  # in turns; the first products prepare
+    single, half = (min(times) for times in zip(*seconds[1:], strict=True))
+    return bool(half < single)
+
+
+def _seconds(a: Tensor) -> float:
+    start = time.perf_counter()
+    a @ a
+    return time.perf_counter() - start
 
 
 def _rounding(x: Tensor) -> float:
@@ -269,6 +292,15 @@ def _side(x: Tensor) -> int:
     return min(max(1, math.isqrt(BLOCK_BYTES // x.element_size())), len(x))
 
 
+def _sq_norms(x: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vecdot(x, x)
+    return norms
+
+
+def _slices(n: int, step: int) -> list[slice]:
+    return [slice(start, min(start + step, n)) for start in range(0, n, max(1, step))]
+
+
 def _mean(x: Tensor) -> Tensor:
     """The mean row in float64, (D,), block by block."""
     step = max(1, BLOCK_BYTES // (8 * max(1, x.shape[1])))
@@ -278,12 +310,12 @@ def _mean(x: Tensor) -> Tensor:
 def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Squared distances and ids (B, k) of the nearest, and whether they are clear beyond rounding (B,)."""
     a = x[rows] - origin
-    norms = torch.linalg.vecdot(a, a)[:, None]
+    norms = _sq_norms(a)[:, None]
     values = x.new_full((len(rows), k + 1), torch.inf)
     ids = torch.zeros_like(values, dtype=torch.long)
     longest = norms
     for tile, b in _tiles(x, origin):
-        others = torch.linalg.vecdot(b, b)
+        others = _sq_norms(b)
         longest = torch.maximum(longest, others.max())
         sq_dists = torch.addmm(others, a, b.T, alpha=-2).add_(norms)
         _leave_out(sq_dists, rows, tile)
@@ -298,11 +330,11 @@ def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[T
 def _sure_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor]:
     """The same in float64: squared distances and ids (B, k); those equal within 1e-9 in the order of their ids."""
     a = x[rows].double() - origin
-    norms = torch.linalg.vecdot(a, a)[:, None]
+    norms = _sq_norms(a)[:, None]
     values = a.new_full((len(rows), k), torch.inf)
     ids = torch.full_like(values, len(x), dtype=torch.long)
     for tile, b in _tiles(x, origin):
-        sq_dists = torch.addmm(torch.linalg.vecdot(b, b), a, b.T, alpha=-2).add_(norms).clamp_min_(0)
+        sq_dists = torch.addmm(_sq_norms(b), a, b.T, alpha=-2).add_(norms).clamp_min_(0)
         _leave_out(sq_dists, rows, tile)
         columns = torch.arange(tile.start, tile.stop, device=x.device).expand_as(sq_dists)
         values, ids = _first_smallest(torch.cat([values, sq_dists], 1), torch.cat([ids, columns], 1), k, norms)
@@ -325,9 +357,7 @@ def _first_smallest(values: Tensor, ids: Tensor, k: int, norms: Tensor) -> tuple
 
 
 def _tiles(x: Tensor, origin: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    step = _side(x)
-    for start in range(0, len(x), step):
-        tile = slice(start, min(start + step, len(x)))
+    for tile in _slices(len(x), _side(x)):
         yield tile, x[tile].to(origin.dtype) - origin
 
 

@@ -18,6 +18,7 @@ from distil.strategies.bayesian import (
     MarginSamplingDropout,
 )
 from distil.strategies.bilevel import GLISTER, GradMatch
+from distil.strategies.coverage import ProbCover, TypiClust
 from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling
 from distil.strategies.gradient import BADGE, BADGEPerBatch
 from distil.strategies.submodular import CRAIG, FASS, KDPP, SubmodularSampling
@@ -45,12 +46,14 @@ __all__ = [
     "MarginSampling",
     "MarginSamplingDropout",
     "Needs",
+    "ProbCover",
     "RandomSampling",
     "ScoreStrategy",
     "Selection",
     "Sets",
     "Strategy",
     "SubmodularSampling",
+    "TypiClust",
     "register",
     "strategy_named",
 ]

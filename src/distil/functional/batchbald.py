@@ -1,0 +1,209 @@
+"""Selections whose labels, taken together, say most about the model: BatchBALD."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput
+from distil.features import BLOCK_BYTES
+from distil.functional.uncertainty import entropy
+
+# Gains that are this near in the precision of the probabilities, in units of it, are computed again in float64; those within the
+# relative difference after that are equal.
+_ROUNDING = 64
+_EXACT_ROUNDING = 2.0**-46
+_EXACT_TIE = 1e-9
+
+# Rows that are looked at again first; each further look takes twice as many.
+_FIRST_LOOK = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Informative:
+    """What BatchBALD picked.
+
+    Attributes:
+        rows: (n,) int64, distinct, in pick order.
+        gains: (n,) float64, what each pick adds to the mutual information, in nats; up to a pick, they sum to its joint score.
+    """
+
+    rows: Tensor
+    gains: Tensor
+
+
+def batchbald(
+    mc_probs: Tensor, n: int, generator: torch.Generator | None = None, *, max_configurations: int = 10_000
+) -> Informative:
+    """Pick rows one by one so that the labels of all together have the largest mutual information with the model.
+
+    Kirsch, van Amersfoort and Gal 2019, algorithm 1. Row x gains I[y_x; w | y_S] = H[y_x | y_S] - E_w H[y_x | w] over the rows S
+    picked before, the first term being the mean entropy of x's prediction over the configurations m of their labels:
+
+        sum_m p(m) H[ sum_k p(k | m) p(y_x | k) ],  p(k | m) proportional to prod_{s in S} p(y_s = m_s | k),
+
+    which is the paper's eq. 12 less what is the same for all x: all x and all configurations are one matrix product.
+
+    *Exact part.* As long as the configurations of S are at most ``max_configurations`` (those of probability 0 are not counted),
+    that is, for the first 1 + log_C(max_configurations) picks at least, all are gone through. Exact gains only fall as S grows,
+    so an old one is an upper bound, and few rows are looked at again (lazy greedy).
+
+    *Sampled part.* From then on S has ``max_configurations`` sampled ones, drawn from the mixture over k as in the paper's eq. 14
+    (as many from each k, at least one), and gains are estimates, their mean error falling with the root of that number. A
+    pick extends every sampled configuration by its label: one set of draws serves all rows and all picks. Estimates need not
+    fall as S grows, so every row is looked at for each pick.
+
+    Args:
+        mc_probs: (N, K, C), floating: class probabilities under K samples of the model, *the same sample for all rows* at each k.
+        n: How many to pick, at most N.
+        generator: A CPU generator for sampled configurations; not drawn from where all fit.
+        max_configurations: The largest number of configurations gone through.
+
+    Returns:
+        n rows and their gains; ties go to the smaller row.
+
+    Raises:
+        InvalidInput: Configurations have to be sampled, and there is no generator.
+
+    Cost: N K C for the first pick; then O(m M (K + 1) C) a pick, M the number of configurations and m the rows looked at. Memory:
+    M K numbers and blocks of bounded bytes.
+    """
+    configurations = _Configurations(mc_probs, max_configurations)
+    gains = _Gains(mc_probs)
+    picks: list[tuple[int, float]] = []
+    while len(picks) < n:
+        if picks:
+            configurations.add(picks[-1][0], generator)
+        picks.append(gains.best(configurations))
+    rows, found = zip(*picks, strict=True) if picks else ((), ())
+    return Informative(torch.tensor(rows, dtype=torch.long), torch.tensor(found, dtype=torch.float64))
+
+
+class _Configurations:
+    """Configurations of the labels of the rows picked, all or sampled ones, and what each tells about the model.
+
+    Attributes:
+        weights: (M,) float64, p(m).
+        posterior: (M, K) float64, p(k | m).
+        sampled: Whether these are some only.
+    """
+
+    def __init__(self, mc_probs: Tensor, most: int) -> None:
+        n_samples = mc_probs.shape[1]
+        self._mc_probs = mc_probs
+        self._most = most
+        self._rows: list[int] = []
+        self.weights = torch.ones(1, dtype=torch.float64, device=mc_probs.device)
+        self.posterior = self.weights.new_full((1, n_samples), 1 / n_samples)
+        self.sampled = False
+
+    def add(self, row: int, generator: torch.Generator | None) -> None:
+        """Extend them by the label of a row."""
+        self._rows.append(row)
+        unseen = [row]
+        if not self.sampled and len(self.weights) * self._mc_probs.shape[2] > self._most:
+            self._start_sampling()
+            unseen = self._rows
+        for r in unseen:
+            if self.sampled:
+                self._draw(self._mc_probs[r].double(), generator)
+            else:
+                self._branch(self._mc_probs[r].double())
+
+    def _branch(self, probs: Tensor) -> None:
+        """Extend each configuration by each label; probs are (K, C)."""
+        joint = self.posterior[:, None, :] * probs.T  # (M, C, K)
+        chances = joint.sum(-1)
+        weights = self.weights[:, None] * chances
+        possible = weights > 0
+        self.weights = weights[possible]
+        self.posterior = joint[possible] / chances[possible][:, None]
+
+    def _start_sampling(self) -> None:
+        n_samples = self._mc_probs.shape[1]
+        self.sampled = True
+        size = n_samples * max(1, self._most // n_samples)
+        self.weights = self.weights.new_full((size,), 1 / size)
+        self.posterior = self.weights.new_full((size, n_samples), 1 / n_samples)
+
+    def _draw(self, probs: Tensor, generator: torch.Generator | None) -> None:
+        """Extend each configuration by a label drawn under the k it is for; probs are (K, C)."""
+        if generator is None:
+            raise InvalidInput(
+                f"the labels of {len(self._rows)} rows have more than {self._most} configurations, which have to be sampled; "
+                "pass a generator, or allow more configurations"
+            )
+        n_samples, n_classes = probs.shape
+        draws = torch.rand(n_samples, len(self.weights) // n_samples, dtype=torch.float64, generator=generator)
+        totals = probs.cumsum(1)
+        labels = torch.searchsorted(totals, draws.to(probs.device) * totals[:, -1:], right=True).clamp_max_(n_classes - 1)
+        joint = self.posterior * probs[:, labels.flatten()].T  # (M, K)
+        self.posterior = joint / joint.sum(1, keepdim=True)
+
+    def entropies(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
+        """Of the predictions of some rows, on average over the configurations: (m,) float64, computed in that precision."""
+        n_samples, n_classes = self._mc_probs.shape[1:]
+        size = BLOCK_BYTES // (n_classes * torch.finfo(dtype).bits // 8)
+        part = min(len(self.weights), max(1, size))
+        step = max(1, size // max(part, n_samples))
+        found = [self._entropies(some, dtype, part) for some in rows.split(step)]
+        return torch.cat(found)
+
+    def _entropies(self, rows: Tensor, dtype: torch.dtype, part: int) -> Tensor:
+        probs = self._mc_probs[rows].to(dtype).transpose(1, 2).flatten(0, 1)  # (m C, K)
+        total = self.weights.new_zeros(len(probs))
+        for posterior, weights in zip(self.posterior.split(part), self.weights.split(part), strict=True):
+            predicted = probs @ posterior.to(dtype).T  # (m C, M)
+            terms = predicted.clamp_min(torch.finfo(dtype).tiny).log_().mul_(predicted)
+            total -= terms @ weights.to(dtype)
+        return total.view(len(rows), -1).sum(1)
+
+
+class _Gains:
+    """What each row left gains, or a bound of it."""
+
+    def __init__(self, mc_probs: Tensor) -> None:
+        self._mc_probs = mc_probs
+        n_classes = mc_probs.shape[2]
+        step = max(1, BLOCK_BYTES // (mc_probs[:1].numel() * mc_probs.element_size()))
+        self._noise = torch.cat([entropy(block).mean(1).double() for block in mc_probs.split(step)])
+        self._bounds = torch.full_like(self._noise, torch.inf)
+        scale = 1 + math.log(n_classes)
+        self._unsure = _ROUNDING * torch.finfo(mc_probs.dtype).eps * scale
+        self._exact_unsure = _EXACT_ROUNDING * scale
+
+    def best(self, configurations: _Configurations) -> tuple[int, float]:
+        """The row that gains most, and its gain; it is not looked at again."""
+        if configurations.sampled:  # estimates of before are no bounds
+            self._bounds[self._bounds > -torch.inf] = torch.inf
+        fresh = torch.zeros_like(self._bounds, dtype=torch.bool)
+        look = _FIRST_LOOK
+        while True:
+            floor = self._bounds.masked_fill(~fresh, -torch.inf).max() - 2 * self._unsure
+            stale = torch.nonzero(~fresh & (self._bounds >= floor) & (self._bounds > -torch.inf))[:, 0]
+            if not len(stale):
+                break
+            if len(stale) > look and bool(self._bounds[stale[0]].isfinite()):
+                stale = stale[self._bounds[stale].topk(look).indices]
+            self._bounds[stale] = configurations.entropies(stale, self._mc_probs.dtype) - self._noise[stale]
+            fresh[stale] = True
+            look *= 2
+        row, gain = self._settle(torch.nonzero(fresh & (self._bounds >= floor))[:, 0], configurations)
+        self._bounds[row] = -torch.inf
+        return row, gain
+
+    def _settle(self, rows: Tensor, configurations: _Configurations) -> tuple[int, float]:
+        """Of rows in rising order that are nearly equal, the best, in float64; equal rows are computed once."""
+        distinct, which = torch.unique(self._mc_probs[rows].flatten(1), dim=0, return_inverse=True)
+        first = torch.full((len(distinct),), len(rows), device=rows.device)
+        first.scatter_reduce_(0, which, torch.arange(len(rows), device=rows.device), "amin")
+        first = first.sort().values
+        found = rows[first]
+        noise = torch.cat([entropy(self._mc_probs[some].double()).mean(1) for some in found.split(256)])
+        gains = configurations.entropies(found, torch.float64) - noise
+        best = float(gains.max())
+        at = int(torch.nonzero(gains >= best - _EXACT_TIE * abs(best) - self._exact_unsure)[0, 0])
+        return int(found[at]), max(0.0, float(gains[at]))
