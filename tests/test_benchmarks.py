@@ -382,7 +382,7 @@ def test_every_row_runs_and_its_forms_agree(row, tmp_path):
 SAME = {
     name
     for name in ROWS
-    if name.startswith(("k_center", "gradmatch", "omp", "glister", "scoring", "mapped_k", "mapped_s"))
+    if name.startswith(("k_center", "gradmatch", "omp", "glister", "scoring", "mapped_k", "mapped_s", "batchbald"))
 }
 SAME -= {"k_center_duplicated"}  # a tie goes to the smaller row, or to rounding
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import Dataset
 
 from distil.dropout import Draw
 from distil.errors import InvalidInput, UnsupportedModel
-from distil.network import Network, TorchNetwork, as_network
+from distil.network import Network, TorchNetwork, _ChannelsLastPooling, as_network
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.select import select
@@ -702,6 +703,40 @@ def test_samples_are_probabilities_of_the_forward_pass_with_dropout(output):
             torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], 1) if output == "sigmoid" else logits.softmax(1)
         )
         torch.testing.assert_close(found[:, k], by_hand)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 1}, {"padding": 1, "ceil_mode": True}, {"dilation": 2}])
+@pytest.mark.parametrize("channels", [3, 8])
+def test_pooling_with_channels_last_gives_the_same_numbers(options, channels):
+    x = torch.randn(5, channels, 9, 11, generator=torch.Generator().manual_seed(0))
+    x[0, 1, 2, 3], x[1, 0, 4, 4], x[2, 2] = torch.nan, torch.inf, -torch.inf
+    with _ChannelsLastPooling():
+        found = F.max_pool2d(x, 3, **options)
+        turned = F.max_pool2d(x.transpose(2, 3), 3, **options)
+        values, indices = F.max_pool2d(x[3:], 3, return_indices=True, **options)
+    assert found.is_contiguous()
+    torch.testing.assert_close(found, F.max_pool2d(x, 3, **options), rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(turned, F.max_pool2d(x.transpose(2, 3), 3, **options), rtol=0, atol=0, equal_nan=True)
+    expected = F.max_pool2d(x[3:], 3, return_indices=True, **options)
+    assert torch.equal(values, expected[0])
+    assert torch.equal(indices, expected[1])
+
+
+def test_images_are_pooled_with_channels_last_while_sampling(seeded):
+    seen = []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func._schema.name == "aten::max_pool2d_with_indices":
+                seen.append(args[0].is_contiguous(memory_format=torch.channels_last))
+            return func(*args, **(kwargs or {}))
+
+    pooled = [nn.Conv2d(3, 6, 3), nn.MaxPool2d(2), nn.Dropout(0.5), nn.Flatten(), nn.Linear(54, 3)]
+    network = TorchNetwork(seeded(nn.Sequential, *pooled))
+    with network.asking(Runtime()), Watched():
+        network.sample(IMAGES, 3, draw_for(IMAGES))
+        network.outputs(IMAGES)
+    assert seen[-2:] == [True, False]
 
 
 def test_sampling_finds_out_what_the_model_returns_by_itself():

@@ -157,8 +157,7 @@ class TorchNetwork(Network):
         x = self._inputs(batch)
         if not self._ready:
             self._find_out(_first_rows(x, _TRACED_ROWS))
-        with self._pooling():
-            logits, embedding = self._forward(x)
+        logits, embedding = self._forward(x)
         return Outputs(self._logits(logits), embedding)
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
@@ -184,7 +183,7 @@ class TorchNetwork(Network):
             self._find_out(_first_rows(x, _TRACED_ROWS))
 
         def logits(z: Tensor) -> Tensor:
-            with self._differentiable_layers(z), self._pooling():
+            with self._differentiable_layers(z):
                 found = self._logits(self._forward({names[0]: z} if names else z)[0])
             self._seen.clear()  # it would keep the graph alive
             if torch.is_grad_enabled() and z.requires_grad and not found.requires_grad:
@@ -261,11 +260,14 @@ class TorchNetwork(Network):
         return probs
 
     def _pooling(self) -> AbstractContextManager[object]:
-        """Faster max pooling, in convolutional networks; elsewhere a mode would only keep fused attention from being fused."""
+        """Faster max pooling, in convolutional networks."""
         return _ChannelsLastPooling() if self._convolves else nullcontext()
 
     def _probs(self, x: Any) -> Tensor:  # noqa: ANN401
-        return self._logits(self._forward(x)[0]).softmax(-1)
+        logits = self._logits(self._forward(x)[0])
+        # Softmax; PyTorch's own is several times slower on a CPU where there are fewer classes than a vector register holds.
+        odds = (logits - logits.amax(-1, keepdim=True)).exp_()
+        return odds.div_(odds.sum(-1, keepdim=True))
 
     def _named_layer(self, head: str | None) -> nn.Module | None:
         layers = dict(self.module.named_modules())

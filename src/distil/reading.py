@@ -37,8 +37,8 @@ class _ManyItems(Protocol):
 def minibatches(data: Data, parts: Sequence[Tensor], runtime: Runtime, rng: Rng) -> Batches:
     """The minibatch of each of ``parts``, in order.
 
-    Arrays and ``TensorDataset`` in memory are sliced, also as a ``Subset``. Of everything else that is slow, one minibatch is read ahead
-    by a thread; with ``runtime.num_workers``, items are read by processes.
+    Arrays and ``TensorDataset`` in memory are sliced, also as a ``Subset``. Of everything else that is slow, one minibatch is read
+    ahead by a thread; with ``runtime.num_workers``, items are read by processes.
 
     Args:
         data: The examples.

@@ -9,7 +9,10 @@ import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from distil.errors import InvalidInput
+from distil.functional import uncertainty
 from distil.functional.uncertainty import bald, confidence, entropy, margin
 
 
@@ -68,6 +71,7 @@ def test_bounds_of_bald(mc_probs):
 def test_a_probability_of_zero_adds_nothing():
     assert entropy(torch.tensor([[0.5, 0.5, 0.0, 0.0]])).item() == pytest.approx(math.log(2), abs=1e-7)
     assert entropy(torch.tensor([[0.0, 1.0, 0.0]])).tolist() == [0.0]
+    assert not bool(entropy(torch.eye(3)).signbit().any())  # which would be written as -0.0
 
 
 def test_probabilities_that_underflow_are_not_nan():
@@ -124,6 +128,61 @@ def test_any_leading_axes(score):
     assert score(probs).shape == (3, 4)
     assert torch.equal(score(probs)[1], score(probs[1]))
     assert score(probs[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("score", [entropy, margin, bald])
+@pytest.mark.parametrize("rows", [1, 7, 10**6])
+def test_blocks_are_not_part_of_the_answer(score, rows, monkeypatch):
+    probs = torch.randn(30, 4, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    monkeypatch.setattr(uncertainty, "_BLOCK_BYTES", rows * 4 * 4 * 5)
+    assert torch.equal(score(probs), torch.stack([score(one[None])[0] for one in probs]))
+
+
+@pytest.mark.parametrize("score", [entropy, margin, bald])
+def test_what_is_computed_on_the_way_is_a_block(score, monkeypatch):
+    monkeypatch.setattr(uncertainty, "_BLOCK_BYTES", 4096)
+    probs = torch.randn(500, 8, 16, generator=torch.Generator().manual_seed(0)).softmax(-1)
+
+    class Largest(TorchDispatchMode):
+        n_bytes = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.untyped_storage().data_ptr() != storage:
+                self.n_bytes = max(self.n_bytes, result.nbytes)
+            return result
+
+    storage = probs.untyped_storage().data_ptr()
+    with Largest() as largest:
+        found = score(probs)
+    assert 0 < largest.n_bytes <= max(4096, found.nbytes)
+
+
+@pytest.mark.parametrize("score", [entropy, margin, confidence, bald])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(score, dtype):
+    probs = torch.randn(50, 6, 9, generator=torch.Generator().manual_seed(0)).softmax(-1).to(dtype)
+    probs[0, 0], probs[1, 0] = torch.eye(9, dtype=dtype)[2], 1 / 9
+    found = score(probs)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found.double(), score(probs.double()), atol=0.03)
+
+
+def test_equal_largest_probabilities_have_no_margin():
+    assert margin(torch.tensor([[0.4, 0.2, 0.4], [0.2, 0.4, 0.4], [0.5, 0.5, 0.0]])).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 1)])
+def test_one_class_has_no_margin(shape):
+    with pytest.raises(InvalidInput, match="at least two classes"):
+        margin(torch.ones(shape))
+
+
+@pytest.mark.parametrize("score", [entropy, margin, confidence])
+def test_one_row_alone(score):
+    probs = torch.tensor([0.7, 0.2, 0.1])
+    assert score(probs).shape == ()
+    assert score(probs) == score(probs[None])[0]
 
 
 @pytest.mark.parametrize("score", [entropy, margin, confidence, bald])

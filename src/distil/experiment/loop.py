@@ -274,7 +274,9 @@ class Experiment:
         logits = source.table((Logits(),), runtime, Rng(0))[Logits()]
         found = metrics(logits.argmax(1), y, self._config.num_classes)
         probs = logits.float().softmax(1)
-        if probs.isfinite().all():  # a training that diverged has no confidence to be calibrated, and is a result all the same
+        if (
+            probs.isfinite().all()
+        ):  # a training that diverged has no confidence to be calibrated, and is a result all the same
             found["calibration_error"] = calibration_error(probs, y)
         return found
 

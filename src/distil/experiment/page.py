@@ -187,9 +187,7 @@ def _metric(
     return made | (_tests(curves, order, twins, bounds and bounds.full) if metric in _TESTED else {})
 
 
-def _tests(
-    curves: Mapping[str, Curves], order: Sequence[str], twins: Mapping[str, str], full: float | None
-) -> Json:
+def _tests(curves: Mapping[str, Curves], order: Sequence[str], twins: Mapping[str, str], full: float | None) -> Json:
     """What is said of strategies beside each other, for a metric of which the larger is the better."""
     tested = comparisons(curves, order[0], twins)
     means = {name: curves[name].values.mean(axis=0) for name in order}
@@ -199,7 +197,8 @@ def _tests(
     return {
         "comparisons": {name: _comparison(c) for name, c in tested.items()},
         "efficiency": {
-            name: {"ratio": e.at_least.tolist(), "known": np.isfinite(e.ratio).tolist()} for name, e in efficiency.items()
+            name: {"ratio": e.at_least.tolist(), "known": np.isfinite(e.ratio).tolist()}
+            for name, e in efficiency.items()
         },
         "reach": {
             name: [
@@ -270,15 +269,21 @@ def _notes(
     for label, own in everything.items():
         if label not in runs:
             done = sum(run.finished for run in own)
-            notes.append(f"{label} is left out: {done} of {_counted(len(own), 'seed')} finished. Go on with: distil resume")
+            notes.append(
+                f"{label} is left out: {done} of {_counted(len(own), 'seed')} finished. Go on with: distil resume"
+            )
         elif label not in accuracy:
             notes.append(f"{label} is left out: its runs have other numbers of labels than the baseline's.")
     if runs and not accuracy:
-        notes.append("There are no curves: a round of the baseline added no label, or its seeds differ in their numbers of labels.")
+        notes.append(
+            "There are no curves: a round of the baseline added no label, or its seeds differ in their numbers of labels."
+        )
     if accuracy and len(config.seeds) == 1:
         notes.append("One seed: no intervals, and no test of any difference.")
     if accuracy and metrics["accuracy"]["full"] is None:
-        notes.append("No training on the whole pool, so shares of its accuracy are not known: `distil compare` makes one a seed.")
+        notes.append(
+            "No training on the whole pool, so shares of its accuracy are not known: `distil compare` makes one a seed."
+        )
     missing = [words for metric, words in METRICS.items() if metric not in metrics]
     if accuracy and missing:
         notes.append(f"Not measured by all of these runs, which may be older: {', '.join(missing)}.")
@@ -291,13 +296,18 @@ def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
     """What was run, in a few words."""
     begun = _started(runs)
     sizes = [f"{begun[0]['pool']:,} in the pool, {begun[0]['test']:,} to test on"] if begun else []
-    more = [f"{key} {value}" for key, value in config.dataset.items() if key in ("redundancy", "imbalance", "label_noise")]
+    more = [
+        f"{key} {value}" for key, value in config.dataset.items() if key in ("redundancy", "imbalance", "label_noise")
+    ]
     rounds = _counted(config.rounds - 1, "round")
     return [
         ["Data", ", ".join([str(config.dataset["name"]), f"{config.num_classes} classes", *sizes, *more])],
         ["Network", f"{config.model['architecture']}, trained from {config.retrain.replace('_', ' ')} each round"],
         ["Labels", f"{config.initial_points:,} at the start, then {rounds} of {config.budget:,}"],
-        ["Seeds", f"{len(config.seeds)}, paired: split, initial labels, weights and minibatches are the same for all strategies"],
+        [
+            "Seeds",
+            f"{len(config.seeds)}, paired: split, initial labels, weights and minibatches are the same for all strategies",
+        ],
     ]
 
 

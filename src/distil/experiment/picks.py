@@ -75,7 +75,8 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None, *, prog
                     found[label].append(_distances(here.x, here.y, own[seed], config.num_classes))
                     bar.update()
     parts = [
-        {label: _mean([[round_[part] for round_ in seed] for seed in found[label]]) for label in runs} for part in range(3)
+        {label: _mean([[round_[part] for round_ in seed] for seed in found[label]]) for label in runs}
+        for part in range(3)
     ]
     return Picks(balance, *parts, measured, tuple(runs), _overlap(runs))
 

@@ -88,9 +88,7 @@ def _require_matplotlib() -> None:
         raise MissingPackage('drawing curves needs Matplotlib; pip install "distil[plot]"') from error
 
 
-def _figure(
-    summaries: Sequence[Summary], title: str, target: float | None, full: float | None, metric: str
-) -> Figure:
+def _figure(summaries: Sequence[Summary], title: str, target: float | None, full: float | None, metric: str) -> Figure:
     # A Figure of its own, not pyplot's: pyplot keeps every figure alive and may look for a screen.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -9,6 +9,7 @@
       full_data/SEED/          one training on the whole pool, where the configuration asks for it
       results.md  results.csv  the table, and every number behind it
       curves.png               the learning curves (where matplotlib is installed)
+      report.html              the page of `distil report`, where strategies are compared
 """
 
 from __future__ import annotations
@@ -22,13 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from distil.data.datasets import DataSet
 from distil.errors import InvalidInput, MissingPackage, RunError
 from distil.experiment.claim import BASELINE, claim, write_text
-from distil.experiment.compare import Curves, Summary, summarize
+from distil.experiment.compare import Summary, summarize
 from distil.experiment.config import (
     FIRST_ROUND,
     FULL_DATA,
@@ -39,8 +39,20 @@ from distil.experiment.config import (
 from distil.experiment.first_round import FirstRound
 from distil.experiment.loop import Experiment, split
 from distil.experiment.oracle import Oracle
+from distil.experiment.page import write_page
 from distil.experiment.plots import plot_curves
 from distil.experiment.report import markdown_table, terminal_table
+from distil.experiment.results import (
+    Runs,
+    baseline_of,
+    bounds_of,
+    comparable,
+    comparisons,
+    curves_of,
+    finished_runs,
+    identical,
+    run_path,
+)
 from distil.experiment.run import Event, Run
 from distil.experiment.workers import run_in_processes
 
@@ -92,11 +104,6 @@ def run_all(
     return complete
 
 
-def run_path(output: Path, label: str, seed: int) -> Path:
-    """The directory of one run."""
-    return output / label / str(seed)
-
-
 def experiment_of(
     config: ExperimentConfig,
     data: DataSet,
@@ -130,40 +137,11 @@ def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: tuple[str, int],
     return experiment.advance(tell)
 
 
-def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
-    """The runs, seed by seed, of every strategy that has finished all of them."""
-    found = {}
-    for spec in config.strategies:
-        runs = [Run(run_path(config.output, spec.label, seed)) for seed in config.seeds]
-        if all(run.finished for run in runs):
-            found[spec.label] = runs
-    return found
-
-
-def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, Curves]:
-    """The learning curves that can be compared: those with the numbers of labels of the baseline's first run, round by round.
-
-    Only of strategies that have finished all of their runs. Numbers differ where answers were skipped or are missing.
-    """
-    runs = finished_runs(config)
-    if not runs:
-        return {}
-    points = {
-        label: [[(e["labels"], e[metric]) for e in run.all("evaluated")] for run in own] for label, own in runs.items()
-    }
-    first = points.get(BASELINE) or next(iter(points.values()))
-    grid = [labels for labels, _ in first[0]]
-    return {
-        label: Curves(np.array(grid), np.array([[value for _, value in row] for row in rows]))
-        for label, rows in points.items()
-        if all([labels for labels, _ in row] == grid for row in rows)
-    }
-
-
 def write_results(config: ExperimentConfig) -> str:
-    """Write ``results.csv``, ``results.md`` and, where matplotlib is installed, ``curves.png``; returns a terminal table.
+    """Write what the finished runs show; returns a terminal table.
 
-    The baseline is random sampling, or the first strategy where that is not among those that were run.
+    ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and ``report.html`` where there
+    are several strategies. The baseline is random sampling, or the first strategy where that is not among those that were run.
     """
     runs = finished_runs(config)
     if not runs:
@@ -171,28 +149,41 @@ def write_results(config: ExperimentConfig) -> str:
             f"no strategy in {config.output} has finished all of its seeds; go on with: distil resume {config.output}"
         )
     write_text(config.output / "results.csv", _as_csv(config, runs))
-    curves = curves_of(config)
+    curves, page = comparable(runs, config.seeds), _paged(config)
     left_out = [label for label in runs if label not in curves]
     if not curves:
-        return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}"
-    baseline = BASELINE if BASELINE in curves else next(iter(curves))
+        return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}{page}"
+    baseline, twins = baseline_of(curves), identical(config, runs)
     target = config.target_accuracy
     summaries = summarize(curves, baseline=baseline, target=target)
+    tests: Any = {"comparisons": comparisons(curves, baseline, twins), "twins": twins}
     title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
     note = f"\n\nLeft out, for other numbers of labels: {', '.join(left_out)} (see results.csv)" if left_out else ""
-    write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target)}{note}\n")
-    return f"{terminal_table(summaries, target)}{note}\n\n{_plotted(config, summaries, title)}"
+    write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
+    plotted = _plotted(config, runs, summaries, title)
+    return f"{terminal_table(summaries, target, **tests)}{note}\n\n{plotted}{page}"
 
 
-def _plotted(config: ExperimentConfig, summaries: list[Summary], title: str) -> str:
+def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], title: str) -> str:
+    bounds = bounds_of(config, runs)
+    full = None if bounds is None else bounds.full
     try:
-        path = plot_curves(summaries, config.output / "curves.png", title=title, target=config.target_accuracy)
+        path = plot_curves(
+            summaries, config.output / "curves.png", title=title, target=config.target_accuracy, full=full
+        )
     except MissingPackage as error:
         return f"Results: {config.output / 'results.md'} (no plot: {error})"
     return f"Results: {config.output / 'results.md'}, learning curves: {path}"
 
 
-def _as_csv(config: ExperimentConfig, runs: Mapping[str, list[Run]]) -> str:
+def _paged(config: ExperimentConfig) -> str:
+    """Write the page of a comparison, and say where it is."""
+    if len(config.strategies) == 1:
+        return ""
+    return f"\nReport: {write_page([config], config.output / 'report.html')}"
+
+
+def _as_csv(config: ExperimentConfig, runs: Runs) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["strategy", "seed", "labels", "accuracy", "balanced_accuracy", "macro_f1"])

@@ -18,8 +18,8 @@ _SMALL = 6
 # Rows whose distance to the nearest of another label is measured, to choose a radius.
 _SAMPLE = 4096
 
-# Balls whose uncovered rows are counted again at once.
-_AT_ONCE = 32
+# Up to this size it is kept which rows are in which balls.
+_GRAPH_BYTES = 128 << 20
 
 _NEAR_TIE = 1e-4
 _EXACT_TIE = 1e-9
@@ -75,16 +75,23 @@ def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None
     Returns:
         (n,) distinct rows, in pick order; ties go to the smaller row.
 
-    Cost: O(N^2 D) at most, half of it to begin with and the rest only in so far as balls overlap; memory of O(N) and two blocks.
+    Cost: O(N^2 D / 2); which rows are in which balls is kept, a bit a pair, up to 128 MB (N = 32,768). Above, memory is O(N) and
+    a block, and rows that become covered are looked up again, each once: O(1.5 N^2 D).
     """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
     labeled = x[:0] if labeled is None else labeled
-    cover = _Cover(x, radius, labeled)
+    balls = Balls(x, radius)
+    graph = _Graph(balls) if len(x) ** 2 <= 8 * _GRAPH_BYTES else _Recounted(balls)
+    uncovered = balls.counts(labeled) == 0
+    held = graph.sizes - graph.counts(torch.nonzero(~uncovered)[:, 0])  # uncovered rows in each ball
     picks: list[int] = []
-    while len(picks) < n and (row := cover.fullest()) is not None:
-        picks.append(row)
-        cover.add(x[row : row + 1])
+    while len(picks) < n and bool(uncovered.any()):
+        pick = torch.nonzero(held == held.max())[:1, 0]
+        covered = torch.nonzero(uncovered & (graph.counts(pick) > 0))[:, 0]
+        uncovered[covered] = False
+        held -= graph.counts(covered)
+        picks.append(int(pick))
     return _filled(x, picks, n, labeled)
 
 
@@ -113,54 +120,44 @@ def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: f
     return math.sqrt(edge) * (1 - _NEAR_TIE)
 
 
-class _Cover:
-    """Which rows are covered, and how many uncovered ones each ball holds.
+class _Graph:
+    """Which rows are in which balls, a bit a pair."""
 
-    Those numbers only fall, so old ones are bounds: balls are counted again, some at a time, until the one that holds the most is
-    among them. Once as many balls were counted as rows became covered since all numbers were right, it is cheaper to take
-    those rows off the numbers of all balls, which no row makes necessary twice.
-    """
+    def __init__(self, balls: Balls) -> None:
+        n = len(balls.x)
+        self.sizes = torch.zeros(n, dtype=torch.long, device=balls.x.device)
+        self.bits = torch.zeros((n, -(-n // 8)), dtype=torch.uint8, device=balls.x.device)
+        powers = (2 ** torch.arange(8, device=balls.x.device)).to(balls.x.dtype)
+        for block, other, near in balls.pairs():
+            self.sizes[block] += near.sum(1).long()
+            eights = torch.nn.functional.pad(near, (0, -near.shape[1] % 8)).unflatten(1, (-1, 8))
+            self._put(block, other, eights @ powers)
+            if other != block:
+                self.sizes[other] += near.sum(0).long()
+                self._put(other, block, (powers @ near.unflatten(0, (-1, 8))).T)
 
-    def __init__(self, x: Tensor, radius: float, labeled: Tensor) -> None:
-        self.x, self.balls = x, Balls(x, radius)
-        self.numbers = self.balls.sizes()  # when ``covered`` was empty
-        self.bounds = self.numbers.clone()
-        self.sure = torch.ones_like(self.bounds, dtype=torch.bool)
-        self.uncovered = self.sure.clone()
-        self.covered: list[Tensor] = []
-        if len(labeled):
-            self.add(labeled)
+    def _put(self, rows: slice, columns: slice, bits: Tensor) -> None:
+        self.bits[rows, columns.start // 8 : -(-columns.stop // 8)] = bits.to(torch.uint8)
 
-    def add(self, points: Tensor) -> None:
-        """Cover the rows near these points (M, D)."""
-        covered = self.uncovered & (self.balls.counts(points) > 0)
-        self.uncovered &= ~covered
-        self.covered.append(torch.nonzero(covered)[:, 0])
-        self.sure.fill_(False)
+    def counts(self, rows: Tensor) -> Tensor:
+        """How many of these rows (M,) are in the ball around each row: (N,) int64."""
+        found = torch.zeros((self.bits.shape[1], 8), dtype=torch.long, device=self.bits.device)
+        for part in rows.split(max(1, BLOCK_BYTES // self.bits.shape[1])):
+            bits = self.bits[part]
+            for place in range(8):
+                found[:, place] += ((bits >> place) & 1).sum(0, dtype=torch.int32)
+        return found.flatten()[: len(self.bits)]
 
-    def fullest(self) -> int | None:
-        """The smallest row of those whose ball holds the most uncovered rows; None when all rows are covered."""
-        left = sum(map(len, self.covered))
-        while True:
-            row = int(torch.nonzero(self.bounds == self.bounds.max())[0])
-            if bool(self.sure[row]):
-                return row if int(self.bounds[row]) else None
-            if left <= 0:
-                self._take_off()
-            else:
-                self._count_again()
-            left -= _AT_ONCE
 
-    def _count_again(self) -> None:
-        rows = self.bounds.masked_fill(self.sure, -1).topk(min(_AT_ONCE, len(self.bounds))).indices
-        self.bounds[rows] = self.balls.held(self.x[rows], self.uncovered)
-        self.sure[rows] = True
+class _Recounted:
+    """The same, with nothing kept: distances are computed again."""
 
-    def _take_off(self) -> None:
-        self.numbers -= self.balls.counts(self.x[torch.cat(self.covered)])
-        self.covered = []
-        self.bounds = self.numbers.clone()
-        self.sure.fill_(True)
+    def __init__(self, balls: Balls) -> None:
+        self.balls, self.sizes = balls, balls.sizes()
+
+    def counts(self, rows: Tensor) -> Tensor:
+        """How many of these rows (M,) are in the ball around each row: (N,) int64."""
+        return self.balls.counts(self.balls.x[rows])
 
 
 def _by_typicality(x: Tensor, rows: Tensor, n_neighbors: int) -> Tensor:

@@ -257,7 +257,8 @@ def two_rounds(
     of them as fit. There are 3 n candidates, or up to 2 n a part if they fit; the parts' own answers are not compared.
 
     Of the value in one round, two rounds in 5 parts had 99.9 % or more on a mixture of Gaussians (20,000 rows, 200 picks) and
-    99.8 % or more on isotropic noise; on 1,500 rows, where a part is not quite like the whole, between 99.2 and 100 % for n up to 20.
+    99.8 % or more on isotropic noise; on 1,500 rows, where a part is not quite like the whole, between 99.2 and 100 % for n up
+    to 20.
 
     Args:
         cover: ``FacilityLocation`` or ``SaturatedCoverage``.

@@ -132,16 +132,23 @@ class Balls:
         self._sq_norms = torch.cat([_sq_norms(rows - self._origin) for rows in x.split(wide)])
         self._buffers = x.new_empty((2, self._side * max(self._side, wide)))
 
-    def sizes(self) -> Tensor:
-        """How many rows are in the ball around each row, itself among them: (N,) int64. Cost: O(N^2 D / 2)."""
-        found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
+    def pairs(self) -> Iterator[tuple[slice, slice, Tensor]]:
+        """All pairs in blocks, each pair once: rows, rows at or after them, and 1 where they are closer than the radius, else 0.
+
+        Blocks start at multiples of 8. The numbers are written over by the next block. Cost: O(N^2 D / 2).
+        """
         blocks = _slices(len(self.x), self._side)
         for n, block in enumerate(blocks):
             for other in blocks[n:]:
-                near = self._near(block, self.x[other])
-                found[block] += near.sum(1).long()
-                if other is not block:
-                    found[other] += near.sum(0).long()
+                yield block, other, self._near(block, self.x[other])
+
+    def sizes(self) -> Tensor:
+        """How many rows are in the ball around each row, itself among them: (N,) int64. Cost: that of ``pairs``."""
+        found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
+        for block, other, near in self.pairs():
+            found[block] += near.sum(1).long()
+            if other != block:
+                found[other] += near.sum(0).long()
         return found
 
     def counts(self, points: Tensor) -> Tensor:
@@ -150,13 +157,6 @@ class Balls:
         for part in (points[columns] for columns in _slices(len(points), self._side)):
             for block in _slices(len(self.x), self._buffers.shape[1] // max(len(part), self.x.shape[1])):
                 found[block] += self._near(block, part).sum(1).long()
-        return found
-
-    def held(self, points: Tensor, of: Tensor) -> Tensor:
-        """How many of the rows that are marked (N,) are in the ball around each of the ``points``: (M,) int64, M at most a block."""
-        found = torch.zeros(len(points), dtype=torch.long, device=self.x.device)
-        for block in _slices(len(self.x), self._buffers.shape[1] // max(len(points), self.x.shape[1])):
-            found += (of[block].to(self.x.dtype) @ self._near(block, points)).long()
         return found
 
     def _near(self, block: slice, points: Tensor) -> Tensor:
@@ -288,8 +288,8 @@ def _rounding(x: Tensor) -> float:
 
 
 def _side(x: Tensor) -> int:
-    """The side of square blocks of pairs."""
-    return min(max(1, math.isqrt(BLOCK_BYTES // x.element_size())), len(x))
+    """The side of square blocks of pairs, a multiple of 8 or all rows."""
+    return min(max(1, math.isqrt(BLOCK_BYTES // x.element_size()) // 8) * 8, len(x))
 
 
 def _sq_norms(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import threshold_
+from torch.nn.functional import threshold
 
 from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES, Dense, Features
@@ -92,7 +92,7 @@ class Cosine(Kernel):
         norms, others = x.sq_norms().sqrt()[:, None], y.sq_norms().sqrt()[None, :]
         least = torch.finfo(torch.float64).tiny
         dists = x.inner(y).mul_(-2 / norms.clamp_min(least)).mul_(1 / others.clamp_min(least)).add_(2).clamp_max_(4)
-        threshold_(dists, 2 * _EQUAL, 0)
+        threshold(dists, 2 * _EQUAL, 0, inplace=True)
         return dists if bool(norms.all()) else dists.masked_fill_((norms == 0) & (others == 0), 0)
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
