@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -85,6 +86,14 @@ class Features(ABC):
         products = self.inner(other)
         return torch.sub(other.sq_norms(), products, alpha=2, out=products).add_(self.sq_norms()[:, None])
 
+    def rough_nearest(self, other: Features) -> Tensor:
+        """The least of ``rough_sq_dists`` of each row, (N,)."""
+        products = other.inner(
+            self
+        )  # (M, N): the least of a few numbers is found much faster along the first dimension
+        dists = torch.sub(other.sq_norms()[:, None], products, alpha=2, out=products)
+        return dists.amin(0).add_(self.sq_norms())
+
     def rounding(self) -> float:
         """What two rough distances may differ by through rounding, as a share of the largest squared norm.
 
@@ -116,7 +125,7 @@ class Features(ABC):
         return torch.cat(parts) if parts else self.sq_norms()[:0]
 
     def _nearest(self, other: Features) -> Tensor:
-        dists = self.rough_sq_dists(other).amin(1)
+        dists = self.rough_nearest(other)
         # The norms of near duplicates are almost equal, so that of the row stands for both, with room to spare.
         unsure = torch.nonzero(dists <= 3 * _cancellation(dists) * self.sq_norms())[:, 0]
         if len(unsure):
@@ -329,13 +338,18 @@ class Grouped(Features):
         return self.n_groups
 
     def __getitem__(self, rows: Tensor | slice) -> Grouped:
-        chosen = torch.arange(self.n_groups)[rows]
-        counts = self.counts()
-        sizes = counts[chosen]
-        groups = torch.arange(len(chosen)).repeat_interleave(sizes)
-        within = torch.arange(len(groups)) - (sizes.cumsum(0) - sizes)[groups]
-        members = self.groups.argsort(stable=True)[(counts.cumsum(0) - counts)[chosen][groups] + within]
+        order, ends = self._order
+        chosen = torch.arange(self.n_groups, device=order.device)[rows]
+        sizes = ends.diff(prepend=ends.new_zeros(1))[chosen]
+        groups = torch.arange(len(chosen), device=order.device).repeat_interleave(sizes)
+        behind = (sizes.cumsum(0) - ends[chosen])[groups]  # positions in the result, less positions in the order
+        members = order[torch.arange(len(groups), device=order.device) - behind]
         return Grouped(self.base[members], groups, len(chosen), None if self.norms is None else self.norms[rows])
+
+    @cached_property
+    def _order(self) -> tuple[Tensor, Tensor]:
+        """Rows of the base by group, (N,), and where each group ends in that order, (n_groups,)."""
+        return self.groups.argsort(stable=True), self.counts().cumsum(0)
 
     def counts(self) -> Tensor:
         """How many rows each mean is of, (n_groups,)."""
@@ -351,7 +365,7 @@ class Grouped(Features):
 
     def dense(self) -> Tensor:
         """The means themselves, flattened, for whoever really wants them: (n_groups, width)."""
-        order = self.groups.argsort(stable=True)
+        order, _ = self._order
         means = [self.base[rows] for rows in order.split(self.counts().tolist())]
         ones = self.base.sq_norms()[:0]
         flat = [rows.combine(ones.new_full((len(rows),), 1 / len(rows))).flatten() for rows in means]
@@ -451,6 +465,10 @@ def _taken(x: Tensor, rows: Tensor | slice) -> Tensor:
 
 
 def _sq_norms(x: Tensor) -> Tensor:
-    # Without a copy of the rows, which x * x would be; vecdot makes none either, but is slow on wide rows.
-    norms: Tensor = torch.linalg.vector_norm(x, dim=1)
-    return norms.square_()
+    # In blocks that stay in the cache: x * x would be a copy of the rows, and vecdot is several times slower on wide ones.
+    norms = x.new_empty(len(x))
+    squares = x[: max(1, BLOCK_BYTES // (4 * max(1, x.shape[1]) * x.element_size()))].clone()
+    for start in range(0, len(x), max(1, len(squares))):
+        block = x[start : start + len(squares)]
+        torch.sum(torch.mul(block, block, out=squares[: len(block)]), 1, out=norms[start : start + len(block)])
+    return norms

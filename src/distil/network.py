@@ -26,6 +26,7 @@ from distil.dropout import (
     unreachable_dropout,
 )
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
+from distil.families import own_outputs
 from distil.head import Head, HeadInput, OutputKind, close, find_head
 from distil.runtime import Runtime
 
@@ -93,9 +94,11 @@ class TorchNetwork(Network):
         module: The model.
         head: Name of the layer whose input is the embedding, as in ``module.named_modules()``; default: found.
         outputs: ``outputs(module, x) -> (logits, embedding)``, for a model that none of the above describes.
+        returns: ``returns(what the model returned) -> (logits, embedding)``, the latter None for the input of the head.
         inputs: ``inputs(batch) -> x``, for minibatches that are not a tensor, a sequence that starts with one, or a dict.
         output: What the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one logit of a
             binary model. The latter two are turned into logits of C columns.
+        num_classes: C, to be told of a model that has another number of outputs.
 
     Raises:
         UnsupportedModel: ``module`` is not a module, or has no layer called ``head``.
@@ -107,8 +110,10 @@ class TorchNetwork(Network):
         *,
         head: str | None = None,
         outputs: Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]] | None = None,
+        returns: Callable[[Any], tuple[Tensor, Tensor | None]] | None = None,
         inputs: Callable[[Any], Any] | None = None,
         output: OutputKind = "logits",
+        num_classes: int | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             raise UnsupportedModel(f"expected a torch.nn.Module, got {type(module).__name__}")
@@ -118,10 +123,14 @@ class TorchNetwork(Network):
         self.output = output
         self._read = inputs
         self._outputs = outputs
+        self._returns = returns
+        self._num_classes = num_classes
+        self._widths: tuple[int, int | None] | None = None  # of logits and embedding; None: not asked yet
         self._named = self._named_layer(head)
         self._head: Head | None = None
         self._seen = HeadInput()
-        self._documented = outputs is None and "last" in inspect.signature(self.module.forward).parameters
+        read = outputs is not None or returns is not None
+        self._documented = not read and "last" in inspect.signature(self.module.forward).parameters
         self._ready = False
         self._warned = False
         self._convolves = any(isinstance(layer, nn.Conv2d) for layer in self.module.modules())
@@ -129,6 +138,16 @@ class TorchNetwork(Network):
         self._trunk: Trunk | None = None  # None: whole passes
         self._device = torch.device("cpu")
         self._dtype = torch.float32
+
+    def __repr__(self) -> str:
+        name = type(self.module).__name__
+        if self._widths is None:
+            return f"TorchNetwork({name}: logits and embedding are found on the first minibatch)"
+        logits, embedding = self._widths
+        layers = {layer: name for name, layer in self.module.named_modules()}
+        head = None if self._head is None or self._head.layer is None else layers[self._head.layer] or name
+        by = "as told" if head is None else f"the input of {head}"
+        return f"TorchNetwork({name}: {logits} classes; embedding: {f'{embedding} numbers, {by}' if embedding else 'none found'})"
 
     @contextmanager
     def asking(self, runtime: Runtime) -> Iterator[None]:
@@ -234,7 +253,7 @@ class TorchNetwork(Network):
         if trunk is None or trunk != three.trunk():
             return
         rows = _first_rows(x, _TRACED_ROWS)
-        draws = [Draw(draw.rng.child(k), draw.ids[:_TRACED_ROWS], draw.shared) for k in range(3)]
+        draws = [Draw(draw.rng.child(k), draw.ids[:_TRACED_ROWS], draw.shared) for k in range(2)]
         found = self._trunk_once(rows, draws, trunk)
         if found is not None and close(found, torch.stack([self._sampled(rows, sample) for sample in draws], 1)):
             self._trunk = trunk
@@ -319,15 +338,6 @@ class TorchNetwork(Network):
             return type(x)(self._placed(value) for value in x)
         return x
 
-    def _call(self, x: Any) -> Any:  # noqa: ANN401
-        if not isinstance(x, Mapping):
-            return self.module(x)
-        parameters = inspect.signature(self.module.forward).parameters
-        takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        return self.module(
-            **{name: v for name, v in x.items() if name not in _LABELS and (takes_all or name in parameters)}
-        )
-
     def _forward(self, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
         """What the model returns, as (B, ?) outputs and (B, D) embedding."""
         if self._outputs is not None:
@@ -336,23 +346,39 @@ class TorchNetwork(Network):
             logits, embedding = self.module(x, last=True)
             return logits, embedding.flatten(1)
         self._seen.clear()
-        logits = self._tensors(self._call(x))[0 if self._head is None else self._head.position]
-        return logits, self._seen.value
+        returned = call_module(self.module, x)
+        if self._returns is not None:
+            logits, embedding = self._returns(returned)
+            return logits, self._seen.value if embedding is None else embedding
+        return self._tensors(returned)[0 if self._head is None else self._head.position], self._seen.value
 
     def _find_out(self, x: Any) -> None:  # noqa: ANN401
         """Look at what the model returns for a few rows, and find its head."""
         if self._outputs is None and not self._documented and self._head is None:
-            returned = self._tensors(self._call(x))
-            self._head = find_head(self.module, self._named, returned, lambda: self._call(x), self.output)
+            returned = self._tensors(call_module(self.module, x))
+            self._head = find_head(self.module, self._named, returned, lambda: call_module(self.module, x), self.output)
             self._asked.enter_context(self._seen.watching(self._head))
-        logits = self._forward(x)[0]
+            if self._head.layer is None and self._returns is None and len(x):
+                self._outputs = own_outputs(self.module, x, returned[0], call_module)
+        logits, embedding = self._forward(x)
         if not isinstance(logits, Tensor) or not logits.is_floating_point():
             raise UnsupportedModel(f"expected floating-point logits from the model, got {_describe(logits)}")
         self._check_kind(logits)
+        self._check_classes(self._logits(logits).shape[1])
+        self._widths = self._logits(logits).shape[1], None if embedding is None else embedding.shape[1]
         self._ready = True
+
+    def _check_classes(self, n_found: int) -> None:
+        if self._num_classes not in (None, n_found):
+            raise UnsupportedModel(
+                f"the model has outputs for {n_found} classes, and num_classes is {self._num_classes}; replace its last layer by one "
+                f"of {self._num_classes} outputs"
+            )
 
     def _tensors(self, returned: Any) -> Sequence[Tensor]:  # noqa: ANN401
         """The tensors that may be the logits."""
+        if self._returns is not None:
+            return [self._returns(returned)[0]]
         if isinstance(returned, Tensor):
             return [returned]
         if isinstance(returned, Mapping) and isinstance(returned.get("logits"), Tensor):
@@ -433,6 +459,15 @@ def _attributes_kept(module: nn.Module) -> Iterator[None]:
         for attributes, content in kept:
             attributes.clear()
             attributes.update(content)
+
+
+def call_module(module: nn.Module, x: Any) -> Any:  # noqa: ANN401
+    """What a module returns for what was made of a minibatch: of a dict, for those entries that it takes, labels left out."""
+    if not isinstance(x, Mapping):
+        return module(x)
+    parameters = inspect.signature(module.forward).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return module(**{name: v for name, v in x.items() if name not in _LABELS and (takes_all or name in parameters)})
 
 
 def as_network(model: Network | nn.Module) -> Network:

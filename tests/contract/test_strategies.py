@@ -527,7 +527,7 @@ def test_one_forward_pass_a_minibatch(name, net, ask, monkeypatch):
 
 
 def test_the_module_itself_is_called_once_a_minibatch(name, net, x):
-    """At most five more calls, on at most 8 rows, find out what the model returns and where it drops."""
+    """At most nine more calls, on at most 8 rows, find out what the model returns and where it drops."""
     calls = []
 
     class Calls(type(net)):
@@ -546,7 +546,7 @@ def test_the_module_itself_is_called_once_a_minibatch(name, net, x):
     expected = Counter({20: 4 * passes, 16: passes})
     finding_out = Counter(calls) - expected
     assert Counter(calls) - finding_out == expected - Counter()
-    assert sum(finding_out.values()) <= 5
+    assert sum(finding_out.values()) <= 9
     assert all(rows <= 8 for rows in finding_out)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 _DESCRIPTION = """\
 Make one page of an experiment: learning curves with their bounds, areas with paired tests, labels saved, who beats whom, time and
-memory, what was selected, and everything that is needed to do it again. The page is a single file that works offline and can be sent
-as it is. Several directories are taken for several data sets, over which strategies are ranked.
+memory, what was selected, and everything that is needed to do it again. The page is a single file that works offline and can be
+sent as it is. Several directories are taken for several data sets, over which strategies are ranked.
 
-What cannot be said yet - of runs that are not finished, with one seed, without the data - the page says so.
+What cannot be said - of runs that are not finished, with one seed, without the data - the page says so.
 """
 
 

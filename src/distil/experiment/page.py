@@ -19,7 +19,7 @@ import numpy as np
 
 from distil.errors import DistilError, InvalidInput
 from distil.experiment.claim import write_text
-from distil.experiment.compare import Comparison, Curves, PenaltyMatrix, penalty_matrix, plain, summarize, verdict
+from distil.experiment.compare import Comparison, Curves, PenaltyMatrix, penalty_matrix, summarize, verdict
 from distil.experiment.config import ExperimentConfig
 from distil.experiment.curves import SHARES, efficiency_curve, labels_for_shares
 from distil.experiment.picks import picks_of
@@ -35,7 +35,7 @@ from distil.experiment.results import (
     costs,
     identical,
 )
-from distil.experiment.statistics import ALPHA, LEVEL, Floats, rank_test, ranks
+from distil.experiment.statistics import ALPHA, LEVEL, rank_test, ranks
 
 Json = dict[str, Any]
 
@@ -118,7 +118,7 @@ def _title(experiments: Sequence[Json]) -> str:
     return f"{only['name']}: {_counted(len(only['strategies']), 'strategy', 'strategies')}, {_counted(len(only['seeds']), 'seed')}"
 
 
-def _experiment(config: ExperimentConfig, name: str, progress: bool) -> tuple[Json, dict[str, Mapping[str, Curves]]]:
+def _experiment(config: ExperimentConfig, name: str, progress: bool) -> tuple[Json, Mapping[str, Mapping[str, Curves]]]:
     """What there is to say about one experiment, and its curves by metric."""
     everything = all_runs(config)
     runs = {label: own for label, own in everything.items() if all(run.finished for run in own)}
@@ -164,10 +164,11 @@ def _metric(
     """The numbers of one metric."""
     target = config.target_accuracy if metric == "accuracy" else None
     bounds = bounds_of(config, runs, metric)
+    full = None if bounds is None else bounds.full
     summaries = summarize(curves, baseline=order[0], target=target)
     made: Json = {
-        "full": bounds and bounds.full,
-        "majority": bounds and bounds.majority,
+        "full": full,
+        "majority": None if bounds is None else bounds.majority,
         "values": {name: curves[name].values.tolist() for name in order},
         "summaries": {
             s.name: {
@@ -184,7 +185,7 @@ def _metric(
             for s in summaries
         },
     }
-    return made | (_tests(curves, order, twins, bounds and bounds.full) if metric in _TESTED else {})
+    return made | (_tests(curves, order, twins, full) if metric in _TESTED else {})
 
 
 def _tests(curves: Mapping[str, Curves], order: Sequence[str], twins: Mapping[str, str], full: float | None) -> Json:

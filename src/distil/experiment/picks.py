@@ -74,11 +74,11 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None, *, prog
                 for label, own in runs.items():
                     found[label].append(_distances(here.x, here.y, own[seed], config.num_classes))
                     bar.update()
-    parts = [
+    duplicates, to_labeled, to_picked = (
         {label: _mean([[round_[part] for round_ in seed] for seed in found[label]]) for label in runs}
         for part in range(3)
-    ]
-    return Picks(balance, *parts, measured, tuple(runs), _overlap(runs))
+    )
+    return Picks(balance, duplicates, to_labeled, to_picked, measured, tuple(runs), _overlap(runs))
 
 
 def _check_pool(size: int, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> di
         return {}
     points = {label: [_points(run, metric) for run in own] for label, own in runs.items()}
     grid = [labels for labels, _ in points[baseline_of(points)][0]]
-    if not grid or any(after <= before for before, after in zip(grid, grid[1:], strict=False)):
+    if not grid or any(after <= before for before, after in itertools.pairwise(grid)):
         return {}
     return {
         label: Curves(np.array(grid), np.array([[value for _, value in row] for row in rows]), seeds)
@@ -118,15 +119,19 @@ def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") ->
     known = [[event["majority"] for event in seed if "majority" in event] for seed in zip(*begun, strict=True)]
     if not known or not all(known):
         return None
-    constant = {
-        "accuracy": lambda m: m,
-        "balanced_accuracy": lambda _: 1 / config.num_classes,
-        "macro_f1": lambda m: 2 * m / (1 + m) / config.num_classes,
-        "calibration_error": lambda m: 1 - m,
-    }[metric]
     reached = [(run.last("evaluated") or {}).get(metric) for run in full]
-    whole = None if not reached or None in reached else float(np.mean(reached))
-    return Bounds(whole, float(np.mean([constant(own[0]) for own in known])))
+    whole = [value for value in reached if value is not None]
+    majority = float(np.mean([_constant(metric, own[0], config.num_classes) for own in known]))
+    return Bounds(float(np.mean(whole)) if reached and len(whole) == len(reached) else None, majority)
+
+
+def _constant(metric: str, share: float, num_classes: int) -> float:
+    """What predicting one class with certainty is worth, when it is right for a share of the test examples."""
+    if metric == "balanced_accuracy":
+        return 1 / num_classes
+    if metric == "macro_f1":
+        return 2 * share / (1 + share) / num_classes
+    return 1 - share if metric == "calibration_error" else share
 
 
 def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:

@@ -20,7 +20,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -48,7 +47,6 @@ from distil.experiment.results import (
     bounds_of,
     comparable,
     comparisons,
-    curves_of,
     finished_runs,
     identical,
     run_path,

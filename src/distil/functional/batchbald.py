@@ -18,6 +18,13 @@ _ROUNDING = 64
 _EXACT_ROUNDING = 2.0**-46
 _EXACT_TIE = 1e-9
 
+# A block of predictions fits the second-level cache, where a logarithm is not dearer than to fetch its argument.
+_BLOCK_BYTES = 1 << 20
+_PART = 512
+
+# In place of a probability of 0, whose logarithm is not needed: 0 ln 0 = 0.
+_TINY = 1e-30
+
 # Rows that are looked at again first; each further look takes twice as many.
 _FIRST_LOOK = 16
 
@@ -145,21 +152,19 @@ class _Configurations:
 
     def entropies(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
         """Of the predictions of some rows, on average over the configurations: (m,) float64, computed in that precision."""
-        n_samples, n_classes = self._mc_probs.shape[1:]
-        size = BLOCK_BYTES // (n_classes * torch.finfo(dtype).bits // 8)
-        part = min(len(self.weights), max(1, size))
-        step = max(1, size // max(part, n_samples))
-        found = [self._entropies(some, dtype, part) for some in rows.split(step)]
-        return torch.cat(found)
+        size = _BLOCK_BYTES * 8 // (self._mc_probs.shape[2] * torch.finfo(dtype).bits)
+        part = max(1, min(len(self.weights), _PART, size))
+        step = max(1, size // max(part, self._mc_probs.shape[1]))
+        parts = list(zip(self.posterior.to(dtype).split(part), self.weights.to(dtype).split(part), strict=True))
+        return torch.cat([self._entropies(self._mc_probs[some].to(dtype), parts) for some in rows.split(step)])
 
-    def _entropies(self, rows: Tensor, dtype: torch.dtype, part: int) -> Tensor:
-        probs = self._mc_probs[rows].to(dtype).transpose(1, 2).flatten(0, 1)  # (m C, K)
-        total = self.weights.new_zeros(len(probs))
-        for posterior, weights in zip(self.posterior.split(part), self.weights.split(part), strict=True):
-            predicted = probs @ posterior.to(dtype).T  # (m C, M)
-            terms = predicted.clamp_min(torch.finfo(dtype).tiny).log_().mul_(predicted)
-            total -= terms @ weights.to(dtype)
-        return total.view(len(rows), -1).sum(1)
+    def _entropies(self, probs: Tensor, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
+        columns = probs.clamp_min(_TINY).transpose(1, 2).flatten(0, 1)  # (m C, K)
+        total = self.weights.new_zeros(len(columns))
+        for posterior, weights in parts:
+            predicted = columns @ posterior.T  # (m C, part)
+            total -= predicted.log().mul_(predicted) @ weights
+        return total.view(len(probs), -1).sum(1)
 
 
 class _Gains:

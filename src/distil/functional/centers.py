@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.errors import InvalidInput
@@ -15,6 +20,23 @@ CANONICAL_BLOCK = 4096
 _NEAR_TIE = 1e-6
 _EXACT_TIE = 1e-9
 
+# k-center: the rows updated in the first round and picked from in any, and the picks that a round should make.
+_FIRST_ROUND = 512
+_LARGEST_ROUND = 2048
+_PICKS_A_ROUND = 32
+# Centers that rows are compared with at a time; a row that falls below the bounds of the others in between is left alone.
+_PIECE = 64
+# Likely picks whose distances to the rows of a round are computed beside those of the next one, at most.
+_AHEAD = 8
+# Likely picks that are re-checked together, at least.
+_SETTLED = 16
+# Distances below this many times their rounding are computed more precisely.
+_ROUGH = 1000
+
+# k-means++: proposals drawn together, and the share of them below which the weights are brought up to date.
+_PROPOSALS = 128
+_ACCEPTED = 0.35
+
 
 def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Tensor:
     """Pick rows one by one, each the farthest from the centers and the rows picked before it.
@@ -22,6 +44,10 @@ def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Ten
     Gonzalez' farthest-first traversal (1985), within a factor 2 of the best n further centers; Sener and Savarese (2018,
     algorithm 1) use it with the labeled set as the given centers. Near-ties are settled in float64, then by the
     smaller row; without centers the first pick is row 0, by the same rule.
+
+    Distances to the nearest center only fall while centers are added, so old ones are upper bounds, and only rows that could
+    be the farthest are brought up to date (lazy evaluation, Minoux 1978), many rows and picks at a time. The picks are
+    those of the plain algorithm.
 
     Args:
         x: N rows.
@@ -31,27 +57,257 @@ def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Ten
     Returns:
         (n,) distinct rows, in pick order.
 
-    Cost: O(N (M + n)) inner products, memory of O(N).
+    Cost: O(N (M + n)) inner products at most, on clustered rows a tenth of them; memory of O(N).
     """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
-    nearest = _Nearest(x, centers)
-    picks: list[int] = []
-    while len(picks) < n:
-        row = nearest.farthest() if picks or nearest.n_given else 0
-        if row is None:  # every row left coincides with a center
-            picks += _first_left(len(x), picks, n - len(picks))
-            break
-        picks.append(row)
-        nearest.add(row)
-    return torch.tensor(picks, dtype=torch.long)
+    return torch.tensor(_FarthestFirst(x, centers).pick(n))
+
+
+class _Centers:
+    """The centers: given rows, then picks, numbered in that order. A picked row is gathered O(log n) times."""
+
+    def __init__(self, x: Features, given: Features | None) -> None:
+        self.x = x
+        self.given = [given.with_norms()] if given is not None and len(given) else []
+        self.picks: list[int] = []
+        self.gathered: list[Features] = []  # all picks, most of them in the first part
+        self.precise = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self.given)) + len(self.picks)
+
+    def add(self, picks: list[int]) -> None:
+        """Make rows centers."""
+        if not picks:
+            return
+        self.picks += picks
+        self.gathered = self.gathered[:1]
+        if self.gathered and 2 * len(self.gathered[0]) < len(self.picks):
+            self.gathered = []
+        n_old = sum(map(len, self.gathered))
+        device = self.x.sq_norms().device
+        self.gathered.append(self.x[torch.tensor(self.picks[n_old:], device=device)])
+
+    def pieces(self, start: int, size: int) -> Iterator[tuple[int, Features]]:
+        """The centers from that number on, in pieces of at most ``size``, each with the number at which it ends."""
+        first = 0
+        for part in [*self.given, *self.gathered]:
+            for at in range(max(0, start - first), len(part), size):
+                piece = part[slice(at, at + size)]
+                yield first + at + len(piece), _precise(piece) if self.precise else piece
+            first += len(part)
+
+
+class _FarthestFirst:
+    """Farthest-first picks, by bounds.
+
+    Distances are computed roughly (by matrix products, in the precision of the rows) while they are large against their
+    rounding, then roughly in float64, then exactly (difference by difference) where even that is not enough to tell rows apart.
+
+    Attributes:
+        bounds: (N,) squared distances to the nearest of the centers that a row has seen; -1 for the picks.
+        seen: (N,) how many centers that is.
+        rounding: What two distances may differ by without being different.
+        least: Smaller distances are not told apart well enough.
+    """
+
+    def __init__(self, x: Features, given: Features | None) -> None:
+        self.x = x.with_norms()
+        norms = finite_norms(self.x)
+        self.centers = _Centers(self.x, given)
+        self.scale = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.given])
+        self.bounds = torch.full_like(norms, torch.inf)
+        self.seen = torch.zeros(len(x), dtype=torch.long, device=norms.device)
+        self.rounding = self.x.rounding() * self.scale
+        self.least = _ROUGH * self.rounding
+        self.exact = False
+        self.n_updated = _FIRST_ROUND
+        self.n_rows = max(1, BLOCK_BYTES // (4 * max(self.x.row_bytes(), 4 * _PIECE)))
+
+    def pick(self, n: int) -> list[int]:
+        """The first n picks."""
+        if not len(self.centers):
+            self.centers.add([0])
+        self._update_all(1)
+        while len(self.centers.picks) < n:
+            self._round(n - len(self.centers.picks))
+        return self.centers.picks
+
+    def _round(self, n: int) -> None:
+        """Bring the rows of largest bounds up to date and make at most n picks from them, as long as no other could win."""
+        everything = 2 * self.n_updated > len(self.x) or len(self.x) <= _LARGEST_ROUND
+        if everything:
+            self._update_all()
+            rows, outside = _largest(self.bounds, _LARGEST_ROUND)
+        else:
+            rows, outside = _largest(self.bounds, self.n_updated)
+            self._update(rows, outside)
+            inside, below = _largest(self.bounds[rows], _LARGEST_ROUND)
+            rows, outside = rows[inside], max(outside, below)
+        rows = rows[self.bounds[rows] > outside]
+        if len(rows) and float(self.bounds[rows].max()) < self.least:
+            self._sharpen()
+            return
+        picks = self._picks_among(rows, outside, n) if len(rows) else []
+        if not picks and everything:
+            picks = self._pick_of_many(n)
+        self.centers.add(picks)
+        change = _PICKS_A_ROUND / max(1, len(picks))
+        if not 0.5 <= change <= 2:
+            self.n_updated = int(min(max(self.n_updated * min(2, change), _FIRST_ROUND / 4), len(self.x)))
+
+    def _picks_among(self, rows: Tensor, outside: float, n: int) -> list[int]:
+        """At most n picks among these rows, in order, while they are farther than ``outside``; their bounds are updated."""
+        block = _Block(self, rows)
+        while len(block.picks) < n and (best := block.farthest(outside)) is not None:
+            block.pick(best)
+        self.bounds[rows] = torch.from_numpy(block.nearest).to(rows.device)
+        self.seen[rows] = len(self.centers) + len(block.picks)
+        return rows[block.on_device(block.picks)].tolist()
+
+    def _pick_of_many(self, n: int) -> list[int]:
+        """The next pick when more rows are equally far than a block holds; all picks when every row left is at distance 0."""
+        if not self.exact:
+            self._sharpen()
+            return []
+        top = float(self.bounds.max())
+        rows = torch.nonzero(self.bounds >= top * (1 - _EXACT_TIE))[: n if top == 0 else 1, 0]
+        self.bounds[rows] = -1
+        return rows.tolist()
+
+    def _sharpen(self) -> None:
+        """Go on with distances of the next higher precision."""
+        self.bounds = self.bounds.double().clamp_min_(0).add_(self.rounding)
+        self.bounds[self.centers.picks] = -1
+        self.seen.zero_()
+        self.n_updated = _FIRST_ROUND
+        if self.centers.precise or self.x.sq_norms().dtype == torch.float64:
+            self.exact, self.least = True, 0.0
+        else:
+            self.rounding *= torch.finfo(torch.float64).eps / torch.finfo(self.x.sq_norms().dtype).eps
+            self.least = _ROUGH * self.rounding
+        self.centers.precise = True
+
+    def rows(self, rows: Tensor | slice) -> Features:
+        """Rows in the precision that distances are computed in."""
+        return _precise(self.x[rows]) if self.centers.precise else self.x[rows]
+
+    def _update_all(self, n_pieces: int | None = None) -> None:
+        """Let every row see all centers, or the first pieces of them only."""
+        pieces = list(islice(self.centers.pieces(int(self.seen.min()), _PIECE), n_pieces))
+        for start in range(0, len(self.x) if pieces else 0, self.n_rows):
+            block = slice(start, start + self.n_rows)
+            rows, bounds = self.rows(block), self.bounds[block]
+            for _, piece in pieces:
+                torch.minimum(bounds, self._dists(rows, bounds, piece), out=bounds)
+        self.seen.clamp_min_(max((end for end, _ in pieces), default=0))
+        self.bounds[self.centers.picks] = -1
+
+    def _update(self, rows: Tensor, outside: float) -> None:
+        """Let these rows see all centers, except those whose bounds fall to ``outside`` on the way."""
+        for part in rows.split(self.n_rows):
+            block, bounds, seen = self.rows(part), self.bounds[part], self.seen[part]
+            for end, piece in self.centers.pieces(int(seen.min()), _PIECE):
+                live = torch.nonzero((bounds > outside) & (seen < end))[:, 0]
+                if len(live):
+                    some = block if len(live) == len(part) else block[live]
+                    bounds[live] = torch.minimum(bounds[live], self._dists(some, bounds[live], piece))
+                    seen[live] = end
+            self.bounds[part], self.seen[part] = bounds, seen
+
+    def _dists(self, rows: Features, bounds: Tensor, centers: Features) -> Tensor:
+        """Squared distances of rows to the nearest of some centers; where exact, of those that lower the bounds only."""
+        return self.exact_nearest(rows, bounds, [centers]) if self.exact else rows.rough_nearest(centers)
+
+    def exact_nearest(self, rows: Features, bounds: Tensor, pieces: Iterable[Features]) -> Tensor:
+        """Float64 squared distances of rows to the nearest center, inf where that is clearly beyond the bounds."""
+        nearest = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=bounds.device)
+        for centers in pieces:
+            dists = rows.rough_sq_dists(centers)
+            least = torch.minimum(bounds, dists.amin(1)) + self.rounding
+            i, j = torch.nonzero(dists <= least[:, None], as_tuple=True)
+            nearest.scatter_reduce_(0, i, rows.exact_sq_dists_of(centers, i, j), "amin")
+        return nearest
+
+
+class _Block:
+    """Rows that a round picks from, with their distances on the host, where choosing among a few takes microseconds.
+
+    Attributes:
+        nearest: (B,) squared distances to the nearest center; -1 for the picks.
+        settled: (B,) the same, computed exactly; NaN where they are not known.
+        picks: Positions in the block.
+    """
+
+    def __init__(self, search: _FarthestFirst, rows: Tensor) -> None:
+        self.search = search
+        self.rows = rows
+        self.features = search.rows(rows)
+        self.nearest = _numpy(search.bounds[rows])
+        self.settled = np.full(len(rows), np.nan)
+        self.picks: list[int] = []
+        self.ahead: dict[int, NDArray[np.floating]] = {}
+        self.n_used = 0  # of the distances computed ahead
+
+    def on_device(self, positions: list[int] | NDArray[np.intp]) -> Tensor:
+        """As an index of what is on the device."""
+        return torch.as_tensor(positions, dtype=torch.long, device=self.rows.device)
+
+    def farthest(self, outside: float) -> int | None:
+        """The farthest row, if it is farther than ``outside`` for certain and far enough for its distance to be known."""
+        best = int(self.nearest.argmax())
+        top = self.nearest[best]
+        least = top * (1 - _NEAR_TIE) - (0 if self.search.exact else self.search.rounding)
+        if least <= outside or top < self.search.least:
+            return None
+        near = np.flatnonzero(self.nearest >= least)
+        return best if len(near) == 1 else self._farthest_of(near)
+
+    def pick(self, best: int) -> None:
+        """Make a row a center."""
+        if best not in self.ahead:
+            self._look_ahead(best)
+        self.n_used += 1
+        dists = self.ahead[best]
+        self.settled[dists <= self.nearest + self.search.rounding] = np.nan
+        np.minimum(self.nearest, dists, out=self.nearest)
+        self.nearest[best] = -1
+        self.picks.append(best)
+
+    def _farthest_of(self, near: NDArray[np.intp]) -> int:
+        """Of positions that are about equally far, the smallest row of those that are the farthest."""
+        if np.isnan(self.settled[near]).any():
+            some = np.union1d(near, _largest_of(self.nearest, _SETTLED))
+            self._settle(some[np.isnan(self.settled[some])])
+        exact = self.settled[near]
+        farthest = near[exact >= exact.max() * (1 - _EXACT_TIE)]
+        return int(farthest[int(self.rows[self.on_device(farthest)].argmin())])
+
+    def _settle(self, positions: NDArray[np.intp]) -> None:
+        where = self.on_device(positions)
+        bounds = torch.from_numpy(self.nearest[positions]).to(where.device)
+        centers = [piece for _, piece in self.search.centers.pieces(0, CANONICAL_BLOCK)]
+        if self.picks:
+            centers.append(self.features[self.on_device(self.picks)])
+        self.settled[positions] = _numpy(self.search.exact_nearest(self.features[where], bounds, centers))
+
+    def _look_ahead(self, best: int) -> None:
+        """Compute distances from ``best`` and from likely next picks, more of them the more turned out to be right."""
+        n = min(2 * self.n_used, _AHEAD)
+        chosen = list({best, *_largest_of(self.nearest, n).tolist()})
+        some = self.features[self.on_device(chosen)]
+        dists = some.exact_sq_dists(self.features) if self.search.exact else some.rough_sq_dists(self.features)
+        self.ahead, self.n_used = dict(zip(chosen, _numpy(dists), strict=True)), 0
 
 
 def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generator) -> Tensor:
     """Draw rows one by one, each with probability proportional to its squared distance to those drawn before.
 
-    Arthur and Vassilvitskii 2007, section 2.2, given the first row. Draws are made by inversion of the cumulated float64
-    weights, one uniform number each. Once every row left coincides with a drawn one, the rest is drawn uniformly.
+    Arthur and Vassilvitskii 2007, section 2.2, given the first row. Squared distances only fall while rows are drawn, so rows
+    are proposed by old ones, many at a time, and accepted with probability new / old (von Neumann 1951): exactly the
+    same law, and the pool is looked at again only once few proposals are accepted. Proposals are made by inversion of the
+    cumulated float64 weights. Once every row left coincides with a drawn one, the rest is drawn uniformly.
 
     Args:
         x: N rows.
@@ -62,22 +318,70 @@ def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generato
     Returns:
         (n,) distinct rows, in the order drawn.
 
-    Cost: O(N n) inner products, memory of O(N).
+    Cost: O(N n) inner products at most, on clustered rows a tenth of them; memory of O(N).
     """
-    nearest = _Nearest(x, None)
-    picks = [first]
-    nearest.add(first)
-    uniform = torch.rand(n, generator=generator, dtype=torch.float64)
+    seeding = _Seeding(x, first)
+    picks = seeding.picks
     while len(picks) < n:
-        weights = nearest.sq_dists.clamp_min(0).double()
-        total = float(weights.sum())
-        if total == 0:
-            weights = torch.ones(len(x), dtype=torch.float64)
-            weights[picks] = 0
-        row = draw(weights, float(uniform[len(picks)]))
-        picks.append(row)
-        nearest.add(row)
-    return torch.tensor(picks, dtype=torch.long)
+        if seeding.total == 0:
+            left = torch.ones(len(x), dtype=torch.bool).index_fill_(0, torch.tensor(picks), value=False).nonzero()[:, 0]
+            picks += left[torch.randperm(len(left), generator=generator)[: n - len(picks)]].tolist()
+        else:
+            seeding.draw(torch.rand(2, _PROPOSALS, generator=generator, dtype=torch.float64), n - len(picks))
+    return torch.tensor(picks)
+
+
+class _Seeding:
+    """Rows drawn by k-means++ and the weights by which others are proposed.
+
+    Attributes:
+        weights: (N,) squared distances to the nearest of the first ``n_seen`` picks.
+        total: Their sum.
+    """
+
+    def __init__(self, x: Features, first: int) -> None:
+        self.x = x.with_norms()
+        self.weights = torch.full_like(finite_norms(self.x), torch.inf)
+        self.picks = [first]
+        self.n_seen = 0
+        self._update()
+
+    def draw(self, uniform: Tensor, n: int) -> None:
+        """Add the proposals that are accepted, at most n, given (2, P) uniform numbers: what to propose and to accept."""
+        device = self.weights.device
+        rows = _rows_at(self.cumulated, uniform[0].to(device))
+        proposed, weights = self.x[rows], self.weights[rows]
+        nearest = torch.minimum(weights, self._nearest(proposed))
+        least = (weights.to(uniform.device) * uniform[1]).tolist()
+        # Between themselves the proposals are compared at once, though a row's distances are needed only if it is accepted.
+        between, left = _numpy(proposed.sq_dists(proposed)), _numpy(nearest)
+        accepted: list[int] = []
+        n_proposed = 0
+        for n_proposed, bound in enumerate(least, 1):
+            if left[n_proposed - 1] > bound:
+                accepted.append(n_proposed - 1)
+                np.minimum(left, between[n_proposed - 1], out=left)
+                if len(accepted) == n:
+                    break
+        self.picks += rows[torch.tensor(accepted, dtype=torch.long, device=device)].tolist()
+        if len(accepted) < n and len(accepted) < _ACCEPTED * n_proposed:
+            self._update()
+
+    def _update(self) -> None:
+        """Bring the weights up to date."""
+        torch.minimum(self.weights, self._nearest(self.x), out=self.weights)
+        self.weights[self.picks] = 0
+        self.n_seen = len(self.picks)
+        self.cumulated = _cumulated(self.weights)
+        self.total = float(self.cumulated[-1])
+
+    def _nearest(self, rows: Features) -> Tensor:
+        """Squared distances of rows to the nearest of the picks that the weights do not know of."""
+        nearest = torch.full_like(rows.sq_norms(), torch.inf)
+        for picks in torch.tensor(self.picks[self.n_seen :], device=nearest.device).split(4 * _PIECE):
+            if len(picks):
+                torch.minimum(nearest, rows.nearest_sq_dists(self.x[picks]), out=nearest)
+        return nearest
 
 
 def draw(weights: Tensor, u: float) -> int:
@@ -90,16 +394,23 @@ def draw(weights: Tensor, u: float) -> int:
     Returns:
         A row of positive weight. Sums run over canonical blocks, so that shards of whole blocks agree.
     """
-    blocks = torch.stack([w.sum() for w in weights.split(CANONICAL_BLOCK)]).cumsum(0)
-    target = u * float(blocks[-1])
-    block = min(int(torch.searchsorted(blocks, target, right=True)), len(blocks) - 1)
-    start = block * CANONICAL_BLOCK
-    inside = weights[start : start + CANONICAL_BLOCK].cumsum(0)
-    before = float(blocks[block - 1]) if block else 0.0
-    row = int(torch.searchsorted(inside, target - before, right=True))
-    # Rounding may carry the target past the end; the last row of positive weight is then the one meant.
-    positive = torch.nonzero(weights[start : start + CANONICAL_BLOCK] > 0)[:, 0]
-    return start + min(row, int(positive[-1]))
+    return int(_rows_at(_cumulated(weights), torch.tensor(u, dtype=torch.float64, device=weights.device)))
+
+
+def _cumulated(weights: Tensor) -> Tensor:
+    """Cumulated float64 weights, (N,) and the end repeated: within canonical blocks, then over them."""
+    padded = torch.nn.functional.pad(weights.double(), (0, -len(weights) % CANONICAL_BLOCK))
+    inside = padded.view(-1, CANONICAL_BLOCK).cumsum(1)
+    ends = inside[:, -1].cumsum(0)
+    inside[1:] += ends[:-1, None]
+    return inside.flatten()
+
+
+def _rows_at(cumulated: Tensor, u: Tensor) -> Tensor:
+    """The rows at which cumulated weights first exceed shares of their total; always rows of positive weight."""
+    rows = torch.searchsorted(cumulated, u * cumulated[-1], right=True)
+    # Rounding may carry a share past the end; the last row of positive weight is then the one meant.
+    return rows.clamp_max(torch.searchsorted(cumulated, cumulated[-1]))
 
 
 def largest_norm(x: Features) -> int:
@@ -110,72 +421,6 @@ def largest_norm(x: Features) -> int:
     return int(rows[exact >= exact.max() * (1 - _EXACT_TIE)][0])
 
 
-class _Nearest:
-    """Each row's squared distance to its nearest center, kept up to date while centers are added.
-
-    Rows that are centers themselves are at -1. Values are those of ``Features.sq_dists``; ``farthest`` re-checks
-    candidates in float64, remembering for each row how many centers its float64 distance has seen.
-    """
-
-    def __init__(self, x: Features, given: Features | None) -> None:
-        self.x = x.with_norms()
-        self.norms = finite_norms(self.x)
-        self.given = given if given is not None and len(given) else None
-        self.n_given = len(self.given) if self.given is not None else 0
-        self.sq_dists = torch.full_like(self.norms, torch.inf)
-        self.picks: list[int] = []
-        self._exact = torch.full((len(x),), torch.inf, dtype=torch.float64)
-        self._seen = torch.zeros(len(x), dtype=torch.long)
-        self._scale = float(self.norms.max())
-        if self.given is not None:
-            self._scale = max(self._scale, float(self.given.sq_norms().max()))
-            for block in self.given.blocks(64 * self.given.row_bytes()):
-                self._lower(self.given[block])
-
-    def add(self, row: int) -> None:
-        """Make a row a center."""
-        self.picks.append(row)
-        self._lower(self.x[torch.tensor([row])])
-        self.sq_dists[row] = -1  # and stays so: distances are never below 0
-
-    def farthest(self) -> int | None:
-        """The row farthest from all centers, or None when every row left coincides with one."""
-        top = float(self.sq_dists.max())
-        # What |x|^2 + |y|^2 - 2 x.y may be off by: the rounding of as many terms as a row is wide.
-        width = self.x.row_bytes() / self.norms.element_size()
-        rounding = (8 + 2 * width**0.5) * torch.finfo(self.norms.dtype).eps * self._scale
-        rows = torch.nonzero(self.sq_dists >= max(top * (1 - _NEAR_TIE) - rounding, 0))[:, 0]
-        if len(rows) == 1:
-            return int(rows[0])
-        exact = self._recheck(rows)
-        best = float(exact.max())
-        if best == 0 and len(rows) == len(self.x) - len(self.picks):
-            return None
-        return int(rows[exact >= best * (1 - _EXACT_TIE)][0])
-
-    def _lower(self, centers: Features) -> None:
-        for block in self.x.blocks():
-            dists = self.x[block].sq_dists(centers).amin(1)
-            torch.minimum(self.sq_dists[block], dists, out=self.sq_dists[block])
-
-    def _recheck(self, rows: Tensor) -> Tensor:
-        start = int(self._seen[rows].min())
-        step = max(1, BLOCK_BYTES // (2 * self.x.row_bytes()))
-        for part in rows.split(step):
-            for centers in self._centers_from(start):
-                dists = self.x[part].exact_sq_dists(centers).amin(1)
-                self._exact[part] = torch.minimum(self._exact[part], dists)
-        self._seen[rows] = self.n_given + len(self.picks)
-        return self._exact[rows]
-
-    def _centers_from(self, start: int) -> list[Features]:
-        found: list[Features] = []
-        if self.given is not None and start < self.n_given:
-            found.append(self.given[slice(start, None)])
-        picks = self.picks[max(0, start - self.n_given) :]
-        return [*found, self.x[torch.tensor(picks)]] if picks else found
-
-
 def finite_norms(x: Features) -> Tensor:
     """Squared norms (N,), or an InvalidInput where they overflow the precision of the rows."""
     norms = x.sq_norms()
@@ -184,6 +429,23 @@ def finite_norms(x: Features) -> Tensor:
     return norms
 
 
-def _first_left(n_rows: int, picks: list[int], n: int) -> list[int]:
-    taken = set(picks)
-    return [row for row in range(n_rows) if row not in taken][:n]
+def _largest(values: Tensor, n: int) -> tuple[Tensor, float]:
+    """Where the n largest values are, in any order, and what no other value exceeds; all and -1 where there are no more."""
+    if n >= len(values):
+        return torch.arange(len(values), device=values.device), -1.0
+    top = values.topk(n, sorted=False)
+    return top.indices, float(top.values.min())
+
+
+def _largest_of(values: NDArray[np.floating], n: int) -> NDArray[np.intp]:
+    """Where the n largest values are, in any order."""
+    return np.argpartition(values, -n)[len(values) - n :] if n < len(values) else np.arange(len(values))
+
+
+def _precise(rows: Features) -> Features:
+    return rows if rows.sq_norms().dtype == torch.float64 else rows.double().with_norms()
+
+
+def _numpy(values: Tensor) -> NDArray[np.floating]:
+    """A copy on the host, where choosing among a few rows takes microseconds."""
+    return torch.empty(values.shape, dtype=values.dtype).copy_(values).numpy()

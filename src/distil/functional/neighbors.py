@@ -67,7 +67,7 @@ def nearest_center(x: Tensor, centers: Tensor, guess: Tensor | None = None) -> T
     return found
 
 
-def nearest_neighbors(x: Tensor, k: int) -> Neighbors:
+def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbors:
     """The k nearest other rows of each row, exactly; ties go to the smaller row.
 
     Rows whose k + 1 nearest are not all clearly apart in the precision of ``x`` are done again in float64.
@@ -75,40 +75,46 @@ def nearest_neighbors(x: Tensor, k: int) -> Neighbors:
     Args:
         x: (N, D) rows, finite.
         k: How many, from 1 to N - 1.
+        rows: (M,) those whose neighbors are wanted; default: all.
 
     Returns:
-        Ids and squared distances; the distances in the precision of ``x``, right to about 1e-5 of themselves in float32.
+        Ids and squared distances (M, k), the distances in the precision of ``x``, right to about 1e-5 of themselves in float32.
 
-    Cost: O(N^2 D), memory of O(N k) and two blocks.
+    Cost: O(M N D), memory of O(M k) and two blocks.
     """
-    if not 1 <= k < len(x):
-        raise InvalidInput(f"k must be between 1 and {len(x) - 1}, one less than there are rows; got {k}")
+    _check_k(k, x)
+    rows = torch.arange(len(x), device=x.device) if rows is None else rows
     origin = _mean(x)
-    ids = torch.empty((len(x), k), dtype=torch.long, device=x.device)
-    sq_dists = x.new_empty((len(x), k))
-    step = _side(x)
-    for start in range(0, len(x), step):
-        rows = torch.arange(start, min(start + step, len(x)), device=x.device)
-        values, columns, clear = _quick_neighbors(x, rows, k, origin.to(x.dtype))
-        sq_dists[rows], ids[rows] = values, columns
-        for again in rows[~clear].split(max(1, step // 4)):
-            values, ids[again] = _sure_neighbors(x, again, k, origin)
+    ids = torch.empty((len(rows), k), dtype=torch.long, device=x.device)
+    sq_dists = x.new_empty((len(rows), k))
+    for block in _slices(len(rows), _side(x)):
+        sq_dists[block], ids[block], right, apart = _quick_neighbors(x, rows[block], k, origin)
+        for again in _parts(block.start + torch.nonzero(~(right & apart))[:, 0], _side(x) // 4):
+            values, ids[again] = _sure_neighbors(x, rows[again], k, origin)
             sq_dists[again] = values.to(x.dtype)
     return Neighbors(ids, sq_dists)
 
 
-def typicality(sq_dists: Tensor) -> Tensor:
-    """How densely a row is surrounded: the inverse of the mean distance to its nearest rows.
+def mean_dists(x: Tensor, k: int) -> Tensor:
+    """The mean distance (not squared) of each row to its k nearest other rows: (N,).
 
-    Hacohen, Dekel and Weinshall 2022, equation 1. Infinite where all those rows coincide with it.
+    Its inverse is the typicality of Hacohen, Dekel and Weinshall 2022, equation 1. Right to about 1e-5 of itself in float32.
 
     Args:
-        sq_dists: (N, k) squared distances to the k nearest other rows.
+        x: (N, D) rows, finite.
+        k: How many, from 1 to N - 1.
 
-    Returns:
-        (N,)
+    Cost: O(N^2 D), memory of O(N) and two blocks.
     """
-    return 1 / sq_dists.sqrt().mean(1)
+    _check_k(k, x)
+    rows, origin = torch.arange(len(x), device=x.device), _mean(x)
+    means = []
+    for block in rows.split(_side(x)):
+        sq_dists, _, right, _ = _quick_neighbors(x, block, k, origin)
+        means.append(sq_dists.sqrt().mean(1))
+        for again in _parts(torch.nonzero(~right)[:, 0], _side(x) // 4):
+            means[-1][again] = _sure_neighbors(x, block[again], k, origin)[0].sqrt().mean(1).to(x.dtype)
+    return torch.cat(means)
 
 
 def pair_sq_dists(x: Tensor, rows: Tensor, other: Tensor, columns: Tensor) -> Tensor:
@@ -154,7 +160,7 @@ class Balls:
     def counts(self, points: Tensor) -> Tensor:
         """How many of the ``points`` (M, D) are in the ball around each row: (N,) int64. Cost: O(N M D)."""
         found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
-        for part in (points[columns] for columns in _slices(len(points), self._side)):
+        for part in _parts(points, self._side):
             for block in _slices(len(self.x), self._buffers.shape[1] // max(len(part), self.x.shape[1])):
                 found[block] += self._near(block, part).sum(1).long()
         return found
@@ -215,10 +221,11 @@ class _NearestCenter:
         scores.scatter_(1, best, -torch.inf)
         rounding = _rounding(y)
         lost = rounding if z.dtype == y.dtype else rounding + _BFLOAT16_ROUNDING
-        slack = lost * torch.linalg.vector_norm(
-            y, dim=1, keepdim=True
-        )  # a score is off by slack |z|, and 2 |z|^2 rounding
+        # A score is off by slack |z| and |z|^2 rounding; what is called equal may differ by |y|^2 1e-9 besides.
+        sq_norms = _sq_norms(y)[:, None]
+        slack = lost * sq_norms.sqrt()
         least = torch.addcmul(top, slack, self.lengths[best], value=-1) - 2 * rounding * self.longest**2
+        least.sub_(sq_norms, alpha=_EXACT_TIE)
         unsure = torch.nonzero(~(scores.amax(1, keepdim=True) + slack * self.longest < least))[:, 0]
         rivals = torch.addcmul(scores[unsure], slack[unsure], self.lengths) >= least[unsure]
         i, j = torch.nonzero(rivals, as_tuple=True)
@@ -283,8 +290,8 @@ def _seconds(a: Tensor) -> float:
 
 
 def _rounding(x: Tensor) -> float:
-    """What an inner product of two rows may be off by, as a share of the product of their lengths."""
-    return float((8 + 2 * x.shape[1] ** 0.5) * torch.finfo(x.dtype).eps)
+    """What an inner product of two rows may be off by, and still be called equal, as a share of the product of their lengths."""
+    return float((8 + 2 * x.shape[1] ** 0.5) * torch.finfo(x.dtype).eps) + _EXACT_TIE
 
 
 def _side(x: Tensor) -> int:
@@ -301,14 +308,25 @@ def _slices(n: int, step: int) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, max(1, step))]
 
 
+def _parts(rows: Tensor, step: int) -> list[Tensor]:
+    """Parts of at most ``step`` rows; none of no rows, of which ``split`` makes one."""
+    return [rows[part] for part in _slices(len(rows), step)]
+
+
 def _mean(x: Tensor) -> Tensor:
     """The mean row in float64, (D,), block by block."""
     step = max(1, BLOCK_BYTES // (8 * max(1, x.shape[1])))
     return torch.stack([rows.double().sum(0) for rows in x.split(step)]).sum(0) / len(x)
 
 
-def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared distances and ids (B, k) of the nearest, and whether they are clear beyond rounding (B,)."""
+def _check_k(k: int, x: Tensor) -> None:
+    if not 1 <= k < len(x):
+        raise InvalidInput(f"k must be between 1 and {len(x) - 1}, one less than there are rows; got {k}")
+
+
+def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Squared distances and ids (B, k) of the nearest, and whether all are right and farther apart than rounding (B,)."""
+    origin = origin.to(x.dtype)
     a = x[rows] - origin
     norms = _sq_norms(a)[:, None]
     values = x.new_full((len(rows), k + 1), torch.inf)
@@ -322,9 +340,10 @@ def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[T
         near, columns = _smallest(sq_dists, k + 1)
         values, order = torch.cat([values, near], 1).topk(k + 1, largest=False)
         ids = torch.cat([ids, columns + tile.start], 1).gather(1, order)
-    error = 2 * _rounding(x) * (norms.sqrt() + longest.sqrt()) ** 2
-    clear = (values.diff(dim=1) > error).all(1) & (values[:, 0] > _CANCELLATION * (norms + longest)[:, 0])
-    return values[:, :k].clamp_min(0), ids[:, :k], clear
+    size = norms + longest  # at least half of (|x| + |y|)^2
+    right = values[:, 0] > _CANCELLATION * size[:, 0]
+    apart = (values.diff(dim=1) > 4 * _rounding(x) * size).all(1)
+    return values[:, :k].clamp_min(0), ids[:, :k], right, apart
 
 
 def _sure_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,8 @@ class BADGE(Strategy):
     Ash et al. 2020, algorithm 1. The norm of such a gradient grows with uncertainty, so the draw weighs uncertainty against
     diversity without a parameter. A safe choice at any budget, and the one for redundant pools and big selections. As in the
     published code, the first pick is the gradient of largest norm (the paper draws it at random) and the layer's
-    bias is left out. Gradients are kept as their factors, N (C + D) numbers. Cost: O(N n (C + D)) time.
+    bias is left out. Gradients are kept as their factors, N (C + D) numbers. Cost: O(N n (C + D)) time at most; only a few of
+    the n examples are compared with the whole pool (see ``k_means_plus_plus``).
     """
 
     paper: ClassVar[str] = "Ash et al. 2020, Deep batch active learning by diverse, uncertain gradient lower bounds"
@@ -34,7 +35,7 @@ class BADGE(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """k-means++ from the largest gradient."""
-        gradients = sets.pool[Gradient()]
+        gradients = sets.pool[Gradient()].with_norms()
         rows = k_means_plus_plus(gradients, n, largest_norm(gradients), rng.child("k_means_plus_plus").torch())
         return picked(sets.pool, rows)
 
@@ -69,7 +70,7 @@ class BADGEPerBatch(Strategy):
         groups = torch.empty_like(shuffled)
         for number, rows in enumerate(batches):
             groups[rows] = number
-        means = Grouped(sets.pool[Gradient()], groups, len(batches))
+        means = Grouped(sets.pool[Gradient()], groups, len(batches)).with_norms()
         wanted = min(len(batches), -(-n // self.batch_size) + 1)  # one more, in case the short last batch is among them
         draws = rng.child("k_means_plus_plus").torch()
         chosen = k_means_plus_plus(means, wanted, largest_norm(means), draws)

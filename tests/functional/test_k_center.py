@@ -1,17 +1,30 @@
-"""Centers against brute force in float64 and the law of the draw."""
+"""k-center against brute force in float64."""
 
 import itertools
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from distil.features import Dense, Outer
-from distil.functional.centers import draw, k_center_greedy, k_means_plus_plus, largest_norm
+from distil import features
+from distil.features import Dense, Grouped, Outer
+from distil.functional import centers as module
+from distil.functional.centers import k_center_greedy
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks, rounds and pieces so small that few rows need many."""
+    monkeypatch.setattr(module, "_FIRST_ROUND", 8)
+    monkeypatch.setattr(module, "_LARGEST_ROUND", 12)
+    monkeypatch.setattr(module, "_PICKS_A_ROUND", 4)
+    monkeypatch.setattr(module, "_PIECE", 3)
+    monkeypatch.setattr(module, "_SETTLED", 2)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(features, "BLOCK_BYTES", 300)
 
 
 def generator(seed=0):
@@ -32,19 +45,6 @@ def brute_k_center(rows, n, centers=None):
         free = np.where(np.isin(np.arange(len(rows)), picks), -1.0, nearest)
         picks.append(int(np.argmax(free >= free.max() * (1 - 1e-9))))  # the first of the largest
         nearest = np.minimum(nearest, sq_dists(rows, rows[picks[-1:]])[:, 0])
-    return picks
-
-
-def brute_plus_plus(rows, n, first, uniform):
-    """k-means++ in float64 from the given uniform numbers: one a draw, the first one unused."""
-    rows = np.asarray(rows, dtype=np.float64)
-    picks = [first]
-    while len(picks) < n:
-        weights = sq_dists(rows, rows[picks]).min(1)
-        if weights.sum() == 0:
-            weights = (~np.isin(np.arange(len(rows)), picks)).astype(float)
-        target = uniform[len(picks)] * weights.sum()
-        picks.append(int(np.searchsorted(np.cumsum(weights), target, side="right")))
     return picks
 
 
@@ -74,9 +74,6 @@ ROWS = {
 def rows(request):
     """Float32 rows of every kind."""
     return ROWS[request.param](np.random.default_rng(7)).astype(np.float32)
-
-
-# --- k-center -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -152,14 +149,16 @@ def test_k_center_in_several_blocks_is_the_brute_force():
     assert k_center_greedy(Dense(torch.from_numpy(rows)), 6).tolist() == expected
 
 
-def brute_k_center_streamed(rows, n):
+def brute_k_center_streamed(rows, n, centers=()):
     """As ``brute_k_center`` without the (N, N, D) array."""
-    rows, picks = np.float64(rows), [0]
-    nearest = ((rows - rows[0]) ** 2).sum(1)
+    rows, picks = np.float64(rows), []
+    nearest = np.full(len(rows), np.inf)
+    for center in np.float64(centers):
+        nearest = np.minimum(nearest, ((rows - center) ** 2).sum(1))
     while len(picks) < n:
-        nearest[picks[-1]] = -1
         picks.append(int(np.argmax(nearest >= nearest.max() * (1 - 1e-9))))
         nearest = np.minimum(nearest, ((rows - rows[picks[-1]]) ** 2).sum(1))
+        nearest[picks] = -1
     return picks
 
 
@@ -190,116 +189,95 @@ def test_k_center_leaves_its_arguments_alone():
     assert torch.equal(centers, before[1])
 
 
-# --- k-means++ ------------------------------------------------------------------------------------------------------
+# --- rounds ---------------------------------------------------------------------------------------------------------
+
+LARGE = {
+    "mixture": lambda rng: (
+        np.maximum(rng.normal(size=(20, 6))[rng.integers(20, size=4500)] @ rng.normal(size=(6, 24)), 0)
+        + 0.15 * rng.normal(size=(4500, 24))
+    ),
+    "normal": lambda rng: rng.normal(size=(4500, 16)),
+    "two columns": lambda rng: rng.uniform(size=(4500, 2)),
+    "tight clusters": lambda rng: (
+        10 * rng.normal(size=(60, 8))[rng.integers(60, size=4500)] + 0.01 * rng.normal(size=(4500, 8))
+    ),
+    "duplicated": lambda rng: rng.normal(size=(90, 5))[rng.integers(90, size=4500)],
+    "duplicated up to rounding": lambda rng: (
+        rng.normal(size=(50, 5))[rng.integers(50, size=4500)] * (1 + 1e-7 * rng.integers(-1, 2, size=(4500, 5)))
+    ),
+    "integers": lambda rng: rng.integers(0, 40, size=(4500, 2)),
+    "bits": lambda rng: rng.integers(0, 2, size=(4500, 9)),
+    "unit length": lambda rng: (lambda x: x / np.linalg.norm(x, axis=1, keepdims=True))(rng.normal(size=(4500, 8))),
+    "far from the origin": lambda rng: rng.normal(size=(4500, 4)) + 300,
+}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_k_means_plus_plus_makes_the_naive_draws(dtype):
-    rows = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
-    x = Dense(torch.from_numpy(rows).to(dtype))
-    for seed in range(60):
-        uniform = torch.rand(12, generator=generator(seed), dtype=torch.float64).numpy()
-        expected = brute_plus_plus(rows, 12, seed % 60, uniform)
-        assert k_means_plus_plus(x, 12, seed % 60, generator(seed)).tolist() == expected
+@pytest.mark.parametrize("given_centers", [0, 100])
+@pytest.mark.parametrize("kind", list(LARGE))
+def test_k_center_in_rounds_is_the_brute_force(kind, given_centers):
+    """More rows than are picked from at once, so that most distances are never brought up to date."""
+    rows = LARGE[kind](np.random.default_rng(5)).astype(np.float32)
+    given_rows, rest = rows[:given_centers], rows[given_centers:]
+    picks = k_center_greedy(Dense(torch.from_numpy(rest)), 120, Dense(torch.from_numpy(given_rows)))
+    assert picks.tolist() == brute_k_center_streamed(rest, 120, given_rows)
 
 
-def test_k_means_plus_plus_of_outer_products_makes_the_naive_draws():
-    rng = np.random.default_rng(1)
-    probs = rng.dirichlet(np.ones(5), size=50)
-    a, b = (probs - np.eye(5)[probs.argmax(1)]).astype(np.float32), rng.normal(size=(50, 8)).astype(np.float32)
-    for seed in range(40):
-        uniform = torch.rand(10, generator=generator(seed), dtype=torch.float64).numpy()
-        expected = brute_plus_plus(outer_dense(a, b), 10, 7, uniform)
-        x = Outer(torch.from_numpy(a), torch.from_numpy(b))
-        assert k_means_plus_plus(x, 10, 7, generator(seed)).tolist() == expected
+@pytest.mark.parametrize("factored", [False, True])
+def test_k_center_works_out_a_part_of_the_distances_only(factored, monkeypatch):
+    g = generator()
+    b = torch.randn(20_000, 12, generator=g)
+    x = Outer(torch.randn(20_000, 4, generator=g), b) if factored else Dense(b)
+    n_products, kind = [], type(x)
+    inner = kind.inner
+    monkeypatch.setattr(kind, "inner", lambda one, other: n_products.append(len(one) * len(other)) or inner(one, other))
+    k_center_greedy(x[200:], 300, x[:200])
+    assert sum(n_products) < 0.5 * 20_000 * 500
 
 
-def test_k_means_plus_plus_over_many_blocks_makes_the_naive_draws():
-    rows = np.random.default_rng(2).integers(-5, 6, size=(9000, 3)).astype(np.float32)  # sums of integers are exact
-    for seed in range(5):
-        uniform = torch.rand(6, generator=generator(seed), dtype=torch.float64).numpy()
-        expected = brute_plus_plus(rows, 6, 8999, uniform)
-        assert k_means_plus_plus(Dense(torch.from_numpy(rows)), 6, 8999, generator(seed)).tolist() == expected
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("given_centers", [0, 7])
+def test_k_center_in_small_blocks_is_the_brute_force(rows, given_centers, dtype):
+    rows = rows.astype(dtype)
+    given_rows, rest = rows[:given_centers], rows[given_centers:]
+    for n in (1, len(rest) // 2, len(rest)):
+        expected = brute_k_center(rest, n, given_rows if given_centers else None)
+        assert (
+            k_center_greedy(Dense(torch.from_numpy(rest)), n, Dense(torch.from_numpy(given_rows))).tolist() == expected
+        )
 
 
-@pytest.mark.slow
-def test_the_second_draw_follows_the_law_of_squared_distances():
-    rows = np.random.default_rng(3).normal(size=(8, 2)).astype(np.float32)
-    law = sq_dists(np.float64(rows), np.float64(rows[:1]))[:, 0]
-    n_draws, x, stream = 20_000, Dense(torch.from_numpy(rows)), generator(11)
-    counts = np.zeros(8)
-    for _ in range(n_draws):
-        counts[int(k_means_plus_plus(x, 2, 0, stream)[1])] += 1
-    assert counts[0] == 0
-    expected = n_draws * law[1:] / law.sum()
-    assert scipy.stats.chisquare(counts[1:], expected).pvalue > 1e-3
+@pytest.mark.usefixtures("small_blocks")
+@given(
+    rows=hnp.arrays(np.float32, st.tuples(st.integers(14, 40), st.integers(1, 3)), elements=st.integers(-2, 2)),
+    shift=st.sampled_from([0, 1000]),
+    n_given=st.integers(0, 4),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_k_center_in_small_blocks_on_integers_with_many_ties(rows, shift, n_given):
+    rows = rows + np.float32(shift)
+    given_rows, rest = rows[:n_given], rows[n_given:]
+    picks = k_center_greedy(Dense(torch.from_numpy(rest)), len(rest), Dense(torch.from_numpy(given_rows)))
+    assert picks.tolist() == brute_k_center(rest, len(rest), given_rows if n_given else None)
 
 
-@pytest.mark.parametrize("offset", [0, 1e3])
-def test_duplicates_are_not_drawn_while_distinct_rows_remain(offset):
-    distinct = np.random.default_rng(4).normal(size=(5, 3)) + offset
-    rows = np.tile(distinct, (30, 1)).astype(np.float32)
-    for seed in range(50):
-        picks = k_means_plus_plus(Dense(torch.from_numpy(rows)), 20, seed, generator(seed)).numpy()
-        assert len(set(picks.tolist())) == 20
-        assert sorted(picks[:5] % 5) == [0, 1, 2, 3, 4]
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("kind", ["outer", "outer with bias", "means", "means of outer"])
+@pytest.mark.parametrize("duplicated", [False, True])
+def test_k_center_in_small_blocks_of_any_rows_is_the_brute_force(kind, duplicated):
+    g = generator(4)
+    a, b = torch.randn(80, 3, generator=g), torch.randn(80, 5, generator=g)
+    if duplicated:
+        a, b = a[torch.arange(80) % 11], b[torch.arange(80) % 11]
+    x = Outer(a, b, bias=kind == "outer with bias") if "outer" in kind else Dense(b)
+    if kind.startswith("means"):
+        x = Grouped(x, torch.arange(80) % 40, 40)
+    dense = x.double().dense().numpy()
+    assert k_center_greedy(x[5:], 33, x[:5]).tolist() == brute_k_center(dense[5:], 33, dense[:5])
 
 
-@pytest.mark.parametrize("value", [0.0, 3.0])
-def test_equal_rows_are_drawn_uniformly(value):
-    x = Dense(torch.full((6, 4), value))
-    picks = [k_means_plus_plus(x, 6, 2, generator(seed)).tolist() for seed in range(400)]
-    assert all(sorted(p) == list(range(6)) and p[0] == 2 for p in picks)
-    counts = np.bincount([p[1] for p in picks], minlength=6)
-    assert counts[2] == 0
-    assert scipy.stats.chisquare(np.delete(counts, 2)).pvalue > 1e-3
-
-
-@pytest.mark.parametrize("kind", ["floats", "integers", "mostly zero", "one"])
-def test_draw_is_inversion_of_the_cumulated_weights(kind):
-    rng = np.random.default_rng(5)
-    weights = {
-        "floats": lambda: rng.uniform(size=10_000),
-        "integers": lambda: rng.integers(0, 9, size=10_000).astype(float),
-        "mostly zero": lambda: (rng.uniform(size=20_000) < 1e-3) * rng.integers(1, 9, size=20_000).astype(float),
-        "one": lambda: np.eye(1, 9000, 4096)[0],
-    }[kind]()
-    cumulated = np.cumsum(weights)
-    for u in [0.0, *rng.uniform(size=500), 1 - 2.0**-53]:
-        expected = int(np.searchsorted(cumulated, u * weights.sum(), side="right"))
-        row = draw(torch.from_numpy(weights), float(u))
-        assert weights[row] > 0
-        if kind == "floats":  # sums in another order differ in the last bits
-            assert cumulated[row] >= u * cumulated[-1] * (1 - 1e-12)
-            assert cumulated[row] - weights[row] <= u * cumulated[-1] * (1 + 1e-12)
-        else:
-            assert row == expected
-
-
-@pytest.mark.parametrize("n", [1, 2, 4095, 4096, 4097, 8192])
-def test_draw_at_the_ends(n):
-    weights = torch.ones(n, dtype=torch.float64)
-    assert draw(weights, 0.0) == 0
-    assert draw(weights, 1 - 2.0**-53) == n - 1
-    assert draw(weights, (n - 0.5) / n) == n - 1
-
-
-def test_draw_skips_zeros_at_both_ends():
-    weights = torch.zeros(10_000, dtype=torch.float64)
-    weights[5000:5003] = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
-    assert [draw(weights, u) for u in (0.0, 0.49, 0.5, 1 - 2.0**-53)] == [5000, 5000, 5002, 5002]
-
-
-def test_largest_norm():
-    rows = np.random.default_rng(6).normal(size=(50, 5))
-    assert largest_norm(Dense(torch.from_numpy(rows))) == int((rows**2).sum(1).argmax())
-    assert largest_norm(Dense(torch.tensor([[0.0], [3.0], [-3.0]]))) == 1
-    assert largest_norm(Dense(torch.zeros(4, 2))) == 0
-    a, b = np.float32(rows[:, :2]), np.float32(rows[:, 2:])
-    norms = (outer_dense(a, b) ** 2).sum(1)
-    assert largest_norm(Outer(torch.from_numpy(a), torch.from_numpy(b))) == int(norms.argmax())
-
-
-def test_largest_norm_settles_near_ties_in_float64():
-    rows = torch.tensor([[3.0, 4.0], [4.0, 3.0000002], [5.0, 0.0]])
-    assert largest_norm(Dense(rows)) == int((rows.double() ** 2).sum(1).argmax()) == 1
+def test_k_center_of_rows_that_all_coincide_takes_them_in_order():
+    rows = torch.ones(5000, 3)
+    assert k_center_greedy(Dense(rows), 3000).tolist() == list(range(3000))
+    rows[4000] = 7
+    assert k_center_greedy(Dense(rows), 3000).tolist() == [0, 4000, *range(1, 2999)]

@@ -1,0 +1,81 @@
+"""Several models as one: the mean of their predictions, and their disagreement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distil.dropout import Draw
+from distil.errors import InvalidInput, UnsupportedModel
+from distil.network import Network, Outputs
+from distil.runtime import Runtime
+
+
+class Ensemble(Network):
+    """Networks that vote: the members' probabilities are averaged, and they are the samples of the strategies that want some.
+
+    Lakshminarayanan et al. 2017, section 2.4; Beluch et al. 2018, section 3, for active learning: BALD and the ``*_dropout``
+    strategies, which draw K dropout masks of one network, read the probabilities of the K members instead, so K is the number
+    of members whatever the strategy's own. The embedding, and inputs, are those of the first member. Costs what its members cost.
+
+    Args:
+        members: At least two networks with the same classes in the same order.
+
+    Raises:
+        InvalidInput: There are fewer than two.
+    """
+
+    def __init__(self, members: Sequence[Network]) -> None:
+        if len(members) < 2:
+            raise InvalidInput(f"an ensemble has at least two members, got {len(members)}")
+        self.members = tuple(members)
+
+    def __repr__(self) -> str:
+        return f"Ensemble({len(self.members)} members, the first {self.members[0]!r})"
+
+    @contextmanager
+    def asking(self, runtime: Runtime) -> Iterator[None]:
+        """All members may be asked."""
+        with ExitStack() as stack:
+            for member in self.members:
+                stack.enter_context(member.asking(runtime))
+            yield
+
+    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
+        """Logarithms of the averaged probabilities, and the first member's embedding."""
+        outputs = [member.outputs(batch) for member in self.members]
+        return Outputs(_averaged([o.logits for o in outputs]), outputs[0].embedding)
+
+    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
+        """What the first member is called with."""
+        return self.members[0].inputs(batch)
+
+    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
+        """The first member's inputs, which are given to all, and the way to the logarithms of the averaged probabilities."""
+        ways = [member.differentiable(batch) for member in self.members]
+        x = ways[0][0]
+        if any(other.shape != x.shape for other, _ in ways):
+            raise UnsupportedModel("an attack changes one tensor, and the members of the ensemble are called with several")
+        return x, lambda z: _averaged([logits(z.to(own.dtype)) for own, logits in ways])
+
+    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
+        """The members' probabilities, (B, members, C), in their order."""
+        return torch.stack(_same_classes([m.outputs(batch).logits for m in self.members]), 1).softmax(-1)
+
+
+def _averaged(logits: Sequence[Tensor]) -> Tensor:
+    """Logarithms of the mean of the probabilities, (B, C)."""
+    return torch.stack(_same_classes(logits)).log_softmax(-1).logsumexp(0) - math.log(len(logits))
+
+
+def _same_classes(logits: Sequence[Tensor]) -> list[Tensor]:
+    """The members' logits, of one type and place."""
+    widths = [z.shape[-1] for z in logits]
+    if len(set(widths)) > 1:
+        raise UnsupportedModel(f"the members of an ensemble must have the same classes, got {widths} of them")
+    return [z.to(logits[0].device, logits[0].dtype) for z in logits]

@@ -1,0 +1,257 @@
+"""Classifiers that are called with arrays: scikit-learn's, and whatever speaks as they do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.dropout import Draw
+from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
+from distil.head import close
+from distil.network import Network, Outputs
+from distil.runtime import Runtime
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+Scores = Literal["predict_proba", "decision_function"]
+"""The method of an estimator that tells its logits, or their softmax."""
+
+
+class Estimator(Network):
+    """A fitted scikit-learn classifier, unchanged.
+
+    Columns are in the order of its ``classes_``. The embedding is what the classifier itself is called with: of a pipeline, what
+    the steps before it make of the inputs (computed once); else the inputs. Samples, for BALD and the like, are the probabilities
+    of its ``estimators_`` (random forests, bagging, soft voting), if their mean is its own prediction; else a warning says that
+    all are equal. A search such as ``GridSearchCV`` is asked through its ``best_estimator_``.
+
+    Args:
+        estimator: The classifier; a minibatch is given to it as a NumPy array, or as a list where it holds texts.
+        logits: ``"predict_proba"``, whose logarithm is taken, or ``"decision_function"``, whose values serve as logits for
+            classifiers that have no probabilities. Calibrate them (``CalibratedClassifierCV``) if strategies are to read more
+            than an order.
+        embedding: Something fitted with ``transform``, or a function, from the inputs to the embedding (B, D).
+        inputs: From the minibatch to what the estimator is called with.
+        classes: All classes in column order, where the estimator may not have seen some, whose probability is 0; default:
+            its own.
+
+    Raises:
+        UnsupportedModel: It is not fitted, is no classifier, or has no such method.
+    """
+
+    def __init__(
+        self,
+        estimator: object,
+        *,
+        logits: Scores | None = None,
+        embedding: object = None,
+        inputs: Callable[[Any], Any] | None = None,
+        classes: Sequence[Any] | Array | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self._scores: Scores = "predict_proba" if logits is None else logits
+        self._before, self._final = _steps(estimator)
+        self._ask = _method(self._final, self._scores)
+        own = _classes(self._final)
+        self.classes = own if classes is None else np.asarray(classes)
+        self._columns = _columns(own, self.classes, type(self._final).__name__)
+        self._embedding = None if embedding is None else _mapping(embedding)
+        self._read = inputs
+        self._committee: bool | None = None  # whether the mean of the members is the prediction; None: not known yet
+
+    def __repr__(self) -> str:
+        embedding = "as given" if self._embedding else f"the inputs of {type(self._final).__name__}"
+        return (
+            f"Estimator({_name(self.estimator)}: {len(self.classes)} classes by {self._scores}; embedding: {embedding})"
+        )
+
+    def asking(self, runtime: Runtime) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing has to be prepared."""
+        return nullcontext()
+
+    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
+        """Logits of one minibatch, and what the classifier itself was called with."""
+        x = self._inputs(batch)
+        seen = x if self._before is None else self._before.transform(x)
+        embedding = seen if self._embedding is None else self._embedding(x)
+        return Outputs(self._logits(np.asarray(self._ask(seen))), _numbers(embedding))
+
+    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
+        """What the estimator is called with, where it is numbers, as floating-point ones."""
+        x = _numbers(self._inputs(batch))
+        if x is None:
+            raise UnsupportedModel(f"{_name(self.estimator)} is called with something other than numbers")
+        return x if x.is_floating_point() else x.float()
+
+    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401, ARG002
+        """Raise: there are no gradients."""
+        raise UnsupportedModel(
+            f"an attack follows gradients, and {_name(self.estimator)} has none; use margin_sampling, or a torch.nn.Module"
+        )
+
+    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
+        """Probabilities of the members, (B, members, C), or ``n_samples`` times those of the only one."""
+        x = self._inputs(batch)
+        seen = x if self._before is None else self._before.transform(x)
+        probs = self._logits(np.asarray(self._ask(seen))).softmax(-1)
+        members = _members(self._final) if self._committee is not False else []
+        samples = [self._logits(p).softmax(-1) for p in self._opinions(members, seen)]
+        if self._committee is None:
+            self._committee = bool(samples) and close(torch.stack(samples, 1).mean(1), probs)
+            if not self._committee:
+                name = _name(self.estimator)
+                warnings.warn(f"{name} has no members that vote, so all samples are equal", DistilWarning, 2)
+        return torch.stack(samples, 1) if self._committee else probs[:, None].repeat(1, n_samples, 1)
+
+    def _opinions(self, members: Sequence[tuple[Any, Any]], seen: Any) -> list[Array]:  # noqa: ANN401
+        """Each member's probabilities, in the columns of ``classes_``: (B, C) each."""
+        found = []
+        for member, features in members:
+            x = seen if getattr(member, "feature_names_in_", None) is not None else _array(seen)
+            probs = np.asarray(member.predict_proba(x if features is None else x[:, features]))
+            columns = np.asarray(member.classes_)
+            if columns.dtype.kind in "fiu" and len(columns) < len(self._columns):  # positions in the committee's classes_
+                probs = _placed(probs, columns.astype(int), len(self._columns), 0.0)
+            found.append(probs)
+        return found if all(p.shape[1:] == (len(self._columns),) for p in found) else []
+
+    def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
+        if self._read is not None:
+            return self._read(batch)
+        pair = isinstance(batch, (list, tuple)) and batch and not isinstance(batch[0], (str, bytes))
+        x = batch[0] if pair else batch
+        if isinstance(x, Mapping):
+            raise UnsupportedModel(
+                f"{_name(self.estimator)} is given a dict of {list(x)}; pass inputs=, a function from it to what it is called with"
+            )
+        if isinstance(x, Tensor):
+            return x.detach().cpu().numpy()
+        return list(x) if isinstance(x, tuple) else x
+
+    def _logits(self, scores: Array) -> Tensor:
+        """(B, C) logits from what the estimator, or a member of it, gives."""
+        if self._scores == "decision_function" and scores.ndim == 1:
+            scores = np.stack([np.zeros_like(scores), scores], 1)
+        if scores.ndim != 2 or scores.shape[1] != len(self._columns):
+            raise UnsupportedModel(
+                f"expected a column for each of {len(self._columns)} classes from {self._scores}, got {scores.shape}; of a "
+                "support vector machine, decision_function_shape='ovr' gives them"
+            )
+        tiny = float(np.log(np.finfo(np.float32).tiny))
+        if self._scores == "predict_proba":
+            scores = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
+        return torch.from_numpy(_placed(scores, self._columns, len(self.classes), tiny))
+
+
+def is_estimator(model: object) -> bool:
+    """Whether a model speaks as those of scikit-learn do."""
+    return callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))
+
+
+def all_classes(estimators: Sequence[object]) -> Array:
+    """Every class that one of the fitted estimators knows, sorted."""
+    return np.unique(np.concatenate([_classes(_steps(estimator)[1]) for estimator in estimators]))
+
+
+def _steps(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """What comes before the classifier, or None, and the classifier."""
+    best = getattr(estimator, "best_estimator_", None)
+    if best is not None:
+        return _steps(best)
+    steps = getattr(estimator, "steps", None)
+    if not isinstance(steps, list) or not steps:
+        return None, estimator
+    return (estimator[:-1] if len(steps) > 1 else None), estimator[-1]
+
+
+def _method(final: object, scores: Scores) -> Callable[[Any], Any]:
+    if scores not in ("predict_proba", "decision_function"):
+        raise InvalidInput(f"logits of an estimator must be 'predict_proba' or 'decision_function', got {scores!r}")
+    method = getattr(final, scores, None)
+    if callable(method):
+        return method  # type: ignore[no-any-return]
+    name = type(final).__name__
+    if callable(getattr(final, "decision_function", None)):
+        raise UnsupportedModel(
+            f'{name} has no {scores}; fit CalibratedClassifierCV({name}(...)) instead, or pass logits="decision_function"'
+        )
+    advice = f"fit CalibratedClassifierCV({name}(...)) instead" if _classes_of(final) is not None else "fit a classifier"
+    raise UnsupportedModel(f"{name} has no {scores}; {advice}")
+
+
+def _classes_of(final: object) -> object:
+    return getattr(final, "classes_", None)
+
+
+def _classes(final: object) -> Array:
+    classes = _classes_of(final)
+    if classes is None:
+        raise UnsupportedModel(f"{type(final).__name__} is not fitted; call its fit first")
+    if isinstance(classes, list):
+        raise UnsupportedModel(f"{type(final).__name__} has {len(classes)} outputs; fit one classifier for each")
+    return np.asarray(classes)
+
+
+def _columns(own: Array, classes: Array, name: str) -> Array:
+    """The columns of ``classes`` that the estimator's own are, (C,) int."""
+    position = {label: column for column, label in enumerate(classes.tolist())}
+    unknown = [label for label in own.tolist() if label not in position]
+    if unknown:
+        raise UnsupportedModel(
+            f"{name} was fitted with the class {unknown[0]!r}, which is not among the {len(classes)} expected: {classes.tolist()}"
+        )
+    return np.array([position[label] for label in own.tolist()], dtype=int)
+
+
+def _placed(part: Array, columns: Array, n_columns: int, missing: float) -> Array:
+    """Columns put at their positions among ``n_columns``, a number in all others."""
+    whole = np.full((len(part), n_columns), missing, dtype=part.dtype if part.dtype.kind == "f" else float)
+    whole[:, columns] = part
+    return whole
+
+
+def _members(final: object) -> list[tuple[Any, Any]]:
+    """The estimators that may be the members of a committee, each with the features it reads (None: all)."""
+    members = getattr(final, "estimators_", None)
+    if not isinstance(members, list) or not all(callable(getattr(m, "predict_proba", None)) for m in members):
+        return []
+    features = getattr(final, "estimators_features_", None)
+    return list(zip(members, [None] * len(members) if features is None else features, strict=True))
+
+
+def _mapping(embedding: Any) -> Callable[[Any], Any]:  # noqa: ANN401
+    transform = getattr(embedding, "transform", embedding)
+    if not callable(transform):
+        raise InvalidInput(
+            f"embedding of an estimator must be a function or something with transform, got {embedding!r}"
+        )
+    return transform  # type: ignore[no-any-return]
+
+
+def _array(x: Any) -> Any:  # noqa: ANN401
+    """A data frame as an array; everything else as it is."""
+    to_numpy = getattr(x, "to_numpy", None)
+    return to_numpy() if callable(to_numpy) else x
+
+
+def _numbers(x: Any) -> Tensor | None:  # noqa: ANN401
+    """Rows of numbers as a tensor (B, D), sparse ones filled up; None where there are other things than numbers."""
+    if isinstance(x, Tensor):
+        return x.flatten(1)
+    dense = getattr(x, "toarray", None)
+    array = np.asarray(dense() if callable(dense) else _array(x))
+    if array.dtype.kind not in "fiub" or array.ndim < 2:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(array)).flatten(1)
+
+
+def _name(estimator: Any) -> str:  # noqa: ANN401
+    steps = getattr(estimator, "steps", None)
+    inner = f"({', '.join(type(step).__name__ for _, step in steps)})" if isinstance(steps, list) else ""
+    return type(estimator).__name__ + inner

@@ -1,0 +1,159 @@
+"""What is particular to the models of well-known libraries: timm and transformers. None of them is imported here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from distil.errors import UnsupportedModel
+from distil.head import close, embedding_of
+
+Outputs = Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]]
+"""``outputs(module, x) -> (logits, embedding)``, as ``TorchNetwork`` takes it."""
+
+Call = Callable[[nn.Module, Any], Any]
+"""Calls a module with what was made of a minibatch."""
+
+Pooling = Literal["cls", "mean", "pooled"]
+"""Which vector of a transformers model serves as embedding."""
+
+
+def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> Outputs | None:
+    """A way to the embedding of a model no layer of which gives just its logits, where its library has one.
+
+    Args:
+        module: The model.
+        x: What it is called with, for a few rows.
+        logits: What it returned for them, (B, C).
+        call: Calls it.
+    """
+    for way in (_timm(module, x), _one_token(module, x, logits, call)):
+        if way is not None:
+            found, embedding = way(module, x)
+            if close(found, logits) and embedding is not None and len(embedding) == len(logits):
+                return way
+    return None
+
+
+def _timm(module: nn.Module, x: object) -> Outputs | None:
+    """timm's ``forward_head(pre_logits=True)``: for models that average several heads, such as distilled ones."""
+    features, head = getattr(module, "forward_features", None), getattr(module, "forward_head", None)
+    if not callable(features) or not callable(head) or not isinstance(x, Tensor):
+        return None
+    if "pre_logits" not in inspect.signature(head).parameters:
+        return None
+
+    def outputs(_: nn.Module, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+        seen = features(x)
+        return head(seen), embedding_of(head(seen, pre_logits=True))
+
+    return outputs
+
+
+def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> Outputs | None:
+    """A Linear layer that is called at every token, and the model returns what it gives at one: the last, for decoders."""
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    layer = next((layer for layer in reversed(linear) if _at_token(layer, module, x, logits, call) is not None), None)
+    if layer is None:
+        return None
+
+    def outputs(module: nn.Module, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+        with _calls(layer) as seen:
+            returned = call(module, x).logits
+        return returned, _token(seen, returned)
+
+    return outputs
+
+
+def _at_token(layer: nn.Module, module: nn.Module, x: object, logits: Tensor, call: Call) -> Tensor | None:
+    with _calls(layer) as seen:
+        returned = call(module, x)
+    return _token(seen, logits) if isinstance(getattr(returned, "logits", None), Tensor) else None
+
+
+def _token(seen: list[tuple[Tensor, Any]], logits: Tensor) -> Tensor | None:
+    """The layer's input at the token whose output is the logits, (B, D); of several such, the last."""
+    if len(seen) != 1 or not isinstance(seen[0][1], Tensor):
+        return None
+    given, out = seen[0]
+    if out.dim() != 3 or (len(out), out.shape[2]) != tuple(logits.shape):
+        return None
+    same = (out == logits[:, None]).all(-1)  # (B, T)
+    if not bool(same.any(1).all()):
+        return None
+    last = same.shape[1] - 1 - same.flip(1).int().argmax(1)
+    return given[torch.arange(len(out), device=out.device), last]
+
+
+@contextmanager
+def _calls(layer: nn.Module) -> Iterator[list[tuple[Any, Any]]]:
+    """The first input and the output of every call of the layer."""
+    seen: list[tuple[Any, Any]] = []
+
+    def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:  # noqa: ANN401
+        seen.append((args[0] if args else next(iter(kwargs.values()), None), out))
+
+    hook = layer.register_forward_hook(keep, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def pooled_outputs(kind: Pooling, call: Call) -> Outputs:
+    """Logits of a transformers model, and one vector made of what its base model gives.
+
+    Args:
+        kind: ``"cls"``, the first token of the last hidden state; ``"mean"``, the mean of its tokens, or of its places, those
+            that ``attention_mask`` leaves out left out; ``"pooled"``, the base model's ``pooler_output``.
+        call: Calls the model.
+    """
+
+    def outputs(module: nn.Module, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+        base = getattr(module, "base_model", None)
+        if not isinstance(base, nn.Module):
+            raise UnsupportedModel(
+                f"embedding={kind!r} is for models of transformers, and {type(module).__name__} has no base_model; pass "
+                "embedding=, a function of what the model returns"
+            )
+        with _calls(base) as seen:
+            returned = call(module, x)
+        return returned.logits, _POOLINGS[kind](seen[-1][1] if seen else None, x)
+
+    return outputs
+
+
+def _cls(base: object, _: object) -> Tensor:
+    hidden = _field(base, "last_hidden_state", "cls")
+    if hidden.dim() != 3:
+        raise UnsupportedModel(f"embedding='cls' wants tokens, got hidden states {tuple(hidden.shape)}; pass 'mean'")
+    return hidden[:, 0]
+
+
+def _mean(base: object, x: object) -> Tensor:
+    hidden = _field(base, "last_hidden_state", "mean")
+    mask = x.get("attention_mask") if isinstance(x, Mapping) else None
+    if hidden.dim() != 3 or not isinstance(mask, Tensor) or mask.shape != hidden.shape[:2]:
+        return hidden.mean(1) if hidden.dim() == 3 else embedding_of(hidden)
+    weights = mask.type(hidden.dtype)[:, :, None]
+    return (hidden * weights).sum(1) / weights.sum(1).clamp_min(1)
+
+
+def _pooled(base: object, _: object) -> Tensor:
+    return _field(base, "pooler_output", "pooled").flatten(1)
+
+
+_POOLINGS: dict[str, Callable[[object, object], Tensor]] = {"cls": _cls, "mean": _mean, "pooled": _pooled}
+
+
+def _field(base: object, name: str, kind: str) -> Tensor:
+    value = getattr(base, name, None)
+    if not isinstance(value, Tensor):
+        others = "'cls' or 'mean'" if kind == "pooled" else "a function of what the model returns"
+        raise UnsupportedModel(f"embedding={kind!r} wants the base model's {name}, and it gives none; pass {others}")
+    return value
