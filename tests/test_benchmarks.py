@@ -382,7 +382,9 @@ def test_every_row_runs_and_its_forms_agree(row, tmp_path):
 SAME = {
     name
     for name in ROWS
-    if name.startswith(("k_center", "gradmatch", "omp", "glister", "scoring", "mapped_k", "mapped_s", "batchbald"))
+    if name.startswith(
+        ("k_center", "gradmatch", "omp", "glister", "scoring", "mapped_k", "mapped_s", "batchbald", "bait")
+    )
 }
 SAME -= {"k_center_duplicated"}  # a tie goes to the smaller row, or to rounding
 

@@ -17,7 +17,10 @@ GROUPS = [
     ["errors", "_compat", "rng"],
     ["features"],
     ["functional"],
-    ["signals", "arrays", "scratch", "reading", "network", "dropout", "head", "channels_last", "runtime"],
+    [
+        *("signals", "arrays", "scratch", "reading", "runtime"),
+        *("network", "dropout", "head", "families", "channels_last", "ensemble", "estimator", "wrap"),
+    ],
     ["strategies"],
     ["measure", "select"],
     ["data"],

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 from distil.arrays import LabeledSet
 from distil.data.pool import Pool
+from distil.ensemble import Ensemble
 from distil.errors import (
     ConfigError,
     DataNotFound,
@@ -26,6 +27,7 @@ from distil.errors import (
     UnknownName,
     UnsupportedModel,
 )
+from distil.estimator import Estimator
 from distil.learner import Learner
 from distil.network import Network, Outputs, TorchNetwork
 from distil.rng import Rng
@@ -43,6 +45,7 @@ from distil.strategies import (
 )
 from distil.training.config import FitConfig
 from distil.training.fit import FitResult, fit, fit_dataset
+from distil.wrap import wrap
 
 __version__ = "0.1.0.dev0"
 
@@ -52,6 +55,8 @@ __all__ = [
     "DataNotFound",
     "DistilError",
     "DistilWarning",
+    "Ensemble",
+    "Estimator",
     "FitConfig",
     "FitResult",
     "InvalidInput",
@@ -79,6 +84,7 @@ __all__ = [
     "select",
     "select_from",
     "strategy_named",
+    "wrap",
 ]
 
 

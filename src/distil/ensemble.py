@@ -60,7 +60,9 @@ class Ensemble(Network):
         ways = [member.differentiable(batch) for member in self.members]
         x = ways[0][0]
         if any(other.shape != x.shape for other, _ in ways):
-            raise UnsupportedModel("an attack changes one tensor, and the members of the ensemble are called with several")
+            raise UnsupportedModel(
+                "an attack changes one tensor, and the members of the ensemble are called with several"
+            )
         return x, lambda z: _averaged([logits(z.to(own.dtype)) for own, logits in ways])
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002

@@ -19,6 +19,9 @@ from distil.runtime import Runtime
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# The probability that stands for 0 where a logarithm is taken.
+_TINY = np.finfo(np.float32).tiny
+
 Scores = Literal["predict_proba", "decision_function"]
 """The method of an estimator that tells its logits, or their softmax."""
 
@@ -78,9 +81,9 @@ class Estimator(Network):
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
         """Logits of one minibatch, and what the classifier itself was called with."""
         x = self._inputs(batch)
-        seen = x if self._before is None else self._before.transform(x)
+        seen = self._seen(x)
         embedding = seen if self._embedding is None else self._embedding(x)
-        return Outputs(self._logits(np.asarray(self._ask(seen))), _numbers(embedding))
+        return Outputs(self._logits(seen), _numbers(embedding))
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """What the estimator is called with, where it is numbers, as floating-point ones."""
@@ -97,29 +100,30 @@ class Estimator(Network):
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
         """Probabilities of the members, (B, members, C), or ``n_samples`` times those of the only one."""
-        x = self._inputs(batch)
-        seen = x if self._before is None else self._before.transform(x)
-        probs = self._logits(np.asarray(self._ask(seen))).softmax(-1)
-        members = _members(self._final) if self._committee is not False else []
-        samples = [self._logits(p).softmax(-1) for p in self._opinions(members, seen)]
+        seen = self._seen(self._inputs(batch))
+        members = [] if self._committee is False or self._scores != "predict_proba" else _members(self._final)
+        votes = [self._vote(seen, *member) for member in members]
         if self._committee is None:
-            self._committee = bool(samples) and close(torch.stack(samples, 1).mean(1), probs)
+            self._committee = bool(votes) and close(torch.stack(votes).mean(0), self._logits(seen).softmax(-1))
             if not self._committee:
                 name = _name(self.estimator)
                 warnings.warn(f"{name} has no members that vote, so all samples are equal", DistilWarning, 2)
-        return torch.stack(samples, 1) if self._committee else probs[:, None].repeat(1, n_samples, 1)
+        if self._committee:
+            return torch.stack(votes, 1)
+        return self._logits(seen).softmax(-1)[:, None].repeat(1, n_samples, 1)
 
-    def _opinions(self, members: Sequence[tuple[Any, Any]], seen: Any) -> list[Array]:  # noqa: ANN401
-        """Each member's probabilities, in the columns of ``classes_``: (B, C) each."""
-        found = []
-        for member, features in members:
-            x = seen if getattr(member, "feature_names_in_", None) is not None else _array(seen)
-            probs = np.asarray(member.predict_proba(x if features is None else x[:, features]))
-            columns = np.asarray(member.classes_)
-            if columns.dtype.kind in "fiu" and len(columns) < len(self._columns):  # positions in the committee's classes_
-                probs = _placed(probs, columns.astype(int), len(self._columns), 0.0)
-            found.append(probs)
-        return found if all(p.shape[1:] == (len(self._columns),) for p in found) else []
+    def _vote(self, seen: Any, member: Any, features: Any) -> Tensor:  # noqa: ANN401
+        """One member's probabilities, (B, C). Members number the classes of their committee from 0, and may not have seen all."""
+        named = getattr(member, "feature_names_in_", None) is not None
+        x = seen if named else _array(seen)
+        probs = np.asarray(member.predict_proba(x if features is None else x[:, features]))
+        own = np.asarray(member.classes_)
+        columns = self._columns if len(own) == len(self._columns) else self._columns[own.astype(int)]
+        return torch.from_numpy(_placed(probs, columns, len(self.classes), 0.0))
+
+    def _seen(self, x: Any) -> Any:  # noqa: ANN401
+        """What the classifier itself is called with."""
+        return x if self._before is None else self._before.transform(x)
 
     def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
         if self._read is not None:
@@ -131,11 +135,12 @@ class Estimator(Network):
                 f"{_name(self.estimator)} is given a dict of {list(x)}; pass inputs=, a function from it to what it is called with"
             )
         if isinstance(x, Tensor):
-            return x.detach().cpu().numpy()
+            return x.numpy(force=True)
         return list(x) if isinstance(x, tuple) else x
 
-    def _logits(self, scores: Array) -> Tensor:
-        """(B, C) logits from what the estimator, or a member of it, gives."""
+    def _logits(self, seen: Any) -> Tensor:  # noqa: ANN401
+        """(B, C) logits from what the classifier gives."""
+        scores = np.asarray(self._ask(seen))
         if self._scores == "decision_function" and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], 1)
         if scores.ndim != 2 or scores.shape[1] != len(self._columns):
@@ -143,10 +148,9 @@ class Estimator(Network):
                 f"expected a column for each of {len(self._columns)} classes from {self._scores}, got {scores.shape}; of a "
                 "support vector machine, decision_function_shape='ovr' gives them"
             )
-        tiny = float(np.log(np.finfo(np.float32).tiny))
         if self._scores == "predict_proba":
-            scores = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-        return torch.from_numpy(_placed(scores, self._columns, len(self.classes), tiny))
+            scores = np.log(np.maximum(scores, _TINY))
+        return torch.from_numpy(_placed(scores, self._columns, len(self.classes), float(np.log(_TINY))))
 
 
 def is_estimator(model: object) -> bool:
@@ -181,16 +185,11 @@ def _method(final: object, scores: Scores) -> Callable[[Any], Any]:
         raise UnsupportedModel(
             f'{name} has no {scores}; fit CalibratedClassifierCV({name}(...)) instead, or pass logits="decision_function"'
         )
-    advice = f"fit CalibratedClassifierCV({name}(...)) instead" if _classes_of(final) is not None else "fit a classifier"
-    raise UnsupportedModel(f"{name} has no {scores}; {advice}")
-
-
-def _classes_of(final: object) -> object:
-    return getattr(final, "classes_", None)
+    raise UnsupportedModel(f"{name} has no {scores}; fit CalibratedClassifierCV({name}(...)), or another classifier")
 
 
 def _classes(final: object) -> Array:
-    classes = _classes_of(final)
+    classes = getattr(final, "classes_", None)
     if classes is None:
         raise UnsupportedModel(f"{type(final).__name__} is not fitted; call its fit first")
     if isinstance(classes, list):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -41,7 +41,7 @@ def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> Out
 
 
 def _timm(module: nn.Module, x: object) -> Outputs | None:
-    """timm's ``forward_head(pre_logits=True)``: for models that average several heads, such as distilled ones."""
+    """What ``forward_head(pre_logits=True)`` of timm gives: for models that average several heads, such as distilled ones."""
     features, head = getattr(module, "forward_features", None), getattr(module, "forward_head", None)
     if not callable(features) or not callable(head) or not isinstance(x, Tensor):
         return None
@@ -57,23 +57,20 @@ def _timm(module: nn.Module, x: object) -> Outputs | None:
 
 def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> Outputs | None:
     """A Linear layer that is called at every token, and the model returns what it gives at one: the last, for decoders."""
-    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    layer = next((layer for layer in reversed(linear) if _at_token(layer, module, x, logits, call) is not None), None)
-    if layer is None:
+    with ExitStack() as stack:
+        linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+        calls = {layer: stack.enter_context(_calls(layer)) for layer in linear}
+        returned = call(module, x)
+    heads = [layer for layer, seen in calls.items() if _token(seen, logits) is not None]
+    if not heads or not isinstance(getattr(returned, "logits", None), Tensor):
         return None
 
     def outputs(module: nn.Module, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
-        with _calls(layer) as seen:
-            returned = call(module, x).logits
-        return returned, _token(seen, returned)
+        with _calls(heads[-1]) as seen:
+            returned = call(module, x)
+        return returned.logits, _token(seen, returned.logits)
 
     return outputs
-
-
-def _at_token(layer: nn.Module, module: nn.Module, x: object, logits: Tensor, call: Call) -> Tensor | None:
-    with _calls(layer) as seen:
-        returned = call(module, x)
-    return _token(seen, logits) if isinstance(getattr(returned, "logits", None), Tensor) else None
 
 
 def _token(seen: list[tuple[Tensor, Any]], logits: Tensor) -> Tensor | None:

@@ -55,8 +55,8 @@ def find_head(
     def look(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:  # noqa: ANN401
         calls[layer] = calls.get(layer, -1) + 1
         for position, tensor in enumerate(returned):
-            if isinstance(out, Tensor) and _gives(embedding_of(out), tensor, output):
-                matches.append((Head(position, layer, calls[layer]), embedding_of(_input_of(args, kwargs))))
+            if isinstance(out, Tensor) and _gives(embedding_of(out, layer), tensor, output):
+                matches.append((Head(position, layer, calls[layer]), embedding_of(_input_of(args, kwargs), layer)))
 
     with ExitStack() as stack:
         for layer in module.modules():
@@ -101,7 +101,7 @@ class HeadInput:
 
         def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if head.call is None or head.call == self._calls:
-                self.value = embedding_of(_input_of(args, kwargs))
+                self.value = embedding_of(_input_of(args, kwargs), head.layer)
             self._calls += 1
 
         with ExitStack() as stack:
@@ -110,9 +110,24 @@ class HeadInput:
             yield
 
 
-def embedding_of(x: Tensor) -> Tensor:
-    """Rows of a head's input or output: (B, D) as it is, the mean over places of (B, D, places...)."""
-    return x if x.dim() <= 2 else x.flatten(2).mean(2)
+def embedding_of(x: Tensor, layer: nn.Module | None = None) -> Tensor:
+    """Rows of a head's input or output: (B, D) as it is, the mean over places of (B, D, places...), or over tokens.
+
+    Args:
+        x: (B, D), (B, D, places...), or, of what works along the last axis, (B, places..., D).
+        layer: What x goes into, or comes from.
+    """
+    if x.dim() <= 2:
+        return x
+    return x.flatten(1, -2).mean(1) if _along_last_axis(x, layer) else x.flatten(2).mean(2)
+
+
+def _along_last_axis(x: Tensor, layer: nn.Module | None) -> bool:
+    """Linear layers do; whatever is given three axes, and has no convolution or pooling for such, is given tokens."""
+    if isinstance(layer, (nn.Linear, nn.LayerNorm)):
+        return True
+    of_places = (nn.Conv1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.AvgPool1d, nn.MaxPool1d)
+    return x.dim() == 3 and layer is not None and not any(isinstance(part, of_places) for part in layer.modules())
 
 
 def close(a: Tensor, b: Tensor) -> bool:

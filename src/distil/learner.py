@@ -7,19 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distil.arrays import Data, LabeledSet
 from distil.data.pool import Pool
 from distil.errors import DistilWarning, InvalidInput
-from distil.network import Network, TorchNetwork
+from distil.estimator import is_estimator
+from distil.network import Network
+from distil.reading import Collate
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.select import Ids, as_rng, select
 from distil.strategies.base import Selection, Strategy, as_strategy
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
+from distil.wrap import wrap
 
 Retrain = Literal["scratch", "warm", "shrink_perturb"]
 
@@ -27,7 +31,7 @@ Retrain = Literal["scratch", "warm", "shrink_perturb"]
 SHRINK, PERTURB = 0.4, 0.1
 
 
-Fit = Callable[[nn.Module, LabeledSet, int], nn.Module | None]
+Fit = Callable[[Any, LabeledSet, int], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,19 +87,21 @@ class Learner:
 
     Args:
         data: The pool: an array whose rows are examples, or a map-style Dataset; labels it may hold are never read.
-        model: A module, or a function that builds one (then ``retrain="scratch"`` starts from new weights every round; of a
-            module, ``scratch`` restores the first weights).
+        model: A module, a classifier of scikit-learn, or anything else that ``wrap`` takes and your ``fit`` trains; or a function
+            that builds one (then ``retrain="scratch"`` starts from new weights every round; of a module, ``scratch`` restores the
+            first weights, and an estimator's ``fit`` starts over by itself).
         strategy: A strategy or its name.
         num_classes: C; labels are 0..C-1, whether or not all occur.
         fit: How to train: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
-            returns another module. Default: the built-in trainer with its defaults.
+            returns another model. Default: the built-in trainer with its defaults; of an estimator, its ``fit(X, y)``.
         retrain: Where each round's training starts: ``"scratch"``; ``"warm"``, the weights of the round before; or
             ``"shrink_perturb"``, those times 0.4 plus 0.1 times freshly drawn ones (Ash and Adams 2020), which wants a builder.
-        network: How the model is read, for models that ``TorchNetwork(module)`` cannot read by itself.
+        network: How the model is read, where ``wrap`` must be told more: ``lambda model: distil.wrap(model, head="fc")``.
         transform: Prepares a minibatch of inputs, in training and scoring alike.
         augment: Changes a training minibatch at random, before ``transform``; never used in scoring.
         validation: Inputs and labels for early stopping with ``FitConfig.patience``.
         candidates: Positions in ``data`` that may be asked; default: all. The others are held out.
+        collate: Makes a minibatch of a list of examples when the pool is measured; default: PyTorch's own way.
         runtime: How the pool is measured.
         rng: A seed, or an Rng, that decides every draw.
         selection_rng: The same for the strategy's draws alone; default: ``rng``.
@@ -114,24 +120,25 @@ class Learner:
     def __init__(
         self,
         data: Data,
-        model: nn.Module | Callable[[], nn.Module],
+        model: Any,  # noqa: ANN401 - whatever wrap takes
         strategy: Strategy | str,
         *,
         num_classes: int,
         fit: FitConfig | Fit | None = None,
         retrain: Retrain = "scratch",
-        network: Callable[[nn.Module], Network] | None = None,
+        network: Callable[[Any], Network] | None = None,
         transform: Transform | None = None,
         augment: Augment | None = None,
         validation: tuple[Tensor, Tensor] | None = None,
         candidates: Ids | None = None,
+        collate: Collate | None = None,
         runtime: Runtime | None = None,
         rng: Rng | int | None = None,
         selection_rng: Rng | int | None = None,
     ) -> None:
         if retrain not in ("scratch", "warm", "shrink_perturb"):
             raise InvalidInput(f"retrain must be 'scratch', 'warm' or 'shrink_perturb', got {retrain!r}")
-        self._build = None if isinstance(model, nn.Module) else model
+        self._build = model if callable(model) and not isinstance(model, nn.Module) else None
         if retrain == "shrink_perturb" and self._build is None:
             raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
         self.data = data
@@ -145,9 +152,19 @@ class Learner:
         self._selection_rng = self._rng if selection_rng is None else as_rng(selection_rng)
         self._retrain = retrain
         self._runtime = runtime or Runtime()
-        self._network = network or (lambda module: TorchNetwork(module, inputs=_prepared(transform)))
-        if fit is None or isinstance(fit, FitConfig):
-            self._fit: Callable[..., Any] = Trainer(
+        self._collate = collate
+        self._network = network or (lambda found: wrap(found, inputs=_prepared(transform), num_classes=num_classes))
+        self.module = self._fresh(self._build) if self._build else model
+        trained = isinstance(self.module, nn.Module)
+        self._first = (self.module, _copied(self.module)) if trained and not self._build else None
+        if fit is None and is_estimator(self.module) and not trained:
+            _check_estimator_settings(transform=transform, augment=augment, validation=validation)
+            self._fit: Callable[..., Any] = fit_estimator
+        elif not trained and not callable(fit):
+            name = type(self.module).__name__
+            raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
+        elif fit is None or isinstance(fit, FitConfig):
+            self._fit = Trainer(
                 config=fit or FitConfig(),
                 num_classes=num_classes,
                 rng=self._rng.child("fit"),
@@ -158,8 +175,6 @@ class Learner:
             )
         else:
             self._fit = fit
-        self.module = model if isinstance(model, nn.Module) else self._fresh(model)
-        self._first = None if self._build else (self.module, _copied(self.module))
 
     @property
     def labeled(self) -> LabeledSet:
@@ -172,15 +187,22 @@ class Learner:
         """The model as strategies see it; made anew each time, so nothing is remembered across a training."""
         return self._network(self.module)
 
-    def query(self, n: int) -> Selection:
-        """The next ``n`` ids to label, best first; they are pending from now on."""
+    def query(self, n: int, *, exclude: Ids | None = None) -> Selection:
+        """The next ``n`` ids to label, best first; they are pending from now on.
+
+        Args:
+            n: From 1 to the number of unlabeled examples.
+            exclude: Positions that may not be asked this time, such as those that somebody else looks at now.
+        """
         selection = select(
             self.strategy,
             self.network,
             self.data,
             n,
             candidates=self.pool.unlabeled,
+            exclude=exclude,
             labeled=self.labeled,
+            collate=self._collate,
             runtime=self._runtime,
             rng=self._selection_rng.child("select", self.queries),
         )
@@ -204,27 +226,28 @@ class Learner:
             self._start_over()
         with self._rng.child("fit", self.round).scope():
             result = self._fit(self.module, self.labeled, self.round)
-        if isinstance(result, nn.Module):
+        if isinstance(result, nn.Module) or (result is not None and not isinstance(self.module, nn.Module)):
             self.module = result
         self.round += 1
         return result
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that ``load_state_dict`` needs to go on, as tensors and ints."""
+        """Everything that ``load_state_dict`` needs to go on, as tensors and ints; an estimator is not in it."""
         return {
             "pool": self.pool.state_dict(),
             "round": self.round,
             "queries": self.queries,
-            "module": _copied(self.module),
+            "module": _copied(self.module) if isinstance(self.module, nn.Module) else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state_dict`` of a learner that was made with the same arguments."""
+        """Go on from ``state_dict`` of a learner that was made with the same arguments; an estimator has to be fitted again."""
         self.pool.load_state_dict(state["pool"])
         self.round, self.queries = int(state["round"]), int(state["queries"])
-        self.module.load_state_dict(state["module"])
+        if state["module"] is not None:
+            self.module.load_state_dict(state["module"])
 
-    def _fresh(self, build: Callable[[], nn.Module]) -> nn.Module:
+    def _fresh(self, build: Callable[[], Any]) -> Any:  # noqa: ANN401
         with self._rng.child("model", self.round).scope():
             return build()
 
@@ -233,6 +256,8 @@ class Learner:
         if self._retrain == "warm":
             return
         if self._build is None:
+            if self._first is None:  # an estimator's fit starts over by itself
+                return
             if self.round == 1:
                 warnings.warn(
                     "retrain='scratch' restores the model's first weights every round; pass a function that builds the model "
@@ -240,7 +265,7 @@ class Learner:
                     DistilWarning,
                     stacklevel=3,
                 )
-            self.module, weights = self._first or (self.module, {})
+            self.module, weights = self._first
             self.module.load_state_dict(weights)
         elif self._retrain == "scratch":
             self.module = self._fresh(self._build)
@@ -250,6 +275,23 @@ class Learner:
                 for old, new in zip(self.module.parameters(), fresh.parameters(), strict=True):
                     new.copy_(SHRINK * old.to(new.device) + PERTURB * new)
             self.module = fresh
+
+
+def fit_estimator(model: Any, labeled: LabeledSet, round: int) -> object:  # noqa: A002, ANN401, ARG001 - the loop's word
+    """``model.fit(X, y)``: X an array where the pool is one, or of examples that are arrays; else the list of examples."""
+    x: Any = labeled.x
+    if x is None:
+        x = [labeled[row][0] for row in range(len(labeled))]
+        x = np.stack([np.asarray(row) for row in x]) if isinstance(x[0], (Tensor, np.ndarray)) else x
+    else:
+        x = x.numpy(force=True)
+    return model.fit(x, labeled.y.numpy())
+
+
+def _check_estimator_settings(**settings: object) -> None:
+    told = [f"{name}=" for name, value in settings.items() if value is not None]
+    if told:
+        raise InvalidInput(f"{' and '.join(told)} cannot be used with an estimator; put what prepares into a Pipeline")
 
 
 def _copied(module: nn.Module) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -14,8 +14,8 @@ from distil.channels_last import ChannelsLast
 from distil.dropout import Draw
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
-from distil.network import Network, Outputs
-from distil.reading import in_memory, minibatches, row_bytes
+from distil.network import LABELS, Network, Outputs
+from distil.reading import Collate, in_memory, minibatches, row_bytes
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.scratch import Space
@@ -29,14 +29,25 @@ class NetworkSource(Source):
         network: The model.
         data: A map-style data set, or an array whose rows are examples (then no DataLoader is in the way).
         ids: Positions in ``data``, (N,) int64.
-        labels: Their labels, (N,) int64; default: the second item of the data set's examples, should a strategy ask for it.
+        labels: Their labels, (N,) int64; default: the second item of the data set's examples, or what dicts hold as ``labels``
+            or ``label``, should a strategy ask for it.
+        collate: Makes a minibatch of a list of examples; default: PyTorch's own way.
     """
 
-    def __init__(self, network: Network, data: Data, ids: Tensor, labels: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        data: Data,
+        ids: Tensor,
+        labels: Tensor | None = None,
+        *,
+        collate: Collate | None = None,
+    ) -> None:
         self.ids = ids
         self._network = network
         self._data = data
         self._labels = labels
+        self._collate = collate
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
         """The signals of the forward pass that ``needs`` are derived from."""
@@ -80,8 +91,8 @@ class NetworkSource(Source):
         """Minibatches of that many rows, from a position on."""
         parts = self.ids[start:].split(rows)
         outputs = ChannelsLast(self._network).outputs
-        written_to = in_memory(self._data)  # until the first minibatch tells
-        with closing(minibatches(self._data, parts, runtime, rng)) as batches:
+        written_to = in_memory(self._data) and self._collate is None  # until the first minibatch tells
+        with closing(minibatches(self._data, parts, runtime, rng, self._collate)) as batches:
             for ids, batch in runtime.bar(batches, "measuring", len(parts)):
                 own = _copied(batch) if written_to else batch
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
@@ -134,7 +145,7 @@ class _Pass(Forward):
         if embedding is None:
             raise UnsupportedModel(
                 "no layer of the model gives its logits, so its embedding is unknown; name the last layer, "
-                "TorchNetwork(module, head=...), or pass TorchNetwork(module, outputs=lambda module, x: (logits, embedding))"
+                "distil.wrap(model, head=...), or pass distil.wrap(model, embedding=...), a part or function of what it returns"
             )
         return embedding
 
@@ -153,6 +164,10 @@ class _Pass(Forward):
             return self._labels
         if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1 and isinstance(self._batch[1], Tensor):
             return self._batch[1].long()
+        if isinstance(self._batch, Mapping):
+            for name in LABELS:
+                if isinstance(self._batch.get(name), Tensor):
+                    return self._batch[name].long()  # type: ignore[no-any-return]
         raise MissingSignal(
             "labels are needed of a set that was given without; pass it as a pair (x, y), or a Dataset of (x, y)"
         )

@@ -34,7 +34,7 @@ from distil.runtime import Runtime
 _TRACED_ROWS = 8
 
 # Entries of a minibatch that are left out: a pool's labels are never read.
-_LABELS = frozenset({"label", "labels"})
+LABELS = ("labels", "label")
 
 # From as many channels on, max pooling on a CPU pays for turning an image to channels last and back.
 _POOLED_CHANNELS = 4
@@ -195,7 +195,7 @@ class TorchNetwork(Network):
             UnsupportedModel: There is no one such tensor, it holds whole numbers, or the module cuts its outputs off from it.
         """
         x = self._inputs(batch)
-        names = [name for name in x if name not in _LABELS] if isinstance(x, Mapping) else []
+        names = [name for name in x if name not in LABELS] if isinstance(x, Mapping) else []
         tensor = x[names[0]] if len(names) == 1 else x
         _check_differentiable(tensor)
         if not self._ready:
@@ -358,7 +358,7 @@ class TorchNetwork(Network):
             returned = self._tensors(call_module(self.module, x))
             self._head = find_head(self.module, self._named, returned, lambda: call_module(self.module, x), self.output)
             self._asked.enter_context(self._seen.watching(self._head))
-            if self._head.layer is None and self._returns is None and len(x):
+            if self._head.layer is None and self._returns is None and returned[0].numel():
                 self._outputs = own_outputs(self.module, x, returned[0], call_module)
         logits, embedding = self._forward(x)
         if not isinstance(logits, Tensor) or not logits.is_floating_point():
@@ -371,8 +371,7 @@ class TorchNetwork(Network):
     def _check_classes(self, n_found: int) -> None:
         if self._num_classes not in (None, n_found):
             raise UnsupportedModel(
-                f"the model has outputs for {n_found} classes, and num_classes is {self._num_classes}; replace its last layer by one "
-                f"of {self._num_classes} outputs"
+                f"the model has outputs for {n_found} classes, and num_classes is {self._num_classes}; replace its last layer"
             )
 
     def _tensors(self, returned: Any) -> Sequence[Tensor]:  # noqa: ANN401
@@ -467,12 +466,7 @@ def call_module(module: nn.Module, x: Any) -> Any:  # noqa: ANN401
         return module(x)
     parameters = inspect.signature(module.forward).parameters
     takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    return module(**{name: v for name, v in x.items() if name not in _LABELS and (takes_all or name in parameters)})
-
-
-def as_network(model: Network | nn.Module) -> Network:
-    """``model`` itself if it is a Network, else a TorchNetwork of it."""
-    return model if isinstance(model, Network) else TorchNetwork(model)
+    return module(**{name: v for name, v in x.items() if name not in LABELS and (takes_all or name in parameters)})
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:

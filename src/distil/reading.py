@@ -23,6 +23,9 @@ _WORTH_A_THREAD = 0.01
 Read = Callable[[Tensor], Any]
 """Positions (B,) -> their minibatch."""
 
+Collate = Callable[[list[Any]], Any]
+"""Examples -> their minibatch."""
+
 Batches = Generator[tuple[Tensor, Any], None, None]
 """Positions and their minibatch."""
 
@@ -34,7 +37,9 @@ class _ManyItems(Protocol):
     def __getitems__(self, rows: list[int]) -> Sequence[Any]: ...
 
 
-def minibatches(data: Data, parts: Sequence[Tensor], runtime: Runtime, rng: Rng) -> Batches:
+def minibatches(
+    data: Data, parts: Sequence[Tensor], runtime: Runtime, rng: Rng, collate: Collate | None = None
+) -> Batches:
     """The minibatch of each of ``parts``, in order.
 
     Arrays and ``TensorDataset`` in memory are sliced, also as a ``Subset``. Of everything else that is slow, one minibatch is read
@@ -45,15 +50,17 @@ def minibatches(data: Data, parts: Sequence[Tensor], runtime: Runtime, rng: Rng)
         parts: Positions of each minibatch.
         runtime: Says how many workers.
         rng: For the loader of the workers, which would draw from the global generator.
+        collate: Makes a minibatch of a list of examples; default: as PyTorch's own loader does.
     """
-    read = reader(data)
-    if in_memory(data):
+    read = reader(data) if collate is None else _collated(data, collate)
+    if in_memory(data) and collate is None:
         yield from ((ids, read(ids)) for ids in parts)
     elif runtime.num_workers and not is_array(data) and not isinstance(data, Batched):
         loader: DataLoader[Any] = DataLoader(
             data,
             batch_sampler=[ids.tolist() for ids in parts],
             num_workers=runtime.num_workers,
+            collate_fn=collate,
             generator=rng.child("loader").torch(),
         )
         yield from zip(parts, loader, strict=True)
@@ -72,7 +79,11 @@ def reader(data: Data) -> Read:
     if type(data) is Subset:
         inner, positions = reader(data.dataset), torch.as_tensor(data.indices) % len(data.dataset)  # type: ignore[arg-type]
         return lambda ids: inner(positions[ids])
-    return lambda ids: default_collate(list(_items(data, ids.tolist())))
+    return _collated(data, default_collate)
+
+
+def _collated(data: Any, collate: Collate) -> Read:  # noqa: ANN401 - whatever has rows
+    return lambda ids: collate(list(_items(data, ids.tolist())))
 
 
 def in_memory(data: Data) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from distil.arrays import (
@@ -27,11 +27,12 @@ from distil.arrays import (
 )
 from distil.errors import InvalidInput, MissingSignal
 from distil.measure import NetworkSource as NetworkSource
-from distil.network import Network, as_network
+from distil.reading import Collate
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.signals import Signal, Signals, measured_by
 from distil.strategies.base import ROLES, Leaders, Needs, ScoreStrategy, Selection, Sets, Strategy, as_strategy
+from distil.wrap import wrap
 
 Given = Data | LabeledSet | tuple[Array, Array | Sequence[int]]
 Ids = Sequence[int] | Tensor | np.ndarray[Any, Any]
@@ -100,7 +101,7 @@ def _leaders(by: ScoreStrategy, n: int, seen: Iterable[tuple[Sets, Signals]]) ->
 
 def select(
     strategy: Strategy | str,
-    network: Network | nn.Module | None,
+    network: object,
     data: Data,
     n: int,
     *,
@@ -111,6 +112,7 @@ def select(
     query: Ids | Given | None = None,
     private: Ids | Given | None = None,
     names: Sequence[Any] | None = None,
+    collate: Collate | None = None,
     runtime: Runtime | None = None,
     rng: Rng | int | None = None,
 ) -> Selection:
@@ -121,7 +123,8 @@ def select(
 
     Args:
         strategy: A strategy, or the name of a registered one (``distil.STRATEGIES``).
-        network: A ``torch.nn.Module``, or a ``Network`` for models that need explaining; None for strategies that need none.
+        network: The model: whatever ``wrap`` takes, and a ``Network``, such as ``wrap`` gives, for models that need explaining;
+            None for strategies that need none.
         data: A map-style Dataset, or an array or tensor whose rows are examples.
         n: How many, from 1 to the number of candidates.
         candidates: Positions in ``data`` that may be chosen; default: all but those in ``labeled``.
@@ -132,6 +135,7 @@ def select(
         query: Examples like those that are looked for, likewise.
         private: Examples like those to stay away from, likewise.
         names: A name for every example of ``data``; the selection then has ``names`` as well as ``ids``.
+        collate: Makes a minibatch of a list of examples, as a DataLoader's ``collate_fn``; default: PyTorch's own way.
         runtime: Device, minibatch size, workers, progress bar; none of it is part of the answer.
         rng: A seed, or an Rng; the same one gives the same selection.
 
@@ -155,14 +159,14 @@ def select(
         return _named(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
-    network = as_network(network)
+    network = wrap(network)
     _check_array_data(data, pool)
     for found in sets.values():
         _check_array_data(found.data, found.ids)
-    sources: dict[str, Source] = {"pool": NetworkSource(network, data, pool)}
+    sources: dict[str, Source] = {"pool": NetworkSource(network, data, pool, collate=collate)}
     for role, found in sets.items():
         if len(found.ids):
-            sources[role] = NetworkSource(network, found.data, found.ids, found.labels)
+            sources[role] = NetworkSource(network, found.data, found.ids, found.labels, collate=collate)
     return _named(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names)
 
 

@@ -21,6 +21,12 @@ from distil.functional.gradients import cross_entropy_residual, residual
 D, C = 6, 4
 
 
+@pytest.fixture(autouse=True)
+def _few_leading_directions(monkeypatch):
+    """So that rows are told apart by less than all of their embeddings here, too."""
+    monkeypatch.setattr(module, "_LEADING", 2)
+
+
 class Layer:
     """A linear layer, a pool, a validation and a labeled set, all in float64."""
 
@@ -132,6 +138,76 @@ def test_picks_are_those_of_a_layer_that_is_updated(dtype, lr, labeled):
         layer = Layer(seed)
         given = layer.gradients(layer.labeled, layer.y_labeled, dtype) if labeled else None
         assert layer.select(15, dtype, lr=lr, labeled=given) == brute(layer, 15, lr, labeled=labeled)
+
+
+class Wide:
+    """A pool and judges in float32 whose embeddings have a few large directions and many small ones."""
+
+    def __init__(self, seed, n=3000, c=5, d=40, decay=0.5, bias=True):
+        g = torch.Generator().manual_seed(seed)
+        scales = torch.arange(1, d + 1).float() ** -decay
+        h = (torch.randn(n + 200, d, generator=g) * scales + scales[0]) @ torch.linalg.qr(
+            torch.randn(d, d, generator=g)
+        ).Q
+        z = h @ torch.randn(d, c, generator=g)
+        a = cross_entropy_residual(z.softmax(1), z.argmax(1))
+        self.x = Outer(a[:n], h[:n], bias)
+        self.judges = [Judges(z[n:], h[n:], torch.randint(c, (200,), generator=g))]
+
+    def select(self, n, **options):
+        return glister(self.x, self.judges, n, **{"lr": 0.02, **options}).tolist()
+
+
+@pytest.mark.parametrize("type_of", ["none", "Diversity"])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("bias", [False, True])
+def test_looking_at_few_rows_picks_what_looking_at_all_does(type_of, decay, bias, monkeypatch):
+    for seed in range(3):
+        pool = Wide(seed, decay=decay, bias=bias)
+        monkeypatch.setattr(module, "_LEADING", 4)
+        few = pool.select(60, type_of=type_of, lam=0.01)
+        monkeypatch.setattr(module, "_LEADING", 1000)
+        assert few == pool.select(60, type_of=type_of, lam=0.01)
+
+
+def test_few_rows_are_looked_at(monkeypatch):
+    """Where the step is small and a few directions hold nearly all; unlike where it is large and they do not."""
+    looks = []
+    original = module._Steps._look_at_all
+    monkeypatch.setattr(module._Steps, "_look_at_all", lambda self, v: (looks.append(1), original(self, v))[1])
+    monkeypatch.setattr(module, "_LEADING", 8)
+    Wide(0, decay=2.0).select(100, lr=0.002)
+    assert len(looks) < 5
+    looks.clear()
+    Wide(0, decay=0.0).select(100, lr=1.0)
+    assert len(looks) > 20
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("step", [1e-6, 1.0])
+def test_estimated_gains_are_as_near_as_they_say(decay, bias, step, monkeypatch):
+    monkeypatch.setattr(module, "_LEADING", 4)
+    for seed in range(5):
+        x = Wide(seed, n=500, decay=decay, bias=bias).x
+        steps = module._Steps(x, module._NoRegularizer(x, 0.0))
+        g = torch.Generator().manual_seed(seed)
+        at = torch.randn(5, 40 + bias, generator=g).double()
+        steps._look_at_all(at)
+        now = at + step * torch.randn(5, 40 + bias, generator=g).double()
+        gains, unsure = steps._estimates(now)
+        exact = Outer(x.a.double(), x.b.double(), bias).project(now)
+        assert bool(((gains - exact).abs() <= unsure).all())
+        assert float(unsure.max()) < 2 * float(Outer(x.a, x.b, bias).sq_norms().max().sqrt() * (now - at).norm()) + 1e-3
+
+
+def test_leading_directions_hold_most():
+    x = torch.randn(4000, 50, generator=torch.Generator().manual_seed(0)) * 0.8 ** torch.arange(50)
+    basis = module._leading_directions(x, 8)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(8).double())
+    held = float((x.double() @ basis).norm() ** 2)
+    assert held > 0.97 * float((torch.linalg.svdvals(x.double())[:8] ** 2).sum())
+    assert module._leading_directions(torch.zeros(30, 9), 4).shape == (9, 4)
 
 
 def test_duplicates_go_to_the_smaller_row():

@@ -1,15 +1,20 @@
 """k-means against scikit-learn and what a clustering is."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as SklearnKMeans
+from sklearn.cluster import kmeans_plusplus
 from sklearn.datasets import make_blobs
 
 from distil.features import Dense
+from distil.functional import nearest
 from distil.functional.centers import k_means_plus_plus
 from distil.functional.clustering import KMeans, k_means, representatives
 
@@ -64,9 +69,11 @@ def test_k_means_is_scikit_learns_from_the_same_start(seed):
 
 @pytest.mark.parametrize("std", [2.0, 4.0])
 def test_inertia_is_close_to_scikit_learns(std):
+    """Both from plain k-means++: the default of scikit-learn, which tries several rows a draw, starts better."""
     x, _, _ = blobs(600, 8, std)
-    ours = np.mean([k_means(torch.from_numpy(x), 8, generator(seed)).inertia for seed in range(12)])
-    theirs = np.mean([SklearnKMeans(8, n_init=1, random_state=seed).fit(x).inertia_ for seed in range(12)])
+    starts = [kmeans_plusplus(x, 8, random_state=seed, n_local_trials=1)[0] for seed in range(40)]
+    theirs = np.mean([SklearnKMeans(8, init=start, n_init=1).fit(x).inertia_ for start in starts])
+    ours = np.mean([k_means(torch.from_numpy(x), 8, generator(seed)).inertia for seed in range(40)])
     assert ours <= 1.05 * theirs
 
 
@@ -111,6 +118,88 @@ def test_more_iterations_never_cost():
     inertias = [k_means(torch.from_numpy(x), 10, generator(), max_iter=m, tol=0).inertia for m in (0, 1, 2, 5, 20, 200)]
     assert all(later <= before * (1 + 1e-6) for before, later in itertools.pairwise(inertias))
     assert inertias[-1] < inertias[0]
+
+
+def lloyd(x, centers, max_iter=1000):
+    """Written plainly in float64; clusters must not become empty."""
+    x = np.float64(x)
+    for _ in range(max_iter):
+        clusters = cdist(x, np.float64(centers), "sqeuclidean").argmin(1)
+        before, centers = centers, np.stack([x[clusters == j].mean(0) for j in range(len(centers))]).astype(np.float32)
+        if (before == centers).all():
+            break
+    return clusters, centers
+
+
+@pytest.mark.parametrize("low_precision", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_lloyds_iteration_whatever_the_precision_of_the_products(low_precision, seed, monkeypatch):
+    monkeypatch.setattr(nearest, "_bfloat16_pays", lambda device: low_precision)
+    x, _, _ = blobs(2000, 30, 4.0, seed, dim=20)
+    stream = generator(seed)
+    first = int(torch.randint(len(x), (1,), generator=stream))
+    start = x[k_means_plus_plus(Dense(torch.from_numpy(x)), 40, first, stream)]
+    clusters, centers = lloyd(x, start)
+    found = k_means(torch.from_numpy(x), 40, generator(seed), max_iter=1000, tol=0)
+    np.testing.assert_array_equal(found.clusters.numpy(), clusters)
+    np.testing.assert_allclose(found.centers.numpy(), centers, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("low_precision", [True, False])
+def test_on_a_grid_ties_go_to_the_smaller_center(low_precision, monkeypatch):
+    """Rows halfway between centers, in plenty: the mean of a cluster depends on where they go."""
+    monkeypatch.setattr(nearest, "_bfloat16_pays", lambda device: low_precision)
+    x = np.array(list(itertools.product(range(4), repeat=4)), dtype=np.float32)
+    x = x[np.random.default_rng(0).permutation(len(x))]
+    stream = generator(2)
+    first = int(torch.randint(len(x), (1,), generator=stream))
+    start = x[k_means_plus_plus(Dense(torch.from_numpy(x)), 8, first, stream)]
+    dists = cdist(x, start, "sqeuclidean")
+    assert ((dists == dists.min(1, keepdims=True)).sum(1) > 1).mean() > 0.2
+    found = k_means(torch.from_numpy(x), 8, generator(2), max_iter=0)
+    np.testing.assert_array_equal(found.clusters.numpy(), dists.argmin(1))
+
+
+@pytest.mark.parametrize("n_bytes", [1, 700, 30_000])
+def test_blocks_do_not_matter(n_bytes, monkeypatch):
+    x = torch.from_numpy(blobs(500, std=4.0)[0])
+    whole = k_means(x, 12, generator())
+    monkeypatch.setattr(nearest, "BLOCK_BYTES", n_bytes)
+    parts = k_means(x, 12, generator())
+    assert torch.equal(parts.centers, whole.centers)
+    assert torch.equal(parts.clusters, whole.clusters)
+    assert torch.equal(parts.sq_dists, whole.sq_dists)
+
+
+def test_it_stops_once_little_is_gained():
+    x = torch.from_numpy(blobs(3000, 40, 6.0)[0])
+    to_the_end = k_means(x, 40, generator(), tol=0, max_iter=1000).inertia
+    roughly = [k_means(x, 40, generator(), tol=tol).inertia for tol in (1e-1, 1e-2, 1e-4)]
+    assert roughly[0] > roughly[1] > roughly[2] >= to_the_end
+    assert roughly[2] < to_the_end * 1.01
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc")
+def test_memory_is_bounded():
+    """The rows are 51 MB; all distances would be 80 MB."""
+    code = """
+import torch
+from pathlib import Path
+from distil.functional.clustering import k_means, representatives
+def megabytes(key):
+    return next(int(l.split()[1]) / 1024 for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(key))
+torch.set_num_threads(1)
+generator = torch.Generator().manual_seed(0)
+x = torch.randn(100_000, 128, generator=generator)
+representatives(x[:5000], k_means(x[:5000], 50, generator), 50)
+before = megabytes("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+representatives(x, k_means(x, 200, generator, max_iter=2), 200)
+print(megabytes("VmHWM") - before)
+"""
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert float(out.stdout) < 45
 
 
 # --- representatives ------------------------------------------------------------------------------------------------

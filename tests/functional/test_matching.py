@@ -194,6 +194,31 @@ def test_rows_cut_into_many_blocks_are_the_same(x, monkeypatch):
     assert fixed_weight_matching(x, target, 9).tolist() == whole
 
 
+@pytest.mark.parametrize("ahead", [1, 3, 8])
+@pytest.mark.parametrize("room", [0, 4 * 80 * 10, 32 << 20])
+def test_columns_made_ahead_are_those_asked_for(x, ahead, room, monkeypatch):
+    """However few are made at a time, and however little room there is to keep those not asked for yet."""
+    monkeypatch.setattr(matching, "_AHEAD", ahead)
+    monkeypatch.setattr(matching, "_AHEAD_BYTES", room)
+    rows, target = written_out(x), mean_row(x) * 20
+    columns = matching._Columns(x)
+    rng = np.random.default_rng(0)
+    for row in rng.integers(len(x), size=40).tolist():
+        column = columns.of(row, torch.from_numpy(rng.normal(size=len(x))))
+        size = np.linalg.norm(rows, axis=1) * np.linalg.norm(rows[row])
+        assert np.all(np.abs(column.double().numpy() - rows @ rows[row]) <= 1e-5 * size + 1e-30)
+    assert fixed_weight_matching(x, target, 20).tolist() == brute_matching(rows, target.numpy(), 20)
+
+
+def test_columns_are_made_ahead_of_time(monkeypatch):
+    asked = []
+    original = Outer.inner
+    monkeypatch.setattr(Outer, "inner", lambda self, other: (asked.append(len(other)), original(self, other))[1])
+    x, _ = gradients(2000, 4, 6)
+    fixed_weight_matching(x, mean_row(x) * 60, 60)
+    assert len(asked) < 40
+
+
 def test_the_mean_row_is_the_mean(x):
     np.testing.assert_allclose(mean_row(x).flatten(), written_out(x).mean(0), rtol=1e-9, atol=1e-9)
 

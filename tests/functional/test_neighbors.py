@@ -7,8 +7,9 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from distil.errors import InvalidInput
-from distil.functional import neighbors
-from distil.functional.neighbors import Balls, mean_dists, nearest_center, nearest_neighbors, pair_sq_dists
+from distil.functional import nearest, neighbors
+from distil.functional.nearest import nearest_center, pair_sq_dists
+from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
 
 
 def rows(kind, n=500, dim=12, seed=0):
@@ -61,7 +62,7 @@ def brute_neighbors(x, k):
 
 @pytest.fixture(params=[True, False], ids=["bfloat16", "float32"])
 def low_precision(request, monkeypatch):
-    monkeypatch.setattr(neighbors, "_bfloat16_pays", lambda device: request.param)
+    monkeypatch.setattr(nearest, "_bfloat16_pays", lambda device: request.param)
 
 
 # --- nearest center -------------------------------------------------------------------------------------------------
@@ -111,6 +112,7 @@ def test_blocks_do_not_matter(kind, n_bytes, monkeypatch):
     x = rows(kind, 130)
     whole = nearest_center(x, x[:20]), nearest_neighbors(x, 7).ids, Balls(x, 2.0).sizes(), mean_dists(x, 7)
     monkeypatch.setattr(neighbors, "BLOCK_BYTES", n_bytes)
+    monkeypatch.setattr(nearest, "BLOCK_BYTES", n_bytes)
     parts = nearest_center(x, x[:20]), nearest_neighbors(x, 7).ids, Balls(x, 2.0).sizes(), mean_dists(x, 7)
     assert all(torch.equal(one, other) for one, other in zip(whole[:3], parts[:3], strict=True))
     torch.testing.assert_close(whole[3], parts[3])

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
 from distil.functional.adversarial import BIM, Attack, DeepFool, bim, deepfool
-from distil.network import TorchNetwork, as_network
+from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.select import NetworkSource, gather, select, select_from
@@ -27,6 +27,7 @@ from distil.signals import (
 )
 from distil.strategies import AdversarialBIM, AdversarialDeepFool
 from distil.strategies.base import Sets
+from distil.wrap import wrap
 
 N, DIMS, CLASSES = 60, 6, 4
 NAMES = ["adversarial_bim", "adversarial_deepfool"]
@@ -44,7 +45,7 @@ def net(small_net):
 
 
 def measure(model, data, *signals, ids=None, runtime=None):
-    source = NetworkSource(as_network(model), data, torch.arange(len(data)) if ids is None else ids)
+    source = NetworkSource(wrap(model), data, torch.arange(len(data)) if ids is None else ids)
     return gather(source, signals, runtime or Runtime(), Rng(0))
 
 
@@ -216,7 +217,7 @@ def test_perturbations_as_the_docstring_shows(net, x):
         nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(1))
     ids = select(strategy, model, images, 6).ids
     signal = Perturbation(strategy.attack)
-    source = NetworkSource(as_network(model), images, ids)
+    source = NetworkSource(wrap(model), images, ids)
     perturbation = gather(source, (signal,), Runtime(), Rng(0))[signal]
     assert perturbation.shape == (6, 2, 4, 4)
     twins = images[ids] + (1 + strategy.overshoot) * perturbation

@@ -13,10 +13,10 @@ import distil as library
 from benchmarks.speed import models
 from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
 from distil.functional.uncertainty import bald
-from distil.network import as_network
 from distil.select import NetworkSource, gather
 from distil.signals import MCProbs
 from distil.strategies import BALD
+from distil.wrap import wrap
 
 
 def distil(given: Given) -> Prepared:
@@ -32,7 +32,7 @@ def shared(given: Given) -> Prepared:
     samples = MCProbs(given.size["t"], shared=True)
 
     def run(k: int) -> Found:
-        source = NetworkSource(as_network(network), x, torch.arange(len(x)))
+        source = NetworkSource(wrap(network), x, torch.arange(len(x)))
         table = gather(source, (samples,), library.Runtime(), library.Rng(0))
         top = bald(table[samples]).topk(k)
         return Found(top.indices.numpy(), float(top.values.mean()))

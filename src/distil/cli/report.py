@@ -45,7 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it."""
     import dataclasses
     import json
-    import sys
 
     from distil.experiment.claim import open_config, write_text
     from distil.experiment.page import page_of, report_of
@@ -53,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     configs = [open_config(path) for path in arguments.runs]
     if arguments.data is not None:
         configs = [dataclasses.replace(config, data_root=arguments.data) for config in configs]
-    report = report_of(configs, progress=sys.stderr.isatty())
+    report = report_of(configs)
     if arguments.json:
         print(json.dumps(report, indent=2))
         return 0

@@ -85,7 +85,7 @@ def read_ids(path: str | Path) -> Ids:
         DataNotFound: No such file.
         InvalidInput: Another kind of file, an id that is there twice, a label that is missing.
     """
-    path = _existing(Path(path).expanduser())
+    path = existing(Path(path).expanduser())
     reader = _ID_READERS.get(path.suffix.lower())
     if reader is None:
         raise InvalidInput(f"{path}: ids are read from {', '.join(_ID_READERS)}; got {path.suffix or 'no ending'}")

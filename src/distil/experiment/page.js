@@ -33,7 +33,7 @@
       else if (value === true) element.setAttribute(key, "");
       else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value);
     }
-    element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
     return element;
   }
   const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
@@ -79,7 +79,8 @@
       marker && s("path", { class: "dot", d: marker(4), transform: "translate(13 6)" }));
   }
 
-  const withSample = (name) => h("span", {}, sample(name), " ", name);
+  const broken = (name) => name.split(/(?<=[_+.-])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+  const withSample = (name) => h("span", {}, sample(name), " ", broken(name));
 
   // With many strategies a figure begins with the baseline and the six of the largest area.
   function hidden() {
@@ -159,15 +160,17 @@
     return result;
   }
 
+  // Bands may stick out of the figure, where they would make curves small.
   function lineScale(model) {
-    const values = [...(model.include ?? [])];
-    for (const { y, low, high } of model.series) for (const list of [y, low, high]) values.push(...(list ?? []).filter(known));
-    let [bottom, top] = model.range ?? [Math.min(...values), Math.max(...values)];
-    if (!model.range) {
-      const pad = 0.05 * (top - bottom || Math.abs(top) || 1);
-      [bottom, top] = [Math.max(bottom - pad, model.least ?? -Infinity), Math.min(top + pad, model.most ?? Infinity)];
-    }
-    return [bottom, top];
+    if (model.range) return model.range;
+    const means = [...(model.include ?? []), ...model.series.flatMap(({ y }) => y.filter(known))];
+    const bands = model.series.flatMap(({ low, high }) => [...(low ?? []), ...(high ?? [])].filter(known));
+    const [lowest, highest] = [Math.min(...means), Math.max(...means)];
+    const reach = 0.3 * (highest - lowest);
+    const bottom = Math.min(lowest, Math.max(Math.min(...bands), lowest - reach));
+    const top = Math.max(highest, Math.min(Math.max(...bands), highest + reach));
+    const pad = 0.05 * (top - bottom || Math.abs(top) || 1);
+    return [Math.max(bottom - pad, model.least ?? -Infinity), Math.min(top + pad, model.most ?? Infinity)];
   }
 
   function drawLines(model, width, named) {
@@ -186,11 +189,11 @@
     const X = (x) => x0 + along(x) * (x1 - x0);
     const Y = (y) => y0 + ((y - bottom) / (top - bottom)) * (y1 - y0);
 
-    const room = Math.max(2, Math.floor((x1 - x0) / 80));
+    const room = Math.max(2, Math.floor((x1 - x0) / 65));
     let xTicks = first === last ? [first] : model.log ? logTicks(first, last) : niceTicks(first, last, room);
     if (xTicks.length < 2) xTicks = [first, last];
     if (model.whole) xTicks = xTicks.filter(Number.isInteger);
-    for (const tick of niceTicks(bottom, top, 5)) {
+    for (const tick of niceTicks(bottom, top, Math.round(height / 70))) {
       svg.append(s("line", { class: "gridline", x1: x0, x2: x1, y1: Y(tick), y2: Y(tick) }),
         s("text", { x: x0 - 8, y: Y(tick) + 4, "text-anchor": "end" }, model.format(tick)));
     }
@@ -202,19 +205,21 @@
       s("text", { x: (x0 + x1) / 2, y: height - 6, "text-anchor": "middle" }, model.xLabel));
 
     const inside = (model.lines ?? []).filter(({ y }) => y >= bottom && y <= top).sort((a, b) => b.y - a.y);
+    const words = s("g", { class: "words" });
     inside.forEach((line, i) => {
       const crowded = i > 0 && Math.abs(Y(line.y) - Y(inside[i - 1].y)) < 28;
-      svg.append(s("line", { class: "bound", x1: x0, x2: x1, y1: Y(line.y), y2: Y(line.y), "stroke-dasharray": line.dash }),
-        s("text", { x: x1 - 4, y: Y(line.y) + (crowded || Y(line.y) < y1 + 12 ? 14 : -5), "text-anchor": "end" }, line.text));
+      svg.append(s("line", { class: "bound", x1: x0, x2: x1, y1: Y(line.y), y2: Y(line.y), "stroke-dasharray": line.dash }));
+      if (named) words.append(s("text", { x: x0 + 6, y: Y(line.y) + (crowded || Y(line.y) < y1 + 12 ? 14 : -5) }, line.text));
     });
     const below = (model.lines ?? []).filter(({ y }) => y < bottom).map(({ text }) => text);
-    if (below.length) svg.append(s("text", { x: x1 - 4, y: y0 - 7, "text-anchor": "end" }, `↓ ${below.join(", ")}`));
+    if (named && below.length) words.append(s("text", { x: x1 - 4, y: y0 - 7, "text-anchor": "end" }, `↓ ${below.join(", ")}`));
 
+    const within = (ys) => ys.map((y) => Math.min(Math.max(y, bottom), top));
     const path = (xs, ys) => xs.map((x, i) => (known(ys[i]) ? `${i && known(ys[i - 1]) ? "L" : "M"}${X(x).toFixed(2)} ${Y(ys[i]).toFixed(2)}` : "")).join("");
     for (const { name, low, high } of model.series) {
       if (!low || !low.every(known)) continue;
-      const back = [...model.xs].reverse();
-      svg.append(s("path", { class: `band ${look(name).key}`, "data-band": name, d: `${path(model.xs, high)}${path(back, [...low].reverse()).replace("M", "L")}Z` }));
+      const back = path([...model.xs].reverse(), within(low).reverse()).replace("M", "L");
+      svg.append(s("path", { class: `band ${look(name).key}`, "data-band": name, d: `${path(model.xs, within(high))}${back}Z` }));
     }
     const every = 1 + Math.floor((model.xs.length - 1) / 25);
     for (const { name, y } of model.series) {
@@ -224,6 +229,7 @@
         if (marker && i % every === 0 && known(y[i])) svg.append(s("path", { class: `dot ${key}`, d: marker(3.4), transform: `translate(${X(x)} ${Y(y[i])})` }));
       });
     }
+    svg.append(words);
     if (named) nameEnds(svg, model, { X, Y, x1, y0, y1 });
     return { svg, X, Y, x0, x1, y0, y1 };
   }
@@ -320,8 +326,10 @@
   }
 
   function lineFigure({ name, title, caption, tools, model }) {
+    const said = () => model().lines.map(({ text, dash }) => `${text} (${{ "": "solid", "4 4": "dashed", "1 4": "dotted" }[dash]} line)`).join(", ");
     return figure({
-      name, title, caption, tools,
+      name, title, tools,
+      caption: [model().lines.length ? h("span", { class: "on-phones" }, `${said()}. `) : null, caption],
       draw: (width, named) => drawLines(model(), width, named),
       table: () => lineTable(model()),
       after: (drawn, plot, tip) => { if (drawn.X) listen(drawn, model(), plot, tip); },
@@ -330,7 +338,7 @@
 
   // ------------------------------------------------------------------------------------------ pictures to save
 
-  const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "font-family", "font-size", "font-weight", "text-anchor"];
+  const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"];
 
   // What the style sheet says, written into the elements, in the colors for light paper.
   function standalone(svg) {
@@ -372,7 +380,7 @@
       h("div", { class: "bar" }, h("h3", {}, title), ...tools, save),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
         h("table", {},
-          h("thead", {}, h("tr", {}, columns.map(({ head, title: hint }) => h("th", { scope: "col", title: hint }, head)))),
+          h("thead", {}, h("tr", {}, columns.map(({ head, title: hint, heat }) => h("th", { scope: "col", title: hint, class: heat && "heat" }, head)))),
           h("tbody", {}, rows.map((row) => h("tr", {}, columns.map(({ cell, heat }, i) =>
             i === 0 ? h("th", { scope: "row", class: "stick" }, cell(row))
               : h("td", heat ? { class: "heat", style: known(heat(row)) ? `--a:${(0.55 * heat(row)).toFixed(3)}` : null } : {}, cell(row)))))))),
@@ -389,7 +397,7 @@
       csv: (row) => [row.i === j ? null : row.values[j]],
       heat: (row) => (row.i === j || row.i < 0 ? null : Math.min(row.values[j] / most, 1)),
     });
-    return table({ name, title, rows, note, columns: [{ head: corner, cell: (row) => row.label, csv: (row) => [row.plain] }, ...names.map((_, j) => column(j))] });
+    return table({ name, title, rows, note, columns: [{ head: corner, cell: (row) => h("span", {}, broken(row.label)), csv: (row) => [row.plain] }, ...names.map((_, j) => column(j))] });
   }
 
   // ------------------------------------------------------------------------------------------ sections
@@ -427,21 +435,24 @@
   function summary() {
     const { notes, strategies } = experiment();
     const tests = strategies.length ? numbers().comparisons ?? {} : {};
-    const list = strategies.filter((name) => tests[name]).map((name) => said(tests[name].outcome, tests[name].verdict));
+    const order = ["win", "loss", "tie", "same"];
+    const tested = strategies.filter((name) => tests[name]).sort((a, b) => order.indexOf(tests[a].outcome) - order.indexOf(tests[b].outcome));
+    const list = tested.map((name) => said(tests[name].outcome, tests[name].verdict));
     const remarks = notes.map((note) => said("remark", note));
     const lead = strategies.length && !numbers().comparisons
       ? `Tests are made of accuracy, balanced accuracy and macro-F1, not of the ${metricName()}.`
       : list.length ? `What the paired seeds allow to be said of the ${metricName()}, by the areas under the curves.` : null;
-    return section("summary", "In short", lead, strategies.length ? tiles() : null, h("ul", { class: "said" }, list, remarks));
+    const several = report.experiments.length > 1;
+    return section("summary", several ? `In short: ${experiment().name}` : "In short", lead, several ? facts() : null, strategies.length ? tiles() : null, h("ul", { class: "said" }, list, remarks));
   }
 
   function curvesModel() {
     const { labels, target } = experiment();
     const { summaries, full, majority } = numbers();
     const lines = [];
-    if (known(full)) lines.push({ y: full, text: `all labels of the pool: ${percent(full)} %`, dash: "" });
-    if (known(majority)) lines.push({ y: majority, text: `majority class: ${percent(majority)} %`, dash: "1 4" });
-    if (known(target) && state.metric === "accuracy") lines.push({ y: target, text: `target: ${Number((100 * target).toFixed(2))} %`, dash: "4 4" });
+    if (known(full)) lines.push({ y: full, text: `all labels ${percent(full)} %`, dash: "" });
+    if (known(majority)) lines.push({ y: majority, text: `majority class ${percent(majority)} %`, dash: "1 4" });
+    if (known(target) && state.metric === "accuracy") lines.push({ y: target, text: `target ${Number((100 * target).toFixed(2))} %`, dash: "4 4" });
     const series = visible().map((name) => ({
       name, y: summaries[name].mean, low: state.bands ? summaries[name].low : null, high: state.bands ? summaries[name].high : null,
     }));
@@ -478,7 +489,7 @@
     const { strategies, twins, seeds, baseline, labels } = experiment();
     const { summaries, comparisons } = numbers();
     const tests = comparisons ?? {};
-    const of = (name, tell) => (tests[name] ? tell(tests[name]) : name in twins ? `as ${plain(twins[name])}` : "");
+    const of = (name, tell) => (tests[name] ? tell(tests[name]) : "–");
     const raw = (name, ...keys) => keys.map((key) => tests[name]?.[key]);
     const columns = [
       { head: "strategy", cell: withSample, csv: (name) => [name] },
@@ -519,7 +530,7 @@
     const X = (x) => left + ((x - low + pad) / (high - low + 2 * pad)) * (right - left);
     const describe = `Difference of the area to ${plain(baseline)}'s, in points: ${rows.map((name) => `${name} ${points(summaries[name].difference[0])}${interval(...summaries[name].difference.slice(1))}`).join("; ")}.`;
     const svg = s("svg", { viewBox: `0 0 ${width} ${bottom + 44}`, width, height: bottom + 44, role: "img", "aria-label": describe });
-    for (const tick of niceTicks(low - pad, high + pad, Math.max(2, Math.floor((right - left) / 90)))) {
+    for (const tick of niceTicks(low - pad, high + pad, Math.max(3, Math.floor((right - left) / 90)))) {
       svg.append(s("line", { class: "gridline", x1: X(tick), x2: X(tick), y1: top, y2: bottom }),
         s("text", { x: X(tick), y: bottom + 17, "text-anchor": "middle" }, (tick > 0 ? "+" : tick < 0 ? "−" : "") + Number(Math.abs(100 * tick).toFixed(6))));
     }
@@ -566,13 +577,13 @@
     const columns = [{ head: "strategy", cell: withSample, csv: (name) => [name] }];
     for (const [i, one] of (reach?.[baseline] ?? []).entries()) {
       const share = Number((100 * one.share).toFixed(2));
-      columns.push({ head: `${share} % of all labels' (${percent(one.target)} %)`, csvHead: [`labels to ${share} % of full data`], cell: (name) => needed(reach[name][i].labels), csv: (name) => [reach[name][i].labels] });
+      columns.push({ head: `${share} % of full: ${percent(one.target)} %`, csvHead: [`labels to ${share} % of full data`], cell: (name) => needed(reach[name][i].labels), csv: (name) => [reach[name][i].labels] });
     }
     if (known(target) && state.metric === "accuracy") columns.push(
       { head: `target ${Number((100 * target).toFixed(2))} %`, csvHead: [`labels to ${target}`], cell: (name) => needed(summaries[name].labels_needed), csv: (name) => [summaries[name].labels_needed] },
       { head: "times fewer", csvHead: ["times fewer"], cell: (name) => (known(summaries[name].times_fewer) && known(summaries[name].labels_needed) ? summaries[name].times_fewer.toFixed(1) : known(summaries[name].labels_needed) ? `> ${(Math.floor((10 * last) / summaries[name].labels_needed) / 10).toFixed(1)}` : "–"), csv: (name) => [summaries[name].times_fewer] });
     const words = columns.length > 1
-      ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Where the mean curve first gets there, interpolated, rounded up; > ${count(last)}: not reached with ${count(last)} labels.${reach ? " All labels' is what a training on the whole pool gives." : ""}` })
+      ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Where the mean curve first gets there, interpolated, rounded up; > ${count(last)}: not reached with ${count(last)} labels.${reach ? " Full is what a training on all labels of the pool gives." : ""}` })
       : h("p", { class: "soft" }, "There was no training on the whole pool and no target, so labels needed for a level are not told.");
     const figure_ = labels.length < 2 ? null : lineFigure({
       name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${plain(baseline)}`, model: efficiencyModel, tools: [check("log budget", "log")],
@@ -595,7 +606,7 @@
     const rows = strategies.filter((name) => costs[name]);
     if (!rows.length) return section("costs", "Time and memory", "The runs hold no times.");
     const slowest = Math.max(...rows.map((name) => Math.max(costs[name].selection, costs[name].training)), 1e-9);
-    const metered = (key) => (name) => h("span", {}, seconds(costs[name][key]), h("span", { class: "room", "aria-hidden": "true" }, h("span", { class: "meter", style: `width:${(5.5 * costs[name][key]) / slowest}rem` })));
+    const metered = (key) => (name) => h("span", {}, h("span", { class: "room", "aria-hidden": "true" }, h("span", { class: "meter", style: `width:${(100 * costs[name][key]) / slowest}%` })), seconds(costs[name][key]));
     const saved = rows.reduce((sum, name) => sum + costs[name].saved, 0);
     const shared = saved > 0 ? `Sharing the first round of each seed between strategies saved ${seconds(saved)} s of training.` : "Every run trained its own first round, or their times are not known, so nothing was saved by sharing it.";
     return section("costs", "Time and memory", null, table({
@@ -648,7 +659,7 @@
     const rows = [...Object.entries(made.versions).map(([name, values]) => [name === "revision" ? "git revision" : name, list(values)]), ["device", list(made.device)], ["threads", list(made.threads)]];
     const parts = ["split", "initial", "model", "selection"];
     return section("provenance", "Provenance", "What is needed to do it again.",
-      h("dl", { class: "facts" }, rows.map(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])),
+      listed(rows),
       h("details", {}, h("summary", {}, "Seeds"), table({
         name: "seeds", title: "What each seed decides", rows: Object.entries(made.seeds),
         columns: [{ head: "seed", cell: ([seed]) => seed, csv: ([seed]) => [seed] }, ...parts.map((part) => ({ head: part, cell: ([, own]) => String(own[part]), csv: ([, own]) => [own[part]] }))],
@@ -680,13 +691,13 @@
     const names = report.experiments.map(({ name }) => name);
     const strategies = Object.keys(own.scores).sort((a, b) => mean(own.ranks[a]) - mean(own.ranks[b]));
     function mean(list) { return list.reduce((a, b) => a + b, 0) / list.length; }
-    const outcome = (strategy, i) => report.experiments[i].metrics[state.metric]?.comparisons?.[strategy]?.outcome;
+    const outcome = (strategy, i) => (strategy in report.experiments[i].twins ? "same" : report.experiments[i].metrics[state.metric]?.comparisons?.[strategy]?.outcome);
     return section("across", "Over all data sets", lead,
       table({
         name: `ranks-${state.metric}`, title: `Mean rank and area, ${metricName()}`, rows: strategies,
         columns: [{ head: "strategy", cell: (name) => name }, { head: "mean rank", cell: (name) => mean(own.ranks[name]).toFixed(2), csv: (name) => [mean(own.ranks[name])] },
           ...names.map((data, i) => ({ head: data, csvHead: [`${data} area`, `${data} rank`], cell: (name) => h("span", {}, `${percent(own.scores[name][i], 2)} `, h("span", { class: outcome(name, i) ?? "tie", title: WORDS[outcome(name, i)] }, SYMBOLS[outcome(name, i)] ?? "")), csv: (name) => [own.scores[name][i], own.ranks[name][i]] }))],
-        note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference.",
+        note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ the picks of another strategy.",
       }),
       own.test ? figure({ name: `critical-difference-${state.metric}`, title: "Critical difference diagram", wide: 0, draw: (width) => drawRanks(own.test, width), table: () => [["strategy", "mean rank"], ...own.test.strategies.map((name, i) => [name, own.test.mean_ranks[i]])],
         caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${pValue(own.test.p)}; Iman and Davenport's F: p ${pValue(own.test.f_p)}. Bars join strategies that Nemenyi's test does not tell apart at ${report.alpha}; they count where Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
@@ -743,11 +754,13 @@
       strategies.length ? h("nav", { "aria-label": "Sections" }, links.map(([id, words]) => h("a", { href: `#${id}` }, words))) : null);
   }
 
+  const listed = (pairs) => h("dl", { class: "facts" }, pairs.map(([key, value]) => [h("dt", {}, key), h("dd", {}, value)]));
+  const facts = () => listed(experiment().facts);
+
   function intro() {
-    const { facts, strategies } = experiment();
     return [
-      h("dl", { class: "facts" }, facts.map(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])),
-      strategies.length ? h("p", {}, h("button", { type: "button", "data-save": "numbers", onclick: saveNumbers }, "Save all numbers (CSV)"), " ",
+      report.experiments.length > 1 ? null : facts(),
+      experiment().strategies.length ? h("p", {}, h("button", { type: "button", "data-save": "numbers", onclick: saveNumbers }, "Save all numbers (CSV)"), " ",
         h("button", { type: "button", "data-save": "json", onclick: () => download("report.json", "application/json", JSON.stringify(report)) }, "Save the report (JSON)")) : null,
     ].filter(known);
   }

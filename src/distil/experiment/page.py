@@ -43,9 +43,9 @@ _TESTED = ("accuracy", "balanced_accuracy", "macro_f1")  # of which the larger i
 _MOST_IDS = 2_000_000  # in a page; more make it slow to open
 
 
-def write_page(configs: Sequence[ExperimentConfig], path: Path, *, progress: bool = False) -> Path:
+def write_page(configs: Sequence[ExperimentConfig], path: Path) -> Path:
     """Write the page of one or several experiments; returns its path. See ``report_of``."""
-    write_text(path, page_of(report_of(configs, progress=progress)))
+    write_text(path, page_of(report_of(configs)))
     return path
 
 
@@ -68,7 +68,7 @@ def page_of(report: Json) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
 
 
-def report_of(configs: Sequence[ExperimentConfig], *, progress: bool = False) -> Json:
+def report_of(configs: Sequence[ExperimentConfig]) -> Json:
     """Everything there is to say about one or several experiments, as JSON.
 
     Several are taken for several data sets (or settings): strategies that all of them have are compared over them, too. What
@@ -77,7 +77,6 @@ def report_of(configs: Sequence[ExperimentConfig], *, progress: bool = False) ->
 
     Args:
         configs: The experiments, such as ``open_config`` returns.
-        progress: Whether to show a progress bar.
 
     Raises:
         InvalidInput: No experiments.
@@ -88,7 +87,7 @@ def report_of(configs: Sequence[ExperimentConfig], *, progress: bool = False) ->
     names = _names(configs)
     experiments, curves = [], []
     for config, name in zip(configs, names, strict=True):
-        made, own = _experiment(config, name, progress)
+        made, own = _experiment(config, name)
         experiments.append(made)
         curves.append(own)
     return {
@@ -102,13 +101,13 @@ def report_of(configs: Sequence[ExperimentConfig], *, progress: bool = False) ->
 
 
 def _names(configs: Sequence[ExperimentConfig]) -> list[str]:
-    """The data sets' names; the directories', or all of their paths, where those are not enough to tell experiments apart."""
-    candidates = (
-        [str(config.dataset["name"]) for config in configs],
-        [config.output.resolve().name for config in configs],
-        [str(config.output) for config in configs],
-    )
-    return next((names for names in candidates if len(set(names)) == len(names)), candidates[-1])
+    """The data sets' names, followed by the directories' where experiments have a data set in common."""
+    names = [str(config.dataset["name"]) for config in configs]
+    folders = [config.output.resolve().name for config in configs]
+    long = [
+        name if names.count(name) == 1 else f"{name} ({folder})" for name, folder in zip(names, folders, strict=True)
+    ]
+    return [name if long.count(name) == 1 else f"{name} #{number}" for number, name in enumerate(long, 1)]
 
 
 def _title(experiments: Sequence[Json]) -> str:
@@ -118,7 +117,7 @@ def _title(experiments: Sequence[Json]) -> str:
     return f"{only['name']}: {_counted(len(only['strategies']), 'strategy', 'strategies')}, {_counted(len(only['seeds']), 'seed')}"
 
 
-def _experiment(config: ExperimentConfig, name: str, progress: bool) -> tuple[Json, Mapping[str, Mapping[str, Curves]]]:
+def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str, Mapping[str, Curves]]]:
     """What there is to say about one experiment, and its curves by metric."""
     everything = all_runs(config)
     runs = {label: own for label, own in everything.items() if all(run.finished for run in own)}
@@ -130,7 +129,7 @@ def _experiment(config: ExperimentConfig, name: str, progress: bool) -> tuple[Js
     order = [] if baseline is None else [baseline, *(label for label in accuracy if label != baseline)]
     shown = {label: runs[label] for label in order}
     metrics = {metric: _metric(config, runs, metric, own, order, twins) for metric, own in curves.items()}
-    picks = _picks(config, shown, progress) if order else None
+    picks = _picks(config, shown) if order else None
     ids = _ids(config, runs)
     notes = [*_notes(config, everything, runs, accuracy, metrics, ids), *twin_notes(twins)]
     made: Json = {
@@ -247,12 +246,12 @@ def _penalty(settings: Sequence[Mapping[str, Curves]], baseline: str | None) -> 
     }
 
 
-def _picks(config: ExperimentConfig, runs: Runs, progress: bool) -> Json:
+def _picks(config: ExperimentConfig, runs: Runs) -> Json:
     """What was selected; without distances, and why, where the data is not at hand."""
     local = {key: value for key, value in config.dataset.items() if key != "download"}
     try:
         data = dataclasses.replace(config, dataset=local).load_data()
-        return {**dataclasses.asdict(picks_of(config, runs, data, progress=progress)), "missing": None}
+        return {**dataclasses.asdict(picks_of(config, runs, data)), "missing": None}
     except (DistilError, OSError) as error:
         return {**dataclasses.asdict(picks_of(config, runs, None)), "missing": str(error).split("\n", 1)[0]}
 

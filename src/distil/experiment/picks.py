@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 
@@ -49,7 +50,7 @@ class Picks:
     overlap: tuple[tuple[float, ...], ...]
 
 
-def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None, *, progress: bool = False) -> Picks:
+def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) -> Picks:
     """Describe what runs selected.
 
     Args:
@@ -57,7 +58,6 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None, *, prog
         runs: With finished runs of the same numbers of labels, round by round.
         data: What distances and duplicates are measured between; without it they are left out, and classes are those that
             answers told.
-        progress: Whether to show a progress bar.
 
     Raises:
         InvalidInput: The data is not that of the runs, or is not finite.
@@ -66,7 +66,7 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None, *, prog
     balance = {label: _mean([_balances(config, run) for run in own]) for label, own in runs.items()}
     measured = 0 if data is None else _affordable(runs, prod(data.x_train.shape[1:]))
     found: dict[str, list[list[tuple[float | None, ...]]]] = {label: [] for label in runs}  # strategy, seed, round
-    with tqdm(total=measured * len(runs), unit="run", disable=not progress) as bar:
+    with _threads(config.threads), tqdm(total=measured * len(runs), unit="run", disable=None, leave=False) as bar:
         for seed in range(measured):
             if data is not None:
                 here = split(data, config, config.seeds[seed])
@@ -79,6 +79,17 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None, *, prog
         for part in range(3)
     )
     return Picks(balance, duplicates, to_labeled, to_picked, measured, tuple(runs), _overlap(runs))
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Compute with as many threads as the runs did: on thousands of small selections, more only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check_pool(size: int, run: Run) -> None:

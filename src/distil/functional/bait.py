@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -11,8 +15,10 @@ from distil.features import BLOCK_BYTES
 # The two matrices over the layer's weights and the two small ones of every row may take this many bytes together.
 MEMORY = 2 << 30
 
-# Traces that differ by less than this share are equal; the smaller row is then picked.
+# Changes of the trace that differ by less than this share are equal, as those are that rounding of the first trace could make; the
+# smaller row is then picked.
 _TIE = 1e-9
+_ROUNDING = 2.0**-46
 
 
 def bait(
@@ -24,9 +30,9 @@ def bait(
     ridge: float = 1.0,
     oversample: int = 2,
 ) -> Tensor:
-    """Pick rows that make tr((sum of their Fisher information)^-1 F) small: greedily too many, then the least useful are dropped.
+    """Pick rows whose Fisher information makes tr(A F) small: greedily too many, then the least useful are dropped.
 
-    Ash et al. 2021, algorithm 1, for the last layer: V_x = diag(sqrt p) (I - 1 p^T) (x) h, of rank C - 1, has the Fisher information
+    Ash et al. 2021, algorithm 1, for the last layer: V_x = diag(sqrt p) (I - 1 p^T) (x) h, rank C - 1, has the Fisher information
     V_x^T V_x = (diag p - p p^T) (x) h h^T. With F its mean over all rows given and A the inverse of
 
         ridge I + M / (M + n) mean_{labeled} V^T V + n / (M + n) sum_{picked} V^T V,
@@ -54,10 +60,135 @@ def bait(
     Cost: O(N (C D)^2 + (C D)^3) once, then O(N C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and as much with n
     in place of N for each that is dropped. Memory: 16 ((C D)^2 + N C^2) bytes and little more.
     """
-    _check_memory(probs, embeddings)
+    _check_memory(len(probs), probs.shape[1], embeddings.shape[1])
     p, h = probs.double(), embeddings.double()
     known_p, known_h = (p[:0], h[:0]) if labeled is None else (labeled[0].double(), labeled[1].double())
-    total = n + len(known_p)
-    fisher = (_information(p, h) + _information(known_p, known_h)) / (len(p) + len(known_p))
-    start = _information(known_p, known_h).div_(total).diagonal_scatter(torch.zeros(1)) 
-    return fisher
+    fisher, sum_known = _information(p, h), _information(known_p, known_h)
+    fisher.add_(sum_known).div_(len(p) + len(known_p))
+    start = sum_known.div_(len(known_p) + n)  # M / (M + n) of the mean
+    start.diagonal().add_(ridge)
+    trace = _Trace(p, h * math.sqrt(n / (len(known_p) + n)), start, fisher)
+    picks: list[int] = []
+    while len(picks) < min(len(p), oversample * n):
+        falls = trace.changes(1)
+        falls[picks] = -torch.inf
+        picks.append(trace.largest(falls))
+        trace.update(picks[-1], 1)
+    trace.keep(torch.tensor(picks))
+    while len(picks) > n:
+        _drop_one(trace, picks)
+    return torch.tensor(picks, dtype=torch.long)
+
+
+def _drop_one(trace: _Trace, picks: list[int]) -> None:
+    """Take out the pick without which the trace is least; the smaller row among equals."""
+    by_row = torch.tensor(picks).argsort()
+    at = int(by_row[trace.largest(trace.changes(-1)[by_row])])
+    trace.update(at, -1)
+    del picks[at]
+    trace.keep(torch.tensor([i for i in range(len(picks) + 1) if i != at]))
+
+
+class _Trace:
+    """tr(A F), A the inverse of the information at hand, while the information of rows is added and taken away."""
+
+    def __init__(self, p: Tensor, h: Tensor, information: Tensor, fisher: Tensor) -> None:
+        self._p, self._h = p, h
+        self._fisher = fisher  # F, (C D, C D)
+        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(information))  # A
+        self._rounding = _ROUNDING * float((self._inverse * fisher).sum())
+        self._seen = self._through(self._inverse)  # V A V^T, (N, C, C)
+        self._traced = self._through(self._inverse @ fisher @ self._inverse)  # V A F A V^T
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget all rows but these, which are 0, 1, ... from here on."""
+        self._p, self._h, self._seen, self._traced = (t[rows] for t in (self._p, self._h, self._seen, self._traced))
+
+    def changes(self, sign: int) -> Tensor:
+        """How far the trace falls if a row comes (1) or goes (-1): tr(V A F A V^T (sign I + V A V^T)^-1), (N,)."""
+        eye = torch.eye(self._p.shape[1], dtype=torch.float64, device=self._p.device)
+        inverses = (torch.linalg.inv_ex(self._seen[part] + sign * eye).inverse for part in self._parts())
+        products = [
+            (inverse * self._traced[part]).sum((1, 2)) for inverse, part in zip(inverses, self._parts(), strict=True)
+        ]
+        return torch.cat(products)
+
+    def largest(self, changes: Tensor) -> int:
+        """The first of the largest changes."""
+        best = float(changes.max())
+        return int(torch.nonzero(changes >= best - _TIE * abs(best) - self._rounding)[0, 0])
+
+    def update(self, row: int, sign: int) -> None:
+        """A falls by U M U^T, U = A V^T and M = (sign I + V A V^T)^-1 of the row that comes (1) or goes (-1): Woodbury."""
+        traced, shifted = self._traced[row].clone(), self._seen[row].clone()
+        shifted.diagonal().add_(sign)
+        m = torch.linalg.inv(shifted)  # (C, C)
+        u = self._columns(row)  # (C D, C)
+        w = self._inverse @ (self._fisher @ u)  # A F U
+        for part in self._parts():
+            g = self._times(part, u)  # V U, (m, C, C)
+            gm = g @ m
+            rest = self._times(part, w).sub_(gm @ traced, alpha=0.5)
+            self._seen[part].baddbmm_(gm, g.mT, alpha=-1)
+            self._traced[part].baddbmm_(gm, rest.mT, alpha=-1).baddbmm_(rest, gm.mT, alpha=-1)
+        self._inverse.addmm_(u @ m, u.T, alpha=-1)
+
+    def _columns(self, row: int) -> Tensor:
+        """A V^T of a row, (C D, C)."""
+        p, h = self._p[row], self._h[row]
+        columns = self._inverse.view(-1, len(p), len(h)) @ h  # (C D, C)
+        return (columns - columns @ p[:, None]) * p.sqrt()
+
+    def _times(self, rows: slice, u: Tensor) -> Tensor:
+        """V U for rows, (m, C, width), for a matrix U (C D, width)."""
+        p, h = self._p[rows], self._h[rows]
+        stacked = u.view(p.shape[1], h.shape[1], -1).transpose(0, 1).flatten(1)  # (D, C width)
+        return _tilted(p, (h @ stacked).view(len(p), p.shape[1], -1))
+
+    def _through(self, matrix: Tensor) -> Tensor:
+        """V X V^T of every row for a symmetric matrix X (C D, C D), (N, C, C)."""
+        n_classes, width = self._p.shape[1], self._h.shape[1]
+        blocks = matrix.view(n_classes, width, n_classes, width)
+        found = self._p.new_empty(len(self._p), n_classes, n_classes)
+        for part in self._parts():
+            p, h = self._p[part], self._h[part]
+            for c, d in itertools.combinations_with_replacement(range(n_classes), 2):
+                found[part, c, d] = found[part, d, c] = torch.linalg.vecdot(h @ blocks[c, :, d], h)
+            found[part] = _tilted(p, _tilted(p, found[part]).mT)
+        return found
+
+    def _parts(self) -> Iterator[slice]:
+        n_classes, width = self._p.shape[1], self._h.shape[1]
+        step = max(1, BLOCK_BYTES // (8 * n_classes * max(n_classes, width)))
+        for start in range(0, len(self._p), step):
+            yield slice(start, start + step)
+
+
+def _tilted(p: Tensor, x: Tensor) -> Tensor:
+    """diag(sqrt p) (I - 1 p^T) X: for rows p (m, C) and matrices X (m, C, width)."""
+    return p.sqrt()[:, :, None] * (x - p[:, None, :] @ x)
+
+
+def _information(p: Tensor, h: Tensor) -> Tensor:
+    """The sum of (diag p - p p^T) (x) h h^T over rows, (C D, C D)."""
+    n_classes, width = p.shape[1], h.shape[1]
+    total = p.new_zeros(n_classes * width, n_classes * width)
+    step = max(1, BLOCK_BYTES // (8 * n_classes * width))
+    for ps, hs in zip(p.split(step), h.split(step), strict=True):
+        weighted = ps[:, :, None] * hs[:, None, :]  # (m, C, D)
+        total.addmm_(weighted.flatten(1).T, weighted.flatten(1), alpha=-1)
+        for c in range(n_classes):
+            total.view(n_classes, width, n_classes, width)[c, :, c] += hs.T @ weighted[:, c]
+    return total
+
+
+def _check_memory(n: int, n_classes: int, width: int) -> None:
+    needed = 16 * ((n_classes * width) ** 2 + n * n_classes**2)
+    if needed > MEMORY:
+        layer = n_classes * width
+        layer, limit = n_classes * width, MEMORY / 2**30
+        raise InvalidInput(
+            f"BAIT over {n} rows, {n_classes} classes and embeddings of width {width} keeps two matrices of {layer} x {layer} and "
+            f"two of {n_classes} x {n_classes} for every row: {needed / 2**30:.1f} GiB, more than {limit:.1f}; "
+            "give it fewer rows or narrower embeddings"
+        )

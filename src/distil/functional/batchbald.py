@@ -146,7 +146,9 @@ class _Configurations:
         n_samples, n_classes = probs.shape
         draws = torch.rand(n_samples, len(self.weights) // n_samples, dtype=torch.float64, generator=generator)
         totals = probs.cumsum(1)
-        labels = torch.searchsorted(totals, draws.to(probs.device) * totals[:, -1:], right=True).clamp_max_(n_classes - 1)
+        labels = torch.searchsorted(totals, draws.to(probs.device) * totals[:, -1:], right=True).clamp_max_(
+            n_classes - 1
+        )
         joint = self.posterior * probs[:, labels.flatten()].T  # (M, K)
         self.posterior = joint / joint.sum(1, keepdim=True)
 

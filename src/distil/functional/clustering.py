@@ -10,7 +10,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES, Dense
 from distil.functional.centers import CANONICAL_BLOCK, draw, finite_norms, k_means_plus_plus
-from distil.functional.neighbors import nearest_center, pair_sq_dists
+from distil.functional.nearest import MovingCenters, pair_sq_dists
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,12 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
     finite_norms(Dense(x))
     first = int(torch.randint(len(x), (1,), generator=generator))
     centers = x[k_means_plus_plus(Dense(x), k, first, generator)]
-    clusters = nearest_center(x, centers)
+    nearest = MovingCenters(x, centers)
+    clusters = nearest.clusters
     sums = _Sums(x, clusters, k)
     for _ in range(max_iter):
         centers = sums.means(x, clusters, centers)
-        before, clusters = clusters, nearest_center(x, centers, clusters)
+        before, clusters = clusters, nearest.move(centers)
         inertia = sums.inertia()
         moved = torch.nonzero(clusters != before)[:, 0]
         sums.move(x, moved, before[moved], clusters[moved])
@@ -142,7 +143,7 @@ def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
     order = order[clustering.clusters[order].argsort(stable=True)]  # by cluster, then by distance, then by row
     starts = sizes.cumsum(0) - sizes
     rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order)) - starts[clustering.clusters[order]]  # 0: the nearest of its cluster
+    rank[order] = torch.arange(len(order), device=x.device) - starts[clustering.clusters[order]]  # 0: the nearest of its cluster
     turn = (-sizes[clustering.clusters]).argsort(stable=True)
     return turn[rank[turn].argsort(stable=True)][:n]
 
@@ -190,7 +191,7 @@ def _drawn_by_l1(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """Distinct rows (k,), each drawn with probability proportional to its L1 distance to those drawn before."""
     picks = [int(torch.randint(len(x), (1,), generator=generator))]
     uniform = torch.rand(k, generator=generator, dtype=torch.float64)
-    nearest = torch.full((len(x),), torch.inf, dtype=x.dtype)
+    nearest = x.new_full((len(x),), torch.inf)
     while len(picks) < k:
         torch.minimum(nearest, _assign_l1(x, x[picks[-1:]])[1], out=nearest)
         weights = nearest.double()
@@ -198,7 +199,7 @@ def _drawn_by_l1(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
             weights = torch.ones_like(weights)
             weights[picks] = 0
         picks.append(draw(weights, float(uniform[len(picks)])))
-    return torch.tensor(picks)
+    return torch.tensor(picks, device=x.device)
 
 
 def _assign_l1(x: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:

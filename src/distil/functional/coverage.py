@@ -10,7 +10,8 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES, Dense
 from distil.functional.centers import k_center_greedy
-from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors, pair_sq_dists
+from distil.functional.nearest import pair_sq_dists
+from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
 
 # Clusters of fewer rows than this are left for last: their densest row is dense by chance (the published code drops them).
 _SMALL = 6

@@ -1,4 +1,4 @@
-"""Which rows are near which: nearest centers, nearest neighbors, balls. Exact, in blocks, N x N numbers never stored.
+"""Which rows are near which: nearest neighbors and balls. Exact, in blocks, N x N numbers never stored.
 
 Distances come from matrix products, which round. Wherever that could decide, the pairs in question are computed again in float64,
 difference by difference, and what is then equal within 1e-9 goes to the smaller row: neither the blocks, nor the threads, nor
@@ -7,9 +7,7 @@ the precision of the products is part of the answer.
 
 from __future__ import annotations
 
-import functools
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,14 +16,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES
-
-_EXACT_TIE = 1e-9
-
-# A bfloat16 keeps 8 bits: each factor of a product, and the product itself, is off by at most this share.
-_BFLOAT16_ROUNDING = 3 * 2.0**-9
-
-# More pairs in question than this, for each row of a block, and a more precise product is cheaper than settling them.
-_FEW = 2
+from distil.functional.nearest import EXACT_TIE, mean_row, pair_sq_dists, rounding, sq_norms
 
 # Smallest of groups of this many columns are looked at before single columns are.
 _GROUP = 32
@@ -40,31 +31,6 @@ class Neighbors:
 
     ids: Tensor
     sq_dists: Tensor
-
-
-def nearest_center(x: Tensor, centers: Tensor, guess: Tensor | None = None) -> Tensor:
-    """The nearest of the centers to each row, exactly: ties within 1e-9 go to the smaller center.
-
-    Products are made in bfloat16 where the machine is faster at that (and the rows are float32). A center whose score is
-    within the rigorous bound of the rounding (Cauchy and Schwarz on both rounded factors) of the best stays in question, and
-    those few pairs are computed in float64.
-
-    Args:
-        x: (N, D) rows, finite.
-        centers: (k, D).
-        guess: (N,) centers, right for most rows if that is known; saves time, changes nothing.
-
-    Returns:
-        (N,) centers.
-
-    Cost: O(N k D), one reading of ``x``, memory of a block.
-    """
-    found = torch.zeros(len(x), dtype=torch.long, device=x.device) if guess is None else guess.clone()
-    nearest = _NearestCenter(centers)
-    for start in range(0, len(x), nearest.step):
-        block = slice(start, start + nearest.step)
-        found[block] = nearest.of(x[block], found[block])
-    return found
 
 
 def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbors:
@@ -84,7 +50,7 @@ def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbor
     """
     _check_k(k, x)
     rows = torch.arange(len(x), device=x.device) if rows is None else rows
-    origin = _mean(x)
+    origin = mean_row(x)
     ids = torch.empty((len(rows), k), dtype=torch.long, device=x.device)
     sq_dists = x.new_empty((len(rows), k))
     for block in _slices(len(rows), _side(x)):
@@ -107,7 +73,7 @@ def mean_dists(x: Tensor, k: int) -> Tensor:
     Cost: O(N^2 D), memory of O(N) and two blocks.
     """
     _check_k(k, x)
-    rows, origin = torch.arange(len(x), device=x.device), _mean(x)
+    rows, origin = torch.arange(len(x), device=x.device), mean_row(x)
     means = []
     for block in rows.split(_side(x)):
         sq_dists, _, right, _ = _quick_neighbors(x, block, k, origin)
@@ -115,13 +81,6 @@ def mean_dists(x: Tensor, k: int) -> Tensor:
         for again in _parts(torch.nonzero(~right)[:, 0], _side(x) // 4):
             means[-1][again] = _sure_neighbors(x, block[again], k, origin)[0].sqrt().mean(1).to(x.dtype)
     return torch.cat(means)
-
-
-def pair_sq_dists(x: Tensor, rows: Tensor, other: Tensor, columns: Tensor) -> Tensor:
-    """Squared distances of ``x[rows[i]]`` and ``other[columns[i]]``, summed in float64: (P,), in blocks."""
-    step = max(1, BLOCK_BYTES // (16 * max(1, x.shape[1])))
-    parts = zip(rows.split(step), columns.split(step), strict=True)
-    return torch.cat([((x[i].double() - other[j].double()) ** 2).sum(1) for i, j in parts])
 
 
 class Balls:
@@ -132,10 +91,10 @@ class Balls:
 
     def __init__(self, x: Tensor, radius: float) -> None:
         self.x, self.sq_radius = x, radius**2
-        self._origin = _mean(x).to(x.dtype)
+        self._origin = mean_row(x).to(x.dtype)
         self._side = _side(x)
         wide = max(1, BLOCK_BYTES // (x.element_size() * max(1, x.shape[1])))
-        self._sq_norms = torch.cat([_sq_norms(rows - self._origin) for rows in x.split(wide)])
+        self._sq_norms = torch.cat([sq_norms(rows - self._origin) for rows in x.split(wide)])
         self._buffers = x.new_empty((2, self._side * max(self._side, wide)))
 
     def pairs(self) -> Iterator[tuple[slice, slice, Tensor]]:
@@ -168,8 +127,8 @@ class Balls:
     def _near(self, block: slice, points: Tensor) -> Tensor:
         """1 where a row of the block and a point are closer than the radius, else 0: (B, M), until the next call."""
         a, b, norms = self.x[block] - self._origin, points - self._origin, self._sq_norms[block, None]
-        others = _sq_norms(b)
-        error = 2 * _rounding(a) * float(norms.max() + others.max())
+        others = sq_norms(b)
+        error = 2 * rounding(a) * float(norms.max() + others.max())
         rest: Tensor = self._buffers[0, : len(a) * len(b)].view(len(a), len(b))
         near: Tensor = self._buffers[1, : len(a) * len(b)].view(len(a), len(b))
         torch.addmm(others, a, b.T, alpha=-2, out=rest)  # |y|^2 - 2 x.y, to compare with r^2 - |x|^2
@@ -177,131 +136,13 @@ class Balls:
         if torch.equal(torch.lt(rest, self.sq_radius - norms + error, out=near).sum(1), sure):
             return near
         i, j = torch.nonzero((rest >= self.sq_radius - norms - error) & (near > 0), as_tuple=True)
-        inside = pair_sq_dists(self.x[block], i, points, j) < self.sq_radius * (1 - _EXACT_TIE)
+        inside = pair_sq_dists(self.x[block], i, points, j) < self.sq_radius * (1 - EXACT_TIE)
         return near.index_put_((i, j), inside.to(near.dtype))
-
-
-class _NearestCenter:
-    """The nearest of some centers, for rows in blocks of at most ``step``; working memory is kept from block to block."""
-
-    def __init__(self, centers: Tensor) -> None:
-        self.centers = centers
-        self.origin = centers.double().mean(0).to(centers.dtype)
-        self.z = z = centers - self.origin
-        half = _sq_norms(z) / 2
-        self.lengths = (2 * half).sqrt()
-        self.longest = float(self.lengths.max())
-        self.half = half.masked_fill(~_first_of_equals(centers, half), torch.inf)
-        quick = [z.to(torch.bfloat16)] if z.dtype == torch.float32 and _bfloat16_pays(z.device.type) else []
-        self.products = [factor.T for factor in [*quick, z]]  # the right factor, first the one that is tried first
-        self.step = max(1, BLOCK_BYTES // (z.element_size() * max(z.shape)))
-        self.shifted = z.new_empty(self.step, z.shape[1])
-        self.scores = z.new_empty(self.step, len(z))
-        self.low = torch.empty_like(self.shifted, dtype=torch.bfloat16)
-        self.low_scores = torch.empty_like(self.scores, dtype=torch.bfloat16)
-
-    def of(self, rows: Tensor, guess: Tensor) -> Tensor:
-        """The nearest center of each row, (B,)."""
-        y = torch.sub(rows, self.origin, out=self.shifted[: len(rows)])
-        best, i, j = self._screen(y, guess, self.products[0])
-        if self.products[0].dtype != y.dtype:
-            if len(i) > _FEW * len(y):  # too coarse for this data
-                del self.products[0]
-                return self.of(rows, guess)
-            best, i, j = self._rescreen(y, best, i, j)
-        return self._settled(rows, best, i, j) if len(i) else best
-
-    def _screen(self, y: Tensor, guess: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The centers of best score (B,), and the pairs (row, center) among which rounding leaves the best in question."""
-        scores = self._scores(y, z)
-        top = scores.amax(1, keepdim=True)
-        best = guess[:, None].clone()
-        other = torch.nonzero(scores.gather(1, best) < top)[:, 0]
-        best[other, 0] = scores[other].argmax(1)
-        scores.scatter_(1, best, -torch.inf)
-        rounding = _rounding(y)
-        lost = rounding if z.dtype == y.dtype else rounding + _BFLOAT16_ROUNDING
-        # A score is off by slack |z| and |z|^2 rounding; what is called equal may differ by |y|^2 1e-9 besides.
-        sq_norms = _sq_norms(y)[:, None]
-        slack = lost * sq_norms.sqrt()
-        least = torch.addcmul(top, slack, self.lengths[best], value=-1) - 2 * rounding * self.longest**2
-        least.sub_(sq_norms, alpha=_EXACT_TIE)
-        unsure = torch.nonzero(~(scores.amax(1, keepdim=True) + slack * self.longest < least))[:, 0]
-        rivals = torch.addcmul(scores[unsure], slack[unsure], self.lengths) >= least[unsure]
-        i, j = torch.nonzero(rivals, as_tuple=True)
-        doubted = unsure[rivals.any(1)]
-        return best[:, 0], torch.cat([unsure[i], doubted]), torch.cat([j, best[doubted, 0]])
-
-    def _scores(self, y: Tensor, z: Tensor) -> Tensor:
-        """y.z - |z|^2 / 2, which is largest for the nearest center: (B, k)."""
-        scores = self.scores[: len(y)]
-        if z.dtype == y.dtype:
-            torch.mm(y, z, out=scores)
-        else:
-            low = self.low[: len(y)].copy_(y)
-            scores.copy_(torch.mm(low, z, out=self.low_scores[: len(y)]))
-        return scores.sub_(self.half)
-
-    def _rescreen(self, y: Tensor, best: Tensor, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same from pairs in question, which are computed in the precision of the rows."""
-        scores = torch.linalg.vecdot(y[i], self.z[j]) - self.half[j]
-        error = _rounding(y) * (torch.linalg.vector_norm(y[i], dim=1) * self.longest + self.longest**2)
-        top = scores.new_full((len(y),), -torch.inf).scatter_reduce_(0, i, scores, "amax")
-        best[i[scores == top[i]]] = j[scores == top[i]]
-        close = scores >= top[i] - 2 * error
-        doubted = (torch.bincount(i[close], minlength=len(y)) > 1)[i] & close
-        return best, i[doubted], j[doubted]
-
-    def _settled(self, rows: Tensor, best: Tensor, i: Tensor, j: Tensor) -> Tensor:
-        """``best``, put right where pairs are in question: the nearest in float64, then the smaller center."""
-        sq_dists = pair_sq_dists(rows, i, self.centers, j)
-        least = sq_dists.new_full((len(rows),), torch.inf).scatter_reduce_(0, i, sq_dists, "amin")
-        tied = sq_dists <= least[i] * (1 + _EXACT_TIE)
-        nobody = len(self.centers)
-        settled = torch.full_like(best, nobody).scatter_reduce_(0, i[tied], j[tied], "amin")
-        return torch.where(settled < nobody, settled, best)
-
-
-def _first_of_equals(centers: Tensor, half: Tensor) -> Tensor:
-    """Whether a center is the first of those that equal it, (k,)."""
-    rows = torch.arange(len(centers), device=centers.device)
-    if len(torch.unique(half)) == len(half):
-        return torch.ones_like(rows, dtype=torch.bool)
-    _, same = torch.unique(centers, dim=0, return_inverse=True)
-    first = torch.full_like(rows, len(rows)).scatter_reduce_(0, same, rows, "amin")
-    return first[same] == rows
-
-
-@functools.cache
-def _bfloat16_pays(device_type: str) -> bool:
-    """Whether products are made faster in bfloat16, which on processors is a matter of their make; the answers are the same."""
-    if device_type != "cpu":
-        return True
-    pair = [torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
-    seconds = [[_seconds(a) for a in pair] for _ in range(6)]  # in turns; the first products prepare
-    single, half = (min(times) for times in zip(*seconds[1:], strict=True))
-    return bool(half < single)
-
-
-def _seconds(a: Tensor) -> float:
-    start = time.perf_counter()
-    a @ a
-    return time.perf_counter() - start
-
-
-def _rounding(x: Tensor) -> float:
-    """What an inner product of two rows may be off by, and still be called equal, as a share of the product of their lengths."""
-    return float((8 + 2 * x.shape[1] ** 0.5) * torch.finfo(x.dtype).eps) + _EXACT_TIE
 
 
 def _side(x: Tensor) -> int:
     """The side of square blocks of pairs, a multiple of 8 or all rows."""
     return min(max(1, math.isqrt(BLOCK_BYTES // x.element_size()) // 8) * 8, len(x))
-
-
-def _sq_norms(x: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vecdot(x, x)
-    return norms
 
 
 def _slices(n: int, step: int) -> list[slice]:
@@ -313,12 +154,6 @@ def _parts(rows: Tensor, step: int) -> list[Tensor]:
     return [rows[part] for part in _slices(len(rows), step)]
 
 
-def _mean(x: Tensor) -> Tensor:
-    """The mean row in float64, (D,), block by block."""
-    step = max(1, BLOCK_BYTES // (8 * max(1, x.shape[1])))
-    return torch.stack([rows.double().sum(0) for rows in x.split(step)]).sum(0) / len(x)
-
-
 def _check_k(k: int, x: Tensor) -> None:
     if not 1 <= k < len(x):
         raise InvalidInput(f"k must be between 1 and {len(x) - 1}, one less than there are rows; got {k}")
@@ -328,12 +163,12 @@ def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[T
     """Squared distances and ids (B, k) of the nearest, and whether all are right and farther apart than rounding (B,)."""
     origin = origin.to(x.dtype)
     a = x[rows] - origin
-    norms = _sq_norms(a)[:, None]
+    norms = sq_norms(a)[:, None]
     values = x.new_full((len(rows), k + 1), torch.inf)
     ids = torch.zeros_like(values, dtype=torch.long)
     longest = norms
     for tile, b in _tiles(x, origin):
-        others = _sq_norms(b)
+        others = sq_norms(b)
         longest = torch.maximum(longest, others.max())
         sq_dists = torch.addmm(others, a, b.T, alpha=-2).add_(norms)
         _leave_out(sq_dists, rows, tile)
@@ -342,25 +177,25 @@ def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[T
         ids = torch.cat([ids, columns + tile.start], 1).gather(1, order)
     size = norms + longest  # at least half of (|x| + |y|)^2
     right = values[:, 0] > _CANCELLATION * size[:, 0]
-    apart = (values.diff(dim=1) > 4 * _rounding(x) * size).all(1)
+    apart = (values.diff(dim=1) > 4 * rounding(x) * size).all(1)
     return values[:, :k].clamp_min(0), ids[:, :k], right, apart
 
 
 def _sure_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor]:
     """The same in float64: squared distances and ids (B, k); those equal within 1e-9 in the order of their ids."""
     a = x[rows].double() - origin
-    norms = _sq_norms(a)[:, None]
+    norms = sq_norms(a)[:, None]
     values = a.new_full((len(rows), k), torch.inf)
     ids = torch.full_like(values, len(x), dtype=torch.long)
     for tile, b in _tiles(x, origin):
-        sq_dists = torch.addmm(_sq_norms(b), a, b.T, alpha=-2).add_(norms).clamp_min_(0)
+        sq_dists = torch.addmm(sq_norms(b), a, b.T, alpha=-2).add_(norms).clamp_min_(0)
         _leave_out(sq_dists, rows, tile)
         columns = torch.arange(tile.start, tile.stop, device=x.device).expand_as(sq_dists)
         values, ids = _first_smallest(torch.cat([values, sq_dists], 1), torch.cat([ids, columns], 1), k, norms)
     values = pair_sq_dists(x, rows.repeat_interleave(k), x, ids.flatten()).view_as(ids)
     values, order = values.sort(dim=1, stable=True)
     ids = ids.gather(1, order)
-    step = values.diff(dim=1) > _EXACT_TIE * values[:, 1:]
+    step = values.diff(dim=1) > EXACT_TIE * values[:, 1:]
     group = torch.nn.functional.pad(step.long().cumsum(1), (1, 0))
     order = (group * (len(x) + 1) + ids).argsort(1)
     return values, ids.gather(1, order)
@@ -369,7 +204,7 @@ def _sure_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Te
 def _first_smallest(values: Tensor, ids: Tensor, k: int, norms: Tensor) -> tuple[Tensor, Tensor]:
     """The k smallest of each row; of those that tie for the last places, the ones of smallest id."""
     last = values.kthvalue(k, keepdim=True).values
-    tie = _EXACT_TIE * last + 1e-14 * norms
+    tie = EXACT_TIE * last + 1e-14 * norms
     rank = torch.where(values <= last + tie, ids, torch.iinfo(torch.long).max).masked_fill_(values < last - tie, -1)
     kept = rank.topk(k, largest=False).indices
     return values.gather(1, kept), ids.gather(1, kept)

@@ -13,6 +13,7 @@ from distil.strategies.base import (
 )
 from distil.strategies.bayesian import (
     BALD,
+    BatchBALD,
     EntropySamplingDropout,
     LeastConfidenceDropout,
     MarginSamplingDropout,
@@ -20,12 +21,14 @@ from distil.strategies.bayesian import (
 from distil.strategies.bilevel import GLISTER, GradMatch
 from distil.strategies.coverage import ProbCover, TypiClust
 from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling
+from distil.strategies.fisher import BAIT
 from distil.strategies.gradient import BADGE, BADGEPerBatch
 from distil.strategies.submodular import CRAIG, FASS, KDPP, SubmodularSampling
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
 
 __all__ = [
     "BADGE",
+    "BAIT",
     "BALD",
     "CRAIG",
     "FASS",
@@ -35,6 +38,7 @@ __all__ = [
     "AdversarialBIM",
     "AdversarialDeepFool",
     "BADGEPerBatch",
+    "BatchBALD",
     "CoreSet",
     "EntropySampling",
     "EntropySamplingDropout",

@@ -81,7 +81,7 @@ class AdversarialDeepFool(_SmallestDistance):
         strategy = AdversarialDeepFool()
         ids = select(strategy, model, data, n).ids
         signal = Perturbation(strategy.attack)
-        source = NetworkSource(as_network(model), data, ids)
+        source = NetworkSource(wrap(model), data, ids)
         perturbation = gather(source, (signal,), Runtime(), Rng(0))[signal]  # (n, ...)
         twins = data[ids] + (1 + strategy.overshoot) * perturbation
 

@@ -1,0 +1,236 @@
+"""Models that make embeddings of images or texts: timm backbones, sentence-transformers, and callables of the user's.
+
+Nothing is downloaded: weights are files, folders or installed packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distil._compat import import_torchvision
+from distil.data.columns import optional
+from distil.dropout import Draw
+from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
+from distil.experiment.config import named_object
+from distil.experiment.run import digest
+from distil.network import Network, Outputs, TorchNetwork
+from distil.rng import Rng
+from distil.runtime import Runtime
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model that is ready.
+
+    Attributes:
+        network: Its embedding is what is asked for.
+        prepare: An item of the pool -> what minibatches are made of; several threads call it.
+        collate: What was prepared -> a minibatch.
+    """
+
+    network: Network
+    prepare: Callable[[Any], Any]
+    collate: Callable[[list[Any]], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """What makes embeddings of items.
+
+    Attributes:
+        name: For messages.
+        identity: Text that changes when the model does.
+        kind: The pools it is for: ``"images"``, ``"texts"``, or None for any.
+        load: Builds it; called only where there is something to do.
+    """
+
+    name: str
+    identity: str
+    kind: str | None
+    load: Callable[[Runtime], Loaded]
+
+
+def encoder_named(model: str, weights: str | Path | None = None) -> Encoder:
+    """The encoder that a text names; see :func:`distil.embed.embed`.
+
+    Raises:
+        InvalidInput: Weights that are missing, or that there is no use for.
+        UnknownName: No such model or package.
+    """
+    if model.startswith("timm:"):
+        return _timm(model.removeprefix("timm:"), weights)
+    if weights is not None:
+        raise InvalidInput(f"weights are for timm models; {model} brings its own")
+    if (Path(model).expanduser() / "modules.json").is_file():
+        return _sentences(model, Path(model).expanduser())
+    if ":" in model:
+        return _called(model)
+    if (folder := _packaged(model)) is not None:
+        return _sentences(model, folder)
+    raise UnknownName(
+        f"{model!r} is no model: expected timm:NAME, a folder that sentence-transformers saved (with modules.json), an installed "
+        "package that holds one, or package.module:callable"
+    )
+
+
+def _timm(name: str, weights: str | Path | None) -> Encoder:
+    if weights is None:
+        raise InvalidInput(
+            f"timm:{name} needs weights, and none are downloaded: give a file (--weights FILE), or `random` to try it out"
+        )
+    content = "random"
+    if weights != "random":
+        if not Path(weights).is_file():
+            raise DataNotFound(f"there is no file of weights {weights}")
+        content = digest(Path(weights))
+
+    def load(runtime: Runtime) -> Loaded:  # noqa: ARG001 - the network places itself
+        module = _timm_module(name, None if weights == "random" else Path(weights))
+        timm = optional("timm", "timm:NAME")
+        settings = timm.data.resolve_model_data_config(module)
+        prepare = timm.data.create_transform(**settings, is_training=False)
+        return Loaded(TorchNetwork(module, outputs=_features), prepare, torch.stack)
+
+    return Encoder(f"timm:{name}", f"timm:{name} {_version('timm')} {content}", "images", load)
+
+
+def _timm_module(name: str, weights: Path | None) -> nn.Module:
+    """A model without its head; InvalidInput where weights do not fit it."""
+    import_torchvision()
+    timm = optional("timm", "timm:NAME")
+    if not timm.is_model(name):
+        raise UnknownName(f"timm has no model {name!r}{nearest(name, timm.list_models())}")
+    with Rng(0).scope():
+        module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
+    if weights is None:
+        return module
+    state = _read_weights(weights)
+    head = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
+    heads = tuple(f"{part}." for part in ([head] if isinstance(head, str) else head))
+    state = {key: value for key, value in state.items() if not (heads and key.startswith(heads))}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise InvalidInput(f"{weights} does not fit timm:{name}: {' '.join(str(error).split())[:400]}") from error
+    return module
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name; a pickle is read only as far as it holds tensors."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InvalidInput(f"{path} cannot be read as a file of weights: {str(error).splitlines()[0]}") from error
+    for inner in ("state_dict", "model"):
+        state = state[inner] if isinstance(state.get(inner), Mapping) else state
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _features(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes before a head, in the place of logits too: there is no head."""
+    features = module(x)
+    return features, features
+
+
+def _sentences(name: str, folder: Path) -> Encoder:
+    stamp = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stamp.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
+
+    def load(runtime: Runtime) -> Loaded:
+        _torchvision_if_there()
+        package = optional("sentence_transformers", name)
+        device = None if runtime.device is None else str(runtime.device)
+        model = package.SentenceTransformer(str(folder), device=device, local_files_only=True)
+
+        def encode(texts: list[str]) -> Any:  # noqa: ANN401
+            return model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
+
+        return Loaded(_Called(name, encode), lambda text: text, list)
+
+    return Encoder(
+        name, f"sentence-transformers {_version('sentence-transformers')} {stamp.hexdigest()}", "texts", load
+    )
+
+
+def _torchvision_if_there() -> None:
+    """Import torchvision the way that works here, where it is installed: sentence-transformers imports it by itself."""
+    if importlib.util.find_spec("torchvision") is not None:
+        import_torchvision()
+
+
+def _packaged(name: str) -> Path | None:
+    """The folder of a sentence-transformers model in an installed package."""
+    try:
+        spec = importlib.util.find_spec(name.replace("-", "_"))
+    except (ImportError, ValueError):
+        return None
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        found = sorted(Path(place).rglob("modules.json"), key=lambda path: len(path.parts))
+        if found:
+            return found[0].parent
+    return None
+
+
+def _called(name: str) -> Encoder:
+    call = named_object(name)
+    source = importlib.util.find_spec(name.partition(":")[0])
+    content = digest(Path(source.origin)) if source is not None and source.origin else ""
+    return Encoder(
+        name,
+        f"{name} {content}",
+        None,
+        lambda runtime: Loaded(_Called(name, call), lambda item: item, list),  # noqa: ARG005
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "?"
+
+
+class _Called(Network):
+    """A callable: items -> (B, D)."""
+
+    def __init__(self, name: str, call: Callable[[list[Any]], Any]) -> None:
+        self._name = name
+        self._call = call
+
+    def asking(self, runtime: Runtime) -> AbstractContextManager[None]:  # noqa: ARG002
+        return torch.inference_mode()
+
+    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
+        found = torch.as_tensor(self._call(batch)).float()
+        if found.dim() != 2 or len(found) != len(batch):
+            raise UnsupportedModel(
+                f"{self._name} was given {len(batch)} items and must give an array ({len(batch)}, D); got {tuple(found.shape)}"
+            )
+        return Outputs(found, found)
+
+    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401, ARG002
+        raise self._only_embeds()
+
+    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401, ARG002
+        raise self._only_embeds()
+
+    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
+        raise self._only_embeds()
+
+    def _only_embeds(self) -> UnsupportedModel:
+        return UnsupportedModel(f"{self._name} gives embeddings only")

@@ -1,0 +1,182 @@
+"""Which rows of one array are near which rows of another: for arrays that may be memory-mapped, block by block.
+
+Distances are Euclidean, of rows about their mean. How far apart two rows are is said in shares of what is typical, the median
+distance of two rows drawn at random: that depends neither on the scale of an embedding, nor on a direction that all its rows
+share, nor on how many copies the array holds, as the distance to the nearest neighbor would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distil.arrays import Array, readable, take
+from distil.errors import InvalidInput
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.strategies.base import Selection
+
+NEAR = 0.05
+"""Two rows are near-duplicates whose distance is at most this share of the typical one."""
+
+_SAMPLE = 2000
+_BLOCK = 4096
+_PICKS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Ruler:
+    """What distances of an embedding are measured from and by.
+
+    Attributes:
+        center: The mean of a sample of the rows, (D,).
+        typical: The median distance of two rows of the sample, at least one of them distinct from the other.
+    """
+
+    center: Tensor
+    typical: float
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The nearest rows of an array to each row that was asked about, nearest first: dists (Q, k), rows (Q, k)."""
+
+    dists: Tensor
+    rows: Tensor
+
+
+def ruler(x: Array, rows: Tensor, seed: int = 0) -> Ruler:
+    """Measure an embedding by up to 2,000 of its ``rows``.
+
+    Raises:
+        InvalidInput: All of them are equal.
+    """
+    order = torch.randperm(len(rows), generator=Rng(seed).child("ruler").torch())[:_SAMPLE]
+    sample = take(readable(x), rows[order].sort().values).double()
+    center = sample.mean(0)
+    dists = torch.pdist(sample - center)
+    dists = dists[dists > 0]
+    if not len(dists):
+        raise InvalidInput("all embeddings are equal, so nothing can be said about distances")
+    return Ruler(center, float(dists.median()))
+
+
+def nearest(
+    x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by: Ruler, runtime: Runtime, what: str = "comparing"
+) -> Nearest:
+    """The ``k`` nearest of ``y[others]`` to each of ``x[rows]``; where x is y, no row is its own neighbor.
+
+    They are found in float32 about the mean, which rounds at about 1e-3 of the typical distance; the distances that are returned
+    are computed again, difference by difference, in float64.
+
+    Args:
+        x: (N, D).
+        rows: Of ``x``, (Q,).
+        y: (M, D).
+        others: Of ``y``, ascending.
+        k: At most as many as there are others.
+        by: The embedding's ruler.
+        runtime: Progress bar.
+        what: The bar's name.
+
+    Cost: O(Q M D), memory of a few blocks.
+    """
+    x, y = readable(x), readable(y)
+    same = x is y
+    found = [_block_nearest(x, part, y, others, k, by, same) for part in runtime.bar(rows.split(_BLOCK), what)]
+    ids = torch.cat(found) if found else torch.empty((0, k), dtype=torch.long)
+    dists = [
+        _exact(take(x, part), take(y, near.flatten()))
+        for part, near in zip(rows.split(256), ids.split(256), strict=True)
+    ]
+    together = torch.cat(dists) if dists else torch.empty((0, k), dtype=torch.float64)
+    together, order = together.sort(dim=1, stable=True)
+    return Nearest(together, ids.gather(1, order))
+
+
+def within(
+    x: Array, rows: Tensor, points: Tensor, radius: float, by: Ruler, runtime: Runtime, what: str = "comparing"
+) -> Tensor:
+    """Those of ``rows`` of x that are no farther than ``radius`` from one of its rows ``points``, itself apart."""
+    if not len(points) or not len(rows):
+        return rows[:0]
+    if len(points) == 1:
+        rows = rows[rows != points[0]]
+    found = nearest(x, rows, x, points.sort().values, 1, by, runtime, what)
+    return rows[found.dists[:, 0] <= radius]
+
+
+def distinct_picks(
+    choose: Callable[[Tensor], Selection],
+    x: Array,
+    pool: Tensor,
+    labeled: Tensor,
+    radius: float,
+    by: Ruler,
+    runtime: Runtime,
+) -> Selection:
+    """A selection none of whose rows is within ``radius`` of a labeled one, or of another of its own.
+
+    What is near a labeled row is no candidate. Of picks that are near each other the first stays; all rows near it leave the
+    candidates, and the strategy chooses again, until there are none.
+
+    Args:
+        choose: Rows that may not be chosen -> the strategy's selection.
+        x: Embeddings, (N, D).
+        pool: Rows that may be chosen.
+        labeled: Rows that are labeled.
+        radius: In the units of ``x``.
+        by: The embedding's ruler.
+        runtime: Progress bars.
+    """
+    excluded = within(x, pool, labeled, radius, by, runtime, "comparing with labeled")
+    compared = labeled[:0]
+    while True:
+        selection = choose(excluded)
+        first = _without_twins(x, selection.ids, radius, by)
+        if len(first) == len(selection):
+            return selection
+        fresh = first[~torch.isin(first, compared)]
+        compared = torch.cat([compared, fresh])
+        left = pool[~torch.isin(pool, torch.cat([excluded, fresh]))]
+        again = selection.ids[~torch.isin(selection.ids, first)]
+        near = within(x, left, fresh, radius, by, runtime, "comparing with picks")
+        excluded = torch.cat([excluded, near, again]).unique()
+
+
+def _without_twins(x: Array, ids: Tensor, radius: float, by: Ruler) -> Tensor:
+    """Those of ``ids``, in their order, that are not within ``radius`` of one before them that stays."""
+    rows = take(readable(x), ids).double() - by.center
+    stays = torch.ones(len(ids), dtype=torch.bool)
+    for start in range(0, len(ids), _PICKS):
+        later, earlier = torch.nonzero(torch.cdist(rows[start : start + _PICKS], rows) <= radius, as_tuple=True)
+        before = earlier < later + start
+        for row, other in zip((later[before] + start).tolist(), earlier[before].tolist(), strict=True):
+            if stays[other]:  # pairs come in the order of their rows, so what is before is settled
+                stays[row] = False
+    return ids[stays]
+
+
+def _block_nearest(x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by: Ruler, same: bool) -> Tensor:
+    """Rows of ``y`` (Q, k), nearest first."""
+    center = by.center.float()
+    a = take(x, rows).float() - center
+    values = torch.full((len(rows), k), torch.inf)
+    ids = torch.zeros((len(rows), k), dtype=torch.long)
+    for part in others.split(_BLOCK):
+        b = take(y, part).float() - center
+        sq_dists = torch.addmm((b * b).sum(1), a, b.T, alpha=-2)  # but for |a|^2, which is the same in all of a row
+        if same and part[0] <= rows.max() and part[-1] >= rows.min():
+            sq_dists[rows[:, None] == part] = torch.inf
+        least = sq_dists.topk(min(k, len(part)), dim=1, largest=False)
+        values, order = torch.cat([values, least.values], 1).topk(k, dim=1, largest=False)
+        ids = torch.cat([ids, part[least.indices]], 1).gather(1, order)
+    return ids
+
+
+def _exact(a: Tensor, b: Tensor) -> Tensor:
+    """Distances (Q, k) of rows a (Q, D) and b (Q k, D), in float64."""
+    return (b.double().view(len(a), -1, a.shape[1]) - a.double()[:, None]).square().sum(2).sqrt()

@@ -1,0 +1,308 @@
+"""From whatever model somebody has to a Network, and what was found, in a line."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors.torch import load_model
+from torch import Tensor, nn
+
+from distil.ensemble import Ensemble
+from distil.errors import InvalidInput, UnsupportedModel
+from distil.estimator import Estimator, all_classes, is_estimator
+from distil.families import pooled_outputs
+from distil.head import OutputKind
+from distil.network import Network, TorchNetwork, call_module
+from distil.rng import Rng
+from distil.runtime import Runtime
+
+Where = str | int | Callable[[Any], Any]
+"""A part of what a model returns: a name, a position, or a function of it."""
+
+Returns = Callable[[Any], tuple[Tensor, Tensor | None]]
+"""From what a model returns to logits, and the embedding unless that is the input of the head."""
+
+_POOLINGS = ("cls", "mean", "pooled")
+
+
+def wrap(
+    model: object,
+    *,
+    head: str | Callable[[nn.Module], nn.Module] | None = None,
+    logits: Where | None = None,
+    embedding: Any = None,  # noqa: ANN401 - see below
+    output: OutputKind | None = None,
+    inputs: Callable[[Any], Any] | None = None,
+    num_classes: int | None = None,
+    build: Callable[[], nn.Module] | None = None,
+    example: Any = None,  # noqa: ANN401 - a minibatch
+) -> Network:
+    """Make a model of any kind one that strategies can ask; the model stays as it is.
+
+    ``select`` and ``Learner`` do this by themselves; call it to say what cannot be found, and print the result to see what was
+    found. What ``model`` may be:
+
+    * a ``torch.nn.Module``, of torchvision, timm, transformers, Lightning or your own;
+    * an initialized skorch net: its module; what that returns is told by the criterion;
+    * a fitted classifier of scikit-learn, a pipeline, a search: ``Estimator`` describes it;
+    * a function from a minibatch to logits, or to a pair (logits, embedding), as tensors or arrays. Modules that it names are put
+      into evaluation mode while it is asked, and looked through for the head;
+    * a list of any of these: their ``Ensemble``. All other arguments are for each of them;
+    * a path of weights (``.safetensors``, or what ``torch.save`` wrote of a ``state_dict``), with ``build``;
+    * a ``Network``.
+
+    Args:
+        model: See above.
+        head: The layer whose input is the embedding: its name, as in ``module.named_modules()``, or a function from the
+            module to it. Default: the layer that gives the logits.
+        logits: Where they are in what the model returns: a key or attribute, a position, or a function of it. Default: found. Of
+            an estimator: ``"predict_proba"`` or ``"decision_function"``.
+        embedding: In place of the input of the head, a part of what the model returns, said as for ``logits``; or, of models of
+            transformers, ``"cls"`` (the first token of the last hidden state), ``"mean"`` (of the tokens that ``attention_mask``
+            leaves) or ``"pooled"`` (their ``pooler_output``). Of an estimator: something fitted with ``transform``, or a
+            function of the inputs.
+        output: What the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one logit.
+        inputs: From the minibatch to what the model is called with. Default: the minibatch, or the first of a sequence.
+        num_classes: C, checked against what the model returns; columns of estimators that have not seen all of the
+            classes 0..C-1 are put in their places.
+        build: Makes the module that weights in a file belong to.
+        example: A minibatch, to ask the model now rather than on the first minibatch of a pool: faults come out early, and
+            printing the result tells the head and the widths.
+
+    Raises:
+        UnsupportedModel: The model cannot be read; the message says which argument would help.
+        InvalidInput: An argument does not go with this kind of model.
+
+    >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    >>> wrap(model, example=torch.zeros(2, 8))
+    TorchNetwork(Sequential: 3 classes; embedding: 16 numbers, the input of 2)
+    """
+    told: dict[str, Any] = {
+        "head": head,
+        "logits": logits,
+        "embedding": embedding,
+        "output": output,
+        "inputs": inputs,
+        "num_classes": num_classes,
+        "build": build,
+    }
+    network = _network(model, {name: value for name, value in told.items() if value is not None})
+    if example is not None:
+        with network.asking(Runtime()):
+            network.outputs(example)
+    return network
+
+
+def _network(model: Any, told: Mapping[str, Any]) -> Network:  # noqa: ANN401
+    """``model`` as a Network; ``told`` are the arguments of ``wrap`` that were given."""
+    if isinstance(model, (str, os.PathLike)):
+        return _module(_loaded(Path(model), told.get("build")), {k: v for k, v in told.items() if k != "build"})
+    if isinstance(model, (list, tuple)):
+        return _ensemble(model, told)
+    if "build" in told:
+        raise InvalidInput(f"build= goes with a path of weights, got {type(model).__name__}")
+    if isinstance(model, Network):
+        _refuse(told, (), "a Network, which knows all this")
+        return model
+    if isinstance(model, nn.Module):
+        return _module(model, told)
+    if _is_skorch(model):
+        return _skorch(model, told)
+    if is_estimator(model):
+        return _estimator(model, told)
+    if callable(model) and not inspect.isclass(model):
+        return _function(model, told)
+    raise UnsupportedModel(
+        f"cannot read a model of type {type(model).__name__}; pass a torch.nn.Module, a fitted classifier of scikit-learn, a "
+        "function from a minibatch to logits, or a list of such"
+    )
+
+
+def _module(module: nn.Module, told: Mapping[str, Any], returns: Returns | None = None) -> TorchNetwork:
+    """A module: through its head, unless the embedding is said to be something else."""
+    head, embedding = told.get("head"), told.get("embedding")
+    if head is not None and embedding is not None:
+        raise InvalidInput("head= and embedding= both say what the embedding is; pass one of them")
+    shared = {name: told[name] for name in ("output", "inputs", "num_classes") if name in told}
+    if embedding in _POOLINGS:
+        _refuse(told, ("embedding", *shared), f"embedding={embedding!r}")
+        return TorchNetwork(module, outputs=pooled_outputs(embedding, call_module), **shared)
+    if "logits" in told or embedding is not None:
+        returns = _returns(told.get("logits"), embedding)
+    return TorchNetwork(module, head=_layer_name(module, head), returns=returns, **shared)
+
+
+def _layer_name(module: nn.Module, head: str | Callable[[nn.Module], nn.Module] | None) -> str | None:
+    if head is None or isinstance(head, str):
+        return head
+    layer = head(module)
+    name = next((name for name, found in module.named_modules() if found is layer), None)
+    if name is None:
+        raise UnsupportedModel(
+            f"head= gave a {type(layer).__name__} that is no layer of the model; return one of its layers"
+        )
+    return name
+
+
+def _returns(logits: Where | None, embedding: Where | None) -> Returns:
+    """How to read what a model returns."""
+
+    def returns(returned: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+        found = _part(returned, logits, "logits") if logits is not None else _plain_logits(returned)
+        return found, None if embedding is None else _part(returned, embedding, "embedding").flatten(1)
+
+    return returns
+
+
+def _plain_logits(returned: Any) -> Tensor:  # noqa: ANN401
+    """Logits that nobody said where to find: the tensor, the field of that name, or the first of a sequence."""
+    if isinstance(returned, Tensor):
+        return returned
+    named = isinstance(returned, Mapping) or not isinstance(returned, (tuple, list))
+    return _part(returned, "logits" if named else 0, "logits")
+
+
+def _part(returned: Any, where: Where, what: Literal["logits", "embedding"]) -> Tensor:  # noqa: ANN401
+    if callable(where):
+        part = where(returned)
+    elif isinstance(where, int):
+        part = returned[where] if isinstance(returned, Sequence) and -len(returned) <= where < len(returned) else None
+    elif isinstance(returned, Mapping):
+        part = returned.get(where)
+    else:
+        part = getattr(returned, where, None)
+    if not isinstance(part, Tensor):
+        raise UnsupportedModel(
+            f"{what}={where!r} is no tensor in what the model returns, a {type(returned).__name__}; pass {what}=, a key, a "
+            "position or a function of it"
+        )
+    return part
+
+
+def _is_skorch(model: object) -> bool:
+    return callable(getattr(model, "forward_iter", None)) and not isinstance(model, nn.Module)
+
+
+def _skorch(net: Any, told: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
+    """The module of a skorch net. Its classifiers expect probabilities of a module whose criterion is NLLLoss."""
+    module = getattr(net, "module_", None)
+    if not isinstance(module, nn.Module):
+        raise UnsupportedModel(f"{type(net).__name__} has no module yet; call its initialize or fit first")
+    kinds: dict[str, OutputKind] = {"BCEWithLogitsLoss": "sigmoid", "NLLLoss": "probs", "BCELoss": "probs"}
+    kind = kinds.get(type(getattr(net, "criterion_", None)).__name__, "logits")
+    return _module(module, {"output": kind, **told})
+
+
+def _estimator(estimator: object, told: Mapping[str, Any]) -> Estimator:
+    known = ("logits", "embedding", "inputs", "num_classes")
+    _refuse(told, known, f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}")
+    classes = np.arange(told["num_classes"]) if "num_classes" in told else told.get("classes")
+    settings = {name: told[name] for name in ("logits", "embedding", "inputs") if name in told}
+    return Estimator(estimator, classes=classes, **settings)
+
+
+def _ensemble(models: Sequence[Any], told: Mapping[str, Any]) -> Ensemble:
+    if "num_classes" not in told and all(is_estimator(m) and not _is_skorch(m) for m in models):
+        told = {**told, "classes": all_classes(models)}
+    return Ensemble([_network(model, told) for model in models])
+
+
+def _refuse(told: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    """Raise InvalidInput where something was said that does not go with the model."""
+    others = [f"{name}=" for name in told if name not in known and name != "classes"]
+    if others:
+        raise InvalidInput(f"{' and '.join(others)} cannot be used with {what}")
+
+
+# --- functions ------------------------------------------------------------------------------------------------------
+
+
+def _function(function: Callable[[Any], Any], told: Mapping[str, Any]) -> TorchNetwork:
+    """A function, as a module of the modules that it uses."""
+    module = Function(function)
+    head = told.get("head")
+    if isinstance(head, str):  # the user's name for the layer, without the module around
+        layers = dict(layer for used in module.used for layer in used.named_modules())
+        told = {**told, "head": lambda _: layers.get(head)}
+    return _module(module, told, _of_function)
+
+
+def _of_function(returned: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+    """Logits, or a pair of logits and embedding."""
+    pair = isinstance(returned, (tuple, list)) and len(returned) == 2 and all(isinstance(t, Tensor) for t in returned)
+    return (returned[0], returned[1].flatten(1)) if pair else (_plain_logits(returned), None)
+
+
+class Function(nn.Module):
+    """A function of a minibatch whose arrays are made tensors, with the modules it uses: they are asked in evaluation mode."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.used = nn.ModuleList(dict.fromkeys(_modules_of(function)))
+
+    def forward(self, x: Any) -> Any:  # noqa: ANN401
+        """What the function returns."""
+        returned = self.function(x)
+        if isinstance(returned, (tuple, list)):
+            return tuple(map(_as_tensor, returned))
+        return _as_tensor(returned)
+
+
+def _as_tensor(value: Any) -> Any:  # noqa: ANN401
+    return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def _modules_of(function: Any) -> list[nn.Module]:  # noqa: ANN401
+    """Modules that a function names, is a method of, or was given beforehand."""
+    if isinstance(function, partial):
+        used = [function.func, *function.args, *function.keywords.values()]
+    elif inspect.ismethod(function):
+        used = [function.__self__]
+    elif inspect.isfunction(function):
+        names = inspect.getclosurevars(function)
+        used = [*names.nonlocals.values(), *names.globals.values()]
+    else:
+        used = list(getattr(function, "__dict__", {}).values())
+    return [value for value in used if isinstance(value, nn.Module)]
+
+
+# --- weights in files -----------------------------------------------------------------------------------------------
+
+
+def _loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
+    """The module that ``build`` makes, with the weights in the file. Nothing but tensors is read from it."""
+    if build is None:
+        raise InvalidInput(f"{path} holds weights only; pass build=, a function that makes the module they belong to")
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {path}")
+    with Rng(0).scope():
+        module = build()
+    try:
+        if path.suffix == ".safetensors":
+            load_model(module, path)
+        else:
+            module.load_state_dict(_state(torch.load(path, map_location="cpu", weights_only=True)))
+    except UnpicklingError:
+        raise UnsupportedModel(f"{path} holds other things than tensors; save model.state_dict() instead") from None
+    except RuntimeError as error:
+        raise UnsupportedModel(f"the weights in {path} do not fit the module: {' '.join(str(error).split())}") from None
+    return module
+
+
+def _state(content: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    """The weights in what was saved: itself, or an entry such as Lightning's ``state_dict``."""
+    for name in ("state_dict", "model_state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            return content[name]  # type: ignore[no-any-return]
+    if not isinstance(content, Mapping):
+        raise UnsupportedModel(f"expected a state_dict in the file, got a {type(content).__name__}")
+    return content

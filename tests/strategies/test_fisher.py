@@ -1,0 +1,48 @@
+"""BAIT as a strategy: what it reads, refuses and returns."""
+
+import pytest
+import torch
+
+from distil.errors import InvalidInput
+from distil.functional.bait import bait
+from distil.rng import Rng
+from distil.signals import Embedding, Logits, Signals
+from distil.strategies import BAIT
+from distil.strategies.base import Sets
+
+
+def table(n, seed, first_id=0):
+    g = torch.Generator().manual_seed(seed)
+    h = torch.randn(n, 5, generator=g)
+    logits = h @ torch.randn(5, 3, generator=torch.Generator().manual_seed(9))
+    return Signals(torch.arange(n) + first_id, {Logits(): logits, Embedding(): h})
+
+
+def arrays(signals):
+    return signals.values[Logits()].softmax(-1), signals.values[Embedding()]
+
+
+def test_picks_are_those_of_the_kernel():
+    pool, labeled = table(60, 0, first_id=100), table(8, 1)
+    rows = bait(*arrays(pool), 6, labeled=arrays(labeled), ridge=0.5, oversample=3)
+    found = BAIT(ridge=0.5, oversample=3).select(Sets(pool=pool, labeled=labeled), 6, Rng(0))
+    assert found.tolist() == (rows + 100).tolist()
+
+
+def test_the_labeled_set_counts_and_is_optional():
+    pool, labeled = table(60, 0), table(40, 1)
+    without = BAIT().select(Sets(pool=pool), 6, Rng(0)).tolist()
+    assert without == bait(*arrays(pool), 6).tolist()
+    assert BAIT().select(Sets(pool=pool, labeled=labeled), 6, Rng(0)).tolist() != without
+
+
+@pytest.mark.parametrize("ridge", [0, -1.0, float("inf"), float("nan"), True, "1"])
+def test_impossible_ridge(ridge):
+    with pytest.raises(InvalidInput, match="ridge must be a number above 0"):
+        BAIT(ridge=ridge)
+
+
+@pytest.mark.parametrize("oversample", [0, 1.5, True])
+def test_impossible_oversample(oversample):
+    with pytest.raises(InvalidInput, match="oversample must be a whole number from 1"):
+        BAIT(oversample=oversample)
