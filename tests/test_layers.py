@@ -28,6 +28,7 @@ GROUPS = [
     ["utils"],
     ["learner"],
     ["experiment"],
+    ["near", "picks", "encoders", "embed", "audit", "audit_page"],
     ["labeling"],
     ["distributed", "cli", "active_learning_strategies", "deepal"],
 ]

@@ -12,9 +12,8 @@ from torch.utils.data import Dataset
 
 import distil
 from distil._compat import import_torchvision
-from distil.ensemble import Ensemble
-from distil.errors import InvalidInput, UnsupportedModel
-from distil.estimator import Estimator
+from distil.arrays import LabeledSet
+from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
@@ -234,15 +233,21 @@ def test_the_embeddings_of_transformers(kind, bert, fingerprint):
 
 
 def test_without_a_pooler(transformers, seeded):
-    config = transformers.DistilBertConfig(dim=16, n_layers=1, n_heads=2, hidden_dim=32, vocab_size=50, num_labels=CLASSES)
+    config = transformers.DistilBertConfig(
+        dim=16, n_layers=1, n_heads=2, hidden_dim=32, vocab_size=50, num_labels=CLASSES
+    )
     model = seeded(transformers.DistilBertForSequenceClassification, config)
     assert len(select("core_set", wrap(model, embedding="mean"), IDS, 3)) == 3
-    with pytest.raises(UnsupportedModel, match="wants the base model's pooler_output, and it gives none; pass 'cls' or"):
+    with pytest.raises(
+        UnsupportedModel, match="wants the base model's pooler_output, and it gives none; pass 'cls' or"
+    ):
         wrap(model, embedding="pooled", example=IDS)
 
 
 def test_other_models_have_no_cls(net):
-    with pytest.raises(UnsupportedModel, match="embedding='cls' is for models of transformers, and Net has no base_model"):
+    with pytest.raises(
+        UnsupportedModel, match="embedding='cls' is for models of transformers, and Net has no base_model"
+    ):
         wrap(net, embedding="cls", example=X)
 
 
@@ -278,6 +283,232 @@ def test_labels_in_dicts_are_read_of_labeled_sets_only(bert):
         def __getitem__(self, i):
             return {**super().__getitem__(i), "labels": i % CLASSES}
 
+    told = LabeledSet(Labeled(), torch.arange(6), torch.arange(6) % CLASSES)
     found = select("glister", bert, Labeled(), 3, labeled=range(6), validation=range(6))
-    pair = select("glister", bert, Labeled(), 3, labeled=range(6), validation=range(6))
-    assert found.tolist() == pair.tolist()
+    assert (
+        found.tolist()
+        == select("glister", bert, Labeled(), 3, labeled=told, validation=told, candidates=range(6, N)).tolist()
+    )
+    without = [{"input_ids": ids} for ids in IDS]
+    with pytest.raises(MissingSignal, match="labels are needed"):
+        select("glister", bert, without, 3, labeled=range(6), validation=range(6))
+
+
+# --- skorch, Lightning, functions -----------------------------------------------------------------------------------
+
+
+class Softmax(Net):
+    """What skorch's NLLLoss expects."""
+
+    def forward(self, x):
+        return super().forward(x).softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("module", "criterion", "n_out"),
+    [(Net, nn.CrossEntropyLoss, 3), (Softmax, nn.NLLLoss, 3), (Net, nn.BCEWithLogitsLoss, 1)],
+)
+def test_skorch(module, criterion, n_out, seeded, fingerprint):
+    skorch = pytest.importorskip("skorch")
+    net = skorch.NeuralNet(module, criterion=criterion, module__n_out=n_out, verbose=0)
+    with pytest.raises(UnsupportedModel, match="NeuralNet has no module yet; call its initialize or fit first"):
+        wrap(net)
+    seeded(net.initialize)
+    before = fingerprint(net.module_)
+    _, embedding, probs = measured(net, X)
+    same_picks_as_arrays(net, X)
+    assert fingerprint(net.module_) == before
+    net.module_.eval()
+    with torch.no_grad():
+        hidden = net.module_.body(X)
+        logits = net.module_.head(hidden)
+    torch.testing.assert_close(embedding, hidden)
+    expected = logits.softmax(-1) if n_out > 1 else torch.cat([1 - logits.sigmoid(), logits.sigmoid()], 1)
+    torch.testing.assert_close(probs, expected)
+
+
+def test_a_skorch_classifier_gives_its_own_probabilities(seeded):
+    skorch = pytest.importorskip("skorch")
+    net = skorch.NeuralNetClassifier(Softmax, max_epochs=1, train_split=None, verbose=0)
+    seeded(net.fit, X.numpy(), np.arange(N) % CLASSES)
+    np.testing.assert_allclose(measured(net, X)[2].numpy(), net.predict_proba(X.numpy()), rtol=1e-5)
+
+
+def test_a_lightning_module(seeded, fingerprint):
+    """A module with more than a forward, whose trainer cannot be reached outside of a training."""
+
+    class Lightning(Net):
+        def training_step(self, batch, batch_idx):
+            raise AssertionError
+
+        @property
+        def trainer(self):
+            raise RuntimeError("not attached to a Trainer")
+
+    model = seeded(Lightning)
+    check_module(model, X, model.head, fingerprint)
+
+
+def test_functions(net, fingerprint):
+    """The modules that they name are put into evaluation mode and looked through for the head."""
+    for function in (
+        lambda x: net(x),
+        lambda x: net(x).numpy(),
+        lambda x: {"logits": net(x)},
+        net.forward,
+        functools.partial(lambda model, x: model(x), net),
+        lambda x: (net(x), net.body(x)),
+    ):
+        check_module(net, X, net.head, fingerprint, model=function)
+    named = wrap(lambda x: net(x), head="body.0")
+    torch.testing.assert_close(measured(named, X)[1], X)
+
+
+def test_the_pair_of_a_function_is_logits_and_embedding():
+    weight = torch.arange(18.0).reshape(6, 3)
+    logits, embedding, _ = measured(lambda x: (x @ weight, x[:, :2]), X)
+    assert logits.equal(X @ weight)
+    assert embedding.equal(X[:, :2])
+    with pytest.raises(UnsupportedModel, match="embedding is unknown"):
+        measured(lambda x: x @ weight, X)
+
+
+class Odd(Net):
+    def forward(self, x):
+        hidden = self.body(x)
+        return {"scores": self.head(hidden), "hidden": hidden, "summary": hidden[:, :2, None], "aux": hidden.sum()}
+
+
+def test_parts_of_what_a_model_returns(seeded, fingerprint):
+    model = seeded(Odd).eval()
+    expected = lambda: model(X)["scores"]  # noqa: E731
+    with pytest.raises(UnsupportedModel, match="cannot read logits"):
+        wrap(model, example=X)
+    check_module(model, X, model.head, fingerprint, call=expected, model=wrap(model, logits="scores"))
+    both = wrap(model, logits=lambda r: r["scores"], embedding="summary")
+    embedding = check_module(model, X, None, fingerprint, call=expected, model=both)
+    torch.testing.assert_close(embedding, model(X)["hidden"][:, :2].detach())
+    with pytest.raises(UnsupportedModel, match="logits='z' is no tensor in what the model returns, a dict"):
+        wrap(model, logits="z", example=X)
+    with pytest.raises(UnsupportedModel, match="embedding=3 is no tensor"):
+        wrap(model, logits="scores", embedding=3, example=X)
+
+
+def test_positions_in_what_a_model_returns(net):
+    class Three(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x):
+            return x, self.net(x), x[:, :1]
+
+    logits, embedding, _ = measured(wrap(Three(), logits=1, embedding=-1), X)
+    assert logits.equal(net(X))
+    assert embedding.equal(X[:, :1])
+
+
+def test_the_head_by_name_or_function(net):
+    for head in ("body.0", lambda module: module.body[0]):
+        assert measured(wrap(net, head=head), X)[1].equal(X)
+    with pytest.raises(UnsupportedModel, match="head= gave a Linear that is no layer of the model"):
+        wrap(net, head=lambda module: nn.Linear(2, 2))
+    with pytest.raises(InvalidInput, match="head= and embedding= both say what the embedding is"):
+        wrap(net, head="head", embedding="cls")
+
+
+def test_a_named_head_that_is_given_tokens(seeded):
+    """The mean over tokens, not over numbers."""
+
+    class Pooled(nn.Module):
+        def __init__(self, of_tokens):
+            super().__init__()
+            self.head, self.of_tokens = nn.Linear(6, CLASSES), of_tokens
+
+        def forward(self, x):
+            return self.head(x).mean(1) if self.of_tokens else self.head(x.mean(1))
+
+    tokens = torch.randn(N, 4, 6, generator=torch.Generator().manual_seed(4))
+    model = seeded(Pooled, True)
+    for network in (wrap(model), wrap(model, head="head")):
+        torch.testing.assert_close(measured(network, tokens)[1], tokens.mean(1))
+
+
+# --- weights in files -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt", "lightning.ckpt"])
+def test_weights_in_files(name, net, tmp_path):
+    path = tmp_path / name
+    if name.endswith("safetensors"):
+        save_file(net.state_dict(), path)
+    else:
+        torch.save({"state_dict": net.state_dict()} if name.endswith("ckpt") else net.state_dict(), path)
+    state = torch.get_rng_state()
+    network = wrap(str(path), build=Net)
+    assert torch.get_rng_state().equal(state)
+    assert measured(network, X)[0].equal(net(X))
+    several = wrap([path, path], build=Net)
+    torch.testing.assert_close(measured(several, X)[2], net(X).softmax(-1))
+    with pytest.raises(InvalidInput, match="holds weights only; pass build="):
+        wrap(path)
+    with pytest.raises(UnsupportedModel, match=r"do not fit the module: .*size mismatch for head\.weight") as caught:
+        wrap(path, build=lambda: Net(4))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_hold_more_than_tensors_are_not_read(net, tmp_path):
+    torch.save(net, tmp_path / "model.pt")
+    with pytest.raises(UnsupportedModel, match=r"holds other things than tensors; save model\.state_dict\(\) instead"):
+        wrap(tmp_path / "model.pt", build=Net)
+    torch.save([torch.ones(2)], tmp_path / "list.pt")
+    with pytest.raises(UnsupportedModel, match="expected a state_dict in the file, got a list"):
+        wrap(tmp_path / "list.pt", build=Net)
+    with pytest.raises(InvalidInput, match="there is no file nowhere"):
+        wrap("nowhere.pt", build=Net)
+
+
+# --- what is said ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_found_in_a_line(net):
+    network = wrap(net)
+    assert repr(network) == "TorchNetwork(Net: logits and embedding are found on the first minibatch)"
+    measured(network, X)
+    told = "TorchNetwork(Net: 3 classes; embedding: 5 numbers, the input of head)"
+    assert repr(network) == told == repr(wrap(net, example=X[:2])) == str(wrap(net, example=X))
+    told = "TorchNetwork(Linear: 3 classes; embedding: 6 numbers, the input of Linear)"
+    assert repr(wrap(nn.Linear(6, 3), example=X)) == told
+    assert repr(wrap([net, net], example=X)).startswith("Ensemble(2 members, the first TorchNetwork(Net: 3 classes")
+
+
+def test_a_network_is_itself(net):
+    network = TorchNetwork(net)
+    assert wrap(network) is network
+    with pytest.raises(InvalidInput, match="head= cannot be used with a Network, which knows all this"):
+        wrap(network, head="fc")
+
+
+def test_the_number_of_classes(net):
+    assert wrap(net, num_classes=CLASSES, example=X)
+    with pytest.raises(UnsupportedModel, match="the model has outputs for 3 classes, and num_classes is 4"):
+        wrap(net, num_classes=4, example=X)
+
+
+@pytest.mark.parametrize("model", [3, None, Net, {"a": 1}, object()])
+def test_other_things_are_refused(model):
+    with pytest.raises(UnsupportedModel, match="cannot read a model of type"):
+        wrap(model)
+
+
+def test_build_is_for_files(net):
+    with pytest.raises(InvalidInput, match="build= goes with a path of weights, got Net"):
+        wrap(net, build=Net)
+
+
+def test_select_and_learner_wrap_by_themselves(net):
+    assert select("badge", lambda x: net(x), X, 3).tolist() == select("badge", net, X, 3).tolist()
+    learner = distil.Learner(X, net, "badge", num_classes=CLASSES, network=lambda m: wrap(m, head="body.0"))
+    learner.label([0, 1], [0, 1])
+    expected = select("badge", wrap(net, head="body.0"), X, 3, labeled=[0, 1], rng=Rng(0).child("select", 0))
+    assert learner.query(3).tolist() == expected.tolist()

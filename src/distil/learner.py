@@ -20,7 +20,7 @@ from distil.reading import Collate
 from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.select import Ids, as_rng, select
-from distil.strategies.base import Selection, Strategy, as_strategy
+from distil.strategies.base import Needs, Selection, Strategy, as_strategy
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
 from distil.wrap import wrap
@@ -196,7 +196,7 @@ class Learner:
         """
         selection = select(
             self.strategy,
-            self.network,
+            None if self.strategy.needs == Needs() else self.network,  # an estimator may not be fitted yet
             self.data,
             n,
             candidates=self.pool.unlabeled,

@@ -84,8 +84,8 @@ def nearest(
 
     Cost: O(Q M D), memory of a few blocks.
     """
-    x, y = readable(x), readable(y)
     same = x is y
+    x, y = readable(x), readable(y)
     found = [_block_nearest(x, part, y, others, k, by, same) for part in runtime.bar(rows.split(_BLOCK), what)]
     ids = torch.cat(found) if found else torch.empty((0, k), dtype=torch.long)
     dists = [

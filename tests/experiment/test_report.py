@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from distil.errors import InvalidInput
-from distil.experiment.compare import Curves, summarize
+from distil.experiment.compare import Curves, compare, summarize
+from distil.experiment.curves import areas
 from distil.experiment.plots import _apart, plot_curves
 from distil.experiment.report import WIDTH, _spaced, markdown_table, terminal_table
 
@@ -56,10 +57,65 @@ def test_the_notes_say_in_words_what_the_numbers_are(curves):
     text = terminal_table(summarize(curves, target=0.75), 0.75)
     assert "Means over 3 seeds" in text
     assert "95 % intervals" in text
-    assert "lucky: no significant difference from random at 0.05 with 3 seeds." in text
-    assert "margin_sampling: no significant" not in text
-    assert "worse: no significant" not in text
     assert "> 400: 75 % was not reached with 400 labels." in text
+    assert "significant" not in text  # nothing was tested
+
+
+def beside(curves, baseline="random_sampling"):
+    return {c.strategy: c for c in compare(areas(curves), baseline=baseline)}
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+def test_tests_are_corrected_and_told_in_words(curves):
+    summaries, tests = summarize(curves, target=0.75), beside(curves)
+    for table in (terminal_table, markdown_table):
+        text = words(table(summaries, 0.75, comparisons=tests))
+        assert (
+            "Significantly better than random at 0.05 (paired t test of the areas, corrected for 3 comparisons by Holm's "
+            "method): margin_sampling." in text
+        )
+        assert "by Holm's method): worse." in text
+        assert words("lucky: no significant difference from random at 0.05 with 3 seeds (") in text
+        assert "margin_sampling: no significant" not in text
+        assert "you need about" in text
+
+
+def test_the_p_values_of_the_tables_are_those_of_holm(curves):
+    """Scipy's paired t test, times the number of tests that are left, in the order of their size."""
+    from scipy.stats import ttest_rel
+
+    scores = {name: own.values.mean(axis=1) for name, own in curves.items()}
+    raw = {name: ttest_rel(scores[name], scores["random_sampling"]).pvalue for name in ("margin_sampling", "lucky")}
+    raw["worse"] = 0.0  # all of its differences are the same
+    expected, largest = {}, 0.0
+    for left, name in zip((3, 2, 1), sorted(raw, key=raw.get), strict=True):
+        largest = max(largest, min(1, left * raw[name]))
+        expected[name] = largest
+    table = markdown_table(summarize(curves, target=0.75), 0.75, comparisons=beside(curves))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n\n")[0].split("\n")]
+    assert rows[0][-3:] == ["p (Holm)", "effect d_z", "wins/ties/losses"]
+    found = {row[0]: row for row in rows[2:]}
+    assert found["random_sampling"][-3:] == ["", "", ""]
+    for name, p in expected.items():
+        shown = found[name][-3]
+        assert shown == ("< 0.0001" if p < 0.0001 else f"{p:.2g}")
+    difference = scores["lucky"] - scores["random_sampling"]
+    assert found["lucky"][-2] == f"{difference.mean() / difference.std(ddof=1):+.2f}"
+    assert found["lucky"][-1] == "2/0/1"
+    assert found["worse"][-1] == "0/0/3"
+
+
+def test_one_under_another_name_is_told_and_not_beside(curves):
+    curves["margin_sampling_dropout"] = curves["margin_sampling"]
+    tests = {name: c for name, c in beside(curves).items() if name != "margin_sampling_dropout"}
+    twins = {"margin_sampling_dropout": "margin_sampling"}
+    text = markdown_table(summarize(curves, target=None), None, comparisons=tests, twins=twins)
+    assert "- margin_sampling_dropout: in every run the very picks of margin_sampling, so it is not tested a second time." in text
+    (row,) = [line for line in text.split("\n") if line.startswith("| margin_sampling_dropout")]
+    assert row.endswith("|  |  |  |")
 
 
 def test_where_only_the_strategy_gets_there_the_ratio_is_a_bound(curves):
@@ -106,7 +162,6 @@ def test_a_markdown_table_by_hand(curves):
     assert rows[3][-1] == "+14.00 [+13.75, +14.25]"
     assert all(len(row) == 9 for row in rows)
     assert all(line.startswith("- ") for line in notes.split("\n"))
-    assert "- lucky: no significant difference from random at 0.05 with 3 seeds." in notes
 
 
 def test_markdown_shows_every_point_and_escapes_names():
@@ -126,7 +181,7 @@ def test_a_terminal_table_fits(name, points, target, metric):
     labels = 100_000 * np.arange(1, points + 1)
     values = np.random.default_rng(0).random((4, points))
     curves = {"random_sampling": Curves(labels, values), name: Curves(labels, values[::-1])}
-    text = terminal_table(summarize(curves, target=target), target, metric=metric)
+    text = terminal_table(summarize(curves, target=target), target, metric=metric, comparisons=beside(curves))
     assert max(map(len, text.split("\n"))) <= WIDTH
     assert str(labels[0]) in text
     assert str(labels[-1]) in text
@@ -149,10 +204,11 @@ def test_steps_are_equal_where_they_can_be():
 
 
 def test_another_baseline_is_named(curves):
-    text = terminal_table(summarize(curves, baseline="lucky", target=0.75), 0.75)
+    summaries = summarize(curves, baseline="lucky", target=0.75)
+    text = terminal_table(summaries, 0.75, comparisons=beside(curves, "lucky"))
     assert text.split("\n")[3].startswith("lucky")
     assert "lucky's" in text.split("\n")[1]
-    assert "random_sampling: no significant difference from lucky at 0.05 with 3 seeds." in text
+    assert "random: no significant difference from lucky at 0.05 with 3 seeds (" in words(text)
 
 
 def test_the_baseline_comes_first_in_whatever_order_it_was_given(curves):
@@ -190,6 +246,14 @@ def test_a_picture_is_written_whole_and_always_the_same(curves, tmp_path, name):
         assert ET.fromstring(first).tag.endswith("svg")
 
 
+def test_what_all_labels_give_is_a_line_with_words(curves, tmp_path):
+    summaries = summarize(curves, target=None)
+    without = plot_curves(summaries, tmp_path / "without.svg").read_text()
+    text = plot_curves(summaries, tmp_path / "with.svg", full=0.975).read_text()
+    assert "<!-- all labels: 97.5 % -->" in text
+    assert "all labels" not in without
+
+
 def test_a_picture_of_one_seed_one_point_or_many_strategies(tmp_path):
     one = {"random_sampling": Curves([10], [[0.5]])}
     assert plot_curves(summarize(one, target=None), tmp_path / "one.png").stat().st_size > 1000
@@ -217,6 +281,8 @@ def test_pictures_that_cannot_be_drawn_are_refused(curves, tmp_path):
         plot_curves([], tmp_path / "a.png")
     with pytest.raises(InvalidInput, match="target must be a fraction"):
         plot_curves(summaries, tmp_path / "a.png", target=94)
+    with pytest.raises(InvalidInput, match="full must be a fraction"):
+        plot_curves(summaries, tmp_path / "a.png", full=98)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -48,7 +48,7 @@ def brute(p, h, n, labeled=None, ridge=1.0, oversample=2):
         left = [j for j in range(len(p)) if j not in picks]
         picks.append(left[best([[*picks, j] for j in left])])
     while len(picks) > n:
-        rows = sorted(picks)
+        rows = sorted(picks, reverse=True)
         picks.remove(rows[best([[i for i in picks if i != j] for j in rows])])
     return picks
 

@@ -25,7 +25,8 @@ def draws(seed=0):
 def joint_information(probs, rows):
     """I[y_rows; k] by its definition: the joint entropy of all label configurations less the mean one."""
     p = probs.double().numpy()[list(rows)]
-    k, c = p.shape[1:]
+    p = p / p.sum(-1, keepdims=True)
+    c = p.shape[2]
     joint = np.array(
         [
             np.prod([p[i, :, y] for i, y in enumerate(labels)], axis=0)

@@ -98,12 +98,12 @@ def written_out(size: Size) -> float:
 
 _DISTIL = Way("distil", "distil", f"{__name__}:distil")
 _NAIVE = Way("one pass a pick, torch", "naive", f"{__name__}:naive")
-_MATERIALIZED = Way("as DISTIL 0.1", "materialized", f"{__name__}:materialized", short=(3, 9), needs=written_out)
+_MATERIALIZED = Way("as DISTIL 0.1", "materialized", f"{__name__}:materialized", short=(5, 25), needs=written_out)
 _SKACTIVEML = Way(
     "scikit-activeml",
     "peer",
     "benchmarks.speed.peers.scikit_activeml:badge",
-    short=(5, 15),
+    short=(10, 60),
     needs=lambda size: 2 * written_out(size),  # float64
     package="scikit-activeml",
 )
@@ -111,7 +111,7 @@ _SKLEARN = Way(
     "scikit-learn kmeans_plusplus",
     "peer",
     "benchmarks.speed.peers.sklearn:badge",
-    short=(5, 15),
+    short=(10, 60),
     needs=written_out,
     package="scikit-learn",
 )

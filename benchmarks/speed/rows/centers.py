@@ -68,12 +68,12 @@ def radius(given: Given, picks: np.ndarray) -> float:
 
 _DISTIL = Way("distil", "distil", f"{__name__}:distil")
 _NAIVE = Way("one pass a pick, torch", "naive", f"{__name__}:naive")
-_MATERIALIZED = Way("as DISTIL 0.1", "materialized", f"{__name__}:materialized", short=(2, 6))
+_MATERIALIZED = Way("as DISTIL 0.1", "materialized", f"{__name__}:materialized", short=(5, 20))
 _SKACTIVEML = Way(
     "scikit-activeml",
     "peer",
     "benchmarks.speed.peers.scikit_activeml:k_center",
-    short=(10, 30),
+    short=(20, 100),
     package="scikit-activeml",
 )
 _SMALL_TEXT = Way(

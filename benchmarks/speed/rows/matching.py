@@ -177,7 +177,7 @@ ROWS = (
         "GRAD-MATCH, fixed weights",
         {"n": 10_000, "d": 512, "c": 100, "k": 500},
         data.mixture,
-        _ways("gradmatch", (1, 4)),
+        _ways("gradmatch", (1, 5)),
         lambda _: (Bar("ratio", 1000, "materialized"), Bar("seconds", 0.32)),
     ),
     Row(
@@ -196,7 +196,7 @@ ROWS = (
         "GLISTER",
         {"n": 10_000, "d": 256, "c": 10, "k": 500, "v": 1000},
         judged,
-        _ways("glister", (3, 12)),
+        _ways("glister", (5, 25)),
         lambda size: (Bar("ratio", 50, "materialized"), Bar("seconds", 1e-3 * size["k"])),
     ),
     Row(

@@ -61,7 +61,7 @@ _NAIVE = Way(
     "one pass a pick, torch",
     "naive",
     f"{__name__}:naive",
-    short=(4, 12),
+    short=(5, 20),
     needs=lambda size: 4.0 * size["n"] ** 2,
 )
 _SUBMODLIB = "benchmarks.speed.peers.submodlib"

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-from distil.cli import compare, report, resume, run, strategies
+from distil.cli import audit, compare, embed, report, resume, run, select, strategies
 from distil.errors import DistilError, RunError
 
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="distil", description="Deep active learning: which examples to label next.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, compare, report, resume, strategies):
+    for command in (run, compare, report, resume, strategies, select, embed, audit):
         command.add(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -41,6 +41,7 @@ class Items(Dataset[Any]):
         names: The user's ids, one an item; None: they have none, and positions serve.
         kind: ``"images"``, ``"texts"``, ``"rows"`` (of numbers) or ``"items"`` (of a data set that is not looked into).
         content: Row -> bytes that are equal for equal items only, for finding duplicates.
+        array: The rows in one, for ``kind="rows"`` where they are.
         fingerprint: Text that changes when the pool does; empty where that cannot be told without reading it all.
         transform: What is done to an item before anybody sees it.
     """
@@ -53,6 +54,7 @@ class Items(Dataset[Any]):
         names: Sequence[str] | None = None,
         kind: Kind = "items",
         content: Callable[[int], bytes] | None = None,
+        array: Array | None = None,
         fingerprint: str = "",
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class Items(Dataset[Any]):
         self.names = names
         self.kind = kind
         self.content = content
+        self.array = array
         self.fingerprint = fingerprint
         self.transform = transform
         self._size = size
@@ -284,6 +287,7 @@ def _array(values: Array, names: Sequence[str] | None, fingerprint: str) -> Mini
         names=_checked(names, len(rows)),
         kind="rows",
         content=lambda row: np.ascontiguousarray(rows[row]).tobytes(),
+        array=values,
         fingerprint=fingerprint,
     )
     return Minibatches(items, partial(take, rows))

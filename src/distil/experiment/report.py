@@ -140,7 +140,7 @@ def _terminal_lines(table: _Table, longest: int, points: Sequence[int]) -> list[
     blocks = [_joined(row, columns) for row in curves]
     heads = _headings(table)
     rows = [
-        ["", f"{_shortened(table.metric, 18)} (%) by labels", *(top for top, _ in heads)],
+        ["", f"{_shortened(table.metric, min(18, longest - 6))} (%) by labels", *(top for top, _ in heads)],
         ["strategy", blocks[0], *(bottom for _, bottom in heads)],
         *(
             [_shortened(summary.name, longest), block, *_numbers(summary, table)]

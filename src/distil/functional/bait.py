@@ -52,7 +52,8 @@ def bait(
         oversample: How many times n are picked before any is dropped; at least 1.
 
     Returns:
-        (n,) distinct rows in the order they were picked; ties go to the smaller row.
+        (n,) distinct rows in the order they were picked; ties go to the smaller row, which is picked
+        first and dropped last.
 
     Raises:
         InvalidInput: The matrices, 16 ((C D)^2 + N C^2) bytes, are more than ``MEMORY``.
@@ -81,9 +82,9 @@ def bait(
 
 
 def _drop_one(trace: _Trace, picks: list[int]) -> None:
-    """Take out the pick without which the trace is least; the smaller row among equals."""
-    by_row = torch.tensor(picks).argsort()
-    at = int(by_row[trace.largest(trace.changes(-1)[by_row])])
+    """Take out the pick without which the trace is least; the larger row among equals."""
+    from_last = torch.tensor(picks).argsort(descending=True)
+    at = int(from_last[trace.largest(trace.changes(-1)[from_last])])
     trace.update(at, -1)
     del picks[at]
     trace.keep(torch.tensor([i for i in range(len(picks) + 1) if i != at]))

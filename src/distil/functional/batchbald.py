@@ -111,14 +111,15 @@ class _Configurations:
         """Extend them by the label of a row."""
         self._rows.append(row)
         unseen = [row]
-        if not self.sampled and len(self.weights) * self._mc_probs.shape[2] > self._most:
+        possible = int((self._mc_probs[row] > 0).any(0).sum())
+        if not self.sampled and len(self.weights) * possible > self._most:
             self._start_sampling()
             unseen = self._rows
         for r in unseen:
             if self.sampled:
-                self._draw(self._mc_probs[r].double(), generator)
+                self._draw(_normalized(self._mc_probs[r], torch.float64), generator)
             else:
-                self._branch(self._mc_probs[r].double())
+                self._branch(_normalized(self._mc_probs[r], torch.float64))
 
     def _branch(self, probs: Tensor) -> None:
         """Extend each configuration by each label; probs are (K, C)."""
@@ -158,7 +159,9 @@ class _Configurations:
         part = max(1, min(len(self.weights), _PART, size))
         step = max(1, size // max(part, self._mc_probs.shape[1]))
         parts = list(zip(self.posterior.to(dtype).split(part), self.weights.to(dtype).split(part), strict=True))
-        return torch.cat([self._entropies(self._mc_probs[some].to(dtype), parts) for some in rows.split(step)])
+        return torch.cat(
+            [self._entropies(_normalized(self._mc_probs[some], dtype), parts) for some in rows.split(step)]
+        )
 
     def _entropies(self, probs: Tensor, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
         columns = probs.clamp_min(_TINY).transpose(1, 2).flatten(0, 1)  # (m C, K)
@@ -167,6 +170,12 @@ class _Configurations:
             predicted = columns @ posterior.T  # (m C, part)
             total -= predicted.log().mul_(predicted) @ weights
         return total.view(len(probs), -1).sum(1)
+
+
+def _normalized(probs: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rows that sum to 1 in this precision: those of float32 do only in theirs, which would make near-ties of equal rows."""
+    probs = probs.to(dtype)
+    return probs / probs.sum(-1, keepdim=True)
 
 
 class _Gains:
@@ -209,7 +218,9 @@ class _Gains:
         first.scatter_reduce_(0, which, torch.arange(len(rows), device=rows.device), "amin")
         first = first.sort().values
         found = rows[first]
-        noise = torch.cat([entropy(self._mc_probs[some].double()).mean(1) for some in found.split(256)])
+        noise = torch.cat(
+            [entropy(_normalized(self._mc_probs[some], torch.float64)).mean(1) for some in found.split(256)]
+        )
         gains = configurations.entropies(found, torch.float64) - noise
         best = float(gains.max())
         at = int(torch.nonzero(gains >= best - _EXACT_TIE * abs(best) - self._exact_unsure)[0, 0])

@@ -10,7 +10,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES, Dense
 from distil.functional.centers import CANONICAL_BLOCK, draw, finite_norms, k_means_plus_plus
-from distil.functional.nearest import MovingCenters, pair_sq_dists
+from distil.functional.nearest import nearest_center, pair_sq_dists
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,11 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
     finite_norms(Dense(x))
     first = int(torch.randint(len(x), (1,), generator=generator))
     centers = x[k_means_plus_plus(Dense(x), k, first, generator)]
-    nearest = MovingCenters(x, centers)
-    clusters = nearest.clusters
+    clusters = nearest_center(x, centers)
     sums = _Sums(x, clusters, k)
     for _ in range(max_iter):
         centers = sums.means(x, clusters, centers)
-        before, clusters = clusters, nearest.move(centers)
+        before, clusters = clusters, nearest_center(x, centers, clusters)
         inertia = sums.inertia()
         moved = torch.nonzero(clusters != before)[:, 0]
         sums.move(x, moved, before[moved], clusters[moved])

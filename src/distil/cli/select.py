@@ -1,0 +1,238 @@
+"""``distil select``: what to label next, from files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+_DESCRIPTION = """\
+Choose what to label next from files: embeddings, probabilities or both, one row an example. No training, no model:
+
+  distil select --embeddings emb.npy --probs p.npy --labeled labeled.csv --strategy badge --n 500 --out picks.csv
+
+Or from a folder of images, or a table of texts, which are embedded first (see `distil embed`), once:
+
+  distil select --pool images/ --model timm:resnet18 --weights resnet18.safetensors --strategy core_set --n 500 --out picks.csv
+
+Arrays are .npy, .npz, .safetensors, .parquet or .csv; FILE#NAME says which array or column. Ids are yours wherever the files have
+them - the column `id`, the lines of --ids, the names of image files - and positions elsewhere. Lists of ids are .csv (id[,label]),
+.txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not at all.
+"""
+
+
+def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "select",
+        help="choose what to label next, from arrays, images or texts",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    arrays = parser.add_argument_group("what to choose from")
+    arrays.add_argument("--embeddings", metavar="FILE", help="embeddings, (N, D)")
+    arrays.add_argument("--probs", metavar="FILE", help="class probabilities, (N, C)")
+    arrays.add_argument("--mc-probs", metavar="FILE", help="sampled class probabilities, (N, K, C)")
+    arrays.add_argument("--ids", metavar="FILE|COLUMN", help="what the rows are called: a file of ids, or a column")
+    arrays.add_argument(
+        "--pool", metavar="POOL", help="a folder of images or a table of texts, to be embedded by --model"
+    )
+    add_model(arrays)
+    rows = parser.add_argument_group("which of it")
+    rows.add_argument(
+        "--labeled", metavar="FILE", help="ids labeled already, with labels for strategies that read them"
+    )
+    rows.add_argument("--candidates", metavar="FILE", help="ids that may be chosen; default: all that are not labeled")
+    rows.add_argument("--exclude", metavar="FILE", help="ids that may not, such as those being labeled now")
+    rows.add_argument(
+        "--no-duplicates", action="store_true", help="no near-duplicates of labeled rows, nor of each other"
+    )
+    rows.add_argument(
+        "--near", metavar="SHARE", type=float, help="what is near: a share of the typical distance; default: 0.05"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--strategy", required=True, help="one of `distil strategies`")
+    how.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="a parameter of the strategy; may be repeated"
+    )
+    how.add_argument("--n", metavar="N", type=int, required=True, help="how many")
+    how.add_argument("--seed", metavar="S", type=int, default=0, help="the same seed gives the same picks; default: 0")
+    how.add_argument("--memory", metavar="SIZE", default="512MB", help="for what has to be copied; more goes to files")
+    parser.add_argument("--out", metavar="FILE", help="where to write the picks, .csv or .jsonl; default: print them")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be read, and how much memory and time it takes"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    parser.set_defaults(run=run)
+
+
+def add_model(group: Any) -> None:  # noqa: ANN401 - argument groups have no public name
+    """Add what says how a pool is embedded."""
+    group.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="timm:NAME; a folder or package of sentence-transformers; or package.module:callable, items -> (B, D)",
+    )
+    group.add_argument("--weights", metavar="FILE", help="weights of a timm model; nothing is downloaded")
+    group.add_argument("--column", metavar="NAME", help="the column of texts or image paths, where the pool is a table")
+    group.add_argument(
+        "--on-error", choices=("raise", "skip"), default="raise", help="what to do about items that cannot be read"
+    )
+    group.add_argument("--device", help="where to run the model, such as cuda")
+    group.add_argument("--batch-size", metavar="B", type=int, help="items in one forward pass")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it."""
+    from distil.near import NEAR
+    from distil.picks import chosen, plan, read_arrays, request, write_picks
+    from distil.runtime import Runtime
+    from distil.strategies.base import strategy_named
+
+    runtime = Runtime(
+        memory=size_of(arguments.memory), progress=False if arguments.no_progress else None, device=arguments.device
+    )
+    strategy = strategy_named(arguments.strategy, **parameters_of(arguments.set))
+    given = {"embeddings": _embeddings(arguments), "probs": arguments.probs, "mc_probs": arguments.mc_probs}
+    near = arguments.near if arguments.near is not None else NEAR
+    asked = request(
+        strategy,
+        arguments.n,
+        read_arrays(given, arguments.ids if arguments.pool is None else None, runtime),
+        labeled=arguments.labeled,
+        candidates=arguments.candidates,
+        exclude=arguments.exclude,
+        seed=arguments.seed,
+        near=near if arguments.no_duplicates else None,
+        runtime=runtime,
+    )
+    if arguments.dry_run:
+        _print_plan(plan(asked), arguments.json)
+        return 0
+    if arguments.out is not None:
+        check_out(arguments.out, (".csv", ".jsonl"))
+    picks = chosen(asked)
+    if arguments.out is not None:
+        write_picks(picks, arguments.out)
+    if arguments.json:
+        document = {"strategy": arguments.strategy, "n": arguments.n, "seed": arguments.seed, "picks": picks.entries()}
+        print(json.dumps(document, indent=2))
+    elif arguments.out is not None:
+        print(
+            f"{len(picks.ids)} picks of {len(asked.pool):,} in {arguments.out}; the first: {picks.ids[0]} ({picks.why[0]})"
+        )
+    else:
+        for entry in picks.entries():
+            print(
+                entry["rank"],
+                entry["id"],
+                "" if entry["score"] is None else f"{entry['score']:.6g}",
+                entry["why"],
+                sep="\t",
+            )
+    return 0
+
+
+def size_of(text: str) -> int:
+    """Bytes from ``512MB``, ``2G`` or a number."""
+    from distil.errors import InvalidInput
+
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise InvalidInput(f"{text!r} is not a size; expected one such as 512MB or 2GB")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))
+
+
+def parameters_of(entries: list[str]) -> dict[str, Any]:
+    """Parameters from ``NAME=VALUE``; values are JSON where they can be, else text."""
+    from distil.errors import InvalidInput
+
+    found: dict[str, Any] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"--set {entry}: expected NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def check_out(path: str, endings: tuple[str, ...]) -> None:
+    """Refuse a name that cannot be written to, before any work."""
+    from distil.errors import InvalidInput
+
+    if Path(path).suffix.lower() not in endings:
+        raise InvalidInput(f"{path}: expected a name that ends in {' or '.join(endings)}")
+    if Path(path).is_dir():
+        raise InvalidInput(f"{path} is a folder; expected a file")
+
+
+def embedded(arguments: argparse.Namespace, pool: Any, out: str | None = None) -> Any:  # noqa: ANN401 - classes are imported late
+    """Embed a pool as the options say."""
+    from distil.embed import embed
+    from distil.runtime import Runtime
+
+    runtime = Runtime(
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+        progress=False if arguments.no_progress else None,
+    )
+    found = embed(
+        pool,
+        arguments.model,
+        weights=arguments.weights,
+        out=out,
+        column=arguments.column,
+        ids=arguments.ids,
+        on_error=arguments.on_error,
+        runtime=runtime,
+    )
+    for name, fault in list(found.skipped.items())[:5]:
+        sys.stderr.write(f"distil: warning: skipped {name}: {fault}\n")
+    if len(found.skipped) > 5:
+        sys.stderr.write(
+            f"distil: warning: skipped {len(found.skipped) - 5} more, listed in {found.path.stem}.info.json\n"
+        )
+    return found
+
+
+def _embeddings(arguments: argparse.Namespace) -> Any:  # noqa: ANN401
+    """The file of embeddings, made first where a pool and a model were given."""
+    from distil.errors import InvalidInput
+
+    if arguments.pool is None:
+        if arguments.model is not None:
+            raise InvalidInput("--model embeds a pool; say which one with --pool, or give --embeddings alone")
+        return arguments.embeddings
+    if arguments.embeddings is not None or arguments.model is None:
+        raise InvalidInput("--pool is embedded by --model; give these two, or --embeddings")
+    return embedded(arguments, arguments.pool).path
+
+
+def _print_plan(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    print(
+        f"{found['strategy']} would choose {found['n']:,} of {found['may_be_chosen']:,} rows ({found['labeled']:,} labeled)"
+    )
+    for name, array in found["arrays"].items():
+        shape = " x ".join(f"{side:,}" for side in array["shape"])
+        how = "not read" if not array["read"] else "mapped" if array["mapped"] else "in memory"
+        print(f"  {name}: {array['file']}, {shape} {array['type']}, {_told(array['bytes'])}, {how}")
+    print(f"  ids are {found['ids']}")
+    print(
+        f"  memory beside the mapped files: about {_told(found['memory_bytes'])}; files: {_told(found['scratch_bytes'])}"
+    )
+    if found["seconds"] is not None:
+        print(f"  time: about {max(1, round(found['seconds'])):,} s, scaled up from a part of the rows")
+
+
+def _told(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

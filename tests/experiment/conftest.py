@@ -1,0 +1,129 @@
+"""Experiments made of events alone, as if they had been run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from distil.experiment.claim import open_config
+from distil.experiment.loop import split
+
+
+def _document(output, strategies, seeds, rounds, budget, name, more):
+    return {
+        "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
+        "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 2},
+        "active_learning": {"strategies": strategies, "budget": budget, "rounds": rounds, "initial_points": 10},
+        "dataset": {"name": name, "test_points": 500},
+        "experiment": {"output": str(output), "seeds": seeds, **more},
+    }
+
+
+def _write(folder, events, times):
+    folder.mkdir(parents=True)
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (folder / "times.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in times))
+
+
+@pytest.fixture
+def made_up(tmp_path):
+    """``made_up(...)``: the configuration of an experiment on digits whose runs are made up.
+
+    Args:
+        name: Of its folder.
+        strategies: Labels, or the entries of a configuration.
+        seeds, rounds, budget: As in a configuration.
+        unfinished: Of these (label, seed) the last event is missing.
+        alike: Label -> label of the strategy whose picks and numbers it has.
+        old: Whether events and times lack what early versions did not write.
+        full: Whether there are trainings on the whole pool.
+        budgets: Label -> another number of labels a round.
+        idle: A round in which nobody labels anything.
+        gain: Label -> what it is better by, in accuracy, after the first round.
+        dataset: Another name of a data set.
+        more: Keys of the section experiment.
+    """
+
+    def make(
+        name="runs",
+        *,
+        strategies=("random_sampling", "margin_sampling", "badge"),
+        seeds=4,
+        rounds=4,
+        budget=5,
+        unfinished=(),
+        alike=None,
+        old=False,
+        full=True,
+        budgets=None,
+        idle=None,
+        gain=None,
+        dataset="digits",
+        **more,
+    ):
+        output: Path = tmp_path / name
+        output.mkdir()
+        entries = [{"name": entry} if isinstance(entry, str) else entry for entry in strategies]
+        document = _document(output, entries, seeds, rounds, budget, dataset, {"full_data": full, **more})
+        (output / "config.json").write_text(json.dumps(document))
+        config = open_config(output)
+        data = config.load_data() if dataset == "digits" else None
+        for seed in config.seeds:
+            here = split(data, config, seed) if data is not None else None
+            pool = torch.arange(1297) if here is None else here.pool
+            answers = torch.zeros(1797, dtype=torch.int64) if here is None else here.y
+            initial = pool[:10].tolist() if here is None else here.initial.tolist()
+            for spec in config.strategies:
+                label = (alike or {}).get(spec.label, spec.label)
+                draws = torch.Generator().manual_seed(sum(map(ord, label)) * 1000 + seed)
+                rest = [i for i in pool[torch.randperm(len(pool), generator=draws)].tolist() if i not in initial]
+                events = [_started(spec.label, seed, old)]
+                times, labeled, n = [], 0, (budgets or {}).get(spec.label, budget)
+                for round_ in range(rounds):
+                    ids = initial if round_ == 0 else rest[(round_ - 1) * n : round_ * n]
+                    if round_:
+                        events.append({"event": "asked", "round": round_, "ids": ids})
+                        times.append({"round": round_, "step": "select", "seconds": 0.5, "peak_bytes": 1000 * round_})
+                    ids = [] if idle == round_ else ids
+                    labeled += len(ids)
+                    events.append({"event": "labeled", "round": round_, "ids": ids, "labels": answers[ids].tolist()})
+                    better = (gain or {}).get(label, 0.0) if round_ else 0.0
+                    events.append(_evaluated(round_, labeled, better, draws, seed, old))
+                    times.append({"round": round_, "step": "train", "seconds": 2.0 + round_, "peak_bytes": 0})
+                if (spec.label, seed) not in unfinished:
+                    events.append({"event": "finished", "model": "model.safetensors", "sha256": ""})
+                if round_ and not old and spec is not config.strategies[0]:
+                    times[0] = {"round": 0, "step": "train", "seconds": 0.25, "shared": True}
+                if old:
+                    times = [{k: v for k, v in entry.items() if k != "peak_bytes"} for entry in times]
+                _write(output / spec.label / str(seed), events, times)
+            if full:
+                draws = torch.Generator().manual_seed(seed)
+                events = [
+                    _started("full_data", seed, old),
+                    {"event": "labeled", "round": 0, "ids": pool.tolist(), "labels": answers[pool].tolist()},
+                    _evaluated(0, 1297, 0.3, draws, seed, old),
+                    {"event": "finished", "model": "model.safetensors", "sha256": ""},
+                ]
+                _write(output / "full_data" / str(seed), events, [])
+        return config
+
+    return make
+
+
+def _started(label, seed, old):
+    event = {"event": "started", "strategy": label, "seed": seed, "pool": 1297, "test": 500, "threads": 1}
+    event["versions"] = {"python": "3.11.7", "torch": "2.13.0"}
+    new = {"majority": 0.1 + 0.01 * seed, "device": "cpu"}
+    return event if old else {**event, **new, "versions": {**event["versions"], "revision": "abc123"}}
+
+
+def _evaluated(round_, labels, better, draws, seed, old):
+    noise = torch.rand(4, generator=draws).tolist() if round_ else [0.1 * seed] * 4
+    value = 0.5 + 0.1 * round_ + better
+    event = {"event": "evaluated", "round": round_, "labels": labels, "accuracy": value + 0.01 * noise[0]}
+    event |= {"balanced_accuracy": value + 0.01 * noise[1] - 0.02, "macro_f1": value + 0.01 * noise[2] - 0.03}
+    return event if old else {**event, "calibration_error": 0.1 + 0.01 * noise[3]}

@@ -1,0 +1,402 @@
+"""Classifiers of scikit-learn, unchanged: columns, embeddings, committees, texts, and a learner of them."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
+from distil.estimator import Estimator
+from distil.learner import Learner
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.select import NetworkSource, gather, select, select_from
+from distil.signals import Embedding, Inputs, Logits, MCProbs, Probs
+from distil.training.config import FitConfig
+from distil.wrap import wrap
+
+N = 60
+RNG = np.random.default_rng(0)
+CENTERS = np.array([[2.0, 0, 0, 0, 0], [0, 2, 0, 0, 0], [0, 0, 2, 0, 0]])
+Y = np.arange(N) % 3
+X = CENTERS[Y] + RNG.normal(size=(N, 5))
+NAMES = np.array(["pear", "apple", "quince"])[Y]  # classes_ are in another order than numbers are given
+
+WORDS = ["red", "green", "blue", "ball", "cube", "small", "large", "old", "new"]
+TEXTS = [" ".join([WORDS[y], WORDS[y], *RNG.choice(WORDS, 4)]) for y in Y]
+
+
+def measured(model, signals, data=X, rows=7):
+    source = NetworkSource(wrap(model), data, torch.arange(len(data)))
+    return gather(source, signals, Runtime(batch_size=rows), Rng(0))
+
+
+def check(model, data, probs, embeddings):
+    """Signals are those told, and picks those from these arrays."""
+    table = measured(model, (Probs(), Embedding()), data)
+    np.testing.assert_allclose(table[Probs()].numpy(), probs, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(table[Embedding()].numpy(), embeddings, rtol=1e-6)
+    for strategy, arrays in (
+        ("badge", {"probs": probs, "embeddings": embeddings}),
+        ("entropy_sampling", {"probs": probs}),
+    ):
+        picked = select(strategy, model, data, 6, rng=3)
+        assert picked.tolist() == select_from(strategy, 6, seed=3, **arrays).tolist()
+    return table
+
+
+# --- what is read ---------------------------------------------------------------------------------------------------
+
+
+def test_logistic_regression():
+    """Its logits are the decision function up to a number a row: W h + b, of the embedding h."""
+    model = LogisticRegression().fit(X, Y)
+    table = check(model, X, model.predict_proba(X), X)
+    scores = table[Embedding()].numpy() @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(table[Logits()].numpy(), torch.tensor(scores).log_softmax(-1), rtol=1e-5, atol=1e-8)
+    np.testing.assert_array_equal(measured(model, (Inputs(),))[Inputs()].numpy(), X)
+
+
+def test_two_classes():
+    model = LogisticRegression().fit(X, Y > 0)
+    check(model, X, model.predict_proba(X), X)
+
+
+def test_columns_are_in_the_order_of_classes():
+    model = LogisticRegression().fit(X, NAMES)
+    assert model.classes_.tolist() == ["apple", "pear", "quince"]
+    check(model, X, model.predict_proba(X), X)
+
+
+@pytest.mark.parametrize("data", [TEXTS, np.array(TEXTS, dtype=object).tolist(), [(t, 1) for t in TEXTS]])
+def test_a_pipeline_of_texts(data):
+    """The embedding is what the classifier sees: sparse rows, filled up."""
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, NAMES)
+    check(model, data, model.predict_proba(TEXTS), model[:-1].transform(TEXTS).toarray())
+
+
+def test_a_pipeline_transforms_once():
+    class Counting(StandardScaler):
+        calls = 0
+
+        def transform(self, x):
+            Counting.calls += len(x)
+            return super().transform(x)
+
+    model = make_pipeline(Counting(), PCA(2), LogisticRegression()).fit(X, Y)
+    Counting.calls = 0
+    table = measured(model, (Probs(), Embedding()))
+    assert Counting.calls == N
+    np.testing.assert_allclose(table[Embedding()].numpy(), model[:-1].transform(X))
+
+
+def test_a_pipeline_of_one_step():
+    model = make_pipeline(LogisticRegression()).fit(X, Y)
+    check(model, X, model.predict_proba(X), X)
+
+
+def test_a_search_is_its_best_estimator():
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    model = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0]}, cv=2).fit(X, Y)
+    check(model, X, model.predict_proba(X), StandardScaler().fit(X).transform(X))
+
+
+def test_a_chosen_embedding():
+    model, pca = LogisticRegression().fit(X, Y), PCA(2).fit(X)
+    for embedding in (pca, pca.transform):
+        found = measured(wrap(model, embedding=embedding), (Embedding(),))[Embedding()]
+        np.testing.assert_allclose(found.numpy(), pca.transform(X))
+    with pytest.raises(InvalidInput, match="must be a function or something with transform, got 'cls'"):
+        wrap(model, embedding="cls")
+
+
+@pytest.mark.parametrize("data", [torch.tensor(X), torch.tensor(X, dtype=torch.float32), [torch.tensor(x) for x in X]])
+def test_tensors_are_given_as_arrays(data):
+    model = GaussianNB().fit(X, Y)
+    found = measured(model, (Probs(),), data)[Probs()]
+    np.testing.assert_allclose(found.numpy(), model.predict_proba(X), rtol=1e-3, atol=1e-5)
+
+
+def test_inputs_of_other_minibatches():
+    model = LogisticRegression().fit(X, Y)
+    data = [{"a": x[:2], "b": x[2:]} for x in X]
+    with pytest.raises(UnsupportedModel, match=r"is given a dict of \['a', 'b'\]; pass inputs="):
+        select("entropy_sampling", model, data, 3)
+    network = wrap(model, inputs=lambda batch: np.concatenate([batch["a"], batch["b"]], 1))
+    assert select("badge", network, data, 5).tolist() == select("badge", model, X, 5).tolist()
+
+
+# --- classes that were not seen -------------------------------------------------------------------------------------
+
+
+def test_a_number_of_classes_puts_columns_in_their_places():
+    model = LogisticRegression().fit(X[Y != 1], Y[Y != 1])
+    table = measured(wrap(model, num_classes=4), (Probs(),))
+    expected = np.zeros((N, 4))
+    expected[:, [0, 2]] = model.predict_proba(X)
+    np.testing.assert_allclose(table[Probs()].numpy(), expected, rtol=1e-5, atol=1e-12)
+    with pytest.raises(UnsupportedModel, match=r"fitted with the class 2, which is not among the 2 expected: \[0, 1\]"):
+        wrap(model, num_classes=2)
+
+
+def test_a_list_of_estimators_has_the_classes_of_all():
+    one, other = LogisticRegression().fit(X, NAMES), GaussianNB().fit(X[Y != 0], NAMES[Y != 0])
+    table = measured([one, other], (Probs(), MCProbs(), Embedding()))
+    second = np.zeros((N, 3))
+    second[:, [0, 2]] = other.predict_proba(X)
+    expected = np.stack([one.predict_proba(X), second], 1)
+    np.testing.assert_allclose(table[MCProbs()].numpy(), expected, rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(table[Probs()].numpy(), expected.mean(1), rtol=1e-4)
+    np.testing.assert_array_equal(table[Embedding()].numpy(), X)
+
+
+def test_given_classes():
+    model = LogisticRegression().fit(X, NAMES)
+    table = gather(
+        NetworkSource(Estimator(model, classes=["quince", "fig", "pear", "apple"]), X, torch.arange(N)),
+        (Probs(),),
+        Runtime(),
+        Rng(0),
+    )
+    np.testing.assert_allclose(table[Probs()].numpy()[:, [3, 2, 0]], model.predict_proba(X), rtol=1e-5)
+
+
+# --- committees -----------------------------------------------------------------------------------------------------
+
+
+def committees():
+    forest = RandomForestClassifier(7, max_depth=2, random_state=0).fit(X, NAMES)
+    yield "forest", forest, [tree.predict_proba(X) for tree in forest.estimators_]
+    bag = BaggingClassifier(GaussianNB(), 5, max_features=3, random_state=0).fit(X, NAMES)
+    pairs = zip(bag.estimators_, bag.estimators_features_, strict=True)
+    yield "bagging", bag, [model.predict_proba(X[:, features]) for model, features in pairs]
+    voting = VotingClassifier([("a", GaussianNB()), ("b", LogisticRegression())], voting="soft").fit(X, NAMES)
+    yield "voting", voting, [model.predict_proba(X) for model in voting.estimators_]
+    scaled = make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=1)).fit(X, Y)
+    yield "pipeline", scaled, [tree.predict_proba(scaled[:-1].transform(X)) for tree in scaled[-1].estimators_]
+
+
+@pytest.mark.parametrize(
+    ("model", "opinions"), [case[1:] for case in committees()], ids=[case[0] for case in committees()]
+)
+def test_committees(model, opinions):
+    expected = np.stack(opinions, 1)
+    table = measured(model, (MCProbs(10), Probs()))
+    np.testing.assert_allclose(table[MCProbs(10)].numpy(), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(table[Probs()].numpy(), expected.mean(1), rtol=1e-5, atol=1e-7)
+    for strategy in ("bald_dropout", "entropy_sampling_dropout"):
+        assert select(strategy, model, X, 6).tolist() == select_from(strategy, 6, mc_probs=expected).tolist()
+
+
+def test_bagging_whose_members_have_not_seen_all_classes():
+    few = BaggingClassifier(DecisionTreeClassifier(), 6, max_samples=3, random_state=0).fit(X, NAMES)
+    assert any(len(member.classes_) < 3 for member in few.estimators_) or all(
+        member.tree_.n_node_samples[0] < 4 for member in few.estimators_
+    )
+    found = measured(few, (MCProbs(),))[MCProbs()].numpy()
+    np.testing.assert_allclose(found.mean(1), few.predict_proba(X), rtol=1e-5, atol=1e-7)
+    knn = BaggingClassifier(KNeighborsClassifier(1), 6, max_samples=2, random_state=0).fit(X, NAMES)
+    assert any(len(member.classes_) < 3 for member in knn.estimators_)
+    found = measured(wrap(knn), (MCProbs(),))[MCProbs()].numpy()
+    np.testing.assert_allclose(found.mean(1), knn.predict_proba(X), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(), AdaBoostClassifier(n_estimators=3, random_state=0), OneVsRestClassifier(GaussianNB())],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_does_not_vote_gives_equal_samples_and_a_warning(model):
+    """Members of boosting and of one-versus-rest are no opinions about the same question."""
+    model = clone(model).fit(X, Y)
+    with pytest.warns(DistilWarning, match="has no members that vote, so all samples are equal") as caught:
+        found = measured(model, (MCProbs(4),))[MCProbs(4)].numpy()
+    assert len(caught) == 1
+    np.testing.assert_allclose(found, np.repeat(model.predict_proba(X)[:, None], 4, 1), rtol=1e-5, atol=1e-7)
+
+
+# --- what has no probabilities --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [LinearSVC(), SVC()], ids=["LinearSVC", "SVC"])
+def test_decision_functions(model):
+    model.fit(X, Y)
+    name = type(model).__name__
+    with pytest.raises(
+        UnsupportedModel, match=rf"{name} has no predict_proba; fit CalibratedClassifierCV\({name}"
+    ) as caught:
+        select("entropy_sampling", model, X, 3)
+    assert 'or pass logits="decision_function"' in str(caught.value)
+    table = measured(wrap(model, logits="decision_function"), (Logits(),))
+    np.testing.assert_allclose(table[Logits()].numpy(), model.decision_function(X))
+    calibrated = CalibratedClassifierCV(type(model)(), cv=2).fit(X, Y)
+    check(calibrated, X, calibrated.predict_proba(X), X)
+
+
+def test_the_decision_function_of_two_classes():
+    """A margin of 0 is a probability of a half."""
+    model = LinearSVC().fit(X, Y == 1)
+    probs = measured(wrap(model, logits="decision_function"), (Probs(),))[Probs()]
+    np.testing.assert_allclose(probs[:, 1].numpy(), 1 / (1 + np.exp(-model.decision_function(X))))
+    nearest = np.abs(model.decision_function(X)).argsort()[:5]
+    picked = select("margin_sampling", wrap(model, logits="decision_function"), X, 5)
+    assert picked.tolist() == nearest.tolist()
+
+
+@pytest.mark.parametrize(
+    ("model", "told", "message"),
+    [
+        (LogisticRegression(), {}, "LogisticRegression is not fitted; call its fit first"),
+        (make_pipeline(StandardScaler(), GaussianNB()), {}, "GaussianNB is not fitted"),
+        (
+            LinearRegression().fit(X, Y),
+            {},
+            r"LinearRegression has no predict_proba; fit Calibrated.*another classifier",
+        ),
+        (KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)), {}, "has 2 outputs; fit one classifier for each"),
+        (
+            SVC(decision_function_shape="ovo").fit(X[:40], np.arange(40) % 4),
+            {"logits": "decision_function"},
+            "='ovr' gives",
+        ),
+    ],
+    ids=["not fitted", "pipeline not fitted", "regression", "several outputs", "one versus one"],
+)
+def test_what_cannot_be_read(model, told, message):
+    with pytest.raises(UnsupportedModel, match=message) as caught:
+        wrap(model, example=X, **told)
+    assert "\n" not in str(caught.value)
+
+
+def test_arguments_of_modules_are_refused():
+    model = GaussianNB().fit(X, Y)
+    with pytest.raises(
+        InvalidInput, match="head= and output= cannot be used with GaussianNB, which takes logits=, embedding="
+    ):
+        wrap(model, head="fc", output="probs")
+    with pytest.raises(InvalidInput, match="must be 'predict_proba' or 'decision_function', got 'scores'"):
+        wrap(model, logits="scores")
+
+
+def test_attacks_and_inputs_that_are_no_numbers():
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, Y)
+    with pytest.raises(UnsupportedModel, match=r"an attack follows gradients, and Pipeline.* has none"):
+        select("adversarial_deepfool", model, TEXTS, 3)
+    with pytest.raises(UnsupportedModel, match="is called with something other than numbers"):
+        measured(model, (Inputs(),), TEXTS)
+    words = KNeighborsClassifier(1, metric=lambda a, b: 0.0).fit(X, Y)
+    assert measured(words, (Embedding(),), X)[Embedding()].shape == (N, 5)
+
+
+def test_what_is_found_in_a_line():
+    model = make_pipeline(StandardScaler(), GaussianNB()).fit(X, Y)
+    told = "Pipeline(StandardScaler, GaussianNB): 3 classes by predict_proba; embedding: "
+    assert repr(wrap(model)) == f"Estimator({told}the inputs of GaussianNB)"
+    assert repr(wrap(model, embedding=PCA(2).fit(X))) == f"Estimator({told}as given)"
+
+
+# --- a learner ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [TEXTS, [(t, 9) for t in TEXTS]])
+def test_a_learner_of_texts(data):
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    learner = Learner(data, model, "margin_sampling", num_classes=4)
+    learner.label([0, 1], Y[[0, 1]])  # classes 2 and 3 have not been seen
+    for _ in range(4):
+        assert learner.fit() is model
+        ids = learner.query(4)
+        learner.label(ids, Y[ids.ids])
+    assert len(learner.pool.labeled) == 18
+    by_hand = clone(model).fit([TEXTS[i] for i in range(2)], Y[:2])
+    first = Learner(data, clone(model), "margin_sampling", num_classes=4)
+    first.label([0, 1], Y[[0, 1]])
+    first.fit()
+    probs = np.concatenate([by_hand.predict_proba(TEXTS), np.zeros((N, 2))], 1)
+    assert first.query(4).tolist() == select_from("margin_sampling", 4, probs=probs, labeled=[0, 1]).tolist()
+
+
+def test_a_learner_of_arrays_whose_model_is_built_anew():
+    built = []
+
+    def build():
+        built.append(RandomForestClassifier(5, random_state=len(built)))
+        return built[-1]
+
+    learner = Learner(X, build, "bald_dropout", num_classes=3)
+    learner.label(range(6), Y[:6])
+    for _ in range(3):
+        assert learner.fit() is built[-1]
+        ids = learner.query(3)
+        learner.label(ids, Y[ids.ids])
+    assert len(built) == 3
+
+
+def test_a_learner_with_a_fit_that_returns_another_estimator():
+    learner = Learner(
+        X,
+        LogisticRegression(),
+        "margin_sampling",
+        num_classes=3,
+        fit=lambda model, labeled, _: clone(model).fit(labeled.x, labeled.y),
+    )
+    learner.label(range(6), Y[:6])
+    first = learner.fit()
+    assert learner.module is first
+    assert learner.fit() is not first
+    assert len(learner.query(4)) == 4
+
+
+def test_the_state_of_a_learner_of_an_estimator():
+    learner = Learner(X, GaussianNB(), "margin_sampling", num_classes=3)
+    learner.label(range(9), Y[:9])
+    learner.fit()
+    learner.query(3)
+    other = Learner(X, GaussianNB(), "margin_sampling", num_classes=3)
+    other.load_state_dict(learner.state_dict())
+    with pytest.raises(UnsupportedModel, match="GaussianNB is not fitted"):
+        other.query(3)
+    other.fit()
+    assert other.query(3).tolist() == learner.query(3).tolist()
+
+
+def test_what_a_learner_of_an_estimator_refuses():
+    with pytest.raises(InvalidInput, match=r"trains modules, not GaussianNB; pass fit\(model, labeled, round\)"):
+        Learner(X, GaussianNB(), "margin_sampling", num_classes=3, fit=FitConfig())
+    with pytest.raises(InvalidInput, match="trains modules, not list"):
+        Learner(X, [torch.nn.Linear(5, 3)] * 2, "margin_sampling", num_classes=3)
+    with pytest.raises(
+        InvalidInput, match="transform= cannot be used with an estimator; put what prepares into a Pipeline"
+    ):
+        Learner(X, GaussianNB(), "margin_sampling", num_classes=3, transform=lambda x: x)
+
+
+def test_a_learner_excludes_for_one_query():
+    learner = Learner(X, GaussianNB(), "margin_sampling", num_classes=3)
+    learner.label(range(9), Y[:9])
+    learner.fit()
+    free = learner.query(3)
+    other = Learner(X, GaussianNB(), "margin_sampling", num_classes=3)
+    other.label(range(9), Y[:9])
+    other.fit()
+    found = other.query(3, exclude=free)
+    assert not set(found) & set(free)
+    assert set(other.query(3)) & set(free)  # not asked that time, but still in the pool
+
+
+def test_a_learner_begins_at_random_with_an_estimator_that_is_not_fitted():
+    learner = Learner(X, GaussianNB(), "random_sampling", num_classes=3)
+    assert set(learner.query(2, exclude=[i for i in range(N) if i not in (20, 21)])) == {20, 21}
