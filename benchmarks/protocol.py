@@ -7,11 +7,15 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import write
+from distil.experiment.compare import summarize
 from distil.experiment.config import read_config
-from distil.experiment.run import Run
-from distil.experiment.suite import run_all, run_path, write_results
+from distil.experiment.report import markdown_table
+from distil.experiment.results import METRICS, comparisons, costs, curves_of, finished_runs, identical
+from distil.experiment.suite import run_all, write_results
 
 HERE = Path(__file__).parent
+# Where classes are far from equally frequent, accuracy alone says little.
+MORE = {"I": ("balanced_accuracy", "macro_f1")}
 
 
 def main(argv: list[str]) -> None:
@@ -30,18 +34,22 @@ def main(argv: list[str]) -> None:
         write_results(config)
         table = (config.output / "results.md").read_text().split("\n", 2)[2]
         title = f"# Protocol {name}\n\n`python -m benchmarks protocol {name}` (one thread a run)"
-        write(name, f"{title}\n\n{table}\n{_seconds(config)}")
+        more = "".join(_table(config, metric) for metric in MORE.get(name, ()))
+        write(name, f"{title}\n\n{table}\n{more}{_seconds(config)}")
         print(f"{took:.0f} s for what was missing; table in benchmarks/results/{name}.md")
+
+
+def _table(config, metric: str) -> str:
+    """The table of another metric than accuracy."""
+    curves, twins = curves_of(config, metric), identical(config, finished_runs(config))
+    tests = comparisons(curves, "random_sampling", twins)
+    table = markdown_table(summarize(curves, target=None), None, metric=METRICS[metric], comparisons=tests, twins=twins)
+    return f"## {METRICS[metric][0].upper()}{METRICS[metric][1:]}\n\n{table}\n\n"
 
 
 def _seconds(config) -> str:
     """Mean seconds that a run's trainings and selections took, for every strategy."""
     lines = ["| strategy | training, s a run | selection, s a run |", "|---|---|---|"]
-    for spec in config.strategies:
-        runs = [Run(run_path(config.output, spec.label, seed)) for seed in config.seeds]
-        sums = {
-            step: sum(entry["seconds"] for run in runs for entry in run.times() if entry["step"] == step) / len(runs)
-            for step in ("train", "select")
-        }
-        lines.append(f"| {spec.label} | {sums['train']:.2f} | {sums['select']:.3f} |")
+    for label, cost in costs(finished_runs(config)).items():
+        lines.append(f"| {label} | {cost.training:.2f} | {cost.selection:.3f} |")
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import coo_array, csr_array, csr_matrix
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
@@ -400,3 +401,64 @@ def test_a_learner_excludes_for_one_query():
 def test_a_learner_begins_at_random_with_an_estimator_that_is_not_fitted():
     learner = Learner(X, GaussianNB(), "random_sampling", num_classes=3)
     assert set(learner.query(2, exclude=[i for i in range(N) if i not in (20, 21)])) == {20, 21}
+
+
+# --- data frames and sparse matrices --------------------------------------------------------------------------------
+
+
+class Frame:
+    """The part of a data frame that is used here; scikit-learn takes it as an array."""
+
+    def __init__(self, values):
+        self.values = values
+
+    shape = property(lambda self: self.values.shape)
+    iloc = property(lambda self: _At(self))
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, column):
+        raise KeyError(column)
+
+    def to_numpy(self):
+        return self.values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+class _At:
+    def __init__(self, frame):
+        self.frame = frame
+
+    def __getitem__(self, rows):
+        return Frame(self.frame.values[rows])
+
+
+@pytest.mark.parametrize("kind", [Frame, csr_matrix, csr_array, coo_array], ids=lambda kind: kind.__name__)
+def test_frames_and_sparse_matrices(kind):
+    """The same picks as of an array, with labeled rows by position or of their own."""
+    data, model = kind(X), LogisticRegression().fit(X, Y)
+    assert select("badge", model, data, 6).tolist() == select("badge", model, X, 6).tolist()
+    expected = select("core_set", model, X, 6, labeled=range(5)).tolist()
+    assert select("core_set", model, data, 6, labeled=range(5)).tolist() == expected
+    own = select("core_set", model, X[5:], 6, labeled=(X[:5], Y[:5])).tolist()
+    assert select("core_set", model, kind(X[5:]), 6, labeled=(kind(X[:5]), Y[:5])).tolist() == own
+    assert select("core_set", model, kind(X[5:]), 6, labeled=kind(X[:5])).tolist() == own
+    picks = []
+    for pool in (data, X):
+        learner = Learner(pool, LogisticRegression(), "margin_sampling", num_classes=3)
+        learner.label(range(6), Y[:6])
+        learner.fit()
+        picks.append(learner.query(5).tolist())
+    assert picks[0] == picks[1]
+    assert learner.labeled[2][1] == Y[2]
+
+
+def test_a_module_wants_frames_explained():
+    with pytest.raises(UnsupportedModel, match=r"cannot read a minibatch of type Frame: .*pass inputs="):
+        select("entropy_sampling", torch.nn.Linear(5, 3), Frame(X), 3)
+    model = torch.nn.Linear(5, 3)
+    network = wrap(model, inputs=lambda frame: torch.tensor(frame.to_numpy(), dtype=torch.float32))
+    assert select("badge", network, Frame(X), 5).tolist() == select("badge", model, X, 5).tolist()

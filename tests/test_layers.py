@@ -18,7 +18,7 @@ GROUPS = [
     ["features"],
     ["functional"],
     [
-        *("signals", "arrays", "scratch", "reading", "runtime"),
+        *("signals", "arrays", "scratch", "frames", "reading", "runtime"),
         *("network", "dropout", "head", "families", "channels_last", "ensemble", "estimator", "wrap"),
     ],
     ["strategies"],

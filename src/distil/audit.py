@@ -462,7 +462,7 @@ def _leak_said(entry: Json) -> str:
     ]
     if not parts:
         return f"{a} and {b} could not be compared"
-    return f"of the {a} set, in the {b} set too: {', '.join(parts)}"
+    return f"{a} items that are in the {b} set too: {', '.join(parts)}"
 
 
 def _drift_said(entry: Json) -> str:

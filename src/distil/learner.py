@@ -15,6 +15,7 @@ from distil.arrays import Data, LabeledSet
 from distil.data.pool import Pool
 from distil.errors import DistilWarning, InvalidInput
 from distil.estimator import is_estimator
+from distil.frames import Rows, as_data
 from distil.network import Network
 from distil.reading import Collate
 from distil.rng import Rng
@@ -141,8 +142,8 @@ class Learner:
         self._build = model if callable(model) and not isinstance(model, nn.Module) else None
         if retrain == "shrink_perturb" and self._build is None:
             raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
-        self.data = data
-        self.pool = Pool(len(data), num_classes)  # type: ignore[arg-type]
+        self.data = as_data(data)
+        self.pool = Pool(len(self.data), num_classes)
         if candidates is not None:
             self.pool.hold_out_all_but(candidates)
         self.strategy = as_strategy(strategy)
@@ -278,9 +279,11 @@ class Learner:
 
 
 def fit_estimator(model: Any, labeled: LabeledSet, round: int) -> object:  # noqa: A002, ANN401, ARG001 - the loop's word
-    """``model.fit(X, y)``: X an array where the pool is one, or of examples that are arrays; else the list of examples."""
+    """``model.fit(X, y)``: X an array where the pool is one, or of examples that are arrays; rows of a frame; else a list."""
     x: Any = labeled.x
-    if x is None:
+    if isinstance(labeled.data, Rows):
+        x = labeled.data.batch(labeled.ids)
+    elif x is None:
         x = [labeled[row][0] for row in range(len(labeled))]
         x = np.stack([np.asarray(row) for row in x]) if isinstance(x[0], (Tensor, np.ndarray)) else x
     else:

@@ -355,7 +355,7 @@ class TorchNetwork(Network):
     def _find_out(self, x: Any) -> None:  # noqa: ANN401
         """Look at what the model returns for a few rows, and find its head."""
         if self._outputs is None and not self._documented and self._head is None:
-            returned = self._tensors(call_module(self.module, x))
+            returned = self._tensors(self._first_call(x))
             self._head = find_head(self.module, self._named, returned, lambda: call_module(self.module, x), self.output)
             self._asked.enter_context(self._seen.watching(self._head))
             if self._head.layer is None and self._returns is None and returned[0].numel():
@@ -367,6 +367,18 @@ class TorchNetwork(Network):
         self._check_classes(self._logits(logits).shape[1])
         self._widths = self._logits(logits).shape[1], None if embedding is None else embedding.shape[1]
         self._ready = True
+
+    def _first_call(self, x: Any) -> Any:  # noqa: ANN401
+        try:
+            return call_module(self.module, x)
+        except (AttributeError, TypeError) as error:
+            lists = [name for name, value in x.items() if isinstance(value, list)] if isinstance(x, Mapping) else []
+            if not lists:
+                raise
+            raise UnsupportedModel(
+                f"{type(self.module).__name__} cannot be called with a list as {lists[0]!r}; pass a data set whose items hold "
+                'tensors (of Hugging Face: data.with_format("torch")), or collate='
+            ) from error
 
     def _check_classes(self, n_found: int) -> None:
         if self._num_classes not in (None, n_found):

@@ -306,8 +306,12 @@ def plan(asked: Request) -> dict[str, Any]:
         }
         for name, column in asked.arrays.columns.items()
     }
-    copied = sum(_copied_bytes(asked, name) for name in runs)
-    memory = asked.runtime.memory
+    memory, scratch = 0, 0
+    for size in (
+        _copied_bytes(asked, name) for name in runs
+    ):  # as distil.scratch.Space does: a column lies in one place
+        fits = memory + size <= asked.runtime.memory
+        memory, scratch = memory + size * fits, scratch + size * (not fits)
     loaded = sum(c.values.nbytes for c in asked.arrays.columns.values() if not isinstance(c.values, np.memmap))
     return {
         "strategy": type(asked.strategy).__name__,
@@ -317,8 +321,8 @@ def plan(asked: Request) -> dict[str, Any]:
         "may_be_chosen": len(asked.pool),
         "labeled": 0 if asked.labeled is None else len(asked.labeled),
         "arrays": arrays,
-        "memory_bytes": min(copied, memory) + loaded,
-        "scratch_bytes": copied if copied > memory else 0,
+        "memory_bytes": memory + loaded,
+        "scratch_bytes": scratch,
         "seconds": _seconds(asked),
     }
 
@@ -495,8 +499,8 @@ def _seconds(asked: Request) -> float | None:
     if len(rows) <= _TRIED_PICKS[1]:
         return 0.0
     values = {name: np.array(column.values[rows]) for name, column in asked.arrays.columns.items()}
-    taken = []
-    for n in (_TRIED_PICKS[0], *_TRIED_PICKS):  # the first prepares
+    taken = dict.fromkeys(_TRIED_PICKS, math.inf)
+    for n in (*_TRIED_PICKS, *_TRIED_PICKS):  # twice, since the first of each also prepares
         begin = time.perf_counter()
         try:
             select_from(
@@ -510,8 +514,8 @@ def _seconds(asked: Request) -> float | None:
             )
         except DistilError:  # a row that is not right, or labels that it reads: the selection itself will say so
             return None
-        taken.append(time.perf_counter() - begin)
+        taken[n] = min(taken[n], time.perf_counter() - begin)
     few, many = _TRIED_PICKS
-    a_pick = max(0.0, (taken[2] - taken[1]) / (many - few))
-    alone = max(0.0, taken[1] - few * a_pick)
+    a_pick = max(0.0, (taken[many] - taken[few]) / (many - few))
+    alone = max(0.0, taken[few] - few * a_pick)
     return (alone + a_pick * min(asked.n, len(asked.pool))) * len(asked.pool) / len(rows)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from distil.runtime import Runtime
 
 # Seconds to read a minibatch from which on a thread gains more than it costs: Python changes threads every 0.005 s only.
 _WORTH_A_THREAD = 0.01
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Read = Callable[[Tensor], Any]
 """Positions (B,) -> their minibatch."""
@@ -55,7 +58,7 @@ def minibatches(
     read = reader(data) if collate is None else _collated(data, collate)
     if in_memory(data) and collate is None:
         yield from ((ids, read(ids)) for ids in parts)
-    elif runtime.num_workers and not is_array(data) and not isinstance(data, Batched):
+    elif runtime.num_workers and not is_array(data) and not _at_once(data):
         loader: DataLoader[Any] = DataLoader(
             data,
             batch_sampler=[ids.tolist() for ids in parts],
@@ -72,7 +75,7 @@ def reader(data: Data) -> Read:
     """The way to a minibatch of the data, as PyTorch's own loader would make it."""
     if is_array(data):
         return lambda ids: take(data, ids)
-    if isinstance(data, Batched):
+    if _at_once(data):
         return data.batch
     if type(data) is TensorDataset:  # what derives from it may give other items
         return lambda ids: [take(tensor, ids) for tensor in data.tensors]
@@ -84,6 +87,11 @@ def reader(data: Data) -> Read:
 
 def _collated(data: Any, collate: Collate) -> Read:  # noqa: ANN401 - whatever has rows
     return lambda ids: collate(list(_items(data, ids.tolist())))
+
+
+def _at_once(data: object) -> TypeIs[Batched]:
+    """Whether a data set gives many examples at once; those of Hugging Face have another method called ``batch``."""
+    return isinstance(data, Batched) and not isinstance(data, _ManyItems)
 
 
 def in_memory(data: Data) -> bool:

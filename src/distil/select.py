@@ -26,6 +26,7 @@ from distil.arrays import (
     take,
 )
 from distil.errors import InvalidInput, MissingSignal
+from distil.frames import as_data
 from distil.measure import NetworkSource as NetworkSource
 from distil.reading import Collate
 from distil.rng import Rng
@@ -125,7 +126,7 @@ def select(
         strategy: A strategy, or the name of a registered one (``distil.STRATEGIES``).
         network: The model: whatever ``wrap`` takes, and a ``Network``, such as ``wrap`` gives, for models that need explaining;
             None for strategies that need none.
-        data: A map-style Dataset, or an array or tensor whose rows are examples.
+        data: A map-style Dataset or list, or an array, tensor, data frame or sparse matrix whose rows are examples.
         n: How many, from 1 to the number of candidates.
         candidates: Positions in ``data`` that may be chosen; default: all but those in ``labeled``.
         exclude: Positions that may not, such as those that somebody is labeling now, among the candidates or not.
@@ -148,6 +149,7 @@ def select(
         UnsupportedModel: The model's logits or embedding cannot be read; the message says which argument would help.
     """
     strategy = as_strategy(strategy)
+    data = as_data(data)
     size = _size(data, "data")
     given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
     _check_names(names, size)
@@ -277,12 +279,13 @@ def _as_set(value: Any, data: Data, size: int, role: str) -> _Set:  # noqa: ANN4
         return _Set(value.data, value.ids, value.y)
     labels = None
     if isinstance(value, tuple) and len(value) == 2:
-        value, labels = value[0], torch.as_tensor(value[1])
+        value, labels = as_data(value[0]), torch.as_tensor(value[1])
         if labels.shape != (len(value),) or labels.is_floating_point():
             raise InvalidInput(
                 f"the labels of {role} must be {len(value)} whole numbers, one a row, got {tuple(labels.shape)}"
             )
     labels = None if labels is None else labels.long()
+    value = as_data(value)
     return _Set(value, torch.arange(_size(value, role)), labels)
 
 

@@ -144,7 +144,7 @@ def _layer_name(module: nn.Module, head: str | Callable[[nn.Module], nn.Module] 
     if head is None or isinstance(head, str):
         return head
     layer = head(module)
-    name = next((name for name, found in module.named_modules() if found is layer), None)
+    name: str | None = next((name for name, found in module.named_modules() if found is layer), None)
     if name is None:
         raise UnsupportedModel(
             f"head= gave a {type(layer).__name__} that is no layer of the model; return one of its layers"

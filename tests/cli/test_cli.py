@@ -89,7 +89,11 @@ def said(capsys):
 # -------------------------------------------------------------------------------------------- help and wrong lines
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("compare",), ("resume",), ("strategies",)], ids=lambda c: " ".join(c) or "distil")
+@pytest.mark.parametrize(
+    "command",
+    [(), ("run",), ("compare",), ("report",), ("resume",), ("strategies",)],
+    ids=lambda c: " ".join(c) or "distil",
+)
 def test_help(said, command):
     code, out, err = said(*command, "--help")
     assert code == 0
@@ -100,7 +104,7 @@ def test_help(said, command):
 
 def test_help_names_every_command(said):
     out = said("--help")[1]
-    assert all(command in out for command in ("run", "compare", "resume", "strategies"))
+    assert all(command in out for command in ("run", "compare", "report", "resume", "strategies"))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +117,7 @@ def test_help_names_every_command(said):
         ("run", "a.json", "--seeds", "x"),
         ("run", "a.json", "--theads", "2"),
         ("resume",),
+        ("report",),
         ("strategies", "extra"),
     ],
     ids=" ".join,
@@ -350,6 +355,80 @@ def test_how_warnings_are_shown_is_put_back(said):
 def test_what_a_warning_looks_like(capsys):
     cli._show_warning(DistilWarning("something odd"), DistilWarning, "file.py", 3)
     assert capsys.readouterr().err == "distil: warning: something odd\n"
+
+
+# -------------------------------------------------------------------------------------------- compare and report
+
+
+def report_in(path):
+    """The numbers of a page."""
+    text = path.read_text().partition('<script type="application/json" id="report">')[2]
+    return json.loads(text.partition("</script>")[0])
+
+
+def test_compare_tells_of_its_page(said, file, here, no_plot):
+    code, out, err = said("compare", file(), "--seeds", "2", "--no-progress")
+    assert (code, err) == (0, "")
+    assert out.endswith("Report: runs/small/report.html\n")
+    assert "p (Holm)" in (here / "runs" / "small" / "results.md").read_text()
+    report = report_in(here / "runs" / "small" / "report.html")
+    assert report["title"] == "digits: 2 strategies, 2 seeds"
+    assert report["experiments"][0]["metrics"]["accuracy"]["full"] > 0
+
+
+def test_report(said, file, here, no_plot):
+    assert said("run", file(), "--seeds", "2")[0] == 0
+    (here / "runs" / "small" / "report.html").unlink()
+    code, out, err = said("report", "runs/small")
+    assert (code, err) == (0, "")
+    assert out.startswith("digits\n\n")
+    assert "accuracy (%) by labels" in out
+    assert out.endswith("\nReport: runs/small/report.html\n")
+    first = (here / "runs" / "small" / "report.html").read_bytes()
+    code, out, _ = said("report", "runs/small", "--output", "mine.html")
+    assert (code, out.splitlines()[-1]) == (0, "Report: mine.html")
+    assert (here / "mine.html").read_bytes() == first
+
+
+def test_report_of_several_data_sets(said, file, here, no_plot):
+    assert said("run", file())[0] == 0
+    assert said("run", file("other.json", active_learning__budget=6))[0] == 0
+    code, out, err = said("report", "runs/small", "runs/other")
+    assert (code, err) == (0, "")
+    assert out.endswith("\nReport: report.html\n")
+    assert [e["name"] for e in report_in(here / "report.html")["experiments"]] == ["digits (small)", "digits (other)"]
+
+
+def test_report_as_json(said, file, here, no_plot):
+    assert said("run", file(), "--seeds", "2")[0] == 0
+    page = here / "runs" / "small" / "report.html"
+    expected = report_in(page)
+    page.unlink()
+    code, out, err = said("report", "runs/small", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == expected
+    assert not page.exists()
+
+
+def test_report_looks_for_data_where_it_is_told(said, file, here, no_plot):
+    rows = "".join(f"{i % 7},{(i * 3) % 5},{'ab'[i % 2]}\n" for i in range(60))
+    (here / "data").mkdir()
+    (here / "data" / "mine.csv").write_text("u,v,label\n" + rows)
+    model = {"architecture": "two_layer_net", "target_classes": 2, "hidden_units_1": 4}
+    name = file(model=model, dataset={"name": "csv", "path": "mine.csv", "test_points": 20})
+    assert said("run", name)[0] == 0
+    (here / "data").rename(here / "elsewhere")
+    picks = json.loads(said("report", "runs/small", "--json")[1])["experiments"][0]["picks"]
+    assert "mine.csv" in picks["missing"]
+    picks = json.loads(said("report", "runs/small", "--json", "--data", "elsewhere")[1])["experiments"][0]["picks"]
+    assert (picks["missing"], picks["measured"]) == (None, 1)
+
+
+@pytest.mark.parametrize("folder", ["nothing", "."])
+def test_report_of_what_is_no_experiment(said, folder):
+    code, out, err = said("report", folder)
+    assert (code, out) == (1, "")
+    assert "holds no experiment" in err
 
 
 # -------------------------------------------------------------------------------------------- strategies

@@ -1,4 +1,4 @@
-"""Nearest centers, nearest neighbors and balls against brute force in float64."""
+"""Nearest centers, nearest neighbors and balls against brute force in float64 and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ def rows(kind, n=500, dim=12, seed=0):
         "line": lambda: rng.uniform(size=(n, 1)),
         "far from the origin": lambda: rng.normal(size=(n, dim)) + 1000,
         "one point": lambda: np.ones((n, dim)),
+        "badly rounded": lambda: rng.choice([-1, 1], (n, 60)) * (1 + 2.0**-8 * rng.choice([0.999, 1.001], (n, 60))),
         "near duplicates": lambda: rng.normal(size=(n // 2, dim)).repeat(2, 0) + 1e-6 * rng.normal(size=(n, dim)),
     }[kind]()
     return torch.from_numpy(np.asarray(x, dtype=np.float32))
@@ -36,6 +37,7 @@ KINDS = [
     "far from the origin",
     "one point",
     "near duplicates",
+    "badly rounded",
 ]
 
 

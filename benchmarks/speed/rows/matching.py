@@ -23,7 +23,8 @@ LR = 0.05
 def gradmatch(given: Given) -> Prepared:
     """The library's, with fixed weights."""
     x = Outer(residuals(given), given.tensor("x"))
-    return lambda k: Found(fixed_weight_matching(x, _sum(x) * (k / len(x)), k).numpy())
+    share = given.size["k"] / len(x)
+    return lambda k: Found(fixed_weight_matching(x, _sum(x) * share, k).numpy())
 
 
 def gradmatch_naive(given: Given) -> Prepared:
@@ -32,7 +33,7 @@ def gradmatch_naive(given: Given) -> Prepared:
 
     def run(k: int) -> Found:
         half = (a * a).sum(1) * (h * h).sum(1) / 2
-        residual = a.T @ h * (k / len(a))
+        residual = a.T @ h * (given.size["k"] / len(a))
         picks: list[int] = []
         for _ in range(k):
             score = torch.linalg.vecdot(h @ residual.T, a).sub_(half)
@@ -51,7 +52,7 @@ def gradmatch_materialized(given: Given) -> Prepared:
 
     def run(k: int) -> Found:
         half = gradients.square().sum(1) / 2
-        residual = gradients.sum(0) * (k / len(gradients))
+        residual = gradients.sum(0) * (given.size["k"] / len(gradients))  # of all picks, where only some are made
         left, picks = list(range(len(gradients))), []
         for _ in range(k):
             row = left[int((gradients[left] @ residual - half[left]).argmax())]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ class Minibatches(Dataset[Any]):
 class ImageTransform:
     """A ``PIL.Image`` as a tensor (3, size, size): the shorter side resized, the middle cut out, channels normalized.
 
+    The same numbers as torchvision's Resize (bicubic), CenterCrop, ToTensor and Normalize give.
+
     Attributes:
         size: Side in pixels.
         mean: Of each channel; default: ImageNet's, as most published weights expect.
@@ -127,10 +130,9 @@ class ImageTransform:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """(3, size, size) float32."""
-        shorter = round(self.size / self.crop)
-        scale = shorter / min(image.size)
-        wide, high = (max(shorter, round(side * scale)) for side in image.size)
-        left, top = (wide - self.size) // 2, (high - self.size) // 2
+        shorter = math.floor(self.size / self.crop)
+        wide, high = (shorter * side // min(image.size) for side in image.size)
+        left, top = round((wide - self.size) / 2), round((high - self.size) / 2)
         image = image.resize((wide, high), Image.Resampling.BICUBIC)
         pixels = np.asarray(image.crop((left, top, left + self.size, top + self.size)), dtype=np.float32)
         return torch.from_numpy(
@@ -235,14 +237,14 @@ def _from_path(path: Path, column: str | None, ids: Any) -> Items | Minibatches:
 
 
 def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatches:  # noqa: ANN401
-    names = _given_names(ids) if not isinstance(source, _HuggingFace) else None
+    if isinstance(source, Mapping):
+        raise InvalidInput(f"this is a dictionary; open one of what it holds: {', '.join(map(str, source))}")
+    if isinstance(source, _HuggingFace):
+        return _hugging_face(source, column, ids)
+    names = _given_names(ids)
     if is_array(source):
         return _array(source, names, "")
-    if isinstance(source, _HuggingFace) and not isinstance(source, IterableDataset):
-        return _hugging_face(source, column, ids)
-    if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")) or isinstance(
-        source, (IterableDataset, Mapping)
-    ):
+    if isinstance(source, IterableDataset) or not isinstance(source, _MapStyle):
         raise InvalidInput(
             f"a pool is a path, an array, a map-style Dataset or a datasets.Dataset, got {type(source).__name__}; "
             "what can only be gone through once must be written to disk first"
@@ -473,8 +475,6 @@ _TABLES: Final[dict[str, Callable[[Path, str | None, str | None], dict[str, Any]
 
 def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: ANN401 - a datasets.Dataset
     """A ``datasets.Dataset``: its images, texts or rows; whole entries where no column can be told."""
-    if isinstance(source, Mapping):
-        raise InvalidInput(f"this is a dictionary of data sets; open one of {', '.join(map(str, source))}")
     columns = list(source.column_names)
     for asked in (column, ids if isinstance(ids, str) and not Path(ids).is_file() else None):
         if asked is not None and asked not in columns:

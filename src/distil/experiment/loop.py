@@ -273,12 +273,7 @@ class Experiment:
         runtime = Runtime(device=self._config.device, batch_size=self._config.batch_size, progress=False)
         logits = source.table((Logits(),), runtime, Rng(0))[Logits()]
         found = metrics(logits.argmax(1), y, self._config.num_classes)
-        probs = logits.float().softmax(1)
-        if (
-            probs.isfinite().all()
-        ):  # a training that diverged has no confidence to be calibrated, and is a result all the same
-            found["calibration_error"] = calibration_error(probs, y)
-        return found
+        return {**found, "calibration_error": calibration_error(logits.float().softmax(1), y)}
 
     def _select(self, round: int) -> Event:  # noqa: A002
         with self._timed(round, "select"):

@@ -142,7 +142,9 @@ def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
     order = order[clustering.clusters[order].argsort(stable=True)]  # by cluster, then by distance, then by row
     starts = sizes.cumsum(0) - sizes
     rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=x.device) - starts[clustering.clusters[order]]  # 0: the nearest of its cluster
+    rank[order] = (
+        torch.arange(len(order), device=x.device) - starts[clustering.clusters[order]]
+    )  # 0: the nearest of its cluster
     turn = (-sizes[clustering.clusters]).argsort(stable=True)
     return turn[rank[turn].argsort(stable=True)][:n]
 

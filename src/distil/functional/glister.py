@@ -278,7 +278,7 @@ class _Regularizer(ABC):
 
 class _NoRegularizer(_Regularizer):
     def __init__(self, x: Outer, lam: float) -> None:  # noqa: ARG002
-        self._zeros = torch.zeros(len(x), dtype=torch.float64)
+        self._zeros = x.a.new_zeros(len(x), dtype=torch.float64)
 
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         return self._zeros, self._zeros
@@ -293,14 +293,14 @@ class _Diversity(_Regularizer):
     def __init__(self, x: Outer, lam: float) -> None:
         self._x = x.with_norms()
         self._lam = lam
-        self._bonus = torch.zeros(len(x), dtype=torch.float64)
-        self._left = torch.zeros(len(x), dtype=torch.float64)
+        self._bonus = x.a.new_zeros(len(x), dtype=torch.float64)
+        self._left = torch.zeros_like(self._bonus)
 
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         return self._bonus, self._left
 
     def add(self, row: int) -> None:
-        atom = self._x[torch.tensor([row])]
+        atom = self._x[slice(row, row + 1)]
         for block in self._x.blocks():
             rows = self._x[block]
             similar = rows.sq_dists(atom)[:, 0].double().div_(-2).exp_().mul_(self._lam)
@@ -322,10 +322,14 @@ class _FacilityLocation(_Regularizer):
         self._lam = lam
         self._nearest: Tensor | None = None  # (N,), to the nearest pick
         norms = exact_sq_norms(x)
-        spread = len(x) * norms + norms.sum() - 2 * len(x) * exact_project(x, torch.arange(len(x)), mean_row(x))
+        spread = (
+            len(x) * norms
+            + norms.sum()
+            - 2 * len(x) * exact_project(x, torch.arange(len(x), device=norms.device), mean_row(x))
+        )
         self._bounds = -spread
-        self._fresh = torch.ones(len(x), dtype=torch.bool)
-        self._picked = torch.zeros(len(x), dtype=torch.bool)
+        self._picked = torch.zeros_like(norms, dtype=torch.bool)
+        self._fresh = ~self._picked
 
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:
         step = max(1, BLOCK_BYTES // (8 * len(self._x)))
@@ -340,7 +344,7 @@ class _FacilityLocation(_Regularizer):
             self._look_at(stale[totals[stale].argsort(descending=True, stable=True)[:step]])
 
     def add(self, row: int) -> None:
-        dists = self._sq_dists(torch.tensor([row]))[:, 0]
+        dists = self._sq_dists(torch.tensor([row], device=self._picked.device))[:, 0]
         if self._nearest is None:
             self._bounds.fill_(float(dists.sum()))  # no row can gain more than to bring all to 0
             self._nearest = dists

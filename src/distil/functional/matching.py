@@ -112,7 +112,7 @@ def orthogonal_matching_pursuit(
 def unit_weights(atoms: Features, mean: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The ``Match`` whose n atoms sum to n times the mean, each with weight 1."""
     rows = fixed_weight_matching(atoms, mean * n, n)
-    return rows, torch.ones(n, dtype=_dtype(atoms))
+    return rows, torch.ones(n, dtype=_nothing(atoms).dtype)
 
 
 def fitted_weights(
@@ -124,8 +124,9 @@ def fitted_weights(
 
 def mean_row(x: Features) -> Tensor:
     """The mean of the rows, in the shape that one has, summed in float64; there must be one."""
+    one = _nothing(x).double()
     rows = (x[block].double() for block in x.blocks())
-    return torch.stack([part.combine(torch.ones(len(part), dtype=torch.float64)) for part in rows]).sum(0) / len(x)
+    return torch.stack([part.combine(one.new_ones(len(part))) for part in rows]).sum(0) / len(x)
 
 
 def match_per_class(
@@ -183,7 +184,7 @@ def match_per_batch(
         (n,) distinct rows and their weights (n,): a row has its share of its batch's weight, so that, whole batches taken,
         fitted weights sum the rows' gradients to N times the mean.
     """
-    groups = torch.arange(len(x)) // batch_size
+    groups = torch.arange(len(x), device=_nothing(x).device) // batch_size
     atoms = Grouped(x, groups, int(groups[-1]) + 1)
     mean = mean_row(x if reference is None else reference)
     wanted = -(-n // batch_size)
@@ -192,7 +193,7 @@ def match_per_batch(
     if int(counts[picks].sum()) < n:
         picks, found = match(atoms, mean, wanted + 1)
     starts = (picks * batch_size).tolist()
-    sizes = counts[picks]
+    sizes = counts[picks].to(picks.device)
     rows = torch.cat([torch.arange(s, s + k) for s, k in zip(starts, sizes.tolist(), strict=True)])
     weights = found * (len(x) / len(atoms)) / sizes
     return rows[:n], weights.repeat_interleave(sizes)[:n]
@@ -204,7 +205,7 @@ class _UnitWeights:
     def __init__(self, x: Features, target: Tensor, taken: Tensor) -> None:
         self._x = x
         sq_norms = exact_sq_norms(x)
-        dtype = _dtype(x)
+        dtype = _nothing(x).dtype
         self._eps = torch.finfo(dtype).eps
         self._norms = sq_norms.sqrt()
         self._residual = target.double()
@@ -245,9 +246,9 @@ class _Columns:
     def __init__(self, x: Features) -> None:
         self._x = x
         self._ahead = 1 if isinstance(x, Grouped) else min(_AHEAD, len(x))  # means are dear, one by one or not
-        norms = x[slice(0, 1)].sq_norms()
-        slots = max(self._ahead, min(len(x), _AHEAD_BYTES // (len(x) * norms.element_size())))
-        self._kept = norms.new_empty(slots, len(x))
+        nothing = _nothing(x)
+        slots = max(self._ahead, min(len(x), _AHEAD_BYTES // (len(x) * nothing.element_size())))
+        self._kept = nothing.new_empty(slots, len(x))
         self._free = list(range(slots))
         self._slots: dict[int, int] = {}
 
@@ -272,7 +273,8 @@ class _Columns:
         if len(self._free) < len(rows):
             self._free, self._slots = list(range(len(self._kept))), {}
         slots = [self._free.pop() for _ in rows]
-        for slot, column in zip(slots, _products(self._x, self._x[torch.tensor(rows)]), strict=True):
+        atoms = self._x[torch.tensor(rows, device=self._kept.device)]
+        for slot, column in zip(slots, _products(self._x, atoms), strict=True):
             self._kept[slot] = column
         self._slots.update(zip(rows, slots, strict=True))
 
@@ -282,7 +284,7 @@ class _Pursuit:
 
     def __init__(self, x: Features, target: Tensor, n: int, ridge: float) -> None:
         self._x = x
-        self.dtype = _dtype(x)
+        self.dtype = _nothing(x).dtype
         self.picks: list[int] = []
         self._norms = exact_sq_norms(x).sqrt()
         self._target = target.double()
@@ -305,7 +307,7 @@ class _Pursuit:
         unsure = (ROUNDING * torch.finfo(self.dtype).eps * self._scale) * self._norms
         row, product = largest(self._products, unsure, self._exactly)
         if product <= float(unsure[row]):
-            product = float(self._exactly(torch.tensor([row]))[0])
+            product = float(self._exactly(torch.tensor([row], device=self._norms.device))[0])
         return row if product > EXACT_ROUNDING * self._scale * float(self._norms[row]) else None
 
     def add(self, row: int) -> None:
@@ -315,7 +317,7 @@ class _Pursuit:
         self.picks.append(row)
         taken = self._x[torch.tensor(self.picks, device=self._target.device)].double()
         atom = taken[slice(len(taken) - 1, None)]
-        self._solver.append(_products(taken, atom)[0].cpu(), float(atom.project(self._target)))
+        self._solver.append(_products(taken, atom)[0], float(atom.project(self._target)))
         weights = self.weights().to(self._target.device)
         self._residual = self._target - taken.combine(weights)
         self.error = float(self._residual.norm())
@@ -482,5 +484,6 @@ def _exact_squares(x: Tensor) -> Tensor:
     return norms.square_()
 
 
-def _dtype(x: Features) -> torch.dtype:
-    return x[slice(0, 1)].sq_norms().dtype
+def _nothing(x: Features) -> Tensor:
+    """No numbers, in the precision of the rows and where they are."""
+    return x[slice(0, 0)].sq_norms()

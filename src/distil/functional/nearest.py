@@ -86,6 +86,7 @@ class _Nearest:
         self.longest = float(self.lengths.max())
         self.half = half.masked_fill(~_first_of_equals(centers, half), torch.inf)
         quick = z.dtype == torch.float32 and _bfloat16_pays(z.device.type)
+        # What rounding took off a center, as a share of its length: less than the worst case, and exact.
         self.lost = float(((z - z.to(torch.bfloat16)).norm(dim=1) / self.lengths.clamp_min(1e-30)).max())
         self.factors = [z.to(torch.bfloat16), z] if quick else [z]  # the first one is tried first
         self.step = max(1, BLOCK_BYTES // (z.element_size() * max(z.shape)))
@@ -114,10 +115,7 @@ class _Nearest:
         low = self.low[: len(y)].copy_(y)
         scores.copy_(torch.mm(low, z.T, out=self.low_scores[: len(y)]))
         # y.z - y'.z' = (y - y').z + y'.(z - z'), and the product is rounded once more.
-        lost = torch.linalg.vector_norm(y.sub_(low), dim=1, keepdim=True)
-        y.add_(low)  # exactly what it was: y - y' has no more digits than y
-        lost.add_(norms, alpha=self.lost + _BFLOAT16_ROUNDING + rounding(y))
-        return scores.sub_(self.half), lost
+        return scores.sub_(self.half), (2 * _BFLOAT16_ROUNDING + self.lost + rounding(y)) * norms
 
     def _screen(self, scores: Tensor, off: Tensor, norms: Tensor, guess: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The centers of best score (B,), and the pairs (row, center) among which rounding leaves the best in question."""

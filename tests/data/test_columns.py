@@ -1,0 +1,302 @@
+"""Arrays with ids out of every kind of file, memory-mapped where that can be, and lists of ids; each fault by its message."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from distil.data import columns
+from distil.data.columns import optional, read_column
+from distil.data.ids import index_of, read_ids
+from distil.errors import DataNotFound, InvalidInput, MissingPackage
+from distil.runtime import Runtime
+
+X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+NAMES = [f"a/{row}.png" for row in range(7)]
+
+
+def is_mapped(values):
+    while isinstance(values, np.ndarray):
+        if isinstance(values, np.memmap):
+            return True
+        values = values.base
+    return False
+
+
+def lines(path, rows):
+    path.write_text("".join(f"{row}\n" for row in rows))
+    return path
+
+
+# ---------------------------------------------------------------------------------------------------------------- arrays
+
+
+def test_npy_is_mapped(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    found = read_column(tmp_path / "x.npy")
+    assert is_mapped(found.values)
+    assert found.names is None
+    np.testing.assert_array_equal(found.values, X)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8"])
+def test_npz_is_mapped_where_it_is_not_compressed(tmp_path, save, order, dtype):
+    x = np.asarray(X * 10, dtype=dtype, order=order)
+    save(tmp_path / "x.npz", other=np.zeros(3), emb=x, ids=np.array(NAMES))
+    found = read_column(tmp_path / "x.npz", column="emb")
+    np.testing.assert_array_equal(found.values, x)
+    assert found.names == NAMES
+    assert is_mapped(found.values) == (save is np.savez)
+    assert read_column(f"{tmp_path}/x.npz#emb").names == NAMES
+    with pytest.raises(InvalidInput, match=r"x.npz holds other, emb; say which, as in x.npz#other"):
+        read_column(tmp_path / "x.npz")
+    with pytest.raises(InvalidInput, match=r"no 'embb'; did you mean 'emb'"):
+        read_column(tmp_path / "x.npz", column="embb")
+
+
+def test_the_only_array_of_an_npz_file_needs_no_name(tmp_path):
+    np.savez(tmp_path / "x.npz", anything=X)
+    np.testing.assert_array_equal(read_column(tmp_path / "x.npz").values, X)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u1"])
+def test_safetensors_is_mapped(tmp_path, dtype):
+    x = (X * 5 + 20).astype(dtype)
+    save_file({"a": np.zeros((2, 2)), "emb": x}, tmp_path / "x.safetensors")
+    found = read_column(tmp_path / "x.safetensors", column="emb")
+    assert is_mapped(found.values)
+    np.testing.assert_array_equal(found.values, x)
+
+
+def test_safetensors_of_a_type_that_numpy_lacks(tmp_path):
+    from safetensors.torch import save_file as save_tensors
+
+    x = torch.from_numpy(X).bfloat16()
+    save_tensors({"emb": x}, str(tmp_path / "x.safetensors"))
+    np.testing.assert_array_equal(read_column(tmp_path / "x.safetensors").values, x.float().numpy())
+
+
+def test_a_safetensors_file_that_is_cut_off(tmp_path):
+    save_file({"emb": X}, tmp_path / "x.safetensors")
+    whole = (tmp_path / "x.safetensors").read_bytes()
+    for size in (4, 20, len(whole) - 4):
+        (tmp_path / "y.safetensors").write_bytes(whole[:size])
+        with pytest.raises(InvalidInput, match=r"y\.safetensors"):
+            read_column(tmp_path / "y.safetensors")
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{}]), allow_pickle=True)
+    np.savez(tmp_path / "x.npz", a=np.array([{}]))
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(InvalidInput, match=r"pickle|Python objects"):
+            read_column(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("x.npy", b"no array"), ("x.npz", b"no zip"), ("x.npy", b""), ("x.safetensors", b"")]
+)
+def test_damaged_files(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput, match=name):
+        read_column(tmp_path / name)
+
+
+def test_what_is_no_array(tmp_path):
+    with pytest.raises(DataNotFound, match=r"no file .*x\.npy"):
+        read_column(tmp_path / "x.npy")
+    with pytest.raises(DataNotFound, match="is not a file"):
+        read_column(tmp_path)
+    (tmp_path / "x.pt").touch()
+    with pytest.raises(InvalidInput, match=r"arrays are read from \.npy.*got \.pt"):
+        read_column(tmp_path / "x.pt")
+    np.save(tmp_path / "text.npy", np.array(["a", "b"]))
+    with pytest.raises(InvalidInput, match="must hold numbers"):
+        read_column(tmp_path / "text.npy")
+    np.save(tmp_path / "none.npy", np.empty((0, 3)))
+    with pytest.raises(InvalidInput, match="has no rows"):
+        read_column(tmp_path / "none.npy")
+
+
+# --------------------------------------------------------------------------------------------------------------- parquet
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as pq
+
+    def write(name="x.parquet", **columns):
+        pq.write_table(arrow.table(columns), tmp_path / name, row_group_size=4)
+        return tmp_path / name
+
+    write.arrow = arrow
+    return write
+
+
+@pytest.mark.parametrize("kind", ["fixed", "list", "large", "columns"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_parquet(parquet, kind, dtype):
+    arrow = parquet.arrow
+    x = X.astype(dtype)
+    inner = arrow.from_numpy_dtype(x.dtype)
+    if kind == "columns":
+        values = {f"e{i}": arrow.array(x[:, i]) for i in range(3)}
+    elif kind == "fixed":
+        values = {"emb": arrow.FixedSizeListArray.from_arrays(arrow.array(x.ravel()), 3)}
+    else:
+        values = {"emb": arrow.array(list(x), type=(arrow.list_ if kind == "list" else arrow.large_list)(inner))}
+    path = parquet(id=NAMES, label=[1] * 7, **values)
+    found = read_column(path)
+    assert found.names == NAMES
+    assert found.values.dtype == (np.float64 if dtype == "float64" else np.float32)
+    np.testing.assert_array_equal(found.values, x)
+
+
+def test_parquet_beyond_memory_goes_to_a_file(parquet, tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "_BATCH_ROWS", 2)
+    path = parquet(e0=X[:, 0], e1=X[:, 1], key=[f"{i}" for i in range(7)])
+    found = read_column(path, ids="key", column="e*", runtime=Runtime(memory=8, scratch=tmp_path))
+    np.testing.assert_array_equal(found.values, X[:, :2])
+    assert found.names == [str(i) for i in range(7)]
+
+
+def test_parquet_faults(parquet):
+    arrow = parquet.arrow
+    with pytest.raises(InvalidInput, match=r"row 5: expected 3 numbers as before, got 2"):
+        read_column(parquet(e=[*([[0.0, 1.0, 2.0]] * 5), [1.0, 2.0]]))
+    with pytest.raises(InvalidInput, match=r"row 1: there is no e"):
+        read_column(parquet(e=arrow.array([[1.0], None])))
+    with pytest.raises(InvalidInput, match=r"row 1: the id is missing"):
+        read_column(parquet(id=["a", None], e=[1.0, 2.0]))
+    with pytest.raises(InvalidInput, match=r"holds a, b; say which, as in x.parquet#a"):
+        read_column(parquet(a=[[1.0]], b=[[2.0]]))
+    with pytest.raises(InvalidInput, match="expected columns of numbers"):
+        read_column(parquet(text=["a", "b"]))
+    with pytest.raises(InvalidInput, match=r"the id 'a' is there more than once"):
+        read_column(parquet(id=["a", "a"], e=[1.0, 2.0]))
+    path = parquet(e=[1.0])
+    path.write_bytes(path.read_bytes()[:-6])
+    with pytest.raises(InvalidInput, match="cannot be read as Parquet"):
+        read_column(path)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingPackage, match=r"reading x needs pyarrow, which is not installed: pip install pyarrow"):
+        optional("pyarrow.parquet", "reading x")
+
+
+# ------------------------------------------------------------------------------------------------------------------- csv
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ids", [None, "key"])
+def test_csv(tmp_path, separator, ids):
+    rows = [[ids or "ID", "u", "Label", "v"], *([f"n{i}", X[i, 0], "cat", X[i, 1]] for i in range(7))]
+    path = lines(tmp_path / "x.csv", [separator.join(map(str, row)) for row in rows])
+    found = read_column(path, ids=ids)
+    assert found.names == [f"n{i}" for i in range(7)]
+    np.testing.assert_array_equal(found.values, X[:, :2])
+    np.testing.assert_array_equal(read_column(path, ids=ids, column="v").values, X[:, 1:2])
+
+
+def test_csv_without_a_header(tmp_path):
+    found = read_column(lines(tmp_path / "x.csv", ["1,2", "3,4"]))
+    np.testing.assert_array_equal(found.values, [[1, 2], [3, 4]])
+    assert found.names is None
+
+
+def test_csv_faults(tmp_path):
+    with pytest.raises(InvalidInput, match=r"line 3: expected 2 columns, got 1"):
+        read_column(lines(tmp_path / "x.csv", ["a,b", "1,2", "3"]))
+    with pytest.raises(InvalidInput, match=r"line 2, column 'file': 'a.png' is not a number; .*--ids file"):
+        read_column(lines(tmp_path / "x.csv", ["file,b", "a.png,2"]))
+    with pytest.raises(InvalidInput, match="has no rows"):
+        read_column(lines(tmp_path / "x.csv", ["a,b"]))
+    with pytest.raises(InvalidInput, match="no column"):
+        read_column(lines(tmp_path / "x.csv", []))
+
+
+# ------------------------------------------------------------------------------------------------------------------- ids
+
+
+def test_ids_beside_an_array(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    lines(tmp_path / "x.ids.txt", NAMES)
+    assert read_column(tmp_path / "x.npy").names == NAMES
+    assert read_column(tmp_path / "x.npy", ids=lines(tmp_path / "mine.txt", range(7))).names == [*map(str, range(7))]
+    lines(tmp_path / "x.ids.txt", NAMES[:-1])
+    with pytest.raises(InvalidInput, match=r"x\.ids\.txt has 6 ids, and .*x\.npy has 7 rows"):
+        read_column(tmp_path / "x.npy")
+    lines(tmp_path / "x.ids.txt", [*NAMES[:-1], NAMES[0]])
+    with pytest.raises(InvalidInput, match=r"the id 'a/0\.png' is there more than once"):
+        read_column(tmp_path / "x.npy")
+
+
+def test_lists_of_ids(tmp_path):
+    texts = {
+        "a.txt": "7\r\n8\n\n",
+        "a.csv": "7\n8\n",
+        "b.csv": "7,x\n8,y\n",
+        "c.csv": "label,id\nx,7\ny,8\n",
+        "d.csv": 'rank,id,score,why\n1,7,,"a, b"\n2,8,,c\n',
+        "e.tsv": "file\tlabel\n7\tx\n8\ty\n",
+        "a.jsonl": "7\n8.0\n",
+        "b.jsonl": '{"id": 7, "label": "x"}\n{"id": "8", "label": "y"}\n',
+    }
+    labeled = {"b.csv", "c.csv", "e.tsv", "b.jsonl"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        found = read_ids(tmp_path / name)
+        assert found.names == ("7", "8"), name
+        assert found.labels == (("x", "y") if name in labeled else None), name
+    np.save(tmp_path / "a.npy", np.array([7, 8]))
+    assert read_ids(tmp_path / "a.npy").names == ("7", "8")
+
+
+def test_ids_become_rows(tmp_path):
+    found = read_ids(lines(tmp_path / "a.txt", ["b", "a"]))
+    assert found.rows(index_of(["x", "a", "b"]), 3).tolist() == [2, 1]
+    with pytest.raises(
+        InvalidInput, match=r"a\.txt: 2 of 2 ids are not in the pool: 'b', 'a'; the ids there begin with 'x'"
+    ):
+        found.rows(index_of(["x"]), 1)
+    with pytest.raises(InvalidInput, match=r"a pool without names has the ids 0 to 8"):
+        found.rows(None, 9)
+    numbers = read_ids(lines(tmp_path / "b.txt", [3, 0]))
+    assert numbers.rows(None, 4).tolist() == [3, 0]
+    with pytest.raises(InvalidInput, match="1 of 2 ids are not in the pool: '3'"):
+        numbers.rows(None, 3)
+    np.save(tmp_path / "c.npy", np.array([1, 0]))
+    assert read_ids(tmp_path / "c.npy").rows(index_of(["x", "y"]), 2).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "a\na\n", "'a' is there more than once"),
+        ("a.csv", "id,label\na,\n", "line 2: the id or its label is missing"),
+        ("a.csv", "id,label\na\n", "line 2: expected 2 columns"),
+        ("a.jsonl", '{"name": 1}\n', "line 1: there is no `id`"),
+        ("a.jsonl", "{\n", "line 1 is not JSON"),
+        ("a.jsonl", '{"id": 1, "label": 2}\n{"id": 2}\n', "1 of 2 lines have a label"),
+        ("a.xml", "", "ids are read from"),
+    ],
+)
+def test_faults_of_lists(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidInput, match=message):
+        read_ids(tmp_path / name)
+
+
+def test_a_mask_is_no_list_of_ids(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([True, False]))
+    with pytest.raises(InvalidInput, match="must hold row numbers or text"):
+        read_ids(tmp_path / "a.npy")

@@ -1,0 +1,292 @@
+"""Pools as people have them: what they hold, how their items are called, and that `select` takes them."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+import distil
+from distil._compat import import_torchvision
+from distil.data.pools import ImageTransform, Items, Minibatches, items_of, open_pool
+from distil.errors import DataNotFound, InvalidInput
+
+RNG = np.random.default_rng(0)
+
+
+def picture(path, size=(9, 6), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = RNG.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b/2.png", "b/10.PNG", "a.jpg", "c/d/e.gif", ".hidden/x.png", "b/._2.png"):
+        picture(tmp_path / "images" / name)
+    (tmp_path / "images" / "notes.txt").write_text("not an image")
+    return tmp_path / "images"
+
+
+def model():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))
+
+
+# ---------------------------------------------------------------------------------------------------------------- images
+
+
+def test_a_folder_of_images(folder):
+    pool = open_pool(folder)
+    assert pool.names == ["a.jpg", "b/10.PNG", "b/2.png", "c/d/e.gif"]
+    assert pool.kind == "images"
+    assert pool[0].shape == (3, 224, 224)
+    assert pool[0].dtype == torch.float32
+    assert pool.read(3).mode == "RGB"
+    assert pool.content(2) == (folder / "b/2.png").read_bytes()
+
+
+def test_select_gives_the_names_of_files(folder):
+    pool = open_pool(folder, transform=ImageTransform(size=8))
+    found = distil.select("margin_sampling", model(), pool, 2, names=pool.names)
+    assert set(found.names) < set(pool.names)
+    assert list(found.names) == [pool.names[row] for row in found]
+
+
+def test_the_fingerprint_follows_the_files(folder):
+    before = open_pool(folder).fingerprint
+    assert open_pool(folder).fingerprint == before
+    picture(folder / "b/2.png", (20, 20))
+    after = open_pool(folder).fingerprint
+    assert after != before
+    (folder / "a.jpg").rename(folder / "z.jpg")
+    assert open_pool(folder).fingerprint not in (before, after)
+
+
+def test_an_image_that_cannot_be_read_is_named(folder):
+    (folder / "b/2.png").write_bytes(b"nonsense")
+    pool = open_pool(folder)
+    with pytest.raises(InvalidInput, match=r"^b/2\.png: cannot be read as an image"):
+        pool[2]
+    whole = (folder / "b/10.PNG").read_bytes()
+    (folder / "b/10.PNG").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InvalidInput, match=r"^b/10\.PNG: cannot be read as an image"):
+        pool[1]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 30), (301, 40), (3, 3)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_images_are_resized_cut_and_normalized(tmp_path, size, mode):
+    path = picture(tmp_path / "images" / "a.png", size, mode)
+    made = open_pool(tmp_path / "images", transform=ImageTransform(size=7, crop=1.0))[0]
+    with Image.open(path) as image:
+        wide = size[0] * 7 // min(size), size[1] * 7 // min(size)
+        image = image.convert("RGB").resize(wide, Image.Resampling.BICUBIC)
+        left, top = round((wide[0] - 7) / 2), round((wide[1] - 7) / 2)
+        pixels = np.asarray(image)[top : top + 7, left : left + 7] / 255
+    expected = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    torch.testing.assert_close(made, torch.tensor(expected.transpose(2, 0, 1), dtype=torch.float32))
+
+
+@pytest.mark.skipif(find_spec("torchvision") is None, reason='needs torchvision: pip install "distil[vision]"')
+def test_the_transform_agrees_with_torchvision(tmp_path):
+    transforms = import_torchvision() and import_module("torchvision.transforms")
+
+    path = picture(tmp_path / "images" / "a.png", (300, 500))
+    theirs = transforms.Compose(
+        [
+            transforms.Resize(256, transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    with Image.open(path) as image:
+        expected = theirs(image.convert("RGB"))
+    torch.testing.assert_close(open_pool(tmp_path / "images")[0], expected)
+
+
+def test_no_images(tmp_path):
+    with pytest.raises(InvalidInput, match="holds no image"):
+        open_pool(tmp_path)
+    with pytest.raises(DataNotFound, match="there is no pool at"):
+        open_pool(tmp_path / "nothing")
+
+
+# ---------------------------------------------------------------------------------------------------------------- tables
+
+TEXTS = ["one, two", "three\nfour", "", "five"]
+
+
+def write_table(path, entries):
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    elif path.suffix == ".parquet":
+        arrow = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(arrow.Table.from_pylist(entries), path)
+    else:
+        import csv
+
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, entries[0], delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(entries)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_tables_of_texts(tmp_path, suffix):
+    path = write_table(tmp_path / f"t{suffix}", [{"id": i * 3, "text": text, "n": 1} for i, text in enumerate(TEXTS)])
+    pool = open_pool(path)
+    assert pool.kind == "texts"
+    assert [pool[row] for row in range(4)] == TEXTS
+    assert pool.names == ["0", "3", "6", "9"]
+    assert open_pool(path, column="text", ids="n" if suffix == "none" else None).names == pool.names
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_tables_of_images(tmp_path, suffix):
+    for name in ("x/1.png", "2.png"):
+        picture(tmp_path / name)
+    path = write_table(tmp_path / f"t{suffix}", [{"file": name, "label": "?"} for name in ("x/1.png", "2.png")])
+    pool = open_pool(path)
+    assert pool.kind == "images"
+    assert pool.names == ["x/1.png", "2.png"]
+    assert pool.read(1).size == (9, 6)
+    named = write_table(tmp_path / f"u{suffix}", [{"id": "k", "file": "2.png"}])
+    assert open_pool(named).names == ["k"]
+    missing = write_table(tmp_path / f"v{suffix}", [{"file": "3.png"}])
+    with pytest.raises(DataNotFound, match=r"names '3\.png', and there is no file"):
+        open_pool(missing)
+
+
+def test_columns_that_have_to_be_named(tmp_path):
+    path = write_table(tmp_path / "t.jsonl", [{"a": "x", "b": "y", "key": "k"}])
+    with pytest.raises(InvalidInput, match=r"has the columns a, b, key; say which one"):
+        open_pool(path)
+    assert open_pool(path, column="b", ids="key").names == ["k"]
+    assert open_pool(f"{path}#b")[0] == "y"
+    with pytest.raises(InvalidInput, match="no column 'c'"):
+        open_pool(path, column="c")
+    twice = write_table(tmp_path / "u.jsonl", [{"id": 1, "text": "x"}, {"id": 1, "text": "y"}])
+    with pytest.raises(InvalidInput, match="'1' is there more than once"):
+        open_pool(twice)
+    hole = write_table(tmp_path / "v.jsonl", [{"id": 1, "text": "x"}, {"id": 2, "text": None}])
+    with pytest.raises(InvalidInput, match="row 1: expected text, got None"):
+        open_pool(hole)
+
+
+def test_a_text_a_line(tmp_path):
+    (tmp_path / "t.txt").write_text("one\n\ntwo\n")
+    pool = open_pool(tmp_path / "t.txt")
+    assert [pool[0], pool[1]] == ["one", "two"]
+    assert len(pool) == 2
+    assert pool.names is None
+    assert pool.name(1) == "1"
+
+
+# --------------------------------------------------------------------------------------------------------------- objects
+
+
+def picks(pool, n=4, **options):
+    torch.manual_seed(0)
+    found = distil.select("margin_sampling", nn.Linear(5, 3), pool, n, **options)
+    return found.tolist()
+
+
+class Tuples(Dataset):
+    def __init__(self, x):
+        self.x = x
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, row):
+        return self.x[row], 1
+
+
+class Dicts(Tuples):
+    def __getitem__(self, row):
+        return {"input": self.x[row], "label": 1}
+
+
+def test_arrays_and_data_sets_give_the_same_picks(tmp_path):
+    x = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+    expected = picks(x)
+    np.save(tmp_path / "x.npy", x.numpy())
+    names = [f"n{row}" for row in range(300)]
+    for pool in (
+        open_pool(x, ids=names),
+        open_pool(x.numpy()),
+        open_pool(tmp_path / "x.npy"),
+        open_pool(TensorDataset(x)),
+        open_pool(Tuples(x), ids=names),
+        open_pool(Dicts(x)),
+        open_pool(Tuples(x), collate_fn=lambda items: torch.stack([x for x, _ in items])),
+    ):
+        assert picks(pool) == expected
+        assert len(pool) == 300
+    named = open_pool(Tuples(x), ids=names)
+    assert distil.select("margin_sampling", nn.Linear(5, 3), named, 2, names=named.names).names[0][0] == "n"
+    assert isinstance(open_pool(x), Minibatches)
+    assert isinstance(open_pool(Tuples(x)), Items)
+    assert items_of(open_pool(x)).array is x
+
+
+def test_a_collate_function_of_ones_own():
+    x = torch.randn(50, 5)
+    ragged = [row[: 3 + i % 3].tolist() for i, row in enumerate(x)]
+    seen = []
+
+    def pad(items):
+        seen.append(len(items))
+        return torch.stack([torch.tensor(item + [0.0] * (5 - len(item))) for item in items])
+
+    pool = open_pool(ragged, collate_fn=pad)
+    assert len(picks(pool, runtime=distil.Runtime(batch_size=20))) == 4
+    assert seen == [20, 20, 10]
+
+
+def test_what_is_no_pool():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield torch.zeros(2)
+
+    for wrong in (Stream(), iter([1]), 3):
+        with pytest.raises(InvalidInput, match="a pool is a path, an array"):
+            open_pool(wrong)
+    with pytest.raises(InvalidInput, match="the pool is empty"):
+        open_pool([])
+    with pytest.raises(InvalidInput, match="there are 1 ids for 2 items"):
+        open_pool(torch.zeros(2, 2), ids=["a"])
+
+
+def test_hugging_face(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    texts = datasets.Dataset.from_dict({"id": [5, 6], "text": ["a", "b"], "label": [0, 1]})
+    pool = open_pool(texts)
+    assert (pool.kind, pool.names, pool[1]) == ("texts", ["5", "6"], "b")
+    texts.save_to_disk(str(tmp_path / "saved"))
+    assert open_pool(tmp_path / "saved").names == ["5", "6"]
+    images = datasets.Dataset.from_dict(
+        {"image": [str(picture(tmp_path / f"{i}.png")) for i in range(3)], "name": ["x", "y", "z"]}
+    ).cast_column("image", datasets.Image())
+    pool = open_pool(images, ids="name", transform=ImageTransform(size=8))
+    assert (pool.kind, pool.names) == ("images", ["x", "y", "z"])
+    assert len(distil.select("entropy_sampling", model(), pool, 2, names=pool.names).names) == 2
+    rows = datasets.Dataset.from_dict({"features": [[1.0, 2.0], [3.0, 4.0]]})
+    assert open_pool(rows)[1].tolist() == [3.0, 4.0]
+    with pytest.raises(InvalidInput, match="no column 'txt'; did you mean 'text'"):
+        open_pool(texts, column="txt")
+    with pytest.raises(InvalidInput, match="dictionary; open one of what it holds: train"):
+        open_pool(datasets.DatasetDict({"train": texts}))

@@ -1,0 +1,468 @@
+"""The page of a comparison: its numbers against the events, its words where something is not known, and its HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from distil.errors import DistilWarning, InvalidInput, RunError
+from distil.experiment import page
+from distil.experiment.config import parse_config
+from distil.experiment.page import page_of, report_of, write_page
+from distil.experiment.run import Run
+from distil.experiment.suite import run_all, write_results
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
+
+
+class Reader(HTMLParser):
+    """Elements that are open, references, and what is inside of script and style."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.references, self.inside, self.text = [], [], [], {}, []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.references += [value for name, value in attrs if name in ("src", "href", "action", "data", "srcset")]
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open[-1][0] == tag, f"</{tag}> closes <{self.open[-1][0]}>"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if self.open and self.open[-1][0] in ("script", "style", "title", "h1", "pre"):
+            tag, attrs = self.open[-1]
+            self.inside.setdefault(attrs.get("id", tag), []).append(data)
+        else:
+            self.text.append(data)
+
+
+def read(text):
+    found = Reader(text)
+    assert found.open == []
+    return found, json.loads("".join(found.inside["report"]))
+
+
+def reported(*configs):
+    """The report as the page holds it."""
+    return read(page_of(report_of(configs)))[1]
+
+
+def notes(config):
+    return " ".join(reported(config)["experiments"][0]["notes"])
+
+
+# ------------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.fixture(scope="module")
+def really_run(tmp_path_factory):
+    output = tmp_path_factory.mktemp("real") / "runs"
+    config = parse_config(
+        {
+            "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 16},
+            "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 10},
+            "active_learning": {
+                "strategies": ["random_sampling", "margin_sampling", "margin_sampling_dropout", "badge"],
+                "budget": 20,
+                "rounds": 4,
+                "initial_points": 20,
+            },
+            "dataset": {"name": "digits", "test_points": 300},
+            "experiment": {"output": str(output), "seeds": 3, "full_data": True, "target_accuracy": 0.7},
+        }
+    )
+    with pytest.warns(DistilWarning, match="no dropout"):
+        assert run_all(config)
+    return config
+
+
+def events_of(config, label, seed):
+    path = config.output / label / str(seed) / "events.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def values_of(config, label, metric):
+    """(seeds, points)"""
+    return np.array(
+        [[e[metric] for e in events_of(config, label, seed) if e["event"] == "evaluated"] for seed in config.seeds]
+    )
+
+
+def test_every_number_against_the_events(really_run):
+    made = reported(really_run)["experiments"][0]
+    assert made["strategies"] == ["random_sampling", "margin_sampling", "margin_sampling_dropout", "badge"]
+    assert made["labels"] == [20, 40, 60, 80]
+    assert made["twins"] == {"margin_sampling_dropout": "margin_sampling"}  # this network has no dropout
+    for metric, own in made["metrics"].items():
+        base = values_of(really_run, "random_sampling", metric)
+        full = [values_of(really_run, "full_data", metric)[seed][0] for seed in range(3)]
+        assert own["full"] == pytest.approx(np.mean(full))
+        raw = {}
+        for label in made["strategies"]:
+            values = values_of(really_run, label, metric)
+            summary = own["summaries"][label]
+            assert own["values"][label] == values.tolist()
+            assert summary["mean"] == pytest.approx(values.mean(0).tolist())
+            half = stats.t.ppf(0.975, 2) * stats.sem(values)
+            assert summary["low"] == pytest.approx((values.mean(0) - half).tolist())
+            assert summary["high"] == pytest.approx((values.mean(0) + half).tolist())
+            area = values.mean(1)
+            assert summary["area"] == pytest.approx(area.mean())
+            low, high = stats.t.interval(0.95, 2, area.mean(), stats.sem(area))
+            assert (summary["area_low"], summary["area_high"]) == pytest.approx((low, high))
+            if label == "random_sampling":
+                assert summary["difference"] is None
+                continue
+            difference = area - base.mean(1)
+            low, high = stats.t.interval(0.95, 2, difference.mean(), stats.sem(difference))
+            assert summary["difference"] == pytest.approx([difference.mean(), low, high])
+            raw[label] = difference
+        if metric == "calibration_error":
+            assert "comparisons" not in own
+            continue
+        del raw["margin_sampling_dropout"]
+        assert set(own["comparisons"]) == set(raw)
+        p = {label: stats.ttest_1samp(difference, 0).pvalue for label, difference in raw.items()}
+        smaller, larger = sorted(p, key=p.get)
+        corrected = {smaller: min(1, 2 * p[smaller]), larger: max(p[larger], min(1, 2 * p[smaller]))}
+        for label, difference in raw.items():
+            c = own["comparisons"][label]
+            assert c["p"] == pytest.approx(p[label])
+            assert c["p_holm"] == pytest.approx(corrected[label])
+            assert c["wilcoxon_p"] == pytest.approx(stats.wilcoxon(difference).pvalue)
+            assert c["d_z"] == pytest.approx(difference.mean() / difference.std(ddof=1))
+            assert (c["wins"], c["losses"]) == ((difference > 0).sum(), (difference < 0).sum())
+            assert c["better"][0] == pytest.approx((difference > 0).mean())
+            assert c["verdict"].startswith(f"{label}: ")
+
+
+def test_labels_saved_against_interpolation(really_run):
+    made = reported(really_run)["experiments"][0]
+    own = made["metrics"]["accuracy"]
+    labels = np.array(made["labels"])
+    for label in made["strategies"]:
+        mean = values_of(really_run, label, "accuracy").mean(0)
+        for reach in own["reach"][label]:
+            target = reach["share"] * own["full"]
+            at = np.flatnonzero(mean >= target)
+            if len(at) == 0:
+                assert reach["labels"] is None
+                assert "not reached with 80 labels" in reach["text"]
+            elif at[0] == 0:
+                assert reach["labels"] == 20
+            else:
+                i = at[0]
+                assert reach["labels"] == pytest.approx(np.interp(target, mean[i - 1 : i + 1], labels[i - 1 : i + 1]))
+    assert own["efficiency"]["random_sampling"] == {"ratio": [1, 1, 1, 1], "known": [True] * 4}
+
+
+def test_a_reports_provenance_and_ids_are_those_of_the_runs(really_run):
+    made = reported(really_run)["experiments"][0]
+    began = events_of(really_run, "badge", 1)[0]
+    found = made["provenance"]
+    assert found["versions"] == {name: [value] for name, value in began["versions"].items()}
+    assert (found["device"], found["threads"]) == (["cpu"], ["1"])
+    assert found["config"] == really_run.document
+    assert found["seeds"]["2"] == {"split": 2, "initial": 2, "model": 2, "selection": 2}
+    for label in made["strategies"]:
+        for seed in really_run.seeds:
+            events = events_of(really_run, label, seed)
+            initial = [e["ids"] for e in events if e["event"] == "labeled"][0]  # noqa: RUF015
+            assert made["ids"][label][str(seed)] == [initial, *(e["ids"] for e in events if e["event"] == "asked")]
+
+
+def test_bounds_and_costs_of_real_runs(really_run):
+    made = reported(really_run)["experiments"][0]
+    majority = np.mean([events_of(really_run, "badge", seed)[0]["majority"] for seed in range(3)])
+    assert made["metrics"]["accuracy"]["majority"] == pytest.approx(majority)
+    assert made["metrics"]["balanced_accuracy"]["majority"] == pytest.approx(0.1)
+    assert set(made["costs"]) == set(made["strategies"])
+    assert made["picks"]["missing"] is None
+    assert made["picks"]["measured"] == 3
+    assert "random_sampling" in made["table"]
+
+
+def test_versions_that_differ_are_all_told(made_up):
+    config = made_up()
+    path = config.output / "badge" / "0" / "events.jsonl"
+    path.write_text(path.read_text().replace('"torch": "2.13.0"', '"torch": "2.14.0"'))
+    assert reported(config)["experiments"][0]["provenance"]["versions"]["torch"] == ["2.13.0", "2.14.0"]
+
+
+def test_the_penalty_matrix_says_which_way_to_read_it(made_up):
+    config = made_up(gain={"margin_sampling": 0.1, "badge": -0.1}, alike=None)
+    found = reported(config)["experiments"][0]["metrics"]["accuracy"]["penalty"]
+    better, worse = (found["strategies"].index(name) for name in ("margin_sampling", "badge"))
+    assert found["beats"][better][worse] == 1
+    assert found["beats"][worse][better] == 0
+    assert found["penalties"][better] == 0
+    assert found["note"].startswith("Row beats column")
+
+
+# ------------------------------------------------------------------------------------------------- what is not known
+
+
+def test_one_seed(made_up):
+    config = made_up(seeds=1)
+    made = reported(config)["experiments"][0]
+    assert "One seed: no intervals, and no test of any difference." in made["notes"]
+    accuracy = made["metrics"]["accuracy"]
+    assert accuracy["comparisons"] == {}
+    assert accuracy["penalty"] is None
+    assert accuracy["summaries"]["badge"]["low"] == [None] * 4
+    assert accuracy["summaries"]["badge"]["difference"][1:] == [None, None]
+
+
+def test_runs_that_are_not_finished(made_up):
+    config = made_up(unfinished=[("badge", 1), ("badge", 2)])
+    made = reported(config)["experiments"][0]
+    assert made["strategies"] == ["random_sampling", "margin_sampling"]
+    assert "badge is left out: 2 of 4 seeds finished. Go on with: distil resume" in " ".join(made["notes"])
+
+
+def test_nothing_is_finished_or_even_begun(made_up):
+    config = made_up(seeds=1, unfinished=[(label, 0) for label in ("random_sampling", "margin_sampling", "badge")])
+    made = reported(config)["experiments"][0]
+    assert made["strategies"] == []
+    assert made["metrics"] == {}
+    assert sum("0 of 1 seed finished" in note for note in made["notes"]) == 3
+    for label in ("random_sampling", "margin_sampling", "badge"):
+        shutil.rmtree(config.output / label)
+    assert reported(config)["title"] == "digits: 0 strategies, 1 seed"
+
+
+def test_the_baseline_is_not_finished(made_up):
+    config = made_up(unfinished=[("random_sampling", 0)])
+    assert reported(config)["experiments"][0]["baseline"] == "margin_sampling"
+
+
+def test_other_numbers_of_labels(made_up):
+    config = made_up(budgets={"badge": 4})
+    made = reported(config)["experiments"][0]
+    assert made["strategies"] == ["random_sampling", "margin_sampling"]
+    assert "badge is left out: its runs have other numbers of labels than the baseline's." in made["notes"]
+    assert "badge" in made["ids"]
+
+
+def test_a_round_without_labels(made_up):
+    assert "There are no curves: a round of the baseline added no label" in notes(made_up(idle=2))
+
+
+def test_without_the_bound_of_all_data(made_up):
+    made = reported(made_up(full=False))["experiments"][0]
+    assert "No training on the whole pool" in " ".join(made["notes"])
+    assert made["metrics"]["accuracy"]["reach"] is None
+    assert made["metrics"]["accuracy"]["majority"] == pytest.approx(0.115)
+
+
+def test_old_runs(made_up):
+    made = reported(made_up(old=True, full=False))["experiments"][0]
+    assert set(made["metrics"]) == {"accuracy", "balanced_accuracy", "macro_f1"}
+    assert "Not measured by all of these runs, which may be older: calibration error." in made["notes"]
+    assert made["metrics"]["accuracy"]["majority"] is None
+    assert made["provenance"]["device"] == []
+
+
+def test_data_that_is_not_there(made_up, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTIL_DATA", str(tmp_path / "nothing"))
+    picks = reported(made_up(dataset="mnist"))["experiments"][0]["picks"]
+    assert "mnist" in picks["missing"].lower()
+    assert picks["measured"] == 0
+    assert len(picks["balance"]["badge"]) == 3
+    assert picks["to_labeled"]["badge"] == []
+
+
+def test_data_is_never_downloaded(made_up, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISTIL_DATA", str(tmp_path / "nothing"))
+    config = made_up(dataset="mnist")
+    document = json.loads((config.output / "config.json").read_text())
+    document["dataset"]["download"] = True
+
+    def refuse(*_, **__):
+        raise AssertionError("a report must not download")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    assert reported(parse_config(document))["experiments"][0]["picks"]["missing"]
+
+
+def test_one_strategy_and_one_round(made_up):
+    alone = reported(made_up(strategies=["badge"]))["experiments"][0]
+    assert alone["baseline"] == "badge"
+    assert alone["metrics"]["accuracy"]["comparisons"] == {}
+    short = reported(made_up("short", rounds=1))["experiments"][0]
+    assert short["labels"] == [10]
+    assert short["metrics"]["accuracy"]["penalty"] is None
+
+
+def test_differences_without_any_spread(made_up):
+    """An infinite effect size has no word in JSON."""
+    config = made_up(seeds=2, alike={"badge": "random_sampling"}, gain={})
+    for seed in (0, 1):
+        path = config.output / "badge" / str(seed) / "events.jsonl"
+        events = [json.loads(line) for line in path.read_text().splitlines()]
+        for event in events:
+            if event["event"] == "evaluated":
+                event["accuracy"] += 0.125
+            if event["event"] == "asked":
+                event["ids"] = [
+                    event["ids"][0] + 1 if event["ids"][0] + 1 not in event["ids"] else 1,
+                    *event["ids"][1:],
+                ]
+        path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    found = reported(config)["experiments"][0]["metrics"]["accuracy"]["comparisons"]["badge"]
+    assert (found["d_z"], found["g_z"], found["p"]) == (None, None, 0)
+
+
+def test_ids_that_are_too_many_for_a_page(made_up, monkeypatch):
+    config = made_up()
+    monkeypatch.setattr(page, "_MOST_IDS", 3 * 4 * 25)
+    assert reported(config)["experiments"][0]["ids"] is not None
+    monkeypatch.setattr(page, "_MOST_IDS", 3 * 4 * 25 - 1)
+    made = reported(config)["experiments"][0]
+    assert made["ids"] is None
+    assert "There are too many ids for a page; they are in the files events.jsonl of the runs." in made["notes"]
+
+
+def test_a_report_of_nothing():
+    with pytest.raises(InvalidInput, match="at least one experiment"):
+        report_of([])
+
+
+def test_a_damaged_run_is_an_error(made_up):
+    config = made_up()
+    path = config.output / "badge" / "0" / "events.jsonl"
+    path.write_text("rubbish\n" + path.read_text())
+    with pytest.raises(RunError, match="line 1, is not an event"):
+        report_of([config])
+
+
+# ------------------------------------------------------------------------------------------------- several data sets
+
+
+def test_several_experiments_are_ranked(made_up):
+    gain = {"margin_sampling": 0.1, "badge": 0.05}
+    configs = [made_up(f"set{i}", gain=gain, seeds=3) for i in range(5)]
+    found = reported(*configs)
+    assert [e["name"] for e in found["experiments"]] == [f"digits (set{i})" for i in range(5)]
+    own = found["across"]["metrics"]["accuracy"]
+    assert own["ranks"] == {"random_sampling": [3] * 5, "margin_sampling": [1] * 5, "badge": [2] * 5}
+    assert own["test"]["strategies"] == ["margin_sampling", "badge", "random_sampling"]
+    assert own["test"]["mean_ranks"] == [1, 2, 3]
+    chi2, p = stats.friedmanchisquare(*([own["scores"][name] for name in own["scores"]]))
+    assert (own["test"]["chi2"], own["test"]["p"]) == pytest.approx((chi2, p))
+    assert own["why_not"] is None
+    assert own["penalty"]["note"].startswith("Row beats column: the share of rounds, summed over 5 settings")
+
+
+def test_with_few_data_sets_there_is_no_diagram_and_it_says_why(made_up):
+    found = reported(made_up("a"), made_up("b"))["across"]["metrics"]["accuracy"]
+    assert found["test"] is None
+    assert "over 5 data sets or more, got 2" in found["why_not"]
+
+
+def test_only_strategies_that_all_have_are_ranked(made_up):
+    one = made_up("one")
+    two = made_up("two", strategies=["random_sampling", "badge"], old=True, full=False)
+    found = reported(one, two)["across"]["metrics"]
+    assert set(found) == {"accuracy", "balanced_accuracy", "macro_f1"}
+    assert set(found["accuracy"]["scores"]) == {"random_sampling", "badge"}
+    apart = reported(one, made_up("three", strategies=["core_set"]))
+    assert apart["across"]["metrics"] == {}
+
+
+def test_names_that_are_the_same_are_told_apart(made_up):
+    config = made_up("a")
+    assert [e["name"] for e in reported(config, config)["experiments"]] == ["digits (a) #1", "digits (a) #2"]
+
+
+# ------------------------------------------------------------------------------------------------- the file
+
+
+def test_the_page_is_html_that_needs_nothing_else(made_up):
+    found, _ = read(page_of(report_of([made_up()])))
+    assert found.tags.count("h1") == 1
+    assert found.references == ["data:,"]  # no icon is asked for
+    text = page_of(report_of([made_up("again")]))
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?\s*(?:https?:)?//", text)
+    assert not re.search(r"url\s*\(", text)
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+    assert '<html lang="en">' in text
+
+
+def test_no_text_can_break_the_page(made_up):
+    """Not in the title, not in the numbers, not in the tables for those without scripts."""
+    evil = '</script></pre></title><b>"x"</b><!--'
+    report = json.loads(json.dumps(report_of([made_up()])).replace("margin_sampling", json.dumps(evil)[1:-1]))
+    report["title"] = evil
+    found, read_back = read(page_of(report))
+    assert read_back == report
+    assert read_back["experiments"][0]["strategies"][1] == evil
+    assert "b" not in found.tags or found.tags.count("b") == 1  # the footer's own
+    assert found.inside["title"] == [evil]
+    assert found.inside["h1"] == [evil]
+    assert "{{" not in found.inside["h1"][0]
+
+
+def test_marks_of_the_template_in_a_text_stay_as_they_are(made_up):
+    report = report_of([made_up()])
+    report["title"] = "{{report}} {{style}}"
+    assert read(page_of(report))[0].inside["h1"] == ["{{report}} {{style}}"]
+
+
+def test_the_same_runs_make_the_same_page(made_up):
+    config = made_up()
+    assert page_of(report_of([config])) == page_of(report_of([config]))
+
+
+def test_without_scripts_there_is_the_table(made_up):
+    found, report = read(page_of(report_of([made_up()])))
+    assert report["experiments"][0]["table"] in "".join(found.inside["pre"])
+    assert "area minus" in report["experiments"][0]["table"]
+
+
+def test_a_page_is_written_whole_or_not_at_all(made_up, monkeypatch):
+    config = made_up()
+    path = write_page([config], config.output / "report.html")
+    before = path.read_bytes()
+    monkeypatch.setattr(page, "page_of", lambda report: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_page([config], path)
+    assert path.read_bytes() == before
+    assert not list(config.output.glob(".report*"))
+
+
+def test_results_of_a_comparison_have_a_page(really_run):
+    said = write_results(really_run)
+    path = really_run.output / "report.html"
+    assert said.endswith(f"Report: {path}")
+    assert read(path.read_text())[1]["title"] == "digits: 4 strategies, 3 seeds"
+    text = (really_run.output / "results.md").read_text()
+    assert "p (Holm)" in text
+    assert "margin_sampling_dropout: in every run the very picks of margin_sampling" in text
+
+
+def test_results_of_one_strategy_have_none(made_up):
+    config = made_up(strategies=["random_sampling"])
+    assert "Report:" not in write_results(config)
+    assert not (config.output / "report.html").exists()
+
+
+def test_reading_changes_nothing(made_up):
+    config = made_up()
+    before = {p: p.read_bytes() for p in config.output.rglob("*") if p.is_file()}
+    report_of([config])
+    assert {p: p.read_bytes() for p in config.output.rglob("*") if p.is_file()} == before
+    assert Run(config.output / "badge" / "0").finished

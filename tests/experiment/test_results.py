@@ -1,0 +1,323 @@
+"""What runs show: which are comparable, which are the same, what bounds them and what they took; and what was picked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.spatial.distance import cdist
+
+from distil.errors import InvalidInput
+from distil.experiment.config import parse_config
+from distil.experiment.loop import split
+from distil.experiment.picks import picks_of
+from distil.experiment.results import (
+    METRICS,
+    bounds_of,
+    comparable,
+    comparisons,
+    costs,
+    curves_of,
+    finished_runs,
+    full_data_runs,
+    identical,
+)
+from distil.experiment.suite import run_all
+
+
+def events_of(config, label, seed, kind):
+    lines = (config.output / label / str(seed) / "events.jsonl").read_text().splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+
+# ------------------------------------------------------------------------------------------------- curves
+
+
+def test_curves_are_the_numbers_of_the_events(made_up):
+    config = made_up()
+    for metric in METRICS:
+        found = curves_of(config, metric)
+        assert list(found) == ["random_sampling", "margin_sampling", "badge"]
+        for label, own in found.items():
+            assert own.labels.tolist() == [10, 15, 20, 25]
+            assert list(own.seeds) == [0, 1, 2, 3]
+            expected = [[e[metric] for e in events_of(config, label, seed, "evaluated")] for seed in range(4)]
+            assert own.values.tolist() == expected
+
+
+def test_runs_that_are_not_finished_have_no_curves(made_up):
+    config = made_up(unfinished=[("badge", 3)])
+    assert set(finished_runs(config)) == set(curves_of(config)) == {"random_sampling", "margin_sampling"}
+    assert len(full_data_runs(config)) == 4
+
+
+def test_curves_on_other_numbers_of_labels_are_left_out(made_up):
+    config = made_up(budgets={"badge": 4})
+    assert set(curves_of(config)) == {"random_sampling", "margin_sampling"}
+    assert curves_of(made_up("other", budgets={"random_sampling": 4})).keys() == {"random_sampling"}
+
+
+def test_a_round_without_labels_makes_no_curve(made_up):
+    assert curves_of(made_up(idle=2)) == {}
+    assert comparable({}, (0,)) == {}
+
+
+def test_a_metric_that_older_runs_lack(made_up):
+    config = made_up(old=True)
+    assert curves_of(config, "calibration_error") == {}
+    assert len(curves_of(config, "macro_f1")) == 3
+
+
+# ------------------------------------------------------------------------------------------------- the same
+
+
+def test_strategies_with_the_same_picks_are_found(made_up):
+    config = made_up(alike={"badge": "margin_sampling"})
+    assert identical(config, finished_runs(config)) == {"badge": "margin_sampling"}
+    assert identical(made_up("apart"), finished_runs(made_up("apart2"))) == {}
+    assert identical(config, {}) == {}
+
+
+def test_the_baseline_is_nobodys_twin(made_up):
+    config = made_up(strategies=["badge", "random_sampling"], alike={"badge": "random_sampling"})
+    assert identical(config, finished_runs(config)) == {"badge": "random_sampling"}
+
+
+def test_picks_in_another_order_are_the_same_picks_but_one_other_id_is_not(made_up):
+    config = made_up(alike={"badge": "margin_sampling"})
+    runs = finished_runs(config)
+    event = runs["badge"][2].all("asked")[1]
+    event["ids"].reverse()
+    assert identical(config, runs) == {"badge": "margin_sampling"}
+    event["ids"][0] = 1796 if event["ids"][0] != 1796 else 1795
+    assert identical(config, runs) == {}
+
+
+def test_the_same_picks_with_other_trainings_are_not_the_same(made_up):
+    warm = {"name": "random_sampling", "label": "random_sampling+warm", "retrain": "warm"}
+    config = made_up(strategies=["random_sampling", warm], alike={"random_sampling+warm": "random_sampling"})
+    assert identical(config, finished_runs(config)) == {}
+
+
+def test_runs_without_a_selection_are_not_alike(made_up):
+    config = made_up(rounds=1)
+    assert identical(config, finished_runs(config)) == {}
+
+
+def test_what_is_the_same_is_not_tested_twice(made_up):
+    config = made_up(alike={"badge": "margin_sampling"}, gain={"margin_sampling": 0.05})
+    curves = curves_of(config)
+    found = comparisons(curves, "random_sampling", {"badge": "margin_sampling"})
+    assert list(found) == ["margin_sampling"]
+    assert found["margin_sampling"].family == 1
+    assert [c.family for c in comparisons(curves, "random_sampling", {}).values()] == [2, 2]
+    # One whose original has no curve is tested all the same.
+    rest = {name: curves[name] for name in ("random_sampling", "badge")}
+    assert list(comparisons(rest, "random_sampling", {"badge": "margin_sampling"})) == ["badge"]
+
+
+def test_nothing_to_compare(made_up):
+    assert comparisons(curves_of(made_up(seeds=1)), "random_sampling", {}) == {}
+    alone = {"random_sampling": curves_of(made_up("more"))["random_sampling"]}
+    assert comparisons(alone, "random_sampling", {}) == {}
+
+
+# ------------------------------------------------------------------------------------------------- bounds
+
+
+def test_bounds_are_means_over_seeds(made_up):
+    config = made_up()
+    for metric in METRICS:
+        full = np.mean([events_of(config, "full_data", seed, "evaluated")[0][metric] for seed in range(4)])
+        assert bounds_of(config, finished_runs(config), metric).full == pytest.approx(full)
+    assert bounds_of(config, finished_runs(config)).majority == pytest.approx(0.1 + 0.01 * 1.5)
+
+
+def test_what_a_constant_prediction_is_worth():
+    """Against scikit-learn, on a test set that has every class."""
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+    from distil.experiment.metrics import calibration_error
+    from distil.experiment.results import _constant
+
+    y = torch.tensor([0] * 3 + [1] * 5 + [2] * 2)
+    constant = torch.ones_like(y)
+    share = float((y == 1).double().mean())
+    assert _constant("accuracy", share, 3) == pytest.approx(accuracy_score(y, constant))
+    assert _constant("balanced_accuracy", share, 3) == pytest.approx(balanced_accuracy_score(y, constant))
+    assert _constant("macro_f1", share, 3) == pytest.approx(f1_score(y, constant, average="macro"))
+    certain = torch.nn.functional.one_hot(constant, 3).double()
+    assert _constant("calibration_error", share, 3) == pytest.approx(calibration_error(certain, y))
+
+
+def test_bounds_that_are_not_known(made_up):
+    old = made_up("old", old=True)
+    assert bounds_of(old, finished_runs(old)) is None
+    without = made_up("without", full=False)
+    found = bounds_of(without, finished_runs(without))
+    assert found.full is None
+    assert found.majority == pytest.approx(0.115)
+    part = made_up("part")
+    shutil.rmtree(part.output / "full_data" / "2")
+    assert bounds_of(part, finished_runs(part)).full is None
+
+
+# ------------------------------------------------------------------------------------------------- costs
+
+
+def test_costs_count_a_first_round_that_was_taken_over_in_full(made_up):
+    found = costs(finished_runs(made_up()))
+    # Trainings take 2, 3, 4 and 5 s; the first of margin sampling and badge was taken over, in 0.25 s.
+    for label, cost in found.items():
+        assert cost.training == pytest.approx(2 + 3 + 4 + 5)
+        assert cost.selection == pytest.approx(3 * 0.5)
+        assert (cost.training_peak, cost.selection_peak) == (0, 3000)
+        assert cost.saved == pytest.approx(0 if label == "random_sampling" else 4 * 1.75)
+
+
+def test_costs_of_older_runs_and_of_none(made_up):
+    found = costs(finished_runs(made_up(old=True)))
+    assert {(cost.training_peak, cost.selection_peak, cost.saved) for cost in found.values()} == {(None, None, 0.0)}
+    config = made_up("timeless")
+    for path in config.output.rglob("times.jsonl"):
+        path.unlink()
+    assert costs(finished_runs(config)) == {}
+
+
+def test_a_step_that_was_done_twice_counts_once(made_up):
+    config = made_up()
+    before = costs(finished_runs(config))
+    with (config.output / "badge" / "1" / "times.jsonl").open("a") as file:
+        file.write(json.dumps({"round": 2, "step": "select", "seconds": 0.5, "peak_bytes": 2000}) + "\n")
+    assert costs(finished_runs(config)) == before
+
+
+# ------------------------------------------------------------------------------------------------- picks
+
+
+def test_picks_against_distances_and_counts_by_hand(made_up):
+    config = made_up(seeds=2)
+    runs, data = finished_runs(config), config.load_data()
+    found = picks_of(config, runs, data)
+    assert found.measured == 2
+    for label in runs:
+        expected = {"balance": [], "to_labeled": [], "to_picked": []}
+        for seed in (0, 1):
+            here = split(data, config, seed)
+            x = here.x.double().numpy()
+            labeled = events_of(config, label, seed, "labeled")[0]["ids"]
+            rows = {name: [] for name in expected}
+            for event in events_of(config, label, seed, "asked"):
+                ids = event["ids"]
+                shares = np.unique(here.y[ids].numpy(), return_counts=True)[1] / len(ids)
+                rows["balance"].append(-(shares * np.log(shares)).sum() / np.log(10))
+                rows["to_labeled"].append(cdist(x[ids], x[labeled]).min(1).mean())
+                between = cdist(x[ids], x[ids]) + np.where(np.eye(len(ids)), np.inf, 0)
+                rows["to_picked"].append(between.min(1).mean())
+                labeled = [*labeled, *ids]
+            for name, own in rows.items():
+                expected[name].append(own)
+        for name, own in expected.items():
+            assert getattr(found, name)[label] == pytest.approx(np.mean(own, axis=0).tolist(), rel=1e-5), name
+    assert found.strategies == tuple(runs)
+    for i, a in enumerate(runs):
+        for j, b in enumerate(runs):
+            shares = []
+            for seed in (0, 1):
+                one, two = ({k for e in events_of(config, name, seed, "asked") for k in e["ids"]} for name in (a, b))
+                shares.append(len(one & two) / len(one | two))
+            assert found.overlap[i][j] == pytest.approx(np.mean(shares))
+
+
+def test_duplicates_are_counted(made_up):
+    config = made_up(seeds=1)
+    data = config.load_data()
+    here, runs = split(data, config, 0), finished_runs(config)
+    event = runs["badge"][0].all("asked")[0]
+    x = data.x_train.clone()
+    x[event["ids"][3]] = x[event["ids"][0]]  # one equals another of the selection
+    x[event["ids"][4]] = x[here.initial[0]]  # and one what was labeled
+    found = picks_of(config, runs, type(data)(**{**vars(data), "x_train": x}))
+    assert found.duplicates["badge"] == (2 / 5, 0, 0)
+
+
+def test_without_data_classes_are_those_of_the_answers(made_up):
+    config = made_up(seeds=2)
+    runs = finished_runs(config)
+    without, with_it = picks_of(config, runs, None), picks_of(config, runs, config.load_data())
+    assert without.measured == 0
+    assert without.balance == with_it.balance
+    assert without.overlap == with_it.overlap
+    assert set(without.to_labeled.values()) == {()}
+
+
+def test_nobody_answered(made_up):
+    config = made_up(idle=2, seeds=2)
+    assert {own[1] for own in picks_of(config, finished_runs(config), None).balance.values()} == {None}
+
+
+def test_the_data_of_something_else_is_refused(made_up):
+    config = made_up()
+    for path in config.output.rglob("events.jsonl"):
+        path.write_text(path.read_text().replace('"pool": 1297', '"pool": 1296'))
+    with pytest.raises(InvalidInput, match="on a pool of 1296 examples, but the data has 1297"):
+        picks_of(config, finished_runs(config), config.load_data())
+
+
+def test_distances_of_as_many_seeds_as_are_quick(made_up, monkeypatch):
+    from distil.experiment import picks
+
+    config = made_up()
+    runs, data = finished_runs(config), config.load_data()
+    # One seed: three strategies, three selections of 5, beside 10, 15 and 20 labels, 64 wide.
+    one = 3 * 5 * (5 + 10 + 5 + 15 + 5 + 20) * 64
+    for budget, measured in ((one * 0.5, 1), (one * 2.5, 2), (one * 99, 4)):
+        monkeypatch.setattr(picks, "_MOST_WORK", budget)
+        assert picks_of(config, runs, data).measured == measured
+
+
+def test_looking_at_picks_leaves_threads_alone(made_up):
+    config, before = made_up(seeds=1), torch.get_num_threads()
+    picks_of(config, finished_runs(config), config.load_data())
+    assert torch.get_num_threads() == before
+
+
+# ------------------------------------------------------------------------------------------------- calibration
+
+
+def small(tmp_path, **train):
+    return parse_config(
+        {
+            "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
+            "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 5, **train},
+            "active_learning": {"strategy": "random_sampling", "budget": 20, "rounds": 2, "initial_points": 40},
+            "dataset": {"name": "digits", "test_points": 300},
+            "experiment": {"output": str(tmp_path / "run"), "seed": 0},
+        }
+    )
+
+
+def test_the_calibration_error_of_an_evaluation_is_that_of_its_model(tmp_path):
+    """Bin by bin, from the weights that the run left."""
+    config = small(tmp_path)
+    run_all(config)
+    data = config.load_data()
+    network = config.builder(data)()
+    network.load_state_dict(load_file(config.output / "random_sampling" / "0" / "model.safetensors"))
+    here = split(data, config, 0)
+    with torch.no_grad():
+        probs = network.eval()(here.x_test).softmax(1)
+    confidence, predicted = probs.max(1)
+    error = 0.0
+    for m in range(15):
+        inside = (confidence > m / 15) & (confidence <= (m + 1) / 15)
+        if inside.any():
+            right = (predicted == here.y_test)[inside].double().mean()
+            error += float(inside.double().mean() * (right - confidence[inside].double().mean()).abs())
+    assert events_of(config, "random_sampling", 0, "evaluated")[-1]["calibration_error"] == pytest.approx(
+        error, abs=1e-6
+    )
