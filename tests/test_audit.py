@@ -42,11 +42,11 @@ def write(tmp_path):
 
 def test_a_clean_pool_is_clean(write):
     report = audit(
-        pool_of(rows_of()), labeled=write(NAMES[::4], ["a", "b"] * 50), test=write(NAMES[1::9], name="t.csv")
+        pool_of(rows_of()), labeled=write(NAMES[::4], ["a", "b"] * 50), test=write(NAMES[1::8], name="t.csv")
     )
     assert report["duplicates"]["exact"]["items"] == 0
     assert report["duplicates"]["near"] == {"items": 0, "looked_at": 400, "examples": []}
-    assert [(entry["exact"], entry["near"]) for entry in report["leakage"]] == [(0, 0)] * 3 or "test" in str(report)
+    assert [(entry["exact"], entry["near"]) for entry in report["leakage"]] == [(0, 0)] * 3
     assert not any(entry["drift"] for entry in report["drift"])
     assert report["outliers"]["items"] <= 4
     json.dumps(report, allow_nan=False)
@@ -161,9 +161,9 @@ def test_drift(write, shift):
 
 
 def test_no_drift_is_seen_in_random_parts(write):
-    """The test's own error: twenty pools that do not differ, with more dimensions than labels."""
+    """The test's own error: eight pools that do not differ, with more dimensions than labels."""
     found = []
-    for seed in range(20):
+    for seed in range(8):
         x = rows_of(400, 60, seed)
         found += audit(pool_of(x), labeled=write(NAMES[:40]))["drift"]
     assert not any(entry["drift"] for entry in found)
@@ -209,7 +209,7 @@ def test_too_little_to_say_anything(write):
 def test_not_finite_rows_are_named():
     x = rows_of()
     x[[3, 50]] = np.nan
-    with pytest.raises(InvalidInput, match=r"2 of 400 items of the pool set are NaN or infinite: n003, n050"):
+    with pytest.raises(InvalidInput, match=r"2 of 400 items of the pool are NaN or infinite: n003, n050"):
         audit(pool_of(x))
 
 

@@ -217,6 +217,19 @@ def test_picks_of_unequal_quality_are_compared_by_the_row(tmp_path):
     assert "3 of 4 in common, value" in ways[1]["agreement"]
 
 
+def test_picks_of_a_shorter_run_are_compared_only_where_they_are_the_first_of_a_longer_one(tmp_path):
+    row = fake_row(fake_way("distil"), fake_way("greedy", "naive"), fake_way("pruned", "naive", prefix=False))
+    ways = [
+        record("distil", "distil", 1.0),
+        record("greedy", "naive", 1.0, extrapolated_from=[1, 2]),
+        record("pruned", "naive", 1.0, extrapolated_from=[1, 2]),
+    ]
+    founds = {"distil": Found(np.arange(3)), "greedy": Found(np.arange(2)), "pruned": Found(np.arange(2))}
+    judge.compare(row, Given(tmp_path, SIZE), ways, founds)
+    assert ways[1]["agreement"] == "same first 2 picks"
+    assert "agreement" not in ways[2]
+
+
 # --- scaling -----------------------------------------------------------------------------------------------------------
 
 

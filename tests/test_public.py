@@ -143,7 +143,19 @@ def test_the_warning_is_no_error_of_the_tree():
 
 # -------------------------------------------------------------------------------------------- importing
 
-HEAVY = ("torchvision", "matplotlib", "sklearn", "transformers", "ray", "timm", "pandas", "scipy")
+HEAVY = (
+    "torchvision",
+    "matplotlib",
+    "sklearn",
+    "transformers",
+    "ray",
+    "timm",
+    "pandas",
+    "scipy",
+    "skorch",
+    "pyarrow",
+    "mlflow",
+)
 
 
 def test_importing_loads_no_optional_package_changes_nothing_and_says_nothing():

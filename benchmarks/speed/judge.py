@@ -24,8 +24,10 @@ def compare(row: Row, given: Given, records: Records, founds: Mapping[str, Found
         elif row.value is not None and found.picks is not None and whole:
             record["value"] = row.value(given, found.picks)
     ours = records[0]
+    comparable = {way.name for way in row.ways if way.prefix}
     for record in records[1:]:
-        if record["name"] in founds and ours["name"] in founds:
+        whole = "extrapolated_from" not in record
+        if record["name"] in founds and ours["name"] in founds and (whole or record["name"] in comparable):
             record["agreement"] = agreement(founds[ours["name"]], founds[record["name"]], ours, record)
 
 

@@ -69,6 +69,7 @@ class Way:
         work: The work of k picks, up to a factor, which the extrapolation follows; default: k.
         needs: Bytes it would allocate; above the limit it is not run.
         package: The peer's distribution, for its version.
+        prefix: Whether fewer picks are the first of more; if not, those of an extrapolated way are not compared.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Way:
     work: Callable[[int, Size], float] = lambda k, _: k
     needs: Callable[[Size], float] | None = None
     package: str = ""
+    prefix: bool = True
 
 
 @dataclass(frozen=True)

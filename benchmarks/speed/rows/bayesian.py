@@ -116,7 +116,7 @@ def _batchbald(name: str, n: int, k: int, ways: tuple[Way, ...], bars: tuple[Bar
 def _bait(name: str, size: Size, seconds: float) -> Row:
     ways = (
         Way("distil", "distil", f"{__name__}:bait"),
-        Way("V written out, torch", "naive", f"{__name__}:bait_naive", short=(1, 3)),
+        Way("V written out, torch", "naive", f"{__name__}:bait_naive", short=(1, 3), prefix=False),
     )
     return Row(name, "BAIT", size, data.mixture, ways, lambda _: (Bar("seconds", seconds),))
 

@@ -59,7 +59,8 @@ def page_of(report: Json) -> str:
     parts = {
         "title": html.escape(report["title"]),
         "style": (folder / "page.css").read_text(encoding="utf-8"),
-        "script": (folder / "page.js").read_text(encoding="utf-8"),
+        "figures": (folder / "page_figures.js").read_text(encoding="utf-8"),
+        "sections": (folder / "page_sections.js").read_text(encoding="utf-8"),
         "tables": "\n\n".join(html.escape(f"{e['name']}\n\n{e['table']}") for e in report["experiments"]),
         # Without < no text can end the element that it is in.
         "report": json.dumps(report, allow_nan=False).replace("<", "\\u003c"),

@@ -349,7 +349,7 @@ class _Seeding:
     def draw(self, uniform: Tensor, n: int) -> None:
         """Add the proposals that are accepted, at most n, given (2, P) uniform numbers: what to propose and to accept."""
         device = self.weights.device
-        rows = _rows_at(self.cumulated, uniform[0].to(device))
+        rows = _rows_at(self.cumulated, uniform[0].to(self.cumulated.device))
         proposed, weights = self.x[rows], self.weights[rows]
         nearest = torch.minimum(weights, self._nearest(proposed))
         least = (weights.to(uniform.device) * uniform[1]).tolist()

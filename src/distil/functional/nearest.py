@@ -21,8 +21,8 @@ EXACT_TIE = 1e-9
 # A bfloat16 keeps 8 bits: rounding is off by at most this share.
 _BFLOAT16_ROUNDING = 2.0**-8
 
-# More pairs in question than this, for each row of a block, and a more precise product is cheaper than settling them.
-_FEW = 2
+# A pair that is computed again by itself costs as much as about this many in a product.
+_PAIR = 100
 
 
 def nearest_center(x: Tensor, centers: Tensor, guess: Tensor | None = None) -> Tensor:
@@ -84,7 +84,7 @@ class _Nearest:
         half = sq_norms(z) / 2
         self.lengths = (2 * half).sqrt()
         self.longest = float(self.lengths.max())
-        self.half = half.masked_fill(~_first_of_equals(centers, half), torch.inf)
+        self.half = half.clone()
         quick = z.dtype == torch.float32 and _bfloat16_pays(z.device.type)
         # What rounding took off a center, as a share of its length: less than the worst case, and exact.
         self.lost = float(((z - z.to(torch.bfloat16)).norm(dim=1) / self.lengths.clamp_min(1e-30)).max())
@@ -101,7 +101,7 @@ class _Nearest:
         norms = sq_norms(y)[:, None].sqrt()
         best, i, j = self._screen(*self._scores(y, norms), norms, guess)
         if len(self.factors) > 1:
-            if len(i) > _FEW * len(y):  # too coarse for this data
+            if _PAIR * len(i) > len(y) * len(self.z):  # too coarse for this data
                 del self.factors[0]
                 return self.of(rows, guess)
             best, i, j = self._rescreen(y, norms[:, 0], best, i, j)

@@ -132,9 +132,7 @@ class BatchBALD(Strategy):
         n_configurations: How many configurations of labels are gone through, or sampled.
     """
 
-    paper: ClassVar[str] = (
-        "Kirsch et al. 2019, BatchBALD: efficient and diverse batch acquisition"
-    )
+    paper: ClassVar[str] = "Kirsch et al. 2019, BatchBALD: efficient and diverse batch acquisition"
     n_samples: int = 10
     n_configurations: int = 10_000
 

@@ -1,0 +1,401 @@
+// Figures and tables of the page, of whichever numbers they are given.
+
+const report = JSON.parse(document.getElementById("report").textContent);
+const HIGHER_IS_BETTER = { accuracy: true, balanced_accuracy: true, macro_f1: true, calibration_error: false };
+const COLORS = 7;
+const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
+const MARKERS = [
+  (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`,
+  (r) => `M${-r} ${-r}H${r}V${r}H${-r}Z`,
+  (r) => `M0 ${-1.2 * r}L${1.2 * r} ${r}H${-1.2 * r}Z`,
+  (r) => `M0 ${-1.4 * r}L${1.4 * r} 0L0 ${1.4 * r}L${-1.4 * r} 0Z`,
+  (r) => `M0 ${1.2 * r}L${1.2 * r} ${-r}H${-1.2 * r}Z`,
+  (r) => `M${-0.45 * r} ${-1.3 * r}h${0.9 * r}v${0.85 * r}h${0.85 * r}v${0.9 * r}h${-0.85 * r}v${0.85 * r}h${-0.9 * r}v${-0.85 * r}h${-0.85 * r}v${-0.9 * r}h${0.85 * r}Z`,
+  (r) => `M0 ${-1.4 * r}L${1.35 * r} ${-0.3 * r}L${0.85 * r} ${1.2 * r}H${-0.85 * r}L${-1.35 * r} ${-0.3 * r}Z`,
+];
+const SYMBOLS = { win: "▲", loss: "▼", tie: "=", same: "≡", remark: "•" };
+const WORDS = { win: "better", loss: "worse", tie: "no significant difference", same: "the same", remark: "remark" };
+const QUANTITIES = {
+  balance: ["balance of classes", "1 when all classes are equally frequent in a selection, 0 when there is one only (entropy / log of the number of classes)", 2],
+  duplicates: ["duplicates", "share of a selection that equals, number for number, an example labeled or selected before", 2],
+  to_labeled: ["distance to the labeled", "mean Euclidean distance of a selection, between inputs, to the nearest example labeled before", 3],
+  to_picked: ["distance to each other", "mean Euclidean distance, between inputs, to the nearest other example of the same selection", 3],
+};
+const state = { experiment: 0, metric: "accuracy", log: false, bands: true, whole: false, quantity: "balance", hidden: new Map() };
+const everyone = [...new Set(report.experiments.flatMap((e) => e.strategies))];
+const charts = [];
+
+// ------------------------------------------------------------------------------------------ elements and words
+
+function fill(element, attributes, children) {
+  for (const [key, value] of Object.entries(attributes ?? {})) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return element;
+}
+const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+const s = (tag, attributes, ...children) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+const experiment = () => report.experiments[state.experiment];
+const numbers = () => experiment().metrics[state.metric];
+const metricName = () => report.metric_names[state.metric];
+const plain = (name) => (name === "random_sampling" ? "random" : name);
+const known = (x) => x !== null && x !== undefined;
+const count = (x) => x.toLocaleString("en-US");
+const percent = (x, digits = 1) => (known(x) ? (100 * x).toFixed(digits) : "–");
+const points = (x) => (known(x) ? (x < 0 ? "−" : "+") + Math.abs(100 * x).toFixed(2) : "–");
+const interval = (low, high) => (known(low) ? ` [${points(low)}, ${points(high)}]` : "");
+const pValue = (p) => (p < 0.0001 ? "< 0.0001" : p >= 0.995 ? "1" : String(Number(p.toPrecision(2))));
+const seconds = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(1) : x.toPrecision(2));
+const bytes = (x) => (known(x) ? (x / 1e6 >= 100 ? (x / 1e6).toFixed(0) : (x / 1e6).toFixed(1)) : "–");
+const slug = (text) => text.replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^-+|-+$/g, "") || "report";
+const quoted = (cell) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+const csvOf = (rows) => rows.map((row) => row.map((cell) => quoted(known(cell) ? String(cell) : "")).join(",") + "\n").join("");
+
+function download(name, type, content) {
+  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const link = h("a", { href: url, download: `${slug(experiment().name)}-${name}` });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+// ------------------------------------------------------------------------------------------ how strategies look
+
+function look(name) {
+  if (name === experiment().baseline) return { key: "kb", dash: "6 4", marker: null };
+  const index = everyone.filter((other) => other !== experiment().baseline).indexOf(name);
+  return { key: `k${index % COLORS}`, dash: DASHES[Math.floor(index / COLORS) % DASHES.length], marker: MARKERS[index % MARKERS.length] };
+}
+
+function sample(name) {
+  const { key, dash, marker } = look(name);
+  return s("svg", { class: `sample ${key}`, viewBox: "0 0 26 12", "aria-hidden": "true" },
+    s("path", { class: "curve", d: "M0 6H26", "stroke-dasharray": dash }),
+    marker && s("path", { class: "dot", d: marker(4), transform: "translate(13 6)" }));
+}
+
+const broken = (name) => name.split(/(?<=[_+.-])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+const withSample = (name) => h("span", {}, sample(name), " ", broken(name));
+
+// With many strategies a figure begins with the baseline and the six of the largest area.
+function hidden() {
+  if (!state.hidden.has(state.experiment)) {
+    const { strategies, twins, baseline, metrics } = experiment();
+    const set = new Set(Object.keys(twins));
+    if (strategies.length > 8) {
+      const area = metrics.accuracy.summaries;
+      const ordered = strategies.filter((name) => name !== baseline && !set.has(name)).sort((a, b) => area[b].area - area[a].area);
+      ordered.slice(6).forEach((name) => set.add(name));
+    }
+    state.hidden.set(state.experiment, set);
+  }
+  return state.hidden.get(state.experiment);
+}
+const visible = () => experiment().strategies.filter((name) => !hidden().has(name));
+
+function legend() {
+  const set = (names) => {
+    state.hidden.set(state.experiment, new Set(names));
+    redraw();
+  };
+  const toggle = (name) => {
+    const now = new Set(hidden());
+    if (!now.delete(name)) now.add(name);
+    set(now);
+  };
+  const { strategies, baseline } = experiment();
+  return h("div", { class: "legend", role: "group", "aria-label": "Strategies shown in figures" },
+    strategies.map((name) => h("button", { type: "button", "data-series": name, onclick: () => toggle(name) }, sample(name), name)),
+    strategies.length > 2 && h("button", { type: "button", class: "plain", onclick: () => set([]) }, "all"),
+    strategies.length > 2 && h("button", { type: "button", class: "plain", onclick: () => set(strategies.filter((name) => name !== baseline)) }, "only the baseline"),
+  );
+}
+
+function redraw() {
+  for (const button of document.querySelectorAll("[data-series]")) {
+    button.setAttribute("aria-pressed", String(!hidden().has(button.dataset.series)));
+  }
+  for (const chart of charts) chart();
+}
+
+// ------------------------------------------------------------------------------------------ figures
+
+function niceTicks(low, high, most) {
+  const rough = (high - low) / Math.max(most, 1);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((x) => x >= rough * 0.999);
+  const ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) ticks.push(Number((k * step).toPrecision(12)));
+  return ticks;
+}
+
+function logTicks(low, high) {
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    for (const m of [1, 2, 5]) if (m * 10 ** power >= low && m * 10 ** power <= high) ticks.push(m * 10 ** power);
+  }
+  return ticks;
+}
+
+// Moves sorted positions apart by at least a gap, within limits, keeping their order.
+function apart(wanted, gap, low, high) {
+  const order = wanted.map((_, i) => i).sort((a, b) => wanted[a] - wanted[b]);
+  const placed = order.map((i) => wanted[i]);
+  for (let turn = 0; turn < 60; turn++) {
+    for (let i = 1; i < placed.length; i++) {
+      const lack = gap - (placed[i] - placed[i - 1]);
+      if (lack > 0) { placed[i - 1] -= lack / 2; placed[i] += lack / 2; }
+    }
+  }
+  let shift = 0;
+  if (placed.length && placed[placed.length - 1] > high) shift = high - placed[placed.length - 1];
+  if (placed.length && placed[0] + shift < low) shift = low - placed[0];
+  const result = [];
+  order.forEach((i, rank) => { result[i] = placed[rank] + shift; });
+  return result;
+}
+
+// Bands may stick out of the figure, where they would make curves small.
+function lineScale(model) {
+  if (model.range) return model.range;
+  const means = [...(model.include ?? []), ...model.series.flatMap(({ y }) => y.filter(known))];
+  const bands = model.series.flatMap(({ low, high }) => [...(low ?? []), ...(high ?? [])].filter(known));
+  const [lowest, highest] = [Math.min(...means), Math.max(...means)];
+  const reach = 0.3 * (highest - lowest);
+  const bottom = Math.min(lowest, Math.max(Math.min(...bands), lowest - reach));
+  const top = Math.max(highest, Math.min(Math.max(...bands), highest + reach));
+  const pad = 0.05 * (top - bottom || Math.abs(top) || 1);
+  return [Math.max(bottom - pad, model.least ?? -Infinity), Math.min(top + pad, model.most ?? Infinity)];
+}
+
+function drawLines(model, width, named) {
+  const height = Math.round(Math.min(Math.max(0.52 * width, 260), 460));
+  const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": model.describe() });
+  if (!model.series.length) {
+    svg.append(s("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "No strategy is shown: choose some below."));
+    return { svg };
+  }
+  const longest = Math.max(...model.series.map(({ name }) => name.length));
+  const margin = { top: 12, right: named ? Math.min(7 * longest, 210) + 44 : 14, bottom: 44, left: 50 };
+  const [x0, x1, y0, y1] = [margin.left, width - margin.right, height - margin.bottom, margin.top];
+  const [bottom, top] = lineScale(model);
+  const [first, last] = [model.xs[0], model.xs[model.xs.length - 1]];
+  const along = (x) => (first === last ? 0.5 : model.log ? Math.log(x / first) / Math.log(last / first) : (x - first) / (last - first));
+  const X = (x) => x0 + along(x) * (x1 - x0);
+  const Y = (y) => y0 + ((y - bottom) / (top - bottom)) * (y1 - y0);
+
+  const room = Math.max(2, Math.floor((x1 - x0) / 65));
+  let xTicks = first === last ? [first] : model.log ? logTicks(first, last) : niceTicks(first, last, room);
+  if (xTicks.length < 2) xTicks = [first, last];
+  if (model.whole) xTicks = xTicks.filter(Number.isInteger);
+  for (const tick of niceTicks(bottom, top, Math.round(height / 70))) {
+    svg.append(s("line", { class: "gridline", x1: x0, x2: x1, y1: Y(tick), y2: Y(tick) }),
+      s("text", { x: x0 - 8, y: Y(tick) + 4, "text-anchor": "end" }, model.format(tick)));
+  }
+  for (const tick of xTicks) {
+    svg.append(s("line", { class: "axis", x1: X(tick), x2: X(tick), y1: y0, y2: y0 + 5 }),
+      s("text", { x: X(tick), y: y0 + 19, "text-anchor": "middle" }, count(tick)));
+  }
+  svg.append(s("line", { class: "axis", x1: x0, x2: x1, y1: y0, y2: y0 }),
+    s("text", { x: (x0 + x1) / 2, y: height - 6, "text-anchor": "middle" }, model.xLabel));
+
+  const inside = (model.lines ?? []).filter(({ y }) => y >= bottom && y <= top).sort((a, b) => b.y - a.y);
+  const words = s("g", { class: "words" });
+  inside.forEach((line, i) => {
+    const crowded = i > 0 && Math.abs(Y(line.y) - Y(inside[i - 1].y)) < 28;
+    svg.append(s("line", { class: "bound", x1: x0, x2: x1, y1: Y(line.y), y2: Y(line.y), "stroke-dasharray": line.dash }));
+    if (named) words.append(s("text", { x: x0 + 6, y: Y(line.y) + (crowded || Y(line.y) < y1 + 12 ? 14 : -5) }, line.text));
+  });
+  const below = (model.lines ?? []).filter(({ y }) => y < bottom).map(({ text }) => text);
+  if (named && below.length) words.append(s("text", { x: x1 - 4, y: y0 - 7, "text-anchor": "end" }, `↓ ${below.join(", ")}`));
+
+  const within = (ys) => ys.map((y) => Math.min(Math.max(y, bottom), top));
+  const path = (xs, ys) => xs.map((x, i) => (known(ys[i]) ? `${i && known(ys[i - 1]) ? "L" : "M"}${X(x).toFixed(2)} ${Y(ys[i]).toFixed(2)}` : "")).join("");
+  for (const { name, low, high } of model.series) {
+    if (!low || !low.every(known)) continue;
+    const back = path([...model.xs].reverse(), within(low).reverse()).replace("M", "L");
+    svg.append(s("path", { class: `band ${look(name).key}`, "data-band": name, d: `${path(model.xs, within(high))}${back}Z` }));
+  }
+  const every = 1 + Math.floor((model.xs.length - 1) / 25);
+  for (const { name, y } of model.series) {
+    const { key, dash, marker } = look(name);
+    svg.append(s("path", { class: `curve ${key}`, "data-curve": name, d: path(model.xs, y), "stroke-dasharray": dash }));
+    model.xs.forEach((x, i) => {
+      if (marker && i % every === 0 && known(y[i])) svg.append(s("path", { class: `dot ${key}`, d: marker(3.4), transform: `translate(${X(x)} ${Y(y[i])})` }));
+    });
+  }
+  svg.append(words);
+  if (named) nameEnds(svg, model, { X, Y, x1, y0, y1 });
+  return { svg, X, Y, x0, x1, y0, y1 };
+}
+
+function nameEnds(svg, model, { X, Y, x1, y0, y1 }) {
+  const ends = model.series.map(({ y }) => y.findLastIndex(known)).map((at, i) => ({ ...model.series[i], at })).filter(({ at }) => at >= 0);
+  const gap = Math.min(17, (y0 - y1 + 20) / ends.length);
+  const placed = apart(ends.map(({ y, at }) => Y(y[at])), gap, y1, y0 + 20);
+  ends.forEach(({ name, y, at }, i) => {
+    const { key } = look(name);
+    svg.append(s("path", { class: `leader ${key}`, d: `M${X(model.xs[at]) + 4} ${Y(y[at])}L${x1 + 22} ${placed[i]}h6` }),
+      s("text", { class: "strong", x: x1 + 32, y: placed[i] + 4, style: gap < 12 ? `font-size:${Math.max(gap - 1, 6)}px` : null }, name));
+  });
+}
+
+function lineTable(model) {
+  const rows = [[model.xLabel, ...model.series.flatMap(({ name, low }) => (low && low.every(known) ? [name, `${name} low`, `${name} high`] : [name]))]];
+  model.xs.forEach((x, i) => rows.push([x, ...model.series.flatMap(({ y, low, high }) => (low && low.every(known) ? [y[i], low[i], high[i]] : [y[i]]))]));
+  return rows;
+}
+
+function tipOf(model, i) {
+  const ordered = model.series.filter(({ y }) => known(y[i])).sort((a, b) => b.y[i] - a.y[i]);
+  const shown = ordered.slice(0, 12);
+  return [
+    h("b", {}, `${count(model.xs[i])} ${model.xLabel}`),
+    h("table", {}, shown.map((one) => h("tr", {},
+      h("td", {}, sample(one.name), " ", one.name),
+      h("td", {}, (one.notes?.[i] ?? "") + model.format(one.y[i], true)),
+      h("td", { class: "soft" }, one.low && known(one.low[i]) ? `${model.format(one.low[i], true)} to ${model.format(one.high[i], true)}` : "")))),
+    ordered.length > shown.length ? h("span", { class: "soft" }, `and ${ordered.length - shown.length} more`) : null,
+  ];
+}
+
+function listen(drawn, model, plot, tip) {
+  const { svg, X, Y, x0, x1, y0, y1 } = drawn;
+  let at = -1;
+  const marks = s("g", {});
+  svg.append(marks);
+  const hide = () => { at = -1; tip.hidden = true; marks.replaceChildren(); };
+  const show = (index) => {
+    at = Math.min(Math.max(index, 0), model.xs.length - 1);
+    const x = X(model.xs[at]);
+    marks.replaceChildren(s("line", { class: "cross", x1: x, x2: x, y1: y0, y2: y1 }),
+      ...model.series.filter(({ y }) => known(y[at])).map(({ name, y }) => s("circle", { class: `dot ${look(name).key}`, cx: x, cy: Y(y[at]), r: 4.5 })));
+    tip.replaceChildren(...tipOf(model, at).filter(known));
+    tip.hidden = false;
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    const free = plot.clientWidth - tip.offsetWidth;
+    const wanted = x > (x0 + x1) / 2 ? x * scale - tip.offsetWidth - 14 : x * scale + 14;
+    tip.style.transform = `translate(${Math.min(Math.max(wanted, 0), Math.max(free, 0))}px, 6px)`;
+  };
+  const near = (event) => {
+    const box = svg.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
+    let best = 0;
+    model.xs.forEach((value, i) => { if (Math.abs(X(value) - x) < Math.abs(X(model.xs[best]) - x)) best = i; });
+    show(best);
+  };
+  svg.setAttribute("tabindex", "0");
+  svg.addEventListener("pointermove", near);
+  svg.addEventListener("pointerdown", near);
+  svg.addEventListener("pointerleave", hide);
+  svg.addEventListener("blur", hide);
+  svg.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return hide();
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    event.preventDefault();
+    show(at + (event.key === "ArrowRight" ? 1 : -1));
+  });
+}
+
+// A figure: what draws it at a width, with its buttons and, where `tools` are given, those who change it.
+function figure({ name, title, caption, tools = [], draw, table, wide = 640, exported = 900, after }) {
+  const plot = h("div", { class: "plot" });
+  const tip = h("div", { class: "tip", role: "status", hidden: true });
+  const export_ = (kind) => savePicture(draw(exported, true).svg, name, kind);
+  const buttons = [
+    h("button", { type: "button", "data-save": "svg", "aria-label": `${title}: save as SVG`, onclick: () => export_("svg") }, "SVG"),
+    h("button", { type: "button", "data-save": "png", "aria-label": `${title}: save as PNG`, onclick: () => export_("png") }, "PNG"),
+    h("button", { type: "button", "data-save": "csv", "aria-label": `${title}: save numbers as CSV`, onclick: () => download(`${name}.csv`, "text/csv", csvOf(table())) }, "CSV"),
+  ];
+  let drawnWidth = 0;
+  const update = () => {
+    drawnWidth = Math.floor(plot.clientWidth) || 800;
+    const drawn = draw(drawnWidth, drawnWidth >= wide);
+    tip.hidden = true;
+    plot.replaceChildren(drawn.svg, tip);
+    if (after) after(drawn, plot, tip);
+  };
+  charts.push(update);
+  new ResizeObserver(() => { if (plot.isConnected && Math.floor(plot.clientWidth) !== drawnWidth) update(); }).observe(plot);
+  return h("figure", { "data-figure": name }, h("div", { class: "bar" }, h("h3", {}, title), ...tools, ...buttons), plot, caption && h("figcaption", {}, caption));
+}
+
+function lineFigure({ name, title, caption, tools, model }) {
+  const said = () => model().lines.map(({ text, dash }) => `${text} (${{ "": "solid", "4 4": "dashed", "1 4": "dotted" }[dash]} line)`).join(", ");
+  return figure({
+    name, title, tools,
+    caption: [model().lines.length ? h("span", { class: "on-phones" }, `${said()}. `) : null, caption],
+    draw: (width, named) => drawLines(model(), width, named),
+    table: () => lineTable(model()),
+    after: (drawn, plot, tip) => { if (drawn.X) listen(drawn, model(), plot, tip); },
+  });
+}
+
+// ------------------------------------------------------------------------------------------ pictures to save
+
+const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"];
+
+// What the style sheet says, written into the elements, in the colors for light paper.
+function standalone(svg) {
+  const host = h("div", { style: "position:absolute;left:-99999px;top:0" }, svg);
+  document.documentElement.dataset.theme = "light";
+  document.body.append(host);
+  for (const element of svg.querySelectorAll("*")) {
+    const style = getComputedStyle(element);
+    for (const key of KEPT) element.setAttribute(key, style.getPropertyValue(key));
+  }
+  for (const element of svg.querySelectorAll("*")) ["class", "style"].forEach((key) => element.removeAttribute(key));
+  const paper = getComputedStyle(document.documentElement).getPropertyValue("--card").trim();
+  svg.prepend(s("rect", { width: "100%", height: "100%", fill: paper }));
+  host.remove();
+  delete document.documentElement.dataset.theme;
+  return new XMLSerializer().serializeToString(svg);
+}
+
+function savePicture(svg, name, kind) {
+  const { width, height } = svg.viewBox.baseVal;
+  const text = standalone(svg);
+  if (kind === "svg") return download(`${name}.svg`, "image/svg+xml", text);
+  const image = new Image();
+  image.onload = () => {
+    const canvas = h("canvas", { width: 2 * width, height: 2 * height });
+    canvas.getContext("2d").drawImage(image, 0, 0, 2 * width, 2 * height);
+    canvas.toBlob((blob) => download(`${name}.png`, "image/png", blob));
+  };
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+}
+
+// ------------------------------------------------------------------------------------------ tables
+
+// Columns: head, cell (what is shown) and, where that is not the number itself, csv.
+function table({ name, title, columns, rows, note, tools = [] }) {
+  const numbersOf = () => [columns.flatMap(({ csvHead, head }) => csvHead ?? [head]), ...rows.map((row) => columns.flatMap(({ csv, cell }) => (csv ?? cell)(row)))];
+  const save = h("button", { type: "button", "data-save": "csv", "aria-label": `${title}: save as CSV`, onclick: () => download(`${name}.csv`, "text/csv", csvOf(numbersOf())) }, "CSV");
+  return h("div", { "data-table": name },
+    h("div", { class: "bar" }, h("h3", {}, title), ...tools, save),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
+      h("table", {},
+        h("thead", {}, h("tr", {}, columns.map(({ head, title: hint, heat }) => h("th", { scope: "col", title: hint, class: heat && "heat" }, head)))),
+        h("tbody", {}, rows.map((row) => h("tr", {}, columns.map(({ cell, heat }, i) =>
+          i === 0 ? h("th", { scope: "row", class: "stick" }, cell(row))
+            : h("td", heat ? { class: "heat", style: known(heat(row)) ? `--a:${(0.55 * heat(row)).toFixed(3)}` : null } : {}, cell(row)))))))),
+    note && h("p", { class: "note" }, note));
+}
+
+// A matrix with its rows named and its columns numbered.
+function matrix({ name, title, names, values, most, digits, note, corner, last }) {
+  const rows = names.map((label, i) => ({ label: `(${i + 1}) ${label}`, plain: label, values: values[i], i }));
+  if (last) rows.push({ label: last.head, plain: last.head, values: last.values, i: -1 });
+  const column = (j) => ({
+    head: `(${j + 1})`, title: names[j], csvHead: [names[j]],
+    cell: (row) => (row.i === j ? "–" : row.values[j].toFixed(digits)),
+    csv: (row) => [row.i === j ? null : row.values[j]],
+    heat: (row) => (row.i === j || row.i < 0 ? null : Math.min(row.values[j] / most, 1)),
+  });
+  return table({ name, title, rows, note, columns: [{ head: corner, cell: (row) => h("span", {}, broken(row.label)), csv: (row) => [row.plain] }, ...names.map((_, j) => column(j))] });
+}

@@ -1,0 +1,384 @@
+// The sections of the page: which numbers of the report are shown, and in what words.
+
+// ------------------------------------------------------------------------------------------ sections
+
+const section = (id, title, lead, ...children) => h("section", { id }, h("h2", {}, title), lead && h("p", { class: "soft" }, lead), ...children);
+const check = (text, key) => h("label", {}, h("input", { type: "checkbox", checked: state[key], "data-option": key, onchange: (event) => { state[key] = event.target.checked; redraw(); } }), text);
+
+function said(outcome, text) {
+  const [name, rest] = outcome === "remark" ? ["", text] : [text.slice(0, text.indexOf(": ")), text.slice(text.indexOf(": "))];
+  return h("li", {}, h("span", { class: `mark ${outcome}`, title: WORDS[outcome], role: "img", "aria-label": WORDS[outcome] }, SYMBOLS[outcome]), h("span", {}, h("b", {}, name), rest));
+}
+
+const tile = (head, value, more) => h("div", { class: "tile" }, h("span", {}, head), h("strong", {}, value), h("em", {}, more));
+
+function tiles() {
+  const { strategies, baseline, target, seeds } = experiment();
+  const { summaries, comparisons, full } = numbers();
+  const better = HIGHER_IS_BETTER[state.metric] ? 1 : -1;
+  const best = [...strategies].sort((a, b) => better * (summaries[b].area - summaries[a].area))[0];
+  const made = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${percent(summaries[best].area, 2)} %`, best)];
+  if (comparisons && Object.keys(comparisons).length) {
+    const list = Object.values(comparisons);
+    const wins = list.filter(({ outcome }) => outcome === "win").length;
+    made.push(tile(`Significantly better than ${plain(baseline)}`, `${wins} of ${list.length}`, `with ${seeds.length} seeds, at ${report.alpha}`));
+  }
+  const reached = strategies.filter((name) => known(summaries[name].labels_needed));
+  if (reached.length) {
+    const first = reached.sort((a, b) => summaries[a].labels_needed - summaries[b].labels_needed)[0];
+    made.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))} %`, count(Math.ceil(summaries[first].labels_needed - 1e-6)), first));
+  }
+  if (known(full)) made.push(tile("All labels of the pool give", `${percent(full)} %`, metricName()));
+  return h("div", { class: "tiles" }, made);
+}
+
+function summary() {
+  const { notes, strategies } = experiment();
+  const tests = strategies.length ? numbers().comparisons ?? {} : {};
+  const order = ["win", "loss", "tie", "same"];
+  const tested = strategies.filter((name) => tests[name]).sort((a, b) => order.indexOf(tests[a].outcome) - order.indexOf(tests[b].outcome));
+  const list = tested.map((name) => said(tests[name].outcome, tests[name].verdict));
+  const remarks = notes.map((note) => said("remark", note));
+  const lead = strategies.length && !numbers().comparisons
+    ? `Tests are made of accuracy, balanced accuracy and macro-F1, not of the ${metricName()}.`
+    : list.length ? `What the paired seeds allow to be said of the ${metricName()}, by the areas under the curves.` : null;
+  const several = report.experiments.length > 1;
+  return section("summary", several ? `In short: ${experiment().name}` : "In short", lead, several ? facts() : null, strategies.length ? tiles() : null, h("ul", { class: "said" }, list, remarks));
+}
+
+function curvesModel() {
+  const { labels, target } = experiment();
+  const { summaries, full, majority } = numbers();
+  const lines = [];
+  if (known(full)) lines.push({ y: full, text: `all labels ${percent(full)} %`, dash: "" });
+  if (known(majority)) lines.push({ y: majority, text: `majority class ${percent(majority)} %`, dash: "1 4" });
+  if (known(target) && state.metric === "accuracy") lines.push({ y: target, text: `target ${Number((100 * target).toFixed(2))} %`, dash: "4 4" });
+  const series = visible().map((name) => ({
+    name, y: summaries[name].mean, low: state.bands ? summaries[name].low : null, high: state.bands ? summaries[name].high : null,
+  }));
+  const ends = series.map(({ name, y }) => `${name} from ${percent(y[0])} to ${percent(y[y.length - 1])} %`).join("; ");
+  return {
+    xs: labels, xLabel: "labels", series, lines, include: known(full) && HIGHER_IS_BETTER[state.metric] ? [full] : [], least: 0, most: 1,
+    range: state.whole ? [0, 1] : null, log: state.log, format: (x, exact) => (exact ? `${percent(x, 2)} %` : `${Number((100 * x).toFixed(6))} %`),
+    describe: () => `Mean ${metricName()} from ${labels[0]} to ${labels[labels.length - 1]} labels: ${ends || "no strategy is shown"}.`,
+  };
+}
+
+function curves() {
+  const { seeds } = experiment();
+  const bands = seeds.length > 1 ? `Bands are pointwise ${100 * report.level} % intervals of the mean over ${seeds.length} seeds (Student t). ` : "One seed: there are no bands. ";
+  return section("curves", "Learning curves", null,
+    lineFigure({
+      name: `curves-${state.metric}`, title: `Mean ${metricName()} by number of labels`, model: curvesModel,
+      tools: [check("log budget", "log"), seeds.length > 1 ? check("bands", "bands") : null, check("0 to 100 %", "whole")].filter(known),
+      caption: `${bands}Point at the figure, or use the arrow keys, for values; choose strategies below.`,
+    }), legend(), numbersTable());
+}
+
+function numbersTable() {
+  const { strategies, labels } = experiment();
+  const { summaries } = numbers();
+  const columns = [
+    { head: "strategy", cell: withSample, csv: (name) => [name] },
+    ...labels.map((label, i) => ({ head: count(label), csvHead: [String(label)], cell: (name) => percent(summaries[name].mean[i]), csv: (name) => [summaries[name].mean[i]] })),
+  ];
+  return h("details", {}, h("summary", {}, "The same as a table"), table({ name: `means-${state.metric}`, title: `Mean ${metricName()} in %, by number of labels`, columns, rows: strategies }));
+}
+
+function areas() {
+  const { strategies, twins, seeds, baseline, labels } = experiment();
+  const { summaries, comparisons } = numbers();
+  const tests = comparisons ?? {};
+  const of = (name, tell) => (tests[name] ? tell(tests[name]) : "–");
+  const raw = (name, ...keys) => keys.map((key) => tests[name]?.[key]);
+  const columns = [
+    { head: "strategy", cell: withSample, csv: (name) => [name] },
+    {
+      head: "area, %", title: "The mean of the metric over all numbers of labels", csvHead: ["area", "area low", "area high"],
+      cell: (name) => `${percent(summaries[name].area, 2)}${known(summaries[name].area_low) ? ` ± ${percent((summaries[name].area_high - summaries[name].area_low) / 2, 2)}` : ""}`,
+      csv: (name) => [summaries[name].area, summaries[name].area_low, summaries[name].area_high],
+    },
+    {
+      head: `minus ${plain(baseline)}'s`, csvHead: ["difference", "difference low", "difference high"],
+      cell: (name) => { const d = summaries[name].difference; return d ? `${points(d[0])}${interval(d[1], d[2])}` : ""; },
+      csv: (name) => summaries[name].difference ?? [null, null, null],
+    },
+  ];
+  if (Object.keys(tests).length) columns.push(
+    { head: "p (Holm)", title: "Paired t test, corrected for the number of comparisons", csvHead: ["p", "p Holm"], cell: (name) => of(name, (c) => pValue(c.p_holm)), csv: (name) => raw(name, "p", "p_holm") },
+    { head: "Wilcoxon p (Holm)", title: "Signed-rank test, exact, corrected for the number of comparisons", csvHead: ["Wilcoxon p", "Wilcoxon p Holm"], cell: (name) => of(name, (c) => pValue(c.wilcoxon_holm)), csv: (name) => raw(name, "wilcoxon_p", "wilcoxon_holm") },
+    { head: "effect g_z", title: "Mean difference in standard deviations of the differences, unbiased (Hedges); d_z with two seeds", csvHead: ["d_z", "g_z"], cell: (name) => of(name, (c) => { const g = c.g_z ?? c.d_z; return known(g) ? g.toFixed(2) : "∞"; }), csv: (name) => raw(name, "d_z", "g_z") },
+    { head: "wins / ties / losses", csvHead: ["wins", "ties", "losses"], cell: (name) => of(name, (c) => `${c.wins} / ${c.ties} / ${c.losses}`), csv: (name) => raw(name, "wins", "ties", "losses") },
+    { head: `beats ${plain(baseline)}`, title: "Share of seeds won, ties counting half, with its Jeffreys interval", csvHead: ["better", "better low", "better high"], cell: (name) => of(name, (c) => `${percent(c.better[0], 0)} % [${percent(c.better[1], 0)}, ${percent(c.better[2], 0)}]`), csv: (name) => tests[name]?.better ?? [null, null, null] },
+    { head: "finding", cell: (name) => (tests[name] ? h("span", { class: tests[name].outcome }, `${SYMBOLS[tests[name].outcome]} ${WORDS[tests[name].outcome]}`) : name in twins ? h("span", { class: "same" }, `≡ the picks of ${plain(twins[name])}`) : name === baseline ? "baseline" : ""), csv: (name) => [tests[name] ? WORDS[tests[name].outcome] : name in twins ? `the picks of ${twins[name]}` : ""] },
+  );
+  const level = 100 * report.level;
+  const note = seeds.length > 1
+    ? `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. ± and [ ] are ${level} % intervals over ${seeds.length} paired seeds, not corrected; p-values are corrected by Holm's method for all strategies of the table. “Beats ${plain(baseline)}” is the share of seeds won: the chance to win with one more.`
+    : `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. With one seed there are no intervals and no tests.`;
+  return section("areas", "Areas under the curves", null, table({ name: `areas-${state.metric}`, title: `Area: mean ${metricName()}, and difference to ${plain(baseline)}`, columns, rows: strategies, note }), forest());
+}
+
+function drawForest(width) {
+  const { strategies, baseline, twins } = experiment();
+  const { summaries, comparisons } = numbers();
+  const rows = strategies.filter((name) => name !== baseline && !(name in twins)).sort((a, b) => summaries[b].difference[0] - summaries[a].difference[0]);
+  const gap = 24, left = Math.min(7 * Math.max(...rows.map((name) => name.length)) + 16, 0.42 * width), right = width - 16, top = 8, bottom = top + gap * rows.length;
+  const ends = rows.flatMap((name) => summaries[name].difference).filter(known);
+  const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
+  const pad = 0.04 * (high - low || 1);
+  const X = (x) => left + ((x - low + pad) / (high - low + 2 * pad)) * (right - left);
+  const describe = `Difference of the area to ${plain(baseline)}'s, in points: ${rows.map((name) => `${name} ${points(summaries[name].difference[0])}${interval(...summaries[name].difference.slice(1))}`).join("; ")}.`;
+  const svg = s("svg", { viewBox: `0 0 ${width} ${bottom + 44}`, width, height: bottom + 44, role: "img", "aria-label": describe });
+  for (const tick of niceTicks(low - pad, high + pad, Math.max(3, Math.floor((right - left) / 90)))) {
+    svg.append(s("line", { class: "gridline", x1: X(tick), x2: X(tick), y1: top, y2: bottom }),
+      s("text", { x: X(tick), y: bottom + 17, "text-anchor": "middle" }, (tick > 0 ? "+" : tick < 0 ? "−" : "") + Number(Math.abs(100 * tick).toFixed(6))));
+  }
+  svg.append(s("line", { class: "axis", x1: X(0), x2: X(0), y1: top, y2: bottom }),
+    s("text", { x: (left + right) / 2, y: bottom + 37, "text-anchor": "middle" }, `points of ${metricName()} above ${plain(baseline)}`));
+  rows.forEach((name, i) => {
+    const y = top + gap * (i + 0.5), [mean, from, to] = summaries[name].difference;
+    const outcome = comparisons?.[name]?.outcome ?? "tie", most = Math.floor(left / 7);
+    svg.append(s("text", { class: "strong", x: left - 10, y: y + 4, "text-anchor": "end" }, name.length > most ? `${name.slice(0, most - 1)}…` : name));
+    if (known(from)) svg.append(s("line", { class: `whisker k-${outcome}`, x1: X(from), x2: X(to), y1: y, y2: y }));
+    svg.append(s("path", { class: `dot k-${outcome}`, d: { win: MARKERS[2], loss: MARKERS[4] }[outcome]?.(5) ?? MARKERS[0](4.5), transform: `translate(${X(mean)} ${y})` }));
+  });
+  return { svg };
+}
+
+function forest() {
+  const { strategies, baseline, twins } = experiment();
+  const { summaries } = numbers();
+  const rows = strategies.filter((name) => name !== baseline && !(name in twins));
+  if (!rows.length) return null;
+  return figure({
+    name: `differences-${state.metric}`, title: `Paired differences to ${plain(baseline)}`, draw: drawForest,
+    caption: HIGHER_IS_BETTER[state.metric] ? "▲ significantly better, ▼ significantly worse after Holm's correction, ● no significant difference. Lines are intervals that are not corrected." : "Of this metric the smaller is the better. Lines are intervals that are not corrected.",
+    table: () => [["strategy", "difference", "low", "high"], ...rows.map((name) => [name, ...summaries[name].difference])],
+  });
+}
+
+function efficiencyModel() {
+  const { labels, baseline } = experiment();
+  const { efficiency } = numbers();
+  const series = visible().map((name) => ({ name, y: efficiency[name].ratio, notes: efficiency[name].known.map((sure) => (sure ? "" : "≥ ")) }));
+  const ends = series.map(({ name, y }) => `${name} ${y[y.length - 1].toFixed(2)} times`).join("; ");
+  return {
+    xs: labels, xLabel: "labels", series, log: state.log, lines: [], include: [1], least: 0, format: (x, exact) => `${exact ? x.toFixed(2) : Number(x.toFixed(4))}×`,
+    describe: () => `Label efficiency beside ${plain(baseline)}, at the last point: ${ends || "no strategy is shown"}.`,
+  };
+}
+
+function efficiency() {
+  const { strategies, baseline, target, labels } = experiment();
+  const { summaries, reach } = numbers();
+  const last = labels[labels.length - 1];
+  const needed = (x) => (known(x) ? count(Math.ceil(x - 1e-6)) : `> ${count(last)}`);
+  const columns = [{ head: "strategy", cell: withSample, csv: (name) => [name] }];
+  for (const [i, one] of (reach?.[baseline] ?? []).entries()) {
+    const share = Number((100 * one.share).toFixed(2));
+    columns.push({ head: `${share} % of full: ${percent(one.target)} %`, csvHead: [`labels to ${share} % of full data`], cell: (name) => needed(reach[name][i].labels), csv: (name) => [reach[name][i].labels] });
+  }
+  if (known(target) && state.metric === "accuracy") columns.push(
+    { head: `target ${Number((100 * target).toFixed(2))} %`, csvHead: [`labels to ${target}`], cell: (name) => needed(summaries[name].labels_needed), csv: (name) => [summaries[name].labels_needed] },
+    { head: "times fewer", csvHead: ["times fewer"], cell: (name) => (known(summaries[name].times_fewer) && known(summaries[name].labels_needed) ? summaries[name].times_fewer.toFixed(1) : known(summaries[name].labels_needed) ? `> ${(Math.floor((10 * last) / summaries[name].labels_needed) / 10).toFixed(1)}` : "–"), csv: (name) => [summaries[name].times_fewer] });
+  const words = columns.length > 1
+    ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Where the mean curve first gets there, interpolated, rounded up; > ${count(last)}: not reached with ${count(last)} labels.${reach ? " Full is what a training on all labels of the pool gives." : ""}` })
+    : h("p", { class: "soft" }, "There was no training on the whole pool and no target, so labels needed for a level are not told.");
+  const figure_ = labels.length < 2 ? null : lineFigure({
+    name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${plain(baseline)}`, model: efficiencyModel, tools: [check("log budget", "log")],
+    caption: `At every point: the labels with which ${plain(baseline)} first reaches what the strategy has reached, divided by the labels that the strategy needed. Above 1 it saves labels; “≥” where ${plain(baseline)} never gets there, so that only a bound is known.`,
+  });
+  return section("labels", "Labels saved", null, figure_, figure_ && legend(), words);
+}
+
+function pairs() {
+  const { penalty } = numbers();
+  if (!penalty) return section("pairs", "Who beats whom", "A matrix of pairs needs two strategies, two seeds and a selection.");
+  return section("pairs", "Who beats whom", null, matrix({
+    name: `penalty-${state.metric}`, title: `Pairwise penalty matrix, ${metricName()}`, names: penalty.strategies, values: penalty.beats, most: 1, digits: 2,
+    corner: "row beats column", note: penalty.note, last: { head: "mean of column (lower is better)", values: penalty.penalties },
+  }));
+}
+
+function cost() {
+  const { costs, strategies } = experiment();
+  const rows = strategies.filter((name) => costs[name]);
+  if (!rows.length) return section("costs", "Time and memory", "The runs hold no times.");
+  const slowest = Math.max(...rows.map((name) => Math.max(costs[name].selection, costs[name].training)), 1e-9);
+  const metered = (key) => (name) => h("span", {}, h("span", { class: "room", "aria-hidden": "true" }, h("span", { class: "meter", style: `width:${(100 * costs[name][key]) / slowest}%` })), seconds(costs[name][key]));
+  const saved = rows.reduce((sum, name) => sum + costs[name].saved, 0);
+  const shared = saved > 0 ? `Sharing the first round of each seed between strategies saved ${seconds(saved)} s of training.` : "Every run trained its own first round, or their times are not known, so nothing was saved by sharing it.";
+  return section("costs", "Time and memory", null, table({
+    name: "costs", title: "Seconds a run, and peak memory", rows,
+    columns: [
+      { head: "strategy", cell: withSample, csv: (name) => [name] },
+      { head: "selection, s", csvHead: ["selection seconds"], cell: metered("selection"), csv: (name) => [costs[name].selection] },
+      { head: "training, s", csvHead: ["training seconds"], cell: metered("training"), csv: (name) => [costs[name].training] },
+      { head: "selection adds, MB", csvHead: ["selection peak bytes"], cell: (name) => bytes(costs[name].selection_peak), csv: (name) => [costs[name].selection_peak] },
+      { head: "training adds, MB", csvHead: ["training peak bytes"], cell: (name) => bytes(costs[name].training_peak), csv: (name) => [costs[name].training_peak] },
+    ],
+    note: `Seconds are sums over the rounds of a run, averaged over seeds, by the clock: with several processes on one machine they are longer. Memory is the most that a step added to its process; –: not known. ${shared}`,
+  }));
+}
+
+function picksModel() {
+  const { picks, labels } = experiment();
+  const [words, , digits] = QUANTITIES[state.quantity];
+  const series = visible().filter((name) => picks[state.quantity][name]?.some(known)).map((name) => ({ name, y: picks[state.quantity][name] }));
+  const ends = series.map(({ name, y }) => `${name} ${known(y[y.length - 1]) ? y[y.length - 1].toFixed(digits) : "unknown"}`).join("; ");
+  return {
+    xs: labels.slice(1).map((_, i) => i + 1), xLabel: "selection", series, lines: [], least: 0, whole: true, format: (x, exact) => (exact ? x.toFixed(digits) : String(Number(x.toFixed(4)))),
+    describe: () => `${words} of each selection; at the last: ${ends || "no strategy is shown"}.`,
+  };
+}
+
+function selections() {
+  const { picks, strategies, seeds, labels } = experiment();
+  if (labels.length < 2) return section("selections", "What was selected", "There was no selection.");
+  const has = Object.keys(QUANTITIES).filter((key) => strategies.some((name) => picks[key][name]?.some(known)));
+  if (!has.includes(state.quantity)) state.quantity = has[0];
+  const choose = h("label", {}, h("span", {}, "show"), h("select", { "data-option": "quantity", onchange: (event) => { state.quantity = event.target.value; render(); } },
+    has.map((key) => h("option", { value: key, selected: key === state.quantity }, QUANTITIES[key][0]))));
+  const measured = picks.missing ? `Duplicates and distances need the data, which could not be had: ${picks.missing}` : picks.measured < seeds.length ? `Duplicates and distances are of the first ${picks.measured} of ${seeds.length} seeds.` : null;
+  const mean = (list) => { const some = list.filter(known); return some.length ? some.reduce((a, b) => a + b, 0) / some.length : null; };
+  const columns = [{ head: "strategy", cell: withSample, csv: (name) => [name] }, ...has.map((key) => ({
+    head: QUANTITIES[key][0], title: QUANTITIES[key][1], csvHead: [key],
+    cell: (name) => { const x = mean(picks[key][name] ?? []); return known(x) ? x.toFixed(QUANTITIES[key][2]) : "–"; }, csv: (name) => [mean(picks[key][name] ?? [])],
+  }))];
+  return section("selections", "What was selected", measured,
+    has.length ? lineFigure({ name: `selections-${state.quantity}`, title: "Selection by selection", model: picksModel, tools: [choose], caption: `${QUANTITIES[state.quantity][1]}; mean over seeds.` }) : null,
+    has.length ? legend() : null,
+    table({ name: "selections", title: "On average over selections", columns, rows: strategies }),
+    matrix({ name: "overlap", title: "Overlap between strategies", names: picks.strategies, values: picks.overlap, most: 1, digits: 2, corner: "Jaccard index", note: "Of everything that two strategies selected with the same seed, initial labels left out: the share that both selected. 1: the same examples, in whatever order; mean over seeds." }));
+}
+
+function provenance() {
+  const { provenance: made, ids, strategies, seeds } = experiment();
+  const list = (values) => (values.length ? values.join(" and ") : "not recorded");
+  const rows = [...Object.entries(made.versions).map(([name, values]) => [name === "revision" ? "git revision" : name, list(values)]), ["device", list(made.device)], ["threads", list(made.threads)]];
+  const parts = ["split", "initial", "model", "selection"];
+  return section("provenance", "Provenance", "What is needed to do it again.",
+    listed(rows),
+    h("details", {}, h("summary", {}, "Seeds"), table({
+      name: "seeds", title: "What each seed decides", rows: Object.entries(made.seeds),
+      columns: [{ head: "seed", cell: ([seed]) => seed, csv: ([seed]) => [seed] }, ...parts.map((part) => ({ head: part, cell: ([, own]) => String(own[part]), csv: ([, own]) => [own[part]] }))],
+    })),
+    h("details", {}, h("summary", {}, "Configuration"), h("pre", { tabindex: "0" }, JSON.stringify(made.config, null, 2)),
+      h("button", { type: "button", "data-save": "config", onclick: () => download("config.json", "application/json", JSON.stringify(made.config, null, 2)) }, "Save config.json")),
+    ids && Object.keys(ids).length ? idsBlock(ids, seeds) : null);
+}
+
+function idsBlock(ids, seeds) {
+  const text = h("pre", { class: "ids", tabindex: "0" });
+  const choose = (name, values, show) => h("label", {}, name, h("select", { onchange: show }, values.map((value) => h("option", { value }, value))));
+  const show = () => {
+    const [strategy, seed] = [...box.querySelectorAll("select")].map((one) => one.value);
+    text.textContent = (ids[strategy]?.[seed] ?? []).map((round, i) => `${i ? `round ${i}` : "initial"}: ${round.join(" ")}`).join("\n");
+  };
+  const box = h("div", { class: "bar" }, choose("strategy", Object.keys(ids), show), choose("seed", seeds.map(String), show),
+    h("button", { type: "button", "data-save": "ids", onclick: () => download("ids.json", "application/json", JSON.stringify(ids)) }, "Save all as JSON"));
+  return h("details", { ontoggle: show }, h("summary", {}, "Ids of every round"), h("p", { class: "note" }, "Positions in the training part of the data set; selections in pick order."), box, text);
+}
+
+// ------------------------------------------------------------------------------------------ several data sets
+
+function across() {
+  if (!report.across) return null;
+  const lead = "Strategies that all data sets have, by the mean area under the curve on each.";
+  const own = report.across.metrics[state.metric];
+  if (!own) return section("across", "Over all data sets", state.metric in report.across.metrics ? lead : "Not all data sets tell this metric, of a strategy that all of them have.");
+  const names = report.experiments.map(({ name }) => name);
+  const strategies = Object.keys(own.scores).sort((a, b) => mean(own.ranks[a]) - mean(own.ranks[b]));
+  function mean(list) { return list.reduce((a, b) => a + b, 0) / list.length; }
+  const outcome = (strategy, i) => (strategy in report.experiments[i].twins ? "same" : report.experiments[i].metrics[state.metric]?.comparisons?.[strategy]?.outcome);
+  return section("across", "Over all data sets", lead,
+    table({
+      name: `ranks-${state.metric}`, title: `Mean rank and area, ${metricName()}`, rows: strategies,
+      columns: [{ head: "strategy", cell: (name) => name }, { head: "mean rank", cell: (name) => mean(own.ranks[name]).toFixed(2), csv: (name) => [mean(own.ranks[name])] },
+        ...names.map((data, i) => ({ head: data, csvHead: [`${data} area`, `${data} rank`], cell: (name) => h("span", {}, `${percent(own.scores[name][i], 2)} `, h("span", { class: outcome(name, i) ?? "tie", title: WORDS[outcome(name, i)] }, SYMBOLS[outcome(name, i)] ?? "")), csv: (name) => [own.scores[name][i], own.ranks[name][i]] }))],
+      note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ the picks of another strategy.",
+    }),
+    own.test ? figure({ name: `critical-difference-${state.metric}`, title: "Critical difference diagram", wide: 0, draw: (width) => drawRanks(own.test, width), table: () => [["strategy", "mean rank"], ...own.test.strategies.map((name, i) => [name, own.test.mean_ranks[i]])],
+      caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${pValue(own.test.p)}; Iman and Davenport's F: p ${pValue(own.test.f_p)}. Bars join strategies that Nemenyi's test does not tell apart at ${report.alpha}; they count where Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
+    own.penalty ? matrix({ name: `penalty-all-${state.metric}`, title: "Pairwise penalty matrix over all data sets", names: own.penalty.strategies, values: own.penalty.beats, most: names.length, digits: 2, corner: "row beats column", note: own.penalty.note, last: { head: "mean of column (lower is better)", values: own.penalty.penalties } }) : null);
+}
+
+function drawRanks(test, width) {
+  const k = test.strategies.length, half = Math.ceil(k / 2), gap = 20;
+  const side = Math.min(7 * Math.max(...test.strategies.map((name) => name.length)) + 12, 0.34 * width);
+  const X = (rank) => side + ((rank - 1) / (k - 1)) * (width - 2 * side);
+  const axis = 56, names = axis + 16 + 9 * test.groups.length, height = names + gap * half + 14;
+  const describe = `Mean ranks, best first: ${test.strategies.map((name, i) => `${name} ${test.mean_ranks[i].toFixed(2)}`).join("; ")}. Critical difference ${test.critical_difference.toFixed(2)}.`;
+  const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": describe });
+  svg.append(s("line", { class: "axis", x1: X(1), x2: X(k), y1: axis, y2: axis }));
+  const step = Math.ceil(k / Math.max(2, (width - 2 * side) / 34));
+  for (let rank = 1; rank <= k; rank++) svg.append(s("line", { class: "axis", x1: X(rank), x2: X(rank), y1: axis - 5, y2: axis }), (rank - 1) % step ? "" : s("text", { x: X(rank), y: axis - 10, "text-anchor": "middle" }, String(rank)));
+  const far = Math.min(1 + test.critical_difference, k);
+  svg.append(s("line", { class: "axis", x1: X(1), x2: X(far), y1: 24, y2: 24 }), s("line", { class: "axis", x1: X(1), x2: X(1), y1: 20, y2: 28 }), s("line", { class: "axis", x1: X(far), x2: X(far), y1: 20, y2: 28 }),
+    s("text", { x: X(1), y: 14 }, `critical difference ${test.critical_difference.toFixed(2)}`));
+  test.strategies.forEach((name, i) => {
+    const left = i < half, row = left ? i : k - 1 - i, y = names + gap * row, end = left ? side - 6 : width - side + 6, x = X(test.mean_ranks[i]), most = Math.floor((side - 8) / 6.6);
+    svg.append(s("path", { class: "axis", d: `M${x} ${axis}V${y}H${end}` }), s("text", { class: "strong", x: left ? end - 4 : end + 4, y: y + 4, "text-anchor": left ? "end" : "start" }, name.length > most ? `${name.slice(0, most - 1)}…` : name));
+  });
+  test.groups.forEach((group, i) => {
+    const at = group.map((name) => test.mean_ranks[test.strategies.indexOf(name)]);
+    svg.append(s("line", { class: "group", x1: X(Math.min(...at)) - 3, x2: X(Math.max(...at)) + 3, y1: axis + 10 + 9 * i, y2: axis + 10 + 9 * i }));
+  });
+  return { svg };
+}
+
+// ------------------------------------------------------------------------------------------ the page
+
+function saveNumbers() {
+  const metrics = Object.keys(experiment().metrics);
+  const rows = [["strategy", "seed", "labels", ...metrics]];
+  const { strategies, seeds, labels, metrics: own } = experiment();
+  for (const name of strategies) seeds.forEach((seed, i) => labels.forEach((label, j) => rows.push([name, seed, label, ...metrics.map((metric) => own[metric].values[name][i][j])])));
+  download("numbers.csv", "text/csv", csvOf(rows));
+}
+
+function controls() {
+  const select = (text, key, options, chosen) => h("label", {}, text, h("select", { "data-option": key, onchange: (event) => {
+    state[key] = key === "experiment" ? Number(event.target.value) : event.target.value;
+    if (key === "experiment" && !(state.metric in experiment().metrics)) state.metric = "accuracy";
+    if (key === "experiment") build();
+    render();
+  } }, options.map(([value, words]) => h("option", { value, selected: value === chosen }, words))));
+  const { metrics, strategies } = experiment();
+  const several = report.experiments.length > 1;
+  const links = [several ? ["across", "All data"] : null, ["curves", "Curves"], ["areas", "Areas"], ["labels", "Labels"], ["pairs", "Pairs"], ["costs", "Costs"], ["selections", "Selections"], ["provenance", "Provenance"]].filter(Boolean);
+  return h("div", {},
+    several ? select("data set", "experiment", report.experiments.map(({ name }, i) => [i, name]), state.experiment) : null,
+    strategies.length ? select("metric", "metric", Object.keys(metrics).map((key) => [key, report.metric_names[key]]), state.metric) : null,
+    strategies.length ? h("nav", { "aria-label": "Sections" }, links.map(([id, words]) => h("a", { href: `#${id}` }, words))) : null);
+}
+
+const listed = (pairs) => h("dl", { class: "facts" }, pairs.map(([key, value]) => [h("dt", {}, key), h("dd", {}, value)]));
+const facts = () => listed(experiment().facts);
+
+function intro() {
+  return [
+    report.experiments.length > 1 ? null : facts(),
+    experiment().strategies.length ? h("p", {}, h("button", { type: "button", "data-save": "numbers", onclick: saveNumbers }, "Save all numbers (CSV)"), " ",
+      h("button", { type: "button", "data-save": "json", onclick: () => download("report.json", "application/json", JSON.stringify(report)) }, "Save the report (JSON)")) : null,
+  ].filter(known);
+}
+
+function build() {
+  document.getElementById("controls").replaceChildren(controls());
+  document.getElementById("intro").replaceChildren(...intro());
+}
+
+function render() {
+  charts.length = 0;
+  const tested = experiment().strategies.length ? Boolean(numbers().comparisons) : false;
+  const sections = experiment().strategies.length
+    ? [across(), summary(), curves(), areas(), tested ? efficiency() : null, tested ? pairs() : null, cost(), selections(), provenance()]
+    : [across(), summary(), provenance()];
+  document.getElementById("main").replaceChildren(...sections.filter(known));
+  redraw();
+}
+
+build();
+render();

@@ -1,0 +1,82 @@
+"""``distil audit``: what it prints and writes; what it finds is tested in test_audit.py beside this folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distil.audit import audit
+from distil.cli import main
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4)).astype(np.float32)
+    x[7] = x[3]
+    np.save("emb.npy", x)
+    Path("emb.ids.txt").write_text("".join(f"n{row}\n" for row in range(60)))
+    Path("labeled.csv").write_text("id,label\n" + "".join(f"n{row},{'ab'[row % 2]}\n" for row in range(20)))
+    yield tmp_path
+    sys.modules.pop("corner", None)
+
+
+@pytest.fixture
+def said(capsys):
+    def call(*argv):
+        capsys.readouterr()
+        code = main(["audit", *argv])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_what_it_says_and_writes(here, said):
+    code, out, err = said("emb.npy", "--labeled", "labeled.csv", "--out", "audit.html")
+    assert (code, err) == (0, "")
+    assert "1 of 60 items repeat another one exactly" in out
+    assert "2 of 2 known classes have a labeled item, from 10 to 10 of each" in out
+    assert out.endswith("\nReport: audit.html\n")
+    assert "<h2>Exact duplicates</h2>" in Path("audit.html").read_text()
+    assert said("emb.npy", "--labeled", "labeled.csv", "--out", "audit.json")[0] == 0
+    code, out, _ = said("emb.npy", "--labeled", "labeled.csv", "--json")
+    expected = audit("emb.npy", labeled="labeled.csv")
+    assert json.loads(out) == json.loads(Path("audit.json").read_text()) == json.loads(json.dumps(expected))
+
+
+def test_images_and_a_test_set_are_embedded(here, said):
+    Path("corner.py").write_text("def encode(items):\n    return [item.getpixel((0, 0)) for item in items]\n")
+    colors = np.random.default_rng(0).integers(0, 255, (40, 3))
+    for row, color in enumerate(colors.tolist()):
+        folder = Path("pool" if row < 30 else "test")
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (3, 3), tuple(color)).save(folder / f"{row}.png")
+    Image.new("RGB", (5, 5), tuple(colors[2].tolist())).save("test/again.png")
+    code, out, _ = said("pool", "--test", "test", "--model", "corner:encode", "--json", "--near", "0.01")
+    report = json.loads(out)
+    assert code == 0
+    (leak,) = report["leakage"]
+    assert (leak["exact"], leak["near"]) == (0, 1)
+    assert leak["examples"][0]["ids"] == ["again.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("nothing.npy",), "there is no pool at nothing.npy"),
+        (("emb.npy", "--out", "audit.pdf"), "ends in .html or .json"),
+        (("emb.npy", "--labeled", "emb.ids.txt", "--labels", "emb.ids.txt"), "has no labels"),
+    ],
+)
+def test_faults(here, said, argv, message):
+    code, out, err = said(*argv)
+    assert (code, out) == (2, "")
+    assert message in err

@@ -1,0 +1,79 @@
+"""``distil embed``: what it prints, and its exit codes; what it writes is tested in test_embed.py beside this folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distil.cli import main
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("images").mkdir()
+    for row in range(5):
+        Image.new("RGB", (4, 4), (row, 0, 0)).save(f"images/{row}.png")
+    Path("red.py").write_text("def encode(items):\n    return [[item.getpixel((0, 0))[0], 1] for item in items]\n")
+    yield tmp_path
+    sys.modules.pop("red", None)
+
+
+@pytest.fixture
+def said(capsys):
+    def call(*argv):
+        capsys.readouterr()
+        code = main(["embed", *argv])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+ASKED = ("images", "--model", "red:encode", "--out", "emb.npy")
+
+
+def test_twice(here, said):
+    assert said(*ASKED) == (0, "5 items embedded: emb.npy holds 5 x 2, 0 skipped\n", "")
+    assert said(*ASKED) == (0, "nothing to do: emb.npy holds 5 x 2, 0 skipped\n", "")
+    np.testing.assert_array_equal(np.load("emb.npy")[:, 0], range(5))
+    document = json.loads(said(*ASKED, "--json")[1])
+    assert document == {"path": "emb.npy", "rows": 5, "dims": 2, "skipped": {}, "made": 0}
+
+
+def test_what_cannot_be_read(here, said):
+    for row in range(6):
+        Path(f"images/x{row}.png").touch()
+    code, out, err = said(*ASKED)
+    assert (code, out) == (2, "")
+    assert err.startswith("distil: x0.png: cannot be read as an image")
+    code, out, err = said(*ASKED, "--on-error", "skip")
+    assert code == 0
+    assert "5 x 2, 6 skipped" in out
+    lines = err.splitlines()
+    assert lines[0].startswith("distil: warning: skipped x0.png: cannot be read as an image")
+    assert lines[5] == "distil: warning: skipped 1 more, listed in emb.info.json"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("images", "--out", "emb.npy"), "say what to embed with: --model"),
+        (("images", "--model", "red:encode", "--out", "emb.csv"), "ends in .npy or .parquet"),
+        (("nothing", "--model", "red:encode", "--out", "emb.npy"), "there is no pool at nothing"),
+        (("images", "--model", "timm:resnet18", "--out", "emb.npy"), "none are downloaded"),
+        (("images", "--model", "no.such.module:encode", "--out", "emb.npy"), "cannot import"),
+        (("images", "--model", "none-such", "--out", "emb.npy"), "is no model"),
+    ],
+)
+def test_faults(here, said, argv, message):
+    code, out, err = said(*argv)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("distil: ")
+    assert not Path("emb.npy").exists()

@@ -1,0 +1,358 @@
+"""``distil select``: files in, picks out; every fault a line and exit code 2, before anything is written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import distil
+from distil.cli import main
+from distil.cli.select import parameters_of, size_of
+from distil.errors import InvalidInput
+from distil.picks import pick, plan, read_arrays, request
+
+SOURCE = str(Path(__file__).parents[2] / "src")
+N = 200
+NAMES = [f"dir/{row:03}.jpg" for row in range(N)]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Embeddings, probabilities and lists of ids in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    np.save("emb.npy", rng.normal(size=(N, 6)).astype(np.float32))
+    np.save("p.npy", rng.dirichlet(np.ones(4), N).astype(np.float32))
+    np.save("mc.npy", rng.dirichlet(np.ones(4), (N, 3)).astype(np.float32))
+    Path("ids.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    Path("labeled.csv").write_text("id,label\n" + "".join(f"{name},{row % 4}\n" for row, name in enumerate(NAMES[:20])))
+    return tmp_path
+
+
+@pytest.fixture
+def said(capsys):
+    def call(*argv):
+        capsys.readouterr()
+        try:
+            code = main(["select", *map(str, argv)])
+        except SystemExit as stopped:
+            code = stopped.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+BADGE = ("--embeddings", "emb.npy", "--probs", "p.npy", "--ids", "ids.txt", "--strategy", "badge")
+
+
+def table(path):
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# -------------------------------------------------------------------------------------------------------------- what it does
+
+
+@pytest.mark.parametrize(
+    "strategy", ["badge", "core_set", "margin_sampling", "entropy_sampling", "bald_dropout", "random_sampling"]
+)
+@pytest.mark.parametrize("labeled", [False, True])
+def test_the_picks_are_those_of_select_from(here, said, strategy, labeled):
+    given = ("--embeddings", "emb.npy", "--probs", "p.npy", "--mc-probs", "mc.npy", "--ids", "ids.txt")
+    more = ("--labeled", "labeled.csv") if labeled else ()
+    code, out, err = said(*given, *more, "--strategy", strategy, "--n", 9, "--out", "picks.csv", "--seed", 3)
+    assert (code, err) == (0, "")
+    assert "9 picks of" in out
+    expected = distil.select_from(
+        strategy,
+        9,
+        probs=np.load("p.npy"),
+        embeddings=np.load("emb.npy"),
+        mc_probs=np.load("mc.npy"),
+        labeled=list(range(20)) if labeled else None,
+        names=NAMES,
+        seed=3,
+    )
+    found = table("picks.csv")
+    assert [entry["id"] for entry in found] == list(expected.names)
+    assert [entry["rank"] for entry in found] == [str(rank) for rank in range(1, 10)]
+    assert all(entry["why"] for entry in found)
+    if expected.scores is not None:
+        np.testing.assert_allclose([float(entry["score"]) for entry in found], expected.scores, rtol=1e-6)
+
+
+def test_the_same_from_python_and_from_one_parquet_file(here, said):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    lists = {name: arrow.array(list(np.load(f"{name}.npy"))) for name in ("emb", "p")}
+    parquet.write_table(arrow.table({"id": NAMES, **lists}), "all.parquet")
+    assert said(*BADGE, "--labeled", "labeled.csv", "--n", 5, "--out", "a.csv")[0] == 0
+    given = ("--embeddings", "all.parquet#emb", "--probs", "all.parquet#p")
+    assert said(*given, "--labeled", "labeled.csv", "--strategy", "badge", "--n", 5, "--out", "b.csv")[0] == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    picks = pick("badge", 5, embeddings="emb.npy", probs="p.npy", ids="ids.txt", labeled="labeled.csv")
+    assert [entry["id"] for entry in table("a.csv")] == picks.ids
+
+
+def test_json_and_the_table_on_the_screen(here, said):
+    code, out, _ = said(*BADGE, "--n", 3, "--json")
+    document = json.loads(out)
+    assert (code, document["strategy"], document["seed"]) == (0, "badge", 0)
+    assert [set(entry) for entry in document["picks"]] == [{"rank", "id", "score", "why"}] * 3
+    code, out, _ = said(*BADGE, "--n", 3)
+    assert [line.split("\t")[1] for line in out.splitlines()] == [entry["id"] for entry in document["picks"]]
+    assert said(*BADGE, "--n", 3, "--out", "p.jsonl")[0] == 0
+    assert [json.loads(line) for line in Path("p.jsonl").read_text().splitlines()] == document["picks"]
+
+
+def test_candidates_and_exclude(here, said):
+    Path("few.txt").write_text("\n".join(NAMES[50:60]))
+    assert said(*BADGE, "--n", 4, "--candidates", "few.txt", "--out", "first.csv")[0] == 0
+    first = [entry["id"] for entry in table("first.csv")]
+    assert set(first) < set(NAMES[50:60])
+    code, _, _ = said(*BADGE, "--n", 6, "--candidates", "few.txt", "--exclude", "first.csv", "--out", "rest.csv")
+    assert code == 0
+    assert {entry["id"] for entry in table("rest.csv")} == set(NAMES[50:60]) - set(first)
+    code, _, err = said(*BADGE, "--n", 7, "--candidates", "few.txt", "--exclude", "first.csv")
+    assert (code, err) == (2, "distil: n must be between 1 and the 6 rows that may be chosen, got 7\n")
+
+
+def test_why(here, said):
+    x, p = np.load("emb.npy"), np.load("p.npy")
+    said(*BADGE, "--labeled", "labeled.csv", "--n", 5, "--out", "a.csv")
+    for entry in table("a.csv"):
+        row = NAMES.index(entry["id"])
+        first, second = np.sort(p[row])[:-3:-1]
+        distance = np.linalg.norm(x[:20] - x[row], axis=1).min()
+        assert entry["why"] == f"margin {first - second:.3g}, distance {distance:.3g} to the nearest labeled"
+    said("--embeddings", "emb.npy", "--strategy", "core_set", "--n", 3, "--out", "b.csv")
+    rows = [int(entry["id"]) for entry in table("b.csv")]
+    distance = min(np.linalg.norm(x[rows[2]] - x[rows[i]]) for i in (0, 1))
+    whys = [entry["why"] for entry in table("b.csv")]
+    assert whys[0] == "the first pick"
+    assert whys[2] == f"distance {distance:.3g} to the nearest pick before"
+    picks = pick("entropy_sampling", 1, probs="p.npy")
+    assert picks.why == [f"entropy {(-p * np.log(p)).sum(1).max():.3g}"]
+
+
+def test_without_duplicates(here, said):
+    x = np.load("emb.npy")
+    x[100:150] = x[50] * 9
+    x[150:160] = x[0]  # labeled
+    np.save("emb.npy", x)
+    options = ("--embeddings", "emb.npy", "--labeled", "l.npy", "--strategy", "random_sampling", "--n", 60)
+    np.save("l.npy", np.arange(20))
+    said(*options, "--out", "a.csv")
+    said(*options, "--out", "b.csv", "--no-duplicates")
+    many, few = ([int(entry["id"]) for entry in table(name)] for name in ("a.csv", "b.csv"))
+    assert sum(100 <= row < 150 for row in many) > 1
+    assert sum(100 <= row < 150 for row in few) <= 1
+    assert not any(150 <= row < 160 for row in few)
+    code, _, err = said(*options[:-1], 150, "--no-duplicates")
+    assert code == 2
+    assert "without near-duplicates, too few rows are left" in err
+    code, _, err = said("--probs", "p.npy", "--strategy", "margin_sampling", "--n", 3, "--no-duplicates")
+    assert (code, "--embeddings" in err) == (2, True)
+
+
+def test_parameters(here, said):
+    assert said("--mc-probs", "mc.npy", "--strategy", "bald_dropout", "--set", "n_samples=3", "--n", 2)[0] == 0
+    code, _, err = said("--mc-probs", "mc.npy", "--strategy", "bald_dropout", "--set", "samples=3", "--n", 2)
+    assert (code, "has no parameter 'samples'" in err) == (2, True)
+    assert parameters_of(["a=1", "b=x", "c=[1]", "d="]) == {"a": 1, "b": "x", "c": [1], "d": ""}
+    for wrong in ("a", "=1"):
+        with pytest.raises(InvalidInput, match="expected NAME=VALUE"):
+            parameters_of([wrong])
+
+
+def test_sizes():
+    given = ("512MB", "2g", "7", "1.5 KiB", "1TB")
+    assert [size_of(text) for text in given] == [512 << 20, 2 << 30, 7, 1536, 1 << 40]
+    for wrong in ("", "MB", "-1", "1XB"):
+        with pytest.raises(InvalidInput, match="is not a size"):
+            size_of(wrong)
+
+
+# ------------------------------------------------------------------------------------------------------------ what is wrong
+
+
+def faulty(**changes):
+    """Files that were changed, by name."""
+    for name, change in changes.items():
+        path = f"{name}.npy"
+        array = np.load(path)
+        np.save(path, change(array))
+
+
+def put(array, row, value):
+    array[row] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "message"),
+    [
+        (
+            {"emb": lambda a: put(a, [7, 30], np.nan)},
+            (),
+            "of 2 of 200 rows are NaN or infinite: dir/007.jpg, dir/030.jpg",
+        ),
+        ({"p": lambda a: put(a, 9, 1)}, (), "probs of 1 of 200 rows are not probabilities"),
+        ({"p": lambda a: put(a, 9, np.nan)}, (), "not probabilities, which are not negative and sum to 1 (of logits"),
+        ({"p": lambda a: a[:-1]}, (), "ids.txt has 200 ids, and p.npy has 199 rows"),
+        ({"p": lambda a: a[:, 0]}, (), "p.npy: probs must have the axes (examples, columns), got shape (200,)"),
+        ({}, ("--labeled", "no.csv"), "there is no file no.csv"),
+        (
+            {},
+            ("--labeled", "odd.txt"),
+            "odd.txt: 1 of 1 ids are not in the pool: 'nobody'; the ids there begin with 'dir/000.jpg'",
+        ),
+        ({}, ("--ids", "odd.txt"), "odd.txt has 1 ids, and emb.npy has 200 rows"),
+        ({}, ("--strategy", "bagde"), "did you mean 'badge'"),
+        ({}, ("--n", 0), "n must be between 1 and"),
+        ({}, ("--memory", "lots"), "'lots' is not a size"),
+        ({}, ("--out", "picks.txt"), "picks.txt: expected a name that ends in .csv or .jsonl"),
+        (
+            {},
+            ("--candidates", "labeled.csv", "--labeled", "labeled.csv"),
+            "is among the candidates, and labeled already",
+        ),
+        ({}, ("--pool", "emb.npy"), "--pool is embedded by --model"),
+        ({}, ("--model", "x:y"), "say which one with --pool"),
+        ({}, ("--strategy", "bald_dropout"), "reads mc_probs, which was not given: --mc-probs"),
+    ],
+)
+def test_faults(here, said, change, more, message):
+    faulty(**change)
+    Path("odd.txt").write_text("nobody\n")
+    code, out, err = said(*BADGE, "--n", 5, "--out", "picks.csv", *more)
+    assert (code, out) == (2, "")
+    assert err.startswith("distil: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not Path("picks.csv").exists()
+
+
+def test_a_wrong_row_that_is_excluded_does_not_matter(here, said):
+    faulty(emb=lambda a: put(a, [7, 30], np.nan))
+    Path("bad.txt").write_text(f"{NAMES[7]}\n{NAMES[30]}\n")
+    assert said(*BADGE, "--n", 5, "--exclude", "bad.txt")[0] == 0
+
+
+def test_numbers_of_rows_that_differ(here, said):
+    faulty(p=lambda a: a[:-1])
+    code, _, err = said("--embeddings", "emb.npy", "--probs", "p.npy", "--strategy", "badge", "--n", 2)
+    assert (code, err) == (2, "distil: the arrays must have the same number of rows: emb.npy has 200, p.npy has 199\n")
+
+
+def test_ids_that_differ_between_files(here, said):
+    Path("emb.ids.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    Path("p.ids.txt").write_text("".join(f"{name}\n" for name in [NAMES[0], NAMES[2], NAMES[1], *NAMES[3:]]))
+    code, _, err = said("--embeddings", "emb.npy", "--probs", "p.npy", "--strategy", "badge", "--n", 2)
+    assert code == 2
+    assert "row 1 is 'dir/001.jpg' in emb.npy and 'dir/002.jpg' in p.npy" in err
+
+
+def test_a_file_is_whole_or_not_there(here, said, monkeypatch):
+    Path("picks.csv").write_text("old")
+
+    def fails(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("csv.DictWriter.writerows", fails)
+    assert said(*BADGE, "--n", 5, "--out", "picks.csv")[0] == 130
+    assert Path("picks.csv").read_text() == "old"
+    assert [path.name for path in here.iterdir() if path.name.startswith(".")] == []
+
+
+# --------------------------------------------------------------------------------------------------------------- dry runs
+
+
+def test_a_dry_run(here, said):
+    code, out, err = said(*BADGE, "--labeled", "labeled.csv", "--n", 5, "--dry-run", "--out", "picks.csv")
+    assert (code, err) == (0, "")
+    assert "BADGE would choose 5 of 180 rows (20 labeled)" in out
+    assert "emb.npy, 200 x 6 float32" in out
+    assert not Path("picks.csv").exists()
+    found = json.loads(said(*BADGE, "--n", 5, "--dry-run", "--json")[1])
+    assert found["arrays"]["embeddings"]["mapped"]
+    assert found["seconds"] >= 0
+
+
+def test_the_memory_that_is_foretold(here):
+    arrays = read_arrays({"embeddings": "emb.npy", "probs": "p.npy"})
+    gap = np.delete(np.arange(N), 100)
+    e, p = (N - 1) * 6 * 4, (N - 1) * 4 * 4
+    for candidates, memory, expected in (
+        (None, 1 << 20, (0, 0)),
+        (gap, 1 << 20, (e + p, 0)),
+        (gap, e, (e, p)),
+        (gap, p, (p, e)),
+    ):
+        asked = request("badge", 3, arrays, candidates=candidates, runtime=distil.Runtime(memory=memory))
+        found = plan(asked)
+        assert (found["memory_bytes"], found["scratch_bytes"]) == expected
+    assert plan(request("margin_sampling", 3, arrays, candidates=gap))["memory_bytes"] == 0
+
+
+def test_a_dry_run_of_a_pool_with_wrong_rows_still_tells_the_rest(here, said):
+    faulty(p=lambda a: put(a, 9, 1))
+    code, out, _ = said(*BADGE, "--n", 5, "--dry-run")
+    assert code == 0
+    assert "time" not in out
+
+
+# ------------------------------------------------------------------------------------------------------------------ pools
+
+
+def test_a_pool_is_embedded_first(here, said):
+    Path("encoders_of_mine.py").write_text("def encode(texts):\n    return [[len(t), t.count('a')] for t in texts]\n")
+    Path("texts.csv").write_text("id,text\n" + "".join(f"t{i},{'a' * i}{'b' * (40 - i)}\n" for i in range(40)))
+    options = ("--pool", "texts.csv", "--model", "encoders_of_mine:encode", "--strategy", "core_set", "--n", 2)
+    code, _, err = said(*options, "--out", "picks.csv")
+    assert (code, err) == (0, "")
+    assert {entry["id"] for entry in table("picks.csv")} <= {f"t{i}" for i in range(40)}
+    assert len(list(Path("cache/distil/embeddings").glob("*.npy"))) == 1
+    sys.modules.pop("encoders_of_mine", None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of Linux")
+def test_memory_is_bounded(here):
+    """51 MB of embeddings, not in one piece once the labeled rows are out; the process may take 40 MB more."""
+    n, dims = 200_000, 64
+    x = np.lib.format.open_memmap("big.npy", "w+", np.float32, (n, dims))
+    x[:] = np.random.default_rng(0).standard_normal((n, dims), dtype=np.float32)
+    x.flush()
+    np.save("rows.npy", np.arange(0, n, 1000))
+    script = """
+import resource
+import torch
+from distil.picks import pick
+from distil.runtime import Runtime
+torch.set_num_threads(1)
+pick("core_set", 2, embeddings="emb.npy", labeled=[3, 50])
+used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (used + (LIMIT << 20), resource.RLIM_INFINITY))
+print(*pick("core_set", 3, embeddings="big.npy", labeled="rows.npy", runtime=Runtime(memory=MEMORY << 20, scratch=".")).ids)
+"""
+    for limit, memory, works in ((40, 1, True), (40, 400, False)):
+        code = script.replace("LIMIT", str(limit)).replace("MEMORY", str(memory))
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": SOURCE},
+        )
+        assert (done.returncode == 0) == works, done.stderr
