@@ -253,7 +253,7 @@ def test_the_papers_loop_runs_on_digits(name, digits):
     dataset, strategy = space["dataset"], space["strategy"]
     assert dataset.labeled_idxs.sum() == 20 + 3 * 10
     assert dataset.labeled_idxs[space["query_idx"]].all()
-    assert dataset.cal_test_acc(strategy.predict(dataset.get_test_data())) > 0.4
+    assert dataset.cal_test_acc(strategy.predict(dataset.get_test_data())) > 0.3
 
 
 @pytest.mark.parametrize("name", ["RandomSampling", "MarginSampling", "KCenterGreedy"])

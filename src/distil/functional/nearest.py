@@ -84,7 +84,7 @@ class _Nearest:
         half = sq_norms(z) / 2
         self.lengths = (2 * half).sqrt()
         self.longest = float(self.lengths.max())
-        self.half = half.clone()
+        self.half = half.masked_fill(~_first_of_equals(centers, half), torch.inf)
         quick = z.dtype == torch.float32 and _bfloat16_pays(z.device.type)
         # What rounding took off a center, as a share of its length: less than the worst case, and exact.
         self.lost = float(((z - z.to(torch.bfloat16)).norm(dim=1) / self.lengths.clamp_min(1e-30)).max())
