@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -216,7 +217,8 @@ class _Called(Network):
         return torch.inference_mode()
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
-        found = torch.as_tensor(self._call(batch)).float()
+        given = self._call(batch)
+        found = given.float() if isinstance(given, Tensor) else torch.from_numpy(np.array(given, dtype=np.float32))
         if found.dim() != 2 or len(found) != len(batch):
             raise UnsupportedModel(
                 f"{self._name} was given {len(batch)} items and must give an array ({len(batch)}, D); got {tuple(found.shape)}"

@@ -22,7 +22,7 @@ from distil.strategies.base import Selection
 NEAR = 0.05
 """Two rows are near-duplicates whose distance is at most this share of the typical one."""
 
-_SAMPLE = 2000
+_SAMPLE = 1000
 _BLOCK = 4096
 _PICKS = 512
 
@@ -49,7 +49,7 @@ class Nearest:
 
 
 def ruler(x: Array, rows: Tensor, seed: int = 0) -> Ruler:
-    """Measure an embedding by up to 2,000 of its ``rows``.
+    """Measure an embedding by up to 1,000 of its ``rows``.
 
     Raises:
         InvalidInput: All of them are equal.

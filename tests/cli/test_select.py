@@ -343,11 +343,11 @@ from distil.runtime import Runtime
 torch.set_num_threads(1)
 pick("core_set", 2, embeddings="emb.npy", labeled=[3, 50])
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
-resource.setrlimit(resource.RLIMIT_DATA, (used + (LIMIT << 20), resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_DATA, (used + (MOST << 20), resource.RLIM_INFINITY))
 print(*pick("core_set", 3, embeddings="big.npy", labeled="rows.npy", runtime=Runtime(memory=MEMORY << 20, scratch=".")).ids)
 """
     for limit, memory, works in ((40, 1, True), (40, 400, False)):
-        code = script.replace("LIMIT", str(limit)).replace("MEMORY", str(memory))
+        code = script.replace("MOST", str(limit)).replace("MEMORY", str(memory))
         done = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,

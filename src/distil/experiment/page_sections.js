@@ -138,7 +138,7 @@ function drawForest(width) {
     s("text", { x: (left + right) / 2, y: bottom + 37, "text-anchor": "middle" }, `points of ${metricName()} above ${plain(baseline)}`));
   rows.forEach((name, i) => {
     const y = top + gap * (i + 0.5), [mean, from, to] = summaries[name].difference;
-    const outcome = comparisons?.[name]?.outcome ?? "tie", most = Math.floor(left / 7);
+    const outcome = comparisons?.[name]?.outcome ?? "tie", most = Math.floor((left - 10) / 7);
     svg.append(s("text", { class: "strong", x: left - 10, y: y + 4, "text-anchor": "end" }, name.length > most ? `${name.slice(0, most - 1)}…` : name));
     if (known(from)) svg.append(s("line", { class: `whisker k-${outcome}`, x1: X(from), x2: X(to), y1: y, y2: y }));
     svg.append(s("path", { class: `dot k-${outcome}`, d: { win: MARKERS[2], loss: MARKERS[4] }[outcome]?.(5) ?? MARKERS[0](4.5), transform: `translate(${X(mean)} ${y})` }));
@@ -295,7 +295,7 @@ function across() {
   return section("across", "Over all data sets", lead,
     table({
       name: `ranks-${state.metric}`, title: `Mean rank and area, ${metricName()}`, rows: strategies,
-      columns: [{ head: "strategy", cell: (name) => name }, { head: "mean rank", cell: (name) => mean(own.ranks[name]).toFixed(2), csv: (name) => [mean(own.ranks[name])] },
+      columns: [{ head: "strategy", cell: (name) => h("span", {}, broken(name)), csv: (name) => [name] }, { head: "mean rank", cell: (name) => mean(own.ranks[name]).toFixed(2), csv: (name) => [mean(own.ranks[name])] },
         ...names.map((data, i) => ({ head: data, csvHead: [`${data} area`, `${data} rank`], cell: (name) => h("span", {}, `${percent(own.scores[name][i], 2)} `, h("span", { class: outcome(name, i) ?? "tie", title: WORDS[outcome(name, i)] }, SYMBOLS[outcome(name, i)] ?? "")), csv: (name) => [own.scores[name][i], own.ranks[name][i]] }))],
       note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ the picks of another strategy.",
     }),
@@ -318,7 +318,7 @@ function drawRanks(test, width) {
   svg.append(s("line", { class: "axis", x1: X(1), x2: X(far), y1: 24, y2: 24 }), s("line", { class: "axis", x1: X(1), x2: X(1), y1: 20, y2: 28 }), s("line", { class: "axis", x1: X(far), x2: X(far), y1: 20, y2: 28 }),
     s("text", { x: X(1), y: 14 }, `critical difference ${test.critical_difference.toFixed(2)}`));
   test.strategies.forEach((name, i) => {
-    const left = i < half, row = left ? i : k - 1 - i, y = names + gap * row, end = left ? side - 6 : width - side + 6, x = X(test.mean_ranks[i]), most = Math.floor((side - 8) / 6.6);
+    const left = i < half, row = left ? i : k - 1 - i, y = names + gap * row, end = left ? side - 6 : width - side + 6, x = X(test.mean_ranks[i]), most = Math.floor((side - 12) / 7.4);
     svg.append(s("path", { class: "axis", d: `M${x} ${axis}V${y}H${end}` }), s("text", { class: "strong", x: left ? end - 4 : end + 4, y: y + 4, "text-anchor": left ? "end" : "start" }, name.length > most ? `${name.slice(0, most - 1)}…` : name));
   });
   test.groups.forEach((group, i) => {
