@@ -67,6 +67,42 @@ def test_products_and_distances(kind, dtype, n_other):
 
 @KINDS
 @DTYPES
+def test_rough_distances_are_within_their_rounding(kind, dtype):
+    x, y = make(kind, 60, 0, dtype, offset=5.0), make(kind, 9, 1, dtype, offset=5.0)
+    largest = max((dense_of(x) ** 2).sum(1).max(), (dense_of(y) ** 2).sum(1).max())
+    bound = x.rounding() * largest
+    assert bound < (1e-4 if dtype == torch.float32 else 1e-12) * largest
+    np.testing.assert_allclose(x.rough_sq_dists(y).double(), dists_of(x, y), rtol=0, atol=bound)
+    np.testing.assert_allclose(x.rough_nearest(y).double(), dists_of(x, y).min(1), rtol=0, atol=bound)
+
+
+@KINDS
+@DTYPES
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_nearest_distances_are_the_least_distances(kind, dtype, offset, monkeypatch):
+    x, y = make(kind, 40, 0, dtype, offset), make(kind, 9, 1, dtype, offset)
+    whole = x.nearest_sq_dists(y)
+    np.testing.assert_allclose(whole, x.sq_dists(y).amin(1), rtol=2e-2, atol=1e-6)
+    assert bool((x.nearest_sq_dists(x) == 0).all())
+    monkeypatch.setattr("distil.features.BLOCK_BYTES", 300)
+    np.testing.assert_allclose(x.nearest_sq_dists(y), whole, rtol=2e-2, atol=1e-6)
+    assert x[:0].nearest_sq_dists(y).shape == (0,)
+
+
+@KINDS
+def test_exact_distances_of_pairs(kind, monkeypatch):
+    x, y = make(kind, 11, 0), make(kind, 6, 1)
+    rows, columns = torch.tensor([3, 0, 3, 10, 7]), torch.tensor([5, 5, 0, 2, 1])
+    for n_bytes in (1 << 20, 1):
+        monkeypatch.setattr("distil.features.BLOCK_BYTES", n_bytes)
+        dists = x.exact_sq_dists_of(y, rows, columns)
+        assert dists.dtype == torch.float64
+        np.testing.assert_allclose(dists, dists_of(x, y)[rows, columns], rtol=1e-12)
+    assert x.exact_sq_dists_of(y, rows[:0], rows[:0]).shape == (0,)
+
+
+@KINDS
+@DTYPES
 def test_norms(kind, dtype):
     x = make(kind, 11, 0, dtype)
     norms = (dense_of(x) ** 2).sum(1)

@@ -169,8 +169,9 @@ def _block_nearest(x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by:
     for part in others.split(_BLOCK):
         b = take(y, part).float() - center
         sq_dists = torch.addmm((b * b).sum(1), a, b.T, alpha=-2)  # but for |a|^2, which is the same in all of a row
-        if same and part[0] <= rows.max() and part[-1] >= rows.min():
-            sq_dists[rows[:, None] == part] = torch.inf
+        if same:
+            own = torch.nonzero(torch.isin(rows, part))[:, 0]
+            sq_dists[own, torch.searchsorted(part, rows[own])] = torch.inf
         least = sq_dists.topk(min(k, len(part)), dim=1, largest=False)
         values, order = torch.cat([values, least.values], 1).topk(k, dim=1, largest=False)
         ids = torch.cat([ids, part[least.indices]], 1).gather(1, order)

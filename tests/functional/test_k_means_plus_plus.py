@@ -23,23 +23,30 @@ def sq_dists(a, b):
 def naive_plus_plus(rows, n, first, stream):
     """k-means++ in float64 from the same proposals: every distance computed again for every decision."""
     rows = np.asarray(rows, dtype=np.float64)
-    picks, weights = [first], sq_dists(rows, rows[[first]])[:, 0]
+    picks, weights, n_seen = [first], sq_dists(rows, rows[[first]])[:, 0], 1
     while len(picks) < n:
         if weights.sum() == 0:
             left = np.delete(np.arange(len(rows)), picks)
             return picks + left[torch.randperm(len(left), generator=stream).numpy()][: n - len(picks)].tolist()
         uniform = torch.rand(2, module._PROPOSALS, generator=stream, dtype=torch.float64).numpy()
-        cumulated, n_before, n_proposed = np.cumsum(weights), len(picks), 0
+        cumulated, n_before = np.cumsum(weights), len(picks)
         for propose, accept in uniform.T:
             row = int(np.searchsorted(cumulated, propose * cumulated[-1], side="right"))
-            n_proposed += 1
             if accept * weights[row] < sq_dists(rows[[row]], rows[picks]).min():
                 picks.append(row)
             if len(picks) == n:
                 return picks
-        if len(picks) - n_before < module._ACCEPTED * n_proposed:
-            weights = np.stack([((rows - rows[p]) ** 2).sum(1) for p in picks]).min(0)
+        if is_update_due(len(rows), n - len(picks), len(picks) - n_seen, len(picks) - n_before):
+            weights, n_seen = np.stack([((rows - rows[p]) ** 2).sum(1) for p in picks]).min(0), len(picks)
     return picks
+
+
+def is_update_due(n_rows, n_left, n_new, n_accepted):
+    """When the weights change is part of what is drawn: once that saves more comparisons than it costs."""
+    if n_accepted == 0:
+        return True
+    share, ahead = n_accepted / module._PROPOSALS, n_left / 2 + module._PROPOSALS
+    return n_rows * n_new < module._PROPOSAL_COST * n_left * ((n_new + ahead) / share - ahead / module._ACCEPTED)
 
 
 def outer_dense(a, b):
@@ -95,7 +102,7 @@ def test_k_means_plus_plus_makes_the_naive_draws(kind, dtype):
 
 @pytest.mark.parametrize("kind", list(ROWS))
 def test_k_means_plus_plus_over_many_blocks_makes_the_naive_draws(kind):
-    rows = ROWS[kind](np.random.default_rng(1), 9000).astype(np.float32)
+    rows = ROWS[kind](np.random.default_rng(1), 9000).astype(np.float64)
     assert drawn(Dense(torch.from_numpy(rows)), 200, 8999, 3) == naive_plus_plus(rows, 200, 8999, generator(3))
 
 

@@ -181,7 +181,7 @@ function drawLines(model, width, named) {
     return { svg };
   }
   const longest = Math.max(...model.series.map(({ name }) => name.length));
-  const margin = { top: 12, right: named ? Math.min(7 * longest, 210) + 44 : 14, bottom: 44, left: 50 };
+  const margin = { top: 12, right: named ? Math.min(7 * longest, 210) + 44 : 14, bottom: 44, left: named ? 68 : 50 };
   const [x0, x1, y0, y1] = [margin.left, width - margin.right, height - margin.bottom, margin.top];
   const [bottom, top] = lineScale(model);
   const [first, last] = [model.xs[0], model.xs[model.xs.length - 1]];
@@ -203,6 +203,7 @@ function drawLines(model, width, named) {
   }
   svg.append(s("line", { class: "axis", x1: x0, x2: x1, y1: y0, y2: y0 }),
     s("text", { x: (x0 + x1) / 2, y: height - 6, "text-anchor": "middle" }, model.xLabel));
+  if (named) svg.append(s("text", { transform: `translate(14 ${(y0 + y1) / 2}) rotate(-90)`, "text-anchor": "middle" }, model.yLabel));
 
   const inside = (model.lines ?? []).filter(({ y }) => y >= bottom && y <= top).sort((a, b) => b.y - a.y);
   const words = s("g", { class: "words" });

@@ -58,7 +58,7 @@ function curvesModel() {
   }));
   const ends = series.map(({ name, y }) => `${name} from ${percent(y[0])} to ${percent(y[y.length - 1])} %`).join("; ");
   return {
-    xs: labels, xLabel: "labels", series, lines, include: known(full) && HIGHER_IS_BETTER[state.metric] ? [full] : [], least: 0, most: 1,
+    xs: labels, xLabel: "labels", yLabel: metricName(), series, lines, include: known(full) && HIGHER_IS_BETTER[state.metric] ? [full] : [], least: 0, most: 1,
     range: state.whole ? [0, 1] : null, log: state.log, format: (x, exact) => (exact ? `${percent(x, 2)} %` : `${Number((100 * x).toFixed(6))} %`),
     describe: () => `Mean ${metricName()} from ${labels[0]} to ${labels[labels.length - 1]} labels: ${ends || "no strategy is shown"}.`,
   };
@@ -164,7 +164,7 @@ function efficiencyModel() {
   const series = visible().map((name) => ({ name, y: efficiency[name].ratio, notes: efficiency[name].known.map((sure) => (sure ? "" : "≥ ")) }));
   const ends = series.map(({ name, y }) => `${name} ${y[y.length - 1].toFixed(2)} times`).join("; ");
   return {
-    xs: labels, xLabel: "labels", series, log: state.log, lines: [], include: [1], least: 0, format: (x, exact) => `${exact ? x.toFixed(2) : Number(x.toFixed(4))}×`,
+    xs: labels, xLabel: "labels", yLabel: `times fewer labels than ${plain(baseline)}`, series, log: state.log, lines: [], include: [1], least: 0, format: (x, exact) => `${exact ? x.toFixed(2) : Number(x.toFixed(4))}×`,
     describe: () => `Label efficiency beside ${plain(baseline)}, at the last point: ${ends || "no strategy is shown"}.`,
   };
 }
@@ -228,7 +228,7 @@ function picksModel() {
   const series = visible().filter((name) => picks[state.quantity][name]?.some(known)).map((name) => ({ name, y: picks[state.quantity][name] }));
   const ends = series.map(({ name, y }) => `${name} ${known(y[y.length - 1]) ? y[y.length - 1].toFixed(digits) : "unknown"}`).join("; ");
   return {
-    xs: labels.slice(1).map((_, i) => i + 1), xLabel: "selection", series, lines: [], least: 0, whole: true, format: (x, exact) => (exact ? x.toFixed(digits) : String(Number(x.toFixed(4)))),
+    xs: labels.slice(1).map((_, i) => i + 1), xLabel: "selection", yLabel: words, series, lines: [], least: 0, whole: true, format: (x, exact) => (exact ? x.toFixed(digits) : String(Number(x.toFixed(4)))),
     describe: () => `${words} of each selection; at the last: ${ends || "no strategy is shown"}.`,
   };
 }
@@ -306,7 +306,7 @@ function across() {
 
 function drawRanks(test, width) {
   const k = test.strategies.length, half = Math.ceil(k / 2), gap = 20;
-  const side = Math.min(7 * Math.max(...test.strategies.map((name) => name.length)) + 12, 0.34 * width);
+  const side = Math.min(7.5 * Math.max(...test.strategies.map((name) => name.length)) + 14, 0.34 * width);
   const X = (rank) => side + ((rank - 1) / (k - 1)) * (width - 2 * side);
   const axis = 56, names = axis + 16 + 9 * test.groups.length, height = names + gap * half + 14;
   const describe = `Mean ranks, best first: ${test.strategies.map((name, i) => `${name} ${test.mean_ranks[i].toFixed(2)}`).join("; ")}. Critical difference ${test.critical_difference.toFixed(2)}.`;

@@ -23,19 +23,21 @@ _EXACT_TIE = 1e-9
 # k-center: the rows updated in the first round and picked from in any, and the picks that a round should make.
 _FIRST_ROUND = 512
 _LARGEST_ROUND = 2048
-_PICKS_A_ROUND = 32
+_PICKS_A_ROUND = 64
 # Centers that rows are compared with at a time; a row that falls below the bounds of the others in between is left alone.
 _PIECE = 64
 # Likely picks whose distances to the rows of a round are computed beside those of the next one, at most.
-_AHEAD = 8
+_AHEAD = 16
 # Likely picks that are re-checked together, at least.
 _SETTLED = 16
 # Distances below this many times their rounding are computed more precisely.
 _ROUGH = 1000
 
-# k-means++: proposals drawn together, and the share of them below which the weights are brought up to date.
+# k-means++: proposals drawn together, and what comparing one of them with a center costs, as against a row of the whole pool.
 _PROPOSALS = 128
-_ACCEPTED = 0.35
+_PROPOSAL_COST = 4
+# The share of proposals that is accepted when the weights are fresh, about.
+_ACCEPTED = 0.7
 
 
 def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Tensor:
@@ -306,7 +308,7 @@ def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generato
 
     Arthur and Vassilvitskii 2007, section 2.2, given the first row. Squared distances only fall while rows are drawn, so rows
     are proposed by old ones, many at a time, and accepted with probability new / old (von Neumann 1951): exactly the
-    same law, and the pool is looked at again only once few proposals are accepted. Proposals are made by inversion of the
+    same law. The pool is brought up to date only when that is cheaper than more proposals, which are made by inversion of the
     cumulated float64 weights. Once every row left coincides with a drawn one, the rest is drawn uniformly.
 
     Args:
@@ -348,24 +350,34 @@ class _Seeding:
 
     def draw(self, uniform: Tensor, n: int) -> None:
         """Add the proposals that are accepted, at most n, given (2, P) uniform numbers: what to propose and to accept."""
-        device = self.weights.device
-        rows = _rows_at(self.cumulated, uniform[0].to(self.cumulated.device))
-        proposed, weights = self.x[rows], self.weights[rows]
-        nearest = torch.minimum(weights, self._nearest(proposed))
-        least = (weights.to(uniform.device) * uniform[1]).tolist()
-        # Between themselves the proposals are compared at once, though a row's distances are needed only if it is accepted.
-        between, left = _numpy(proposed.sq_dists(proposed)), _numpy(nearest)
+        rows = _rows_at(self.cumulated, uniform[0].to(self.weights.device))
+        alive = torch.nonzero(self.weights[rows] > 0)[:, 0]  # others have been drawn by now
+        rows, weights = rows[alive], self.weights[rows[alive]]
+        proposed = self.x[rows]
+        nearest = _numpy(torch.minimum(weights, self._nearest(proposed)))
+        # Compared with one another at once, though a row's distances are needed only if it is accepted.
+        between = _numpy(proposed.sq_dists(proposed))
+        least = _numpy(weights) * uniform[1].numpy()[_numpy(alive)]
         accepted: list[int] = []
-        n_proposed = 0
-        for n_proposed, bound in enumerate(least, 1):
-            if left[n_proposed - 1] > bound:
-                accepted.append(n_proposed - 1)
-                np.minimum(left, between[n_proposed - 1], out=left)
-                if len(accepted) == n:
-                    break
-        self.picks += rows[torch.tensor(accepted, dtype=torch.long, device=device)].tolist()
-        if len(accepted) < n and len(accepted) < _ACCEPTED * n_proposed:
+        for i in range(len(rows)):
+            if nearest[i] > least[i]:
+                accepted.append(i)
+                np.minimum(nearest, between[i], out=nearest)
+            if len(accepted) == n:
+                break
+        picks = rows[torch.tensor(accepted, dtype=torch.long, device=rows.device)]
+        self.weights[picks] = 0
+        self.picks += picks.tolist()
+        if len(accepted) < n and self._is_update_due(len(accepted) / uniform.shape[1], n - len(accepted)):
             self._update()
+
+    def _is_update_due(self, accepted: float, n: int) -> bool:
+        """Whether fresh weights save more comparisons in n more draws than they cost, by the share accepted last."""
+        if accepted == 0:
+            return True
+        n_new = len(self.picks) - self.n_seen
+        ahead = n / 2 + _PROPOSALS  # what a proposal will be compared with, beside the new picks
+        return len(self.x) * n_new < _PROPOSAL_COST * n * ((n_new + ahead) / accepted - ahead / _ACCEPTED)
 
     def _update(self) -> None:
         """Bring the weights up to date."""
