@@ -86,15 +86,20 @@ def nearest(
     """
     same = x is y
     x, y = readable(x), readable(y)
-    found = [_block_nearest(x, part, y, others, k, by, same) for part in runtime.bar(rows.split(_BLOCK), what)]
-    ids = torch.cat(found) if found else torch.empty((0, k), dtype=torch.long)
-    dists = [
-        _exact(take(x, part), take(y, near.flatten()))
-        for part, near in zip(rows.split(256), ids.split(256), strict=True)
-    ]
-    together = torch.cat(dists) if dists else torch.empty((0, k), dtype=torch.float64)
-    together, order = together.sort(dim=1, stable=True)
-    return Nearest(together, ids.gather(1, order))
+    ids = torch.empty(
+        (len(rows), k), dtype=torch.long
+    )  # small parts that outlive large ones would hold on to their memory
+    dists = torch.empty((len(rows), k), dtype=torch.float64)
+    starts = range(0, len(rows), _BLOCK)
+    for start in runtime.bar(starts, what, len(starts)):
+        block = slice(start, start + _BLOCK)
+        ids[block] = _block_nearest(x, rows[block], y, others, k, by, same)
+        for part, near, exact in zip(
+            rows[block].split(256), ids[block].split(256), dists[block].split(256), strict=True
+        ):
+            exact.copy_(_exact(take(x, part), take(y, near.flatten())))
+    dists, order = dists.sort(dim=1, stable=True)
+    return Nearest(dists, ids.gather(1, order))
 
 
 def within(

@@ -333,13 +333,16 @@ def _folder(folder: Path) -> Items:
     return _image_files([], names, folder, found.hexdigest())
 
 
-def _images_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGES:
-                path = os.path.join(here, name)
-                yield os.path.relpath(path, folder).replace(os.sep, "/"), os.stat(path)
+def _images_below(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+    """Paths below a folder with what the system knows of the files; of many thousands, so without ``Path``."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _images_below(Path(entry.path), f"{prefix}{entry.name}/")
+            elif os.path.splitext(entry.name)[1].lower() in IMAGES:
+                yield prefix + entry.name, entry.stat()
 
 
 def _image_files(names: Sequence[str], paths: Sequence[str], folder: Path, fingerprint: str) -> Items:
