@@ -445,7 +445,7 @@ def test_a_page_is_written_whole_or_not_at_all(made_up, monkeypatch):
 
 
 def test_results_of_a_comparison_have_a_page(really_run):
-    said = write_results(really_run)
+    said = write_results(really_run, page=True)
     path = really_run.output / "report.html"
     assert said.endswith(f"Report: {path}")
     assert read(path.read_text())[1]["title"] == "digits: 4 strategies, 3 seeds"
@@ -456,7 +456,7 @@ def test_results_of_a_comparison_have_a_page(really_run):
 
 def test_results_of_one_strategy_have_none(made_up):
     config = made_up(strategies=["random_sampling"])
-    assert "Report:" not in write_results(config)
+    assert "Report:" not in write_results(config, page=True)
     assert not (config.output / "report.html").exists()
 
 

@@ -13,7 +13,7 @@ weights and the order of minibatches, so that differences are the strategies' ow
 training on all of the pool a seed shows what there is to reach.
 
 The output directory grows: the same command with more strategies or more seeds runs only what is missing, and one that was
-stopped, however it was stopped, goes on with the same command. `distil report` makes a page of it.
+stopped, however it was stopped, goes on with the same command. At the end there is a page, report.html; `distil report` makes it again, or of several experiments.
 """
 
 
@@ -40,4 +40,4 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = read_config(arguments.config, overrides_of(arguments))
     retrain = [] if arguments.retrain is None else arguments.retrain.split(",")
-    return finish(compared(config, retrain=retrain, full_data=not arguments.no_full_data), arguments)
+    return finish(compared(config, retrain=retrain, full_data=not arguments.no_full_data), arguments, page=True)

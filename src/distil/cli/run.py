@@ -70,12 +70,12 @@ def overrides_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return overrides
 
 
-def finish(config: Any, arguments: argparse.Namespace) -> int:  # noqa: ANN401 - its class is imported late
+def finish(config: Any, arguments: argparse.Namespace, *, page: bool = False) -> int:  # noqa: ANN401 - its class is imported late
     """Do what is left of an experiment and print its table."""
     from distil.experiment.suite import run_all, write_results
 
     if not run_all(config, workers=arguments.workers, progress=False if arguments.no_progress else None):
         print(f"Waiting for answers. When they are there: distil resume {config.output}")
         return 3
-    print(write_results(config))
+    print(write_results(config, page=page))
     return 0

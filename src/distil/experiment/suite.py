@@ -138,11 +138,11 @@ def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: tuple[str, int],
     return experiment.advance(tell)
 
 
-def write_results(config: ExperimentConfig) -> str:
+def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
     """Write what the finished runs show; returns a terminal table.
 
-    ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and ``report.html`` where there
-    are several strategies. The baseline is random sampling, or the first strategy where that is not among those that were run.
+    ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and with ``page`` ``report.html``
+    where there are several strategies. The baseline is random sampling, or the first strategy where that is not among those that were run.
     """
     runs = finished_runs(config)
     if not runs:
@@ -150,10 +150,10 @@ def write_results(config: ExperimentConfig) -> str:
             f"no strategy in {config.output} has finished all of its seeds; go on with: distil resume {config.output}"
         )
     write_text(config.output / "results.csv", _as_csv(config, runs))
-    curves, page = comparable(runs, config.seeds), _paged(config)
+    curves, paged = comparable(runs, config.seeds), _paged(config) if page else ""
     left_out = [label for label in runs if label not in curves]
     if not curves:
-        return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}{page}"
+        return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}{paged}"
     baseline, twins = baseline_of(curves), identical(config, runs)
     target = config.target_accuracy
     summaries = summarize(curves, baseline=baseline, target=target)
@@ -162,7 +162,7 @@ def write_results(config: ExperimentConfig) -> str:
     note = f"\n\nLeft out, for other numbers of labels: {', '.join(left_out)} (see results.csv)" if left_out else ""
     write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
     plotted = _plotted(config, runs, summaries, title)
-    return f"{terminal_table(summaries, target, **tests)}{note}\n\n{plotted}{page}"
+    return f"{terminal_table(summaries, target, **tests)}{note}\n\n{plotted}{paged}"
 
 
 def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], title: str) -> str:
