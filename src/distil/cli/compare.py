@@ -13,7 +13,8 @@ weights and the order of minibatches, so that differences are the strategies' ow
 training on all of the pool a seed shows what there is to reach.
 
 The output directory grows: the same command with more strategies or more seeds runs only what is missing, and one that was
-stopped, however it was stopped, goes on with the same command. At the end there is a page, report.html; `distil report` makes it again, or of several experiments.
+stopped, however it was stopped, goes on with the same command. At the end there is a page, report.html;
+`distil report` makes it again, or one of several experiments.
 """
 
 

@@ -141,8 +141,8 @@ def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: tuple[str, int],
 def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
     """Write what the finished runs show; returns a terminal table.
 
-    ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and with ``page`` ``report.html``
-    where there are several strategies. The baseline is random sampling, or the first strategy where that is not among those that were run.
+    ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and, with ``page`` and several
+    strategies, ``report.html``. The baseline is random sampling, or the first strategy where that is not among those that were run.
     """
     runs = finished_runs(config)
     if not runs:
