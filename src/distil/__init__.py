@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 from distil.arrays import LabeledSet
 from distil.data.pool import Pool
+from distil.data.pools import open_pool
 from distil.ensemble import Ensemble
 from distil.errors import (
     ConfigError,
@@ -80,6 +81,7 @@ __all__ = [
     "UnsupportedModel",
     "fit",
     "fit_dataset",
+    "open_pool",
     "register",
     "select",
     "select_from",

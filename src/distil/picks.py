@@ -253,6 +253,8 @@ def request(
     if missing:
         options = " and ".join(f"--{what.replace('_', '-')}" for what in missing)
         raise MissingSignal(f"{type(strategy).__name__} reads {' and '.join(missing)}, which was not given: {options}")
+    if near is not None and not 0 < near < math.inf:
+        raise InvalidInput(f"near must be a share of the typical distance, above 0; got {near}")
     if near is not None and "embeddings" not in arrays.columns:
         raise InvalidInput("near-duplicates are found by embeddings; give them too (--embeddings)")
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(asked.pool):

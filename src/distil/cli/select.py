@@ -212,6 +212,10 @@ def _embeddings(arguments: argparse.Namespace) -> Any:  # noqa: ANN401
         return arguments.embeddings
     if arguments.embeddings is not None or arguments.model is None:
         raise InvalidInput("--pool is embedded by --model; give these two, or --embeddings")
+    if arguments.dry_run:
+        raise InvalidInput(
+            "--dry-run tells about arrays and embeds nothing; make them with `distil embed`, then give --embeddings"
+        )
     return embedded(arguments, arguments.pool).path
 
 
