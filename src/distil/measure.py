@@ -58,14 +58,15 @@ class NetworkSource(Source):
 
         Where a minibatch does not fit an accelerator's memory, it and those after it are cut in halves.
         """
-        start, rows = 0, runtime.rows(row_bytes(self._data))
+        start, rows, finished = 0, runtime.rows(row_bytes(self._data)), False
         with self._network.asking(runtime):
-            while start < len(self.ids):
+            while not finished:  # once at least: no examples have columns too, of no rows
                 try:
                     with closing(self._tables(start, rows, signals, runtime, rng)) as tables:
                         for table in tables:
                             start += len(table)
                             yield table
+                    finished = True
                 except torch.cuda.OutOfMemoryError:  # of every accelerator, in spite of its name
                     failed = min(rows, len(self.ids) - start)
                     if failed == 1:

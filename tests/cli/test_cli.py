@@ -401,6 +401,7 @@ def test_report_of_several_data_sets(said, file, here, no_plot):
 
 def test_report_as_json(said, file, here, no_plot):
     assert said("run", file(), "--seeds", "2")[0] == 0
+    assert said("report", "runs/small")[0] == 0
     page = here / "runs" / "small" / "report.html"
     expected = report_in(page)
     page.unlink()

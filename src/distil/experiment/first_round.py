@@ -34,6 +34,8 @@ class FirstRound:
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as file:
             lock_file(file, wait=True)
+            for begun in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
+                begun.unlink()
             yield
 
     def event(self, kind: str) -> Event | None:
