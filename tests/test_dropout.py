@@ -23,10 +23,10 @@ from distil.dropout import (
     unreachable_dropout,
 )
 from distil.errors import DistilWarning
+from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource
 from distil.signals import MCProbs
 
 RNG = Rng(0).child("samples")

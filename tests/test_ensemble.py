@@ -7,10 +7,11 @@ from torch import nn
 
 from distil.ensemble import Ensemble
 from distil.errors import InvalidInput, UnsupportedModel
+from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource, gather, select, select_from
+from distil.select import gather, select, select_from
 from distil.signals import Embedding, Logits, MCProbs, Probs
 from distil.wrap import wrap
 

@@ -22,9 +22,10 @@ from sklearn.tree import DecisionTreeClassifier
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
 from distil.estimator import Estimator
 from distil.learner import Learner
+from distil.measure import NetworkSource
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource, gather, select, select_from
+from distil.select import gather, select, select_from
 from distil.signals import Embedding, Inputs, Logits, MCProbs, Probs
 from distil.training.config import FitConfig
 from distil.wrap import wrap

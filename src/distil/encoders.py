@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +27,7 @@ from distil.experiment.run import digest
 from distil.network import Network, Outputs, TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
+from distil.wrap import weights_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def _timm_module(name: str, weights: Path | None) -> nn.Module:
         module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
     if weights is None:
         return module
-    state = _read_weights(weights)
+    state = {key.removeprefix("module."): value for key, value in weights_in(weights).items()}
     head = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
     heads = tuple(f"{part}." for part in ([head] if isinstance(head, str) else head))
     state = {key: value for key, value in state.items() if not (heads and key.startswith(heads))}
@@ -124,21 +125,6 @@ def _timm_module(name: str, weights: Path | None) -> nn.Module:
     except RuntimeError as error:
         raise InvalidInput(f"{weights} does not fit timm:{name}: {' '.join(str(error).split())[:400]}") from error
     return module
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name; a pickle is read only as far as it holds tensors."""
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InvalidInput(f"{path} cannot be read as a file of weights: {str(error).splitlines()[0]}") from error
-    for inner in ("state_dict", "model"):
-        state = state[inner] if isinstance(state.get(inner), Mapping) else state
-    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def _features(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from distil.arrays import (
 )
 from distil.errors import InvalidInput, MissingSignal
 from distil.frames import as_data
-from distil.measure import NetworkSource as NetworkSource
+from distil.measure import NetworkSource
 from distil.reading import Collate
 from distil.rng import Rng
 from distil.runtime import Runtime

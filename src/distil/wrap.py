@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import load_model
+from safetensors import SafetensorError
+from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
 from distil.ensemble import Ensemble
@@ -290,12 +291,27 @@ def _loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
         if path.suffix == ".safetensors":
             load_model(module, path)
         else:
-            module.load_state_dict(_state(torch.load(path, map_location="cpu", weights_only=True)))
-    except UnpicklingError:
-        raise UnsupportedModel(f"{path} holds other things than tensors; save model.state_dict() instead") from None
+            module.load_state_dict(weights_in(path))
     except RuntimeError as error:
         raise UnsupportedModel(f"the weights in {path} do not fit the module: {' '.join(str(error).split())}") from None
     return module
+
+
+def weights_in(path: Path) -> Mapping[str, Any]:
+    """The tensors in a file, by name: safetensors, or what ``torch.save`` made of a state_dict. Nothing else is unpickled.
+
+    Raises:
+        UnsupportedModel: The file holds something else, or cannot be read.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        raise UnsupportedModel(f"{path} holds other things than tensors; save model.state_dict() instead") from None
+    except (OSError, EOFError, RuntimeError, SafetensorError) as error:
+        raise UnsupportedModel(f"{path} cannot be read as a file of weights: {error}") from None
+    return _state(content)
 
 
 def _state(content: Any) -> Mapping[str, Any]:  # noqa: ANN401

@@ -15,10 +15,11 @@ import distil.signals
 import distil.strategies
 from distil.arrays import LabeledSet
 from distil.errors import InvalidInput, MissingSignal
+from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource, gather, select, select_from
+from distil.select import gather, select, select_from
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signals, measured_by
 from distil.strategies import STRATEGIES, Needs, ScoreStrategy, Selection, Strategy, strategy_named
 from distil.strategies.base import ROLES, Sets

@@ -9,7 +9,8 @@ import pytest
 
 from distil.experiment.compare import labels_to_reach
 from distil.experiment.config import read_config
-from distil.experiment.suite import curves_of, run_all
+from distil.experiment.results import curves_of
+from distil.experiment.suite import run_all
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.json"
 

@@ -17,8 +17,9 @@ from distil.experiment import loop as loop_module
 from distil.experiment.claim import compared, open_config
 from distil.experiment.config import parse_config
 from distil.experiment.loop import Experiment, split
+from distil.experiment.results import run_path
 from distil.experiment.run import Run
-from distil.experiment.suite import run_all, run_path
+from distil.experiment.suite import run_all
 from distil.experiment.workers import run_in_processes
 
 STRATEGIES = ["random_sampling", "badge", "margin_sampling"]

@@ -20,8 +20,9 @@ from distil.experiment.claim import open_config
 from distil.experiment.config import parse_config
 from distil.experiment.loop import Experiment, split
 from distil.experiment.oracle import Answers, Pending, TrueLabels
+from distil.experiment.results import curves_of, run_path
 from distil.experiment.run import Run
-from distil.experiment.suite import curves_of, run_all, run_path, write_results
+from distil.experiment.suite import run_all, write_results
 
 
 def blobs(n=90, classes=3, test=False):

@@ -11,10 +11,11 @@ from torch.utils.data import Dataset
 
 from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
 from distil.functional.adversarial import BIM, Attack, DeepFool, bim, deepfool
+from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource, gather, select, select_from
+from distil.select import gather, select, select_from
 from distil.signals import (
     AdversarialDistance,
     AdversarialGap,

@@ -13,7 +13,8 @@ import distil as library
 from benchmarks.speed import models
 from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
 from distil.functional.uncertainty import bald
-from distil.select import NetworkSource, gather
+from distil.measure import NetworkSource
+from distil.select import gather
 from distil.signals import MCProbs
 from distil.strategies import BALD
 from distil.wrap import wrap

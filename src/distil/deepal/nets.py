@@ -12,10 +12,11 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 
 from distil.deepal.data import as_tensor, drawn_seed, inputs_of
 from distil.errors import InvalidInput, UnsupportedModel, nearest
+from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource, gather
+from distil.select import gather
 from distil.signals import Embedding, Logits, MCMean, MCProbs, Probs, Signal
 from distil.training.config import FitConfig
 from distil.training.fit import fit, fit_dataset

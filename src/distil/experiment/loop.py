@@ -29,9 +29,9 @@ from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import Event, Run, digest, replacing
 from distil.experiment.trackers import TRACKERS, Tracker
 from distil.learner import Learner
+from distil.measure import NetworkSource
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource
 from distil.signals import Logits
 from distil.training.fit import FitResult
 
@@ -165,7 +165,7 @@ class Experiment:
             told: Called with each event once it is on disk.
         """
         self._told = told
-        with self.run.lock(), _threads(self._config.threads), self._tracked():
+        with self.run.lock(), threads(self._config.threads), self._tracked():
             self._catch_up()
             while not self.run.finished:
                 event = self._step()
@@ -373,8 +373,8 @@ class Experiment:
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Compute with ``n`` threads: how sums are cut, and so their last digits, depends on it."""
+def threads(n: int) -> Iterator[None]:
+    """Compute with ``n`` threads: how sums are cut, and so their last digits, depends on it; on small work, more only wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -15,7 +14,7 @@ from distil.data.datasets import DataSet
 from distil.errors import InvalidInput
 from distil.experiment.config import ExperimentConfig
 from distil.experiment.diagnostics import class_balance, diagnose, overlap
-from distil.experiment.loop import split
+from distil.experiment.loop import split, threads
 from distil.experiment.results import Runs
 from distil.experiment.run import Run
 
@@ -66,7 +65,7 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) -> Pick
     balance = {label: _mean([_balances(config, run) for run in own]) for label, own in runs.items()}
     measured = 0 if data is None else _affordable(runs, prod(data.x_train.shape[1:]))
     found: dict[str, list[list[tuple[float | None, ...]]]] = {label: [] for label in runs}  # strategy, seed, round
-    with _threads(config.threads), tqdm(total=measured * len(runs), unit="run", disable=None, leave=False) as bar:
+    with threads(config.threads), tqdm(total=measured * len(runs), unit="run", disable=None, leave=False) as bar:
         for seed in range(measured):
             if data is not None:
                 here = split(data, config, config.seeds[seed])
@@ -79,17 +78,6 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) -> Pick
         for part in range(3)
     )
     return Picks(balance, duplicates, to_labeled, to_picked, measured, tuple(runs), _overlap(runs))
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Compute with as many threads as the runs did: on thousands of small selections, more only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_pool(size: int, run: Run) -> None:

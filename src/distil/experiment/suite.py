@@ -47,15 +47,12 @@ from distil.experiment.results import (
     bounds_of,
     comparable,
     comparisons,
-    curves_of,
     finished_runs,
     identical,
     run_path,
 )
 from distil.experiment.run import Event, Run
 from distil.experiment.workers import run_in_processes
-
-__all__ = ["curves_of", "experiment_of", "finished_runs", "run_all", "run_path", "write_results"]
 
 
 def run_all(

@@ -25,10 +25,10 @@ from torch.utils.data import Dataset
 
 from distil.arrays import Array, from_numpy
 from distil.errors import InvalidInput, nearest
+from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import NetworkSource
 from distil.signals import Logits
 from distil.training.config import FitConfig
 from distil.training.fit import FitResult, fit, fit_dataset, saturated
