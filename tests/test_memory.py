@@ -1,5 +1,6 @@
 """Selections from more than memory holds: a process that may not take more says so by dying."""
 
+import os
 import subprocess
 import sys
 
@@ -52,12 +53,16 @@ def folder(tmp_path_factory):
 def run(folder, what, limit, memory):
     """A selection in a process that may take ``limit`` MB more, with ``memory`` MB of them for columns."""
     arguments = [str(folder), what, str(limit), str(memory)]
-    return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    # Freed blocks go back to the system at once: what the allocator keeps for later depends on the machine.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False, env=environment
+    )
 
 
 @pytest.mark.parametrize(
     ("what", "limit"),
-    [("entropy", 12), ("fass", 12), ("badge", 24), ("gather", 24), ("network", 24), ("network scores", 28)],
+    [("entropy", 12), ("fass", 12), ("badge", 24), ("gather", 24), ("network", 20), ("network scores", 20)],
 )
 def test_private_memory_is_bounded(what, limit, folder):
     """The embeddings take 51 MB, the probabilities and what is derived of them 13 MB each."""
@@ -69,6 +74,6 @@ def test_private_memory_is_bounded(what, limit, folder):
 
 @pytest.mark.parametrize("what", ["gather", "network"])
 def test_the_limit_is_one(what, folder):
-    done = run(folder, what, 24, 1000)
+    done = run(folder, what, 20, 1000)
     assert done.returncode != 0
     assert "can't allocate memory" in done.stderr
