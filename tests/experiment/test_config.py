@@ -464,6 +464,7 @@ KEYS = {
     "active_learning__budget": WRONG_VALUES,
     "active_learning__rounds": WRONG_VALUES,
     "active_learning__initial_points": WRONG_VALUES,
+    "active_learning__candidates": [True, -1, 0, 1, 1.5, "x", [], {}],
     "active_learning__strategy_args": [True, 1, "x", [1], ["batch_size"], {"a": 1}, {"batch_size": "x"}, {"device": 1}],
     "dataset__name": WRONG_VALUES,
     "dataset__test_points": WRONG_VALUES,

@@ -186,6 +186,37 @@ def test_the_scores_of_a_selection_are_kept(config, done):
     assert "scores" not in done(config(active_learning__strategy="random_sampling")).all("asked")[0]
 
 
+def test_candidates_are_a_random_part_of_the_unlabeled_pool(config, done, monkeypatch):
+    """The picks of one strategy are the best of its own part; the other's are of all."""
+    asked = []
+    query = loop_module.Learner.query
+
+    def spy(learner, n, *, exclude=None):
+        unlabeled = learner.pool.unlabeled
+        asked.append(unlabeled if exclude is None else unlabeled[~torch.isin(unlabeled, exclude)])
+        return query(learner, n, exclude=exclude)
+
+    monkeypatch.setattr(loop_module.Learner, "query", spy)
+    entries = [{"name": "margin_sampling", "candidates": 40}, "entropy_sampling"]
+    changes = {"active_learning__strategies": entries}
+    run = done(config(**changes))
+    parts, picks = list(asked), [set(event["ids"]) for event in run.all("asked")]
+    assert [len(part) for part in parts] == [40, 40, 40]
+    assert all(ids <= set(part.tolist()) for ids, part in zip(picks, parts, strict=True))
+    assert parts[0].tolist() != parts[1].tolist()
+    asked.clear()
+    other = done(config(**changes), strategy=1)
+    assert [len(part) for part in asked] == [52, 46, 40]
+    assert not {i for event in other.all("asked") for i in event["ids"]} <= set(parts[0].tolist())
+    asked.clear()
+    again = done(config(**changes))
+    assert content(again) == content(run)
+    everything = done(config(active_learning__candidates=500))
+    assert [set(event["ids"]) for event in everything.all("asked")] == [
+        set(event["ids"]) for event in done(config()).all("asked")
+    ]
+
+
 def test_a_pool_that_is_used_up_ends_the_run(config, done):
     made = config(active_learning__budget=52, active_learning__rounds=2)
     run = done(made)

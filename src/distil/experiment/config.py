@@ -31,7 +31,7 @@ from distil.utils.models import architecture_named, architecture_names, architec
 _SECTIONS = ("model", "train_parameters", "active_learning", "dataset", "experiment", "logs")
 _FIT_KEYS = tuple(f.name for f in dataclasses.fields(FitConfig))
 _TRAIN_KEYS = (*_FIT_KEYS, "isreset", "retrain", "islogs", "logs_location", "isverbose", "device")
-_LOOP_KEYS = ("strategy", "strategies", "budget", "rounds", "initial_points", "strategy_args")
+_LOOP_KEYS = ("strategy", "strategies", "budget", "rounds", "initial_points", "candidates", "strategy_args")
 _DATA_KEYS = (
     "name",
     "test_points",
@@ -93,12 +93,14 @@ class StrategySpec:
         args: The ``strategy_args`` as given.
         label: What results are filed under; the name unless the same name is run with several arguments.
         retrain: What each round's training starts from; None: as the experiment has it.
+        candidates: How many random examples of the unlabeled pool it chooses among, drawn anew each round; None: all.
     """
 
     name: str
     args: Mapping[str, Any]
     label: str
     retrain: Retrain | None = None
+    candidates: int | None = None
 
     def build(self) -> Strategy:
         """The strategy; arguments that it does not have are those of others in the same file."""
@@ -464,7 +466,7 @@ def _strategies(check: Faults, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
             check.faults.append(f"active_learning.strategies has {entry!r}; expected a name, or an object with a name")
             continue
-        check.keys("active_learning.strategies.", entry, ("name", "args", "label", "retrain"))
+        check.keys("active_learning.strategies.", entry, ("name", "args", "label", "retrain", "candidates"))
         own = entry.get("args") or {}
         if not isinstance(own, Mapping):
             check.faults.append(
@@ -476,7 +478,8 @@ def _strategies(check: Faults, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
         retrain = entry.get("retrain")
         if retrain is not None and retrain not in _RETRAIN:
             check.faults.append(f"{label}: retrain must be one of {', '.join(_RETRAIN)}, got {retrain!r}")
-        spec = StrategySpec(_STRATEGY_ALIASES.get(name, name), {**shared, **own}, label, retrain)
+        candidates = _candidates(check, {**loop, **entry})
+        spec = StrategySpec(_STRATEGY_ALIASES.get(name, name), {**shared, **own}, label, retrain, candidates)
         _check_strategy(check, spec)
         specs.append(spec)
     labels = [spec.label for spec in specs]
@@ -487,6 +490,15 @@ def _strategies(check: Faults, loop: Mapping[str, Any]) -> tuple[StrategySpec, .
     taken = [label for label in labels if label in (FULL_DATA, FIRST_ROUND)]
     check.faults += [f"the label {label!r} is taken: it is a folder of every experiment" for label in taken]
     return tuple(specs)
+
+
+def _candidates(check: Faults, asked: Mapping[str, Any]) -> int | None:
+    """How many examples a strategy chooses among, of which there must be as many as it chooses."""
+    candidates, budget = asked.get("candidates"), asked.get("budget")
+    if candidates is None:
+        return None
+    least = budget if isinstance(budget, int) and budget > 0 else 1
+    return check.count("active_learning.candidates", candidates, least=least)
 
 
 def _check_strategy(check: Faults, spec: StrategySpec) -> None:

@@ -277,11 +277,23 @@ class Experiment:
 
     def _select(self, round: int) -> Event:  # noqa: A002
         with self._timed(round, "select"):
-            selection = self._learner.query(min(self._config.budget, len(self._learner.pool.unlabeled)))
+            unlabeled = self._learner.pool.unlabeled
+            selection = self._learner.query(
+                min(self._config.budget, len(unlabeled)), exclude=self._left_out(unlabeled, round)
+            )
         event: Event = {"event": "asked", "round": round, "ids": selection.tolist()}
         if selection.scores is not None:
             event["scores"] = selection.scores.tolist()
         return event
+
+    def _left_out(self, unlabeled: Tensor, round: int) -> Tensor | None:  # noqa: A002
+        """What the strategy may not choose this round, where it chooses among a random part of the pool."""
+        if self._spec.candidates is None:
+            return None
+        draws = Rng(self._seeds.selection).child("candidates", round).torch()
+        # Of an order of the whole pool, so that strategies which labeled other examples get nearly the same part.
+        order = self._split.pool[torch.randperm(len(self._split.pool), generator=draws)]
+        return order[torch.isin(order, unlabeled)][self._spec.candidates :]
 
     def _ask(self, round: int) -> Event | None:  # noqa: A002
         asked = self.run.last("asked") or {"ids": []}
