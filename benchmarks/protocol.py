@@ -1,4 +1,4 @@
-"""Run a fixed experiment (D, S, ...) and write its table to benchmarks/results."""
+"""Run a fixed experiment (D, S, ...), write its table to benchmarks/results, and its page beside its runs."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ def main(argv: list[str]) -> None:
     parser.add_argument("names", nargs="+", choices=sorted(p.stem for p in (HERE / "protocols").glob("*.json")))
     parser.add_argument("--data", help="where data sets are; default: $DISTIL_DATA, then the user's cache")
     parser.add_argument("--output", type=Path, default=Path("runs/protocols"))
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the runs; default: 1")
     arguments = parser.parse_args(argv)
     for name in arguments.names:
         overrides = {"output": str(arguments.output / name), "data": arguments.data}
         config = read_config(HERE / "protocols" / f"{name}.json", {"experiment": overrides})
         start = time.perf_counter()
-        run_all(config)
+        run_all(config, workers=arguments.workers)
         took = time.perf_counter() - start
-        write_results(config)
+        write_results(config, page=True)
         table = (config.output / "results.md").read_text().split("\n", 2)[2]
         title = f"# Protocol {name}\n\n`python -m benchmarks protocol {name}` (one thread a run)"
         more = "".join(_table(config, metric) for metric in MORE.get(name, ()))
         write(name, f"{title}\n\n{table}\n{more}{_seconds(config)}")
-        print(f"{took:.0f} s for what was missing; table in benchmarks/results/{name}.md")
+        print(f"{took:.0f} s for what was missing; {config.output / 'report.html'}, benchmarks/results/{name}.md")
 
 
 def _table(config, metric: str) -> str:
@@ -48,8 +49,17 @@ def _table(config, metric: str) -> str:
 
 
 def _seconds(config) -> str:
-    """Mean seconds that a run's trainings and selections took, for every strategy."""
+    """Mean seconds that a run's trainings and selections took, for every strategy, and what all runs took together."""
     lines = ["| strategy | training, s a run | selection, s a run |", "|---|---|---|"]
-    for label, cost in costs(finished_runs(config)).items():
+    found = costs(finished_runs(config))
+    for label, cost in found.items():
         lines.append(f"| {label} | {cost.training:.2f} | {cost.selection:.3f} |")
+    seeds = len(config.seeds)
+    saved = sum(cost.saved for cost in found.values())
+    total = sum(seeds * (cost.training + cost.selection) for cost in found.values())
+    lines += [
+        "",
+        f"All {len(found) * seeds} runs: {total - saved:,.0f} s of training and selecting. Training the first round of a seed "
+        f"once, for all strategies, saved {saved:,.0f} s more, which the rows count as if each had trained it.",
+    ]
     return "\n".join(lines) + "\n"
