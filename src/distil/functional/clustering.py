@@ -169,7 +169,7 @@ class _Sums:
     def move(self, x: Tensor, moved: Tensor, before: Tensor, after: Tensor) -> None:
         """Some rows (M,) change clusters."""
         for rows, old, new in zip(*(t.split(CANONICAL_BLOCK) for t in (moved, before, after)), strict=True):
-            shifted = x[rows].double() - self.origin
+            shifted = x.index_select(0, rows).double().sub_(self.origin)
             self.sums.index_add_(0, new, shifted).index_add_(0, old, shifted, alpha=-1)
         k = len(self.sizes)
         self.sizes += torch.bincount(after, minlength=k) - torch.bincount(before, minlength=k)

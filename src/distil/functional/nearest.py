@@ -21,6 +21,9 @@ EXACT_TIE = 1e-9
 # A bfloat16 keeps 8 bits: rounding is off by at most this share.
 _BFLOAT16_ROUNDING = 2.0**-8
 
+# Blocks of rows are of this many bytes, so that what is done to their scores stays in the cache.
+_STEP_BYTES = 4 << 20
+
 # A pair that is computed again by itself costs as much as about this many in a product.
 _PAIR = 100
 
@@ -54,7 +57,12 @@ def pair_sq_dists(x: Tensor, rows: Tensor, other: Tensor, columns: Tensor) -> Te
     """Squared distances of ``x[rows[i]]`` and ``other[columns[i]]``, summed in float64: (P,), in blocks."""
     step = max(1, BLOCK_BYTES // (16 * max(1, x.shape[1])))
     parts = zip(rows.split(step), columns.split(step), strict=True)
-    return torch.cat([((x[i].double() - other[j].double()) ** 2).sum(1) for i, j in parts])
+    return torch.cat(
+        [
+            x.index_select(0, i).double().sub_(other.index_select(0, j)).square_().sum(1)  # several times faster than x[i]
+            for i, j in parts
+        ]
+    )
 
 
 def rounding(x: Tensor) -> float:
@@ -89,7 +97,7 @@ class _Nearest:
         # What rounding took off a center, as a share of its length: less than the worst case, and exact.
         self.lost = float(((z - z.to(torch.bfloat16)).norm(dim=1) / self.lengths.clamp_min(1e-30)).max())
         self.factors = [z.to(torch.bfloat16), z] if quick else [z]  # the first one is tried first
-        self.step = max(1, BLOCK_BYTES // (z.element_size() * max(z.shape)))
+        self.step = max(1, _STEP_BYTES // (z.element_size() * max(z.shape)))
         self.shifted = z.new_empty(self.step, z.shape[1])
         self.scores = z.new_empty(self.step, len(z))
         self.low = torch.empty_like(self.shifted, dtype=torch.bfloat16)
@@ -122,18 +130,20 @@ class _Nearest:
         top = scores.amax(1, keepdim=True)
         best = guess[:, None].clone()
         other = torch.nonzero(scores.gather(1, best) < top)[:, 0]
-        best[other, 0] = scores[other].argmax(1)
+        best[other, 0] = scores.index_select(0, other).argmax(1)
         scores.scatter_(1, best, -torch.inf).addcmul_(off, self.lengths)
         # Besides, a score is off by the rounding of |z|^2, and what is called equal may differ by 1e-9 of |y|^2.
         rest = 2 * rounding(self.z) * self.longest**2 + EXACT_TIE * norms**2
         least = torch.addcmul(top - rest, off, self.lengths[best], value=-1)
         unsure = torch.nonzero(~(scores.amax(1, keepdim=True) < least))[:, 0]
-        i, j = torch.nonzero(scores[unsure] >= least[unsure], as_tuple=True)
+        i, j = torch.nonzero(scores.index_select(0, unsure) >= least[unsure], as_tuple=True)
         return best[:, 0], torch.cat([unsure[i], unsure]), torch.cat([j, best[unsure, 0]])
 
     def _rescreen(self, y: Tensor, norms: Tensor, best: Tensor, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same from pairs in question, which are computed in the precision of the rows."""
-        scores = torch.linalg.vecdot(y[i], self.z[j]) - self.half[j]
+        pairs = zip(i.split(self.step), j.split(self.step), strict=True)
+        products = [y.index_select(0, a).mul_(self.z.index_select(0, b)).sum(1) for a, b in pairs]
+        scores = torch.cat(products) - self.half[j]
         top = scores.new_full((len(y),), -torch.inf).scatter_reduce_(0, i, scores, "amax")
         best[i[scores == top[i]]] = j[scores == top[i]]
         rest = rounding(y) * (norms * self.longest + self.longest**2) + EXACT_TIE * norms**2
