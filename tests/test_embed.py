@@ -329,13 +329,14 @@ class SentenceTransformer:
 
 
 def test_sentence_transformers_from_a_folder_or_a_package(here, monkeypatch):
-    """With a stand-in of the package, which is too large to test with."""
+    """With a stand-in of the package, which may not be there."""
     for folder in ("lib/sentence_transformers", "lib/my_minilm/model/0"):
         (here / folder).mkdir(parents=True)
         (here / folder / "__init__.py").write_text(STAND_IN if "sentence" in folder else "")
     (here / "lib/my_minilm/__init__.py").touch()
     (here / "lib/my_minilm/model/0/modules.json").write_text(textwrap.dedent('{"scale": 3}'))
     monkeypatch.syspath_prepend(str(here / "lib"))
+    monkeypatch.delitem(sys.modules, "sentence_transformers", raising=False)  # the real one, where another test used it
     monkeypatch.setitem(sys.modules, "torchvision", sys.modules.get("torchvision"))
     monkeypatch.setattr("distil.encoders._torchvision_if_there", lambda: None)
     try:
@@ -347,3 +348,62 @@ def test_sentence_transformers_from_a_folder_or_a_package(here, monkeypatch):
     finally:
         for name in ("sentence_transformers", "my_minilm"):
             sys.modules.pop(name, None)
+
+
+# What sentence-transformers saves, but for the weights and the tokenizer.
+SAVED = {
+    "modules.json": [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ],
+    "sentence_bert_config.json": {"max_seq_length": 64, "do_lower_case": False},
+    "1_Pooling/config.json": {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True},
+}
+
+
+@pytest.fixture
+def tiny_bert(here):
+    """A package ``tiny_bert`` with a model of random weights as sentence-transformers saves it; its module and tokenizer."""
+    if find_spec("torchvision") is not None:
+        import_torchvision()  # sentence-transformers imports it
+    pytest.importorskip("sentence_transformers", reason='needs sentence-transformers: pip install "distil[text]"')
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = here / "lib/tiny_bert/model"
+    (folder / "1_Pooling").mkdir(parents=True)
+    (here / "lib/tiny_bert/__init__.py").touch()
+    for name, content in SAVED.items():
+        (folder / name).write_text(json.dumps(content))
+    (here / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]))
+    tokenizer = BertTokenizerFast(str(here / "vocab.txt"))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    torch.manual_seed(0)
+    bert = BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes)).eval()
+    bert.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return bert, tokenizer
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3])
+def test_a_real_sentence_transformer(here, tiny_bert, monkeypatch, capfd, batch_size):
+    """Each text as the model alone gives it, in the order of the pool, whatever they are ordered by meanwhile."""
+    bert, tokenizer = tiny_bert
+    monkeypatch.syspath_prepend(str(here / "lib"))
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(list("abcdefgh"), rng.integers(1, 40))) for _ in range(50)]
+    capfd.readouterr()
+    made = embed(texts, "tiny-bert", out="emb.npy", runtime=Runtime(batch_size=batch_size, device="cpu"))
+    assert capfd.readouterr() == ("", "")
+    assert (made.shape, made.made) == ((50, 16), 50)
+    with torch.no_grad():
+        alone = [bert(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0) for text in texts]
+    np.testing.assert_allclose(np.load(made.path), torch.stack(alone), atol=1e-5)
+    assert embed(texts, "lib/tiny_bert/model", out="emb.npy").made == 0  # the same weights, so the same encoder
+
+
+def test_texts_of_a_table_and_their_ids_through_a_sentence_transformer(here, tiny_bert):
+    Path("t.csv").write_text("id,text\nq-7,a b c\nq-2,d\n")
+    embed("t.csv", "lib/tiny_bert/model", out="emb.npy")
+    assert read_column("emb.npy").names == ["q-7", "q-2"]
+    with pytest.raises(InvalidInput, match="is for texts, and the pool holds rows"):
+        embed(np.zeros((3, 2)), "lib/tiny_bert/model", out="rows.npy")

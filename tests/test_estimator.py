@@ -457,6 +457,19 @@ def test_frames_and_sparse_matrices(kind):
     assert learner.labeled[2][1] == Y[2]
 
 
+def test_sparse_rows_are_filled_up_only_for_strategies_that_read_them(monkeypatch):
+    model, data = LogisticRegression().fit(X, Y), csr_array(X)
+    expected = select("margin_sampling", model, X, 6).tolist()
+
+    def refuse(*_, **__):
+        raise AssertionError("filled up")
+
+    monkeypatch.setattr(csr_array, "toarray", refuse)
+    assert select("margin_sampling", model, data, 6).tolist() == expected
+    with pytest.raises(AssertionError, match="filled up"):
+        select("badge", model, data, 6)
+
+
 def test_a_module_wants_frames_explained():
     with pytest.raises(UnsupportedModel, match=r"cannot read a minibatch of type Frame: .*pass inputs="):
         select("entropy_sampling", torch.nn.Linear(5, 3), Frame(X), 3)

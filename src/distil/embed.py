@@ -40,7 +40,7 @@ OnError = Literal["raise", "skip"]
 _HEADER_BYTES = 128
 _SYNC_SECONDS = 2.0
 _PARQUET_ROWS = 8192
-_BATCH_SIZES = {"images": 32, "texts": 64, "rows": 1024, "items": 64}
+_BATCH_SIZES = {"images": 32, "texts": 32, "rows": 1024, "items": 64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +85,8 @@ def embed(
         column: The pool's column, where it is a table.
         ids: The pool's ids; see :func:`distil.data.pools.open_pool`.
         on_error: ``"raise"``, or ``"skip"``: items that cannot be read are left out and listed.
-        runtime: Device, minibatch size (32 images by default), progress bar, readers (``num_workers`` threads, one a core by
-            default).
+        runtime: Device, minibatch size (32 images or texts by default), progress bar, readers (``num_workers`` threads, one a core
+            by default).
 
     Raises:
         InvalidInput: An item that cannot be read, by its name; weights that do not fit; a model that is not for such items.
@@ -173,6 +173,7 @@ def _append(items: Items, encoder: Encoder, journal: _Journal, on_error: OnError
         return 0
     runtime = replace(runtime, batch_size=runtime.batch_size or _BATCH_SIZES[items.kind])
     loaded = encoder.load(runtime)
+    runtime = replace(runtime, batch_size=runtime.rows() * loaded.window)
     threads = runtime.num_workers or os.cpu_count() or 1
     with closing(_Prepared(items, loaded, on_error, threads)) as data:
         for chunk in NetworkSource(loaded.network, data, left).chunks((Embedding(),), runtime, Rng(0)):

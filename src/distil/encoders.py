@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,6 +30,10 @@ from distil.rng import Rng
 from distil.runtime import Runtime
 from distil.wrap import weights_in
 
+# Minibatches of texts that are ordered by length together. A minibatch is padded to its longest text: of news in the order of a
+# pool more than half of what is computed is padding, and ordering eight minibatches nearly halves the time.
+_WINDOW = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -38,11 +43,13 @@ class Loaded:
         network: Its embedding is what is asked for.
         prepare: An item of the pool -> what minibatches are made of; several threads call it.
         collate: What was prepared -> a minibatch.
+        window: Minibatches that the network is given as one, since it orders and cuts them by itself.
     """
 
     network: Network
     prepare: Callable[[Any], Any]
     collate: Callable[[list[Any]], Any]
+    window: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,16 +149,32 @@ def _sentences(name: str, folder: Path) -> Encoder:
         _torchvision_if_there()
         package = optional("sentence_transformers", name)
         device = None if runtime.device is None else str(runtime.device)
-        model = package.SentenceTransformer(str(folder), device=device, local_files_only=True)
+        with _without_bars():
+            model = package.SentenceTransformer(str(folder), device=device, local_files_only=True)
 
         def encode(texts: list[str]) -> Any:  # noqa: ANN401
-            return model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
+            size = -(-len(texts) // _WINDOW)
+            return model.encode(texts, batch_size=size, show_progress_bar=False, convert_to_numpy=True)
 
-        return Loaded(_Called(name, encode), lambda text: text, list)
+        return Loaded(_Called(name, encode), lambda text: text, list, _WINDOW)
 
     return Encoder(
         name, f"sentence-transformers {_version('sentence-transformers')} {stamp.hexdigest()}", "texts", load
     )
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bar while transformers loads weights: it shows one whether or not there is a terminal."""
+    logging: Any = sys.modules.get("transformers.utils.logging")
+    shown = logging is not None and logging.is_progress_bar_enabled()
+    if shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _torchvision_if_there() -> None:

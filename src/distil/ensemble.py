@@ -49,7 +49,7 @@ class Ensemble(Network):
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
         """Logarithms of the averaged probabilities, and the first member's embedding."""
         outputs = [member.outputs(batch) for member in self.members]
-        return Outputs(_averaged([o.logits for o in outputs]), outputs[0].embedding)
+        return Outputs(_averaged([o.logits for o in outputs]), lambda: outputs[0].embedding)
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """What the first member is called with."""

@@ -82,8 +82,8 @@ class Estimator(Network):
         """Logits of one minibatch, and what the classifier itself was called with."""
         x = self._inputs(batch)
         seen = self._seen(x)
-        embedding = seen if self._embedding is None else self._embedding(x)
-        return Outputs(self._logits(seen), _numbers(embedding))
+        # Sparse rows are filled up only for a strategy that reads them.
+        return Outputs(self._logits(seen), lambda: _numbers(seen if self._embedding is None else self._embedding(x)))
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """What the estimator is called with, where it is numbers, as floating-point ones."""

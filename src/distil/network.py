@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -40,17 +40,25 @@ LABELS = ("labels", "label")
 _POOLED_CHANNELS = 4
 
 
-@dataclass(frozen=True, eq=False)
 class Outputs:
     """What one minibatch gave.
 
     Attributes:
         logits: (B, C).
-        embedding: (B, D), or None where the network has no embedding that can be found.
+
+    Args:
+        logits: (B, C).
+        embedding: (B, D), None where the network has none that can be found, or a function that makes it once it is asked for.
     """
 
-    logits: Tensor
-    embedding: Tensor | None
+    def __init__(self, logits: Tensor, embedding: Tensor | Callable[[], Tensor | None] | None) -> None:
+        self.logits = logits
+        self._embedding = embedding
+
+    @functools.cached_property
+    def embedding(self) -> Tensor | None:
+        """(B, D), or None."""
+        return self._embedding() if callable(self._embedding) else self._embedding
 
 
 class Network(ABC):
