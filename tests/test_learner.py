@@ -28,6 +28,7 @@ from distil import (
     Strategy,
     TorchNetwork,
     UnknownName,
+    open_pool,
 )
 
 SHORT = FitConfig(lr=0.1, batch_size=8, n_epoch=3)
@@ -692,3 +693,60 @@ def test_the_example_of_the_readme_in_five_lines():
     asked = [i for i in subject.pool.labeled.tolist() if i not in (0, 99)]
     assert len(asked) == 15
     assert max(abs(i - 49.5) for i in asked) < 30  # it asks where the classes meet
+
+
+# ------------------------------------------------------------------------------------------------- the user's own names
+
+
+def named(**options):
+    """A learner over rows that are called a0, a1, ..., of which six are labeled."""
+    subject = learner(names=[f"a{i}" for i in range(len(X))], **options)
+    subject.label(["a0", "a5", "a1", "a2", "a4", "a3"], Y[[0, 5, 1, 2, 4, 3]])
+    return subject
+
+
+def test_names_serve_wherever_ids_are_told():
+    subject = named()
+    assert subject.pool.labeled.tolist() == list(range(6))
+    assert torch.equal(subject.pool.labels(range(6)), torch.as_tensor(Y[:6]))
+    subject.fit()
+    asked = subject.query(3, exclude=[f"a{i}" for i in range(6, 40)])
+    assert asked.names == tuple(f"a{i}" for i in asked)
+    assert min(asked) >= 40
+    subject.label(asked.names[:1], [2])
+    first, *others = asked
+    assert subject.pool.labels([first]).tolist() == [2]
+    subject.skip(np.array(asked.names[1:]))
+    assert subject.pool.skipped.tolist() == sorted(others)
+    subject.label(asked, [0, 1, 2])  # positions still do
+    few = named(candidates=["a7", *(f"a{i}" for i in range(6))])
+    assert few.pool.unlabeled.tolist() == [7]
+
+
+def test_names_do_not_change_what_is_asked():
+    assert play(named(), 2) == play(begun(), 2)
+
+
+def test_names_are_those_of_the_pool(tmp_path):
+    np.save(tmp_path / "x.npy", np.asarray(X))
+    (tmp_path / "x.ids.txt").write_text("".join(f"b{i}\n" for i in range(len(X))))
+    subject = learner("random_sampling", data=open_pool(tmp_path / "x.npy"))
+    asked = subject.query(2)
+    assert asked.names == tuple(f"b{i}" for i in asked)
+    subject.label(asked.names, [0, 1])
+    assert subject.pool.labeled.tolist() == sorted(asked)
+
+
+def test_wrong_names():
+    subject = named()
+    with pytest.raises(
+        InvalidInput, match="'b9' is not the name of an example of this pool; its names begin with 'a0'"
+    ):
+        subject.label(["a8", "b9"], [0, 1])
+    assert subject.pool.labeled.tolist() == list(range(6))
+    with pytest.raises(InvalidInput, match=r"got the name 'a5'.*names=\.\.\."):
+        learner().label(["a5"], [0])
+    with pytest.raises(InvalidInput, match=f"one entry for each of the {len(X)} examples, got 2"):
+        learner(names=["a", "b"])
+    with pytest.raises(InvalidInput, match="'a' is there more than once"):
+        learner(names=["a"] * len(X))

@@ -432,6 +432,34 @@ def test_names_are_attached(kind, net, x, probs):
     assert select("entropy_sampling", net, x, 5).names is None
 
 
+class Called(Dataset):
+    """Rows with an attribute ``names``, whatever it holds."""
+
+    def __init__(self, x, names):
+        self.x, self.names = x, names
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, row):
+        return self.x[row]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_names_are_those_of_the_data(kind, net, x):
+    own = [f"image-{i}" for i in range(N)]
+    found = select("entropy_sampling", net, Called(x, kind(own)), 5)
+    assert list(found.names) == [f"image-{i}" for i in found]
+    given = select("entropy_sampling", net, Called(x, kind(own)), 5, names=range(N))
+    assert list(given.names) == list(given)
+
+
+@pytest.mark.parametrize("names", [None, ["cat", "dog"], "x" * N, dict.fromkeys(range(N)), N])
+def test_other_names_are_left_alone(names, net, x):
+    """Those of classes, say."""
+    assert select("entropy_sampling", net, Called(x, names), 5).names is None
+
+
 def test_a_selection_is_an_index(net, x):
     found = select("core_set", net, x, 5)
     np.testing.assert_array_equal(x[found], x[found.tolist()])

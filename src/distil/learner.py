@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from distil.arrays import Data, LabeledSet
+from distil.data.ids import distinct, index_of
 from distil.data.pool import Pool
 from distil.errors import DistilWarning, InvalidInput
 from distil.estimator import is_estimator
@@ -20,7 +22,7 @@ from distil.network import Network
 from distil.reading import Collate
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.select import Ids, as_rng, select
+from distil.select import Ids, as_rng, check_names, names_of, select
 from distil.strategies.base import Needs, Selection, Strategy, as_strategy
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
@@ -101,7 +103,9 @@ class Learner:
         transform: Prepares a minibatch of inputs, in training and scoring alike.
         augment: Changes a training minibatch at random, before ``transform``; never used in scoring.
         validation: Inputs and labels for early stopping with ``FitConfig.patience``.
-        candidates: Positions in ``data`` that may be asked; default: all. The others are held out.
+        candidates: What may be asked, positions in ``data`` or names; default: all. The others are held out.
+        names: A name for every example of ``data``, distinct texts: selections then have ``names``, and wherever ids are told,
+            names may be. Default: ``data.names``, where a data set has as many, as those of ``distil.open_pool`` do.
         collate: Makes a minibatch of a list of examples when the pool is measured; default: PyTorch's own way.
         runtime: How the pool is measured.
         rng: A seed, or an Rng, that decides every draw.
@@ -131,7 +135,8 @@ class Learner:
         transform: Transform | None = None,
         augment: Augment | None = None,
         validation: tuple[Tensor, Tensor] | None = None,
-        candidates: Ids | None = None,
+        candidates: Ids | Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
         collate: Collate | None = None,
         runtime: Runtime | None = None,
         rng: Rng | int | None = None,
@@ -144,8 +149,10 @@ class Learner:
             raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
         self.data = as_data(data)
         self.pool = Pool(len(self.data), num_classes)
+        check_names(names, len(self.pool))
+        self.names = names_of(self.data, len(self.pool)) if names is None else distinct(names, "names")
         if candidates is not None:
-            self.pool.hold_out_all_but(candidates)
+            self.pool.hold_out_all_but(self._positions(candidates))
         self.strategy = as_strategy(strategy)
         self.round = 0
         self.queries = 0
@@ -188,12 +195,12 @@ class Learner:
         """The model as strategies see it; made anew each time, so nothing is remembered across a training."""
         return self._network(self.module)
 
-    def query(self, n: int, *, exclude: Ids | None = None) -> Selection:
+    def query(self, n: int, *, exclude: Ids | Sequence[str] | None = None) -> Selection:
         """The next ``n`` ids to label, best first; they are pending from now on.
 
         Args:
             n: From 1 to the number of unlabeled examples.
-            exclude: Positions that may not be asked this time, such as those that somebody else looks at now.
+            exclude: What may not be asked this time, such as what somebody else looks at now: positions or names.
         """
         selection = select(
             self.strategy,
@@ -201,8 +208,9 @@ class Learner:
             self.data,
             n,
             candidates=self.pool.unlabeled,
-            exclude=exclude,
+            exclude=None if exclude is None else self._positions(exclude),
             labeled=self.labeled,
+            names=self.names,
             collate=self._collate,
             runtime=self._runtime,
             rng=self._selection_rng.child("select", self.queries),
@@ -211,13 +219,13 @@ class Learner:
         self.queries += 1
         return selection
 
-    def label(self, ids: Selection | Sequence[int] | Tensor, labels: Sequence[int] | Tensor) -> None:
-        """Tell the labels of some ids, whether or not they were asked; a label told again replaces the first."""
-        self.pool.record({"event": "labeled", "ids": ids, "labels": labels})
+    def label(self, ids: Selection | Ids | Sequence[str], labels: Sequence[int] | Tensor) -> None:
+        """Tell the labels of some ids, or names, whether or not they were asked; a label told again replaces the first."""
+        self.pool.record({"event": "labeled", "ids": self._positions(ids), "labels": labels})
 
-    def skip(self, ids: Selection | Sequence[int] | Tensor) -> None:
-        """Never ask these again."""
-        self.pool.record({"event": "skipped", "ids": ids})
+    def skip(self, ids: Selection | Ids | Sequence[str]) -> None:
+        """Never ask these, ids or names, again."""
+        self.pool.record({"event": "skipped", "ids": self._positions(ids)})
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
         """Train on everything labeled so far; returns what ``fit`` returned (a FitResult from the built-in trainer)."""
@@ -247,6 +255,26 @@ class Learner:
         self.round, self.queries = int(state["round"]), int(state["queries"])
         if state["module"] is not None:
             self.module.load_state_dict(state["module"])
+
+    def _positions(self, ids: Any) -> Any:  # noqa: ANN401 - what is no list of names is left to whoever reads positions
+        """Positions of what is called by name; all else as it is."""
+        array = np.asarray(ids)
+        if array.dtype.kind != "U" or array.ndim != 1:
+            return ids
+        if self._index is None:
+            raise InvalidInput(
+                f"got the name {ids[0]!r}, and the examples of this pool have none; pass Learner(..., names=...)"
+            )
+        lost = next((name for name in array.tolist() if name not in self._index), None)
+        if lost is not None:
+            raise InvalidInput(
+                f"{lost!r} is not the name of an example of this pool; its names begin with {next(iter(self._index))!r}"
+            )
+        return [self._index[name] for name in array.tolist()]
+
+    @cached_property
+    def _index(self) -> dict[str, int] | None:
+        return index_of(self.names)
 
     def _fresh(self, build: Callable[[], Any]) -> Any:  # noqa: ANN401
         with self._rng.child("model", self.round).scope():

@@ -135,7 +135,8 @@ def select(
         validation: Examples held out from training, likewise.
         query: Examples like those that are looked for, likewise.
         private: Examples like those to stay away from, likewise.
-        names: A name for every example of ``data``; the selection then has ``names`` as well as ``ids``.
+        names: A name for every example of ``data``; the selection then has ``names`` as well as ``ids``. Default: ``data.names``,
+            where a data set has as many, as those of ``distil.open_pool`` do.
         collate: Makes a minibatch of a list of examples, as a DataLoader's ``collate_fn``; default: PyTorch's own way.
         runtime: Device, minibatch size, workers, progress bar; none of it is part of the answer.
         rng: A seed, or an Rng; the same one gives the same selection.
@@ -152,7 +153,8 @@ def select(
     data = as_data(data)
     size = _size(data, "data")
     given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
-    _check_names(names, size)
+    names = names_of(data, size) if names is None else names
+    check_names(names, size)
     sets = {role: _as_set(value, data, size, role) for role, value in given.items() if value is not None}
     taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].data is data else None
     pool = _candidates(candidates, exclude, size, taken)
@@ -223,7 +225,7 @@ def select_from(
     if mc_probs is not None:
         arrays["mc_probs"] = checked_probs(mc_probs, "mc_probs", 3)
     size = _common_size(arrays, strategy)
-    _check_names(names, size)
+    check_names(names, size)
     positions = None if labeled is None else _positions(labeled, size, "labeled")
     pool = _candidates(candidates, exclude, size, positions)
     n = _count(n, len(pool))
@@ -250,6 +252,15 @@ def as_rng(rng: Rng | int | None) -> Rng:
     return rng if isinstance(rng, Rng) else Rng(0 if rng is None else int(rng))
 
 
+def names_of(data: Data, size: int) -> Sequence[Any] | None:
+    """The names that a data set has for its examples; None where it has none, or as many others (those of classes, say)."""
+    if is_array(data) or not isinstance(data, _Named):  # some versions of PyTorch have names for the axes of a tensor
+        return None
+    names = data.names
+    listed = isinstance(names, (Sequence, np.ndarray)) and not isinstance(names, str)
+    return names if listed and len(names) == size else None
+
+
 def _empty(table: Signals, wanted: Mapping[str, tuple[Signal[Any], ...]]) -> dict[str, Signals]:
     """For every role but the pool, zero rows of what the pool has: the right widths."""
     none = table.rows(torch.empty(0, dtype=torch.long))
@@ -261,6 +272,12 @@ class _MapStyle(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> Any: ...  # noqa: ANN401
+
+
+@runtime_checkable
+class _Named(Protocol):
+    @property
+    def names(self) -> Any: ...  # noqa: ANN401
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,7 +417,8 @@ def _scattered(labels: Any, positions: Tensor, size: int) -> Tensor:  # noqa: AN
     return placed
 
 
-def _check_names(names: Sequence[Any] | None, size: int) -> None:
+def check_names(names: Sequence[Any] | None, size: int) -> None:
+    """Raise InvalidInput unless there are as many names as examples, or none."""
     if names is not None and len(names) != size:
         raise InvalidInput(f"names must have one entry for each of the {size} examples, got {len(names)}")
 

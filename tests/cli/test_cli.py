@@ -489,3 +489,15 @@ def test_a_fault_as_a_process(file, here):
     assert done.stdout == ""
     assert "did you mean 'badge'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_whoever_reads_the_output_may_stop(here):
+    """As ``distil strategies | head -1`` does."""
+    command = [sys.executable, "-m", "distil", "strategies"]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    with subprocess.Popen(
+        command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0

@@ -34,6 +34,7 @@ def test_data_set_repr_and_identity():
     [
         ({"num_classes": 1}, ["at least 2; got 1"]),
         ({"class_names": ("a",)}, ["1 class names for 2 classes"]),
+        ({"names": ("a",)}, ["1 names for 4 rows of x_train"]),
         ({"x_train": torch.rand(4)}, ["(N, ...)", "(4,)"]),
         ({"x_train": torch.rand(0, 3)}, ["N > 0", "(0, 3)"]),
         ({"y_train": torch.tensor([0, 1, 1])}, ["y_train must be int64 of shape (4,)", "(3,)"]),

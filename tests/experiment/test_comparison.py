@@ -225,9 +225,9 @@ def test_the_start_tells_what_a_run_was_made_with(config):
 def test_times_tell_the_peak_of_memory(config, monkeypatch):
     real = loop_module.Learner.query
 
-    def hungry(self, n):
+    def hungry(self, n, **options):
         torch.ones(50_000_000).sum()
-        return real(self, n)
+        return real(self, n, **options)
 
     monkeypatch.setattr(loop_module.Learner, "query", hungry)
     made = config(active_learning__strategies=["random_sampling"], experiment__seeds=1)

@@ -18,8 +18,8 @@ three sets in its format, ImageNet's for ``svhn`` and ``stl10``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distil.arrays import CHUNK_ROWS
 from distil.data.classes import (
     CIFAR100_CLASSES,
     CIFAR_CLASSES,
@@ -74,6 +75,8 @@ class DataSet:
         class_names: One a class, or empty.
         transform: Prepares a batch of inputs: for training and for scoring alike. None: nothing to do.
         augment: Changes a batch of training inputs at random, before ``transform``. None: nothing.
+        names: The user's ids of ``x_train``, one a row; empty where there are none.
+        made_of: What the inputs were made of, where a file tells: of embeddings, the ``model`` and the ``key`` of model and pool.
 
     Raises:
         InvalidInput: Shapes, types or widths that do not agree, a label out of range, a NaN or infinity.
@@ -88,6 +91,8 @@ class DataSet:
     class_names: tuple[str, ...] = ()
     transform: Callable[[Tensor], Tensor] | None = None
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    names: Sequence[str] = ()
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.num_classes < 2:
@@ -95,6 +100,8 @@ class DataSet:
         if self.class_names and len(self.class_names) != self.num_classes:
             raise InvalidInput(f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes")
         self._check("train", self.x_train, self.y_train)
+        if self.names and len(self.names) != len(self.x_train):
+            raise InvalidInput(f"{self.name}: {len(self.names)} names for {len(self.x_train)} rows of x_train")
         if (self.x_test is None) != (self.y_test is None):
             raise InvalidInput(f"{self.name}: give both x_test and y_test, or neither")
         if self.x_test is not None and self.y_test is not None:
@@ -123,15 +130,24 @@ class DataSet:
             raise InvalidInput(
                 f"{self.name}: labels must be in 0..{self.num_classes - 1}; y_{part}[{row}] is {int(y[row])}"
             )
-        if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-            row = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])
-            raise InvalidInput(f"{self.name}: x_{part}[{row}] holds a NaN or an infinity; fill it in or drop the row")
+        wrong = first_not_finite(x)
+        if wrong is not None:
+            raise InvalidInput(f"{self.name}: x_{part}[{wrong}] holds a NaN or an infinity; fill it in or drop the row")
 
     def __repr__(self) -> str:
         test = "no test set" if self.x_test is None else f"{len(self.x_test)} test"
         example = f"{tuple(self.x_train.shape[1:])} {self.x_train.dtype}"
         size = f"{len(self.x_train)} train, {test}, {self.num_classes} classes"
         return f"DataSet({self.name!r}: {size}, {example})"
+
+
+def first_not_finite(x: Tensor) -> int | None:
+    """The first row with a NaN or an infinity; the extremes of a block carry both along, and need no mask as large as ``x``."""
+    if x.is_floating_point() and x.numel():
+        for start, rows in zip(range(0, len(x), CHUNK_ROWS), x.split(CHUNK_ROWS), strict=True):
+            if not all(bool(end.isfinite()) for end in rows.aminmax()):
+                return start + int((~rows.isfinite()).flatten(1).any(1).nonzero()[0])
+    return None
 
 
 def data_root(root: str | Path | None = None) -> Path:

@@ -81,6 +81,11 @@ def claim(config: ExperimentConfig) -> ExperimentConfig:
     differing = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
     known = _by_label(before)
     differing += [label for label, entry in _by_label(config.document).items() if known.get(label, entry) != entry]
+    if "dataset" in differing and {**mine["dataset"], "sha256": ""} == {**theirs["dataset"], "sha256": ""}:
+        raise RunError(
+            f"the embeddings, ids or labels have changed since {config.output} was begun; choose another output directory for "
+            "the new ones, or put the old ones back"
+        )
     if differing:
         raise RunError(
             f"{config.output} holds another experiment (its {', '.join(differing)} differ); choose another output directory, "

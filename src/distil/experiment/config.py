@@ -20,8 +20,9 @@ import torch
 from torch import nn
 
 from distil._compat import import_torchvision
-from distil.data.datasets import DataSet, data_set_names, load
+from distil.data.datasets import DataSet, load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
+from distil.experiment.data_section import EMBEDDINGS, check_data, filled, load_own, pinned
 from distil.experiment.faults import Faults
 from distil.learner import Retrain
 from distil.strategies import STRATEGIES, Strategy, strategy_named
@@ -32,19 +33,6 @@ _SECTIONS = ("model", "train_parameters", "active_learning", "dataset", "experim
 _FIT_KEYS = tuple(f.name for f in dataclasses.fields(FitConfig))
 _TRAIN_KEYS = (*_FIT_KEYS, "isreset", "retrain", "islogs", "logs_location", "isverbose", "device")
 _LOOP_KEYS = ("strategy", "strategies", "budget", "rounds", "initial_points", "candidates", "strategy_args")
-_DATA_KEYS = (
-    "name",
-    "test_points",
-    "validation_points",
-    "redundancy",
-    "label_noise",
-    "imbalance",
-    "download",
-    "path",
-    "test_path",
-    "label",
-    "standardize",
-)
 _SEED_KEYS = ("split_seed", "initial_seed", "model_seed", "selection_seed")
 _EXPERIMENT_KEYS = (
     "seed",
@@ -190,7 +178,7 @@ class ExperimentConfig:
 
     @property
     def num_classes(self) -> int:
-        """``target_classes``."""
+        """``target_classes``; of embeddings that it is not given for, known once they are ``pinned``."""
         return int(self.model["target_classes"])
 
     def seeds_of(self, seed: int) -> Seeds:
@@ -204,21 +192,32 @@ class ExperimentConfig:
         return self.log.with_name(f"{self.log.stem}-{spec.label}-{seed}{self.log.suffix}")
 
     def load_data(self) -> DataSet:
-        """The data set, from local files."""
+        """The data set, from local files.
+
+        Raises:
+            ConfigError: It has more classes than the model, or is not the one that ``dataset.sha256`` tells.
+        """
         name = self.dataset["name"]
         skip = {"name", "test_points", "validation_points", "redundancy", "label_noise", "imbalance"}
         options = {key: value for key, value in self.dataset.items() if key not in skip}
-        if ":" in name:
+        if EMBEDDINGS in self.dataset:
+            data = load_own(self.dataset, self.data_root)
+        elif ":" in name:
             data = named_object(name)(**options)
             if not isinstance(data, DataSet):
                 raise ConfigError(f"{name} returned a {type(data).__name__}; expected a distil.data.datasets.DataSet")
         else:
             data = load(name, self.data_root, **options)
-        if data.num_classes > self.num_classes:
+        if data.num_classes > self.model.get("target_classes", data.num_classes):
             raise ConfigError(
                 f"model.target_classes is {self.num_classes}, but {data.name} has {data.num_classes} classes"
             )
         return data
+
+    def pinned(self, data: DataSet) -> ExperimentConfig:
+        """The configuration with what only embeddings tell: how many classes there are, and the hash of their content."""
+        document = pinned(self.document, data)
+        return self if document is self.document else parse_config(document)
 
     def builder(self, data: DataSet) -> Callable[[], nn.Module]:
         """A function that builds the network with fresh weights."""
@@ -291,14 +290,15 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         ConfigError: It cannot be run; every fault is named.
     """
     check = Faults()
+    document = filled(document)
     check.keys("", document, _SECTIONS)
     if "logs" in document:
         warnings.warn("the section `logs` has no effect; see train_parameters.islogs", DistilWarning, stacklevel=2)
     model, train, loop, data, more = (_section(document, name, check) for name in _SECTIONS[:5])
-    _check_model(check, model)
+    _check_model(check, model, () if EMBEDDINGS in data else ("target_classes",))
     check.keys("train_parameters.", train, _TRAIN_KEYS, ("lr", "batch_size", "n_epoch"))
     check.keys("active_learning.", loop, _LOOP_KEYS, ("budget", "rounds"))
-    _check_data(check, data)
+    check_data(check, data, named_object)
     check.keys("experiment.", more, _EXPERIMENT_KEYS)
     strategies = _strategies(check, loop)
     fit = _fit(check, train)
@@ -390,10 +390,10 @@ def _section(document: Mapping[str, Any], name: str, check: Faults | None = None
     return {}
 
 
-def _check_model(check: Faults, model: Mapping[str, Any]) -> None:
+def _check_model(check: Faults, model: Mapping[str, Any], needed: tuple[str, ...]) -> None:
     name = str(model.get("architecture", ""))
     hidden = {"two_layer_net": ["hidden_units_1"], "three_layer_net": ["hidden_units_1", "hidden_units_2"]}
-    mandatory = ["architecture", "target_classes", *hidden.get(name, [])]
+    mandatory = ["architecture", *needed, *hidden.get(name, [])]
     if ":" in name:  # the user's own: its other keys are its own, too
         check.keys("model.", {}, (), [key for key in mandatory if key not in model])
         check.attempt("model.architecture", lambda: named_object(name))
@@ -419,35 +419,6 @@ def _check_model(check: Faults, model: Mapping[str, Any]) -> None:
             check.count(f"model.{key}", model[key])
     if "target_classes" in model:
         check.count("model.target_classes", model["target_classes"], least=2)
-
-
-def _check_data(check: Faults, data: Mapping[str, Any]) -> None:
-    name = str(data.get("name", ""))
-    if ":" in name:
-        check.attempt("dataset.name", lambda: named_object(name))
-    else:
-        check.keys("dataset.", data, _DATA_KEYS, ("name",))
-        if "name" in data and name not in data_set_names():
-            hint = nearest(name, data_set_names())
-            known = ", ".join(data_set_names())
-            check.faults.append(
-                f"dataset.name: there is none called {name!r}{hint} (known: {known}, or package.module:callable)"
-            )
-    for key in ("test_points", "validation_points"):
-        if key in data:
-            check.count(f"dataset.{key}", data[key])
-    if ":" not in name:
-        for key in ("path", "test_path"):
-            check.text(f"dataset.{key}", data.get(key))
-        for key in ("download", "standardize"):
-            if not isinstance(data.get(key, False), bool):
-                check.faults.append(f"dataset.{key} must be true or false, got {data[key]!r}")
-        if not isinstance(data.get("label", 0), (str, int)):
-            check.faults.append(f"dataset.label must be the name or the number of a column, got {data['label']!r}")
-    if "redundancy" in data:
-        check.count("dataset.redundancy", data["redundancy"], least=2)
-    for key in ("label_noise", "imbalance"):
-        check.fraction(f"dataset.{key}", data.get(key))
 
 
 def _strategies(check: Faults, loop: Mapping[str, Any]) -> tuple[StrategySpec, ...]:

@@ -6,6 +6,7 @@ has none, and comes to the very same results: every draw is a function of the se
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from distil.experiment.logs import append_block
 from distil.experiment.metrics import calibration_error, metrics
 from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
 from distil.experiment.provenance import peak_memory, versions
-from distil.experiment.run import Event, Run, digest, replacing
+from distil.experiment.run import LABELED, Event, Run, digest, replacing
 from distil.experiment.trackers import TRACKERS, Tracker
 from distil.learner import Learner
 from distil.measure import NetworkSource
@@ -48,6 +49,7 @@ class Split:
         x_test: Inputs to evaluate on.
         y_test: Their labels.
         validation: Inputs and labels held out for early stopping, or None.
+        names: The user's ids of ``x``, one a row; empty where the data set has none.
     """
 
     x: Tensor
@@ -57,6 +59,7 @@ class Split:
     x_test: Tensor
     y_test: Tensor
     validation: tuple[Tensor, Tensor] | None
+    names: Sequence[str] = ()
 
 
 def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
@@ -79,13 +82,14 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
         raise ConfigError(f"dataset.test_points: {data.name} has a test set of its own, of {len(x_test)} examples")
     n_validation = config.dataset.get("validation_points", 0)
     held = order[n_test : n_test + n_validation]
-    x, y, pool = data.x_train, data.y_train, order[n_test + n_validation :].sort().values
+    x, y, names, pool = data.x_train, data.y_train, data.names, order[n_test + n_validation :].sort().values
     if "imbalance" in config.dataset:
         share, draws = config.dataset["imbalance"], Rng(seeds.split).child("imbalance").torch()
         pool = pool[imbalanced(y[pool], config.num_classes, share, draws)]
     if "redundancy" in config.dataset and len(pool) >= config.dataset["redundancy"]:
         tiles = tiled(pool, config.dataset["redundancy"], Rng(seeds.split).child("redundancy").torch())
         x, y, pool = x[tiles], y[tiles], torch.arange(len(tiles))
+        names = [names[row] for row in tiles.tolist()] if names else ()
     if "label_noise" in config.dataset:
         share, draws = config.dataset["label_noise"], Rng(seeds.split).child("label_noise").torch()
         y = y.index_put((pool,), flip_labels(y[pool], config.num_classes, share, draws))
@@ -97,7 +101,7 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
         )
     drawn = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())[: config.initial_points]
     validation = (data.x_train[held], data.y_train[held]) if n_validation else None
-    return Split(x, y, pool, pool[drawn], x_test, y_test, validation)
+    return Split(x, y, pool, pool[drawn], x_test, y_test, validation, names)
 
 
 class Experiment:
@@ -193,7 +197,13 @@ class Experiment:
             return self._started()
         if last["event"] == "started":
             ids = self._split.initial.tolist()
-            return {"event": "labeled", "round": 0, "ids": ids, "labels": self._split.y[ids].tolist()}
+            return {
+                "event": "labeled",
+                "round": 0,
+                "ids": ids,
+                **self._names(ids),
+                "labels": self._split.y[ids].tolist(),
+            }
         if last["event"] == "labeled":
             return (
                 self._train(last["round"]) if last["round"] or self._first is None else self._trained_once(self._first)
@@ -219,7 +229,15 @@ class Experiment:
             "device": self._config.device or "cpu",
             "threads": self._config.threads,
             "versions": versions(),
+            **self._content(),
         }
+
+    def _content(self) -> Event:
+        """Of data with the user's own ids: its hash, what it was made of, and what the classes are called."""
+        if not self._split.names:
+            return {}
+        classes = {"classes": list(self._data.class_names)}
+        return {"sha256": self._config.dataset.get("sha256"), "made_of": dict(self._data.made_of), **classes}
 
     def _trained_once(self, first: FirstRound) -> Event:
         """Round 0, trained by whichever strategy comes first; the others take it over."""
@@ -281,7 +299,8 @@ class Experiment:
             selection = self._learner.query(
                 min(self._config.budget, len(unlabeled)), exclude=self._left_out(unlabeled, round)
             )
-        event: Event = {"event": "asked", "round": round, "ids": selection.tolist()}
+        ids = selection.tolist()
+        event: Event = {"event": "asked", "round": round, "ids": ids, **self._names(ids)}
         if selection.scores is not None:
             event["scores"] = selection.scores.tolist()
         return event
@@ -322,7 +341,23 @@ class Experiment:
             self._learner.pool.load_state_dict(before)
 
     def _finish(self) -> Event:
+        if self._split.names:
+            self._write_labeled()
         return {"event": "finished", "model": "model.safetensors", "sha256": self._save("model.safetensors")}
+
+    def _names(self, ids: Sequence[int]) -> Event:
+        """What the user calls these, where the data set knows."""
+        return {"names": [self._split.names[row] for row in ids]} if self._split.names else {}
+
+    def _write_labeled(self) -> None:
+        """Write everything that was labeled, in order, with the user's ids: what a final training on the items themselves reads."""
+        names, classes = self._split.names, self._data.class_names
+        with replacing(self.run.path / LABELED) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "label", "round"])
+            for event in self.run.all("labeled"):
+                for row, label in zip(event["ids"], event["labels"], strict=True):
+                    writer.writerow([names[row], classes[label] if classes else label, event["round"]])
 
     @contextmanager
     def _timed(self, round: int, step: str) -> Iterator[None]:  # noqa: A002

@@ -334,10 +334,13 @@ def _distinct(values: Any) -> list[str]:  # noqa: ANN401 - any iterable of what 
 
 
 def _ids(config: ExperimentConfig, runs: Runs) -> Json | None:
-    """The ids of every round, the initial ones first, then selections in pick order; None where they are too many for a page."""
+    """The ids of every round, the user's own where the data has some; None where they are too many for a page.
+
+    The initial ones come first, then selections in pick order.
+    """
     ids = {
         label: {
-            str(seed): [run.all("labeled")[0]["ids"], *(e["ids"] for e in run.all("asked"))]
+            str(seed): [e.get("names", e["ids"]) for e in (run.all("labeled")[0], *run.all("asked"))]
             for seed, run in zip(config.seeds, own, strict=True)
         }
         for label, own in runs.items()

@@ -8,6 +8,7 @@
       times.jsonl            seconds that the steps took
       weights-007.safetensors  of the last training, named by the event that relies on it
       model.safetensors      the final model
+      labeled.csv            id, label and round of everything labeled, where the data has the user's own ids
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from distil.errors import RunError
 Event = dict[str, Any]
 
 EVENTS, TIMES, CONFIG = "events.jsonl", "times.jsonl", "config.json"
+LABELED = "labeled.csv"
 
 
 class Run:

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from distil.data.datasets import DataSet
 from distil.errors import InvalidInput, MissingPackage, RunError
-from distil.experiment.claim import BASELINE, claim, write_text
+from distil.experiment.claim import BASELINE, claim, open_config, write_text
 from distil.experiment.compare import Summary, summarize
 from distil.experiment.config import (
     FIRST_ROUND,
@@ -80,6 +80,7 @@ def run_all(
     if workers < 1 or (workers > 1 and oracle is not None):
         raise InvalidInput(f"workers must be a whole number from 1, and 1 with an oracle of your own; got {workers}")
     data = config.load_data()
+    config = config.pinned(data)
     # Everything that can be wrong is found out here, before the first training.
     for spec in config.strategies:
         experiment_of(config, data, spec.label, config.seeds[0])
@@ -141,6 +142,8 @@ def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
     ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and, with ``page`` and several
     strategies, ``report.html``. The baseline is random sampling, or the first strategy where that is not among those that were run.
     """
+    if "target_classes" not in config.model:  # embeddings told it when they were run
+        config = replace(config, model=open_config(config.output).model)
     runs = finished_runs(config)
     if not runs:
         raise RunError(

@@ -59,7 +59,11 @@ def pair_sq_dists(x: Tensor, rows: Tensor, other: Tensor, columns: Tensor) -> Te
     parts = zip(rows.split(step), columns.split(step), strict=True)
     return torch.cat(
         [
-            x.index_select(0, i).double().sub_(other.index_select(0, j)).square_().sum(1)  # several times faster than x[i]
+            x.index_select(0, i)
+            .double()
+            .sub_(other.index_select(0, j))
+            .square_()
+            .sum(1)  # several times faster than x[i]
             for i, j in parts
         ]
     )
