@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import math
 import os
 import sys
 
@@ -29,6 +30,32 @@ def test_a_column_is_an_ordinary_tensor(dtype, memory, tmp_path):
     assert torch.equal(column, values)
     assert torch.equal(column[torch.tensor([6, 0])], values[[6, 0]])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bfloat16])
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+@pytest.mark.parametrize("shape", [(7, 3), (7,), (7, 2, 3)])
+def test_a_column_whose_rows_come_in_order(dtype, memory, shape, tmp_path):
+    filling = Space(Runtime(memory=memory, scratch=tmp_path)).filling(*shape, dtype=dtype)
+    values = torch.arange(math.prod(shape)).reshape(shape)
+    for part in values.split(3):
+        filling.add(part.to(dtype) if len(part) > 1 else part)  # of another type
+    column = filling.column()
+    assert (column.dtype, column.device.type, column.is_contiguous()) == (dtype, "cpu", True)
+    assert torch.equal(column, values.to(dtype))
+    column.fill_(1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_column_that_was_not_filled_leaves_nothing(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    filling = Space(Runtime(memory=0, scratch=tmp_path)).filling(50, 2, dtype=torch.float32)
+    filling.add(torch.zeros(3, 2))
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    del filling  # an unclosed file would be a warning
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

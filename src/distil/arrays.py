@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from distil.errors import InvalidInput, MissingSignal
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.scratch import Space
+from distil.scratch import Filling, Space
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
 
 if TYPE_CHECKING:
@@ -96,20 +96,18 @@ class ArraySource(Source):
         """All rows in one table; views of the arrays where their rows and types serve as they are."""
         space = Space(runtime)
         columns: dict[Signal[Any], Tensor] = {}
+        fillings: dict[Signal[Any], Filling] = {}
         for signal in signals:
             given = self._argument(signal)
             if _serves(given, signal) and _consecutive(self.ids):
                 columns[signal] = take(given, self.ids)
             else:
                 like = self._rows(signal, self.ids[:1])
-                columns[signal] = space.column(len(self.ids), *like.shape[1:], dtype=like.dtype)
-        start = 0
+                fillings[signal] = space.filling(len(self.ids), *like.shape[1:], dtype=like.dtype)
         for chunk in self.chunks(signals, runtime, rng):
-            for signal, rows in chunk.values.items():
-                column = columns[signal][start : start + len(chunk)]
-                if column.data_ptr() != rows.data_ptr():
-                    column.copy_(rows)
-            start += len(chunk)
+            for signal, filling in fillings.items():
+                filling.add(chunk.values[signal])
+        columns |= {signal: filling.column() for signal, filling in fillings.items()}
         return Signals(self.ids, columns, space)
 
     def _argument(self, signal: Signal[Any]) -> Array:

@@ -18,7 +18,7 @@ from distil.network import LABELS, Network, Outputs
 from distil.reading import Collate, in_memory, minibatches, row_bytes
 from distil.rng import Rng
 from distil.runtime import Runtime
-from distil.scratch import Space
+from distil.scratch import Filling, Space
 from distil.signals import Forward, Signal, Signals, measured_by
 
 
@@ -76,15 +76,13 @@ class NetworkSource(Source):
     def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
         """All examples, each column written into one array as its minibatches come."""
         space = Space(runtime)
-        columns: dict[Signal[Any], Tensor] = {}
-        start = 0
+        fillings: dict[Signal[Any], Filling] = {}
         for chunk in self.chunks(signals, runtime, rng):
             for signal, part in chunk.values.items():
-                if signal not in columns:
-                    columns[signal] = space.column(len(self.ids), *part.shape[1:], dtype=part.dtype)
-                columns[signal][start : start + len(chunk)] = part
-            start += len(chunk)
-        return Signals(self.ids, columns, space)
+                if signal not in fillings:
+                    fillings[signal] = space.filling(len(self.ids), *part.shape[1:], dtype=part.dtype)
+                fillings[signal].add(part)
+        return Signals(self.ids, {signal: filling.column() for signal, filling in fillings.items()}, space)
 
     def _tables(
         self, start: int, rows: int, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng

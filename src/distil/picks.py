@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,14 @@ from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, measured_b
 from distil.strategies.base import ROLES, ScoreStrategy, Selection, Strategy, as_strategy
 
 _AXES = {"embeddings": 2, "probs": 2, "mc_probs": 3}
-_TRIED_ROWS, _TRIED_PICKS = 20_000, (8, 40)
+
+# A plan tries a share of a pool, at most so many rows of it first, then this many times as many, until that takes so long.
+_TRIED_ROWS, _TRIED_STEP, _TRIED_SECONDS = 1000, 4, 0.5
+# What is copied to a file takes this long, a byte.
+_SCRATCH_SECONDS = 1e-9
+
+# What a selection takes by itself: the libraries and working memory of blocks; notes on a row, and the name of one.
+_OWN_BYTES, _ROW_BYTES, _NAME_BYTES = 200 << 20, 64, 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,13 +270,15 @@ def request(
 
 
 def chosen(asked: Request) -> Picks:
-    """Check the numbers of the arrays that are read, and choose."""
-    used = (
-        asked.pool if asked.labeled is None else torch.cat([asked.pool, torch.from_numpy(asked.labeled)]).sort().values
-    )
-    for what in {*asked.reads, *(["embeddings"] if asked.near is not None else [])} & asked.arrays.columns.keys():
-        _check_rows(what, asked.arrays, used, asked.runtime)
-    selection = _selected(asked)
+    """Choose; the selection checks the numbers that it reads."""
+    if asked.near is not None:
+        _check_rows("embeddings", asked)
+    try:
+        selection = _selected(asked)
+    except InvalidInput:
+        for what in asked.reads:  # if that is why, say it by the user's ids
+            _check_rows(what, asked)
+        raise
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
     return Picks(selection.tolist(), ids, scores, _reasons(asked, selection))
@@ -293,8 +302,9 @@ def write_picks(picks: Picks, path: str | Path) -> None:
 def plan(asked: Request) -> dict[str, Any]:
     """What :func:`chosen` would read, and about how much memory, disk and time it would take.
 
-    The time is that of two small selections from the first 20,000 rows, scaled up as n and the number of rows are: right for
-    strategies whose cost is linear in both, a rough guess for others.
+    The time is that of selections of a part of n from the same part of the pool, made for a second or two and scaled up as they
+    grow: a guess. Reading from a cold disk, writing large copies and other work on the machine may make it several times as much.
+    The memory is that of the whole process, without mapped files.
     """
     runs = [name for name in asked.reads if name in asked.arrays.columns]
     arrays = {
@@ -323,9 +333,9 @@ def plan(asked: Request) -> dict[str, Any]:
         "may_be_chosen": len(asked.pool),
         "labeled": 0 if asked.labeled is None else len(asked.labeled),
         "arrays": arrays,
-        "memory_bytes": memory + loaded,
+        "memory_bytes": memory + loaded + _working_bytes(asked),
         "scratch_bytes": scratch,
-        "seconds": _seconds(asked),
+        "seconds": _seconds(asked, scratch),
     }
 
 
@@ -363,13 +373,15 @@ def _labels(strategy: Strategy, labeled: Ids) -> list[int] | None:
     return [int(label) for label in labeled.labels]
 
 
-def _check_rows(what: str, arrays: Arrays, used: Tensor, runtime: Runtime) -> None:
+def _check_rows(what: str, asked: Request) -> None:
     """Refuse rows that are NaN or infinite, or no probabilities; the message names their ids."""
-    column = arrays.columns[what]
-    values = readable(column.values)
+    arrays, column = asked.arrays, asked.arrays.columns[what]
+    values, used = readable(column.values), asked.pool
+    if asked.labeled is not None:
+        used = torch.cat([used, torch.from_numpy(asked.labeled)]).sort().values
     wrong: list[int] = []
     parts = used.split(CHUNK_ROWS)
-    for part in runtime.bar(parts, f"checking {what}", len(parts)):
+    for part in asked.runtime.bar(parts, f"checking {what}", len(parts)):
         rows = take(values, part)
         coarse = rows.dtype == torch.float16
         wrong += part[~_right(what, rows if rows.dtype == torch.float64 else rows.float(), coarse)].tolist()
@@ -495,29 +507,37 @@ def _copied_bytes(asked: Request, name: str) -> int:
     return len(asked.pool) * int(np.prod(values.shape[1:])) * width
 
 
-def _seconds(asked: Request) -> float | None:
-    """Scaled up from two selections of a part of the pool; None where that cannot be done."""
-    rows = asked.pool[:_TRIED_ROWS].numpy()
-    if len(rows) <= _TRIED_PICKS[1]:
-        return 0.0
-    values = {name: np.array(column.values[rows]) for name, column in asked.arrays.columns.items()}
-    taken = dict.fromkeys(_TRIED_PICKS, math.inf)
-    for n in (*_TRIED_PICKS, *_TRIED_PICKS):  # twice, since the first of each also prepares
-        begin = time.perf_counter()
+def _working_bytes(asked: Request) -> int:
+    """Bytes that the process takes by itself, and for what it notes of each row."""
+    named = 0 if asked.arrays.names is None else _NAME_BYTES
+    return _OWN_BYTES + (_ROW_BYTES + named) * len(asked.arrays)
+
+
+def _seconds(asked: Request, scratch: int) -> float | None:
+    """Scaled up from selections of ever larger shares of n from the same shares of the pool; None where that cannot be done."""
+    share, tried, growth = 1, (0.0, 0.0), float(_TRIED_STEP)
+    while len(asked.pool) > _TRIED_ROWS * share:
+        share *= _TRIED_STEP
+    while True:
+        before = tried
         try:
-            select_from(
-                asked.strategy,
-                n,
-                probs=values.get("probs"),
-                embeddings=values.get("embeddings"),
-                mc_probs=values.get("mc_probs"),
-                runtime=Runtime(progress=False),
-                seed=asked.seed,
-            )
+            tried = min(_seconds_of(asked, share) for _ in range(2))
         except DistilError:  # a row that is not right, or labels that it reads: the selection itself will say so
             return None
-        taken[n] = min(taken[n], time.perf_counter() - begin)
-    few, many = _TRIED_PICKS
-    a_pick = max(0.0, (taken[many] - taken[few]) / (many - few))
-    alone = max(0.0, taken[few] - few * a_pick)
-    return (alone + a_pick * min(asked.n, len(asked.pool))) * len(asked.pool) / len(rows)
+        if share == 1:
+            return tried[0]
+        if before[1]:
+            growth = min(max(tried[1] / before[1], _TRIED_STEP / 2), _TRIED_STEP**2)
+        if tried[0] > _TRIED_SECONDS:
+            return float(tried[0] * growth ** math.log(share, _TRIED_STEP)) + scratch * _SCRATCH_SECONDS
+        share //= _TRIED_STEP
+
+
+def _seconds_of(asked: Request, share: int) -> tuple[float, float]:
+    """Seconds, and of the processors, that a share of the selection takes from a share of the pool."""
+    rows = asked.pool[: -(-len(asked.pool) // share)].numpy()
+    quiet = replace(asked.runtime, progress=False)
+    trial = replace(asked, n=max(1, asked.n // share), candidates=rows, exclude=None, runtime=quiet)
+    begin = time.perf_counter(), time.process_time()
+    _selected(trial)
+    return time.perf_counter() - begin[0], time.process_time() - begin[1]

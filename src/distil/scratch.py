@@ -7,6 +7,9 @@ import mmap
 import os
 import sys
 import tempfile
+import weakref
+from contextlib import ExitStack
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -36,22 +39,80 @@ class Space:
         Raises:
             InvalidInput: The folder is not one, or has no room.
         """
-        n_bytes = math.prod(shape) * dtype.itemsize
-        if n_bytes > self._left:
-            return torch.frombuffer(_nameless(n_bytes, self._folder), dtype=dtype).view(shape)
-        self._left -= n_bytes
+        if not self._takes(shape, dtype):
+            return _mapped(_nameless(_n_bytes(shape, dtype), self._folder), shape, dtype)
         return torch.empty(shape, dtype=dtype)
 
+    def filling(self, *shape: int, dtype: torch.dtype) -> Filling:
+        """The same for a column whose rows come in order: those for a file are written to it, not through its pages.
 
-def _nameless(n_bytes: int, folder: str | os.PathLike[str] | None) -> mmap.mmap:
-    """A file of that size, mapped, without a name in its folder."""
+        Raises:
+            InvalidInput: The folder is not one, or has no room.
+        """
+        file = None if self._takes(shape, dtype) else _nameless(_n_bytes(shape, dtype), self._folder)
+        return Filling(file, shape, dtype)
+
+    def _takes(self, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+        """Whether that fits the memory that is left, which it then takes."""
+        fits = _n_bytes(shape, dtype) <= self._left
+        self._left -= _n_bytes(shape, dtype) * fits
+        return fits
+
+
+class Filling:
+    """A column that is written once, from its first row to its last.
+
+    Rows for a file are handed to the system block by block. Written through the mapped file, every page of 4 KB would be an
+    interrupt of its own.
+
+    Args:
+        file: Where it lies; None: in memory.
+        shape: Of the column.
+        dtype: Of the column.
+    """
+
+    def __init__(self, file: IO[bytes] | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self._file, self._shape, self._dtype = file, shape, dtype
+        self._values = torch.empty(shape if file is None else 0, dtype=dtype)
+        self._start = 0
+        if file is not None:
+            weakref.finalize(self, file.close)  # also where the rows stop coming
+
+    def add(self, rows: Tensor) -> None:
+        """The next rows."""
+        if self._file is None:
+            self._values[self._start : self._start + len(rows)] = rows
+        else:
+            self._file.write(rows.type(self._dtype).contiguous().view(-1).view(torch.uint8).numpy().data)
+        self._start += len(rows)
+
+    def column(self) -> Tensor:
+        """The column, once all rows have been added."""
+        return self._values if self._file is None else _mapped(self._file, self._shape, self._dtype)
+
+
+def _n_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    return math.prod(shape) * dtype.itemsize
+
+
+def _mapped(file: IO[bytes], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A tensor over a file, which is closed."""
+    with file:
+        file.flush()
+        return torch.frombuffer(mmap.mmap(file.fileno(), _n_bytes(shape, dtype)), dtype=dtype).view(shape)
+
+
+def _nameless(n_bytes: int, folder: str | os.PathLike[str] | None) -> IO[bytes]:
+    """A file of that size without a name in its folder."""
     try:
-        with tempfile.TemporaryFile(prefix="distil-", dir=folder) as file:
+        with ExitStack() as stack:
+            file = stack.enter_context(tempfile.TemporaryFile(prefix="distil-", dir=folder))
             if sys.platform == "linux":  # where the disk is full, writing to a file with holes would end the process
                 os.posix_fallocate(file.fileno(), 0, n_bytes)
             else:
                 file.truncate(n_bytes)
-            return mmap.mmap(file.fileno(), n_bytes)
+            stack.pop_all()
+            return file
     except OSError as error:
         where = tempfile.gettempdir() if folder is None else os.fspath(folder)
         raise InvalidInput(

@@ -52,6 +52,17 @@ def test_what_it_says_and_writes(here, said):
     assert json.loads(out) == json.loads(Path("audit.json").read_text()) == json.loads(json.dumps(expected))
 
 
+def test_interrupted(here, said, monkeypatch):
+    def stops(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("distil.audit.audit", stops)
+    code, out, err = said("emb.npy", "--model", "corner:encode", "--out", "audit.html")
+    assert (code, out) == (130, "")
+    assert err.endswith("nothing is lost: the same command begins again, with the embeddings that are made\n")
+    assert not Path("audit.html").exists()
+
+
 def test_images_and_a_test_set_are_embedded(here, said):
     Path("corner.py").write_text("def encode(items):\n    return [item.getpixel((0, 0)) for item in items]\n")
     colors = np.random.default_rng(0).integers(0, 255, (40, 3))

@@ -22,6 +22,9 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(module, "_LARGEST_ROUND", 12)
     monkeypatch.setattr(module, "_PICKS_A_ROUND", 4)
     monkeypatch.setattr(module, "_PIECE", 3)
+    monkeypatch.setattr(module, "_SAMPLE", 8)
+    monkeypatch.setattr(module, "_ABOVE", 1)
+    monkeypatch.setattr(module, "_ABOVE_SAMPLED", 2)
     monkeypatch.setattr(module, "_SETTLED", 2)
     monkeypatch.setattr(module, "BLOCK_BYTES", 300)
     monkeypatch.setattr(features, "BLOCK_BYTES", 300)
@@ -147,6 +150,24 @@ def test_k_center_in_several_blocks_is_the_brute_force():
     rows[2500] = rows[10] = rows[:2000].max() * 3
     expected = brute_k_center_streamed(rows, 6)
     assert k_center_greedy(Dense(torch.from_numpy(rows)), 6).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["random", "clustered", "uncovered", "duplicated", "far from the origin"])
+def test_k_center_of_many_rows_and_many_centers_is_the_brute_force(kind):
+    """Most rows are then never compared with all centers."""
+    rng = np.random.default_rng(11)
+    rows = rng.normal(size=(6000, 8))
+    if kind in ("clustered", "uncovered"):
+        rows = rng.normal(size=(40, 8))[rng.integers(40, size=6000)] * 10 + rows * 0.2
+    if kind == "duplicated":
+        rows = np.tile(rows[:500], (12, 1))
+    if kind == "far from the origin":
+        rows = rows + 50
+    centers, rows = rows[:300].astype(np.float32), rows[300:].astype(np.float32)
+    if kind == "uncovered":
+        rows[::3] += 30  # a third of the rows is far from every center
+    picks = k_center_greedy(Dense(torch.from_numpy(rows)), 40, Dense(torch.from_numpy(centers)))
+    assert picks.tolist() == brute_k_center_streamed(rows, 40, centers)
 
 
 def brute_k_center_streamed(rows, n, centers=()):

@@ -97,6 +97,17 @@ def test_bald_of_crafted_samples():
     assert entropy(torch.tensor([disagree, vague]).mean(1)).tolist() == pytest.approx([math.log(2)] * 2)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_bald_of_equal_samples_is_exactly_zero(classes, dtype):
+    """The rounding of two sums must not rank the rows."""
+    generator = torch.Generator().manual_seed(0)
+    probs = (4 * torch.randn(500, 1, classes, generator=generator, dtype=dtype)).softmax(-1)
+    assert not bald(probs.expand(-1, 10, -1)).any()
+    apart = torch.cat([probs, probs.flip(-1)], 1)
+    assert (bald(apart) > 0).all()
+
+
 def test_bald_of_many_certain_samples_is_the_entropy_of_their_votes():
     votes = np.random.default_rng(0).multinomial(1, [0.5, 0.3, 0.2], size=(4, 30)).astype(float)  # (N, K, C)
     expected = scipy.stats.entropy(votes.mean(1), axis=-1)

@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,23 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=interruptible(run))
+
+
+def interruptible(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The same command, which says after Ctrl-C how to go on: it keeps nothing but embeddings, and does not need to."""
+
+    def told(arguments: argparse.Namespace) -> int:
+        try:
+            return run(arguments)
+        except KeyboardInterrupt:
+            kept = "" if arguments.model is None else ", with the embeddings that are made"
+            sys.stderr.write(
+                f"\ndistil: interrupted; nothing was written and nothing is lost: the same command begins again{kept}\n"
+            )
+            return 130
+
+    return told
 
 
 def add_model(group: Any) -> None:  # noqa: ANN401 - argument groups have no public name
@@ -232,7 +249,7 @@ def _print_plan(found: dict[str, Any], as_json: bool) -> None:
         print(f"  {name}: {array['file']}, {shape} {array['type']}, {_told(array['bytes'])}, {how}")
     print(f"  ids are {found['ids']}")
     print(
-        f"  memory beside the mapped files: about {_told(found['memory_bytes'])}; files: {_told(found['scratch_bytes'])}"
+        f"  memory of the process beside mapped files: about {_told(found['memory_bytes'])}; files: {_told(found['scratch_bytes'])}"
     )
     if found["seconds"] is not None:
         print(f"  time: about {max(1, round(found['seconds'])):,} s, scaled up from a part of the rows")

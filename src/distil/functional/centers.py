@@ -26,6 +26,10 @@ _LARGEST_ROUND = 2048
 _PICKS_A_ROUND = 64
 # Centers that rows are compared with at a time; a row that falls below the bounds of the others in between is left alone.
 _PIECE = 64
+# Rows by which it is guessed how far the picks will be, and how many rows, for each pick, and of the sample are to be farther.
+_SAMPLE = 4096
+_ABOVE = 8
+_ABOVE_SAMPLED = 32
 # Likely picks whose distances to the rows of a round are computed beside those of the next one, at most.
 _AHEAD = 16
 # Likely picks that are re-checked together, at least.
@@ -132,9 +136,24 @@ class _FarthestFirst:
         if not len(self.centers):
             self.centers.add([0])
         self._update_all(1)
+        if len(self.centers) > 2 * _PIECE and len(self.x) > _LARGEST_ROUND:
+            self._descend(n)
         while len(self.centers.picks) < n:
             self._round(n - len(self.centers.picks))
         return self.centers.picks
+
+    def _descend(self, n: int) -> None:
+        """Compare rows with the given centers until it is clear that they are not among the farthest.
+
+        How far those are is guessed by a sample. The guess is not part of the answer: what is left behind is still bounded.
+        """
+        sample = torch.arange(0, len(self.x), -(-len(self.x) // _SAMPLE), device=self.bounds.device)
+        self._update(sample, -1)
+        n_above = max(_ABOVE * n * len(sample) // len(self.x), _ABOVE_SAMPLED)
+        level = float(self.bounds[sample].topk(min(n_above, len(sample))).values.min())
+        above = torch.nonzero(self.bounds > level)[:, 0]
+        if len(above):
+            self._update(above, level)
 
     def _round(self, n: int) -> None:
         """Bring the rows of largest bounds up to date and make at most n picks from them, as long as no other could win."""
@@ -197,7 +216,8 @@ class _FarthestFirst:
 
     def _update_all(self, n_pieces: int | None = None) -> None:
         """Let every row see all centers, or the first pieces of them only."""
-        pieces = list(islice(self.centers.pieces(int(self.seen.min()), _PIECE), n_pieces))
+        size = 4 * _PIECE if n_pieces is None else _PIECE  # all of the rows, so that larger products are only faster
+        pieces = list(islice(self.centers.pieces(int(self.seen.min()), size), n_pieces))
         for start in range(0, len(self.x) if pieces else 0, self.n_rows):
             block = slice(start, start + self.n_rows)
             rows, bounds = self.rows(block), self.bounds[block]
@@ -208,9 +228,9 @@ class _FarthestFirst:
 
     def _update(self, rows: Tensor, outside: float) -> None:
         """Let these rows see all centers, except those whose bounds fall to ``outside`` on the way."""
-        for part in rows.split(self.n_rows):
+        for part in rows.split(4 * self.n_rows):
             block, bounds, seen = self.rows(part), self.bounds[part], self.seen[part]
-            for end, piece in self.centers.pieces(int(seen.min()), _PIECE):
+            for end, piece in self.centers.pieces(int(seen.min()), 2 * _PIECE):
                 live = torch.nonzero((bounds > outside) & (seen < end))[:, 0]
                 if len(live):
                     some = block if len(live) == len(part) else block[live]

@@ -61,7 +61,7 @@ def bald(mc_probs: Tensor) -> Tensor:
         mc_probs: Probabilities of K posterior samples, (N, K, C).
 
     Returns:
-        (N,), between 0 (the samples agree) and min(ln K, ln C); rounding below 0 is cut off.
+        (N,), between 0 and min(ln K, ln C); exactly 0 where the samples agree but for rounding.
 
     Cost: one pass over ``mc_probs``, in their own precision, with a block of extra memory. Not for autograd.
     """
@@ -70,7 +70,11 @@ def bald(mc_probs: Tensor) -> Tensor:
 
 def _bald(mc_probs: Tensor) -> Tensor:
     within = _p_log_p(mc_probs).flatten(1).sum(1).div_(mc_probs.shape[1])  # -mean_k H[p_k]
-    return within.sub_(_p_log_p(mc_probs.mean(1)).sum(-1)).clamp_min_(0)
+    of_mean = _p_log_p(mc_probs.mean(1)).sum(-1)  # -H[mean_k p_k]
+    found = within.sub_(of_mean)
+    # What is left of two entropies that are equal is rounding, which must not rank rows.
+    rounding = 4 * torch.finfo(found.dtype).eps * (1 - of_mean)
+    return found.masked_fill_(found <= rounding, 0)
 
 
 def _margin(probs: Tensor) -> Tensor:
