@@ -228,8 +228,19 @@ def test_waiting_for_answers(said, file, monkeypatch, here, no_plot):
             code, out, err = said(*argv)
             assert (code, err) == (3, "")
             assert out == "Waiting for answers. When they are there: distil resume runs/small\n"
+            code, out, err = said(*argv, "--json")
+            assert (code, json.loads(out), err) == (3, {"waiting": True, "output": "runs/small"}, "")
     assert not (here / "runs" / "small" / "results.md").exists()
     assert said("resume", "runs/small")[0] == 0
+
+
+def test_what_a_run_shows_as_json(said, file, no_plot):
+    """What ``distil report --json`` prints, of one strategy as well."""
+    for argv in (("run", file(), "--strategies", "badge"), ("resume", "runs/small"), ("compare", file())):
+        code, out, err = said(*argv, "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out) == json.loads(said("report", "runs/small", "--json")[1])
+    assert "margin_sampling" in out
 
 
 def test_interrupted(said, file, monkeypatch):

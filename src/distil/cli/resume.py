@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from distil.cli.run import finish
+from distil.cli.run import add_output_options, finish
 
 _DESCRIPTION = """\
 Go on with an experiment that was stopped - interrupted, killed, or resting until its answers come - and end with the very results
@@ -18,8 +18,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     """Add the command to the parser."""
     parser = commands.add_parser("resume", help="go on with an experiment that was stopped", description=_DESCRIPTION)
     parser.add_argument("run_directory", metavar="RUN", type=Path, help="the output directory of `distil run`")
-    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes that share the runs; default: 1")
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 Commands = Any  # what add_subparsers returns has no public name
@@ -42,7 +43,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with; default: the file's, or 1")
     parser.add_argument("--track", metavar="A,B", help="tell every run to tensorboard, mlflow or both as it goes")
+    add_output_options(parser)
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``resume`` takes as well."""
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes that share the runs; default: 1")
+    parser.add_argument("--json", action="store_true", help="print what `distil report --json` does, for programs")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
 
@@ -72,10 +79,15 @@ def overrides_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def finish(config: Any, arguments: argparse.Namespace, *, page: bool = False) -> int:  # noqa: ANN401 - its class is imported late
     """Do what is left of an experiment and print its table."""
+    from distil.experiment.claim import open_config
+    from distil.experiment.page import report_of
     from distil.experiment.suite import run_all, write_results
 
     if not run_all(config, workers=arguments.workers, progress=False if arguments.no_progress else None):
-        print(f"Waiting for answers. When they are there: distil resume {config.output}")
+        waiting = {"waiting": True, "output": str(config.output)}
+        told = f"Waiting for answers. When they are there: distil resume {config.output}"
+        print(json.dumps(waiting) if arguments.json else told)
         return 3
-    print(write_results(config, page=page))
+    table = write_results(config, page=page)
+    print(json.dumps(report_of([open_config(config.output)]), indent=2) if arguments.json else table)
     return 0
