@@ -7,7 +7,7 @@ import torch
 
 import distil
 from distil._compat import import_torchvision
-from distil.experiment.config import named_object
+from distil.named import named_object
 
 
 @pytest.mark.slow

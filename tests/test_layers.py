@@ -14,7 +14,7 @@ import distil
 SOURCE = Path(distil.__file__).parent
 
 GROUPS = [
-    ["errors", "_compat", "rng"],
+    ["errors", "_compat", "rng", "files", "named"],
     ["features"],
     ["functional"],
     [

@@ -29,7 +29,7 @@ from distil.data.columns import optional
 from distil.data.pools import Items, Minibatches, items_of, open_pool
 from distil.encoders import Encoder, Loaded, encoder_named
 from distil.errors import InvalidInput, RunError
-from distil.experiment.run import lock_file, replacing
+from distil.files import lock_file, replacing
 from distil.measure import NetworkSource
 from distil.rng import Rng
 from distil.runtime import Runtime

@@ -23,8 +23,8 @@ from distil._compat import import_torchvision
 from distil.data.columns import optional
 from distil.dropout import Draw
 from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
-from distil.experiment.config import named_object
-from distil.experiment.run import digest
+from distil.files import digest
+from distil.named import named_object
 from distil.network import Network, Outputs, TorchNetwork
 from distil.rng import Rng
 from distil.runtime import Runtime

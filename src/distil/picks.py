@@ -25,7 +25,7 @@ from distil.arrays import CHUNK_ROWS, from_numpy, readable, take
 from distil.data.columns import Column, read_column
 from distil.data.ids import Ids, index_of, read_ids
 from distil.errors import DistilError, InvalidInput, MissingSignal
-from distil.experiment.run import replacing
+from distil.files import replacing
 from distil.functional import uncertainty
 from distil.near import NEAR, distinct_picks, nearest, ruler
 from distil.runtime import Runtime

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from distil.errors import ConfigError, DistilError, DistilWarning
-from distil.experiment.config import ExperimentConfig, named_object, parse_config, read_config
+from distil.experiment.config import ExperimentConfig, parse_config, read_config
 from distil.experiment.loop import Experiment, split
 from distil.experiment.run import Run
+from distil.named import named_object
 from distil.strategies import STRATEGIES, MarginSampling
 from distil.training.config import FitConfig
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from distil.arrays import LabeledSet
 from distil.errors import InvalidInput, nearest
-from distil.experiment.run import replacing
+from distil.files import replacing
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from distil.audit import audit
     from distil.audit_page import audit_page
     from distil.data.pools import items_of, open_pool
-    from distil.experiment.claim import write_text
+    from distil.files import write_text
     from distil.near import NEAR
     from distil.runtime import Runtime
 

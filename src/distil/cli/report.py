@@ -46,8 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from distil.experiment.claim import open_config, write_text
+    from distil.experiment.claim import open_config
     from distil.experiment.page import page_of, report_of
+    from distil.files import write_text
 
     configs = [open_config(path) for path in arguments.runs]
     if arguments.data is not None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from distil.errors import ConfigError, RunError
 from distil.experiment.config import ExperimentConfig, parse_config, read_json
-from distil.experiment.run import CONFIG, replacing
+from distil.experiment.run import CONFIG
+from distil.files import write_text
 
 BASELINE = "random_sampling"
 SEEDS = 10
@@ -143,9 +144,3 @@ def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
         else section
         for name, section in {"experiment": {}, **document}.items()
     }
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

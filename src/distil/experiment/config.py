@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +17,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from distil._compat import import_torchvision
 from distil.data.datasets import DataSet, load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
 from distil.experiment.data_section import EMBEDDINGS, check_data, filled, load_own, pinned
 from distil.experiment.faults import Faults
 from distil.learner import Retrain
+from distil.named import named_object
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.training.config import FitConfig
 from distil.utils.models import architecture_named, architecture_names, architecture_parameters
@@ -298,7 +296,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
     _check_model(check, model, () if EMBEDDINGS in data else ("target_classes",))
     check.keys("train_parameters.", train, _TRAIN_KEYS, ("lr", "batch_size", "n_epoch"))
     check.keys("active_learning.", loop, _LOOP_KEYS, ("budget", "rounds"))
-    check_data(check, data, named_object)
+    check_data(check, data)
     check.keys("experiment.", more, _EXPERIMENT_KEYS)
     strategies = _strategies(check, loop)
     fit = _fit(check, train)
@@ -332,29 +330,6 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
     }
     check.done()
     return ExperimentConfig(**settings)
-
-
-def named_object(name: str) -> Callable[..., Any]:
-    """What ``package.module:callable`` names; modules of the current directory are found too.
-
-    Raises:
-        ConfigError: There is no such module or name, or it cannot be called.
-    """
-    module_name, _, path = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        if module_name.partition(".")[0] in ("torchvision", "timm"):
-            import_torchvision()
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ConfigError(f"cannot import {name!r}: {error}") from error
-    if not callable(found):
-        raise ConfigError(f"{name!r} is a {type(found).__name__}; expected something that can be called")
-    return found  # type: ignore[no-any-return]
 
 
 def _fit(check: Faults, train: Mapping[str, Any]) -> FitConfig:

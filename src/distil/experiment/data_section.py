@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from distil.data.labeled import load_embeddings
 from distil.errors import ConfigError, nearest
 from distil.experiment.faults import Faults
 from distil.experiment.provenance import fingerprint
+from distil.named import named_object
 
 EMBEDDINGS = "embeddings"
 _SPLIT_KEYS = ("test_points", "validation_points", "redundancy", "label_noise", "imbalance")
@@ -67,13 +68,12 @@ def load_own(dataset: Mapping[str, Any], root: str | None) -> DataSet:
     return data
 
 
-def check_data(check: Faults, data: Mapping[str, Any], named_object: Callable[[str], Any]) -> None:
+def check_data(check: Faults, data: Mapping[str, Any]) -> None:
     """Note what is wrong with the section.
 
     Args:
         check: Collects the faults.
         data: The section.
-        named_object: Finds what ``package.module:callable`` names.
     """
     own = EMBEDDINGS in data
     name = "" if own else str(data.get("name", ""))

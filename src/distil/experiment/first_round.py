@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distil.errors import RunError
-from distil.experiment.run import Event, digest, lock_file, replacing
+from distil.experiment.run import Event
+from distil.files import digest, lock_file, replacing
 
 _EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
 

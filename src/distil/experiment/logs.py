@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distil.experiment.run import Run, replacing
+from distil.experiment.run import Run
+from distil.files import replacing
 
 _LINE = "-" * 21
 

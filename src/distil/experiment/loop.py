@@ -27,8 +27,9 @@ from distil.experiment.logs import append_block
 from distil.experiment.metrics import calibration_error, metrics
 from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
 from distil.experiment.provenance import peak_memory, versions
-from distil.experiment.run import LABELED, Event, Run, digest, replacing
+from distil.experiment.run import LABELED, Event, Run
 from distil.experiment.trackers import TRACKERS, Tracker
+from distil.files import digest, replacing
 from distil.learner import Learner
 from distil.measure import NetworkSource
 from distil.rng import Rng

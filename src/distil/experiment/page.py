@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from distil.errors import DistilError, InvalidInput
-from distil.experiment.claim import write_text
 from distil.experiment.compare import Comparison, Curves, PenaltyMatrix, penalty_matrix, summarize, verdict
 from distil.experiment.config import ExperimentConfig
 from distil.experiment.curves import SHARES, efficiency_curve, labels_for_shares
@@ -36,6 +35,7 @@ from distil.experiment.results import (
     identical,
 )
 from distil.experiment.statistics import ALPHA, LEVEL, rank_test, ranks
+from distil.files import write_text
 
 Json = dict[str, Any]
 

@@ -13,15 +13,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from distil.errors import RunError
+from distil.files import lock_file, sync_folder
 
 Event = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Run:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync_folder(self.path)
+            sync_folder(self.path)
         self.events.append(json.loads(line))
 
     def time(self, **entry: Any) -> None:  # noqa: ANN401 - whatever is worth noting
@@ -99,55 +99,6 @@ class Run:
             if (self.path / EVENTS).exists() and (self.path / EVENTS).stat().st_size > whole:
                 os.truncate(self.path / EVENTS, whole)
             yield
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; what was written there is synced and takes the name ``path``, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def lock_file(file: IO[str], *, wait: bool = False) -> bool:
-    """Lock an open file for this process until it is closed; False where another process has it.
-
-    Args:
-        file: Opened for writing.
-        wait: Whether to wait for the other process instead.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock; two processes on one run are then the user's to avoid
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal; empty where there is none."""
-    if not path.exists():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(path: Path) -> None:
-    if os.name == "posix":  # a folder cannot be opened elsewhere
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

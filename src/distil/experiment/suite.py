@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from distil.data.datasets import DataSet
 from distil.errors import InvalidInput, MissingPackage, RunError
-from distil.experiment.claim import BASELINE, claim, open_config, write_text
+from distil.experiment.claim import BASELINE, claim, open_config
 from distil.experiment.compare import Summary, summarize
 from distil.experiment.config import (
     FIRST_ROUND,
@@ -53,6 +53,7 @@ from distil.experiment.results import (
 )
 from distil.experiment.run import Event, Run
 from distil.experiment.workers import run_in_processes
+from distil.files import write_text
 
 
 def run_all(

@@ -9,7 +9,8 @@ from typing import Any
 
 from distil.errors import ConfigError, MissingPackage
 from distil.experiment.config import ExperimentConfig, StrategySpec
-from distil.experiment.run import Event, Run, replacing
+from distil.experiment.run import Event, Run
+from distil.files import replacing
 
 
 class Tracker(ABC):

@@ -1,0 +1,66 @@
+"""Files that are whole or not there at all, locks that go with their process, and digests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; what was written there is synced and takes the name ``path``, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def lock_file(file: IO[str], *, wait: bool = False) -> bool:
+    """Lock an open file for this process until it is closed; False where another process has it.
+
+    Args:
+        file: Opened for writing.
+        wait: Whether to wait for the other process instead.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; two processes on one run are then the user's to avoid
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal; empty where there is none."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on disk, too."""
+    if os.name == "posix":  # a folder cannot be opened elsewhere
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
