@@ -13,11 +13,11 @@ from benchmarks.protocol import HERE
 from distil.experiment.config import ExperimentConfig, read_config
 from distil.experiment.suite import run_all
 
-# Strategies, seeds and rounds of the part: a minute or two with one worker.
+# Strategies, seeds and rounds of the part: about a minute with one worker.
 PARTS = {
-    "D": (["random_sampling", "margin_sampling", "badge", "core_set", "entropy_sampling", "kmeans_sampling"], 6, 21),
-    "S": (["random_sampling", "margin_sampling", "badge", "core_set"], 5, 10),
-    "M-low": (["random_sampling", "margin_sampling", "badge", "core_set"], 3, 6),
+    "D": (["random_sampling", "margin_sampling", "badge", "core_set"], 5, 21),
+    "S": (["random_sampling", "margin_sampling", "badge"], 4, 10),
+    "M-low": (["random_sampling", "margin_sampling"], 2, 5),
 }
 
 
