@@ -15,9 +15,9 @@ from distil.errors import InvalidInput
 
 T = TypeVar("T")
 
-# Inputs of one forward pass, where nobody says how many: what they turn into should stay in a processor's cache.
-_INPUT_BYTES = 2 << 20
-_LEAST_ROWS, _MOST_ROWS = 256, 4096
+# Bytes of one forward pass, where nobody says how many examples: enough that what is done between passes does not count.
+_INPUT_BYTES = 16 << 20
+_LEAST_ROWS, _MOST_ROWS = 256, 8192
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Runtime:
             raise InvalidInput(f"memory must be a whole number of bytes from 0, got {self.memory!r}")
 
     def rows(self, row_bytes: int | None = None) -> int:
-        """Examples in one forward pass, for examples of ``row_bytes`` each (None: not known)."""
+        """Examples in one forward pass, for examples that take ``row_bytes`` each in it (None: not known)."""
         if self.batch_size is not None:
             return self.batch_size
         fitting = 0 if row_bytes is None else _INPUT_BYTES // max(1, row_bytes)

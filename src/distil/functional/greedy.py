@@ -267,7 +267,7 @@ def two_rounds(
         kernel: Their similarity.
         maximizer: As for ``representatives``.
         classes: The class of each row, (N,): rows of different classes then have nothing in common.
-        memory: Bytes for similarities; 512 MB are those of 11,585 rows. Two rounds leave half of it to the rows.
+        memory: Bytes for similarities; 400 MB are those of 10,240 rows. Two rounds leave half of it to the rows.
 
     Returns:
         (n,) rows, in pick order.

@@ -15,7 +15,7 @@ from distil.errors import InvalidInput
 from distil.features import BLOCK_BYTES, Dense, Features
 
 # A matrix of all pairs is stored only while it takes no more bytes than this.
-MEMORY = 512 << 20
+MEMORY = 400 << 20
 
 # The scale of a kernel is taken from at most this many rows, and the pairs among them.
 REFERENCE_ROWS = 1000

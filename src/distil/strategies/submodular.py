@@ -69,7 +69,7 @@ class SubmodularSampling(Strategy):
     the first ids of the pool once distances were large. Its ``if_grad`` is ``representation``.
 
     Cost: O(N^2 D) for functions of all pairs, O(N n D) for the others. The pairs of ``"facility_location"`` and
-    ``"saturated_coverage"`` are stored up to 512 MB, N = 11,585; larger pools (or classes, with ``"PerClass"``) are dealt into
+    ``"saturated_coverage"`` are stored up to 400 MB, N = 10,240; larger pools (or classes, with ``"PerClass"``) are dealt into
     parts, and the answer is chosen from what the parts choose, in O(N^2 D / parts), by any optimizer (see ``two_rounds``).
 
     Attributes:
