@@ -22,7 +22,7 @@ GROUPS = [
         *("network", "dropout", "head", "families", "channels_last", "ensemble", "estimator", "wrap"),
     ],
     ["strategies"],
-    ["measure", "select"],
+    ["measure", "screening", "select"],
     ["data"],
     ["training"],
     ["utils"],

@@ -49,6 +49,11 @@ class NetworkSource(Source):
         self._labels = labels
         self._collate = collate
 
+    def of(self, rows: Tensor) -> NetworkSource:
+        """The examples of these rows of ``ids`` alone."""
+        labels = None if self._labels is None else self._labels[rows]
+        return NetworkSource(self._network, self._data, self.ids[rows], labels, collate=self._collate)
+
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
         """The signals of the forward pass that ``needs`` are derived from."""
         return measured_by(needs)

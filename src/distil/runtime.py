@@ -33,6 +33,8 @@ class Runtime:
             files. Arrays that serve as they are, also memory-mapped ones, take none.
         scratch: Folder for these files, on a disk; default: the system's folder for temporary files. They have no name there
             and are gone with the selection.
+        screen: Whether strategies that score each example by itself may score in bfloat16 first, and in full precision only what
+            may then be among the best: the same picks, sooner where the machine is good at bfloat16. See ``distil.screening``.
     """
 
     device: str | torch.device | None = None
@@ -41,6 +43,7 @@ class Runtime:
     progress: bool | None = None
     memory: int = 512 << 20
     scratch: str | os.PathLike[str] | None = None
+    screen: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and not _is_count(self.batch_size, 1):

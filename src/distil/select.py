@@ -31,6 +31,7 @@ from distil.measure import NetworkSource
 from distil.reading import Collate
 from distil.rng import Rng
 from distil.runtime import Runtime
+from distil.screening import can_be_screened, screened_selection
 from distil.signals import Signal, Signals, measured_by
 from distil.strategies.base import ROLES, Leaders, Needs, ScoreStrategy, Selection, Sets, Strategy, as_strategy
 from distil.wrap import wrap
@@ -70,6 +71,8 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
 
     measuring = rng.child("measure", "pool")
     if isinstance(strategy, ScoreStrategy):
+        if runtime.screen and isinstance(pool, NetworkSource) and can_be_screened(stored):
+            return screened_selection(lambda table: strategy.score(sets(table)), pool, n, stored, runtime, measuring)
         chunks = pool.chunks(stored, runtime, measuring)
         leaders = _leaders(strategy, n, ((sets(chunk), Signals(chunk.ids, {})) for chunk in chunks))
         return Selection(leaders[0].ids, leaders[1])

@@ -224,7 +224,7 @@ class CRAIG(Strategy):
     training on the weighted subset is to replace training on everything; it does not look for uncertainty.
 
     Weights are cluster sizes and sum to N: each example counts for the nearest pick, of its predicted class if that has one.
-    Cost: O(N^2 (C + D)), in each class for itself O(sum_c N_c^2 (C + D)); gradients stay factored. More than 11,585 are covered in
+    Cost: O(N^2 (C + D)), in each class for itself O(sum_c N_c^2 (C + D)); gradients stay factored. More than 10,240 are covered in
     ``two_rounds``.
 
     Attributes:

@@ -1,0 +1,74 @@
+"""The best scores of a pool, by bfloat16 first and in full precision where that may decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from distil.measure import NetworkSource
+from distil.rng import Rng
+from distil.runtime import Runtime
+from distil.signals import Logits, MCProbs, Signal, Signals
+from distil.strategies.base import Selection, best
+
+# Rows all over the pool by which it is seen how far bfloat16 is off, and how many times as far it is allowed to be.
+_SAMPLED, _SAFETY = 1024, 2
+
+Score = Callable[[Signals], Tensor]
+
+
+def can_be_screened(signals: tuple[Signal[object], ...]) -> bool:
+    """Whether scores are made of forward passes alone: attacks follow gradients."""
+    return all(isinstance(signal, (Logits, MCProbs)) for signal in signals)
+
+
+def screened_selection(
+    score: Score, pool: NetworkSource, n: int, signals: tuple[Signal[object], ...], runtime: Runtime, rng: Rng
+) -> Selection:
+    """The ``n`` examples of largest score, as scores in full precision have it.
+
+    All examples are scored in bfloat16. Those that may be among the best, and a sample of the others, are scored again; the
+    largest difference seen, twice, is how far bfloat16 may be off anywhere, and what may then still be among the best is scored
+    again, until nothing is. So the answer rests on the sample's showing at least half of the largest error; with scores that
+    differ by less than that, most of the pool is scored twice.
+
+    Args:
+        score: Of a table, (N,); larger is better.
+        pool: The examples.
+        n: At most all of them.
+        signals: What ``score`` reads.
+        runtime: How to measure.
+        rng: For sampled signals.
+
+    Cost: a pass in bfloat16 and O(N) numbers; what is scored again is usually a few n.
+    """
+    with torch.autocast(_device_type(runtime), torch.bfloat16):
+        rough = _scores(score, pool, signals, runtime, rng)
+    exact = torch.full_like(rough, torch.nan)
+    rows = rough.topk(min(2 * n, len(rough))).indices
+    rows = torch.cat([rows, torch.arange(0, len(rough), max(1, len(rough) // _SAMPLED))]).unique()
+    while len(rows):
+        exact[rows] = _scores(score, pool.of(rows), signals, runtime, rng).to(exact.dtype)
+        known = ~exact.isnan()
+        off = _SAFETY * float((exact - rough)[known].abs().max())
+        least = float(exact[known].topk(n).values[-1])
+        rows = torch.nonzero(~known & (rough >= least - off))[:, 0]
+    known_rows = torch.nonzero(~exact.isnan())[:, 0]
+    return best(pool.ids[known_rows], exact[known_rows], n)
+
+
+def _scores(
+    score: Score, pool: NetworkSource, signals: tuple[Signal[object], ...], runtime: Runtime, rng: Rng
+) -> Tensor:
+    parts = []
+    for chunk in pool.chunks(signals, runtime, rng):
+        precise = {signal: x.float() if x.dtype == torch.bfloat16 else x for signal, x in chunk.values.items()}
+        with torch.autocast("cpu", enabled=False):
+            parts.append(score(Signals(chunk.ids, precise)))
+    return torch.cat(parts)
+
+
+def _device_type(runtime: Runtime) -> str:
+    return "cpu" if runtime.device is None else torch.device(runtime.device).type

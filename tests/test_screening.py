@@ -1,0 +1,88 @@
+"""Scores in bfloat16 first: the picks of full precision, from a few of the examples."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from distil import Runtime, select
+from distil.measure import NetworkSource
+from distil.strategies import STRATEGIES, ScoreStrategy
+
+N, PICKS = 6_000, 40
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """How many rows were scored again, call by call."""
+    counts = []
+    of = NetworkSource.of
+
+    def spy(source, rows):
+        counts.append(len(rows))
+        return of(source, rows)
+
+    monkeypatch.setattr(NetworkSource, "of", spy)
+    return counts
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 10)).eval()
+
+
+def pool(n=N):
+    return 3 * torch.randn(n, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "strategy", ["margin_sampling", "least_confidence", "entropy_sampling", "bald_dropout", "margin_sampling_dropout"]
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_picks_are_those_of_full_precision(strategy, seed, seen):
+    module, data = network(seed), pool()
+    expected = select(strategy, module, data, PICKS, labeled=range(5), rng=0)
+    found = select(strategy, module, data, PICKS, labeled=range(5), rng=0, runtime=Runtime(screen=True))
+    assert found.tolist() == expected.tolist()
+    torch.testing.assert_close(found.scores, expected.scores)
+    assert 0 < sum(seen) < N / 2
+
+
+def test_bfloat16_alone_would_pick_others():
+    """Otherwise these tests would show nothing."""
+    module, data = network(), pool()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = select("margin_sampling", module, data, PICKS)
+    assert rough.tolist() != select("margin_sampling", module, data, PICKS).tolist()
+
+
+def test_equal_scores_go_to_the_smaller_ids(seen):
+    module = nn.Linear(32, 4)
+    nn.init.zeros_(module.weight)
+    found = select("margin_sampling", module, pool(3000), PICKS, runtime=Runtime(screen=True))
+    assert found.tolist() == list(range(PICKS))
+    assert sum(seen) == 3000
+
+
+def test_all_of_a_small_pool():
+    module, data = network(), pool(7)
+    found = select("entropy_sampling", module, data, 7, runtime=Runtime(screen=True))
+    assert found.tolist() == select("entropy_sampling", module, data, 7).tolist()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, strategy in STRATEGIES.items() if not issubclass(strategy, ScoreStrategy)][:3]
+)
+def test_others_are_not_screened(name, seen):
+    module, data = network(), pool(200)
+    found = select(name, module, data, 5, rng=0, runtime=Runtime(screen=True))
+    assert found.tolist() == select(name, module, data, 5, rng=0).tolist()
+    assert not seen
+
+
+def test_attacks_are_not_screened(seen):
+    module, data = network(), pool(60)
+    found = select("adversarial_deepfool", module, data, 5, runtime=Runtime(screen=True))
+    assert found.tolist() == select("adversarial_deepfool", module, data, 5).tolist()
+    assert not seen
