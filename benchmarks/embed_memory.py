@@ -1,4 +1,4 @@
-"""Peak memory of embedding a folder of images, streamed through a ResNet-18: 200,000 small ones, or as many as asked for."""
+"""Peak memory of embedding 200,000 images in a folder and choosing among them, and of fewer through a ResNet-18."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from benchmarks.machine import write
 from benchmarks.select_memory import _megabytes
 
-IMAGES, SIDE, A_FOLDER, DISTINCT = 200_000, 32, 1_000, 4_000
+POOLS = (("colors", 200_000), ("resnet18", 20_000))
+SIDE, A_FOLDER, DISTINCT = 32, 1_000, 4_000
 LIMIT_MB = 1_500
-MODEL = "benchmarks.embed_memory:resnet18"
 
 
 @functools.cache
@@ -55,41 +55,47 @@ def make(folder: Path, images: int) -> None:
             os.link(paths[row % DISTINCT], path)
 
 
-def measure(folder: Path) -> None:
-    """In a process of its own: print seconds, seconds of a second call, and megabytes."""
+def colors(images: list[Image.Image]) -> Tensor:
+    """Embeddings (B, 192): 8 x 8 mean colors."""
+    small = [np.asarray(image.convert("RGB").resize((8, 8), Image.Resampling.BOX)) for image in images]
+    return torch.from_numpy(np.stack(small)).flatten(1) / 255
+
+
+def measure(folder: Path, model: str) -> None:
+    """In a process of its own: embed, choose 100 images; print seconds, those of embedding again, and megabytes."""
+    from distil import select_from
     from distil.embed import embed
 
     seconds = []
     for _ in range(2):
         begin = time.perf_counter()
-        found = embed(folder / "images", MODEL, out=folder / "emb.npy")
+        found = embed(folder / "images", f"benchmarks.embed_memory:{model}", out=folder / "emb.npy")
         seconds.append(time.perf_counter() - begin)
     assert found.made == 0
+    picks = select_from("core_set", 100, embeddings=np.load(folder / "emb.npy", mmap_mode="r"))
+    assert len(set(picks.tolist())) == 100
     print(f"{seconds[0]:.1f} {seconds[1]:.2f} {_megabytes('VmHWM'):.0f}")
 
 
-def main(argv: list[str]) -> None:
-    """Make the images, embed them, and write the table."""
-    if len(argv) == 2:
-        measure(Path(argv[1]))
-        return
-    images = int(argv[0]) if argv else IMAGES
+def row(model: str, images: int) -> str:
+    """The row of one pool in the table."""
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder, "images"), images)
-        out = subprocess.run(
-            [sys.executable, "-m", "benchmarks", "embed_memory", "measure", folder],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "benchmarks", "embed_memory", "measure", folder, model]
+        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     first, second, megabytes = out.stdout.split()
-    table = (
-        "| images | peak of the whole process, MB | limit, MB | seconds | seconds of a second call |\n|---|---|---|---|---|\n"
-        f"| {images:,} | {megabytes} | {LIMIT_MB} | {first} | {second} |"
-    )
-    name = "embed_memory" if images == IMAGES else f"embed_memory_{images}"
+    return f"| {images:,} | {model} | {megabytes} | {LIMIT_MB} | {first} | {second} |"
+
+
+def main(argv: list[str]) -> None:
+    """Make the images, embed them, choose some, and write the table."""
+    if argv:
+        measure(Path(argv[1]), argv[2])
+        return
+    head = "| images | model | peak of the whole process, MB | limit, MB | seconds | seconds of a second call |"
     text = (
-        f"`python -m benchmarks embed_memory`: {SIDE} x {SIDE} JPEG and PNG files, {DISTINCT:,} of them distinct, through a "
-        "ResNet-18 of timm with random weights."
+        f"`python -m benchmarks embed_memory`: {SIDE} x {SIDE} JPEG and PNG files in folders, {DISTINCT:,} of them distinct, "
+        "embedded by mean colors or by a ResNet-18 of timm with random weights; then core-set chooses 100."
     )
-    write(name, f"# Memory of embedding\n\n{text}\n\n{table}")
+    table = "\n".join([head, "|---|---|---|---|---|---|", *(row(*pool) for pool in POOLS)])
+    write("embed_memory", f"# Memory of choosing from a folder of images\n\n{text}\n\n{table}")
