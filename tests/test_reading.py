@@ -84,6 +84,19 @@ def test_arrays_are_sliced(tmp_path):
     assert row_bytes(DATA["items"]) is row_bytes(Subset(DATA["items"], [1])) is None
 
 
+def test_minibatches_are_large_of_vectors_smaller_of_images_and_least_of_tokens():
+    """Bytes are those of images; a token may become a vector of any length."""
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    for array in (images, images.numpy()):
+        assert row_bytes(array) == 8 * 28 * 28
+    for tokens in (torch.zeros(2, 128, dtype=torch.int64), np.zeros((2, 128), np.int32)):
+        assert row_bytes(tokens) is None
+    sizes = [
+        Runtime().rows(row_bytes(array)) for array in (torch.zeros(2, 512), images.float(), torch.zeros(2, 128).long())
+    ]
+    assert sizes == [8192, 668, 256]
+
+
 def test_what_is_read_ahead(tmp_path):
     np.save(tmp_path / "x.npy", X.numpy())
     assert all(in_memory(data) for data in (X, X.numpy(), DATA["tensors"], DATA["subset of a subset"]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import nn
 
-from distil import Runtime, select
+from distil import InvalidInput, Needs, Runtime, select
 from distil.measure import NetworkSource
+from distil.signals import Logits
 from distil.strategies import STRATEGIES, ScoreStrategy
 
 N, PICKS = 6_000, 40
@@ -86,3 +89,27 @@ def test_attacks_are_not_screened(seen):
     found = select("adversarial_deepfool", module, data, 5, runtime=Runtime(screen=True))
     assert found.tolist() == select("adversarial_deepfool", module, data, 5).tolist()
     assert not seen
+
+
+@dataclass(frozen=True)
+class Scored(ScoreStrategy):
+    """The first logit, but for rows whose second is positive."""
+
+    paper = "none"
+    instead: float = 0.0
+    needs = Needs(pool=(Logits(),))
+
+    def score(self, sets):
+        logits = sets.pool[Logits()]
+        return torch.where(logits[:, 1] > 0, self.instead, logits[:, 0])
+
+
+def test_a_score_that_is_nan_is_refused():
+    with pytest.raises(InvalidInput, match="Scored"):
+        select(Scored(float("nan")), network(), pool(300), 5, runtime=Runtime(screen=True))
+
+
+@pytest.mark.parametrize("instead", [float("inf"), float("-inf")])
+def test_infinite_scores(instead):
+    found = select(Scored(instead), network(), pool(300), 5, runtime=Runtime(screen=True))
+    assert found.tolist() == select(Scored(instead), network(), pool(300), 5).tolist()

@@ -29,7 +29,7 @@ from distil.data.columns import optional
 from distil.data.pools import Items, Minibatches, items_of, open_pool
 from distil.encoders import Encoder, Loaded, encoder_named
 from distil.errors import InvalidInput, RunError
-from distil.files import lock_file, replacing
+from distil.files import lock_file, replacing, write_text
 from distil.measure import NetworkSource
 from distil.rng import Rng
 from distil.runtime import Runtime
@@ -326,8 +326,7 @@ def _finish(items: Items, encoder: Encoder, journal: _Journal, made: int) -> Emb
     else:
         _write_ids(path.with_suffix(".ids.txt"), names)
     info = {"key": journal.key, "model": encoder.name, "rows": rows, "dims": dims, "skipped": skipped}
-    with replacing(_info_path(path)) as temporary:
-        temporary.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    write_text(_info_path(path), json.dumps(info, indent=2) + "\n")
     if path.suffix.lower() == ".parquet":
         journal.rows_path.unlink()
     else:

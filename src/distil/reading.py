@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
 
-from distil.arrays import Batched, Data, is_array, take
+from distil.arrays import Array, Batched, Data, is_array, take
 from distil.rng import Rng
 from distil.runtime import Runtime
 
@@ -105,14 +105,19 @@ def row_bytes(data: Data) -> int | None:
     """Bytes that one example takes in a forward pass, where an array tells; else None.
 
     Those of its inputs. Images count eight times: what layers make of them is larger than they are, unlike with vectors, whose
-    minibatches are the faster the larger.
+    minibatches are the faster the larger. Of whole numbers other than bytes, such as tokens, the array does not tell: each may
+    become a long vector.
     """
     if type(data) is Subset:
         return row_bytes(data.dataset)
     array = data.tensors[0] if type(data) is TensorDataset else data
-    if not is_array(array):
+    if not is_array(array) or not (_is_floating(array) or array.dtype.itemsize == 1):
         return None
     return array.nbytes // len(array) * (8 if array.ndim > 2 else 1)
+
+
+def _is_floating(array: Array) -> bool:
+    return array.is_floating_point() if isinstance(array, Tensor) else array.dtype.kind == "f"
 
 
 def read_ahead(read: Read, parts: Sequence[Tensor]) -> Batches:

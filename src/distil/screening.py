@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ def screened_selection(
     differ by less than that, most of the pool is scored twice.
 
     Args:
-        score: Of a table, (N,); larger is better.
+        score: Of a table, (N,), without NaN; larger is better.
         pool: The examples.
         n: At most all of them.
         signals: What ``score`` reads.
@@ -44,31 +45,36 @@ def screened_selection(
 
     Cost: a pass in bfloat16 and O(N) numbers; what is scored again is usually a few n.
     """
-    with torch.autocast(_device_type(runtime), torch.bfloat16):
+    with ExitStack() as stack:
+        for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):  # wherever the network is
+            stack.enter_context(torch.autocast(device, torch.bfloat16))
         rough = _scores(score, pool, signals, runtime, rng)
-    exact = torch.full_like(rough, torch.nan)
-    rows = rough.topk(min(2 * n, len(rough))).indices
-    rows = torch.cat([rows, torch.arange(0, len(rough), max(1, len(rough) // _SAMPLED))]).unique()
+    exact = rough.clone()
+    known = torch.zeros(len(rough), dtype=torch.bool)
+    rows = torch.cat(
+        [rough.topk(min(2 * n, len(rough))).indices, torch.arange(0, len(rough), _step(len(rough)))]
+    ).unique()
     while len(rows):
-        exact[rows] = _scores(score, pool.of(rows), signals, runtime, rng).to(exact.dtype)
-        known = ~exact.isnan()
-        off = _SAFETY * float((exact - rough)[known].abs().max())
+        exact[rows] = _scores(score, pool.of(rows), signals, runtime, rng)
+        known[rows] = True
+        # Where both are infinite they are equal.
+        off = _SAFETY * float((exact - rough)[known].nan_to_num(nan=0.0).abs().max())
         least = float(exact[known].topk(n).values[-1])
         rows = torch.nonzero(~known & (rough >= least - off))[:, 0]
-    known_rows = torch.nonzero(~exact.isnan())[:, 0]
-    return best(pool.ids[known_rows], exact[known_rows], n)
+    return best(pool.ids[known], exact[known], n)
+
+
+def _step(size: int) -> int:
+    return max(1, size // _SAMPLED)
 
 
 def _scores(
     score: Score, pool: NetworkSource, signals: tuple[Signal[object], ...], runtime: Runtime, rng: Rng
 ) -> Tensor:
+    """Scores of all examples, computed in full precision of what the network gave."""
     parts = []
     for chunk in pool.chunks(signals, runtime, rng):
         precise = {signal: x.float() if x.dtype == torch.bfloat16 else x for signal, x in chunk.values.items()}
         with torch.autocast("cpu", enabled=False):
             parts.append(score(Signals(chunk.ids, precise)))
     return torch.cat(parts)
-
-
-def _device_type(runtime: Runtime) -> str:
-    return "cpu" if runtime.device is None else torch.device(runtime.device).type

@@ -72,7 +72,7 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     measuring = rng.child("measure", "pool")
     if isinstance(strategy, ScoreStrategy):
         if runtime.screen and isinstance(pool, NetworkSource) and can_be_screened(stored):
-            return screened_selection(lambda table: strategy.score(sets(table)), pool, n, stored, runtime, measuring)
+            return screened_selection(lambda table: _scores(strategy, sets(table)), pool, n, stored, runtime, measuring)
         chunks = pool.chunks(stored, runtime, measuring)
         leaders = _leaders(strategy, n, ((sets(chunk), Signals(chunk.ids, {})) for chunk in chunks))
         return Selection(leaders[0].ids, leaders[1])
@@ -96,11 +96,16 @@ def _leaders(by: ScoreStrategy, n: int, seen: Iterable[tuple[Sets, Signals]]) ->
     """
     leaders = Leaders(n)
     for sets, kept in seen:
-        scores = by.score(sets)
-        if bool(scores.isnan().any()):
-            check_rows(kept.ids, scores, f"the score of {type(by).__name__}")
-        leaders.add(kept, scores)
+        leaders.add(kept, _scores(by, sets))
     return leaders.leaders()
+
+
+def _scores(by: ScoreStrategy, sets: Sets) -> Tensor:
+    """The scores of a table's rows, none of them NaN."""
+    scores = by.score(sets)
+    if bool(scores.isnan().any()):
+        check_rows(sets.pool.ids, scores, f"the score of {type(by).__name__}")
+    return scores
 
 
 def select(

@@ -274,7 +274,9 @@ def test_a_file_is_whole_or_not_there(here, said, monkeypatch):
     monkeypatch.setattr("csv.DictWriter.writerows", fails)
     code, out, err = said(*BADGE, "--n", 5, "--out", "picks.csv")
     assert (code, out) == (130, "")
-    assert err == "\ndistil: interrupted; nothing was written and nothing is lost: the same command begins again\n"
+    assert err.startswith(
+        "\ndistil: interrupted; nothing was written and nothing is lost: the same command begins again"
+    )
     assert Path("picks.csv").read_text() == "old"
     assert [path.name for path in here.iterdir() if path.name.startswith(".")] == []
 

@@ -209,6 +209,12 @@ def test_a_test_set_of_its_own_and_redundancy(here):
     for event in run.all("asked"):  # ids are positions in the pool of duplicates; names are of what stands there
         rows = [int(name.removeprefix("scan-")) for name in event["names"]]
         assert torch.equal(here_.x[event["ids"]], config.load_data().x_train[rows])
+    told = read_ids(run.path / "labeled.csv")  # each id once, whatever number of its copies was labeled
+    named = [name for event in run.all("labeled") for name in event.get("names", ())] + [
+        name for event in run.all("asked") for name in event["names"]
+    ]
+    assert len(named) > len(set(named)) == len(told.names)
+    assert dict(zip(told.names, told.labels, strict=True)) == {name: labels[name] for name in named}
     with pytest.raises(ConfigError, match=r"test_points: emb\.npy has a test set of its own"):
         run_all(parse_config(document({**dataset, "test_points": 5}, experiment={"output": "other"})), progress=False)
 

@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"distil: {error}\n")
         return 1 if isinstance(error, RunError) else 2
     except KeyboardInterrupt:
-        sys.stderr.write("\ndistil: interrupted; nothing is lost, and the same command goes on from here\n")
+        goes_on = getattr(arguments, "interrupted", "nothing is lost, and the same command goes on from here")
+        sys.stderr.write(f"\ndistil: interrupted; {goes_on}\n")
         return 130
 
 

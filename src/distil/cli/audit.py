@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from distil.cli.select import add_model, check_out, embedded, interruptible
+from distil.cli.select import INTERRUPTED, add_model, check_out, embedded
 
 _DESCRIPTION = """\
 Look a pool over before labels are paid for: exact and near duplicates, items of the test set that leak into what is labeled,
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     parser.add_argument("--out", metavar="FILE", help="the page, .html, or the report, .json")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    parser.set_defaults(run=interruptible(run))
+    parser.set_defaults(run=run, interrupted=INTERRUPTED)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,11 @@ Arrays are .npy, .npz, .safetensors, .parquet or .csv; FILE#NAME says which arra
 them - the column `id`, the lines of --ids, the names of image files - and positions elsewhere. Lists of ids are .csv (id[,label]),
 .txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not at all.
 """
+
+# After Ctrl-C.
+INTERRUPTED = (
+    "nothing was written and nothing is lost: the same command begins again, with the embeddings that are made"
+)
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
@@ -68,23 +72,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    parser.set_defaults(run=interruptible(run))
-
-
-def interruptible(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """The same command, which says after Ctrl-C how to go on: it keeps nothing but embeddings, and does not need to."""
-
-    def told(arguments: argparse.Namespace) -> int:
-        try:
-            return run(arguments)
-        except KeyboardInterrupt:
-            kept = "" if arguments.model is None else ", with the embeddings that are made"
-            sys.stderr.write(
-                f"\ndistil: interrupted; nothing was written and nothing is lost: the same command begins again{kept}\n"
-            )
-            return 130
-
-    return told
+    parser.set_defaults(run=run, interrupted=INTERRUPTED)
 
 
 def add_model(group: Any) -> None:  # noqa: ANN401 - argument groups have no public name

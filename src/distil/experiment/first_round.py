@@ -11,7 +11,7 @@ from pathlib import Path
 
 from distil.errors import RunError
 from distil.experiment.run import Event
-from distil.files import digest, lock_file, replacing
+from distil.files import digest, lock_file, replacing, write_text
 
 _EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
 
@@ -48,8 +48,7 @@ class FirstRound:
         if weights is not None:
             with replacing(self.path / _WEIGHTS) as temporary:
                 shutil.copyfile(weights, temporary)
-        with replacing(self.path / _EVENTS) as temporary:
-            temporary.write_text(json.dumps({**self._events(), event["event"]: event}), encoding="utf-8")
+        write_text(self.path / _EVENTS, json.dumps({**self._events(), event["event"]: event}))
 
     def give_weights(self, path: Path, sha256: str) -> None:
         """Put the weights under ``path``, by a hard link where the file system has them.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.experiment.run import Run
-from distil.files import replacing
+from distil.files import write_text
 
 _LINE = "-" * 21
 
@@ -59,8 +59,7 @@ def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
     if note["round"] != evaluated["round"]:
         size = path.stat().st_size if path.exists() else 0
         note = {"round": evaluated["round"], "offset": size, "block": block(run, evaluated)}
-        with replacing(note_path) as temporary:
-            temporary.write_text(json.dumps(note))
+        write_text(note_path, json.dumps(note))
     wanted = note["block"].encode()
     there = path.read_bytes()[note["offset"] :] if path.exists() else b""
     if there.startswith(wanted):

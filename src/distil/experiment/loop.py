@@ -351,14 +351,20 @@ class Experiment:
         return {"names": [self._split.names[row] for row in ids]} if self._split.names else {}
 
     def _write_labeled(self) -> None:
-        """Write everything that was labeled, in order, with the user's ids: what a final training on the items themselves reads."""
+        """Write everything that was labeled, with the user's ids: what a final training on the items themselves reads.
+
+        Each id once, in order, with what was told of it last: answers are corrected, and a redundant pool has copies.
+        """
         names, classes = self._split.names, self._data.class_names
+        told = {
+            names[row]: (classes[label] if classes else label, event["round"])
+            for event in self.run.all("labeled")
+            for row, label in zip(event["ids"], event["labels"], strict=True)
+        }
         with replacing(self.run.path / LABELED) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["id", "label", "round"])
-            for event in self.run.all("labeled"):
-                for row, label in zip(event["ids"], event["labels"], strict=True):
-                    writer.writerow([names[row], classes[label] if classes else label, event["round"]])
+            writer.writerows([name, *label_and_round] for name, label_and_round in told.items())
 
     @contextmanager
     def _timed(self, round: int, step: str) -> Iterator[None]:  # noqa: A002

@@ -10,7 +10,7 @@ from typing import Any
 from distil.errors import ConfigError, MissingPackage
 from distil.experiment.config import ExperimentConfig, StrategySpec
 from distil.experiment.run import Event, Run
-from distil.files import replacing
+from distil.files import write_text
 
 
 class Tracker(ABC):
@@ -107,8 +107,7 @@ class MLflow(Tracker):
         identity = str(made.info.run_id)
         for key, value in {"strategy": spec.label, "seed": seed, **_flat(config.document)}.items():
             self._client.log_param(identity, key, value)
-        with replacing(run.path / "mlflow.json") as temporary:
-            temporary.write_text(json.dumps({"run_id": identity}))
+        write_text(run.path / "mlflow.json", json.dumps({"run_id": identity}))
         return identity
 
 
