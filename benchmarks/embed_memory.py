@@ -25,7 +25,7 @@ LIMIT_MB = 1_500
 
 @functools.cache
 def _network() -> nn.Module:
-    from distil._compat import import_torchvision
+    from distil.system.imports import import_torchvision
 
     import_torchvision()
     import timm

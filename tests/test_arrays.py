@@ -22,8 +22,8 @@ from distil.arrays import (
 )
 from distil.errors import InvalidInput, MissingSignal
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.signals import Embedding, Gradient, Logits, MCMean, MCProbs, Probs, Signals
+from distil.system.runtime import Runtime
 
 RUN = Runtime(), Rng(0)
 IDS = [[], [0], [3, 4, 5], [5, 4, 3], [0, 2, 4], [9, 0, 9], list(range(10)), [1, 2, 2, 4], [2, 4, 3, 5]]

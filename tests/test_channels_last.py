@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from distil.channels_last import ChannelsLast, channels_last
 from distil.network import TorchNetwork
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 4, 6), (5, 3, 4, 6), (1, 1, 1, 1), (2, 3, 1, 1), (3, 2, 1, 5)])

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import distil
-from distil._compat import import_torchvision
-from distil.named import named_object
+from distil.system.imports import import_torchvision, named_object
 
 
 @pytest.mark.slow

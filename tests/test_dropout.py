@@ -26,8 +26,8 @@ from distil.errors import DistilWarning
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.signals import MCProbs
+from distil.system.runtime import Runtime
 
 RNG = Rng(0).child("samples")
 

@@ -20,13 +20,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from distil import embed as module
-from distil._compat import import_torchvision
 from distil.data.columns import read_column
 from distil.data.pools import open_pool
 from distil.embed import embed
 from distil.encoders import Encoder, Loaded, encoder_named
 from distil.errors import DataNotFound, InvalidInput, RunError, UnknownName, UnsupportedModel
-from distil.runtime import Runtime
+from distil.system.imports import import_torchvision
+from distil.system.runtime import Runtime
 
 SOURCE = str(Path(__file__).parents[1] / "src")
 TIMM = pytest.mark.skipif(find_spec("timm") is None, reason='needs timm: pip install "distil[vision]"')

@@ -10,9 +10,9 @@ from distil.errors import InvalidInput, UnsupportedModel
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Logits, MCProbs, Probs
+from distil.system.runtime import Runtime
 from distil.wrap import wrap
 
 N, MEMBERS = 30, 3

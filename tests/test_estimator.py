@@ -24,9 +24,9 @@ from distil.estimator import Estimator
 from distil.learner import Learner
 from distil.measure import NetworkSource
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Inputs, Logits, MCProbs, Probs
+from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
 from distil.wrap import wrap
 

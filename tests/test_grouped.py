@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from distil import features
 from distil.errors import InvalidInput
-from distil.features import Dense, Features, Grouped, Outer
+from distil.functional import features
 from distil.functional.centers import k_center_greedy
+from distil.functional.features import Dense, Features, Grouped, Outer
 
 
 def dense_of(base):

@@ -219,7 +219,7 @@ def test_every_module_is_read(found):
         (
             "layers",
             "errors.py",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from distil.features import Dense",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from distil.functional.features import Dense",
         ),
         ("layers", "signals.py", "from distil import strategies"),
         ("layers", "signals.py", "from distil import __version__"),
@@ -252,7 +252,7 @@ def test_the_checks_can_fail(check, path, text, tmp_path):
         "errors.py": "",
         "features.py": "import torch\ndef f(x, y): return x.to(torch.float64).to(y.device, x.dtype, copy=True)",
         "functional/__init__.py": "",
-        "functional/centers.py": "from torch.nn import functional\nfrom distil.features import f\nx = functional.relu",
+        "functional/centers.py": "from torch.nn import functional\nfrom distil.functional.features import f\nx = functional.relu",
         "signals.py": "from distil.network import net",
         "network.py": "net = 1\ndef f(x): return x.to('cpu').cpu()",
         "strategies/__init__.py": "from distil.strategies.gradient import BADGE",

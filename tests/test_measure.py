@@ -11,9 +11,9 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 from distil.measure import NetworkSource
 from distil.network import Network, Outputs, TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import select
 from distil.signals import Embedding, Gradient, Labels, Logits, MCProbs, Probs
+from distil.system.runtime import Runtime
 
 N, DIMS, CLASSES = 60, 6, 4
 

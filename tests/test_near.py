@@ -11,8 +11,8 @@ from distil import near
 from distil.errors import InvalidInput
 from distil.near import distinct_picks, nearest, ruler, within
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.strategies.base import Selection
+from distil.system.runtime import Runtime
 
 
 def rows_of(kind, n=90, dims=5):

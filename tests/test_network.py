@@ -16,8 +16,8 @@ from distil.dropout import Draw
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.network import Network, TorchNetwork, _ChannelsLastPooling
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import select
+from distil.system.runtime import Runtime
 
 N, DIMS, WIDTH, CLASSES = 20, 6, 5, 4
 X = torch.randn(N, DIMS, generator=torch.Generator().manual_seed(0))

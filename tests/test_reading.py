@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from distil.reading import in_memory, minibatches, read_ahead, reader, row_bytes
 from distil.rng import Rng
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 N = 23
 IDS = [torch.arange(10), torch.tensor([22, 0, 5]), torch.tensor([7]), torch.arange(15, 23)]

@@ -14,7 +14,6 @@ from distil.errors import DistilError, InvalidInput, MissingSignal, UnknownName
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs, Signals
 from distil.strategies import (
@@ -32,6 +31,7 @@ from distil.strategies import (
     strategy_named,
 )
 from distil.strategies.base import Leaders, Sets, best
+from distil.system.runtime import Runtime
 
 N, DIMS, CLASSES = 60, 6, 4
 

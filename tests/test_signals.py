@@ -8,7 +8,7 @@ import scipy.special
 import torch
 
 from distil.errors import MissingSignal
-from distil.features import Outer
+from distil.functional.features import Outer
 from distil.signals import (
     EMPTY,
     Embedding,

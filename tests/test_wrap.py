@@ -11,15 +11,15 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import distil
-from distil._compat import import_torchvision
 from distil.arrays import LabeledSet
 from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Logits, Probs
+from distil.system.imports import import_torchvision
+from distil.system.runtime import Runtime
 from distil.wrap import wrap
 
 N, CLASSES = 12, 3

@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.speed.data import Mixture
 from benchmarks.speed.measure import timed, warm
-from distil.features import Dense, Outer
 from distil.functional.centers import k_center_greedy, k_means_plus_plus, largest_norm
+from distil.functional.features import Dense, Outer
 
 LABELED, CLASSES, REPEATS = 200, 10, 5
 GRID: dict[str, Sequence[int]] = {

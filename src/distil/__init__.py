@@ -32,7 +32,6 @@ from distil.estimator import Estimator
 from distil.learner import Learner
 from distil.network import Network, Outputs, TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import select, select_from
 from distil.strategies import (
     STRATEGIES,
@@ -44,6 +43,7 @@ from distil.strategies import (
     register,
     strategy_named,
 )
+from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
 from distil.training.fit import FitResult, fit, fit_dataset
 from distil.wrap import wrap

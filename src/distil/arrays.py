@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 
 from distil.errors import InvalidInput, MissingSignal
 from distil.rng import Rng
-from distil.runtime import Runtime
-from distil.scratch import Filling, Space
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
+from distil.system.runtime import Runtime
+from distil.system.scratch import Filling, Space
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs

@@ -28,7 +28,7 @@ from distil.data.pools import Items, Minibatches, items_of, open_pool
 from distil.errors import InvalidInput
 from distil.near import NEAR, Ruler, nearest, ruler
 from distil.rng import Rng
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 Json = dict[str, Any]
 Given = str | Path | Items | Minibatches

@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from distil.data.columns import optional
 from distil.data.pools import Items, Minibatches, items_of, open_pool
 from distil.encoders import Encoder, Loaded, encoder_named
 from distil.errors import InvalidInput, RunError
-from distil.files import lock_file, replacing, write_text
 from distil.measure import NetworkSource
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.signals import Embedding
+from distil.system.files import lock_file, replacing, write_text
+from distil.system.imports import optional
+from distil.system.runtime import Runtime
 
 OnError = Literal["raise", "skip"]
 

@@ -19,15 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil._compat import import_torchvision
-from distil.data.columns import optional
 from distil.dropout import Draw
 from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
-from distil.files import digest
-from distil.named import named_object
 from distil.network import Network, Outputs, TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
+from distil.system.files import digest
+from distil.system.imports import import_torchvision, named_object, optional
+from distil.system.runtime import Runtime
 from distil.wrap import weights_in
 
 # Minibatches of texts that are ordered by length together. A minibatch is padded to its longest text: of news in the order of a

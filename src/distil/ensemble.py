@@ -13,7 +13,7 @@ from torch import Tensor
 from distil.dropout import Draw
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.network import Network, Outputs
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 
 class Ensemble(Network):

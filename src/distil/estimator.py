@@ -15,7 +15,7 @@ from distil.dropout import Draw
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
 from distil.head import close
 from distil.network import Network, Outputs
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

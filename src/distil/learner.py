@@ -21,9 +21,9 @@ from distil.frames import Rows, as_data
 from distil.network import Network
 from distil.reading import Collate
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import Ids, as_rng, check_names, names_of, select
 from distil.strategies.base import Needs, Selection, Strategy, as_strategy
+from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
 from distil.wrap import wrap

@@ -17,9 +17,9 @@ from distil.functional.adversarial import Attack, Attacker
 from distil.network import LABELS, Network, Outputs
 from distil.reading import Collate, in_memory, minibatches, row_bytes
 from distil.rng import Rng
-from distil.runtime import Runtime
-from distil.scratch import Filling, Space
 from distil.signals import Forward, Signal, Signals, measured_by
+from distil.system.runtime import Runtime
+from distil.system.scratch import Filling, Space
 
 
 class NetworkSource(Source):

@@ -16,8 +16,8 @@ from torch import Tensor
 from distil.arrays import Array, readable, take
 from distil.errors import InvalidInput
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.strategies.base import Selection
+from distil.system.runtime import Runtime
 
 NEAR = 0.05
 """Two rows are near-duplicates whose distance is at most this share of the typical one."""

@@ -28,7 +28,7 @@ from distil.dropout import (
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
 from distil.families import own_outputs
 from distil.head import Head, HeadInput, OutputKind, close, find_head
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 # Rows of the first minibatch that are looked at to find out what a model returns.
 _TRACED_ROWS = 8

@@ -25,13 +25,13 @@ from distil.arrays import CHUNK_ROWS, from_numpy, readable, take
 from distil.data.columns import Column, read_column
 from distil.data.ids import Ids, index_of, read_ids
 from distil.errors import DistilError, InvalidInput, MissingSignal
-from distil.files import replacing
 from distil.functional import uncertainty
 from distil.near import NEAR, distinct_picks, nearest, ruler
-from distil.runtime import Runtime
 from distil.select import select_from
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, measured_by
 from distil.strategies.base import ROLES, ScoreStrategy, Selection, Strategy, as_strategy
+from distil.system.files import replacing
+from distil.system.runtime import Runtime
 
 _AXES = {"embeddings": 2, "probs": 2, "mc_probs": 3}
 
@@ -321,7 +321,7 @@ def plan(asked: Request) -> dict[str, Any]:
     memory, scratch = 0, 0
     for size in (
         _copied_bytes(asked, name) for name in runs
-    ):  # as distil.scratch.Space does: a column lies in one place
+    ):  # as distil.system.scratch.Space does: a column lies in one place
         fits = memory + size <= asked.runtime.memory
         memory, scratch = memory + size * fits, scratch + size * (not fits)
     loaded = sum(c.values.nbytes for c in asked.arrays.columns.values() if not isinstance(c.values, np.memmap))

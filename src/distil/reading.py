@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
 
 from distil.arrays import Array, Batched, Data, is_array, take
 from distil.rng import Rng
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 # Seconds to read a minibatch from which on a thread gains more than it costs: Python changes threads every 0.005 s only.
 _WORTH_A_THREAD = 0.01

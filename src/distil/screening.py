@@ -10,9 +10,9 @@ from torch import Tensor
 
 from distil.measure import NetworkSource
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.signals import Logits, MCProbs, Signal, Signals
 from distil.strategies.base import Selection, best
+from distil.system.runtime import Runtime
 
 # Rows all over the pool by which it is seen how far bfloat16 is off, and how many times as far it is allowed to be.
 _SAMPLED, _SAFETY = 1024, 2

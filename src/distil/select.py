@@ -30,10 +30,10 @@ from distil.frames import as_data
 from distil.measure import NetworkSource
 from distil.reading import Collate
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.screening import can_be_screened, screened_selection
 from distil.signals import Signal, Signals, measured_by
 from distil.strategies.base import ROLES, Leaders, Needs, ScoreStrategy, Selection, Sets, Strategy, as_strategy
+from distil.system.runtime import Runtime
 from distil.wrap import wrap
 
 Given = Data | LabeledSet | tuple[Array, Array | Sequence[int]]

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from distil.errors import MissingSignal
-from distil.features import Dense, Features, Outer
 from distil.functional.adversarial import Attack, Attacker
+from distil.functional.features import Dense, Features, Outer
 from distil.functional.gradients import cross_entropy_residual, residual
-from distil.scratch import Space
+from distil.system.scratch import Space
 
 V = TypeVar("V")
 

@@ -23,7 +23,7 @@ from distil.families import pooled_outputs
 from distil.head import OutputKind
 from distil.network import Network, TorchNetwork, call_module
 from distil.rng import Rng
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 Where = str | int | Callable[[Any], Any]
 """A part of what a model returns: a name, a position, or a function of it."""

@@ -18,11 +18,11 @@ from distil.errors import InvalidInput, MissingSignal
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signals, measured_by
 from distil.strategies import STRATEGIES, Needs, ScoreStrategy, Selection, Strategy, strategy_named
 from distil.strategies.base import ROLES, Sets
+from distil.system.runtime import Runtime
 
 NAMES = sorted(STRATEGIES)
 N_POOL, N_INPUTS, N_CLASSES = 96, 6, 4

@@ -10,10 +10,11 @@ import torch
 from safetensors.numpy import save_file
 
 from distil.data import columns
-from distil.data.columns import optional, read_column
+from distil.data.columns import read_column
 from distil.data.ids import index_of, read_ids
 from distil.errors import DataNotFound, InvalidInput, MissingPackage
-from distil.runtime import Runtime
+from distil.system.imports import optional
+from distil.system.runtime import Runtime
 
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 NAMES = [f"a/{row}.png" for row in range(7)]

@@ -14,9 +14,9 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 import distil
-from distil._compat import import_torchvision
 from distil.data.pools import ImageTransform, Items, Minibatches, items_of, open_pool
 from distil.errors import DataNotFound, InvalidInput
+from distil.system.imports import import_torchvision
 
 RNG = np.random.default_rng(0)
 

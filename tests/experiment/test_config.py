@@ -16,8 +16,8 @@ from distil.errors import ConfigError, DistilError, DistilWarning
 from distil.experiment.config import ExperimentConfig, parse_config, read_config
 from distil.experiment.loop import Experiment, split
 from distil.experiment.run import Run
-from distil.named import named_object
 from distil.strategies import STRATEGIES, MarginSampling
+from distil.system.imports import named_object
 from distil.training.config import FitConfig
 
 # The example of the DISTIL document, typed from it.

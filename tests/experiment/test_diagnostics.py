@@ -14,7 +14,7 @@ from sklearn.metrics import jaccard_score
 from distil.errors import InvalidInput
 from distil.experiment import diagnostics
 from distil.experiment.diagnostics import class_balance, diagnose, duplicate_share, overlap, spread
-from distil.features import Dense, Outer
+from distil.functional.features import Dense, Outer
 
 
 def test_class_balance_by_hand():

@@ -14,7 +14,7 @@ import pytest
 from distil.errors import RunError
 from distil.experiment import run as module
 from distil.experiment.run import Run
-from distil.files import digest, replacing
+from distil.system.files import digest, replacing
 
 FIRST = {"event": "started", "seed": 3}
 SECOND = {"event": "labeled", "round": 0, "ids": [4, 2], "labels": [1, 0]}

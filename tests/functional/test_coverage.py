@@ -6,10 +6,10 @@ import torch
 from scipy.spatial.distance import cdist
 
 from distil.errors import InvalidInput
-from distil.features import Dense
 from distil.functional import coverage
 from distil.functional.centers import k_center_greedy
 from distil.functional.coverage import max_coverage, pure_radius, typical_rows
+from distil.functional.features import Dense
 
 
 def generator(seed=0):

@@ -8,9 +8,9 @@ import scipy.stats
 import torch
 
 from distil.errors import InvalidInput
-from distil.features import Dense, Grouped, Outer
 from distil.functional import dpp
 from distil.functional.dpp import greedy_map, k_dpp
+from distil.functional.features import Dense, Grouped, Outer
 from distil.functional.similarity import Similarity, cosine, rbf
 
 DRAWS = 800

@@ -13,8 +13,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from distil.errors import InvalidInput
-from distil.features import Outer
 from distil.functional import glister as module
+from distil.functional.features import Outer
 from distil.functional.glister import Judges, glister
 from distil.functional.gradients import cross_entropy_residual, residual
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from distil.errors import InvalidInput
-from distil.features import Dense, Outer
 from distil.functional import similarity as similarity_module
+from distil.functional.features import Dense, Outer
 from distil.functional.greedy import (
     by_class,
     lazy_greedy,

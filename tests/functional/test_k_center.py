@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from distil import features
-from distil.features import Dense, Grouped, Outer
 from distil.functional import centers as module
+from distil.functional import features
 from distil.functional.centers import k_center_greedy
+from distil.functional.features import Dense, Grouped, Outer
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.cluster import kmeans_plusplus
 from sklearn.datasets import make_blobs
 
-from distil.features import Dense
 from distil.functional import nearest
 from distil.functional.centers import k_means_plus_plus
 from distil.functional.clustering import KMeans, k_means, representatives
+from distil.functional.features import Dense
 
 
 def generator(seed=0):

@@ -5,10 +5,10 @@ import pytest
 import scipy.stats
 import torch
 
-from distil import features
-from distil.features import Dense, Grouped, Outer
 from distil.functional import centers as module
+from distil.functional import features
 from distil.functional.centers import draw, k_means_plus_plus, largest_norm
+from distil.functional.features import Dense, Grouped, Outer
 
 
 def generator(seed=0):

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distil.features import Dense, Grouped, Outer
 from distil.functional import matching
 from distil.functional.budgets import class_budgets
+from distil.functional.features import Dense, Grouped, Outer
 from distil.functional.matching import (
     RidgeNNLS,
     fitted_weights,

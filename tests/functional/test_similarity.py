@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from distil.errors import InvalidInput
-from distil.features import Dense, Grouped, Outer
 from distil.functional import similarity as module
+from distil.functional.features import Dense, Grouped, Outer
 from distil.functional.similarity import Similarity, closeness, cluster_sizes, cosine, diameter, rbf
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distil.errors import InvalidInput, UnknownName
-from distil.features import Dense, Grouped, Outer
 from distil.functional import submodular as module
+from distil.functional.features import Dense, Grouped, Outer
 from distil.functional.greedy import lazy_greedy, naive_greedy
 from distil.functional.similarity import Similarity, cosine, rbf
 from distil.functional.submodular import (

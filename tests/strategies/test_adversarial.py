@@ -14,7 +14,6 @@ from distil.functional.adversarial import BIM, Attack, DeepFool, bim, deepfool
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather, select, select_from
 from distil.signals import (
     AdversarialDistance,
@@ -28,6 +27,7 @@ from distil.signals import (
 )
 from distil.strategies import AdversarialBIM, AdversarialDeepFool
 from distil.strategies.base import Sets
+from distil.system.runtime import Runtime
 from distil.wrap import wrap
 
 N, DIMS, CLASSES = 60, 6, 4

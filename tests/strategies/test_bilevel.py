@@ -12,11 +12,11 @@ from distil.functional.budgets import class_budgets
 from distil.functional.gradients import cross_entropy_residual
 from distil.functional.matching import fixed_weight_matching, mean_row
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import select, select_from
 from distil.signals import Embedding, Gradient, Labels, Logits, Signals
 from distil.strategies import GLISTER, GradMatch, strategy_named
 from distil.strategies.base import Sets
+from distil.system.runtime import Runtime
 
 N, D, C = 120, 6, 4
 LABELED = [4, 9, 50, 77, 101]

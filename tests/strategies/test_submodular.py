@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distil.errors import InvalidInput
-from distil.features import Dense, Outer
+from distil.functional.features import Dense, Outer
 from distil.functional.greedy import naive_greedy
 from distil.functional.similarity import Similarity, cosine, rbf
 from distil.functional.submodular import FUNCTIONS, FacilityLocation, objective_named

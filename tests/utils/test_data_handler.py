@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from distil.errors import InvalidInput
-from distil.runtime import Runtime
 from distil.select import select
+from distil.system.runtime import Runtime
 from distil.utils import data_handler
 from distil.utils.data_handler import DataHandler, DataHandler_MNIST, DataHandler_Points, whole_batches
 

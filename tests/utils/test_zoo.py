@@ -16,7 +16,7 @@ from distil.dropout import Draw
 from distil.errors import DistilError, InvalidInput, UnknownName
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 from distil.utils import models
 from distil.utils.models import DocumentedModel, architecture_named, architecture_names
 from distil.utils.models._layers import Residual, SqueezeExcite, averaged, fitted, shuffled

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from benchmarks.speed import data
 from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
-from distil.features import Outer
 from distil.functional.centers import k_means_plus_plus, largest_norm
+from distil.functional.features import Outer
 
 
 def residuals(given: Given) -> Tensor:

@@ -8,8 +8,8 @@ from sklearn.metrics import pairwise_distances
 
 from benchmarks.speed import data
 from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
-from distil.features import Dense
 from distil.functional.centers import k_center_greedy
+from distil.functional.features import Dense
 
 
 def distil(given: Given) -> Prepared:

@@ -12,8 +12,8 @@ from torch import Tensor
 from benchmarks.speed import data
 from benchmarks.speed.rows.badge import residuals, written_out
 from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
-from distil.features import Outer
 from distil.functional import glister as gains
+from distil.functional.features import Outer
 from distil.functional.matching import fixed_weight_matching, orthogonal_matching_pursuit
 
 RIDGE = 0.5

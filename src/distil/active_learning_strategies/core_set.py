@@ -6,8 +6,8 @@ from typing import Any
 
 from distil import strategies as core
 from distil.active_learning_strategies.strategy import Strategy, as_tensor
-from distil.features import Dense
 from distil.functional.centers import k_center_greedy
+from distil.functional.features import Dense
 
 
 class CoreSet(Strategy):

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from distil.arrays import LabeledSet
 from distil.errors import InvalidInput, nearest
-from distil.files import replacing
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather, select
 from distil.signals import Embedding, Gradient, MCMean, MCProbs, Probs, Signal, Signals
 from distil.strategies.base import Selection
 from distil.strategies.base import Strategy as Core
+from distil.system.files import replacing
+from distil.system.runtime import Runtime
 
 ARGUMENTS = (
     # documented

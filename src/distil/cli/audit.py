@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     from distil.audit import audit
     from distil.audit_page import audit_page
     from distil.data.pools import items_of, open_pool
-    from distil.files import write_text
     from distil.near import NEAR
-    from distil.runtime import Runtime
+    from distil.system.files import write_text
+    from distil.system.runtime import Runtime
 
     if arguments.out is not None:
         check_out(arguments.out, (".html", ".json"))

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from distil.experiment.claim import open_config
     from distil.experiment.page import page_of, report_of
-    from distil.files import write_text
+    from distil.system.files import write_text
 
     configs = [open_config(path) for path in arguments.runs]
     if arguments.data is not None:

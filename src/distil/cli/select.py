@@ -95,8 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it."""
     from distil.near import NEAR
     from distil.picks import chosen, plan, read_arrays, request, write_picks
-    from distil.runtime import Runtime
     from distil.strategies.base import strategy_named
+    from distil.system.runtime import Runtime
 
     runtime = Runtime(
         memory=size_of(arguments.memory), progress=False if arguments.no_progress else None, device=arguments.device
@@ -181,7 +181,7 @@ def check_out(path: str, endings: tuple[str, ...]) -> None:
 def embedded(arguments: argparse.Namespace, pool: Any, out: str | None = None) -> Any:  # noqa: ANN401 - classes are imported late
     """Embed a pool as the options say."""
     from distil.embed import embed
-    from distil.runtime import Runtime
+    from distil.system.runtime import Runtime
 
     runtime = Runtime(
         device=arguments.device,

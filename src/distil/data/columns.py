@@ -7,7 +7,6 @@ block by block, beyond ``Runtime.memory`` into a file without a name. csv is tex
 from __future__ import annotations
 
 import fnmatch
-import importlib
 import json
 import math
 import struct
@@ -36,9 +35,10 @@ from distil.data.ids import (
     mapped_npy,
     read_ids,
 )
-from distil.errors import InvalidInput, MissingPackage, nearest
-from distil.runtime import Runtime
-from distil.scratch import Space
+from distil.errors import InvalidInput, nearest
+from distil.system.imports import optional
+from distil.system.runtime import Runtime
+from distil.system.scratch import Space
 
 _BATCH_ROWS: Final = 8192
 _IDS_SUFFIX: Final = ".ids.txt"
@@ -106,19 +106,6 @@ def read_column(
     if names is not None and len(names) != len(values):
         raise InvalidInput(f"{ids or path} has {len(names)} ids, and {path} has {len(values)} rows")
     return Column(values, None if names is None else distinct(names, str(path)), str(path))
-
-
-def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module
-    """An optional package, imported.
-
-    Raises:
-        MissingPackage: It is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise MissingPackage(f"{what} needs {package}, which is not installed: pip install {package}") from error
 
 
 def _split(path: str | Path, column: str | None) -> tuple[Path, str | None]:

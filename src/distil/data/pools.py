@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from distil.arrays import Array, is_array, readable, take
-from distil.data.columns import ARRAY_FILES, optional, parquet_file, read_column
+from distil.data.columns import ARRAY_FILES, parquet_file, read_column
 from distil.data.ids import as_name, csv_rows, distinct, is_header, json_lines, read_ids, text_lines
 from distil.errors import DataNotFound, InvalidInput, nearest
+from distil.system.imports import optional
 
 Kind = Literal["images", "texts", "rows", "items"]
 

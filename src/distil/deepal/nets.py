@@ -15,9 +15,9 @@ from distil.errors import InvalidInput, UnsupportedModel, nearest
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.select import gather
 from distil.signals import Embedding, Logits, MCMean, MCProbs, Probs, Signal
+from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
 from distil.training.fit import fit, fit_dataset
 from distil.utils.data_handler import whole_batches

@@ -10,7 +10,7 @@ from typing import Any
 from distil.errors import ConfigError, RunError
 from distil.experiment.config import ExperimentConfig, parse_config, read_json
 from distil.experiment.run import CONFIG
-from distil.files import write_text
+from distil.system.files import write_text
 
 BASELINE = "random_sampling"
 SEEDS = 10

@@ -22,8 +22,8 @@ from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
 from distil.experiment.data_section import EMBEDDINGS, check_data, filled, load_own, pinned
 from distil.experiment.faults import Faults
 from distil.learner import Retrain
-from distil.named import named_object
 from distil.strategies import STRATEGIES, Strategy, strategy_named
+from distil.system.imports import named_object
 from distil.training.config import FitConfig
 from distil.utils.models import architecture_named, architecture_names, architecture_parameters
 

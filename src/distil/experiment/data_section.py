@@ -11,7 +11,7 @@ from distil.data.labeled import load_embeddings
 from distil.errors import ConfigError, nearest
 from distil.experiment.faults import Faults
 from distil.experiment.provenance import fingerprint
-from distil.named import named_object
+from distil.system.imports import named_object
 
 EMBEDDINGS = "embeddings"
 _SPLIT_KEYS = ("test_points", "validation_points", "redundancy", "label_noise", "imbalance")

@@ -16,7 +16,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.experiment.metrics import check_classes
 from distil.experiment.statistics import Floats
-from distil.features import BLOCK_BYTES, Dense, Features
+from distil.functional.features import BLOCK_BYTES, Dense, Features
 
 
 @dataclass(frozen=True)

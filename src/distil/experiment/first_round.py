@@ -11,7 +11,7 @@ from pathlib import Path
 
 from distil.errors import RunError
 from distil.experiment.run import Event
-from distil.files import digest, lock_file, replacing, write_text
+from distil.system.files import digest, lock_file, replacing, write_text
 
 _EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
 

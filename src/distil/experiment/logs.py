@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.experiment.run import Run
-from distil.files import write_text
+from distil.system.files import write_text
 
 _LINE = "-" * 21
 

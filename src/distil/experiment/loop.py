@@ -29,12 +29,12 @@ from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
 from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import LABELED, Event, Run
 from distil.experiment.trackers import TRACKERS, Tracker
-from distil.files import digest, replacing
 from distil.learner import Learner
 from distil.measure import NetworkSource
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.signals import Logits
+from distil.system.files import digest, replacing
+from distil.system.runtime import Runtime, threads
 from distil.training.fit import FitResult
 
 
@@ -424,14 +424,3 @@ class Experiment:
         load_model(self._learner.module, self.run.path / trained["weights"])
         state = {"round": trained["round"] + 1, "queries": len(self.run.all("asked"))}
         self._learner.load_state_dict({**self._learner.state_dict(), **state})
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    """Compute with ``n`` threads: how sums are cut, and so their last digits, depends on it; on small work, more only wait."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -35,7 +35,7 @@ from distil.experiment.results import (
     identical,
 )
 from distil.experiment.statistics import ALPHA, LEVEL, rank_test, ranks
-from distil.files import write_text
+from distil.system.files import write_text
 
 Json = dict[str, Any]
 

@@ -14,9 +14,10 @@ from distil.data.datasets import DataSet
 from distil.errors import InvalidInput
 from distil.experiment.config import ExperimentConfig
 from distil.experiment.diagnostics import class_balance, diagnose, overlap
-from distil.experiment.loop import split, threads
+from distil.experiment.loop import split
 from distil.experiment.results import Runs
 from distil.experiment.run import Run
+from distil.system.runtime import threads
 
 _MOST_WORK = 2e11  # products of distances; about five seconds on two cores
 

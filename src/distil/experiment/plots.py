@@ -11,7 +11,7 @@ import numpy as np
 
 from distil.errors import InvalidInput, MissingPackage
 from distil.experiment.compare import LEVEL, Floats, Summary
-from distil.files import replacing
+from distil.system.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import RunError
-from distil.files import lock_file, sync_folder
+from distil.system.files import lock_file, sync_folder
 
 Event = dict[str, Any]
 

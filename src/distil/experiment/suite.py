@@ -53,7 +53,7 @@ from distil.experiment.results import (
 )
 from distil.experiment.run import Event, Run
 from distil.experiment.workers import run_in_processes
-from distil.files import write_text
+from distil.system.files import write_text
 
 
 def run_all(

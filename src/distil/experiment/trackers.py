@@ -10,7 +10,7 @@ from typing import Any
 from distil.errors import ConfigError, MissingPackage
 from distil.experiment.config import ExperimentConfig, StrategySpec
 from distil.experiment.run import Event, Run
-from distil.files import write_text
+from distil.system.files import write_text
 
 
 class Tracker(ABC):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES
+from distil.functional.features import BLOCK_BYTES
 
 # Logits that differ by less than this many units in the last place are a tie: an exact step to the boundary ends there.
 _ROUNDING = 4

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES
+from distil.functional.features import BLOCK_BYTES
 
 # The two matrices over the layer's weights and the two small ones of every row may take this many bytes together.
 MEMORY = 2 << 30

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES
+from distil.functional.features import BLOCK_BYTES
 from distil.functional.uncertainty import entropy
 
 # Gains that are this near in the precision of the probabilities, in units of it, are computed again in float64; those within the

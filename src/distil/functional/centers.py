@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES, Features
+from distil.functional.features import BLOCK_BYTES, Features
 
 # Sums and draws run over blocks of this many rows, whatever the minibatch or the number of shards was.
 CANONICAL_BLOCK = 4096

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES, Dense
 from distil.functional.centers import CANONICAL_BLOCK, draw, finite_norms, k_means_plus_plus
+from distil.functional.features import BLOCK_BYTES, Dense
 from distil.functional.nearest import nearest_center, pair_sq_dists
 
 

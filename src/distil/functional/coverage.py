@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES, Dense
 from distil.functional.centers import k_center_greedy
+from distil.functional.features import BLOCK_BYTES, Dense
 from distil.functional.nearest import pair_sq_dists
 from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
 

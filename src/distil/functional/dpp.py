@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES, Features, Grouped, Outer
 from distil.functional.centers import draw
+from distil.functional.features import BLOCK_BYTES, Features, Grouped, Outer
 from distil.functional.greedy import naive_greedy
 from distil.functional.similarity import MEMORY, Similarity
 from distil.functional.submodular import LogDeterminant

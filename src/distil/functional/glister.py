@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES, Outer
 from distil.functional.centers import CANONICAL_BLOCK
+from distil.functional.features import BLOCK_BYTES, Outer
 from distil.functional.gradients import cross_entropy_residual, residual
 from distil.functional.matching import (
     EXACT_ROUNDING,

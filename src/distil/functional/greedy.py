@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import Features
 from distil.functional.budgets import class_budgets
+from distil.functional.features import Features
 from distil.functional.similarity import MEMORY, Kernel, Similarity
 from distil.functional.submodular import COVERS, Objective, objective_named, shifts
 

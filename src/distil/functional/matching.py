@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from distil.features import BLOCK_BYTES, Features, Grouped, Outer
 from distil.functional.budgets import class_budgets
+from distil.functional.features import BLOCK_BYTES, Features, Grouped, Outer
 
 Match = Callable[[Features, Tensor, int], tuple[Tensor, Tensor]]
 """``match(atoms, mean, n)``: n distinct rows of the atoms and their weights, (n,) each, for a mean gradient to follow."""

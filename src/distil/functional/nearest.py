@@ -13,7 +13,7 @@ import time
 import torch
 from torch import Tensor
 
-from distil.features import BLOCK_BYTES
+from distil.functional.features import BLOCK_BYTES
 
 # What differs by less, relatively, is equal.
 EXACT_TIE = 1e-9

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES
+from distil.functional.features import BLOCK_BYTES
 from distil.functional.nearest import EXACT_TIE, mean_row, pair_sq_dists, rounding, sq_norms
 
 # Smallest of groups of this many columns are looked at before single columns are.

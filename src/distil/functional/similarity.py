@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import threshold
 
 from distil.errors import InvalidInput
-from distil.features import BLOCK_BYTES, Dense, Features
+from distil.functional.features import BLOCK_BYTES, Dense, Features
 
 # A matrix of all pairs is stored only while it takes no more bytes than this.
 MEMORY = 400 << 20

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput, UnknownName, nearest
-from distil.features import BLOCK_BYTES, Features
+from distil.functional.features import BLOCK_BYTES, Features
 from distil.functional.similarity import REFERENCE_ROWS, Kernel, Similarity, reference
 
 # Two similarities that differ by less than this share of the largest one are the same to float32.

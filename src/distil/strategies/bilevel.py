@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput, nearest
-from distil.features import Features, Outer
+from distil.functional.features import Features, Outer
 from distil.functional.glister import TYPES, Judges, glister
 from distil.functional.matching import Match, fitted_weights, match_per_batch, match_per_class, unit_weights
 from distil.rng import Rng

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distil.features import Dense
 from distil.functional.centers import k_center_greedy
 from distil.functional.clustering import k_means, k_medians, representatives
+from distil.functional.features import Dense
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, register

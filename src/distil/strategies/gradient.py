@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from distil.features import Grouped
 from distil.functional.centers import k_means_plus_plus, largest_norm
+from distil.functional.features import Grouped
 from distil.rng import Rng
 from distil.signals import Gradient
 from distil.strategies.base import Needs, Selection, Sets, Strategy, check_count, picked, register

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput, nearest
-from distil.features import Dense, Features, Grouped
 from distil.functional.dpp import k_dpp
+from distil.functional.features import Dense, Features, Grouped
 from distil.functional.greedy import (
     Maximizer,
     by_class,

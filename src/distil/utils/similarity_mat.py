@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distil.arrays import Array, check_rows, checked_array
 from distil.errors import InvalidInput
-from distil.features import Dense
+from distil.functional.features import Dense
 from distil.functional.similarity import Similarity, rbf
 
 

@@ -28,8 +28,8 @@ from distil.errors import InvalidInput, nearest
 from distil.measure import NetworkSource
 from distil.network import TorchNetwork
 from distil.rng import Rng
-from distil.runtime import Runtime
 from distil.signals import Logits
+from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
 from distil.training.fit import FitResult, fit, fit_dataset, saturated
 from distil.utils.data_handler import whole_batches

@@ -1,16 +1,61 @@
-"""What other packages need before they can be imported here."""
+"""The object that ``package.module:callable`` names."""
 
 from __future__ import annotations
 
 import importlib
 import re
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
+from distil.errors import ConfigError, MissingPackage
+
+
+def named_object(name: str) -> Callable[..., Any]:
+    """What ``package.module:callable`` names; modules of the current directory are found too.
+
+    Raises:
+        ConfigError: There is no such module or name, or it cannot be called.
+    """
+    module_name, _, path = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        if module_name.partition(".")[0] in ("torchvision", "timm"):
+            import_torchvision()
+        found: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise ConfigError(f"cannot import {name!r}: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"{name!r} is a {type(found).__name__}; expected something that can be called")
+    return found  # type: ignore[no-any-return]
+
+
+def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module
+    """An optional package, imported.
+
+    Raises:
+        MissingPackage: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingPackage(f"{what} needs {package}, which is not installed: pip install {package}") from error
+
+
 _MISSING_OPERATOR = re.compile(r"operator torchvision::(\w+) does not exist")
+
+
 _SCHEMAS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
 
 # The operators defined here live as long as these objects do.
 _defined: list[torch.library.Library] = []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distil.errors import InvalidInput
-from distil.features import Dense, Grouped, Outer
+from distil.functional.features import Dense, Grouped, Outer
 from distil.signals import Embedding, Gradient, Labels, Logits, Probs, Signals
 
 
@@ -84,7 +84,7 @@ def test_nearest_distances_are_the_least_distances(kind, dtype, offset, monkeypa
     whole = x.nearest_sq_dists(y)
     np.testing.assert_allclose(whole, x.sq_dists(y).amin(1), rtol=2e-2, atol=1e-6)
     assert bool((x.nearest_sq_dists(x) == 0).all())
-    monkeypatch.setattr("distil.features.BLOCK_BYTES", 300)
+    monkeypatch.setattr("distil.functional.features.BLOCK_BYTES", 300)
     np.testing.assert_allclose(x.nearest_sq_dists(y), whole, rtol=2e-2, atol=1e-6)
     assert x[:0].nearest_sq_dists(y).shape == (0,)
 
@@ -94,7 +94,7 @@ def test_exact_distances_of_pairs(kind, monkeypatch):
     x, y = make(kind, 11, 0), make(kind, 6, 1)
     rows, columns = torch.tensor([3, 0, 3, 10, 7]), torch.tensor([5, 5, 0, 2, 1])
     for n_bytes in (1 << 20, 1):
-        monkeypatch.setattr("distil.features.BLOCK_BYTES", n_bytes)
+        monkeypatch.setattr("distil.functional.features.BLOCK_BYTES", n_bytes)
         dists = x.exact_sq_dists_of(y, rows, columns)
         assert dists.dtype == torch.float64
         np.testing.assert_allclose(dists, dists_of(x, y)[rows, columns], rtol=1e-12)

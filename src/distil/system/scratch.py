@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.runtime import Runtime
+from distil.system.runtime import Runtime
 
 
 class Space:

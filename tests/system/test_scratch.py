@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from distil.errors import InvalidInput
-from distil.runtime import Runtime
-from distil.scratch import Space
+from distil.system.runtime import Runtime
+from distil.system.scratch import Space
 
 
 def mapped_files():
