@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from benchmarks.machine import write
-from distil.network import TorchNetwork
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.training import fit as loop
 from distil.training.config import FitConfig

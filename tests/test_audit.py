@@ -12,7 +12,7 @@ from PIL import Image
 
 from distil.audit import audit
 from distil.audit_page import audit_page
-from distil.data.columns import Column
+from distil.data.array_files import Column
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
 

@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from distil import embed as module
-from distil.data.columns import read_column
+from distil.data.array_files import read_column
 from distil.data.pools import open_pool
 from distil.embed import embed
 from distil.encoders import Encoder, Loaded, encoder_named

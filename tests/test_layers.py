@@ -253,7 +253,7 @@ def test_the_checks_can_fail(check, path, text, tmp_path):
         "features.py": "import torch\ndef f(x, y): return x.to(torch.float64).to(y.device, x.dtype, copy=True)",
         "functional/__init__.py": "",
         "functional/centers.py": "from torch.nn import functional\nfrom distil.functional.features import f\nx = functional.relu",
-        "signals.py": "from distil.network import net",
+        "signals.py": "from distil.networks.torch_network import net",
         "network.py": "net = 1\ndef f(x): return x.to('cpu').cpu()",
         "strategies/__init__.py": "from distil.strategies.gradient import BADGE",
         "strategies/base.py": "from distil.signals import net",

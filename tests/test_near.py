@@ -8,8 +8,9 @@ import torch
 from scipy.spatial.distance import cdist
 
 from distil import near
+from distil.data.distances import nearest, ruler, within
 from distil.errors import InvalidInput
-from distil.near import distinct_picks, nearest, ruler, within
+from distil.near import distinct_picks
 from distil.rng import Rng
 from distil.strategies.base import Selection
 from distil.system.runtime import Runtime

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from distil import InvalidInput, Needs, Runtime, select
-from distil.measure import NetworkSource
+from distil.measuring.network_source import NetworkSource
 from distil.signals import Logits
 from distil.strategies import STRATEGIES, ScoreStrategy
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
-from distil.arrays import LabeledSet
+from distil.data.examples import LabeledSet
 from distil.errors import DistilError, InvalidInput, MissingSignal, UnknownName
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs, Signals

@@ -12,10 +12,9 @@ from __future__ import annotations
 import warnings
 from importlib.metadata import PackageNotFoundError, distribution
 
-from distil.arrays import LabeledSet
+from distil.data.examples import LabeledSet
 from distil.data.pool import Pool
 from distil.data.pools import open_pool
-from distil.ensemble import Ensemble
 from distil.errors import (
     ConfigError,
     DataNotFound,
@@ -28,9 +27,12 @@ from distil.errors import (
     UnknownName,
     UnsupportedModel,
 )
-from distil.estimator import Estimator
 from distil.learner import Learner
-from distil.network import Network, Outputs, TorchNetwork
+from distil.networks.base import Network, Outputs
+from distil.networks.ensemble import Ensemble
+from distil.networks.estimator import Estimator
+from distil.networks.torch_network import TorchNetwork
+from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.select import select, select_from
 from distil.strategies import (
@@ -46,7 +48,6 @@ from distil.strategies import (
 from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
 from distil.training.fit import FitResult, fit, fit_dataset
-from distil.wrap import wrap
 
 __version__ = "0.1.0.dev0"
 

@@ -21,12 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.arrays import Array, readable, take
-from distil.data.columns import Column, read_column
+from distil.data.array_files import Column, read_column
+from distil.data.arrays import Array, readable, take
+from distil.data.distances import NEAR, Ruler, nearest, ruler
 from distil.data.ids import ID_FILES, Ids, index_of, read_ids
-from distil.data.pools import Items, Minibatches, items_of, open_pool
+from distil.data.items import Items, Minibatches, items_of
+from distil.data.pools import open_pool
 from distil.errors import InvalidInput
-from distil.near import NEAR, Ruler, nearest, ruler
 from distil.rng import Rng
 from distil.system.runtime import Runtime
 

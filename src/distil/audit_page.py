@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from distil.data.pools import Items
+from distil.data.items import Items
 from distil.errors import InvalidInput
 
 Json = dict[str, Any]

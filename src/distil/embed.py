@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from distil.data.pools import Items, Minibatches, items_of, open_pool
+from distil.data.items import Items, Minibatches, items_of
+from distil.data.pools import open_pool
 from distil.encoders import Encoder, Loaded, encoder_named
 from distil.errors import InvalidInput, RunError
-from distil.measure import NetworkSource
+from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.system.files import lock_file, replacing, write_text

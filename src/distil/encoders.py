@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil.dropout import Draw
 from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
-from distil.network import Network, Outputs, TorchNetwork
+from distil.networks.base import Network, Outputs
+from distil.networks.dropout import Draw
+from distil.networks.torch_network import TorchNetwork
+from distil.networks.weights import weights_in
 from distil.rng import Rng
 from distil.system.files import digest
 from distil.system.imports import import_torchvision, named_object, optional
 from distil.system.runtime import Runtime
-from distil.wrap import weights_in
 
 # Minibatches of texts that are ordered by length together. A minibatch is padded to its longest text: of news in the order of a
 # pool more than half of what is computed is padding, and ordering eight minibatches nearly halves the time.

@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil.arrays import Data, LabeledSet
+from distil.data.examples import Data, LabeledSet, Rows, as_data
 from distil.data.ids import distinct, index_of
+from distil.data.minibatches import Collate
 from distil.data.pool import Pool
 from distil.errors import DistilWarning, InvalidInput
-from distil.estimator import is_estimator
-from distil.frames import Rows, as_data
-from distil.network import Network
-from distil.reading import Collate
+from distil.networks.base import Network
+from distil.networks.estimator import is_estimator
+from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.select import Ids, as_rng, check_names, names_of, select
-from distil.strategies.base import Needs, Selection, Strategy, as_strategy
+from distil.strategies.base import Needs, Selection, Strategy
+from distil.strategies.registry import as_strategy
 from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
-from distil.wrap import wrap
 
 Retrain = Literal["scratch", "warm", "shrink_perturb"]
 

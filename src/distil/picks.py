@@ -21,15 +21,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.arrays import CHUNK_ROWS, from_numpy, readable, take
-from distil.data.columns import Column, read_column
+from distil.data.array_files import Column, read_column
+from distil.data.arrays import CHUNK_ROWS, from_numpy, readable, take
+from distil.data.distances import NEAR, nearest, ruler
 from distil.data.ids import Ids, index_of, read_ids
 from distil.errors import DistilError, InvalidInput, MissingSignal
 from distil.functional import uncertainty
-from distil.near import NEAR, distinct_picks, nearest, ruler
+from distil.near import distinct_picks
 from distil.select import select_from
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, measured_by
-from distil.strategies.base import ROLES, ScoreStrategy, Selection, Strategy, as_strategy
+from distil.strategies.base import ROLES, ScoreStrategy, Selection, Strategy
+from distil.strategies.registry import as_strategy
 from distil.system.files import replacing
 from distil.system.runtime import Runtime
 
@@ -169,7 +171,7 @@ def pick(
     Args:
         strategy: A strategy, or the name of a registered one.
         n: How many.
-        embeddings: File of the embeddings, (N, D), as :func:`distil.data.columns.read_column` reads it, or a column read.
+        embeddings: File of the embeddings, (N, D), as :func:`distil.data.array_files.read_column` reads it, or a column read.
         probs: Of class probabilities, (N, C).
         mc_probs: Of sampled probabilities, (N, K, C).
         ids: What the rows are called: a column of the table, or a file of ids. Default: what the files say; else positions.

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from distil.measure import NetworkSource
+from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
 from distil.signals import Logits, MCProbs, Signal, Signals
 from distil.strategies.base import Selection, best

@@ -11,30 +11,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from distil.arrays import (
-    CHUNK_ROWS,
-    Array,
-    ArraySource,
-    Batched,
-    Data,
-    LabeledSet,
-    Source,
-    check_rows,
-    checked_array,
-    checked_probs,
-    is_array,
-    take,
-)
+from distil.data.arrays import CHUNK_ROWS, Array, check_rows, checked_array, checked_probs, is_array, take
+from distil.data.examples import Batched, Data, LabeledSet, as_data
+from distil.data.minibatches import Collate
 from distil.errors import InvalidInput, MissingSignal
-from distil.frames import as_data
-from distil.measure import NetworkSource
-from distil.reading import Collate
+from distil.measuring.network_source import NetworkSource
+from distil.measuring.source import ArraySource, Source
+from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.screening import can_be_screened, screened_selection
 from distil.signals import Signal, Signals, measured_by
-from distil.strategies.base import ROLES, Leaders, Needs, ScoreStrategy, Selection, Sets, Strategy, as_strategy
+from distil.strategies.base import ROLES, Leaders, Needs, ScoreStrategy, Selection, Sets, Strategy
+from distil.strategies.registry import as_strategy
 from distil.system.runtime import Runtime
-from distil.wrap import wrap
 
 Given = Data | LabeledSet | tuple[Array, Array | Sequence[int]]
 Ids = Sequence[int] | Tensor | np.ndarray[Any, Any]

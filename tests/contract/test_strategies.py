@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 
 import distil.signals
 import distil.strategies
-from distil.arrays import LabeledSet
+from distil.data.examples import LabeledSet
 from distil.errors import InvalidInput, MissingSignal
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signals, measured_by

@@ -13,8 +13,8 @@ from torch import nn
 
 from distil import FitConfig, Rng, fit_dataset, open_pool
 from distil.data.datasets import DataSet
+from distil.data.images import ImageTransform
 from distil.data.labeled import Standardize, labeled_items, load_embeddings
-from distil.data.pools import ImageTransform
 from distil.embed import embed
 from distil.errors import DataNotFound, InvalidInput
 

@@ -14,7 +14,9 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 import distil
-from distil.data.pools import ImageTransform, Items, Minibatches, items_of, open_pool
+from distil.data.images import ImageTransform
+from distil.data.items import Items, Minibatches, items_of
+from distil.data.pools import open_pool
 from distil.errors import DataNotFound, InvalidInput
 from distil.system.imports import import_torchvision
 

@@ -15,7 +15,8 @@ from distil.functional import clustering
 from distil.functional.clustering import KMedians, k_medians, representatives
 from distil.rng import Rng
 from distil.signals import Embedding, Signals
-from distil.strategies.base import Sets, strategy_named
+from distil.strategies.base import Sets
+from distil.strategies.registry import strategy_named
 
 
 def generator(seed=0):

@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
 from distil.functional.adversarial import BIM, Attack, DeepFool, bim, deepfool
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
+from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.select import gather, select, select_from
 from distil.signals import (
@@ -28,7 +29,6 @@ from distil.signals import (
 from distil.strategies import AdversarialBIM, AdversarialDeepFool
 from distil.strategies.base import Sets
 from distil.system.runtime import Runtime
-from distil.wrap import wrap
 
 N, DIMS, CLASSES = 60, 6, 4
 NAMES = ["adversarial_bim", "adversarial_deepfool"]

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from distil.dropout import Draw
 from distil.errors import DistilError, InvalidInput, UnknownName
-from distil.network import TorchNetwork
+from distil.networks.dropout import Draw
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.system.runtime import Runtime
 from distil.utils import models

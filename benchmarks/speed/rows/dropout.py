@@ -13,11 +13,11 @@ import distil as library
 from benchmarks.speed import models
 from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
 from distil.functional.uncertainty import bald
-from distil.measure import NetworkSource
+from distil.measuring.network_source import NetworkSource
+from distil.networks.wrap import wrap
 from distil.select import gather
 from distil.signals import MCProbs
 from distil.strategies import BALD
-from distil.wrap import wrap
 
 
 def distil(given: Given) -> Prepared:

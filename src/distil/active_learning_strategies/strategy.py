@@ -15,10 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from distil.arrays import LabeledSet
+from distil.data.examples import LabeledSet
 from distil.errors import InvalidInput, nearest
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.select import gather, select
 from distil.signals import Embedding, Gradient, MCMean, MCProbs, Probs, Signal, Signals

@@ -54,8 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from distil.audit import audit
     from distil.audit_page import audit_page
-    from distil.data.pools import items_of, open_pool
-    from distil.near import NEAR
+    from distil.data.distances import NEAR
+    from distil.data.items import items_of
+    from distil.data.pools import open_pool
     from distil.system.files import write_text
     from distil.system.runtime import Runtime
 
@@ -86,9 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sets(arguments: argparse.Namespace, pool: Any) -> dict[str, Any]:  # noqa: ANN401 - classes are imported late
     """The sets and their embeddings, which are made where there is a model."""
-    from distil.data.columns import ARRAY_FILES
+    from distil.data.array_files import ARRAY_FILES
     from distil.data.ids import ID_FILES
-    from distil.data.pools import items_of
+    from distil.data.items import items_of
 
     found = {
         "embeddings": arguments.embeddings,

@@ -93,9 +93,9 @@ def add_model(group: Any) -> None:  # noqa: ANN401 - argument groups have no pub
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it."""
-    from distil.near import NEAR
+    from distil.data.distances import NEAR
     from distil.picks import chosen, plan, read_arrays, request, write_picks
-    from distil.strategies.base import strategy_named
+    from distil.strategies.registry import strategy_named
     from distil.system.runtime import Runtime
 
     runtime = Runtime(

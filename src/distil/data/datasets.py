@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.arrays import CHUNK_ROWS
+from distil.data.arrays import CHUNK_ROWS
 from distil.data.classes import (
     CIFAR100_CLASSES,
     CIFAR_CLASSES,
@@ -38,6 +38,7 @@ from distil.data.classes import (
     SATIMAGE_CLASSES,
     STL10_CLASSES,
 )
+from distil.data.file_readers import reading
 from distil.data.formats import (
     read_archive,
     read_cifar_batch,
@@ -45,7 +46,6 @@ from distil.data.formats import (
     read_stl10_images,
     read_stl10_labels,
     read_svhn,
-    reading,
 )
 from distil.data.places import Places, given_file, locate
 from distil.data.tables import Table, encode, read_csv, read_libsvm, read_npz, read_statlog

@@ -6,8 +6,6 @@ few names that an array needs and nothing else, and an archive is read where it 
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import math
 import pickle
@@ -16,15 +14,14 @@ import re
 import struct
 import tarfile
 import warnings
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distil.data.file_readers import reading
 from distil.data.matlab import read_matlab
 from distil.errors import InvalidInput
 
@@ -34,22 +31,6 @@ STL10_SHAPE: Final = (3, 96, 96)  # planes column by column
 LARGEST_MEMBER: Final = 256 * 2**20  # bytes; the largest published file in an archive has 221 MB (STL-10's test set)
 
 LabeledImages: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]  # (n, channels, H, W) and (n,)
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, through gzip or bzip2 where its name ends in ``.gz`` or ``.bz2``.
-
-    Raises:
-        InvalidInput: The file is unreadable, truncated or not compressed as its name says; also when that
-            shows while the caller reads.
-    """
-    openers: dict[str, Callable[[Path, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
-    try:
-        with openers.get(path.suffix, open)(path, "rb") as file:
-            yield cast(BinaryIO, file)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}; if it is damaged, fetch it again") from error
 
 
 def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from distil.data.formats import reading
-from distil.errors import DataNotFound, InvalidInput
-
-ID: Final = "id"
-LABEL: Final = "label"
-_HEADERS: Final = frozenset({ID, LABEL, "name", "file", "file_name", "filename", "path", "image", "text", "class"})
+from distil.data.file_readers import (
+    _HEADERS,
+    ID,
+    LABEL,
+    csv_rows,
+    existing,
+    json_lines,
+    mapped_npy,
+    text_lines,
+)
+from distil.errors import InvalidInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,72 +110,8 @@ def as_name(value: object) -> str:
     return str(value)
 
 
-def existing(path: Path) -> Path:
-    """``path``; DataNotFound unless it is a file."""
-    if not path.is_file():
-        raise DataNotFound(f"there is no file {path}" if not path.exists() else f"{path} is not a file")
-    return path
-
-
-def mapped_npy(path: Path) -> NDArray[Any]:
-    """An ``.npy`` file, memory-mapped; InvalidInput where that needs pickle, or it is none."""
-    try:
-        return cast(NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, OSError, EOFError) as error:
-        raise InvalidInput(f"{path} cannot be read as an array without pickle: {error}") from error
-
-
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a csv or tsv file, plain, ``.gz`` or ``.bz2``, each with its line number; blank lines left out.
-
-    Raises:
-        InvalidInput: It is not UTF-8 text, or not csv.
-    """
-    with reading(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        try:
-            head = text.readline()
-            reader = csv.reader(_with_head(head, text), delimiter=max(",;\t", key=head.count), strict=True)
-            for cells in tqdm(reader, desc=path.name, unit=" rows", delay=2, disable=None, leave=False):
-                if any(cells):
-                    yield reader.line_num, cells
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path} is not UTF-8 text: {error}") from error
-        except csv.Error as error:
-            raise InvalidInput(f"{path}, line {reader.line_num}: {error}") from error
-
-
-def _with_head(head: str, rest: Iterable[str]) -> Iterator[str]:
-    yield head
-    yield from rest
-
-
-def is_header(cells: Sequence[str], asked: Iterable[str | None] = ()) -> bool:
-    """Whether the first row of a table says what the columns are called."""
-    found = {cell.strip() for cell in cells}
-    return not any(map(is_number, cells)) or bool({c.lower() for c in found} & _HEADERS) or bool(found & {*asked})
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is one."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _txt_ids(path: Path) -> Ids:
     return Ids(tuple(text_lines(path)), None, str(path))
-
-
-def text_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, without their ends."""
-    with reading(path) as raw:
-        try:
-            lines = [line.rstrip("\r") for line in raw.read().decode("utf-8-sig").split("\n")]
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path} is not UTF-8 text: {error}") from error
-    return [line for line in lines if line.strip()]
 
 
 def _csv_ids(path: Path) -> Ids:
@@ -191,15 +128,6 @@ def _csv_ids(path: Path) -> Ids:
             raise InvalidInput(f"{path}, line {line}: the id or its label is missing; fill it in or take the line out")
     labels = None if label is None else tuple(as_name(cells[label].strip()) for _, cells in body)
     return Ids(tuple(cells[place].strip() for _, cells in body), labels, str(path))
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """The values of a file of JSON lines, each with its line number."""
-    for line, text in enumerate(text_lines(path), 1):
-        try:
-            yield line, json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InvalidInput(f"{path}, line {line} is not JSON: {error}") from error
 
 
 def _jsonl_ids(path: Path) -> Ids:

@@ -13,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.arrays import CHUNK_ROWS, LabeledSet, readable, take
-from distil.data.columns import Column, read_column
+from distil.data.array_files import Column, read_column
+from distil.data.arrays import CHUNK_ROWS, readable, take
 from distil.data.datasets import DataSet, data_root, first_not_finite
+from distil.data.examples import LabeledSet
 from distil.data.ids import Ids, index_of, read_ids
+from distil.data.items import Items, Minibatches
 from distil.data.places import given_file
-from distil.data.pools import Items, Minibatches, open_pool
+from distil.data.pools import open_pool
 from distil.data.tables import encode
 from distil.errors import InvalidInput, nearest
 
@@ -71,7 +73,7 @@ def load_embeddings(
     """A data set of embeddings and of labels that are matched by id.
 
     Args:
-        embeddings: A row an example, as :func:`distil.data.columns.read_column` reads it, (N, D); ``FILE#NAME`` names the array.
+        embeddings: A row an example, as :func:`distil.data.array_files.read_column` reads it, (N, D); ``FILE#NAME`` names the array.
         labels: A table of ids and labels, one for every row, as :func:`distil.data.ids.read_ids` reads it. Where the rows have no
             ids, their positions serve.
         test_embeddings: The test set's, likewise; default: no test split.

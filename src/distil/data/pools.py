@@ -6,139 +6,30 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import IterableDataset
 
-from distil.arrays import Array, is_array, readable, take
-from distil.data.columns import ARRAY_FILES, parquet_file, read_column
-from distil.data.ids import as_name, csv_rows, distinct, is_header, json_lines, read_ids, text_lines
+from distil.data.array_files import ARRAY_FILES, parquet_file, read_column
+from distil.data.arrays import Array, is_array, readable, take
+from distil.data.file_readers import csv_rows, is_header, json_lines, text_lines
+from distil.data.ids import as_name, distinct, read_ids
+from distil.data.images import IMAGES, ImageTransform, _file_bytes, _images_below, open_image
+from distil.data.items import Items, Kind, Minibatches
 from distil.errors import DataNotFound, InvalidInput, nearest
 from distil.system.imports import optional
 
-Kind = Literal["images", "texts", "rows", "items"]
-
-IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _IMAGE_COLUMNS: Final = ("image", "img", "image_path", "file_name", "filename", "file", "path")
 _TEXT_COLUMNS: Final = ("text", "sentence", "content", "document", "body", "title", "question")
 _LABEL_COLUMNS: Final = frozenset({"label", "labels", "class", "target"})
-
-
-class Items(Dataset[Any]):
-    """A pool whose items are read one at a time: a map-style data set.
-
-    Args:
-        read: Row -> the item as it was given: a ``PIL.Image`` in RGB, a text, a row of numbers, or what a data set gave.
-        size: How many.
-        names: The user's ids, one an item; None: they have none, and positions serve.
-        kind: ``"images"``, ``"texts"``, ``"rows"`` (of numbers) or ``"items"`` (of a data set that is not looked into).
-        content: Row -> bytes that are equal for equal items only, for finding duplicates.
-        array: The rows in one, for ``kind="rows"`` where they are.
-        fingerprint: Text that changes when the pool does; empty where that cannot be told without reading it all.
-        transform: What is done to an item before anybody sees it.
-    """
-
-    def __init__(
-        self,
-        read: Callable[[int], Any],
-        size: int,
-        *,
-        names: Sequence[str] | None = None,
-        kind: Kind = "items",
-        content: Callable[[int], bytes] | None = None,
-        array: Array | None = None,
-        fingerprint: str = "",
-        transform: Callable[[Any], Any] | None = None,
-    ) -> None:
-        if size < 1:
-            raise InvalidInput("the pool is empty")
-        self.read = read
-        self.names = names
-        self.kind = kind
-        self.content = content
-        self.array = array
-        self.fingerprint = fingerprint
-        self.transform = transform
-        self._size = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, row: int) -> Any:  # noqa: ANN401
-        item = self.read(row)
-        return item if self.transform is None else self.transform(item)
-
-    def name(self, row: int) -> str:
-        """The id of an item: its name, else its position."""
-        return str(row) if self.names is None else self.names[row]
-
-
-class Minibatches(Dataset[Any]):
-    """A pool that is read by minibatches, as ``collate_fn`` makes them or as slices of an array.
-
-    Args:
-        items: The pool, item by item.
-        collate: Rows (B,) -> their minibatch.
-    """
-
-    def __init__(self, items: Items, collate: Callable[[Tensor], Any]) -> None:
-        self.items = items
-        self._collate = collate
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, row: int) -> Any:  # noqa: ANN401
-        return self.items[row]
-
-    @property
-    def names(self) -> Sequence[str] | None:
-        """The user's ids, one an item."""
-        return self.items.names
-
-    def batch(self, rows: Tensor) -> Any:  # noqa: ANN401
-        """The minibatch of these rows."""
-        return self._collate(rows)
-
-
-@dataclass(frozen=True)
-class ImageTransform:
-    """A ``PIL.Image`` as a tensor (3, size, size): the shorter side resized, the middle cut out, channels normalized.
-
-    The same numbers as torchvision's Resize (bicubic), CenterCrop, ToTensor and Normalize give.
-
-    Attributes:
-        size: Side in pixels.
-        mean: Of each channel; default: ImageNet's, as most published weights expect.
-        std: Of each channel.
-        crop: The share of the resized image's shorter side that is cut out.
-    """
-
-    size: int = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    crop: float = 0.875
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        """(3, size, size) float32."""
-        shorter = math.floor(self.size / self.crop)
-        wide, high = (shorter * side // min(image.size) for side in image.size)
-        left, top = round((wide - self.size) / 2), round((high - self.size) / 2)
-        image = image.resize((wide, high), Image.Resampling.BICUBIC)
-        pixels = np.asarray(image.crop((left, top, left + self.size, top + self.size)), dtype=np.float32)
-        return torch.from_numpy(
-            (pixels / 255 - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        ).permute(2, 0, 1)
 
 
 @runtime_checkable
@@ -175,7 +66,7 @@ def open_pool(
     Args:
         source: A path: a folder of images (searched through; ids are paths below it), a data set that ``datasets`` saved, a table
             (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) of texts or of paths of images, a ``.txt`` of texts, one a line, or an
-            array (see :func:`distil.data.columns.read_column`). Or an object: an array, a list of texts, a map-style Dataset of
+            array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a list of texts, a map-style Dataset of
             inputs, tuples or dicts, or a ``datasets.Dataset``.
         column: The table's column. Default: one that is called as such columns usually are, or the only one that may be it.
         ids: The ids: a column of the table, a file of ids, or a sequence. Default: the column ``id``; for images in a folder or a
@@ -204,11 +95,6 @@ def open_pool(
     if collate_fn is None:
         return items
     return Minibatches(items, partial(_collated, items, collate_fn))
-
-
-def items_of(pool: Items | Minibatches) -> Items:
-    """The items of a pool, one by one."""
-    return pool.items if isinstance(pool, Minibatches) else pool
 
 
 def _collated(items: Items, collate_fn: Callable[[list[Any]], Any], rows: Tensor) -> Any:  # noqa: ANN401
@@ -310,19 +196,6 @@ def _texts(texts: Sequence[str], names: Sequence[str] | None, fingerprint: str) 
 # ---------------------------------------------------------------------------------------------------------------- images
 
 
-def open_image(path: str | Path, name: str) -> Image.Image:
-    """An image file in RGB.
-
-    Raises:
-        InvalidInput: It cannot be read; the message begins with its name.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InvalidInput(f"{name}: cannot be read as an image: {error}") from error
-
-
 def _folder(folder: Path) -> Items:
     """All images below a folder, in the order of their paths; hidden files and folders are left out."""
     names, found = [], hashlib.blake2b(digest_size=16)
@@ -332,18 +205,6 @@ def _folder(folder: Path) -> Items:
     if not names:
         raise InvalidInput(f"{folder} holds no image ({', '.join(sorted(IMAGES))})")
     return _image_files([], names, folder, found.hexdigest())
-
-
-def _images_below(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Paths below a folder with what the system knows of the files; of many thousands, so without ``Path``."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _images_below(Path(entry.path), f"{prefix}{entry.name}/")
-            elif os.path.splitext(entry.name)[1].lower() in IMAGES:
-                yield prefix + entry.name, entry.stat()
 
 
 def _image_files(names: Sequence[str], paths: Sequence[str], folder: Path, fingerprint: str) -> Items:
@@ -357,13 +218,6 @@ def _image_files(names: Sequence[str], paths: Sequence[str], folder: Path, finge
         content=lambda row: _file_bytes(folder / paths[row], names[row]),
         fingerprint=fingerprint,
     )
-
-
-def _file_bytes(path: Path, name: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{name}: cannot be read: {error}") from error
 
 
 # ---------------------------------------------------------------------------------------------------------------- tables

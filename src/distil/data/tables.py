@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from distil.data.formats import reading
+from distil.data.file_readers import reading
 from distil.errors import InvalidInput, nearest
 
 LARGEST_TABLE: Final = 16 * 2**30  # bytes of a libsvm file as a dense table

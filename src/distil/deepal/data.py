@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distil.arrays import Batched, from_numpy, is_array
+from distil.data.arrays import from_numpy, is_array
 from distil.data.datasets import load
+from distil.data.examples import Batched
 from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.signals import Signals

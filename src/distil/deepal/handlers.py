@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distil.arrays import Array
+from distil.data.arrays import Array
 from distil.data.transforms import Normalize
 from distil.utils.data_handler import DataHandler_CIFAR10, DataHandler_MNIST, DataHandler_SVHN
 

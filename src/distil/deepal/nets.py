@@ -12,8 +12,8 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 
 from distil.deepal.data import as_tensor, drawn_seed, inputs_of
 from distil.errors import InvalidInput, UnsupportedModel, nearest
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.select import gather
 from distil.signals import Embedding, Logits, MCMean, MCProbs, Probs, Signal

@@ -14,8 +14,9 @@ from distil.deepal.nets import Net
 from distil.errors import DistilWarning, InvalidInput
 from distil.rng import Rng
 from distil.select import select
-from distil.strategies.base import Needs, as_strategy
+from distil.strategies.base import Needs
 from distil.strategies.base import Strategy as Core
+from distil.strategies.registry import as_strategy
 
 
 class Strategy:

@@ -30,7 +30,7 @@ from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import LABELED, Event, Run
 from distil.experiment.trackers import TRACKERS, Tracker
 from distil.learner import Learner
-from distil.measure import NetworkSource
+from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
 from distil.signals import Logits
 from distil.system.files import digest, replacing

@@ -1,16 +1,7 @@
 """The strategies, one small frozen class each; importing this package registers all of them."""
 
 from distil.strategies.adversarial import AdversarialBIM, AdversarialDeepFool
-from distil.strategies.base import (
-    STRATEGIES,
-    Needs,
-    ScoreStrategy,
-    Selection,
-    Sets,
-    Strategy,
-    register,
-    strategy_named,
-)
+from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
 from distil.strategies.bayesian import (
     BALD,
     BatchBALD,
@@ -18,12 +9,13 @@ from distil.strategies.bayesian import (
     LeastConfidenceDropout,
     MarginSamplingDropout,
 )
-from distil.strategies.bilevel import GLISTER, GradMatch
 from distil.strategies.coverage import ProbCover, TypiClust
 from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling
 from distil.strategies.fisher import BAIT
-from distil.strategies.gradient import BADGE, BADGEPerBatch
-from distil.strategies.submodular import CRAIG, FASS, KDPP, SubmodularSampling
+from distil.strategies.gradient import BADGE, KDPP, BADGEPerBatch
+from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
+from distil.strategies.registry import STRATEGIES, register, strategy_named
+from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
 
 __all__ = [

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from distil.functional.adversarial import BIM, Attacker, DeepFool, closeness
 from distil.signals import AdversarialDistance, AdversarialGap
-from distil.strategies.base import Needs, ScoreStrategy, Sets, register
+from distil.strategies.base import Needs, ScoreStrategy, Sets
+from distil.strategies.registry import register
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from distil.functional.batchbald import batchbald
 from distil.functional.uncertainty import bald, confidence, entropy, margin
 from distil.rng import Rng
 from distil.signals import MCMean, MCProbs
-from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, check_count, register
+from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
+from distil.strategies.parameters import check_count
+from distil.strategies.registry import register
 
 _GAL = "Gal, Islam and Ghahramani 2017, Deep Bayesian active learning with image data"
 

@@ -12,7 +12,9 @@ from distil.functional.clustering import k_means
 from distil.functional.coverage import max_coverage, pure_radius, typical_rows
 from distil.rng import Rng
 from distil.signals import Embedding
-from distil.strategies.base import Needs, Selection, Sets, Strategy, check_count, picked, register
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.parameters import check_count
+from distil.strategies.registry import register
 
 _MOST_CLUSTERS = 500  # as in the paper: with more, clusters become too small to tell what is typical
 

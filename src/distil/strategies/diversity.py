@@ -10,7 +10,8 @@ from distil.functional.clustering import k_means, k_medians, representatives
 from distil.functional.features import Dense
 from distil.rng import Rng
 from distil.signals import Embedding
-from distil.strategies.base import Needs, Selection, Sets, Strategy, picked, register
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.registry import register
 
 
 @register("core_set")

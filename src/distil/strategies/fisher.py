@@ -10,7 +10,9 @@ from distil.errors import InvalidInput
 from distil.functional.bait import bait
 from distil.rng import Rng
 from distil.signals import Embedding, Probs
-from distil.strategies.base import Needs, Selection, Sets, Strategy, check_count, picked, register
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.parameters import check_count
+from distil.strategies.registry import register
 
 
 @register("bait")

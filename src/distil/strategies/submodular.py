@@ -4,41 +4,29 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput, nearest
-from distil.functional.dpp import k_dpp
-from distil.functional.features import Dense, Features, Grouped
+from distil.errors import InvalidInput
+from distil.functional.features import Dense, Features
 from distil.functional.greedy import (
     Maximizer,
-    by_class,
     lazy_greedy,
     naive_greedy,
     representatives,
     stochastic_greedy,
-    two_rounds,
 )
-from distil.functional.similarity import Kernel, closeness, cluster_sizes, cosine, diameter, rbf
-from distil.functional.submodular import FUNCTIONS, FacilityLocation
+from distil.functional.similarity import Kernel, cosine, rbf
+from distil.functional.submodular import FUNCTIONS
 from distil.rng import Rng
-from distil.signals import Embedding, Gradient, Inputs, Logits, Probs, Signal, Signals
-from distil.strategies.base import (
-    Needs,
-    ScoreStrategy,
-    Screen,
-    Selection,
-    Sets,
-    Strategy,
-    best,
-    check_count,
-    picked,
-    register,
-)
+from distil.signals import Embedding, Gradient, Inputs, Probs, Signal, Signals
+from distil.strategies.base import Needs, ScoreStrategy, Screen, Selection, Sets, Strategy, best, picked
+from distil.strategies.parameters import _chosen
+from distil.strategies.registry import register
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling
 
 _SELECTION_TYPES = ("Full", "PerClass", "Supervised")
@@ -183,128 +171,6 @@ class FASS(Strategy):
         return Screen(_UNCERTAINTIES[_chosen(self.uncertainty, _UNCERTAINTIES, "uncertainty")], self.top_n)
 
 
-@register("baseline_sampling")
-@dataclass(frozen=True)
-class KDPP(Strategy):
-    """Draw examples by a k-DPP on the last layer's gradients at the predicted labels: sets in proportion to their squared volume.
-
-    The law that BADGE's k-means++ imitates (Ash et al. 2020, section 4), and their baseline; there it was drawn by a Markov chain,
-    here exactly where that is possible and otherwise by projections (see ``distil.functional.dpp.k_dpp``). About as good as
-    BADGE at many times the cost: for comparisons. The layer's bias is left out, as in BADGE.
-
-    Cost: O(N s^2 + s^3 + N n^2) with s up to 2,048, or 2 n.
-    """
-
-    paper: ClassVar[str] = "Kulesza and Taskar 2011, k-DPPs; Ash et al. 2020"
-
-    @property
-    def needs(self) -> Needs:
-        """Gradients: probabilities and embeddings."""
-        return Needs(pool=(Gradient(),))
-
-    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """In the order drawn."""
-        return picked(sets.pool, k_dpp(sets.pool[Gradient()], n, rng.child("k_dpp").torch()))
-
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-_CRAIG_TYPES = ("PerClass", "Supervised", "PerBatch")
-_PARTS = ("all", "weights", "bias")
-
-
-@register("craig")
-@dataclass(frozen=True)
-class CRAIG(Strategy):
-    """Query medoids of the gradients at the predicted labels, each with the number of examples that it stands for as its weight.
-
-    Mirzasoleiman, Bilmes and Leskovec 2020: the weighted gradients of the subset differ from the whole pool's by no more than
-    sum_i min_{j in S} d_ij, which facility location over the similarity max d - d lowers greedily (algorithm 1). Distances are
-    not squared, as in the paper's bound (DISTIL 0.1 squared them, and lost track of which gradient was whose). Good where
-    training on the weighted subset is to replace training on everything; it does not look for uncertainty.
-
-    Weights are cluster sizes and sum to N: each example counts for the nearest pick, of its predicted class if that has one.
-    Cost: O(N^2 (C + D)), in each class for itself O(sum_c N_c^2 (C + D)); gradients stay factored. More than 10,240 are covered in
-    ``two_rounds``.
-
-    Attributes:
-        selection_type: ``"PerClass"``: each predicted class for itself, with a share of the budget in proportion to its size;
-            ``"Supervised"``: all at once, examples of different predicted classes having nothing in common; ``"PerBatch"`` (or
-            ``"Per-Batch"``): batches of examples with consecutive ids, by their mean gradients, chosen whole. A batch's examples
-            come in the order of their distance to its mean, and the last batch is cut to make exactly n.
-        part: Which of the last layer's gradients: ``"all"`` (``linear_layer=True`` in DISTIL), its ``"bias"`` alone
-            (``linear_layer=False``) or its ``"weights"``.
-        batch_size: Examples in a batch, for ``"PerBatch"``; the last may be smaller.
-        loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
-    """
-
-    paper: ClassVar[str] = "Mirzasoleiman et al. 2020, Coresets for data-efficient training of machine learning models"
-    selection_type: str = "PerClass"
-    part: str = "all"
-    batch_size: int = 32
-    loss: Loss | None = None
-
-    def __post_init__(self) -> None:
-        _chosen(self.selection_type, _CRAIG_TYPES, "selection_type")
-        _chosen(self.part, _PARTS, "part")
-        check_count(self.batch_size, "batch_size")
-
-    @property
-    def needs(self) -> Needs:
-        """Gradients at the predicted labels."""
-        return Needs(pool=(self._gradient,))
-
-    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
-        """Medoids, in the order picked, with their weights."""
-        x = sets.pool[self._gradient]
-        kind = _chosen(self.selection_type, _CRAIG_TYPES, "selection_type")
-        if kind == "PerBatch":
-            rows, weights = self._of_batches(x, sets.pool.ids, n)
-        else:
-            outputs = sets.pool[Probs() if self.loss is None else Logits()]
-            labels = outputs.argmax(-1)
-            if kind == "PerClass":
-                rows = by_class(labels, n, outputs.shape[1], lambda part, budget: _medoids(x[part], budget))
-            else:
-                rows = _medoids(x, n, labels)
-            weights = cluster_sizes(x, rows, classes=labels)
-        return Selection(sets.pool.ids[rows], weights=weights.float())
-
-    def _of_batches(self, x: Features, ids: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        batches = ids.argsort().split(self.batch_size)
-        sizes = torch.tensor([len(batch) for batch in batches])
-        groups = torch.empty_like(ids)
-        groups[torch.cat(batches)] = torch.arange(len(batches)).repeat_interleave(sizes)
-        means = Grouped(x, groups, len(batches))
-        chosen = _medoids(means, min(len(batches), -(-n // self.batch_size) + 1))  # one more: one may be small
-        chosen = chosen[: int((sizes[chosen].cumsum(0) < n).sum()) + 1]
-        rows = torch.cat([_nearest_to_mean_first(x, batches[b]) for b in chosen.tolist()])[:n]
-        taken = torch.bincount(groups[rows], minlength=len(batches))
-        weights = torch.zeros(len(batches), dtype=torch.float64)
-        weights[chosen] = cluster_sizes(means, chosen, counts=sizes) / taken[chosen]
-        return rows, weights[groups[rows]]
-
-    @property
-    def _gradient(self) -> Gradient:
-        part: Any = _chosen(self.part, _PARTS, "part")
-        return Gradient(part=part, loss=self.loss)
-
-
-def _medoids(x: Features, n: int, classes: Tensor | None = None) -> Tensor:
-    """Facility location over max d - d: (n,) rows in pick order. Only classes with nothing in common need to know max d."""
-    kernel = closeness(x, None if classes is None else diameter(x))
-    return two_rounds(FacilityLocation, x, n, kernel, lazy_greedy, classes=classes)
-
-
-def _nearest_to_mean_first(x: Features, rows: Tensor) -> Tensor:
-    members = x[rows].double()
-    norms = members.sq_norms()
-    mean = members.combine(torch.full_like(norms, 1 / len(rows)))
-    dists = norms - 2 * members.project(mean)
-    scale = norms.max().clamp_min(torch.finfo(torch.float64).tiny)
-    return rows[(dists / scale).round(decimals=9).argsort(stable=True)]  # equal up to rounding: the smaller id
-
-
 def _maximized(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng) -> Tensor:
     """The rows of ``x`` that the strategy's function, kind of selection, metric and optimizer pick."""
     kind = _chosen(strategy.selection_type, _SELECTION_TYPES, "selection_type")
@@ -332,16 +198,3 @@ def _check_metric(metric: str, gamma: float | None) -> None:
         raise InvalidInput(f"gamma belongs to the rbf metric, and the metric is 'cosine'; got gamma={gamma!r}")
     if gamma is not None and not (isinstance(gamma, (int, float)) and 0 < gamma < math.inf):
         raise InvalidInput(f"gamma must be a number above 0, got {gamma!r}")
-
-
-def _chosen(value: object, choices: Iterable[str], name: str) -> str:
-    """The choice that ``value`` means, whatever its case, hyphens and underscores."""
-    known = {_plain(choice): choice for choice in choices}
-    if not isinstance(value, str) or _plain(value) not in known:
-        offer = nearest(value, known.values()) if isinstance(value, str) else ""
-        raise InvalidInput(f"{name} must be one of {', '.join(map(repr, known.values()))}, got {value!r}{offer}")
-    return known[_plain(value)]
-
-
-def _plain(value: str) -> str:
-    return value.lower().replace("-", "").replace("_", "")

@@ -11,7 +11,8 @@ from torch import Tensor
 from distil.functional.uncertainty import confidence, entropy, margin
 from distil.rng import Rng
 from distil.signals import Probs
-from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, picked, register
+from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, picked
+from distil.strategies.registry import register
 
 
 @register("random_sampling")

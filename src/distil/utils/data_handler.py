@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distil.arrays import Array, is_array, take
+from distil.data.arrays import Array, is_array, take
 from distil.data.datasets import CIFAR10_PIXELS, CIFAR100_PIXELS, CROP_FLIP, IMAGENET_PIXELS, MNIST_PIXELS
 from distil.data.transforms import Normalize
 from distil.errors import InvalidInput

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.arrays import from_numpy
+from distil.data.arrays import from_numpy
 from distil.data.datasets import load
 from distil.data.shift import flip_labels, imbalanced, redundant
 from distil.errors import InvalidInput, nearest

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.arrays import Array, check_rows, checked_array
+from distil.data.arrays import Array, check_rows, checked_array
 from distil.errors import InvalidInput
 from distil.functional.features import Dense
 from distil.functional.similarity import Similarity, rbf

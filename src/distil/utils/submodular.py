@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from distil.arrays import Array
+from distil.data.arrays import Array
 from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.signals import Embedding, Probs, Signal, Signals

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from distil.arrays import Array, from_numpy
+from distil.data.arrays import Array, from_numpy
 from distil.errors import InvalidInput, nearest
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.signals import Logits
 from distil.system.runtime import Runtime

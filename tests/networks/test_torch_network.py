@@ -12,9 +12,11 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import Dataset
 
-from distil.dropout import Draw
 from distil.errors import InvalidInput, UnsupportedModel
-from distil.network import Network, TorchNetwork, _ChannelsLastPooling
+from distil.networks.base import Network
+from distil.networks.dropout import Draw
+from distil.networks.memory_format import _ChannelsLastPooling
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.select import select
 from distil.system.runtime import Runtime

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from distil.ensemble import Ensemble
 from distil.errors import InvalidInput, UnsupportedModel
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.ensemble import Ensemble
+from distil.networks.torch_network import TorchNetwork
+from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Logits, MCProbs, Probs
 from distil.system.runtime import Runtime
-from distil.wrap import wrap
 
 N, MEMBERS = 30, 3
 X = torch.randn(N, 6, generator=torch.Generator().manual_seed(0))

@@ -11,16 +11,16 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import distil
-from distil.arrays import LabeledSet
+from distil.data.examples import LabeledSet
 from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
+from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Logits, Probs
 from distil.system.imports import import_torchvision
 from distil.system.runtime import Runtime
-from distil.wrap import wrap
 
 N, CLASSES = 12, 3
 IMAGES = torch.randn(N, 3, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -22,19 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distil.data.ids import (
-    ID,
-    ID_FILES,
-    LABEL,
-    as_name,
-    csv_rows,
-    distinct,
-    existing,
-    is_header,
-    is_number,
-    mapped_npy,
-    read_ids,
-)
+from distil.data.file_readers import ID, LABEL, csv_rows, existing, is_header, is_number, mapped_npy
+from distil.data.ids import ID_FILES, as_name, distinct, read_ids
 from distil.errors import InvalidInput, nearest
 from distil.system.imports import optional
 from distil.system.runtime import Runtime

@@ -12,19 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from distil.dropout import (
-    DRAW_BLOCK,
-    Draw,
-    RecordedTrunk,
-    SampledDropout,
-    Survey,
-    _binary,
-    example_axes,
-    unreachable_dropout,
-)
 from distil.errors import DistilWarning
-from distil.measure import NetworkSource
-from distil.network import TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.dropout import DRAW_BLOCK, Draw, SampledDropout, _binary, example_axes, unreachable_dropout
+from distil.networks.torch_network import TorchNetwork
+from distil.networks.trunk import RecordedTrunk, Survey
 from distil.rng import Rng
 from distil.signals import MCProbs
 from distil.system.runtime import Runtime

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from distil.arrays import LabeledSet
+from distil.data.examples import LabeledSet
 from distil.errors import InvalidInput, MissingSignal
 from distil.functional.budgets import class_budgets
 from distil.functional.gradients import cross_entropy_residual

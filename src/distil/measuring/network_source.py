@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.arrays import Data, Source, check_finite
-from distil.channels_last import ChannelsLast
-from distil.dropout import Draw
+from distil.data.examples import Data
+from distil.data.minibatches import Collate, in_memory, minibatches, row_bytes
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
-from distil.network import LABELS, Network, Outputs
-from distil.reading import Collate, in_memory, minibatches, row_bytes
+from distil.measuring.channels_last import ChannelsLast
+from distil.measuring.source import Source, check_finite
+from distil.networks.base import LABELS, Network, Outputs
+from distil.networks.dropout import Draw
 from distil.rng import Rng
 from distil.signals import Forward, Signal, Signals, measured_by
 from distil.system.runtime import Runtime

@@ -7,20 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from distil.arrays import (
-    CHUNK_ROWS,
-    ArraySource,
-    Batched,
-    LabeledSet,
-    check_finite,
-    check_rows,
-    checked_array,
-    checked_probs,
-    from_numpy,
-    is_array,
-    take,
-)
+from distil.data.arrays import CHUNK_ROWS, check_rows, checked_array, checked_probs, from_numpy, is_array, take
+from distil.data.examples import Batched, LabeledSet
 from distil.errors import InvalidInput, MissingSignal
+from distil.measuring.source import ArraySource, check_finite
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Logits, MCMean, MCProbs, Probs, Signals
 from distil.system.runtime import Runtime

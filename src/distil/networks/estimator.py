@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.dropout import Draw
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
-from distil.head import close
-from distil.network import Network, Outputs
+from distil.networks.base import Network, Outputs
+from distil.networks.dropout import Draw
+from distil.networks.head import close
 from distil.system.runtime import Runtime
 
 Array = np.ndarray[Any, np.dtype[Any]]

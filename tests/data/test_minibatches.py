@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from distil.reading import in_memory, minibatches, read_ahead, reader, row_bytes
+from distil.data.minibatches import in_memory, minibatches, read_ahead, reader, row_bytes
 from distil.rng import Rng
 from distil.system.runtime import Runtime
 
@@ -65,7 +65,7 @@ def equal(one, other):
 @pytest.mark.parametrize("seconds", [0, 60])
 @pytest.mark.parametrize("name", DATA)
 def test_minibatches_are_those_of_a_data_loader(name, seconds, workers, monkeypatch):
-    monkeypatch.setattr("distil.reading._WORTH_A_THREAD", seconds)
+    monkeypatch.setattr("distil.data.minibatches._WORTH_A_THREAD", seconds)
     data = DATA[name]
     expected = list(DataLoader(data, batch_sampler=[ids.tolist() for ids in IDS]))
     found = list(minibatches(data, IDS, Runtime(num_workers=workers), Rng(0)))
@@ -107,7 +107,7 @@ def test_what_is_read_ahead(tmp_path):
 @pytest.fixture
 def slow(monkeypatch):
     """Everything counts as slow to read."""
-    monkeypatch.setattr("distil.reading._WORTH_A_THREAD", 0)
+    monkeypatch.setattr("distil.data.minibatches._WORTH_A_THREAD", 0)
 
 
 def test_one_minibatch_is_read_ahead_and_no_more(slow):
@@ -137,7 +137,7 @@ def test_the_thread_reads_and_knows_no_gradients(slow):
 
 
 def test_what_is_fast_is_read_by_the_caller(monkeypatch):
-    monkeypatch.setattr("distil.reading._WORTH_A_THREAD", 60)
+    monkeypatch.setattr("distil.data.minibatches._WORTH_A_THREAD", 60)
     here = threading.get_ident()
     found = list(read_ahead(lambda ids: (threading.get_ident() == here, ids), IDS))
     assert equal(found, [(ids, (True, ids)) for ids in IDS])

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
 
-from distil.arrays import Array, Batched, Data, is_array, take
+from distil.data.arrays import Array, is_array, take
+from distil.data.examples import Batched, Data
 from distil.rng import Rng
 from distil.system.runtime import Runtime
 

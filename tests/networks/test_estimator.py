@@ -20,15 +20,15 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
-from distil.estimator import Estimator
 from distil.learner import Learner
-from distil.measure import NetworkSource
+from distil.measuring.network_source import NetworkSource
+from distil.networks.estimator import Estimator
+from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.select import gather, select, select_from
 from distil.signals import Embedding, Inputs, Logits, MCProbs, Probs
 from distil.system.runtime import Runtime
 from distil.training.config import FitConfig
-from distil.wrap import wrap
 
 N = 60
 RNG = np.random.default_rng(0)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.dropout import Draw
 from distil.errors import InvalidInput, UnsupportedModel
-from distil.network import Network, Outputs
+from distil.networks.base import Network, Outputs
+from distil.networks.dropout import Draw
 from distil.system.runtime import Runtime
 
 

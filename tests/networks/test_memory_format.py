@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from distil.channels_last import ChannelsLast, channels_last
-from distil.network import TorchNetwork
+from distil.measuring.channels_last import ChannelsLast
+from distil.networks.memory_format import channels_last
+from distil.networks.torch_network import TorchNetwork
 from distil.system.runtime import Runtime
 
 

@@ -2,91 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
-from torch.overrides import TorchFunctionMode
 
-from distil.dropout import (
-    Draw,
-    RecordedTrunk,
-    ReplayedTrunk,
-    SampledDropout,
-    Survey,
-    Trunk,
-    example_axes,
-    unreachable_dropout,
-)
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
-from distil.families import own_outputs
-from distil.head import Head, HeadInput, OutputKind, close, find_head
+from distil.networks.base import LABELS, Network, Outputs
+from distil.networks.dropout import Draw, SampledDropout, example_axes, unreachable_dropout
+from distil.networks.head import Head, HeadInput, OutputKind, close, find_head
+from distil.networks.memory_format import _ChannelsLastPooling
+from distil.networks.timm_and_transformers import own_outputs
+from distil.networks.trunk import RecordedTrunk, ReplayedTrunk, Survey, Trunk
 from distil.system.runtime import Runtime
 
 # Rows of the first minibatch that are looked at to find out what a model returns.
 _TRACED_ROWS = 8
-
-# Entries of a minibatch that are left out: a pool's labels are never read.
-LABELS = ("labels", "label")
-
-# From as many channels on, max pooling on a CPU pays for turning an image to channels last and back.
-_POOLED_CHANNELS = 4
-
-
-class Outputs:
-    """What one minibatch gave.
-
-    Attributes:
-        logits: (B, C).
-
-    Args:
-        logits: (B, C).
-        embedding: (B, D), None where the network has none that can be found, or a function that makes it once it is asked for.
-    """
-
-    def __init__(self, logits: Tensor, embedding: Tensor | Callable[[], Tensor | None] | None) -> None:
-        self.logits = logits
-        self._embedding = embedding
-
-    @functools.cached_property
-    def embedding(self) -> Tensor | None:
-        """(B, D), or None."""
-        return self._embedding() if callable(self._embedding) else self._embedding
-
-
-class Network(ABC):
-    """A model as strategies see it. Asking does not change it."""
-
-    @abstractmethod
-    def asking(self, runtime: Runtime) -> AbstractContextManager[None]:
-        """A context in which ``outputs`` and ``sample`` may be called; on leaving it the model is as it was before."""
-
-    @abstractmethod
-    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401 - whatever the data set's collate function makes
-        """Logits and embedding of one minibatch."""
-
-    @abstractmethod
-    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
-        """What the model is called with, (B, ...) floating: a single tensor."""
-
-    @abstractmethod
-    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
-        """The inputs of one minibatch, (B, ...) floating, and the function from such inputs to logits, (B, ...) -> (B, C).
-
-        The function takes any rows of the inputs, and may be called until ``asking`` is left. Where the caller has gradients on,
-        autograd can differentiate it by its argument; parameters do not collect gradients.
-        """
-
-    @abstractmethod
-    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
-        """Probabilities of one minibatch under K samples of the network, (B, K, C)."""
 
 
 class TorchNetwork(Network):
@@ -445,27 +380,6 @@ class TorchNetwork(Network):
             return torch.cat([torch.zeros_like(column), column], 1)
         probs = torch.cat([1 - column, column], 1) if column.shape[1] == 1 else column
         return probs.clamp_min(torch.finfo(probs.dtype).tiny).log()
-
-
-class _ChannelsLastPooling(TorchFunctionMode):
-    """Max pooling of images on a CPU that is several times as fast and gives the same numbers.
-
-    PyTorch's kernel for consecutive channels works place by place, that for channels last on all channels at once.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
-        kwargs = kwargs or {}
-        if func is F.max_pool2d and args and not kwargs.get("return_indices", False):
-            x, *rest = args
-            if x.dim() == 4 and x.device.type == "cpu" and x.shape[1] >= _POOLED_CHANNELS and x.is_contiguous():
-                return func(x.contiguous(memory_format=torch.channels_last), *rest, **kwargs).contiguous()
-        return func(*args, **kwargs)
 
 
 @contextmanager

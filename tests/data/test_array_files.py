@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from distil.data import columns
-from distil.data.columns import read_column
+from distil.data import array_files as columns
+from distil.data.array_files import read_column
 from distil.data.ids import index_of, read_ids
 from distil.errors import DataNotFound, InvalidInput, MissingPackage
 from distil.system.imports import optional

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from distil.measure import NetworkSource
-from distil.network import Network, Outputs, TorchNetwork
+from distil.measuring.network_source import NetworkSource
+from distil.networks.base import Network, Outputs
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.select import select
 from distil.signals import Embedding, Gradient, Labels, Logits, MCProbs, Probs

@@ -7,22 +7,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
-from distil.ensemble import Ensemble
 from distil.errors import InvalidInput, UnsupportedModel
-from distil.estimator import Estimator, all_classes, is_estimator
-from distil.families import pooled_outputs
-from distil.head import OutputKind
-from distil.network import Network, TorchNetwork, call_module
-from distil.rng import Rng
+from distil.networks.base import Network
+from distil.networks.ensemble import Ensemble
+from distil.networks.estimator import Estimator, all_classes, is_estimator
+from distil.networks.head import OutputKind
+from distil.networks.timm_and_transformers import pooled_outputs
+from distil.networks.torch_network import TorchNetwork, call_module
+from distil.networks.weights import _loaded
 from distil.system.runtime import Runtime
 
 Where = str | int | Callable[[Any], Any]
@@ -277,48 +275,3 @@ def _modules_of(function: Any) -> list[nn.Module]:  # noqa: ANN401
 
 
 # --- weights in files -----------------------------------------------------------------------------------------------
-
-
-def _loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
-    """The module that ``build`` makes, with the weights in the file. Nothing but tensors is read from it."""
-    if build is None:
-        raise InvalidInput(f"{path} holds weights only; pass build=, a function that makes the module they belong to")
-    if not path.is_file():
-        raise InvalidInput(f"there is no file {path}")
-    with Rng(0).scope():
-        module = build()
-    try:
-        if path.suffix == ".safetensors":
-            load_model(module, path)
-        else:
-            module.load_state_dict(weights_in(path))
-    except RuntimeError as error:
-        raise UnsupportedModel(f"the weights in {path} do not fit the module: {' '.join(str(error).split())}") from None
-    return module
-
-
-def weights_in(path: Path) -> Mapping[str, Any]:
-    """The tensors in a file, by name: safetensors, or what ``torch.save`` made of a state_dict. Nothing else is unpickled.
-
-    Raises:
-        UnsupportedModel: The file holds something else, or cannot be read.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        raise UnsupportedModel(f"{path} holds other things than tensors; save model.state_dict() instead") from None
-    except (OSError, EOFError, RuntimeError, SafetensorError) as error:
-        raise UnsupportedModel(f"{path} cannot be read as a file of weights: {error}") from None
-    return _state(content)
-
-
-def _state(content: Any) -> Mapping[str, Any]:  # noqa: ANN401
-    """The weights in what was saved: itself, or an entry such as Lightning's ``state_dict``."""
-    for name in ("state_dict", "model_state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            return content[name]  # type: ignore[no-any-return]
-    if not isinstance(content, Mapping):
-        raise UnsupportedModel(f"expected a state_dict in the file, got a {type(content).__name__}")
-    return content

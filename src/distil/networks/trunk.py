@@ -1,0 +1,184 @@
+"""TODO src/distil/networks/trunk.py."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
+
+from distil.networks.dropout import _ALPHA, _CHANNELWISE, _Calls, _tensors
+
+# What gives the same of channels that were multiplied by numbers >= 0 as when the result is multiplied.
+_COMMUTING = {F.relu, torch.relu, Tensor.relu, F.max_pool1d, F.max_pool2d, F.max_pool3d}
+
+
+class TrunkLeft(RuntimeError):
+    """A forward pass took another way than the ones before."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What a network calls before its first dropout: the same in all samples.
+
+    Where that dropout drops whole channels, what comes right after it and gives the same before it, ReLU and max pooling,
+    belongs to the trunk too, and the dropout is moved behind.
+
+    Attributes:
+        calls: The functions, in order.
+        used: Positions in ``calls`` of those whose results are used later on.
+        n_moved: How many of them, the last ones, the dropout was moved behind.
+    """
+
+    calls: tuple[Callable[..., Any], ...]
+    used: frozenset[int]
+    n_moved: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """One call of a forward pass, with the tensors that went in and what came out."""
+
+    func: Callable[..., Any]
+    tensors: tuple[Tensor, ...]
+    result: Any
+
+
+class Survey(_Calls):
+    """Leaves everything as it is, and notes all calls of a forward pass.
+
+    Attributes:
+        shapes: Of the input of every dropout call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+        self._steps: list[_Step] = []  # which keep their tensors alive, so that an id is one tensor's
+        self._first = 0
+
+    def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:  # noqa: ARG002
+        """``x``, as another tensor: which of the two is used later on tells what the dropout may be moved behind."""
+        if not self.shapes:
+            self._first = len(self._steps)
+        self.shapes.append(tuple(x.shape))
+        out = x.detach()
+        self._steps.append(_Step(func, (x,), out))
+        return out
+
+    def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """The call itself."""
+        result = func(*args, **kwargs)
+        self._steps.append(_Step(func, tuple(_tensors((args, kwargs))), result))
+        return result
+
+    def trunk(self) -> Trunk | None:
+        """What was seen, or None where there is no dropout or nothing before it."""
+        moved = self._moved()
+        before, behind = self._steps[: self._first], self._steps[self._first + 1 + len(moved) :]
+        if not self.shapes or not before:
+            return None
+        used = {id(t) for step in behind for t in step.tensors}
+        used.add(id(moved[-1].result if moved else self._steps[self._first].tensors[0]))
+        trunk = [*before, *moved]
+        kept = (i for i, step in enumerate(trunk) if any(id(t) in used for t in _tensors(step.result)))
+        return Trunk(tuple(step.func for step in trunk), frozenset(kept), len(moved))
+
+    def _moved(self) -> list[_Step]:
+        """The calls right after the first dropout that it may be moved behind."""
+        moved: list[_Step] = []
+        if not self.shapes or self._steps[self._first].func not in _CHANNELWISE - _ALPHA:
+            return moved
+        value = self._steps[self._first].result
+        for step in self._steps[self._first + 1 :]:
+            n_uses = sum(t is value for other in self._steps for t in other.tensors)
+            new = isinstance(step.result, Tensor) and step.result is not value
+            if step.func not in _COMMUTING or not new or n_uses != 1 or step.tensors[0] is not value:
+                break
+            moved.append(step)
+            value = step.result
+        return moved
+
+
+class _TrunkPass(_Calls):
+    """A forward pass through a known trunk. To be entered inside of ``SampledDropout``."""
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self._next: int | None = 0  # None behind the trunk
+        self._pending: tuple[Callable[..., Any], float] | None = None
+
+    def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
+        """The call itself; the first one at the end of the trunk."""
+        dropped: Tensor = x
+        if self._next is not None:
+            if self._pending or self._next != len(self.trunk.calls) - self.trunk.n_moved:
+                raise TrunkLeft
+            self._pending = func, p
+            self._next = self._next if self.trunk.n_moved else None
+        if self._next is None:
+            dropped = func(x, p)
+        return dropped
+
+    def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """The call itself, or what stands for it in the trunk."""
+        if self._next is None:
+            return func(*args, **kwargs)
+        if self._next == len(self.trunk.calls) or func != self.trunk.calls[self._next]:
+            raise TrunkLeft
+        result = self.result(self._next, func, args, kwargs)
+        self._next += 1
+        if self._pending and self._next == len(self.trunk.calls):
+            self._next = None
+            return self._pending[0](result, self._pending[1])
+        return result
+
+    @abstractmethod
+    def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Of the i-th call of the trunk."""
+
+
+class RecordedTrunk(_TrunkPass):
+    """A forward pass that keeps what the trunk gives.
+
+    Of results that are not used later only the shape is kept: a tensor on the device "meta", without numbers.
+
+    Args:
+        trunk: What will be called before the first dropout; another call raises TrunkLeft.
+
+    Attributes:
+        results: One a call.
+    """
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__(trunk)
+        self.results: list[Any] = []
+
+    def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Of the call itself."""
+        result = func(*args, **kwargs)
+        unused = isinstance(result, Tensor) and i not in self.trunk.used
+        self.results.append(torch.empty_like(result, device="meta") if unused else result)
+        return result
+
+
+class ReplayedTrunk(_TrunkPass):
+    """Another forward pass of the same inputs, in which the trunk gives what it gave before and computes nothing.
+
+    Args:
+        recorded: A pass that went through the whole trunk. Another call than there raises TrunkLeft; a use of what was not kept, a
+            RuntimeError or TypeError of torch's.
+    """
+
+    def __init__(self, recorded: RecordedTrunk) -> None:
+        super().__init__(recorded.trunk)
+        self._results = recorded.results
+
+    def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401, ARG002
+        """What was recorded."""
+        return self._results[i]
