@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from benchmarks.machine import write
-from distil.data.datasets import DataSet, load
+from distil.datasets.data_set import DataSet
+from distil.datasets.load import load
 from distil.deepal import Data, MNIST_Handler, MNIST_Net, Net, get_params, get_strategy
 from distil.deepal.utils import STRATEGIES
-from distil.experiment.compare import Curves, Summary, summarize
-from distil.experiment.report import markdown_table
+from distil.evaluation.compare import Curves, Summary, summarize
+from distil.evaluation.tables import markdown_table
 from distil.rng import Rng
 
 SEEDS = (0, 1, 2)

@@ -64,7 +64,7 @@ def colors(images: list[Image.Image]) -> Tensor:
 def measure(folder: Path, model: str) -> None:
     """In a process of its own: embed, choose 100 images; print seconds, those of embedding again, and megabytes."""
     from distil import select_from
-    from distil.embed import embed
+    from distil.embedding.embed import embed
 
     seconds = []
     for _ in range(2):

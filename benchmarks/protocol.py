@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import write
-from distil.experiment.compare import summarize
+from distil.evaluation.compare import summarize
+from distil.evaluation.tables import markdown_table
 from distil.experiment.config import read_config
-from distil.experiment.report import markdown_table
 from distil.experiment.results import METRICS, comparisons, costs, curves_of, finished_runs, identical
 from distil.experiment.suite import run_all, write_results
 

@@ -13,7 +13,6 @@ import warnings
 from importlib.metadata import PackageNotFoundError, distribution
 
 from distil.data.examples import LabeledSet
-from distil.data.pool import Pool
 from distil.data.pools import open_pool
 from distil.errors import (
     ConfigError,
@@ -27,14 +26,15 @@ from distil.errors import (
     UnknownName,
     UnsupportedModel,
 )
-from distil.learner import Learner
 from distil.networks.base import Network, Outputs
 from distil.networks.ensemble import Ensemble
 from distil.networks.estimator import Estimator
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import wrap
 from distil.rng import Rng
-from distil.select import select, select_from
+from distil.selection.learner import Learner
+from distil.selection.pool import Pool
+from distil.selection.select import select, select_from
 from distil.strategies import (
     STRATEGIES,
     Needs,

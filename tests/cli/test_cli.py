@@ -16,7 +16,7 @@ from distil import cli
 from distil.cli import main
 from distil.errors import DistilWarning
 from distil.experiment import suite
-from distil.experiment.oracle import Pending
+from distil.selection.oracle import Pending
 from distil.strategies import STRATEGIES
 
 SOURCE = str(Path(__file__).parents[2] / "src")

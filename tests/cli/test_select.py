@@ -16,7 +16,8 @@ import distil
 from distil.cli import main
 from distil.cli.select import parameters_of, size_of
 from distil.errors import InvalidInput
-from distil.picks import pick, plan, read_arrays, request
+from distil.selection.dry_run import plan
+from distil.selection.from_files import pick, read_arrays, request
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 N = 200

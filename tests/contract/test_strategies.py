@@ -18,7 +18,8 @@ from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
-from distil.select import gather, select, select_from
+from distil.selection.choose import gather
+from distil.selection.select import select, select_from
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signals, measured_by
 from distil.strategies import STRATEGIES, Needs, ScoreStrategy, Selection, Strategy, strategy_named
 from distil.strategies.base import ROLES, Sets

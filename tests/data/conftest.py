@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distil.data.download import DOWNLOADS, Download
+from distil.datasets.download import DOWNLOADS, Download
 
 
 @pytest.fixture(scope="session")

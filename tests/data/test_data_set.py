@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 from distil.errors import InvalidInput
 
 

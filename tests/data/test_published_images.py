@@ -14,10 +14,10 @@ import pytest
 import torch
 from scipy.io import loadmat, savemat
 
-from distil.data.datasets import load
-from distil.data.formats import read_svhn
-from distil.data.matlab import read_matlab
-from distil.data.transforms import CropFlip, Normalize
+from distil.datasets.image_formats import read_svhn
+from distil.datasets.load import load
+from distil.datasets.matlab import read_matlab
+from distil.datasets.transforms import CropFlip, Normalize
 from distil.errors import DataNotFound, InvalidInput
 
 IDX_FILES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from distil.data.datasets import load
+from distil.datasets.load import load
 
 
 def test_real_mnist(data_root_real):

@@ -271,7 +271,7 @@ def test_the_section_logs_of_published_files_is_warned_of_and_passed_over():
 def test_model_channel(mine):
     """Not documented, but in published files: the channels of a ResNet."""
     name = mine(
-        "import torch\nfrom distil.data.datasets import DataSet\n"
+        "import torch\nfrom distil.datasets.load import DataSet\n"
         "def gray():\n"
         "    return DataSet('gray', torch.rand(40, 1, 8, 8), torch.arange(40) % 3, None, None, 3)\n"
     )

@@ -8,14 +8,14 @@ import re
 import pytest
 import torch
 
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 from distil.experiment import loop
 from distil.experiment.config import parse_config
 from distil.experiment.logs import block
 from distil.experiment.loop import Experiment
-from distil.experiment.oracle import Answers, Pending, TrueLabels
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
+from distil.selection.oracle import Answers, Pending, TrueLabels
 
 GENERATOR = torch.Generator().manual_seed(0)
 DATA = DataSet(

@@ -12,17 +12,17 @@ import pytest
 import torch
 from scipy import stats
 
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunError
 from distil.experiment import loop as loop_module
 from distil.experiment import suite
 from distil.experiment.claim import open_config
 from distil.experiment.config import parse_config
 from distil.experiment.loop import Experiment, split
-from distil.experiment.oracle import Answers, Pending, TrueLabels
 from distil.experiment.results import curves_of, run_path
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all, write_results
+from distil.selection.oracle import Answers, Pending, TrueLabels
 
 
 def blobs(n=90, classes=3, test=False):

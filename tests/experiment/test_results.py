@@ -141,7 +141,7 @@ def test_what_a_constant_prediction_is_worth():
     """Against scikit-learn, on a test set that has every class."""
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-    from distil.experiment.metrics import calibration_error
+    from distil.evaluation.metrics import calibration_error
     from distil.experiment.results import _constant
 
     y = torch.tensor([0] * 3 + [1] * 5 + [2] * 2)

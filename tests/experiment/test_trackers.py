@@ -6,10 +6,10 @@ import pytest
 
 from distil.errors import ConfigError
 from distil.experiment.config import parse_config
-from distil.experiment.oracle import Pending
 from distil.experiment.results import run_path
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
+from distil.selection.oracle import Pending
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ from torch.utils.data import Dataset
 
 import distil.deepal as deepal
 from distil import strategies as core
-from distil.data.datasets import DataSet, load
+from distil.datasets.data_set import DataSet
+from distil.datasets.load import load
 from distil.deepal import Data, MNIST_Handler, Net, Strategy, get_net, get_params, get_strategy
 from distil.errors import DistilWarning, InvalidInput, UnknownName, UnsupportedModel
 from distil.rng import Rng
-from distil.select import select
+from distil.selection.select import select
 from distil.strategies.diversity import KMediansSampling
 
 CORE = {

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import distil
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 from distil.deepal import demo
 
 SOURCE = Path(distil.__file__).parents[1]

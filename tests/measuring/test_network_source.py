@@ -12,7 +12,7 @@ from distil.measuring.network_source import NetworkSource
 from distil.networks.base import Network, Outputs
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
-from distil.select import select
+from distil.selection.select import select
 from distil.signals import Embedding, Gradient, Labels, Logits, MCProbs, Probs
 from distil.system.runtime import Runtime
 

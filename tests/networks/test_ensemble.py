@@ -11,7 +11,8 @@ from distil.networks.ensemble import Ensemble
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import wrap
 from distil.rng import Rng
-from distil.select import gather, select, select_from
+from distil.selection.choose import gather
+from distil.selection.select import select, select_from
 from distil.signals import Embedding, Logits, MCProbs, Probs
 from distil.system.runtime import Runtime
 

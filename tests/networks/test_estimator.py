@@ -20,12 +20,13 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
-from distil.learner import Learner
 from distil.measuring.network_source import NetworkSource
 from distil.networks.estimator import Estimator
 from distil.networks.wrap import wrap
 from distil.rng import Rng
-from distil.select import gather, select, select_from
+from distil.selection.choose import gather
+from distil.selection.learner import Learner
+from distil.selection.select import select, select_from
 from distil.signals import Embedding, Inputs, Logits, MCProbs, Probs
 from distil.system.runtime import Runtime
 from distil.training.config import FitConfig

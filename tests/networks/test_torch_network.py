@@ -18,7 +18,7 @@ from distil.networks.dropout import Draw
 from distil.networks.memory_format import _ChannelsLastPooling
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
-from distil.select import select
+from distil.selection.select import select
 from distil.system.runtime import Runtime
 
 N, DIMS, WIDTH, CLASSES = 20, 6, 5, 4

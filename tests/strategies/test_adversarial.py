@@ -15,7 +15,8 @@ from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import wrap
 from distil.rng import Rng
-from distil.select import gather, select, select_from
+from distil.selection.choose import gather
+from distil.selection.select import select, select_from
 from distil.signals import (
     AdversarialDistance,
     AdversarialGap,

@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 from distil.errors import InvalidInput
 from distil.functional.coverage import max_coverage
 from distil.rng import Rng
-from distil.select import select_from
+from distil.selection.select import select_from
 from distil.signals import Embedding, Signals
 from distil.strategies import ProbCover, TypiClust
 from distil.strategies.base import Sets

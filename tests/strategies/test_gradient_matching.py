@@ -12,7 +12,7 @@ from distil.functional.budgets import class_budgets
 from distil.functional.gradients import cross_entropy_residual
 from distil.functional.matching import fixed_weight_matching, mean_row
 from distil.rng import Rng
-from distil.select import select, select_from
+from distil.selection.select import select, select_from
 from distil.signals import Embedding, Gradient, Labels, Logits, Signals
 from distil.strategies import GLISTER, GradMatch, strategy_named
 from distil.strategies.base import Sets

@@ -11,7 +11,7 @@ from distil.functional.similarity import Similarity, cosine, rbf
 from distil.functional.submodular import FUNCTIONS, FacilityLocation, objective_named
 from distil.functional.uncertainty import confidence, entropy, margin
 from distil.rng import Rng
-from distil.select import select_from
+from distil.selection.select import select_from
 from distil.signals import Embedding, Gradient, Inputs, Logits, Probs, Signals
 from distil.strategies import CRAIG, FASS, KDPP, EntropySampling, SubmodularSampling, strategy_named
 from distil.strategies.base import Sets

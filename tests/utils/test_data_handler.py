@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from distil.errors import InvalidInput
-from distil.select import select
+from distil.selection.select import select
 from distil.system.runtime import Runtime
 from distil.utils import data_handler
 from distil.utils.data_handler import DataHandler, DataHandler_MNIST, DataHandler_Points, whole_batches

@@ -14,8 +14,8 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from distil.data import download
-from distil.data.datasets import load
+from distil.datasets import download
+from distil.datasets.load import load
 from distil.errors import DataNotFound, DistilError, InvalidInput
 from distil.utils import data_handler, dataset
 from distil.utils.dataset import add_label_noise, get_dataset, get_imbalanced_idx, make_data_redundant

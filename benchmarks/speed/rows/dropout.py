@@ -15,7 +15,7 @@ from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
 from distil.functional.uncertainty import bald
 from distil.measuring.network_source import NetworkSource
 from distil.networks.wrap import wrap
-from distil.select import gather
+from distil.selection.choose import gather
 from distil.signals import MCProbs
 from distil.strategies import BALD
 

@@ -20,7 +20,8 @@ from distil.errors import InvalidInput, nearest
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
-from distil.select import gather, select
+from distil.selection.choose import gather
+from distil.selection.select import select
 from distil.signals import Embedding, Gradient, MCMean, MCProbs, Probs, Signal, Signals
 from distil.strategies.base import Selection
 from distil.strategies.base import Strategy as Core

@@ -94,7 +94,8 @@ def add_model(group: Any) -> None:  # noqa: ANN401 - argument groups have no pub
 def run(arguments: argparse.Namespace) -> int:
     """Run it."""
     from distil.data.distances import NEAR
-    from distil.picks import chosen, plan, read_arrays, request, write_picks
+    from distil.selection.dry_run import plan
+    from distil.selection.from_files import chosen, read_arrays, request, write_picks
     from distil.strategies.registry import strategy_named
     from distil.system.runtime import Runtime
 
@@ -180,7 +181,7 @@ def check_out(path: str, endings: tuple[str, ...]) -> None:
 
 def embedded(arguments: argparse.Namespace, pool: Any, out: str | None = None) -> Any:  # noqa: ANN401 - classes are imported late
     """Embed a pool as the options say."""
-    from distil.embed import embed
+    from distil.embedding.embed import embed
     from distil.system.runtime import Runtime
 
     runtime = Runtime(

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from distil.data.arrays import from_numpy, is_array
-from distil.data.datasets import load
 from distil.data.examples import Batched
+from distil.datasets.load import load
 from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.signals import Signals
@@ -178,7 +178,7 @@ def get_MNIST(handler: Handler, data_root: str | Path | None = None) -> Data:  #
 
     Args:
         handler: See ``Data``; ``MNIST_Handler`` goes with this one.
-        data_root: Where the data is, or is downloaded to; default: see ``distil.data.datasets.data_root``.
+        data_root: Where the data is, or is downloaded to; default: see ``distil.datasets.load.data_root``.
 
     Returns:
         Images as a uint8 tensor (N, 28, 28), labels as an int64 tensor.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distil.data.arrays import Array
-from distil.data.transforms import Normalize
+from distil.datasets.transforms import Normalize
 from distil.utils.data_handler import DataHandler_CIFAR10, DataHandler_MNIST, DataHandler_SVHN
 
 

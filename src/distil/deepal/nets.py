@@ -15,7 +15,7 @@ from distil.errors import InvalidInput, UnsupportedModel, nearest
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
-from distil.select import gather
+from distil.selection.choose import gather
 from distil.signals import Embedding, Logits, MCMean, MCProbs, Probs, Signal
 from distil.system.runtime import Runtime
 from distil.training.config import FitConfig

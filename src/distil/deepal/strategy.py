@@ -13,7 +13,7 @@ from distil.deepal.data import Data, Ids, drawn_seed
 from distil.deepal.nets import Net
 from distil.errors import DistilWarning, InvalidInput
 from distil.rng import Rng
-from distil.select import select
+from distil.selection.select import select
 from distil.strategies.base import Needs
 from distil.strategies.base import Strategy as Core
 from distil.strategies.registry import as_strategy

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from distil.data.datasets import DataSet, load
+from distil.datasets.data_set import DataSet
+from distil.datasets.load import load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
 from distil.experiment.data_section import EMBEDDINGS, check_data, filled, load_own, pinned
 from distil.experiment.faults import Faults
-from distil.learner import Retrain
+from distil.selection.learner import Retrain
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.system.imports import named_object
 from distil.training.config import FitConfig
@@ -145,7 +146,7 @@ class ExperimentConfig:
         output: The directory of the experiment.
         threads: Threads that torch computes with; part of the result's last digits, so it is recorded.
         target_accuracy: For "labels needed"; None: not told.
-        data_root: Where data sets are looked for; None: as ``distil.data.datasets.data_root`` says.
+        data_root: Where data sets are looked for; None: as ``distil.datasets.load.data_root`` says.
         batch_size: Examples in one forward pass over the pool; None: as ``Runtime`` has it.
         trackers: Who is told of every run: ``"tensorboard"``, ``"mlflow"``.
         device: Where to train and select; None: the CPU, or wherever the architecture puts itself.
@@ -203,7 +204,9 @@ class ExperimentConfig:
         elif ":" in name:
             data = named_object(name)(**options)
             if not isinstance(data, DataSet):
-                raise ConfigError(f"{name} returned a {type(data).__name__}; expected a distil.data.datasets.DataSet")
+                raise ConfigError(
+                    f"{name} returned a {type(data).__name__}; expected a distil.datasets.data_set.DataSet"
+                )
         else:
             data = load(name, self.data_root, **options)
         if data.num_classes > self.model.get("target_classes", data.num_classes):

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distil.data.datasets import DataSet, data_set_names
-from distil.data.labeled import load_embeddings
+from distil.datasets.data_set import DataSet
+from distil.datasets.embeddings import load_embeddings
+from distil.datasets.load import data_set_names
 from distil.errors import ConfigError, nearest
 from distil.experiment.faults import Faults
 from distil.experiment.provenance import fingerprint

@@ -17,21 +17,21 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
-from distil.data.datasets import DataSet
-from distil.data.pool import POOL_EVENTS
-from distil.data.shift import flip_labels, imbalanced, tiled
+from distil.datasets.data_set import DataSet
+from distil.datasets.shift import flip_labels, imbalanced, tiled
 from distil.errors import ConfigError, RunError
+from distil.evaluation.metrics import calibration_error, metrics
 from distil.experiment.config import ExperimentConfig, StrategySpec
 from distil.experiment.first_round import FirstRound
 from distil.experiment.logs import append_block
-from distil.experiment.metrics import calibration_error, metrics
-from distil.experiment.oracle import Oracle, Pending, Query, TrueLabels
 from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import LABELED, Event, Run
 from distil.experiment.trackers import TRACKERS, Tracker
-from distil.learner import Learner
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
+from distil.selection.learner import Learner
+from distil.selection.oracle import Oracle, Pending, Query, TrueLabels
+from distil.selection.pool import POOL_EVENTS
 from distil.signals import Logits
 from distil.system.files import digest, replacing
 from distil.system.runtime import Runtime, threads

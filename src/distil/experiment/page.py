@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from distil.errors import DistilError, InvalidInput
-from distil.experiment.compare import Comparison, Curves, PenaltyMatrix, penalty_matrix, summarize, verdict
+from distil.evaluation.compare import Comparison, Curves, PenaltyMatrix, penalty_matrix, summarize, verdict
+from distil.evaluation.curves import SHARES, efficiency_curve, labels_for_shares
+from distil.evaluation.statistics import ALPHA, LEVEL, rank_test, ranks
+from distil.evaluation.tables import terminal_table, twin_notes
 from distil.experiment.config import ExperimentConfig
-from distil.experiment.curves import SHARES, efficiency_curve, labels_for_shares
 from distil.experiment.picks import picks_of
-from distil.experiment.report import terminal_table, twin_notes
 from distil.experiment.results import (
     METRICS,
     Runs,
@@ -34,7 +35,6 @@ from distil.experiment.results import (
     costs,
     identical,
 )
-from distil.experiment.statistics import ALPHA, LEVEL, rank_test, ranks
 from distil.system.files import write_text
 
 Json = dict[str, Any]

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 from distil.errors import InvalidInput
+from distil.evaluation.diagnostics import class_balance, diagnose, overlap
 from distil.experiment.config import ExperimentConfig
-from distil.experiment.diagnostics import class_balance, diagnose, overlap
 from distil.experiment.loop import split
 from distil.experiment.results import Runs
 from distil.experiment.run import Run

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import distil.errors
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 
 _PACKAGES = ("distil", "torch", "numpy", "scikit-learn", "torchvision", "timm")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from distil.evaluation.compare import Comparison, Curves, compare
+from distil.evaluation.curves import Bounds, areas
 from distil.experiment.claim import BASELINE
-from distil.experiment.compare import Comparison, Curves, compare
 from distil.experiment.config import FULL_DATA, ExperimentConfig
-from distil.experiment.curves import Bounds, areas
 from distil.experiment.run import Run
 
 METRICS = {

@@ -24,10 +24,12 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 from distil.errors import InvalidInput, MissingPackage, RunError
+from distil.evaluation.compare import Summary, summarize
+from distil.evaluation.plots import plot_curves
+from distil.evaluation.tables import markdown_table, terminal_table
 from distil.experiment.claim import BASELINE, claim, open_config
-from distil.experiment.compare import Summary, summarize
 from distil.experiment.config import (
     FIRST_ROUND,
     FULL_DATA,
@@ -37,10 +39,7 @@ from distil.experiment.config import (
 )
 from distil.experiment.first_round import FirstRound
 from distil.experiment.loop import Experiment, split
-from distil.experiment.oracle import Oracle
 from distil.experiment.page import write_page
-from distil.experiment.plots import plot_curves
-from distil.experiment.report import markdown_table, terminal_table
 from distil.experiment.results import (
     Runs,
     baseline_of,
@@ -53,6 +52,7 @@ from distil.experiment.results import (
 )
 from distil.experiment.run import Event, Run
 from distil.experiment.workers import run_in_processes
+from distil.selection.oracle import Oracle
 from distil.system.files import write_text
 
 

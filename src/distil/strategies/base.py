@@ -73,9 +73,6 @@ class Sets:
     private: Signals = EMPTY
 
 
-# How many more rows than twice as many as are wanted may come together before the others are thrown away.
-_SPARE_ROWS = 4096
-
 ROLES = tuple(field.name for field in dataclasses.fields(Sets))
 
 
@@ -157,46 +154,6 @@ def _best_rows(ids: Tensor, scores: Tensor, n: int) -> Tensor:
         rows = rows[~(scores < scores.topk(n).values[-1])]  # with all that tie for the last place
     rows = rows[ids[rows].argsort()]
     return rows[scores[rows].argsort(descending=True, stable=True)][:n]
-
-
-class Leaders:
-    """The rows of largest score of a stream, with their values: O(n) of them are kept at any time.
-
-    Args:
-        n: How many are wanted.
-    """
-
-    def __init__(self, n: int) -> None:
-        self._n = n
-        self._tables: list[Signals] = []
-        self._scores: list[Tensor] = []
-        self._count = 0
-        self._least: Tensor | None = None
-
-    def add(self, table: Signals, scores: Tensor) -> None:
-        """Look at further rows, whose values are copied as far as they may be wanted."""
-        rows = torch.arange(len(scores)) if self._least is None else torch.nonzero(scores >= self._least)[:, 0]
-        self._tables.append(table.rows(rows))
-        self._scores.append(scores[rows])
-        self._count += len(rows)
-        if self._count >= 2 * self._n + _SPARE_ROWS:
-            self._keep(*self.leaders())
-
-    def leaders(self) -> tuple[Signals, Tensor]:
-        """The best of all rows so far and their scores, best first; ties go to the smaller id."""
-        scores = torch.cat(self._scores)
-        table = _joined(self._tables)
-        rows = _best_rows(table.ids, scores, self._n)
-        return table.rows(rows), scores[rows]
-
-    def _keep(self, table: Signals, scores: Tensor) -> None:
-        self._tables, self._scores, self._count = [table], [scores], len(scores)
-        self._least = scores[-1]
-
-
-def _joined(tables: Sequence[Signals]) -> Signals:
-    values = {signal: torch.cat([table.values[signal] for table in tables]) for signal in tables[0].values}
-    return Signals(torch.cat([table.ids for table in tables]), values)
 
 
 def picked(pool: Signals, rows: Tensor | Sequence[int]) -> Selection:

@@ -5,7 +5,7 @@ It is a map-style data set of ``(x, index)``, or of ``(x, y, index)`` with ``sel
 ``batch(rows)`` makes them all at once.
 
 Images are shifted by up to 4 pixels and mirrored with probability 1/2 unless ``use_test_transform=True``: the transform
-that the document has for every image set, characters included. (The data sets of ``distil.data.datasets`` do not mirror
+that the document has for every image set, characters included. (The data sets of ``distil.datasets.load`` do not mirror
 characters.) The draws come from PyTorch's global generator, which a DataLoader's workers seed for themselves.
 """
 
@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from distil.data.arrays import Array, is_array, take
-from distil.data.datasets import CIFAR10_PIXELS, CIFAR100_PIXELS, CROP_FLIP, IMAGENET_PIXELS, MNIST_PIXELS
-from distil.data.transforms import Normalize
+from distil.datasets.load import CIFAR10_PIXELS, CIFAR100_PIXELS, CROP_FLIP, IMAGENET_PIXELS, MNIST_PIXELS
+from distil.datasets.transforms import Normalize
 from distil.errors import InvalidInput
 
 __all__ = [

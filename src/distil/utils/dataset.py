@@ -1,6 +1,6 @@
 """Data sets as arrays and shifts of them, as the DISTIL document has them.
 
-The readers are those of ``distil.data.datasets``, the shifts those of ``distil.data.shift``. Functions that change labels
+The readers are those of ``distil.datasets.load``, the shifts those of ``distil.datasets.shift``. Functions that change labels
 or rows return new ones, whatever the published code did to those it was given, and draw from PyTorch's global generator:
 ``torch.manual_seed`` repeats them. Loading a set is the same every time and draws from no global generator.
 """
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import from_numpy
-from distil.data.datasets import load
-from distil.data.shift import flip_labels, imbalanced, redundant
+from distil.datasets.load import load
+from distil.datasets.shift import flip_labels, imbalanced, redundant
 from distil.errors import InvalidInput, nearest
 from distil.rng import Rng
 
@@ -139,7 +139,7 @@ def get_dataset(name: str, path: str, tr_load_args: LoadArgs = None, te_load_arg
 
 
 def add_label_noise(y_trn: Labels, num_cls: int, noise_ratio: float = 0.8) -> Labels:
-    """Give some examples a wrong label; see ``distil.data.shift.flip_labels``.
+    """Give some examples a wrong label; see ``distil.datasets.shift.flip_labels``.
 
     Args:
         y_trn: (N,) labels: a list, an array or a tensor. It stays as it is.
@@ -163,7 +163,7 @@ def add_label_noise(y_trn: Labels, num_cls: int, noise_ratio: float = 0.8) -> La
 def get_imbalanced_idx(
     y_trn: Sequence[int] | np.ndarray[Any, Any] | Tensor, num_cls: int, class_ratio: float = 0.6
 ) -> list[int]:
-    """Rows of a class-imbalanced subset; see ``distil.data.shift.imbalanced``.
+    """Rows of a class-imbalanced subset; see ``distil.datasets.shift.imbalanced``.
 
     Args:
         y_trn: (N,) labels.
@@ -207,7 +207,7 @@ def make_data_redundant(
     unique_points: int = 5000,
     amtRed: float = 2,  # noqa: N803
 ) -> Rows:
-    """A copy of a data set in which many rows repeat others; see ``distil.data.shift.redundant``.
+    """A copy of a data set in which many rows repeat others; see ``distil.datasets.shift.redundant``.
 
     The first ``initial_bud + unique_points`` rows are left alone. Of the ``n`` rows of each class after them,
     ``ceil(n / amtRed)`` stay and the others repeat them, so that ``Y`` goes with the result as it is.
@@ -237,7 +237,7 @@ def make_data_redundant(
 
 
 def _arrays(name: str, path: str | os.PathLike[str], train: LoadArgs, test: LoadArgs) -> Arrays:
-    """The set under this name of ``distil.data.datasets``, shifted and shuffled."""
+    """The set under this name of ``distil.datasets.load``, shifted and shuffled."""
     shifts = [_checked_shift(part, given) for part, given in (("tr_load_args", train), ("te_load_args", test))]
     data = load(name, Path(path), download=True)
     x_test, y_test = cast(tuple[Tensor, Tensor], (data.x_test, data.y_test))  # which every published set of images has

@@ -1,0 +1,105 @@
+"""TODO src/distil/datasets/data_set.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from distil.data.arrays import CHUNK_ROWS
+from distil.errors import InvalidInput
+
+Split = tuple[NDArray[Any], NDArray[Any]]  # inputs (N, ...), labels (N,)
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Inputs and labels, and what is done to a batch of inputs before a network sees it.
+
+    Attributes:
+        name: Its first name, ``fmnist`` for ``fashion_mnist``; a file's own for ``csv``, ``libsvm`` and ``npz``.
+        x_train: (N, ...): float32 for tables, uint8 (N, channels, H, W) for images.
+        y_train: (N,) int64 in 0..num_classes-1; classes without an example are normal.
+        x_test: Like ``x_train``, or None where the set has no test split of its own.
+        y_test: Like ``y_train``, or None with ``x_test``.
+        num_classes: At least 2.
+        class_names: One a class, or empty.
+        transform: Prepares a batch of inputs: for training and for scoring alike. None: nothing to do.
+        augment: Changes a batch of training inputs at random, before ``transform``. None: nothing.
+        names: The user's ids of ``x_train``, one a row; empty where there are none.
+        made_of: What the inputs were made of, where a file tells: of embeddings, the ``model`` and the ``key`` of model and pool.
+
+    Raises:
+        InvalidInput: Shapes, types or widths that do not agree, a label out of range, a NaN or infinity.
+    """
+
+    name: str
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor | None
+    y_test: Tensor | None
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    transform: Callable[[Tensor], Tensor] | None = None
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    names: Sequence[str] = ()
+    made_of: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 2:
+            raise InvalidInput(f"{self.name}: num_classes must be at least 2; got {self.num_classes}")
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise InvalidInput(f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes")
+        self._check("train", self.x_train, self.y_train)
+        if self.names and len(self.names) != len(self.x_train):
+            raise InvalidInput(f"{self.name}: {len(self.names)} names for {len(self.x_train)} rows of x_train")
+        if (self.x_test is None) != (self.y_test is None):
+            raise InvalidInput(f"{self.name}: give both x_test and y_test, or neither")
+        if self.x_test is not None and self.y_test is not None:
+            self._check("test", self.x_test, self.y_test)
+            here, there = (
+                (self.x_train.shape[1:], self.x_train.dtype),
+                (self.x_test.shape[1:], self.x_test.dtype),
+            )
+            if here != there:
+                raise InvalidInput(
+                    f"{self.name}: an example of the training set is {tuple(here[0])} {here[1]}, "
+                    f"one of the test set {tuple(there[0])} {there[1]}; they must agree"
+                )
+
+    def _check(self, part: str, x: Tensor, y: Tensor) -> None:
+        if x.ndim < 2 or not len(x):
+            raise InvalidInput(f"{self.name}: x_{part} must have shape (N, ...), N > 0; got {tuple(x.shape)}")
+        if y.dtype != torch.int64 or y.shape != x.shape[:1]:
+            raise InvalidInput(
+                f"{self.name}: y_{part} must be int64 of shape ({len(x)},), one for each row of x_{part}; "
+                f"got {y.dtype} {tuple(y.shape)}"
+            )
+        outside = (y < 0) | (y >= self.num_classes)
+        if bool(outside.any()):
+            row = int(outside.nonzero()[0])
+            raise InvalidInput(
+                f"{self.name}: labels must be in 0..{self.num_classes - 1}; y_{part}[{row}] is {int(y[row])}"
+            )
+        wrong = first_not_finite(x)
+        if wrong is not None:
+            raise InvalidInput(f"{self.name}: x_{part}[{wrong}] holds a NaN or an infinity; fill it in or drop the row")
+
+    def __repr__(self) -> str:
+        test = "no test set" if self.x_test is None else f"{len(self.x_test)} test"
+        example = f"{tuple(self.x_train.shape[1:])} {self.x_train.dtype}"
+        size = f"{len(self.x_train)} train, {test}, {self.num_classes} classes"
+        return f"DataSet({self.name!r}: {size}, {example})"
+
+
+def first_not_finite(x: Tensor) -> int | None:
+    """The first row with a NaN or an infinity; the extremes of a block carry both along, and need no mask as large as ``x``."""
+    if x.is_floating_point() and x.numel():
+        for start, rows in zip(range(0, len(x), CHUNK_ROWS), x.split(CHUNK_ROWS), strict=True):
+            if not all(bool(end.isfinite()) for end in rows.aminmax()):
+                return start + int((~rows.isfinite()).flatten(1).any(1).nonzero()[0])
+    return None

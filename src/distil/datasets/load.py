@@ -1,0 +1,350 @@
+"""Data sets by name: local files first, a download only when it is asked for.
+
+Images: ``mnist``, ``fmnist`` (or ``fashion_mnist``), ``kmnist``, ``cifar10``, ``cifar100``, ``svhn``, ``stl10``.
+Tables: ``digits`` (comes with scikit-learn), ``satimage``, ``ijcnn1``. Files of your own: ``csv``, ``libsvm``,
+``npz``, with ``path=``. Where they are looked for: :func:`data_root`.
+
+Training images are shifted by up to 4 pixels and mirrored where that leaves the class alone: ``cifar10``,
+``cifar100``, ``stl10`` and ``fmnist``. House numbers (``svhn``) are shifted, never mirrored; the centered characters
+of ``mnist`` and ``kmnist`` are used as they are. (The handlers of the DISTIL document, ``distil.utils.data_handler``,
+shift and mirror them all, as documented.) Means and standard deviations are those that document uses: MNIST's for the
+three sets in its format, ImageNet's for ``svhn`` and ``stl10``.
+
+>>> data = load("digits")
+>>> data.x_train.shape, data.num_classes, data.x_test
+(torch.Size([1797, 64]), 10, None)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.data.file_readers import reading
+from distil.datasets.class_names import (
+    CIFAR100_CLASSES,
+    CIFAR_CLASSES,
+    DIGITS,
+    FMNIST_CLASSES,
+    KMNIST_CLASSES,
+    SATIMAGE_CLASSES,
+    STL10_CLASSES,
+)
+from distil.datasets.data_set import DataSet, Split
+from distil.datasets.image_formats import (
+    read_archive,
+    read_cifar_batch,
+    read_idx,
+    read_stl10_images,
+    read_stl10_labels,
+    read_svhn,
+)
+from distil.datasets.locations import Places, given_file, locate
+from distil.datasets.tables import Table, encode, read_csv, read_libsvm, read_npz, read_statlog
+from distil.datasets.transforms import CropFlip, Normalize
+from distil.errors import InvalidInput, UnknownName, nearest
+
+MNIST_PIXELS: Final = Normalize((0.1307,), (0.3081,))
+CIFAR10_PIXELS: Final = Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+CIFAR100_PIXELS: Final = Normalize((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+IMAGENET_PIXELS: Final = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CROP_FLIP: Final = CropFlip(4, True)
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """The folder in which data sets are looked for, and to which they are downloaded.
+
+    ``root``, else the environment variable ``DISTIL_DATA``, else ``distil`` in the user's cache folder
+    (``XDG_CACHE_HOME``, or ``~/.cache``). It need not exist.
+    """
+    if root is not None:
+        return Path(root).expanduser()
+    if named := os.environ.get("DISTIL_DATA"):
+        return Path(named).expanduser()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (cache if cache.is_absolute() else Path("~/.cache").expanduser()) / "distil"
+
+
+def data_set_names() -> tuple[str, ...]:
+    """Every name that :func:`load` knows, sorted; ``csv``, ``libsvm`` and ``npz`` want a ``path``."""
+    return tuple(sorted([*_PUBLISHED, *_ALIASES, *_FILES]))
+
+
+def load(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    download: bool = False,
+    path: str | Path | None = None,
+    test_path: str | Path | None = None,
+    label: str | int | None = None,
+    standardize: bool = False,
+) -> DataSet:
+    """Load a data set.
+
+    Args:
+        name: One of :func:`data_set_names`.
+        root: Where to look; see :func:`data_root`.
+        download: Fetch a set of images whose files are not there. Tables cannot be fetched.
+        path: For ``csv``, ``libsvm`` and ``npz``: the file, from the working directory or else from the root.
+        test_path: For ``csv`` and ``libsvm``: the test set's file. Default: no test split.
+        label: For ``csv``: the label's column, by name or index from 0. Default: the last.
+        standardize: For ``csv``, ``libsvm`` and tables in ``npz``: give every feature mean 0 and standard
+            deviation 1 over the training set (the test set is changed alike).
+
+    Returns:
+        The data set. Classes of ``csv`` and ``libsvm`` files are the distinct labels of both files in sorted
+        order; whole numbers in ``npz`` files are classes as they stand, text is sorted. Images in an ``npz``
+        file get the :class:`Normalize` of their own training set.
+
+    Raises:
+        UnknownName: No such name.
+        DataNotFound: The files are in none of the places looked at, or could not be downloaded.
+        InvalidInput: A damaged or malformed file, or an option that the set has no use for.
+    """
+    options = {"path": path, "test_path": test_path, "label": label, "standardize": standardize or None}
+    given = {key for key, value in options.items() if value is not None}
+    name = _ALIASES.get(name, name)
+    if name in _PUBLISHED:
+        _check_options(name, given, frozenset())
+        return _PUBLISHED[name](_Request(data_root(root), download))
+    if name not in _FILES:
+        known = data_set_names()
+        raise UnknownName(f"no data set is called {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+    reader, allowed = _FILES[name]
+    _check_options(name, given, allowed)
+    if path is None:
+        raise InvalidInput(f"data set {name!r} is a file of your own: give its path=...")
+    base = data_root(root)
+    paths = tuple(given_file(name, part, base) for part in (path, test_path) if part is not None)
+    return reader(_Request(base, download, paths, label, standardize))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What :func:`load` was asked for; ``paths``: the training file and, if given, the test file."""
+
+    root: Path
+    download: bool
+    paths: tuple[Path, ...] = ()
+    label: str | int | None = None
+    standardize: bool = False
+
+
+def _check_options(name: str, given: set[str], allowed: frozenset[str]) -> None:
+    if extra := sorted(given - allowed):
+        takes = f"; it takes {', '.join(sorted(allowed))}" if allowed else ""
+        raise InvalidInput(f"data set {name!r} has no use for {', '.join(extra)}{takes}")
+
+
+# -------------------------------------------------------------------------------------- published sets
+
+
+def _digits(_: _Request) -> DataSet:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return _assemble("digits", ((x / 16).astype(np.float32), y.astype(np.int64)), None, 10, DIGITS)
+
+
+def _mnist(asked: _Request) -> DataSet:
+    # no augmentation: a mirrored digit is another digit, or none
+    return _idx_set(asked, "mnist", ("MNIST/raw", "mnist", "mnist/raw", "MNIST", "."), DIGITS)
+
+
+def _fmnist(asked: _Request) -> DataSet:
+    folders = ("FashionMNIST/raw", "fmnist", "fmnist/raw", "fashion_mnist", "FashionMNIST")
+    return _idx_set(asked, "fmnist", folders, FMNIST_CLASSES, CROP_FLIP)
+
+
+def _kmnist(asked: _Request) -> DataSet:
+    return _idx_set(asked, "kmnist", ("KMNIST/raw", "kmnist", "kmnist/raw", "KMNIST"), KMNIST_CLASSES)
+
+
+def _idx_set(
+    asked: _Request,
+    name: str,
+    folders: tuple[str, ...],
+    class_names: Sequence[str],
+    augment: CropFlip | None = None,
+) -> DataSet:
+    """MNIST, or a set published under the names of MNIST's files: the folder alone tells them apart."""
+    files = [(f"{part}-{kind}-ubyte",) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    _, paths = locate(name, asked.root, asked.download, Places(folders, tuple(files), ("", ".gz")))
+    images, labels = ([read_idx(path, dims) for path in paths[start::2]] for start, dims in ((0, 3), (1, 1)))
+    train, test = ((x[:, None], y.astype(np.int64)) for x, y in zip(images, labels, strict=True))
+    return _assemble(name, train, test, 10, class_names, MNIST_PIXELS, augment)
+
+
+def _cifar10(asked: _Request) -> DataSet:
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    files = _files_or_archive(asked, "cifar10", "cifar-10-batches-py", "cifar-10-python", names)
+    batches = [read_cifar_batch(raw, origin) for raw, origin in files]
+    x, y = (np.concatenate([batch[part] for batch in batches[:-1]]) for part in (0, 1))
+    return _assemble("cifar10", (x, y), batches[-1], 10, CIFAR_CLASSES, CIFAR10_PIXELS, CROP_FLIP)
+
+
+def _cifar100(asked: _Request) -> DataSet:
+    files = _files_or_archive(asked, "cifar100", "cifar-100-python", "cifar-100-python", ["train", "test"])
+    train, test = (read_cifar_batch(raw, origin, "fine_labels") for raw, origin in files)
+    return _assemble("cifar100", train, test, 100, CIFAR100_CLASSES, CIFAR100_PIXELS, CROP_FLIP)
+
+
+def _svhn(asked: _Request) -> DataSet:
+    places = Places((".", "svhn", "SVHN"), (("train_32x32.mat",), ("test_32x32.mat",)))
+    _, paths = locate("svhn", asked.root, asked.download, places)
+    train, test = (read_svhn(path) for path in paths)
+    return _assemble("svhn", train, test, 10, DIGITS, IMAGENET_PIXELS, CropFlip(4, False))  # see _mnist
+
+
+def _stl10(asked: _Request) -> DataSet:
+    names = [f"{part}_{kind}.bin" for part in ("train", "test") for kind in "Xy"]
+    files = _files_or_archive(asked, "stl10", "stl10_binary", "stl10_binary", names)
+    train, test = ((read_stl10_images(*next(files)), read_stl10_labels(*next(files))) for _ in range(2))
+    return _assemble("stl10", train, test, 10, STL10_CLASSES, IMAGENET_PIXELS, CROP_FLIP)
+
+
+def _files_or_archive(
+    asked: _Request, name: str, folder: str, archive: str, names: Sequence[str]
+) -> Iterator[tuple[bytes, str]]:
+    """The content of each file, one at a time, and where it comes from: unpacked, or inside the published archive."""
+    files = Places((folder, f"{name}/{folder}", name, "."), tuple((n,) for n in names))
+    packed = Places((".", name), ((f"{archive}.tar.gz", f"{archive}.tar"),))
+    kind, paths = locate(name, asked.root, asked.download, files, packed)
+    if kind == 0:
+        for path in paths:
+            with reading(path) as file:
+                raw = file.read()
+            yield raw, str(path)
+    else:
+        content = read_archive(paths[0], folder, names)
+        for member in names:
+            yield content.pop(member), f"{paths[0]}:{member}"
+
+
+def _satimage(asked: _Request) -> DataSet:
+    places = Places(("tabular/satimage", "satimage", "."), (("sat.trn",), ("sat.tst",)))
+    _, paths = locate("satimage", asked.root, asked.download, places)
+    codes = tuple(SATIMAGE_CLASSES)
+    train, test = (
+        (table.x, np.searchsorted(codes, table.labels)) for table in (read_statlog(path, 36, codes) for path in paths)
+    )
+    return _assemble("satimage", *_standardized(train, test), 6, tuple(SATIMAGE_CLASSES.values()))
+
+
+def _ijcnn1(asked: _Request) -> DataSet:
+    files = (("ijcnn1.trn", "ijcnn1", "ijcnn1.tr"), ("ijcnn1.tst", "ijcnn1.t"))
+    places = Places(("tabular/ijcnn1", "ijcnn1", "."), files, ("", ".gz", ".bz2"))
+    _, paths = locate("ijcnn1", asked.root, asked.download, places)
+    train, test = read_libsvm(paths, features=22)
+    for path, table in zip(paths, (train, test), strict=True):
+        if not np.isin(table.labels, (-1, 1)).all():
+            raise InvalidInput(f"{path}: the labels of ijcnn1 are -1 and 1; got {np.unique(table.labels)[:5]}")
+    first, second = ((table.x, (table.labels > 0).astype(np.int64)) for table in (train, test))
+    return _assemble("ijcnn1", first, second, 2, ("-1", "1"))
+
+
+# ---------------------------------------------------------------------------------- files of one's own
+
+
+def _csv(asked: _Request) -> DataSet:
+    paths = asked.paths
+    tables = [read_csv(path, asked.label) for path in paths]
+    if len(tables) == 2 and tables[0].columns and tables[1].columns and tables[0].columns != tables[1].columns:
+        raise InvalidInput(
+            f"{paths[1]} has the columns {', '.join(tables[1].columns[:20])}; expected those of {paths[0]}, "
+            f"{', '.join(tables[0].columns[:20])}"
+        )
+    return _from_tables(asked, tables)
+
+
+def _libsvm(asked: _Request) -> DataSet:
+    return _from_tables(asked, read_libsvm(asked.paths))
+
+
+def _from_tables(asked: _Request, tables: Sequence[Table]) -> DataSet:
+    labels, names = encode(" and ".join(map(str, asked.paths)), *(table.labels for table in tables))
+    splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
+    train, test = splits[0], splits[1] if len(splits) == 2 else None
+    return _table_set(asked, train, test, len(names), names)
+
+
+def _npz(asked: _Request) -> DataSet:
+    path = asked.paths[0]
+    first, second, names = read_npz(path)
+    tables = [table for table in (first, second) if table is not None]
+    if all(table.labels.dtype.kind in "iu" for table in tables):
+        # already classes: to renumber those that occur would surprise
+        labels = [table.labels.astype(np.int64) for table in tables]
+        num_classes = len(names) or max(2, *(int(y.max()) + 1 for y in labels))
+    elif all(table.labels.dtype.kind == "U" for table in tables):
+        labels, names = encode(str(path), *(table.labels for table in tables))
+        num_classes = len(names)
+    else:
+        raise InvalidInput(f"{path}: labels must be whole numbers from 0, or text; got {tables[0].labels.dtype}")
+    splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
+    train, test = splits[0], splits[1] if len(splits) == 2 else None
+    return _table_set(asked, train, test, num_classes, names)
+
+
+# -------------------------------------------------------------------------------------------- assembly
+
+
+def _table_set(asked: _Request, train: Split, test: Split | None, num_classes: int, names: tuple[str, ...]) -> DataSet:
+    name, transform = asked.paths[0].name, None
+    if train[0].dtype == np.uint8:
+        if asked.standardize:
+            raise InvalidInput(f"{name} holds images, which their transform normalizes; leave standardize out")
+        transform = Normalize.fitted(torch.from_numpy(train[0]))
+    elif asked.standardize and (test is None or test[0].shape[1:] == train[0].shape[1:]):
+        train, test = _standardized(train, test)  # DataSet judges widths that differ
+    return _assemble(name, train, test, num_classes, names, transform)
+
+
+def _standardized(train: Split, test: Split | None) -> tuple[Split, Split | None]:
+    """Every feature to mean 0 and standard deviation 1 over the training set; a constant one to 0."""
+    mean, std = train[0].mean(0, dtype=np.float64), train[0].std(0, dtype=np.float64)
+    scale = np.where(std > 1e-12 * np.abs(mean), std, 1.0)  # a constant's std is rounding
+    parts = [((x - mean) / scale).astype(np.float32) for x, _ in (train, test or train)]
+    return (parts[0], train[1]), None if test is None else (parts[1], test[1])
+
+
+def _assemble(
+    name: str,
+    train: Split,
+    test: Split | None,
+    num_classes: int,
+    class_names: Sequence[str],
+    transform: Callable[[Tensor], Tensor] | None = None,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+) -> DataSet:
+    x, y = (torch.from_numpy(part) for part in train)
+    x_test, y_test = (None, None) if test is None else (torch.from_numpy(part) for part in test)
+    return DataSet(name, x, y, x_test, y_test, num_classes, tuple(class_names), transform, augment)
+
+
+_PUBLISHED: Final[dict[str, Callable[[_Request], DataSet]]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "fmnist": _fmnist,
+    "kmnist": _kmnist,
+    "cifar10": _cifar10,
+    "cifar100": _cifar100,
+    "svhn": _svhn,
+    "stl10": _stl10,
+    "satimage": _satimage,
+    "ijcnn1": _ijcnn1,
+}
+_ALIASES: Final = {"fashion_mnist": "fmnist"}
+_FILES: Final[dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]] = {  # and the options they take
+    "csv": (_csv, frozenset({"path", "test_path", "label", "standardize"})),
+    "libsvm": (_libsvm, frozenset({"path", "test_path", "standardize"})),
+    "npz": (_npz, frozenset({"path", "standardize"})),
+}

@@ -1,0 +1,267 @@
+"""Embeddings of a pool of images or texts, streamed to a file: once, and from where it was stopped.
+
+The function behind ``distil embed``. Beside the array lies a file of ids, and one that says which model and which pool it was made
+of; where both are what is asked for, nothing is done. While it is being made, rows are appended to a hidden file and synced every
+other second; a call that was killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from distil.data.items import Items, Minibatches, items_of
+from distil.data.pools import open_pool
+from distil.embedding.encoders import Encoder, Loaded, encoder_named
+from distil.embedding.journal import _info_path, _Journal, _log_path, _rows_path
+from distil.errors import InvalidInput
+from distil.measuring.network_source import NetworkSource
+from distil.rng import Rng
+from distil.signals import Embedding
+from distil.system.files import replacing, write_text
+from distil.system.imports import optional
+from distil.system.runtime import Runtime
+
+OnError = Literal["raise", "skip"]
+
+_PARQUET_ROWS = 8192
+_BATCH_SIZES = {"images": 32, "texts": 32, "rows": 1024, "items": 64}
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Embeddings in a file.
+
+    Attributes:
+        path: The array, (N, D) float32; its ids are in ``ids.txt`` beside it, or in the Parquet file.
+        shape: (N, D).
+        skipped: Id -> what was wrong with it.
+        made: How many items were embedded by this call; 0 where the file was there already.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    skipped: dict[str, str]
+    made: int
+
+
+def embed(
+    pool: Any,  # noqa: ANN401 - whatever open_pool takes
+    model: str | Encoder,
+    *,
+    weights: str | Path | None = None,
+    out: str | Path | None = None,
+    column: str | None = None,
+    ids: str | Path | None = None,
+    on_error: OnError = "raise",
+    runtime: Runtime | None = None,
+) -> Embedded:
+    """Embed every item of a pool, once.
+
+    Args:
+        pool: A pool, or whatever :func:`distil.data.pools.open_pool` takes.
+        model: ``"timm:NAME"`` with ``weights``; a folder that sentence-transformers saved, or a package that holds one; or
+            ``"package.module:callable"``, called with a list of items (``PIL.Image`` in RGB, texts, rows) and giving (B, D). Or an
+            Encoder.
+        weights: For timm: a file of weights (``.safetensors``, or ``.pth`` that holds tensors only), or ``"random"``. Nothing is
+            downloaded.
+        out: ``.npy``, with ids in ``NAME.ids.txt`` beside it, or ``.parquet`` with the columns id and embedding. Default: a file in
+            the user's cache folder, named by what it was made of.
+        column: The pool's column, where it is a table.
+        ids: The pool's ids; see :func:`distil.data.pools.open_pool`.
+        on_error: ``"raise"``, or ``"skip"``: items that cannot be read are left out and listed.
+        runtime: Device, minibatch size (32 images or texts by default), progress bar, readers (``num_workers`` threads, one a core
+            by default).
+
+    Raises:
+        InvalidInput: An item that cannot be read, by its name; weights that do not fit; a model that is not for such items.
+        RunError: Another process writes this file.
+
+    The pool is told by names, sizes and times of change of its files, not by their content: reading all of it would take as long as
+    embedding it. Memory: a few minibatches, and the names.
+    """
+    runtime = runtime or Runtime()
+    items = items_of(pool if isinstance(pool, (Items, Minibatches)) else open_pool(pool, column=column, ids=ids))
+    encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
+    if encoder.kind is not None and items.kind != encoder.kind:
+        raise InvalidInput(f"{encoder.name} is for {encoder.kind}, and the pool holds {items.kind}")
+    if on_error not in ("raise", "skip"):
+        raise InvalidInput(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    key = _key(items, encoder)
+    path = _cached_file(key) if out is None else Path(out).expanduser()
+    if path.suffix.lower() not in (".npy", ".parquet"):
+        raise InvalidInput(f"{path}: embeddings are written as .npy or .parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = _finished(path, key)
+    if found is None:
+        with _Journal.locked(path, key) as journal:
+            made = _append(items, encoder, journal, on_error, runtime)
+            found = _finish(items, encoder, journal, made)
+    if found.skipped and on_error == "raise":
+        name, fault = next(iter(found.skipped.items()))
+        raise InvalidInput(f"{name}: {fault}; {found.path} was made with on_error='skip' (--on-error skip)")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------- streaming
+
+
+class _Prepared:
+    """The items of a pool, prepared for a model by several threads; what cannot be read is noted and stood in for.
+
+    Attributes:
+        faults: Row -> what was wrong with it.
+    """
+
+    def __init__(self, items: Items, loaded: Loaded, on_error: OnError, threads: int) -> None:
+        self.faults: dict[int, str] = {}
+        self._items = items
+        self._loaded = loaded
+        self._skips = on_error == "skip"
+        self._threads = (
+            ThreadPoolExecutor(threads, "distil-decoder") if items.kind == "images" and threads > 1 else None
+        )
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def batch(self, rows: Tensor) -> Any:  # noqa: ANN401
+        """The minibatch of these rows."""
+        ready = (
+            map(self._ready, rows.tolist()) if self._threads is None else self._threads.map(self._ready, rows.tolist())
+        )
+        return self._loaded.collate(list(ready))
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+
+    def _ready(self, row: int) -> Any:  # noqa: ANN401
+        try:
+            item = self._items.read(row)
+        except (InvalidInput, OSError, ValueError, Image.DecompressionBombError) as error:
+            fault = str(error).removeprefix(f"{self._items.name(row)}: ")
+            if not self._skips:
+                raise InvalidInput(
+                    f"{self._items.name(row)}: {fault}; to leave out what cannot be read: on_error='skip' (--on-error skip)"
+                ) from error
+            self.faults[row] = fault
+            item = Image.new("RGB", (64, 64)) if self._items.kind == "images" else self._items.read(0)
+        return self._loaded.prepare(item)
+
+
+def _append(items: Items, encoder: Encoder, journal: _Journal, on_error: OnError, runtime: Runtime) -> int:
+    """Embed what the journal does not have yet; how many items that was."""
+    left = torch.arange(journal.done, len(items))
+    if not len(left):
+        return 0
+    runtime = replace(runtime, batch_size=runtime.batch_size or _BATCH_SIZES[items.kind])
+    loaded = encoder.load(runtime)
+    runtime = replace(runtime, batch_size=runtime.rows() * loaded.window)
+    threads = runtime.num_workers or os.cpu_count() or 1
+    with closing(_Prepared(items, loaded, on_error, threads)) as data:
+        for chunk in NetworkSource(loaded.network, data, left).chunks((Embedding(),), runtime, Rng(0)):
+            rows = chunk.ids.tolist()
+            read = torch.tensor([row not in data.faults for row in rows])
+            faults = {row: data.faults.pop(row) for row in rows if row in data.faults}
+            journal.add(chunk[Embedding()][read].float().numpy(), len(rows), faults)
+    journal.sync()
+    return len(left)
+
+
+# ------------------------------------------------------------------------------------------------------------- finishing
+
+
+def _finished(path: Path, key: str) -> Embedded | None:
+    """The embeddings, if they are there whole and made of the same; the file of rows goes last."""
+    if not key or not path.exists() or not _info_path(path).exists() or _rows_path(path).exists():
+        return None
+    try:
+        info = json.loads(_info_path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(info, dict) or info.get("key") != key:
+        return None
+    return Embedded(path, (info["rows"], info["dims"]), info["skipped"], 0)
+
+
+def _finish(items: Items, encoder: Encoder, journal: _Journal, made: int) -> Embedded:
+    """Give the files their names: those that tell about the rows first."""
+    if not journal.kept:
+        raise InvalidInput(
+            f"none of the {len(items)} items could be read; the first: {next(iter(journal.faults.values()))}"
+        )
+    path, rows, dims = journal.path, journal.kept, journal.dims
+    names = [items.name(row) for row in range(len(items)) if row not in journal.faults]
+    skipped = {items.name(row): fault for row, fault in journal.faults.items()}
+    journal.number()
+    if path.suffix.lower() == ".parquet":
+        _write_parquet(path, names, np.load(journal.rows_path, mmap_mode="r"))
+    else:
+        _write_ids(path.with_suffix(".ids.txt"), names)
+    info = {"key": journal.key, "model": encoder.name, "rows": rows, "dims": dims, "skipped": skipped}
+    write_text(_info_path(path), json.dumps(info, indent=2) + "\n")
+    if path.suffix.lower() == ".parquet":
+        journal.rows_path.unlink()
+    else:
+        journal.rows_path.replace(path)
+    _log_path(path).unlink()
+    return Embedded(path, (rows, dims), skipped, made)
+
+
+def _write_ids(path: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if "\n" in name or "\r" in name or not name.strip():
+            raise InvalidInput(f"the id {name!r} cannot be a line of {path.name}; write .parquet")
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file,
+    ):
+        file.writelines(f"{name}\n" for name in names)
+
+
+def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) -> None:
+    arrow, parquet = (optional(name, f"writing {path.name}") for name in ("pyarrow", "pyarrow.parquet"))
+    kind = arrow.list_(arrow.float32(), rows.shape[1])
+    schema = arrow.schema([("id", arrow.string()), ("embedding", kind)])
+    with replacing(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+        for start in range(0, len(rows), _PARQUET_ROWS):
+            part = np.array(rows[start : start + _PARQUET_ROWS]).ravel()
+            lists = arrow.FixedSizeListArray.from_arrays(arrow.array(part), type=kind)
+            writer.write_table(arrow.table([arrow.array(names[start : start + _PARQUET_ROWS]), lists], schema=schema))
+
+
+def _key(items: Items, encoder: Encoder) -> str:
+    """What the embeddings are made of; empty where that cannot be told, and then nothing is kept for a second call."""
+    found = hashlib.sha256(f"1\n{encoder.identity}\n{items.kind}\n{len(items)}\n{items.fingerprint}\n".encode())
+    if not items.fingerprint:
+        if items.content is None:
+            return ""
+        for row in range(len(items)):
+            found.update(hashlib.sha256(items.content(row)).digest())
+    for row in range(len(items)):
+        found.update(items.name(row).encode(errors="surrogateescape") + b"\0")
+    return found.hexdigest()
+
+
+def _cached_file(key: str) -> Path:
+    if not key:
+        raise InvalidInput(
+            "this pool cannot be told from another one, so its embeddings cannot be cached; say where to write them"
+        )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / "distil" / "embeddings" / f"{key[:32]}.npy"

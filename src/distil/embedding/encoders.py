@@ -1,0 +1,246 @@
+"""Models that make embeddings of images or texts: timm backbones, sentence-transformers, and callables of the user's.
+
+Nothing is downloaded: weights are files, folders or installed packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
+from distil.networks.base import Network, Outputs
+from distil.networks.dropout import Draw
+from distil.networks.torch_network import TorchNetwork
+from distil.networks.weights import weights_in
+from distil.rng import Rng
+from distil.system.files import digest
+from distil.system.imports import import_torchvision, named_object, optional
+from distil.system.runtime import Runtime
+
+# Minibatches of texts that are ordered by length together. A minibatch is padded to its longest text: of news in the order of a
+# pool more than half of what is computed is padding, and ordering eight minibatches nearly halves the time.
+_WINDOW = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model that is ready.
+
+    Attributes:
+        network: Its embedding is what is asked for.
+        prepare: An item of the pool -> what minibatches are made of; several threads call it.
+        collate: What was prepared -> a minibatch.
+        window: Minibatches that the network is given as one, since it orders and cuts them by itself.
+    """
+
+    network: Network
+    prepare: Callable[[Any], Any]
+    collate: Callable[[list[Any]], Any]
+    window: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """What makes embeddings of items.
+
+    Attributes:
+        name: For messages.
+        identity: Text that changes when the model does.
+        kind: The pools it is for: ``"images"``, ``"texts"``, or None for any.
+        load: Builds it; called only where there is something to do.
+    """
+
+    name: str
+    identity: str
+    kind: str | None
+    load: Callable[[Runtime], Loaded]
+
+
+def encoder_named(model: str, weights: str | Path | None = None) -> Encoder:
+    """The encoder that a text names; see :func:`distil.embedding.embed.embed`.
+
+    Raises:
+        InvalidInput: Weights that are missing, or that there is no use for.
+        UnknownName: No such model or package.
+    """
+    if model.startswith("timm:"):
+        return _timm(model.removeprefix("timm:"), weights)
+    if weights is not None:
+        raise InvalidInput(f"weights are for timm models; {model} brings its own")
+    if (Path(model).expanduser() / "modules.json").is_file():
+        return _sentences(model, Path(model).expanduser())
+    if ":" in model:
+        return _called(model)
+    if (folder := _packaged(model)) is not None:
+        return _sentences(model, folder)
+    raise UnknownName(
+        f"{model!r} is no model: expected timm:NAME, a folder that sentence-transformers saved (with modules.json), an installed "
+        "package that holds one, or package.module:callable"
+    )
+
+
+def _timm(name: str, weights: str | Path | None) -> Encoder:
+    if weights is None:
+        raise InvalidInput(
+            f"timm:{name} needs weights, and none are downloaded: give a file (--weights FILE), or `random` to try it out"
+        )
+    content = "random"
+    if weights != "random":
+        if not Path(weights).is_file():
+            raise DataNotFound(f"there is no file of weights {weights}")
+        content = digest(Path(weights))
+
+    def load(runtime: Runtime) -> Loaded:  # noqa: ARG001 - the network places itself
+        module = _timm_module(name, None if weights == "random" else Path(weights))
+        timm = optional("timm", "timm:NAME")
+        settings = timm.data.resolve_model_data_config(module)
+        prepare = timm.data.create_transform(**settings, is_training=False)
+        return Loaded(TorchNetwork(module, outputs=_features), prepare, torch.stack)
+
+    return Encoder(f"timm:{name}", f"timm:{name} {_version('timm')} {content}", "images", load)
+
+
+def _timm_module(name: str, weights: Path | None) -> nn.Module:
+    """A model without its head; InvalidInput where weights do not fit it."""
+    import_torchvision()
+    timm = optional("timm", "timm:NAME")
+    if not timm.is_model(name):
+        raise UnknownName(f"timm has no model {name!r}{nearest(name, timm.list_models())}")
+    with Rng(0).scope():
+        module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
+    if weights is None:
+        return module
+    state = {key.removeprefix("module."): value for key, value in weights_in(weights).items()}
+    head = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
+    heads = tuple(f"{part}." for part in ([head] if isinstance(head, str) else head))
+    state = {key: value for key, value in state.items() if not (heads and key.startswith(heads))}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise InvalidInput(f"{weights} does not fit timm:{name}: {' '.join(str(error).split())[:400]}") from error
+    return module
+
+
+def _features(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes before a head, in the place of logits too: there is no head."""
+    features = module(x)
+    return features, features
+
+
+def _sentences(name: str, folder: Path) -> Encoder:
+    stamp = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stamp.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
+
+    def load(runtime: Runtime) -> Loaded:
+        _torchvision_if_there()
+        package = optional("sentence_transformers", name)
+        device = None if runtime.device is None else str(runtime.device)
+        with _without_bars():
+            model = package.SentenceTransformer(str(folder), device=device, local_files_only=True)
+
+        def encode(texts: list[str]) -> Any:  # noqa: ANN401
+            size = -(-len(texts) // _WINDOW)
+            return model.encode(texts, batch_size=size, show_progress_bar=False, convert_to_numpy=True)
+
+        return Loaded(_Called(name, encode), lambda text: text, list, _WINDOW)
+
+    return Encoder(
+        name, f"sentence-transformers {_version('sentence-transformers')} {stamp.hexdigest()}", "texts", load
+    )
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bar while transformers loads weights: it shows one whether or not there is a terminal."""
+    logging: Any = sys.modules.get("transformers.utils.logging")
+    shown = logging is not None and logging.is_progress_bar_enabled()
+    if shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _torchvision_if_there() -> None:
+    """Import torchvision the way that works here, where it is installed: sentence-transformers imports it by itself."""
+    if importlib.util.find_spec("torchvision") is not None:
+        import_torchvision()
+
+
+def _packaged(name: str) -> Path | None:
+    """The folder of a sentence-transformers model in an installed package."""
+    try:
+        spec = importlib.util.find_spec(name.replace("-", "_"))
+    except (ImportError, ValueError):
+        return None
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        found = sorted(Path(place).rglob("modules.json"), key=lambda path: len(path.parts))
+        if found:
+            return found[0].parent
+    return None
+
+
+def _called(name: str) -> Encoder:
+    call = named_object(name)
+    source = importlib.util.find_spec(name.partition(":")[0])
+    content = digest(Path(source.origin)) if source is not None and source.origin else ""
+    return Encoder(
+        name,
+        f"{name} {content}",
+        None,
+        lambda runtime: Loaded(_Called(name, call), lambda item: item, list),  # noqa: ARG005
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "?"
+
+
+class _Called(Network):
+    """A callable: items -> (B, D)."""
+
+    def __init__(self, name: str, call: Callable[[list[Any]], Any]) -> None:
+        self._name = name
+        self._call = call
+
+    def asking(self, runtime: Runtime) -> AbstractContextManager[None]:  # noqa: ARG002
+        return torch.inference_mode()
+
+    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
+        given = self._call(batch)
+        found = given.float() if isinstance(given, Tensor) else torch.from_numpy(np.array(given, dtype=np.float32))
+        if found.dim() != 2 or len(found) != len(batch):
+            raise UnsupportedModel(
+                f"{self._name} was given {len(batch)} items and must give an array ({len(batch)}, D); got {tuple(found.shape)}"
+            )
+        return Outputs(found, found)
+
+    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401, ARG002
+        raise self._only_embeds()
+
+    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401, ARG002
+        raise self._only_embeds()
+
+    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
+        raise self._only_embeds()
+
+    def _only_embeds(self) -> UnsupportedModel:
+        return UnsupportedModel(f"{self._name} gives embeddings only")

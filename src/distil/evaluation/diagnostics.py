@@ -1,0 +1,218 @@
+"""What strategies select: classes, duplicates, how spread out, and how much they agree.
+
+How well the selecting model was calibrated is ``metrics.calibration_error`` of its probabilities on held-out examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.errors import InvalidInput
+from distil.evaluation.metrics import check_classes
+from distil.evaluation.statistics import Floats
+from distil.functional.features import BLOCK_BYTES, Dense, Features
+
+
+@dataclass(frozen=True)
+class ClassBalance:
+    """How evenly classes occur.
+
+    Attributes:
+        counts: Examples of each class.
+        entropy: Of their shares, in nats.
+        normalized: That divided by log C: 1 when all classes are equally frequent, 0 when there is one only.
+    """
+
+    counts: tuple[int, ...]
+    entropy: float
+    normalized: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far selected examples are from others: mean (not squared) Euclidean distances.
+
+    Attributes:
+        to_labeled: To the nearest example that was labeled before; None when none was.
+        to_picked: To the nearest other example of the same selection; None when it is the only one.
+    """
+
+    to_labeled: float | None
+    to_picked: float | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is to be said about one selection.
+
+    Attributes:
+        balance: Of the classes of the selected examples.
+        duplicates: Share of them that equal one that was labeled or selected before; see ``duplicate_share``.
+        spread: How far they are from others.
+    """
+
+    balance: ClassBalance
+    duplicates: float
+    spread: Spread
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """How much strategies agree.
+
+    Attributes:
+        strategies: Names of the k strategies.
+        jaccard: Jaccard index of each two strategies' selections, round by round, (R, k, k).
+        so_far: The same of all that was selected up to each round, (R, k, k): strategies may want the same examples in
+            another order.
+    """
+
+    strategies: tuple[str, ...]
+    jaccard: Floats
+    so_far: Floats
+
+
+def diagnose(x: Tensor, y: Tensor, picked: Sequence[int], labeled: Sequence[int], num_classes: int) -> Diagnosis:
+    """Describe one selection.
+
+    Args:
+        x: What distances and duplicates are about, inputs or embeddings, a row an id: (N, ...), flattened.
+        y: Classes, (N,).
+        picked: Ids that were selected, in pick order.
+        labeled: Ids that were labeled before.
+        num_classes: C.
+
+    Raises:
+        InvalidInput: Nothing picked, ids that x does not have, shapes that do not fit, a NaN or an infinity in the rows that
+            are looked at.
+    """
+    if len(x) != len(y):
+        raise InvalidInput(f"x and y must have a row an id, got {len(x)} and {len(y)}")
+    ids = [*labeled, *picked]
+    if ids and not 0 <= min(ids) <= max(ids) < len(x):
+        raise InvalidInput(f"ids must be from 0 to {len(x) - 1}, got {min(ids)} to {max(ids)}")
+    balance = class_balance(y[_indices(picked, y)], num_classes)
+    rows, before = x[_indices(picked, x)].flatten(1), x[_indices(labeled, x)].flatten(1)
+    return Diagnosis(balance, duplicate_share(rows, before), spread(Dense(_floating(rows)), Dense(_floating(before))))
+
+
+def class_balance(y: Tensor, num_classes: int) -> ClassBalance:
+    """How evenly classes occur among examples.
+
+    Args:
+        y: Classes, (n,), n >= 1.
+        num_classes: C; with one class the balance is perfect.
+
+    Raises:
+        InvalidInput: No examples, or a class outside 0 ... C - 1.
+    """
+    if y.ndim != 1 or len(y) == 0:
+        raise InvalidInput(f"y must be (n,), one example at least, got {tuple(y.shape)}")
+    check_classes("y", y, num_classes)
+    counts = torch.bincount(y, minlength=num_classes)
+    entropy = float(torch.special.entr(counts.double() / len(y)).sum())
+    return ClassBalance(tuple(counts.tolist()), entropy, entropy / math.log(num_classes) if num_classes > 1 else 1.0)
+
+
+def duplicate_share(rows: Tensor, before: Tensor | None = None) -> float:
+    """The share of rows that equal, number for number, one before them: labels spent on what was known already.
+
+    Args:
+        rows: Selected examples in pick order, (n, D), n >= 1.
+        before: Examples that were labeled before, (M, D); None leaves them out.
+
+    Raises:
+        InvalidInput: No rows, shapes that do not fit, a NaN or an infinity.
+    """
+    _check_rows("rows", rows)
+    if len(rows) == 0:
+        raise InvalidInput("rows must be one at least, got none")
+    known = rows[:0] if before is None else before
+    _check_rows("before", known)
+    if known.shape[1] != rows.shape[1]:
+        raise InvalidInput(f"rows are {rows.shape[1]} wide, but those before are {known.shape[1]}")
+    kinds = torch.unique(torch.cat([known, rows]), dim=0, return_inverse=True)[1]  # (M + n,)
+    n_new = len(kinds.unique()) - len(kinds[: len(known)].unique())
+    return (len(rows) - n_new) / len(rows)
+
+
+def spread(rows: Features, before: Features) -> Spread:
+    """How far selected examples are from their nearest neighbors, on average.
+
+    Args:
+        rows: Selected examples, n >= 1.
+        before: Examples that were labeled before, M >= 0.
+
+    Cost: n (n + M) distances, in blocks.
+
+    Raises:
+        InvalidInput: No rows, a NaN or an infinity.
+    """
+    if len(rows) == 0:
+        raise InvalidInput("rows must be one at least, got none")
+    if not (rows.sq_norms().isfinite().all() and before.sq_norms().isfinite().all()):
+        raise InvalidInput("rows must be finite, got NaN or infinite")
+    to_labeled = _mean_nearest(rows, before, itself=False) if len(before) else None
+    to_picked = _mean_nearest(rows, rows, itself=True) if len(rows) > 1 else None
+    return Spread(to_labeled, to_picked)
+
+
+def overlap(selections: Mapping[str, Sequence[Sequence[int]]]) -> Overlap:
+    """How much strategies agree, by the Jaccard index |A and B| / |A or B| of what they select (Jaccard 1912).
+
+    Two selections of n drawn at random from N overlap by about n / (2 N - n). Two empty ones are the same: 1.
+
+    Args:
+        selections: Each strategy's selections of one seed, ids round by round.
+
+    Raises:
+        InvalidInput: No strategies, or different numbers of rounds.
+    """
+    rounds = {name: len(own) for name, own in selections.items()}
+    if len(set(rounds.values())) != 1:
+        raise InvalidInput(f"strategies must have the same number of rounds, got {rounds}")
+    each = [[set(ids) for ids in own] for own in selections.values()]  # k x R sets
+    grown = [[set().union(*own[: r + 1]) for r in range(len(own))] for own in each]
+    return Overlap(tuple(selections), _jaccards(each), _jaccards(grown))
+
+
+def _jaccards(sets: list[list[set[int]]]) -> Floats:
+    """(R, k, k)."""
+    return np.array([[[_jaccard(a, b) for b in round_] for a in round_] for round_ in zip(*sets, strict=True)]).reshape(
+        -1, len(sets), len(sets)
+    )
+
+
+def _jaccard(a: set[int], b: set[int]) -> float:
+    return len(a & b) / len(a | b) if a or b else 1.0
+
+
+def _mean_nearest(rows: Features, others: Features, *, itself: bool) -> float:
+    """The mean distance of rows to the nearest of others; ``itself`` says that both are the same and a row does not count."""
+    step = max(1, BLOCK_BYTES // (8 * len(others)))
+    nearest = []
+    for start in range(0, len(rows), step):
+        sq_dists = rows[slice(start, start + step)].sq_dists(others)  # (b, M)
+        if itself:
+            sq_dists.diagonal(start).fill_(math.inf)
+        nearest.append(sq_dists.min(1).values.double().sqrt())
+    return float(torch.cat(nearest).mean())
+
+
+def _indices(ids: Sequence[int], of: Tensor) -> Tensor:
+    return torch.tensor(list(ids), dtype=torch.int64, device=of.device)
+
+
+def _floating(rows: Tensor) -> Tensor:
+    return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+
+
+def _check_rows(what: str, rows: Tensor) -> None:
+    if rows.ndim != 2 or not rows.isfinite().all():
+        raise InvalidInput(f"{what} must be finite rows (n, D), got shape {tuple(rows.shape)} or a NaN or infinity")

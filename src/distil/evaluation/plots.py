@@ -1,0 +1,215 @@
+"""Pictures of learning curves. Matplotlib is an extra: ``pip install "distil[plot]"``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from distil.errors import InvalidInput, MissingPackage
+from distil.evaluation.compare import LEVEL, Floats, Summary
+from distil.system.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK = "#222222"
+_FAINT = "#8a8a8a"
+# Okabe and Ito's colors, told apart with every kind of color vision; without the yellow, too light on white.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_LINES = ("-", "--", "-.", (0, (1, 1)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MOST_MARKERS = 25
+_HEIGHT = 285  # points, of the axes of the figure below, about
+_METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+
+
+class _Look(NamedTuple):
+    """How one strategy is drawn."""
+
+    color: str
+    line: str | tuple[int, tuple[int, int]]
+    marker: str | None
+    width: float
+
+
+def plot_curves(
+    summaries: Sequence[Summary],
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    target: float | None = None,
+    full: float | None = None,
+    metric: str = "accuracy",
+) -> Path:
+    """Draw the mean learning curves with their 95 % bands, each named at its right end.
+
+    Colors are told apart with every kind of color vision; markers and, past six strategies, line styles tell
+    the curves apart in gray. The baseline is black and dashed. Bands are pointwise and are left out with one
+    seed. The same summaries give the same bytes, with the same version of Matplotlib.
+
+    Args:
+        summaries: What ``summarize`` returned.
+        path: Where to write; PNG or SVG by its suffix. The picture appears whole or not at all. Missing
+            folders are an error.
+        title: A line above the picture.
+        target: A value of the metric in [0, 1] to mark with a line.
+        full: What a model trained on the whole pool reaches, to mark likewise.
+        metric: What the curves measure, for the axis.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InvalidInput: No summaries, a suffix other than ``.png`` and ``.svg``, or a value to mark outside [0, 1].
+        MissingPackage: Matplotlib is not installed.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _METADATA:
+        raise InvalidInput(f"a picture is written as .png or .svg, got {path.name!r}")
+    if not summaries:
+        raise InvalidInput("there is nothing to draw: summaries is empty")
+    for name, value in (("target", target), ("full", full)):
+        if value is not None and not 0 <= value <= 1:
+            raise InvalidInput(f"{name} must be a fraction in [0, 1], such as 0.94 for 94 %, got {value}")
+    _require_matplotlib()
+    _write(_figure(summaries, title, target, full, metric), path)
+    return path
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage('drawing curves needs Matplotlib; pip install "distil[plot]"') from error
+
+
+def _figure(summaries: Sequence[Summary], title: str, target: float | None, full: float | None, metric: str) -> Figure:
+    # A Figure of its own, not pyplot's: pyplot keeps every figure alive and may look for a screen.
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches
+    figure = Figure(figsize=(8, 5), dpi=160, layout=layout)
+    axes = figure.add_subplot()
+    looks = _looks(summaries)
+    for summary, look in zip(summaries, looks, strict=True):
+        _draw(axes, summary, look)
+    _dress(axes, title, metric)
+    if target is not None:
+        _mark(axes, target, f"{100 * target:g} %", (0, (4, 3)))
+    if full is not None:
+        _mark(axes, full, f"all labels: {100 * full:.1f} %", "-")
+    _name(axes, summaries, looks)
+    seeds = summaries[0].seeds
+    bands = f"bands: {100 * LEVEL:g} % intervals of the mean over {seeds} seeds" if seeds > 1 else "one seed"
+    figure.supxlabel(bands, x=0.985, ha="right", fontsize=8, color=_FAINT)
+    return figure
+
+
+def _mark(axes: Axes, value: float, text: str, line: str | tuple[int, tuple[int, int]]) -> None:
+    """A line across, with words at its left end."""
+    axes.axhline(100 * value, color=_FAINT, linewidth=0.9, linestyle=line, zorder=1)
+    place: dict[str, Any] = {"xytext": (3, 2), "textcoords": "offset points"}
+    place["xycoords"] = axes.get_yaxis_transform()  # x in widths of the axes, y in data
+    axes.annotate(text, (0, 100 * value), color=_FAINT, fontsize=8, **place)
+
+
+def _looks(summaries: Sequence[Summary]) -> list[_Look]:
+    """The baseline in black and dashed, the others in color; styles change when the colors are used up."""
+    looks, k = [], 0
+    for summary in summaries:
+        if summary.name == summary.baseline:
+            looks.append(_Look(_INK, (0, (5, 2)), None, 1.8))
+            continue
+        line = _LINES[k // len(_COLORS) % len(_LINES)]
+        looks.append(_Look(_COLORS[k % len(_COLORS)], line, _MARKERS[k % len(_MARKERS)], 1.5))
+        k += 1
+    return looks
+
+
+def _draw(axes: Axes, summary: Summary, look: _Look) -> None:
+    low, high = 100 * summary.low, 100 * summary.high
+    if np.isfinite(low).all():
+        axes.fill_between(summary.labels, low, high, color=look.color, alpha=0.15, linewidth=0, zorder=2)
+    every = 1 + (len(summary.labels) - 1) // _MOST_MARKERS
+    axes.plot(summary.labels, 100 * summary.mean, markevery=every, zorder=3, **_style(look))
+
+
+def _style(look: _Look) -> dict[str, Any]:
+    return {
+        "color": look.color,
+        "linestyle": look.line,
+        "linewidth": look.width,
+        "marker": look.marker,
+        "markersize": 3.5,
+    }
+
+
+def _dress(axes: Axes, title: str, metric: str) -> None:
+    """Axes, grid and title."""
+    axes.set_xlabel("number of labels", color=_INK)
+    axes.set_ylabel(f"{metric} (%)", color=_INK)
+    axes.set_title(title, loc="left", fontsize=11, color=_INK, fontweight="bold", parse_math=False)
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_FAINT)
+    axes.tick_params(colors=_INK, labelsize=9)
+    axes.margins(x=0.02)
+
+
+def _name(axes: Axes, summaries: Sequence[Summary], looks: Sequence[_Look]) -> None:
+    """Each curve's name and a sample of it beside its right end, moved apart where ends are close."""
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, top)  # the names must not move what they point at
+    axes.set_xlim(axes.get_xlim())
+    ends = np.array([(100 * s.mean[-1] - bottom) / (top - bottom) for s in summaries])  # in heights of the axes
+    size = min(9.0, _HEIGHT / 1.4 / len(summaries))
+    for summary, look, at in zip(summaries, looks, _apart(ends, 1.4 * size / _HEIGHT), strict=True):
+        axes.annotate(
+            "",
+            (summary.labels[-1], 100 * summary.mean[-1]),
+            xytext=(1.04, at),
+            textcoords=axes.transAxes,
+            arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},
+        )
+        sample: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False, "markevery": [1]}
+        axes.plot([1.04, 1.065, 1.09], [at] * 3, **_style(look), **sample)
+        name = axes.text(1.1, at, summary.name, transform=axes.transAxes, va="center", fontsize=size, color=_INK)
+        name.set_parse_math(False)  # a name with dollar signs is no formula
+
+
+def _apart(wanted: Floats, gap: float) -> Floats:
+    """The positions nearest to ``wanted`` (least squares) that keep their order and are ``gap`` apart.
+
+    With x_k the k-th smallest and y_k = x_k - k gap, the y must only not decrease: isotonic regression, solved
+    by pooling neighbors that violate the order (Ayer et al. 1955). Kept within [0, 1] while there is room.
+    """
+    order = np.argsort(wanted, kind="stable")
+    pools: list[tuple[float, int]] = []  # mean and size of each run of equal y
+    for k, x in enumerate(wanted[order]):
+        mean, size = float(x) - k * gap, 1
+        while pools and pools[-1][0] > mean:
+            before, count = pools.pop()
+            mean, size = (before * count + mean * size) / (count + size), count + size
+        pools.append((mean, size))
+    y = np.concatenate([np.full(size, mean) for mean, size in pools])
+    room = 1 - (len(wanted) - 1) * gap
+    placed = np.empty_like(wanted)
+    placed[order] = np.clip(y, 0, max(room, 0)) + gap * np.arange(len(wanted))
+    return placed
+
+
+def _write(figure: Figure, path: Path) -> None:
+    """Write beside ``path`` and rename, so that nobody ever reads half a picture."""
+    import matplotlib
+
+    suffix = path.suffix.lower()
+    # Element names in an SVG are random unless salted.
+    with replacing(path) as part, part.open("wb") as file, matplotlib.rc_context({"svg.hashsalt": "distil"}):
+        figure.savefig(file, format=suffix[1:], metadata=_METADATA[suffix])

@@ -1,0 +1,337 @@
+"""The loop around a selection: ask for ids, tell labels, train, again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distil.data.examples import Data, LabeledSet, Rows, as_data
+from distil.data.ids import distinct, index_of
+from distil.data.minibatches import Collate
+from distil.errors import DistilWarning, InvalidInput
+from distil.networks.base import Network
+from distil.networks.estimator import is_estimator
+from distil.networks.wrap import wrap
+from distil.rng import Rng
+from distil.selection.arguments import Ids, as_rng, check_names, names_of
+from distil.selection.pool import Pool
+from distil.selection.select import select
+from distil.strategies.base import Needs, Selection, Strategy
+from distil.strategies.registry import as_strategy
+from distil.system.runtime import Runtime
+from distil.training.config import FitConfig
+from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
+
+Retrain = Literal["scratch", "warm", "shrink_perturb"]
+
+# Share of the old weights kept, and of freshly drawn ones added, by shrink_perturb.
+SHRINK, PERTURB = 0.4, 0.1
+
+
+Fit = Callable[[Any, LabeledSet, int], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """The default ``fit`` of a learner: cross entropy on the labeled examples, by ``distil.training.fit``.
+
+    Attributes:
+        config: Optimizer, epochs, when to stop.
+        num_classes: C.
+        rng: Minibatch order and dropout; round r draws from ``rng.child(r)``.
+        transform: Prepares a minibatch of inputs.
+        augment: Changes a training minibatch at random, before ``transform``.
+        validation: Inputs and labels for early stopping with ``config.patience``.
+        device: Where to train; default: where the parameters are.
+    """
+
+    config: FitConfig
+    num_classes: int
+    rng: Rng
+    transform: Transform | None = None
+    augment: Augment | None = None
+    validation: tuple[Tensor, Tensor] | None = None
+    device: torch.device | str | None = None
+
+    def __call__(self, module: nn.Module, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002 - the loop's word
+        """Train ``module`` in place."""
+        settings: dict[str, Any] = {
+            "num_classes": self.num_classes,
+            "rng": self.rng.child(round),
+            "transform": self.transform,
+            "augment": self.augment,
+            "device": self.device,
+        }
+        x = labeled.x
+        if x is not None:
+            held_out = None if self.validation is None else (self._cast(self.validation[0], module), self.validation[1])
+            return fit(module, self._cast(x, module), labeled.y, self.config, validation=held_out, **settings)
+        if self.validation is not None:
+            raise InvalidInput("validation tensors go with a pool that is an array; pass a fit function of your own")
+        return fit_dataset(module, labeled, self.config, **settings)
+
+    def _cast(self, x: Tensor, module: nn.Module) -> Tensor:
+        """In the module's precision, as scoring does it: NumPy's float64 for a float32 model."""
+        if self.transform is not None or not x.is_floating_point():
+            return x
+        return x.type(next((p.dtype for p in module.parameters() if p.is_floating_point()), x.dtype))
+
+
+class Learner:
+    """A pool, a model and a strategy, in rounds: ``query``, ``label``, ``fit``.
+
+    Labels may come in any order, late, partly, or not at all (``skip``); what is pending is never asked again.
+
+    Args:
+        data: The pool: an array whose rows are examples, or a map-style Dataset; labels it may hold are never read.
+        model: A module, a classifier of scikit-learn, or anything else that ``wrap`` takes and your ``fit`` trains; or a function
+            that builds one (then ``retrain="scratch"`` starts from new weights every round; of a module, ``scratch`` restores the
+            first weights, and an estimator's ``fit`` starts over by itself).
+        strategy: A strategy or its name.
+        num_classes: C; labels are 0..C-1, whether or not all occur.
+        fit: How to train: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
+            returns another model. Default: the built-in trainer with its defaults; of an estimator, its ``fit(X, y)``.
+        retrain: Where each round's training starts: ``"scratch"``; ``"warm"``, the weights of the round before; or
+            ``"shrink_perturb"``, those times 0.4 plus 0.1 times freshly drawn ones (Ash and Adams 2020), which wants a builder.
+        network: How the model is read, where ``wrap`` must be told more: ``lambda model: distil.wrap(model, head="fc")``.
+        transform: Prepares a minibatch of inputs, in training and scoring alike.
+        augment: Changes a training minibatch at random, before ``transform``; never used in scoring.
+        validation: Inputs and labels for early stopping with ``FitConfig.patience``.
+        candidates: What may be asked, positions in ``data`` or names; default: all. The others are held out.
+        names: A name for every example of ``data``, distinct texts: selections then have ``names``, and wherever ids are told,
+            names may be. Default: ``data.names``, where a data set has as many, as those of ``distil.open_pool`` do.
+        collate: Makes a minibatch of a list of examples when the pool is measured; default: PyTorch's own way.
+        runtime: How the pool is measured.
+        rng: A seed, or an Rng, that decides every draw.
+        selection_rng: The same for the strategy's draws alone; default: ``rng``.
+
+    >>> x = torch.linspace(-1, 1, 100)[:, None]
+    >>> learner = Learner(x, lambda: nn.Linear(1, 2), "margin_sampling", num_classes=2, fit=FitConfig(lr=1.0))
+    >>> learner.label([0, 99], [0, 1])
+    >>> for _ in range(3):
+    ...     _ = learner.fit()
+    ...     ids = learner.query(5)
+    ...     learner.label(ids, [int(x[i] > 0) for i in ids])
+    >>> len(learner.pool.labeled)
+    17
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        model: Any,  # noqa: ANN401 - whatever wrap takes
+        strategy: Strategy | str,
+        *,
+        num_classes: int,
+        fit: FitConfig | Fit | None = None,
+        retrain: Retrain = "scratch",
+        network: Callable[[Any], Network] | None = None,
+        transform: Transform | None = None,
+        augment: Augment | None = None,
+        validation: tuple[Tensor, Tensor] | None = None,
+        candidates: Ids | Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        collate: Collate | None = None,
+        runtime: Runtime | None = None,
+        rng: Rng | int | None = None,
+        selection_rng: Rng | int | None = None,
+    ) -> None:
+        if retrain not in ("scratch", "warm", "shrink_perturb"):
+            raise InvalidInput(f"retrain must be 'scratch', 'warm' or 'shrink_perturb', got {retrain!r}")
+        self._build = model if callable(model) and not isinstance(model, nn.Module) else None
+        if retrain == "shrink_perturb" and self._build is None:
+            raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
+        self.data = as_data(data)
+        self.pool = Pool(len(self.data), num_classes)
+        check_names(names, len(self.pool))
+        self.names = names_of(self.data, len(self.pool)) if names is None else distinct(names, "names")
+        if candidates is not None:
+            self.pool.hold_out_all_but(self._positions(candidates))
+        self.strategy = as_strategy(strategy)
+        self.round = 0
+        self.queries = 0
+        self._rng = as_rng(rng)
+        self._selection_rng = self._rng if selection_rng is None else as_rng(selection_rng)
+        self._retrain = retrain
+        self._runtime = runtime or Runtime()
+        self._collate = collate
+        self._network = network or (lambda found: wrap(found, inputs=_prepared(transform), num_classes=num_classes))
+        self.module = self._fresh(self._build) if self._build else model
+        trained = isinstance(self.module, nn.Module)
+        self._first = (self.module, _copied(self.module)) if trained and not self._build else None
+        if fit is None and is_estimator(self.module) and not trained:
+            _check_estimator_settings(transform=transform, augment=augment, validation=validation)
+            self._fit: Callable[..., Any] = fit_estimator
+        elif not trained and not callable(fit):
+            name = type(self.module).__name__
+            raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
+        elif fit is None or isinstance(fit, FitConfig):
+            self._fit = Trainer(
+                config=fit or FitConfig(),
+                num_classes=num_classes,
+                rng=self._rng.child("fit"),
+                transform=transform,
+                augment=augment,
+                validation=validation,
+                device=self._runtime.device,
+            )
+        else:
+            self._fit = fit
+
+    @property
+    def labeled(self) -> LabeledSet:
+        """The labeled examples, as they are given to ``fit``."""
+        ids = self.pool.labeled
+        return LabeledSet(self.data, ids, self.pool.labels(ids))
+
+    @property
+    def network(self) -> Network:
+        """The model as strategies see it; made anew each time, so nothing is remembered across a training."""
+        return self._network(self.module)
+
+    def query(self, n: int, *, exclude: Ids | Sequence[str] | None = None) -> Selection:
+        """The next ``n`` ids to label, best first; they are pending from now on.
+
+        Args:
+            n: From 1 to the number of unlabeled examples.
+            exclude: What may not be asked this time, such as what somebody else looks at now: positions or names.
+        """
+        selection = select(
+            self.strategy,
+            None if self.strategy.needs == Needs() else self.network,  # an estimator may not be fitted yet
+            self.data,
+            n,
+            candidates=self.pool.unlabeled,
+            exclude=None if exclude is None else self._positions(exclude),
+            labeled=self.labeled,
+            names=self.names,
+            collate=self._collate,
+            runtime=self._runtime,
+            rng=self._selection_rng.child("select", self.queries),
+        )
+        self.pool.record({"event": "asked", "ids": selection.ids})
+        self.queries += 1
+        return selection
+
+    def label(self, ids: Selection | Ids | Sequence[str], labels: Sequence[int] | Tensor) -> None:
+        """Tell the labels of some ids, or names, whether or not they were asked; a label told again replaces the first."""
+        self.pool.record({"event": "labeled", "ids": self._positions(ids), "labels": labels})
+
+    def skip(self, ids: Selection | Ids | Sequence[str]) -> None:
+        """Never ask these, ids or names, again."""
+        self.pool.record({"event": "skipped", "ids": self._positions(ids)})
+
+    def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
+        """Train on everything labeled so far; returns what ``fit`` returned (a FitResult from the built-in trainer)."""
+        if len(self.pool.labeled) == 0:
+            raise InvalidInput("there are no labels to train on yet; call label(ids, labels) first")
+        if self.round > 0:
+            self._start_over()
+        with self._rng.child("fit", self.round).scope():
+            result = self._fit(self.module, self.labeled, self.round)
+        if isinstance(result, nn.Module) or (result is not None and not isinstance(self.module, nn.Module)):
+            self.module = result
+        self.round += 1
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that ``load_state_dict`` needs to go on, as tensors and ints; an estimator is not in it."""
+        return {
+            "pool": self.pool.state_dict(),
+            "round": self.round,
+            "queries": self.queries,
+            "module": _copied(self.module) if isinstance(self.module, nn.Module) else None,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state_dict`` of a learner that was made with the same arguments; an estimator has to be fitted again."""
+        self.pool.load_state_dict(state["pool"])
+        self.round, self.queries = int(state["round"]), int(state["queries"])
+        if state["module"] is not None:
+            self.module.load_state_dict(state["module"])
+
+    def _positions(self, ids: Any) -> Any:  # noqa: ANN401 - what is no list of names is left to whoever reads positions
+        """Positions of what is called by name; all else as it is."""
+        array = np.asarray(ids)
+        if array.dtype.kind != "U" or array.ndim != 1:
+            return ids
+        if self._index is None:
+            raise InvalidInput(
+                f"got the name {ids[0]!r}, and the examples of this pool have none; pass Learner(..., names=...)"
+            )
+        lost = next((name for name in array.tolist() if name not in self._index), None)
+        if lost is not None:
+            raise InvalidInput(
+                f"{lost!r} is not the name of an example of this pool; its names begin with {next(iter(self._index))!r}"
+            )
+        return [self._index[name] for name in array.tolist()]
+
+    @cached_property
+    def _index(self) -> dict[str, int] | None:
+        return index_of(self.names)
+
+    def _fresh(self, build: Callable[[], Any]) -> Any:  # noqa: ANN401
+        with self._rng.child("model", self.round).scope():
+            return build()
+
+    def _start_over(self) -> None:
+        """Set the weights that this round's training starts from."""
+        if self._retrain == "warm":
+            return
+        if self._build is None:
+            if self._first is None:  # an estimator's fit starts over by itself
+                return
+            if self.round == 1:
+                warnings.warn(
+                    "retrain='scratch' restores the model's first weights every round; pass a function that builds the model "
+                    "to draw new ones, or retrain='warm' to go on from the last",
+                    DistilWarning,
+                    stacklevel=3,
+                )
+            self.module, weights = self._first
+            self.module.load_state_dict(weights)
+        elif self._retrain == "scratch":
+            self.module = self._fresh(self._build)
+        else:
+            fresh = self._fresh(self._build)
+            with torch.no_grad():
+                for old, new in zip(self.module.parameters(), fresh.parameters(), strict=True):
+                    new.copy_(SHRINK * old.to(new.device) + PERTURB * new)
+            self.module = fresh
+
+
+def fit_estimator(model: Any, labeled: LabeledSet, round: int) -> object:  # noqa: A002, ANN401, ARG001 - the loop's word
+    """``model.fit(X, y)``: X an array where the pool is one, or of examples that are arrays; rows of a frame; else a list."""
+    x: Any = labeled.x
+    if isinstance(labeled.data, Rows):
+        x = labeled.data.batch(labeled.ids)
+    elif x is None:
+        x = [labeled[row][0] for row in range(len(labeled))]
+        x = np.stack([np.asarray(row) for row in x]) if isinstance(x[0], (Tensor, np.ndarray)) else x
+    else:
+        x = x.numpy(force=True)
+    return model.fit(x, labeled.y.numpy())
+
+
+def _check_estimator_settings(**settings: object) -> None:
+    told = [f"{name}=" for name, value in settings.items() if value is not None]
+    if told:
+        raise InvalidInput(f"{' and '.join(told)} cannot be used with an estimator; put what prepares into a Pipeline")
+
+
+def _copied(module: nn.Module) -> dict[str, Any]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def _prepared(transform: Transform | None) -> Callable[[Any], Any] | None:
+    """What reads a minibatch: its inputs through the transform; None leaves it to the network."""
+    if transform is None:
+        return None
+    return lambda batch: transform(batch[0] if isinstance(batch, (tuple, list)) else batch)

@@ -1,0 +1,125 @@
+"""TODO src/distil/selection/request.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from distil.data.array_files import Column
+from distil.data.ids import Ids, index_of, read_ids
+from distil.signals import Embedding, Logits, MCProbs, Probs, measured_by
+from distil.strategies.base import ROLES, Strategy
+from distil.system.runtime import Runtime
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Arrays of one pool, checked against each other.
+
+    Attributes:
+        columns: By argument of :func:`distil.select_from`: ``embeddings``, ``probs``, ``mc_probs``.
+        names: The user's ids, one a row; None: positions serve.
+    """
+
+    columns: Mapping[str, Column]
+    names: list[str] | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @cached_property
+    def index(self) -> dict[str, int] | None:
+        """Name -> row."""
+        return index_of(self.names)
+
+    def name(self, row: int) -> str:
+        """The id of a row."""
+        return str(row) if self.names is None else self.names[row]
+
+    def rows(self, ids: str | Path | Ids | Sequence[int] | None) -> NDArray[np.int64] | None:
+        """The rows of a list of ids: a file, what was read of one, or rows already."""
+        if ids is None:
+            return None
+        if isinstance(ids, (str, os.PathLike)):
+            ids = read_ids(Path(ids))
+        return ids.rows(self.index, len(self)) if isinstance(ids, Ids) else np.asarray(ids, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be chosen, everything read and matched, nothing computed yet.
+
+    Attributes:
+        strategy: Chooses.
+        n: How many.
+        arrays: The pool.
+        labeled: Rows that are labeled already, or None.
+        labels: Their labels, for strategies that read them.
+        candidates: Rows that may be chosen, or None for all that are not labeled.
+        exclude: Rows that may not, or None.
+        seed: The same one gives the same picks.
+        near: Leave out near-duplicates: the share of the typical distance within which two rows are; None: do not.
+        runtime: Memory, progress bars.
+    """
+
+    strategy: Strategy
+    n: int
+    arrays: Arrays
+    labeled: NDArray[np.int64] | None = None
+    labels: list[int] | None = None
+    candidates: NDArray[np.int64] | None = None
+    exclude: NDArray[np.int64] | None = None
+    seed: int = 0
+    near: float | None = None
+    runtime: Runtime = field(default_factory=Runtime)
+
+    @cached_property
+    def pool(self) -> Tensor:
+        """Rows that may be chosen, ascending."""
+        free = np.ones(len(self.arrays), dtype=bool)
+        if self.candidates is not None:
+            free[:] = False
+            free[self.candidates] = True
+        for taken in (self.labeled, self.exclude):
+            if taken is not None:
+                free[taken] = False
+        return torch.from_numpy(np.flatnonzero(free))
+
+    @cached_property
+    def reads(self) -> list[str]:
+        """The arrays that the strategy reads."""
+        wanted = {type(s) for role in ROLES for s in measured_by(getattr(self.strategy.needs, role))}
+        found = [name for name, signals in (("embeddings", {Embedding}), ("mc_probs", {MCProbs})) if wanted & signals]
+        return found + (["probs"] if wanted & {Logits, Probs} else [])
+
+
+@dataclass(frozen=True, eq=False)
+class Picks:
+    """What was chosen, in pick order.
+
+    Attributes:
+        rows: Rows of the arrays.
+        ids: What they are called.
+        scores: The acquisition score of each, larger was better; None where the strategy has none.
+        why: A few words for each.
+    """
+
+    rows: list[int]
+    ids: list[str]
+    scores: list[float] | None
+    why: list[str]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """A dict a pick: rank (from 1), id, score (None without), why."""
+        scores: Sequence[float | None] = self.scores or [None] * len(self.ids)
+        parts = zip(self.ids, scores, self.why, strict=True)
+        return [{"rank": rank, "id": i, "score": score, "why": why} for rank, (i, score, why) in enumerate(parts, 1)]

@@ -1,0 +1,252 @@
+"""The pool: what every event does to it, what it refuses, and that a refused event leaves no trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distil import Selection
+from distil.errors import InvalidInput
+from distil.selection.pool import POOL_EVENTS, Pool
+
+
+def state(pool):
+    """What a pool says about itself, as plain lists."""
+    lists = {name: getattr(pool, name).tolist() for name in ("unlabeled", "asked", "labeled", "skipped", "held_out")}
+    return lists | {"labels": pool.labels(pool.labeled).tolist()}
+
+
+def asked(*ids):
+    return {"event": "asked", "ids": list(ids)}
+
+
+def labeled(ids, labels):
+    return {"event": "labeled", "ids": ids, "labels": labels}
+
+
+def skipped(*ids):
+    return {"event": "skipped", "ids": list(ids)}
+
+
+def held_out(*ids):
+    return {"event": "held_out", "ids": list(ids)}
+
+
+@pytest.fixture
+def pool():
+    """Ten examples, three classes; 1 is asked, 2 labeled, 3 skipped, 4 held out."""
+    made = Pool(10, num_classes=3)
+    for event in (asked(1, 2, 3), labeled([2], [1]), skipped(3), held_out(4)):
+        made.record(event)
+    return made
+
+
+def test_a_new_pool_is_unlabeled():
+    pool = Pool(3, num_classes=2)
+    assert len(pool) == 3
+    assert state(pool) == {
+        "unlabeled": [0, 1, 2],
+        "asked": [],
+        "labeled": [],
+        "skipped": [],
+        "held_out": [],
+        "labels": [],
+    }
+    assert pool.unlabeled.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("size", "classes"), [(0, 2), (-1, 2), (3, 1), (3, 0)])
+def test_a_pool_needs_an_example_and_two_classes(size, classes):
+    with pytest.raises(InvalidInput, match="an example and two classes"):
+        Pool(size, num_classes=classes)
+
+
+def test_every_event_moves_its_ids(pool):
+    assert state(pool) == {
+        "unlabeled": [0, 5, 6, 7, 8, 9],
+        "asked": [1],
+        "labeled": [2],
+        "skipped": [3],
+        "held_out": [4],
+        "labels": [1],
+    }
+    assert set(POOL_EVENTS) == {"asked", "labeled", "skipped", "held_out"}
+
+
+def test_ids_are_ascending_and_labels_follow_the_ids_asked_for():
+    pool = Pool(6, num_classes=4)
+    pool.record(labeled([5, 0, 3], [3, 2, 1]))
+    assert pool.labeled.tolist() == [0, 3, 5]
+    assert pool.labels([5, 3, 0]).tolist() == [3, 1, 2]
+    assert pool.labels([3]).dtype == torch.int64
+    assert pool.labels([]).tolist() == []
+
+
+@pytest.mark.parametrize("id_", [0, 1, 3], ids=["never asked", "asked", "skipped"])
+def test_a_label_is_welcome_whether_or_not_it_was_asked_and_after_a_skip(pool, id_):
+    pool.record(labeled([id_], [2]))
+    assert id_ in pool.labeled.tolist()
+    assert pool.labels([id_]).tolist() == [2]
+    assert id_ not in pool.skipped.tolist() + pool.asked.tolist() + pool.unlabeled.tolist()
+
+
+def test_the_last_of_two_labels_counts(pool):
+    pool.record(labeled([2], [0]))
+    assert pool.labels([2]).tolist() == [0]
+
+
+@pytest.mark.parametrize("id_", [0, 1, 3], ids=["never asked", "asked", "skipped already"])
+def test_whatever_has_no_label_can_be_skipped(pool, id_):
+    pool.record(skipped(id_))
+    assert id_ in pool.skipped.tolist()
+
+
+def test_the_end_of_a_pool_is_an_empty_tensor_of_ids():
+    pool = Pool(2, num_classes=2)
+    pool.record(labeled([0, 1], [0, 1]))
+    assert pool.unlabeled.shape == (0,)
+    assert pool.unlabeled.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [7, 5],
+        (7, 5),
+        np.array([7, 5]),
+        np.array([7, 5], dtype=np.uint8),
+        torch.tensor([7, 5]),
+        torch.tensor([7, 5], dtype=torch.int32),
+        [np.int64(7), np.int32(5)],
+        Selection(torch.tensor([7, 5])),
+    ],
+    ids=lambda ids: type(ids).__name__,
+)
+def test_ids_come_in_many_forms(pool, ids):
+    pool.record({"event": "labeled", "ids": ids, "labels": np.array([2, 0])})
+    assert pool.labels([7, 5]).tolist() == [2, 0]
+
+
+def test_an_event_of_no_ids_changes_nothing(pool):
+    before = state(pool)
+    for event in (asked(), labeled([], []), skipped(), held_out()):
+        pool.record(event)
+    assert state(pool) == before
+
+
+WRONG = [
+    (asked(1), "id 1 is asked already and cannot be asked"),
+    (asked(2), "id 2 is labeled already and cannot be asked"),
+    (asked(3), "id 3 is skipped already and cannot be asked"),
+    (asked(0, 4), "id 4 is held out and cannot be asked"),
+    (labeled([4], [0]), "id 4 is held out and cannot be labeled"),
+    (skipped(4), "id 4 is held out and cannot be skipped"),
+    (held_out(4), "id 4 is held out"),
+    (held_out(0, 2), "id 2 is labeled already"),
+    (skipped(0, 2), "id 2 has a label"),
+    (asked(10), "10 is not an id of this pool of 10 examples"),
+    (asked(0, -1), "-1 is not an id"),
+    (asked(0, 0), "more than once"),
+    (asked(0.5), "whole numbers"),
+    (asked(True), "whole numbers"),
+    (asked("0"), "whole numbers"),
+    ({"event": "asked", "ids": [[0, 1]]}, r"flat list of whole numbers.*\(1, 2\)"),
+    ({"event": "asked", "ids": 5}, "flat list"),
+    (labeled([0, 5], [0, 3]), "label 3 is not one of the 3 classes, 0 to 2"),
+    (labeled([0, 5], [-1, 0]), "label -1 is not one of the 3 classes"),
+    (labeled([0, 5], [1]), r"expected 2 labels.*\(1,\)"),
+    (labeled([0, 5], [[0], [1]]), "expected 2 labels"),
+    (labeled([0, 5], [0.0, 1.0]), "one whole number an id"),
+    (labeled([0, 5], None), "expected 2 labels"),
+    (labeled([0, 5], ["0", "1"]), "expected 2 labels"),
+    (labeled([0, 5], [True, False]), "expected 2 labels"),
+    ({"event": "label", "ids": [0], "labels": [1]}, "got 'label'; did you mean 'labeled'"),
+    ({"ids": [0]}, "expected one of the events asked, labeled, skipped, held_out, got None"),
+]
+
+
+@pytest.mark.parametrize(("event", "message"), WRONG, ids=[str(event) for event, _ in WRONG])
+def test_an_event_that_cannot_be_right_is_refused_and_leaves_no_trace(pool, event, message):
+    before = state(pool)
+    with pytest.raises(InvalidInput, match=message):
+        pool.record(event)
+    assert state(pool) == before
+
+
+@pytest.mark.parametrize("id_", [0, 1, 3, 4])
+def test_there_are_no_labels_of_what_has_none(pool, id_):
+    with pytest.raises(InvalidInput, match=f"id {id_} has no label"):
+        pool.labels([2, id_])
+
+
+def test_hold_out_all_but():
+    pool = Pool(6, num_classes=2)
+    pool.hold_out_all_but([4, 1])
+    assert pool.unlabeled.tolist() == [1, 4]
+    assert pool.held_out.tolist() == [0, 2, 3, 5]
+    with pytest.raises(InvalidInput, match="not an id"):
+        Pool(6, num_classes=2).hold_out_all_but([6])
+
+
+def test_what_is_handed_out_is_no_door_to_the_inside(pool):
+    before = state(pool)
+    for tensor in (pool.unlabeled, pool.labeled, pool.labels([2]), *pool.state_dict().values()):
+        tensor.fill_(0)
+    assert state(pool) == before
+
+
+def test_state_dict_round_trip(pool):
+    kept = pool.state_dict()
+    other = Pool(10, num_classes=3)
+    other.load_state_dict(kept)
+    assert state(other) == state(pool)
+    other.record(labeled([0], [0]))  # and they share nothing
+    assert 0 in pool.unlabeled.tolist()
+    again = Pool(10, num_classes=3)
+    again.load_state_dict(kept)
+    assert state(again) == state(pool)
+
+
+def test_a_state_of_another_size_is_refused(pool):
+    with pytest.raises(InvalidInput, match="a pool of 10 examples, this one has 9"):
+        Pool(9, num_classes=3).load_state_dict(pool.state_dict())
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["asked", "labeled", "skipped", "held_out"]),
+        st.lists(st.integers(0, 6), max_size=3),
+        st.integers(0, 1),
+    ),
+    max_size=12,
+)
+
+
+@given(EVENTS)
+def test_against_a_dictionary(events):
+    """The documented rules, written as a dictionary of strings; a refused event must leave both as they were."""
+    pool, known = Pool(7, num_classes=2), dict.fromkeys(range(7), "unlabeled")
+    forbidden = {
+        "asked": {"asked", "labeled", "skipped", "held_out"},
+        "held_out": {"asked", "labeled", "skipped", "held_out"},
+        "skipped": {"labeled", "held_out"},
+        "labeled": {"held_out"},
+    }
+    labels = {}
+    for kind, ids, label in events:
+        wrong = len(set(ids)) < len(ids) or any(known[i] in forbidden[kind] for i in ids)
+        event = {"event": kind, "ids": ids} | ({"labels": [label] * len(ids)} if kind == "labeled" else {})
+        if wrong:
+            with pytest.raises(InvalidInput):
+                pool.record(event)
+            continue
+        pool.record(event)
+        known |= dict.fromkeys(ids, kind)
+        labels |= dict.fromkeys(ids, label) if kind == "labeled" else {}
+    for kind in ("unlabeled", *forbidden):
+        assert getattr(pool, kind).tolist() == [i for i in known if known[i] == kind]
+    expected = [labels[i] for i in known if known[i] == "labeled"]
+    assert pool.labels(pool.labeled).tolist() == expected

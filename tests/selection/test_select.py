@@ -1,0 +1,869 @@
+"""From a model and data, or from arrays, to ids; and what is said when that cannot be."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
+
+from distil.data.examples import LabeledSet
+from distil.errors import DistilError, InvalidInput, MissingSignal, UnknownName
+from distil.measuring.network_source import NetworkSource
+from distil.networks.torch_network import TorchNetwork
+from distil.rng import Rng
+from distil.selection.choose import gather
+from distil.selection.leaders import Leaders
+from distil.selection.select import select, select_from
+from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs, Signals
+from distil.strategies import (
+    BADGE,
+    BALD,
+    CoreSet,
+    EntropySampling,
+    KMeansSampling,
+    LeastConfidence,
+    MarginSampling,
+    Needs,
+    RandomSampling,
+    Selection,
+    Strategy,
+    strategy_named,
+)
+from distil.strategies.base import Sets, best
+from distil.system.runtime import Runtime
+
+N, DIMS, CLASSES = 60, 6, 4
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).normal(size=(N, DIMS)).astype(np.float32)
+
+
+@pytest.fixture
+def net(small_net):
+    return small_net(n_inputs=DIMS, n_classes=CLASSES)
+
+
+@pytest.fixture(scope="module")
+def probs():
+    return np.random.default_rng(1).dirichlet(np.ones(CLASSES), size=N).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    return np.random.default_rng(2).normal(size=(N, 5)).astype(np.float32)
+
+
+def outputs_of(net, x):
+    net.eval()
+    with torch.no_grad():
+        hidden = net.body(torch.as_tensor(x))
+        return net.head(hidden).double().softmax(1).numpy(), hidden.double().numpy()
+
+
+def entropies(probs):
+    probs = np.float64(probs)
+    return -(probs * np.log(np.where(probs > 0, probs, 1))).sum(-1)
+
+
+def farthest_first(rows, n, labeled):
+    nearest = ((rows[:, None] - rows[labeled][None]) ** 2).sum(2).min(1)
+    nearest[labeled] = -1
+    picks = []
+    for _ in range(n):
+        picks.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, ((rows - rows[picks[-1]]) ** 2).sum(1))
+        nearest[[*labeled, *picks]] = -1
+    return picks
+
+
+class Rows(Dataset):
+    """A data set whose items are made of the rows of an array."""
+
+    def __init__(self, x, item=lambda x, i: x[i]):
+        self.x, self.item = torch.as_tensor(x), item
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.item(self.x, i)
+
+
+# --- the right ids --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 7, N])
+def test_uncertainty_is_the_sorted_score(n, net, x):
+    probs = outputs_of(net, x)[0]
+    ordered = np.sort(probs, 1)
+    for strategy, score in [
+        (EntropySampling(), entropies(probs)),
+        (LeastConfidence(), 1 - ordered[:, -1]),
+        (MarginSampling(), ordered[:, -2] - ordered[:, -1]),
+    ]:
+        found = select(strategy, net, x, n)
+        assert found.tolist() == np.argsort(-score)[:n].tolist()
+        np.testing.assert_allclose(found.scores, score[found], atol=1e-5)
+
+
+def test_core_set_is_farthest_first_from_the_labeled_set(net, x, embeddings):
+    labeled = [4, 40, 7]
+    hidden = outputs_of(net, x)[1].astype(np.float32)
+    assert select("core_set", net, x, 9, labeled=labeled).tolist() == farthest_first(np.float64(hidden), 9, labeled)
+    expected = farthest_first(np.float64(embeddings), 9, labeled)
+    assert select_from("core_set", 9, embeddings=embeddings, labeled=labeled).tolist() == expected
+
+
+def test_badge_starts_at_the_largest_gradient(probs, embeddings):
+    residual = probs - np.eye(CLASSES)[probs.argmax(1)]
+    norms = (residual**2).sum(1) * (embeddings**2).sum(1)
+    for seed in range(3):
+        assert select_from("badge", 4, probs=probs, embeddings=embeddings, seed=seed).tolist()[0] == norms.argmax()
+
+
+def test_bald_is_the_mutual_information(probs):
+    mc_probs = np.random.default_rng(5).dirichlet(np.ones(CLASSES), size=(N, 6))
+    score = entropies(mc_probs.mean(1)) - entropies(mc_probs).mean(1)
+    found = select_from("bald_dropout", 8, mc_probs=mc_probs)
+    assert found.tolist() == np.argsort(-score)[:8].tolist()
+    np.testing.assert_allclose(found.scores, score[found], atol=1e-9)
+    for name, mean_score in [
+        ("entropy_sampling_dropout", entropies(mc_probs.mean(1))),
+        ("least_confidence_dropout", -mc_probs.mean(1).max(1)),
+        ("margin_sampling_dropout", -np.diff(np.sort(mc_probs.mean(1), 1)[:, -2:], axis=1)[:, 0]),
+    ]:
+        assert select_from(name, 8, mc_probs=mc_probs).tolist() == np.argsort(-mean_score)[:8].tolist()
+
+
+def test_kmeans_queries_one_example_of_each_blob():
+    centers = np.random.default_rng(0).normal(size=(6, 5)) * 1e4
+    blob = np.random.default_rng(1).permutation(np.repeat(np.arange(6), 10))
+    rows = centers[blob] + np.random.default_rng(2).normal(size=(60, 5))
+    for seed in range(5):
+        found = select_from("kmeans_sampling", 6, embeddings=rows, seed=seed)
+        assert sorted(blob[found]) == list(range(6))
+        for i in found:
+            inside = np.flatnonzero(blob == blob[i])
+            dists = ((rows[inside] - rows[inside].mean(0)) ** 2).sum(1)
+            assert i == inside[dists.argmin()]
+
+
+def test_random_sampling_is_uniform():
+    counts = np.zeros(10)
+    for seed in range(600):
+        counts[select("random_sampling", None, np.zeros((10, 1)), 3, rng=seed)] += 1
+    assert counts.sum() == 1800
+    # sampling without replacement varies less than the multinomial law: chi-square with the right scale
+    statistic = ((counts - 180) ** 2 / (180 * 0.7)).sum() * 9 / 10
+    assert 1.7 < statistic < 27.9  # 0.5 % and 99.9 % of chi-square with 9 degrees of freedom, about
+
+
+def test_ties_go_to_the_smaller_id():
+    probs = np.array([[0.7, 0.3], [0.5, 0.5], [0.9, 0.1], [0.5, 0.5], [0.7, 0.3], [0.5, 0.5]])
+    assert select_from("margin_sampling", 6, probs=probs).tolist() == [1, 3, 5, 0, 4, 2]
+    assert select_from("entropy_sampling", 5, probs=probs, candidates=[5, 4, 3, 2, 0]).tolist() == [3, 5, 0, 4, 2]
+
+
+def test_best_keeps_ids_with_their_scores():
+    found = best(torch.tensor([50, 2, 9, 30, 4]), torch.tensor([1.0, 3.0, 1.0, 2.0, 1.0]), 4)
+    assert found.tolist() == [2, 30, 4, 9]
+    assert found.scores.tolist() == [3.0, 2.0, 1.0, 1.0]
+
+
+def test_ties_go_to_the_smaller_id_across_chunks():
+    n = 40_000
+    probs = np.tile(np.float32([[0.5, 0.5]]), (n, 1))
+    probs[20_000] = [0.6, 0.4]
+    assert select_from("entropy_sampling", 3, probs=probs).tolist() == [0, 1, 2]
+    assert select_from("entropy_sampling", n, probs=probs).tolist() == [i for i in range(n) if i != 20_000] + [20_000]
+
+
+# --- the forms that data take ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        lambda x, i: x[i],
+        lambda x, i: (x[i], 3),
+        lambda x, i: [x[i], "a name", torch.ones(2)],
+        lambda x, i: (x[i].numpy(), np.int64(1)),
+        lambda x, i: {"x": x[i], "labels": 1},
+    ],
+    ids=["x", "pair", "triple", "numpy", "dict"],
+)
+def test_items_of_a_data_set(item, net, x):
+    expected = select("badge", net, x, 8)
+    assert select("badge", net, Rows(x, item), 8).tolist() == expected.tolist()
+
+
+def test_kinds_of_data(net, x, tmp_path):
+    np.save(tmp_path / "x.npy", x)
+    expected = select("badge", net, x, 8, labeled=[1, 2]).tolist()
+    tensor = torch.from_numpy(x)
+    for data in [
+        tensor,
+        x.astype(np.float64),
+        np.asfortranarray(x),
+        np.load(tmp_path / "x.npy", mmap_mode="r"),
+        TensorDataset(tensor, torch.zeros(N)),
+        Subset(TensorDataset(tensor), range(N)),
+        list(tensor),
+    ]:
+        assert select("badge", net, data, 8, labeled=[1, 2]).tolist() == expected
+
+
+def test_reversed_views_with_a_minibatch_of_one_row(net, x):
+    backwards = x[::-1]
+    expected = select("badge", net, backwards.copy(), 8).tolist()
+    assert select("badge", net, backwards, 8, runtime=Runtime(batch_size=N - 1)).tolist() == expected
+
+
+def test_memory_mapped_arrays(probs, embeddings, tmp_path):
+    np.save(tmp_path / "probs.npy", probs)
+    np.save(tmp_path / "embeddings.npy", embeddings)
+    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("probs", "embeddings")}
+    for name in ("badge", "core_set", "margin_sampling"):
+        expected = select_from(name, 9, probs=probs, embeddings=embeddings, labeled=[3])
+        assert select_from(name, 9, labeled=[3], **mapped).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, torch.as_tensor, tuple, lambda ids: np.asarray(ids, np.int32)])
+def test_positions_of_any_kind(kind, net, x):
+    expected = select("core_set", net, x, 5, labeled=[4, 40, 7], candidates=[1, 2, 3, 50, 51, 52, 53])
+    found = select("core_set", net, x, 5, labeled=kind([4, 40, 7]), candidates=kind([1, 2, 3, 50, 51, 52, 53]))
+    assert found.tolist() == expected.tolist()
+
+
+def test_a_range_and_a_selection_are_positions(net, x):
+    first = select("random_sampling", None, x, 10)
+    second = select("core_set", net, x, 10, labeled=first)
+    assert not set(first) & set(second)
+    assert second.tolist() == select("core_set", net, x, 10, labeled=first.tolist()).tolist()
+    assert set(select("core_set", net, x, 5, labeled=range(50))) <= set(range(50, N))
+
+
+@pytest.mark.parametrize("nothing", [None, [], (), np.array([]), torch.empty(0, dtype=torch.long), torch.tensor([])])
+def test_no_labels(nothing, net, x, embeddings):
+    assert select("core_set", net, x, 5, labeled=nothing).tolist() == select("core_set", net, x, 5).tolist()
+    expected = select_from("core_set", 5, embeddings=embeddings)
+    assert select_from("core_set", 5, embeddings=embeddings, labeled=nothing).tolist() == expected.tolist()
+
+
+def test_labeled_positions_and_labeled_data_are_the_same_centers(net, x):
+    labeled = [4, 40, 7]
+    rest = np.setdiff1d(np.arange(N), labeled)
+    by_position = select("core_set", net, x, 9, labeled=labeled)
+    for own in (x[labeled], torch.from_numpy(x[labeled]), TensorDataset(torch.from_numpy(x[labeled]))):
+        by_data = select("core_set", net, x[rest], 9, labeled=own)
+        assert rest[by_data].tolist() == by_position.tolist()
+        # data of their own leave every position of the pool free
+        assert select("core_set", net, x, N, labeled=own).tolist()[-1] in labeled
+
+
+def test_a_labeled_set_of_the_pool_is_left_out_of_it(net, x):
+    ids = torch.tensor([4, 40, 7])
+    by_position = select("core_set", net, x, 9, labeled=ids)
+    found = select("core_set", net, x, 9, labeled=LabeledSet(x, ids, torch.zeros(3, dtype=torch.long)))
+    assert found.tolist() == by_position.tolist()
+    own = select("core_set", net, x, N, labeled=LabeledSet(x.copy(), ids, torch.zeros(3, dtype=torch.long)))
+    assert set(own.tolist()[-3:]) == {4, 40, 7}
+
+
+def test_a_pair_of_inputs_and_labels_is_data(net, x):
+    expected = select("core_set", net, x, 9, labeled=x[:4]).tolist()
+    for labels in ([0, 1, 2, 3], np.arange(4), torch.arange(4)):
+        assert select("core_set", net, x, 9, labeled=(x[:4], labels)).tolist() == expected
+    for labels in ([0, 1, 2], np.zeros((4, 1), int), torch.zeros(4)):
+        with pytest.raises(InvalidInput, match="the labels of labeled must be 4 whole numbers, one a row"):
+            select("core_set", net, x, 9, labeled=(x[:4], labels))
+
+
+@dataclasses.dataclass(frozen=True)
+class NearTheLabels(Strategy):
+    """Orders the pool by what it reads: the inputs, and the labels of the labeled set."""
+
+    paper: ClassVar[str] = "none"
+
+    @property
+    def needs(self):
+        return Needs(pool=(Inputs(),), labeled=(Labels(), Inputs()))
+
+    def select(self, sets, n, rng):
+        goal = (sets.labeled[Inputs()] * sets.labeled[Labels()][:, None]).sum(0)
+        return best(sets.pool.ids, sets.pool[Inputs()] @ goal, n)
+
+
+@pytest.mark.parametrize("batch_size", [2, 256])
+def test_inputs_and_labels_are_signals(batch_size, net, x):
+    ids, y = torch.tensor([4, 40, 7]), torch.tensor([2, 1, 3])
+    score = x @ (x[ids] * y[:, None].numpy()).sum(0)
+    score[ids] = -np.inf
+    expected = np.argsort(-score)[:9].tolist()
+    runtime = Runtime(batch_size=batch_size)
+    labeled = LabeledSet(x, ids, y)
+    assert select(NearTheLabels(), net, x, 9, labeled=labeled, runtime=runtime).tolist() == expected
+    candidates = np.setdiff1d(np.arange(N), ids)
+    own = TensorDataset(torch.from_numpy(x[ids]), y)
+    for given in ((x[ids], y), own, [(x[i], int(label)) for i, label in zip(ids, y, strict=True)]):
+        found = select(NearTheLabels(), net, x, 9, labeled=given, candidates=candidates, runtime=runtime)
+        assert found.tolist() == expected
+
+
+def test_labels_that_are_needed_and_not_given(net, x):
+    for labeled in ([4, 40, 7], x[:3]):
+        with pytest.raises(
+            MissingSignal, match=r"labels are needed .*pass it as a pair \(x, y\), or a Dataset of \(x, y\)"
+        ):
+            select(NearTheLabels(), net, x, 9, labeled=labeled)
+
+
+def test_data_that_give_many_rows_at_once(net, x):
+    asked = []
+
+    class Fast:
+        def __len__(self):
+            return N
+
+        def batch(self, rows):
+            asked.append(len(rows))
+            return torch.from_numpy(x)[rows]
+
+    found = select("badge", net, Fast(), 9, labeled=[1, 2], runtime=Runtime(batch_size=25))
+    assert found.tolist() == select("badge", net, x, 9, labeled=[1, 2]).tolist()
+    assert asked == [25, 25, 8]
+
+
+def test_labeled_embeddings_of_their_own(embeddings):
+    labeled = [4, 40, 7]
+    rest = np.setdiff1d(np.arange(N), labeled)
+    by_position = select_from("core_set", 9, embeddings=embeddings, labeled=labeled)
+    by_rows = select_from("core_set", 9, embeddings=embeddings[rest], labeled_embeddings=embeddings[labeled])
+    assert rest[by_rows].tolist() == by_position.tolist()
+    none = select_from("core_set", 9, embeddings=embeddings, labeled_embeddings=embeddings[:0])
+    assert none.tolist() == select_from("core_set", 9, embeddings=embeddings).tolist()
+
+
+def test_excluded_examples_are_not_chosen(net, x, probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    rest = np.setdiff1d(np.arange(N), [5, 9, 30, 1])
+    for strategy in ("badge", "entropy_sampling", "random_sampling"):
+        expected = select(strategy, net, x, 9, labeled=[30, 1], candidates=rest).tolist()
+        assert select(strategy, net, x, 9, labeled=[30, 1], exclude=[9, 5]).tolist() == expected
+        assert (
+            select(strategy, net, x, 9, labeled=[30, 1], candidates=[*rest, 5], exclude=(5, 9, 1)).tolist() == expected
+        )
+        expected = select_from(strategy, 9, labeled=[30, 1], candidates=rest, **arrays).tolist()
+        assert select_from(strategy, 9, labeled=[30, 1], exclude=np.array([9, 5]), **arrays).tolist() == expected
+    with pytest.raises(InvalidInput, match="exclude has 60, which is not a position"):
+        select_from("badge", 9, exclude=[60], **arrays)
+    with pytest.raises(InvalidInput, match="n must be between 1 and the 2 unlabeled examples, got 3"):
+        select("badge", net, x, 3, candidates=[1, 2, 3], exclude=[2])
+    with pytest.raises(
+        InvalidInput, match="nothing to choose from: every example is labeled already, excluded or no candidate"
+    ):
+        select("badge", net, x, 3, exclude=range(N))
+
+
+def test_candidates_keep_their_ids(net, x):
+    candidates = [50, 3, 20, 21, 22, 4]
+    found = select("entropy_sampling", net, x, 3, candidates=candidates)
+    scores = entropies(outputs_of(net, x)[0])
+    assert found.tolist() == sorted(candidates, key=lambda i: -scores[i])[:3]
+
+
+def test_candidates_are_all_that_is_read(net, x):
+    read = []
+    data = Rows(x, lambda x, i: read.append(i) or x[i])
+    select("core_set", net, data, 2, candidates=[5, 9, 2], labeled=[30, 1])
+    assert sorted(read) == [1, 2, 5, 9, 30]
+
+
+def test_rows_that_are_not_candidates_may_be_nan(net, x):
+    spoiled = x.copy()
+    spoiled[7] = np.nan
+    found = select("badge", net, spoiled, 5, candidates=np.delete(np.arange(N), 7))
+    assert found.tolist() == select("badge", net, x, 5, candidates=np.delete(np.arange(N), 7)).tolist()
+
+
+def test_no_network_for_random_sampling(x):
+    found = select("random_sampling", None, x, 5, rng=3)
+    assert found.tolist() == select(RandomSampling(), None, Rows(x), 5, rng=Rng(3)).tolist()
+    assert found.tolist() == select_from("random_sampling", 5, embeddings=x, seed=3).tolist()
+
+
+def test_seeds_and_rngs(net, x):
+    assert select("badge", net, x, 5).tolist() == select("badge", net, x, 5, rng=0).tolist()
+    assert select("badge", net, x, 9, rng=4).tolist() == select("badge", net, x, 9, rng=Rng(4)).tolist()
+    assert select("badge", net, x, 9, rng=np.int64(4)).tolist() == select("badge", net, x, 9, rng=4).tolist()
+
+
+def test_seeds_of_numpy_are_the_same_seeds(probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    assert (
+        select_from("badge", 9, seed=np.int64(4), **arrays).tolist()
+        == select_from("badge", 9, seed=4, **arrays).tolist()
+    )
+
+
+def test_a_strategy_with_parameters_and_by_name(net, x):
+    assert (
+        select(BALD(3), net, x, 9).tolist() == select(strategy_named("bald_dropout", n_samples=3), net, x, 9).tolist()
+    )
+    assert select(BALD(3), net, x, 9).scores.tolist() != select("bald_dropout", net, x, 9).scores.tolist()
+
+
+# --- the selection --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.asarray])
+def test_names_are_attached(kind, net, x, probs):
+    names = kind([f"image-{i}" for i in range(N)])
+    found = select("entropy_sampling", net, x, 5, names=names)
+    assert list(found.names) == [f"image-{i}" for i in found]
+    assert list(select("random_sampling", None, x, 5, names=names).names) == [
+        f"image-{i}" for i in select("random_sampling", None, x, 5)
+    ]
+    found = select_from("entropy_sampling", 5, probs=probs, names=names, candidates=range(10, 30))
+    assert list(found.names) == [f"image-{i}" for i in found]
+    assert select("entropy_sampling", net, x, 5).names is None
+
+
+class Called(Dataset):
+    """Rows with an attribute ``names``, whatever it holds."""
+
+    def __init__(self, x, names):
+        self.x, self.names = x, names
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, row):
+        return self.x[row]
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_names_are_those_of_the_data(kind, net, x):
+    own = [f"image-{i}" for i in range(N)]
+    found = select("entropy_sampling", net, Called(x, kind(own)), 5)
+    assert list(found.names) == [f"image-{i}" for i in found]
+    given = select("entropy_sampling", net, Called(x, kind(own)), 5, names=range(N))
+    assert list(given.names) == list(given)
+
+
+@pytest.mark.parametrize("names", [None, ["cat", "dog"], "x" * N, dict.fromkeys(range(N)), N])
+def test_other_names_are_left_alone(names, net, x):
+    """Those of classes, say."""
+    assert select("entropy_sampling", net, Called(x, names), 5).names is None
+
+
+def test_a_selection_is_an_index(net, x):
+    found = select("core_set", net, x, 5)
+    np.testing.assert_array_equal(x[found], x[found.tolist()])
+    assert torch.equal(torch.from_numpy(x)[found.ids], torch.from_numpy(x[found.tolist()]))
+    assert [i for i in found] == found.tolist()  # noqa: C416 - iteration is the point
+    assert len(np.delete(x, found, axis=0)) == N - 5
+    assert len(found) == 5
+    assert np.asarray(found).dtype == np.int64
+    assert np.asarray(found, dtype=np.int32).dtype == np.int32
+    copied = np.array(found)
+    copied[:] = -1
+    assert min(found) >= 0
+
+
+# --- score strategies are streamed ----------------------------------------------------------------------------------
+
+
+def test_streaming_is_selecting_from_the_whole_table():
+    n = 50_000
+    probs = np.random.default_rng(0).dirichlet(np.ones(3), size=n)
+    probs[::7] = probs[3]  # ties everywhere
+    for strategy, score in [
+        (EntropySampling(), entropies(probs)),
+        (MarginSampling(), -np.diff(np.sort(probs, 1)[:, -2:], axis=1)[:, 0]),
+    ]:
+        expected = np.lexsort((np.arange(n), -score.round(12)))[:9000]
+        found = select_from(strategy, 9000, probs=probs)
+        # equal rows have bit-equal scores, so the smaller id wins; other rows do not tie
+        assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("batch_size", [1, 13, 59, 60, 1000])
+def test_tables_are_the_chunks_joined(batch_size, net, x):
+    ids = torch.arange(N).flip(0)
+    source = NetworkSource(TorchNetwork(net), x, ids)
+    signals, runtime = (Logits(), Embedding(), MCProbs(2)), Runtime(batch_size=batch_size)
+    chunks = list(source.chunks(signals, runtime, Rng(0)))
+    assert [len(c) for c in chunks] == [len(part) for part in ids.split(batch_size)]
+    table = gather(source, signals, runtime, Rng(0))
+    assert torch.equal(table.ids, ids)
+    for signal in signals:
+        assert torch.equal(torch.cat([c[signal] for c in chunks]), table[signal])
+    with torch.no_grad():
+        net.eval()
+        torch.testing.assert_close(table[Logits()], net(torch.from_numpy(x[ids])))
+
+
+@pytest.mark.parametrize("n", [1, 3, 50, 700, 5000])
+@pytest.mark.parametrize("n_values", [1, 7, 10**6])
+@pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
+def test_leaders_are_the_best_of_all(order, n_values, n):
+    """Ties everywhere, at the edge too; ids in any order; values stay with their ids."""
+    rng = np.random.default_rng(n)
+    scores = rng.integers(n_values, size=30_000).astype(np.float32)
+    scores = scores if order == "mixed" else np.sort(scores)[:: 1 if order == "rising" else -1].copy()
+    ids = rng.permutation(40_000)[:30_000]
+    expected = np.lexsort((ids, -scores))[:n]
+    leaders = Leaders(n)
+    start = 0
+    while start < len(ids):
+        rows = slice(start, start + int(rng.integers(1, 3000)))
+        table = Signals(torch.from_numpy(ids[rows]), {Logits(): torch.from_numpy(ids[rows] * 2)})
+        leaders.add(table, torch.from_numpy(scores[rows]))
+        start = rows.stop
+        assert leaders._count < 2 * n + 4096 + 3000
+    found, kept = leaders.leaders()
+    assert found.ids.tolist() == ids[expected].tolist()
+    assert found[Logits()].tolist() == (ids[expected] * 2).tolist()
+    assert kept.tolist() == scores[expected].tolist()
+    assert best(torch.from_numpy(ids), torch.from_numpy(scores), n).tolist() == ids[expected].tolist()
+
+
+def test_leaders_do_not_keep_what_they_were_shown(x):
+    """Chunks may be views of something large."""
+    leaders = Leaders(5)
+    leaders.add(Signals(torch.arange(N), {Inputs(): torch.from_numpy(x)}), torch.arange(float(N)))
+    assert leaders._tables[0][Inputs()].data_ptr() != torch.from_numpy(x).data_ptr()
+
+
+def test_scores_that_are_nan_name_the_ids(monkeypatch, net, x):
+    score = lambda self, sets: torch.where(sets.pool.ids % 20 == 7, torch.nan, 0.0)  # noqa: E731
+    monkeypatch.setattr(EntropySampling, "score", score)
+    for strategy in ("entropy_sampling", "fass"):
+        with pytest.raises(
+            InvalidInput, match=r"^the score of EntropySampling is NaN .* 3 of 60 examples: ids 7, 27, 47$"
+        ):
+            select(strategy, net, x, 5)
+
+
+# --- strategies that look at a part of the pool ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 4, 11, 12, 13, N - 1])
+@pytest.mark.parametrize("top_n", [1, 1.1, 2.5, 5])
+@pytest.mark.parametrize("batch_size", [7, 100])
+def test_a_screened_pool_gives_the_picks_of_the_whole_table(batch_size, top_n, n, net, x):
+    strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
+    source = NetworkSource(TorchNetwork(net), x, torch.arange(1, N))
+    whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
+    expected = strategy.select(Sets(whole), n, Rng(0)).tolist()
+    assert select(strategy, net, x, n, labeled=[0], runtime=Runtime(batch_size=batch_size)).tolist() == expected
+    arrays = {"probs": outputs_of(net, x)[0], "embeddings": outputs_of(net, x)[1]}
+    assert select_from(strategy, n, labeled=[0], **arrays).tolist() == expected
+
+
+def test_a_screened_strategy_is_shown_what_passes_only(monkeypatch, probs, embeddings):
+    fass, shown = strategy_named("fass", top_n=2), []
+    monkeypatch.setattr(
+        type(fass),
+        "select",
+        lambda self, sets, n, rng: shown.append(sets.pool) or best(sets.pool.ids, -sets.pool.ids, n),
+    )
+    select_from(fass, 6, probs=probs, embeddings=embeddings)
+    rows = np.sort(np.argsort(-entropies(probs))[:12])
+    assert shown[0].ids.tolist() == rows.tolist()
+    np.testing.assert_array_equal(shown[0][Embedding()], embeddings[rows])
+    select_from(fass, 40, probs=probs, embeddings=embeddings)
+    assert shown[1].ids.tolist() == list(range(N))
+
+
+def test_scores_are_computed_in_chunks(monkeypatch, net, x):
+    seen = []
+    score = EntropySampling.score
+    monkeypatch.setattr(EntropySampling, "score", lambda self, sets: seen.append(len(sets.pool)) or score(self, sets))
+    select("entropy_sampling", net, x, 5, runtime=Runtime(batch_size=25))
+    assert seen == [25, 25, 10]
+
+
+def test_worker_processes_are_not_part_of_the_answer(net, x):
+    data = Rows(x, lambda x, i: (x[i], i))
+    runtimes = [Runtime(batch_size=17, num_workers=workers) for workers in (0, 2)]
+    for strategy in ("badge", "bald_dropout"):
+        serial, parallel = (select(strategy, net, data, 9, labeled=[2, 3], runtime=r) for r in runtimes)
+        assert serial.tolist() == parallel.tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be a whole number from 1, got 0"),
+        ({"batch_size": 2.0}, "batch_size must be a whole number from 1, got 2.0"),
+        ({"batch_size": True}, "batch_size must be a whole number from 1, got True"),
+        ({"num_workers": -1}, "num_workers must be a whole number from 0, got -1"),
+        ({"num_workers": None}, "num_workers must be a whole number from 0, got None"),
+    ],
+)
+def test_a_runtime_that_cannot_be(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        Runtime(**options)
+
+
+def test_progress_bars_are_silent_unless_asked_for(net, x, capsys):
+    select("badge", net, x, 5, runtime=Runtime(batch_size=1))
+    assert capsys.readouterr() == ("", "")
+    assert list(Runtime(progress=True).bar(iter([1, 2]), "testing", 2)) == [1, 2]
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(())
+
+
+class Endless(Dataset):
+    def __getitem__(self, i):
+        return i
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": np.zeros((0, 3))}, "data is empty"),
+        ({"data": []}, "data is empty"),
+        ({"data": np.zeros(5)}, r"data must have one row an example, got shape \(5,\)"),
+        ({"data": torch.tensor(5.0)}, "data must"),
+        ({"data": Stream()}, r"data must be a map-style Dataset .*got Stream"),
+        ({"data": Endless()}, r"data must be a map-style Dataset .*got Endless"),
+        ({"data": 7}, "data must be a map-style Dataset .*got int"),
+        ({"data": None}, "data must be a map-style Dataset .*got NoneType"),
+        ({"n": 0}, "n must be between 1 and the 60 unlabeled examples, got 0"),
+        ({"n": 61}, "n must be between 1 and the 60 unlabeled examples, got 61"),
+        ({"n": -3}, "n must be between 1 and the 60 unlabeled examples, got -3"),
+        ({"n": 58, "labeled": [1, 2, 3]}, "n must be between 1 and the 57 unlabeled examples, got 58"),
+        ({"n": 3, "candidates": [5, 6]}, "n must be between 1 and the 2 unlabeled examples, got 3"),
+        ({"n": True}, "n must be a whole number, got True"),
+        ({"n": 2.5}, "n must be a whole number, got 2.5"),
+        ({"n": "5"}, "n must be a whole number, got '5'"),
+        ({"labeled": range(N)}, "nothing to choose from: every example is labeled already"),
+        ({"candidates": []}, "nothing to choose from"),
+        ({"labeled": [3, 60]}, "labeled has 60, which is not a position in data of 60 examples"),
+        ({"labeled": [3, -1]}, "labeled has -1, which is not a position"),
+        ({"labeled": [3, 4, 3]}, "labeled has 3 more than once"),
+        ({"labeled": np.zeros(N, bool)}, r"labeled must be positions, got booleans; pass numpy\.flatnonzero"),
+        ({"labeled": torch.zeros(N, dtype=torch.bool)}, "labeled must be positions, got booleans"),
+        ({"labeled": [True, False]}, "labeled must be positions, got booleans"),
+        ({"labeled": Stream()}, "labeled must be a map-style Dataset .*got Stream"),
+        ({"labeled": 5}, "labeled must be a map-style Dataset .*got int"),
+        ({"labeled": np.zeros(3)}, r"labeled must have one row an example, got shape \(3,\)"),
+        ({"query": [100]}, "query has 100, which is not a position"),
+        ({"candidates": [1, 99]}, "candidates has 99, which is not a position in data of 60 examples"),
+        ({"candidates": [1, 2, 1]}, "candidates has 1 more than once"),
+        ({"candidates": np.zeros((3, 2))}, "candidates must be whole numbers, positions in the data; got ndarray"),
+        ({"candidates": [1.0, 2.0]}, "candidates must be whole numbers"),
+        ({"candidates": np.ones(N, bool)}, "candidates must be positions, got booleans"),
+        ({"candidates": [8, 9, 4], "labeled": [9]}, "candidates has 9, which is in labeled too"),
+        ({"names": ["a", "b"]}, "names must have one entry for each of the 60 examples, got 2"),
+        ({"strategy": 7}, "expected a strategy or the name of one, got int"),
+        ({"strategy": EntropySampling}, "expected a strategy or the name of one, got"),
+        ({"network": None}, "measures a model; pass one as network"),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["core_set", "entropy_sampling"])
+def test_what_cannot_be_right_is_refused_before_any_work(strategy, options, message, net, x):
+    calls = []
+    net.register_forward_pre_hook(lambda *_: calls.append(1))
+    arguments = {"strategy": strategy, "network": net, "data": x, "n": 2, **options}
+    with pytest.raises(InvalidInput, match=message) as caught:
+        select(**arguments)
+    assert isinstance(caught.value, DistilError)
+    assert isinstance(caught.value, ValueError)
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    ("name", "offer"),
+    [
+        ("entropy_samplng", "'entropy_sampling'"),
+        ("badg", "'badge'"),
+        ("coreset", "'core_set'"),
+        ("Margin_Sampling", "'margin_"),
+    ],
+)
+def test_an_unknown_strategy_offers_the_nearest(name, offer, net, x, probs):
+    for call in (lambda: select(name, net, x, 3), lambda: select_from(name, 3, probs=probs)):
+        with pytest.raises(UnknownName, match=f"no strategy called '{name}'; did you mean {offer}") as caught:
+            call()
+        assert "known: " in str(caught.value)
+        assert isinstance(caught.value, LookupError)
+    with pytest.raises(UnknownName) as caught:
+        select("qqqqq", net, x, 3)
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_data_that_are_not_finite_name_the_ids(value, net, x):
+    spoiled = x.copy()
+    spoiled[[41, 7], 2] = value
+    for data in (spoiled, torch.from_numpy(spoiled)):
+        with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 60 examples: ids 7, 41$"):
+            select("badge", net, data, 3)
+
+
+def test_a_data_set_that_is_not_finite_is_found_in_the_outputs(net, x, tmp_path):
+    spoiled = x.copy()
+    spoiled[41, 2] = np.nan
+    np.save(tmp_path / "x.npy", spoiled)
+    for data in (Rows(spoiled), np.load(tmp_path / "x.npy", mmap_mode="r")):
+        for strategy in ("badge", "entropy_sampling", "bald_dropout"):
+            with pytest.raises(InvalidInput, match=r"is NaN or infinite for 1 of \d+ examples: ids 41$"):
+                select(strategy, net, data, 3, runtime=Runtime(batch_size=16))
+
+
+def test_labeled_data_that_are_not_finite(net, x):
+    spoiled = x.copy()
+    spoiled[5] = np.nan
+    with pytest.raises(InvalidInput, match=r"NaN or infinite for 1 of 2 examples: ids 5"):
+        select("core_set", net, spoiled, 3, labeled=[4, 5])
+
+
+def test_parameters_that_cannot_be():
+    for bad in (0, -1, 2.0, True, "3"):
+        with pytest.raises(InvalidInput, match="n_samples must be a whole number from 1"):
+            BALD(bad)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "given", "message"),
+    [
+        ("badge", ["embeddings"], r"BADGE needs `probs` \(N, C\), and `embeddings` was given; pass probs=\.\.\."),
+        ("badge", ["probs"], r"BADGE needs `embeddings` \(N, D\), and `probs` was given; pass embeddings=\.\.\."),
+        ("core_set", ["probs"], r"CoreSet needs `embeddings` \(N, D\), and `probs` was given"),
+        ("kmeans_sampling", ["probs"], r"KMeansSampling needs `embeddings`"),
+        ("entropy_sampling", ["embeddings"], r"EntropySampling needs `probs` \(N, C\)"),
+        (
+            "bald_dropout",
+            ["probs", "embeddings"],
+            r"BALD needs `mc_probs` \(N, K, C\), and `probs` and `embeddings` was given",
+        ),
+        ("margin_sampling_dropout", ["probs"], r"MarginSamplingDropout needs `mc_probs` \(N, K, C\)"),
+    ],
+)
+def test_a_missing_array_is_named(strategy, given, message, probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    with pytest.raises(MissingSignal, match=message) as caught:
+        select_from(strategy, 3, **{name: arrays[name] for name in given})
+    assert isinstance(caught.value, LookupError)
+
+
+def spoiled(array, row, value):
+    array = array.copy()
+    array[row] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "error", "message"),
+    [
+        (lambda p, e: {}, {}, InvalidInput, "was given no array; pass probs=, embeddings= or mc_probs="),
+        (lambda p, e: {"probs": p[:0], "embeddings": e[:0]}, {}, InvalidInput, "the arrays are empty"),
+        (lambda p, e: {"probs": p, "embeddings": e[:50]}, {}, InvalidInput, "probs has 60, embeddings has 50"),
+        (
+            lambda p, e: {"probs": p * 2, "embeddings": e},
+            {},
+            InvalidInput,
+            r"probs\[0\] is not a probability distribution",
+        ),
+        (lambda p, e: {"probs": spoiled(p, 8, np.nan), "embeddings": e}, {}, InvalidInput, r"probs\[8\] is not a prob"),
+        (
+            lambda p, e: {"probs": np.log(p), "embeddings": e},
+            {},
+            InvalidInput,
+            "if these are logits, pass their softmax",
+        ),
+        (lambda p, e: {"probs": p[:, :1], "embeddings": e}, {}, InvalidInput, "at least two classes"),
+        (lambda p, e: {"probs": p[None], "embeddings": e}, {}, InvalidInput, r"probs must have two axes.*\(1, 60, 4\)"),
+        (lambda p, e: {"probs": p, "embeddings": e[:, 0]}, {}, InvalidInput, r"embeddings must have two axes.*\(60,\)"),
+        (lambda p, e: {"probs": p, "embeddings": e, "mc_probs": p}, {}, InvalidInput, r"mc_probs must have three axes"),
+        (lambda p, e: {"probs": p, "embeddings": e.astype(str)}, {}, InvalidInput, "embeddings must hold numbers"),
+        (
+            lambda p, e: {"probs": p, "embeddings": spoiled(e, [50, 9], np.inf)},
+            {},
+            InvalidInput,
+            r"Embedding\(\) is NaN or infinite for 2 of 60 examples: ids 9, 50",
+        ),
+        (lambda p, e: {"probs": p, "embeddings": e}, {"n": 61}, InvalidInput, "between 1 and the 60"),
+        (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": [60]}, InvalidInput, "labeled has 60"),
+        (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": [1, 1]}, InvalidInput, "labeled has 1 more than once"),
+        (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": range(60)}, InvalidInput, "nothing to choose from"),
+        (
+            lambda p, e: {"probs": p, "embeddings": e},
+            {"labeled": np.zeros((3, 2))},
+            InvalidInput,
+            "labeled must be whole numbers",
+        ),
+        (
+            lambda p, e: {"probs": p, "embeddings": e},
+            {"labeled": [1], "candidates": [0, 1]},
+            InvalidInput,
+            "candidates has 1, which is in labeled too",
+        ),
+        (
+            lambda p, e: {"probs": p, "embeddings": e, "labeled_embeddings": e[:, :3]},
+            {},
+            InvalidInput,
+            "labeled_embeddings must have the 5 columns of embeddings, got 3",
+        ),
+        (
+            lambda p, e: {"probs": p, "embeddings": e, "labeled_embeddings": e[:4]},
+            {"labeled": [1]},
+            InvalidInput,
+            "pass labeled .* or labeled_embeddings .*, not both",
+        ),
+        (lambda p, e: {"probs": p, "embeddings": e}, {"names": ["a"]}, InvalidInput, "names must have one entry"),
+    ],
+)
+def test_arrays_that_cannot_be_right(arrays, options, error, message, probs, embeddings):
+    with pytest.raises(error, match=message):
+        select_from("badge", **{"n": 3, **arrays(probs, embeddings), **options})
+
+
+def test_labeled_embeddings_that_are_not_finite(embeddings):
+    with pytest.raises(InvalidInput, match=r"NaN or infinite for 1 of 3 examples: ids 1"):
+        select_from("core_set", 3, embeddings=embeddings, labeled_embeddings=spoiled(embeddings[:3], 1, np.nan))
+
+
+@pytest.mark.parametrize("strategy", [BADGE(), CoreSet(), KMeansSampling()])
+def test_embeddings_whose_squares_overflow_float32(strategy, probs, embeddings):
+    """Either the answer, which does not depend on the scale, or an error of ours."""
+    scaled = embeddings * np.float32(1e25)
+    try:
+        found = select_from(strategy, 6, probs=probs, embeddings=scaled)
+    except InvalidInput:
+        return
+    assert found.tolist() == select_from(strategy, 6, probs=probs, embeddings=embeddings).tolist()
+
+
+def test_large_numbers_of_mc_samples_are_read_as_they_come(probs):
+    mc_probs = np.stack([probs, probs], 1)
+    for strategy in (BALD(10), BALD(2), BALD(77)):  # K is that of the array
+        assert isinstance(select_from(strategy, 3, mc_probs=mc_probs), Selection)
+
+
+def test_linear_models_agree_with_float64(x):
+    """A model whose answer NumPy can compute: the picks are those of exact arithmetic."""
+    weight, bias = np.random.default_rng(3).normal(size=(CLASSES, DIMS)), np.random.default_rng(4).normal(size=CLASSES)
+    model = nn.Linear(DIMS, CLASSES)
+    with torch.no_grad():
+        model.weight.copy_(torch.from_numpy(weight))
+        model.bias.copy_(torch.from_numpy(bias))
+    logits = x.astype(np.float64) @ weight.T + bias
+    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    for n in (1, 5, 20):
+        assert select("entropy_sampling", model, x, n).tolist() == np.argsort(-entropies(probs))[:n].tolist()
