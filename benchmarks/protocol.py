@@ -9,9 +9,10 @@ from pathlib import Path
 from benchmarks.machine import write
 from distil.evaluation.compare import summarize
 from distil.evaluation.tables import markdown_table
-from distil.experiment.config import read_config
+from distil.experiment.config.experiment_config import read_config
+from distil.experiment.outputs import write_results
 from distil.experiment.results import METRICS, comparisons, costs, curves_of, finished_runs, identical
-from distil.experiment.suite import run_all, write_results
+from distil.experiment.suite import run_all
 
 HERE = Path(__file__).parent
 # Where classes are far from equally frequent, accuracy alone says little.

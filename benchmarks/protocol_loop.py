@@ -24,9 +24,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.machine import write
 from benchmarks.training_loop import Clock, plain, profile, profile_table
 from distil.datasets.data_set import DataSet
-from distil.experiment.config import ExperimentConfig, StrategySpec, read_config
-from distil.experiment.loop import Experiment, split
+from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec, read_config
+from distil.experiment.loop import Experiment
 from distil.experiment.run import Run
+from distil.experiment.split import split
 from distil.rng import Rng
 from distil.selection.learner import Learner
 from distil.training.fit import _Training

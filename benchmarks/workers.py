@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.machine import write
 from benchmarks.protocol import HERE
-from distil.experiment.config import ExperimentConfig, read_config
+from distil.experiment.config.experiment_config import ExperimentConfig, read_config
 from distil.experiment.suite import run_all
 
 # Strategies, seeds and rounds of the part: about a minute with one worker.

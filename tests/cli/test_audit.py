@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distil.audit import audit
+from distil.auditing.audit import audit
 from distil.cli import main
 
 
@@ -56,7 +56,7 @@ def test_interrupted(here, said, monkeypatch):
     def stops(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("distil.audit.audit", stops)
+    monkeypatch.setattr("distil.auditing.audit.audit", stops)
     code, out, err = said("emb.npy", "--model", "corner:encode", "--out", "audit.html")
     assert (code, out) == (130, "")
     assert err.endswith("nothing is lost: the same command begins again, with the embeddings that are made\n")

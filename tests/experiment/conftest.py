@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from distil.experiment.claim import open_config
-from distil.experiment.loop import split
+from distil.experiment.directory import open_config
+from distil.experiment.split import split
 
 
 def _document(output, strategies, seeds, rounds, budget, name, more):

@@ -14,11 +14,12 @@ import torch
 
 from distil.errors import ConfigError, InvalidInput, RunError
 from distil.experiment import loop as loop_module
-from distil.experiment.claim import compared, open_config
-from distil.experiment.config import parse_config
-from distil.experiment.loop import Experiment, split
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.directory import compared, open_config
+from distil.experiment.loop import Experiment
 from distil.experiment.results import run_path
 from distil.experiment.run import Run
+from distil.experiment.split import split
 from distil.experiment.suite import run_all
 from distil.experiment.workers import run_in_processes
 

@@ -16,12 +16,14 @@ from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunError
 from distil.experiment import loop as loop_module
 from distil.experiment import suite
-from distil.experiment.claim import open_config
-from distil.experiment.config import parse_config
-from distil.experiment.loop import Experiment, split
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.directory import open_config
+from distil.experiment.loop import Experiment
+from distil.experiment.outputs import write_results
 from distil.experiment.results import curves_of, run_path
 from distil.experiment.run import Run
-from distil.experiment.suite import run_all, write_results
+from distil.experiment.split import split
+from distil.experiment.suite import run_all
 from distil.selection.oracle import Answers, Pending, TrueLabels
 
 
@@ -76,7 +78,7 @@ def config(tmp_path):
 @pytest.fixture
 def suite_data(monkeypatch):
     """The data set that is called digits here is ``blobs``."""
-    monkeypatch.setattr("distil.experiment.config.load", lambda *_, **__: DATA)
+    monkeypatch.setattr("distil.experiment.config.experiment_config.load", lambda *_, **__: DATA)
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from distil.cli import main
 from distil.data.ids import read_ids
 from distil.errors import ConfigError, RunError
 from distil.experiment import suite
-from distil.experiment.claim import open_config
-from distil.experiment.config import parse_config, read_config
-from distil.experiment.loop import split
+from distil.experiment.config.experiment_config import parse_config, read_config
+from distil.experiment.directory import open_config
 from distil.experiment.provenance import fingerprint
 from distil.experiment.run import Run
+from distil.experiment.split import split
 from distil.experiment.suite import run_all
 
 KINDS = ("cat", "dog", "eel")

@@ -12,9 +12,7 @@ from safetensors.torch import load_file
 from scipy.spatial.distance import cdist
 
 from distil.errors import InvalidInput
-from distil.experiment.config import parse_config
-from distil.experiment.loop import split
-from distil.experiment.picks import picks_of
+from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.results import (
     METRICS,
     bounds_of,
@@ -26,6 +24,8 @@ from distil.experiment.results import (
     full_data_runs,
     identical,
 )
+from distil.experiment.selections import picks_of
+from distil.experiment.split import split
 from distil.experiment.suite import run_all
 
 
@@ -269,7 +269,7 @@ def test_the_data_of_something_else_is_refused(made_up):
 
 
 def test_distances_of_as_many_seeds_as_are_quick(made_up, monkeypatch):
-    from distil.experiment import picks
+    from distil.experiment import selections as picks
 
     config = made_up()
     runs, data = finished_runs(config), config.load_data()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from distil.errors import ConfigError
-from distil.experiment.config import parse_config
+from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.results import run_path
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all

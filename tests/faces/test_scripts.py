@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from distil import strategies as core
 from distil.cli import main
 from distil.errors import ConfigError, DistilWarning
-from distil.experiment.config import parse_config
+from distil.experiment.config.experiment_config import parse_config
 from distil.strategies import STRATEGIES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -408,7 +408,7 @@ def test_the_published_files_with_a_section_of_logs():
 
 @pytest.mark.parametrize("name", ["satimage.json", "digits.json"])
 def test_example_configurations_can_be_run(name):
-    from distil.experiment.config import read_config
+    from distil.experiment.config.experiment_config import read_config
 
     config = read_config(EXAMPLES / name)
     assert config.dataset["name"] == name.removesuffix(".json")

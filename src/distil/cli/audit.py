@@ -6,7 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from distil.cli.select import INTERRUPTED, add_model, check_out, embedded
+from distil.cli.pool_options import add_model, check_out, embedded
+from distil.cli.select import INTERRUPTED
 
 _DESCRIPTION = """\
 Look a pool over before labels are paid for: exact and near duplicates, items of the test set that leak into what is labeled,
@@ -52,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it."""
     from pathlib import Path
 
-    from distil.audit import audit
-    from distil.audit_page import audit_page
+    from distil.auditing.audit import audit
+    from distil.auditing.page import audit_page
     from distil.data.distances import NEAR
     from distil.data.items import items_of
     from distil.data.pools import open_pool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from distil.cli.run import add_options, finish, overrides_of
+from distil.cli.experiment_options import add_options, finish, overrides_of
 
 _DESCRIPTION = """\
 Compare strategies fairly: every strategy runs with every seed, and those of one seed share the split, the initial labels, the first
@@ -36,8 +36,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it."""
-    from distil.experiment.claim import compared
-    from distil.experiment.config import read_config
+    from distil.experiment.config.experiment_config import read_config
+    from distil.experiment.directory import compared
 
     config = read_config(arguments.config, overrides_of(arguments))
     retrain = [] if arguments.retrain is None else arguments.retrain.split(",")

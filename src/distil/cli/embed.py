@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from distil.cli.select import add_model, check_out, embedded
+from distil.cli.pool_options import add_model, check_out, embedded
 
 _DESCRIPTION = """\
 Embed a folder of images, or a table of texts or of image paths, with a model that is on this machine:

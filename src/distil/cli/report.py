@@ -46,8 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from distil.experiment.claim import open_config
-    from distil.experiment.page import page_of, report_of
+    from distil.experiment.directory import open_config
+    from distil.experiment.page.render import page_of
+    from distil.experiment.page.report import report_of
     from distil.system.files import write_text
 
     configs = [open_config(path) for path in arguments.runs]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from distil.cli.run import add_output_options, finish
+from distil.cli.experiment_options import add_output_options, finish
 
 _DESCRIPTION = """\
 Go on with an experiment that was stopped - interrupted, killed, or resting until its answers come - and end with the very results
@@ -24,6 +24,6 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it."""
-    from distil.experiment.claim import open_config
+    from distil.experiment.directory import open_config
 
     return finish(open_config(arguments.run_directory), arguments)

@@ -11,21 +11,20 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
 from distil.datasets.data_set import DataSet
-from distil.datasets.shift import flip_labels, imbalanced, tiled
-from distil.errors import ConfigError, RunError
+from distil.errors import RunError
 from distil.evaluation.metrics import calibration_error, metrics
-from distil.experiment.config import ExperimentConfig, StrategySpec
+from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec
+from distil.experiment.distil_log import append_block
 from distil.experiment.first_round import FirstRound
-from distil.experiment.logs import append_block
 from distil.experiment.provenance import peak_memory, versions
 from distil.experiment.run import LABELED, Event, Run
+from distil.experiment.split import split
 from distil.experiment.trackers import TRACKERS, Tracker
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
@@ -36,73 +35,6 @@ from distil.signals import Logits
 from distil.system.files import digest, replacing
 from distil.system.runtime import Runtime, threads
 from distil.training.fit import FitResult
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """What a seed makes of a data set.
-
-    Attributes:
-        x: The inputs that ids refer to: those of the training set, or of a pool of duplicates made of them.
-        y: The labels that the data set's own oracle gives: with ``label_noise``, some are wrong.
-        pool: Ids that may be labeled, ascending.
-        initial: Ids among them that are labeled at the start.
-        x_test: Inputs to evaluate on.
-        y_test: Their labels.
-        validation: Inputs and labels held out for early stopping, or None.
-        names: The user's ids of ``x``, one a row; empty where the data set has none.
-    """
-
-    x: Tensor
-    y: Tensor
-    pool: Tensor
-    initial: Tensor
-    x_test: Tensor
-    y_test: Tensor
-    validation: tuple[Tensor, Tensor] | None
-    names: Sequence[str] = ()
-
-
-def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
-    """Hold out test points (where the set has no test split of its own) and validation points, and draw the initial labels.
-
-    Every strategy of a seed gets the same split. Without ``dataset.test_points`` a quarter of the examples is held out. With
-    ``dataset.imbalance`` a share of the pool's classes is rare; with ``dataset.redundancy`` r, the pool is a random 1/r of what is
-    left, each example r times; with ``dataset.label_noise`` a share of the pool's labels is wrong. What is held out stays as it is.
-
-    Raises:
-        ConfigError: The numbers asked for leave too few examples.
-    """
-    seeds = config.seeds_of(seed)
-    order = torch.randperm(len(data.x_train), generator=Rng(seeds.split).child("split").torch())
-    x_test, y_test, n_test = data.x_test, data.y_test, 0
-    if x_test is None or y_test is None:
-        n_test = config.dataset.get("test_points", len(order) // 4)
-        x_test, y_test = data.x_train[order[:n_test]], data.y_train[order[:n_test]]
-    elif "test_points" in config.dataset:
-        raise ConfigError(f"dataset.test_points: {data.name} has a test set of its own, of {len(x_test)} examples")
-    n_validation = config.dataset.get("validation_points", 0)
-    held = order[n_test : n_test + n_validation]
-    x, y, names, pool = data.x_train, data.y_train, data.names, order[n_test + n_validation :].sort().values
-    if "imbalance" in config.dataset:
-        share, draws = config.dataset["imbalance"], Rng(seeds.split).child("imbalance").torch()
-        pool = pool[imbalanced(y[pool], config.num_classes, share, draws)]
-    if "redundancy" in config.dataset and len(pool) >= config.dataset["redundancy"]:
-        tiles = tiled(pool, config.dataset["redundancy"], Rng(seeds.split).child("redundancy").torch())
-        x, y, pool = x[tiles], y[tiles], torch.arange(len(tiles))
-        names = [names[row] for row in tiles.tolist()] if names else ()
-    if "label_noise" in config.dataset:
-        share, draws = config.dataset["label_noise"], Rng(seeds.split).child("label_noise").torch()
-        y = y.index_put((pool,), flip_labels(y[pool], config.num_classes, share, draws))
-    wanted = config.initial_points + config.budget * (config.rounds - 1)
-    if len(pool) < wanted:
-        raise ConfigError(
-            f"{config.initial_points} initial points and {config.rounds - 1} selections of {config.budget} make {wanted} labels, "
-            f"but only {len(pool)} of the {len(order)} training examples of {data.name} are left for the pool"
-        )
-    drawn = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())[: config.initial_points]
-    validation = (data.x_train[held], data.y_train[held]) if n_validation else None
-    return Split(x, y, pool, pool[drawn], x_test, y_test, validation, names)
 
 
 class Experiment:

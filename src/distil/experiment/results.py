@@ -12,8 +12,8 @@ import numpy as np
 
 from distil.evaluation.compare import Comparison, Curves, compare
 from distil.evaluation.curves import Bounds, areas
-from distil.experiment.claim import BASELINE
-from distil.experiment.config import FULL_DATA, ExperimentConfig
+from distil.experiment.config.experiment_config import FULL_DATA, ExperimentConfig
+from distil.experiment.directory import BASELINE
 from distil.experiment.run import Run
 
 METRICS = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from distil.errors import ConfigError, MissingPackage
-from distil.experiment.config import ExperimentConfig, StrategySpec
+from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec
 from distil.experiment.run import Event, Run
 from distil.system.files import write_text
 

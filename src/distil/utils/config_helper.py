@@ -23,7 +23,7 @@ class ConfigFileNotFound(ConfigFileError, FileNotFoundError):
 def read_config_file(filename: str | os.PathLike[str]) -> dict[str, Any]:
     """The object that a JSON file holds, as it stands: nothing is checked, filled in or printed.
 
-    ``distil.experiment.config.read_config`` reads the same file and checks it.
+    ``distil.experiment.config.experiment_config.read_config`` reads the same file and checks it.
 
     Args:
         filename: A file whose name ends in ``.json``.

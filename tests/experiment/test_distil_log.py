@@ -10,8 +10,8 @@ import torch
 
 from distil.datasets.data_set import DataSet
 from distil.experiment import loop
-from distil.experiment.config import parse_config
-from distil.experiment.logs import block
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.distil_log import block
 from distil.experiment.loop import Experiment
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
@@ -31,7 +31,7 @@ class Stopped(Exception):
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """``config(section__key=value)``: three rounds of two epochs, logged to ``log.txt``."""
-    monkeypatch.setattr("distil.experiment.config.load", lambda *_, **__: DATA)
+    monkeypatch.setattr("distil.experiment.config.experiment_config.load", lambda *_, **__: DATA)
 
     def make(**changes):
         document = {

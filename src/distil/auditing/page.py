@@ -47,7 +47,7 @@ def audit_page(report: Json, title: str, items: Items | None = None) -> str:
     """The page.
 
     Args:
-        report: Of :func:`distil.audit.audit`.
+        report: Of :func:`distil.auditing.audit.audit`.
         title: What was looked at.
         items: The pool; small pictures of what is listed are shown where it holds images.
     """

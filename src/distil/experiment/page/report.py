@@ -6,13 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
-import html
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +17,7 @@ from distil.evaluation.compare import Comparison, Curves, PenaltyMatrix, penalty
 from distil.evaluation.curves import SHARES, efficiency_curve, labels_for_shares
 from distil.evaluation.statistics import ALPHA, LEVEL, rank_test, ranks
 from distil.evaluation.tables import terminal_table, twin_notes
-from distil.experiment.config import ExperimentConfig
-from distil.experiment.picks import picks_of
+from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.results import (
     METRICS,
     Runs,
@@ -35,38 +29,12 @@ from distil.experiment.results import (
     costs,
     identical,
 )
-from distil.system.files import write_text
+from distil.experiment.selections import picks_of
 
 Json = dict[str, Any]
 
 _TESTED = ("accuracy", "balanced_accuracy", "macro_f1")  # of which the larger is the better
 _MOST_IDS = 2_000_000  # in a page; more make it slow to open
-
-
-def write_page(configs: Sequence[ExperimentConfig], path: Path) -> Path:
-    """Write the page of one or several experiments; returns its path. See ``report_of``."""
-    write_text(path, page_of(report_of(configs)))
-    return path
-
-
-def page_of(report: Json) -> str:
-    """The page of a report: HTML that is read offline, and links to nothing.
-
-    Args:
-        report: What ``report_of`` returned.
-    """
-    folder = files("distil.experiment")
-    parts = {
-        "title": html.escape(report["title"]),
-        "style": (folder / "page.css").read_text(encoding="utf-8"),
-        "figures": (folder / "page_figures.js").read_text(encoding="utf-8"),
-        "sections": (folder / "page_sections.js").read_text(encoding="utf-8"),
-        "tables": "\n\n".join(html.escape(f"{e['name']}\n\n{e['table']}") for e in report["experiments"]),
-        # Without < no text can end the element that it is in.
-        "report": json.dumps(report, allow_nan=False).replace("<", "\\u003c"),
-    }
-    template = (folder / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
 
 
 def report_of(configs: Sequence[ExperimentConfig]) -> Json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import ConfigError, RunError
-from distil.experiment.config import ExperimentConfig, parse_config, read_json
+from distil.experiment.config.experiment_config import ExperimentConfig, parse_config, read_json
 from distil.experiment.run import CONFIG
 from distil.system.files import write_text
 

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from distil.errors import ConfigError, DistilError, DistilWarning
-from distil.experiment.config import ExperimentConfig, parse_config, read_config
-from distil.experiment.loop import Experiment, split
+from distil.experiment.config.experiment_config import ExperimentConfig, parse_config, read_config
+from distil.experiment.loop import Experiment
 from distil.experiment.run import Run
+from distil.experiment.split import split
 from distil.strategies import STRATEGIES, MarginSampling
 from distil.system.imports import named_object
 from distil.training.config import FitConfig

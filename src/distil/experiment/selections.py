@@ -13,10 +13,10 @@ from tqdm.auto import tqdm
 from distil.datasets.data_set import DataSet
 from distil.errors import InvalidInput
 from distil.evaluation.diagnostics import class_balance, diagnose, overlap
-from distil.experiment.config import ExperimentConfig
-from distil.experiment.loop import split
+from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.results import Runs
 from distil.experiment.run import Run
+from distil.experiment.split import split
 from distil.system.runtime import threads
 
 _MOST_WORK = 2e11  # products of distances; about five seconds on two cores

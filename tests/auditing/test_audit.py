@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from distil.audit import audit
-from distil.audit_page import audit_page
+from distil.auditing.audit import audit
+from distil.auditing.page import audit_page
 from distil.data.array_files import Column
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput

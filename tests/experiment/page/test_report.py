@@ -12,11 +12,13 @@ import pytest
 from scipy import stats
 
 from distil.errors import DistilWarning, InvalidInput, RunError
-from distil.experiment import page
-from distil.experiment.config import parse_config
-from distil.experiment.page import page_of, report_of, write_page
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.outputs import write_results
+from distil.experiment.page import report as page
+from distil.experiment.page.render import page_of, write_page
+from distil.experiment.page.report import report_of
 from distil.experiment.run import Run
-from distil.experiment.suite import run_all, write_results
+from distil.experiment.suite import run_all
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 

@@ -20,8 +20,8 @@ from torch import nn
 from distil.datasets.data_set import DataSet
 from distil.datasets.load import load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
-from distil.experiment.data_section import EMBEDDINGS, check_data, filled, load_own, pinned
-from distil.experiment.faults import Faults
+from distil.experiment.config.dataset_section import EMBEDDINGS, check_data, filled, load_own, pinned
+from distil.experiment.config.faults import Faults
 from distil.selection.learner import Retrain
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.system.imports import named_object

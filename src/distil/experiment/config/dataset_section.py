@@ -10,7 +10,7 @@ from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import load_embeddings
 from distil.datasets.load import data_set_names
 from distil.errors import ConfigError, nearest
-from distil.experiment.faults import Faults
+from distil.experiment.config.faults import Faults
 from distil.experiment.provenance import fingerprint
 from distil.system.imports import named_object
 

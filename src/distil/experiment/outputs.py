@@ -1,0 +1,85 @@
+"""TODO src/distil/experiment/outputs.py."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from typing import Any
+
+from distil.errors import MissingPackage, RunError
+from distil.evaluation.compare import Summary, summarize
+from distil.evaluation.plots import plot_curves
+from distil.evaluation.tables import markdown_table, terminal_table
+from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.directory import open_config
+from distil.experiment.page.render import write_page
+from distil.experiment.results import (
+    Runs,
+    baseline_of,
+    bounds_of,
+    comparable,
+    comparisons,
+    finished_runs,
+    identical,
+)
+from distil.system.files import write_text
+
+
+def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
+    """Write what the finished runs show; returns a terminal table.
+
+    ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and, with ``page`` and several
+    strategies, ``report.html``. The baseline is random sampling, or the first strategy where that is not among those that were run.
+    """
+    if "target_classes" not in config.model:  # embeddings told it when they were run
+        config = replace(config, model=open_config(config.output).model)
+    runs = finished_runs(config)
+    if not runs:
+        raise RunError(
+            f"no strategy in {config.output} has finished all of its seeds; go on with: distil resume {config.output}"
+        )
+    write_text(config.output / "results.csv", _as_csv(config, runs))
+    curves, paged = comparable(runs, config.seeds), _paged(config) if page else ""
+    left_out = [label for label in runs if label not in curves]
+    if not curves:
+        return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}{paged}"
+    baseline, twins = baseline_of(curves), identical(config, runs)
+    target = config.target_accuracy
+    summaries = summarize(curves, baseline=baseline, target=target)
+    tests: Any = {"comparisons": comparisons(curves, baseline, twins), "twins": twins}
+    title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
+    note = f"\n\nLeft out, for other numbers of labels: {', '.join(left_out)} (see results.csv)" if left_out else ""
+    write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
+    plotted = _plotted(config, runs, summaries, title)
+    return f"{terminal_table(summaries, target, **tests)}{note}\n\n{plotted}{paged}"
+
+
+def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], title: str) -> str:
+    bounds = bounds_of(config, runs)
+    full = None if bounds is None else bounds.full
+    try:
+        path = plot_curves(
+            summaries, config.output / "curves.png", title=title, target=config.target_accuracy, full=full
+        )
+    except MissingPackage as error:
+        return f"Results: {config.output / 'results.md'} (no plot: {error})"
+    return f"Results: {config.output / 'results.md'}, learning curves: {path}"
+
+
+def _paged(config: ExperimentConfig) -> str:
+    """Write the page of a comparison, and say where it is."""
+    if len(config.strategies) == 1:
+        return ""
+    return f"\nReport: {write_page([config], config.output / 'report.html')}"
+
+
+def _as_csv(config: ExperimentConfig, runs: Runs) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["strategy", "seed", "labels", "accuracy", "balanced_accuracy", "macro_f1"])
+    for label, own in runs.items():
+        for seed, run in zip(config.seeds, own, strict=True):
+            for e in run.all("evaluated"):
+                writer.writerow([label, seed, e["labels"], e["accuracy"], e["balanced_accuracy"], e["macro_f1"]])
+    return text.getvalue()

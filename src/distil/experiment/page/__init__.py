@@ -1,0 +1,1 @@
+"""TODO src/distil/experiment/page."""
