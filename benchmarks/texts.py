@@ -3,7 +3,7 @@
 Paired: for one seed every strategy gets the same first labels. The model is scikit-learn's logistic regression, as it comes and
 with classes weighted, and the loop is a ``Learner``, as a user would write it.
 
-Run as ``python -m benchmarks texts``. Embeddings are made once by ``distil.embedding.embed``, and every finished run is a file, both under
+Run as ``python -m benchmarks texts``. Embeddings are made once by ``distil embed``, and every finished run is a file, both under
 ``runs/texts``; what is there is not done again, so an interrupted benchmark goes on.
 """
 
@@ -259,7 +259,7 @@ def saved(curves: dict[str, Curves], strategy: str) -> str:
 HEAD = f"""# Real texts: SST-2 and AG News
 
 `python -m benchmarks texts`. A `Learner` with scikit-learn's logistic regression, fitted anew each round: on TF-IDF of words and
-pairs of words (sparse; vocabulary and frequencies from the unlabeled pool), and on frozen embeddings by `distil.embedding.embed` with the
+pairs of words (sparse; vocabulary and frequencies from the unlabeled pool), and on frozen embeddings by `distil embed` with the
 installed package `{ENCODER}`. The first labels are random, as many as each of {QUERIES} queries; {len(SEEDS)} seeds, paired. The
 target is {100 * SHARE:g} % of the accuracy that the whole pool gives, a rule fixed beforehand.
 

@@ -1,5 +1,9 @@
 """What the tests share: one thread, reproducible Hypothesis examples, and a few small networks."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import settings
@@ -79,3 +83,37 @@ def fingerprint():
         }
 
     return print_of
+
+
+@pytest.fixture(scope="session")
+def data_root_real() -> Path:
+    """The folder of real data sets; a test that asks for it is skipped where there is none."""
+    named = os.environ.get("DISTIL_DATA")
+    root = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not root.is_dir():
+        pytest.skip(
+            f"no real data at {root}; set DISTIL_DATA to a folder with MNIST/raw, tabular/satimage, tabular/ijcnn1"
+        )
+    return root
+
+
+@pytest.fixture
+def refuses():
+    """``refuses(error, *parts)``: a context that expects the error, with a message that holds all parts."""
+
+    def context(error, *parts):
+        return pytest.raises(error, match="(?s)" + "".join(f"(?=.*{re.escape(part)})" for part in parts))
+
+    return context
+
+
+@pytest.fixture
+def write():
+    """``write(path, content)``: a file and its folders, from text or bytes; gives the path."""
+
+    def to(path, content):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return to

@@ -1,7 +1,8 @@
 """Who may know whom: the layers of the library, read off the source.
 
-A file imports only from groups to the left of its own, or from its own group as long as that makes no circle. Imports inside
-functions and under TYPE_CHECKING count too. ``distil/__init__`` and ``distil/__main__`` may import anything.
+A file imports only from folders of groups to the left of its own, or from its own folder as long as that makes no circle: folders
+of one group do not know each other. Imports inside functions and under TYPE_CHECKING count too. ``distil/__init__`` and
+``distil/__main__`` may import anything. Some folders have walls inside; ``CHECKS`` lists them all.
 """
 
 import ast
@@ -14,29 +15,20 @@ import distil
 SOURCE = Path(distil.__file__).parent
 
 GROUPS = [
-    ["errors", "_compat", "rng", "files", "named"],
-    ["features"],
-    ["functional"],
-    [
-        *("signals", "arrays", "scratch", "frames", "reading", "runtime"),
-        *("network", "dropout", "head", "families", "channels_last", "ensemble", "estimator", "wrap"),
-    ],
-    ["strategies"],
-    ["measure", "screening", "select"],
-    ["data"],
-    ["training"],
-    ["utils"],
-    ["learner"],
-    ["experiment"],
-    ["near", "picks", "encoders", "embed", "audit", "audit_page"],
-    ["labeling"],
-    ["distributed", "cli", "active_learning_strategies", "deepal"],
+    ["errors", "rng"],
+    ["system", "functional"],
+    ["signals", "data", "networks", "evaluation"],
+    ["strategies", "measuring", "datasets", "training"],
+    ["selection", "embedding", "utils"],
+    ["auditing", "experiment", "labeling", "distributed", "active_learning_strategies", "deepal"],
+    ["cli"],
 ]
 RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group}
 FREE = {"distil", "distil.__main__"}
 
 # Nobody else chooses a device: what runs a module, what iterates over a pool, and what reads the user's arrays.
-MAY_MOVE = {"network", "dropout", "measure", "training", "arrays"}
+ARITHMETIC = {"argsort", "topk", "matmul", "softmax", "log_softmax", "log", "cdist", "norm", "multinomial"}
+MAY_MOVE = ("distil.networks", "distil.measuring", "distil.training", "distil.data.arrays")
 
 
 def modules(root):
@@ -81,8 +73,12 @@ def wrong_layers(found):
             faults.append(f"{name} imports {target}, which may import anything")
         elif target not in found:
             faults.append(f"{name} imports {target}, which does not exist")
-        elif RANK.get(group_of(target), 99) > RANK.get(group_of(name), -1):
-            faults.append(f"{name} imports {target}, which is to its right")
+        elif group_of(target) != group_of(name):
+            there, here = RANK.get(group_of(target), 99), RANK.get(group_of(name), -1)
+            if there > here:
+                faults.append(f"{name} imports {target}, which is to its right")
+            elif there == here:
+                faults.append(f"{name} imports {target}, a neighbor")
     return faults
 
 
@@ -121,6 +117,40 @@ def imports_of(found, package, allowed):
             }
             if any(t == package or t.startswith(package + ".") for t in targets):
                 faults.append(f"{name} imports {package}")
+    return faults
+
+
+def part(found, prefix):
+    """The modules below ``prefix``."""
+    return {name: tree for name, tree in found.items() if name.startswith(prefix + ".")}
+
+
+def names_of_modules(found):
+    """Names that a folder's ``__init__`` has from elsewhere although a module in it is called the same."""
+    packages = {name.rpartition(".")[0] for name in found} - {""}
+    faults = []
+    for package in packages & set(found):
+        handed_on = {
+            alias.asname or alias.name
+            for node in ast.walk(found[package])
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            if f"{node.module}.{alias.name}" not in found
+        }
+        faults += [f"{package} re-exports {name}, a module in it" for name in handed_on if f"{package}.{name}" in found]
+    return faults
+
+
+def arithmetic_in_faces(found):
+    """Numerics in the faces: a product of matrices, a sort or a reduction belongs to the core."""
+    faults = []
+    for name, tree in found.items():
+        if name.startswith("distil.active_learning_strategies"):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+                    faults.append(f"{name}:{node.lineno} {ast.unparse(node)}")
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ARITHMETIC:
+                    faults.append(f"{name}:{node.lineno} {ast.unparse(node)}")
     return faults
 
 
@@ -166,7 +196,7 @@ def device_moves(found):
     return [
         f"{name}:{node.lineno} {ast.unparse(node)}"
         for name, tree in found.items()
-        if name in FREE or group_of(name) not in MAY_MOVE
+        if not name.startswith(MAY_MOVE)
         for node in moves(tree)
     ]
 
@@ -176,12 +206,17 @@ CHECKS = {
     "no circles": circles,
     "absolute imports": relative_imports,
     "functional sees no module": modules_in_functional,
-    "functional sees no data set": lambda found: imports_of(
-        {n: t for n, t in found.items() if n.startswith("distil.functional")}, "torch.utils.data", ()
+    "functional sees no data set": lambda found: imports_of(part(found, "distil.functional"), "torch.utils.data", ()),
+    "strategies see no data set": lambda found: [
+        fault
+        for package in ("torch.utils.data", "distil.data", "distil.networks")
+        for fault in imports_of(part(found, "distil.strategies"), package, ())
+    ],
+    "only the learner trains": lambda found: imports_of(
+        part(found, "distil.selection"), "distil.training", ("distil.selection.learner",)
     ),
-    "strategies see no data set": lambda found: imports_of(
-        {n: t for n, t in found.items() if n.startswith("distil.strategies")}, "torch.utils.data", ()
-    ),
+    "names of modules": names_of_modules,
+    "no arithmetic in the faces": arithmetic_in_faces,
     "one file knows ray": lambda found: imports_of(found, "ray", ("distil.distributed.ray",)),
     "devices": device_moves,
 }
@@ -206,29 +241,32 @@ def test_every_module_is_read(found):
         "distil.strategies.base",
         "distil.strategies",
     } <= set(found)
-    assert ("distil.select", "distil.strategies.base") in set(edges(found))
+    assert ("distil.selection.select", "distil.strategies.base") in set(edges(found))
     assert ("distil.strategies", "distil.strategies.gradient") in set(edges(found))
 
 
 @pytest.mark.parametrize(
     ("check", "path", "text"),
     [
-        ("layers", "features.py", "from distil.select import select"),
-        ("layers", "features.py", "import distil.functional.centers"),
+        ("layers", "functional/features.py", "from distil.selection.select import choose"),
+        ("layers", "functional/features.py", "import distil.networks.base"),
         ("layers", "functional/centers.py", "def f():\n    from distil.signals import Probs"),
         (
             "layers",
             "errors.py",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from distil.functional.features import Dense",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from distil.functional.features import f",
         ),
+        ("layers", "functional/centers.py", "from distil.system.files import write_text"),
+        ("layers", "measuring/source.py", "from distil.strategies.base import net"),
+        ("layers", "signals.py", "from distil.networks.base import net"),
         ("layers", "signals.py", "from distil import strategies"),
         ("layers", "signals.py", "from distil import __version__"),
         ("layers", "helpers.py", "import torch"),
-        ("layers", "data/pool.py", "from distil.training.fit import fit"),
+        ("layers", "training/fit.py", "from distil.selection.select import choose"),
         ("layers", "signals.py", "from distil.nowhere import x"),
-        ("no circles", "network.py", "from distil.signals import Probs"),
+        ("no circles", "functional/features.py", "from distil.functional.centers import x"),
         ("no circles", "strategies/base.py", "from distil.strategies.gradient import BADGE"),
-        ("absolute imports", "select.py", "from . import signals"),
+        ("absolute imports", "selection/select.py", "from . import learner"),
         ("absolute imports", "strategies/base.py", "from ..signals import Probs"),
         ("functional sees no module", "functional/centers.py", "from torch import nn\nx = nn.Linear(2, 2)"),
         ("functional sees no module", "functional/centers.py", "import torch\ndef f(x: torch.nn.Module): ..."),
@@ -236,34 +274,49 @@ def test_every_module_is_read(found):
         ("functional sees no data set", "functional/centers.py", "from torch.utils.data import DataLoader"),
         ("functional sees no data set", "functional/centers.py", "from torch.utils import data"),
         ("strategies see no data set", "strategies/base.py", "import torch.utils.data"),
-        ("one file knows ray", "select.py", "import ray"),
+        ("strategies see no data set", "strategies/base.py", "from distil.data.pools import x"),
+        ("only the learner trains", "selection/select.py", "from distil.training.fit import fit"),
+        ("names of modules", "selection/__init__.py", "from distil.selection.select import select"),
+        ("no arithmetic in the faces", "active_learning_strategies/badge.py", "def f(x): return x.topk(3)"),
+        ("no arithmetic in the faces", "active_learning_strategies/badge.py", "def f(x): return x @ x"),
+        ("one file knows ray", "selection/select.py", "import ray"),
         ("one file knows ray", "distributed/local.py", "from ray.util import queue"),
-        ("devices", "features.py", "def f(x): return x.to('cuda')"),
-        ("devices", "features.py", "def f(x, device): return x.to(device, x.dtype)"),
-        ("devices", "features.py", "def f(x, where): return x.to(device=where, dtype=x.dtype)"),
-        ("devices", "features.py", "def f(x, self): return x.to(self.place(), non_blocking=True)"),
+        ("devices", "functional/features.py", "def f(x): return x.to('cuda')"),
+        ("devices", "functional/features.py", "def f(x, device): return x.to(device, x.dtype)"),
+        ("devices", "functional/features.py", "def f(x, where): return x.to(device=where, dtype=x.dtype)"),
+        ("devices", "functional/features.py", "def f(x, self): return x.to(self.place(), non_blocking=True)"),
         ("devices", "strategies/base.py", "def f(x): return x.sum().cpu()"),
         ("devices", "functional/centers.py", "def f(x): return x.cuda(0)"),
     ],
 )
 def test_the_checks_can_fail(check, path, text, tmp_path):
     tree = {
-        "__init__.py": "from distil.select import select\n__version__ = '0'",
+        "__init__.py": "from distil.selection.select import select\n__version__ = '0'",
         "errors.py": "",
-        "features.py": "import torch\ndef f(x, y): return x.to(torch.float64).to(y.device, x.dtype, copy=True)",
+        "system/__init__.py": "",
+        "system/files.py": "def write_text(): ...",
         "functional/__init__.py": "",
-        "functional/centers.py": "from torch.nn import functional\nfrom distil.functional.features import f\nx = functional.relu",
-        "signals.py": "from distil.networks.torch_network import net",
-        "network.py": "net = 1\ndef f(x): return x.to('cpu').cpu()",
+        "functional/features.py": "import torch\ndef f(x, y): return x.to(torch.float64).to(y.device, x.dtype, copy=True)",
+        "functional/centers.py": (
+            "from torch.nn import functional\nfrom distil.functional.features import f\nx = functional.relu"
+        ),
+        "signals.py": "from distil.functional.features import f",
+        "networks/__init__.py": "",
+        "networks/base.py": "net = 1\ndef f(x): return x.to('cpu').cpu()",
         "strategies/__init__.py": "from distil.strategies.gradient import BADGE",
-        "strategies/base.py": "from distil.signals import net",
+        "strategies/base.py": "from distil.signals import f as net",
         "strategies/gradient.py": "from distil.strategies.base import net\nBADGE = net",
-        "select.py": "from distil.strategies import BADGE\nimport torch.utils.data",
-        "distributed/__init__.py": "",
-        "distributed/ray.py": "import ray\nfrom distil import select",
-        "data/__init__.py": "",
+        "measuring/__init__.py": "",
+        "measuring/source.py": "from distil.networks.base import net",
         "training/__init__.py": "",
         "training/fit.py": "fit = 1",
+        "selection/__init__.py": "from distil.selection import learner",
+        "selection/select.py": "from distil.strategies import BADGE\nimport torch.utils.data\nselect = choose = 1",
+        "selection/learner.py": "from distil.training.fit import fit",
+        "active_learning_strategies/__init__.py": "",
+        "active_learning_strategies/badge.py": "from distil.selection.select import select",
+        "distributed/__init__.py": "",
+        "distributed/ray.py": "import ray\nfrom distil.selection.select import select",
     }
     for name, content in tree.items():
         file = tmp_path / "distil" / name

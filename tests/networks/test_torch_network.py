@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.base import Network
 from distil.networks.dropout import Draw
-from distil.networks.memory_format import _ChannelsLastPooling
+from distil.networks.memory_format import ChannelsLastPooling
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.selection.select import select
@@ -707,7 +707,7 @@ def test_samples_are_probabilities_of_the_forward_pass_with_dropout(output):
 def test_pooling_with_channels_last_gives_the_same_numbers(options, channels):
     x = torch.randn(5, channels, 9, 11, generator=torch.Generator().manual_seed(0))
     x[0, 1, 2, 3], x[1, 0, 4, 4], x[2, 2] = torch.nan, torch.inf, -torch.inf
-    with _ChannelsLastPooling():
+    with ChannelsLastPooling():
         found = F.max_pool2d(x, 3, **options)
         turned = F.max_pool2d(x.transpose(2, 3), 3, **options)
         values, indices = F.max_pool2d(x[3:], 3, return_indices=True, **options)

@@ -1,1 +1,1 @@
-"""TODO src/distil/auditing."""
+"""What is odd about a pool, before labels are paid for."""

@@ -1,7 +1,8 @@
 """What is wrong with a pool, before a budget is spent on it: duplicates, leaks, outliers, missing classes, drift.
 
 The function behind ``distil audit``. What repeats exactly is told by content; all else by embeddings, with distances in shares of
-the typical one (see :mod:`distil.selection.near_duplicates`). Of large pools a sample of items is looked at, each of them against the whole pool.
+the typical one (see :mod:`distil.data.distances`). Of large pools a sample of items is looked at, each of them against the
+whole pool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TODO src/distil/cli/experiment_options.py."""
+"""Options of the commands that run experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO src/distil/cli/pool_options.py."""
+"""Options of the commands that read a pool."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ CHUNK_ROWS = 4096
 def take(array: Array, ids: Tensor) -> Tensor:
     """Rows of an array as a tensor: a view where they are consecutive, a copy otherwise."""
     n = len(ids)
-    consecutive = n > 0 and _consecutive(ids)
+    consecutive = n > 0 and are_consecutive(ids)
     first = int(ids[0]) if consecutive else 0
     if isinstance(array, Tensor):
         return array[first : first + n] if consecutive else array[ids]
     return from_numpy(array[first : first + n] if consecutive else array[ids.numpy()])
 
 
-def _consecutive(ids: Tensor) -> bool:
+def are_consecutive(ids: Tensor) -> bool:
     """Whether each id is one more than the one before."""
     return len(ids) < 2 or (int(ids[-1] - ids[0]) == len(ids) - 1 and bool((ids[1:] > ids[:-1]).all()))
 

@@ -1,4 +1,4 @@
-"""TODO src/distil/data/distances.py."""
+"""Exact nearest neighbors of rows of an array, in units that a pool itself gives."""
 
 from __future__ import annotations
 

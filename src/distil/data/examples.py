@@ -1,4 +1,4 @@
-"""TODO src/distil/data/examples.py."""
+"""Examples as callers give them: arrays, data sets, data frames and sparse matrices; and some of them with labels."""
 
 from __future__ import annotations
 

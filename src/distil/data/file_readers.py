@@ -1,4 +1,4 @@
-"""TODO src/distil/data/file_readers.py."""
+"""The readers of text formats: csv, JSON lines, plain lines; plain or compressed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ID: Final = "id"
 LABEL: Final = "label"
 
 
-_HEADERS: Final = frozenset({ID, LABEL, "name", "file", "file_name", "filename", "path", "image", "text", "class"})
+HEADERS: Final = frozenset({ID, LABEL, "name", "file", "file_name", "filename", "path", "image", "text", "class"})
 
 
 def existing(path: Path) -> Path:
@@ -70,7 +70,7 @@ def _with_head(head: str, rest: Iterable[str]) -> Iterator[str]:
 def is_header(cells: Sequence[str], asked: Iterable[str | None] = ()) -> bool:
     """Whether the first row of a table says what the columns are called."""
     found = {cell.strip() for cell in cells}
-    return not any(map(is_number, cells)) or bool({c.lower() for c in found} & _HEADERS) or bool(found & {*asked})
+    return not any(map(is_number, cells)) or bool({c.lower() for c in found} & HEADERS) or bool(found & {*asked})
 
 
 def is_number(cell: str) -> bool:

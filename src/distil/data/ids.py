@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.file_readers import (
-    _HEADERS,
+    HEADERS,
     ID,
     LABEL,
     csv_rows,
@@ -117,7 +117,7 @@ def _txt_ids(path: Path) -> Ids:
 def _csv_ids(path: Path) -> Ids:
     rows = list(csv_rows(path))
     first = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-    header = bool(set(first) & _HEADERS)
+    header = bool(set(first) & HEADERS)
     place = first.index(ID) if header and ID in first else 0
     label = first.index(LABEL) if header and LABEL in first else (1 if not header and len(first) == 2 else None)
     body = rows[1:] if header else rows

@@ -1,4 +1,4 @@
-"""TODO src/distil/data/images.py."""
+"""Image files."""
 
 from __future__ import annotations
 
@@ -62,19 +62,20 @@ def open_image(path: str | Path, name: str) -> Image.Image:
         raise InvalidInput(f"{name}: cannot be read as an image: {error}") from error
 
 
-def _images_below(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+def images_below(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
     """Paths below a folder with what the system knows of the files; of many thousands, so without ``Path``."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from _images_below(Path(entry.path), f"{prefix}{entry.name}/")
+                yield from images_below(Path(entry.path), f"{prefix}{entry.name}/")
             elif os.path.splitext(entry.name)[1].lower() in IMAGES:
                 yield prefix + entry.name, entry.stat()
 
 
-def _file_bytes(path: Path, name: str) -> bytes:
+def file_bytes(path: Path, name: str) -> bytes:
+    """The bytes of a file; InvalidInput, which begins with its name, where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""TODO src/distil/data/items.py."""
+"""A pool as the user has it: items one by one, or minibatches of them, with their ids."""
 
 from __future__ import annotations
 

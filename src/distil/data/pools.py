@@ -22,7 +22,7 @@ from distil.data.array_files import ARRAY_FILES, parquet_file, read_column
 from distil.data.arrays import Array, is_array, readable, take
 from distil.data.file_readers import csv_rows, is_header, json_lines, text_lines
 from distil.data.ids import as_name, distinct, read_ids
-from distil.data.images import IMAGES, ImageTransform, _file_bytes, _images_below, open_image
+from distil.data.images import IMAGES, ImageTransform, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
 from distil.errors import DataNotFound, InvalidInput, nearest
 from distil.system.imports import optional
@@ -199,7 +199,7 @@ def _texts(texts: Sequence[str], names: Sequence[str] | None, fingerprint: str) 
 def _folder(folder: Path) -> Items:
     """All images below a folder, in the order of their paths; hidden files and folders are left out."""
     names, found = [], hashlib.blake2b(digest_size=16)
-    for name, stat in sorted(_images_below(folder)):
+    for name, stat in sorted(images_below(folder)):
         names.append(name)
         found.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     if not names:
@@ -215,7 +215,7 @@ def _image_files(names: Sequence[str], paths: Sequence[str], folder: Path, finge
         len(paths),
         names=_checked(names, len(paths)),
         kind="images",
-        content=lambda row: _file_bytes(folder / paths[row], names[row]),
+        content=lambda row: file_bytes(folder / paths[row], names[row]),
         fingerprint=fingerprint,
     )
 

@@ -1,4 +1,4 @@
-"""TODO src/distil/datasets/data_set.py."""
+"""A data set: inputs, labels and what they are called."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ def load_embeddings(
     """A data set of embeddings and of labels that are matched by id.
 
     Args:
-        embeddings: A row an example, as :func:`distil.data.array_files.read_column` reads it, (N, D); ``FILE#NAME`` names the array.
+        embeddings: A row an example, as :func:`distil.data.array_files.read_column` reads it, (N, D); ``FILE#NAME`` names the
+            array.
         labels: A table of ids and labels, one for every row, as :func:`distil.data.ids.read_ids` reads it. Where the rows have no
             ids, their positions serve.
         test_embeddings: The test set's, likewise; default: no test split.
@@ -96,7 +97,7 @@ def load_embeddings(
     if test_embeddings is not None and test_labels is not None:
         given.append((test_embeddings, test_labels))
     columns = [read_column(_place(name, values, base)) for values, _ in given]
-    tables = [_read_labels(given_file(name, table, base)) for _, table in given]
+    tables = [read_labels(given_file(name, table, base)) for _, table in given]
     matched = [_matched(column, table) for column, table in zip(columns, tables, strict=True)]
     if len(columns) == 2:
         _check_apart(*columns)
@@ -125,7 +126,8 @@ def _place(name: str, path: str | Path, base: Path) -> str:
     return f"{given_file(name, whole, base)}{hash_}{column}"
 
 
-def _read_labels(path: Path) -> Ids:
+def read_labels(path: Path) -> Ids:
+    """Ids and labels out of a table; InvalidInput where it has no labels."""
     found = read_ids(path)
     if found.labels is None:
         raise InvalidInput(f"{path} has no labels; expected a table with the columns id and label")

@@ -1,4 +1,4 @@
-"""TODO src/distil/datasets/labeled_items.py."""
+"""A pool of items with a table of labels, as training data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distil.data.examples import LabeledSet
 from distil.data.ids import index_of
 from distil.data.items import Items, Minibatches
 from distil.data.pools import open_pool
-from distil.datasets.embeddings import _read_labels
+from distil.datasets.embeddings import read_labels
 from distil.datasets.tables import encode
 from distil.errors import InvalidInput, nearest
 
@@ -41,7 +41,7 @@ def labeled_items(
         InvalidInput: Ids that the pool does not have, no labels, one class, or a label that is not in ``classes``.
     """
     items: Items | Minibatches = open_pool(pool)
-    table = _read_labels(Path(labels))
+    table = read_labels(Path(labels))
     rows = torch.from_numpy(table.rows(index_of(items.names), len(items)))
     told = table.labels or ()
     if classes is None:

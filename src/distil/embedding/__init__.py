@@ -1,1 +1,1 @@
-"""TODO src/distil/embedding."""
+"""Embeddings of a pool, computed once and kept in a file."""

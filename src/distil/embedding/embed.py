@@ -26,7 +26,7 @@ from torch import Tensor
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
 from distil.embedding.encoders import Encoder, Loaded, encoder_named
-from distil.embedding.journal import _info_path, _Journal, _log_path, _rows_path
+from distil.embedding.journal import Journal, info_path, log_path, rows_path
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
@@ -107,7 +107,7 @@ def embed(
     path.parent.mkdir(parents=True, exist_ok=True)
     found = _finished(path, key)
     if found is None:
-        with _Journal.locked(path, key) as journal:
+        with Journal.locked(path, key) as journal:
             made = _append(items, encoder, journal, on_error, runtime)
             found = _finish(items, encoder, journal, made)
     if found.skipped and on_error == "raise":
@@ -164,7 +164,7 @@ class _Prepared:
         return self._loaded.prepare(item)
 
 
-def _append(items: Items, encoder: Encoder, journal: _Journal, on_error: OnError, runtime: Runtime) -> int:
+def _append(items: Items, encoder: Encoder, journal: Journal, on_error: OnError, runtime: Runtime) -> int:
     """Embed what the journal does not have yet; how many items that was."""
     left = torch.arange(journal.done, len(items))
     if not len(left):
@@ -188,10 +188,10 @@ def _append(items: Items, encoder: Encoder, journal: _Journal, on_error: OnError
 
 def _finished(path: Path, key: str) -> Embedded | None:
     """The embeddings, if they are there whole and made of the same; the file of rows goes last."""
-    if not key or not path.exists() or not _info_path(path).exists() or _rows_path(path).exists():
+    if not key or not path.exists() or not info_path(path).exists() or rows_path(path).exists():
         return None
     try:
-        info = json.loads(_info_path(path).read_text(encoding="utf-8"))
+        info = json.loads(info_path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError:
         return None
     if not isinstance(info, dict) or info.get("key") != key:
@@ -199,7 +199,7 @@ def _finished(path: Path, key: str) -> Embedded | None:
     return Embedded(path, (info["rows"], info["dims"]), info["skipped"], 0)
 
 
-def _finish(items: Items, encoder: Encoder, journal: _Journal, made: int) -> Embedded:
+def _finish(items: Items, encoder: Encoder, journal: Journal, made: int) -> Embedded:
     """Give the files their names: those that tell about the rows first."""
     if not journal.kept:
         raise InvalidInput(
@@ -214,12 +214,12 @@ def _finish(items: Items, encoder: Encoder, journal: _Journal, made: int) -> Emb
     else:
         _write_ids(path.with_suffix(".ids.txt"), names)
     info = {"key": journal.key, "model": encoder.name, "rows": rows, "dims": dims, "skipped": skipped}
-    write_text(_info_path(path), json.dumps(info, indent=2) + "\n")
+    write_text(info_path(path), json.dumps(info, indent=2) + "\n")
     if path.suffix.lower() == ".parquet":
         journal.rows_path.unlink()
     else:
         journal.rows_path.replace(path)
-    _log_path(path).unlink()
+    log_path(path).unlink()
     return Embedded(path, (rows, dims), skipped, made)
 
 

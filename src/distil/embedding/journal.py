@@ -1,4 +1,4 @@
-"""TODO src/distil/embedding/journal.py."""
+"""The journal of an embedding in progress: rows on disk, and which of them are done."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADER_BYTES = 128
 _SYNC_SECONDS = 2.0
 
 
-class _Journal:
+class Journal:
     """Embeddings that are being made: rows in one hidden file, and in another how far they go.
 
     Rows are synced before the line that counts them, so what a line says is there. Use within :meth:`locked`.
@@ -36,7 +36,7 @@ class _Journal:
 
     def __init__(self, path: Path, key: str, log: IO[str]) -> None:
         self.path, self.key = path, key
-        self.rows_path = _rows_path(path)
+        self.rows_path = rows_path(path)
         self.done, self.dims, self.faults = 0, 0, dict[int, str]()
         self._log = log
         self._synced = time.monotonic()
@@ -47,9 +47,9 @@ class _Journal:
 
     @classmethod
     @contextmanager
-    def locked(cls, path: Path, key: str) -> Iterator[_Journal]:
+    def locked(cls, path: Path, key: str) -> Iterator[Journal]:
         """The journal of a file of embeddings, for this process alone."""
-        with _log_path(path).open("a+", encoding="utf-8") as log:
+        with log_path(path).open("a+", encoding="utf-8") as log:
             if not lock_file(log):
                 raise RunError(f"{path} is being written by another process")
             with closing(cls(path, key, log)) as journal:
@@ -110,15 +110,18 @@ def _parsed(line: str) -> dict[str, Any] | None:
     return state if isinstance(state, dict) else None
 
 
-def _log_path(path: Path) -> Path:
+def log_path(path: Path) -> Path:
+    """Where the journal of ``path`` is."""
     return path.with_name(f".{path.name}.journal")
 
 
-def _rows_path(path: Path) -> Path:
+def rows_path(path: Path) -> Path:
+    """Where the rows made so far are."""
     return path.with_name(f".{path.name}.rows")
 
 
-def _info_path(path: Path) -> Path:
+def info_path(path: Path) -> Path:
+    """Where it is noted what made ``path``."""
     return path.with_suffix(".info.json")
 
 

@@ -1,4 +1,4 @@
-"""TODO src/distil/experiment/outputs.py."""
+"""What a directory of runs is summarized in: table, figure, CSV, page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO src/distil/experiment/split.py."""
+"""What a seed makes of a data set: pool, initial labels, validation and test examples."""
 
 from __future__ import annotations
 

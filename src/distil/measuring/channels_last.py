@@ -1,4 +1,4 @@
-"""TODO src/distil/measuring/channels_last.py."""
+"""Whether images may run channels-last through a network: only where its outputs stay equal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 from distil.errors import UnsupportedModel
 from distil.networks.base import Network, Outputs
 from distil.networks.head import close
-from distil.networks.memory_format import _Images
+from distil.networks.memory_format import Images
 from distil.networks.torch_network import TorchNetwork
 
 # Rows that are asked for in both formats, to see that they give the same.
@@ -30,7 +30,7 @@ class ChannelsLast:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._images = _Images(network.module) if isinstance(network, TorchNetwork) and _convolves(network) else None
+        self._images = Images(network.module) if isinstance(network, TorchNetwork) and _convolves(network) else None
         self._compared = False
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
@@ -43,7 +43,7 @@ class ChannelsLast:
         with self._images:
             return self._network.outputs(batch)
 
-    def _gives_the_same(self, batch: Any, images: _Images) -> bool:  # noqa: ANN401
+    def _gives_the_same(self, batch: Any, images: Images) -> bool:  # noqa: ANN401
         try:
             x, logits = self._network.differentiable(batch)
         except UnsupportedModel:  # there is no one tensor of real numbers that the module is called with

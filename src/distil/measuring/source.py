@@ -1,4 +1,4 @@
-"""TODO src/distil/measuring/source.py."""
+"""Sources of signals, and the one that reads arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from distil.system.scratch import Filling, Space
 
 if TYPE_CHECKING:
     pass
-from distil.data.arrays import CHUNK_ROWS, Array, _consecutive, check_distributions, check_rows, readable, take
+from distil.data.arrays import CHUNK_ROWS, Array, are_consecutive, check_distributions, check_rows, readable, take
 
 # Which argument holds a signal.
 _ARGUMENTS: dict[type[Signal[Any]], str] = {
@@ -93,7 +93,7 @@ class ArraySource(Source):
         fillings: dict[Signal[Any], Filling] = {}
         for signal in signals:
             given = self._argument(signal)
-            if _serves(given, signal) and _consecutive(self.ids):
+            if _serves(given, signal) and are_consecutive(self.ids):
                 columns[signal] = take(given, self.ids)
             else:
                 like = self._rows(signal, self.ids[:1])

@@ -1,1 +1,10 @@
-"""TODO src/distil/networks."""
+"""How a model is read: its logits, its embedding, its dropout samples, whatever made it.
+
+* :mod:`distil.networks.wrap`: any model as a network;
+* :mod:`distil.networks.base`, :mod:`distil.networks.torch_network`, :mod:`distil.networks.estimator`,
+  :mod:`distil.networks.ensemble`: the networks;
+* :mod:`distil.networks.head`: which layer makes the logits, and what it reads;
+* :mod:`distil.networks.dropout`, :mod:`distil.networks.trunk`: dropout samples;
+* :mod:`distil.networks.timm_and_transformers`, :mod:`distil.networks.weights`, :mod:`distil.networks.memory_format`: models of
+  other packages, files of weights, the order of an image's numbers.
+"""

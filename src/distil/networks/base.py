@@ -1,4 +1,4 @@
-"""TODO src/distil/networks/base.py."""
+"""What the library knows a model by: outputs, inputs and samples of a minibatch."""
 
 from __future__ import annotations
 

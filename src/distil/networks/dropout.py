@@ -23,8 +23,8 @@ DRAW_BLOCK = 256
 _DIGITS = 16
 
 _ELEMENTWISE = {F.dropout, F.alpha_dropout}
-_CHANNELWISE = {F.dropout1d, F.dropout2d, F.dropout3d, F.feature_alpha_dropout}
-_ALPHA = {F.alpha_dropout, F.feature_alpha_dropout}
+CHANNELWISE = {F.dropout1d, F.dropout2d, F.dropout3d, F.feature_alpha_dropout}
+ALPHA = {F.alpha_dropout, F.feature_alpha_dropout}
 
 # -scale * alpha of SELU: the value that alpha dropout writes (Klambauer et al. 2017, section "alpha dropout").
 _SELU_FLOOR = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
@@ -95,7 +95,7 @@ def _binary(probability: float) -> list[int]:
     return [number >> i & 1 for i in range(n_digits)]
 
 
-class _Calls(TorchFunctionMode, ABC):
+class Calls(TorchFunctionMode, ABC):
     """While active, every call of a torch function comes here; of a dropout function, in whatever mode its module is."""
 
     def __torch_function__(
@@ -106,7 +106,7 @@ class _Calls(TorchFunctionMode, ABC):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
-        if func not in _ELEMENTWISE and func not in _CHANNELWISE:
+        if func not in _ELEMENTWISE and func not in CHANNELWISE:
             return self.other(func, args, kwargs)
         x = args[0] if args else kwargs["input"]
         p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
@@ -121,7 +121,7 @@ class _Calls(TorchFunctionMode, ABC):
         """What takes the place of any other ``func(*args, **kwargs)``."""
 
 
-class SampledDropout(_Calls):
+class SampledDropout(Calls):
     """While active, every call of a dropout function drops.
 
     Args:
@@ -148,8 +148,8 @@ class SampledDropout(_Calls):
         self.n_sites += 1
         if p == 1:
             return x * 0
-        kept = self._kept(x, axis, p, func in _CHANNELWISE).to(x.device)
-        if func in _ALPHA:
+        kept = self._kept(x, axis, p, func in CHANNELWISE).to(x.device)
+        if func in ALPHA:
             return _alpha_drop(x, kept.to(x.dtype), p)
         if kept.numel() < x.numel():
             return x * kept.to(x.dtype).div_(1 - p)
@@ -198,13 +198,13 @@ def unreachable_dropout(module: nn.Module) -> list[str]:
     return found
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
+def tensors_in(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
     """The tensors in a nest of sequences and dicts."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):
         for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(part)
+            yield from tensors_in(part)
 
 
 def _alpha_drop(x: Tensor, kept: Tensor, p: float) -> Tensor:

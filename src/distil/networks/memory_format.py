@@ -19,7 +19,7 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-class _Images(TorchFunctionMode):
+class Images(TorchFunctionMode):
     """While active, images that a module is called with have their channels last, and views of such may be copies.
 
     Without the latter, ``x.view(len(x), -1)`` before a head is an error: it takes axes that are in order in memory.
@@ -29,7 +29,7 @@ class _Images(TorchFunctionMode):
         super().__init__()
         self._module = module
 
-    def __enter__(self) -> _Images:
+    def __enter__(self) -> Images:
         self._hook = self._module.register_forward_pre_hook(_turned)
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -58,7 +58,7 @@ def _turned(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 _POOLED_CHANNELS = 4
 
 
-class _ChannelsLastPooling(TorchFunctionMode):
+class ChannelsLastPooling(TorchFunctionMode):
     """Max pooling of images on a CPU that is several times as fast and gives the same numbers.
 
     PyTorch's kernel for consecutive channels works place by place, that for channels last on all channels at once.

@@ -15,7 +15,7 @@ from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
 from distil.networks.base import LABELS, Network, Outputs
 from distil.networks.dropout import Draw, SampledDropout, example_axes, unreachable_dropout
 from distil.networks.head import Head, HeadInput, OutputKind, close, find_head
-from distil.networks.memory_format import _ChannelsLastPooling
+from distil.networks.memory_format import ChannelsLastPooling
 from distil.networks.timm_and_transformers import own_outputs
 from distil.networks.trunk import RecordedTrunk, ReplayedTrunk, Survey, Trunk
 from distil.system.runtime import Runtime
@@ -223,7 +223,7 @@ class TorchNetwork(Network):
 
     def _pooling(self) -> AbstractContextManager[object]:
         """Faster max pooling, in convolutional networks."""
-        return _ChannelsLastPooling() if self._convolves else nullcontext()
+        return ChannelsLastPooling() if self._convolves else nullcontext()
 
     def _probs(self, x: Any) -> Tensor:  # noqa: ANN401
         logits = self._logits(self._forward(x)[0])

@@ -1,4 +1,4 @@
-"""TODO src/distil/networks/trunk.py."""
+"""The part of a network before its first dropout, computed once for all dropout samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 
-from distil.networks.dropout import _ALPHA, _CHANNELWISE, _Calls, _tensors
+from distil.networks.dropout import ALPHA, CHANNELWISE, Calls, tensors_in
 
 # What gives the same of channels that were multiplied by numbers >= 0 as when the result is multiplied.
 _COMMUTING = {F.relu, torch.relu, Tensor.relu, F.max_pool1d, F.max_pool2d, F.max_pool3d}
@@ -48,7 +48,7 @@ class _Step:
     result: Any
 
 
-class Survey(_Calls):
+class Survey(Calls):
     """Leaves everything as it is, and notes all calls of a forward pass.
 
     Attributes:
@@ -73,7 +73,7 @@ class Survey(_Calls):
     def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The call itself."""
         result = func(*args, **kwargs)
-        self._steps.append(_Step(func, tuple(_tensors((args, kwargs))), result))
+        self._steps.append(_Step(func, tuple(tensors_in((args, kwargs))), result))
         return result
 
     def trunk(self) -> Trunk | None:
@@ -85,13 +85,13 @@ class Survey(_Calls):
         used = {id(t) for step in behind for t in step.tensors}
         used.add(id(moved[-1].result if moved else self._steps[self._first].tensors[0]))
         trunk = [*before, *moved]
-        kept = (i for i, step in enumerate(trunk) if any(id(t) in used for t in _tensors(step.result)))
+        kept = (i for i, step in enumerate(trunk) if any(id(t) in used for t in tensors_in(step.result)))
         return Trunk(tuple(step.func for step in trunk), frozenset(kept), len(moved))
 
     def _moved(self) -> list[_Step]:
         """The calls right after the first dropout that it may be moved behind."""
         moved: list[_Step] = []
-        if not self.shapes or self._steps[self._first].func not in _CHANNELWISE - _ALPHA:
+        if not self.shapes or self._steps[self._first].func not in CHANNELWISE - ALPHA:
             return moved
         value = self._steps[self._first].result
         for step in self._steps[self._first + 1 :]:
@@ -104,7 +104,7 @@ class Survey(_Calls):
         return moved
 
 
-class _TrunkPass(_Calls):
+class _TrunkPass(Calls):
     """A forward pass through a known trunk. To be entered inside of ``SampledDropout``."""
 
     def __init__(self, trunk: Trunk) -> None:

@@ -1,4 +1,4 @@
-"""TODO src/distil/networks/weights.py."""
+"""Files of weights, read without pickle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distil.errors import InvalidInput, UnsupportedModel
 from distil.rng import Rng
 
 
-def _loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
+def loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
     """The module that ``build`` makes, with the weights in the file. Nothing but tensors is read from it."""
     if build is None:
         raise InvalidInput(f"{path} holds weights only; pass build=, a function that makes the module they belong to")

@@ -20,7 +20,7 @@ from distil.networks.estimator import Estimator, all_classes, is_estimator
 from distil.networks.head import OutputKind
 from distil.networks.timm_and_transformers import pooled_outputs
 from distil.networks.torch_network import TorchNetwork, call_module
-from distil.networks.weights import _loaded
+from distil.networks.weights import loaded
 from distil.system.runtime import Runtime
 
 Where = str | int | Callable[[Any], Any]
@@ -103,7 +103,7 @@ def wrap(
 def _network(model: Any, told: Mapping[str, Any]) -> Network:  # noqa: ANN401
     """``model`` as a Network; ``told`` are the arguments of ``wrap`` that were given."""
     if isinstance(model, (str, os.PathLike)):
-        return _module(_loaded(Path(model), told.get("build")), {k: v for k, v in told.items() if k != "build"})
+        return _module(loaded(Path(model), told.get("build")), {k: v for k, v in told.items() if k != "build"})
     if isinstance(model, (list, tuple)):
         return _ensemble(model, told)
     if "build" in told:

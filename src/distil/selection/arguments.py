@@ -1,4 +1,4 @@
-"""TODO src/distil/selection/arguments.py."""
+"""What callers pass to ``select``, ``select_from`` and ``Learner``, checked and brought to one form."""
 
 from __future__ import annotations
 
@@ -60,9 +60,10 @@ class _Set:
     labels: Tensor | None
 
 
-def _as_set(value: Any, data: Data, size: int, role: str) -> _Set:  # noqa: ANN401 - what a caller may give is looked at here
+def as_set(value: Any, data: Data, size: int, role: str) -> _Set:  # noqa: ANN401 - what a caller may give is looked at here
+    """Examples of one role, in whichever way they were given."""
     if _are_positions(value):
-        return _Set(data, _positions(value, size, role), None)
+        return _Set(data, as_positions(value, size, role), None)
     if isinstance(value, LabeledSet):
         return _Set(value.data, value.ids, value.y)
     labels = None
@@ -74,10 +75,11 @@ def _as_set(value: Any, data: Data, size: int, role: str) -> _Set:  # noqa: ANN4
             )
     labels = None if labels is None else labels.long()
     value = as_data(value)
-    return _Set(value, torch.arange(_size(value, role)), labels)
+    return _Set(value, torch.arange(size_of(value, role)), labels)
 
 
-def _size(data: Data, name: str) -> int:
+def size_of(data: Data, name: str) -> int:
+    """How many examples ``data`` has; InvalidInput where it is no map-style data, or empty."""
     if isinstance(data, IterableDataset) or not isinstance(data, (Tensor, np.ndarray, Batched, _MapStyle)):
         raise InvalidInput(
             f"{name} must be a map-style Dataset (with __len__ and __getitem__), an array or a tensor, got {type(data).__name__}"
@@ -102,7 +104,7 @@ def _are_positions(value: object) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(i, (int, np.integer)) for i in value)
 
 
-def _positions(value: Any, size: int, name: str) -> Tensor:  # noqa: ANN401
+def as_positions(value: Any, size: int, name: str) -> Tensor:  # noqa: ANN401
     """Distinct positions in [0, size) as int64."""
     if not _are_positions(value):
         raise InvalidInput(f"{name} must be whole numbers, positions in the data; got {type(value).__name__}")
@@ -119,21 +121,23 @@ def _positions(value: Any, size: int, name: str) -> Tensor:  # noqa: ANN401
     return ids
 
 
-def _candidates(candidates: Ids | None, exclude: Ids | None, size: int, labeled: Tensor | None) -> Tensor:
+def as_candidates(candidates: Ids | None, exclude: Ids | None, size: int, labeled: Tensor | None) -> Tensor:
+    """Positions that may be chosen, ascending."""
     free = torch.ones(size, dtype=torch.bool)
     if labeled is not None:
         free[labeled] = False
     if candidates is not None:
-        ids = _positions(candidates, size, "candidates")
+        ids = as_positions(candidates, size, "candidates")
         if not bool(free[ids].all()):
             raise InvalidInput(f"candidates has {int(ids[~free[ids]][0])}, which is in labeled too")
         free = torch.zeros(size, dtype=torch.bool).index_fill_(0, ids, True)
     if exclude is not None:
-        free[_positions(exclude, size, "exclude")] = False
+        free[as_positions(exclude, size, "exclude")] = False
     return torch.nonzero(free)[:, 0]
 
 
-def _count(n: object, available: int) -> int:
+def as_count(n: object, available: int) -> int:
+    """``n`` as an int; InvalidInput unless there are as many to choose from."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise InvalidInput(f"n must be a whole number, got {n!r}")
     if available == 0:
@@ -145,14 +149,15 @@ def _count(n: object, available: int) -> int:
     return int(n)
 
 
-def _check_array_data(data: Data, ids: Tensor) -> None:
+def check_array_data(data: Data, ids: Tensor) -> None:
     """Refuse a NaN before the first forward pass; of memory-mapped data, which may be huge, the outputs are checked instead."""
     if is_array(data) and not isinstance(data, np.memmap):
         for part in ids.split(CHUNK_ROWS):
             check_rows(part, take(data, part), "data")
 
 
-def _check_arrays_serve(strategy: Strategy) -> None:
+def check_arrays_serve(strategy: Strategy) -> None:
+    """Raise MissingSignal where the strategy measures what no array holds."""
     for role in ROLES:
         for signal in measured_by(getattr(strategy.needs, role)):
             if signal.grad:
@@ -163,7 +168,8 @@ def _check_arrays_serve(strategy: Strategy) -> None:
                 )
 
 
-def _common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
+def common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
+    """The number of rows that all arrays have."""
     sizes = {name: len(array) for name, array in arrays.items()}
     if not sizes:
         raise InvalidInput(f"{type(strategy).__name__} was given no array; pass probs=, embeddings= or mc_probs=")
@@ -176,7 +182,7 @@ def _common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
     return size
 
 
-def _scattered(labels: Any, positions: Tensor, size: int) -> Tensor:  # noqa: ANN401
+def scattered(labels: Any, positions: Tensor, size: int) -> Tensor:  # noqa: ANN401
     """Labels of the labeled rows, put at their positions."""
     found = torch.as_tensor(labels)
     if found.shape != positions.shape or found.is_floating_point():
@@ -194,7 +200,8 @@ def check_names(names: Sequence[Any] | None, size: int) -> None:
         raise InvalidInput(f"names must have one entry for each of the {size} examples, got {len(names)}")
 
 
-def _named(selection: Selection, names: Sequence[Any] | None) -> Selection:
+def with_names(selection: Selection, names: Sequence[Any] | None) -> Selection:
+    """The selection with the names of its ids."""
     if names is None:
         return selection
     chosen = tuple(names[i] for i in selection)

@@ -1,4 +1,4 @@
-"""TODO src/distil/selection/choose.py."""
+"""From a source of signals and a strategy to a selection: where everything that selects comes together."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distil.data.arrays import check_rows
 from distil.measuring.network_source import NetworkSource
 from distil.measuring.source import Source
 from distil.rng import Rng
 from distil.selection.bfloat16 import can_be_screened, screened_selection
 from distil.selection.leaders import Leaders
-from distil.selection.select import _scores
 from distil.signals import Signal, Signals
 from distil.strategies.base import ROLES, ScoreStrategy, Selection, Sets, Strategy
 from distil.system.runtime import Runtime
@@ -83,3 +83,11 @@ def _empty(table: Signals, wanted: Mapping[str, tuple[Signal[Any], ...]]) -> dic
     """For every role but the pool, zero rows of what the pool has: the right widths."""
     none = table.rows(torch.empty(0, dtype=torch.long))
     return {role: none for role in wanted if role != "pool"}
+
+
+def _scores(by: ScoreStrategy, sets: Sets) -> Tensor:
+    """The scores of a table's rows, none of them NaN."""
+    scores = by.score(sets)
+    if bool(scores.isnan().any()):
+        check_rows(sets.pool.ids, scores, f"the score of {type(by).__name__}")
+    return scores

@@ -1,4 +1,4 @@
-"""TODO src/distil/selection/dry_run.py."""
+"""What a selection from files would cost: memory, scratch files, seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distil.errors import DistilError
-from distil.selection.from_files import _selected
+from distil.selection.from_files import selected
 from distil.selection.request import Request
 from distil.strategies.base import ScoreStrategy
 
@@ -109,5 +109,5 @@ def _seconds_of(asked: Request, share: int) -> tuple[float, float]:
     quiet = replace(asked.runtime, progress=False)
     trial = replace(asked, n=max(1, asked.n // share), candidates=rows, exclude=None, runtime=quiet)
     begin = time.perf_counter(), time.process_time()
-    _selected(trial)
+    selected(trial)
     return time.perf_counter() - begin[0], time.process_time() - begin[1]

@@ -23,7 +23,7 @@ from distil.data.distances import NEAR, ruler
 from distil.data.ids import Ids, read_ids
 from distil.errors import InvalidInput, MissingSignal
 from distil.selection.near_duplicates import distinct_picks
-from distil.selection.reasons import _reasons
+from distil.selection.reasons import reasons_of
 from distil.selection.request import Arrays, Picks, Request
 from distil.selection.select import select_from
 from distil.signals import Labels, measured_by
@@ -161,14 +161,14 @@ def chosen(asked: Request) -> Picks:
     if asked.near is not None:
         _check_rows("embeddings", asked)
     try:
-        selection = _selected(asked)
+        selection = selected(asked)
     except InvalidInput:
         for what in asked.reads:  # if that is why, say it by the user's ids
             _check_rows(what, asked)
         raise
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
-    return Picks(selection.tolist(), ids, scores, _reasons(asked, selection))
+    return Picks(selection.tolist(), ids, scores, reasons_of(asked, selection))
 
 
 def write_picks(picks: Picks, path: str | Path) -> None:
@@ -256,7 +256,8 @@ def _right(what: str, rows: Tensor, coarse: bool) -> Tensor:
 # -------------------------------------------------------------------------------------------------------------- choosing
 
 
-def _selected(asked: Request) -> Selection:
+def selected(asked: Request) -> Selection:
+    """The selection that is asked for."""
     values = {name: column.values for name, column in asked.arrays.columns.items()}
 
     def choose(more: Tensor) -> Selection:

@@ -1,4 +1,4 @@
-"""TODO src/distil/selection/leaders.py."""
+"""The best rows of a stream, in memory for those alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distil.signals import Signals
-from distil.strategies.base import _best_rows
+from distil.strategies.base import best_rows
 
 # How many more rows than twice as many as are wanted may come together before the others are thrown away.
 _SPARE_ROWS = 4096
@@ -41,7 +41,7 @@ class Leaders:
         """The best of all rows so far and their scores, best first; ties go to the smaller id."""
         scores = torch.cat(self._scores)
         table = _joined(self._tables)
-        rows = _best_rows(table.ids, scores, self._n)
+        rows = best_rows(table.ids, scores, self._n)
         return table.rows(rows), scores[rows]
 
     def _keep(self, table: Signals, scores: Tensor) -> None:

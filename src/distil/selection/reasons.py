@@ -1,4 +1,4 @@
-"""TODO src/distil/selection/reasons.py."""
+"""Why each example was selected, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distil.selection.request import Request
 from distil.strategies.base import Selection
 
 
-def _reasons(asked: Request, selection: Selection) -> list[str]:
+def reasons_of(asked: Request, selection: Selection) -> list[str]:
     """A few words for each pick, from the arrays that the strategy read."""
     ids = selection.ids
     columns = [

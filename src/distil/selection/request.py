@@ -1,4 +1,4 @@
-"""TODO src/distil/selection/request.py."""
+"""What is asked of a selection from files, and what comes of it."""
 
 from __future__ import annotations
 

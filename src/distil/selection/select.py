@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from distil.data.arrays import Array, check_rows, checked_array, checked_probs
+from distil.data.arrays import Array, checked_array, checked_probs
 from distil.data.examples import Data, as_data
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
@@ -19,33 +18,25 @@ from distil.rng import Rng
 from distil.selection.arguments import (
     Given,
     Ids,
-    _as_set,
-    _candidates,
-    _check_array_data,
-    _check_arrays_serve,
-    _common_size,
-    _count,
-    _named,
-    _positions,
-    _scattered,
-    _size,
+    as_candidates,
+    as_count,
+    as_positions,
     as_rng,
+    as_set,
+    check_array_data,
+    check_arrays_serve,
     check_names,
+    common_size,
     names_of,
+    scattered,
+    size_of,
+    with_names,
 )
 from distil.selection.choose import choose
 from distil.signals import Signals
-from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
+from distil.strategies.base import Needs, Selection, Sets, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.runtime import Runtime
-
-
-def _scores(by: ScoreStrategy, sets: Sets) -> Tensor:
-    """The scores of a table's rows, none of them NaN."""
-    scores = by.score(sets)
-    if bool(scores.isnan().any()):
-        check_rows(sets.pool.ids, scores, f"the score of {type(by).__name__}")
-    return scores
 
 
 def select(
@@ -99,27 +90,27 @@ def select(
     """
     strategy = as_strategy(strategy)
     data = as_data(data)
-    size = _size(data, "data")
+    size = size_of(data, "data")
     given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
     names = names_of(data, size) if names is None else names
     check_names(names, size)
-    sets = {role: _as_set(value, data, size, role) for role, value in given.items() if value is not None}
+    sets = {role: as_set(value, data, size, role) for role, value in given.items() if value is not None}
     taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].data is data else None
-    pool = _candidates(candidates, exclude, size, taken)
-    n = _count(n, len(pool))
+    pool = as_candidates(candidates, exclude, size, taken)
+    n = as_count(n, len(pool))
     if strategy.needs == Needs():
-        return _named(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names)
+        return with_names(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
     network = wrap(network)
-    _check_array_data(data, pool)
+    check_array_data(data, pool)
     for found in sets.values():
-        _check_array_data(found.data, found.ids)
+        check_array_data(found.data, found.ids)
     sources: dict[str, Source] = {"pool": NetworkSource(network, data, pool, collate=collate)}
     for role, found in sets.items():
         if len(found.ids):
             sources[role] = NetworkSource(network, found.data, found.ids, found.labels, collate=collate)
-    return _named(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names)
+    return with_names(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names)
 
 
 def select_from(
@@ -164,7 +155,7 @@ def select_from(
         InvalidInput: Arrays that cannot be right: shapes, NaN, probabilities that do not sum to 1.
     """
     strategy = as_strategy(strategy)
-    _check_arrays_serve(strategy)
+    check_arrays_serve(strategy)
     arrays: dict[str, Array] = {}
     if probs is not None:
         arrays["probs"] = checked_probs(probs, "probs", 2)
@@ -172,11 +163,11 @@ def select_from(
         arrays["embeddings"] = checked_array(embeddings, "embeddings", 2)
     if mc_probs is not None:
         arrays["mc_probs"] = checked_probs(mc_probs, "mc_probs", 3)
-    size = _common_size(arrays, strategy)
+    size = common_size(arrays, strategy)
     check_names(names, size)
-    positions = None if labeled is None else _positions(labeled, size, "labeled")
-    pool = _candidates(candidates, exclude, size, positions)
-    n = _count(n, len(pool))
+    positions = None if labeled is None else as_positions(labeled, size, "labeled")
+    pool = as_candidates(candidates, exclude, size, positions)
+    n = as_count(n, len(pool))
     caller = type(strategy).__name__
     sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, caller=caller)}
     if labeled_embeddings is not None:
@@ -189,7 +180,7 @@ def select_from(
             )
         sources["labeled"] = ArraySource(torch.arange(len(own)), {"embeddings": own}, "labeled_", caller)
     elif positions is not None:
-        known = {} if labels is None else {"labels": _scattered(labels, positions, size)}
+        known = {} if labels is None else {"labels": scattered(labels, positions, size)}
         sources["labeled"] = ArraySource(positions, {**arrays, **known}, caller=caller)
     sources = {role: source for role, source in sources.items() if len(source.ids)}
-    return _named(choose(strategy, sources, n, runtime or Runtime(), Rng(seed)), names)
+    return with_names(choose(strategy, sources, n, runtime or Runtime(), Rng(seed)), names)

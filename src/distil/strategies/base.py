@@ -144,11 +144,12 @@ class ScoreStrategy(Strategy):
 
 def best(ids: Tensor, scores: Tensor, n: int) -> Selection:
     """The ``n`` ids of largest score, largest first; ties go to the smaller id. Cost: O(N + n log n)."""
-    order = _best_rows(ids, scores, n)
+    order = best_rows(ids, scores, n)
     return Selection(ids[order], scores[order])
 
 
-def _best_rows(ids: Tensor, scores: Tensor, n: int) -> Tensor:
+def best_rows(ids: Tensor, scores: Tensor, n: int) -> Tensor:
+    """The ``n`` rows of largest score, largest first; ties go to the smaller id."""
     rows = torch.arange(len(scores))
     if n < len(scores):
         rows = rows[~(scores < scores.topk(n).values[-1])]  # with all that tie for the last place

@@ -25,12 +25,13 @@ from distil.functional.submodular import FacilityLocation
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Labels, Logits, Probs, Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy
-from distil.strategies.parameters import _check_choice, _chosen, _is_number, check_count
+from distil.strategies.parameters import as_choice, check_choice, check_count, is_number
 from distil.strategies.registry import register
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 _SELECTION_TYPES = ("PerClass", "PerBatch")
+_CRAIG_TYPES = ("PerClass", "Supervised", "PerBatch")
 _PARTS = ("all", "weights", "bias")
 
 
@@ -71,10 +72,10 @@ class GradMatch(Strategy):
     valid: bool = False
 
     def __post_init__(self) -> None:
-        _check_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
-        _check_choice(self.part, _PARTS, "part")
+        check_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
+        check_choice(self.part, _PARTS, "part")
         check_count(self.batch_size, "batch_size")
-        if not (_is_number(self.ridge) and self.ridge >= 0):
+        if not (is_number(self.ridge) and self.ridge >= 0):
             raise InvalidInput(f"ridge must be a number from 0, got {self.ridge!r}")
 
     @property
@@ -135,15 +136,15 @@ class GLISTER(Strategy):
     loss: Loss | None = None
 
     def __post_init__(self) -> None:
-        _check_choice(self.type_of, TYPES, "type_of")
-        if not (_is_number(self.lr) and self.lr > 0):
+        check_choice(self.type_of, TYPES, "type_of")
+        if not (is_number(self.lr) and self.lr > 0):
             raise InvalidInput(f"lr must be a number above 0, got {self.lr!r}")
         if self.type_of == "none":
             if self.lam is not None:
                 raise InvalidInput(f"lam is the weight of a regularizer, and type_of is 'none'; got lam={self.lam!r}")
         elif self.lam is None:
             raise InvalidInput(f"GLISTER(type_of={self.type_of!r}) needs lam, the weight of its regularizer")
-        elif not (_is_number(self.lam) and 0 < self.lam < (1 if self.type_of == "Rand" else math.inf)):
+        elif not (is_number(self.lam) and 0 < self.lam < (1 if self.type_of == "Rand" else math.inf)):
             limits = "between 0 and 1, the share that is random" if self.type_of == "Rand" else "a number above 0"
             raise InvalidInput(f"lam must be {limits}, got {self.lam!r}")
 
@@ -223,15 +224,6 @@ def _labels(table: Signals, num_classes: int, role: str) -> Tensor:
     return y
 
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-_CRAIG_TYPES = ("PerClass", "Supervised", "PerBatch")
-
-
-_PARTS = ("all", "weights", "bias")
-
-
 @register("craig")
 @dataclass(frozen=True)
 class CRAIG(Strategy):
@@ -264,8 +256,8 @@ class CRAIG(Strategy):
     loss: Loss | None = None
 
     def __post_init__(self) -> None:
-        _chosen(self.selection_type, _CRAIG_TYPES, "selection_type")
-        _chosen(self.part, _PARTS, "part")
+        as_choice(self.selection_type, _CRAIG_TYPES, "selection_type")
+        as_choice(self.part, _PARTS, "part")
         check_count(self.batch_size, "batch_size")
 
     @property
@@ -276,7 +268,7 @@ class CRAIG(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
         """Medoids, in the order picked, with their weights."""
         x = sets.pool[self._gradient]
-        kind = _chosen(self.selection_type, _CRAIG_TYPES, "selection_type")
+        kind = as_choice(self.selection_type, _CRAIG_TYPES, "selection_type")
         if kind == "PerBatch":
             rows, weights = self._of_batches(x, sets.pool.ids, n)
         else:
@@ -305,7 +297,7 @@ class CRAIG(Strategy):
 
     @property
     def _gradient(self) -> Gradient:
-        part: Any = _chosen(self.part, _PARTS, "part")
+        part: Any = as_choice(self.part, _PARTS, "part")
         return Gradient(part=part, loss=self.loss)
 
 

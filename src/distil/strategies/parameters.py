@@ -1,4 +1,4 @@
-"""TODO src/distil/strategies/parameters.py."""
+"""The checks of hyper-parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_count(value: object, name: str, least: int = 1) -> None:
         raise InvalidInput(f"{name} must be a whole number from {least}, got {value!r}")
 
 
-def _chosen(value: object, choices: Iterable[str], name: str) -> str:
+def as_choice(value: object, choices: Iterable[str], name: str) -> str:
     """The choice that ``value`` means, whatever its case, hyphens and underscores."""
     known = {_plain(choice): choice for choice in choices}
     if not isinstance(value, str) or _plain(value) not in known:
@@ -29,11 +29,13 @@ def _plain(value: str) -> str:
     return value.lower().replace("-", "").replace("_", "")
 
 
-def _check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
+def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
+    """Raise InvalidInput, with the nearest spelling, unless ``value`` is one of ``choices``."""
     if value not in choices:
         offer = nearest(value, choices) if isinstance(value, str) else ""
         raise InvalidInput(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{offer}")
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether ``value`` is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

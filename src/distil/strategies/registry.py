@@ -1,4 +1,4 @@
-"""TODO src/distil/strategies/registry.py."""
+"""The strategies by their names."""
 
 from __future__ import annotations
 

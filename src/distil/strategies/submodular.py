@@ -25,7 +25,7 @@ from distil.functional.submodular import FUNCTIONS
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Inputs, Probs, Signal, Signals
 from distil.strategies.base import Needs, ScoreStrategy, Screen, Selection, Sets, Strategy, best, picked
-from distil.strategies.parameters import _chosen
+from distil.strategies.parameters import as_choice
 from distil.strategies.registry import register
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling
 
@@ -81,16 +81,16 @@ class SubmodularSampling(Strategy):
     optimizer: str = "lazy"
 
     def __post_init__(self) -> None:
-        _chosen(self.function, FUNCTIONS, "function")
-        _chosen(self.selection_type, _SELECTION_TYPES, "selection_type")
-        _chosen(self.representation, _REPRESENTATIONS, "representation")
+        as_choice(self.function, FUNCTIONS, "function")
+        as_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
+        as_choice(self.representation, _REPRESENTATIONS, "representation")
         _check_metric(self.metric, self.gamma)
-        _chosen(self.optimizer, _OPTIMIZERS, "optimizer")
+        as_choice(self.optimizer, _OPTIMIZERS, "optimizer")
 
     @property
     def needs(self) -> Needs:
         """What is compared, and probabilities where classes count."""
-        full = _chosen(self.selection_type, _SELECTION_TYPES, "selection_type") == "Full"
+        full = as_choice(self.selection_type, _SELECTION_TYPES, "selection_type") == "Full"
         return Needs(pool=(self._signal,) if full else (self._signal, Probs()))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
@@ -103,7 +103,7 @@ class SubmodularSampling(Strategy):
 
     @property
     def _signal(self) -> Signal[Any]:
-        return _REPRESENTATIONS[_chosen(self.representation, _REPRESENTATIONS, "representation")]
+        return _REPRESENTATIONS[as_choice(self.representation, _REPRESENTATIONS, "representation")]
 
 
 @register("fass")
@@ -140,11 +140,11 @@ class FASS(Strategy):
     def __post_init__(self) -> None:
         if isinstance(self.top_n, bool) or not isinstance(self.top_n, (int, float)) or not 1 <= self.top_n < math.inf:
             raise InvalidInput(f"top_n must be a number from 1, got {self.top_n!r}")
-        _chosen(self.uncertainty, _UNCERTAINTIES, "uncertainty")
-        _chosen(self.function, FUNCTIONS, "function")
-        _chosen(self.selection_type, _SELECTION_TYPES, "selection_type")
+        as_choice(self.uncertainty, _UNCERTAINTIES, "uncertainty")
+        as_choice(self.function, FUNCTIONS, "function")
+        as_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
         _check_metric(self.metric, self.gamma)
-        _chosen(self.optimizer, _OPTIMIZERS, "optimizer")
+        as_choice(self.optimizer, _OPTIMIZERS, "optimizer")
 
     @property
     def needs(self) -> Needs:
@@ -168,19 +168,19 @@ class FASS(Strategy):
 
     @property
     def _screen(self) -> Screen:
-        return Screen(_UNCERTAINTIES[_chosen(self.uncertainty, _UNCERTAINTIES, "uncertainty")], self.top_n)
+        return Screen(_UNCERTAINTIES[as_choice(self.uncertainty, _UNCERTAINTIES, "uncertainty")], self.top_n)
 
 
 def _maximized(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng) -> Tensor:
     """The rows of ``x`` that the strategy's function, kind of selection, metric and optimizer pick."""
-    kind = _chosen(strategy.selection_type, _SELECTION_TYPES, "selection_type")
+    kind = as_choice(strategy.selection_type, _SELECTION_TYPES, "selection_type")
     labels = None if kind == "Full" or probs is None else probs.argmax(-1)
     return representatives(
-        _chosen(strategy.function, FUNCTIONS, "function"),
+        as_choice(strategy.function, FUNCTIONS, "function"),
         x,
         n,
-        _METRICS[_chosen(strategy.metric, _METRICS, "metric")](x, strategy.gamma),
-        _maximizer(_chosen(strategy.optimizer, _OPTIMIZERS, "optimizer"), rng),
+        _METRICS[as_choice(strategy.metric, _METRICS, "metric")](x, strategy.gamma),
+        _maximizer(as_choice(strategy.optimizer, _OPTIMIZERS, "optimizer"), rng),
         labels=labels,
         num_classes=0 if probs is None else probs.shape[1],
         apart=kind == "PerClass",
@@ -194,7 +194,7 @@ def _maximizer(optimizer: str, rng: Rng) -> Maximizer:
 
 
 def _check_metric(metric: str, gamma: float | None) -> None:
-    if _chosen(metric, _METRICS, "metric") == "cosine" and gamma is not None:
+    if as_choice(metric, _METRICS, "metric") == "cosine" and gamma is not None:
         raise InvalidInput(f"gamma belongs to the rbf metric, and the metric is 'cosine'; got gamma={gamma!r}")
     if gamma is not None and not (isinstance(gamma, (int, float)) and 0 < gamma < math.inf):
         raise InvalidInput(f"gamma must be a number above 0, got {gamma!r}")

@@ -1,1 +1,1 @@
-"""TODO src/distil/system."""
+"""What the machine and the installation give: devices and memory, files, optional packages."""

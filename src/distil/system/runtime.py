@@ -35,8 +35,8 @@ class Runtime:
         scratch: Folder for these files, on a disk; default: the system's folder for temporary files. They have no name there
             and are gone with the selection.
         screen: Whether strategies that score each example by itself may score in bfloat16 first, and in full precision only what
-            may then be among the best: sooner where the machine is good at bfloat16. ``distil.selection.bfloat16`` says what it rests
-            on that the picks are the same.
+            may then be among the best: sooner where the machine is good at bfloat16. ``distil.selection.bfloat16`` says what
+            it rests on that the picks are the same.
     """
 
     device: str | torch.device | None = None

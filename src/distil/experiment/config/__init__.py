@@ -1,1 +1,1 @@
-"""TODO src/distil/experiment/config."""
+"""The configuration of an experiment."""

@@ -1,1 +1,1 @@
-"""TODO src/distil/experiment/page."""
+"""The report of a comparison as one page."""

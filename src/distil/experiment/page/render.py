@@ -1,4 +1,4 @@
-"""TODO src/distil/experiment/page/render.py."""
+"""The report as an HTML page that needs no other file."""
 
 from __future__ import annotations
 

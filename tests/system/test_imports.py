@@ -27,6 +27,6 @@ def test_an_error_of_another_kind_is_not_hidden(monkeypatch: pytest.MonkeyPatch)
     def fails(_: str) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr("distil._compat.importlib.import_module", fails)
+    monkeypatch.setattr("distil.system.imports.importlib.import_module", fails)
     with pytest.raises(RuntimeError, match="something else"):
         import_torchvision()
