@@ -22,7 +22,8 @@ from distil.datasets.data_set import DataSet
 from distil.datasets.load import load
 from distil.deepal import Data, MNIST_Handler, MNIST_Net, Net, get_params, get_strategy
 from distil.deepal.utils import STRATEGIES
-from distil.evaluation.compare import Curves, Summary, summarize
+from distil.evaluation.compare import Summary, summarize
+from distil.evaluation.curves import Curves
 from distil.evaluation.tables import markdown_table
 from distil.rng import Rng
 

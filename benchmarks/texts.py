@@ -30,8 +30,8 @@ from benchmarks.deepal_mnist import halves
 from benchmarks.machine import write
 from distil import Learner
 from distil.embedding.embed import embed
-from distil.evaluation.compare import Comparison, Curves, compare, summarize
-from distil.evaluation.curves import areas, labels_to_reach
+from distil.evaluation.compare import Comparison, compare, summarize
+from distil.evaluation.curves import Curves, areas, labels_to_reach
 from distil.evaluation.tables import markdown_table
 from distil.rng import Rng
 

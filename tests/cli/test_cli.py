@@ -15,7 +15,7 @@ import pytest
 from distil import cli
 from distil.cli import main
 from distil.errors import DistilWarning
-from distil.experiment import suite
+from distil.experiment import outputs, suite
 from distil.selection.oracle import Pending
 from distil.strategies import STRATEGIES
 
@@ -47,7 +47,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def no_plot(monkeypatch):
     """Plots are slow, and tested elsewhere."""
-    monkeypatch.setattr(suite, "plot_curves", lambda summaries, path, **_: path)
+    monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, **_: path)
 
 
 @pytest.fixture

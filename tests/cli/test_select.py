@@ -349,8 +349,8 @@ def test_memory_is_bounded(here):
     script = """
 import resource
 import torch
-from distil.picks import pick
-from distil.runtime import Runtime
+from distil.selection.from_files import pick
+from distil.system.runtime import Runtime
 torch.set_num_threads(1)
 pick("core_set", 2, embeddings="emb.npy", labeled=[3, 50])
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10

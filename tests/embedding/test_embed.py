@@ -28,7 +28,7 @@ from distil.errors import DataNotFound, InvalidInput, RunError, UnknownName, Uns
 from distil.system.imports import import_torchvision
 from distil.system.runtime import Runtime
 
-SOURCE = str(Path(__file__).parents[1] / "src")
+SOURCE = str(Path(__file__).parents[2] / "src")
 TIMM = pytest.mark.skipif(find_spec("timm") is None, reason='needs timm: pip install "distil[vision]"')
 
 MEANS = """
@@ -211,9 +211,9 @@ def test_one_process_at_a_time(here, images):
 SLOW = """
 import time
 import numpy as np
-from distil import embed as module
-from distil.embed import embed
-from distil.runtime import Runtime
+from distil.embedding import embed as module
+from distil.embedding.embed import embed
+from distil.system.runtime import Runtime
 
 module._SYNC_SECONDS = 0.0
 embed("images", "slow:encode", out="emb.npy", runtime=Runtime(batch_size=4))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distil.strategies import STRATEGIES
-from distil.strategies import base as registry
+from distil.strategies import STRATEGIES, registry
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

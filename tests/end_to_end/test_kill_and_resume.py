@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from distil.cli import main
-from distil.experiment import suite
+from distil.experiment import outputs
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
@@ -36,14 +36,15 @@ torch.set_num_threads(1)
 import distil.experiment.loop
 from distil.cli import main
 from distil.errors import MissingPackage
-from distil.experiment import config, suite
+from distil.experiment import outputs
+from distil.experiment.config import experiment_config as config
 
 
 def no_plot(*_, **__):
     raise MissingPackage("no plot here")
 
 
-suite.plot_curves = no_plot  # slow, and no part of what is compared
+outputs.plot_curves = no_plot  # slow, and no part of what is compared
 config.load = cache(config.load)
 config.load("digits", None)
 gc.freeze()
@@ -431,7 +432,7 @@ def test_real_processes_interrupted_killed_doubled_and_resumed(start, tmp_path, 
     before = events.read_bytes()
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(suite, "plot_curves", lambda *_, **__: "no plot")
+    monkeypatch.setattr(outputs, "plot_curves", lambda *_, **__: "no plot")
     shutil.move("out", "moved")
     assert main(["resume", "moved"]) == 0
     moved = tmp_path / "moved" / "margin_sampling" / "0"

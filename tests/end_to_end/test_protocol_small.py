@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distil.evaluation.compare import labels_to_reach
+from distil.evaluation.curves import labels_to_reach
 from distil.experiment.config.experiment_config import read_config
 from distil.experiment.results import curves_of
 from distil.experiment.suite import run_all

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from distil.errors import InvalidInput
-from distil.evaluation.compare import Curves, compare, summarize
-from distil.evaluation.curves import areas
+from distil.evaluation.compare import compare, summarize
+from distil.evaluation.curves import Curves, areas
 from distil.evaluation.plots import _apart, plot_curves
 from distil.evaluation.tables import WIDTH, _spaced, markdown_table, terminal_table
 

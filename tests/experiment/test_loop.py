@@ -15,7 +15,7 @@ from scipy import stats
 from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunError
 from distil.experiment import loop as loop_module
-from distil.experiment import suite
+from distil.experiment import outputs
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
 from distil.experiment.loop import Experiment
@@ -969,7 +969,7 @@ def test_no_plot_without_matplotlib(several, monkeypatch):
     def missing(*_, **__):
         raise MissingPackage("plots need matplotlib; pip install distil[plot]")
 
-    monkeypatch.setattr(suite, "plot_curves", missing)
+    monkeypatch.setattr(outputs, "plot_curves", missing)
     run_all(several)
     assert "no plot: plots need matplotlib" in write_results(several)
     assert (several.output / "results.md").exists()

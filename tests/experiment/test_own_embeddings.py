@@ -13,7 +13,7 @@ import torch
 from distil.cli import main
 from distil.data.ids import read_ids
 from distil.errors import ConfigError, RunError
-from distil.experiment import suite
+from distil.experiment import outputs
 from distil.experiment.config.experiment_config import parse_config, read_config
 from distil.experiment.directory import open_config
 from distil.experiment.provenance import fingerprint
@@ -29,7 +29,7 @@ LOOP = {"strategies": ["random_sampling", "badge"], "budget": 5, "rounds": 3, "i
 def here(tmp_path, monkeypatch):
     """A current directory with ``emb.npy``, its ids, and ``labels.csv`` in another order."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(suite, "plot_curves", lambda summaries, path, **_: path)
+    monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, **_: path)
     write()
     return tmp_path
 

@@ -399,7 +399,7 @@ def test_memory_stays_far_below_written_out_gradients(call):
     """5,000 x 50 x 128 numbers would be 128 MB; the factors are 3.6 MB."""
     script = """
         import resource, sys, torch
-        from distil.features import Outer
+        from distil.functional.features import Outer
         from distil.functional.glister import Judges, glister
         from distil.functional.matching import fixed_weight_matching, mean_row, orthogonal_matching_pursuit
         torch.set_num_threads(1)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from distil.errors import InvalidInput, MissingPackage
-from distil.evaluation.compare import LEVEL, Floats, Summary
+from distil.evaluation.compare import Summary
+from distil.evaluation.statistics import LEVEL, Floats
 from distil.system.files import replacing
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distil.errors import InvalidInput
-from distil.evaluation.compare import LEVEL, Comparison, Difference, Summary, plain, verdict
-from distil.evaluation.statistics import ALPHA
+from distil.evaluation.compare import Comparison, Summary, plain, verdict
+from distil.evaluation.statistics import ALPHA, LEVEL, Difference
 
 WIDTH = 110
 """Columns that a terminal table fits."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from distil.evaluation.compare import Comparison, Curves, compare
-from distil.evaluation.curves import Bounds, areas
+from distil.evaluation.compare import Comparison, compare
+from distil.evaluation.curves import Bounds, Curves, areas
 from distil.experiment.config.experiment_config import FULL_DATA, ExperimentConfig
 from distil.experiment.directory import BASELINE
 from distil.experiment.run import Run

@@ -129,7 +129,7 @@ def test_the_documented_example():
 
 
 def test_the_shipped_example():
-    config = read_config(Path(__file__).parents[2] / "examples" / "digits.json")
+    config = read_config(Path(__file__).parents[3] / "examples" / "digits.json")
     assert [spec.label for spec in config.strategies] == ["random_sampling", "margin_sampling", "badge"]
     assert config.seeds == (0, 1, 2, 3, 4)
     assert config.target_accuracy == 0.94
@@ -272,7 +272,7 @@ def test_the_section_logs_of_published_files_is_warned_of_and_passed_over():
 def test_model_channel(mine):
     """Not documented, but in published files: the channels of a ResNet."""
     name = mine(
-        "import torch\nfrom distil.datasets.load import DataSet\n"
+        "import torch\nfrom distil.datasets.data_set import DataSet\n"
         "def gray():\n"
         "    return DataSet('gray', torch.rand(40, 1, 8, 8), torch.arange(40) % 3, None, None, 3)\n"
     )
@@ -643,7 +643,7 @@ import torch
 from torch import nn
 
 from distil import Needs, Selection, Strategy
-from distil.data.datasets import DataSet
+from distil.datasets.data_set import DataSet
 
 NOT_CALLABLE = 3
 
@@ -742,7 +742,7 @@ def test_what_ones_own_callables_must_return(mine):
     refused(own(name, strategy=f"{name}:no_strategy"), "returned a str; expected a distil.Strategy")
     document = own(name)
     document["dataset"] = {"name": f"{name}:no_data"}
-    with pytest.raises(ConfigError, match=r"returned a list; expected a distil\.data\.datasets\.DataSet"):
+    with pytest.raises(ConfigError, match=r"returned a list; expected a distil\.datasets\.data_set\.DataSet"):
         parse_config(document).load_data()
 
 

@@ -14,6 +14,7 @@ from scipy import stats
 from distil.errors import DistilWarning, InvalidInput, RunError
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.outputs import write_results
+from distil.experiment.page import render
 from distil.experiment.page import report as page
 from distil.experiment.page.render import page_of, write_page
 from distil.experiment.page.report import report_of
@@ -439,7 +440,7 @@ def test_a_page_is_written_whole_or_not_at_all(made_up, monkeypatch):
     config = made_up()
     path = write_page([config], config.output / "report.html")
     before = path.read_bytes()
-    monkeypatch.setattr(page, "page_of", lambda report: 1 / 0)
+    monkeypatch.setattr(render, "page_of", lambda report: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_page([config], path)
     assert path.read_bytes() == before

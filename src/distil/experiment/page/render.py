@@ -26,12 +26,12 @@ def page_of(report: Json) -> str:
     Args:
         report: What ``report_of`` returned.
     """
-    folder = files("distil.experiment")
+    folder = files("distil.experiment.page")
     parts = {
         "title": html.escape(report["title"]),
         "style": (folder / "page.css").read_text(encoding="utf-8"),
-        "figures": (folder / "page_figures.js").read_text(encoding="utf-8"),
-        "sections": (folder / "page_sections.js").read_text(encoding="utf-8"),
+        "figures": (folder / "figures.js").read_text(encoding="utf-8"),
+        "sections": (folder / "sections.js").read_text(encoding="utf-8"),
         "tables": "\n\n".join(html.escape(f"{e['name']}\n\n{e['table']}") for e in report["experiments"]),
         # Without < no text can end the element that it is in.
         "report": json.dumps(report, allow_nan=False).replace("<", "\\u003c"),

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from distil.errors import DistilError, InvalidInput
-from distil.evaluation.compare import Comparison, Curves, PenaltyMatrix, penalty_matrix, summarize, verdict
-from distil.evaluation.curves import SHARES, efficiency_curve, labels_for_shares
+from distil.evaluation.compare import Comparison, PenaltyMatrix, penalty_matrix, summarize, verdict
+from distil.evaluation.curves import SHARES, Curves, efficiency_curve, labels_for_shares
 from distil.evaluation.statistics import ALPHA, LEVEL, rank_test, ranks
 from distil.evaluation.tables import terminal_table, twin_notes
 from distil.experiment.config.experiment_config import ExperimentConfig
