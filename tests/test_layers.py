@@ -222,6 +222,17 @@ CHECKS = {
 }
 
 
+def test_the_documented_floors_are_these():
+    """docs/architecture.md draws the groups in order, every folder on its own line, and nothing that is not there."""
+    text = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = text.split("```", 2)[1].strip().splitlines()
+    known = {name for name in RANK if (SOURCE / name).is_dir() or (SOURCE / f"{name}.py").is_file()}
+    assert len(drawn) == len(GROUPS)
+    for line, group in zip(drawn, GROUPS, strict=True):
+        assert line.split("  ")[: len(known & {*group})] == [name for name in group if name in known]
+    assert known == {p.stem for p in SOURCE.iterdir() if p.suffix in ("", ".py") and not p.name.startswith("__")}
+
+
 @pytest.fixture(scope="module")
 def found():
     return modules(SOURCE)
