@@ -202,6 +202,20 @@ class Probs(Derived[Tensor]):
 
 
 @dataclass(frozen=True)
+class TopClasses(Derived[Tensor]):
+    """The two most probable classes, the most probable first: (N, 2) int64; (N, 1) where there is one class only."""
+
+    @property
+    def needs(self) -> tuple[Signal[Any], ...]:
+        """The probabilities."""
+        return (Probs(),)
+
+    def derive(self, signals: Signals) -> Tensor:
+        """(N, 2)."""
+        return signals.row_by_row(lambda part: part[Probs()].topk(min(2, part[Probs()].shape[1])).indices)
+
+
+@dataclass(frozen=True)
 class AdversarialDistance(Derived[Tensor]):
     """L2 norm of the smallest change of the input that an attack found to change the prediction: (N,).
 
@@ -324,6 +338,12 @@ class Signals:
     def rows(self, rows: Tensor | slice) -> Signals:
         """The table of these rows, in this order: copied, unless they are a slice."""
         return Signals(self.ids[rows], {signal: column[rows] for signal, column in self.values.items()})
+
+    def excerpt(self, rows: Tensor, signals: Iterable[Signal[Any]]) -> Signals:
+        """The table of these rows with these columns alone: copied, or derived for these rows."""
+        stored = [signal for signal in measured_by(signals, self.values) if signal in self.values]
+        some = Signals(self.ids, {signal: self.values[signal] for signal in stored}).rows(rows)
+        return Signals(some.ids, {signal: some[signal] for signal in signals})
 
     def row_by_row(self, rule: Callable[[Signals], Tensor]) -> Tensor:
         """A column that ``rule`` derives for each row from that row alone, (N, ...): block by block, so that no second one is made.

@@ -406,14 +406,14 @@ def test_needs_are_sufficient(name, net, x, sides):
 
 
 @pytest.mark.parametrize("n", [1, 7, 40])
-def test_what_passes_the_screen_is_enough(name, n, net, x, sides):
+def test_the_shortlist_is_enough(name, n, net, x, sides):
     """A strategy chooses from the examples that pass, in the order of the pool, what it chooses from all."""
     strategy = strategy_named(name)
-    screen = strategy.needs.screen
-    if screen is None:
+    shortlist = strategy.needs.shortlist
+    if shortlist is None:
         pytest.skip("looks at the whole pool")
     tables = tables_of(strategy, net, x, sides)
-    passed = screen.by.select(Sets(tables["pool"]), screen.rows(n, N_POOL), Rng(0)).ids.sort().values
+    passed = shortlist.by.select(Sets(tables["pool"]), shortlist.rows(n, N_POOL), Rng(0)).ids.sort().values
     seen = {**tables, "pool": tables["pool"].rows(passed)}
     assert strategy.select(Sets(**seen), n, Rng(5)).tolist() == strategy.select(Sets(**tables), n, Rng(5)).tolist()
 

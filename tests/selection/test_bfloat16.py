@@ -46,7 +46,7 @@ def pool(n=N):
 def test_the_picks_are_those_of_full_precision(strategy, seed, seen):
     module, data = network(seed), pool()
     expected = select(strategy, module, data, PICKS, labeled=range(5), rng=0)
-    found = select(strategy, module, data, PICKS, labeled=range(5), rng=0, runtime=Runtime(screen=True))
+    found = select(strategy, module, data, PICKS, labeled=range(5), rng=0, runtime=Runtime(bfloat16_first=True))
     assert found.tolist() == expected.tolist()
     torch.testing.assert_close(found.scores, expected.scores)
     assert 0 < sum(seen) < N / 2
@@ -63,30 +63,30 @@ def test_bfloat16_alone_would_pick_others():
 def test_equal_scores_go_to_the_smaller_ids(seen):
     module = nn.Linear(32, 4)
     nn.init.zeros_(module.weight)
-    found = select("margin_sampling", module, pool(3000), PICKS, runtime=Runtime(screen=True))
+    found = select("margin_sampling", module, pool(3000), PICKS, runtime=Runtime(bfloat16_first=True))
     assert found.tolist() == list(range(PICKS))
     assert sum(seen) == 3000
 
 
 def test_all_of_a_small_pool():
     module, data = network(), pool(7)
-    found = select("entropy_sampling", module, data, 7, runtime=Runtime(screen=True))
+    found = select("entropy_sampling", module, data, 7, runtime=Runtime(bfloat16_first=True))
     assert found.tolist() == select("entropy_sampling", module, data, 7).tolist()
 
 
 @pytest.mark.parametrize(
     "name", [name for name, strategy in STRATEGIES.items() if not issubclass(strategy, ScoreStrategy)][:3]
 )
-def test_others_are_not_screened(name, seen):
+def test_others_are_scored_in_full_precision(name, seen):
     module, data = network(), pool(200)
-    found = select(name, module, data, 5, rng=0, runtime=Runtime(screen=True))
+    found = select(name, module, data, 5, rng=0, runtime=Runtime(bfloat16_first=True))
     assert found.tolist() == select(name, module, data, 5, rng=0).tolist()
     assert not seen
 
 
-def test_attacks_are_not_screened(seen):
+def test_attacks_are_scored_in_full_precision(seen):
     module, data = network(), pool(60)
-    found = select("adversarial_deepfool", module, data, 5, runtime=Runtime(screen=True))
+    found = select("adversarial_deepfool", module, data, 5, runtime=Runtime(bfloat16_first=True))
     assert found.tolist() == select("adversarial_deepfool", module, data, 5).tolist()
     assert not seen
 
@@ -106,10 +106,10 @@ class Scored(ScoreStrategy):
 
 def test_a_score_that_is_nan_is_refused():
     with pytest.raises(InvalidInput, match="Scored"):
-        select(Scored(float("nan")), network(), pool(300), 5, runtime=Runtime(screen=True))
+        select(Scored(float("nan")), network(), pool(300), 5, runtime=Runtime(bfloat16_first=True))
 
 
 @pytest.mark.parametrize("instead", [float("inf"), float("-inf")])
 def test_infinite_scores(instead):
-    found = select(Scored(instead), network(), pool(300), 5, runtime=Runtime(screen=True))
+    found = select(Scored(instead), network(), pool(300), 5, runtime=Runtime(bfloat16_first=True))
     assert found.tolist() == select(Scored(instead), network(), pool(300), 5).tolist()

@@ -557,7 +557,7 @@ def test_scores_that_are_nan_name_the_ids(monkeypatch, net, x):
 @pytest.mark.parametrize("n", [1, 4, 11, 12, 13, N - 1])
 @pytest.mark.parametrize("top_n", [1, 1.1, 2.5, 5])
 @pytest.mark.parametrize("batch_size", [7, 100])
-def test_a_screened_pool_gives_the_picks_of_the_whole_table(batch_size, top_n, n, net, x):
+def test_a_shortlist_gives_the_picks_of_the_whole_table(batch_size, top_n, n, net, x):
     strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
     source = NetworkSource(TorchNetwork(net), x, torch.arange(1, N))
     whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
@@ -567,7 +567,7 @@ def test_a_screened_pool_gives_the_picks_of_the_whole_table(batch_size, top_n, n
     assert select_from(strategy, n, labeled=[0], **arrays).tolist() == expected
 
 
-def test_a_screened_strategy_is_shown_what_passes_only(monkeypatch, probs, embeddings):
+def test_a_strategy_with_a_shortlist_is_shown_that_only(monkeypatch, probs, embeddings):
     fass, shown = strategy_named("fass", top_n=2), []
     monkeypatch.setattr(
         type(fass),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from distil.cli.pool_options import add_model, check_out, embedded, parameters_of, size_of
@@ -107,9 +108,11 @@ def run(arguments: argparse.Namespace) -> int:
     picks = chosen(asked)
     if arguments.out is not None:
         write_picks(picks, arguments.out)
+    for note in picks.notes:
+        print(f"note: {note}", file=sys.stderr)
     if arguments.json:
         document = {"strategy": arguments.strategy, "n": arguments.n, "seed": arguments.seed, "picks": picks.entries()}
-        print(json.dumps(document, indent=2))
+        print(json.dumps({**document, "notes": picks.notes}, indent=2))
     elif arguments.out is not None:
         print(
             f"{len(picks.ids)} picks of {len(asked.pool):,} in {arguments.out}; the first: {picks.ids[0]} ({picks.why[0]})"

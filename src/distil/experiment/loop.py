@@ -236,6 +236,8 @@ class Experiment:
         event: Event = {"event": "asked", "round": round, "ids": ids, **self._names(ids)}
         if selection.scores is not None:
             event["scores"] = selection.scores.tolist()
+        if selection.notes:
+            event["notes"] = list(selection.notes)
         return event
 
     def _left_out(self, unlabeled: Tensor, round: int) -> Tensor | None:  # noqa: A002

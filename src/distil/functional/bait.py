@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES
+from distil.functional.picks import Picks
 
 # The two matrices over the layer's weights and the two small ones of every row may take this many bytes together.
 MEMORY = 2 << 30
@@ -61,6 +62,19 @@ def bait(
     Cost: O(N (C D)^2 + (C D)^3) once, then O(N C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and as much with n
     in place of N for each that is dropped. Memory: 16 ((C D)^2 + N C^2) bytes and little more.
     """
+    return bait_picks(probs, embeddings, n, labeled=labeled, ridge=ridge, oversample=oversample).rows
+
+
+def bait_picks(
+    probs: Tensor,
+    embeddings: Tensor,
+    n: int,
+    *,
+    labeled: tuple[Tensor, Tensor] | None = None,
+    ridge: float = 1.0,
+    oversample: int = 2,
+) -> Picks:
+    """The rows that ``bait`` picks, and by how much each lowered tr(A F) when it was picked; arguments and cost as there."""
     _check_memory(len(probs), probs.shape[1], embeddings.shape[1])
     p, h = probs.double(), embeddings.double()
     known_p, known_h = (p[:0], h[:0]) if labeled is None else (labeled[0].double(), labeled[1].double())
@@ -70,24 +84,27 @@ def bait(
     start.diagonal().add_(ridge)
     trace = _Trace(p, h * math.sqrt(n / (len(known_p) + n)), start, fisher)
     picks: list[int] = []
+    gains: list[float] = []
     while len(picks) < min(len(p), oversample * n):
         falls = trace.changes(1)
         falls[picks] = -torch.inf
         picks.append(trace.largest(falls))
+        gains.append(float(falls[picks[-1]]))
         trace.update(picks[-1], 1)
     trace.keep(torch.tensor(picks))
     while len(picks) > n:
-        _drop_one(trace, picks)
-    return torch.tensor(picks, dtype=torch.long)
+        at = _drop_one(trace, picks)
+        del picks[at], gains[at]
+    return Picks(torch.tensor(picks, dtype=torch.long), torch.tensor(gains, dtype=torch.float64))
 
 
-def _drop_one(trace: _Trace, picks: list[int]) -> None:
-    """Take out the pick without which the trace is least; the larger row among equals."""
+def _drop_one(trace: _Trace, picks: list[int]) -> int:
+    """Forget the pick without which the trace is least, and say which of them it was; the larger row among equals."""
     from_last = torch.tensor(picks).argsort(descending=True)
     at = int(from_last[trace.largest(trace.changes(-1)[from_last])])
     trace.update(at, -1)
-    del picks[at]
-    trace.keep(torch.tensor([i for i in range(len(picks) + 1) if i != at]))
+    trace.keep(torch.tensor([i for i in range(len(picks)) if i != at]))
+    return at
 
 
 class _Trace:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, Features
+from distil.functional.picks import Picks
 
 # Sums and draws run over blocks of this many rows, whatever the minibatch or the number of shards was.
 CANONICAL_BLOCK = 4096
@@ -65,9 +66,27 @@ def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Ten
 
     Cost: O(N (M + n)) inner products at most, on clustered rows a tenth of them; memory of O(N).
     """
+    return k_center_picks(x, n, centers).rows
+
+
+def k_center_picks(x: Features, n: int, centers: Features | None = None) -> Picks:
+    """The rows that ``k_center_greedy`` picks, and how far each was from the nearest center when it was picked.
+
+    Args:
+        x: N rows.
+        n: How many to pick, at most N.
+        centers: M rows that are centers already; none by default.
+
+    Returns:
+        Rows in pick order; their gains are squared distances, right to about 1e-3 of themselves, infinite for a first pick without
+        centers.
+
+    Cost: as ``k_center_greedy``.
+    """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
-    return torch.tensor(_FarthestFirst(x, centers).pick(n))
+    search = _FarthestFirst(x, centers)
+    return Picks(torch.tensor(search.pick(n)), torch.tensor(search.sq_dists, dtype=torch.float64))
 
 
 class _Centers:
@@ -116,6 +135,7 @@ class _FarthestFirst:
         seen: (N,) how many centers that is.
         rounding: What two distances may differ by without being different.
         least: Smaller distances are not told apart well enough.
+        sq_dists: Those of the picks when they were picked.
     """
 
     def __init__(self, x: Features, given: Features | None) -> None:
@@ -128,6 +148,7 @@ class _FarthestFirst:
         self.rounding = self.x.rounding() * self.scale
         self.least = _ROUGH * self.rounding
         self.exact = False
+        self.sq_dists: list[float] = []
         self.n_updated = _FIRST_ROUND
         self.n_rows = max(1, BLOCK_BYTES // (4 * max(self.x.row_bytes(), 4 * _PIECE)))
 
@@ -135,6 +156,7 @@ class _FarthestFirst:
         """The first n picks."""
         if not len(self.centers):
             self.centers.add([0])
+            self.sq_dists.append(torch.inf)
         self._update_all(1)
         if len(self.centers) > 2 * _PIECE and len(self.x) > _LARGEST_ROUND:
             self._descend(n)
@@ -185,6 +207,7 @@ class _FarthestFirst:
             block.pick(best)
         self.bounds[rows] = torch.from_numpy(block.nearest).to(rows.device)
         self.seen[rows] = len(self.centers) + len(block.picks)
+        self.sq_dists += block.sq_dists
         return rows[block.on_device(block.picks)].tolist()
 
     def _pick_of_many(self, n: int) -> list[int]:
@@ -195,6 +218,7 @@ class _FarthestFirst:
         top = float(self.bounds.max())
         rows = torch.nonzero(self.bounds >= top * (1 - _EXACT_TIE))[: n if top == 0 else 1, 0]
         self.bounds[rows] = -1
+        self.sq_dists += [top] * len(rows)
         return rows.tolist()
 
     def _sharpen(self) -> None:
@@ -260,6 +284,7 @@ class _Block:
         nearest: (B,) squared distances to the nearest center; -1 for the picks.
         settled: (B,) the same, computed exactly; NaN where they are not known.
         picks: Positions in the block.
+        sq_dists: Those of the picks when they were picked.
     """
 
     def __init__(self, search: _FarthestFirst, rows: Tensor) -> None:
@@ -269,6 +294,7 @@ class _Block:
         self.nearest = _numpy(search.bounds[rows])
         self.settled = np.full(len(rows), np.nan)
         self.picks: list[int] = []
+        self.sq_dists: list[float] = []
         self.ahead: dict[int, NDArray[np.floating]] = {}
         self.n_used = 0  # of the distances computed ahead
 
@@ -292,6 +318,7 @@ class _Block:
             self._look_ahead(best)
         self.n_used += 1
         dists = self.ahead[best]
+        self.sq_dists.append(float(self.nearest[best]))
         self.settled[dists <= self.nearest + self.search.rounding] = np.nan
         np.minimum(self.nearest, dists, out=self.nearest)
         self.nearest[best] = -1
@@ -342,15 +369,33 @@ def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generato
 
     Cost: O(N n) inner products at most, on clustered rows a tenth of them; memory of O(N).
     """
+    return k_means_plus_plus_picks(x, n, first, generator).rows
+
+
+def k_means_plus_plus_picks(x: Features, n: int, first: int, generator: torch.Generator) -> Picks:
+    """The rows that ``k_means_plus_plus`` draws, and how far each was from the nearest of those drawn before.
+
+    Args:
+        x: N rows.
+        n: How many to draw, at most N.
+        first: The row drawn first.
+        generator: A CPU generator.
+
+    Returns:
+        Rows in the order drawn; their gains are squared distances, infinite for the first.
+
+    Cost: as ``k_means_plus_plus``.
+    """
     seeding = _Seeding(x, first)
     picks = seeding.picks
     while len(picks) < n:
         if seeding.total == 0:
             left = torch.ones(len(x), dtype=torch.bool).index_fill_(0, torch.tensor(picks), value=False).nonzero()[:, 0]
             picks += left[torch.randperm(len(left), generator=generator)[: n - len(picks)]].tolist()
+            seeding.sq_dists += [0.0] * (n - len(seeding.sq_dists))
         else:
             seeding.draw(torch.rand(2, _PROPOSALS, generator=generator, dtype=torch.float64), n - len(picks))
-    return torch.tensor(picks)
+    return Picks(torch.tensor(picks), torch.tensor(seeding.sq_dists, dtype=torch.float64))
 
 
 class _Seeding:
@@ -359,12 +404,14 @@ class _Seeding:
     Attributes:
         weights: (N,) squared distances to the nearest of the first ``n_seen`` picks.
         total: Their sum.
+        sq_dists: Squared distances of the picks to the nearest pick before.
     """
 
     def __init__(self, x: Features, first: int) -> None:
         self.x = x.with_norms()
         self.weights = torch.full_like(finite_norms(self.x), torch.inf)
         self.picks = [first]
+        self.sq_dists = [torch.inf]
         self.n_seen = 0
         self._update()
 
@@ -382,6 +429,7 @@ class _Seeding:
         for i in range(len(rows)):
             if nearest[i] > least[i]:
                 accepted.append(i)
+                self.sq_dists.append(float(nearest[i]))
                 np.minimum(nearest, between[i], out=nearest)
             if len(accepted) == n:
                 break

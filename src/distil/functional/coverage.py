@@ -12,6 +12,7 @@ from distil.functional.centers import k_center_greedy
 from distil.functional.features import BLOCK_BYTES, Dense
 from distil.functional.nearest import pair_sq_dists
 from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
+from distil.functional.picks import Picks
 
 # Clusters of fewer rows than this are left for last: their densest row is dense by chance (the published code drops them).
 _SMALL = 6
@@ -47,17 +48,29 @@ def typical_rows(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neigh
 
     Cost: O(D sum of squared cluster sizes), memory of O(N) and two blocks.
     """
+    return typical_picks(x, clusters, n_labeled, n, n_neighbors).rows
+
+
+def typical_picks(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neighbors: int = 20) -> Picks:
+    """The rows of ``typical_rows`` and how typical each is of its cluster; arguments and cost as there.
+
+    Returns:
+        Rows in pick order; their gains are typicalities, 1 / the mean distance to the neighbors: infinite for a row that equals all
+        of them, NaN for one that is alone in its cluster.
+    """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
     sizes = torch.bincount(clusters, minlength=len(n_labeled))
     turn = torch.zeros_like(clusters)  # 0: the most typical of its cluster
+    means = x.new_zeros(len(x), dtype=torch.float64)
     for rows in clusters.argsort(stable=True).split(sizes.tolist()):
-        turn[_by_typicality(x, rows, n_neighbors)] = torch.arange(len(rows), device=x.device)
+        means[rows] = _mean_dists_inside(x, rows, n_neighbors)
+        turn[_by_typicality(means, rows)] = torch.arange(len(rows), device=x.device)
     order = torch.arange(len(x), device=x.device)
     sizes = sizes + n_labeled
     for key in (clusters, -sizes[clusters], n_labeled[clusters], turn, (sizes < _SMALL)[clusters].long()):
         order = order[key[order].argsort(stable=True)]
-    return order[:n]
+    return Picks(order[:n], 1 / means[order[:n]])
 
 
 def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> Tensor:
@@ -80,6 +93,15 @@ def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None
     Cost: O(N^2 D / 2); which rows are in which balls is kept, a bit a pair, up to 128 MB (N = 32,768). Above, memory is O(N) and
     a block, and rows that become covered are looked up again, each once: O(1.5 N^2 D).
     """
+    return max_coverage_picks(x, n, radius, labeled).rows
+
+
+def max_coverage_picks(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> Picks:
+    """The rows that ``max_coverage`` picks, and how many rows that were not covered yet each covers; arguments and cost as there.
+
+    Returns:
+        Rows in pick order; their gains are numbers of rows, 0 for those picked after everything was covered.
+    """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
     labeled = x[:0] if labeled is None else labeled
@@ -88,13 +110,15 @@ def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None
     uncovered = balls.counts(labeled) == 0
     held = graph.sizes - graph.counts(torch.nonzero(~uncovered)[:, 0])  # uncovered rows in each ball
     picks: list[int] = []
+    gains = torch.zeros(n, dtype=torch.float64)
     while len(picks) < n and bool(uncovered.any()):
         pick = torch.nonzero(held == held.max())[:1, 0]
         covered = torch.nonzero(uncovered & (graph.counts(pick) > 0))[:, 0]
         uncovered[covered] = False
         held -= graph.counts(covered)
+        gains[len(picks)] = len(covered)
         picks.append(int(pick))
-    return _filled(x, picks, n, labeled)
+    return Picks(_filled(x, picks, n, labeled), gains)
 
 
 def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: float = 0.95) -> float:
@@ -162,11 +186,11 @@ class _Recounted:
         return self.balls.counts(self.balls.x[rows])
 
 
-def _by_typicality(x: Tensor, rows: Tensor, n_neighbors: int) -> Tensor:
-    """The rows of one cluster, the most typical first; near-ties are settled in float64, then by the smaller row."""
+def _mean_dists_inside(x: Tensor, rows: Tensor, n_neighbors: int) -> Tensor:
+    """The mean distance of the rows of one cluster to their nearest neighbors in it: (B,) float64, near-ties exact in that."""
     k = min(n_neighbors, len(rows) // 2)
     if k == 0:  # one row, or none
-        return rows
+        return x.new_full((len(rows),), torch.nan, dtype=torch.float64)
     inside = x[rows]
     means = mean_dists(inside, k).double()
     values, order = means.sort()
@@ -176,7 +200,12 @@ def _by_typicality(x: Tensor, rows: Tensor, n_neighbors: int) -> Tensor:
         ids = nearest_neighbors(inside, k, doubted).ids
         sq_dists = pair_sq_dists(inside, doubted.repeat_interleave(k), inside, ids.flatten())
         means[doubted] = sq_dists.view_as(ids).sqrt().mean(1)
-        values, order = means.sort()
+    return means
+
+
+def _by_typicality(means: Tensor, rows: Tensor) -> Tensor:
+    """The rows of one cluster, the most typical first; ties go to the smaller row."""
+    values, order = means[rows].sort()
     group = torch.zeros_like(order)
     group[order[1:]] = (values.diff() > _EXACT_TIE * values[1:]).long().cumsum(0)
     return rows[group.argsort(stable=True)]

@@ -24,6 +24,7 @@ from distil.functional.matching import (
     mean_row,
     project,
 )
+from distil.functional.picks import Picks
 
 TYPES = ("none", "Rand", "FacLoc", "Diversity")
 
@@ -96,6 +97,28 @@ def glister(
     O(N (C + D)) a pick; FacLoc has m = N and takes O(N^2 (C + D)) once and, gains in it being looked at lazily, a small part of
     that for every further pick, O(N) memory.
     """
+    return glister_picks(
+        x, judges, n, lr=lr, labeled=labeled, type_of=type_of, lam=lam, generator=generator, loss=loss
+    ).rows
+
+
+def glister_picks(
+    x: Outer,
+    judges: Sequence[Judges],
+    n: int,
+    *,
+    lr: float,
+    labeled: Outer | None = None,
+    type_of: Literal["none", "Rand", "FacLoc", "Diversity"] = "none",
+    lam: float = 0.0,
+    generator: torch.Generator | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Picks:
+    """The rows that ``glister`` picks, and by how much the step along each lowers the judges' mean loss; arguments as there.
+
+    Returns:
+        Rows in pick order; their gains are first-order and without the regularizer, NaN for rows that were drawn.
+    """
     state = _LastLayer(judges, lr, x.bias, loss)
     if labeled is not None and len(labeled):
         state.step(mean_row(labeled).to(state.dtype))
@@ -103,19 +126,22 @@ def glister(
     greedy = n - round(lam * n) if type_of == "Rand" else n
     steps = _Steps(x, regularizer)
     picks: list[int] = []
+    gains = torch.full((n,), torch.nan, dtype=torch.float64)
     while len(picks) < greedy:
         if picks:
             state.step_along(x.a[picks[-1]], x.b[picks[-1]])
             regularizer.add(picks[-1])
-        picks.append(steps.best(state.gradient() * lr))
-        steps.take(picks[-1])
+        row, gains[len(picks)] = steps.best(state.gradient() * lr)
+        picks.append(row)
+        steps.take(row)
     rows = torch.tensor(picks, dtype=torch.long)
     if greedy == n:
-        return rows
+        return Picks(rows, gains)
     free = torch.ones(len(x), dtype=torch.bool)
     free[rows] = False
     left = torch.nonzero(free)[:, 0]
-    return torch.cat([rows, left[torch.randperm(len(left), generator=generator)[: n - greedy]]])
+    drawn = left[torch.randperm(len(left), generator=generator)[: n - greedy]]
+    return Picks(torch.cat([rows, drawn]), gains)
 
 
 class _LastLayer:
@@ -192,8 +218,8 @@ class _Steps:
         """Leave a row out from here on."""
         self._gains[row] = -torch.inf
 
-    def best(self, direction: Tensor) -> int:
-        """The row of largest <g_i, direction> plus regularizer of those not taken; direction is in float64."""
+    def best(self, direction: Tensor) -> tuple[int, float]:
+        """The row of largest <g_i, direction> plus regularizer of those not taken, and its <g_i, direction>, in float64."""
         rows = self._rivals(direction) if self._narrows else None
         if rows is None:
             self._look_at_all(direction)
@@ -209,7 +235,9 @@ class _Steps:
             exact = exact_project(self._x, rows[at], direction) + bonus[rows[at]]
             return exact, (EXACT_ROUNDING * size) * self._norms[rows[at]] + left[rows[at]]
 
-        return int(rows[largest(gains + bonus[rows], (unsure + left)[rows], exactly)[0]])
+        at, value = largest(gains + bonus[rows], (unsure + left)[rows], exactly)
+        row = int(rows[at])
+        return row, value - float(bonus[row])
 
     def _rivals(self, direction: Tensor) -> Tensor | None:
         """The rows that may be the best, None where it is better to look at all."""

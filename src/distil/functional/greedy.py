@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.functional.budgets import class_budgets
 from distil.functional.features import Features
+from distil.functional.picks import Picks
 from distil.functional.similarity import MEMORY, Kernel, Similarity
 from distil.functional.submodular import COVERS, Objective, objective_named, shifts
 
@@ -21,19 +21,6 @@ _TIE = 1e-6
 
 # How many rows lazy greedy looks at first; twice as many each time that this was not enough.
 _FIRST_LOOK = 32
-
-
-@dataclass(frozen=True, eq=False)
-class Picks:
-    """What a greedy maximizer picked.
-
-    Attributes:
-        rows: (n,) int64, distinct, in the order picked.
-        gains: What each added to the value when it was picked, (n,) float64.
-    """
-
-    rows: Tensor
-    gains: Tensor
 
 
 def naive_greedy(objective: Objective, n: int) -> Picks:
@@ -275,10 +262,33 @@ def two_rounds(
     Cost: O(N^2 D) at once; otherwise O(N^2 D / P + n N D) for P parts of at most 8,192 rows, and for saturated coverage
     another O(N^2 D), once, for what each row is to have.
     """
-    if 4 * len(x) ** 2 <= memory:
-        return maximizer(cover(Similarity(x, kernel, classes=classes, memory=memory)), n).rows
-    side = max(1, math.isqrt(memory // 8))
-    n_parts = -(-len(x) // side)
+    return two_rounds_picks(cover, x, n, kernel, maximizer, classes=classes, memory=memory).rows
+
+
+def parts_of(n_rows: int, memory: int = MEMORY) -> int:
+    """How many parts ``two_rounds`` deals so many rows into; 1: it maximizes over all of them at once."""
+    return 1 if 4 * n_rows**2 <= memory else -(-n_rows // _side(memory))
+
+
+def two_rounds_picks(
+    cover: Cover,
+    x: Features,
+    n: int,
+    kernel: Kernel,
+    maximizer: Maximizer,
+    *,
+    classes: Tensor | None = None,
+    memory: int = MEMORY,
+) -> Picks:
+    """The rows that ``two_rounds`` picks, and what each added to the value; arguments and cost as there.
+
+    Returns:
+        Rows in pick order. In two rounds their gains are those of the second, scaled to all rows where it looked at a part of them.
+    """
+    n_parts = parts_of(len(x), memory)
+    if n_parts == 1:
+        return maximizer(cover(Similarity(x, kernel, classes=classes, memory=memory)), n)
+    side = _side(memory)
     most = min(2 * n, max(-(-3 * n // n_parts), side**2 // (len(x) * n_parts)))
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(x.sq_norms().device)
     parts = [order[p::n_parts].sort().values for p in range(n_parts)]
@@ -290,7 +300,13 @@ def two_rounds(
     rows = torch.cat(found).sort().values
     columns = order[: max(1, side**2 // max(1, len(rows)))].sort().values
     candidates = Similarity(x, kernel, classes=classes, rows=rows, columns=columns, memory=memory)
-    return rows[maximizer(cover(candidates), n).rows]
+    picks = maximizer(cover(candidates), n)
+    return Picks(rows[picks.rows], picks.gains * (len(x) / len(columns)))
+
+
+def _side(memory: int) -> int:
+    """The most rows whose pairs take half of the memory."""
+    return max(1, math.isqrt(memory // 8))
 
 
 def representatives(
@@ -322,13 +338,38 @@ def representatives(
     Returns:
         (n,) rows, the best first: in the order picked, classes taking turns if each was for itself.
     """
+    return representative_picks(
+        function, x, n, kernel, maximizer, labels=labels, num_classes=num_classes, apart=apart
+    ).rows
+
+
+def representative_picks(
+    function: str,
+    x: Features,
+    n: int,
+    kernel: Kernel,
+    maximizer: Maximizer,
+    *,
+    labels: Tensor | None = None,
+    num_classes: int = 0,
+    apart: bool = False,
+) -> Picks:
+    """The rows of ``representatives`` and what each added to the value of the function; arguments as there."""
     low = shifts(x) if function == "feature_based" else None
 
-    def pick(x: Features, n: int, classes: Tensor | None = None) -> Tensor:
+    def pick(x: Features, n: int, classes: Tensor | None = None) -> Picks:
         if function in COVERS:
-            return two_rounds(COVERS[function], x, n, kernel, maximizer, classes=classes)
-        return maximizer(objective_named(function, x, kernel, low=low, classes=classes), n).rows
+            return two_rounds_picks(COVERS[function], x, n, kernel, maximizer, classes=classes)
+        return maximizer(objective_named(function, x, kernel, low=low, classes=classes), n)
 
     if labels is None or not apart:
         return pick(x, n, labels)
-    return by_class(labels, n, num_classes, lambda rows, budget: pick(x[rows], budget))
+    gains = torch.zeros(len(x), dtype=torch.float64, device=labels.device)
+
+    def pick_inside(rows: Tensor, budget: int) -> Tensor:
+        picks = pick(x[rows], budget)
+        gains[rows[picks.rows]] = picks.gains
+        return picks.rows
+
+    rows = by_class(labels, n, num_classes, pick_inside)
+    return Picks(rows, gains[rows])

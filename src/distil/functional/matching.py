@@ -1,7 +1,7 @@
 """Subsets whose gradients add up to a given one: GRAD-MATCH.
 
 Gradients are ``Features``: factored rows a_i h_i^T are only ever seen through inner products, weighted sums and projections, so
-that no array of N x C x D numbers is made. Sums that decide between rows are screened in the precision of the rows and, where
+that no array of N x C x D numbers is made. Sums that decide between rows are compared in the precision of the rows and, where
 rounding could change the order, computed again in float64; what is equal then goes to the smaller row.
 """
 

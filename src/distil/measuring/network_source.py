@@ -18,7 +18,7 @@ from distil.measuring.source import Source, check_finite
 from distil.networks.base import LABELS, Network, Outputs
 from distil.networks.dropout import Draw
 from distil.rng import Rng
-from distil.signals import Forward, Signal, Signals, measured_by
+from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measured_by
 from distil.system.runtime import Runtime
 from distil.system.scratch import Filling, Space
 
@@ -54,6 +54,10 @@ class NetworkSource(Source):
         """The examples of these rows of ``ids`` alone."""
         labels = None if self._labels is None else self._labels[rows]
         return NetworkSource(self._network, self._data, self.ids[rows], labels, collate=self._collate)
+
+    def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
+        """Yes where they are outputs of forward passes: attacks follow gradients."""
+        return all(isinstance(signal, (Logits, MCProbs)) for signal in signals)
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
         """The signals of the forward pass that ``needs`` are derived from."""

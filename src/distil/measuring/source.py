@@ -51,6 +51,14 @@ class Source(ABC):
     def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
         """All examples in one table."""
 
+    @abstractmethod
+    def of(self, rows: Tensor) -> Source:
+        """The examples of these rows of ``ids`` alone."""
+
+    @abstractmethod
+    def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
+        """Whether measuring these signals in bfloat16 saves time, and leaves them near enough to rank by them roughly."""
+
 
 class ArraySource(Source):
     """Signals that somebody has measured already.
@@ -103,6 +111,14 @@ class ArraySource(Source):
                 filling.add(chunk.values[signal])
         columns |= {signal: filling.column() for signal, filling in fillings.items()}
         return Signals(self.ids, columns, space)
+
+    def of(self, rows: Tensor) -> ArraySource:
+        """The examples of these rows of ``ids`` alone."""
+        return ArraySource(self.ids[rows], self._arrays, self._role, self._caller)
+
+    def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:  # noqa: ARG002
+        """No: nothing is computed here."""
+        return False
 
     def _argument(self, signal: Signal[Any]) -> Array:
         name = _ARGUMENTS.get(type(signal))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -205,4 +205,4 @@ def with_names(selection: Selection, names: Sequence[Any] | None) -> Selection:
     if names is None:
         return selection
     chosen = tuple(names[i] for i in selection)
-    return Selection(selection.ids, selection.scores, selection.weights, chosen)
+    return replace(selection, names=chosen)

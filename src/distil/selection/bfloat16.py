@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from distil.measuring.network_source import NetworkSource
+from distil.measuring.source import Source
 from distil.rng import Rng
-from distil.signals import Logits, MCProbs, Signal, Signals
-from distil.strategies.base import Selection, best
+from distil.selection.leaders import Leaders
+from distil.signals import Signal, Signals
 from distil.system.runtime import Runtime
 
 # Rows all over the pool by which it is seen how far bfloat16 is off, and how many times as far it is allowed to be.
@@ -20,15 +21,16 @@ _SAMPLED, _SAFETY = 1024, 2
 Score = Callable[[Signals], Tensor]
 
 
-def can_be_screened(signals: tuple[Signal[object], ...]) -> bool:
-    """Whether scores are made of forward passes alone: attacks follow gradients."""
-    return all(isinstance(signal, (Logits, MCProbs)) for signal in signals)
-
-
-def screened_selection(
-    score: Score, pool: NetworkSource, n: int, signals: tuple[Signal[object], ...], runtime: Runtime, rng: Rng
-) -> Selection:
-    """The ``n`` examples of largest score, as scores in full precision have it.
+def leaders_bfloat16_first(
+    score: Score,
+    pool: Source,
+    n: int,
+    signals: tuple[Signal[Any], ...],
+    kept: tuple[Signal[Any], ...],
+    runtime: Runtime,
+    rng: Rng,
+) -> tuple[Signals, Tensor]:
+    """The ``n`` examples of largest score, best first, and their scores, as scores in full precision have it.
 
     All examples are scored in bfloat16. Those that may be among the best, and a sample of the others, are scored again; the
     largest difference seen, twice, is how far bfloat16 may be off anywhere, and what may then still be among the best is scored
@@ -37,9 +39,10 @@ def screened_selection(
 
     Args:
         score: Of a table, (N,), without NaN; larger is better.
-        pool: The examples.
+        pool: The examples, a source that ``can_score_in_bfloat16``.
         n: At most all of them.
         signals: What ``score`` reads.
+        kept: The columns of the examples to return.
         runtime: How to measure.
         rng: For sampled signals.
 
@@ -48,33 +51,38 @@ def screened_selection(
     with ExitStack() as stack:
         for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):  # wherever the network is
             stack.enter_context(torch.autocast(device, torch.bfloat16))
-        rough = _scores(score, pool, signals, runtime, rng)
+        rough = torch.cat([scores for _, scores in _scored(score, pool, signals, runtime, rng)])
+    leaders = Leaders(n, kept)
     exact = rough.clone()
     known = torch.zeros(len(rough), dtype=torch.bool)
     rows = torch.cat(
         [rough.topk(min(2 * n, len(rough))).indices, torch.arange(0, len(rough), _step(len(rough)))]
     ).unique()
     while len(rows):
-        exact[rows] = _scores(score, pool.of(rows), signals, runtime, rng)
+        parts = []
+        for table, scores in _scored(score, pool.of(rows), signals, runtime, rng):
+            leaders.add(table, scores)
+            parts.append(scores)
+        exact[rows] = torch.cat(parts)
         known[rows] = True
         # Where both are infinite they are equal.
         off = _SAFETY * float((exact - rough)[known].nan_to_num(nan=0.0).abs().max())
         least = float(exact[known].topk(n).values[-1])
         rows = torch.nonzero(~known & (rough >= least - off))[:, 0]
-    return best(pool.ids[known], exact[known], n)
+    return leaders.leaders()
 
 
 def _step(size: int) -> int:
     return max(1, size // _SAMPLED)
 
 
-def _scores(
-    score: Score, pool: NetworkSource, signals: tuple[Signal[object], ...], runtime: Runtime, rng: Rng
-) -> Tensor:
-    """Scores of all examples, computed in full precision of what the network gave."""
-    parts = []
+def _scored(
+    score: Score, pool: Source, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng
+) -> Iterator[tuple[Signals, Tensor]]:
+    """Tables of all examples and their scores, computed in full precision of what the network gave."""
     for chunk in pool.chunks(signals, runtime, rng):
         precise = {signal: x.float() if x.dtype == torch.bfloat16 else x for signal, x in chunk.values.items()}
+        table = Signals(chunk.ids, precise)
         with torch.autocast("cpu", enabled=False):
-            parts.append(score(Signals(chunk.ids, precise)))
-    return torch.cat(parts)
+            scores = score(table)
+        yield table, scores

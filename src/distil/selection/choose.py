@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from distil.data.arrays import check_rows
-from distil.measuring.network_source import NetworkSource
 from distil.measuring.source import Source
 from distil.rng import Rng
-from distil.selection.bfloat16 import can_be_screened, screened_selection
+from distil.selection.bfloat16 import Score, leaders_bfloat16_first
 from distil.selection.leaders import Leaders
 from distil.signals import Signal, Signals
-from distil.strategies.base import ROLES, ScoreStrategy, Selection, Sets, Strategy
+from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy
 from distil.system.runtime import Runtime
 
 
@@ -34,55 +34,58 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
         runtime: How to measure.
         rng: The selection's randomness.
     """
-    needs = strategy.needs
-    pool = sources["pool"]
-    wanted = {role: getattr(needs, role) for role in ROLES if getattr(needs, role)}
-    screened = () if needs.screen is None else needs.screen.by.needs.pool
-    stored = pool.measured(needs.pool + screened)  # raises before any work where something is missing
+    needs, pool, measuring = strategy.needs, sources["pool"], rng.child("measure", "pool")
+    shortlist = needs.shortlist
+    scored = () if shortlist is None else shortlist.by.needs.pool
+    stored = pool.measured(needs.pool + scored)  # raises before any work where something is missing
+    sets = _sets_around(sources, needs, runtime, rng)
+
+    def leaders(by: ScoreStrategy, n: int, kept: tuple[Signal[Any], ...]) -> tuple[Signals, Tensor]:
+        quick = runtime.bfloat16_first and pool.can_score_in_bfloat16(stored)
+        find = leaders_bfloat16_first if quick else _leaders
+        return find(lambda table: _scores(by, sets(table)), pool, n, stored, kept, runtime, measuring)
+
+    if isinstance(strategy, ScoreStrategy):
+        return strategy.explained(*leaders(strategy, n, strategy.evidence))
+    passed = len(pool.ids) if shortlist is None else shortlist.rows(n, len(pool.ids))
+    if shortlist is None or passed == len(pool.ids):
+        table = pool.table(stored, runtime, measuring) if stored else Signals(pool.ids, {})
+        return strategy.select(sets(table), n, rng)
+    table, _ = leaders(shortlist.by, passed, stored)
+    selection = strategy.select(sets(table.rows(table.ids.argsort())), n, rng)
+    return dataclasses.replace(selection, notes=(*shortlist.notes(n, len(pool.ids)), *selection.notes))
+
+
+def _sets_around(sources: Mapping[str, Source], needs: Needs, runtime: Runtime, rng: Rng) -> Callable[[Signals], Sets]:
+    """What makes a strategy's sets of a table of the pool: all others are measured here, once."""
+    wanted = {role: getattr(needs, role) for role in ROLES if role != "pool" and getattr(needs, role)}
     given = {
-        role: gather(source, wanted[role], runtime, rng.child("measure", role))
-        for role, source in sources.items()
-        if role != "pool" and role in wanted
+        role: gather(sources[role], signals, runtime, rng.child("measure", role))
+        for role, signals in wanted.items()
+        if role in sources
     }
 
-    def sets(table: Signals) -> Sets:
-        return Sets(**{**_empty(table, wanted), **given, "pool": table})
+    def sets(pool: Signals) -> Sets:
+        none = pool.rows(torch.empty(0, dtype=torch.long))  # zero rows of what the pool has: the right widths
+        return Sets(**{**dict.fromkeys(wanted, none), **given, "pool": pool})
 
-    measuring = rng.child("measure", "pool")
-    if isinstance(strategy, ScoreStrategy):
-        if runtime.screen and isinstance(pool, NetworkSource) and can_be_screened(stored):
-            return screened_selection(lambda table: _scores(strategy, sets(table)), pool, n, stored, runtime, measuring)
-        chunks = pool.chunks(stored, runtime, measuring)
-        leaders = _leaders(strategy, n, ((sets(chunk), Signals(chunk.ids, {})) for chunk in chunks))
-        return Selection(leaders[0].ids, leaders[1])
-    passed = len(pool.ids) if needs.screen is None else needs.screen.rows(n, len(pool.ids))
-    if needs.screen is not None and passed < len(pool.ids):
-        chunks = pool.chunks(stored, runtime, measuring)
-        table = _leaders(needs.screen.by, passed, ((sets(chunk), chunk) for chunk in chunks))[0]
-        table = table.rows(table.ids.argsort())
-    else:
-        table = pool.table(stored, runtime, measuring) if stored else Signals(pool.ids, {})
-    return strategy.select(sets(table), n, rng)
+    return sets
 
 
-def _leaders(by: ScoreStrategy, n: int, seen: Iterable[tuple[Sets, Signals]]) -> tuple[Signals, Tensor]:
-    """The ``n`` rows of largest score of a stream, best first, and their scores.
-
-    Args:
-        by: What scores.
-        n: At most as many as there are.
-        seen: Sets to score by, and what is to be kept of their pool.
-    """
-    leaders = Leaders(n)
-    for sets, kept in seen:
-        leaders.add(kept, _scores(by, sets))
+def _leaders(
+    score: Score,
+    pool: Source,
+    n: int,
+    signals: tuple[Signal[Any], ...],
+    kept: tuple[Signal[Any], ...],
+    runtime: Runtime,
+    rng: Rng,
+) -> tuple[Signals, Tensor]:
+    """The ``n`` examples of largest score, best first, and their scores; arguments as for ``leaders_bfloat16_first``."""
+    leaders = Leaders(n, kept)
+    for chunk in pool.chunks(signals, runtime, rng):
+        leaders.add(chunk, score(chunk))
     return leaders.leaders()
-
-
-def _empty(table: Signals, wanted: Mapping[str, tuple[Signal[Any], ...]]) -> dict[str, Signals]:
-    """For every role but the pool, zero rows of what the pool has: the right widths."""
-    none = table.rows(torch.empty(0, dtype=torch.long))
-    return {role: none for role in wanted if role != "pool"}
 
 
 def _scores(by: ScoreStrategy, sets: Sets) -> Tensor:

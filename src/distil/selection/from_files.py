@@ -23,7 +23,6 @@ from distil.data.distances import NEAR, ruler
 from distil.data.ids import Ids, read_ids
 from distil.errors import InvalidInput, MissingSignal
 from distil.selection.near_duplicates import distinct_picks
-from distil.selection.reasons import reasons_of
 from distil.selection.request import Arrays, Picks, Request
 from distil.selection.select import select_from
 from distil.signals import Labels, measured_by
@@ -168,7 +167,8 @@ def chosen(asked: Request) -> Picks:
         raise
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
-    return Picks(selection.tolist(), ids, scores, reasons_of(asked, selection))
+    why = [""] * len(ids) if selection.reasons is None else list(selection.reasons)
+    return Picks(selection.tolist(), ids, scores, why, selection.notes)
 
 
 def write_picks(picks: Picks, path: str | Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from distil.signals import Signals
+from distil.signals import Signal, Signals
 from distil.strategies.base import best_rows
 
 # How many more rows than twice as many as are wanted may come together before the others are thrown away.
@@ -15,14 +16,16 @@ _SPARE_ROWS = 4096
 
 
 class Leaders:
-    """The rows of largest score of a stream, with their values: O(n) of them are kept at any time.
+    """The rows of largest score of a stream, with some of their columns: O(n) rows are kept at any time.
 
     Args:
         n: How many are wanted.
+        signals: The columns to keep, stored ones or derived from those; the others are not even copied.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, signals: Sequence[Signal[Any]]) -> None:
         self._n = n
+        self._signals = signals
         self._tables: list[Signals] = []
         self._scores: list[Tensor] = []
         self._count = 0
@@ -31,7 +34,7 @@ class Leaders:
     def add(self, table: Signals, scores: Tensor) -> None:
         """Look at further rows, whose values are copied as far as they may be wanted."""
         rows = torch.arange(len(scores)) if self._least is None else torch.nonzero(scores >= self._least)[:, 0]
-        self._tables.append(table.rows(rows))
+        self._tables.append(table.excerpt(rows, self._signals))
         self._scores.append(scores[rows])
         self._count += len(rows)
         if self._count >= 2 * self._n + _SPARE_ROWS:

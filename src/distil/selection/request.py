@@ -110,13 +110,15 @@ class Picks:
         rows: Rows of the arrays.
         ids: What they are called.
         scores: The acquisition score of each, larger was better; None where the strategy has none.
-        why: A few words for each.
+        why: A sentence for each; empty where the strategy says nothing.
+        notes: What there is to say about the selection as a whole.
     """
 
     rows: list[int]
     ids: list[str]
     scores: list[float] | None
     why: list[str]
+    notes: tuple[str, ...] = ()
 
     def entries(self) -> list[dict[str, Any]]:
         """A dict a pick: rank (from 1), id, score (None without), why."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from distil.functional.adversarial import BIM, Attacker, DeepFool, closeness
-from distil.signals import AdversarialDistance, AdversarialGap
+from distil.signals import AdversarialDistance, AdversarialGap, Signal, Signals
 from distil.strategies.base import Needs, ScoreStrategy, Sets
 from distil.strategies.registry import register
 
@@ -17,6 +17,8 @@ from distil.strategies.registry import register
 @dataclass(frozen=True)
 class _SmallestDistance(ScoreStrategy):
     """Scores the closeness of the boundary that an attack finds."""
+
+    quantity: ClassVar[str] = "closeness to the decision boundary"
 
     @property
     @abstractmethod
@@ -26,7 +28,21 @@ class _SmallestDistance(ScoreStrategy):
     @property
     def needs(self) -> Needs:
         """Distance and remaining gap of one attack."""
-        return Needs(pool=(AdversarialDistance(self.attack), AdversarialGap(self.attack)))
+        return Needs(pool=self.evidence)
+
+    @property
+    def evidence(self) -> tuple[Signal[Any], ...]:
+        """The same."""
+        return (AdversarialDistance(self.attack), AdversarialGap(self.attack))
+
+    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:  # noqa: ARG002 - distances say it plainer
+        """The distance to the boundary, or the gap that is left where the attack did not reach it."""
+        return tuple(
+            f"the prediction held, a logit gap of {gap:.3g} is left"
+            if gap > 0
+            else f"distance {distance:.3g} to the decision boundary"
+            for distance, gap in zip(*(picks[signal].tolist() for signal in self.evidence), strict=True)
+        )
 
     def score(self, sets: Sets) -> Tensor:
         """(N,): 1 / distance where the prediction changed; below 0, minus the logit gap that is left, where it did not."""

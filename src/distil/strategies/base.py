@@ -15,10 +15,11 @@ from torch import Tensor
 
 from distil.rng import Rng
 from distil.signals import EMPTY, Signal, Signals
+from distil.strategies.reasons import sentences
 
 
 @dataclass(frozen=True)
-class Screen:
+class Shortlist:
     """The examples of the pool that a strategy looks at: those of largest score, some times as many as it shall choose.
 
     They are found, and what is measured of them is kept, while the pool is streamed; so a pool may be larger than memory.
@@ -35,12 +36,20 @@ class Screen:
         """How many pass for a selection of ``n``: factor n, rounded up, at most those available."""
         return min(math.ceil(self.factor * n - 1e-9), available)  # 1.1 * 100 is above 110 in floating point
 
+    def notes(self, n: int, available: int) -> tuple[str, ...]:
+        """What a selection of ``n`` says about it: nothing where all pass."""
+        kept = self.rows(n, available)
+        if kept == available:
+            return ()
+        end = "smallest" if self.by.smallest_first else "largest"
+        return (f"a shortlist kept the {kept:,} of {available:,} examples with the {end} {self.by.quantity}",)
+
 
 @dataclass(frozen=True)
 class Needs:
     """The signals that a strategy reads, for each set of examples. None at all: the data is not touched.
 
-    With ``screen``, the strategy may be shown those examples of the pool alone that pass it, in the order of the pool, and must
+    With ``shortlist``, the strategy may be shown those examples of the pool alone that pass it, in the order of the pool, and must
     choose from them what it would choose from all.
     """
 
@@ -49,7 +58,7 @@ class Needs:
     validation: tuple[Signal[Any], ...] = ()
     query: tuple[Signal[Any], ...] = ()
     private: tuple[Signal[Any], ...] = ()
-    screen: Screen | None = None
+    shortlist: Shortlist | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +94,8 @@ class Selection:
         scores: The acquisition score of each, (n,), larger was better; None where the strategy has none.
         weights: The weight that the strategy gives to each, (n,); None where it gives none.
         names: The caller's names of the ids, where they were given.
+        reasons: Why each was selected, one short sentence each, in pick order; None where the strategy says nothing.
+        notes: What there is to say about the selection as a whole; often nothing.
 
     Works as a sequence of plain ints and as an index array.
     """
@@ -93,6 +104,8 @@ class Selection:
     scores: Tensor | None = None
     weights: Tensor | None = None
     names: tuple[Any, ...] | None = None
+    reasons: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -131,15 +144,47 @@ class ScoreStrategy(Strategy):
     """A strategy whose score for an example depends on that example alone (and on given sets).
 
     The pool is then streamed through, keeping the best n; ``select`` is the same on a whole table.
+
+    Attributes:
+        quantity: What the strategy ranks by, as the reasons call it.
+        unit: What it is measured in, such as ``"nats"``; empty: it is a plain number.
+        smallest_first: Whether its smallest values are queried first: the score is then minus the quantity.
     """
+
+    quantity: ClassVar[str] = "score"
+    unit: ClassVar[str] = ""
+    smallest_first: ClassVar[bool] = False
+
+    @property
+    def evidence(self) -> tuple[Signal[Any], ...]:
+        """Signals of the pool that ``reasons`` reads, derived from those in ``needs``; by default none.
+
+        They are kept for the best examples while the pool is streamed, so they should be a few numbers an example.
+        """
+        return ()
 
     @abstractmethod
     def score(self, sets: Sets) -> Tensor:
         """(N,) for the N rows of ``sets.pool``; larger is queried first."""
 
+    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:  # noqa: ARG002 - for strategies with evidence
+        """Why each example was selected; by default the quantity that its score is.
+
+        Args:
+            picks: The examples selected, in pick order, with the columns of ``evidence``.
+            scores: Theirs, (n,).
+        """
+        return sentences(f"{self.quantity} {{:.3g}} {self.unit}".rstrip(), -scores if self.smallest_first else scores)
+
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - scores are not random
         """The ``n`` rows of largest score; ties go to the smaller id."""
-        return best(sets.pool.ids, self.score(sets), n)
+        scores = self.score(sets)
+        rows = best_rows(sets.pool.ids, scores, n)
+        return self.explained(sets.pool.excerpt(rows, self.evidence), scores[rows])
+
+    def explained(self, picks: Signals, scores: Tensor) -> Selection:
+        """The selection of examples that are known to be the best, with the reasons; arguments as for ``reasons``."""
+        return Selection(picks.ids, scores, reasons=self.reasons(picks, scores))
 
 
 def best(ids: Tensor, scores: Tensor, n: int) -> Selection:
@@ -157,6 +202,13 @@ def best_rows(ids: Tensor, scores: Tensor, n: int) -> Tensor:
     return rows[scores[rows].argsort(descending=True, stable=True)][:n]
 
 
-def picked(pool: Signals, rows: Tensor | Sequence[int]) -> Selection:
+def picked(
+    pool: Signals,
+    rows: Tensor | Sequence[int],
+    reasons: tuple[str, ...],
+    *,
+    weights: Tensor | None = None,
+    notes: tuple[str, ...] = (),
+) -> Selection:
     """The selection of these rows of the pool, in this order."""
-    return Selection(pool.ids[torch.as_tensor(rows)])
+    return Selection(pool.ids[torch.as_tensor(rows)], weights=weights, reasons=reasons, notes=notes)

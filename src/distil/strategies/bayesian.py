@@ -14,6 +14,7 @@ from distil.rng import Rng
 from distil.signals import MCMean, MCProbs
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
 from distil.strategies.parameters import check_count
+from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 _GAL = "Gal, Islam and Ghahramani 2017, Deep Bayesian active learning with image data"
@@ -52,6 +53,8 @@ class LeastConfidenceDropout(_OfSampledMean):
     """
 
     paper: ClassVar[str] = _GAL
+    quantity: ClassVar[str] = "confidence of the mean prediction"
+    smallest_first: ClassVar[bool] = True
 
     def certainty(self, probs: Tensor) -> Tensor:
         """The largest probability."""
@@ -68,6 +71,8 @@ class MarginSamplingDropout(_OfSampledMean):
     """
 
     paper: ClassVar[str] = _GAL
+    quantity: ClassVar[str] = "margin of the mean prediction"
+    smallest_first: ClassVar[bool] = True
 
     def certainty(self, probs: Tensor) -> Tensor:
         """The margin."""
@@ -84,6 +89,8 @@ class EntropySamplingDropout(_OfSampledMean):
     """
 
     paper: ClassVar[str] = _GAL
+    quantity: ClassVar[str] = "entropy of the mean prediction"
+    unit: ClassVar[str] = "nats"
 
     def certainty(self, probs: Tensor) -> Tensor:
         """The negative entropy."""
@@ -103,6 +110,8 @@ class BALD(ScoreStrategy):
     """
 
     paper: ClassVar[str] = "Houlsby et al. 2011; Gal et al. 2017, Deep Bayesian active learning with image data"
+    quantity: ClassVar[str] = "mutual information"
+    unit: ClassVar[str] = "nats"
     n_samples: int = 10
 
     def __post_init__(self) -> None:
@@ -151,7 +160,8 @@ class BatchBALD(Strategy):
         """Greedy picks and the information each adds."""
         probs = sets.pool[self._samples]
         found = batchbald(probs, n, rng.child("configurations").torch(), max_configurations=self.n_configurations)
-        return Selection(sets.pool.ids[found.rows], found.gains)
+        reasons = sentences("joint information +{:.3g} nats", found.gains)
+        return Selection(sets.pool.ids[found.rows], found.gains, reasons=reasons)
 
     @property
     def _samples(self) -> MCProbs:

@@ -9,11 +9,12 @@ import torch
 
 from distil.errors import InvalidInput
 from distil.functional.clustering import k_means
-from distil.functional.coverage import max_coverage, pure_radius, typical_rows
+from distil.functional.coverage import max_coverage_picks, pure_radius, typical_picks
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
 from distil.strategies.parameters import check_count
+from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 _MOST_CLUSTERS = 500  # as in the paper: with more, clusters become too small to tell what is typical
@@ -52,7 +53,15 @@ class TypiClust(Strategy):
         k = min(len(labeled) + n, _MOST_CLUSTERS, len(both))
         clusters = k_means(both, k, rng.child("k_means").torch(), tol=_ROUGH).clusters
         n_labeled = torch.bincount(clusters[len(x) :], minlength=k)
-        return picked(sets.pool, typical_rows(x, clusters[: len(x)], n_labeled, n))
+        found = typical_picks(x, clusters[: len(x)], n_labeled, n)
+        own = clusters[found.rows]
+        sizes = torch.bincount(clusters, minlength=k)
+        labels = ["without labels" if labels == 0 else f"with {labels} labeled" for labels in n_labeled[own].tolist()]
+        typical = [
+            "alone" if typicality != typicality else f"typicality {typicality:.3g}"
+            for typicality in found.gains.tolist()
+        ]
+        return picked(sets.pool, found.rows, sentences("{} in a cluster of {} {}", typical, sizes[own], labels))
 
 
 @register("probcover")
@@ -98,4 +107,9 @@ class ProbCover(Strategy):
         if radius is None:
             clusters = k_means(x, min(self.n_classes, len(x)), rng.child("k_means").torch()).clusters
             radius = pure_radius(x, clusters, rng.child("radius").torch(), self.purity)
-        return picked(sets.pool, max_coverage(x, n, radius, labeled.to(x.dtype)))
+        found = max_coverage_picks(x, n, radius, labeled.to(x.dtype))
+        n_covering = int((found.gains > 0).sum())
+        covering = sentences("covers {:.0f} more examples", found.gains[:n_covering])
+        rest = ("far from all others chosen, after every example was covered",) * (n - n_covering)
+        note = f"the selection covers {found.gains.sum():,.0f} of {len(x):,} examples with balls of radius {radius:.3g}"
+        return picked(sets.pool, found.rows, covering + rest, notes=(note,))

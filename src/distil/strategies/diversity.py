@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distil.functional.centers import k_center_greedy
-from distil.functional.clustering import k_means, k_medians, representatives
+import torch
+from torch import Tensor
+
+from distil.functional.centers import k_center_picks
+from distil.functional.clustering import KMeans, KMedians, k_means, k_medians, representatives
 from distil.functional.features import Dense
 from distil.rng import Rng
-from distil.signals import Embedding
+from distil.signals import Embedding, Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 
@@ -34,7 +38,11 @@ class CoreSet(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
         """Farthest first."""
         x, centers = Dense(sets.pool[Embedding()]), Dense(sets.labeled[Embedding()])
-        return picked(sets.pool, k_center_greedy(x, n, centers))
+        found = k_center_picks(x, n, centers)
+        reasons = sentences("distance {:.3g} to the nearest labeled or chosen before", found.gains.sqrt())
+        if not len(centers):
+            reasons = ("the first, with nothing labeled to be far from", *reasons[1:])
+        return picked(sets.pool, found.rows, reasons)
 
 
 @register("kmeans_sampling")
@@ -57,8 +65,7 @@ class KMeansSampling(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """One example a cluster."""
         x = sets.pool[Embedding()]
-        clustering = k_means(x, n, rng.child("k_means").torch())
-        return picked(sets.pool, representatives(x, clustering, n))
+        return _representatives(sets.pool, x, k_means(x, n, rng.child("k_means").torch()), n, "center")
 
 
 @register("kmedians_sampling")
@@ -81,5 +88,17 @@ class KMediansSampling(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """One example a cluster."""
         x = sets.pool[Embedding()]
-        clustering = k_medians(x, n, rng.child("k_medians").torch())
-        return picked(sets.pool, representatives(x, clustering, n))
+        return _representatives(sets.pool, x, k_medians(x, n, rng.child("k_medians").torch()), n, "median")
+
+
+def _representatives(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n: int, middle: str) -> Selection:
+    """The rows nearest to the middles of their clusters, with the sizes of these."""
+    rows = representatives(x, clustering, n)
+    sizes = torch.bincount(clustering.clusters)
+    n_found = int((sizes > 0).sum())
+    one_each = sentences(f"nearest to the {middle} of a cluster of {{}}", sizes[clustering.clusters[rows[:n_found]]])
+    fill = sentences(
+        f"among the next nearest to the {middle} of a cluster of {{}}", sizes[clustering.clusters[rows[n_found:]]]
+    )
+    notes = (f"the examples form {n_found:,} clusters, not {n:,}: larger ones gave several",) if n_found < n else ()
+    return picked(pool, rows, one_each + fill, notes=notes)

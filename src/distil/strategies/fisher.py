@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from distil.errors import InvalidInput
-from distil.functional.bait import bait
+from distil.functional.bait import bait_picks
 from distil.rng import Rng
 from distil.signals import Embedding, Probs
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
 from distil.strategies.parameters import check_count
+from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 
@@ -52,5 +53,9 @@ class BAIT(Strategy):
         """Greedy picks less the least useful."""
         labeled = (sets.labeled[Probs()], sets.labeled[Embedding()]) if len(sets.labeled) else None
         pool = sets.pool
-        rows = bait(pool[Probs()], pool[Embedding()], n, labeled=labeled, ridge=self.ridge, oversample=self.oversample)
-        return picked(pool, rows)
+        found = bait_picks(
+            pool[Probs()], pool[Embedding()], n, labeled=labeled, ridge=self.ridge, oversample=self.oversample
+        )
+        return picked(
+            pool, found.rows, sentences("gain {:.3g}: lowers the trace of the error bound by it", found.gains)
+        )

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import torch
 
-from distil.functional.centers import k_means_plus_plus, largest_norm
+from distil.functional.centers import k_means_plus_plus, k_means_plus_plus_picks, largest_norm
 from distil.functional.dpp import k_dpp
 from distil.functional.features import Grouped
 from distil.rng import Rng
 from distil.signals import Gradient
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
 from distil.strategies.parameters import check_count
+from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 
@@ -39,8 +40,12 @@ class BADGE(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """k-means++ from the largest gradient."""
         gradients = sets.pool[Gradient()].with_norms()
-        rows = k_means_plus_plus(gradients, n, largest_norm(gradients), rng.child("k_means_plus_plus").torch())
-        return picked(sets.pool, rows)
+        draws = rng.child("k_means_plus_plus").torch()
+        found = k_means_plus_plus_picks(gradients, n, largest_norm(gradients), draws)
+        lengths, dists = gradients.sq_norms()[found.rows].sqrt(), found.gains.sqrt()
+        template = "gradient of length {:.3g}, distance {:.3g} to the nearest chosen before"
+        first = sentences("gradient of length {:.3g}, the longest", lengths[:1])
+        return picked(sets.pool, found.rows, first + sentences(template, lengths[1:], dists[1:]))
 
 
 @register("badge_per_batch")
@@ -77,7 +82,9 @@ class BADGEPerBatch(Strategy):
         wanted = min(len(batches), -(-n // self.batch_size) + 1)  # one more, in case the short last batch is among them
         draws = rng.child("k_means_plus_plus").torch()
         chosen = k_means_plus_plus(means, wanted, largest_norm(means), draws)
-        return picked(sets.pool, torch.cat([batches[number].sort().values for number in chosen.tolist()])[:n])
+        rows = torch.cat([batches[number].sort().values for number in chosen.tolist()])[:n]
+        lengths = means.sq_norms()[groups[rows]].sqrt()
+        return picked(sets.pool, rows, sentences("in a batch whose mean gradient has length {:.3g}", lengths))
 
 
 @register("baseline_sampling")
@@ -101,4 +108,9 @@ class KDPP(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """In the order drawn."""
-        return picked(sets.pool, k_dpp(sets.pool[Gradient()], n, rng.child("k_dpp").torch()))
+        gradients = sets.pool[Gradient()]
+        rows = k_dpp(gradients, n, rng.child("k_dpp").torch())
+        lengths = gradients[rows].exact_sq_norms().sqrt()
+        return picked(
+            sets.pool, rows, sentences("gradient of length {:.3g}, drawn for the volume of all together", lengths)
+        )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import Features, Grouped, Outer
-from distil.functional.glister import TYPES, Judges, glister
+from distil.functional.glister import TYPES, Judges, glister_picks
 from distil.functional.greedy import (
     by_class,
     lazy_greedy,
@@ -24,8 +24,9 @@ from distil.functional.similarity import closeness, cluster_sizes, diameter
 from distil.functional.submodular import FacilityLocation
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Labels, Logits, Probs, Signals
-from distil.strategies.base import Needs, Selection, Sets, Strategy
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
 from distil.strategies.parameters import as_choice, check_choice, check_count, is_number
+from distil.strategies.reasons import sentences, two_rounds_notes
 from distil.strategies.registry import register
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -96,7 +97,13 @@ class GradMatch(Strategy):
         else:
             target = None if reference is None else reference[0]
             rows, weights = match_per_batch(x, n, self.batch_size, match, reference=target)
-        return Selection(sets.pool.ids[rows], weights=weights if self.use_weights else None)
+        if self.use_weights:
+            return picked(sets.pool, rows, sentences("weight {:.3g}", weights), weights=weights)
+        if self.selection_type == "PerBatch":
+            return picked(sets.pool, rows, ("in a batch whose mean gradient helps to match that of all",) * n)
+        return picked(
+            sets.pool, rows, sentences("helps to match the mean gradient of class {}", outputs[rows].argmax(-1))
+        )
 
     @property
     def _gradient(self) -> Gradient:
@@ -169,7 +176,7 @@ class GLISTER(Strategy):
         if self.valid:
             y = _labels(_given(sets.validation, self), outputs.shape[1], "validation")
             judges.append(self._judges(sets.validation, y))
-        rows = glister(
+        found = glister_picks(
             _outer(x),
             judges,
             n,
@@ -180,7 +187,12 @@ class GLISTER(Strategy):
             generator=rng.child("rand").torch() if self.type_of == "Rand" else None,
             loss=self.loss,
         )
-        return Selection(sets.pool.ids[rows])
+        judged = "validation" if self.valid else "labeled and predicted"
+        reasons = [
+            "drawn at random" if gain != gain else f"a step along its gradient lowers the {judged} loss by {gain:.3g}"
+            for gain in found.gains.tolist()
+        ]
+        return picked(sets.pool, found.rows, tuple(reasons))
 
     def _judges(self, table: Signals, y: Tensor) -> Judges:
         outputs = table[_outputs(self.loss)]
@@ -268,18 +280,23 @@ class CRAIG(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
         """Medoids, in the order picked, with their weights."""
         x = sets.pool[self._gradient]
+        size = len(x)
         kind = as_choice(self.selection_type, _CRAIG_TYPES, "selection_type")
         if kind == "PerBatch":
             rows, weights = self._of_batches(x, sets.pool.ids, n)
+            size = -(-len(x) // self.batch_size)
         else:
             outputs = sets.pool[Probs() if self.loss is None else Logits()]
             labels = outputs.argmax(-1)
             if kind == "PerClass":
+                size = int(labels.bincount().max())
                 rows = by_class(labels, n, outputs.shape[1], lambda part, budget: _medoids(x[part], budget))
             else:
                 rows = _medoids(x, n, labels)
             weights = cluster_sizes(x, rows, classes=labels)
-        return Selection(sets.pool.ids[rows], weights=weights.float())
+        reasons = sentences("stands for {:.3g} examples", weights)
+        notes = two_rounds_notes("facility location", size)
+        return picked(sets.pool, rows, reasons, weights=weights.float(), notes=notes)
 
     def _of_batches(self, x: Features, ids: Tensor, n: int) -> tuple[Tensor, Tensor]:
         batches = ids.argsort().split(self.batch_size)

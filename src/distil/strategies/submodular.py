@@ -17,15 +17,17 @@ from distil.functional.greedy import (
     Maximizer,
     lazy_greedy,
     naive_greedy,
-    representatives,
+    representative_picks,
     stochastic_greedy,
 )
+from distil.functional.picks import Picks
 from distil.functional.similarity import Kernel, cosine, rbf
-from distil.functional.submodular import FUNCTIONS
+from distil.functional.submodular import COVERS, FUNCTIONS
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Inputs, Probs, Signal, Signals
-from distil.strategies.base import Needs, ScoreStrategy, Screen, Selection, Sets, Strategy, best, picked
+from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Shortlist, Strategy, best, picked
 from distil.strategies.parameters import as_choice
+from distil.strategies.reasons import sentences, two_rounds_notes
 from distil.strategies.registry import register
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling
 
@@ -98,8 +100,8 @@ class SubmodularSampling(Strategy):
         probs = sets.pool[Probs()] if Probs() in self.needs.pool else None
         value = sets.pool[self._signal]
         x = Dense(value) if isinstance(value, Tensor) else value
-        rows = _maximized(self, x, probs, n, rng)
-        return picked(sets.pool, rows)
+        found = _maximized(self, x, probs, n, rng)
+        return picked(sets.pool, found.rows, sentences(_gain_in(self), found.gains), notes=_notes(self, x, probs))
 
     @property
     def _signal(self) -> Signal[Any]:
@@ -149,33 +151,57 @@ class FASS(Strategy):
     @property
     def needs(self) -> Needs:
         """Probabilities, and embeddings of what passes the filter."""
-        return Needs(pool=(Probs(), Embedding()), screen=self._screen)
+        return Needs(pool=(Probs(), Embedding()), shortlist=self._shortlist)
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """Filter, then greedy picks."""
         probs, embedding = sets.pool[Probs()], sets.pool[Embedding()]
         rows = self.most_uncertain(probs, n)
-        if len(rows) > n:
-            rows = rows.sort().values
-            rows = rows[_maximized(self, Dense(embedding[rows]), probs[rows], n, rng)]
-        return picked(sets.pool, rows)
+        notes = self._shortlist.notes(n, len(probs))
+        if len(rows) == n:
+            return picked(sets.pool, rows, self._uncertain(sets.pool, rows), notes=notes)
+        rows = rows.sort().values
+        x, probs = Dense(embedding[rows]), probs[rows]
+        found = _maximized(self, x, probs, n, rng)
+        rows = rows[found.rows]
+        reasons = sentences(f"{{}}, {_gain_in(self)}", self._uncertain(sets.pool, rows), found.gains)
+        return picked(sets.pool, rows, reasons, notes=notes + _notes(self, x, probs))
 
     def most_uncertain(self, probs: Tensor, n: int) -> Tensor:
         """The rows that pass the filter for a selection of ``n``, the most uncertain first: (min(N, ceil(top_n n)),)."""
         rows = torch.arange(len(probs))
-        scores = self._screen.by.score(Sets(Signals(rows, {Probs(): probs})))
-        return best(rows, scores, self._screen.rows(n, len(probs))).ids
+        scores = self._shortlist.by.score(Sets(Signals(rows, {Probs(): probs})))
+        return best(rows, scores, self._shortlist.rows(n, len(probs))).ids
+
+    def _uncertain(self, pool: Signals, rows: Tensor) -> tuple[str, ...]:
+        """How uncertain these rows are."""
+        by = self._shortlist.by
+        picks = pool.excerpt(rows, by.needs.pool + by.evidence)
+        return by.reasons(picks, by.score(Sets(picks)))
 
     @property
-    def _screen(self) -> Screen:
-        return Screen(_UNCERTAINTIES[as_choice(self.uncertainty, _UNCERTAINTIES, "uncertainty")], self.top_n)
+    def _shortlist(self) -> Shortlist:
+        return Shortlist(_UNCERTAINTIES[as_choice(self.uncertainty, _UNCERTAINTIES, "uncertainty")], self.top_n)
 
 
-def _maximized(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng) -> Tensor:
+def _gain_in(strategy: SubmodularSampling | FASS) -> str:
+    """The template of a reason: what a pick added to the function."""
+    return f"gain {{:.3g}} in {as_choice(strategy.function, FUNCTIONS, 'function').replace('_', ' ')}"
+
+
+def _notes(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None) -> tuple[str, ...]:
+    """How the function was maximized, where not at once."""
+    function = as_choice(strategy.function, FUNCTIONS, "function")
+    apart = as_choice(strategy.selection_type, _SELECTION_TYPES, "selection_type") == "PerClass"
+    size = len(x) if probs is None or not apart else int(probs.argmax(-1).bincount().max())
+    return two_rounds_notes(function.replace("_", " "), size) if function in COVERS else ()
+
+
+def _maximized(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng) -> Picks:
     """The rows of ``x`` that the strategy's function, kind of selection, metric and optimizer pick."""
     kind = as_choice(strategy.selection_type, _SELECTION_TYPES, "selection_type")
     labels = None if kind == "Full" or probs is None else probs.argmax(-1)
-    return representatives(
+    return representative_picks(
         as_choice(strategy.function, FUNCTIONS, "function"),
         x,
         n,

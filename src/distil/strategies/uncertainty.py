@@ -10,8 +10,9 @@ from torch import Tensor
 
 from distil.functional.uncertainty import confidence, entropy, margin
 from distil.rng import Rng
-from distil.signals import Probs
+from distil.signals import Probs, Signals, TopClasses
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, picked
+from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
 
@@ -32,7 +33,8 @@ class RandomSampling(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The first ``n`` of a random permutation."""
-        return picked(sets.pool, torch.randperm(len(sets.pool), generator=rng.child("permutation").torch())[:n])
+        rows = torch.randperm(len(sets.pool), generator=rng.child("permutation").torch())[:n]
+        return picked(sets.pool, rows, ("drawn at random",) * n)
 
 
 @register("least_confidence")
@@ -45,11 +47,22 @@ class LeastConfidence(ScoreStrategy):
     """
 
     paper: ClassVar[str] = "Lewis and Gale 1994, A sequential algorithm for training text classifiers"
+    quantity: ClassVar[str] = "confidence"
+    smallest_first: ClassVar[bool] = True
 
     @property
     def needs(self) -> Needs:
         """Probabilities."""
         return Needs(pool=(Probs(),))
+
+    @property
+    def evidence(self) -> tuple[TopClasses]:
+        """The predicted class."""
+        return (TopClasses(),)
+
+    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:
+        """The largest probability and its class."""
+        return sentences("confidence {:.3g} in class {}", 1 - scores, picks[TopClasses()][:, 0])
 
     def score(self, sets: Sets) -> Tensor:
         """(N,), between 0 and 1 - 1/C."""
@@ -66,11 +79,22 @@ class MarginSampling(ScoreStrategy):
     """
 
     paper: ClassVar[str] = "Scheffer et al. 2001, Active hidden Markov models for information extraction"
+    quantity: ClassVar[str] = "margin"
+    smallest_first: ClassVar[bool] = True
 
     @property
     def needs(self) -> Needs:
         """Probabilities."""
         return Needs(pool=(Probs(),))
+
+    @property
+    def evidence(self) -> tuple[TopClasses]:
+        """The two classes that it is between."""
+        return (TopClasses(),)
+
+    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:
+        """The margin and the two classes that it is between."""
+        return sentences("margin {:.3g} between class {} and class {}", -scores, *picks[TopClasses()].T)
 
     def score(self, sets: Sets) -> Tensor:
         """(N,), between -1 and 0."""
@@ -87,6 +111,8 @@ class EntropySampling(ScoreStrategy):
     """
 
     paper: ClassVar[str] = "Settles 2009, Active learning literature survey"
+    quantity: ClassVar[str] = "entropy"
+    unit: ClassVar[str] = "nats"
 
     @property
     def needs(self) -> Needs:

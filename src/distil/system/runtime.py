@@ -34,9 +34,9 @@ class Runtime:
             files. Arrays that serve as they are, also memory-mapped ones, take none.
         scratch: Folder for these files, on a disk; default: the system's folder for temporary files. They have no name there
             and are gone with the selection.
-        screen: Whether strategies that score each example by itself may score in bfloat16 first, and in full precision only what
-            may then be among the best: sooner where the machine is good at bfloat16. ``distil.selection.bfloat16`` says what
-            it rests on that the picks are the same.
+        bfloat16_first: Whether strategies that score each example by itself may score in bfloat16 first, and in full precision
+            only what may then be among the best: faster where the machine is good at bfloat16. ``distil.selection.bfloat16`` says
+            why the picks are the same.
     """
 
     device: str | torch.device | None = None
@@ -45,7 +45,7 @@ class Runtime:
     progress: bool | None = None
     memory: int = 512 << 20
     scratch: str | os.PathLike[str] | None = None
-    screen: bool = False
+    bfloat16_first: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size is not None and not _is_count(self.batch_size, 1):
