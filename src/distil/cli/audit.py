@@ -1,13 +1,15 @@
-"""``distil audit``: what is wrong with a pool, before a budget is spent on it."""
+"""``distil audit`` and ``distil.audit``: what is wrong with a pool, before a budget is spent on it."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from distil.cli.pool_options import add_model, check_out, embedded
-from distil.cli.select import INTERRUPTED
+from distil.cli.options import PathLike, add_command, add_output, add_progress, keywords, path_of, print_json
+from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of
 
 _DESCRIPTION = """\
 Look a pool over before labels are paid for: exact and near duplicates, items of the test set that leak into what is labeled,
@@ -21,13 +23,120 @@ are looked at. --labeled and --test are lists of ids of the pool, or pools of th
 """
 
 
+def audit(
+    pool: PathLike,
+    *,
+    embeddings: PathLike | None = None,
+    labeled: PathLike | None = None,
+    labeled_embeddings: PathLike | None = None,
+    test: PathLike | None = None,
+    test_embeddings: PathLike | None = None,
+    labels: PathLike | None = None,
+    near: float | None = None,
+    rows: int = 20_000,
+    seed: int = 0,
+    model: PathLike | None = None,
+    weights: PathLike | None = None,
+    column: str | None = None,
+    ids: PathLike | None = None,
+    on_error: OnError = "raise",
+    device: str | None = None,
+    batch_size: int | None = None,
+    out: PathLike | None = None,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Find duplicates, leaks, outliers, missing classes and drift in a pool, as the command ``distil audit`` does.
+
+    Args:
+        pool: Embeddings, a folder of images, or a table of texts.
+        embeddings: A file of the pool's embeddings, where the pool does not hold them.
+        labeled: What is labeled: a file of ids with labels, or a pool of its own.
+        labeled_embeddings: Embeddings of such a pool.
+        test: What tests the model, likewise.
+        test_embeddings: Embeddings of such a pool.
+        labels: A file of ids with labels, as many as are known.
+        near: Within what share of the typical distance two items are near-duplicates; default: 0.05.
+        rows: Items that are compared with all others; of more, a random sample.
+        seed: Of the samples.
+        model: What embeds images and texts without embeddings; this and the next six as in :func:`distil.embed`.
+        weights: Of a timm model.
+        column: Of the texts or image paths.
+        ids: What the items of the pool are called.
+        on_error: ``"raise"``, or ``"skip"`` to leave out items that cannot be read.
+        device: Where to run the model.
+        batch_size: Items in one forward pass.
+        out: Where to write the report too: a page, ``.html``, or the numbers, ``.json``.
+        progress: Whether to show progress bars; default: when the output is a terminal.
+
+    Returns:
+        What ``distil audit --json`` prints: ``findings`` (sentences), ``notes`` (what could not be looked at), ``pool``,
+        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``.
+
+    Raises:
+        InvalidInput: Ids that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
+        DataNotFound: There is no pool at that path.
+    """
+    from distil.auditing.audit import audit as report_of
+    from distil.auditing.page import audit_page
+    from distil.data.distances import NEAR
+    from distil.data.items import items_of
+    from distil.data.pools import open_pool
+    from distil.system.files import write_text
+    from distil.system.runtime import Runtime
+
+    path, place = out_of(out, (".html", ".json")), path_of("pool", pool)
+    opened = open_pool(place, column=column, ids=path_of("ids", ids))
+    sets = {
+        "embeddings": path_of("embeddings", embeddings),
+        "labeled": path_of("labeled", labeled),
+        "labeled_embeddings": path_of("labeled_embeddings", labeled_embeddings),
+        "test": path_of("test", test),
+        "test_embeddings": path_of("test_embeddings", test_embeddings),
+    }
+    if model is not None:
+        make = partial(embedded, model=model, weights=weights, column=column, on_error=on_error)
+        make = partial(make, device=device, batch_size=batch_size, progress=progress)
+        sets = _with_embeddings(sets, opened, make)
+    report = report_of(
+        opened,
+        **sets,
+        labels=path_of("labels", labels),
+        near=NEAR if near is None else near,
+        rows=rows,
+        seed=seed,
+        runtime=Runtime(progress=progress),
+    )
+    if path is not None:
+        page = Path(path).suffix.lower() == ".html"
+        text = audit_page(report, str(place), items_of(opened)) if page else json.dumps(report, indent=2) + "\n"
+        write_text(Path(path), text)
+    return report
+
+
+def _with_embeddings(sets: dict[str, str | None], pool: Any, make: Any) -> dict[str, Any]:  # noqa: ANN401 - classes are imported late
+    """The sets with embeddings for those that have none: ``make`` embeds a pool."""
+    from distil.data.array_files import ARRAY_FILES
+    from distil.data.ids import ID_FILES
+    from distil.data.items import items_of
+
+    found: dict[str, Any] = dict(sets)
+    if sets["embeddings"] is None and items_of(pool).kind != "rows":
+        found["embeddings"] = make(pool).path
+    for name in ("labeled", "test"):
+        given = sets[name]
+        held = given is None or given.lower().endswith((*ARRAY_FILES, *ID_FILES))
+        if not held and sets[f"{name}_embeddings"] is None:
+            found[f"{name}_embeddings"] = make(given).path
+    return found
+
+
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "audit",
         help="find duplicates, leaks, outliers, missing classes and drift",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("pool", metavar="POOL", help="embeddings, a folder of images, or a table of texts")
     parser.add_argument("--embeddings", metavar="FILE", help="of the pool, where it does not hold them")
@@ -39,77 +148,22 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     parser.add_argument(
         "--near", metavar="SHARE", type=float, help="what is near: a share of the typical distance; default: 0.05"
     )
-    parser.add_argument("--rows", metavar="N", type=int, default=20_000, help="items compared with all; default: 20000")
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the samples; default: 0")
+    parser.add_argument("--rows", metavar="N", type=int, help="items compared with all; default: 20000")
+    parser.add_argument("--seed", metavar="S", type=int, help="of the samples; default: 0")
     add_model(parser)
     parser.add_argument("--ids", metavar="FILE|COLUMN", help="what the items of the pool are called")
     parser.add_argument("--out", metavar="FILE", help="the page, .html, or the report, .json")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    parser.set_defaults(run=run, interrupted=INTERRUPTED)
+    add_output(parser, "print the report as JSON")
+    add_progress(parser)
+    parser.set_defaults(run=_command, interrupted=INTERRUPTED)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run it."""
-    from pathlib import Path
-
-    from distil.auditing.audit import audit
-    from distil.auditing.page import audit_page
-    from distil.data.distances import NEAR
-    from distil.data.items import items_of
-    from distil.data.pools import open_pool
-    from distil.system.files import write_text
-    from distil.system.runtime import Runtime
-
-    if arguments.out is not None:
-        check_out(arguments.out, (".html", ".json"))
-    pool = open_pool(arguments.pool, column=arguments.column, ids=arguments.ids)
-    report = audit(
-        pool,
-        **_sets(arguments, pool),
-        labels=arguments.labels,
-        near=NEAR if arguments.near is None else arguments.near,
-        rows=arguments.rows,
-        seed=arguments.seed,
-        runtime=Runtime(progress=False if arguments.no_progress else None),
-    )
-    if arguments.out is not None:
-        page = arguments.out.endswith(".html")
-        text = audit_page(report, arguments.pool, items_of(pool)) if page else json.dumps(report, indent=2) + "\n"
-        write_text(Path(arguments.out), text)
+def _command(arguments: argparse.Namespace) -> int:
+    report = audit(**keywords(audit, arguments))
     if arguments.json:
-        print(json.dumps(report, indent=2))
+        print_json(report)
     else:
         print("\n".join([*report["findings"], *(f"note: {note}" for note in report["notes"])]))
-        if arguments.out is not None:
+        if "out" in arguments:
             print(f"\nReport: {arguments.out}")
     return 0
-
-
-def _sets(arguments: argparse.Namespace, pool: Any) -> dict[str, Any]:  # noqa: ANN401 - classes are imported late
-    """The sets and their embeddings, which are made where there is a model."""
-    from distil.data.array_files import ARRAY_FILES
-    from distil.data.ids import ID_FILES
-    from distil.data.items import items_of
-
-    found = {
-        "embeddings": arguments.embeddings,
-        "labeled": arguments.labeled,
-        "labeled_embeddings": arguments.labeled_embeddings,
-        "test": arguments.test,
-        "test_embeddings": arguments.test_embeddings,
-    }
-    if arguments.model is None:
-        return found
-    if found["embeddings"] is None and items_of(pool).kind != "rows":
-        found["embeddings"] = embedded(arguments, pool).path
-    for name in ("labeled", "test"):
-        given = found[name]
-        if (
-            given is not None
-            and found[f"{name}_embeddings"] is None
-            and not given.lower().endswith((*ARRAY_FILES, *ID_FILES))
-        ):
-            others = argparse.Namespace(**{**vars(arguments), "ids": None})
-            found[f"{name}_embeddings"] = embedded(others, given).path
-    return found

@@ -1,11 +1,16 @@
-"""``distil compare``: strategies over paired seeds, with statistics."""
+"""``distil compare`` and ``distil.compare``: strategies over paired seeds, with statistics."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from distil.cli.experiment_options import add_options, finish, overrides_of
+from distil.cli.experiment_options import add_options, advanced, configured, document_of, finish
+from distil.cli.options import PathLike, add_command, keywords, listed
+
+if TYPE_CHECKING:
+    from distil.experiment.config.experiment_config import ExperimentConfig
 
 _DESCRIPTION = """\
 Compare strategies fairly: every strategy runs with every seed, and those of one seed share the split, the initial labels, the first
@@ -18,27 +23,83 @@ stopped, however it was stopped, goes on with the same command. At the end there
 """
 
 
+def compare(
+    config: PathLike,
+    *,
+    output: PathLike | None = None,
+    data: PathLike | None = None,
+    download: bool = False,
+    strategies: str | Sequence[str] | None = None,
+    seeds: int | None = None,
+    threads: int | None = None,
+    track: str | Sequence[str] | None = None,
+    retrain: str | Sequence[str] | None = None,
+    full_data: bool = True,
+    workers: int = 1,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Compare strategies over paired seeds, as the command ``distil compare`` does; the same call resumes.
+
+    To compare scores that you have already, there is :func:`distil.evaluation.compare.compare`.
+
+    Args:
+        config: A JSON file; this and the next seven as in :func:`distil.run`.
+        output: The directory to write to; with ``report.html`` at the end.
+        data: Where data sets are.
+        download: Whether to download the data set if it is missing.
+        strategies: The strategies to compare; random sampling is always among them.
+        seeds: How many seeds to run; default: the file's, or 10.
+        threads: Threads to compute with.
+        track: Log every run to ``"tensorboard"``, ``"mlflow"`` or both.
+        retrain: Run every strategy with each of these ways to start a round's training: ``"scratch"``, ``"warm"``,
+            ``"shrink_perturb"``.
+        full_data: Whether to train once a seed on the whole pool, too.
+        workers: Processes that share the runs.
+        progress: Whether to show a progress bar; default: when the output is a terminal.
+
+    Returns:
+        What ``distil compare --json`` prints: the report of the directory, see :func:`distil.report`.
+
+    Raises:
+        ConfigError: The configuration cannot be run; every fault is named.
+        DataNotFound: The data set is in none of the places looked at.
+        RunError: The directory holds another experiment, or is damaged.
+    """
+    experiment = configured(
+        config,
+        output=output,
+        data=data,
+        download=download,
+        strategies=strategies,
+        seeds=seeds,
+        threads=threads,
+        track=track,
+    )
+    experiment = _fair(experiment, retrain=retrain, full_data=full_data)
+    return document_of(experiment, advanced(experiment, workers=workers, progress=progress, page=True))
+
+
+def _fair(
+    experiment: ExperimentConfig, *, retrain: str | Sequence[str] | None = None, full_data: bool = True
+) -> ExperimentConfig:
+    from distil.experiment.directory import compared
+
+    return compared(experiment, retrain=listed(retrain) if retrain else [], full_data=full_data)
+
+
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "compare",
-        help="compare strategies over paired seeds",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "compare", help="compare strategies over paired seeds", description=_DESCRIPTION)
     add_options(parser)
     parser.add_argument(
         "--retrain", metavar="A,B,...", help="run every strategy with each of scratch, warm, shrink_perturb"
     )
-    parser.add_argument("--no-full-data", action="store_true", help="do not train on all of the pool")
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--no-full-data", dest="full_data", action="store_false", help="do not train on all of the pool"
+    )
+    parser.set_defaults(run=_command)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run it."""
-    from distil.experiment.config.experiment_config import read_config
-    from distil.experiment.directory import compared
-
-    config = read_config(arguments.config, overrides_of(arguments))
-    retrain = [] if arguments.retrain is None else arguments.retrain.split(",")
-    return finish(compared(config, retrain=retrain, full_data=not arguments.no_full_data), arguments, page=True)
+def _command(arguments: argparse.Namespace) -> int:
+    experiment = _fair(configured(**keywords(configured, arguments)), **keywords(_fair, arguments))
+    return finish(experiment, arguments, page=True)

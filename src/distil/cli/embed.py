@@ -1,12 +1,13 @@
-"""``distil embed``: embeddings of images or texts, into a file."""
+"""``distil embed`` and ``distil.embed``: embeddings of images or texts, into a file."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from distil.cli.pool_options import add_model, check_out, embedded
+from distil.cli.options import PathLike, add_command, add_output, add_progress, keywords, path_of, print_json
+from distil.cli.pool_options import OnError, add_model, embedded, out_of
+from distil.errors import InvalidInput
 
 _DESCRIPTION = """\
 Embed a folder of images, or a table of texts or of image paths, with a model that is on this machine:
@@ -21,38 +22,83 @@ file. A pool has changed when a name, a size or a time of change of its files ha
 """
 
 
+def embed(
+    pool: PathLike,
+    *,
+    model: PathLike,
+    out: PathLike,
+    weights: PathLike | None = None,
+    column: str | None = None,
+    ids: PathLike | None = None,
+    on_error: OnError = "raise",
+    device: str | None = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Embed images or texts into a file, as the command ``distil embed`` does.
+
+    The pool is streamed once. The same call does nothing a second time, and one that was killed goes on where it was.
+
+    Args:
+        pool: A folder of images, or a ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet`` or ``.txt``.
+        model: ``"timm:NAME"`` with ``weights``, a folder or package of sentence-transformers, or ``"package.module:callable"``,
+            which is called with a list of items and returns (B, D).
+        out: The file to write, ``.npy`` or ``.parquet``.
+        weights: A file with the weights of a timm model; nothing is downloaded.
+        column: The column of texts or image paths, where the pool is a table.
+        ids: What the items are called: a file of ids or a column of the table. Default: the column ``id``, or image paths.
+        on_error: ``"raise"``, or ``"skip"`` to leave out items that cannot be read and to list them.
+        device: Where to run the model, such as ``"cuda"``.
+        batch_size: Items in one forward pass.
+        progress: Whether to show a progress bar; default: when the output is a terminal.
+
+    Returns:
+        What ``distil embed --json`` prints: ``path``, ``rows``, ``dims``, ``skipped`` (id -> what was wrong), and ``made``, the
+        number of items that this call embedded.
+
+    Raises:
+        InvalidInput: An item that cannot be read, weights that do not fit, or a model for other items.
+        DataNotFound: There is no pool at that path.
+        RunError: Another process is writing the file.
+    """
+    found = embedded(
+        path_of("pool", pool),
+        model,
+        weights=weights,
+        out=out_of(out, (".npy", ".parquet")),
+        column=column,
+        ids=ids,
+        on_error=on_error,
+        device=device,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    rows, dims = found.shape
+    return {"path": str(found.path), "rows": rows, "dims": dims, "skipped": found.skipped, "made": found.made}
+
+
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "embed",
-        help="embed images or texts into a file",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_command(commands, "embed", help="embed images or texts into a file", description=_DESCRIPTION)
     parser.add_argument("pool", metavar="POOL", help="a folder of images, or a .csv, .tsv, .jsonl, .parquet or .txt")
     add_model(parser)
     parser.add_argument("--ids", metavar="FILE|COLUMN", help="what the items are called; default: `id`, or image paths")
     parser.add_argument("--out", metavar="FILE", required=True, help="where to write, .npy or .parquet")
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    parser.set_defaults(run=run)
+    add_output(parser)
+    add_progress(parser)
+    parser.set_defaults(run=_command)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run it."""
-    from distil.errors import InvalidInput
-
-    if arguments.model is None:
+def _command(arguments: argparse.Namespace) -> int:
+    if "model" not in arguments:
         raise InvalidInput(
             "say what to embed with: --model timm:NAME, a sentence-transformers folder, or module:callable"
         )
-    check_out(arguments.out, (".npy", ".parquet"))
-    found = embedded(arguments, arguments.pool, arguments.out)
-    rows, dims = found.shape
+    found = embed(**keywords(embed, arguments))
     if arguments.json:
-        document = {"path": str(found.path), "rows": rows, "dims": dims, "skipped": found.skipped, "made": found.made}
-        print(json.dumps(document, indent=2))
+        print_json(found)
     else:
-        done = f"{found.made:,} items embedded" if found.made else "nothing to do"
-        print(f"{done}: {found.path} holds {rows:,} x {dims:,}, {len(found.skipped):,} skipped")
+        done = f"{found['made']:,} items embedded" if found["made"] else "nothing to do"
+        size = f"{found['rows']:,} x {found['dims']:,}"
+        print(f"{done}: {found['path']} holds {size}, {len(found['skipped']):,} skipped")
     return 0

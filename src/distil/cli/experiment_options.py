@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distil.cli.options import PathLike, add_output, add_progress, keywords, listed, path_of, print_json
+
+if TYPE_CHECKING:
+    from distil.experiment.config.experiment_config import ExperimentConfig
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,40 +32,66 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``resume`` takes as well."""
-    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes that share the runs; default: 1")
-    parser.add_argument("--json", action="store_true", help="print what `distil report --json` does, for programs")
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+    parser.add_argument("--workers", metavar="N", type=int, help="processes that share the runs; default: 1")
+    add_output(parser, "print what `distil report --json` does, for programs")
+    add_progress(parser)
 
 
-def overrides_of(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """What the options replace in the file, by section."""
-    overrides: dict[str, dict[str, Any]] = {"experiment": {}}
-    for key in ("output", "data", "seeds", "threads"):
-        if getattr(arguments, key) is not None:
-            overrides["experiment"][key] = getattr(arguments, key)
-    if arguments.seeds is not None:
-        overrides["experiment"]["seed"] = None
-    if arguments.track is not None:
-        overrides["experiment"]["trackers"] = arguments.track.split(",")
-    if arguments.strategies is not None:
-        overrides["active_learning"] = {"strategies": arguments.strategies.split(","), "strategy": None}
-    if arguments.download:
+def configured(
+    config: PathLike,
+    *,
+    output: PathLike | None = None,
+    data: PathLike | None = None,
+    download: bool = False,
+    strategies: str | Sequence[str] | None = None,
+    seeds: int | None = None,
+    threads: int | None = None,
+    track: str | Sequence[str] | None = None,
+) -> ExperimentConfig:
+    """The experiment of a configuration file, with the options in place of what the file says."""
+    from distil.experiment.config.experiment_config import read_config
+
+    given = {"output": path_of("output", output), "data": path_of("data", data), "seeds": seeds, "threads": threads}
+    experiment: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    overrides = {"experiment": experiment}
+    if seeds is not None:
+        experiment["seed"] = None
+    if track is not None:
+        experiment["trackers"] = listed(track)
+    if strategies is not None:
+        overrides["active_learning"] = {"strategies": listed(strategies), "strategy": None}
+    if download:
         overrides["dataset"] = {"download": True}
-    return overrides
+    return read_config(Path(str(path_of("config", config))), overrides)
 
 
-def finish(config: Any, arguments: argparse.Namespace, *, page: bool = False) -> int:  # noqa: ANN401 - its class is imported late
-    """Do what is left of an experiment and print its table."""
-    from distil.experiment.directory import open_config
+def advanced(
+    experiment: ExperimentConfig, *, workers: int = 1, progress: bool | None = None, page: bool = False
+) -> str | None:
+    """Do what is left of an experiment and write its results; the table, or None where the experiment waits for answers."""
     from distil.experiment.outputs import write_results
-    from distil.experiment.page.report import report_of
     from distil.experiment.suite import run_all
 
-    if not run_all(config, workers=arguments.workers, progress=False if arguments.no_progress else None):
-        waiting = {"waiting": True, "output": str(config.output)}
-        told = f"Waiting for answers. When they are there: distil resume {config.output}"
-        print(json.dumps(waiting) if arguments.json else told)
-        return 3
-    table = write_results(config, page=page)
-    print(json.dumps(report_of([open_config(config.output)]), indent=2) if arguments.json else table)
-    return 0
+    return write_results(experiment, page=page) if run_all(experiment, workers=workers, progress=progress) else None
+
+
+def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, Any]:
+    """What ``--json`` prints of an experiment that ``advanced`` returned ``table`` of."""
+    from distil.experiment.directory import open_config
+    from distil.experiment.page.report import report_of
+
+    if table is None:
+        return {"waiting": True, "output": str(experiment.output)}
+    return report_of([open_config(experiment.output)])
+
+
+def finish(experiment: ExperimentConfig, arguments: argparse.Namespace, *, page: bool = False) -> int:
+    """Do what is left of an experiment and print its table."""
+    table = advanced(experiment, **keywords(advanced, arguments), page=page)
+    if arguments.json:
+        print_json(document_of(experiment, table))
+    elif table is None:
+        print(f"Waiting for answers. When they are there: distil resume {experiment.output}")
+    else:
+        print(table)
+    return 3 if table is None else 0

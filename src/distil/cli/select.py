@@ -1,13 +1,18 @@
-"""``distil select``: what to label next, from files."""
+"""``distil select`` and ``distil.pick``: what to label next, from files."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from distil.cli.pool_options import add_model, check_out, embedded, parameters_of, size_of
+from distil.cli.options import PathLike, add_command, add_output, add_progress, keywords, path_of, print_json
+from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of, parameters_of, size_of
+from distil.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from distil.embedding.embed import Embedded
 
 _DESCRIPTION = """\
 Choose what to label next from files: embeddings, probabilities or both, one row an example. No training, no model:
@@ -23,19 +28,137 @@ them - the column `id`, the lines of --ids, the names of image files - and posit
 .txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not at all.
 """
 
-# After Ctrl-C.
-INTERRUPTED = (
-    "nothing was written and nothing is lost: the same command begins again, with the embeddings that are made"
-)
+
+def pick(
+    strategy: str,
+    n: int,
+    *,
+    embeddings: PathLike | None = None,
+    probs: PathLike | None = None,
+    mc_probs: PathLike | None = None,
+    ids: PathLike | None = None,
+    pool: PathLike | None = None,
+    model: PathLike | None = None,
+    weights: PathLike | None = None,
+    column: str | None = None,
+    on_error: OnError = "raise",
+    device: str | None = None,
+    batch_size: int | None = None,
+    labeled: PathLike | None = None,
+    candidates: PathLike | None = None,
+    exclude: PathLike | None = None,
+    no_duplicates: bool = False,
+    near: float | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    memory: str | int = "512MB",
+    out: PathLike | None = None,
+    dry_run: bool = False,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Choose the ``n`` examples to label next from files, as the command ``distil select`` does.
+
+    For arrays in memory there is :func:`distil.select_from`.
+
+    Args:
+        strategy: The name of a registered strategy; ``distil strategies`` lists them.
+        n: How many.
+        embeddings: A file of embeddings, (N, D): ``.npy``, ``.npz``, ``.safetensors``, ``.parquet`` or ``.csv``; ``FILE#NAME`` says
+            which array or column.
+        probs: Of class probabilities, (N, C).
+        mc_probs: Of sampled class probabilities, (N, K, C).
+        ids: What the rows are called: a file of ids, or a column. Default: what the files say, else positions.
+        pool: In place of ``embeddings``: a folder of images or a table of texts, which ``model`` embeds first, once.
+        model: What embeds the pool; this and the next five as in :func:`distil.embed`.
+        weights: Of a timm model.
+        column: Of the texts or image paths.
+        on_error: ``"raise"``, or ``"skip"`` to leave out items that cannot be read.
+        device: Where to run the model.
+        batch_size: Items in one forward pass.
+        labeled: A file of ids that are labeled already, with labels for strategies that read them.
+        candidates: A file of ids that may be chosen; default: all that are not labeled.
+        exclude: A file of ids that may not, such as those being labeled now.
+        no_duplicates: Whether to leave out near-duplicates of labeled rows and of each other; this needs embeddings.
+        near: Within what share of the typical distance two rows are near-duplicates; default: 0.05.
+        parameters: Hyper-parameters of the strategy by name.
+        seed: The same one gives the same picks.
+        memory: For what has to be copied, such as ``"2GB"`` or a number of bytes; more goes to files.
+        out: Where to write the picks, ``.csv`` or ``.jsonl``.
+        dry_run: Choose nothing, and return what would be read, and how much memory and time it would take.
+        progress: Whether to show progress bars; default: when the output is a terminal.
+
+    Returns:
+        What ``distil select --json`` prints: ``strategy``, ``n``, ``seed``, ``may_be_chosen`` (the number of rows that the picks
+        are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``. With ``dry_run`` the plan.
+
+    Raises:
+        InvalidInput: Ids that are not in the pool or there twice, arrays that do not fit together, rows that are NaN, infinite or
+            no probabilities: named by their ids.
+        MissingSignal: The strategy needs an array that was not given.
+        UnknownName: There is no such strategy.
+    """
+    from distil.data.distances import NEAR
+    from distil.selection.dry_run import plan
+    from distil.selection.from_files import chosen, read_arrays, request, write_picks
+    from distil.strategies import strategy_named
+    from distil.system.runtime import Runtime
+
+    runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
+    chooser, path = strategy_named(strategy, **(parameters or {})), out_of(out, (".csv", ".jsonl"))
+    make = partial(embedded, weights=weights, column=column, ids=ids, on_error=on_error)
+    make = partial(make, device=device, batch_size=batch_size, progress=progress)
+    arrays = {
+        "embeddings": _embeddings(pool, model, embeddings, make, dry_run),
+        "probs": path_of("probs", probs),
+        "mc_probs": path_of("mc_probs", mc_probs),
+    }
+    asked = request(
+        chooser,
+        n,
+        read_arrays(arrays, path_of("ids", ids) if pool is None else None, runtime),
+        labeled=path_of("labeled", labeled),
+        candidates=path_of("candidates", candidates),
+        exclude=path_of("exclude", exclude),
+        seed=seed,
+        near=(NEAR if near is None else near) if no_duplicates else None,
+        runtime=runtime,
+    )
+    if dry_run:
+        return plan(asked)
+    picks = chosen(asked)
+    if path is not None:
+        write_picks(picks, path)
+    asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
+    return {**asked_for, "picks": picks.entries()}
+
+
+def _embeddings(
+    pool: PathLike | None,
+    model: PathLike | None,
+    embeddings: PathLike | None,
+    make: Callable[[str, PathLike], Embedded],
+    dry_run: bool,
+) -> str | None:
+    """The file of embeddings, made first where a pool and a model were given."""
+    if pool is None:
+        if model is not None:
+            raise InvalidInput(
+                "model embeds a pool; say which one with pool, or give embeddings alone (--model, --pool, --embeddings)"
+            )
+        return path_of("embeddings", embeddings)
+    if embeddings is not None or model is None:
+        raise InvalidInput("pool is embedded by model; give these two, or embeddings (--pool, --model, --embeddings)")
+    if dry_run:
+        raise InvalidInput(
+            "a dry run looks at arrays and embeds nothing; make them with `distil embed`, then give embeddings (--embeddings)"
+        )
+    return str(make(str(path_of("pool", pool)), model).path)
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = commands.add_parser(
-        "select",
-        help="choose what to label next, from arrays, images or texts",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_command(
+        commands, "select", help="choose what to label next, from arrays, images or texts", description=_DESCRIPTION
     )
     arrays = parser.add_argument_group("what to choose from")
     arrays.add_argument("--embeddings", metavar="FILE", help="embeddings, (N, D)")
@@ -61,95 +184,44 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     how = parser.add_argument_group("how")
     how.add_argument("--strategy", required=True, help="one of `distil strategies`")
     how.add_argument(
-        "--set", metavar="NAME=VALUE", action="append", default=[], help="a parameter of the strategy; may be repeated"
+        "--set",
+        metavar="NAME=VALUE",
+        dest="parameters",
+        action="append",
+        help="a parameter of the strategy; may be repeated",
     )
     how.add_argument("--n", metavar="N", type=int, required=True, help="how many")
-    how.add_argument("--seed", metavar="S", type=int, default=0, help="the same seed gives the same picks; default: 0")
-    how.add_argument("--memory", metavar="SIZE", default="512MB", help="for what has to be copied; more goes to files")
+    how.add_argument("--seed", metavar="S", type=int, help="the same seed gives the same picks; default: 0")
+    how.add_argument("--memory", metavar="SIZE", help="for what has to be copied; more goes to files; default: 512MB")
     parser.add_argument("--out", metavar="FILE", help="where to write the picks, .csv or .jsonl; default: print them")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be read, and how much memory and time it takes"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    parser.set_defaults(run=run, interrupted=INTERRUPTED)
+    add_output(parser)
+    add_progress(parser)
+    parser.set_defaults(run=_command, interrupted=INTERRUPTED)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run it."""
-    from distil.data.distances import NEAR
-    from distil.selection.dry_run import plan
-    from distil.selection.from_files import chosen, read_arrays, request, write_picks
-    from distil.strategies.registry import strategy_named
-    from distil.system.runtime import Runtime
-
-    runtime = Runtime(
-        memory=size_of(arguments.memory), progress=False if arguments.no_progress else None, device=arguments.device
-    )
-    strategy = strategy_named(arguments.strategy, **parameters_of(arguments.set))
-    given = {"embeddings": _embeddings(arguments), "probs": arguments.probs, "mc_probs": arguments.mc_probs}
-    near = arguments.near if arguments.near is not None else NEAR
-    asked = request(
-        strategy,
-        arguments.n,
-        read_arrays(given, arguments.ids if arguments.pool is None else None, runtime),
-        labeled=arguments.labeled,
-        candidates=arguments.candidates,
-        exclude=arguments.exclude,
-        seed=arguments.seed,
-        near=near if arguments.no_duplicates else None,
-        runtime=runtime,
-    )
-    if arguments.dry_run:
-        _print_plan(plan(asked), arguments.json)
-        return 0
-    if arguments.out is not None:
-        check_out(arguments.out, (".csv", ".jsonl"))
-    picks = chosen(asked)
-    if arguments.out is not None:
-        write_picks(picks, arguments.out)
-    for note in picks.notes:
-        print(f"note: {note}", file=sys.stderr)
+def _command(arguments: argparse.Namespace) -> int:
+    options = keywords(pick, arguments)
+    found = pick(**{**options, "parameters": parameters_of(options.get("parameters", []))})
     if arguments.json:
-        document = {"strategy": arguments.strategy, "n": arguments.n, "seed": arguments.seed, "picks": picks.entries()}
-        print(json.dumps({**document, "notes": picks.notes}, indent=2))
-    elif arguments.out is not None:
+        print_json(found)
+    elif "dry_run" in arguments:
+        _print_plan(found)
+    elif "out" in arguments:
+        first = found["picks"][0]
         print(
-            f"{len(picks.ids)} picks of {len(asked.pool):,} in {arguments.out}; the first: {picks.ids[0]} ({picks.why[0]})"
+            f"{found['n']} picks of {found['may_be_chosen']:,} in {arguments.out}; the first: {first['id']} ({first['why']})"
         )
     else:
-        for entry in picks.entries():
-            print(
-                entry["rank"],
-                entry["id"],
-                "" if entry["score"] is None else f"{entry['score']:.6g}",
-                entry["why"],
-                sep="\t",
-            )
+        for entry in found["picks"]:
+            score = "" if entry["score"] is None else f"{entry['score']:.6g}"
+            print(entry["rank"], entry["id"], score, entry["why"], sep="\t")
     return 0
 
 
-def _embeddings(arguments: argparse.Namespace) -> Any:  # noqa: ANN401
-    """The file of embeddings, made first where a pool and a model were given."""
-    from distil.errors import InvalidInput
-
-    if arguments.pool is None:
-        if arguments.model is not None:
-            raise InvalidInput("--model embeds a pool; say which one with --pool, or give --embeddings alone")
-        return arguments.embeddings
-    if arguments.embeddings is not None or arguments.model is None:
-        raise InvalidInput("--pool is embedded by --model; give these two, or --embeddings")
-    if arguments.dry_run:
-        raise InvalidInput(
-            "--dry-run tells about arrays and embeds nothing; make them with `distil embed`, then give --embeddings"
-        )
-    return embedded(arguments, arguments.pool).path
-
-
-def _print_plan(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
+def _print_plan(found: dict[str, Any]) -> None:
     print(
         f"{found['strategy']} would choose {found['n']:,} of {found['may_be_chosen']:,} rows ({found['labeled']:,} labeled)"
     )

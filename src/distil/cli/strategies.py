@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from typing import Any
+
+from distil.cli.options import add_command, add_output, print_json
 
 _DESCRIPTION = """\
 List every registered strategy: the signals it reads of the pool (and of other sets), its parameters with their defaults, and
@@ -15,16 +16,15 @@ the paper it comes from.
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = commands.add_parser("strategies", help="list the strategies", description=_DESCRIPTION)
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.set_defaults(run=run)
+    parser = add_command(commands, "strategies", help="list the strategies", description=_DESCRIPTION)
+    add_output(parser)
+    parser.set_defaults(run=_command)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run it."""
+def _command(arguments: argparse.Namespace) -> int:
     entries = described()
     if arguments.json:
-        print(json.dumps(entries, indent=2))
+        print_json(entries)
         return 0
     for entry in entries:
         reads = "; ".join(f"{role}: {', '.join(signals)}" for role, signals in entry["signals"].items()) or "nothing"

@@ -1,1 +1,43 @@
-"""The algorithms: tensors in, tensors out. No model, no data set, no file, no print."""
+"""The algorithms: tensors in, tensors out. No model, no data set, no file, no print.
+
+The modules are attributes of this package without being imported first: ``distil.functional.centers.k_center``.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for type checkers and editors; the tests compare these names with the files
+    from distil.functional import adversarial as adversarial
+    from distil.functional import bait as bait
+    from distil.functional import batchbald as batchbald
+    from distil.functional import budgets as budgets
+    from distil.functional import centers as centers
+    from distil.functional import clustering as clustering
+    from distil.functional import coverage as coverage
+    from distil.functional import dpp as dpp
+    from distil.functional import features as features
+    from distil.functional import glister as glister
+    from distil.functional import gradients as gradients
+    from distil.functional import greedy as greedy
+    from distil.functional import matching as matching
+    from distil.functional import nearest as nearest
+    from distil.functional import neighbors as neighbors
+    from distil.functional import similarity as similarity
+    from distil.functional import submodular as submodular
+    from distil.functional import uncertainty as uncertainty
+
+__all__ = [module.name for module in iter_modules(__path__)]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:  # a type checker that saw this function would accept every name, misspelled ones too
+
+    def __getattr__(name):  # noqa: ANN001, ANN202 - never seen by a type checker
+        """The module of that name, imported; see PEP 562."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(f"{__name__}.{name}")

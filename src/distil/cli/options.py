@@ -1,0 +1,74 @@
+"""What the commands have in common with the functions of the same names.
+
+A command's options are called as the function's keywords are, and an option that was not given is not in the namespace: defaults
+stand in the function alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from distil.errors import InvalidInput
+
+PathLike = str | os.PathLike[str]
+
+
+def add_command(commands: Any, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002, ANN401
+    """The parser of a command, with ``--json``.
+
+    Args:
+        commands: What ``add_subparsers`` returned; its class has no public name.
+        name: Of the command.
+        help: A line about it.
+        description: What ``--help`` begins with.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    return parser
+
+
+def add_output(parser: argparse.ArgumentParser, json_help: str = "print JSON, for programs") -> None:
+    """Add what says how results are printed."""
+    parser.add_argument("--json", action="store_true", default=False, help=json_help)
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """Add the switch of the progress bars."""
+    parser.add_argument("--no-progress", dest="progress", action="store_false", help="show no progress bar")
+
+
+def keywords(function: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The given options that ``function`` takes."""
+    given = vars(arguments)
+    return {name: given[name] for name in inspect.signature(function).parameters if name in given}
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold
+    """Print a document."""
+    print(json.dumps(document, indent=2))
+
+
+def listed(given: str | Sequence[str]) -> list[str]:
+    """Names from a sequence of them, or from text with commas in between."""
+    return given.split(",") if isinstance(given, str) else list(given)
+
+
+def path_of(what: str, given: PathLike | None) -> str | None:
+    """A path as text.
+
+    Raises:
+        InvalidInput: It is something else, such as an array.
+    """
+    if given is not None and not isinstance(given, (str, os.PathLike)):
+        raise InvalidInput(f"{what} must be a path, got {type(given).__name__}")
+    return None if given is None else os.fspath(given)
