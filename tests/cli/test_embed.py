@@ -46,6 +46,7 @@ def test_twice(here, said):
     assert document == {"path": "emb.npy", "rows": 5, "dims": 2, "skipped": {}, "made": 0}
 
 
+@pytest.mark.filterwarnings("default")
 def test_what_cannot_be_read(here, said):
     for row in range(6):
         Path(f"images/x{row}.png").touch()

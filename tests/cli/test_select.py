@@ -229,8 +229,8 @@ def put(array, row, value):
             ("--candidates", "labeled.csv", "--labeled", "labeled.csv"),
             "is among the candidates, and labeled already",
         ),
-        ({}, ("--pool", "emb.npy"), "--pool is embedded by --model"),
-        ({}, ("--model", "x:y"), "say which one with --pool"),
+        ({}, ("--pool", "emb.npy"), "pool is embedded by model; give these two, or embeddings (--pool"),
+        ({}, ("--model", "x:y"), "say which one with pool"),
         ({}, ("--no-duplicates", "--near", "0"), "near must be a share of the typical distance, above 0"),
         ({}, ("--strategy", "bald_dropout"), "reads mc_probs, which was not given: --mc-probs"),
     ],
@@ -334,7 +334,7 @@ def test_a_pool_is_embedded_first(here, said):
     assert {entry["id"] for entry in table("picks.csv")} <= {f"t{i}" for i in range(40)}
     assert len(list(Path("cache/distil/embeddings").glob("*.npy"))) == 1
     code, _, err = said(*options, "--dry-run")
-    assert (code, "--dry-run tells about arrays and embeds nothing" in err) == (2, True)
+    assert (code, "a dry run looks at arrays and embeds nothing" in err) == (2, True)
     sys.modules.pop("encoders_of_mine", None)
 
 

@@ -84,7 +84,7 @@ def _fair(
 ) -> ExperimentConfig:
     from distil.experiment.directory import compared
 
-    return compared(experiment, retrain=listed(retrain) if retrain else [], full_data=full_data)
+    return compared(experiment, retrain=[] if retrain is None else listed(retrain), full_data=full_data)
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name

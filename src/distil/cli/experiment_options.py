@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import PathLike, add_output, add_progress, keywords, listed, path_of, print_json
+from distil.cli.options import PathLike, add_output, add_progress, as_json, keywords, listed, path_of, print_json
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
@@ -82,7 +82,7 @@ def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, An
 
     if table is None:
         return {"waiting": True, "output": str(experiment.output)}
-    return report_of([open_config(experiment.output)])
+    return as_json(report_of([open_config(experiment.output)]))
 
 
 def finish(experiment: ExperimentConfig, arguments: argparse.Namespace, *, page: bool = False) -> int:

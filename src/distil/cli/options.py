@@ -58,6 +58,12 @@ def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold
     print(json.dumps(document, indent=2))
 
 
+def as_json(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as ``--json`` prints it: lists in the place of tuples."""
+    found: dict[str, Any] = json.loads(json.dumps(document))
+    return found
+
+
 def listed(given: str | Sequence[str]) -> list[str]:
     """Names from a sequence of them, or from text with commas in between."""
     return given.split(",") if isinstance(given, str) else list(given)

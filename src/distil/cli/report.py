@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distil.cli.options import PathLike, add_command, add_output, keywords, path_of, print_json
+from distil.cli.options import PathLike, add_command, add_output, as_json, keywords, path_of, print_json
 
 _DESCRIPTION = """\
 Make one page of an experiment: learning curves with their bounds, areas with paired tests, labels saved, who beats whom, time and
@@ -51,7 +51,7 @@ def report(
     found = report_of(configs)
     if output is not None:
         write_text(Path(str(path_of("output", output))), page_of(found))
-    return found
+    return as_json(found)
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name

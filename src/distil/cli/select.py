@@ -103,6 +103,11 @@ def pick(
     from distil.strategies import strategy_named
     from distil.system.runtime import Runtime
 
+    if not isinstance(strategy, str):
+        raise InvalidInput(
+            f"strategy must be the name of a registered strategy, got {type(strategy).__name__}; hyper-parameters go into "
+            "parameters, and distil.select_from takes strategies as objects"
+        )
     runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
     chooser, path = strategy_named(strategy, **(parameters or {})), out_of(out, (".csv", ".jsonl"))
     make = partial(embedded, weights=weights, column=column, ids=ids, on_error=on_error)
