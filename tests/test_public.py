@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import doctest
 import inspect
 import os
+import pickle
 import pkgutil
+import pydoc
 import re
 import subprocess
 import sys
+import typing
 from importlib import import_module
 from pathlib import Path
 
@@ -43,16 +48,58 @@ def test_all_is_sorted_and_without_repeats():
     assert distil.__all__ == sorted(set(distil.__all__), key=rank)
 
 
-def test_all_is_complete():
-    public = {
-        name
-        for name, value in vars(distil).items()
-        if not name.startswith("_")
-        and not inspect.ismodule(value)
-        and str(getattr(value, "__module__", "distil")).partition(".")[0] == "distil"
-        and name != "annotations"
-    }
-    assert public == set(distil.__all__) | ({"STRATEGIES"} & public)
+def seen_by_type_checkers(module):
+    """Name -> the module that it is imported from, in the block of a package's ``__init__`` that type checkers read."""
+    (block,) = [
+        node
+        for node in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    found = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        for alias in node.names:
+            assert alias.asname == alias.name  # the form that hands a name on
+            found[alias.name] = node.module
+    return found
+
+
+def test_type_checkers_see_the_very_names():
+    assert seen_by_type_checkers(distil) == {**dict.fromkeys(distil._MODULES, "distil"), **distil._HOMES}
+    assert distil.__all__ == list(distil._HOMES)
+
+
+def test_the_names_and_modules_are_those_that_were_promised():
+    assert {
+        "select",
+        "select_from",
+        "Learner",
+        "fit",
+        "wrap",
+        "pick",
+        "embed",
+        "audit",
+        "run",
+        "compare",
+        "report",
+    } <= {*distil.__all__}
+    assert {"signals", "strategies", "functional", "errors"} <= {*distil._MODULES}
+    for name in distil._MODULES:
+        assert getattr(distil, name) is import_module(f"distil.{name}")
+
+
+def test_the_modules_of_functional():
+    files = {path.stem for path in Path(distil.functional.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {*distil.functional.__all__} == files
+    assert seen_by_type_checkers(distil.functional) == dict.fromkeys(files, "distil.functional")
+    assert files <= {*dir(distil.functional)}
+
+
+@pytest.mark.parametrize("module", [distil, distil.functional], ids=lambda m: m.__name__)
+def test_a_name_that_does_not_exist(module):
+    with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute 'slect'"):
+        module.slect  # noqa: B018 - the attribute is looked up
+    assert not hasattr(module, "__wrapped__")
 
 
 @pytest.mark.parametrize("name", distil.__all__)
@@ -99,6 +146,36 @@ def test_public_functions_are_annotated(name):
 
 def test_the_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", distil.__version__)
+    # The build reads it from the text.
+    assert re.findall(r'^__version__ = "(.+)"$', Path(distil.__file__).read_text(), re.MULTILINE) == [
+        distil.__version__
+    ]
+
+
+@pytest.mark.parametrize("name", [n for n in distil.__all__ if callable(getattr(distil, n))])
+def test_hints_can_be_resolved(name):
+    value = getattr(distil, name)
+    hints = typing.get_type_hints(value)
+    if inspect.isfunction(value):
+        assert hints.keys() == {*inspect.signature(value).parameters, "return"}
+
+
+def test_help_shows_what_is_public():
+    assert {*distil.__all__, *distil._MODULES, "__version__"} <= {*dir(distil)}
+    text = pydoc.plain(pydoc.render_doc(distil))
+    for name in distil.__all__:
+        assert re.search(rf"^    (class )?{name}\b", text, re.MULTILINE), name
+
+
+def test_the_example_of_the_package():
+    found = doctest.testmod(distil)
+    assert (found.failed, found.attempted) == (0, 4)
+
+
+def test_what_is_public_can_be_pickled():
+    for value in (distil.pick, distil.Rng, distil.Rng(3).child("x"), distil.FitConfig(), distil.signals.Probs()):
+        again = pickle.loads(pickle.dumps(value))
+        assert again is value or repr(again) == repr(value)
 
 
 def test_the_package_is_typed():
@@ -158,16 +235,44 @@ HEAVY = (
 )
 
 
-def test_importing_loads_no_optional_package_changes_nothing_and_says_nothing():
+def test_importing_loads_next_to_nothing_in_no_time():
+    code = (
+        "import sys, time\nbegin = time.perf_counter()\nimport distil\nseconds = time.perf_counter() - begin\n"
+        f"print(seconds, [m for m in ('torch', 'numpy', *{HEAVY}) if m in sys.modules])"
+    )
+    tries = [python(code)[0].split(" ", 1) for _ in range(3)]
+    assert {loaded for _, loaded in tries} == {"[]\n"}
+    assert min(float(seconds) for seconds, _ in tries) < 0.1
+
+
+def test_errors_need_no_torch():
+    code = (
+        "import sys, distil\n"
+        "from distil.errors import InvalidInput\n"
+        "print(distil.InvalidInput is distil.errors.InvalidInput is InvalidInput, 'torch' in sys.modules)"
+    )
+    assert python(code) == ("True False\n", "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["functional.centers.k_center_greedy", "errors.RunError", "deepal.Data"],
+)
+def test_one_import_is_enough(name):
+    out, err = python(f"import distil; print(distil.{name}.__name__)")
+    assert (out, err) == (f"{name.rpartition('.')[2]}\n", "")
+
+
+def test_using_it_loads_no_optional_package_changes_nothing_and_says_nothing():
     code = (
         "import random, sys, warnings, torch\n"
         "def state(): return (torch.get_rng_state().tolist(), random.getstate(), torch.get_num_threads(),\n"
         "                     torch.get_default_dtype(), list(warnings.filters), warnings.showwarning)\n"
         "before = state()\n"
-        "import distil\n"
-        f"print(state() == before, [m for m in {HEAVY} if m in sys.modules])"
+        "from distil import *\n"
+        f"print(state() == before, select is not None, [m for m in {HEAVY} if m in sys.modules])"
     )
-    assert python(code, PYTHONWARNINGS="error::UserWarning") == ("True []\n", "")
+    assert python(code, PYTHONWARNINGS="error::UserWarning") == ("True True []\n", "")
 
 
 # -------------------------------------------------------------------------------------------- the namesake
@@ -181,10 +286,68 @@ def namesake(folder, version="0.2"):
 
 
 def test_the_namesake_is_warned_of(tmp_path):
-    """And only once, where it was imported; the package works all the same."""
-    out, err = python("import distil; print(distil.select)", namesake(tmp_path), PYTHONWARNINGS="default")
+    """Once, where the package is first used and not where it is imported; it works all the same."""
+    code = "import distil\nprint(distil.__version__)\nprint(distil.select)\nprint(distil.signals, distil.Learner)"
+    out, err = python(code, namesake(tmp_path), PYTHONWARNINGS="always")
     assert err.count("decile-distil") == 1
     assert "DistilWarning: decile-distil 0.2 is installed beside distil" in err
     assert "Uninstall both" in err
-    assert err.startswith("<string>:1:")  # it points at the import
+    assert err.startswith("<string>:3:")  # it points at the use
     assert "function select" in out
+
+
+@pytest.mark.parametrize("use", ["from distil import InvalidInput", "import distil; distil.errors"])
+def test_the_namesake_is_warned_of_however_the_package_is_used(tmp_path, use):
+    _, err = python(f"{use}\n{use}", namesake(tmp_path), PYTHONWARNINGS="always")
+    assert err.count("decile-distil") == 1
+    assert err.startswith("<string>:1:")
+
+
+def test_importing_alone_looks_for_no_namesake(tmp_path):
+    assert python("import distil, distil.errors", namesake(tmp_path), PYTHONWARNINGS="always") == ("", "")
+
+
+# -------------------------------------------------------------------------------------------- types
+
+SCRIPT = """\
+import distil
+import torch
+from distil import Learner, Rng, functional
+
+pool = torch.randn(50, 4)
+ids: distil.Selection = distil.select("badge", torch.nn.Linear(4, 3), pool, 5, rng=Rng(0))
+chosen: distil.Selection = distil.select_from("core_set", 5, embeddings=pool)
+learner: Learner = distil.Learner(pool, torch.nn.Linear(4, 3), "margin_sampling", num_classes=3)
+signal = distil.signals.Probs()
+strategy: distil.Strategy = distil.strategies.BADGE()
+rows = functional.centers.k_center_greedy(distil.functional.features.Dense(pool), 3)
+picks = distil.pick("core_set", 5, embeddings="emb.npy", out="picks.csv")["picks"]
+made = distil.embed("images", model="timm:resnet18", out="emb.npy")["rows"]
+findings = distil.audit("emb.npy", near=0.05)["findings"]
+tables = [distil.run("a.json", seeds=2), distil.compare("a.json", strategies=["badge"]), distil.report("runs/a")]
+try:
+    distil.run("none.json")
+except distil.ConfigError as error:
+    print(error, distil.errors.RunError, distil.__version__)
+
+distil.slect  # type: ignore[attr-defined]
+distil.functional.center  # type: ignore[attr-defined]
+distil.pick("core_set", "5")  # type: ignore[arg-type]
+distil.run("a.json", seed=2)  # type: ignore[call-arg]
+"""
+
+
+@pytest.mark.slow
+def test_a_script_passes_mypy(tmp_path):
+    """Each ignored error is one: an ignore that nothing needs is an error itself under --strict."""
+    pytest.importorskip("mypy")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache", "script.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(SOURCE)},
+    )
+    assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n"), done.stdout

@@ -76,5 +76,5 @@ def path_of(what: str, given: PathLike | None) -> str | None:
         InvalidInput: It is something else, such as an array.
     """
     if given is not None and not isinstance(given, (str, os.PathLike)):
-        raise InvalidInput(f"{what} must be a path, got {type(given).__name__}")
+        raise InvalidInput(f"{what} must be a path, got {type(given).__name__}; distil.select_from takes arrays")
     return None if given is None else os.fspath(given)

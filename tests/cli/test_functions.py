@@ -1,0 +1,305 @@
+"""``distil.pick``, ``embed``, ``audit``, ``run``, ``compare`` and ``report``: what the commands of these names print as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import distil
+from distil.cli import audit, compare, embed, main, report, run, select
+from distil.data.distances import NEAR
+from distil.experiment import outputs, suite
+
+SOURCE = str(Path(__file__).parents[2] / "src")
+
+FUNCTIONS = {
+    "select": (select, distil.pick),
+    "embed": (embed, distil.embed),
+    "audit": (audit, distil.audit),
+    "run": (run, distil.run),
+    "compare": (compare, distil.compare),
+    "report": (report, distil.report),
+}
+
+CONFIG = {
+    "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
+    "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 2},
+    "active_learning": {
+        "strategies": ["random_sampling", "margin_sampling"],
+        "budget": 5,
+        "rounds": 2,
+        "initial_points": 10,
+    },
+    "dataset": {"name": "digits", "test_points": 100},
+    "experiment": {"seeds": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Embeddings, probabilities, labels, images, a model of them and a configuration in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4)).astype(np.float32)
+    x[7] = x[3]
+    np.save("emb.npy", x)
+    np.save("p.npy", rng.dirichlet(np.ones(3), 60).astype(np.float32))
+    np.save("mc.npy", rng.dirichlet(np.ones(3), (60, 4)).astype(np.float32))
+    Path("emb.ids.txt").write_text("".join(f"n{row}\n" for row in range(60)))
+    Path("labeled.csv").write_text("id,label\n" + "".join(f"n{row},{row % 3}\n" for row in range(20)))
+    Path("some.txt").write_text("".join(f"n{row}\n" for row in range(20, 50)))
+    Path("none.txt").write_text("n21\nn23\n")
+    Path("images").mkdir()
+    for row in range(12):
+        Image.new("RGB", (3, 3), (20 * row, row, 0)).save(f"images/{row:02}.png")
+    Path("images/broken.png").touch()
+    Path("corner.py").write_text("def encode(items):\n    return [item.getpixel((0, 0)) for item in items]\n")
+    Path("small.json").write_text(json.dumps(CONFIG))
+    yield tmp_path
+    sys.modules.pop("corner", None)
+
+
+@pytest.fixture
+def printed(capsys):
+    """``printed(argv)``: the document that a command prints with ``--json``."""
+
+    def call(*argv):
+        capsys.readouterr()
+        assert main([*map(str, argv), "--json"]) in (0, 3)
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def returned(capsys):
+    """``returned(function, ...)``: what a function returns; it prints nothing."""
+
+    def call(function, *args, **options):
+        capsys.readouterr()
+        found = function(*args, **options)
+        assert capsys.readouterr() == ("", "")
+        return found
+
+    return call
+
+
+@pytest.fixture
+def no_plot(monkeypatch):
+    """Plots are slow, and tested elsewhere."""
+    monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, **_: path)
+
+
+# ------------------------------------------------------------------------------------------------------------- the options
+
+
+def parser_of(command):
+    commands = argparse.ArgumentParser().add_subparsers()
+    FUNCTIONS[command][0].add(commands)
+    return commands.choices[command]
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
+def test_options_and_keywords_are_the_same(command):
+    """By their names; the options hold no defaults of their own; all but what the function is about is keyword-only."""
+    options = {action.dest: action for action in parser_of(command)._actions if action.dest not in ("help", "json")}
+    parameters = inspect.signature(FUNCTIONS[command][1]).parameters
+    assert options.keys() == parameters.keys()
+    assert {action.default for action in options.values()} <= {argparse.SUPPRESS, None}
+    required = {name for name, action in options.items() if action.required}
+    required |= {"model"} if command == "embed" else set()  # the command says so itself
+    assert {name for name, p in parameters.items() if p.default is inspect.Parameter.empty} == required
+    positional = [name for name, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    assert positional == {"select": ["strategy", "n"], "embed": ["pool"], "audit": ["pool"], "report": ["runs"]}.get(
+        command, ["config"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "keyword"),
+    [
+        ("select", "seed"),
+        ("select", "memory"),
+        ("select", "near"),
+        ("audit", "near"),
+        ("audit", "rows"),
+        ("audit", "seed"),
+        ("run", "workers"),
+        ("compare", "workers"),
+    ],
+)
+def test_help_tells_the_defaults_of_the_function(command, keyword):
+    default = inspect.signature(FUNCTIONS[command][1]).parameters[keyword].default
+    (action,) = [action for action in parser_of(command)._actions if action.dest == keyword]
+    assert action.help.endswith(f"default: {NEAR if keyword == 'near' else default}")
+
+
+def test_help_loads_no_torch():
+    code = (
+        "import sys\nfrom distil.cli import main\ntry: main(['run', '--help'])\nfinally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+    )
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
+# -------------------------------------------------------------------------------------------------- functions and commands
+
+
+@pytest.mark.parametrize(
+    ("options", "argv"),
+    [
+        ({"embeddings": Path("emb.npy")}, ["--embeddings", "emb.npy"]),
+        (
+            {"labeled": "labeled.csv", "candidates": Path("some.txt"), "exclude": "none.txt", "seed": 4},
+            ["--labeled", "labeled.csv", "--candidates", "some.txt", "--exclude", "none.txt", "--seed", 4],
+        ),
+        ({"no_duplicates": True, "near": 0.1, "memory": "1MB"}, ["--no-duplicates", "--near", 0.1, "--memory", "1MB"]),
+    ],
+)
+def test_pick(printed, returned, options, argv):
+    given = {"embeddings": "emb.npy", "probs": "p.npy", "progress": False, **options}
+    found = returned(distil.pick, "badge", 5, **given)
+    argv = ["select", "--embeddings", "emb.npy", "--probs", "p.npy", "--strategy", "badge", "--n", 5, *argv]
+    assert found == printed(*argv, "--no-progress")
+    assert [entry["rank"] for entry in found["picks"]] == [1, 2, 3, 4, 5]
+
+
+def test_pick_with_parameters_writes_a_file(printed, returned):
+    found = returned(
+        distil.pick, "bald_dropout", 3, mc_probs="mc.npy", ids="emb.ids.txt", parameters={"n_samples": 4}, out="a.csv"
+    )
+    argv = ["select", "--mc-probs", "mc.npy", "--ids", "emb.ids.txt", "--strategy", "bald_dropout", "--n", 3]
+    assert found == printed(*argv, "--set", "n_samples=4", "--out", "b.csv")
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    assert Path("a.csv").read_text().splitlines()[1].startswith(f"1,{found['picks'][0]['id']},")
+
+
+def test_a_plan(printed, returned):
+    options = {"embeddings": "emb.npy", "memory": 1 << 20, "dry_run": True, "out": "picks.csv"}
+    found = returned(distil.pick, "core_set", 3, **options)
+    argv = ["select", "--embeddings", "emb.npy", "--strategy", "core_set", "--n", 3, "--memory", 1 << 20, "--dry-run"]
+    assert {**found, "seconds": 0} == {**printed(*argv), "seconds": 0}
+    assert found["may_be_chosen"] == 60
+    assert not Path("picks.csv").exists()
+
+
+@pytest.mark.filterwarnings("ignore:skipped broken.png")
+def test_embed(printed, returned):
+    options = {"model": "corner:encode", "on_error": "skip", "batch_size": 4}
+    found = returned(distil.embed, Path("images"), out=Path("a.npy"), **options)
+    argv = ["embed", "images", "--model", "corner:encode", "--on-error", "skip", "--batch-size", 4, "--out"]
+    assert found == {**printed(*argv, "b.npy"), "path": "a.npy"}
+    assert (found["rows"], found["dims"], found["made"], [*found["skipped"]]) == (12, 3, 13, ["broken.png"])
+    np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
+    assert returned(distil.embed, "images", out="a.npy", **options) == {**found, "made": 0}
+
+
+def test_what_is_skipped_is_warned_of():
+    options = {"model": "corner:encode", "on_error": "skip"}
+    with pytest.warns(distil.DistilWarning, match=r"skipped broken.png: cannot be read as an image"):
+        distil.pick("core_set", 2, pool="images", **options)
+    with pytest.warns(distil.DistilWarning, match=r"skipped broken.png"):
+        distil.audit("images", **options)
+
+
+@pytest.mark.filterwarnings("ignore:skipped broken.png")
+def test_pick_of_a_pool(printed, returned):
+    options = {"pool": "images", "model": "corner:encode", "on_error": "skip"}
+    found = returned(distil.pick, "core_set", 3, **options)
+    argv = ["select", "--pool", "images", "--model", "corner:encode", "--on-error", "skip", "--strategy", "core_set"]
+    assert found == printed(*argv, "--n", 3)
+    assert {entry["id"] for entry in found["picks"]} <= {f"{row:02}.png" for row in range(12)}
+
+
+def test_audit(printed, returned):
+    found = returned(distil.audit, Path("emb.npy"), labeled="labeled.csv", near=0.1, rows=30, seed=2, out="a.HTML")
+    argv = ["audit", "emb.npy", "--labeled", "labeled.csv", "--near", 0.1, "--rows", 30, "--seed", 2]
+    assert found == printed(*argv, "--out", "b.json") == json.loads(Path("b.json").read_text())
+    assert "1 of 60 items repeat another one exactly" in "\n".join(found["findings"])
+    assert Path("a.HTML").read_text().startswith("<!doctype html>")
+
+
+def test_run_compare_and_report(printed, returned, no_plot):
+    found = returned(distil.run, "small.json", output=Path("there"), strategies="badge,random_sampling", seeds=1)
+    argv = ["run", "small.json", "--output", "there", "--strategies", "badge,random_sampling", "--seeds", 1]
+    assert found == printed(*argv) == printed("resume", "there") == returned(distil.report, "there")
+    assert found["experiments"][0]["seeds"] == [0]
+    config = Path("there/config.json").read_bytes()
+    assert returned(distil.run, "there/config.json", progress=False) == found
+    assert Path("there/config.json").read_bytes() == config
+
+    options = {"strategies": ["badge"], "full_data": False, "retrain": "warm", "track": None}
+    found = returned(distil.compare, Path("small.json"), **options)
+    argv = ["compare", "small.json", "--strategies", "badge", "--no-full-data", "--retrain", "warm"]
+    assert found == printed(*argv) == returned(distil.report, [Path("runs/small")])
+    assert set(found["experiments"][0]["strategies"]) >= {"random_sampling", "badge", "badge+warm"}
+    assert Path("runs/small/report.html").exists()
+
+    both = returned(distil.report, ["there", Path("runs/small")], output=Path("both.html"), data="elsewhere")
+    assert both == printed("report", "there", "runs/small", "--data", "elsewhere", "--output", "c.html")
+    assert Path("both.html").read_bytes() == Path("c.html").read_bytes()
+    assert len(both["experiments"]) == 2
+    assert not Path("report.html").exists()
+
+
+def test_a_run_that_waits(printed, returned, monkeypatch):
+    monkeypatch.setattr(suite, "run_all", lambda *_, **__: False)
+    assert returned(distil.run, "small.json") == printed("run", "small.json")
+    assert returned(distil.run, "small.json") == {"waiting": True, "output": "runs/small"}
+
+
+# ----------------------------------------------------------------------------------------------------------- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: distil.pick("bagde", 3, embeddings="emb.npy"), distil.UnknownName, "did you mean 'badge'"),
+        (lambda: distil.pick("badge", 3, embeddings="emb.npy"), distil.MissingSignal, "reads probs"),
+        (lambda: distil.pick("core_set", 3), distil.InvalidInput, "nothing to choose from"),
+        (lambda: distil.pick("core_set", 0, embeddings="emb.npy"), distil.InvalidInput, "n must be between 1 and"),
+        (
+            lambda: distil.pick("core_set", 3, embeddings=np.ones((5, 2))),
+            distil.InvalidInput,
+            "embeddings must be a path, got ndarray; distil.select_from takes arrays",
+        ),
+        (
+            lambda: distil.pick(distil.strategies.CoreSet(), 3, embeddings="emb.npy"),
+            distil.InvalidInput,
+            "strategy must be the name of a registered strategy, got CoreSet",
+        ),
+        (lambda: distil.pick("core_set", 3, pool="images"), distil.InvalidInput, "pool is embedded by model"),
+        (lambda: distil.embed("no", model="corner:encode", out="a.npy"), distil.DataNotFound, "there is no pool at no"),
+        (lambda: distil.embed("images", model="corner:encode", out="a.csv"), distil.InvalidInput, "ends in .npy"),
+        (lambda: distil.audit("emb.npy", labels="some.txt"), distil.InvalidInput, "has no labels"),
+        (lambda: distil.run("no.json"), distil.ConfigError, "there is no configuration file no.json"),
+        (lambda: distil.run({"model": {}}), distil.InvalidInput, "config must be a path, got dict"),
+        (lambda: distil.run("small.json", strategies=""), distil.ConfigError, "strateg"),
+        (lambda: distil.run("small.json", workers=0), distil.InvalidInput, "workers must be"),
+        (lambda: distil.compare("small.json", retrain="cold"), distil.ConfigError, "cold"),
+        (lambda: distil.report("images"), distil.RunError, "holds no experiment"),
+        (lambda: distil.report([]), distil.InvalidInput, "at least one experiment"),
+    ],
+)
+def test_faults_are_the_librarys_errors(call, error, message):
+    with pytest.raises(error) as found:
+        call()
+    assert message in str(found.value)
+    assert not Path("runs").exists()
