@@ -132,17 +132,20 @@ def test_candidates_and_exclude(here, said):
 def test_why(here, said):
     x, p = np.load("emb.npy"), np.load("p.npy")
     said(*BADGE, "--labeled", "labeled.csv", "--n", 5, "--out", "a.csv")
-    for entry in table("a.csv"):
-        row = NAMES.index(entry["id"])
-        first, second = np.sort(p[row])[:-3:-1]
-        distance = np.linalg.norm(x[:20] - x[row], axis=1).min()
-        assert entry["why"] == f"margin {first - second:.3g}, distance {distance:.3g} to the nearest labeled"
+    gradients = ((p - (p == p.max(1, keepdims=True)))[:, :, None] * x[:, None, :]).reshape(N, -1)
+    rows = [NAMES.index(entry["id"]) for entry in table("a.csv")]
+    lengths = np.linalg.norm(gradients[rows], axis=1)
+    expected = [f"gradient of length {lengths[0]:.3g}, the longest"]
+    for place in range(1, 5):
+        distance = np.linalg.norm(gradients[rows[:place]] - gradients[rows[place]], axis=1).min()
+        expected.append(f"gradient of length {lengths[place]:.3g}, distance {distance:.3g} to the nearest chosen before")
+    assert [entry["why"] for entry in table("a.csv")] == expected
     said("--embeddings", "emb.npy", "--strategy", "core_set", "--n", 3, "--out", "b.csv")
     rows = [int(entry["id"]) for entry in table("b.csv")]
     distance = min(np.linalg.norm(x[rows[2]] - x[rows[i]]) for i in (0, 1))
     whys = [entry["why"] for entry in table("b.csv")]
-    assert whys[0] == "the first pick"
-    assert whys[2] == f"distance {distance:.3g} to the nearest pick before"
+    assert whys[0] == "the first, with nothing labeled to be far from"
+    assert whys[2] == f"distance {distance:.3g} to the nearest labeled or chosen before"
     picks = pick("entropy_sampling", 1, probs="p.npy")
     assert picks.why == [f"entropy {(-p * np.log(p)).sum(1).max():.3g}"]
 

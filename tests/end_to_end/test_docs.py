@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -24,6 +25,26 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     space: dict[str, object] = {"__name__": "page"}
     for code in blocks(page, "python"):
         exec(compile(code, str(page), "exec"), space)
+
+
+def private_imports(code: str) -> list[str]:
+    """Imports of modules or names that begin with an underscore."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [f"{getattr(node, 'module', '')}.{alias.name}" for alias in node.names]
+            found += [n for n in names if any(re.match("_(?!_future__)", part) for part in n.split("."))]
+    return found
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+def test_no_page_imports_what_is_private(page: Path) -> None:
+    assert [name for code in blocks(page, "python") for name in private_imports(code)] == []
+
+
+def test_private_imports_are_found() -> None:
+    code = "from __future__ import annotations\nimport torch, distil._x\nfrom distil.data._y import z\nfrom distil import _w"
+    assert private_imports(code) == [".distil._x", "distil.data._y.z", "distil._w"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,8 @@ def pick(
 
     Returns:
         What ``distil select --json`` prints: ``strategy``, ``n``, ``seed``, ``may_be_chosen`` (the number of rows that the picks
-        are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``. With ``dry_run`` the plan.
+        are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``, and ``notes`` on the whole. With ``dry_run`` the
+        plan.
 
     Raises:
         InvalidInput: Ids that are not in the pool or there twice, arrays that do not fit together, rows that are NaN, infinite or
@@ -134,7 +136,7 @@ def pick(
     if path is not None:
         write_picks(picks, path)
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
-    return {**asked_for, "picks": picks.entries()}
+    return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes)}
 
 
 def _embeddings(
@@ -210,6 +212,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
 def _command(arguments: argparse.Namespace) -> int:
     options = keywords(pick, arguments)
     found = pick(**{**options, "parameters": parameters_of(options.get("parameters", []))})
+    for note in found.get("notes", []):  # a plan has none
+        sys.stderr.write(f"note: {note}\n")
     if arguments.json:
         print_json(found)
     elif "dry_run" in arguments:
