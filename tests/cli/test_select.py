@@ -147,7 +147,7 @@ def test_why(here, said):
     assert whys[0] == "the first, with nothing labeled to be far from"
     assert whys[2] == f"distance {distance:.3g} to the nearest labeled or chosen before"
     picks = pick("entropy_sampling", 1, probs="p.npy")
-    assert picks.why == [f"entropy {(-p * np.log(p)).sum(1).max():.3g}"]
+    assert picks.why == [f"entropy {(-p * np.log(p)).sum(1).max():.3g} nats"]
 
 
 def test_without_duplicates(here, said):
