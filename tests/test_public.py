@@ -182,6 +182,23 @@ def test_the_package_is_typed():
     assert (SOURCE / "distil" / "py.typed").exists()
 
 
+def test_git_ignores_no_file_of_the_package():
+    """The wheel holds every file below src/distil but what git ignores: the page's styles and scripts among them."""
+    files = [path for path in (SOURCE / "distil").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {".py", ".html", ".css", ".js", ".typed"} <= {path.suffix or path.name for path in files}
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"],
+        input="\n".join(map(str, files)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=SOURCE,
+    )
+    if done.returncode == 128:
+        pytest.skip("the sources are not in a git repository")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_every_module_can_be_imported_and_says_what_it_is_for():
     for module in pkgutil.walk_packages(distil.__path__, "distil."):
         if module.name == "distil.__main__":

@@ -138,7 +138,9 @@ def test_why(here, said):
     expected = [f"gradient of length {lengths[0]:.3g}, the longest"]
     for place in range(1, 5):
         distance = np.linalg.norm(gradients[rows[:place]] - gradients[rows[place]], axis=1).min()
-        expected.append(f"gradient of length {lengths[place]:.3g}, distance {distance:.3g} to the nearest chosen before")
+        expected.append(
+            f"gradient of length {lengths[place]:.3g}, distance {distance:.3g} to the nearest chosen before"
+        )
     assert [entry["why"] for entry in table("a.csv")] == expected
     said("--embeddings", "emb.npy", "--strategy", "core_set", "--n", 3, "--out", "b.csv")
     rows = [int(entry["id"]) for entry in table("b.csv")]

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import PathLike, add_command, add_output, add_progress, keywords, path_of, print_json
+from distil.cli.options import (
+    PathLike,
+    add_command,
+    add_output,
+    add_progress,
+    keywords,
+    optional_path,
+    path_of,
+    print_json,
+)
 from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of
+
+if TYPE_CHECKING:
+    from distil.data.items import Items, Minibatches
+    from distil.embedding.embed import Embedded
 
 _DESCRIPTION = """\
 Look a pool over before labels are paid for: exact and near duplicates, items of the test set that leak into what is labeled,
@@ -85,13 +99,13 @@ def audit(
     from distil.system.runtime import Runtime
 
     path, place = out_of(out, (".html", ".json")), path_of("pool", pool)
-    opened = open_pool(place, column=column, ids=path_of("ids", ids))
+    opened = open_pool(place, column=column, ids=optional_path("ids", ids))
     sets = {
-        "embeddings": path_of("embeddings", embeddings),
-        "labeled": path_of("labeled", labeled),
-        "labeled_embeddings": path_of("labeled_embeddings", labeled_embeddings),
-        "test": path_of("test", test),
-        "test_embeddings": path_of("test_embeddings", test_embeddings),
+        "embeddings": optional_path("embeddings", embeddings),
+        "labeled": optional_path("labeled", labeled),
+        "labeled_embeddings": optional_path("labeled_embeddings", labeled_embeddings),
+        "test": optional_path("test", test),
+        "test_embeddings": optional_path("test_embeddings", test_embeddings),
     }
     if model is not None:
         make = partial(embedded, model=model, weights=weights, column=column, on_error=on_error)
@@ -100,7 +114,7 @@ def audit(
     report = report_of(
         opened,
         **sets,
-        labels=path_of("labels", labels),
+        labels=optional_path("labels", labels),
         near=NEAR if near is None else near,
         rows=rows,
         seed=seed,
@@ -108,12 +122,14 @@ def audit(
     )
     if path is not None:
         page = Path(path).suffix.lower() == ".html"
-        text = audit_page(report, str(place), items_of(opened)) if page else json.dumps(report, indent=2) + "\n"
+        text = audit_page(report, place, items_of(opened)) if page else json.dumps(report, indent=2) + "\n"
         write_text(Path(path), text)
     return report
 
 
-def _with_embeddings(sets: dict[str, str | None], pool: Any, make: Any) -> dict[str, Any]:  # noqa: ANN401 - classes are imported late
+def _with_embeddings(
+    sets: dict[str, str | None], pool: Items | Minibatches, make: Callable[[Any], Embedded]
+) -> dict[str, Any]:
     """The sets with embeddings for those that have none: ``make`` embeds a pool."""
     from distil.data.array_files import ARRAY_FILES
     from distil.data.ids import ID_FILES
@@ -135,8 +151,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     parser = add_command(
         commands,
         "audit",
-        help="find duplicates, leaks, outliers, missing classes and drift",
-        description=_DESCRIPTION,
+        "find duplicates, leaks, outliers, missing classes and drift",
+        _DESCRIPTION,
     )
     parser.add_argument("pool", metavar="POOL", help="embeddings, a folder of images, or a table of texts")
     parser.add_argument("--embeddings", metavar="FILE", help="of the pool, where it does not hold them")

@@ -54,7 +54,8 @@ def compare(
         retrain: Run every strategy with each of these ways to start a round's training: ``"scratch"``, ``"warm"``,
             ``"shrink_perturb"``.
         full_data: Whether to train once a seed on the whole pool, too.
-        workers: Processes that share the runs.
+        workers: Processes that share the runs. With more than one, a script calls this under ``if __name__ == "__main__":``, as
+            for every use of processes that are started afresh.
         progress: Whether to show a progress bar; default: when the output is a terminal.
 
     Returns:
@@ -89,7 +90,7 @@ def _fair(
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = add_command(commands, "compare", help="compare strategies over paired seeds", description=_DESCRIPTION)
+    parser = add_command(commands, "compare", "compare strategies over paired seeds", _DESCRIPTION)
     add_options(parser)
     parser.add_argument(
         "--retrain", metavar="A,B,...", help="run every strategy with each of scratch, warm, shrink_perturb"

@@ -79,7 +79,7 @@ def embed(
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = add_command(commands, "embed", help="embed images or texts into a file", description=_DESCRIPTION)
+    parser = add_command(commands, "embed", "embed images or texts into a file", _DESCRIPTION)
     parser.add_argument("pool", metavar="POOL", help="a folder of images, or a .csv, .tsv, .jsonl, .parquet or .txt")
     add_model(parser)
     parser.add_argument("--ids", metavar="FILE|COLUMN", help="what the items are called; default: `id`, or image paths")

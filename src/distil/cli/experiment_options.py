@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import PathLike, add_output, add_progress, as_json, keywords, listed, path_of, print_json
+from distil.cli.options import (
+    PathLike,
+    add_output,
+    add_progress,
+    as_json,
+    keywords,
+    listed,
+    optional_path,
+    path_of,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
@@ -51,7 +61,12 @@ def configured(
     """The experiment of a configuration file, with the options in place of what the file says."""
     from distil.experiment.config.experiment_config import read_config
 
-    given = {"output": path_of("output", output), "data": path_of("data", data), "seeds": seeds, "threads": threads}
+    given = {
+        "output": optional_path("output", output),
+        "data": optional_path("data", data),
+        "seeds": seeds,
+        "threads": threads,
+    }
     experiment: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     overrides = {"experiment": experiment}
     if seeds is not None:
@@ -62,7 +77,7 @@ def configured(
         overrides["active_learning"] = {"strategies": listed(strategies), "strategy": None}
     if download:
         overrides["dataset"] = {"download": True}
-    return read_config(Path(str(path_of("config", config))), overrides)
+    return read_config(Path(path_of("config", config)), overrides)
 
 
 def advanced(

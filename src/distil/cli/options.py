@@ -18,18 +18,18 @@ from distil.errors import InvalidInput
 PathLike = str | os.PathLike[str]
 
 
-def add_command(commands: Any, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002, ANN401
-    """The parser of a command, with ``--json``.
+def add_command(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    """The parser of a command, without any options yet.
 
     Args:
         commands: What ``add_subparsers`` returned; its class has no public name.
         name: Of the command.
-        help: A line about it.
-        description: What ``--help`` begins with.
+        summary: The line about it in ``distil --help``.
+        description: What its own ``--help`` begins with.
     """
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=help,
+        help=summary,
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
@@ -69,12 +69,22 @@ def listed(given: str | Sequence[str]) -> list[str]:
     return given.split(",") if isinstance(given, str) else list(given)
 
 
-def path_of(what: str, given: PathLike | None) -> str | None:
+def path_of(what: str, given: PathLike, instead: str = "") -> str:
     """A path as text.
+
+    Args:
+        what: What the caller calls it.
+        given: The path.
+        instead: What the error adds: where something that is no path belongs.
 
     Raises:
         InvalidInput: It is something else, such as an array.
     """
-    if given is not None and not isinstance(given, (str, os.PathLike)):
-        raise InvalidInput(f"{what} must be a path, got {type(given).__name__}; distil.select_from takes arrays")
-    return None if given is None else os.fspath(given)
+    if not isinstance(given, (str, os.PathLike)):
+        raise InvalidInput(f"{what} must be a path, got {type(given).__name__}{instead}")
+    return os.fspath(given)
+
+
+def optional_path(what: str, given: PathLike | None, instead: str = "") -> str | None:
+    """The same of a path that may be left out."""
+    return None if given is None else path_of(what, given, instead)

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distil.cli.options import PathLike, path_of
+from distil.cli.options import PathLike, optional_path, path_of
 from distil.errors import DistilWarning, InvalidInput
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def parameters_of(entries: list[str]) -> dict[str, Any]:
 
 def out_of(out: PathLike | None, endings: tuple[str, ...]) -> str | None:
     """Where to write; refuses a name that cannot be written to, before any work."""
-    path = path_of("out", out)
+    path = optional_path("out", out)
     if path is not None and Path(path).suffix.lower() not in endings:
         raise InvalidInput(f"{path}: expected a name that ends in {' or '.join(endings)}")
     if path is not None and Path(path).is_dir():
@@ -89,11 +89,11 @@ def embedded(
 
     found = embed(
         pool,
-        str(path_of("model", model)),
-        weights=path_of("weights", weights),
+        path_of("model", model),
+        weights=optional_path("weights", weights),
         out=out,
         column=column,
-        ids=path_of("ids", ids),
+        ids=optional_path("ids", ids),
         on_error=on_error,
         runtime=Runtime(device=device, batch_size=batch_size, progress=progress),
     )

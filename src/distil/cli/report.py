@@ -44,19 +44,19 @@ def report(
     from distil.system.files import write_text
 
     several = runs if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs]
-    configs = [open_config(Path(str(path_of("runs", run)))) for run in several]
+    configs = [open_config(Path(path_of("runs", run))) for run in several]
     if data is not None:
         root = path_of("data", data)
         configs = [dataclasses.replace(config, data_root=root) for config in configs]
     found = report_of(configs)
     if output is not None:
-        write_text(Path(str(path_of("output", output))), page_of(found))
+        write_text(Path(path_of("output", output)), page_of(found))
     return as_json(found)
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = add_command(commands, "report", help="make a page of one or several experiments", description=_DESCRIPTION)
+    parser = add_command(commands, "report", "make a page of one or several experiments", _DESCRIPTION)
     parser.add_argument("runs", metavar="RUNS", nargs="+", help="output directories of `distil compare`")
     parser.add_argument(
         "--output", metavar="FILE", help="the page; default: report.html, in RUNS where that is one directory"

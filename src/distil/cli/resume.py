@@ -17,7 +17,7 @@ that it would have had. Finished runs are left as they are.
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = add_command(commands, "resume", help="go on with an experiment that was stopped", description=_DESCRIPTION)
+    parser = add_command(commands, "resume", "go on with an experiment that was stopped", _DESCRIPTION)
     parser.add_argument("run_directory", metavar="RUN", type=Path, help="the output directory of `distil run`")
     add_output_options(parser)
     parser.set_defaults(run=_command)

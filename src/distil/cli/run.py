@@ -45,7 +45,8 @@ def run(
         seeds: How many seeds to run: 0 to ``seeds`` - 1, in place of the file's.
         threads: Threads to compute with; default: the file's, or 1.
         track: Log every run to ``"tensorboard"``, ``"mlflow"`` or both as it goes.
-        workers: Processes that share the runs.
+        workers: Processes that share the runs. With more than one, a script calls this under ``if __name__ == "__main__":``, as
+            for every use of processes that are started afresh.
         progress: Whether to show a progress bar; default: when the output is a terminal.
 
     Returns:
@@ -72,7 +73,7 @@ def run(
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = add_command(commands, "run", help="run an experiment from a configuration file", description=_DESCRIPTION)
+    parser = add_command(commands, "run", "run an experiment from a configuration file", _DESCRIPTION)
     add_options(parser)
     parser.set_defaults(run=_command)
 

@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import PathLike, add_command, add_output, add_progress, keywords, path_of, print_json
+from distil.cli.options import (
+    PathLike,
+    add_command,
+    add_output,
+    add_progress,
+    keywords,
+    optional_path,
+    path_of,
+    print_json,
+)
 from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of, parameters_of, size_of
 from distil.errors import InvalidInput
 
@@ -28,6 +37,9 @@ Arrays are .npy, .npz, .safetensors, .parquet or .csv; FILE#NAME says which arra
 them - the column `id`, the lines of --ids, the names of image files - and positions elsewhere. Lists of ids are .csv (id[,label]),
 .txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not at all.
 """
+
+# Where arrays in memory belong.
+_ARRAYS = "; distil.select_from takes arrays"
 
 
 def pick(
@@ -116,16 +128,16 @@ def pick(
     make = partial(make, device=device, batch_size=batch_size, progress=progress)
     arrays = {
         "embeddings": _embeddings(pool, model, embeddings, make, dry_run),
-        "probs": path_of("probs", probs),
-        "mc_probs": path_of("mc_probs", mc_probs),
+        "probs": optional_path("probs", probs, _ARRAYS),
+        "mc_probs": optional_path("mc_probs", mc_probs, _ARRAYS),
     }
     asked = request(
         chooser,
         n,
-        read_arrays(arrays, path_of("ids", ids) if pool is None else None, runtime),
-        labeled=path_of("labeled", labeled),
-        candidates=path_of("candidates", candidates),
-        exclude=path_of("exclude", exclude),
+        read_arrays(arrays, optional_path("ids", ids) if pool is None else None, runtime),
+        labeled=optional_path("labeled", labeled),
+        candidates=optional_path("candidates", candidates),
+        exclude=optional_path("exclude", exclude),
         seed=seed,
         near=(NEAR if near is None else near) if no_duplicates else None,
         runtime=runtime,
@@ -152,21 +164,19 @@ def _embeddings(
             raise InvalidInput(
                 "model embeds a pool; say which one with pool, or give embeddings alone (--model, --pool, --embeddings)"
             )
-        return path_of("embeddings", embeddings)
+        return optional_path("embeddings", embeddings, _ARRAYS)
     if embeddings is not None or model is None:
         raise InvalidInput("pool is embedded by model; give these two, or embeddings (--pool, --model, --embeddings)")
     if dry_run:
         raise InvalidInput(
             "a dry run looks at arrays and embeds nothing; make them with `distil embed`, then give embeddings (--embeddings)"
         )
-    return str(make(str(path_of("pool", pool)), model).path)
+    return str(make(path_of("pool", pool), model).path)
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = add_command(
-        commands, "select", help="choose what to label next, from arrays, images or texts", description=_DESCRIPTION
-    )
+    parser = add_command(commands, "select", "choose what to label next, from arrays, images or texts", _DESCRIPTION)
     arrays = parser.add_argument_group("what to choose from")
     arrays.add_argument("--embeddings", metavar="FILE", help="embeddings, (N, D)")
     arrays.add_argument("--probs", metavar="FILE", help="class probabilities, (N, C)")

@@ -16,7 +16,7 @@ the paper it comes from.
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """Add the command to the parser."""
-    parser = add_command(commands, "strategies", help="list the strategies", description=_DESCRIPTION)
+    parser = add_command(commands, "strategies", "list the strategies", _DESCRIPTION)
     add_output(parser)
     parser.set_defaults(run=_command)
 
