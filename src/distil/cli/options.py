@@ -1,7 +1,7 @@
-"""What the commands have in common with the functions of the same names.
+"""What the commands share.
 
-A command's options are called as the function's keywords are, and an option that was not given is not in the namespace: defaults
-stand in the function alone.
+A command parses its options and calls the function of its file. An option's name in the namespace is the function's keyword, and
+an option that was not given is missing from the namespace, so that every default is written once, in the function.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The algorithms: tensors in, tensors out. No model, no data set, no file, no print.
 
-The modules are attributes of this package without being imported first: ``distil.functional.centers.k_center``.
+The modules are attributes of this package without being imported first: ``distil.functional.centers.k_center_greedy``.
 """
 
 from importlib import import_module
