@@ -28,6 +28,8 @@ from distil.experiment.config.experiment_config import ExperimentConfig, Strateg
 from distil.experiment.loop import Experiment
 from distil.experiment.run import Run
 from distil.experiment.split import split
+from distil.experiment.steps import Steps
+from distil.experiment.weights import Weights
 from distil.rng import Rng
 from distil.selection.learner import Learner
 from distil.training.fit import _Training
@@ -78,9 +80,9 @@ def batches(x: Tensor, model: nn.Module):
 def breakdown(run: Callable[[], object]) -> str:
     """Seconds of the parts of a run that are no training, as Markdown; selections and evaluations with their forward passes."""
     parts = {
-        "selections": (Experiment, "_select"),
-        "evaluations": (Experiment, "_evaluate"),
-        "weights to disk, synced": (Experiment, "_save"),
+        "selections": (Steps, "_asked"),
+        "evaluations": (Steps, "_evaluated"),
+        "weights to disk, synced": (Weights, "save"),
         "events to disk, synced": (Run, "append"),
         "new networks": (Learner, "_fresh"),
         "what a training does around its epochs": (_Training, "run"),

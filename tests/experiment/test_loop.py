@@ -14,8 +14,8 @@ from scipy import stats
 
 from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunError
+from distil.experiment import evaluate, outputs
 from distil.experiment import loop as loop_module
-from distil.experiment import outputs
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
 from distil.experiment.loop import Experiment
@@ -451,8 +451,8 @@ def test_the_number_of_rounds_to_come_changes_nothing(config, done):
 
 def test_the_thread_count_is_that_of_the_configuration_and_restored(config, experiment, monkeypatch):
     seen = []
-    real = loop_module.metrics
-    monkeypatch.setattr(loop_module, "metrics", lambda *a: (seen.append(torch.get_num_threads()), real(*a))[1])
+    real = evaluate.metrics
+    monkeypatch.setattr(evaluate, "metrics", lambda *a: (seen.append(torch.get_num_threads()), real(*a))[1])
     before = torch.get_num_threads()
     made = experiment(config(experiment__threads=before + 1))
     assert made.advance()

@@ -1,4 +1,4 @@
-"""TensorBoard and MLflow, with the real packages: what they are told is what the events say."""
+"""TensorBoard and MLflow, with the real packages: what they log is what the events say."""
 
 import json
 
@@ -28,7 +28,7 @@ def config(tmp_path):
     return make
 
 
-def told(config, kind, key):
+def logged(config, kind, key):
     """[labels, value] of every event of a kind."""
     events, labels, found = Run(run_path(config.output, "margin_sampling", 0)).events, 0, []
     for event in events:
@@ -63,7 +63,7 @@ def test_tensorboard_shows_every_number_by_labels(config):
         ("test/macro_f1", "evaluated", "macro_f1"),
         ("training/loss", "trained", "training_loss"),
     ):
-        assert [[e.step, e.value] for e in shown.Scalars(tag)] == told(made, kind, key)
+        assert [[e.step, e.value] for e in shown.Scalars(tag)] == logged(made, kind, key)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -81,7 +81,7 @@ def test_mlflow_has_one_run_with_every_number_and_the_configuration(config, tmp_
     assert run.info.status == "FINISHED"
     assert run.data.params["train_parameters.lr"] == "0.1"
     history = client.get_metric_history(run.info.run_id, "test/accuracy")
-    assert sorted([e.step, e.value] for e in history) == told(made, "evaluated", "accuracy")
+    assert sorted([e.step, e.value] for e in history) == logged(made, "evaluated", "accuracy")
     kept = json.loads((run_path(made.output, "margin_sampling", 0) / "mlflow.json").read_text())
     assert kept["run_id"] == run.info.run_id
 
@@ -90,7 +90,7 @@ def test_mlflow_has_one_run_with_every_number_and_the_configuration(config, tmp_
 def test_mlflow_that_cannot_be_reached_is_an_error_before_any_training(config, monkeypatch):
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "carrier-pigeon://here")
-    with pytest.raises(ConfigError, match=r"mlflow cannot be told of runs: .*; set MLFLOW_TRACKING_URI"):
+    with pytest.raises(ConfigError, match=r"cannot log runs to MLflow: .*; set MLFLOW_TRACKING_URI"):
         run_all(config("mlflow"))
     assert not Run(run_path(config().output, "margin_sampling", 0)).events
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,26 +29,31 @@ class FirstRound:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Keep other processes waiting: what they need is being made."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
-            lock_file(file, wait=True)
-            for begun in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
-                begun.unlink()
-            yield
+    def trained(self, train: Callable[[], Event], folder: Path) -> tuple[Event, bool]:
+        """The event of the training, and whether this call trained; other processes wait meanwhile.
 
-    def event(self, kind: str) -> Event | None:
-        """The event of that kind, if it has been kept."""
-        return self._events().get(kind)
-
-    def keep(self, event: Event, weights: Path | None = None) -> None:
-        """Keep an event, with the file of weights that it names, if it names one."""
-        if weights is not None:
+        Args:
+            train: Called where no training has been kept: trains, writes the weights, and returns the event that names them.
+            folder: Where it writes them.
+        """
+        with self._claimed():
+            kept = self._events().get("trained")
+            if kept is not None:
+                return kept, False
+            event = train()
             with replacing(self.path / _WEIGHTS) as temporary:
-                shutil.copyfile(weights, temporary)
-        write_text(self.path / _EVENTS, json.dumps({**self._events(), event["event"]: event}))
+                shutil.copyfile(folder / event["weights"], temporary)
+            self._keep(event)
+            return event, True
+
+    def evaluated(self, evaluate: Callable[[], Event]) -> Event:
+        """The event of the evaluation; ``evaluate`` is called where none has been kept."""
+        event = self._events().get("evaluated")
+        if event is None:
+            event = evaluate()
+            with self._claimed():
+                self._keep(event)
+        return event
 
     def give_weights(self, path: Path, sha256: str) -> None:
         """Put the weights under ``path``, by a hard link where the file system has them.
@@ -67,6 +72,19 @@ class FirstRound:
             raise RunError(
                 f"{self.path / _WEIGHTS} is not the file that was kept; remove {self.path} to train it again"
             )
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        """Keep other processes waiting: what they need is being made."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            lock_file(file, wait=True)
+            for begun in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
+                begun.unlink()
+            yield
+
+    def _keep(self, event: Event) -> None:
+        write_text(self.path / _EVENTS, json.dumps({**self._events(), event["event"]: event}))
 
     def _events(self) -> dict[str, Event]:
         path = self.path / _EVENTS

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import platform
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 import distil.errors
 from distil.datasets.data_set import DataSet
+from distil.experiment.run import Run
 
 _PACKAGES = ("distil", "torch", "numpy", "scikit-learn", "torchvision", "timm")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -51,9 +53,9 @@ def fingerprint(data: DataSet) -> str:
 
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], int | None]]:
-    """A function that tells by how many bytes this process's memory grew at most, within the block.
+    """A function that returns by how many bytes this process's memory grew at most, within the block.
 
-    None where the system does not tell (other than Linux). One measurement at a time in a process.
+    None where the system does not know (other than Linux). One measurement at a time in a process.
     """
     start = peak = None
     if _CLEAR.exists():
@@ -67,6 +69,16 @@ def peak_memory() -> Iterator[Callable[[], int | None]]:
     finally:
         if start is not None:
             peak = max(0, _held("VmHWM") - start)
+
+
+@contextmanager
+def timed(run: Run, round: int, step: str) -> Iterator[None]:  # noqa: A002 - the loop's word
+    """Note in a run how long a step takes, and how much memory it adds at its peak."""
+    with peak_memory() as peak:
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+    run.time(round=round, step=step, seconds=seconds, peak_bytes=peak())
 
 
 def _held(key: str) -> int:

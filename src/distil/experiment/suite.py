@@ -34,12 +34,10 @@ from distil.experiment.config.experiment_config import (
 from distil.experiment.directory import BASELINE, claim
 from distil.experiment.first_round import FirstRound
 from distil.experiment.loop import Experiment
-from distil.experiment.results import (
-    run_path,
-)
+from distil.experiment.results import run_path
 from distil.experiment.run import Event, Run
 from distil.experiment.split import split
-from distil.experiment.workers import run_in_processes
+from distil.experiment.workers import Report, run_in_processes
 from distil.selection.oracle import Oracle
 
 
@@ -114,11 +112,9 @@ def _prepared(document: Mapping[str, Any]) -> tuple[ExperimentConfig, DataSet]:
     return config, config.load_data()
 
 
-def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: tuple[str, int], told: Callable[[int], object]) -> bool:
-    experiment = experiment_of(*prepared, *task)
-
-    def tell(event: Event) -> None:
+def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: tuple[str, int], report: Report) -> bool:
+    def on_event(event: Event) -> None:
         if event["event"] == "evaluated":
-            told(1)
+            report(1)
 
-    return experiment.advance(tell)
+    return experiment_of(*prepared, *task).advance(on_event)

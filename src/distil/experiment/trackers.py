@@ -1,10 +1,11 @@
-"""Runs told to TensorBoard or MLflow as they go: copies for looking at, never what a run is resumed from."""
+"""Runs logged to TensorBoard or MLflow as they go: copies for looking at, never what a run is resumed from."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from distil.errors import ConfigError, MissingPackage
@@ -14,14 +15,14 @@ from distil.system.files import write_text
 
 
 class Tracker(ABC):
-    """Something that is told the events of one run.
+    """Logs the events of one run somewhere else.
 
-    A process that is killed between an event and its telling leaves a gap: whoever wants every number reads the events.
+    A process that is killed between an event and its logging leaves a gap: the events have every number.
     """
 
     @abstractmethod
-    def tell(self, event: Event) -> None:
-        """Note an event that is on disk."""
+    def log(self, event: Event) -> None:
+        """Log an event that is on disk."""
 
     @abstractmethod
     def close(self) -> None:
@@ -43,7 +44,7 @@ class TensorBoard(Tracker):
         self._writer: Any = SummaryWriter(str(run.path / "tensorboard"))
         self._labels = _labels(run)
 
-    def tell(self, event: Event) -> None:
+    def log(self, event: Event) -> None:
         """Write the numbers of an evaluation, or of a training, at the number of labels they were made with."""
         if event["event"] == "labeled":
             self._labels += len(event["ids"])
@@ -52,7 +53,7 @@ class TensorBoard(Tracker):
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the file; what is told later goes to another one in the same directory."""
+        """Close the file; what is logged later goes to another one in the same directory."""
         self._writer.close()
 
 
@@ -79,11 +80,9 @@ class MLflow(Tracker):
             self._id = self._resumed(run) or self._begun(run, config, spec, seed)
         except MlflowException as error:
             first = str(error).strip().splitlines()[0]
-            raise ConfigError(
-                f"mlflow cannot be told of runs: {first}; set MLFLOW_TRACKING_URI to your server"
-            ) from error
+            raise ConfigError(f"cannot log runs to MLflow: {first}; set MLFLOW_TRACKING_URI to your server") from error
 
-    def tell(self, event: Event) -> None:
+    def log(self, event: Event) -> None:
         """Log the numbers of an evaluation or of a training; the step is the number of labels."""
         if event["event"] == "labeled":
             self._labels += len(event["ids"])
@@ -115,6 +114,22 @@ TRACKERS: Mapping[str, Callable[[Run, ExperimentConfig, StrategySpec, int], Trac
     "tensorboard": lambda run, *_: TensorBoard(run),
     "mlflow": MLflow,
 }
+
+
+@contextmanager
+def tracking(run: Run, config: ExperimentConfig, spec: StrategySpec, seed: int) -> Iterator[Callable[[Event], None]]:
+    """A function that logs an event with every tracker of the configuration; of a finished run there is nothing to log."""
+    trackers = [] if run.finished else [TRACKERS[name](run, config, spec, seed) for name in config.trackers]
+
+    def log(event: Event) -> None:
+        for tracker in trackers:
+            tracker.log(event)
+
+    try:
+        yield log
+    finally:
+        for tracker in trackers:
+            tracker.close()
 
 
 def _labels(run: Run) -> int:

@@ -16,17 +16,17 @@ from distil.errors import RunError
 
 State = TypeVar("State")
 Task = TypeVar("Task")
-Told = Callable[[int], object]
+Report = Callable[[int], object]
 
-_SECONDS = 0.1  # between two looks at what the processes tell
+_SECONDS = 0.1  # between two looks at what the processes report
 
 
 def run_in_processes(
     prepare: Callable[[], State],
-    work: Callable[[State, Task, Told], bool],
+    work: Callable[[State, Task, Report], bool],
     tasks: Sequence[Task],
     workers: int,
-    told: Told,
+    report: Report,
 ) -> bool:
     """Do every task in one of several processes; whether all of them returned True.
 
@@ -38,7 +38,7 @@ def run_in_processes(
         work: Called with that, a task, and a function that reports steps of it.
         tasks: What to do.
         workers: How many processes, at most one a task.
-        told: Called here with the steps that the processes report.
+        report: Called here with the steps that the processes report.
 
     Raises:
         RunError: A process was killed, for example for want of memory.
@@ -55,7 +55,7 @@ def run_in_processes(
         while left:
             done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
             while not steps.empty():
-                told(steps.get())
+                report(steps.get())
             for future in done:
                 complete &= future.result()
         return complete
@@ -73,10 +73,12 @@ def run_in_processes(
 class _Worker(Generic[State, Task]):
     """What a process keeps between its tasks."""
 
-    def __init__(self, prepare: Callable[[], State], work: Callable[[State, Task, Told], bool], told: Told) -> None:
+    def __init__(
+        self, prepare: Callable[[], State], work: Callable[[State, Task, Report], bool], report: Report
+    ) -> None:
         self.state = prepare()
         self.work = work
-        self.told = told
+        self.report = report
 
 
 _worker: _Worker[Any, Any] | None = None
@@ -92,7 +94,7 @@ def _start(prepare: Callable[[], Any], work: Callable[..., bool], steps: Any) ->
 def _do(task: Any) -> bool:  # noqa: ANN401
     if _worker is None:
         raise RuntimeError("the process was not started by run_in_processes")
-    return _worker.work(_worker.state, task, _worker.told)
+    return _worker.work(_worker.state, task, _worker.report)
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,33 @@
+"""A learner brought to where the events of its run end: what makes every run resumable."""
+
+from __future__ import annotations
+
+from distil.experiment.run import Event, Run
+from distil.experiment.weights import Weights
+from distil.selection.learner import Learner
+from distil.selection.pool import POOL_EVENTS
+
+
+def replay(run: Run, learner: Learner, weights: Weights) -> None:
+    """Let a learner whose pool knows of no event know of all, and give it the weights that the next step needs.
+
+    Raises:
+        RunError: The file of the weights is missing or is not the one that the run wrote.
+    """
+    for event in run.events:
+        if event["event"] in POOL_EVENTS:
+            learner.pool.record(event)
+    trained = run.last("trained")
+    if trained is not None and not run.finished:
+        replay_training(trained, run, learner, weights)
+
+
+def replay_training(trained: Event, run: Run, learner: Learner, weights: Weights) -> None:
+    """Bring a learner to the end of a training that is on disk.
+
+    Raises:
+        RunError: The file of the weights is missing or is not the one that the run wrote.
+    """
+    weights.load(learner.module, trained)
+    state = {"round": trained["round"] + 1, "queries": len(run.all("asked"))}
+    learner.load_state_dict({**learner.state_dict(), **state})

@@ -1,0 +1,213 @@
+"""The steps of a run, each from the events so far to the next ones.
+
+A step does its work and returns the events that say so; the experiment records them. A step that was stopped before its
+event was on disk is done again, and comes to the same: every draw is a function of the seed and the round alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from distil.datasets.data_set import DataSet
+from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec
+from distil.experiment.evaluate import evaluate
+from distil.experiment.first_round import FirstRound
+from distil.experiment.labeled_file import write_labeled
+from distil.experiment.provenance import timed, versions
+from distil.experiment.replay import replay_training
+from distil.experiment.run import Event, Run
+from distil.experiment.split import Split
+from distil.experiment.weights import MODEL, Weights
+from distil.rng import Rng
+from distil.selection.learner import Learner
+from distil.selection.oracle import Oracle, Pending, Query
+from distil.system.runtime import Runtime
+from distil.training.fit import FitResult
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Steps:
+    """The steps of one run.
+
+    Attributes:
+        run: Events are read from it; times and files are written to its directory.
+        config: What to do.
+        spec: The strategy.
+        seed: That of the run.
+        data: The data set.
+        split: What the seed makes of it.
+        learner: What is trained and queried; it is where the events end.
+        weights: Where its weights are kept.
+        runtime: How the examples of an evaluation are measured.
+        oracle: Answers queries.
+        first: Where round 0, which all strategies of a seed have in common, is kept; None: nowhere.
+    """
+
+    run: Run
+    config: ExperimentConfig
+    spec: StrategySpec
+    seed: int
+    data: DataSet
+    split: Split
+    learner: Learner
+    weights: Weights
+    runtime: Runtime
+    oracle: Oracle
+    first: FirstRound | None
+
+    def start(self, _: int) -> list[Event]:
+        """Say what is run, on what, with what."""
+        majority = int(self.split.y[self.split.pool].bincount(minlength=self.config.num_classes).argmax())
+        event = {
+            "event": "started",
+            "strategy": self.spec.label,
+            "seed": self.seed,
+            "seeds": dataclasses.asdict(self.config.seeds_of(self.seed)),
+            "data": self.data.name,
+            "pool": len(self.split.pool),
+            "test": len(self.split.x_test),
+            "majority": float((self.split.y_test == majority).double().mean()),
+            "device": self.config.device or "cpu",
+            "threads": self.config.threads,
+            "versions": versions(),
+        }
+        return [event | self._content()]
+
+    def label_initial(self, _: int) -> list[Event]:
+        """Label the first examples."""
+        ids = self.split.initial.tolist()
+        labels = self.split.y[ids].tolist()
+        return [{"event": "labeled", "round": 0, "ids": ids, **self._names(ids), "labels": labels}]
+
+    def train(self, round: int) -> list[Event]:  # noqa: A002 - the loop's word
+        """Train on everything that is labeled, or take over the first training of the seed."""
+        if round or self.first is None:
+            return [self._trained(round)]
+        event, is_new = self.first.trained(lambda: self._trained(0), self.run.path)
+        if not is_new:
+            start = time.perf_counter()
+            self.first.give_weights(self.run.path / event["weights"], event["sha256"])
+            replay_training(event, self.run, self.learner, self.weights)
+            self.run.time(round=0, step="train", seconds=time.perf_counter() - start, shared=True)
+        return [event]
+
+    def evaluate(self, round: int) -> list[Event]:  # noqa: A002
+        """Evaluate the network on the test examples, and on those held out for validation."""
+        if round or self.first is None:
+            return [self._evaluated(round)]
+        return [self.first.evaluated(lambda: self._evaluated(0))]
+
+    def select_or_finish(self, round: int) -> list[Event]:  # noqa: A002
+        """Go on to the next round, if there is one."""
+        final = round == self.config.rounds - 1 or len(self.learner.pool.unlabeled) == 0
+        return [self._finished() if final else self._asked(round + 1)]
+
+    def ask(self, round: int) -> list[Event]:  # noqa: A002
+        """Ask for the labels of everything that is pending; no event while there is no answer."""
+        asked = self.run.last("asked") or {"ids": []}
+        pending = self.learner.pool.asked.tolist()
+        if not pending:  # everything was skipped, and the process killed before it could say that nothing is labeled
+            return [{"event": "labeled", "round": round, "ids": [], "labels": []}]
+        first = [i for i in asked["ids"] if i in set(pending)]
+        answers = self.oracle.ask(Query(round, (*first, *(i for i in pending if i not in set(first)))))
+        if isinstance(answers, Pending):
+            return []
+        skipped: Event = {"event": "skipped", "round": round, "ids": [int(i) for i in answers.skipped]}
+        ids, labels = [int(i) for i in answers.ids], [int(y) for y in answers.labels]
+        events: list[Event] = [skipped, {"event": "labeled", "round": round, "ids": ids, "labels": labels}]
+        self._check_answers(events)
+        return events if skipped["ids"] else events[1:]
+
+    def _content(self) -> Event:
+        """Of data with the user's own ids: its hash, what it was made of, and what the classes are called."""
+        if not self.split.names:
+            return {}
+        classes = {"classes": list(self.data.class_names)}
+        return {"sha256": self.config.dataset.get("sha256"), "made_of": dict(self.data.made_of), **classes}
+
+    def _trained(self, round: int) -> Event:  # noqa: A002
+        with timed(self.run, round, "train"):
+            result: FitResult = self.learner.fit()
+        name = f"weights-{round:03d}.safetensors"
+        event: Event = {
+            "event": "trained",
+            "round": round,
+            "epochs": result.n_epochs,
+            "stopped": result.stopped,
+            "training_accuracy": result.accuracies[-1],
+            "training_loss": result.losses[-1],
+            "weights": name,
+            "sha256": self.weights.save(self.learner.module, name),
+        }
+        if self.config.log_of(self.spec, self.seed) is not None:
+            event["log"] = [list(entry) for entry in zip(result.accuracies, result.losses, strict=True)]
+        return event
+
+    def _evaluated(self, round: int) -> Event:  # noqa: A002
+        event = {"event": "evaluated", "round": round, "labels": len(self.learner.pool.labeled)}
+        event |= self._measured(self.split.x_test, self.split.y_test)
+        if self.split.validation is not None:
+            found = self._measured(*self.split.validation)
+            event |= {f"validation_{name}": value for name, value in found.items()}
+        return event
+
+    def _measured(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        return evaluate(self.learner.network, x, y, self.config.num_classes, self.runtime)
+
+    def _asked(self, round: int) -> Event:  # noqa: A002
+        with timed(self.run, round, "select"):
+            unlabeled = self.learner.pool.unlabeled
+            n = min(self.config.budget, len(unlabeled))
+            selection = self.learner.query(n, exclude=self._left_out(unlabeled, round))
+        ids = selection.tolist()
+        event: Event = {"event": "asked", "round": round, "ids": ids, **self._names(ids)}
+        if selection.scores is not None:
+            event["scores"] = selection.scores.tolist()
+        if selection.notes:
+            event["notes"] = list(selection.notes)
+        return event
+
+    def _left_out(self, unlabeled: Tensor, round: int) -> Tensor | None:  # noqa: A002
+        """What the strategy may not choose this round, where it chooses among a random part of the pool."""
+        if self.spec.candidates is None:
+            return None
+        draws = Rng(self.config.seeds_of(self.seed).selection).child("candidates", round).torch()
+        # Of an order of the whole pool, so that strategies which labeled other examples get nearly the same part.
+        order = self.split.pool[torch.randperm(len(self.split.pool), generator=draws)]
+        return order[torch.isin(order, unlabeled)][self.spec.candidates :]
+
+    def _check_answers(self, events: Sequence[Event]) -> None:
+        """Raise InvalidInput before anything of a wrong answer is on disk, where it would be for good."""
+        before = self.learner.pool.state_dict()
+        try:
+            for event in events:
+                self.learner.pool.record(event)
+        finally:
+            self.learner.pool.load_state_dict(before)
+
+    def _finished(self) -> Event:
+        if self.split.names:
+            write_labeled(self.run, self.split.names, self.data.class_names)
+        return {"event": "finished", "model": MODEL, "sha256": self.weights.save(self.learner.module, MODEL)}
+
+    def _names(self, ids: Sequence[int]) -> Event:
+        """What the user calls these, where the data set knows."""
+        return {"names": [self.split.names[row] for row in ids]} if self.split.names else {}
+
+
+STEPS: Mapping[str | None, Callable[[Steps, int], list[Event]]] = {
+    None: Steps.start,
+    "started": Steps.label_initial,
+    "labeled": Steps.train,
+    "trained": Steps.evaluate,
+    "evaluated": Steps.select_or_finish,
+    "asked": Steps.ask,
+    "skipped": Steps.ask,
+}
+"""The step that follows an event, given the event's round; None is before the first."""
