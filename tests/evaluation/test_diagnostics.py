@@ -67,7 +67,7 @@ def test_distances_are_scipys(n, m, block, monkeypatch):
     found = spread(Dense(torch.from_numpy(rows)), Dense(torch.from_numpy(before)))
     assert found.to_labeled == pytest.approx(cdist(rows, before).min(1).mean())
     among = cdist(rows, rows) + np.diag(np.full(n, np.inf))
-    assert found.to_picked == (None if n == 1 else pytest.approx(among.min(1).mean()))
+    assert found.to_selected == (None if n == 1 else pytest.approx(among.min(1).mean()))
 
 
 def test_distances_of_duplicates_and_far_clusters():
@@ -75,7 +75,7 @@ def test_distances_of_duplicates_and_far_clusters():
     found = spread(Dense(rows), Dense(rows[:1]))
     gap = float(rows[2, 1] - rows[0, 1])
     assert found.to_labeled == pytest.approx(gap / 3)
-    assert found.to_picked == pytest.approx(gap / 3)
+    assert found.to_selected == pytest.approx(gap / 3)
     assert spread(Dense(rows[:1]), Dense(rows[:0])) == diagnostics.Spread(None, None)
 
 
@@ -85,19 +85,19 @@ def test_distances_of_gradient_embeddings():
     factored = spread(Outer(a[:4], b[:4]), Outer(a[4:], b[4:]))
     written = spread(Dense(dense[:4]), Dense(dense[4:]))
     assert factored.to_labeled == pytest.approx(written.to_labeled, rel=1e-5)
-    assert factored.to_picked == pytest.approx(written.to_picked, rel=1e-5)
+    assert factored.to_selected == pytest.approx(written.to_selected, rel=1e-5)
 
 
 def test_a_diagnosis_of_ids():
     x = torch.tensor([[0, 0], [3, 4], [3, 4], [0, 0], [6, 8]], dtype=torch.uint8).reshape(5, 1, 2)
     y = torch.tensor([0, 1, 1, 0, 2])
-    found = diagnose(x, y, picked=[2, 1, 4], labeled=[0], num_classes=3)
+    found = diagnose(x, y, selected=[2, 1, 4], labeled=[0], num_classes=3)
     assert found.balance == class_balance(torch.tensor([1, 1, 2]), 3)
     assert found.duplicates == pytest.approx(1 / 3)
     assert found.spread.to_labeled == pytest.approx((5 + 5 + 10) / 3)
-    assert found.spread.to_picked == pytest.approx((0 + 0 + 5) / 3)
-    assert diagnose(x, y, picked=[3], labeled=[0], num_classes=3).duplicates == 1
-    assert diagnose(x, y, picked=[3], labeled=[], num_classes=3).spread == diagnostics.Spread(None, None)
+    assert found.spread.to_selected == pytest.approx((0 + 0 + 5) / 3)
+    assert diagnose(x, y, selected=[3], labeled=[0], num_classes=3).duplicates == 1
+    assert diagnose(x, y, selected=[3], labeled=[], num_classes=3).spread == diagnostics.Spread(None, None)
 
 
 def test_only_the_rows_that_are_looked_at_need_be_finite():
@@ -123,19 +123,19 @@ def test_overlap_by_hand():
 
 def test_overlap_is_scikit_learns():
     rng = np.random.default_rng(0)
-    picks = {name: [rng.choice(30, 10, replace=False).tolist() for _ in range(3)] for name in "abc"}
-    found = overlap(picks)
+    selections = {name: [rng.choice(30, 10, replace=False).tolist() for _ in range(3)] for name in "abc"}
+    found = overlap(selections)
     np.testing.assert_array_equal(found.jaccard, found.jaccard.transpose(0, 2, 1))
     assert np.all(found.jaccard[:, np.arange(3), np.arange(3)] == 1)
     for r in range(3):
-        member = [np.isin(np.arange(30), picks[name][r]) for name in "ab"]
+        member = [np.isin(np.arange(30), selections[name][r]) for name in "ab"]
         assert found.jaccard[r, 0, 1] == pytest.approx(jaccard_score(*member))
 
 
 def test_random_selections_overlap_as_documented():
     rng = np.random.default_rng(0)
-    picks = {name: [rng.choice(1_000, 200, replace=False).tolist() for _ in range(50)] for name in "ab"}
-    assert overlap(picks).jaccard[:, 0, 1].mean() == pytest.approx(200 / 1_800, abs=0.01)
+    selections = {name: [rng.choice(1_000, 200, replace=False).tolist() for _ in range(50)] for name in "ab"}
+    assert overlap(selections).jaccard[:, 0, 1].mean() == pytest.approx(200 / 1_800, abs=0.01)
 
 
 def test_without_rounds_there_is_no_overlap():

@@ -114,7 +114,7 @@ def test_one_under_another_name_is_told_and_not_beside(curves):
     twins = {"margin_sampling_dropout": "margin_sampling"}
     text = markdown_table(summarize(curves, target=None), None, comparisons=tests, twins=twins)
     assert (
-        "- margin_sampling_dropout: in every run the very picks of margin_sampling, so it is not tested a second time."
+        "- margin_sampling_dropout: in every run the very selections of margin_sampling, so it is not tested a second time."
         in text
     )
     (row,) = [line for line in text.split("\n") if line.startswith("| margin_sampling_dropout")]

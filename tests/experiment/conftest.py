@@ -37,7 +37,7 @@ def made_up(tmp_path):
         strategies: Labels, or the entries of a configuration.
         seeds, rounds, budget: As in a configuration.
         unfinished: Of these (label, seed) the last event is missing.
-        alike: Label -> label of the strategy whose picks and numbers it has.
+        alike: Label -> label of the strategy whose selections and numbers it has.
         old: Whether events and times lack what early versions did not write.
         full: Whether there are trainings on the whole pool.
         budgets: Label -> another number of labels a round.

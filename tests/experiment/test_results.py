@@ -24,7 +24,7 @@ from distil.experiment.results import (
     full_data_runs,
     identical,
 )
-from distil.experiment.selections import picks_of
+from distil.experiment.selections import selections_of
 from distil.experiment.split import split
 from distil.experiment.suite import run_all
 
@@ -75,7 +75,7 @@ def test_a_metric_that_older_runs_lack(made_up):
 # ------------------------------------------------------------------------------------------------- the same
 
 
-def test_strategies_with_the_same_picks_are_found(made_up):
+def test_strategies_with_the_same_selections_are_found(made_up):
     config = made_up(alike={"badge": "margin_sampling"})
     assert identical(config, finished_runs(config)) == {"badge": "margin_sampling"}
     assert identical(made_up("apart"), finished_runs(made_up("apart2"))) == {}
@@ -87,7 +87,7 @@ def test_the_baseline_is_nobodys_twin(made_up):
     assert identical(config, finished_runs(config)) == {"badge": "random_sampling"}
 
 
-def test_picks_in_another_order_are_the_same_picks_but_one_other_id_is_not(made_up):
+def test_selections_in_another_order_are_the_same_but_one_other_id_is_not(made_up):
     config = made_up(alike={"badge": "margin_sampling"})
     runs = finished_runs(config)
     event = runs["badge"][2].all("asked")[1]
@@ -97,7 +97,7 @@ def test_picks_in_another_order_are_the_same_picks_but_one_other_id_is_not(made_
     assert identical(config, runs) == {}
 
 
-def test_the_same_picks_with_other_trainings_are_not_the_same(made_up):
+def test_the_same_selections_with_other_trainings_are_not_the_same(made_up):
     warm = {"name": "random_sampling", "label": "random_sampling+warm", "retrain": "warm"}
     config = made_up(strategies=["random_sampling", warm], alike={"random_sampling+warm": "random_sampling"})
     assert identical(config, finished_runs(config)) == {}
@@ -196,16 +196,16 @@ def test_a_step_that_was_done_twice_counts_once(made_up):
     assert costs(finished_runs(config)) == before
 
 
-# ------------------------------------------------------------------------------------------------- picks
+# ------------------------------------------------------------------------------------------------- selections
 
 
-def test_picks_against_distances_and_counts_by_hand(made_up):
+def test_selections_against_distances_and_counts_by_hand(made_up):
     config = made_up(seeds=2)
     runs, data = finished_runs(config), config.load_data()
-    found = picks_of(config, runs, data)
+    found = selections_of(config, runs, data)
     assert found.measured == 2
     for label in runs:
-        expected = {"balance": [], "to_labeled": [], "to_picked": []}
+        expected = {"balance": [], "to_labeled": [], "to_selected": []}
         for seed in (0, 1):
             here = split(data, config, seed)
             x = here.x.double().numpy()
@@ -217,7 +217,7 @@ def test_picks_against_distances_and_counts_by_hand(made_up):
                 rows["balance"].append(-(shares * np.log(shares)).sum() / np.log(10))
                 rows["to_labeled"].append(cdist(x[ids], x[labeled]).min(1).mean())
                 between = cdist(x[ids], x[ids]) + np.where(np.eye(len(ids)), np.inf, 0)
-                rows["to_picked"].append(between.min(1).mean())
+                rows["to_selected"].append(between.min(1).mean())
                 labeled = [*labeled, *ids]
             for name, own in rows.items():
                 expected[name].append(own)
@@ -241,14 +241,14 @@ def test_duplicates_are_counted(made_up):
     x = data.x_train.clone()
     x[event["ids"][3]] = x[event["ids"][0]]  # one equals another of the selection
     x[event["ids"][4]] = x[here.initial[0]]  # and one what was labeled
-    found = picks_of(config, runs, type(data)(**{**vars(data), "x_train": x}))
+    found = selections_of(config, runs, type(data)(**{**vars(data), "x_train": x}))
     assert found.duplicates["badge"] == (2 / 5, 0, 0)
 
 
 def test_without_data_classes_are_those_of_the_answers(made_up):
     config = made_up(seeds=2)
     runs = finished_runs(config)
-    without, with_it = picks_of(config, runs, None), picks_of(config, runs, config.load_data())
+    without, with_it = selections_of(config, runs, None), selections_of(config, runs, config.load_data())
     assert without.measured == 0
     assert without.balance == with_it.balance
     assert without.overlap == with_it.overlap
@@ -257,7 +257,7 @@ def test_without_data_classes_are_those_of_the_answers(made_up):
 
 def test_nobody_answered(made_up):
     config = made_up(idle=2, seeds=2)
-    assert {own[1] for own in picks_of(config, finished_runs(config), None).balance.values()} == {None}
+    assert {own[1] for own in selections_of(config, finished_runs(config), None).balance.values()} == {None}
 
 
 def test_the_data_of_something_else_is_refused(made_up):
@@ -265,24 +265,24 @@ def test_the_data_of_something_else_is_refused(made_up):
     for path in config.output.rglob("events.jsonl"):
         path.write_text(path.read_text().replace('"pool": 1297', '"pool": 1296'))
     with pytest.raises(InvalidInput, match="on a pool of 1296 examples, but the data has 1297"):
-        picks_of(config, finished_runs(config), config.load_data())
+        selections_of(config, finished_runs(config), config.load_data())
 
 
 def test_distances_of_as_many_seeds_as_are_quick(made_up, monkeypatch):
-    from distil.experiment import selections as picks
+    from distil.experiment import selections
 
     config = made_up()
     runs, data = finished_runs(config), config.load_data()
     # One seed: three strategies, three selections of 5, beside 10, 15 and 20 labels, 64 wide.
     one = 3 * 5 * (5 + 10 + 5 + 15 + 5 + 20) * 64
     for budget, measured in ((one * 0.5, 1), (one * 2.5, 2), (one * 99, 4)):
-        monkeypatch.setattr(picks, "_MOST_WORK", budget)
-        assert picks_of(config, runs, data).measured == measured
+        monkeypatch.setattr(selections, "_MOST_WORK", budget)
+        assert selections_of(config, runs, data).measured == measured
 
 
-def test_looking_at_picks_leaves_threads_alone(made_up):
+def test_looking_at_selections_leaves_threads_alone(made_up):
     config, before = made_up(seeds=1), torch.get_num_threads()
-    picks_of(config, finished_runs(config), config.load_data())
+    selections_of(config, finished_runs(config), config.load_data())
     assert torch.get_num_threads() == before
 
 

@@ -126,7 +126,7 @@ class Strategy:
             self.train()
             return
         warnings.warn(
-            f"{type(core).__name__} asks a network that was never trained, as nothing is labeled: its picks are close to random; "
+            f"{type(core).__name__} asks a network that was never trained, as nothing is labeled: its selection is close to random; "
             "call initialize_labels(num) first",
             DistilWarning,
             stacklevel=4,

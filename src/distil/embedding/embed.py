@@ -90,7 +90,7 @@ def embed(
         InvalidInput: An item that cannot be read, by its name; weights that do not fit; a model that is not for such items.
         RunError: Another process writes this file.
 
-    The pool is told by names, sizes and times of change of its files, not by their content: reading all of it would take as long as
+    The pool is recognized by names, sizes and times of change of its files, not by their content: reading all of it would take as long as
     embedding it. Memory: a few minibatches, and the names.
     """
     runtime = runtime or Runtime()
@@ -200,7 +200,7 @@ def _finished(path: Path, key: str) -> Embedded | None:
 
 
 def _finish(items: Items, encoder: Encoder, journal: Journal, made: int) -> Embedded:
-    """Give the files their names: those that tell about the rows first."""
+    """Give the files their names: those about the rows first."""
     if not journal.kept:
         raise InvalidInput(
             f"none of the {len(items)} items could be read; the first: {next(iter(journal.faults.values()))}"
@@ -246,7 +246,7 @@ def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) 
 
 
 def _key(items: Items, encoder: Encoder) -> str:
-    """What the embeddings are made of; empty where that cannot be told, and then nothing is kept for a second call."""
+    """What the embeddings are made of; empty where that is not known, and then nothing is kept for a second call."""
     found = hashlib.sha256(f"1\n{encoder.identity}\n{items.kind}\n{len(items)}\n{items.fingerprint}\n".encode())
     if not items.fingerprint:
         if items.content is None:
@@ -261,7 +261,7 @@ def _key(items: Items, encoder: Encoder) -> str:
 def _cached_file(key: str) -> Path:
     if not key:
         raise InvalidInput(
-            "this pool cannot be told from another one, so its embeddings cannot be cached; say where to write them"
+            "this pool cannot be distinguished from another one, so its embeddings cannot be cached; say where to write them"
         )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return cache / "distil" / "embeddings" / f"{key[:32]}.npy"

@@ -40,11 +40,11 @@ class Spread:
 
     Attributes:
         to_labeled: To the nearest example that was labeled before; None when none was.
-        to_picked: To the nearest other example of the same selection; None when it is the only one.
+        to_selected: To the nearest other example of the same selection; None when it is the only one.
     """
 
     to_labeled: float | None
-    to_picked: float | None
+    to_selected: float | None
 
 
 @dataclass(frozen=True)
@@ -78,27 +78,27 @@ class Overlap:
     so_far: Floats
 
 
-def diagnose(x: Tensor, y: Tensor, picked: Sequence[int], labeled: Sequence[int], num_classes: int) -> Diagnosis:
+def diagnose(x: Tensor, y: Tensor, selected: Sequence[int], labeled: Sequence[int], num_classes: int) -> Diagnosis:
     """Describe one selection.
 
     Args:
         x: What distances and duplicates are about, inputs or embeddings, a row an id: (N, ...), flattened.
         y: Classes, (N,).
-        picked: Ids that were selected, in pick order.
+        selected: Ids that were selected, in pick order.
         labeled: Ids that were labeled before.
         num_classes: C.
 
     Raises:
-        InvalidInput: Nothing picked, ids that x does not have, shapes that do not fit, a NaN or an infinity in the rows that
+        InvalidInput: Nothing selected, ids that x does not have, shapes that do not fit, a NaN or an infinity in the rows that
             are looked at.
     """
     if len(x) != len(y):
         raise InvalidInput(f"x and y must have a row an id, got {len(x)} and {len(y)}")
-    ids = [*labeled, *picked]
+    ids = [*labeled, *selected]
     if ids and not 0 <= min(ids) <= max(ids) < len(x):
         raise InvalidInput(f"ids must be from 0 to {len(x) - 1}, got {min(ids)} to {max(ids)}")
-    balance = class_balance(y[_indices(picked, y)], num_classes)
-    rows, before = x[_indices(picked, x)].flatten(1), x[_indices(labeled, x)].flatten(1)
+    balance = class_balance(y[_indices(selected, y)], num_classes)
+    rows, before = x[_indices(selected, x)].flatten(1), x[_indices(labeled, x)].flatten(1)
     return Diagnosis(balance, duplicate_share(rows, before), spread(Dense(_floating(rows)), Dense(_floating(before))))
 
 
@@ -159,8 +159,8 @@ def spread(rows: Features, before: Features) -> Spread:
     if not (rows.sq_norms().isfinite().all() and before.sq_norms().isfinite().all()):
         raise InvalidInput("rows must be finite, got NaN or infinite")
     to_labeled = _mean_nearest(rows, before, itself=False) if len(before) else None
-    to_picked = _mean_nearest(rows, rows, itself=True) if len(rows) > 1 else None
-    return Spread(to_labeled, to_picked)
+    to_selected = _mean_nearest(rows, rows, itself=True) if len(rows) > 1 else None
+    return Spread(to_labeled, to_selected)
 
 
 def overlap(selections: Mapping[str, Sequence[Sequence[int]]]) -> Overlap:

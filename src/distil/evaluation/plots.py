@@ -207,7 +207,7 @@ def _apart(wanted: Floats, gap: float) -> Floats:
 
 
 def _write(figure: Figure, path: Path) -> None:
-    """Write beside ``path`` and rename, so that nobody ever reads half a picture."""
+    """Write beside ``path`` and rename, so that half a picture is never read."""
     import matplotlib
 
     suffix = path.suffix.lower()

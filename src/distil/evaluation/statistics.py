@@ -21,10 +21,10 @@ from distil.errors import InvalidInput
 Floats: TypeAlias = NDArray[np.float64]
 
 LEVEL = 0.95
-"""The level of every interval unless told otherwise."""
+"""The level of every interval unless another one is given."""
 
 ALPHA = 0.05
-"""The level of every test unless told otherwise."""
+"""The level of every test unless another one is given."""
 
 MIN_DATA_SETS = 5
 """Data sets that ``rank_test`` wants at least."""

@@ -56,7 +56,7 @@ def terminal_table(
         target: The target they were made with.
         metric: What the curves measure, in the words of a heading.
         comparisons: Tests of the areas beside the baseline's, by strategy; without, nothing is said about significance.
-        twins: Strategies that are another one under another name, with that one's name; see ``results.identical``.
+        twins: Strategies that are another one under another name, with that one's name.
 
     Returns:
         Lines joined by newlines, without one at the end.
@@ -88,7 +88,7 @@ def markdown_table(
         target: The target they were made with.
         metric: What the curves measure, in the words of a heading.
         comparisons: Tests of the areas beside the baseline's, by strategy; without, nothing is said about significance.
-        twins: Strategies that are another one under another name, with that one's name; see ``results.identical``.
+        twins: Strategies that are another one under another name, with that one's name.
 
     Returns:
         The table, a blank line, and the notes as a list, without a newline at the end.
@@ -269,7 +269,7 @@ def _findings(table: _Table) -> list[str]:
 def twin_notes(twins: Mapping[str, str]) -> list[str]:
     """A sentence for each strategy that is another one under another name."""
     return [
-        f"{name}: in every run the very picks of {plain(like)}, so it is not tested a second time."
+        f"{name}: in every run the very selections of {plain(like)}, so it is not tested a second time."
         for name, like in twins.items()
     ]
 

@@ -14,7 +14,7 @@ from distil.system.files import write_text
 
 BASELINE = "random_sampling"
 SEEDS = 10
-"""Seeds of a comparison where nobody says how many."""
+"""Seeds of a comparison where the configuration does not say how many."""
 
 
 def open_config(output: Path) -> ExperimentConfig:

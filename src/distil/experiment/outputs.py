@@ -32,7 +32,7 @@ def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
     ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and, with ``page`` and several
     strategies, ``report.html``. The baseline is random sampling, or the first strategy where that is not among those that were run.
     """
-    if "target_classes" not in config.model:  # embeddings told it when they were run
+    if "target_classes" not in config.model:  # known once the embeddings were read: the run wrote it down
         config = replace(config, model=open_config(config.output).model)
     runs = finished_runs(config)
     if not runs:

@@ -112,7 +112,7 @@ def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") ->
     set, its balanced accuracy is 1 / C, its macro-F1 2 m / (1 + m) / C, and its calibration error, when it is certain, 1 - m.
 
     Returns:
-        None where runs do not tell m, as older ones do not; without the first where not every seed was trained on the whole pool.
+        None where the runs do not hold m, as older ones do not; without the first where not every seed was trained on the whole pool.
     """
     full = full_data_runs(config)
     begun = [[run.last("started") or {} for run in own] for own in [full, *runs.values()] if own]
@@ -135,10 +135,10 @@ def _constant(metric: str, share: float, num_classes: int) -> float:
 
 
 def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
-    """Strategies that are another one under another name: every round of every run picks the same examples, in whatever order.
+    """Strategies that are another one under another name: every round of every run selects the same examples, in whatever order.
 
     Such as the dropout form of a strategy with a network that has no dropout, or all measures of uncertainty with two classes.
-    Those whose trainings start from something else are not alike: random sampling picks the same whatever it is trained from.
+    Those whose trainings start from something else are not alike: random sampling selects the same whatever it is trained from.
 
     Returns:
         Their names, each with that of the first strategy that it is like; the baseline counts as the first of all.
@@ -148,9 +148,9 @@ def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
     retrain = {spec.label: spec.retrain or config.retrain for spec in config.strategies}
     first = baseline_of(runs) if runs else None
     for label in sorted(runs, key=lambda label: label != first):
-        picks = [[sorted(event["ids"]) for event in run.all("asked")] for run in runs[label]]
-        like = seen.setdefault(repr((retrain[label], picks)), label)
-        if like != label and any(picks):
+        selected = [[sorted(event["ids"]) for event in run.all("asked")] for run in runs[label]]
+        like = seen.setdefault(repr((retrain[label], selected)), label)
+        if like != label and any(selected):
             twins[label] = like
     return twins
 

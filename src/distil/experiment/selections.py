@@ -26,14 +26,14 @@ Series = Mapping[str, tuple[float | None, ...]]
 
 
 @dataclass(frozen=True)
-class Picks:
+class Selections:
     """What strategies selected, on average over seeds.
 
     Attributes:
         balance: How evenly the classes of a selection occur: 1 when all are equally frequent, 0 when there is one only.
         duplicates: The share of a selection that equals an example that was labeled or selected before.
         to_labeled: The mean distance of a selection to the nearest example that was labeled before.
-        to_picked: The mean distance to the nearest other example of the same selection.
+        to_selected: The mean distance to the nearest other example of the same selection.
         measured: Seeds that duplicates and distances are of, 0 where the data is not at hand: the first ones, where all would
             take too long.
         strategies: The rows and columns of ``overlap``.
@@ -44,20 +44,20 @@ class Picks:
     balance: Series
     duplicates: Series
     to_labeled: Series
-    to_picked: Series
+    to_selected: Series
     measured: int
     strategies: tuple[str, ...]
     overlap: tuple[tuple[float, ...], ...]
 
 
-def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) -> Picks:
+def selections_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) -> Selections:
     """Describe what runs selected.
 
     Args:
         config: What was run.
         runs: With finished runs of the same numbers of labels, round by round.
-        data: What distances and duplicates are measured between; without it they are left out, and classes are those that
-            answers told.
+        data: What distances and duplicates are measured between; without it they are left out, and classes are those of
+            the answers.
 
     Raises:
         InvalidInput: The data is not that of the runs, or is not finite.
@@ -74,11 +74,11 @@ def picks_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) -> Pick
                 for label, own in runs.items():
                     found[label].append(_distances(here.x, here.y, own[seed], config.num_classes))
                     bar.update()
-    duplicates, to_labeled, to_picked = (
+    duplicates, to_labeled, to_selected = (
         {label: _mean([[round_[part] for round_ in seed] for seed in found[label]]) for label in runs}
         for part in range(3)
     )
-    return Picks(balance, duplicates, to_labeled, to_picked, measured, tuple(runs), _overlap(runs))
+    return Selections(balance, duplicates, to_labeled, to_selected, measured, tuple(runs), _overlap(runs))
 
 
 def _check_pool(size: int, run: Run) -> None:
@@ -102,7 +102,7 @@ def _distances(x: torch.Tensor, y: torch.Tensor, run: Run, num_classes: int) -> 
     for event in run.events:
         if event["event"] == "asked":
             found = diagnose(x, y, event["ids"], labeled, num_classes)
-            rows.append((found.duplicates, found.spread.to_labeled, found.spread.to_picked))
+            rows.append((found.duplicates, found.spread.to_labeled, found.spread.to_selected))
         if event["event"] == "labeled":
             labeled += event["ids"]
     return rows

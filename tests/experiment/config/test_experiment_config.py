@@ -1,4 +1,4 @@
-"""The configuration file: every documented key, every fault told at once, and objects named package.module:callable."""
+"""The configuration file: every documented key, every fault reported at once, and objects named package.module:callable."""
 
 from __future__ import annotations
 

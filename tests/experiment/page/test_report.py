@@ -192,8 +192,8 @@ def test_bounds_and_costs_of_real_runs(really_run):
     assert made["metrics"]["accuracy"]["majority"] == pytest.approx(majority)
     assert made["metrics"]["balanced_accuracy"]["majority"] == pytest.approx(0.1)
     assert set(made["costs"]) == set(made["strategies"])
-    assert made["picks"]["missing"] is None
-    assert made["picks"]["measured"] == 3
+    assert made["selections"]["missing"] is None
+    assert made["selections"]["measured"] == 3
     assert "random_sampling" in made["table"]
 
 
@@ -280,11 +280,11 @@ def test_old_runs(made_up):
 
 def test_data_that_is_not_there(made_up, tmp_path, monkeypatch):
     monkeypatch.setenv("DISTIL_DATA", str(tmp_path / "nothing"))
-    picks = reported(made_up(dataset="mnist"))["experiments"][0]["picks"]
-    assert "mnist" in picks["missing"].lower()
-    assert picks["measured"] == 0
-    assert len(picks["balance"]["badge"]) == 3
-    assert picks["to_labeled"]["badge"] == []
+    selections = reported(made_up(dataset="mnist"))["experiments"][0]["selections"]
+    assert "mnist" in selections["missing"].lower()
+    assert selections["measured"] == 0
+    assert len(selections["balance"]["badge"]) == 3
+    assert selections["to_labeled"]["badge"] == []
 
 
 def test_data_is_never_downloaded(made_up, tmp_path, monkeypatch):
@@ -297,7 +297,7 @@ def test_data_is_never_downloaded(made_up, tmp_path, monkeypatch):
         raise AssertionError("a report must not download")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-    assert reported(parse_config(document))["experiments"][0]["picks"]["missing"]
+    assert reported(parse_config(document))["experiments"][0]["selections"]["missing"]
 
 
 def test_one_strategy_and_one_round(made_up):
@@ -454,7 +454,7 @@ def test_results_of_a_comparison_have_a_page(really_run):
     assert read(path.read_text())[1]["title"] == "digits: 4 strategies, 3 seeds"
     text = (really_run.output / "results.md").read_text()
     assert "p (Holm)" in text
-    assert "margin_sampling_dropout: in every run the very picks of margin_sampling" in text
+    assert "margin_sampling_dropout: in every run the very selections of margin_sampling" in text
 
 
 def test_results_of_one_strategy_have_none(made_up):

@@ -1,6 +1,6 @@
 """The JSON configuration of an experiment: the format of the DISTIL document, and what a researcher needs besides.
 
-``docs/configuration.md`` describes every key. Everything is checked before anything is run, and all faults are told at once.
+``docs/configuration.md`` describes every key. Everything is checked before anything is run, and all faults are reported at once.
 """
 
 from __future__ import annotations
@@ -145,10 +145,10 @@ class ExperimentConfig:
         full_data: Whether to train once a seed on the whole pool too, as the bound that strategies work towards.
         output: The directory of the experiment.
         threads: Threads that torch computes with; part of the result's last digits, so it is recorded.
-        target_accuracy: For "labels needed"; None: not told.
+        target_accuracy: For "labels needed"; None: not shown.
         data_root: Where data sets are looked for; None: as ``distil.datasets.load.data_root`` says.
         batch_size: Examples in one forward pass over the pool; None: as ``Runtime`` has it.
-        trackers: Who is told of every run: ``"tensorboard"``, ``"mlflow"``.
+        trackers: What every run is logged to: ``"tensorboard"``, ``"mlflow"``.
         device: Where to train and select; None: the CPU, or wherever the architecture puts itself.
         log: File for the documented log; None: no log.
         document: The whole configuration as a JSON object: what a run directory keeps.
@@ -216,7 +216,7 @@ class ExperimentConfig:
         return data
 
     def pinned(self, data: DataSet) -> ExperimentConfig:
-        """The configuration with what only embeddings tell: how many classes there are, and the hash of their content."""
+        """The configuration with what only embeddings can say: how many classes there are, and the hash of their content."""
         document = pinned(self.document, data)
         return self if document is self.document else parse_config(document)
 
@@ -336,7 +336,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def _fit(check: Faults, train: Mapping[str, Any]) -> FitConfig:
-    """The training; each key is tried on its own, so that all faults are told."""
+    """The training; each key is tried on its own, so that all faults are reported."""
     given = {key: value for key, value in train.items() if key in _FIT_KEYS}
     right = {
         key: value

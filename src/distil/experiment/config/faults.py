@@ -1,4 +1,4 @@
-"""Faults of a configuration, collected so that all of them are told at once."""
+"""Faults of a configuration, collected so that all of them are reported at once."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ const QUANTITIES = {
   balance: ["balance of classes", "1 when all classes are equally frequent in a selection, 0 when there is one only (entropy / log of the number of classes)", 2],
   duplicates: ["duplicates", "share of a selection that equals, number for number, an example labeled or selected before", 2],
   to_labeled: ["distance to the labeled", "mean Euclidean distance of a selection, between inputs, to the nearest example labeled before", 3],
-  to_picked: ["distance to each other", "mean Euclidean distance, between inputs, to the nearest other example of the same selection", 3],
+  to_selected: ["distance to each other", "mean Euclidean distance, between inputs, to the nearest other example of the same selection", 3],
 };
 const state = { experiment: 0, metric: "accuracy", log: false, bands: true, whole: false, quantity: "balance", hidden: new Map() };
 const everyone = [...new Set(report.experiments.flatMap((e) => e.strategies))];

@@ -29,7 +29,7 @@ from distil.experiment.results import (
     costs,
     identical,
 )
-from distil.experiment.selections import picks_of
+from distil.experiment.selections import selections_of
 
 Json = dict[str, Any]
 
@@ -98,7 +98,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     order = [] if baseline is None else [baseline, *(label for label in accuracy if label != baseline)]
     shown = {label: runs[label] for label in order}
     metrics = {metric: _metric(config, runs, metric, own, order, twins) for metric, own in curves.items()}
-    picks = _picks(config, shown) if order else None
+    selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
     notes = [*_notes(config, everything, runs, accuracy, metrics, ids), *twin_notes(twins)]
     made: Json = {
@@ -113,7 +113,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "notes": notes,
         "metrics": metrics,
         "costs": {label: dataclasses.asdict(cost) for label, cost in costs(shown).items()},
-        "picks": picks,
+        "selections": selections,
         "provenance": _provenance(config, runs),
         "ids": ids,
         "table": _table(config, accuracy, baseline, twins) if baseline else "\n".join(notes),
@@ -215,14 +215,14 @@ def _penalty(settings: Sequence[Mapping[str, Curves]], baseline: str | None) -> 
     }
 
 
-def _picks(config: ExperimentConfig, runs: Runs) -> Json:
+def _selections(config: ExperimentConfig, runs: Runs) -> Json:
     """What was selected; without distances, and why, where the data is not at hand."""
     local = {key: value for key, value in config.dataset.items() if key != "download"}
     try:
         data = dataclasses.replace(config, dataset=local).load_data()
-        return {**dataclasses.asdict(picks_of(config, runs, data)), "missing": None}
+        return {**dataclasses.asdict(selections_of(config, runs, data)), "missing": None}
     except (DistilError, OSError) as error:
-        return {**dataclasses.asdict(picks_of(config, runs, None)), "missing": str(error).split("\n", 1)[0]}
+        return {**dataclasses.asdict(selections_of(config, runs, None)), "missing": str(error).split("\n", 1)[0]}
 
 
 def _notes(

@@ -110,7 +110,7 @@ function areas() {
     { head: "effect g_z", title: "Mean difference in standard deviations of the differences, unbiased (Hedges); d_z with two seeds", csvHead: ["d_z", "g_z"], cell: (name) => of(name, (c) => { const g = c.g_z ?? c.d_z; return known(g) ? g.toFixed(2) : "∞"; }), csv: (name) => raw(name, "d_z", "g_z") },
     { head: "wins / ties / losses", csvHead: ["wins", "ties", "losses"], cell: (name) => of(name, (c) => `${c.wins} / ${c.ties} / ${c.losses}`), csv: (name) => raw(name, "wins", "ties", "losses") },
     { head: `beats ${plain(baseline)}`, title: "Share of seeds won, ties counting half, with its Jeffreys interval", csvHead: ["better", "better low", "better high"], cell: (name) => of(name, (c) => `${percent(c.better[0], 0)} % [${percent(c.better[1], 0)}, ${percent(c.better[2], 0)}]`), csv: (name) => tests[name]?.better ?? [null, null, null] },
-    { head: "finding", cell: (name) => (tests[name] ? h("span", { class: tests[name].outcome }, `${SYMBOLS[tests[name].outcome]} ${WORDS[tests[name].outcome]}`) : name in twins ? h("span", { class: "same" }, `≡ the picks of ${plain(twins[name])}`) : name === baseline ? "baseline" : ""), csv: (name) => [tests[name] ? WORDS[tests[name].outcome] : name in twins ? `the picks of ${twins[name]}` : ""] },
+    { head: "finding", cell: (name) => (tests[name] ? h("span", { class: tests[name].outcome }, `${SYMBOLS[tests[name].outcome]} ${WORDS[tests[name].outcome]}`) : name in twins ? h("span", { class: "same" }, `≡ the selections of ${plain(twins[name])}`) : name === baseline ? "baseline" : ""), csv: (name) => [tests[name] ? WORDS[tests[name].outcome] : name in twins ? `the selections of ${twins[name]}` : ""] },
   );
   const level = 100 * report.level;
   const note = seeds.length > 1
@@ -184,7 +184,7 @@ function efficiency() {
     { head: "times fewer", csvHead: ["times fewer"], cell: (name) => (known(summaries[name].times_fewer) && known(summaries[name].labels_needed) ? summaries[name].times_fewer.toFixed(1) : known(summaries[name].labels_needed) ? `> ${(Math.floor((10 * last) / summaries[name].labels_needed) / 10).toFixed(1)}` : "–"), csv: (name) => [summaries[name].times_fewer] });
   const words = columns.length > 1
     ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Where the mean curve first gets there, interpolated, rounded up; > ${count(last)}: not reached with ${count(last)} labels.${reach ? " Full is what a training on all labels of the pool gives." : ""}` })
-    : h("p", { class: "soft" }, "There was no training on the whole pool and no target, so labels needed for a level are not told.");
+    : h("p", { class: "soft" }, "There was no training on the whole pool and no target, so labels needed for a level are not shown.");
   const figure_ = labels.length < 2 ? null : lineFigure({
     name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${plain(baseline)}`, model: efficiencyModel, tools: [check("log budget", "log")],
     caption: `At every point: the labels with which ${plain(baseline)} first reaches what the strategy has reached, divided by the labels that the strategy needed. Above 1 it saves labels; “≥” where ${plain(baseline)} never gets there, so that only a bound is known.`,
@@ -222,10 +222,10 @@ function cost() {
   }));
 }
 
-function picksModel() {
-  const { picks, labels } = experiment();
+function selectionsModel() {
+  const { selections, labels } = experiment();
   const [words, , digits] = QUANTITIES[state.quantity];
-  const series = visible().filter((name) => picks[state.quantity][name]?.some(known)).map((name) => ({ name, y: picks[state.quantity][name] }));
+  const series = visible().filter((name) => selections[state.quantity][name]?.some(known)).map((name) => ({ name, y: selections[state.quantity][name] }));
   const ends = series.map(({ name, y }) => `${name} ${known(y[y.length - 1]) ? y[y.length - 1].toFixed(digits) : "unknown"}`).join("; ");
   return {
     xs: labels.slice(1).map((_, i) => i + 1), xLabel: "selection", yLabel: words, series, lines: [], least: 0, whole: true, format: (x, exact) => (exact ? x.toFixed(digits) : String(Number(x.toFixed(4)))),
@@ -234,23 +234,23 @@ function picksModel() {
 }
 
 function selections() {
-  const { picks, strategies, seeds, labels } = experiment();
+  const { selections, strategies, seeds, labels } = experiment();
   if (labels.length < 2) return section("selections", "What was selected", "There was no selection.");
-  const has = Object.keys(QUANTITIES).filter((key) => strategies.some((name) => picks[key][name]?.some(known)));
+  const has = Object.keys(QUANTITIES).filter((key) => strategies.some((name) => selections[key][name]?.some(known)));
   if (!has.includes(state.quantity)) state.quantity = has[0];
   const choose = h("label", {}, h("span", {}, "show"), h("select", { "data-option": "quantity", onchange: (event) => { state.quantity = event.target.value; render(); } },
     has.map((key) => h("option", { value: key, selected: key === state.quantity }, QUANTITIES[key][0]))));
-  const measured = picks.missing ? `Duplicates and distances need the data, which could not be had: ${picks.missing}` : picks.measured < seeds.length ? `Duplicates and distances are of the first ${picks.measured} of ${seeds.length} seeds.` : null;
+  const measured = selections.missing ? `Duplicates and distances need the data, which could not be had: ${selections.missing}` : selections.measured < seeds.length ? `Duplicates and distances are of the first ${selections.measured} of ${seeds.length} seeds.` : null;
   const mean = (list) => { const some = list.filter(known); return some.length ? some.reduce((a, b) => a + b, 0) / some.length : null; };
   const columns = [{ head: "strategy", cell: withSample, csv: (name) => [name] }, ...has.map((key) => ({
     head: QUANTITIES[key][0], title: QUANTITIES[key][1], csvHead: [key],
-    cell: (name) => { const x = mean(picks[key][name] ?? []); return known(x) ? x.toFixed(QUANTITIES[key][2]) : "–"; }, csv: (name) => [mean(picks[key][name] ?? [])],
+    cell: (name) => { const x = mean(selections[key][name] ?? []); return known(x) ? x.toFixed(QUANTITIES[key][2]) : "–"; }, csv: (name) => [mean(selections[key][name] ?? [])],
   }))];
   return section("selections", "What was selected", measured,
-    has.length ? lineFigure({ name: `selections-${state.quantity}`, title: "Selection by selection", model: picksModel, tools: [choose], caption: `${QUANTITIES[state.quantity][1]}; mean over seeds.` }) : null,
+    has.length ? lineFigure({ name: `selections-${state.quantity}`, title: "Selection by selection", model: selectionsModel, tools: [choose], caption: `${QUANTITIES[state.quantity][1]}; mean over seeds.` }) : null,
     has.length ? legend() : null,
     table({ name: "selections", title: "On average over selections", columns, rows: strategies }),
-    matrix({ name: "overlap", title: "Overlap between strategies", names: picks.strategies, values: picks.overlap, most: 1, digits: 2, corner: "Jaccard index", note: "Of everything that two strategies selected with the same seed, initial labels left out: the share that both selected. 1: the same examples, in whatever order; mean over seeds." }));
+    matrix({ name: "overlap", title: "Overlap between strategies", names: selections.strategies, values: selections.overlap, most: 1, digits: 2, corner: "Jaccard index", note: "Of everything that two strategies selected with the same seed, initial labels left out: the share that both selected. 1: the same examples, in whatever order; mean over seeds." }));
 }
 
 function provenance() {
@@ -287,7 +287,7 @@ function across() {
   if (!report.across) return null;
   const lead = "Strategies that all data sets have, by the mean area under the curve on each.";
   const own = report.across.metrics[state.metric];
-  if (!own) return section("across", "Over all data sets", state.metric in report.across.metrics ? lead : "Not all data sets tell this metric, of a strategy that all of them have.");
+  if (!own) return section("across", "Over all data sets", state.metric in report.across.metrics ? lead : "Not all data sets have this metric, of a strategy that all of them have.");
   const names = report.experiments.map(({ name }) => name);
   const strategies = Object.keys(own.scores).sort((a, b) => mean(own.ranks[a]) - mean(own.ranks[b]));
   function mean(list) { return list.reduce((a, b) => a + b, 0) / list.length; }
@@ -297,7 +297,7 @@ function across() {
       name: `ranks-${state.metric}`, title: `Mean rank and area, ${metricName()}`, rows: strategies,
       columns: [{ head: "strategy", cell: (name) => h("span", {}, broken(name)), csv: (name) => [name] }, { head: "mean rank", cell: (name) => mean(own.ranks[name]).toFixed(2), csv: (name) => [mean(own.ranks[name])] },
         ...names.map((data, i) => ({ head: data, csvHead: [`${data} area`, `${data} rank`], cell: (name) => h("span", {}, `${percent(own.scores[name][i], 2)} `, h("span", { class: outcome(name, i) ?? "tie", title: WORDS[outcome(name, i)] }, SYMBOLS[outcome(name, i)] ?? "")), csv: (name) => [own.scores[name][i], own.ranks[name][i]] }))],
-      note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ the picks of another strategy.",
+      note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ the selections of another strategy.",
     }),
     own.test ? figure({ name: `critical-difference-${state.metric}`, title: "Critical difference diagram", wide: 0, draw: (width) => drawRanks(own.test, width), table: () => [["strategy", "mean rank"], ...own.test.strategies.map((name, i) => [name, own.test.mean_ranks[i]])],
       caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${pValue(own.test.p)}; Iman and Davenport's F: p ${pValue(own.test.f_p)}. Bars join strategies that Nemenyi's test does not tell apart at ${report.alpha}; they count where Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
