@@ -69,3 +69,8 @@ class Rng:
                 torch.cuda.set_rng_state_all(others)
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
+
+
+def drawn_seed() -> int:
+    """A seed from torch's global generator: ``torch.manual_seed`` decides it, and each call draws another."""
+    return int(torch.randint(2**62, (1,)))

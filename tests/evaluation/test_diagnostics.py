@@ -110,36 +110,26 @@ def test_only_the_rows_that_are_looked_at_need_be_finite():
 
 
 def test_overlap_by_hand():
-    found = overlap({"a": [[1, 2], [3, 4]], "b": [[2, 3], [1, 4]], "c": [[7], []], "d": [[7], []]})
-    assert found.strategies == ("a", "b", "c", "d")
-    a, b, c, d = range(4)
-    assert found.jaccard.shape == found.so_far.shape == (2, 4, 4)
-    np.testing.assert_allclose(found.jaccard[:, a, b], [1 / 3, 1 / 3])
-    np.testing.assert_allclose(found.so_far[:, a, b], [1 / 3, 1])  # the same four, in another order
-    np.testing.assert_allclose(found.jaccard[:, a, c], 0)
-    np.testing.assert_allclose(found.jaccard[:, c, d], 1)
-    np.testing.assert_allclose(found.so_far[:, c, d], 1)
+    found = overlap([[1, 2, 3, 4], [3, 5], [4, 3, 2, 1], [7], [], []])
+    expected = np.eye(6)
+    expected[0, 1] = expected[1, 0] = expected[1, 2] = expected[2, 1] = 1 / 5
+    expected[0, 2] = expected[2, 0] = expected[4, 5] = expected[5, 4] = 1  # the same in another order; both empty
+    np.testing.assert_allclose(found, expected)
 
 
 def test_overlap_is_scikit_learns():
     rng = np.random.default_rng(0)
-    selections = {name: [rng.choice(30, 10, replace=False).tolist() for _ in range(3)] for name in "abc"}
-    found = overlap(selections)
-    np.testing.assert_array_equal(found.jaccard, found.jaccard.transpose(0, 2, 1))
-    assert np.all(found.jaccard[:, np.arange(3), np.arange(3)] == 1)
-    for r in range(3):
-        member = [np.isin(np.arange(30), selections[name][r]) for name in "ab"]
-        assert found.jaccard[r, 0, 1] == pytest.approx(jaccard_score(*member))
+    for _ in range(3):
+        selections = [rng.choice(30, 10, replace=False).tolist() for _ in range(3)]
+        found = overlap(selections)
+        member = [np.isin(np.arange(30), ids) for ids in selections]
+        np.testing.assert_allclose(found, [[jaccard_score(a, b) for b in member] for a in member])
 
 
 def test_random_selections_overlap_as_documented():
     rng = np.random.default_rng(0)
-    selections = {name: [rng.choice(1_000, 200, replace=False).tolist() for _ in range(50)] for name in "ab"}
-    assert overlap(selections).jaccard[:, 0, 1].mean() == pytest.approx(200 / 1_800, abs=0.01)
-
-
-def test_without_rounds_there_is_no_overlap():
-    assert overlap({"a": [], "b": []}).jaccard.shape == (0, 2, 2)
+    found = overlap([rng.choice(1_000, 200, replace=False).tolist() for _ in range(20)])
+    assert found[~np.eye(20, dtype=bool)].mean() == pytest.approx(200 / 1_800, abs=0.01)
 
 
 def test_what_the_diagnostics_refuse():
@@ -157,8 +147,6 @@ def test_what_the_diagnostics_refuse():
         (lambda: duplicate_share(x * math.inf), "rows must be finite rows"),
         (lambda: spread(Dense(x[:0]), Dense(x)), "rows must be one at least"),
         (lambda: spread(Dense(x), Dense(x * math.nan)), "finite"),
-        (lambda: overlap({"a": [[1]], "b": []}), r"same number of rounds, got \{'a': 1, 'b': 0\}"),
-        (lambda: overlap({}), "same number of rounds"),
     ):
         with pytest.raises(InvalidInput, match=message):
             call()

@@ -11,7 +11,6 @@ from scipy import stats
 
 from distil.errors import InvalidInput
 from distil.evaluation.statistics import (
-    bootstrap_interval,
     critical_difference,
     differences,
     effect_size,
@@ -53,9 +52,8 @@ def test_mean_interval_by_hand():
     np.testing.assert_allclose([mean[0], low[0], high[0]], [2, 2 - 2.484138, 2 + 2.484138], atol=1e-6)
 
 
-@pytest.mark.parametrize("interval", [mean_interval, bootstrap_interval])
-def test_one_seed_has_a_mean_and_no_interval(interval):
-    mean, low, high = interval([[0.25, 0.5]])
+def test_one_seed_has_a_mean_and_no_interval():
+    mean, low, high = mean_interval([[0.25, 0.5]])
     np.testing.assert_array_equal(mean, [0.25, 0.5])
     assert np.isnan(low).all()
     assert np.isnan(high).all()
@@ -65,35 +63,6 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     draws = np.random.default_rng(0).standard_normal((4, 20_000))  # 20,000 experiments of 4 seeds
     _, low, high = mean_interval(draws)
     assert abs(((low < 0) & (high > 0)).mean() - 0.95) < 0.006
-
-
-def test_the_bootstrap_is_near_all_resamples():
-    values = np.array([[0.0, 5.0], [1.0, 3.0], [3.0, 4.0], [7.0, 0.0], [8.0, 1.0]])
-    every = np.array([values[list(rows)].mean(0) for rows in itertools.product(range(5), repeat=5)])
-    mean, low, high = bootstrap_interval(values, 0.9)
-    np.testing.assert_allclose(mean, values.mean(0))
-    np.testing.assert_allclose((low, high), np.quantile(every, [0.05, 0.95], axis=0), atol=0.21)  # a step of the means
-
-
-def test_the_bootstrap_is_near_scipys():
-    values = np.random.default_rng(3).gamma(2.0, size=25)
-    _, low, high = bootstrap_interval(values)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(1)).confidence_interval
-    width = theirs.high - theirs.low
-    assert abs(low - theirs.low) < 0.04 * width
-    assert abs(high - theirs.high) < 0.04 * width
-
-
-def test_the_bootstrap_draws_whole_seeds_and_repeats_itself():
-    values = np.random.default_rng(0).random(8)
-    both = np.stack([values, 1 - values], axis=1)  # their sum is 1 with every seed
-    mean, low, high = bootstrap_interval(np.concatenate([both, both.sum(1, keepdims=True)], axis=1), seed=5)
-    np.testing.assert_allclose((mean[2], low[2], high[2]), 1)
-    again = bootstrap_interval(values, seed=5)
-    np.testing.assert_array_equal(again.low, bootstrap_interval(values, seed=5).low)
-    np.testing.assert_allclose((again.low, again.high), (low[0], high[0]))
-    assert again.low != bootstrap_interval(values, seed=6).low
-    assert bootstrap_interval(np.full(4, 0.5)) == (0.5, 0.5, 0.5)
 
 
 @pytest.mark.parametrize("count", [2, 5, 30])
@@ -373,16 +342,15 @@ def test_of_two_thousand_null_comparisons_one_in_twenty_is_found():
 
 
 def test_what_the_numbers_refuse():
-    for interval in (mean_interval, bootstrap_interval):
-        with pytest.raises(InvalidInput, match="at least one seed"):
-            interval(np.empty((0, 3)))
-        with pytest.raises(InvalidInput, match="at least one seed"):
-            interval(0.5)
-        for level in (0, 1, math.nan, 95):
-            with pytest.raises(InvalidInput, match="level must be between 0 and 1"):
-                interval([[0.5]], level)
-        with pytest.raises(InvalidInput, match="finite"):
-            interval([[math.nan]])
+    with pytest.raises(InvalidInput, match="at least one seed"):
+        mean_interval(np.empty((0, 3)))
+    with pytest.raises(InvalidInput, match="at least one seed"):
+        mean_interval(0.5)
+    for level in (0, 1, math.nan, 95):
+        with pytest.raises(InvalidInput, match="level must be between 0 and 1"):
+            mean_interval([[0.5]], level)
+    with pytest.raises(InvalidInput, match="finite"):
+        mean_interval([[math.nan]])
     for test in (paired_difference, wilcoxon, effect_size):
         with pytest.raises(InvalidInput, match="same seeds"):
             test([0.5, 0.6], [0.5])

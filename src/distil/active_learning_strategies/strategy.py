@@ -19,7 +19,7 @@ from distil.data.examples import LabeledSet
 from distil.errors import InvalidInput, nearest
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
-from distil.rng import Rng
+from distil.rng import Rng, drawn_seed
 from distil.selection.choose import gather
 from distil.selection.select import select
 from distil.signals import Embedding, Gradient, MCMean, MCProbs, Probs, Signal, Signals
@@ -71,8 +71,8 @@ class Strategy:
     ) -> None:
         unknown = [key for key in args if key not in ARGUMENTS]
         if unknown:
-            told = ", ".join(f"{key!r}{nearest(key, ARGUMENTS)}" for key in unknown)
-            raise InvalidInput(f"args has unknown keys: {told}")
+            named = ", ".join(f"{key!r}{nearest(key, ARGUMENTS)}" for key in unknown)
+            raise InvalidInput(f"args has unknown keys: {named}")
         self.X = X
         self.Y = Y
         self.unlabeled_x = unlabeled_x
@@ -191,7 +191,7 @@ class Strategy:
 
     def _rng(self) -> Rng:
         """The seed in ``args``, or one drawn from torch's global generator."""
-        return Rng(self.args["seed"] if "seed" in self.args else int(torch.randint(2**62, (1,))))
+        return Rng(self.args["seed"] if "seed" in self.args else drawn_seed())
 
     def _measure(self, X: Any, signal: Signal[Any], Y: Any = None) -> Signals:  # noqa: ANN401, N803
         data = handled(self.handler, X)

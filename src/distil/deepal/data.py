@@ -15,7 +15,7 @@ from distil.data.arrays import from_numpy, is_array
 from distil.data.examples import Batched
 from distil.datasets.load import load
 from distil.errors import InvalidInput
-from distil.rng import Rng
+from distil.rng import Rng, drawn_seed
 from distil.signals import Signals
 from distil.strategies import RandomSampling, Sets
 
@@ -166,11 +166,6 @@ def inputs_of(examples: Any) -> Inputs:  # noqa: ANN401
 def as_tensor(values: Any) -> Tensor:  # noqa: ANN401
     """An array or list of numbers as a tensor."""
     return values if isinstance(values, Tensor) else from_numpy(np.asarray(values))
-
-
-def drawn_seed() -> int:
-    """A seed, from torch's global generator."""
-    return int(torch.randint(2**62, (1,)))
 
 
 def get_MNIST(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 
-from distil.deepal.data import as_tensor, drawn_seed, inputs_of
+from distil.deepal.data import as_tensor, inputs_of
 from distil.errors import InvalidInput, UnsupportedModel, nearest
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
-from distil.rng import Rng
+from distil.rng import Rng, drawn_seed
 from distil.selection.choose import gather
 from distil.signals import Embedding, Logits, MCMean, MCProbs, Probs, Signal
 from distil.system.runtime import Runtime

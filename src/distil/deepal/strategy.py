@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from distil.deepal.data import Data, Ids, drawn_seed
+from distil.deepal.data import Data, Ids
 from distil.deepal.nets import Net
 from distil.errors import DistilWarning, InvalidInput
-from distil.rng import Rng
+from distil.rng import Rng, drawn_seed
 from distil.selection.select import select
 from distil.strategies.base import Needs
 from distil.strategies.base import Strategy as Core
@@ -126,8 +126,8 @@ class Strategy:
             self.train()
             return
         warnings.warn(
-            f"{type(core).__name__} asks a network that was never trained, as nothing is labeled: its selection is close to random; "
-            "call initialize_labels(num) first",
+            f"{type(core).__name__} asks a network that was never trained, as nothing is labeled: its selection is close to "
+            "random; call initialize_labels(num) first",
             DistilWarning,
             stacklevel=4,
         )

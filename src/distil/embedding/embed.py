@@ -90,8 +90,8 @@ def embed(
         InvalidInput: An item that cannot be read, by its name; weights that do not fit; a model that is not for such items.
         RunError: Another process writes this file.
 
-    The pool is recognized by names, sizes and times of change of its files, not by their content: reading all of it would take as long as
-    embedding it. Memory: a few minibatches, and the names.
+    The pool is recognized by names, sizes and times of change of its files, not by their content: reading all of it would
+    take as long as embedding it. Memory: a few minibatches, and the names.
     """
     runtime = runtime or Runtime()
     items = items_of(pool if isinstance(pool, (Items, Minibatches)) else open_pool(pool, column=column, ids=ids))

@@ -6,7 +6,7 @@ How well the selecting model was calibrated is ``metrics.calibration_error`` of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,22 +60,6 @@ class Diagnosis:
     balance: ClassBalance
     duplicates: float
     spread: Spread
-
-
-@dataclass(frozen=True, eq=False)
-class Overlap:
-    """How much strategies agree.
-
-    Attributes:
-        strategies: Names of the k strategies.
-        jaccard: Jaccard index of each two strategies' selections, round by round, (R, k, k).
-        so_far: The same of all that was selected up to each round, (R, k, k): strategies may want the same examples in
-            another order.
-    """
-
-    strategies: tuple[str, ...]
-    jaccard: Floats
-    so_far: Floats
 
 
 def diagnose(x: Tensor, y: Tensor, selected: Sequence[int], labeled: Sequence[int], num_classes: int) -> Diagnosis:
@@ -163,34 +147,16 @@ def spread(rows: Features, before: Features) -> Spread:
     return Spread(to_labeled, to_selected)
 
 
-def overlap(selections: Mapping[str, Sequence[Sequence[int]]]) -> Overlap:
-    """How much strategies agree, by the Jaccard index |A and B| / |A or B| of what they select (Jaccard 1912).
+def overlap(selections: Sequence[Collection[int]]) -> Floats:
+    """How much selections agree, by their Jaccard indices |A and B| / |A or B| (Jaccard 1912), (k, k).
 
     Two selections of n drawn at random from N overlap by about n / (2 N - n). Two empty ones are the same: 1.
 
     Args:
-        selections: Each strategy's selections of one seed, ids round by round.
-
-    Raises:
-        InvalidInput: No strategies, or different numbers of rounds.
+        selections: The ids of each of k selections, in any order.
     """
-    rounds = {name: len(own) for name, own in selections.items()}
-    if len(set(rounds.values())) != 1:
-        raise InvalidInput(f"strategies must have the same number of rounds, got {rounds}")
-    each = [[set(ids) for ids in own] for own in selections.values()]  # k x R sets
-    grown = [[set().union(*own[: r + 1]) for r in range(len(own))] for own in each]
-    return Overlap(tuple(selections), _jaccards(each), _jaccards(grown))
-
-
-def _jaccards(sets: list[list[set[int]]]) -> Floats:
-    """(R, k, k)."""
-    return np.array([[[_jaccard(a, b) for b in round_] for a in round_] for round_ in zip(*sets, strict=True)]).reshape(
-        -1, len(sets), len(sets)
-    )
-
-
-def _jaccard(a: set[int], b: set[int]) -> float:
-    return len(a & b) / len(a | b) if a or b else 1.0
+    sets = [set(ids) for ids in selections]
+    return np.array([[len(a & b) / len(a | b) if a or b else 1.0 for b in sets] for a in sets])
 
 
 def _mean_nearest(rows: Features, others: Features, *, itself: bool) -> float:

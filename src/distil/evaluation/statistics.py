@@ -29,7 +29,6 @@ ALPHA = 0.05
 MIN_DATA_SETS = 5
 """Data sets that ``rank_test`` wants at least."""
 
-_RESAMPLES = 10_000
 _STEPS = 20_000  # of the integral over the spread
 _DIGITS = 12  # what is left over in further digits of numbers of order 1 is rounding
 
@@ -135,36 +134,6 @@ def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     error = np.asarray(rows.std(axis=0, ddof=1)) / np.sqrt(count)
     half = error * float(stdtrit(count - 1, (1 + level) / 2))
     return Interval(mean, mean - half, mean + half)
-
-
-def bootstrap_interval(values: ArrayLike, level: float = LEVEL, *, seed: int = 0) -> Interval:
-    """The mean over seeds and its percentile bootstrap interval, from 10,000 resamples of whole seeds.
-
-    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3. It assumes no normality, but with few
-    seeds it is too narrow (by about sqrt((S - 1) / S), and normal in place of t quantiles): prefer ``mean_interval`` below
-    20 seeds. A seed is drawn with all of its points.
-
-    Args:
-        values: One row a seed, (S, ...).
-        level: Confidence level, in (0, 1).
-        seed: Of the resampling; the same seed gives the same interval.
-
-    Returns:
-        mean, low and high, each (...). With one seed low and high are NaN.
-
-    Raises:
-        InvalidInput: No seeds, a NaN or an infinity, or a level outside (0, 1).
-    """
-    rows = _seeds(values)
-    _check_fraction("level", level)
-    count = len(rows)
-    mean = np.asarray(rows.mean(axis=0))
-    if count == 1:
-        return _unknown(mean)
-    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)  # (R, S)
-    means = (times / count) @ rows.reshape(count, -1)  # (R, points)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Interval(mean, low.reshape(mean.shape), high.reshape(mean.shape))
 
 
 def differences(a: ArrayLike, b: ArrayLike) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any
 from distil.errors import ConfigError, RunError
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config, read_json
 from distil.experiment.run import CONFIG
-from distil.system.files import write_text
+from distil.system.files import remove_unfinished, write_text
 
 BASELINE = "random_sampling"
 SEEDS = 10
@@ -69,8 +69,7 @@ def claim(config: ExperimentConfig) -> ExperimentConfig:
         RunError: It holds an experiment that differs in more than its strategies and seeds.
     """
     path = config.output / CONFIG
-    for begun in config.output.glob(f".{CONFIG}.*.tmp"):  # of a process that was killed right here
-        begun.unlink()
+    remove_unfinished(config.output, CONFIG)
     if not path.exists():
         if config.output.exists() and any(config.output.iterdir()):
             raise ConfigError(f"the output directory {config.output} exists and holds no experiment; choose another")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from distil.errors import RunError
 from distil.experiment.run import Event
-from distil.system.files import digest, lock_file, replacing, write_text
+from distil.system.files import digest, lock_file, remove_unfinished, replacing, write_text
 
 _EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
 
@@ -79,8 +79,7 @@ class FirstRound:
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / ".lock").open("w") as file:
             lock_file(file, wait=True)
-            for begun in self.path.glob(".*.tmp"):  # of a process that was killed while it wrote
-                begun.unlink()
+            remove_unfinished(self.path)
             yield
 
     def _keep(self, event: Event) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 
-from distil.experiment.run import LABELED, Run
+from distil.experiment.run import Run
 from distil.system.files import replacing
+
+LABELED = "labeled.csv"
 
 
 def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> None:

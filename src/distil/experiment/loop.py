@@ -7,6 +7,7 @@ has none, and comes to the very same results: see ``steps``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from distil.datasets.data_set import DataSet
 from distil.errors import RunError
@@ -83,10 +84,9 @@ class Experiment:
         Args:
             on_event: Called with each event once it is on disk.
         """
-        run, config = self.run, self._config
-        with run.lock(), threads(config.threads), tracking(run, config, self._spec, self._seed) as track:
+        with self.run.lock(), threads(self._config.threads), self._tracking() as track:
             self._catch_up()
-            while not run.finished:
+            while not self.run.finished:
                 events = self._next()
                 if not events:
                     return False
@@ -96,6 +96,10 @@ class Experiment:
                     if on_event is not None:
                         on_event(event)
         return True
+
+    def _tracking(self) -> AbstractContextManager[Callable[[Event], None]]:
+        parameters = {"strategy": self._spec.label, "seed": self._seed, **self._config.document}
+        return tracking(self._config.trackers, self.run, self._config.output.name, parameters)
 
     def _next(self) -> list[Event]:
         """The events of the next step, its work done; none while an answer is pending."""

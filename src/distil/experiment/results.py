@@ -112,7 +112,8 @@ def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") ->
     set, its balanced accuracy is 1 / C, its macro-F1 2 m / (1 + m) / C, and its calibration error, when it is certain, 1 - m.
 
     Returns:
-        None where the runs do not hold m, as older ones do not; without the first where not every seed was trained on the whole pool.
+        None where the runs do not hold m, as older ones do not; without the first where not every seed was trained on the
+        whole pool.
     """
     full = full_data_runs(config)
     begun = [[run.last("started") or {} for run in own] for own in [full, *runs.values()] if own]

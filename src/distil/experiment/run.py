@@ -26,7 +26,6 @@ from distil.system.files import lock_file, sync_folder
 Event = dict[str, Any]
 
 EVENTS, TIMES, CONFIG = "events.jsonl", "times.jsonl", "config.json"
-LABELED = "labeled.csv"
 
 
 class Run:

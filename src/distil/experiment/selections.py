@@ -37,8 +37,7 @@ class Selections:
         measured: Seeds that duplicates and distances are of, 0 where the data is not at hand: the first ones, where all would
             take too long.
         strategies: The rows and columns of ``overlap``.
-        overlap: Jaccard index of everything that each two strategies selected, without the initial labels; None where they have
-            different numbers of rounds.
+        overlap: Jaccard index of everything that each two strategies selected, without the initial labels.
     """
 
     balance: Series
@@ -130,8 +129,5 @@ def _mean(rows: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
 def _overlap(runs: Runs) -> tuple[tuple[float, ...], ...]:
     """Mean over seeds of the Jaccard indices of all that was selected, (k, k)."""
     seeds = zip(*runs.values(), strict=True)
-    each = [
-        overlap({str(i): [[id_ for event in run.all("asked") for id_ in event["ids"]]] for i, run in enumerate(own)})
-        for own in seeds
-    ]
-    return tuple(map(tuple, np.mean([found.so_far[-1] for found in each], axis=0).tolist()))
+    each = [overlap([[id_ for event in run.all("asked") for id_ in event["ids"]] for run in own]) for own in seeds]
+    return tuple(map(tuple, np.mean(each, axis=0).tolist()))

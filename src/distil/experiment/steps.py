@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from distil.datasets.data_set import DataSet
+from distil.evaluation.metrics import majority_accuracy
 from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec
 from distil.experiment.evaluate import evaluate
 from distil.experiment.first_round import FirstRound
@@ -63,7 +64,7 @@ class Steps:
 
     def start(self, _: int) -> list[Event]:
         """Say what is run, on what, with what."""
-        majority = int(self.split.y[self.split.pool].bincount(minlength=self.config.num_classes).argmax())
+        pool = self.split.y[self.split.pool]
         event = {
             "event": "started",
             "strategy": self.spec.label,
@@ -72,7 +73,7 @@ class Steps:
             "data": self.data.name,
             "pool": len(self.split.pool),
             "test": len(self.split.x_test),
-            "majority": float((self.split.y_test == majority).double().mean()),
+            "majority": majority_accuracy(pool, self.split.y_test, self.config.num_classes),
             "device": self.config.device or "cpu",
             "threads": self.config.threads,
             "versions": versions(),

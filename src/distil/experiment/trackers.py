@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from distil.errors import ConfigError, MissingPackage
-from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec
 from distil.experiment.run import Event, Run
 from distil.system.files import write_text
 
@@ -68,7 +67,7 @@ class MLflow(Tracker):
         ConfigError: MLflow cannot use that address.
     """
 
-    def __init__(self, run: Run, config: ExperimentConfig, spec: StrategySpec, seed: int) -> None:
+    def __init__(self, run: Run, experiment: str, parameters: Mapping[str, Any]) -> None:
         try:
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
@@ -77,7 +76,7 @@ class MLflow(Tracker):
         self._labels = _labels(run)
         try:
             self._client: Any = MlflowClient()
-            self._id = self._resumed(run) or self._begun(run, config, spec, seed)
+            self._id = self._resumed(run) or self._begun(run, experiment, parameters)
         except MlflowException as error:
             first = str(error).strip().splitlines()[0]
             raise ConfigError(f"cannot log runs to MLflow: {first}; set MLFLOW_TRACKING_URI to your server") from error
@@ -98,28 +97,36 @@ class MLflow(Tracker):
         path = run.path / "mlflow.json"
         return str(json.loads(path.read_text())["run_id"]) if path.exists() else None
 
-    def _begun(self, run: Run, config: ExperimentConfig, spec: StrategySpec, seed: int) -> str:
-        name = config.output.name
-        found = self._client.get_experiment_by_name(name)
-        experiment = found.experiment_id if found is not None else self._client.create_experiment(name)
-        made = self._client.create_run(experiment, run_name=f"{spec.label}-{seed}")
+    def _begun(self, run: Run, experiment: str, parameters: Mapping[str, Any]) -> str:
+        found = self._client.get_experiment_by_name(experiment)
+        number = found.experiment_id if found is not None else self._client.create_experiment(experiment)
+        made = self._client.create_run(number, run_name=f"{parameters['strategy']}-{parameters['seed']}")
         identity = str(made.info.run_id)
-        for key, value in {"strategy": spec.label, "seed": seed, **_flat(config.document)}.items():
+        for key, value in _flat(parameters).items():
             self._client.log_param(identity, key, value)
         write_text(run.path / "mlflow.json", json.dumps({"run_id": identity}))
         return identity
 
 
-TRACKERS: Mapping[str, Callable[[Run, ExperimentConfig, StrategySpec, int], Tracker]] = {
+TRACKERS: Mapping[str, Callable[[Run, str, Mapping[str, Any]], Tracker]] = {
     "tensorboard": lambda run, *_: TensorBoard(run),
     "mlflow": MLflow,
 }
 
 
 @contextmanager
-def tracking(run: Run, config: ExperimentConfig, spec: StrategySpec, seed: int) -> Iterator[Callable[[Event], None]]:
-    """A function that logs an event with every tracker of the configuration; of a finished run there is nothing to log."""
-    trackers = [] if run.finished else [TRACKERS[name](run, config, spec, seed) for name in config.trackers]
+def tracking(
+    names: Sequence[str], run: Run, experiment: str, parameters: Mapping[str, Any]
+) -> Iterator[Callable[[Event], None]]:
+    """A function that logs an event with every tracker; of a finished run there is nothing to log.
+
+    Args:
+        names: Of the trackers, keys of ``TRACKERS``.
+        run: Whose events they are.
+        experiment: What the experiment is called.
+        parameters: What the run is made with: ``strategy``, ``seed``, and the sections of a configuration.
+    """
+    trackers = [] if run.finished else [TRACKERS[name](run, experiment, parameters) for name in names]
 
     def log(event: Event) -> None:
         for tracker in trackers:

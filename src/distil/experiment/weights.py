@@ -7,7 +7,7 @@ from torch import nn
 
 from distil.errors import RunError
 from distil.experiment.run import Event, Run
-from distil.system.files import digest, replacing
+from distil.system.files import digest, remove_unfinished, replacing
 
 MODEL = "model.safetensors"
 
@@ -42,7 +42,7 @@ class Weights:
     def tidy(self) -> None:
         """Remove weights that no step needs any more, and what a killed process had begun to write."""
         trained = {} if self._run.finished else self._run.last("trained") or {}
-        for pattern in ("weights-*.safetensors", ".*.tmp"):
-            for path in self._run.path.glob(pattern):
-                if path.name != trained.get("weights"):
-                    path.unlink()
+        for path in self._run.path.glob("weights-*.safetensors"):
+            if path.name != trained.get("weights"):
+                path.unlink()
+        remove_unfinished(self._run.path)

@@ -364,13 +364,6 @@ def cluster_sizes(x: Features, picks: Tensor, *, classes: Tensor | None = None, 
     return torch.zeros_like(picks, dtype=torch.float64).index_add_(0, nearest, weights)
 
 
-def row_sums(block: Tensor) -> Tensor:
-    """Sums over the last dimension in float64, (B, N) -> (B,), a few rows at a time to stay in the cache."""
-    step = max(1, (1 << 19) // max(1, block.shape[1]))
-    parts = [part.double().sum(1) for part in block.split(step)]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
 def _cut(n_rows: int, n_columns: int, n_bytes: int | None = None) -> Iterator[slice]:
     """Blocks of rows whose float64 matrix against the columns is about a block's bytes; of wide ones up to four times that.
 

@@ -24,6 +24,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left of files that ``replacing`` was writing in a folder, under a name or a pattern."""
+    for temporary in folder.glob(f".{name}.*.tmp"):
+        temporary.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     with replacing(path) as temporary:

@@ -22,6 +22,7 @@ from distil.datasets.load import load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
 from distil.experiment.config.dataset_section import EMBEDDINGS, check_data, filled, load_own, pinned
 from distil.experiment.config.faults import Faults
+from distil.experiment.trackers import TRACKERS
 from distil.selection.learner import Retrain
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.system.imports import named_object
@@ -44,7 +45,6 @@ _EXPERIMENT_KEYS = (
     "trackers",
     "data",
 )
-_TRACKERS = ("tensorboard", "mlflow")
 _RETRAIN: tuple[Retrain, ...] = ("scratch", "warm", "shrink_perturb")
 # Names of folders beside those of the strategies.
 FULL_DATA, FIRST_ROUND = "full_data", "first_round"
@@ -502,8 +502,8 @@ def _fixed_seeds(check: Faults, more: Mapping[str, Any]) -> dict[str, int]:
 
 def _trackers(check: Faults, more: Mapping[str, Any]) -> tuple[str, ...]:
     given = more.get("trackers", [])
-    if not isinstance(given, list) or any(name not in _TRACKERS for name in given):
-        check.faults.append(f"experiment.trackers must be a list of {', '.join(_TRACKERS)}, got {given!r}")
+    if not isinstance(given, list) or any(name not in TRACKERS for name in given):
+        check.faults.append(f"experiment.trackers must be a list of {', '.join(TRACKERS)}, got {given!r}")
         return ()
     return tuple(dict.fromkeys(given))
 
