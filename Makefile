@@ -1,11 +1,13 @@
-# Two commands: `make demo` shows what distil does, `make test` runs every check. Both set up .venv by themselves.
+# Two commands: `make demo` shows what distil does, `make test` runs every ordinary check. Both set up .venv by themselves.
+# Tests have three tiers. `make fast`, before a commit: at most 90 s. `make test`, before a push: at most 5 minutes on two
+# cores. `make slow`, what is marked slow (kills, fuzzing, browsers, real data at length): at most 15 minutes.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .benchmarks/peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast lint bench clean
+.PHONY: demo test fast slow lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -26,11 +28,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
-	$(BIN)/python -m pytest -n auto
-
 fast: lint
+	$(BIN)/python -m pytest -n auto -m "not slow" tests/functional tests/strategies tests/selection tests/contract
+
+test: lint
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto -m slow
 
 # Some 20 minutes on two quiet cores, and 2 GB for the environment of the packages that distil is compared with.
 bench: $(VENV)/.demo

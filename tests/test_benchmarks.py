@@ -329,6 +329,7 @@ def test_a_row_that_fails_now_is_flagged():
 # --- the command -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fakes")
 def test_the_command_measures_a_row_and_keeps_the_others(tmp_path, monkeypatch, capsys):
     output = tmp_path / "results.json"
@@ -370,7 +371,10 @@ def test_the_machine_has_peaks():
 # --- the rows ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=name, marks=[pytest.mark.slow] * name.endswith("_cnn")) for name, row in ROWS.items()],
+)
 def test_every_row_runs_and_its_forms_agree(row, tmp_path):
     size = tiny(row.size)
     row.data(size, tmp_path)

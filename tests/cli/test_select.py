@@ -343,6 +343,7 @@ def test_a_pool_is_embedded_first(here, said):
     sys.modules.pop("encoders_of_mine", None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of Linux")
 def test_memory_is_bounded(here):
     """51 MB of embeddings, not in one piece once the labeled rows are out; the process may take 40 MB more."""

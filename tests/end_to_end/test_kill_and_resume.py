@@ -273,10 +273,11 @@ def check_hooks(found, runs, rounds=4):
     assert len(hooked(found, "naming results")) == 4
 
 
+@pytest.mark.slow
 def test_killed_at_every_event(swept):
     """In the middle of every line, after the sync of every event, and between weights and their event.
 
-    Before a sync, the files are as after it for all but a crash of the machine; that is left to the slow test.
+    Before a sync, the files are as after it for all but a crash of the machine.
     """
     found = swept(
         document(["random_sampling", "margin_sampling"]),

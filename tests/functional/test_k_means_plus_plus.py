@@ -107,7 +107,10 @@ def test_k_means_plus_plus_over_many_blocks_makes_the_naive_draws(kind):
 
 
 @pytest.mark.usefixtures("blocks")
-@pytest.mark.parametrize("kind", ["outer", "outer with bias", "means", "means of outer", "duplicated outer"])
+@pytest.mark.parametrize(
+    "kind",
+    ["outer", "outer with bias", "means", pytest.param("means of outer", marks=pytest.mark.slow), "duplicated outer"],
+)
 def test_k_means_plus_plus_of_any_rows_makes_the_naive_draws(kind):
     rng = np.random.default_rng(1)
     probs = rng.dirichlet(np.ones(5), size=120)
