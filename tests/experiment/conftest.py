@@ -1,4 +1,4 @@
-"""Experiments made of events alone, as if they had been run."""
+"""Small experiments on digits, and experiments made of events alone, as if they had been run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,72 @@ from pathlib import Path
 import pytest
 import torch
 
+from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
+from distil.experiment.run import Run
 from distil.experiment.split import split
 
 
-def _document(output, strategies, seeds, rounds, budget, name, more):
+@pytest.fixture
+def document(tmp_path):
+    """``document(section__key=value)``: a small configuration, as in a file; three strategies, two seeds, three rounds."""
+
+    def make(**changes):
+        made = {
+            "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
+            "train_parameters": {"lr": 0.1, "batch_size": 16, "n_epoch": 2},
+            "active_learning": {
+                "strategies": ["random_sampling", "badge", "margin_sampling"],
+                "budget": 6,
+                "rounds": 3,
+                "initial_points": 8,
+            },
+            "dataset": {"name": "digits", "test_points": 200},
+            "experiment": {"output": str(tmp_path / "out"), "seeds": 2},
+        }
+        for name, value in changes.items():
+            section, key = name.split("__")
+            made[section][key] = value
+        return made
+
+    return make
+
+
+@pytest.fixture
+def config(document):
+    """``config(section__key=value)``: the same, read."""
+    return lambda **changes: parse_config(document(**changes))
+
+
+@pytest.fixture
+def several(config):
+    """An experiment of four rounds with a target."""
+    return config(active_learning__rounds=4, experiment__target_accuracy=0.6)
+
+
+@pytest.fixture
+def run_files():
+    """``run_files(output, *more)``: the bytes of the events and models of all runs, and of files called ``more``, by path."""
+
+    def read(output, *more):
+        kept = ("events.jsonl", "model.safetensors", *more)
+        return {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*") if path.name in kept}
+
+    return read
+
+
+@pytest.fixture
+def trainings():
+    """``trainings(output)``: (strategy, seed, round) of everything that was trained, not taken over."""
+    return lambda output: sorted(
+        (path.parent.parent.name, path.parent.name, entry["round"])
+        for path in output.rglob("times.jsonl")
+        for entry in Run(path.parent).times()
+        if entry["step"] == "train" and not entry.get("shared")
+    )
+
+
+def _made_up_document(output, strategies, seeds, rounds, budget, name, more):
     return {
         "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
         "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 2},
@@ -67,7 +128,7 @@ def made_up(tmp_path):
         output: Path = tmp_path / name
         output.mkdir()
         entries = [{"name": entry} if isinstance(entry, str) else entry for entry in strategies]
-        document = _document(output, entries, seeds, rounds, budget, dataset, {"full_data": full, **more})
+        document = _made_up_document(output, entries, seeds, rounds, budget, dataset, {"full_data": full, **more})
         (output / "config.json").write_text(json.dumps(document))
         config = open_config(output)
         data = config.load_data() if dataset == "digits" else None

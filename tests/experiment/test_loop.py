@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import shutil
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunError
-from distil.experiment import evaluate, outputs
+from distil.experiment import evaluate
 from distil.experiment import loop as loop_module
 from distil.experiment.config.experiment_config import parse_config
-from distil.experiment.directory import open_config
 from distil.experiment.loop import Experiment
-from distil.experiment.outputs import write_results
-from distil.experiment.results import curves_of, run_path
 from distil.experiment.run import Run
 from distil.experiment.split import split
-from distil.experiment.suite import run_all
 from distil.selection.oracle import Answers, Pending, TrueLabels
 
 
@@ -735,252 +728,6 @@ def test_an_error_in_the_training_leaves_a_run_that_can_go_on(config, done, expe
         with pytest.raises(RuntimeError, match="out of memory"):
             experiment(config(), path=tmp_path / "run").advance()
     assert content(done(config(), path=tmp_path / "run")) == content(whole)
-
-
-# -------------------------------------------------------------------------------------------- all runs of an experiment
-
-
-@pytest.fixture
-def several(config, suite_data):
-    return config(active_learning__strategies=STRATEGIES, experiment__seeds=2, experiment__target_accuracy=0.6)
-
-
-def test_run_all(several):
-    assert run_all(several)
-    for label in STRATEGIES:
-        for seed in (0, 1):
-            run = Run(run_path(several.output, label, seed))
-            assert run.finished
-            assert (run.events[0]["strategy"], run.events[0]["seed"]) == (label, seed)
-    assert json.loads((several.output / "config.json").read_text()) == several.document
-
-
-def test_results_against_numbers_computed_from_the_events_by_hand(several):
-    run_all(several)
-    table = write_results(several)
-    curves = {}
-    for label in STRATEGIES:
-        rows = []
-        for seed in (0, 1):
-            lines = (several.output / label / str(seed) / "events.jsonl").read_text().splitlines()
-            events = [json.loads(line) for line in lines]
-            rows.append([(e["labels"], e["accuracy"]) for e in events if e["event"] == "evaluated"])
-        curves[label] = rows
-
-    with (several.output / "results.csv").open(newline="") as file:
-        found = list(csv.reader(file))
-    assert found[0] == ["strategy", "seed", "labels", "accuracy", "balanced_accuracy", "macro_f1"]
-    expected = [
-        [label, str(seed), str(labels), repr(accuracy)]
-        for label in STRATEGIES
-        for seed in (0, 1)
-        for labels, accuracy in curves[label][seed]
-    ]
-    assert [row[:4] for row in found[1:]] == expected
-
-    text = (several.output / "results.md").read_text()
-    assert text.startswith("# digits, 2 seeds\n")
-    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    assert lines[0][:5] == ["strategy", "accuracy in % with 8 labels", "14", "20", "26"]
-    areas = {label: np.array([np.mean([a for _, a in row]) for row in rows]) for label, rows in curves.items()}
-    for line, label in zip(lines[2:], STRATEGIES, strict=True):
-        means = np.mean([[a for _, a in row] for row in curves[label]], axis=0)
-        assert line[0] == label
-        assert line[1:5] == [f"{100 * mean:.1f}" for mean in means]
-        area, half = line[5].split(" ±")
-        low, high = stats.t.interval(0.95, 1, areas[label].mean(), stats.sem(areas[label]))
-        assert float(area) == pytest.approx(100 * areas[label].mean(), abs=0.0051)
-        assert float(half) == pytest.approx(50 * (high - low), abs=0.0051)
-        assert label in table
-        if label != "random_sampling":
-            difference = areas[label] - areas["random_sampling"]
-            assert float(line[8].split()[0]) == pytest.approx(100 * difference.mean(), abs=0.0051)
-    found = curves_of(several)
-    assert found.keys() == curves.keys()
-    assert found["badge"].values.tolist() == [[a for _, a in row] for row in curves["badge"]]
-
-
-def files_of(output):
-    """The bytes of all that is part of the result."""
-    kept = ("events.jsonl", "model.safetensors", "config.json", "results.csv", "results.md")
-    return {str(p.relative_to(output)): p.read_bytes() for p in output.rglob("*") if p.name in kept}
-
-
-def test_again_with_the_same_configuration(several):
-    run_all(several)
-    write_results(several)
-    before, times = files_of(several.output), [p.read_bytes() for p in several.output.rglob("times.jsonl")]
-    assert len(before) == 6 * 2 + 3
-    assert run_all(several)
-    write_results(several)
-    assert files_of(several.output) == before
-    assert [p.read_bytes() for p in several.output.rglob("times.jsonl")] == times  # nothing was done twice
-
-
-@pytest.mark.parametrize(
-    ("change", "section"),
-    [
-        ({"train_parameters__lr": 0.2}, "train_parameters"),
-        ({"model__hidden_units_1": 9}, "model"),
-        ({"active_learning__budget": 7}, "active_learning"),
-        ({"dataset__test_points": 29}, "dataset"),
-        ({"experiment__threads": 2}, "experiment"),
-        ({"active_learning__strategy_args": {"lr": 0.5}}, "active_learning"),
-    ],
-)
-def test_another_configuration_is_refused_by_the_section_that_differs(config, suite_data, change, section):
-    run_all(config(experiment__seeds=1))
-    with pytest.raises(RunError, match=rf"holds another experiment \(its {section} differ\)"):
-        run_all(config(**{"experiment__seeds": 1, **change}))
-
-
-def test_where_the_data_and_the_output_are_is_no_part_of_an_experiment(config, suite_data):
-    assert run_all(config())
-    assert run_all(config(experiment__data="elsewhere", dataset__download=True))
-
-
-def test_a_folder_of_something_else_is_refused(config, suite_data):
-    made = config()
-    made.output.mkdir()
-    (made.output / "thesis.tex").write_text("precious")
-    with pytest.raises(ConfigError, match="exists and holds no experiment"):
-        run_all(made)
-    assert [p.name for p in made.output.iterdir()] == ["thesis.tex"]
-
-
-def test_an_empty_folder_is_welcome(config, suite_data):
-    made = config()
-    made.output.mkdir()
-    assert run_all(made)
-
-
-def test_what_cannot_be_run_leaves_nothing_behind(config, suite_data):
-    made = config(active_learning__budget=1000)
-    with pytest.raises(ConfigError, match="left for the pool"):
-        run_all(made)
-    assert not made.output.exists()
-
-
-def test_moved_and_resumed(several, tmp_path):
-    """Stopped, moved to another place, resumed there: the bytes of an undisturbed run."""
-    run_all(several)
-    write_results(several)
-    whole = files_of(several.output)
-    del whole["config.json"]  # it says where the output was
-    shutil.rmtree(several.output)
-
-    counter = iter(range(1000))
-
-    class Leaving:
-        def ask(self, query):
-            if next(counter) == 4:
-                raise Stopped
-            return TrueLabels(DATA.y_train).ask(query)
-
-    with pytest.raises(Stopped):
-        run_all(several, oracle=lambda *_: Leaving())
-    elsewhere = tmp_path / "else" / "where"
-    elsewhere.parent.mkdir()
-    shutil.move(several.output, elsewhere)
-    moved = open_config(elsewhere)
-    assert moved.output == elsewhere
-    assert run_all(moved)
-    write_results(moved)
-    found = files_of(elsewhere)
-    assert {name: found[name] for name in whole} == whole
-    assert not several.output.exists()
-
-
-def test_waiting_for_answers_every_run_goes_as_far_as_it_can(several):
-    assert run_all(several, oracle=lambda *_: Recorder(lambda *_: Pending())) is False
-    for label in STRATEGIES:
-        for seed in (0, 1):
-            assert kinds(Run(run_path(several.output, label, seed)))[-1] == ("asked", 1)
-    with pytest.raises(RunError, match=r"no strategy in .* has finished all of its seeds; go on with: distil resume"):
-        write_results(several)
-    assert run_all(several)
-
-
-def test_the_oracle_is_asked_for_by_strategy_and_seed(several):
-    made = []
-
-    def oracle(spec, seed):
-        made.append((spec.label, seed))
-        return TrueLabels(DATA.y_train)
-
-    run_all(several, oracle=oracle)
-    assert sorted(made) == sorted((label, seed) for label in STRATEGIES for seed in (0, 1))
-
-
-def test_results_of_what_is_finished(several):
-    """One strategy still waits: the others' results can be had."""
-    pending = Recorder(lambda *_: Pending())
-    assert (
-        run_all(several, oracle=lambda spec, _: pending if spec.name == "badge" else TrueLabels(DATA.y_train)) is False
-    )
-    assert set(curves_of(several)) == {"random_sampling", "margin_sampling"}
-    assert "badge" not in write_results(several)
-
-
-def test_results_when_seeds_have_different_numbers_of_labels(several):
-    """Oracles that skip leave every run with labels of its own; the file of all numbers must tell each run's."""
-
-    def oracle(spec, seed):
-        keep = slice(seed, None)
-        return Recorder(
-            lambda query, _: Answers(
-                query.ids[keep], DATA.y_train[list(query.ids[keep])].tolist(), skipped=query.ids[:seed]
-            )
-        )
-
-    assert run_all(several, oracle=oracle)
-    write_results(several)
-    with (several.output / "results.csv").open(newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    for label in STRATEGIES:
-        for seed in (0, 1):
-            labels = [int(row[2]) for row in rows if row[:2] == [label, str(seed)]]
-            assert labels == [8 + (6 - seed) * k for k in range(4)]
-
-
-def test_results_when_strategies_have_different_numbers_of_labels(several):
-    """Every number behind the table is written, also where curves cannot be compared point by point."""
-
-    def oracle(spec, seed):
-        keep = slice(STRATEGIES.index(spec.name), None)
-        return Recorder(lambda query, _: truth(query.ids[keep]))
-
-    assert run_all(several, oracle=oracle)
-    write_results(several)
-    with (several.output / "results.csv").open(newline="") as file:
-        assert len(list(csv.reader(file))) == 1 + 3 * 2 * 4
-
-
-def test_without_random_sampling_the_first_strategy_is_the_baseline(config, suite_data):
-    made = config(active_learning__strategies=["badge", "margin_sampling"], experiment__seeds=1)
-    run_all(made)
-    write_results(made)
-    assert "area minus badge's" in (made.output / "results.md").read_text()
-
-
-def test_no_plot_without_matplotlib(several, monkeypatch):
-    from distil.errors import MissingPackage
-
-    def missing(*_, **__):
-        raise MissingPackage("plots need matplotlib; pip install distil[plot]")
-
-    monkeypatch.setattr(outputs, "plot_curves", missing)
-    run_all(several)
-    assert "no plot: plots need matplotlib" in write_results(several)
-    assert (several.output / "results.md").exists()
-
-
-@pytest.mark.parametrize("content_", [None, "{}", "not json", '{"experiment": {}}'])
-def test_what_is_no_experiment_cannot_be_opened(tmp_path, content_):
-    if content_ is not None:
-        (tmp_path / "config.json").write_text(content_)
-    with pytest.raises((RunError, ConfigError)):
-        open_config(tmp_path)
 
 
 def test_learning_pays(config, done):

@@ -186,6 +186,7 @@ def test_one_run_equals_another_and_a_resumed_one(here, capsys):
     assert "badge" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_workers_find_the_same(here):
     path = saved()
     for workers, output in ((1, "one"), (2, "two")):

@@ -1,0 +1,116 @@
+"""The directory of an experiment: whose it is, how it grows, and what a comparison adds to a configuration."""
+
+import pytest
+
+from distil.errors import ConfigError, RunError
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.directory import compared, open_config
+from distil.experiment.results import run_path
+from distil.experiment.run import Run
+from distil.experiment.suite import run_all
+
+
+def test_a_strategy_and_a_seed_more_run_only_what_is_missing(config, trainings, run_files, tmp_path):
+    small = config(active_learning__strategies=["random_sampling", "badge"], experiment__seeds=1)
+    run_all(small)
+    before, done = run_files(small.output), trainings(small.output)
+    run_all(config(active_learning__strategies=["margin_sampling"], experiment__seeds=2))
+    grown = open_config(small.output)
+    assert [spec.label for spec in grown.strategies] == ["random_sampling", "badge", "margin_sampling"]
+    assert grown.seeds == (0, 1)
+    after = run_files(small.output)
+    assert {name: after[name] for name in before} == before
+    assert all(trainings(small.output).count(run) == 1 for run in done)
+    whole = config(experiment__output=str(tmp_path / "whole"))
+    run_all(whole)
+    assert run_files(whole.output) == after
+
+
+def test_fewer_strategies_and_seeds_are_those_that_are_there(config):
+    run_all(config())
+    before = (config().output / "config.json").read_bytes()
+    assert run_all(config(active_learning__strategies=["badge"], experiment__seeds=1))
+    assert (config().output / "config.json").read_bytes() == before
+
+
+def test_a_label_that_means_something_else_is_refused(config):
+    run_all(config(active_learning__strategies=["random_sampling", {"name": "badge", "label": "mine"}]))
+    other = [{"name": "margin_sampling", "label": "mine"}]
+    with pytest.raises(RunError, match=r"its mine differ"):
+        run_all(config(active_learning__strategies=other))
+
+
+@pytest.mark.parametrize(
+    ("change", "section"),
+    [
+        ({"train_parameters__lr": 0.2}, "train_parameters"),
+        ({"model__hidden_units_1": 9}, "model"),
+        ({"active_learning__budget": 7}, "active_learning"),
+        ({"dataset__test_points": 29}, "dataset"),
+        ({"experiment__threads": 2}, "experiment"),
+        ({"active_learning__strategy_args": {"lr": 0.5}}, "active_learning"),
+    ],
+)
+def test_another_configuration_is_refused_by_the_section_that_differs(config, change, section):
+    run_all(config(experiment__seeds=1))
+    with pytest.raises(RunError, match=rf"holds another experiment \(its {section} differ\)"):
+        run_all(config(**{"experiment__seeds": 1, **change}))
+
+
+def test_where_the_data_and_the_output_are_is_no_part_of_an_experiment(config):
+    assert run_all(config())
+    assert run_all(config(experiment__data="elsewhere", dataset__download=True))
+
+
+def test_a_folder_of_something_else_is_refused(config):
+    made = config()
+    made.output.mkdir()
+    (made.output / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match="exists and holds no experiment"):
+        run_all(made)
+    assert [p.name for p in made.output.iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_folder_is_welcome(config):
+    made = config()
+    made.output.mkdir()
+    assert run_all(made)
+
+
+@pytest.mark.parametrize("content_", [None, "{}", "not json", '{"experiment": {}}'])
+def test_what_is_no_experiment_cannot_be_opened(tmp_path, content_):
+    if content_ is not None:
+        (tmp_path / "config.json").write_text(content_)
+    with pytest.raises((RunError, ConfigError)):
+        open_config(tmp_path)
+
+
+def test_a_comparison_has_random_sampling_seeds_and_the_bound(document):
+    made = document(active_learning__strategies=["badge"])
+    del made["experiment"]["seeds"]
+    found = compared(parse_config(made))
+    assert [spec.label for spec in found.strategies] == ["random_sampling", "badge"]
+    assert (found.full_data, found.seeds) == (True, tuple(range(10)))
+    assert not compared(parse_config(made), full_data=False).full_data
+
+
+def test_ways_to_retrain_are_a_dimension(config):
+    made = compared(config(active_learning__strategies=["badge"]), retrain=["scratch", "warm"], full_data=False)
+    assert [(spec.label, spec.retrain) for spec in made.strategies] == [
+        ("random_sampling", None),
+        ("badge", None),
+        ("random_sampling+warm", "warm"),
+        ("badge+warm", "warm"),
+    ]
+    run_all(made)
+    one, other = (Run(run_path(made.output, label, 0)).all("trained") for label in ("badge", "badge+warm"))
+    assert one[0] == other[0]
+    assert one[1] != other[1]
+    with pytest.raises(ConfigError, match="retrain must be one of scratch, warm, shrink_perturb, got 'hot'"):
+        compared(config(), retrain=["hot"])
+
+
+@pytest.mark.parametrize("label", ["full_data", "first_round"])
+def test_labels_of_other_folders_are_taken(config, label):
+    with pytest.raises(ConfigError, match=f"the label '{label}' is taken"):
+        config(active_learning__strategies=[{"name": "badge", "label": label}])

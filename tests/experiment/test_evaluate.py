@@ -1,0 +1,44 @@
+"""The evaluation of a network, from the weights that a run left."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.run import Run
+from distil.experiment.split import split
+from distil.experiment.suite import run_all
+
+
+def small(tmp_path, **train):
+    return parse_config(
+        {
+            "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
+            "train_parameters": {"lr": 0.05, "batch_size": 16, "n_epoch": 5, **train},
+            "active_learning": {"strategy": "random_sampling", "budget": 20, "rounds": 2, "initial_points": 40},
+            "dataset": {"name": "digits", "test_points": 300},
+            "experiment": {"output": str(tmp_path / "run"), "seed": 0},
+        }
+    )
+
+
+def test_the_calibration_error_of_an_evaluation_is_that_of_its_model(tmp_path):
+    """Bin by bin, from the weights that the run left."""
+    config = small(tmp_path)
+    run_all(config)
+    data = config.load_data()
+    network = config.builder(data)()
+    network.load_state_dict(load_file(config.output / "random_sampling" / "0" / "model.safetensors"))
+    here = split(data, config, 0)
+    with torch.no_grad():
+        probs = network.eval()(here.x_test).softmax(1)
+    confidence, predicted = probs.max(1)
+    error = 0.0
+    for m in range(15):
+        inside = (confidence > m / 15) & (confidence <= (m + 1) / 15)
+        if inside.any():
+            right = (predicted == here.y_test)[inside].double().mean()
+            error += float(inside.double().mean() * (right - confidence[inside].double().mean()).abs())
+    assert Run(config.output / "random_sampling" / "0").last("evaluated")["calibration_error"] == pytest.approx(
+        error, abs=1e-6
+    )

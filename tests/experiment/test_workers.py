@@ -1,0 +1,49 @@
+"""Processes that share a list of tasks."""
+
+import os
+import signal
+
+import pytest
+
+from distil.errors import RunError
+from distil.experiment.workers import run_in_processes
+
+
+def _nothing():
+    return None
+
+
+def _killed(state, task, report):
+    report(1)
+    if task == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
+
+
+def _wrong(state, task, report):
+    raise RunError(f"{task} is wrong")
+
+
+def _later(state, task, report):
+    report(task)
+    return task != 3
+
+
+@pytest.mark.slow
+def test_processes_do_every_task_and_report():
+    steps = []
+    assert run_in_processes(_nothing, _later, [1, 2, 4], 2, steps.append)
+    assert sorted(steps) == [1, 2, 4]
+    assert not run_in_processes(_nothing, _later, [1, 2, 3], 2, steps.append)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_an_error_that_says_so():
+    with pytest.raises(RunError, match="a worker process was killed"):
+        run_in_processes(_nothing, _killed, [1, 2, 3], 2, lambda _: None)
+
+
+@pytest.mark.slow
+def test_an_error_of_a_task_is_that_of_all():
+    with pytest.raises(RunError, match="is wrong"):
+        run_in_processes(_nothing, _wrong, [1, 2], 2, lambda _: None)
