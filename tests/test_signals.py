@@ -11,6 +11,7 @@ from distil.errors import MissingSignal
 from distil.functional.features import Outer
 from distil.signals import (
     EMPTY,
+    Derived,
     Embedding,
     Forward,
     Gradient,
@@ -19,8 +20,10 @@ from distil.signals import (
     Logits,
     MCMean,
     MCProbs,
+    Measured,
     Probs,
     Signals,
+    measure,
     measured_by,
 )
 
@@ -70,7 +73,21 @@ def test_measured_signals_ask_the_forward_pass(forward):
 @pytest.mark.parametrize("signal", DERIVED)
 def test_derived_signals_are_not_measured(signal, forward):
     with pytest.raises(MissingSignal, match="derived from"):
-        signal.measure(forward)
+        measure((Logits(), signal), forward)
+
+
+def test_a_minibatch_is_measured_signal_by_signal(forward):
+    columns = measure((MCProbs(4), Logits()), forward)
+    assert columns == {MCProbs(4): ("samples", 4, False), Logits(): "logits"}
+    assert list(columns) == [MCProbs(4), Logits()]
+
+
+def test_the_two_kinds_share_no_method():
+    """What is measured cannot be derived, and what is derived cannot be measured."""
+    assert all(isinstance(s, Measured) and not isinstance(s, Derived) for s in MEASURED)
+    assert all(isinstance(s, Derived) and not isinstance(s, Measured) for s in DERIVED)
+    assert not {*vars(Measured)} & {"needs", "derive"}
+    assert not {*vars(Derived)} & {"measure"}
 
 
 def test_equal_signals_are_one_key():
@@ -168,6 +185,6 @@ def test_what_measured_by_names_is_enough(signal, table):
     if signal in (MCProbs(3, shared=True), MCProbs(), MCMean()):
         pytest.skip("not in the table")
     stored = measured_by((signal,))
-    assert all(not s.needs for s in stored)
+    assert all(isinstance(s, Measured) for s in stored)
     exactly = Signals(table.ids, {s: table.values[s] for s in stored})
     assert len(exactly[signal]) == 6

@@ -55,7 +55,7 @@ class Forward(ABC):
 
 
 class Signal(ABC, Generic[V]):
-    """One quantity per example. ``V`` is the type of the column that holds it.
+    """One quantity per example: ``Measured`` or ``Derived``. ``V`` is the type of the column that holds it.
 
     Attributes:
         grad: Whether measuring it takes gradients by the inputs, so that no array can stand for the model.
@@ -63,40 +63,26 @@ class Signal(ABC, Generic[V]):
 
     grad: ClassVar[bool] = False
 
-    @property
-    @abstractmethod
-    def needs(self) -> tuple[Signal[Any], ...]:
-        """The signals this one is derived from; empty when it is measured."""
+
+class Measured(Signal[Tensor]):
+    """A signal that a forward pass gives."""
 
     @abstractmethod
     def measure(self, forward: Forward) -> Tensor:
         """This quantity for one minibatch, (B, ...)."""
 
-    @abstractmethod
-    def derive(self, signals: Signals) -> V:
-        """This quantity for a whole table, from the signals in ``needs``."""
-
-
-class Measured(Signal[Tensor]):
-    """A signal that a forward pass gives."""
-
-    @property
-    def needs(self) -> tuple[Signal[Any], ...]:
-        """Nothing: a forward pass gives it."""
-        return ()
-
-    def derive(self, signals: Signals) -> Tensor:
-        """Raise: this was not measured."""
-        have = ", ".join(map(repr, signals.values)) or "nothing"
-        raise MissingSignal(f"{self!r} was not measured for these examples; measured: {have}")
-
 
 class Derived(Signal[V]):
     """A signal computed from others."""
 
-    def measure(self, forward: Forward) -> Tensor:
-        """Raise: ``measured_by`` never asks a forward pass for a derived signal."""
-        raise MissingSignal(f"{self!r} is derived from {self.needs}, not measured on {type(forward).__name__}")
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[Signal[Any], ...]:
+        """The signals this one is derived from."""
+
+    @abstractmethod
+    def derive(self, signals: Signals) -> V:
+        """This quantity for a whole table, from the signals in ``needs``."""
 
 
 @dataclass(frozen=True)
@@ -333,7 +319,10 @@ class Signals:
         if signal in self.values:
             stored: Any = self.values[signal]
             return stored  # type: ignore[no-any-return]
-        return signal.derive(self)
+        if isinstance(signal, Derived):
+            return signal.derive(self)  # type: ignore[no-any-return]
+        have = ", ".join(map(repr, self.values)) or "nothing"
+        raise MissingSignal(f"{signal!r} was not measured for these examples; measured: {have}")
 
     def rows(self, rows: Tensor | slice) -> Signals:
         """The table of these rows, in this order: copied, unless they are a slice."""
@@ -374,11 +363,25 @@ def measured_by(needs: Iterable[Signal[Any]], given: Iterable[Signal[Any]] = ())
     given = tuple(given)
     found: dict[Signal[Any], None] = {}
     for signal in needs:
-        if signal in given or not signal.needs:
-            found[signal] = None
-        else:
+        if isinstance(signal, Derived) and signal not in given:
             found.update(dict.fromkeys(measured_by(signal.needs, given)))
+        else:
+            found[signal] = None
     return tuple(found)
+
+
+def measure(signals: Iterable[Signal[Any]], forward: Forward) -> dict[Signal[Any], Tensor]:
+    """The columns of one minibatch.
+
+    Raises:
+        MissingSignal: One of the signals is derived: no forward pass gives it.
+    """
+    columns: dict[Signal[Any], Tensor] = {}
+    for signal in signals:
+        if not isinstance(signal, Measured):
+            raise MissingSignal(f"{signal!r} is derived from other signals, not measured; ask for measured_by(...)")
+        columns[signal] = signal.measure(forward)
+    return columns
 
 
 EMPTY = Signals(torch.empty(0, dtype=torch.long), {})

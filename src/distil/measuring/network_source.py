@@ -18,7 +18,7 @@ from distil.measuring.source import Source, check_finite
 from distil.networks.base import LABELS, Network, Outputs
 from distil.networks.dropout import Draw
 from distil.rng import Rng
-from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measured_by
+from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measure, measured_by
 from distil.system.runtime import Runtime
 from distil.system.scratch import Filling, Space
 
@@ -107,7 +107,8 @@ class NetworkSource(Source):
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
                 forward = _Pass(self._network, outputs, own, ids, labels, rng)
-                yield check_finite(Signals(ids, {signal: signal.measure(forward).cpu() for signal in signals}))
+                columns = {signal: column.cpu() for signal, column in measure(signals, forward).items()}
+                yield check_finite(Signals(ids, columns))
                 written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
 
 
