@@ -8,12 +8,16 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset, Subset, TensorDataset
 
+from distil.errors import UnsupportedModel
 from distil.measuring.network_source import NetworkSource
 from distil.networks.base import Network, Outputs
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
-from distil.selection.select import select
+from distil.selection.select import select, select_from
 from distil.signals import Embedding, Gradient, Labels, Logits, MCProbs, Probs
+from distil.strategies.adversarial import AdversarialDeepFool
+from distil.strategies.bayesian import BALD
+from distil.strategies.submodular import SubmodularSampling
 from distil.system.runtime import Runtime
 
 N, DIMS, CLASSES = 60, 6, 4
@@ -145,20 +149,81 @@ class Plain(Network):
         self.views.append(inside)
         return Outputs(batch[:, :CLASSES], None)
 
-    def inputs(self, batch):
-        return batch
-
-    def differentiable(self, batch):
-        raise NotImplementedError
-
-    def sample(self, batch, n_samples, draw):
-        raise NotImplementedError
-
 
 def test_arrays_are_not_copied_but_for_the_first_minibatch(x):
     network = Plain(torch.from_numpy(x))
     NetworkSource(network, network.x, torch.arange(N)).table((Logits(),), Runtime(batch_size=10), Rng(0))
     assert network.views == [False, True, True, True, True, True]
+
+
+# --- networks without some capability -------------------------------------------------------------------------------
+
+
+class Own(Network):
+    """A network of a user's, with the two methods that it must have."""
+
+    def asking(self, runtime):
+        return nullcontext()
+
+    def outputs(self, batch):
+        return Outputs(batch[:, :CLASSES], batch)
+
+
+class Sampling(Own):
+    def sample(self, batch, n_samples, draw):
+        return torch.stack([(batch[:, :CLASSES] * (k + 1)).softmax(-1) for k in range(n_samples)], 1)
+
+
+class Showing(Own):
+    def inputs(self, batch):
+        return batch
+
+
+class Followed(Own):
+    def differentiable(self, batch):
+        return batch, lambda z: z[:, :CLASSES]
+
+
+CAPABILITIES = [
+    (
+        BALD(3),
+        Sampling,
+        r"^BALD needs samples of the model's probabilities, and Own\(\) has none; pass a ",
+    ),
+    (
+        SubmodularSampling(representation="raw"),
+        Showing,
+        r"^SubmodularSampling needs what the model is called with, .*Own\(\)",
+    ),
+    (
+        AdversarialDeepFool(),
+        Followed,
+        r"^AdversarialDeepFool needs gradients by the model's inputs, and Own\(\) has none;",
+    ),
+]
+
+
+@pytest.mark.parametrize(("strategy", "capable", "message"), CAPABILITIES)
+def test_a_missing_capability_is_refused_with_the_strategy_and_the_model(strategy, capable, message, x):
+    with pytest.raises(UnsupportedModel, match=message):
+        select(strategy, Own(), x, 5)
+    assert len(set(select(strategy, capable(), x, 5))) == 5
+    for other in (case[1] for case in CAPABILITIES if case[1] is not capable):
+        with pytest.raises(UnsupportedModel, match=f"^{type(strategy).__name__} needs .* {other.__name__}"):
+            select(strategy, other(), x, 5)
+
+
+def test_logits_and_embedding_are_all_that_other_strategies_need(x):
+    probs = torch.from_numpy(x)[:, :CLASSES].softmax(-1)
+    for name in ("entropy_sampling", "badge", "core_set"):
+        expected = select_from(name, 5, probs=probs, embeddings=x, seed=0)
+        assert select(name, Own(), x, 5, rng=0).tolist() == expected.tolist()
+
+
+def test_a_source_by_itself_names_no_strategy(x):
+    source = NetworkSource(Own(), x, torch.arange(N))
+    with pytest.raises(UnsupportedModel, match=r"^this strategy needs samples"):
+        source.table((MCProbs(2),), Runtime(), Rng(0))
 
 
 # --- columns --------------------------------------------------------------------------------------------------------

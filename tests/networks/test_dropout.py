@@ -409,7 +409,11 @@ def test_a_network_without_dropout_warns_once_and_gives_its_output(seeded):
     ) as told:
         found = measure(5)  # four minibatches
     assert len(told) == 1
-    assert torch.equal(measure(20), found)  # a second warning would be an error here
+    assert torch.equal(measure(5), found)  # a second warning would be an error here
+    torch.testing.assert_close(
+        measure(20), found
+    )  # products of 20 rows and of 5 are rounded otherwise on some processors
+    assert torch.equal(found, found[:, :1].expand_as(found))
     with torch.no_grad():
         torch.testing.assert_close(found, net(pool).softmax(1)[:, None].expand(20, 3, 3))
 

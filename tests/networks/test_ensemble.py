@@ -1,5 +1,7 @@
 """Several models as one: what they think on average, and each by itself."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,14 @@ from torch import nn
 
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.measuring.network_source import NetworkSource
+from distil.networks.base import Network, Outputs
 from distil.networks.ensemble import Ensemble
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.selection.choose import gather
 from distil.selection.select import select, select_from
-from distil.signals import Embedding, Logits, MCProbs, Probs
+from distil.signals import Embedding, Inputs, Logits, MCProbs, Probs
 from distil.system.runtime import Runtime
 
 N, MEMBERS = 30, 3
@@ -97,6 +100,31 @@ def test_inputs_are_the_first_members(nets):
     network = wrap(nets)
     with network.asking(Runtime()):
         assert network.inputs(X).equal(X)
+
+
+class Bare(Network):
+    """A network that gives logits alone."""
+
+    def asking(self, runtime):
+        return nullcontext()
+
+    def outputs(self, batch):
+        return Outputs(batch[:, :4], None)
+
+
+def test_members_without_a_capability(nets):
+    """All must be differentiable, the first one must show its inputs, and samples are drawn of none."""
+    network = Ensemble([TorchNetwork(nets[0]), Bare()])
+    with pytest.raises(
+        UnsupportedModel, match=r"needs gradients by the model's inputs, and Bare\(\) has none; use margin"
+    ):
+        select("adversarial_bim", network, X, 3)
+    assert measured(network, (Inputs(),))[Inputs()].equal(X)
+    other_way = Ensemble([Bare(), TorchNetwork(nets[0])])
+    with pytest.raises(UnsupportedModel, match=r"whose inputs are read needs .* one tensor, and Bare\(\) has none"):
+        measured(other_way, (Inputs(),))
+    expected = torch.stack([X[:, :4].softmax(-1), opinions(nets)[:, 0]], 1)
+    torch.testing.assert_close(measured(other_way, (MCProbs(),))[MCProbs()], expected)
 
 
 def test_members_of_several_kinds(nets):

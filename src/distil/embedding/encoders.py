@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
 from distil.networks.base import Network, Outputs
-from distil.networks.dropout import Draw
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.weights import weights_in
 from distil.rng import Rng
@@ -232,15 +231,3 @@ class _Called(Network):
                 f"{self._name} was given {len(batch)} items and must give an array ({len(batch)}, D); got {tuple(found.shape)}"
             )
         return Outputs(found, found)
-
-    def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401, ARG002
-        raise self._only_embeds()
-
-    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401, ARG002
-        raise self._only_embeds()
-
-    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
-        raise self._only_embeds()
-
-    def _only_embeds(self) -> UnsupportedModel:
-        return UnsupportedModel(f"{self._name} gives embeddings only")

@@ -8,8 +8,8 @@ from torch import nn
 
 from distil.errors import UnsupportedModel
 from distil.networks.base import Network, Outputs
-from distil.networks.head import close
 from distil.networks.memory_format import Images
+from distil.networks.output_kinds import close
 from distil.networks.torch_network import TorchNetwork
 
 # Rows that are asked for in both formats, to see that they give the same.
@@ -30,20 +30,29 @@ class ChannelsLast:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._images = Images(network.module) if isinstance(network, TorchNetwork) and _convolves(network) else None
+        self._turning = _Turning(network) if isinstance(network, TorchNetwork) and _convolves(network) else None
         self._compared = False
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
         """Logits and embedding of one minibatch."""
-        if self._images is not None and not self._compared:
-            self._images = self._images if self._gives_the_same(batch, self._images) else None
+        if self._turning is not None and not self._compared:
+            self._turning = self._turning if self._turning.gives_the_same(batch) else None
             self._compared = True
-        if self._images is None:
+        if self._turning is None:
             return self._network.outputs(batch)
-        with self._images:
+        with self._turning.images:
             return self._network.outputs(batch)
 
-    def _gives_the_same(self, batch: Any, images: Images) -> bool:  # noqa: ANN401
+
+class _Turning:
+    """A convolutional network, and the context in which its images have their channels last."""
+
+    def __init__(self, network: TorchNetwork) -> None:
+        self._network = network
+        self.images = Images(network.module)
+
+    def gives_the_same(self, batch: Any) -> bool:  # noqa: ANN401
+        """Whether the first images of a minibatch have equal logits in both formats."""
         try:
             x, logits = self._network.differentiable(batch)
         except UnsupportedModel:  # there is no one tensor of real numbers that the module is called with
@@ -52,7 +61,7 @@ class ChannelsLast:
             return False
         plain = logits(x[:_COMPARED_ROWS])
         try:
-            with images:
+            with self.images:
                 return close(logits(x[:_COMPARED_ROWS]), plain)
         except RuntimeError:  # something in the module asks for the usual format
             return False

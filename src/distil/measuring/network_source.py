@@ -15,7 +15,7 @@ from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
 from distil.measuring.channels_last import ChannelsLast
 from distil.measuring.source import Source, check_finite
-from distil.networks.base import LABELS, Network, Outputs
+from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Outputs, Samples, lacking
 from distil.networks.dropout import Draw
 from distil.rng import Rng
 from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measure, measured_by
@@ -33,6 +33,7 @@ class NetworkSource(Source):
         labels: Their labels, (N,) int64; default: the second item of the data set's examples, or what dicts hold as ``labels``
             or ``label``, should a strategy ask for it.
         collate: Makes a minibatch of a list of examples; default: PyTorch's own way.
+        caller: Who asks, for messages.
     """
 
     def __init__(
@@ -43,17 +44,21 @@ class NetworkSource(Source):
         labels: Tensor | None = None,
         *,
         collate: Collate | None = None,
+        caller: str = "this strategy",
     ) -> None:
         self.ids = ids
         self._network = network
         self._data = data
         self._labels = labels
         self._collate = collate
+        self._caller = caller
 
     def of(self, rows: Tensor) -> NetworkSource:
         """The examples of these rows of ``ids`` alone."""
         labels = None if self._labels is None else self._labels[rows]
-        return NetworkSource(self._network, self._data, self.ids[rows], labels, collate=self._collate)
+        return NetworkSource(
+            self._network, self._data, self.ids[rows], labels, collate=self._collate, caller=self._caller
+        )
 
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
         """Yes where they are outputs of forward passes: attacks follow gradients."""
@@ -106,7 +111,7 @@ class NetworkSource(Source):
                 own = _copied(batch) if written_to else batch
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
-                forward = _Pass(self._network, outputs, own, ids, labels, rng)
+                forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller)
                 columns = {signal: column.cpu() for signal, column in measure(signals, forward).items()}
                 yield check_finite(Signals(ids, columns))
                 written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
@@ -132,6 +137,7 @@ class _Pass(Forward):
         ids: Tensor,
         labels: Tensor | None,
         rng: Rng,
+        caller: str,
     ) -> None:
         self._network = network
         self._ask = outputs
@@ -139,6 +145,7 @@ class _Pass(Forward):
         self._ids = ids
         self._labels = labels
         self._rng = rng
+        self._caller = caller
         self._outputs: Outputs | None = None
         self._attacks: dict[Attacker, Attack] = {}
 
@@ -160,9 +167,13 @@ class _Pass(Forward):
         return embedding
 
     def inputs(self) -> Tensor:
+        if not isinstance(self._network, HasInputs):
+            raise lacking(self._caller, self._network, HasInputs)
         return self._network.inputs(self._batch)
 
     def attack(self, attack: Attacker) -> Attack:
+        if not isinstance(self._network, Differentiable):
+            raise lacking(self._caller, self._network, Differentiable)
         if attack not in self._attacks:
             x, logits = self._network.differentiable(self._batch)
             with torch.enable_grad():
@@ -183,5 +194,7 @@ class _Pass(Forward):
         )
 
     def samples(self, n_samples: int, shared: bool) -> Tensor:
+        if not isinstance(self._network, Samples):
+            raise lacking(self._caller, self._network, Samples)
         draw = Draw(self._rng.child("samples"), self._ids, shared)
         return self._network.sample(self._batch, n_samples, draw)

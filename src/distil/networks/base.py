@@ -1,4 +1,4 @@
-"""What the library knows a model by: outputs, inputs and samples of a minibatch."""
+"""What the library knows a model by: its outputs, and what else it can be asked for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from distil.errors import UnsupportedModel
 from distil.networks.dropout import Draw
 from distil.system.runtime import Runtime
 
@@ -39,19 +40,46 @@ class Outputs:
 
 
 class Network(ABC):
-    """A model as strategies see it. Asking does not change it."""
+    """A model as strategies see it. Asking does not change it.
+
+    These two methods are all that most strategies use. A network may have any of three capabilities too, each one more
+    method, called within ``asking``: ``sample`` (``Samples``), ``inputs`` (``HasInputs``) and ``differentiable``
+    (``Differentiable``). Strategies that use one refuse a network without it.
+    """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
     @abstractmethod
     def asking(self, runtime: Runtime) -> AbstractContextManager[None]:
-        """A context in which ``outputs`` and ``sample`` may be called; on leaving it the model is as it was before."""
+        """A context in which the other methods may be called; on leaving it the model is as it was before."""
 
     @abstractmethod
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401 - whatever the data set's collate function makes
         """Logits and embedding of one minibatch."""
 
+
+@runtime_checkable
+class Samples(Protocol):
+    """The capability of a network to draw samples of its predictions: dropout masks, members of an ensemble."""
+
+    @abstractmethod
+    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
+        """Probabilities of one minibatch under K samples of the network, (B, K, C)."""
+
+
+@runtime_checkable
+class HasInputs(Protocol):
+    """The capability of a network to show the tensor that the model is called with."""
+
     @abstractmethod
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """What the model is called with, (B, ...) floating: a single tensor."""
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """The capability of a network to be differentiated by its inputs, as attacks do."""
 
     @abstractmethod
     def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
@@ -61,6 +89,27 @@ class Network(ABC):
         autograd can differentiate it by its argument; parameters do not collect gradients.
         """
 
-    @abstractmethod
-    def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
-        """Probabilities of one minibatch under K samples of the network, (B, K, C)."""
+
+_ADVICE: dict[type[object], tuple[str, str]] = {
+    Samples: (
+        "samples of the model's probabilities",
+        "pass a torch.nn.Module with dropout or a list of models, or give the network a method sample(batch, n_samples, draw)",
+    ),
+    HasInputs: (
+        "what the model is called with, as one tensor",
+        "pass a torch.nn.Module, or give the network a method inputs(batch)",
+    ),
+    Differentiable: ("gradients by the model's inputs", "use margin_sampling, or pass a torch.nn.Module"),
+}
+
+
+def lacking(asker: str, network: Network, capability: type[object]) -> UnsupportedModel:
+    """The error for a network without a capability.
+
+    Args:
+        asker: Who needs it, for the message: a strategy.
+        network: The model.
+        capability: ``Samples``, ``HasInputs`` or ``Differentiable``.
+    """
+    what, advice = _ADVICE[capability]
+    return UnsupportedModel(f"{asker} needs {what}, and {network!r} has none; {advice}")

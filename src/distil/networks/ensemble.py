@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput, UnsupportedModel
-from distil.networks.base import Network, Outputs
+from distil.networks.base import Differentiable, HasInputs, Network, Outputs, Samples, lacking
 from distil.networks.dropout import Draw
 from distil.system.runtime import Runtime
 
 
-class Ensemble(Network):
+class Ensemble(Network, Samples, HasInputs, Differentiable):
     """Networks that vote: the members' probabilities are averaged, and they are the samples of the strategies that want some.
 
     Lakshminarayanan et al. 2017, section 2.4; Beluch et al. 2018, section 3, for active learning: BALD and the ``*_dropout``
     strategies, which draw K dropout masks of one network, read the probabilities of the K members instead, so K is the number
-    of members whatever the strategy's own. The embedding, and inputs, are those of the first member. Costs what its members cost.
+    of members whatever the strategy's own. The embedding, and inputs, are those of the first member. An attack needs members that
+    can all be differentiated. Costs what its members cost.
 
     Args:
         members: At least two networks with the same classes in the same order.
@@ -53,11 +54,18 @@ class Ensemble(Network):
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """What the first member is called with."""
-        return self.members[0].inputs(batch)
+        first = self.members[0]
+        if not isinstance(first, HasInputs):
+            raise lacking("an ensemble whose inputs are read", first, HasInputs)
+        return first.inputs(batch)
 
     def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
         """The first member's inputs, which are given to all, and the way to the logarithms of the averaged probabilities."""
-        ways = [member.differentiable(batch) for member in self.members]
+        ways = []
+        for member in self.members:
+            if not isinstance(member, Differentiable):
+                raise lacking("an ensemble that is attacked", member, Differentiable)
+            ways.append(member.differentiable(batch))
         x = ways[0][0]
         if any(other.shape != x.shape for other, _ in ways):
             raise UnsupportedModel(

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
-from distil.networks.base import Network, Outputs
+from distil.networks.base import HasInputs, Network, Outputs, Samples
 from distil.networks.dropout import Draw
-from distil.networks.head import close
+from distil.networks.output_kinds import close
 from distil.system.runtime import Runtime
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -26,7 +26,7 @@ Scores = Literal["predict_proba", "decision_function"]
 """The method of an estimator that tells its logits, or their softmax."""
 
 
-class Estimator(Network):
+class Estimator(Network, Samples, HasInputs):
     """A fitted scikit-learn classifier, unchanged.
 
     Columns are in the order of its ``classes_``. The embedding is what the classifier itself is called with: of a pipeline, what
@@ -91,12 +91,6 @@ class Estimator(Network):
         if x is None:
             raise UnsupportedModel(f"{_name(self.estimator)} is called with something other than numbers")
         return x if x.is_floating_point() else x.float()
-
-    def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401, ARG002
-        """Raise: there are no gradients."""
-        raise UnsupportedModel(
-            f"an attack follows gradients, and {_name(self.estimator)} has none; use margin_sampling, or a torch.nn.Module"
-        )
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
         """Probabilities of the members, (B, members, C), or ``n_samples`` times those of the only one."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from distil.errors import UnsupportedModel
-
-OutputKind = Literal["logits", "probs", "sigmoid"]
+from distil.networks.output_kinds import OutputKind, close
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +126,6 @@ def _along_last_axis(x: Tensor, layer: nn.Module | None) -> bool:
         return True
     of_places = (nn.Conv1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.AvgPool1d, nn.MaxPool1d)
     return x.dim() == 3 and layer is not None and not any(isinstance(part, of_places) for part in layer.modules())
-
-
-def close(a: Tensor, b: Tensor) -> bool:
-    """Equal up to rounding; NaN equals NaN, so that a broken model is still told apart from a strange one."""
-    return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 def _input_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from distil.errors import UnsupportedModel
-from distil.networks.head import close, embedding_of
+from distil.networks.head import embedding_of
+from distil.networks.output_kinds import close
 
 Outputs = Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]]
 """``outputs(module, x) -> (logits, embedding)``, as ``TorchNetwork`` takes it."""

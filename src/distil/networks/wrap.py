@@ -17,9 +17,10 @@ from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.base import Network
 from distil.networks.ensemble import Ensemble
 from distil.networks.estimator import Estimator, all_classes, is_estimator
-from distil.networks.head import OutputKind
+from distil.networks.model_inputs import call_module
+from distil.networks.output_kinds import OutputKind
 from distil.networks.timm_and_transformers import pooled_outputs
-from distil.networks.torch_network import TorchNetwork, call_module
+from distil.networks.torch_network import TorchNetwork
 from distil.networks.weights import loaded
 from distil.system.runtime import Runtime
 

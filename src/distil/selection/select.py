@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -106,10 +107,9 @@ def select(
     check_array_data(data, pool)
     for found in sets.values():
         check_array_data(found.data, found.ids)
-    sources: dict[str, Source] = {"pool": NetworkSource(network, data, pool, collate=collate)}
-    for role, found in sets.items():
-        if len(found.ids):
-            sources[role] = NetworkSource(network, found.data, found.ids, found.labels, collate=collate)
+    source = partial(NetworkSource, network, collate=collate, caller=type(strategy).__name__)
+    sources: dict[str, Source] = {"pool": source(data, pool)}
+    sources |= {role: source(found.data, found.ids, found.labels) for role, found in sets.items() if len(found.ids)}
     return with_names(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names)
 
 

@@ -1,0 +1,112 @@
+"""Probabilities under several dropout masks, what comes before the first dropout computed once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distil.errors import DistilWarning
+from distil.networks.dropout import Draw, SampledDropout, example_axes, unreachable_dropout
+from distil.networks.memory_format import ChannelsLastPooling
+from distil.networks.model_inputs import first_rows
+from distil.networks.module_state import attributes_kept
+from distil.networks.output_kinds import close
+from distil.networks.trunk import RecordedTrunk, ReplayedTrunk, Survey, Trunk
+
+# Rows of the first minibatch on which it is tried whether the trunk may be computed once.
+_TRIED_ROWS = 8
+
+
+class DropoutSamples:
+    """Draws samples of a module by its dropout.
+
+    Args:
+        module: The module, in evaluation mode whenever it is sampled.
+        probs: From what the module is called with to probabilities, (B, C): one forward pass.
+    """
+
+    def __init__(self, module: nn.Module, probs: Callable[[Any], Tensor]) -> None:
+        self._module = module
+        self._probs = probs
+        self._convolves = any(isinstance(layer, nn.Conv2d) for layer in module.modules())
+        self._warned = False
+        self._axes: tuple[int | None, ...] | None = None  # of dropout calls; None: not looked at yet
+        self._trunk: Trunk | None = None  # None: whole passes
+
+    def of(self, x: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
+        """Probabilities under K masks, (B, K, C); K equal ones of a module without dropout."""
+        draws = [draw.child(k) for k in range(n_samples)]
+        if self._axes is None:
+            self._survey(x, draw)
+        if not self._axes:  # no dropout: one sample is all of them
+            return self._whole(x, draws[:1]).repeat(1, n_samples, 1)
+        probs = None
+        if self._trunk is not None and n_samples > 1:
+            probs = self._trunk_once(x, draws, self._trunk)
+        return self._whole(x, draws) if probs is None else probs
+
+    def _survey(self, x: Any, draw: Draw) -> None:  # noqa: ANN401
+        """Look at a few rows: where dropout is called, along which axis the examples lie there, and what may be computed once."""
+        two, three = Survey(), Survey()
+        for n, survey in ((2, two), (3, three)):
+            rows = first_rows(x, n, repeat=True)
+            with survey:
+                self._probs(rows)
+        self._axes = example_axes(two.shapes, three.shapes)
+        trunk = two.trunk()
+        if trunk is None or trunk != three.trunk():
+            return
+        rows = first_rows(x, _TRIED_ROWS)
+        draws = [Draw(draw.rng.child(k), draw.ids[:_TRIED_ROWS], draw.shared) for k in range(2)]
+        found = self._trunk_once(rows, draws, trunk)
+        if found is not None and close(found, self._whole(rows, draws)):
+            self._trunk = trunk
+
+    def _whole(self, x: Any, draws: Sequence[Draw]) -> Tensor:  # noqa: ANN401
+        """Probabilities under several masks, (B, K, C), one whole pass each."""
+        return torch.stack([self._sampled(x, draw) for draw in draws], 1)
+
+    def _trunk_once(self, x: Any, draws: Sequence[Draw], trunk: Trunk) -> Tensor | None:  # noqa: ANN401
+        """The same, the trunk computed once; None where the network takes another way."""
+        recorded = RecordedTrunk(trunk)
+        # A TrunkLeft, or what missing numbers lead to; should it be anything else, the whole passes will say so.
+        with suppress(RuntimeError, TypeError, ValueError):
+            probs = [self._sampled(x, draws[0], recorded)]
+            with attributes_kept(self._module):
+                probs += [self._sampled(x, draw, ReplayedTrunk(recorded)) for draw in draws[1:]]
+            return torch.stack(probs, 1)
+        return None
+
+    def _sampled(self, x: Any, draw: Draw, trunk: RecordedTrunk | ReplayedTrunk | None = None) -> Tensor:  # noqa: ANN401
+        """Probabilities under one mask, (B, C)."""
+        with self._pooling(), SampledDropout(draw, self._axes) as dropout, trunk or nullcontext():
+            probs = self._probs(x)
+        if not self._warned:
+            self._warned = True
+            _warn_about_dropout(self._module, dropout.n_sites, dropout.n_unaligned)
+        return probs
+
+    def _pooling(self) -> AbstractContextManager[object]:
+        """Faster max pooling, in convolutional networks."""
+        return ChannelsLastPooling() if self._convolves else nullcontext()
+
+
+def _warn_about_dropout(module: nn.Module, n_sites: int, n_unaligned: int) -> None:
+    hidden = unreachable_dropout(module)
+    where = f"; dropout that cannot be reached: {', '.join(hidden)}" if hidden else ""
+    name = type(module).__name__
+    if n_sites == 0:
+        warnings.warn(f"{name} has no dropout that can be sampled, so all samples are equal{where}", DistilWarning, 2)
+    elif hidden:
+        warnings.warn(f"part of {name}'s dropout stays off while sampling{where}", DistilWarning, 2)
+    if n_unaligned:
+        warnings.warn(
+            f"{n_unaligned} dropout calls of {name} see tensors without an example axis; their masks are shared by all examples",
+            DistilWarning,
+            2,
+        )

@@ -1,0 +1,58 @@
+"""What the numbers are that a model returns, and the logits that are made of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from distil.errors import UnsupportedModel
+
+OutputKind = Literal["logits", "probs", "sigmoid"]
+"""Logits; probabilities, rows that sum to 1; or one logit of a binary model."""
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    """Equal up to rounding; NaN equals NaN, so that a broken model is still told apart from a strange one."""
+    return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def as_logits(returned: Tensor, output: OutputKind) -> Tensor:
+    """(B, C) float32 or float64 logits, C >= 2."""
+    returned = returned if returned.dtype == torch.float64 else returned.float()
+    if output == "logits":
+        return returned
+    column = returned.reshape(len(returned), -1)
+    if output == "sigmoid":
+        return torch.cat([torch.zeros_like(column), column], 1)
+    probs = torch.cat([1 - column, column], 1) if column.shape[1] == 1 else column
+    return probs.clamp_min(torch.finfo(probs.dtype).tiny).log()
+
+
+def check_kind(returned: Tensor, output: OutputKind) -> None:
+    """Raise UnsupportedModel where what a model returned cannot be of that kind."""
+    one_column = returned.dim() == 1 or (returned.dim() == 2 and returned.shape[1] == 1)
+    if returned.dim() > 2 or returned.dim() == 0:
+        raise UnsupportedModel(
+            f"expected logits of shape (B, C), got {tuple(returned.shape)}; pass outputs= to reduce them to one row an example"
+        )
+    if output == "logits" and one_column:
+        raise UnsupportedModel('the model returns one column; for a binary model pass output="sigmoid"')
+    if output == "sigmoid" and not one_column:
+        raise UnsupportedModel(f'output="sigmoid" expects one column of logits, got {tuple(returned.shape)}')
+    if len(returned):  # else nothing to look at; the first rows that come are looked at by the next pass
+        _check_sums(returned, output, one_column)
+
+
+def _check_sums(returned: Tensor, output: OutputKind, one_column: bool) -> None:
+    """The same, by whether rows are probabilities."""
+    sums_to_one = bool((returned >= 0).all()) and close(returned.sum(-1), torch.ones_like(returned.sum(-1)))
+    if output == "logits" and sums_to_one:
+        raise UnsupportedModel(
+            'the rows that the model returns already sum to 1; if they are probabilities pass output="probs"'
+        )
+    if output == "probs" and one_column and not bool(((returned >= 0) & (returned <= 1)).all()):
+        raise UnsupportedModel('output="probs" expects a column of probabilities, between 0 and 1, and these are not')
+    if output == "probs" and not one_column and not sums_to_one:
+        raise UnsupportedModel('output="probs" expects rows that are >= 0 and sum to 1, and these do not')
