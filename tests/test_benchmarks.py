@@ -2,6 +2,10 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -91,11 +95,25 @@ def test_duplicated_rows_come_ten_times():
 
 
 def test_a_peak_counts_what_was_allocated_and_freed():
-    peak = measure.Peak()
-    held = np.ones(40_000_000, np.uint8)
-    del held
-    found = peak.bytes()
-    assert found is None or 30e6 < found < 80e6
+    """In a small process of its own: of a large one, the system may take back pages of libraries meanwhile."""
+    script = """
+        import numpy as np
+        from benchmarks.speed import measure
+
+        peak = measure.Peak()
+        first = peak.bytes()
+        held = np.ones(200_000_000, np.uint8)
+        del held
+        print(first, peak.bytes())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.split()
+    if told == ["None", "None"]:
+        pytest.skip("the system does not tell")
+    first, found = map(int, told)
+    assert first < 50e6
+    assert 150e6 < found < 300e6
 
 
 def test_extrapolation_follows_the_line_and_never_falls():
