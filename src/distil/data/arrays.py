@@ -58,8 +58,9 @@ def readable(array: Array) -> Array:
     Nothing may write to such a tensor: the array of the caller would change, and memory that the system protects ends the process.
 
     Why: PyTorch has no read-only tensors, and ``torch.from_numpy`` warns of read-only memory; the way around it is a copy.
-    What it won: ``select_from("core_set", 10)`` of 200,000 x 256 numbers in a mapped file took 0.37 s in place of 0.79 s, without a
-    copy of 205 MB; strategies that read blocks gain nothing (medians of 3 and 7 alternating calls, one thread of a Xeon, torch 2.13).
+    What it won: ``select_from("core_set", 10)`` of 200,000 x 256 numbers in a mapped file took 0.37 s in place of 0.79 s, without
+    a copy of 205 MB; strategies that read blocks gain nothing (medians of 3 and 7 alternating calls, one thread of a Xeon, torch
+    2.13).
     Delete it when PyTorch has read-only tensors.
     """
     if isinstance(array, Tensor) or array.flags.writeable:

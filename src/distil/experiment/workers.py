@@ -100,8 +100,8 @@ def _do(task: Any) -> bool:  # noqa: ANN401
 def _end_with_parent() -> None:
     """End this process once its parent has ended.
 
-    Why: workers of a ``ProcessPoolExecutor`` finish their task when their parent is killed, and a run that is resumed meanwhile would
-    write to the same files. Only ``os._exit`` ends a process from another thread than its main one.
+    Why: workers of a ``ProcessPoolExecutor`` finish their task when their parent is killed, and a run that is resumed meanwhile
+    could write to the same files. Only ``os._exit`` ends a process from another thread than its main one.
     What it won: after ``kill -9`` of the parent, workers were gone within 20 ms; without this they still ran 15 s later.
     Delete it when the pool ends workers whose parent is gone.
     """

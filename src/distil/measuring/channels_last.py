@@ -1,9 +1,9 @@
 """Whether images may run channels-last through a network: only where its outputs stay equal.
 
 Why: see ``distil.networks.memory_format``.
-What it won: a pass over 4,096 images of 28 x 28 took 0.25 s in place of 0.50 s with the small CNN of the benchmarks, one over 1,024
-of 32 x 32 took 1.0 s in place of 1.5 s with two convolutions of 32 and 64 channels. A ResNet-18 lost: 0.24 s in place of 0.20 s for 256
-images of 32 x 32 (medians of 3 to 7 alternating calls, one thread of a Xeon, torch 2.13).
+What it won: a pass over 4,096 images of 28 x 28 took 0.25 s in place of 0.50 s with the small CNN of the benchmarks, one over
+1,024 of 32 x 32 took 1.0 s in place of 1.5 s with two convolutions of 32 and 64 channels. A ResNet-18 lost: 0.24 s in place of
+0.20 s for 256 images of 32 x 32 (medians of 3 to 7 alternating calls, one thread of a Xeon, torch 2.13).
 Delete it when it loses for small networks too.
 """
 

@@ -2,9 +2,9 @@
 
 Why: PyTorch's kernels follow the format of their input, and rearrange it around each convolution and pool where that is not the
 one they compute in. ``x.view(len(x), -1)``, which many models call before their head, fails with channels last; hence ``Images``.
-What it won: passes with ``Images``, see ``distil.measuring.channels_last``; with ``ChannelsLastPooling``, 20 dropout samples of 4,096
-images by whole passes of the small CNN of the benchmarks took 4.4 s in place of 6.6 s, and 0.39 s in place of 0.43 s where the part
-before the first dropout is computed once (medians of 5 to 7 alternating calls, one thread of a busy Xeon, torch 2.13).
+What it won: passes with ``Images``, see ``distil.measuring.channels_last``; with ``ChannelsLastPooling``, 20 dropout samples of
+4,096 images by whole passes of the small CNN of the benchmarks took 4.4 s in place of 6.6 s, and 0.39 s in place of 0.43 s where
+the part before the first dropout is computed once (medians of 5 to 7 alternating calls, one thread of a busy Xeon, torch 2.13).
 Delete it when PyTorch chooses the format by itself on a CPU, and ``ChannelsLastPooling`` when its kernel for consecutive channels
 is as fast as the other.
 """

@@ -1,9 +1,9 @@
 """The best scores of a pool, by bfloat16 first and in full precision where that may decide.
 
 Why: processors with bfloat16 units multiply matrices several times faster in it, and most of a pool is far from the best.
-What it won: ``margin_sampling`` of 100 among 20,000 by an MLP of 512-2048-2048-10 took 0.90 s in place of 2.44 s, with the same ids. A
-ResNet-18 with random weights lost on 1,000 images of 64 x 64: 7.4 s in place of 5.5 s. So it is off unless asked for (medians of 3
-alternating calls, and one call, on one thread of a Xeon with AMX, torch 2.13).
+What it won: ``margin_sampling`` of 100 among 20,000 by an MLP of 512-2048-2048-10 took 0.90 s in place of 2.44 s, with the same
+ids. A ResNet-18 with random weights lost on 1,000 images of 64 x 64: 7.4 s in place of 5.5 s. So it is off unless asked for
+(medians of 3 alternating calls, and one call, on one thread of a Xeon with AMX, torch 2.13).
 Delete it when full precision is as fast on the machines that people use.
 """
 

@@ -21,8 +21,8 @@ from distil.system.runtime import Runtime
 class Space:
     """Room for the columns of one table: ``Runtime.memory`` bytes in memory, then files in ``Runtime.scratch``.
 
-    A file has no name in its folder, and goes when the last tensor over it does. Its pages are the system's to write out when memory
-    is short. Room is not given back while the table lives, so columns that are derived again and again end in files.
+    A file has no name in its folder, and goes when the last tensor over it does. Its pages are the system's to write out when
+    memory is short. Room is not given back while the table lives, so columns that are derived again and again end in files.
 
     Why no name: whatever happens, ``kill -9`` included, no gigabytes are left behind, and no other process finds them.
     What it won: nothing to clean up and no code that does. Filling by writes (``Filling``) in place of through the mapped file
