@@ -18,12 +18,10 @@ from distil.errors import MissingSignal
 from distil.functional.adversarial import Attack, Attacker
 from distil.functional.features import Dense, Features, Outer
 from distil.functional.gradients import cross_entropy_residual, residual
+from distil.system.runtime import CHUNK_ROWS
 from distil.system.scratch import Space
 
 V = TypeVar("V")
-
-# Rows that a derived column is computed for at a time.
-_BLOCK_ROWS = 4096
 
 
 class Forward(ABC):
@@ -340,12 +338,12 @@ class Signals:
         Args:
             rule: Consecutive rows of this table -> their values.
         """
-        if self.space is None or len(self) <= _BLOCK_ROWS:
+        if self.space is None or len(self) <= CHUNK_ROWS:
             return rule(self)
         like = rule(self.rows(slice(0, 1)))
         column = self.space.column(len(self), *like.shape[1:], dtype=like.dtype)
-        for start in range(0, len(self), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
+        for start in range(0, len(self), CHUNK_ROWS):
+            block = slice(start, start + CHUNK_ROWS)
             column[block] = rule(self.rows(block))
         return column
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from distil.data.arrays import CHUNK_ROWS, check_rows, checked_array, checked_probs, from_numpy, is_array, take
+from distil.data.arrays import check_rows, checked_array, checked_probs, from_numpy, is_array, take
 from distil.data.examples import Batched, LabeledSet
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource, check_finite
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Logits, MCMean, MCProbs, Probs, Signals
-from distil.system.runtime import Runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime
 
 RUN = Runtime(), Rng(0)
 IDS = [[], [0], [3, 4, 5], [5, 4, 3], [0, 2, 4], [9, 0, 9], list(range(10)), [1, 2, 2, 4], [2, 4, 3, 5]]

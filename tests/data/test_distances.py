@@ -30,7 +30,7 @@ def rows_of(kind, n=90, dims=5):
 @pytest.mark.parametrize("same", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
 def test_nearest(kind, k, same, dtype, monkeypatch):
-    monkeypatch.setattr(distances, "_BLOCK", 16)
+    monkeypatch.setattr(distances, "CHUNK_ROWS", 16)
     x = rows_of(kind).to(dtype)
     y = x if same else rows_of(kind)[torch.randperm(90, generator=torch.Generator().manual_seed(1))].to(dtype)
     rows, others = torch.arange(3, 80), torch.arange(0, 90, 2)

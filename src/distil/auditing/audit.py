@@ -30,7 +30,7 @@ from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
 from distil.rng import Rng
-from distil.system.runtime import Runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime
 
 Json = dict[str, Any]
 Given = str | Path | Items | Minibatches
@@ -192,7 +192,9 @@ def _checked(found: Set) -> Set:
     """The set, if its embeddings are finite; InvalidInput names those that are not."""
     if found.x is not None:
         x = readable(found.x)
-        wrong = [row for part in found.rows.split(4096) for row in part[~take(x, part).isfinite().all(1)].tolist()]
+        wrong = [
+            row for part in found.rows.split(CHUNK_ROWS) for row in part[~take(x, part).isfinite().all(1)].tolist()
+        ]
         if wrong:
             told = ", ".join(found.names[row] for row in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
             raise InvalidInput(

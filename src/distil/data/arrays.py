@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 Array = Tensor | np.ndarray[Any, Any]
 
-# Rows of an array that are read, checked and scored at a time: few enough to stay in a processor's cache meanwhile.
-CHUNK_ROWS = 4096
-
 
 def take(array: Array, ids: Tensor) -> Tensor:
     """Rows of an array as a tensor: a view where they are consecutive, a copy otherwise."""

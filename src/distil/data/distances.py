@@ -10,16 +10,14 @@ from torch import Tensor
 from distil.data.arrays import Array, readable, take
 from distil.errors import InvalidInput
 from distil.rng import Rng
-from distil.system.runtime import Runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime
 
 NEAR = 0.05
 """Two rows are near-duplicates whose distance is at most this share of the typical one."""
 
 
+# Rows that an embedding is measured by, at most.
 _SAMPLE = 1000
-
-
-_BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +83,9 @@ def nearest(
         (len(rows), k), dtype=torch.long
     )  # small parts that outlive large ones would hold on to their memory
     dists = torch.empty((len(rows), k), dtype=torch.float64)
-    starts = range(0, len(rows), _BLOCK)
+    starts = range(0, len(rows), CHUNK_ROWS)
     for start in runtime.bar(starts, what, len(starts)):
-        block = slice(start, start + _BLOCK)
+        block = slice(start, start + CHUNK_ROWS)
         ids[block] = _block_nearest(x, rows[block], y, others, k, by, same)
         for part, near, exact in zip(
             rows[block].split(256), ids[block].split(256), dists[block].split(256), strict=True
@@ -115,7 +113,7 @@ def _block_nearest(x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by:
     a = take(x, rows).float() - center
     values = torch.full((len(rows), k), torch.inf)
     ids = torch.zeros((len(rows), k), dtype=torch.long)
-    for part in others.split(_BLOCK):
+    for part in others.split(CHUNK_ROWS):
         b = take(y, part).float() - center
         sq_dists = torch.addmm((b * b).sum(1), a, b.T, alpha=-2)  # but for |a|^2, which is the same in all of a row
         if same:

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.data.arrays import CHUNK_ROWS
 from distil.errors import InvalidInput
+from distil.system.runtime import CHUNK_ROWS
 
 Split = tuple[NDArray[Any], NDArray[Any]]  # inputs (N, ...), labels (N,)
 

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
-from distil.data.arrays import CHUNK_ROWS, readable, take
+from distil.data.arrays import readable, take
 from distil.data.ids import Ids, index_of, read_ids
 from distil.datasets.data_set import DataSet, first_not_finite
 from distil.datasets.load import data_root
 from distil.datasets.locations import given_file
 from distil.datasets.tables import encode
 from distil.errors import InvalidInput
+from distil.system.runtime import CHUNK_ROWS
 
 _FLOATS = (np.float16, np.float32, np.float64)
 

@@ -16,11 +16,9 @@ from torch import nn
 from distil.errors import UnsupportedModel
 from distil.networks.base import Network, Outputs
 from distil.networks.memory_format import Images
+from distil.networks.model_inputs import TRIED_ROWS
 from distil.networks.output_kinds import close
 from distil.networks.torch_network import TorchNetwork
-
-# Rows that are asked for in both formats, to see that they give the same.
-_COMPARED_ROWS = 8
 
 
 class ChannelsLast:
@@ -64,10 +62,10 @@ class _Turning:
             return False
         if x.dim() != 4:
             return False
-        plain = logits(x[:_COMPARED_ROWS])
+        plain = logits(x[:TRIED_ROWS])
         try:
             with self.images:
-                return close(logits(x[:_COMPARED_ROWS]), plain)
+                return close(logits(x[:TRIED_ROWS]), plain)
         except RuntimeError:  # something in the module asks for the usual format
             return False
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from distil.data.arrays import Array, are_consecutive, check_distributions, check_rows, readable, take
 from distil.errors import MissingSignal
 from distil.rng import Rng
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
-from distil.system.runtime import Runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Filling, Space
-
-if TYPE_CHECKING:
-    pass
-from distil.data.arrays import CHUNK_ROWS, Array, are_consecutive, check_distributions, check_rows, readable, take
 
 # Which argument holds a signal.
 _ARGUMENTS: dict[type[Signal[Any]], str] = {

@@ -13,13 +13,10 @@ from torch import Tensor, nn
 from distil.errors import DistilWarning
 from distil.networks.dropout import Draw, SampledDropout, example_axes, unreachable_dropout
 from distil.networks.memory_format import ChannelsLastPooling
-from distil.networks.model_inputs import first_rows
+from distil.networks.model_inputs import TRIED_ROWS, first_rows
 from distil.networks.module_state import attributes_kept
 from distil.networks.output_kinds import close
 from distil.networks.trunk import RecordedTrunk, ReplayedTrunk, Survey, Trunk
-
-# Rows of the first minibatch on which it is tried whether the trunk may be computed once.
-_TRIED_ROWS = 8
 
 
 class DropoutSamples:
@@ -61,8 +58,8 @@ class DropoutSamples:
         trunk = two.trunk()
         if trunk is None or trunk != three.trunk():
             return
-        rows = first_rows(x, _TRIED_ROWS)
-        draws = [Draw(draw.rng.child(k), draw.ids[:_TRIED_ROWS], draw.shared) for k in range(2)]
+        rows = first_rows(x, TRIED_ROWS)
+        draws = [Draw(draw.rng.child(k), draw.ids[:TRIED_ROWS], draw.shared) for k in range(2)]
         found = self._trunk_once(rows, draws, trunk)
         if found is not None and close(found, self._whole(rows, draws)):
             self._trunk = trunk

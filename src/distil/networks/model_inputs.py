@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from distil.errors import UnsupportedModel
 from distil.networks.base import LABELS
 
+# Rows of the first minibatch on which it is tried what a model does.
+TRIED_ROWS = 8
+
 
 def inputs_of(batch: Any, read: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 - whatever a collate function makes
     """The inputs in a minibatch: what ``read`` gives, else the minibatch itself, or the first of a sequence.

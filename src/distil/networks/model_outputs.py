@@ -11,13 +11,10 @@ from torch import Tensor, nn
 
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.head import Head, HeadInput, find_head
-from distil.networks.model_inputs import call_module, first_rows
+from distil.networks.model_inputs import TRIED_ROWS, call_module, first_rows
 from distil.networks.output_kinds import OutputKind, as_logits, check_kind
 from distil.networks.timm_and_transformers import Outputs as OwnOutputs
 from distil.networks.timm_and_transformers import own_outputs
-
-# Rows of the first minibatch that are looked at to find out what a model returns.
-TRACED_ROWS = 8
 
 
 class ModelOutputs:
@@ -87,7 +84,7 @@ class ModelOutputs:
         """
         if self._widths is not None:
             return
-        x = first_rows(x, TRACED_ROWS)
+        x = first_rows(x, TRIED_ROWS)
         if self._outputs is None and not self._documented and self._head is None:
             self._find_head(x)
         returned, embedding = self._read(x)

@@ -273,6 +273,3 @@ def _modules_of(function: Any) -> list[nn.Module]:  # noqa: ANN401
     else:
         used = list(getattr(function, "__dict__", {}).values())
     return [value for value in used if isinstance(value, nn.Module)]
-
-
-# --- weights in files -----------------------------------------------------------------------------------------------

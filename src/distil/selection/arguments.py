@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from distil.data.arrays import CHUNK_ROWS, Array, check_rows, is_array, take
+from distil.data.arrays import Array, check_rows, is_array, take
 from distil.data.examples import Batched, Data, LabeledSet, as_data
 from distil.errors import InvalidInput, MissingSignal
 from distil.rng import Rng
 from distil.signals import measured_by
 from distil.strategies.base import ROLES, Selection, Strategy
+from distil.system.runtime import CHUNK_ROWS
 
 Given = Data | LabeledSet | tuple[Array, Array | Sequence[int]]
 

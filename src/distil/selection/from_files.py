@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
-from distil.data.arrays import CHUNK_ROWS, readable, take
+from distil.data.arrays import readable, take
 from distil.data.distances import NEAR, ruler
 from distil.data.ids import Ids, read_ids
 from distil.errors import InvalidInput, MissingSignal
@@ -29,7 +29,7 @@ from distil.signals import Labels, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.files import replacing
-from distil.system.runtime import Runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime
 
 _AXES = {"embeddings": 2, "probs": 2, "mc_probs": 3}
 
