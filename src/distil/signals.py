@@ -301,8 +301,8 @@ class Signals:
 
     Attributes:
         ids: Positions in the data set, (N,) int64. ``ids[rows]`` is the only crossing from rows to ids.
-        values: The stored columns, each with N rows. They may be the caller's arrays, or lie over a file that cannot be written:
-            nobody writes to them.
+        values: The stored columns, each with N rows. They may be the caller's arrays, or the content of a file that cannot be
+            written: do not write to them.
         space: Where derived columns of many rows are written; default: in memory.
     """
 

@@ -71,6 +71,6 @@ class _Turning:
 
 
 def _convolves(network: TorchNetwork) -> bool:
-    """Whether the module lies on a CPU and has two-dimensional convolutions."""
+    """Whether the module is on a CPU and has two-dimensional convolutions."""
     on_cpu = all(p.device.type == "cpu" for p in network.module.parameters())
     return on_cpu and any(isinstance(layer, nn.Conv2d) for layer in network.module.modules())

@@ -1,4 +1,4 @@
-"""Classifiers that are called with arrays: scikit-learn's, and whatever speaks as they do."""
+"""Classifiers that are called with arrays: scikit-learn's, and others with the same methods."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def embedding_of(x: Tensor, layer: nn.Module | None = None) -> Tensor:
 
 
 def _along_last_axis(x: Tensor, layer: nn.Module | None) -> bool:
-    """Linear layers do; whatever is given three axes, and has no convolution or pooling for such, is given tokens."""
+    """Linear layers do; a layer that is given three axes and has no convolution or pooling for them is given tokens."""
     if isinstance(layer, (nn.Linear, nn.LayerNorm)):
         return True
     of_places = (nn.Conv1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.AvgPool1d, nn.MaxPool1d)

@@ -22,7 +22,7 @@ class ModelOutputs:
 
     Raises:
         UnsupportedModel: ``module`` has no layer called ``head``.
-        InvalidInput: There is no such kind of output.
+        InvalidInput: The kind of output is unknown.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ModelOutputs:
         logits, embedding = self._widths
         layers = {layer: name for name, layer in self._module.named_modules()}
         layer = None if self._head is None else self._head.layer
-        by = "as told" if layer is None else f"the input of {layers[layer] or type(self._module).__name__}"
+        by = "as given" if layer is None else f"the input of {layers[layer] or type(self._module).__name__}"
         return f"{logits} classes; embedding: {f'{embedding} numbers, {by}' if embedding else 'none found'}"
 
     @contextmanager

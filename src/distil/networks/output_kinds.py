@@ -14,7 +14,7 @@ OutputKind = Literal["logits", "probs", "sigmoid"]
 
 
 def close(a: Tensor, b: Tensor) -> bool:
-    """Equal up to rounding; NaN equals NaN, so that a broken model is still told apart from a strange one."""
+    """Equal up to rounding; NaN equals NaN, so that a model that returns NaN equals itself."""
     return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 

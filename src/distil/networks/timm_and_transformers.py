@@ -75,7 +75,7 @@ def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> Outp
 
 
 def _token(seen: list[tuple[Tensor, Any]], logits: Tensor) -> Tensor | None:
-    """The layer's input at the token whose output is the logits, (B, D); of several such, the last."""
+    """The layer's input at the token whose output is the logits, (B, D); of several, the last."""
     if len(seen) != 1 or not isinstance(seen[0][1], Tensor):
         return None
     given, out = seen[0]

@@ -37,7 +37,7 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         inputs: ``inputs(batch) -> x``, for minibatches that are not a tensor, a sequence that starts with one, or a dict.
         output: What the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one logit of a
             binary model. The latter two are turned into logits of C columns.
-        num_classes: C, to be told of a model that has another number of outputs.
+        num_classes: C; a model with another number of outputs is an error.
 
     Raises:
         UnsupportedModel: ``module`` is not a module, or has no layer called ``head``.

@@ -1,4 +1,4 @@
-"""From whatever model somebody has to a Network, and what was found, in a line."""
+"""From a model of any kind to a Network."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def wrap(
     found. What ``model`` may be:
 
     * a ``torch.nn.Module``, of torchvision, timm, transformers, Lightning or your own;
-    * an initialized skorch net: its module; what that returns is told by the criterion;
+    * an initialized skorch net: its module; the criterion says what that returns;
     * a fitted classifier of scikit-learn, a pipeline, a search: ``Estimator`` describes it;
     * a function from a minibatch to logits, or to a pair (logits, embedding), as tensors or arrays. Modules that it names are put
       into evaluation mode while it is asked, and looked through for the head;
@@ -75,7 +75,7 @@ def wrap(
             classes 0..C-1 are put in their places.
         build: Makes the module that weights in a file belong to.
         example: A minibatch, to ask the model now rather than on the first minibatch of a pool: faults come out early, and
-            printing the result tells the head and the widths.
+            printing the result shows the head and the widths.
 
     Raises:
         UnsupportedModel: The model cannot be read; the message says which argument would help.
@@ -85,7 +85,7 @@ def wrap(
     >>> wrap(model, example=torch.zeros(2, 8))
     TorchNetwork(Sequential: 3 classes; embedding: 16 numbers, the input of 2)
     """
-    told: dict[str, Any] = {
+    given: dict[str, Any] = {
         "head": head,
         "logits": logits,
         "embedding": embedding,
@@ -94,49 +94,49 @@ def wrap(
         "num_classes": num_classes,
         "build": build,
     }
-    network = _network(model, {name: value for name, value in told.items() if value is not None})
+    network = _network(model, {name: value for name, value in given.items() if value is not None})
     if example is not None:
         with network.asking(Runtime()):
             network.outputs(example)
     return network
 
 
-def _network(model: Any, told: Mapping[str, Any]) -> Network:  # noqa: ANN401
-    """``model`` as a Network; ``told`` are the arguments of ``wrap`` that were given."""
+def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
+    """``model`` as a Network; ``given`` are the arguments of ``wrap`` that are not None."""
     if isinstance(model, (str, os.PathLike)):
-        return _module(loaded(Path(model), told.get("build")), {k: v for k, v in told.items() if k != "build"})
+        return _module(loaded(Path(model), given.get("build")), {k: v for k, v in given.items() if k != "build"})
     if isinstance(model, (list, tuple)):
-        return _ensemble(model, told)
-    if "build" in told:
+        return _ensemble(model, given)
+    if "build" in given:
         raise InvalidInput(f"build= goes with a path of weights, got {type(model).__name__}")
     if isinstance(model, Network):
-        _refuse(told, (), "a Network, which knows all this")
+        _refuse(given, (), "a Network, which knows all this")
         return model
     if isinstance(model, nn.Module):
-        return _module(model, told)
+        return _module(model, given)
     if _is_skorch(model):
-        return _skorch(model, told)
+        return _skorch(model, given)
     if is_estimator(model):
-        return _estimator(model, told)
+        return _estimator(model, given)
     if callable(model) and not inspect.isclass(model):
-        return _function(model, told)
+        return _function(model, given)
     raise UnsupportedModel(
         f"cannot read a model of type {type(model).__name__}; pass a torch.nn.Module, a fitted classifier of scikit-learn, a "
-        "function from a minibatch to logits, or a list of such"
+        "function from a minibatch to logits, or a list of these"
     )
 
 
-def _module(module: nn.Module, told: Mapping[str, Any], returns: Returns | None = None) -> TorchNetwork:
+def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None = None) -> TorchNetwork:
     """A module: through its head, unless the embedding is said to be something else."""
-    head, embedding = told.get("head"), told.get("embedding")
+    head, embedding = given.get("head"), given.get("embedding")
     if head is not None and embedding is not None:
         raise InvalidInput("head= and embedding= both say what the embedding is; pass one of them")
-    shared = {name: told[name] for name in ("output", "inputs", "num_classes") if name in told}
+    shared = {name: given[name] for name in ("output", "inputs", "num_classes") if name in given}
     if embedding in _POOLINGS:
-        _refuse(told, ("embedding", *shared), f"embedding={embedding!r}")
+        _refuse(given, ("embedding", *shared), f"embedding={embedding!r}")
         return TorchNetwork(module, outputs=pooled_outputs(embedding, call_module), **shared)
-    if "logits" in told or embedding is not None:
-        returns = _returns(told.get("logits"), embedding)
+    if "logits" in given or embedding is not None:
+        returns = _returns(given.get("logits"), embedding)
     return TorchNetwork(module, head=_layer_name(module, head), returns=returns, **shared)
 
 
@@ -163,7 +163,7 @@ def _returns(logits: Where | None, embedding: Where | None) -> Returns:
 
 
 def _plain_logits(returned: Any) -> Tensor:  # noqa: ANN401
-    """Logits that nobody said where to find: the tensor, the field of that name, or the first of a sequence."""
+    """Logits whose place was not said: the tensor, the field of that name, or the first of a sequence."""
     if isinstance(returned, Tensor):
         return returned
     named = isinstance(returned, Mapping) or not isinstance(returned, (tuple, list))
@@ -191,33 +191,33 @@ def _is_skorch(model: object) -> bool:
     return callable(getattr(model, "forward_iter", None)) and not isinstance(model, nn.Module)
 
 
-def _skorch(net: Any, told: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
+def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
     """The module of a skorch net. Its classifiers expect probabilities of a module whose criterion is NLLLoss."""
     module = getattr(net, "module_", None)
     if not isinstance(module, nn.Module):
         raise UnsupportedModel(f"{type(net).__name__} has no module yet; call its initialize or fit first")
     kinds: dict[str, OutputKind] = {"BCEWithLogitsLoss": "sigmoid", "NLLLoss": "probs", "BCELoss": "probs"}
     kind = kinds.get(type(getattr(net, "criterion_", None)).__name__, "logits")
-    return _module(module, {"output": kind, **told})
+    return _module(module, {"output": kind, **given})
 
 
-def _estimator(estimator: object, told: Mapping[str, Any]) -> Estimator:
+def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:
     known = ("logits", "embedding", "inputs", "num_classes")
-    _refuse(told, known, f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}")
-    classes = np.arange(told["num_classes"]) if "num_classes" in told else told.get("classes")
-    settings = {name: told[name] for name in ("logits", "embedding", "inputs") if name in told}
+    _refuse(given, known, f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}")
+    classes = np.arange(given["num_classes"]) if "num_classes" in given else given.get("classes")
+    settings = {name: given[name] for name in ("logits", "embedding", "inputs") if name in given}
     return Estimator(estimator, classes=classes, **settings)
 
 
-def _ensemble(models: Sequence[Any], told: Mapping[str, Any]) -> Ensemble:
-    if "num_classes" not in told and all(is_estimator(m) and not _is_skorch(m) for m in models):
-        told = {**told, "classes": all_classes(models)}
-    return Ensemble([_network(model, told) for model in models])
+def _ensemble(models: Sequence[Any], given: Mapping[str, Any]) -> Ensemble:
+    if "num_classes" not in given and all(is_estimator(m) and not _is_skorch(m) for m in models):
+        given = {**given, "classes": all_classes(models)}
+    return Ensemble([_network(model, given) for model in models])
 
 
-def _refuse(told: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+def _refuse(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
     """Raise InvalidInput where something was said that does not go with the model."""
-    others = [f"{name}=" for name in told if name not in known and name != "classes"]
+    others = [f"{name}=" for name in given if name not in known and name != "classes"]
     if others:
         raise InvalidInput(f"{' and '.join(others)} cannot be used with {what}")
 
@@ -225,14 +225,14 @@ def _refuse(told: Mapping[str, Any], known: Sequence[str], what: str) -> None:
 # --- functions ------------------------------------------------------------------------------------------------------
 
 
-def _function(function: Callable[[Any], Any], told: Mapping[str, Any]) -> TorchNetwork:
+def _function(function: Callable[[Any], Any], given: Mapping[str, Any]) -> TorchNetwork:
     """A function, as a module of the modules that it uses."""
     module = Function(function)
-    head = told.get("head")
+    head = given.get("head")
     if isinstance(head, str):  # the user's name for the layer, without the module around
         layers = dict(layer for used in module.used for layer in used.named_modules())
-        told = {**told, "head": lambda _: layers.get(head)}
-    return _module(module, told, _of_function)
+        given = {**given, "head": lambda _: layers.get(head)}
+    return _module(module, given, _of_function)
 
 
 def _of_function(returned: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401

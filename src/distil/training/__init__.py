@@ -1,1 +1,1 @@
-"""Training: the one loop of the library (``fit``) and what it is told (``config``)."""
+"""Training: the one loop of the library (``fit``) and its settings (``config``)."""

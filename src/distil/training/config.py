@@ -1,4 +1,4 @@
-"""What a training is told: the optimizer, how long, and when to stop."""
+"""Settings of a training: the optimizer, how long, and when to stop."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class TensorSource(Source):
 
 
 class DatasetSource(Source):
-    """A map-style data set of (x, y, ...), loaded by a DataLoader that is told each minibatch's rows.
+    """A map-style data set of (x, y, ...), loaded by a DataLoader that is given each minibatch's rows.
 
     Args:
         dataset: The examples; labels are checked as they come.

@@ -111,6 +111,6 @@ def _adam(params: Sequence[Tensor], config: FitConfig, fused: bool | None) -> tu
             maximize=False,
         )
 
-    # The unfused rules want the count on the CPU, the fused ones beside the parameter.
+    # The unfused rules want the count on the CPU, the fused ones on the device of the parameter.
     steps = [torch.zeros((), dtype=torch.float32, device=p.device if fused else "cpu") for p in params]
     return [[torch.zeros_like(p) for p in params], [torch.zeros_like(p) for p in params], steps], update
