@@ -23,6 +23,7 @@ from distil.signals import (
     Measured,
     Probs,
     Signals,
+    TopClasses,
     measure,
     measured_by,
 )
@@ -30,6 +31,7 @@ from distil.signals import (
 MEASURED = [Logits(), Embedding(), Inputs(), Labels(), MCProbs(), MCProbs(3), MCProbs(3, shared=True)]
 DERIVED = [
     Probs(),
+    TopClasses(),
     MCMean(),
     MCMean(3),
     Gradient(),
@@ -188,3 +190,22 @@ def test_what_measured_by_names_is_enough(signal, table):
     assert all(isinstance(s, Measured) for s in stored)
     exactly = Signals(table.ids, {s: table.values[s] for s in stored})
     assert len(exactly[signal]) == 6
+
+
+def test_the_two_most_probable_classes(table):
+    order = np.argsort(-table[Logits()].numpy(), axis=1)
+    np.testing.assert_array_equal(table[TopClasses()], order[:, :2])
+    single = Signals(table.ids, {Probs(): torch.ones(6, 1)})
+    assert single[TopClasses()].tolist() == [[0]] * 6
+
+
+def test_an_excerpt_holds_the_columns_that_are_asked_for(table):
+    rows = torch.tensor([5, 0, 2])
+    found = table.excerpt(rows, (TopClasses(), Embedding()))
+    assert found.ids.tolist() == [11, 4, 2]
+    assert list(found.values) == [TopClasses(), Embedding()]
+    assert torch.equal(found[TopClasses()], table[TopClasses()][rows])
+    assert torch.equal(found[Embedding()], table[Embedding()][rows])
+    assert table.excerpt(rows, ()).values == {}
+    with pytest.raises(MissingSignal, match=r"MCProbs\(n_samples=77, shared=False\) was not measured"):
+        table.excerpt(rows, (MCMean(77),))

@@ -18,6 +18,8 @@ from distil.cli.pool_options import parameters_of, size_of
 from distil.errors import InvalidInput
 from distil.selection.dry_run import plan
 from distil.selection.from_files import pick, read_arrays, request
+from distil.signals import Probs
+from distil.strategies import Needs, Selection, Strategy
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 N = 200
@@ -150,6 +152,41 @@ def test_why(here, said):
     assert whys[2] == f"distance {distance:.3g} to the nearest labeled or chosen before"
     picks = pick("entropy_sampling", 1, probs="p.npy")
     assert picks.why == [f"entropy {(-p * np.log(p)).sum(1).max():.3g} nats"]
+
+
+def test_why_of_a_score(here, said):
+    p = np.load("p.npy")
+    said("--probs", "p.npy", "--ids", "ids.txt", "--strategy", "margin_sampling", "--n", 5, "--out", "a.csv")
+    for entry in table("a.csv"):
+        row = NAMES.index(entry["id"])
+        first, second = np.argsort(-p[row])[:2]
+        margin = p[row, first] - p[row, second]
+        assert entry["why"] == f"margin {margin:.3g} between class {first} and class {second}"
+    reasons = distil.select_from("margin_sampling", 5, probs=p).reasons
+    assert [entry["why"] for entry in table("a.csv")] == list(reasons)
+    said("--probs", "p.npy", "--strategy", "margin_sampling", "--n", 5, "--out", "a.jsonl")
+    assert [json.loads(line)["why"] for line in Path("a.jsonl").read_text().splitlines()] == list(reasons)
+
+
+def test_a_strategy_that_says_nothing_has_an_empty_column(here):
+    class First(Strategy):
+        needs = Needs(pool=(Probs(),))
+
+        def select(self, sets, n, rng):
+            return Selection(sets.pool.ids[:n])
+
+    picks = pick(First(), 2, probs="p.npy")
+    assert (picks.ids, picks.why, picks.notes) == (["0", "1"], ["", ""], ())
+
+
+def test_notes_go_to_standard_error(here, said):
+    fass = ("--embeddings", "emb.npy", "--probs", "p.npy", "--strategy", "fass", "--n", 3)
+    note = "a shortlist kept the 15 of 200 examples with the largest entropy"
+    code, out, err = said(*fass, "--out", "a.csv")
+    assert (code, err) == (0, f"note: {note}\n")
+    assert "3 picks of 200 in a.csv" in out
+    assert json.loads(said(*fass, "--json")[1])["notes"] == [note]
+    assert json.loads(said(*BADGE, "--n", 3, "--json")[1])["notes"] == []
 
 
 def test_without_duplicates(here, said):

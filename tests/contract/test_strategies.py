@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import inspect
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -149,6 +150,25 @@ class Rows(Dataset):
 @pytest.mark.parametrize("n", [1, 10, N_POOL - len(LABELED)])
 def test_n_distinct_ids_of_the_pool(name, n, ask):
     check_valid(ask(name, n), n, set(range(N_POOL)) - set(LABELED))
+
+
+@pytest.mark.parametrize("n", [1, 10, N_POOL - len(LABELED)])
+def test_a_reason_for_each_pick(name, n, ask):
+    found = ask(name, n)
+    assert isinstance(found.reasons, tuple)
+    assert len(found.reasons) == n
+    for sentence in (*found.reasons, *found.notes):
+        assert isinstance(sentence, str)
+        assert sentence.strip() == sentence != ""
+        assert "nan" not in sentence.lower().split()
+        assert not re.search(r"[{}\n]|tensor\(", sentence)
+    assert all(len(sentence) < 90 for sentence in found.reasons)
+
+
+def test_reasons_read_what_is_measured_anyway(name):
+    strategy = strategy_named(name)
+    if isinstance(strategy, ScoreStrategy):
+        assert set(measured_by(strategy.evidence)) <= set(measured(strategy))
 
 
 def test_scores_are_in_pick_order(name, ask):

@@ -287,6 +287,14 @@ def test_columns_are_rows_of_the_arrays():
         np.testing.assert_allclose(table[MCMean(77)], arrays["mc_probs"][ids].mean(1), rtol=1e-6)
 
 
+def test_some_rows_of_a_source():
+    found = source(torch.tensor([8, 0, 5, 2]), probs=probs_of(9, 3))
+    some = found.of(torch.tensor([3, 0]))
+    assert some.ids.tolist() == [2, 8]
+    np.testing.assert_array_equal(some.table((Probs(),), *RUN)[Probs()], probs_of(9, 3)[[2, 8]])
+    assert not found.can_score_in_bfloat16((Logits(),))
+
+
 def test_chunks_are_the_table_cut_up():
     n = 2 * CHUNK_ROWS + 3
     found = source(torch.arange(n).flip(0), probs=probs_of(n, 2))

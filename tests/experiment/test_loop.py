@@ -181,6 +181,12 @@ def test_the_scores_of_a_selection_are_kept(config, done):
     assert "scores" not in done(config(active_learning__strategy="random_sampling")).all("asked")[0]
 
 
+def test_the_notes_of_a_selection_are_kept_where_there_are_any(config, done):
+    event = done(config(active_learning__strategy="fass")).all("asked")[0]
+    assert [note.split(" of ")[0] for note in event["notes"]] == ["a shortlist kept the 30"]
+    assert "notes" not in done(config()).all("asked")[0]
+
+
 def test_candidates_are_a_random_part_of_the_unlabeled_pool(config, done, monkeypatch):
     """The picks of one strategy are the best of its own part; the other's are of all."""
     asked = []

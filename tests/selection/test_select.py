@@ -17,7 +17,7 @@ from distil.rng import Rng
 from distil.selection.choose import gather
 from distil.selection.leaders import Leaders
 from distil.selection.select import select, select_from
-from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs, Signals
+from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs, Probs, Signals, TopClasses
 from distil.strategies import (
     BADGE,
     BALD,
@@ -519,7 +519,7 @@ def test_leaders_are_the_best_of_all(order, n_values, n):
     scores = scores if order == "mixed" else np.sort(scores)[:: 1 if order == "rising" else -1].copy()
     ids = rng.permutation(40_000)[:30_000]
     expected = np.lexsort((ids, -scores))[:n]
-    leaders = Leaders(n)
+    leaders = Leaders(n, (Logits(),))
     start = 0
     while start < len(ids):
         rows = slice(start, start + int(rng.integers(1, 3000)))
@@ -534,9 +534,18 @@ def test_leaders_are_the_best_of_all(order, n_values, n):
     assert best(torch.from_numpy(ids), torch.from_numpy(scores), n).tolist() == ids[expected].tolist()
 
 
+def test_leaders_keep_the_columns_that_are_asked_for(x, probs):
+    leaders = Leaders(5, (TopClasses(),))
+    table = Signals(torch.arange(N), {Inputs(): torch.from_numpy(x), Probs(): torch.from_numpy(probs)})
+    leaders.add(table, torch.arange(float(N)))
+    found, _ = leaders.leaders()
+    assert list(found.values) == [TopClasses()]
+    assert torch.equal(found[TopClasses()], table[TopClasses()][-5:].flip(0))
+
+
 def test_leaders_do_not_keep_what_they_were_shown(x):
     """Chunks may be views of something large."""
-    leaders = Leaders(5)
+    leaders = Leaders(5, (Inputs(),))
     leaders.add(Signals(torch.arange(N), {Inputs(): torch.from_numpy(x)}), torch.arange(float(N)))
     assert leaders._tables[0][Inputs()].data_ptr() != torch.from_numpy(x).data_ptr()
 

@@ -56,6 +56,4 @@ class BAIT(Strategy):
         found = bait_picks(
             pool[Probs()], pool[Embedding()], n, labeled=labeled, ridge=self.ridge, oversample=self.oversample
         )
-        return picked(
-            pool, found.rows, sentences("gain {:.3g}: lowers the trace of the error bound by it", found.gains)
-        )
+        return picked(pool, found.rows, sentences("lowers the trace of the error bound by {:.3g}", found.gains))
