@@ -326,10 +326,9 @@ class Signals:
         """The table of these rows, in this order: copied, unless they are a slice."""
         return Signals(self.ids[rows], {signal: column[rows] for signal, column in self.values.items()})
 
-    def excerpt(self, rows: Tensor, signals: Iterable[Signal[Any]]) -> Signals:
+    def excerpt(self, rows: Tensor, signals: tuple[Signal[Any], ...]) -> Signals:
         """The table of these rows with these columns alone: copied, or derived for these rows."""
-        stored = [signal for signal in measured_by(signals, self.values) if signal in self.values]
-        some = Signals(self.ids, {signal: self.values[signal] for signal in stored}).rows(rows)
+        some = self.rows(rows) if signals else Signals(self.ids[rows], {})
         return Signals(some.ids, {signal: some[signal] for signal in signals})
 
     def row_by_row(self, rule: Callable[[Signals], Tensor]) -> Tensor:

@@ -20,10 +20,10 @@ class Leaders:
 
     Args:
         n: How many are wanted.
-        signals: The columns to keep, stored ones or derived from those; the others are not even copied.
+        signals: The columns to keep, stored ones or derived from those.
     """
 
-    def __init__(self, n: int, signals: Sequence[Signal[Any]]) -> None:
+    def __init__(self, n: int, signals: tuple[Signal[Any], ...]) -> None:
         self._n = n
         self._signals = signals
         self._tables: list[Signals] = []
@@ -33,6 +33,8 @@ class Leaders:
 
     def add(self, table: Signals, scores: Tensor) -> None:
         """Look at further rows, whose values are copied as far as they may be wanted."""
+        if self._least is None and len(scores) >= self._n:
+            self._least = scores.topk(self._n).values[-1]  # n rows have as much already
         rows = torch.arange(len(scores)) if self._least is None else torch.nonzero(scores >= self._least)[:, 0]
         self._tables.append(table.excerpt(rows, self._signals))
         self._scores.append(scores[rows])
