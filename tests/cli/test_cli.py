@@ -430,10 +430,10 @@ def test_report_looks_for_data_where_it_is_told(said, file, here, no_plot):
     name = file(model=model, dataset={"name": "csv", "path": "mine.csv", "test_points": 20})
     assert said("run", name)[0] == 0
     (here / "data").rename(here / "elsewhere")
-    picks = json.loads(said("report", "runs/small", "--json")[1])["experiments"][0]["picks"]
-    assert "mine.csv" in picks["missing"]
-    picks = json.loads(said("report", "runs/small", "--json", "--data", "elsewhere")[1])["experiments"][0]["picks"]
-    assert (picks["missing"], picks["measured"]) == (None, 1)
+    found = json.loads(said("report", "runs/small", "--json")[1])["experiments"][0]["selections"]
+    assert "mine.csv" in found["missing"]
+    found = json.loads(said("report", "runs/small", "--json", "--data", "elsewhere")[1])["experiments"][0]["selections"]
+    assert (found["missing"], found["measured"]) == (None, 1)
 
 
 @pytest.mark.parametrize("folder", ["nothing", "."])
