@@ -124,7 +124,7 @@ def test_no_images(tmp_path):
 
 # ---------------------------------------------------------------------------------------------------------------- tables
 
-TEXTS = ["one, two", "three\nfour", "", "five"]
+TEXTS = ["one, two", "three\nfour", 'a "word"', "five"]
 
 
 def write_table(path, entries):
@@ -135,11 +135,14 @@ def write_table(path, entries):
         from pyarrow import parquet
 
         parquet.write_table(arrow.Table.from_pylist(entries), path)
+    elif path.suffix == ".tsv":
+        rows = [list(entries[0]), *(entry.values() for entry in entries)]
+        path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
     else:
         import csv
 
         with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, entries[0], delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer = csv.DictWriter(file, entries[0], delimiter=",")
             writer.writeheader()
             writer.writerows(entries)
     return path
@@ -147,10 +150,11 @@ def write_table(path, entries):
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_tables_of_texts(tmp_path, suffix):
-    path = write_table(tmp_path / f"t{suffix}", [{"id": i * 3, "text": text, "n": 1} for i, text in enumerate(TEXTS)])
+    texts = [text.replace("\n", " ") for text in TEXTS] if suffix == ".tsv" else TEXTS
+    path = write_table(tmp_path / f"t{suffix}", [{"id": i * 3, "text": text, "n": 1} for i, text in enumerate(texts)])
     pool = open_pool(path)
     assert pool.kind == "texts"
-    assert [pool[row] for row in range(4)] == TEXTS
+    assert [pool[row] for row in range(4)] == texts
     assert pool.names == ["0", "3", "6", "9"]
     assert open_pool(path, column="text", ids="n" if suffix == "none" else None).names == pool.names
 
@@ -182,9 +186,9 @@ def test_columns_that_have_to_be_named(tmp_path):
     twice = write_table(tmp_path / "u.jsonl", [{"id": 1, "text": "x"}, {"id": 1, "text": "y"}])
     with pytest.raises(InvalidInput, match="'1' is there more than once"):
         open_pool(twice)
-    hole = write_table(tmp_path / "v.jsonl", [{"id": 1, "text": "x"}, {"id": 2, "text": None}])
-    with pytest.raises(InvalidInput, match="row 1: expected text, got None"):
-        open_pool(hole)
+    wrong = write_table(tmp_path / "v.jsonl", [{"id": 1, "text": "x"}, {"id": 2, "text": [1]}])
+    with pytest.raises(InvalidInput, match=r"line 2: expected text, got \[1\]"):
+        open_pool(wrong)
 
 
 def test_a_text_a_line(tmp_path):

@@ -226,6 +226,12 @@ def test_csv_header_with_numbers_when_the_label_names_a_column(tmp_path, write):
     assert data.x_train.tolist() == [[7, 8], [4, 5]]
 
 
+def test_csv_the_index_that_pandas_writes_is_left_out(tmp_path, write):
+    for name in ("", "Unnamed: 0"):
+        data = load("csv", path=write(tmp_path / "a.csv", f"{name},b,y\n0,2,x\n1,3,z\n"))
+        assert (data.x_train.tolist(), data.y_train.tolist()) == ([[2], [3]], [0, 1])
+
+
 def test_csv_whole_numbers_are_sorted_as_numbers(tmp_path, write):
     data = load("csv", path=write(tmp_path / "a.csv", "x,y\n1,10\n2,9.0\n3,-1\n"))
     assert (data.class_names, data.y_train.tolist()) == (("-1", "9", "10"), [2, 1, 0])
@@ -276,7 +282,6 @@ def test_standardizing_a_constant_gives_zeros(tmp_path, write):
         ("a,b,y\n", None, ["no row below the header"]),
         ("", None, ["got 0 column(s)"]),
         ("a\n1\n", None, ["got 1 column(s)"]),
-        (",b,y\n0,2,x\n1,3,z\n", None, ["column 1 has no name", "index=False"]),
         ("alpha,b,y\n1,2,x\n", "alpah", ["no column named 'alpah'", "alpha, b, y", "did you mean 'alpha'?"]),
         ("a,a,y\n1,2,x\n", "a", ["2 columns named 'a'"]),
         ("a,b,y\n1,2,x\n", 3, ["label column 3", "3 columns"]),

@@ -1,31 +1,24 @@
-"""The readers of text formats: csv, JSON lines, plain lines; plain or compressed."""
+"""Files of text, plain or compressed, and of JSON lines: opened, decoded and taken apart in one place.
+
+Whatever is wrong with a file is one error that names it, and its line where there is one.
+"""
 
 from __future__ import annotations
 
 import bz2
-import csv
 import gzip
 import io
 import json
+import lzma
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TextIO, cast
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
+from distil.errors import DataNotFound, DistilError, InvalidInput
 
-from distil.errors import DataNotFound, InvalidInput
-
-ID: Final = "id"
-
-
-LABEL: Final = "label"
-
-
-HEADERS: Final = frozenset({ID, LABEL, "name", "file", "file_name", "filename", "path", "image", "text", "class"})
+_OPENERS: Final[dict[str, Callable[[Path, str], Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 def existing(path: Path) -> Path:
@@ -35,83 +28,76 @@ def existing(path: Path) -> Path:
     return path
 
 
-def mapped_npy(path: Path) -> NDArray[Any]:
-    """An ``.npy`` file, memory-mapped; InvalidInput where that needs pickle, or it is none."""
-    try:
-        return cast(NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, OSError, EOFError) as error:
-        raise InvalidInput(f"{path} cannot be read as an array without pickle: {error}") from error
-
-
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a csv or tsv file, plain, ``.gz`` or ``.bz2``, each with its line number; blank lines left out.
-
-    Raises:
-        InvalidInput: It is not UTF-8 text, or not csv.
-    """
-    with reading(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        try:
-            head = text.readline()
-            reader = csv.reader(_with_head(head, text), delimiter=max(",;\t", key=head.count), strict=True)
-            for cells in tqdm(reader, desc=path.name, unit=" rows", delay=2, disable=None, leave=False):
-                if any(cells):
-                    yield reader.line_num, cells
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path} is not UTF-8 text: {error}") from error
-        except csv.Error as error:
-            raise InvalidInput(f"{path}, line {reader.line_num}: {error}") from error
-
-
-def _with_head(head: str, rest: Iterable[str]) -> Iterator[str]:
-    yield head
-    yield from rest
-
-
-def is_header(cells: Sequence[str], asked: Iterable[str | None] = ()) -> bool:
-    """Whether the first row of a table says what the columns are called."""
-    found = {cell.strip() for cell in cells}
-    return not any(map(is_number, cells)) or bool({c.lower() for c in found} & HEADERS) or bool(found & {*asked})
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is one."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def text_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, without their ends."""
-    with reading(path) as raw:
-        try:
-            lines = [line.rstrip("\r") for line in raw.read().decode("utf-8-sig").split("\n")]
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path} is not UTF-8 text: {error}") from error
-    return [line for line in lines if line.strip()]
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """The values of a file of JSON lines, each with its line number."""
-    for line, text in enumerate(text_lines(path), 1):
-        try:
-            yield line, json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InvalidInput(f"{path}, line {line} is not JSON: {error}") from error
+def ending(path: Path) -> str:
+    """The ending that says what a file holds, in small letters: ``.csv`` for ``table.csv.gz`` too."""
+    inner = path.with_suffix("") if path.suffix.lower() in _OPENERS else path
+    return inner.suffix.lower()
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, through gzip or bzip2 where its name ends in ``.gz`` or ``.bz2``.
+    """Open a file for reading, through gzip, bzip2 or xz where its name ends in ``.gz``, ``.bz2`` or ``.xz``.
 
     Raises:
         InvalidInput: The file is unreadable, truncated or not compressed as its name says; also when that
             shows while the caller reads.
     """
-    openers: dict[str, Callable[[Path, str], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
     try:
-        with openers.get(path.suffix, open)(path, "rb") as file:
+        with _OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
             yield cast(BinaryIO, file)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, DistilError):
+            raise
         raise InvalidInput(f"{path} cannot be read: {error}; if it is damaged, fetch it again") from error
+
+
+@contextmanager
+def reading_text(path: Path, errors: str = "strict", newline: str = "") -> Iterator[TextIO]:
+    """Open a file of UTF-8 text, with or without a byte order mark; line ends stay as they are.
+
+    Args:
+        path: The file, plain or compressed.
+        newline: What ends a line; empty: any of the three line ends.
+        errors: What to do about bytes that are not UTF-8: ``"strict"``, or ``"surrogateescape"`` to carry them through.
+
+    Raises:
+        InvalidInput: It is not UTF-8; also when that shows while the caller reads.
+    """
+    with reading(path) as raw:
+        if cast(io.BufferedReader, raw).peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise InvalidInput(f"{path} is UTF-16 text; save it as UTF-8")
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", errors=errors, newline=newline) as text:
+            try:
+                yield text
+            except UnicodeDecodeError as error:
+                raise InvalidInput(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
+
+
+def checked_lines(path: Path, lines: Iterable[str]) -> Iterator[str]:
+    """``lines``; InvalidInput at the first that holds a NUL character, which no text does."""
+    for number, line in enumerate(lines, 1):
+        if "\0" in line:
+            raise InvalidInput(f"{path}, line {number} holds a NUL character; the file is not text, or it is damaged")
+        yield line
+
+
+def text_lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
+    """The lines of a text file that are not blank, without their ends, each with its number from 1.
+
+    Args:
+        path: The file, plain or compressed.
+        errors: As for :func:`reading_text`.
+    """
+    with reading_text(path, errors, newline="\n") as text:
+        for number, line in enumerate(checked_lines(path, text), 1):
+            if line.strip():
+                yield number, line.rstrip("\r\n")
+
+
+def json_lines(path: Path) -> Generator[tuple[int, Any]]:
+    """The values of a file of JSON lines, each with its line number."""
+    for number, text in text_lines(path):
+        try:
+            yield number, json.loads(text)
+        except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and nesting without end
+            raise InvalidInput(f"{path}, line {number} is not JSON: {error}") from error

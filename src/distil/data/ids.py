@@ -1,7 +1,8 @@
-"""The user's own ids: lists of them in files, and the text, tables and lines that they are read from."""
+"""The user's own ids: lists of them in files, how they are compared, and the rows that they name."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from distil.data.file_readers import (
-    HEADERS,
-    ID,
-    LABEL,
-    csv_rows,
-    existing,
-    json_lines,
-    mapped_npy,
-    text_lines,
-)
+from distil.data.array_formats import listed, mapped_npy
+from distil.data.file_readers import ending, existing, text_lines
+from distil.data.headers import ID, LABELS, is_no_text
+from distil.data.table_files import JsonTable, Table, open_table
 from distil.errors import InvalidInput
+from distil.system.runtime import Runtime
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,36 +25,41 @@ class Ids:
     """A list of ids out of a file.
 
     Attributes:
-        names: As they stand in the file, distinct.
+        names: As they stand in the file, blanks around them included, distinct.
         labels: As many, where the file has them.
         origin: The file, for messages.
         positions: Whether they are row numbers whatever the rows are called, as an array of whole numbers holds them.
+        note: What was taken for the ids, where the file does not name them; else empty.
     """
 
     names: tuple[str, ...]
     labels: tuple[str, ...] | None
     origin: str
     positions: bool = False
+    note: str = ""
 
     def rows(self, index: Mapping[str, int] | None, size: int) -> NDArray[np.int64]:
         """The row of each id in a pool.
+
+        An id is the row of that very name, else of the one name that differs in blanks around it or in how accents are
+        encoded only: file systems and spreadsheets change both.
 
         Args:
             index: Name -> row of a pool whose rows have names; None: ids are row numbers.
             size: Rows of the pool.
 
         Raises:
-            InvalidInput: Ids that the pool does not have.
+            InvalidInput: Ids that the pool does not have, or two that are one row's.
         """
-        if index is None or self.positions:
-            found = [
-                int(name) if name.isascii() and name.isdecimal() and int(name) < size else -1 for name in self.names
-            ]
-        else:
-            found = [index.get(name, -1) for name in self.names]
+        numbers = index is None or self.positions
+        found = [_position(name, size) for name in self.names] if numbers else _matched(self.names, index or {})
         lost = [name for name, row in zip(self.names, found, strict=True) if row < 0]
         if lost:
-            raise InvalidInput(self._lost(lost, index if not self.positions else None, size))
+            raise InvalidInput(self._lost(lost, None if numbers else index, size))
+        if len(set(found)) < len(found):
+            row = Counter(found).most_common(1)[0][0]
+            twice = [name for name, place in zip(self.names, found, strict=True) if place == row]
+            raise InvalidInput(f"{self.origin}: {twice[0]!r} and {twice[1]!r} are one id of the pool; keep one of them")
         return np.array(found, dtype=np.int64)
 
     def _lost(self, lost: Sequence[str], index: Mapping[str, int] | None, size: int) -> str:
@@ -66,7 +67,33 @@ class Ids:
         have = f"a pool without names has the ids 0 to {size - 1}"
         if index is not None:
             have = f"the ids there begin with {', '.join(map(repr, list(index)[:3]))}"
+        if any(name != name.encode("utf-8", "ignore").decode() for name in lost):
+            have += "; the file is not UTF-8 text, save it as UTF-8"
         return f"{self.origin}: {len(lost)} of {len(self.names)} ids are not in the pool: {told}; {have}"
+
+
+def _position(name: str, size: int) -> int:
+    """The row that a number names; -1 where there is none."""
+    text = name.strip()
+    row = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else size
+    return row if row < size else -1
+
+
+def _matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
+    """The row of each name, or -1; see :meth:`Ids.rows`."""
+    found = [index.get(name, -1) for name in names]
+    if -1 in found:
+        alike: dict[str, int] = {}
+        for name, row in index.items():
+            key = normal(name)
+            alike[key] = -1 if key in alike else row  # of two names that are alike, neither is meant
+        found = [alike.get(normal(name), -1) if row < 0 else row for name, row in zip(names, found, strict=True)]
+    return found
+
+
+def normal(name: str) -> str:
+    """The form in which ids are compared that are not equal: without blanks around them, accents composed (NFC)."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def index_of(names: Sequence[str] | None) -> dict[str, int] | None:
@@ -78,16 +105,16 @@ def read_ids(path: str | Path) -> Ids:
     """Read a list of ids: those labeled, those that may be chosen, those that may not.
 
     Args:
-        path: ``.txt``, an id a line; ``.csv`` or ``.tsv`` with the columns ``id`` and, if you like, ``label`` (without ``id``, the
-            first column serves; without a header the first two do); ``.jsonl`` of objects with ``id`` and ``label``, or of ids
-            alone; ``.npy`` of text, or of whole numbers: row numbers of the pool.
+        path: ``.txt``, an id a line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns ``id`` and, if you like, ``label``
+            (without ``id``, the first column serves; without a header the first two do); ``.jsonl`` of objects with ``id`` and
+            ``label``, or of ids alone; ``.npy`` of text, or of whole numbers: row numbers of the pool.
 
     Raises:
         DataNotFound: No such file.
-        InvalidInput: Another kind of file, an id that is there twice, a label that is missing.
+        InvalidInput: Another kind of file, a damaged one, an id that is there twice, a label that is missing.
     """
     path = existing(Path(path).expanduser())
-    reader = _ID_READERS.get(path.suffix.lower())
+    reader = _ID_READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: ids are read from {', '.join(_ID_READERS)}; got {path.suffix or 'no ending'}")
     found = reader(path)
@@ -111,53 +138,60 @@ def as_name(value: object) -> str:
 
 
 def _txt_ids(path: Path) -> Ids:
-    return Ids(tuple(text_lines(path)), None, str(path))
+    # names of files may be other bytes than UTF-8, which are carried through, here and in tables
+    return Ids(tuple(line for _, line in text_lines(path, "surrogateescape")), None, str(path))
 
 
-def _csv_ids(path: Path) -> Ids:
-    rows = list(csv_rows(path))
-    first = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-    header = bool(set(first) & HEADERS)
-    place = first.index(ID) if header and ID in first else 0
-    label = first.index(LABEL) if header and LABEL in first else (1 if not header and len(first) == 2 else None)
-    body = rows[1:] if header else rows
-    for line, cells in body:
-        if len(cells) != len(first):
-            raise InvalidInput(f"{path}, line {line}: expected {len(first)} columns, got {len(cells)}")
-        if not cells[place].strip() or (label is not None and not cells[label].strip()):
-            raise InvalidInput(f"{path}, line {line}: the id or its label is missing; fill it in or take the line out")
-    labels = None if label is None else tuple(as_name(cells[label].strip()) for _, cells in body)
-    return Ids(tuple(cells[place].strip() for _, cells in body), labels, str(path))
-
-
-def _jsonl_ids(path: Path) -> Ids:
-    names, labels = [], []
-    for line, value in json_lines(path):
-        entry = value if isinstance(value, dict) else {ID: value}
-        if entry.get(ID) is None:
+def _table_ids(path: Path) -> Ids:
+    table = open_table(path, errors="surrogateescape")
+    own, label = _id_columns(table)
+    found = table.read([], [own] if label is None else [own, label], Runtime())
+    labels = found.cells[1] if label is not None else []
+    for place, *cells in zip(found.places, *found.cells, strict=True):
+        if any(map(is_no_text, cells)):
+            told = f"{sum(not is_no_text(cell) for cell in labels)} of {len(labels)} {table.unit}s have a label"
             raise InvalidInput(
-                f"{path}, line {line}: there is no `id`; expected an object with id and, if you like, label"
+                f"{table.where(place)}: the id or its label is missing; fill it in or take the {table.unit} out"
+                + (f" ({told}; give all of them one, or none)" if label is not None else "")
             )
-        names.append(as_name(entry[ID]))
-        if entry.get(LABEL) is not None:
-            labels.append(as_name(entry[LABEL]))
-    if labels and len(labels) < len(names):
-        raise InvalidInput(f"{path}: {len(labels)} of {len(names)} lines have a label; give all of them one, or none")
-    return Ids(tuple(names), tuple(labels) or None, str(path))
+    names = tuple(map(as_name, found.cells[0]))
+    return Ids(names, tuple(as_name(cell).strip() for cell in labels) or None, str(path), note=_note(path, own, label))
+
+
+def _id_columns(table: Table) -> tuple[str, str | None]:
+    """The column of ids, and that of labels, if there is one."""
+    if not table.columns:
+        raise InvalidInput(f"{table.path} is empty; expected ids, with the header id or id,label")
+    label = table.named(*LABELS)
+    own = table.named(ID) or table.index
+    if own is None and isinstance(table, JsonTable) and table.header:
+        raise InvalidInput(f"{table.where(1)}: there is no `id`; expected an object with id and, if you like, label")
+    if own is None:
+        own = next((name for name in table.columns if name not in table.left_out and name != label), table.columns[0])
+        if not table.header and len(table.columns) == 2:
+            label = table.columns[1]
+    return own, label
+
+
+def _note(path: Path, own: str, label: str | None) -> str:
+    if own.lower() == ID:
+        return ""
+    return f"read `{own}` of {path.name} as ids" + (f" and `{label}` as labels" if label is not None else "")
 
 
 def _npy_ids(path: Path) -> Ids:
     found = mapped_npy(path)
     if found.ndim != 1 or found.dtype.kind not in "iuU":
         raise InvalidInput(f"{path} must hold row numbers or text, (M,); got {found.dtype} {found.shape}")
-    return Ids(tuple(map(str, found.tolist())), None, str(path), found.dtype.kind != "U")
+    return Ids(tuple(map(str, listed(found, str(path)))), None, str(path), found.dtype.kind != "U")
 
 
 _ID_READERS: Final[dict[str, Callable[[Path], Ids]]] = {
     ".txt": _txt_ids,
-    ".csv": _csv_ids,
-    ".tsv": _csv_ids,
-    ".jsonl": _jsonl_ids,
+    ".csv": _table_ids,
+    ".tsv": _table_ids,
+    ".jsonl": _table_ids,
+    ".parquet": _table_ids,
     ".npy": _npy_ids,
 }
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import struct
+import warnings
+import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from distil.errors import InvalidInput
@@ -49,6 +53,12 @@ class ImageTransform:
         ).permute(2, 0, 1)
 
 
+_FAULTS: Final = (
+    OSError, UnidentifiedImageError, ValueError, SyntaxError, TypeError, LookupError, AttributeError, EOFError, OverflowError,
+    ZeroDivisionError, MemoryError, NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
 def open_image(path: str | Path, name: str) -> Image.Image:
     """An image file in RGB.
 
@@ -56,22 +66,88 @@ def open_image(path: str | Path, name: str) -> Image.Image:
         InvalidInput: It cannot be read; the message begins with its name.
     """
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what it mends, such as a damaged note on the camera
+            with Image.open(path) as image:
+                return as_rgb(image)
+    except _FAULTS as error:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise InvalidInput(
+                f"{name}: cannot be read: it links to {os.readlink(path)}, which is not there"
+            ) from error
         raise InvalidInput(f"{name}: cannot be read as an image: {error}") from error
 
 
-def images_below(folder: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Paths below a folder with what the system knows of the files; of many thousands, so without ``Path``."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from images_below(Path(entry.path), f"{prefix}{entry.name}/")
-            elif os.path.splitext(entry.name)[1].lower() in IMAGES:
-                yield prefix + entry.name, entry.stat()
+def as_rgb(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF data say, in RGB of 8 bits; 16 bits and numbers from 0 to 1 keep their meaning.
+
+    Raises:
+        ValueError: Numbers of another range, which do not say what is white.
+    """
+    ImageOps.exif_transpose(image, in_place=True)
+    if not image.mode.startswith("I") and image.mode != "F":
+        return image.convert("RGB")
+    values = np.asarray(image).astype(np.float64)
+    if image.mode.startswith("I;16") or image.format in (
+        "PNG",
+        "PPM",
+    ):  # formats whose whole numbers have 16 bits at most
+        white = 65535.0
+    elif image.mode == "F" and np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1:
+        white = 1.0
+    else:
+        raise ValueError(
+            f"its numbers run from {values.min():g} to {values.max():g}, and what is white is not known; save it with 8 or 16 "
+            "bits, or as floats from 0 to 1"
+        )
+    return Image.fromarray(np.round(values * (255 / white)).astype(np.uint8)).convert("RGB")
+
+
+def images_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Paths below a folder with what the system knows of the files; of many thousands, so without ``Path``.
+
+    Every folder is gone through once: under its own path where that is below ``folder``, else under that of the first link to it.
+
+    Raises:
+        InvalidInput: A folder that cannot be opened.
+    """
+    seen: set[tuple[int, int]] = set()
+    left = deque([(os.fspath(folder), "")])
+    while left:
+        path, prefix = left.popleft()
+        yield from _images_in(path, prefix, seen, left)
+
+
+def _images_in(
+    folder: str, prefix: str, seen: set[tuple[int, int]], linked: deque[tuple[str, str]]
+) -> Iterator[tuple[str, os.stat_result]]:
+    """The images in a folder and in those below it; linked folders are left for later."""
+    try:
+        stat = os.stat(folder)
+        if (stat.st_dev, stat.st_ino) in seen:
+            return
+        seen.add((stat.st_dev, stat.st_ino))
+        with os.scandir(folder) as scanned:
+            entries = sorted(
+                (entry for entry in scanned if not entry.name.startswith(".")), key=lambda entry: entry.name
+            )
+    except OSError as error:
+        raise InvalidInput(f"the folder {folder} cannot be opened: {error.strerror}") from error
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _images_in(entry.path, f"{prefix}{entry.name}/", seen, linked)
+        elif entry.is_dir():
+            linked.append((entry.path, f"{prefix}{entry.name}/"))
+        elif os.path.splitext(entry.name)[1].lower() in IMAGES:
+            yield prefix + entry.name, _stat(entry)
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    """What the system knows of a file; of the link itself where it leads nowhere."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
 
 
 def file_bytes(path: Path, name: str) -> bytes:

@@ -25,6 +25,7 @@ class Items(Dataset[Any]):
         content: Row -> bytes that are equal for equal items only, for finding duplicates.
         array: The rows in one, for ``kind="rows"`` where they are.
         fingerprint: Text that changes when the pool does; empty where that cannot be told without reading it all.
+        note: What was read as the items, as a sentence, where that was decided by content; else empty.
         transform: What is done to an item before anybody sees it.
     """
 
@@ -38,6 +39,7 @@ class Items(Dataset[Any]):
         content: Callable[[int], bytes] | None = None,
         array: Array | None = None,
         fingerprint: str = "",
+        note: str = "",
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
         if size < 1:
@@ -48,6 +50,7 @@ class Items(Dataset[Any]):
         self.content = content
         self.array = array
         self.fingerprint = fingerprint
+        self.note = note
         self.transform = transform
         self._size = size
 

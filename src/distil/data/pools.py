@@ -18,18 +18,19 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from distil.data.array_files import ARRAY_FILES, parquet_file, read_column
+from distil.data.array_files import ARRAY_FILES, read_column
 from distil.data.arrays import Array, is_array, readable, take
-from distil.data.file_readers import csv_rows, is_header, json_lines, text_lines
-from distil.data.ids import as_name, distinct, read_ids
-from distil.data.images import IMAGES, ImageTransform, file_bytes, images_below, open_image
+from distil.data.file_readers import ending, text_lines
+from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_no_text
+from distil.data.ids import as_name, distinct, normal, read_ids
+from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
+from distil.data.table_files import Table, open_table
 from distil.errors import DataNotFound, InvalidInput, nearest
 from distil.system.imports import optional
+from distil.system.runtime import Runtime
 
-_IMAGE_COLUMNS: Final = ("image", "img", "image_path", "file_name", "filename", "file", "path")
-_TEXT_COLUMNS: Final = ("text", "sentence", "content", "document", "body", "title", "question")
-_LABEL_COLUMNS: Final = frozenset({"label", "labels", "class", "target"})
+_TABLES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 @runtime_checkable
@@ -111,14 +112,18 @@ def _from_path(path: Path, column: str | None, ids: Any) -> Items | Minibatches:
         if not ((path / "state.json").exists() and (path / "dataset_info.json").exists()):
             return _folder(path)
         return _hugging_face(optional("datasets", f"reading {path}").load_from_disk(str(path)), column, ids)
-    suffix = path.suffix.lower()
-    if suffix == ".txt":
-        return _texts(text_lines(path), _given_names(ids), _stamp([path]))
-    if suffix in _TABLES and (suffix not in ARRAY_FILES or _is_table(path, column)):
-        return _table(path, column, ids)
-    if suffix in ARRAY_FILES:
+    kind = ending(path)
+    if kind == ".txt":
+        return _texts([line for _, line in text_lines(path)], _given_names(ids), _stamp([path]))
+    if kind in _TABLES:
+        own = ids if isinstance(ids, str) and not Path(ids).is_file() else None
+        table = open_table(path, (column, own))
+        chosen = item_column(table, column, own)
+        if chosen is not None:
+            return _table(table, chosen, own, None if own is not None else ids)
+    if kind in ARRAY_FILES:
         found = read_column(path, column=column, ids=ids)
-        return _array(found.values, found.names, _stamp([path]) + (column or ""))
+        return _array(found.values, found.names, _stamp([path]) + (column or ""), found.note)
     known = ", ".join(sorted({*_TABLES, *ARRAY_FILES, ".txt"}))
     raise InvalidInput(f"{path}: a pool is a folder of images, or a file that ends in one of {known}")
 
@@ -136,7 +141,7 @@ def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatch
             f"a pool is a path, an array, a map-style Dataset or a datasets.Dataset, got {type(source).__name__}; "
             "what can only be gone through once must be written to disk first"
         )
-    if isinstance(source, Sequence) and len(source) and isinstance(source[0], str):
+    if isinstance(source, Sequence) and any(isinstance(text, str) for text in source[:1]):
         return _texts(source, names, "")
     return Items(source.__getitem__, len(source), names=_checked(names, len(source)))
 
@@ -168,7 +173,7 @@ def _stamp(paths: Sequence[Path]) -> str:
 # ------------------------------------------------------------------------------------------------------ arrays and texts
 
 
-def _array(values: Array, names: Sequence[str] | None, fingerprint: str) -> Minibatches:
+def _array(values: Array, names: Sequence[str] | None, fingerprint: str, note: str = "") -> Minibatches:
     rows = readable(values)
     items = Items(
         lambda row: take(rows, torch.tensor([row]))[0],
@@ -178,18 +183,30 @@ def _array(values: Array, names: Sequence[str] | None, fingerprint: str) -> Mini
         content=lambda row: np.ascontiguousarray(rows[row]).tobytes(),
         array=values,
         fingerprint=fingerprint,
+        note=note,
     )
     return Minibatches(items, partial(take, rows))
 
 
-def _texts(texts: Sequence[str], names: Sequence[str] | None, fingerprint: str) -> Items:
+def _texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint: str, note: str = "") -> Items:
+    """Texts; where one is missing, reading it is an error, and its content equals no other."""
+
+    def read(row: int) -> str:
+        text = texts[row]
+        if is_no_text(text):
+            raise InvalidInput(f"{row if names is None else names[row]}: the text is missing")
+        return str(text)
+
     return Items(
-        texts.__getitem__,
+        read,
         len(texts),
         names=_checked(names, len(texts)),
         kind="texts",
-        content=lambda row: texts[row].encode(errors="surrogatepass"),
+        content=lambda row: (
+            f"\0{row}".encode() if is_no_text(texts[row]) else texts[row].encode(errors="surrogatepass")
+        ),
         fingerprint=fingerprint,
+        note=note,
     )
 
 
@@ -204,128 +221,135 @@ def _folder(folder: Path) -> Items:
         found.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     if not names:
         raise InvalidInput(f"{folder} holds no image ({', '.join(sorted(IMAGES))})")
-    return _image_files([], names, folder, found.hexdigest())
+    return _image_files(names, names, folder, found.hexdigest())
 
 
-def _image_files(names: Sequence[str], paths: Sequence[str], folder: Path, fingerprint: str) -> Items:
-    """Images by their paths below a folder; the paths are the names where there are no others."""
-    names = names or paths
+def _image_files(names: Sequence[str], paths: Sequence[Any], folder: Path, fingerprint: str, note: str = "") -> Items:
+    """Images by their paths below a folder; where a path is missing, reading the image is an error."""
+
+    def file(row: int) -> Path:
+        if is_no_text(paths[row]):
+            raise InvalidInput(f"{names[row]}: the path of the image is missing")
+        return folder / str(paths[row])
+
     return Items(
-        lambda row: open_image(folder / paths[row], names[row]),
+        lambda row: open_image(file(row), names[row]),
         len(paths),
         names=_checked(names, len(paths)),
         kind="images",
-        content=lambda row: file_bytes(folder / paths[row], names[row]),
+        content=lambda row: file_bytes(file(row), names[row]),
         fingerprint=fingerprint,
+        note=note,
     )
 
 
 # ---------------------------------------------------------------------------------------------------------------- tables
 
 
-def _is_table(path: Path, column: str | None) -> bool:
-    """Whether a table that may be one of numbers has texts, or paths of images, to offer."""
-    if path.suffix.lower() == ".parquet":
-        with parquet_file(path) as file:
-            kinds = {field.name: str(field.type) for field in file.schema_arrow}
-        texts = [name for name, kind in kinds.items() if kind in ("string", "large_string", "string_view")]
-        return column in texts if column else _guess(texts) is not None
-    rows = csv_rows(path)
-    _, first = next(rows, (0, []))
-    return is_header(first) and (column or _guess([cell.strip() for cell in first], alone=False)) is not None
+def item_column(table: Table, column: str | None = None, own: str | None = None) -> str | None:
+    """The column of texts or of paths of images in a table; None: it is a table of numbers.
+
+    Args:
+        table: The table.
+        column: The column the user asks for.
+        own: The column of ids the user asks for.
+
+    Raises:
+        InvalidInput: There is no such column, or several may be meant.
+    """
+    if column is not None and column not in table.kinds and ending(table.path) in ARRAY_FILES and "*" in column:
+        return None  # a pattern of columns of numbers
+    for asked in (column, own):
+        if asked is not None:
+            table.known(asked)
+    if column is not None:
+        return column if table.kinds[column] in ("text", "empty", "other") else None
+    out = {own or table.named(ID) or table.index, table.named(*LABELS), *table.left_out}
+    free = [name for name in table.columns if name not in out]
+    texts = [name for name in free if table.kinds[name] == "text"]
+    usual = _usual(texts) or next((name for name in free if table.kinds[name] == "empty" and _usual([name])), None)
+    if usual is not None:
+        return usual
+    sentences = [name for name in texts if is_free_text(table.sample[name])]
+    if len(sentences) == 1:
+        return sentences[0]
+    if len(texts) == 1 and (len(free) == 1 or not any(table.kinds[name] in ("number", "list") for name in free)):
+        return texts[0]
+    if any(table.kinds[name] in ("number", "list") for name in free):
+        return None
+    told = ", ".join(table.columns[:20]) or "no column"
+    raise InvalidInput(
+        f"{table.path} has the columns {told}; say which one holds the texts or the paths of images with column=... (--column)"
+    )
 
 
-def _guess(columns: Sequence[str], *, alone: bool = True) -> str | None:
-    """The column that is called as one of texts or images usually is; else the only one that is not id or label."""
-    for usual in (*_TEXT_COLUMNS, *_IMAGE_COLUMNS):
-        for name in columns:
-            if name.lower() == usual:
-                return name
-    free = [name for name in columns if name.lower() != "id" and name.lower() not in _LABEL_COLUMNS]
-    return free[0] if alone and len(free) == 1 else None
+def _usual(columns: Sequence[str]) -> str | None:
+    """The first column that is called as columns of texts or images usually are."""
+    by_name = {name.lower(): name for name in reversed(columns)}
+    return next((by_name[usual] for usual in (*TEXTS, *IMAGE_PATHS) if usual in by_name), None)
 
 
-def _table(path: Path, column: str | None, ids: Any) -> Items:  # noqa: ANN401
-    read = _TABLES[path.suffix.lower()]
-    own = ids if isinstance(ids, str) and not Path(ids).is_file() else None
-    columns = read(path, column, own)
-    values, named = columns["values"], columns["ids"]
-    for row, value in enumerate(values):
-        if not isinstance(value, str):
-            raise InvalidInput(f"{path}, row {row}: expected text, got {value!r}")
-    if ids is not None and own is None:
-        named = _given_names(ids)
-    names = None if named is None else distinct([as_name(value) for value in named], str(path))
-    if os.path.splitext(values[0])[1].lower() in IMAGES:
-        paths = values if names is not None else distinct(values, str(path))
-        missing = next((name for name in paths if not (path.parent / name).exists()), None)
-        if missing is not None:
-            raise DataNotFound(f"{path} names {missing!r}, and there is no file {path.parent / missing}")
-        return _image_files(names or [], paths, path.parent, _stamp([path, *(path.parent / name for name in paths)]))
-    return _texts(values, names, _stamp([path]) + (column or ""))
-
-
-def _columns_of(path: Path, columns: Sequence[str], column: str | None, ids: str | None) -> tuple[str, str | None]:
-    """Which column holds the items, and which the ids."""
-    for asked in (column, ids):
-        if asked is not None and asked not in columns:
-            raise InvalidInput(
-                f"{path} has no column {asked!r}{nearest(asked, columns)}; it has {', '.join(columns[:20])}"
-            )
-    own = ids or next((name for name in columns if name.lower() == "id"), None)
-    chosen = column or _guess([name for name in columns if name != own])
-    if chosen is None:
-        raise InvalidInput(
-            f"{path} has the columns {', '.join(columns[:20])}; say which one with column=... (--column)"
-        )
-    return chosen, own
-
-
-def _csv_table(path: Path, column: str | None, ids: str | None) -> dict[str, Any]:
-    rows = csv_rows(path)
-    _, first = next(rows, (0, []))
-    columns = [cell.strip() for cell in first]
-    chosen, own = _columns_of(path, columns, column, ids)
-    values, names = [], []
-    for line, cells in rows:
-        if len(cells) != len(columns):
-            raise InvalidInput(f"{path}, line {line}: expected {len(columns)} columns, got {len(cells)}")
-        values.append(cells[columns.index(chosen)])
-        names.append(cells[columns.index(own)].strip() if own else "")
-    return _filled(path, values, names if own else None)
-
-
-def _jsonl_table(path: Path, column: str | None, ids: str | None) -> dict[str, Any]:
-    entries = [entry for _, entry in json_lines(path)]
-    if not all(isinstance(entry, dict) for entry in entries):
-        raise InvalidInput(f"{path}: expected an object a line")
-    chosen, own = _columns_of(path, list(entries[0]) if entries else [], column, ids)
-    values, names = ([entry.get(name) for entry in entries] for name in (chosen, own))
-    return _filled(path, values, names if own else None)
-
-
-def _parquet_table(path: Path, column: str | None, ids: str | None) -> dict[str, Any]:
-    with parquet_file(path) as file:
-        chosen, own = _columns_of(path, [field.name for field in file.schema_arrow], column, ids)
-        table = file.read(columns=[chosen, *([own] if own else [])])
-    return _filled(path, table.column(chosen).to_pylist(), table.column(own).to_pylist() if own else None)
-
-
-def _filled(path: Path, values: list[Any], names: list[Any] | None) -> dict[str, Any]:
+def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # noqa: ANN401
+    """Texts, or images by their paths, with ids from a column ``own``, or from ``ids``."""
+    path = table.path
+    own = own or (None if ids is not None else table.named(ID) or table.index)
+    found = table.read([], [chosen] if own is None else [chosen, own], Runtime())
+    values, names = found.cells[0], _given_names(ids)
     if not values:
         raise InvalidInput(f"{path} has no rows")
-    for row, name in enumerate(names or []):
-        if name in (None, ""):
-            raise InvalidInput(f"{path}, row {row}: the id is missing")
-    return {"values": values, "ids": names}
+    for place, value in zip(found.places, values, strict=True):
+        if not isinstance(value, str) and not is_no_text(value):
+            raise InvalidInput(f"{table.where(place)}: expected text, got {value!r}")
+    if own is not None:
+        for place, name in zip(found.places, found.cells[1], strict=True):
+            if is_no_text(name):
+                raise InvalidInput(f"{table.where(place)}: the id is missing")
+        names = distinct([as_name(name) for name in found.cells[1]], str(path))
+    stamp = f"{_stamp([path])}{chosen}"
+    told = "" if own is None or own.lower() == ID else f", and `{own}` as ids"
+    note = f"read `{chosen}` of {path.name} as {{}}{told}{'' if table.header else '; it has no header'}"
+    present = next((value for value in values if not is_no_text(value)), "")
+    if os.path.splitext(present)[1].lower() in IMAGES:
+        return _table_of_images(path, values, names, note.format("paths of images"))
+    return _texts(values, names, stamp, note.format("texts"))
 
 
-_TABLES: Final[dict[str, Callable[[Path, str | None, str | None], dict[str, Any]]]] = {
-    ".csv": _csv_table,
-    ".tsv": _csv_table,
-    ".jsonl": _jsonl_table,
-    ".parquet": _parquet_table,
-}
+def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | None, note: str) -> Items:
+    files = _Files(path.parent)
+    found = [None if is_no_text(name) else files.named(name) for name in paths]
+    missing = next(
+        (name for name, file in zip(paths, found, strict=True) if file is None and not is_no_text(name)), None
+    )
+    if missing is not None:
+        raise DataNotFound(f"{path} names {missing!r}, and there is no file {path.parent / missing}")
+    if names is None:
+        if None in found:
+            raise InvalidInput(
+                f"{path}, row {found.index(None)}: the path is missing, and without `id` the row has no name"
+            )
+        names = distinct(list(paths), str(path))
+    stamp = _stamp([path, *(path.parent / file for file in found if file is not None)])
+    return _image_files(names, found, path.parent, stamp, note)
+
+
+class _Files:
+    """Files by the names that tables give them, which may write accents in another way than the file system does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._alike: dict[Path, dict[str, str]] = {}
+
+    def named(self, name: str) -> str | None:
+        """The path of a file below the folder; None where there is none."""
+        path = self._folder / name
+        if os.path.lexists(path):
+            return name
+        parent = path.parent
+        if parent not in self._alike:
+            there = os.listdir(parent) if parent.is_dir() else []
+            self._alike[parent] = {normal(file): file for file in there}
+        found = self._alike[parent].get(normal(path.name))
+        return None if found is None else str(Path(name).with_name(found))
 
 
 # ---------------------------------------------------------------------------------------------------------- Hugging Face
@@ -341,20 +365,23 @@ def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: 
             )
     own = ids if isinstance(ids, str) and ids in columns else None
     if ids is None:
-        own = next((name for name in columns if name.lower() == "id"), None)
+        own = next((name for name in columns if name.lower() == ID), None)
     names = [as_name(value) for value in source[own]] if own else _given_names(ids)
     names = None if names is None else distinct(names, "the data set")
-    chosen = column or _guess([name for name in columns if name != own])
+    free = [name for name in columns if name != own and name.lower() not in (ID, *LABELS)]
+    chosen = column or _usual(free) or (free[0] if len(free) == 1 else None)
     stamp = str(getattr(source, "_fingerprint", "")) + (chosen or "")
     if chosen is None:
         return Items(source.__getitem__, len(source), names=_checked(names, len(source)), fingerprint=stamp)
-    first = source[0][chosen]
+    first = next((value for row in range(len(source)) if (value := source[row][chosen]) is not None), None)
     kind: Kind = "images" if isinstance(first, Image.Image) else "texts" if isinstance(first, str) else "rows"
 
     def read(row: int) -> Any:  # noqa: ANN401
         value = source[row][chosen]
+        if value is None or (kind == "texts" and is_no_text(value)):
+            raise InvalidInput(f"{row if names is None else names[row]}: the {kind.removesuffix('s')} is missing")
         if kind == "images":
-            return value.convert("RGB")
+            return as_rgb(value)
         return value if kind == "texts" else torch.as_tensor(value)
 
     contents: dict[Kind, Callable[[Any], bytes]] = {

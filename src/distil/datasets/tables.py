@@ -6,28 +6,26 @@ file (numbers or text) until :func:`encode` makes classes of them.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
-import zipfile
 import zlib
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from distil.data.file_readers import reading
+from distil.data.array_formats import NpzFile, listed
+from distil.data.file_readers import ending, reading
+from distil.data.headers import is_number
+from distil.data.table_files import DelimitedTable, Rows
 from distil.errors import InvalidInput, nearest
+from distil.system.runtime import Runtime
 
 LARGEST_TABLE: Final = 16 * 2**30  # bytes of a libsvm file as a dense table
-NO_VALUE: Final = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # a missing feature, in small letters
 NO_LABEL: Final = frozenset({"", "?", "nan"})  # fewer: "na" and "none" may be classes
 
 
@@ -79,124 +77,66 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
 def read_csv(path: Path, label: str | int | None = None) -> Table:
     """Read a table of numbers with one column of labels, separated by commas, semicolons or tabs.
 
-    The first row is a header when none of its cells is a number, when it only counts columns (0, 1, 2, ...,
-    as pandas writes it), or when ``label`` names one of its cells. Blanks around a cell and blank lines are
-    ignored.
+    Whether the first row is a header is decided by content, as in every table: see :func:`distil.data.headers.is_header`. The index
+    that pandas writes is left out. Blanks around a cell and blank lines are ignored.
 
     Args:
-        path: The file, UTF-8; plain, ``.gz`` or ``.bz2``.
+        path: The file, UTF-8; plain, ``.gz``, ``.bz2`` or ``.xz``.
         label: The label's column, by name or by index from 0 (negative: from the end); default the last.
 
     Raises:
         InvalidInput: No such column, rows of different lengths, a value that is missing, not a number or not
             finite in float32; the message names line and column, both from 1.
     """
-    rows = _csv_rows(path)
-    line, first = next(rows, (0, []))
-    if len(first) < 2:
-        raise InvalidInput(f"{path}: expected at least one feature and the label in a row; got {len(first)} column(s)")
-    columns = tuple(first) if _is_header(first, label) else ()
-    if columns and not all(columns):
+    table = DelimitedTable(path, [None if label is None or is_number(label) else str(label)])
+    columns = table.columns
+    if len(columns) < 2:
         raise InvalidInput(
-            f"{path}: column {columns.index('') + 1} has no name; if it numbers the rows, take it out "
-            "(pandas: to_csv(..., index=False)), or give it a name"
+            f"{path}: expected at least one feature and the label in a row; got {len(columns)} column(s)"
         )
-    place = _label_column(path, label, first)
-    body = rows if columns else chain([(line, first)], rows)
-    return _csv_table(path, body, place, columns, len(first))
-
-
-def _csv_table(
-    path: Path, rows: Iterator[tuple[int, list[str]]], place: int, columns: tuple[str, ...], width: int
-) -> Table:
-    values, lines = array("d"), array("q")
-    labels: list[str] = []
-    for line, cells in rows:
-        if len(cells) != width:
-            raise InvalidInput(f"{path}, line {line}: expected {width} columns as in the first row; got {len(cells)}")
-        label = cells.pop(place)
-        if label.lower() in NO_LABEL:
-            raise InvalidInput(f"{path}, line {line}, {_column(place, columns)}: the label is missing")
-        try:
-            values.extend(map(float, cells))
-        except ValueError:
-            raise _bad_cell(path, line, cells, place, columns) from None
-        labels.append(label)
-        lines.append(line)
+    place = _label_column(table, label)
+    features = [name for name in columns if name != columns[place] and name not in table.left_out]
+    hint = "; encode text features as numbers"
+    if not table.header:
+        hint += " (a header row must hold no numbers, or name the label's column)"
+    found = table.read(features, [columns[place]], Runtime(), wide=True, hint=hint)
+    labels = [cell.strip() for cell in found.cells[0]]
+    for line, cell in zip(found.places, labels, strict=True):
+        if cell.lower() in NO_LABEL:
+            raise InvalidInput(f"{table.where(line)}, {table.column_told(place)}: the label is missing")
     if not labels:
         raise InvalidInput(f"{path}: there is no row below the header")
-    x = _float32(np.frombuffer(values).reshape(-1, width - 1))
-    for row, feature in np.argwhere(~np.isfinite(x))[:1]:
-        where = _column(int(feature) + (int(feature) >= place), columns)
-        value = values[int(row) * (width - 1) + int(feature)]
+    _check_finite(table, features, found)
+    return Table(_float32(found.values), np.array(labels), tuple(columns) if table.header else ())
+
+
+def _check_finite(table: DelimitedTable, features: Sequence[str], found: Rows) -> None:
+    for row, feature in np.argwhere(~np.isfinite(_float32(found.values)))[:1]:
+        where = (
+            f"{table.where(found.places[int(row)])}, {table.column_told(table.columns.index(features[int(feature)]))}"
+        )
+        value = found.values[row, feature]
         fault = "the value is missing" if math.isnan(value) else f"{value} is not finite in float32"
-        raise InvalidInput(f"{path}, line {lines[int(row)]}, {where}: {fault}")
-    return Table(x, np.array(labels), columns)
+        raise InvalidInput(f"{where}: {fault}")
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a csv file, each with its line number; cells stripped, blank lines left out."""
-    with reading(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        try:
-            head = text.readline()
-            reader = csv.reader(chain([head], text), delimiter=max(",;\t", key=head.count), strict=True)
-            for cells in tqdm(reader, desc=path.name, unit=" rows", delay=2, disable=None, leave=False):
-                row = [cell.strip() for cell in cells]
-                if row not in ([], [""]):
-                    yield reader.line_num, row
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path} is not UTF-8 text: {error}") from error
-        except csv.Error as error:
-            raise InvalidInput(f"{path}, line {reader.line_num}: {error}") from error
-
-
-def _is_header(cells: list[str], label: str | int | None) -> bool:
-    numbers = [(place, cell) for place, cell in enumerate(cells) if _is_number(cell)]
-    if not numbers:
-        return any(cells)
-    counts = (all(cell == str(place + start) for place, cell in numbers) for start in (0, 1))
-    return (len(numbers) > 2 and any(counts)) or (isinstance(label, str) and label in cells and not _is_number(label))
-
-
-def _label_column(path: Path, label: str | int | None, first: list[str]) -> int:
+def _label_column(table: DelimitedTable, label: str | int | None) -> int:
+    columns, path = table.columns, table.path
     if label is None:
-        return len(first) - 1
-    if isinstance(label, str) and first.count(label) == 1 and not _is_number(label):
-        return first.index(label)
+        return len(columns) - 1
+    if isinstance(label, str) and label in columns and label not in table.repeated and not is_number(label):
+        return columns.index(label)
     try:
         place = int(label)
     except ValueError:
-        count = f"{first.count(label)} columns" if label in first else "no column"
+        count = f"{table.repeated[str(label)]} columns" if label in table.repeated else "no column"
         raise InvalidInput(
-            f"{path}: {count} named {label!r} in the first row ({', '.join(first[:20])})"
-            f"{'' if label in first else nearest(str(label), first)}"
+            f"{path}: {count} named {label!r} in the first row ({', '.join(columns[:20])})"
+            f"{'' if label in columns else nearest(str(label), columns)}"
         ) from None
-    if not -len(first) <= place < len(first):
-        raise InvalidInput(f"{path}: label column {place} asked for; the table has {len(first)} columns, from 0")
-    return place % len(first)
-
-
-def _bad_cell(path: Path, line: int, cells: list[str], place: int, columns: tuple[str, ...]) -> InvalidInput:
-    feature = next(index for index, cell in enumerate(cells) if not _is_number(cell))
-    cell, where = cells[feature], _column(feature + (feature >= place), columns)
-    if cell.lower() in NO_VALUE:
-        return InvalidInput(f"{path}, line {line}, {where}: the value is missing; fill it in or drop the row")
-    hint = "" if columns else " (a header row must hold no numbers, or name the label's column)"
-    return InvalidInput(
-        f"{path}, line {line}, {where}: {cell!r} is not a number; encode text features as numbers{hint}"
-    )
-
-
-def _column(place: int, columns: tuple[str, ...]) -> str:
-    return f"column {place + 1}" + (f" ({columns[place]!r})" if columns else "")
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    if not -len(columns) <= place < len(columns):
+        raise InvalidInput(f"{path}: label column {place} asked for; the table has {len(columns)} columns, from 0")
+    return place % len(columns)
 
 
 def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
@@ -290,22 +230,14 @@ def read_npz(path: Path) -> tuple[Table, Table | None, tuple[str, ...]]:
         )
     train = _npz_table(path, arrays, suffix)
     test = _npz_table(path, arrays, "_test") if "x_test" in arrays else None
-    return train, test, tuple(str(name) for name in arrays.get("classes", np.array([])).ravel())
+    return train, test, tuple(str(name) for name in listed(arrays.get("classes", np.array([])), str(path)))
 
 
 def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with reading(path) as file:
-            content = np.load(file, allow_pickle=False)
-            if not isinstance(content, np.lib.npyio.NpzFile):
-                raise InvalidInput(f"{path} holds one array; expected an npz file with X and y (numpy.savez)")
-            return {key.lower(): content[key] for key in content.files}
-    except InvalidInput:
-        raise
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise InvalidInput(
-            f"{path} cannot be read as an npz file without pickle: {error}; store plain arrays of numbers or text"
-        ) from error
+    if ending(path) == ".npy":
+        raise InvalidInput(f"{path} holds one array; expected an npz file with X and y (numpy.savez)")
+    file = NpzFile(path, Runtime())
+    return {name.lower(): file.array(name) for name in file.names}
 
 
 def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Table:
@@ -322,7 +254,7 @@ def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Tabl
         x = np.moveaxis(x, 3, 1)
     if x.ndim != 4 or x.shape[1] not in (1, 3, 4):
         raise InvalidInput(f"{path}: images must have 1, 3 or 4 channels, (N, H, W, channels); got {x.shape}")
-    return Table(np.ascontiguousarray(x), y)
+    return Table(np.array(x, order="C"), y)  # a copy: the file may be mapped for reading only
 
 
 # --------------------------------------------------------------------------------------------- Statlog
@@ -344,7 +276,7 @@ def read_statlog(path: Path, features: int, codes: Sequence[int]) -> Table:
     with reading(path) as file:
         text = file.read().decode("latin1").splitlines()
     rows = [(line, cells) for line, cells in enumerate(map(str.split, text), start=1) if cells]
-    if rows and (not all(map(_is_number, rows[0][1])) or rows[0][1][-1] == str(features + 1)):
+    if rows and (not all(map(is_number, rows[0][1])) or rows[0][1][-1] == str(features + 1)):
         del rows[0]
     if not rows:
         raise InvalidInput(f"{path} holds no row of numbers")
@@ -358,7 +290,7 @@ def _check_statlog(where: str, cells: list[str], features: int, codes: Sequence[
     if len(cells) != features + 1:
         raise InvalidInput(f"{where}: expected {features} features and the class; got {len(cells)} columns")
     for place, cell in enumerate(cells, start=1):
-        if not _is_number(cell) or not math.isfinite(float(cell)):
+        if not is_number(cell) or not math.isfinite(float(cell)):
             raise InvalidInput(f"{where}, column {place}: {cell!r} is not a finite number")
     if float(cells[-1]) not in codes:
         raise InvalidInput(f"{where}: class {cells[-1]}; expected one of {', '.join(map(str, codes))}")

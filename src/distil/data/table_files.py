@@ -1,0 +1,481 @@
+"""The readers of tables: csv, tsv, JSON lines and Parquet, each as named columns whose content says what they are.
+
+:func:`open_table` looks at the first rows only; :meth:`Table.read` goes through the file once, in time linear in its cells.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import re
+from abc import ABC, abstractmethod
+from array import array
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distil.data.file_readers import checked_lines, ending, json_lines, reading_text
+from distil.data.headers import distinct_names, is_header, is_missing, is_number
+from distil.errors import DistilError, InvalidInput, nearest
+from distil.system.imports import optional
+from distil.system.runtime import Runtime
+from distil.system.scratch import Space
+
+Kind = Literal["number", "text", "list", "empty", "other"]
+
+_BATCH_ROWS: Final = 8192
+_SAMPLE_ROWS, _SAMPLE_CELLS = 100, 200_000
+_INDEX: Final = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What was read of a table.
+
+    Attributes:
+        values: (N, D), the columns of numbers: float32, or float64 where that was asked for or is stored.
+        cells: The other columns, (N,) each, as they stand in the file.
+        places: The number of each row: its line in a text file, else its row from 0.
+    """
+
+    values: NDArray[Any]
+    cells: list[list[Any]]
+    places: Sequence[int]
+
+
+class Table(ABC):
+    """A file of named columns.
+
+    Args:
+        path: The file.
+        columns: What its columns are called, distinct.
+        sample: The first cells of each.
+        kinds: What each column holds.
+
+    Attributes:
+        path: The file.
+        columns: What its columns are called: ``"0"``, ``"1"``, ... where there is no header, ``"Unnamed: 0"`` where the
+            header has an empty cell, as in pandas.
+        kinds: Column -> what it holds, by its first cells.
+        sample: Column -> its first cells.
+        header: Whether the file names its columns.
+        left_out: Column -> why it is none of the features: it counts rows, as the index that pandas writes, or holds nothing.
+        index: The column that pandas wrote for an index of text, which are ids; None where there is none.
+    """
+
+    unit: str = "row"
+    header: bool = True
+
+    def __init__(
+        self, path: Path, columns: list[str], sample: Mapping[str, list[Any]], kinds: Mapping[str, Kind]
+    ) -> None:
+        self.path, self.columns, self.sample, self.kinds = path, columns, sample, kinds
+        self.left_out = {
+            name: why for name in columns if (why := _left_out(name, sample[name], kinds[name])) is not None
+        }
+        indices = [name for name in columns if _INDEX.fullmatch(name) and kinds[name] == "text"]
+        self.index = indices[0] if indices and indices[0] in (columns[0], "__index_level_0__") else None
+
+    def known(self, name: str) -> str:
+        """``name``; InvalidInput unless a column is called so."""
+        if name not in self.kinds:
+            told = ", ".join(self.columns[:20])
+            raise InvalidInput(f"{self.path} has no column {name!r}{nearest(name, self.columns)}; it has {told}")
+        return name
+
+    def named(self, *names: str) -> str | None:
+        """The first column with one of these names, in small or capital letters."""
+        by_name = {column.lower(): column for column in reversed(self.columns)}
+        return next((by_name[name] for name in names if name in by_name), None)
+
+    def where(self, place: int) -> str:
+        """The file and a row of it, for messages."""
+        return f"{self.path}, {self.unit} {place}"
+
+    @abstractmethod
+    def read(
+        self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""
+    ) -> Rows:
+        """Read some columns, in one pass.
+
+        Args:
+            numbers: Columns of numbers, or one of lists of numbers.
+            others: Columns that are returned as they are.
+            runtime: Memory for what is decoded, and progress bars.
+            wide: Whether numbers are kept in float64.
+            hint: What to do about a cell that is no number, for the message; ``{column}`` stands for its column.
+
+        Raises:
+            InvalidInput: A cell that is no number, rows of different lengths; by line or row.
+        """
+
+
+def open_table(path: Path, asked: Sequence[str | None] = (), errors: str = "strict") -> Table:
+    """Look at a table: its header and its first rows.
+
+    Args:
+        path: ``.csv``, ``.tsv``, ``.jsonl``, each also compressed, or ``.parquet``. Any other text is read as csv.
+        asked: Names that the user gave to columns: where the first row holds one of them, it is the header.
+        errors: What to do about bytes of csv and tsv that are not UTF-8, as for :func:`distil.data.file_readers.reading_text`.
+
+    Raises:
+        InvalidInput: A damaged file.
+        MissingPackage: Parquet without pyarrow.
+    """
+    kind = ending(path)
+    if kind == ".parquet":
+        return ParquetTable(path)
+    return JsonTable(path) if kind == ".jsonl" else DelimitedTable(path, asked, errors)
+
+
+def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
+    """Why a column is none of the features; None: it may be one."""
+    if kind == "empty" and name.startswith("Unnamed: "):
+        return "holds nothing"
+    whole = kind == "number" and all(float(cell).is_integer() for cell in cells if not is_missing(cell))
+    if whole and (_INDEX.fullmatch(name) or (name.lower() == "index" and _counts(cells))):
+        return "counts rows"
+    return None
+
+
+def _counts(cells: Sequence[Any]) -> bool:
+    """Whether cells are 0, 1, 2, ... or 1, 2, 3, ..."""
+    return len(cells) > 1 and any([float(c) for c in cells] == list(range(s, s + len(cells))) for s in (0, 1))
+
+
+def _kind(cells: Sequence[Any]) -> Kind:
+    """What a column of a text format holds."""
+    present = [cell for cell in cells if not is_missing(cell)]
+    if not present:
+        return "empty"
+    if all(isinstance(cell, list) for cell in present):
+        return "list"
+    if all(is_number(cell) for cell in present):
+        return "number"
+    return "text" if all(isinstance(cell, (str, int, float)) for cell in present) else "other"
+
+
+# ------------------------------------------------------------------------------------------------------------ csv and tsv
+
+
+class DelimitedTable(Table):
+    """A csv or tsv file.
+
+    In csv, quotes enclose cells, and commas, semicolons or tabs part them, whichever the first line has most of. In tsv, tabs part
+    cells and quotes are text.
+
+    Args:
+        path: The file.
+        asked: Names that the user gave to columns.
+        errors: What to do about bytes that are not UTF-8.
+
+    Attributes:
+        repeated: Name -> how often, of those that the header holds more than once.
+    """
+
+    unit = "line"
+
+    def __init__(self, path: Path, asked: Sequence[str | None] = (), errors: str = "strict") -> None:
+        self._errors = errors
+        with closing(_delimited(path, errors)) as rows:
+            sample = _sampled(rows)
+        first = sample[0] if sample else []
+        self.header = is_header(first, sample[1:], asked, str(path))
+        names = [cell.strip() for cell in first] if self.header else []
+        self.repeated = {name: count for name, count in Counter(filter(None, names)).items() if count > 1}
+        columns = distinct_names(names) if self.header else [str(place) for place in range(len(first))]
+        body = [row for row in sample[self.header :] if len(row) == len(columns)]
+        cells = {name: [row[place] for row in body] for place, name in enumerate(columns)}
+        super().__init__(path, columns, cells, {name: _kind(column) for name, column in cells.items()})
+
+    def _rows(self, runtime: Runtime) -> Iterator[tuple[int, list[str]]]:
+        """The rows below the header, each with its line; InvalidInput where one has more or fewer cells."""
+        width = len(self.columns)
+        rows = runtime.bar(_delimited(self.path, self._errors), f"reading {self.path.name}")
+        for line, cells in itertools.islice(rows, int(self.header), None):
+            if len(cells) != width:
+                raise InvalidInput(f"{self.where(line)}: expected {width} columns, got {len(cells)}")
+            yield line, cells
+
+    def read(
+        self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""
+    ) -> Rows:
+        """See :meth:`Table.read`."""
+        place_of = {name: place for place, name in enumerate(self.columns)}
+        chosen, kept = ([place_of[name] for name in names] for names in (numbers, others))
+        values, lines = array("d" if wide else "f"), array("q")
+        cells: list[list[Any]] = [[] for _ in kept]
+        for line, row in self._rows(runtime):
+            values.extend(self._floats(line, row, chosen, hint))
+            for column, place in zip(cells, kept, strict=True):
+                column.append(row[place])
+            lines.append(line)
+        matrix = np.frombuffer(values, np.float64 if wide else np.float32) if values else np.empty(0, np.float32)
+        return Rows(matrix.reshape(len(lines), len(chosen)), cells, lines)
+
+    def _floats(self, line: int, row: Sequence[str], chosen: Sequence[int], hint: str) -> list[float]:
+        cells = [row[place] for place in chosen]
+        try:
+            if "_" not in "".join(cells):  # to Python 1_000 is a number, to a table it is not
+                return [float(cell) for cell in cells]
+        except ValueError:
+            pass
+        if line == 1 and len(self.sample[self.columns[0]]) == 1 and not any(map(is_number, row)):
+            raise InvalidInput(f"{self.path}: there is no row below the header")
+        place = next((place for place in chosen if not is_number(row[place])), 0)
+        raise InvalidInput(
+            f"{self.where(line)}, {self.column_told(place)}: {_no_number(row[place], hint, self.columns[place])}"
+        )
+
+    def column_told(self, place: int) -> str:
+        """A column by its number from 1 and its name, for messages."""
+        return f"column {place + 1}" + (f" ({self.columns[place]!r})" if self.header else "")
+
+
+def _no_number(cell: str, hint: str, column: str) -> str:
+    if is_missing(cell):
+        return "the value is missing; fill it in or drop the row"
+    return f"{cell.strip()!r} is not a number{hint.replace('{column}', column)}"
+
+
+def _sampled(rows: Iterator[tuple[int, list[str]]]) -> list[list[str]]:
+    """The first rows: of wide tables fewer, but some."""
+    sample: list[list[str]] = []
+    for _, cells in rows:
+        sample.append(cells)
+        if len(sample) > max(3, min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(1, len(cells)))):
+            break
+    return sample
+
+
+def _delimited(path: Path, errors: str) -> Generator[tuple[int, list[str]]]:
+    """The rows of a csv or tsv file, each with the line it begins in; blank lines left out."""
+    with reading_text(path, errors) as text:
+        head = text.readline()
+        lines = checked_lines(path, itertools.chain([head], text))
+        if ending(path) == ".tsv":
+            reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        else:
+            reader = csv.reader(lines, delimiter=max(",;\t", key=head.count), strict=True)
+        width, begin = 0, 1
+        try:
+            for cells in reader:
+                width = width or len(cells)
+                if cells and (len(cells) > 1 or cells[0].strip() or (width == 1 and not cells[0])):
+                    yield begin, cells
+                begin = reader.line_num + 1
+        except csv.Error as error:
+            raise InvalidInput(f"{path}, line {begin}: {_quote_fault(str(error))}") from error
+
+
+def _quote_fault(reason: str) -> str:
+    if "field larger" in reason:
+        most = f"a cell has more than {csv.field_size_limit():,} characters"
+        return f"{most}; is a quote not closed? Longer texts can be read from .jsonl and .parquet"
+    return f"a quoted cell does not end as it should ({reason}); close the quote, and double quotes inside a cell"
+
+
+# ------------------------------------------------------------------------------------------------------------- JSON lines
+
+
+class JsonTable(Table):
+    """A file of JSON lines: an object a line, or a value a line, which is then the column ``"0"``.
+
+    Args:
+        path: The file.
+    """
+
+    unit = "line"
+
+    def __init__(self, path: Path) -> None:
+        with closing(json_lines(path)) as lines:
+            first = list(itertools.islice(lines, _SAMPLE_ROWS))
+        self.header = any(isinstance(value, dict) for _, value in first)
+        entries = [self._entry(line, value) for line, value in first] if first else []
+        columns = list(dict.fromkeys(str(key) for entry in entries for key in entry))
+        cells = {name: [entry.get(name) for entry in entries] for name in columns}
+        super().__init__(path, columns, cells, {name: _kind(column) for name, column in cells.items()})
+
+    def read(
+        self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""
+    ) -> Rows:
+        """See :meth:`Table.read`."""
+        values, lines = array("d" if wide else "f"), array("q")
+        cells: list[list[Any]] = [[] for _ in others]
+        width = None
+        for line, value in runtime.bar(json_lines(self.path), f"reading {self.path.name}"):
+            entry = self._entry(line, value)
+            row = self._floats(line, entry, numbers, hint)
+            width = len(row) if width is None else width
+            if len(row) != width:
+                raise InvalidInput(f"{self.where(line)}: expected {width} numbers as before, got {len(row)}")
+            values.extend(row)
+            for column, name in zip(cells, others, strict=True):
+                column.append(entry.get(name))
+            lines.append(line)
+        matrix = np.frombuffer(values, np.float64 if wide else np.float32) if values else np.empty(0, np.float32)
+        return Rows(matrix.reshape(len(lines), width or 0), cells, lines)
+
+    def _entry(self, line: int, value: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of JSON
+        if isinstance(value, dict) != self.header:
+            raise InvalidInput(
+                f"{self.where(line)}: expected an object a line, or a value in every line; got {value!r:.60}"
+            )
+        return value if isinstance(value, dict) else {"0": value}
+
+    def _floats(self, line: int, entry: Mapping[str, Any], numbers: Sequence[str], hint: str) -> list[float]:
+        found: list[float] = []
+        for name in numbers:
+            cell = entry.get(name)
+            cells: list[Any] = cell if isinstance(cell, list) else [cell]
+            if isinstance(cell, list) and len(numbers) > 1:
+                raise InvalidInput(
+                    f"{self.where(line)}: {name!r} is a list; expected a number, as in the columns with it"
+                )
+            for value in cells:
+                if not isinstance(value, (int, float)) or isinstance(value, bool):
+                    raise InvalidInput(
+                        f"{self.where(line)}, column {name!r}: {_no_number(str(value or ''), hint, name)}"
+                    )
+            found += [_float(value) for value in cells]
+        return found
+
+
+def _float(value: float) -> float:
+    """A number of JSON, which may be an integer beyond the largest float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+# ---------------------------------------------------------------------------------------------------------------- Parquet
+
+
+class ParquetTable(Table):
+    """A Parquet file, decoded block by block.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with _parquet_file(path) as file:
+            columns = [field.name for field in file.schema_arrow]
+            if len(set(columns)) < len(columns):
+                raise InvalidInput(f"{path} has two columns of one name: {', '.join(columns[:20])}; rename one")
+            kinds = {field.name: _arrow_kind(field.type) for field in file.schema_arrow}
+            looked_at = [name for name in columns if kinds[name] in ("text", "number")]
+            first = next(file.iter_batches(_SAMPLE_ROWS, columns=looked_at), None)
+            sample = {name: [] if first is None else first.column(name).to_pylist() for name in looked_at}
+        super().__init__(path, columns, {name: sample.get(name, []) for name in columns}, kinds)
+
+    def read(
+        self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""
+    ) -> Rows:
+        """See :meth:`Table.read`."""
+        cells: list[list[Any]] = [[] for _ in others]
+        with _parquet_file(self.path) as file:
+            size = file.metadata.num_rows
+            wide = wide or any("double" in str(file.schema_arrow.field(name).type) for name in numbers)
+            blocks = _Blocks(Space(runtime), size, torch.float64 if wide else torch.float32)
+            batches = file.iter_batches(_BATCH_ROWS, columns=[*numbers, *others])
+            start = 0
+            for batch in runtime.bar(batches, f"reading {self.path.name}", -(-size // _BATCH_ROWS)):
+                if numbers:
+                    blocks.add(self._floats(batch, numbers, start, hint), self.where(start))
+                for column, name in zip(cells, others, strict=True):
+                    column += batch.column(name).to_pylist()
+                start += len(batch)
+        if start != size:
+            raise InvalidInput(f"{self.path} is damaged: it should have {size} rows, and has {start}")
+        return Rows(blocks.values(), cells, range(size))
+
+    def _floats(self, batch: Any, numbers: Sequence[str], start: int, hint: str) -> NDArray[Any]:  # noqa: ANN401
+        """Rows (B, D) of a record batch."""
+        columns = [_decoded(batch.column(name)) for name in numbers]
+        for name, column in zip(numbers, columns, strict=True):
+            if _arrow_kind(column.type) not in ("number", "list"):
+                raise InvalidInput(
+                    f"{self.path}, column {name!r}: {column.type} is not a number{hint.replace('{column}', name)}"
+                )
+        if _arrow_kind(columns[0].type) == "number":
+            return np.stack([column.to_numpy(zero_copy_only=False) for column in columns], 1)
+        return self._lists(columns[0], numbers[0], start)
+
+    def _lists(self, column: Any, name: str, start: int) -> NDArray[Any]:  # noqa: ANN401
+        if column.null_count:
+            row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise InvalidInput(f"{self.where(start + row)}: there is no {name}")
+        if optional("pyarrow", "reading Parquet").types.is_fixed_size_list(column.type):
+            width = column.type.list_size
+        else:
+            lengths = column.value_lengths().to_numpy(zero_copy_only=False)
+            width = int(lengths[0]) if len(lengths) else 0
+            if (lengths != width).any():
+                row = int(np.flatnonzero(lengths != width)[0])
+                raise InvalidInput(
+                    f"{self.where(start + row)}: expected {width} numbers as before, got {int(lengths[row])}"
+                )
+        return cast(NDArray[Any], column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width))
+
+
+class _Blocks:
+    """A column (N, D) that is filled block by block; D is that of the first block."""
+
+    def __init__(self, space: Space, size: int, dtype: torch.dtype) -> None:
+        self._space, self._size, self._dtype = space, size, dtype
+        self._filled = 0
+        self._values: torch.Tensor | None = None
+
+    def add(self, rows: NDArray[Any], where: str) -> None:
+        """The next rows (B, D)."""
+        if self._values is None:
+            self._values = self._space.column(self._size, rows.shape[1], dtype=self._dtype)
+        if rows.shape[1] != self._values.shape[1]:
+            raise InvalidInput(f"{where}: expected {self._values.shape[1]} numbers as before, got {rows.shape[1]}")
+        end = self._filled + len(rows)
+        self._values[self._filled : end] = torch.from_numpy(rows.astype(np.float64)).type(self._dtype)
+        self._filled = end
+
+    def values(self) -> NDArray[Any]:
+        """What was filled, (N, D)."""
+        return np.empty((self._size, 0), np.float32) if self._values is None else self._values.numpy()
+
+
+@contextmanager
+def _parquet_file(path: Path) -> Iterator[Any]:
+    """An open Parquet file of pyarrow; what it finds wrong is an InvalidInput, also while it is read."""
+    arrow, parquet = (optional(name, f"reading {path.name}") for name in ("pyarrow", "pyarrow.parquet"))
+    try:
+        with parquet.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
+            yield file
+    except (arrow.ArrowException, OSError, ValueError, LookupError, OverflowError, MemoryError) as error:
+        if isinstance(error, DistilError):
+            raise
+        raise InvalidInput(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _decoded(column: Any) -> Any:  # noqa: ANN401 - an array of pyarrow
+    """A column without its dictionary, as categories are stored with."""
+    is_dictionary = optional("pyarrow", "reading Parquet").types.is_dictionary
+    return column.dictionary_decode() if is_dictionary(column.type) else column
+
+
+def _arrow_kind(kind: Any) -> Kind:  # noqa: ANN401 - a type of pyarrow
+    types = optional("pyarrow", "reading Parquet").types
+    if types.is_dictionary(kind):
+        return _arrow_kind(kind.value_type)
+    if types.is_fixed_size_list(kind) or types.is_list(kind) or types.is_large_list(kind):
+        return "list" if _arrow_kind(kind.value_type) == "number" else "other"
+    if types.is_string(kind) or types.is_large_string(kind) or str(kind) == "string_view":
+        return "text"
+    return "number" if types.is_floating(kind) or types.is_integer(kind) else "other"
