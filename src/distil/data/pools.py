@@ -267,7 +267,7 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
     out = {own or table.named(ID) or table.index, table.named(*LABELS), *table.left_out}
     free = [name for name in table.columns if name not in out]
     texts = [name for name in free if table.kinds[name] == "text"]
-    usual = _usual(texts) or next((name for name in free if table.kinds[name] == "empty" and _usual([name])), None)
+    usual = _usual(texts) or _usual([name for name in free if table.kinds[name] in ("empty", "other")])
     if usual is not None:
         return usual
     sentences = [name for name in texts if is_free_text(table.sample[name])]
