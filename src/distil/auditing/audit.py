@@ -22,18 +22,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distil.auditing.given import Given, given_set, names_of
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import Array, readable, take
 from distil.data.distances import NEAR, Ruler, nearest, ruler
-from distil.data.ids import ID_FILES, Ids, index_of, read_ids
-from distil.data.items import Items, Minibatches, items_of
+from distil.data.ids import Ids, index_of, matched, read_ids
+from distil.data.items import Items, items_of
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.system.runtime import CHUNK_ROWS, Runtime
 
 Json = dict[str, Any]
-Given = str | Path | Items | Minibatches
 
 SHOWN = 20
 """Items that a list of the report holds at most."""
@@ -105,7 +105,8 @@ def audit(
         pool: A pool, or what :func:`distil.data.pools.open_pool` takes: images, texts, or embeddings themselves.
         embeddings: Of the pool, where it does not hold them: matched with it by ids. Without any, only what content and labels
             tell is reported.
-        labeled: What is labeled: a list of ids of the pool, with labels if you like, or a pool of its own.
+        labeled: What is labeled: a list of ids of the pool, with labels if you like, or a pool of its own; of a file, the content
+            decides which (see :func:`distil.auditing.given.given_set`).
         labeled_embeddings: Of such a pool of its own.
         test: What tests the model, likewise.
         test_embeddings: Of such a pool of its own.
@@ -122,13 +123,17 @@ def audit(
     Cost: O(S N D) for S items looked at of N.
     """
     runtime = runtime or Runtime()
+    pool = items_of(open_pool(pool))
+    embeddings = _column(embeddings)
     whole = _set("pool", pool, embeddings, runtime)
-    others = {
-        name: _other(name, given, own, whole)
-        for name, given, own in (("labeled", labeled, labeled_embeddings), ("test", test, test_embeddings))
+    sides = (("labeled", labeled, labeled_embeddings), ("test", test, test_embeddings))
+    read = {
+        name: given_set(name, given, pool, embeddings) if own is None else items_of(open_pool(given))
+        for name, given, own in sides
         if given is not None
     }
-    known = _known_labels(labeled, labels)
+    others = {name: _other(name, read[name], own, whole) for name, _, own in sides if name in read}
+    known = _known_labels(read.get("labeled"), labels, whole)
     free = whole.part("pool", _left(whole, others))
     by = None if whole.x is None else ruler(whole.x, whole.rows, seed)
     radius = None if by is None else near * by.typical
@@ -155,12 +160,10 @@ def audit(
 # ------------------------------------------------------------------------------------------------------------------ sets
 
 
-def _set(name: str, given: Any, embeddings: str | Path | Column | None, runtime: Runtime) -> Set:  # noqa: ANN401
-    items = items_of(open_pool(given))
-    if isinstance(embeddings, (str, os.PathLike)):
-        embeddings = read_column(Path(embeddings))
+def _set(name: str, items: Items, embeddings: str | Path | Column | None, runtime: Runtime) -> Set:
+    embeddings = _column(embeddings)
+    names = names_of(items, embeddings)
     if embeddings is None:
-        names = items.names or [str(row) for row in range(len(items))]
         if items.array is not None and items.array.ndim != 2:
             raise InvalidInput(
                 f"the {name} has rows of shape {tuple(items.array.shape[1:])}; embeddings have one axis, (N, D)"
@@ -170,11 +173,14 @@ def _set(name: str, given: Any, embeddings: str | Path | Column | None, runtime:
         raise InvalidInput(
             f"{embeddings.origin} has {len(embeddings)} rows and no ids, and the {name} has {len(items)} items"
         )
-    names = embeddings.names or items.names or [str(row) for row in range(len(items))]
     places = Ids(tuple(names), None, embeddings.origin).rows(index_of(items.names), len(items))
     return _checked(
         Set(name, names, torch.arange(len(names)), embeddings.values, _hashed(items.content, places), runtime)
     )
+
+
+def _column(embeddings: str | Path | Column | None) -> Column | None:
+    return read_column(embeddings) if isinstance(embeddings, (str, os.PathLike)) else embeddings
 
 
 def _hashed(
@@ -203,11 +209,10 @@ def _checked(found: Set) -> Set:
     return found
 
 
-def _other(name: str, given: Any, embeddings: str | Path | Column | None, whole: Set) -> Set:  # noqa: ANN401
+def _other(name: str, given: Ids | Items, embeddings: str | Path | Column | None, whole: Set) -> Set:
     """A set of ids of the pool, or one of its own."""
-    if _is_list(given, embeddings):
-        rows = read_ids(given).rows(index_of(whole.names), len(whole.names))
-        return whole.part(name, torch.from_numpy(np.sort(rows)))
+    if isinstance(given, Ids):
+        return whole.part(name, torch.from_numpy(np.sort(given.rows(index_of(whole.names), len(whole.names)))))
     found = _set(name, given, embeddings, whole.runtime)
     if found.x is not None and whole.x is not None and found.x.shape[1] != whole.x.shape[1]:
         raise InvalidInput(
@@ -216,31 +221,24 @@ def _other(name: str, given: Any, embeddings: str | Path | Column | None, whole:
     return found
 
 
-def _is_list(given: Any, embeddings: object) -> bool:  # noqa: ANN401
-    """Whether a set is given as ids of the pool: a file of ids that is no array of numbers with two axes."""
-    if (
-        not isinstance(given, (str, os.PathLike))
-        or embeddings is not None
-        or Path(given).suffix.lower() not in ID_FILES
-    ):
-        return False
-    return Path(given).suffix.lower() != ".npy" or np.load(given, mmap_mode="r").ndim == 1
-
-
 def _left(whole: Set, others: Mapping[str, Set]) -> Tensor:
     """Rows of the pool that are in no other set."""
     taken = [found.rows for found in others.values() if found.x is whole.x and found.names is whole.names]
     return whole.rows[~torch.isin(whole.rows, torch.cat(taken))] if taken else whole.rows
 
 
-def _known_labels(labeled: Any, labels: str | Path | None) -> dict[str, str]:  # noqa: ANN401
+def _known_labels(labeled: Ids | Items | None, labels: str | Path | None, whole: Set) -> dict[str, str]:
+    """Id of the pool -> label, as far as labels are known."""
+    tables = [labeled] if isinstance(labeled, Ids) else []
+    if labels is not None:
+        tables.insert(0, read_ids(labels))
+        if tables[0].labels is None:
+            raise InvalidInput(f"{labels} has no labels; expected the columns id and label")
     known: dict[str, str] = {}
-    for source in (labels, labeled if _is_list(labeled, None) else None):
-        if source is not None:
-            found = read_ids(source)
-            if found.labels is None and source is labels:
-                raise InvalidInput(f"{source} has no labels; expected the columns id and label")
-            known.update(zip(found.names, found.labels or (), strict=False))
+    for table in tables:
+        rows = matched(table.names, index_of(whole.names) or {})
+        names = [name if row < 0 else whole.names[row] for name, row in zip(table.names, rows, strict=True)]
+        known.update(zip(names, table.labels or (), strict=False))
     return known
 
 

@@ -7,6 +7,7 @@ interrupted.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for command in (run, compare, report, resume, strategies, select, embed, audit):
         command.add(commands)
     arguments = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # ids may be names of files, in any encoding
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

@@ -18,11 +18,13 @@ from distil.cli.options import (
     optional_path,
     path_of,
     print_json,
+    print_notes,
 )
 from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of
 
 if TYPE_CHECKING:
-    from distil.data.items import Items, Minibatches
+    from distil.data.ids import Ids
+    from distil.data.items import Items
     from distil.embedding.embed import Embedded
 
 _DESCRIPTION = """\
@@ -33,7 +35,7 @@ outliers, classes without a label, parts of the pool far from every label, and w
   distil audit images/ --model timm:resnet18 --weights resnet18.safetensors --labeled labeled.csv --test test/ --out audit.html
 
 POOL is an array of embeddings, or images or texts with --embeddings or --model; without either, only exact duplicates and classes
-are looked at. --labeled and --test are lists of ids of the pool, or pools of their own.
+are looked at. --labeled and --test are lists of ids of the pool, or pools of their own: what the file holds decides.
 """
 
 
@@ -84,7 +86,8 @@ def audit(
 
     Returns:
         What ``distil audit --json`` prints: ``findings`` (sentences), ``notes`` (what could not be looked at), ``pool``,
-        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``.
+        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, and ``read``, sentences on what was read
+        of tables.
 
     Raises:
         InvalidInput: Ids that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
@@ -100,19 +103,20 @@ def audit(
 
     path, place = out_of(out, (".html", ".json")), path_of("pool", pool)
     opened = open_pool(place, column=column, ids=optional_path("ids", ids))
-    sets = {
-        "embeddings": optional_path("embeddings", embeddings),
+    files = {
         "labeled": optional_path("labeled", labeled),
         "labeled_embeddings": optional_path("labeled_embeddings", labeled_embeddings),
         "test": optional_path("test", test),
         "test_embeddings": optional_path("test_embeddings", test_embeddings),
     }
+    make = None
     if model is not None:
         make = partial(embedded, model=model, weights=weights, column=column, on_error=on_error)
         make = partial(make, device=device, batch_size=batch_size, progress=progress)
-        sets = _with_embeddings(sets, opened, make)
+    sets = _sets(items_of(opened), optional_path("embeddings", embeddings), files, make)
+    given = [items_of(opened), *(found for found in sets.values() if found is not None)]
     report = report_of(
-        opened,
+        items_of(opened),
         **sets,
         labels=optional_path("labels", labels),
         near=NEAR if near is None else near,
@@ -123,26 +127,30 @@ def audit(
     if path is not None:
         page = Path(path).suffix.lower() == ".html"
         text = audit_page(report, place, items_of(opened)) if page else json.dumps(report, indent=2) + "\n"
-        write_text(Path(path), text)
-    return report
+        write_text(Path(path), text.encode(errors="backslashreplace").decode())  # ids may be names of files
+    return {**report, "read": list(dict.fromkeys(found.note for found in given if found.note))}
 
 
-def _with_embeddings(
-    sets: dict[str, str | None], pool: Items | Minibatches, make: Callable[[Any], Embedded]
+def _sets(
+    pool: Items, embeddings: str | None, files: dict[str, str | None], make: Callable[[Items], Embedded] | None
 ) -> dict[str, Any]:
-    """The sets with embeddings for those that have none: ``make`` embeds a pool."""
-    from distil.data.array_files import ARRAY_FILES
-    from distil.data.ids import ID_FILES
-    from distil.data.items import items_of
+    """The sets with their embeddings, made by ``make`` for those that have none."""
+    from distil.auditing.given import given_set
+    from distil.data.array_files import read_column
+    from distil.data.items import Items, items_of
+    from distil.data.pools import open_pool
 
-    found: dict[str, Any] = dict(sets)
-    if sets["embeddings"] is None and items_of(pool).kind != "rows":
-        found["embeddings"] = make(pool).path
+    def column(path: str | None, items: Items | Ids) -> Any:  # noqa: ANN401
+        if path is None and make is not None and isinstance(items, Items) and items.kind != "rows":
+            path = str(make(items).path)
+        return None if path is None else read_column(path)
+
+    found: dict[str, Any] = {"embeddings": column(embeddings, pool)}
     for name in ("labeled", "test"):
-        given = sets[name]
-        held = given is None or given.lower().endswith((*ARRAY_FILES, *ID_FILES))
-        if not held and sets[f"{name}_embeddings"] is None:
-            found[f"{name}_embeddings"] = make(given).path
+        file, own = files[name], files[f"{name}_embeddings"]
+        if file is not None:
+            items = given_set(name, file, pool, found["embeddings"]) if own is None else items_of(open_pool(file))
+            found |= {name: items, f"{name}_embeddings": column(own, items)}
     return found
 
 
@@ -176,6 +184,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
 
 def _command(arguments: argparse.Namespace) -> int:
     report = audit(**keywords(audit, arguments))
+    print_notes(report, arguments)
     if arguments.json:
         print_json(report)
     else:

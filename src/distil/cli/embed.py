@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from distil.cli.options import PathLike, add_command, add_output, add_progress, keywords, path_of, print_json
+from distil.cli.options import (
+    PathLike,
+    add_command,
+    add_output,
+    add_progress,
+    keywords,
+    path_of,
+    print_json,
+    print_notes,
+)
 from distil.cli.pool_options import OnError, add_model, embedded, out_of
 from distil.errors import InvalidInput
 
@@ -53,8 +62,8 @@ def embed(
         progress: Whether to show a progress bar; default: when the output is a terminal.
 
     Returns:
-        What ``distil embed --json`` prints: ``path``, ``rows``, ``dims``, ``skipped`` (id -> what was wrong), and ``made``, the
-        number of items that this call embedded.
+        What ``distil embed --json`` prints: ``path``, ``rows``, ``dims``, ``skipped`` (id -> what was wrong), ``made``, the
+        number of items that this call embedded, and ``read``, sentences on the columns of a table that were read.
 
     Raises:
         InvalidInput: An item that cannot be read, weights that do not fit, or a model for other items.
@@ -74,7 +83,8 @@ def embed(
         progress=progress,
     )
     rows, dims = found.shape
-    return {"path": str(found.path), "rows": rows, "dims": dims, "skipped": found.skipped, "made": found.made}
+    document = {"path": str(found.path), "rows": rows, "dims": dims, "skipped": found.skipped, "made": found.made}
+    return {**document, "read": [found.note] if found.note else []}
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
@@ -95,6 +105,7 @@ def _command(arguments: argparse.Namespace) -> int:
             "say what to embed with: --model timm:NAME, a sentence-transformers folder, or module:callable"
         )
     found = embed(**keywords(embed, arguments))
+    print_notes(found, arguments)
     if arguments.json:
         print_json(found)
     else:

@@ -10,6 +10,7 @@ import argparse
 import inspect
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,6 +52,13 @@ def keywords(function: Callable[..., Any], arguments: argparse.Namespace) -> dic
     """The given options that ``function`` takes."""
     given = vars(arguments)
     return {name: given[name] for name in inspect.signature(function).parameters if name in given}
+
+
+def print_notes(found: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Say on standard error what was read, where the content of a file decided that; with ``--json``, the document says it."""
+    if not arguments.json:
+        for note in found["read"]:
+            sys.stderr.write(f"note: {note}\n")
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold

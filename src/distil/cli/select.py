@@ -17,6 +17,7 @@ from distil.cli.options import (
     optional_path,
     path_of,
     print_json,
+    print_notes,
 )
 from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of, parameters_of, size_of
 from distil.errors import InvalidInput
@@ -102,8 +103,8 @@ def pick(
 
     Returns:
         What ``distil select --json`` prints: ``strategy``, ``n``, ``seed``, ``may_be_chosen`` (the number of rows that the picks
-        are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``, and ``notes`` on the whole. With ``dry_run`` the
-        plan.
+        are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``, ``notes`` on the whole, and ``read``, sentences on
+        what was read of tables. With ``dry_run`` the plan.
 
     Raises:
         InvalidInput: Ids that are not in the pool or there twice, arrays that do not fit together, rows that are NaN, infinite or
@@ -112,6 +113,8 @@ def pick(
         UnknownName: There is no such strategy.
     """
     from distil.data.distances import NEAR
+    from distil.data.ids import read_ids
+    from distil.embedding.embed import Embedded
     from distil.selection.dry_run import plan
     from distil.selection.from_files import chosen, read_arrays, request, write_picks
     from distil.strategies import strategy_named
@@ -126,29 +129,33 @@ def pick(
     chooser, path = strategy_named(strategy, **(parameters or {})), out_of(out, (".csv", ".jsonl"))
     make = partial(embedded, weights=weights, column=column, ids=ids, on_error=on_error)
     make = partial(make, device=device, batch_size=batch_size, progress=progress)
-    arrays = {
-        "embeddings": _embeddings(pool, model, embeddings, make, dry_run),
+    made = _embeddings(pool, model, embeddings, make, dry_run)
+    given = {
+        "embeddings": made.path if isinstance(made, Embedded) else made,
         "probs": optional_path("probs", probs, _ARRAYS),
         "mc_probs": optional_path("mc_probs", mc_probs, _ARRAYS),
     }
+    arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime)
+    paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
+    lists = {name: read_ids(place) for name, path in paths.items() if (place := optional_path(name, path)) is not None}
+    files = [*([made] if isinstance(made, Embedded) else []), *arrays.columns.values(), *lists.values()]
+    read = [file.note for file in files if file.note]
     asked = request(
         chooser,
         n,
-        read_arrays(arrays, optional_path("ids", ids) if pool is None else None, runtime),
-        labeled=optional_path("labeled", labeled),
-        candidates=optional_path("candidates", candidates),
-        exclude=optional_path("exclude", exclude),
+        arrays,
+        **lists,
         seed=seed,
         near=(NEAR if near is None else near) if no_duplicates else None,
         runtime=runtime,
     )
     if dry_run:
-        return plan(asked)
+        return {**plan(asked), "read": read}
     picks = chosen(asked)
     if path is not None:
         write_picks(picks, path)
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
-    return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes)}
+    return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
 
 
 def _embeddings(
@@ -157,7 +164,7 @@ def _embeddings(
     embeddings: PathLike | None,
     make: Callable[[str, PathLike], Embedded],
     dry_run: bool,
-) -> str | None:
+) -> Embedded | str | None:
     """The file of embeddings, made first where a pool and a model were given."""
     if pool is None:
         if model is not None:
@@ -171,7 +178,7 @@ def _embeddings(
         raise InvalidInput(
             "a dry run looks at arrays and embeds nothing; make them with `distil embed`, then give embeddings (--embeddings)"
         )
-    return str(make(path_of("pool", pool), model).path)
+    return make(path_of("pool", pool), model)
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
@@ -222,6 +229,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
 def _command(arguments: argparse.Namespace) -> int:
     options = keywords(pick, arguments)
     found = pick(**{**options, "parameters": parameters_of(options.get("parameters", []))})
+    print_notes(found, arguments)
     for note in found.get("notes", []):  # a plan has none
         sys.stderr.write(f"note: {note}\n")
     if arguments.json:

@@ -52,7 +52,7 @@ class Ids:
             InvalidInput: Ids that the pool does not have, or two that are one row's.
         """
         numbers = index is None or self.positions
-        found = [_position(name, size) for name in self.names] if numbers else _matched(self.names, index or {})
+        found = [_position(name, size) for name in self.names] if numbers else matched(self.names, index or {})
         lost = [name for name, row in zip(self.names, found, strict=True) if row < 0]
         if lost:
             raise InvalidInput(self._lost(lost, None if numbers else index, size))
@@ -79,8 +79,8 @@ def _position(name: str, size: int) -> int:
     return row if row < size else -1
 
 
-def _matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
-    """The row of each name, or -1; see :meth:`Ids.rows`."""
+def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
+    """The row of each name, -1 where there is none, as :meth:`Ids.rows` finds it."""
     found = [index.get(name, -1) for name in names]
     if -1 in found:
         alike: dict[str, int] = {}

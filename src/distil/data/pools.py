@@ -306,12 +306,20 @@ def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # no
                 raise InvalidInput(f"{table.where(place)}: the id is missing")
         names = distinct([as_name(name) for name in found.cells[1]], str(path))
     stamp = f"{_stamp([path])}{chosen}"
-    told = "" if own is None or own.lower() == ID else f", and `{own}` as ids"
-    note = f"read `{chosen}` of {path.name} as {{}}{told}{'' if table.header else '; it has no header'}"
     present = next((value for value in values if not is_no_text(value)), "")
-    if os.path.splitext(present)[1].lower() in IMAGES:
-        return _table_of_images(path, values, names, note.format("paths of images"))
-    return _texts(values, names, stamp, note.format("texts"))
+    images = os.path.splitext(present)[1].lower() in IMAGES
+    note = _note(table, chosen, own, "paths of images" if images else "texts")
+    if images:
+        return _table_of_images(path, values, names, note)
+    return _texts(values, names, stamp, note)
+
+
+def _note(table: Table, chosen: str, own: str | None, what: str) -> str:
+    """What was read of a table, unless its columns are called ``text`` and ``id``."""
+    if chosen.lower() == TEXTS[0] and (own is None or own.lower() == ID):
+        return ""
+    ids = "" if own is None else f" and `{own}` as ids"
+    return f"read `{chosen}` of {table.path.name} as {what}{ids}" + ("" if table.header else "; it has no header")
 
 
 def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | None, note: str) -> Items:

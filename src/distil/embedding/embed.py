@@ -50,12 +50,14 @@ class Embedded:
         shape: (N, D).
         skipped: Id -> what was wrong with it.
         made: How many items were embedded by this call; 0 where the file was there already.
+        note: Which columns of a table were read, as a sentence, where the content decided; else empty.
     """
 
     path: Path
     shape: tuple[int, int]
     skipped: dict[str, str]
     made: int
+    note: str = ""
 
 
 def embed(
@@ -113,7 +115,7 @@ def embed(
     if found.skipped and on_error == "raise":
         name, fault = next(iter(found.skipped.items()))
         raise InvalidInput(f"{name}: {fault}; {found.path} was made with on_error='skip' (--on-error skip)")
-    return found
+    return replace(found, note=items.note)
 
 
 # ------------------------------------------------------------------------------------------------------------- streaming
@@ -160,7 +162,8 @@ class _Prepared:
                     f"{self._items.name(row)}: {fault}; to leave out what cannot be read: on_error='skip' (--on-error skip)"
                 ) from error
             self.faults[row] = fault
-            item = Image.new("RGB", (64, 64)) if self._items.kind == "images" else self._items.read(0)
+            stand_ins = {"images": Image.new("RGB", (64, 64)), "texts": "text"}
+            item = stand_ins[self._items.kind] if self._items.kind in stand_ins else self._items.read(0)
         return self._loaded.prepare(item)
 
 
@@ -235,6 +238,9 @@ def _write_ids(path: Path, names: Sequence[str]) -> None:
 
 
 def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) -> None:
+    for name in names:
+        if name != name.encode("utf-8", "ignore").decode():
+            raise InvalidInput(f"the id {name!r} is not UTF-8 text, as Parquet needs it; write .npy")
     arrow, parquet = (optional(name, f"writing {path.name}") for name in ("pyarrow", "pyarrow.parquet"))
     kind = arrow.list_(arrow.float32(), rows.shape[1])
     schema = arrow.schema([("id", arrow.string()), ("embedding", kind)])
@@ -247,7 +253,7 @@ def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) 
 
 def _key(items: Items, encoder: Encoder) -> str:
     """What the embeddings are made of; empty where that is not known, and then nothing is kept for a second call."""
-    found = hashlib.sha256(f"1\n{encoder.identity}\n{items.kind}\n{len(items)}\n{items.fingerprint}\n".encode())
+    found = hashlib.sha256(f"2\n{encoder.identity}\n{items.kind}\n{len(items)}\n{items.fingerprint}\n".encode())
     if not items.fingerprint:
         if items.content is None:
             return ""

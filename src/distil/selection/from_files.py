@@ -177,7 +177,12 @@ def write_picks(picks: Picks, path: str | Path) -> None:
     if path.suffix.lower() not in (".csv", ".jsonl"):
         raise InvalidInput(f"{path}: picks are written as .csv or .jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open(
+            "w", newline="", encoding="utf-8", errors="surrogateescape"
+        ) as file,  # ids may be names of files
+    ):
         if path.suffix.lower() == ".jsonl":
             file.writelines(json.dumps(entry) + "\n" for entry in picks.entries())
         else:
