@@ -5,6 +5,7 @@ What a header says is held against the size of the file before any memory is tak
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import math
@@ -29,6 +30,7 @@ from distil.system.scratch import Space
 
 _BLOCK: Final = 1 << 20
 _LARGEST: Final = 1 << 62  # bytes: more than any array has
+_LARGEST_HEADER: Final = 1 << 16  # bytes
 _DEFLATE_RATIO: Final = 1100  # deflate makes nothing more than 1,032 times smaller
 
 # The types of safetensors that NumPy has too, and those that only torch has.
@@ -77,8 +79,13 @@ class _Header:
 
 def _npy_header(file: IO[bytes], origin: str) -> _Header:
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    width, read = (
+        (2, np.lib.format.read_array_header_1_0) if version == (1, 0) else (4, np.lib.format.read_array_header_2_0)
+    )
+    size = file.read(width)
+    if int.from_bytes(size, "little") > _LARGEST_HEADER:
+        raise InvalidInput(f"{origin} is damaged: its header would have {int.from_bytes(size, 'little'):,} bytes")
+    shape, fortran, dtype = read(io.BytesIO(size + file.read(int.from_bytes(size, "little"))))
     if dtype.hasobject:
         raise InvalidInput(f"{origin} holds Python objects; without pickle, store plain arrays of numbers or text")
     return _Header(shape, fortran, dtype, _checked_size(shape, dtype, origin))

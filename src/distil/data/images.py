@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import struct
@@ -15,12 +16,18 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from distil.errors import InvalidInput
 
 IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+
+_WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
+"""Formats whose whole numbers have 16 bits at most, which some versions of Pillow give as 32."""
+
+_STRIP: Final = 1 << 20  # numbers that are scaled at a time
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ def open_image(path: str | Path, name: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what it mends, such as a damaged note on the camera
-            with Image.open(path) as image:
+            content = io.BytesIO(Path(path).read_bytes())  # a damaged length then asks for no more than there is
+            with Image.open(content) as image:
                 return as_rgb(image)
     except _FAULTS as error:
         if os.path.islink(path) and not os.path.exists(path):
@@ -84,23 +92,33 @@ def as_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: Numbers of another range, which do not say what is white.
     """
+    kind = image.format
     ImageOps.exif_transpose(image, in_place=True)
     if not image.mode.startswith("I") and image.mode != "F":
         return image.convert("RGB")
-    values = np.asarray(image).astype(np.float64)
-    if image.mode.startswith("I;16") or image.format in (
-        "PNG",
-        "PPM",
-    ):  # formats whose whole numbers have 16 bits at most
-        white = 65535.0
-    elif image.mode == "F" and np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1:
-        white = 1.0
-    else:
+    white = 65535.0 if image.mode.startswith("I;16") or kind in _WHOLE_IN_16_BITS else _white_of_floats(image)
+    made = Image.new("L", image.size)
+    for top, values in _strips(image):
+        made.paste(Image.fromarray(np.round(values * (255 / white)).astype(np.uint8)), (0, top))
+    return made.convert("RGB")
+
+
+def _white_of_floats(image: Image.Image) -> float:
+    """1 for numbers from 0 to 1; ValueError for others."""
+    if image.mode != "F" or not all(bool(((values >= 0) & (values <= 1)).all()) for _, values in _strips(image)):
         raise ValueError(
-            f"its numbers run from {values.min():g} to {values.max():g}, and what is white is not known; save it with 8 or 16 "
-            "bits, or as floats from 0 to 1"
+            f"its numbers ({image.mode}) do not run from 0 to 1, so what is white is not known; save it with 8 or 16 bits, or as "
+            "floats from 0 to 1"
         )
-    return Image.fromarray(np.round(values * (255 / white)).astype(np.uint8)).convert("RGB")
+    return 1.0
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """The numbers of an image, (H, W), a few rows at a time, each part with its first row."""
+    wide, high = image.size
+    rows = max(1, _STRIP // wide)
+    for top in range(0, high, rows):
+        yield top, np.asarray(image.crop((0, top, wide, min(high, top + rows)))).astype(np.float64)
 
 
 def images_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
