@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
@@ -295,6 +296,70 @@ def test_faults_of_lists(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInput, match=message):
         read_ids(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".npy"])
+def test_ids_are_kept_as_they_are(tmp_path, suffix):
+    """Also with blanks around them, and with bytes that are not UTF-8, as names of files may have."""
+    names = [" a.png", "a.png", "b.png ", "caf\udce9.png", "é.png"]
+    path = tmp_path / f"ids{suffix}"
+    if suffix == ".npy":
+        np.save(path, np.array([name.strip() for name in names[1:3]]))
+        assert read_ids(path).names == ("a.png", "b.png")
+        return
+    if suffix == ".jsonl":
+        path.write_text("".join(json.dumps(name) + "\n" for name in names))
+    else:
+        text = "".join(f"{name}\n" for name in (["id"] if suffix != ".txt" else []) + names)
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert read_ids(path).names == tuple(names)
+    assert read_ids(path).rows(index_of(names), 5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_blanks_around_ids_and_labels_do_not_matter(tmp_path):
+    found = read_ids(lines(tmp_path / "a.csv", ["id, label", "a , cat", " b,dog "]))
+    assert found.labels == ("cat", "dog")
+    assert found.rows(index_of(["b", "a"]), 2).tolist() == [1, 0]
+    assert read_ids(lines(tmp_path / "b.csv", ["id", " 1", "0 "])).rows(None, 2).tolist() == [1, 0]
+
+
+def test_ids_that_are_not_utf_8_and_unknown(tmp_path):
+    (tmp_path / "a.txt").write_bytes("é\n".encode("latin1"))
+    with pytest.raises(InvalidInput, match=r"not in the pool.*the file is not UTF-8 text, save it as UTF-8"):
+        read_ids(tmp_path / "a.txt").rows(index_of(["é"]), 1)
+
+
+def test_what_was_read_as_ids(tmp_path):
+    assert read_ids(lines(tmp_path / "a.csv", ["id,label", "a,x"])).note == ""
+    assert read_ids(lines(tmp_path / "b.csv", ["a,x", "b,y"])).note == "read `0` of b.csv as ids and `1` as labels"
+    assert (
+        read_ids(lines(tmp_path / "c.csv", ["file,class", "a,x"])).note
+        == "read `file` of c.csv as ids and `class` as labels"
+    )
+
+
+def test_ids_in_parquet(parquet):
+    found = read_ids(parquet(id=[3, 1], label=["x", "y"]))
+    assert (found.names, found.labels) == (("3", "1"), ("x", "y"))
+
+
+def test_arrays_in_json_lines(tmp_path):
+    entries = [{"id": name, "text": "t", "embedding": row.tolist()} for name, row in zip(NAMES, X, strict=True)]
+    path = lines(tmp_path / "x.jsonl", map(json.dumps, entries))
+    found = read_column(path)
+    np.testing.assert_array_equal(found.values, X)
+    assert found.names == NAMES
+    assert found.note == "read 1 column of lists of numbers in x.jsonl; `text` was not asked for and is left out"
+    for row, message in (("[1.0, 2.0]", "line 2: expected 3 numbers as before, got 2"), ("[1, null, 2]", "missing")):
+        path = lines(tmp_path / "y.jsonl", ['{"e": [1, 2, 3]}', f'{{"e": {row}}}'])
+        with pytest.raises(InvalidInput, match=message):
+            read_column(path)
+    assert read_column(
+        lines(tmp_path / "z.jsonl", ['{"a": 1, "b": 2}', f'{{"a": {10**400}, "b": 3}}'])
+    ).values.tolist() == [
+        [1, 2],
+        [np.inf, 3],
+    ]
 
 
 def test_a_mask_is_no_list_of_ids(tmp_path):

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 import distil
+from distil.data.array_files import read_column
 from distil.data.images import ImageTransform
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
@@ -189,6 +190,91 @@ def test_columns_that_have_to_be_named(tmp_path):
     wrong = write_table(tmp_path / "v.jsonl", [{"id": 1, "text": "x"}, {"id": 2, "text": [1]}])
     with pytest.raises(InvalidInput, match=r"line 2: expected text, got \[1\]"):
         open_pool(wrong)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    "name", ["message", "Review", "tweet", "headline", "comment", "title", "body", "content", "what they wrote"]
+)
+def test_columns_of_texts_are_found_by_name_or_content(tmp_path, suffix, name):
+    entries = [{"id": i, "city": "New York", "n": i, name: f"text number {i}"} for i in range(3)]
+    pool = open_pool(write_table(tmp_path / f"t{suffix}", entries))
+    assert (pool.kind, pool.read(2), pool.names) == ("texts", "text number 2", ["0", "1", "2"])
+    assert pool.note == f"read `{name}` of t{suffix} as texts and `id` as ids"
+
+
+def test_nothing_is_said_of_columns_that_say_it_themselves(tmp_path):
+    assert open_pool(write_table(tmp_path / "t.csv", [{"id": 1, "text": "x", "n": 2}])).note == ""
+
+
+@pytest.mark.parametrize("text", ["one two,5\nthree four,6\n", "one two\nthree four\n"])
+def test_texts_without_a_header(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    pool = open_pool(tmp_path / "t.csv")
+    assert [pool.read(0), pool.read(1)] == ["one two", "three four"]
+    assert pool.names is None
+    assert pool.note == "read `0` of t.csv as texts; it has no header"
+
+
+def test_the_advice_on_columns_helps(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("left,right,n\nfirst of all,then this,1\nsecond,and that too,2\n")
+    pool = write_table(tmp_path / "t.jsonl", [{"left": "a b", "right": "c d"}, {"left": "e f", "right": "g h"}])
+    with pytest.raises(
+        InvalidInput, match=r"has the columns left, right; say which one .* with column=\.\.\. \(--column\)"
+    ):
+        open_pool(pool)
+    assert open_pool(pool, column="right").read(1) == "g h"
+    assert open_pool(path, column="right").read(1) == "and that too"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("missing", ["", "  ", None, float("nan")])
+def test_missing_texts_are_faults_of_their_rows(tmp_path, suffix, missing):
+    if suffix in (".csv", ".tsv") and not isinstance(missing, str):
+        missing = ""
+    if suffix == ".parquet" and isinstance(missing, float):
+        missing = None  # pyarrow keeps no NaN in a column of text
+    entries = [{"id": f"n{i}", "text": missing if i < 2 else f"text {i}"} for i in range(4)]
+    pool = open_pool(write_table(tmp_path / f"t{suffix}", entries))
+    with pytest.raises(InvalidInput, match=r"^n1: the text is missing"):
+        pool[1]
+    assert pool[2] == "text 2"
+    assert pool.content(0) != pool.content(1)  # what is missing repeats nothing
+
+
+def test_missing_texts_in_memory():
+    pool = open_pool(["a", None, ""])
+    with pytest.raises(InvalidInput, match=r"^1: the text is missing"):
+        pool[1]
+
+
+def test_categories_of_text_and_numbers_in_parquet(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {
+        "id": arrow.array(["p", "q", "p2"]).dictionary_encode(),
+        "text": ["a b", "c d", "a b"],
+        "e": [1.5, 2.5, 1.5],
+    }
+    table = arrow.table(
+        {name: arrow.array(cells).dictionary_encode() if name != "id" else cells for name, cells in columns.items()}
+    )
+    parquet.write_table(table, tmp_path / "t.parquet")
+    pool = open_pool(tmp_path / "t.parquet")
+    assert ([pool[row] for row in range(3)], pool.names) == (["a b", "c d", "a b"], ["p", "q", "p2"])
+    assert read_column(tmp_path / "t.parquet", column="e").values.tolist() == [[1.5], [2.5], [1.5]]
+
+
+def test_a_missing_path_of_an_image(tmp_path):
+    picture(tmp_path / "a.png")
+    pool = open_pool(write_table(tmp_path / "t.jsonl", [{"id": "x", "file": "a.png"}, {"id": "y", "file": None}]))
+    assert pool.read(0).size == (9, 6)
+    with pytest.raises(InvalidInput, match=r"^y: the path of the image is missing"):
+        pool.read(1)
+    with pytest.raises(InvalidInput, match=r"row 1: the path is missing, and without `id`"):
+        open_pool(write_table(tmp_path / "u.jsonl", [{"file": "a.png"}, {"file": None}]))
 
 
 def test_a_text_a_line(tmp_path):

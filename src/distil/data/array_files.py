@@ -187,7 +187,9 @@ def _value_columns(table: Table, column: str | None, own: str | None) -> list[st
 def _note(table: Table, chosen: Sequence[str], own: str | None) -> str:
     """What was read of a table, and what was left out."""
     count = "1 column" if len(chosen) == 1 else f"{len(chosen):,} columns"
-    parts = [f"read {count} of {'lists' if table.kinds[chosen[0]] == 'list' else 'numbers'} in {table.path.name}"]
+    parts = [
+        f"read {count} of {'lists of numbers' if table.kinds[chosen[0]] == 'list' else 'numbers'} in {table.path.name}"
+    ]
     if not table.header:
         parts.append("it has no header")
     if own is not None and own.lower() != ID:

@@ -277,9 +277,11 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
         return texts[0]
     if any(table.kinds[name] in ("number", "list") for name in free):
         return None
-    told = ", ".join(table.columns[:20]) or "no column"
+    if not table.columns:
+        raise InvalidInput(f"{table.path} is empty")
     raise InvalidInput(
-        f"{table.path} has the columns {told}; say which one holds the texts or the paths of images with column=... (--column)"
+        f"{table.path} has the columns {', '.join(table.columns[:20])}; say which one holds the texts or the paths of images "
+        "with column=... (--column)"
     )
 
 

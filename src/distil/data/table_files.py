@@ -140,15 +140,14 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
     """Why a column is none of the features; None: it may be one."""
     if kind == "empty" and name.startswith("Unnamed: "):
         return "holds nothing"
-    whole = kind == "number" and all(float(cell).is_integer() for cell in cells if not is_missing(cell))
-    if whole and (_INDEX.fullmatch(name) or (name.lower() == "index" and _counts(cells))):
-        return "counts rows"
-    return None
+    if kind != "number" or not (_INDEX.fullmatch(name) or (name.lower() == "index" and _counts(cells))):
+        return None
+    return "counts rows" if all(_float(cell).is_integer() for cell in cells if not is_missing(cell)) else None
 
 
 def _counts(cells: Sequence[Any]) -> bool:
     """Whether cells are 0, 1, 2, ... or 1, 2, 3, ..."""
-    return len(cells) > 1 and any([float(c) for c in cells] == list(range(s, s + len(cells))) for s in (0, 1))
+    return len(cells) > 1 and any([_float(c) for c in cells] == list(range(s, s + len(cells))) for s in (0, 1))
 
 
 def _kind(cells: Sequence[Any]) -> Kind:
@@ -349,12 +348,12 @@ class JsonTable(Table):
         return found
 
 
-def _float(value: float) -> float:
-    """A number of JSON, which may be an integer beyond the largest float."""
+def _float(value: float | str) -> float:
+    """A number as a cell; one of JSON may be an integer beyond the largest float."""
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if int(value) > 0 else -math.inf
 
 
 # ---------------------------------------------------------------------------------------------------------------- Parquet

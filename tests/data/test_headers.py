@@ -1,0 +1,194 @@
+"""What the first row of a table is, and what its columns are: decided by content, by one rule for every user."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from distil.data.array_files import read_column
+from distil.data.ids import read_ids
+from distil.data.pools import open_pool
+from distil.data.table_files import open_table
+from distil.datasets.tables import read_csv
+from distil.errors import InvalidInput
+
+X = np.array([[0.5, 2, -1], [3, 4.25, 7], [8, 9, 0]])
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def pandas_csv(x, header, index):
+    """What ``DataFrame(x).to_csv(index=index)`` writes."""
+    names = [str(place) for place in range(x.shape[1])] if header is None else header
+    rows = [[*([""] if index else []), *names]]
+    rows += [[*([row] if index else []), *values] for row, values in enumerate(x.tolist())]
+    return "".join(",".join(map(str, row)) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("index", [False, True])
+@pytest.mark.parametrize("header", [None, ["a", "b", "c"], ["e0", "e1", "e2"]])
+@pytest.mark.parametrize("columns", [1, 2, 3])
+@pytest.mark.parametrize("whole", [False, True])
+def test_tables_as_pandas_writes_them(tmp_path, index, header, columns, whole):
+    x = (X * 4 if whole else X)[:, :columns]
+    x = x.astype(int) if whole else x
+    path = write(tmp_path / "x.csv", pandas_csv(x, header and header[:columns], index))
+    if whole and header is None and not index and columns < 3:
+        if columns == 2:
+            with pytest.raises(InvalidInput, match="may be the names of the columns or the first example; write names"):
+                read_column(path)
+        else:  # a list of numbers
+            assert read_column(path).values.ravel().tolist() == [0, *x.ravel().tolist()]
+        return
+    found = read_column(path)
+    np.testing.assert_array_equal(found.values, x)
+    assert found.names is None
+    count = "1 column" if columns == 1 else f"{columns} columns"
+    left = "; `Unnamed: 0` counts rows and is left out" if index else ""
+    assert found.note == f"read {count} of numbers in x.csv{left}"
+    assert read_column(path, column="Unnamed: 0").values.ravel().tolist() == [0, 1, 2] if index else True
+
+
+def test_advice_on_a_header_that_may_be_an_example(tmp_path):
+    write(tmp_path / "x.csv", "e0,e1\n0,1\n5,7\n")
+    assert read_column(tmp_path / "x.csv").values.tolist() == [[0, 1], [5, 7]]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "header"),
+    [
+        ("0,1,2\n3,4,5\n", ["0", "1", "2"], True),
+        ("1,2\n3,4\n", ["0", "1"], False),
+        ("1,2,3\n4,5,6\n", ["0", "1", "2"], False),
+        ("1,2,3,label\n4,5,6,x\n", ["1", "2", "3", "label"], True),
+        ("0,1\n1,0\n2,1\n", ["0", "1"], False),  # ids and labels
+        ("0\n1\n2\n", ["0"], False),
+        ("e0,e1\n1,2\n", ["e0", "e1"], True),
+        ("2019,2020,won\n7,8,1\n4,5,0\n", ["2019", "2020", "won"], True),
+        ("a.png,cat\nb.png,dog\n", ["0", "1"], False),
+        ("n001\nn002\n", ["0"], False),
+        ("scan\nscan-1\nscan-2\n", ["scan"], True),
+        ("utterance\nhow do you do\nvery well thanks\n", ["utterance"], True),
+        ("how do you do\nvery well thanks\n", ["0"], False),
+        ("title,x\ntitle,y\n", ["0", "1"], False),  # a class that is called as columns are
+        ("\ufeffid;label\na;b\n", ["id", "label"], True),
+        ("a,a,b\n1,2,3\n", ["a", "a.1", "b"], True),
+        ("1_000,b\n1_000,c\n", ["0", "1"], False),
+    ],
+)
+def test_the_header(tmp_path, text, names, header):
+    table = open_table(write(tmp_path / "x.csv", text))
+    assert (table.columns, table.header) == (names, header)
+
+
+def test_every_user_finds_the_same_header(tmp_path):
+    path = write(tmp_path / "x.csv", ",0,1,2,label\n0,7,8,9,1\n1,4,5,6,0\n")
+    assert read_column(path).values.tolist() == read_csv(path).x.tolist() == [[7, 8, 9], [4, 5, 6]]
+    assert read_csv(path).labels.tolist() == ["1", "0"]
+    path = write(tmp_path / "y.csv", ",id,label\n0,a,x\n1,b,y\n")
+    assert (read_ids(path).names, read_ids(path).labels) == (("a", "b"), ("x", "y"))
+    path = write(tmp_path / "z.csv", ",id,text\n0,a,one two\n1,b,three four\n")
+    assert (open_pool(path).names, open_pool(path).read(1)) == (["a", "b"], "three four")
+    path = write(tmp_path / "ids.csv", ",e0,e1\na.png,1,2\nb.png,3,4\n")  # an index of text is the ids
+    assert read_column(path).names == ["a.png", "b.png"]
+    assert read_column(path).note.endswith("`Unnamed: 0` holds the ids")
+
+
+def test_an_index_in_parquet(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = {"a": [0.5, 1.5], "b": [2.0, 3.0], "__index_level_0__": [4, 9]}
+    parquet.write_table(arrow.table(table), tmp_path / "x.parquet")
+    found = read_column(tmp_path / "x.parquet")
+    assert found.values.tolist() == [[0.5, 2], [1.5, 3]]
+    assert "`__index_level_0__` counts rows and is left out" in found.note
+    assert read_column(tmp_path / "x.parquet", ids="__index_level_0__").names == ["4", "9"]
+    parquet.write_table(arrow.table({**table, "__index_level_0__": ["p", "q"]}), tmp_path / "y.parquet")
+    assert read_column(tmp_path / "y.parquet").names == ["p", "q"]
+
+
+# -------------------------------------------------------------------------------------------------------------- delimiters
+
+
+def test_quotes_in_tsv_are_text(tmp_path):
+    texts = ['"Yes", she said', 'no "quotes" close', 'one " alone', '"']
+    path = write(tmp_path / "x.tsv", "id\ttext, with commas\n" + "".join(f"{i}\t{t}\n" for i, t in enumerate(texts)))
+    pool = open_pool(path)
+    assert [pool.read(row) for row in range(4)] == texts
+    assert pool.names == ["0", "1", "2", "3"]
+
+
+def test_a_broken_quote_in_csv_is_named_by_the_line_it_begins_in(tmp_path):
+    path = write(tmp_path / "x.csv", 'id,text\n1,"fine, ""really"""\n2,"never\n3,closed\n4,x\n')
+    with pytest.raises(InvalidInput, match=r"x\.csv, line 3: a quoted cell does not end as it should"):
+        open_pool(path)
+    path = write(tmp_path / "y.csv", 'id,text\n1,"' + "long " * 30_000 + '"\n')
+    with pytest.raises(InvalidInput, match=r"line 2: a cell has more than .* Longer texts can be read from \.jsonl"):
+        open_pool(path)
+
+
+def test_a_cell_of_several_lines(tmp_path):
+    path = write(tmp_path / "x.csv", 'id,text\n1,"two\nlines"\n\n2,x,y\n')
+    with pytest.raises(InvalidInput, match=r"line 5: expected 2 columns, got 3"):
+        open_pool(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,text\n1,x\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
+        ("id,text\n1,é\n".encode("latin1"), "is not UTF-8 text"),
+        (b"id,text\n1,a\0b\n", "line 2 holds a NUL character"),
+        (b"", "x.csv is empty"),
+    ],
+)
+def test_what_is_no_table_of_text(tmp_path, content, message):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(InvalidInput, match=message):
+        open_pool(tmp_path / "x.csv")
+
+
+def work_of(columns, tmp_path):
+    """Lines of Python that run while a table of so many columns is read."""
+    import sys
+
+    path = write(
+        tmp_path / f"{columns}.csv", ",".join(f"e{i}" for i in range(columns)) + "\n" + ",".join(["1"] * columns)
+    )
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        assert read_column(path).values.shape == (1, columns)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_work_is_linear_in_the_columns(tmp_path):
+    assert work_of(4_000, tmp_path) < 5 * work_of(1_000, tmp_path)
+
+
+def test_a_table_of_many_columns(tmp_path):
+    import time
+
+    took = []
+    for columns in (5_000, 20_000):
+        path = write(tmp_path / "x.csv", ",".join(f"e{i}" for i in range(columns)) + "\n" + ",".join(["1.5"] * columns))
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            assert read_column(path).values.shape == (1, columns)
+            times.append(time.process_time() - began)
+        took.append(min(times))
+    assert took[1] < 10 * took[0] + 0.1  # 4 times as much where it is linear, 16 where it is quadratic
