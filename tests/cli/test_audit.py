@@ -79,6 +79,20 @@ def test_images_and_a_test_set_are_embedded(here, said):
     assert leak["examples"][0]["ids"] == ["again.png", "2.png"]
 
 
+def test_what_was_read_is_said(here, said):
+    Path("x.csv").write_text(",a,b\n" + "".join(f"{row},{row * 0.3 % 1},{row * 0.7 % 1}\n" for row in range(30)))
+    Path("l.csv").write_text("".join(f"{row},cat\n" for row in range(9)))
+    code, _, err = said("x.csv", "--labeled", "l.csv")
+    assert (code, err.splitlines()) == (
+        0,
+        [
+            "note: read 2 columns of numbers in x.csv; `Unnamed: 0` counts rows and is left out",
+            "note: read `0` of l.csv as ids and `1` as labels",
+        ],
+    )
+    assert said("x.csv", "--labeled", "l.csv", "--json")[2] == ""
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

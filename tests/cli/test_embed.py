@@ -61,6 +61,37 @@ def test_what_cannot_be_read(here, said):
     assert lines[5] == "distil: warning: skipped 1 more, listed in emb.info.json"
 
 
+def test_missing_texts_are_skipped_and_what_was_read_is_said(here, said):
+    Path("size.py").write_text("def encode(texts):\n    return [[len(text), 1] for text in texts]\n")
+    Path("t.csv").write_text("id,review\na,\nb,good and long\nc,\n")
+    asked = ("t.csv", "--model", "size:encode", "--out", "t.npy")
+    code, _, err = said(*asked)
+    assert (code, err.splitlines()[0]) == (2, "note: read `review` of t.csv as texts and `id` as ids")
+    assert err.splitlines()[1].startswith("distil: a: the text is missing; to leave out what cannot be read")
+    code, out, err = said(*asked, "--on-error", "skip")
+    assert (code, out) == (0, "3 items embedded: t.npy holds 1 x 2, 2 skipped\n")
+    assert Path("t.ids.txt").read_text() == "b\n"
+    assert np.load("t.npy").tolist() == [[13, 1]]
+    assert "note:" not in said(*asked, "--on-error", "skip", "--json")[2]
+    sys.modules.pop("size", None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b" front.png", "é.png".encode()])
+def test_names_of_files_go_through_all_commands(here, capfdbinary, name):
+    Image.new("RGB", (4, 4), (90, 0, 0)).save(b"images/" + name)
+    assert main(["embed", *ASKED]) == 0
+    select = ["select", "--embeddings", "emb.npy", "--strategy", "core_set", "--n", "6"]
+    assert main([*select, "--out", "picks.csv"]) == 0
+    assert name in Path("picks.csv").read_bytes()
+    assert main([*select, "--out", "picks.jsonl"]) == 0
+    for picks in ("picks.csv", "picks.jsonl"):
+        assert main([*select[:-1], "1", "--exclude", picks]) == 2
+        assert b"0 rows that may be chosen" in capfdbinary.readouterr().err
+    assert main(select) == 0
+    assert main(["audit", "emb.npy", "--labeled", "picks.csv", "--out", "audit.html"]) == 0
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -367,6 +367,26 @@ def test_a_dry_run_of_a_pool_with_wrong_rows_still_tells_the_rest(here, said):
 # ------------------------------------------------------------------------------------------------------------------ pools
 
 
+def test_what_was_read_is_said(here, said):
+    x = np.load("emb.npy")
+    header, rows = ",".join(map(str, range(6))), [",".join(map(str, row)) for row in x.tolist()]
+    Path("x.csv").write_text("\n".join([f",{header}", *(f"{i},{row}" for i, row in enumerate(rows))]) + "\n")
+    Path("l.tsv").write_text("7\tcat\n9\tdog\n")
+    asked = ("--embeddings", "x.csv", "--labeled", "l.tsv", "--strategy", "core_set", "--n", 4, "--out", "picks.csv")
+    code, _, err = said(*asked)
+    assert (code, err.splitlines()) == (
+        0,
+        [
+            "note: read 6 columns of numbers in x.csv; `Unnamed: 0` counts rows and is left out",
+            "note: read `0` of l.tsv as ids and `1` as labels",
+        ],
+    )
+    assert [int(entry["id"]) for entry in table("picks.csv")] == list(
+        distil.select_from("core_set", 4, embeddings=x, labeled=[7, 9])
+    )
+    assert said(*asked, "--json")[2] == ""
+
+
 def test_a_pool_is_embedded_first(here, said):
     Path("encoders_of_mine.py").write_text("def encode(texts):\n    return [[len(t), t.count('a')] for t in texts]\n")
     Path("texts.csv").write_text("id,text\n" + "".join(f"t{i},{'a' * i}{'b' * (40 - i)}\n" for i in range(40)))

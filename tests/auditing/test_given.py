@@ -1,0 +1,116 @@
+"""Whether a set of an audit is a list of ids of the pool or items of its own: the content decides, or the user is asked."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from distil.auditing.audit import audit
+from distil.auditing.given import given_set
+from distil.data.array_files import Column
+from distil.data.ids import Ids
+from distil.data.items import items_of
+from distil.data.pools import open_pool
+from distil.errors import InvalidInput
+
+X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+
+
+def write(path, header, rows):
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """A pool of forty texts whose ids are numbers."""
+    return write(tmp_path / "pool.csv", "id,text", [(row, f"pool text {row}") for row in range(40)])
+
+
+@pytest.fixture
+def named(tmp_path):
+    """The same with ids that are names."""
+    return write(tmp_path / "named.csv", "id,text", [(f"n{row}", f"pool text {row}") for row in range(40)])
+
+
+def leaks(pool, test, **options):
+    (leak,) = audit(str(pool), test=str(test), **options)["leakage"]
+    return leak["exact"]
+
+
+def text_of(row):
+    """Every second text of the test set is one of the pool's."""
+    return f"pool text {39 - row}" if row % 2 else f"another text {row}"
+
+
+@pytest.mark.parametrize("header", ["id,text", "id,text,label", "text", "text,label", ",text", "id,message"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_texts_of_their_own_whose_ids_read_as_row_numbers(tmp_path, texts, header, suffix):
+    cells = {"id": range(40), "": range(40), "text": map(text_of, range(40)), "label": [row % 3 for row in range(40)]}
+    cells["message"] = map(text_of, range(40))
+    names = header.split(",")
+    rows = list(zip(*(list(cells[name]) for name in names), strict=True))
+    test = write(tmp_path / "test.csv", header, rows)
+    if suffix == ".jsonl":
+        test = tmp_path / "test.jsonl"
+        test.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+    assert leaks(texts, test) == 20
+
+
+def test_texts_of_their_own_a_line_each(tmp_path, texts):
+    (tmp_path / "test.txt").write_text("".join(f"{text_of(row)}\n" for row in range(40)))
+    assert leaks(texts, tmp_path / "test.txt") == 20
+
+
+@pytest.mark.parametrize(
+    "header", ["id", "id,label", "label,id", "id,text,label", "rank,id,score,why", "id,label,round"]
+)
+@pytest.mark.parametrize("kind", ["texts", "named"])
+def test_lists_of_ids(tmp_path, request, kind, header):
+    path = request.getfixturevalue(kind)
+    ids = [row if kind == "texts" else f"n{row}" for row in range(5, 10)]
+    cells = {"id": ids, "label": "ababa", "text": [f"pool text {row}" for row in range(5, 10)], "rank": range(5)}
+    cells |= {"score": [0.5] * 5, "why": ["far from all"] * 5, "round": [0] * 5}
+    test = write(tmp_path / "t.csv", header, zip(*(cells[name] for name in header.split(",")), strict=True))
+    found = given_set("test", test, items_of(open_pool(path)))
+    assert isinstance(found, Ids)
+    assert found.names == tuple(map(str, ids))
+
+
+def test_ids_that_the_pool_lacks_are_named(tmp_path, named):
+    test = write(tmp_path / "t.csv", "id,label", [("n1", "a"), ("n99", "b")])
+    with pytest.raises(InvalidInput, match=r"1 of 2 ids are not in the pool: 'n99'"):
+        audit(str(named), test=str(test))
+
+
+def test_where_both_may_be_meant_the_user_is_asked_and_the_advice_helps(tmp_path):
+    np.save(tmp_path / "pool.npy", X)
+    rows = [(row, f"a text {row}", "ab"[row % 2]) for row in range(20)]
+    test = write(tmp_path / "test.csv", "id,text,label", rows)
+    message = r"its ids are numbers .* holds `text` as well.*keep the columns id and label only.*--test-embeddings"
+    with pytest.raises(InvalidInput, match=message):
+        audit(str(tmp_path / "pool.npy"), test=str(test))
+    y = np.concatenate([X[:5], X[5:20] + 9])
+    leak = audit(str(tmp_path / "pool.npy"), test=str(test), test_embeddings=Column(y, None, "y"))["leakage"][0]
+    assert leak["near"] == 5
+    write(test, "id,label", [(row, label) for row, _, label in rows])
+    assert audit(str(tmp_path / "pool.npy"), test=str(test))["leakage"][0]["near"] == 0
+
+
+@pytest.mark.parametrize("header", ["e0,e1,e2,e3", "id,e0,e1,e2,e3", "id,label,e0,e1,e2,e3", "0,1,2,3"])
+def test_embeddings_of_their_own_in_a_table(tmp_path, header):
+    np.save(tmp_path / "pool.npy", X)
+    y = np.concatenate([X[30:37], X[:5] + 5])
+    names = header.split(",")
+    front = [(row, "a")[: len(names) - 4] for row in range(12)]
+    test = write(
+        tmp_path / "t.csv", header, [(*own, *map(repr, map(float, row))) for own, row in zip(front, y, strict=True)]
+    )
+    assert leaks(tmp_path / "pool.npy", test) == 7
+
+
+def test_labels_reach_ids_that_are_written_in_another_way(tmp_path, named):
+    labeled = write(tmp_path / "l.csv", "id,label", [(" n1", "cat"), ("n2 ", "dog")])
+    assert audit(str(named), labeled=str(labeled))["classes"]["labeled"] == {"cat": 1, "dog": 1}
