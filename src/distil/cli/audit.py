@@ -124,11 +124,12 @@ def audit(
         seed=seed,
         runtime=Runtime(progress=progress),
     )
+    report["read"] = list(dict.fromkeys(found.note for found in given if found.note))
     if path is not None:
         page = Path(path).suffix.lower() == ".html"
         text = audit_page(report, place, items_of(opened)) if page else json.dumps(report, indent=2) + "\n"
         write_text(Path(path), text.encode(errors="backslashreplace").decode())  # ids may be names of files
-    return {**report, "read": list(dict.fromkeys(found.note for found in given if found.note))}
+    return report
 
 
 def _sets(

@@ -138,8 +138,8 @@ def pick(
     arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime)
     paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     lists = {name: read_ids(place) for name, path in paths.items() if (place := optional_path(name, path)) is not None}
-    files = [*([made] if isinstance(made, Embedded) else []), *arrays.columns.values(), *lists.values()]
-    read = [file.note for file in files if file.note]
+    notes = [made.note if isinstance(made, Embedded) else "", *(array.note for array in arrays.columns.values())]
+    read = [note for note in (*notes, *(ids_.note for ids_ in lists.values())) if note]
     asked = request(
         chooser,
         n,

@@ -83,7 +83,8 @@ def open_image(path: str | Path, name: str) -> Image.Image:
             raise InvalidInput(
                 f"{name}: cannot be read: it links to {os.readlink(path)}, which is not there"
             ) from error
-        raise InvalidInput(f"{name}: cannot be read as an image: {error}") from error
+        why = "its content is none" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise InvalidInput(f"{name}: cannot be read as an image: {why}") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
