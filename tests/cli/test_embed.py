@@ -61,6 +61,7 @@ def test_what_cannot_be_read(here, said):
     assert lines[5] == "distil: warning: skipped 1 more, listed in emb.info.json"
 
 
+@pytest.mark.filterwarnings("always::distil.errors.DistilWarning")
 def test_missing_texts_are_skipped_and_what_was_read_is_said(here, said):
     Path("size.py").write_text("def encode(texts):\n    return [[len(text), 1] for text in texts]\n")
     Path("t.csv").write_text("id,review\na,\nb,good and long\nc,\n")

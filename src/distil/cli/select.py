@@ -34,7 +34,7 @@ Or from a folder of images, or a table of texts, which are embedded first (see `
 
   distil select --pool images/ --model timm:resnet18 --weights resnet18.safetensors --strategy core_set --n 500 --out picks.csv
 
-Arrays are .npy, .npz, .safetensors, .parquet or .csv; FILE#NAME says which array or column. Ids are yours wherever the files have
+Arrays are .npy, .npz, .safetensors or tables; FILE#NAME says which array or column. Ids are yours wherever the files have
 them - the column `id`, the lines of --ids, the names of image files - and positions elsewhere. Lists of ids are .csv (id[,label]),
 .txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not at all.
 """
