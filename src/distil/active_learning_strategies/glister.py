@@ -55,7 +55,7 @@ class GLISTER(Strategy):
         self._core = core.GLISTER(
             kind,
             None if typeOf == "none" else lam,
-            float(self.args["lr"]),
+            self.args["lr"],
             valid,
             residual_loss(loss_criterion),
         )

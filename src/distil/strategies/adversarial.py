@@ -11,6 +11,7 @@ from torch import Tensor
 from distil.functional.adversarial import BIM, Attacker, DeepFool, closeness
 from distil.signals import AdversarialDistance, AdversarialGap, Signal, Signals
 from distil.strategies.base import Needs, ScoreStrategy, Sets
+from distil.strategies.parameters import at_least, check_fields, count, positive
 from distil.strategies.registry import register
 
 
@@ -70,11 +71,11 @@ class AdversarialBIM(_SmallestDistance):
     """
 
     paper: ClassVar[str] = "Kurakin, Goodfellow and Bengio 2017, Adversarial examples in the physical world"
-    eps: float = 0.05
-    max_steps: int = 1000
+    eps: float = positive(0.05)
+    max_steps: int = count(1000)
 
     def __post_init__(self) -> None:
-        self.attack  # noqa: B018 - checks the settings
+        check_fields(self)
 
     @property
     def attack(self) -> BIM:
@@ -112,11 +113,11 @@ class AdversarialDeepFool(_SmallestDistance):
     paper: ClassVar[str] = (
         "Ducoffe and Precioso 2018, Adversarial active learning for deep networks: a margin based approach"
     )
-    max_iter: int = 50
-    overshoot: float = 0.02
+    max_iter: int = count(50)
+    overshoot: float = at_least(0.02, 0)
 
     def __post_init__(self) -> None:
-        self.attack  # noqa: B018 - checks the settings
+        check_fields(self)
 
     @property
     def attack(self) -> DeepFool:

@@ -13,7 +13,7 @@ from distil.functional.uncertainty import bald, confidence, entropy, margin
 from distil.rng import Rng
 from distil.signals import MCMean, MCProbs
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
-from distil.strategies.parameters import check_count
+from distil.strategies.parameters import check_fields, count
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -24,10 +24,10 @@ _GAL = "Gal, Islam and Ghahramani 2017, Deep Bayesian active learning with image
 class _OfSampledMean(ScoreStrategy):
     """Scores the probabilities averaged over samples of the network."""
 
-    n_samples: int = 10
+    n_samples: int = count(10)
 
     def __post_init__(self) -> None:
-        check_count(self.n_samples, "n_samples")
+        check_fields(self)
 
     @property
     def needs(self) -> Needs:
@@ -112,10 +112,10 @@ class BALD(ScoreStrategy):
     paper: ClassVar[str] = "Houlsby et al. 2011; Gal et al. 2017, Deep Bayesian active learning with image data"
     quantity: ClassVar[str] = "mutual information"
     unit: ClassVar[str] = "nats"
-    n_samples: int = 10
+    n_samples: int = count(10)
 
     def __post_init__(self) -> None:
-        check_count(self.n_samples, "n_samples")
+        check_fields(self)
 
     @property
     def needs(self) -> Needs:
@@ -144,12 +144,11 @@ class BatchBALD(Strategy):
     """
 
     paper: ClassVar[str] = "Kirsch et al. 2019, BatchBALD: efficient and diverse batch acquisition"
-    n_samples: int = 10
-    n_configurations: int = 10_000
+    n_samples: int = count(10)
+    n_configurations: int = count(10_000)
 
     def __post_init__(self) -> None:
-        check_count(self.n_samples, "n_samples")
-        check_count(self.n_configurations, "n_configurations")
+        check_fields(self)
 
     @property
     def needs(self) -> Needs:

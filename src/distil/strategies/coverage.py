@@ -7,13 +7,12 @@ from typing import ClassVar
 
 import torch
 
-from distil.errors import InvalidInput
 from distil.functional.clustering import k_means
 from distil.functional.coverage import max_coverage_picks, pure_radius, typical_picks
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import check_count
+from distil.strategies.parameters import check_fields, count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -84,16 +83,12 @@ class ProbCover(Strategy):
     """
 
     paper: ClassVar[str] = "Yehuda, Dekel, Hacohen and Weinshall 2022, Active learning through a covering lens"
-    radius: float | None = None
-    n_classes: int = 10
-    purity: float = 0.95
+    radius: float | None = positive(None)
+    n_classes: int = count(10)
+    purity: float = positive(0.95, most=1)
 
     def __post_init__(self) -> None:
-        if self.radius is not None and not self.radius > 0:
-            raise InvalidInput(f"radius must be positive, got {self.radius!r}")
-        check_count(self.n_classes, "n_classes")
-        if not 0 < self.purity <= 1:
-            raise InvalidInput(f"purity must be above 0 and at most 1, got {self.purity!r}")
+        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distil.errors import InvalidInput
 from distil.functional.bait import bait_picks
 from distil.rng import Rng
 from distil.signals import Embedding, Probs
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import check_count
+from distil.strategies.parameters import check_fields, count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -34,14 +32,11 @@ class BAIT(Strategy):
     """
 
     paper: ClassVar[str] = "Ash et al. 2021, Gone fishing: neural active learning with Fisher embeddings"
-    ridge: float = 1.0
-    oversample: int = 2
+    ridge: float = positive(1.0)
+    oversample: int = count(2)
 
     def __post_init__(self) -> None:
-        is_number = isinstance(self.ridge, (int, float)) and not isinstance(self.ridge, bool)
-        if not (is_number and 0 < self.ridge < math.inf):
-            raise InvalidInput(f"ridge must be a number above 0, got {self.ridge!r}")
-        check_count(self.oversample, "oversample")
+        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -25,14 +24,13 @@ from distil.functional.submodular import FacilityLocation
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Labels, Logits, Probs, Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import as_choice, check_choice, check_count, is_number
+from distil.strategies.parameters import at_least, check_fields, choice, count, flag, function, positive
 from distil.strategies.reasons import sentences, two_rounds_notes
 from distil.strategies.registry import register
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-_SELECTION_TYPES = ("PerClass", "PerBatch")
-_CRAIG_TYPES = ("PerClass", "Supervised", "PerBatch")
+Part = Literal["all", "weights", "bias"]
 _PARTS = ("all", "weights", "bias")
 
 
@@ -64,20 +62,16 @@ class GradMatch(Strategy):
     """
 
     paper: ClassVar[str] = "Killamsetty et al. 2021, GRAD-MATCH: gradient matching based data subset selection"
-    selection_type: Literal["PerClass", "PerBatch"] = "PerClass"
-    part: Literal["all", "weights", "bias"] = "all"
-    use_weights: bool = False
-    batch_size: int = 32
-    ridge: float = 0.5
-    loss: Loss | None = None
-    valid: bool = False
+    selection_type: Literal["PerClass", "PerBatch"] = choice("PerClass", ("PerClass", "PerBatch"))
+    part: Part = choice("all", _PARTS)
+    use_weights: bool = flag(False)
+    batch_size: int = count(32)
+    ridge: float = at_least(0.5, 0)
+    loss: Loss | None = function()
+    valid: bool = flag(False)
 
     def __post_init__(self) -> None:
-        check_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
-        check_choice(self.part, _PARTS, "part")
-        check_count(self.batch_size, "batch_size")
-        if not (is_number(self.ridge) and self.ridge >= 0):
-            raise InvalidInput(f"ridge must be a number from 0, got {self.ridge!r}")
+        check_fields(self)
 
     @property
     def needs(self) -> Needs:
@@ -136,24 +130,23 @@ class GLISTER(Strategy):
     """
 
     paper: ClassVar[str] = "Killamsetty et al. 2021, GLISTER: generalization based data subset selection"
-    type_of: Literal["none", "Rand", "FacLoc", "Diversity"] = "none"
-    lam: float | None = None
-    lr: float = 0.01
-    valid: bool = False
-    loss: Loss | None = None
+    type_of: Literal["none", "Rand", "FacLoc", "Diversity"] = choice("none", TYPES)
+    lam: float | None = positive(None)
+    lr: float = positive(0.01)
+    valid: bool = flag(False)
+    loss: Loss | None = function()
 
     def __post_init__(self) -> None:
-        check_choice(self.type_of, TYPES, "type_of")
-        if not (is_number(self.lr) and self.lr > 0):
-            raise InvalidInput(f"lr must be a number above 0, got {self.lr!r}")
+        check_fields(self)
         if self.type_of == "none":
             if self.lam is not None:
-                raise InvalidInput(f"lam is the weight of a regularizer, and type_of is 'none'; got lam={self.lam!r}")
+                raise InvalidInput(
+                    f"GLISTER: lam is the weight of a regularizer, and type_of is 'none'; got lam={self.lam!r}"
+                )
         elif self.lam is None:
-            raise InvalidInput(f"GLISTER(type_of={self.type_of!r}) needs lam, the weight of its regularizer")
-        elif not (is_number(self.lam) and 0 < self.lam < (1 if self.type_of == "Rand" else math.inf)):
-            limits = "between 0 and 1, the share that is random" if self.type_of == "Rand" else "a number above 0"
-            raise InvalidInput(f"lam must be {limits}, got {self.lam!r}")
+            raise InvalidInput(f"GLISTER: type_of={self.type_of!r} needs lam, the weight of its regularizer")
+        elif self.type_of == "Rand" and self.lam >= 1:
+            raise InvalidInput(f"GLISTER: lam must be between 0 and 1, the share that is random, got {self.lam!r}")
 
     @property
     def needs(self) -> Needs:
@@ -262,15 +255,13 @@ class CRAIG(Strategy):
     """
 
     paper: ClassVar[str] = "Mirzasoleiman et al. 2020, Coresets for data-efficient training of machine learning models"
-    selection_type: str = "PerClass"
-    part: str = "all"
-    batch_size: int = 32
-    loss: Loss | None = None
+    selection_type: str = choice("PerClass", ("PerClass", "Supervised", "PerBatch"))
+    part: Part = choice("all", _PARTS)
+    batch_size: int = count(32)
+    loss: Loss | None = function()
 
     def __post_init__(self) -> None:
-        as_choice(self.selection_type, _CRAIG_TYPES, "selection_type")
-        as_choice(self.part, _PARTS, "part")
-        check_count(self.batch_size, "batch_size")
+        check_fields(self)
 
     @property
     def needs(self) -> Needs:
@@ -281,14 +272,13 @@ class CRAIG(Strategy):
         """Medoids, in the order picked, with their weights."""
         x = sets.pool[self._gradient]
         size = len(x)
-        kind = as_choice(self.selection_type, _CRAIG_TYPES, "selection_type")
-        if kind == "PerBatch":
+        if self.selection_type == "PerBatch":
             rows, weights = self._of_batches(x, sets.pool.ids, n)
             size = -(-len(x) // self.batch_size)
         else:
             outputs = sets.pool[Probs() if self.loss is None else Logits()]
             labels = outputs.argmax(-1)
-            if kind == "PerClass":
+            if self.selection_type == "PerClass":
                 size = int(labels.bincount().max())
                 rows = by_class(labels, n, outputs.shape[1], lambda part, budget: _medoids(x[part], budget))
             else:
@@ -314,8 +304,7 @@ class CRAIG(Strategy):
 
     @property
     def _gradient(self) -> Gradient:
-        part: Any = as_choice(self.part, _PARTS, "part")
-        return Gradient(part=part, loss=self.loss)
+        return Gradient(part=self.part, loss=self.loss)
 
 
 def _medoids(x: Features, n: int, classes: Tensor | None = None) -> Tensor:

@@ -1,41 +1,149 @@
-"""The checks of hyper-parameters."""
+"""Hyper-parameters: each field of a strategy declares what it takes, and ``check_fields`` holds it to that.
+
+The declaration stands where the default would: ``n_samples: int = count(10)``. A value that passes is stored in its plain form
+(an ``int`` for NumPy's, a choice in its usual spelling), so equal settings make equal strategies. None passes where it is the
+default.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from distil.errors import InvalidInput, nearest
 
-
-def check_count(value: object, name: str, least: int = 1) -> None:
-    """Raise InvalidInput unless ``value`` is a whole number of at least ``least``: for hyper-parameters."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InvalidInput(f"{name} must be a whole number from {least}, got {value!r}")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
-def as_choice(value: object, choices: Iterable[str], name: str) -> str:
-    """The choice that ``value`` means, whatever its case, hyphens and underscores."""
-    known = {_plain(choice): choice for choice in choices}
-    if not isinstance(value, str) or _plain(value) not in known:
-        offer = nearest(value, known.values()) if isinstance(value, str) else ""
-        raise InvalidInput(f"{name} must be one of {', '.join(map(repr, known.values()))}, got {value!r}{offer}")
-    return known[_plain(value)]
+class _Refused(ValueError):
+    """A value that a field does not take; the text, which may be empty, ends the message."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a field takes.
+
+    Attributes:
+        expected: In words, to follow "must be".
+        read: Gives a value in its plain form, or raises _Refused.
+    """
+
+    expected: str
+    read: Callable[[object], object]
+
+
+def count(default: int) -> Any:  # noqa: ANN401 - as dataclasses.field: the type is the annotation's
+    """A field that takes whole numbers from 1."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise _Refused
+        return int(value)
+
+    return _declared(default, _Rule("a whole number from 1", read))
+
+
+def positive(default: float | None, *, most: float = math.inf) -> Any:  # noqa: ANN401
+    """A field that takes finite numbers above 0, up to ``most``; those whose square is 0 are refused."""
+
+    def read(value: object) -> float:
+        number = _number(value)
+        if not 0 < number <= most:
+            raise _Refused
+        if number * number == 0:  # lengths and their like are squared sooner or later
+            raise _Refused("; its square is 0 in floating point")
+        return number
+
+    return _declared(default, _Rule("a number above 0" + (f" and at most {most}" if most < math.inf else ""), read))
+
+
+def at_least(default: float, least: float) -> Any:  # noqa: ANN401
+    """A field that takes finite numbers from ``least``."""
+
+    def read(value: object) -> float:
+        number = _number(value)
+        if number < least:
+            raise _Refused
+        return number
+
+    return _declared(default, _Rule(f"a number from {least}", read))
+
+
+def choice(default: str, choices: Iterable[str]) -> Any:  # noqa: ANN401
+    """A field that takes one of some names, whatever their case, hyphens and underscores."""
+    known = {_plain(name): name for name in choices}
+
+    def read(value: object) -> str:
+        if not isinstance(value, str):
+            raise _Refused
+        if _plain(value) not in known:
+            raise _Refused(nearest(value, known.values()))
+        return known[_plain(value)]
+
+    return _declared(default, _Rule(f"one of {', '.join(map(repr, known.values()))}", read))
+
+
+def flag(default: bool) -> Any:  # noqa: ANN401
+    """A field that takes True or False."""
+
+    def read(value: object) -> bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise _Refused
+        return bool(value)
+
+    return _declared(default, _Rule("True or False", read))
+
+
+def function() -> Any:  # noqa: ANN401
+    """A field that takes a function or None, its default."""
+
+    def read(value: object) -> object:
+        if not (callable(value) and isinstance(value, Hashable)):
+            raise _Refused
+        return value
+
+    return _declared(None, _Rule("a function that can be hashed", read))
+
+
+def check_fields(strategy: DataclassInstance) -> None:
+    """Bring the declared fields of a frozen dataclass to their plain form; to be called in ``__post_init__``.
+
+    Raises:
+        InvalidInput: A field does not take its value; the message names the class and the field.
+    """
+    for field in dataclasses.fields(strategy):
+        rule: _Rule | None = field.metadata.get("rule")
+        value = getattr(strategy, field.name)
+        if rule is None or (value is None and field.default is None):
+            continue
+        try:
+            plain = rule.read(value)
+        except _Refused as hint:
+            name = f"{type(strategy).__name__}: {field.name}"
+            raise InvalidInput(f"{name} must be {rule.expected}, got {value!r}{hint}") from None
+        object.__setattr__(strategy, field.name, plain)
+
+
+def _declared(default: object, rule: _Rule) -> Any:  # noqa: ANN401
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def _number(value: object) -> float:
+    """A finite Python number, or _Refused."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise _Refused
+    number: float = value.item() if isinstance(value, np.generic) else value
+    if not abs(number) <= sys.float_info.max:  # NaN, infinity, and whole numbers too large for a float
+        raise _Refused
+    return number
 
 
 def _plain(value: str) -> str:
     return value.lower().replace("-", "").replace("_", "")
-
-
-def check_choice(value: object, choices: tuple[str, ...], name: str) -> None:
-    """Raise InvalidInput, with the nearest spelling, unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        offer = nearest(value, choices) if isinstance(value, str) else ""
-        raise InvalidInput(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{offer}")
-
-
-def is_number(value: object) -> bool:
-    """Whether ``value`` is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

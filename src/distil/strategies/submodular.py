@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,7 +25,7 @@ from distil.functional.submodular import COVERS, FUNCTIONS
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Inputs, Probs, Signal, Signals
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Shortlist, Strategy, best, picked
-from distil.strategies.parameters import as_choice
+from distil.strategies.parameters import at_least, check_fields, choice, positive
 from distil.strategies.reasons import sentences, two_rounds_notes
 from distil.strategies.registry import register
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling
@@ -75,25 +74,21 @@ class SubmodularSampling(Strategy):
     """
 
     paper: ClassVar[str] = "Wei, Iyer and Bilmes 2015, Submodularity in data subset selection and active learning"
-    function: str = "facility_location"
-    selection_type: str = "Full"
-    representation: str = "embedding"
-    metric: str = "rbf"
-    gamma: float | None = None
-    optimizer: str = "lazy"
+    function: str = choice("facility_location", FUNCTIONS)
+    selection_type: str = choice("Full", _SELECTION_TYPES)
+    representation: str = choice("embedding", _REPRESENTATIONS)
+    metric: str = choice("rbf", _METRICS)
+    gamma: float | None = positive(None)
+    optimizer: str = choice("lazy", _OPTIMIZERS)
 
     def __post_init__(self) -> None:
-        as_choice(self.function, FUNCTIONS, "function")
-        as_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
-        as_choice(self.representation, _REPRESENTATIONS, "representation")
-        _check_metric(self.metric, self.gamma)
-        as_choice(self.optimizer, _OPTIMIZERS, "optimizer")
+        check_fields(self)
+        _check_gamma(self)
 
     @property
     def needs(self) -> Needs:
         """What is compared, and probabilities where classes count."""
-        full = as_choice(self.selection_type, _SELECTION_TYPES, "selection_type") == "Full"
-        return Needs(pool=(self._signal,) if full else (self._signal, Probs()))
+        return Needs(pool=(self._signal,) if self.selection_type == "Full" else (self._signal, Probs()))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """Greedy picks."""
@@ -105,7 +100,7 @@ class SubmodularSampling(Strategy):
 
     @property
     def _signal(self) -> Signal[Any]:
-        return _REPRESENTATIONS[as_choice(self.representation, _REPRESENTATIONS, "representation")]
+        return _REPRESENTATIONS[self.representation]
 
 
 @register("fass")
@@ -131,22 +126,17 @@ class FASS(Strategy):
     """
 
     paper: ClassVar[str] = "Wei, Iyer and Bilmes 2015, Submodularity in data subset selection and active learning"
-    top_n: float = 5
-    uncertainty: str = "entropy"
-    function: str = "facility_location"
-    selection_type: str = "PerClass"
-    metric: str = "rbf"
-    gamma: float | None = None
-    optimizer: str = "lazy"
+    top_n: float = at_least(5, 1)
+    uncertainty: str = choice("entropy", _UNCERTAINTIES)
+    function: str = choice("facility_location", FUNCTIONS)
+    selection_type: str = choice("PerClass", _SELECTION_TYPES)
+    metric: str = choice("rbf", _METRICS)
+    gamma: float | None = positive(None)
+    optimizer: str = choice("lazy", _OPTIMIZERS)
 
     def __post_init__(self) -> None:
-        if isinstance(self.top_n, bool) or not isinstance(self.top_n, (int, float)) or not 1 <= self.top_n < math.inf:
-            raise InvalidInput(f"top_n must be a number from 1, got {self.top_n!r}")
-        as_choice(self.uncertainty, _UNCERTAINTIES, "uncertainty")
-        as_choice(self.function, FUNCTIONS, "function")
-        as_choice(self.selection_type, _SELECTION_TYPES, "selection_type")
-        _check_metric(self.metric, self.gamma)
-        as_choice(self.optimizer, _OPTIMIZERS, "optimizer")
+        check_fields(self)
+        _check_gamma(self)
 
     @property
     def needs(self) -> Needs:
@@ -181,32 +171,31 @@ class FASS(Strategy):
 
     @property
     def _shortlist(self) -> Shortlist:
-        return Shortlist(_UNCERTAINTIES[as_choice(self.uncertainty, _UNCERTAINTIES, "uncertainty")], self.top_n)
+        return Shortlist(_UNCERTAINTIES[self.uncertainty], self.top_n)
 
 
 def _gain_in(strategy: SubmodularSampling | FASS) -> str:
     """The template of a reason: what a pick added to the function."""
-    return f"gain {{:.3g}} in {as_choice(strategy.function, FUNCTIONS, 'function').replace('_', ' ')}"
+    return f"gain {{:.3g}} in {strategy.function.replace('_', ' ')}"
 
 
 def _notes(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None) -> tuple[str, ...]:
     """How the function was maximized, where not at once."""
-    function = as_choice(strategy.function, FUNCTIONS, "function")
-    apart = as_choice(strategy.selection_type, _SELECTION_TYPES, "selection_type") == "PerClass"
+    apart = strategy.selection_type == "PerClass"
     size = len(x) if probs is None or not apart else int(probs.argmax(-1).bincount().max())
-    return two_rounds_notes(function.replace("_", " "), size) if function in COVERS else ()
+    return two_rounds_notes(strategy.function.replace("_", " "), size) if strategy.function in COVERS else ()
 
 
 def _maximized(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng) -> Picks:
     """The rows of ``x`` that the strategy's function, kind of selection, metric and optimizer pick."""
-    kind = as_choice(strategy.selection_type, _SELECTION_TYPES, "selection_type")
+    kind = strategy.selection_type
     labels = None if kind == "Full" or probs is None else probs.argmax(-1)
     return representative_picks(
-        as_choice(strategy.function, FUNCTIONS, "function"),
+        strategy.function,
         x,
         n,
-        _METRICS[as_choice(strategy.metric, _METRICS, "metric")](x, strategy.gamma),
-        _maximizer(as_choice(strategy.optimizer, _OPTIMIZERS, "optimizer"), rng),
+        _METRICS[strategy.metric](x, strategy.gamma),
+        _maximizer(strategy.optimizer, rng),
         labels=labels,
         num_classes=0 if probs is None else probs.shape[1],
         apart=kind == "PerClass",
@@ -219,8 +208,9 @@ def _maximizer(optimizer: str, rng: Rng) -> Maximizer:
     return lazy_greedy if optimizer == "lazy" else naive_greedy
 
 
-def _check_metric(metric: str, gamma: float | None) -> None:
-    if as_choice(metric, _METRICS, "metric") == "cosine" and gamma is not None:
-        raise InvalidInput(f"gamma belongs to the rbf metric, and the metric is 'cosine'; got gamma={gamma!r}")
-    if gamma is not None and not (isinstance(gamma, (int, float)) and 0 < gamma < math.inf):
-        raise InvalidInput(f"gamma must be a number above 0, got {gamma!r}")
+def _check_gamma(strategy: SubmodularSampling | FASS) -> None:
+    if strategy.metric == "cosine" and strategy.gamma is not None:
+        name = type(strategy).__name__
+        raise InvalidInput(
+            f"{name}: gamma belongs to the rbf metric, and the metric is 'cosine'; got gamma={strategy.gamma!r}"
+        )

@@ -1,0 +1,259 @@
+"""Hyper-parameters: what each field takes, in whichever way it is given, and the messages where it does not."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import distil.strategies
+from distil.cli.pool_options import parameters_of
+from distil.errors import InvalidInput, UnknownName
+from distil.experiment.config.experiment_config import StrategySpec
+from distil.signals import Probs
+from distil.strategies import (
+    BADGE,
+    BALD,
+    CRAIG,
+    FASS,
+    GLISTER,
+    STRATEGIES,
+    AdversarialBIM,
+    GradMatch,
+    Needs,
+    ProbCover,
+    ScoreStrategy,
+    SubmodularSampling,
+    register,
+    strategy_named,
+)
+from distil.strategies.registry import as_strategy
+
+FIELDS = [(name, field) for name, cls in sorted(STRATEGIES.items()) for field in dataclasses.fields(cls)]
+ABSURD = [
+    "x",
+    "",
+    b"x",
+    -1,
+    10**400 * -1,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    np.float64("nan"),
+    2.5j,
+    [],
+    [1],
+    {},
+    (),
+    {1},
+    object(),
+    np.zeros(3),
+    torch.zeros(2),
+    np.datetime64("2020-01-01"),
+    Ellipsis,
+]
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS, ids=[f"{name}-{field.name}" for name, field in FIELDS])
+def test_every_field_refuses_what_it_cannot_be(name, field):
+    """By one error text that names the strategy, the field and what came: no TypeError, and nothing is let through."""
+    cls = STRATEGIES[name]
+    for value in [*ABSURD, *([] if field.default is None else [None])]:
+        with pytest.raises(InvalidInput) as caught:
+            cls(**{field.name: value})
+        with pytest.raises(InvalidInput) as named:
+            strategy_named(name, **{field.name: value})
+        assert str(caught.value) == str(named.value)
+        assert str(caught.value).startswith(f"{cls.__name__}: {field.name} must be ")
+        assert f", got {value!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS, ids=[f"{name}-{field.name}" for name, field in FIELDS])
+def test_no_field_takes_the_other_kinds_of_values(name, field):
+    """True is no number, 1 is no flag, 2.0 is no count: of each kind exactly what it is."""
+    of_type = {
+        "bool": [0, 1, "no", "true", 1.0],
+        "int": [True, 2.0, 0, "3", np.float64(2)],
+        "float": [True, "0.5", np.bool_(True)],
+    }
+    refused = of_type.get(field.type, [True, 0, "zzz"])  # others are choices, or None by default
+    for value in refused:
+        with pytest.raises(InvalidInput, match=f"{field.name} must be"):
+            STRATEGIES[name](**{field.name: value})
+
+
+def test_one_text_for_python_the_command_line_and_json():
+    texts = set()
+    for build in (
+        lambda: ProbCover(radius="x"),
+        lambda: strategy_named("probcover", radius="x"),
+        lambda: strategy_named("probcover", **parameters_of(["radius=x"])),
+        lambda: StrategySpec("probcover", json.loads('{"radius": "x"}'), "probcover").build(),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            build()
+        texts.add(str(caught.value))
+    assert texts == {"ProbCover: radius must be a number above 0, got 'x'"}
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: GLISTER(valid="no"), "GLISTER: valid must be True or False, got 'no'"),
+        (lambda: ProbCover(radius=1e-200), "ProbCover: radius must be a number above 0, got 1e-200; its square is 0"),
+        (lambda: ProbCover(purity=1.01), "ProbCover: purity must be a number above 0 and at most 1, got 1.01"),
+        (lambda: FASS(top_n=0.5), "FASS: top_n must be a number from 1, got 0.5"),
+        (lambda: FASS(uncertainty="entrpy"), "got 'entrpy'; did you mean 'entropy'?"),
+        (lambda: GradMatch(loss="mse"), "GradMatch: loss must be a function that can be hashed, got 'mse'"),
+    ],
+)
+def test_messages(build, message, refuses):
+    with refuses(InvalidInput, message):
+        build()
+
+
+def test_numbers_of_numpy_are_numbers():
+    """They are stored as Python's, so that equal strategies are equal, hash alike and can be read back."""
+    pairs = [
+        (BALD(np.int64(7)), BALD(7)),
+        (ProbCover(radius=np.float64(0.25), n_classes=np.uint8(3)), ProbCover(radius=0.25, n_classes=3)),
+        (ProbCover(radius=np.float32(0.25)), ProbCover(radius=0.25)),
+        (ProbCover(radius=2), ProbCover(radius=2.0)),
+        (GradMatch(valid=np.bool_(True), ridge=np.int32(0)), GradMatch(valid=True, ridge=0)),
+    ]
+    for one, other in pairs:
+        assert one == other
+        assert hash(one) == hash(other)
+        assert eval(repr(one), vars(distil.strategies)) == one
+        assert "np." not in repr(one)
+
+
+def test_choices_in_any_case_and_with_hyphens_are_the_same_choice():
+    assert CRAIG("per-batch") == CRAIG("PerBatch")
+    assert SubmodularSampling("Disparity-Min") == SubmodularSampling("disparity_min")
+    assert GradMatch("perclass") == GradMatch()
+    assert repr(GLISTER("rand", lam=0.5)) == repr(GLISTER("Rand", lam=0.5))
+
+
+def test_replacing_a_field_checks_it():
+    assert dataclasses.replace(BALD(3), n_samples=np.int64(4)) == BALD(4)
+    with pytest.raises(InvalidInput, match="n_samples must be"):
+        dataclasses.replace(BALD(3), n_samples=0)
+
+
+def test_none_is_the_default_where_there_is_none():
+    assert ProbCover(radius=None) == ProbCover()
+    assert GLISTER(lam=None, loss=None) == GLISTER()
+
+
+def test_misspelt_parameters_are_offered_the_nearest(refuses):
+    with refuses(
+        InvalidInput, "probcover has no parameter 'raduis'; did you mean 'radius'?", "radius, n_classes, purity"
+    ):
+        strategy_named("probcover", raduis=1)
+    with refuses(InvalidInput, "badge has no parameter 'size'; it takes none"):
+        strategy_named("badge", size=1)
+
+
+@pytest.mark.parametrize("name", [3, None, ["badge"], BADGE])
+def test_names_are_texts(name, refuses):
+    with refuses(InvalidInput, "expected the name of a strategy, got"):
+        strategy_named(name)
+    with refuses(UnknownName, "did you mean 'badge'"):
+        strategy_named("bagde")
+
+
+# --- registering ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry():
+    """What is registered here is forgotten afterwards."""
+    known = distil.strategies.registry._REGISTRY
+    before = dict(known)
+    yield known
+    known.clear()
+    known.update(before)
+
+
+CELL = """
+@register("mine")
+@dataclass(frozen=True)
+class Mine(ScoreStrategy):
+    scale: float = {scale}
+    needs = property(lambda self: Needs(pool=(Probs(),)))
+
+    def score(self, sets):
+        return self.scale * sets.pool[Probs()].amax(1)
+"""
+
+
+def run_cell(text, module="__main__"):
+    scope = {"register": register, "dataclass": dataclasses.dataclass, "ScoreStrategy": ScoreStrategy}
+    exec(text, {**scope, "Needs": Needs, "Probs": Probs, "__name__": module})
+
+
+def test_a_cell_that_is_run_again_replaces_the_strategy(registry, refuses):
+    run_cell(CELL.format(scale=1.0))
+    run_cell(CELL.format(scale=2.0))
+    assert strategy_named("mine").scale == 2.0
+    with refuses(InvalidInput, "'mine' is registered already: __main__.Mine"):
+        run_cell(CELL.format(scale=1.0).replace("class Mine", "class Other"))
+    with refuses(InvalidInput, "'mine' is registered already: __main__.Mine"):
+        run_cell(CELL.format(scale=1.0), "elsewhere")
+    assert strategy_named("mine").scale == 2.0
+    with refuses(InvalidInput, "'badge' is registered already"):
+        run_cell(CELL.format(scale=1.0).replace('"mine"', '"badge"'))
+
+
+def test_parameters_without_default_are_asked_for(registry, refuses):
+    run_cell(CELL.replace(" = {scale}", ""))
+    with refuses(InvalidInput, "mine needs scale"):
+        strategy_named("mine")
+    assert strategy_named("mine", scale=3.0).scale == 3.0
+
+
+@pytest.mark.parametrize("what", [object, 3, lambda: None, type("NotFrozen", (), {})])
+def test_only_strategies_are_registered(what, registry, refuses):
+    with refuses(InvalidInput, "expected a dataclass that derives from distil.Strategy"):
+        register("mine")(what)
+    assert "mine" not in registry
+
+
+# --- needs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("needs", "parts"),
+    [
+        (lambda self: Needs(), ("Mine.needs must be a distil.strategies.Needs, got method", "property")),
+        (property(lambda self: None), ("Mine.needs must be a distil.strategies.Needs, got NoneType",)),
+        (property(lambda self: (Probs(),)), ("Mine.needs must be a distil.strategies.Needs, got tuple",)),
+        (property(lambda self: Needs(pool=Probs())), ("pool must be a tuple of signals", "got Probs()")),
+        (property(lambda self: Needs(labeled=("probs",))), ("labeled must be a tuple of signals", "('probs',)")),
+        (property(lambda self: Needs(pool=(Probs,))), ("pool must be a tuple of signals",)),
+    ],
+)
+def test_needs_that_are_none(needs, parts, refuses):
+    mine = type("Mine", (ScoreStrategy,), {"needs": needs, "score": lambda self, sets: None})
+    with refuses(InvalidInput, *parts):
+        as_strategy(mine())
+
+
+def test_a_needs_that_raises_passes_through():
+    def needs(self):
+        raise ZeroDivisionError("mine")
+
+    mine = type("Mine", (ScoreStrategy,), {"needs": property(needs), "score": lambda self, sets: None})
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        as_strategy(mine())
+
+
+def test_a_class_is_no_strategy(refuses):
+    with refuses(InvalidInput, "got the class BADGE; pass BADGE()"):
+        as_strategy(BADGE)
+
+
+def test_attacks_keep_the_settings():
+    assert AdversarialBIM(np.float64(0.1), np.int64(5)).attack == AdversarialBIM(0.1, 5).attack
