@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.data.arrays import check_rows
 from distil.measuring.source import Source
 from distil.rng import Rng
 from distil.selection.bfloat16 import Score, leaders_bfloat16_first
+from distil.selection.checked import checked_scores, checked_selection
 from distil.selection.leaders import Leaders
 from distil.signals import Signal, Signals
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy
@@ -50,9 +50,10 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     passed = len(pool.ids) if shortlist is None else shortlist.rows(n, len(pool.ids))
     if shortlist is None or passed == len(pool.ids):
         table = pool.table(stored, runtime, measuring) if stored else Signals(pool.ids, {})
-        return strategy.select(sets(table), n, rng)
+        return checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n)
     table, _ = leaders(shortlist.by, passed, stored)
-    selection = strategy.select(sets(table.rows(table.ids.argsort())), n, rng)
+    table = table.rows(table.ids.argsort())
+    selection = checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n)
     return dataclasses.replace(selection, notes=(*shortlist.notes(n, len(pool.ids)), *selection.notes))
 
 
@@ -90,7 +91,4 @@ def _leaders(
 
 def _scores(by: ScoreStrategy, sets: Sets) -> Tensor:
     """The scores of a table's rows, none of them NaN."""
-    scores = by.score(sets)
-    if bool(scores.isnan().any()):
-        check_rows(sets.pool.ids, scores, f"the score of {type(by).__name__}")
-    return scores
+    return checked_scores(by.score(sets), by, sets.pool.ids)

@@ -33,6 +33,7 @@ from distil.selection.arguments import (
     size_of,
     with_names,
 )
+from distil.selection.checked import checked_selection
 from distil.selection.choose import choose
 from distil.signals import Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy
@@ -100,7 +101,8 @@ def select(
     pool = as_candidates(candidates, exclude, size, taken)
     n = as_count(n, len(pool))
     if strategy.needs == Needs():
-        return with_names(strategy.select(Sets(Signals(pool, {})), n, as_rng(rng)), names)
+        found = strategy.select(Sets(Signals(pool, {})), n, as_rng(rng))
+        return with_names(checked_selection(found, strategy, pool, n), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
     network = wrap(network)

@@ -1,0 +1,132 @@
+"""What a strategy returns, checked and brought to one form: users' strategies and the library's own alike."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.data.arrays import check_rows, from_numpy
+from distil.errors import InvalidInput
+from distil.strategies.base import ScoreStrategy, Selection, Strategy
+
+
+def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor) -> Tensor:
+    """What ``by.score`` returned for these ids of the pool, as floating-point numbers (N,), none of them NaN.
+
+    Infinite scores may be: they put an example first or last.
+
+    Raises:
+        InvalidInput: It is something else.
+    """
+    what = f"{type(by).__name__}.score"
+    column = _column(scores, what, len(ids), "one number for each row of sets.pool")
+    if bool(column.isnan().any()):
+        check_rows(ids, column, f"the score of {type(by).__name__}")
+    return column
+
+
+def checked_selection(found: object, strategy: Strategy, pool: Tensor, n: int) -> Selection:
+    """What ``strategy.select`` returned, as a selection of ``n`` distinct ids of ``pool``.
+
+    Args:
+        found: A Selection, or its ids alone in a list, array or tensor.
+        strategy: Whose it is.
+        pool: The ids that could be chosen.
+        n: How many were asked for.
+
+    Raises:
+        InvalidInput: It cannot be made one; the message says what came.
+    """
+    what = f"{type(strategy).__name__}.select"
+    selection = found if isinstance(found, Selection) else Selection(_as_tensor(found, what, "a Selection or ids"))
+    ids = _checked_ids(selection.ids, what, pool, n)
+    return dataclasses.replace(
+        selection,
+        ids=ids,
+        scores=_finite(selection.scores, f"the scores of {what}", ids),
+        weights=_finite(selection.weights, f"the weights of {what}", ids),
+        reasons=_checked_reasons(selection.reasons, f"the reasons of {what}", n),
+    )
+
+
+def _checked_ids(found: object, what: str, pool: Tensor, n: int) -> Tensor:
+    ids = _as_tensor(found, what, "ids")
+    if ids.dim() == 1 and ids.dtype != torch.bool and len(ids) != n:
+        raise InvalidInput(f"{what} must return exactly the {n} ids that it was asked for, got {len(ids)}")
+    if ids.dim() != 1 or ids.dtype == torch.bool or ids.is_floating_point():
+        advice = "; of a mask, return sets.pool.ids[mask]" if ids.dtype == torch.bool else ""
+        raise InvalidInput(
+            f"{what} must return whole numbers of shape ({n},), ids of the pool, got {_came(ids)}{advice}"
+        )
+    ids = ids.long()
+    outside = ids[~torch.isin(ids, pool)]
+    if len(outside):
+        raise InvalidInput(
+            f"{what} returned the id {int(outside[0])}, which is not in the pool; if these are rows of sets.pool, return "
+            "sets.pool.ids[rows]"
+        )
+    values, counts = ids.unique(return_counts=True)
+    if len(values) < n:
+        raise InvalidInput(
+            f"{what} returned the id {int(values[counts > 1][0])} more than once, and ids must be distinct; a strategy does so "
+            "where its arithmetic fails on very small or very large numbers: look at the scale of the data and of its parameters"
+        )
+    return ids
+
+
+def _finite(values: object, what: str, ids: Tensor) -> Tensor | None:
+    """Scores or weights of a selection, (n,)."""
+    if values is None:
+        return None
+    column = _column(values, what, len(ids), "one number for each id")
+    check_rows(ids, column, what)
+    return column
+
+
+def _checked_reasons(reasons: object, what: str, n: int) -> tuple[str, ...] | None:
+    if reasons is None:
+        return None
+    if not isinstance(reasons, (tuple, list)) or not all(isinstance(reason, str) for reason in reasons):
+        raise InvalidInput(f"{what} must be texts, one for each id, got {reasons!r}")
+    if len(reasons) != n:
+        raise InvalidInput(f"{what} must be texts, one for each of {n} ids, got {len(reasons)}")
+    return tuple(reasons)
+
+
+def _column(values: object, what: str, n: int, expected: str) -> Tensor:
+    """(n,) floating-point numbers."""
+    column = _as_tensor(values, what, expected)
+    if column.shape != (n,):
+        advice = "; return its only column, scores[:, 0]" if column.shape == (n, 1) else ""
+        raise InvalidInput(f"{what} must be {expected}, of shape ({n},), got {_came(column)}{advice}")
+    if column.dtype in (torch.float32, torch.float64):
+        return column
+    return column.float() if column.is_floating_point() else column.double()  # whole numbers keep their order
+
+
+def _as_tensor(value: object, what: str, expected: str) -> Tensor:
+    """Real numbers as a tensor on the CPU, without a gradient."""
+    tensor = value if isinstance(value, Tensor) else _read(value)
+    if tensor is None:
+        raise InvalidInput(f"{what} must return {expected}, got {'None' if value is None else type(value).__name__}")
+    if tensor.is_complex() or tensor.device.type != "cpu":
+        raise InvalidInput(
+            f"{what} must return {expected}, real numbers on the CPU, got {_came(tensor)} on {tensor.device}"
+        )
+    return tensor.detach()
+
+
+def _read(value: object) -> Tensor | None:
+    """An array, or a list of numbers, as a tensor; None where it is neither."""
+    try:
+        array = np.asarray(value)
+        return from_numpy(array).reshape(array.shape) if array.dtype.kind in "fiub" else None
+    except (TypeError, ValueError):  # lists of different lengths, numbers that PyTorch does not have
+        return None
+
+
+def _came(tensor: Tensor) -> str:
+    return f"{tensor.dtype} of shape {tuple(tensor.shape)}"

@@ -1,0 +1,225 @@
+"""What strategies of users return: taken where it is clear, refused with the strategy's name and what came where it is not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from distil import strategies
+from distil.errors import InvalidInput
+from distil.selection.learner import Learner
+from distil.selection.select import select, select_from
+from distil.signals import Embedding, Probs
+from distil.strategies import Needs, ScoreStrategy, Selection, Strategy
+from distil.system.runtime import Runtime
+
+N = 30
+
+
+@pytest.fixture(scope="module")
+def probs():
+    return np.random.default_rng(0).dirichlet(np.ones(4), N)
+
+
+@dataclass(frozen=True, eq=False)
+class Mine(Strategy):
+    """Returns what it is given, or what a function of the ids of its pool gives; ``reads`` says whether it reads signals."""
+
+    returns: Any
+    reads: bool = True
+
+    @property
+    def needs(self):
+        return Needs(pool=(Probs(),)) if self.reads else Needs()
+
+    def select(self, sets, n, rng):
+        return self.returns(sets.pool.ids) if callable(self.returns) else self.returns
+
+
+@dataclass(frozen=True, eq=False)
+class Scores(ScoreStrategy):
+    """Its scores are a function of the probabilities."""
+
+    rule: Any
+    needs = property(lambda self: Needs(pool=(Probs(),)))
+
+    def score(self, sets):
+        return self.rule(sets.pool[Probs()])
+
+
+# --- select ---------------------------------------------------------------------------------------------------------
+
+THREE = [9, 4, 20]
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        Selection(torch.tensor(THREE)),
+        Selection(torch.tensor(THREE, dtype=torch.int32)),
+        Selection(THREE),
+        THREE,
+        tuple(THREE),
+        np.array(THREE),
+        np.array(THREE[::-1], dtype=np.int16)[::-1],
+        np.array(THREE, dtype=">i8"),
+        np.array(THREE, dtype=np.uint64),
+        torch.tensor(THREE),
+        torch.tensor(THREE, dtype=torch.uint8),
+        [torch.tensor(i) for i in THREE],
+    ],
+)
+@pytest.mark.parametrize("reads", [True, False])
+def test_ids_in_every_form_are_a_selection(returned, reads, probs):
+    found = select_from(Mine(returned, reads), 3, probs=probs, names=[f"n{i}" for i in range(N)])
+    assert isinstance(found, Selection)
+    assert found.ids.dtype == torch.int64
+    assert found.tolist() == THREE
+    assert found.names == ("n9", "n4", "n20")
+    if not reads:
+        assert select(Mine(returned, reads), None, probs, 3).tolist() == THREE
+
+
+@pytest.mark.parametrize(
+    ("returned", "parts"),
+    [
+        (None, ("must return a Selection or ids, got None",)),
+        ({1, 2, 3}, ("got set",)),
+        ("abc", ("got str",)),
+        ({"ids": THREE}, ("got dict",)),
+        (object(), ("got object",)),
+        (["a", "b", "c"], ("got list",)),
+        ([[1], [2, 3], [4]], ("got list",)),
+        ([1, 2], ("exactly the 3 ids that it was asked for, got 2",)),
+        ([], ("exactly the 3 ids that it was asked for, got 0",)),
+        ([1, 2, 3, 4], ("exactly the 3 ids that it was asked for, got 4",)),
+        ([1, 2, 1], ("the id 1 more than once", "distinct")),
+        ([1, 2, N], (f"the id {N}, which is not in the pool", "sets.pool.ids[rows]")),
+        ([1, -1, 2], ("the id -1, which is not in the pool",)),
+        ([1.0, 2.0, 3.0], ("whole numbers of shape (3,)", "got torch.float64 of shape (3,)")),
+        ([[1, 2, 3]], ("whole numbers of shape (3,)", "torch.int64 of shape (1, 3)")),
+        (np.arange(N) < 3, ("got torch.bool of shape (30,)", "sets.pool.ids[mask]")),
+        (torch.tensor([1j, 2, 3]), ("real numbers",)),
+        (7, ("shape ()",)),
+        (Selection(torch.tensor([1, 2])), ("exactly the 3 ids", "got 2")),
+        (Selection(None), ("must return ids, got None",)),
+        (Selection(torch.tensor(THREE), scores=torch.zeros(2)), ("the scores of Mine.select", "(3,)", "shape (2,)")),
+        (Selection(torch.tensor(THREE), scores=torch.zeros(3, 1)), ("the scores of", "[:, 0]")),
+        (Selection(torch.tensor(THREE), scores=torch.tensor([1.0, torch.nan, 0])), ("the scores of", "ids 4")),
+        (Selection(torch.tensor(THREE), weights=torch.tensor([1.0, 1, torch.inf])), ("the weights of", "ids 20")),
+        (Selection(torch.tensor(THREE), reasons=("a", "b")), ("the reasons of Mine.select", "each of 3 ids, got 2")),
+        (Selection(torch.tensor(THREE), reasons="abc"), ("the reasons of Mine.select must be texts", "got 'abc'")),
+        (Selection(torch.tensor(THREE), weights="abc"), ("the weights of Mine.select", "got str")),
+    ],
+)
+@pytest.mark.parametrize("reads", [True, False])
+def test_what_is_no_selection_is_refused(returned, parts, reads, probs, refuses):
+    with refuses(InvalidInput, "Mine.select", *parts):
+        select_from(Mine(returned, reads), 3, probs=probs)
+
+
+def test_ids_outside_the_candidates_are_refused(probs, refuses):
+    """Also those that are rows of the pool rather than ids."""
+    with refuses(InvalidInput, "Mine.select returned the id 0, which is not in the pool"):
+        select_from(Mine(lambda ids: torch.arange(3)), 3, probs=probs, candidates=[20, 21, 22, 23])
+    found = select_from(Mine(lambda ids: ids[:3]), 3, probs=probs, candidates=[23, 22, 21, 20])
+    assert found.tolist() == [20, 21, 22]
+
+
+def test_scores_and_weights_are_kept(probs):
+    returned = Selection(torch.tensor(THREE), scores=[3, 2, 1], weights=torch.tensor([0.5, 1, 2], requires_grad=True))
+    found = select_from(Mine(returned), 3, probs=probs)
+    assert found.scores.tolist() == [3.0, 2.0, 1.0]
+    assert found.weights.tolist() == [0.5, 1.0, 2.0]
+    assert not found.weights.requires_grad
+
+
+def test_what_select_raises_passes_through(probs):
+    def fails(ids):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match=r"^mine$"):
+        select_from(Mine(fails), 3, probs=probs)
+
+
+def test_learners_check_it_too(probs, refuses):
+    learner = Learner(probs, torch.nn.Linear(4, 2), Mine([1, 1], reads=False), num_classes=2)
+    with refuses(InvalidInput, "Mine.select returned the id 1 more than once"):
+        learner.query(2)
+    assert len(learner.pool.unlabeled) == N
+
+
+# --- score ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda p: p[:, 0],
+        lambda p: p[:, 0].numpy(),
+        lambda p: p[:, 0].tolist(),
+        lambda p: list(p[:, 0]),
+        lambda p: p[:, 0].numpy().astype(">f8"),
+        lambda p: p[:, 0].clone().requires_grad_(),
+        lambda p: p[:, 0].numpy()[::-1][::-1],
+    ],
+)
+def test_scores_in_every_form(rule, probs):
+    found = select_from(Scores(rule), 5, probs=probs)
+    assert found.tolist() == np.argsort(-probs[:, 0], kind="stable")[:5].tolist()
+    np.testing.assert_allclose(found.scores.numpy(), np.sort(probs[:, 0])[::-1][:5])
+
+
+@pytest.mark.parametrize(
+    "rule", [lambda p: p[:, 0] > 0.5, lambda p: (p[:, 0] > 0.5).long(), lambda p: (p[:, 0] > 0.5).half()]
+)
+def test_bools_and_whole_numbers_are_scores(rule, probs):
+    n = int((probs[:, 0] > 0.5).sum())
+    found = select_from(Scores(rule), n + 1, probs=probs)
+    assert found.scores.is_floating_point()
+    assert found.scores.tolist() == [1.0] * n + [0.0]
+    assert set(found.tolist()[:n]) == set(np.flatnonzero(probs[:, 0] > 0.5).tolist())
+
+
+def test_infinite_scores_put_first_or_last(probs):
+    found = select_from(Scores(lambda p: torch.where(p[:, 0] > 0.5, -torch.inf, p[:, 0])), N, probs=probs)
+    n = int((probs[:, 0] > 0.5).sum())
+    assert set(found.tolist()[-n:]) == set(np.flatnonzero(probs[:, 0] > 0.5).tolist())
+
+
+@pytest.mark.parametrize(
+    ("rule", "parts"),
+    [
+        (lambda p: p[1:, 0], ("one number for each row of sets.pool, of shape (30,)", "shape (29,)")),
+        (lambda p: p[:, :1], ("shape (30, 1)", "return its only column")),
+        (lambda p: p, ("shape (30, 4)",)),
+        (lambda p: p[:, 0].mean(), ("shape ()",)),
+        (lambda p: None, ("got None",)),
+        (lambda p: [None] * N, ("got list",)),
+        (lambda p: p[:, 0] + 1j, ("real numbers", "torch.complex128")),
+        (lambda p: p[:, 0].index_fill(0, torch.tensor([3, 7]), torch.nan), ("NaN", "2 of 30 examples: ids 3, 7")),
+        (lambda p: np.where(np.arange(N) == 5, np.nan, p[:, 0]), ("NaN", "ids 5")),
+    ],
+)
+def test_what_is_no_score_is_refused(rule, parts, probs, refuses):
+    with refuses(InvalidInput, "Scores", *parts):
+        select_from(Scores(rule), 3, probs=probs)
+
+
+def test_scores_of_each_minibatch_are_checked(probs, refuses, small_net):
+    """One score too few in every chunk of a stream, ids named as those of the data."""
+    x = np.random.default_rng(0).normal(size=(N, 6)).astype(np.float32)
+    with refuses(InvalidInput, "Scores.score must be one number for each row of sets.pool, of shape (10,)", "(9,)"):
+        select(Scores(lambda p: p[1:, 0]), small_net(), x, 3, runtime=Runtime(batch_size=10))
+
+
+# --- the library's own ----------------------------------------------------------------------------------------------
+
+
+def test_every_selection_of_the_library_passes_this_door(monkeypatch, probs, refuses):
+    monkeypatch.setattr(strategies.CoreSet, "select", lambda self, sets, n, rng: Selection(sets.pool.ids[[0] * n]))
+    assert strategies.CoreSet().needs.pool == (Embedding(),)
+    with refuses(InvalidInput, "CoreSet.select returned the id 0 more than once"):
+        select_from("core_set", 3, embeddings=probs)
