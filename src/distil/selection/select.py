@@ -101,8 +101,8 @@ def select(
     pool = as_candidates(candidates, exclude, size, taken)
     n = as_count(n, len(pool))
     if strategy.needs == Needs():
-        found = strategy.select(Sets(Signals(pool, {})), n, as_rng(rng))
-        return with_names(checked_selection(found, strategy, pool, n), names)
+        drawn = strategy.select(Sets(Signals(pool, {})), n, as_rng(rng))
+        return with_names(checked_selection(drawn, strategy, pool, n), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
     network = wrap(network)
