@@ -369,6 +369,15 @@ def test_float16_arrays(name, net, x):
     assert half.tolist() == select_from(name, 10, labeled=list(LABELED), **widened).tolist()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_models_in_any_precision(name, dtype, ask, net):
+    """They are asked in their own precision; most picks are those of the same weights in single precision (of 92, by chance 2)."""
+    found = ask(name, 12, network=net.to(dtype))
+    check_valid(found, 12, set(range(N_POOL)) - set(LABELED))
+    assert all(p.dtype == dtype for p in net.parameters())
+    assert len(set(found) & set(ask(name, 12, network=net.float()))) >= (11 if dtype == torch.float64 else 7)
+
+
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 

@@ -222,7 +222,9 @@ def test_a_collate_function_of_the_user(bert, num_workers):
     """Texts of different lengths cannot be stacked without one."""
     data = Tokens(padded=False)
     runtime = Runtime(batch_size=5, num_workers=num_workers)
-    with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
+    with pytest.raises(
+        InvalidInput, match=r"cannot be stacked into a minibatch .*; give examples of one size, or pass collate="
+    ):
         select("margin_sampling", bert, data, 3, runtime=SMALL)
     found = select("margin_sampling", bert, data, 3, collate=padding, runtime=runtime)
     assert found.tolist() == select("margin_sampling", bert, Tokens(), 3).tolist()
@@ -549,7 +551,9 @@ def test_data_sets_of_hugging_face(bert):
 def test_items_that_hold_lists(bert):
     """PyTorch's own collate function makes one tensor a position of them, not one of all."""
     data = [{"input_ids": ids.tolist()} for ids in IDS]
+    assert select("badge", bert, data, 3).tolist() == select("badge", bert, IDS, 3).tolist()
+    texts = [{"input_ids": "a text"} for _ in IDS]
     with pytest.raises(UnsupportedModel, match=r"called with a list as 'input_ids'; pass .*with_format\(\"torch\"\)"):
-        select("badge", bert, data, 3)
+        select("badge", bert, texts, 3)
     stacked = lambda items: {"input_ids": torch.tensor([item["input_ids"] for item in items])}  # noqa: E731
     assert select("badge", bert, data, 3, collate=stacked).tolist() == select("badge", bert, IDS, 3).tolist()

@@ -466,9 +466,15 @@ def test_training_is_the_librarys_own():
     assert same(weights(module), weights(subject.module))
 
 
-@pytest.mark.parametrize("form", ["numpy float64", "numpy float32", "tensor float64"])
+@pytest.mark.parametrize("form", ["numpy float64", "numpy float32", "tensor float64", "items float64", "pairs float64"])
 def test_a_pool_in_double_precision_and_a_model_in_single(form):
-    data = {"numpy float64": X.double().numpy(), "numpy float32": X.numpy(), "tensor float64": X.double()}[form]
+    data = {
+        "numpy float64": X.double().numpy(),
+        "numpy float32": X.numpy(),
+        "tensor float64": X.double(),
+        "items float64": list(X.double()),
+        "pairs float64": [(x, "not read") for x in X.double().numpy()],
+    }[form]
     reference, subject = begun(), begun(data=data)
     assert play(subject, 2) == play(reference, 2)
     assert same(weights(subject.module), weights(reference.module))

@@ -887,3 +887,57 @@ def test_config_offers_the_nearest_and_accepts_numpy():
     assert all(type(value) in (int, float, str) or value is None for value in vars(config).values())
     assert [FitConfig(optimizer=name).decay for name in ("sgd", "adam", "adamw")] == [5e-4, 0.0, 0.01]
     assert FitConfig(weight_decay=0.0).decay == 0.0
+
+
+# --- the precision of inputs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_inputs_are_brought_to_the_precision_of_the_module(dtype, given):
+    """Tensors and data sets, training and validation data, after the transform as well: as if they had come in it."""
+    x, y = blobs(dtype=torch.bfloat16)
+    config, modules = FitConfig(n_epoch=2, batch_size=8), [net(dtype=dtype) for _ in range(4)]
+    options = {"num_classes": 3, "rng": RNG}
+    fit(modules[0], x.to(dtype), y, config, validation=(x.to(dtype), y), **options)
+    fit(modules[1], x.to(given), y, config, validation=(x.to(given), y), **options)
+    fit_dataset(modules[2], TensorDataset(x.to(given), y), config, **options)
+    fit(modules[3], x.to(given), y, config, transform=lambda batch: batch.double(), **options)
+    for module in modules[1:]:
+        same(module, modules[0])
+        assert module[0].weight.dtype == dtype
+
+
+def test_inputs_in_dictionaries_are_brought_to_it_and_tokens_stay():
+    x, y = blobs(dtype=torch.float64)
+    seen = set()
+
+    def read(module, batch):
+        seen.update((name, value.dtype) for name, value in batch.items())
+        return module(batch["x"])
+
+    items = [({"x": row, "tokens": torch.arange(3)}, int(label)) for row, label in zip(x, y, strict=True)]
+    fit_dataset(net(dtype=torch.float32), items, FitConfig(n_epoch=1), num_classes=3, rng=RNG, read=read)
+    assert seen == {("x", torch.float32), ("tokens", torch.int64)}
+
+
+def test_lists_of_numbers_are_rows():
+    x, y = blobs(dtype=torch.float32)
+    one, two, config = net(dtype=torch.float32), net(dtype=torch.float32), FitConfig(n_epoch=2)
+    fit(one, x, y, config, num_classes=3, rng=RNG)
+    fit_dataset(two, list(zip(x.tolist(), y.tolist(), strict=True)), config, num_classes=3, rng=RNG)
+    same(one, two)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_whole_numbers_for_a_module_of_measurements_are_refused(dtype, refuses):
+    x, y = blobs()
+    with refuses(UnsupportedModel, f"Sequential cannot be called with numbers of {dtype}", "x.float()"):
+        fit(net(), x.to(dtype), y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)
+
+
+def test_errors_of_a_module_that_takes_tokens_pass_through():
+    tokens, y = torch.full((20, 5), 3), torch.zeros(20, dtype=torch.long)
+    module = nn.Sequential(nn.Embedding(4, 2), nn.Flatten(), nn.Linear(11, 3))
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+        fit(module, tokens, y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)

@@ -46,13 +46,18 @@ class LabeledSet(Dataset[tuple[Any, int]]):
 
     def __getitem__(self, row: int) -> tuple[Any, int]:
         item = self.data[int(self.ids[row])]  # type: ignore[index]
-        x = item[0] if isinstance(item, (tuple, list)) else item
+        x = item[0] if isinstance(item, (tuple, list)) and not is_row(item) else item
         return x, int(self.y[row])
 
     @property
     def x(self) -> Tensor | None:
         """All inputs in one tensor, (M, ...), where the data is an array; None where it is not."""
         return take(self.data, self.ids) if is_array(self.data) else None
+
+
+def is_row(value: object) -> bool:
+    """Whether an item, or a part of one, is a list of plain numbers: one row, and no pair of input and label."""
+    return isinstance(value, list) and len(value) > 0 and all(isinstance(number, (int, float)) for number in value)
 
 
 @runtime_checkable

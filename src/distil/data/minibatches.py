@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
 
 from distil.data.arrays import Array, is_array, take
-from distil.data.examples import Batched, Data
+from distil.data.examples import Batched, Data, is_row
+from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.system.runtime import Runtime
 
@@ -54,7 +55,7 @@ def minibatches(
         parts: Positions of each minibatch.
         runtime: Says how many workers.
         rng: For the loader of the workers, which would draw from the global generator.
-        collate: Makes a minibatch of a list of examples; default: as PyTorch's own loader does.
+        collate: Makes a minibatch of a list of examples; default: ``stacked``.
     """
     read = reader(data) if collate is None else _collated(data, collate)
     if in_memory(data) and collate is None:
@@ -64,7 +65,7 @@ def minibatches(
             data,
             batch_sampler=[ids.tolist() for ids in parts],
             num_workers=runtime.num_workers,
-            collate_fn=collate,
+            collate_fn=collate or stacked,
             generator=rng.child("loader").torch(),
         )
         yield from zip(parts, loader, strict=True)
@@ -83,7 +84,30 @@ def reader(data: Data) -> Read:
     if type(data) is Subset:
         inner, positions = reader(data.dataset), torch.as_tensor(data.indices) % len(data.dataset)  # type: ignore[arg-type]
         return lambda ids: inner(positions[ids])
-    return _collated(data, default_collate)
+    return _collated(data, stacked)
+
+
+def stacked(items: list[Any]) -> Any:  # noqa: ANN401 - tensors, in the tuples and dictionaries they came in
+    """A minibatch of items as PyTorch's loader makes it, except that lists of numbers are rows: it would make columns of them.
+
+    Raises:
+        InvalidInput: The items cannot be stacked: they are of different sizes, or objects.
+    """
+    try:
+        return default_collate([_with_rows(item) for item in items])
+    except (RuntimeError, TypeError) as error:
+        raise InvalidInput(
+            f"examples cannot be stacked into a minibatch ({str(error).splitlines()[0]}); give examples of one size, or pass "
+            "collate=, a function from a list of examples to their minibatch, such as one that pads them"
+        ) from error
+
+
+def _with_rows(item: Any) -> Any:  # noqa: ANN401
+    if is_row(item):
+        return torch.tensor(item)
+    if type(item) is dict:
+        return {name: _with_rows(value) for name, value in item.items()}
+    return type(item)(_with_rows(value) for value in item) if type(item) in (tuple, list) else item
 
 
 def _collated(data: Any, collate: Collate) -> Read:  # noqa: ANN401 - whatever has rows

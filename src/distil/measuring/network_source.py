@@ -13,12 +13,13 @@ from distil.data.examples import Data
 from distil.data.minibatches import Collate, in_memory, minibatches, row_bytes
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
+from distil.measuring.answers import Answers, check_minibatch
 from distil.measuring.channels_last import ChannelsLast
 from distil.measuring.source import Source, check_finite
 from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Outputs, Samples, lacking
 from distil.networks.dropout import Draw
 from distil.rng import Rng
-from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measure, measured_by
+from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measured_by
 from distil.system.runtime import Runtime
 from distil.system.scratch import Filling, Space
 
@@ -73,11 +74,11 @@ class NetworkSource(Source):
 
         Where a minibatch does not fit an accelerator's memory, it and those after it are cut in halves.
         """
-        start, rows, finished = 0, runtime.rows(row_bytes(self._data)), False
+        start, rows, finished, answers = 0, runtime.rows(row_bytes(self._data)), False, Answers()
         with self._network.asking(runtime):
             while not finished:  # once at least: no examples have columns too, of no rows
                 try:
-                    with closing(self._tables(start, rows, signals, runtime, rng)) as tables:
+                    with closing(self._tables(start, rows, signals, answers, runtime, rng)) as tables:
                         for table in tables:
                             start += len(table)
                             yield table
@@ -100,7 +101,7 @@ class NetworkSource(Source):
         return Signals(self.ids, {signal: filling.column() for signal, filling in fillings.items()}, space)
 
     def _tables(
-        self, start: int, rows: int, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng
+        self, start: int, rows: int, signals: tuple[Signal[Any], ...], answers: Answers, runtime: Runtime, rng: Rng
     ) -> Generator[Signals, None, None]:
         """Minibatches of that many rows, from a position on."""
         parts = self.ids[start:].split(rows)
@@ -108,12 +109,12 @@ class NetworkSource(Source):
         written_to = in_memory(self._data) and self._collate is None  # until the first minibatch tells
         with closing(minibatches(self._data, parts, runtime, rng, self._collate)) as batches:
             for ids, batch in runtime.bar(batches, "measuring", len(parts)):
+                check_minibatch(batch, ids)
                 own = _copied(batch) if written_to else batch
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
                 forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller)
-                columns = {signal: column.cpu() for signal, column in measure(signals, forward).items()}
-                yield check_finite(Signals(ids, columns))
+                yield check_finite(Signals(ids, answers.columns(signals, forward, ids)))
                 written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
 
 
@@ -151,7 +152,13 @@ class _Pass(Forward):
 
     def _output(self) -> Outputs:
         if self._outputs is None:
-            self._outputs = self._ask(self._batch)
+            outputs: object = self._ask(self._batch)
+            if not isinstance(outputs, Outputs):
+                name = type(self._network).__name__
+                raise UnsupportedModel(
+                    f"{name}.outputs must return Outputs(logits, embedding), got {type(outputs).__name__}"
+                )
+            self._outputs = outputs
         return self._outputs
 
     def logits(self) -> Tensor:
@@ -176,8 +183,9 @@ class _Pass(Forward):
             raise lacking(self._caller, self._network, Differentiable)
         if attack not in self._attacks:
             x, logits = self._network.differentiable(self._batch)
+            precise = x if x.dtype == torch.float64 else x.float()  # small steps would vanish in half precision
             with torch.enable_grad():
-                self._attacks[attack] = attack(logits, x)
+                self._attacks[attack] = attack(lambda z: logits(z.to(x.dtype)), precise)
         return self._attacks[attack]
 
     def labels(self) -> Tensor:

@@ -88,4 +88,7 @@ def _same_classes(logits: Sequence[Tensor]) -> list[Tensor]:
     widths = [z.shape[-1] for z in logits]
     if len(set(widths)) > 1:
         raise UnsupportedModel(f"the members of an ensemble must have the same classes, got {widths} of them")
+    rows = [len(z) for z in logits]
+    if len(set(rows)) > 1:
+        raise UnsupportedModel(f"the members of an ensemble must return a row for each example, got {rows} rows")
     return [z.to(logits[0].device, logits[0].dtype) for z in logits]

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from distil.errors import InvalidInput, UnsupportedModel
+from distil.networks.calls import WrongRows, refuse_whole_numbers, rows_of
 from distil.networks.head import Head, HeadInput, find_head
 from distil.networks.model_inputs import TRIED_ROWS, call_module, first_rows
 from distil.networks.output_kinds import OutputKind, as_logits, check_kind
@@ -85,11 +86,21 @@ class ModelOutputs:
         if self._widths is not None:
             return
         x = first_rows(x, TRIED_ROWS)
+        try:
+            self._look_at(x)
+        except RuntimeError as error:
+            refuse_whole_numbers(self._module, x, error)
+            raise
+
+    def _look_at(self, x: Any) -> None:  # noqa: ANN401
         if self._outputs is None and not self._documented and self._head is None:
             self._find_head(x)
         returned, embedding = self._read(x)
         if not isinstance(returned, Tensor) or not returned.is_floating_point():
             raise UnsupportedModel(f"expected floating-point logits from the model, got {_describe(returned)}")
+        asked = rows_of(x)
+        if asked is not None and returned.dim() and len(returned) != asked:
+            raise WrongRows("logits", len(returned), asked)
         check_kind(returned, self._kind)
         n_classes = as_logits(returned, self._kind).shape[1]
         if self._num_classes not in (None, n_classes):

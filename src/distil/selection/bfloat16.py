@@ -87,9 +87,7 @@ def _scored(
     score: Score, pool: Source, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng
 ) -> Iterator[tuple[Signals, Tensor]]:
     """Tables of all examples and their scores, computed in full precision of what the network gave."""
-    for chunk in pool.chunks(signals, runtime, rng):
-        precise = {signal: x.float() if x.dtype == torch.bfloat16 else x for signal, x in chunk.values.items()}
-        table = Signals(chunk.ids, precise)
+    for table in pool.chunks(signals, runtime, rng):
         with torch.autocast("cpu", enabled=False):
             scores = score(table)
         yield table, scores

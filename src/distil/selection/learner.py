@@ -71,17 +71,10 @@ class Trainer:
         }
         x = labeled.x
         if x is not None:
-            held_out = None if self.validation is None else (self._cast(self.validation[0], module), self.validation[1])
-            return fit(module, self._cast(x, module), labeled.y, self.config, validation=held_out, **settings)
+            return fit(module, x, labeled.y, self.config, validation=self.validation, **settings)
         if self.validation is not None:
             raise InvalidInput("validation tensors go with a pool that is an array; pass a fit function of your own")
         return fit_dataset(module, labeled, self.config, **settings)
-
-    def _cast(self, x: Tensor, module: nn.Module) -> Tensor:
-        """In the module's precision, as scoring does it: NumPy's float64 for a float32 model."""
-        if self.transform is not None or not x.is_floating_point():
-            return x
-        return x.type(next((p.dtype for p in module.parameters() if p.is_floating_point()), x.dtype))
 
 
 class Learner:

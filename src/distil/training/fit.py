@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from distil.errors import InvalidInput, UnsupportedModel
+from distil.networks.calls import refuse_whole_numbers
 from distil.rng import Rng
 from distil.training.config import FitConfig
 from distil.training.minibatches import DatasetSource, Minibatch, Source, TensorSource, sizes_of
@@ -92,7 +93,7 @@ def fit(
 
     Args:
         module: The network: ``num_classes`` logits (B, C), or one logit (B, 1) where ``num_classes`` is 2.
-        x: Inputs (N, ...), on any device; finite if floating-point.
+        x: Inputs (N, ...), on any device; finite if floating-point, and then brought to the module's precision.
         y: Labels (N,), whole numbers in 0..num_classes-1; not every class need occur.
         config: The optimizer, the schedule and when to stop.
         num_classes: C, at least 2; never taken from the labels seen.
@@ -117,7 +118,7 @@ def fit(
         InvalidInput: Shapes that do not fit, labels or a head that disagree with ``num_classes``, NaN, patience
             without validation data, one example alone under BatchNorm, a ``loss`` of another shape, or a training
             that diverged.
-        UnsupportedModel: What the module returns is no tensor; give ``read``.
+        UnsupportedModel: What the module returns is no tensor (give ``read``), or it cannot be called with whole numbers.
 
     >>> x, y = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1])
     >>> config = FitConfig(lr=0.5, max_accuracy=1.0, window_size=None)
@@ -158,7 +159,7 @@ def fit_dataset(
     """Train ``module`` in place on a map-style data set; ``fit`` is faster where the inputs fit in memory.
 
     All that is not said here is as in ``fit``, the order of the examples included. Inputs may be tensors, or
-    tuples and dictionaries of them, stacked by ``torch.utils.data.default_collate`` (a tuple arrives as a list).
+    tuples and dictionaries of them, stacked as by PyTorch's loader (a tuple arrives as a list); lists of numbers are rows.
     Randomness inside the data set comes from ``rng`` as well, but with workers it depends on their number.
 
     Args:
@@ -287,6 +288,7 @@ class _Training:
         """Logits (B, C) or (B, 1) of ``n`` inputs, in at least single precision."""
         if self.transform is not None:
             x = self.transform(x)
+        x = _cast(x, self._dtype)
         try:
             logits = self._read(x)
         except ValueError as error:
@@ -295,6 +297,9 @@ class _Training:
                     "expected minibatches of at least 2 examples, which BatchNorm needs to train, got one of 1; "
                     f"label at least 2 examples and use a batch_size of at least 2 (now {self.config.batch_size})"
                 ) from error
+            raise
+        except RuntimeError as error:
+            refuse_whole_numbers(self.module, x, error)
             raise
         if not isinstance(logits, Tensor):
             raise UnsupportedModel(
@@ -314,6 +319,11 @@ class _Training:
         # Entered for each minibatch: autocast keeps its copies of the weights until it is left, and they change.
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.reader(self.module, x)
+
+    @cached_property
+    def _dtype(self) -> torch.dtype | None:
+        """The precision that the module computes in; inputs are brought to it, as they are when a pool is scored."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), None)
 
     @cached_property
     def _autocasts(self) -> bool:
@@ -347,6 +357,15 @@ class _Training:
             f"the training diverged: {what} in epoch {epoch}, at a learning rate of {lr:.3g}; "
             f"lower FitConfig.lr (now {self.config.lr:g})"
         )
+
+
+def _cast(x: Any, dtype: torch.dtype | None) -> Any:  # noqa: ANN401
+    """Inputs with their floating-point tensors in that precision; whole numbers, which may be token ids, stay."""
+    if isinstance(x, Tensor):
+        return x.to(dtype) if dtype is not None and x.is_floating_point() else x
+    if isinstance(x, Mapping):
+        return {name: _cast(value, dtype) for name, value in x.items()}
+    return [_cast(value, dtype) for value in x] if isinstance(x, list | tuple) else x
 
 
 class _Tally:

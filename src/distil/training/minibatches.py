@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from distil.data.minibatches import stacked
 from distil.errors import InvalidInput
 from distil.rng import Rng
 
@@ -124,6 +125,7 @@ class DatasetSource(Source):
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=self._batches,
+            collate_fn=stacked,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=device.type == "cuda",

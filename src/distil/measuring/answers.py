@@ -1,0 +1,94 @@
+"""The door for what models return: every column of a minibatch is checked, and brought to one form, before anything reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distil.errors import DistilError, InvalidInput, UnsupportedModel
+from distil.networks.calls import WrongRows, named, rows_of
+from distil.signals import Embedding, Forward, Inputs, Labels, Logits, MCProbs, Signal, measure
+
+_NAMES: dict[type[Signal[Any]], str] = {
+    Logits: "logits",
+    Embedding: "embeddings",
+    MCProbs: "sampled probabilities",
+    Inputs: "inputs",
+    Labels: "labels",
+}
+_SHAPES: dict[type[Signal[Any]], str] = {Logits: "BC", Embedding: "BD", MCProbs: "BKC", Labels: "B"}  # letters: axes
+
+
+class Answers:
+    """What is measured in one pass: each column has a row an example, and the same shape in every minibatch.
+
+    Numbers are float32, or float64 where the model computes in it; labels are whole. That they are finite is checked by
+    ``check_finite``, for models and arrays alike.
+    """
+
+    def __init__(self) -> None:
+        self._shapes: dict[Signal[Any], torch.Size] = {}
+
+    def columns(self, signals: Iterable[Signal[Any]], forward: Forward, ids: Tensor) -> dict[Signal[Any], Tensor]:
+        """The columns of one minibatch, on the CPU.
+
+        Args:
+            signals: What is measured.
+            forward: The minibatch.
+            ids: The examples in it, (B,).
+
+        Raises:
+            WrongRows: There are more or fewer rows than examples.
+            UnsupportedModel: A column is no tensor of real numbers, has another number of axes, or another shape than before.
+            InvalidInput: The same, of labels, which are no model's.
+        """
+        try:
+            measured = measure(signals, forward)
+        except WrongRows as wrong:  # of the first rows, by which it is found out what a model returns
+            raise WrongRows(wrong.what, wrong.came, wrong.asked, ids[: wrong.asked]) from wrong
+        return {signal: self._column(signal, value, ids) for signal, value in measured.items()}
+
+    def _column(self, signal: Signal[Any], value: object, ids: Tensor) -> Tensor:
+        what = _NAMES.get(type(signal), repr(signal))
+        if not isinstance(value, Tensor):
+            raise UnsupportedModel(f"the {what} of a minibatch must be a torch.Tensor, got {type(value).__name__}")
+        if value.dim() == 0 or len(value) != len(ids):
+            raise WrongRows(what, len(value) if value.dim() else 1, len(ids), ids)
+        error: type[DistilError] = InvalidInput if isinstance(signal, Labels) else UnsupportedModel
+        shape = _SHAPES.get(type(signal))
+        if shape is not None and (value.dim() != len(shape) or 0 in value.shape[1:]):
+            raise error(f"the {what} must have shape ({', '.join(shape)}), got {tuple(value.shape)} for {named(ids)}")
+        if isinstance(signal, (Logits, MCProbs)) and value.shape[-1] == 1:
+            raise error(
+                f"the {what} must have a column for each class, at least 2, got {tuple(value.shape)}; of a binary model with one "
+                "logit z, return the columns 0 and z"
+            )
+        known = self._shapes.setdefault(signal, value.shape[1:])
+        if known != value.shape[1:]:
+            raise error(
+                f"the {what} have another shape in every minibatch: rows of {tuple(known)} before, and of "
+                f"{tuple(value.shape[1:])} for {named(ids)}; each example needs as many numbers"
+            )
+        return _precise(value, signal, what).cpu()
+
+
+def _precise(value: Tensor, signal: Signal[Any], what: str) -> Tensor:
+    """float32, or float64 where it came so; integers for labels, and for features that were counted."""
+    if isinstance(signal, Labels) or value.dtype in (torch.float32, torch.float64):
+        return value
+    if value.is_complex() or (isinstance(signal, (Logits, MCProbs)) and not value.is_floating_point()):
+        raise UnsupportedModel(f"the {what} must be real floating-point numbers, got {value.dtype}")
+    return value.float()
+
+
+def check_minibatch(batch: Any, ids: Tensor) -> None:  # noqa: ANN401 - whatever the data set's collate function makes
+    """Raise InvalidInput where a minibatch, as far as can be seen, does not have a row for each of ``ids``."""
+    rows = rows_of(batch)
+    if rows is not None and rows != len(ids):
+        raise InvalidInput(
+            f"the minibatch of {len(ids)} examples ({named(ids)}) has {rows} rows on the first axis of its tensors; collate (or "
+            "the data set) must give a row for each example that it is asked for, in their order; leave examples out with exclude="
+        )

@@ -1,0 +1,75 @@
+"""How many examples went into a model and how many rows came out, and what it means when a call fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distil.errors import UnsupportedModel
+
+# Ids that a message names.
+_NAMED = 5
+
+
+class WrongRows(UnsupportedModel):
+    """A model gave another number of rows than it was given examples.
+
+    Args:
+        what: What it gave.
+        came: How many rows.
+        asked: Of how many examples.
+        ids: Theirs, where they are known.
+    """
+
+    def __init__(self, what: str, came: int, asked: int, ids: Tensor | None = None) -> None:
+        self.what, self.came, self.asked = what, came, asked
+        which = "" if ids is None else f" ({named(ids)})"
+        super().__init__(
+            f"the model returned {came} row{'s' * (came != 1)} of {what} for {asked} examples{which}; expected one row for each "
+            "example, along the first axis and in their order: if the examples are the second axis of an LSTM or transformer, "
+            "build it with batch_first=True or transpose; if collate leaves examples out, return all of them, or pass exclude="
+        )
+
+
+def named(ids: Tensor) -> str:
+    """The first few ids, for messages."""
+    return f"ids {', '.join(map(str, ids[:_NAMED].tolist()))}{', ...' if len(ids) > _NAMED else ''}"
+
+
+def rows_of(batch: Any) -> int | None:  # noqa: ANN401 - whatever a collate function makes
+    """How many examples a minibatch holds: the length of each tensor, array and list of texts; None if they differ."""
+    lengths = set(_lengths(batch))
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _lengths(batch: Any) -> Iterator[int]:  # noqa: ANN401
+    if isinstance(batch, (Tensor, np.ndarray)):
+        if batch.ndim:
+            yield len(batch)
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from _lengths(value)
+    elif isinstance(batch, (list, tuple)):
+        if batch and all(isinstance(value, str) for value in batch):
+            yield len(batch)
+        else:
+            for value in batch:
+                yield from _lengths(value)
+
+
+def refuse_whole_numbers(module: nn.Module, x: object, error: RuntimeError) -> None:
+    """Raise UnsupportedModel where a call failed that was made with whole numbers, and the module has no layer for tokens.
+
+    Whole numbers are given to a module as they are, since they may be token ids.
+    """
+    embeds = any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
+    whole = isinstance(x, Tensor) and not x.is_floating_point() and not x.is_complex()
+    if whole and not embeds and not isinstance(error, torch.OutOfMemoryError):
+        raise UnsupportedModel(
+            f"{type(module).__name__} cannot be called with numbers of {x.dtype} ({str(error).splitlines()[0]}); pass the data "  # type: ignore[attr-defined]
+            "as floating-point numbers: x.float(), x.astype('float32'), or a transform that converts them"
+        ) from error
