@@ -19,13 +19,13 @@ LABELS = ("labels", "label")
 
 
 class Outputs:
-    """What one minibatch gave.
+    """What one minibatch gave: floating-point tensors with a row for each of its B examples, in their order.
 
     Attributes:
         logits: (B, C).
 
     Args:
-        logits: (B, C).
+        logits: (B, C), C at least 2.
         embedding: (B, D), None where the network has none that can be found, or a function that makes it once it is asked for.
     """
 

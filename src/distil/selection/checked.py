@@ -62,7 +62,9 @@ def _checked_ids(found: object, what: str, pool: Tensor, n: int) -> Tensor:
             f"{what} must return whole numbers of shape ({n},), ids of the pool, got {_came(ids)}{advice}"
         )
     ids = ids.long()
-    known = torch.zeros(int(pool.max()) + 1, dtype=torch.bool).index_fill_(0, pool, True)  # at once, where isin would sort
+    known = torch.zeros(int(pool.max()) + 1, dtype=torch.bool).index_fill_(
+        0, pool, True
+    )  # at once, where isin would sort
     outside = ids[(ids < 0) | (ids >= len(known)) | ~known[ids.clamp(0, len(known) - 1)]]
     if len(outside):
         raise InvalidInput(

@@ -124,6 +124,9 @@ class Selection:
 class Strategy(ABC):
     """Chooses examples from signals. Subclasses are frozen dataclasses whose fields are the hyper-parameters.
 
+    What ``select`` and ``score`` return is checked where it is used: n distinct ids of the pool (a Selection, or the ids alone in a
+    list, array or tensor), finite weights, a score for each row that is no NaN.
+
     Attributes:
         paper: Where the strategy comes from, one line.
     """
