@@ -46,10 +46,12 @@ class Answers:
             InvalidInput: The same, of labels, which are no model's.
         """
         try:
-            measured = measure(signals, forward)
-        except WrongRows as wrong:  # of the first rows, by which it is found out what a model returns
+            return {signal: self._column(signal, measure((signal,), forward)[signal], ids) for signal in signals}
+        except WrongRows as wrong:
+            if wrong.ids is not None:
+                raise
+            # Of the first rows of the minibatch, by which a network finds out what its model returns.
             raise WrongRows(wrong.what, wrong.came, wrong.asked, ids[: wrong.asked]) from wrong
-        return {signal: self._column(signal, value, ids) for signal, value in measured.items()}
 
     def _column(self, signal: Signal[Any], value: object, ids: Tensor) -> Tensor:
         what = _NAMES.get(type(signal), repr(signal))

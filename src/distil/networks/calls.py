@@ -26,7 +26,7 @@ class WrongRows(UnsupportedModel):
     """
 
     def __init__(self, what: str, came: int, asked: int, ids: Tensor | None = None) -> None:
-        self.what, self.came, self.asked = what, came, asked
+        self.what, self.came, self.asked, self.ids = what, came, asked, ids
         which = "" if ids is None else f" ({named(ids)})"
         super().__init__(
             f"the model returned {came} row{'s' * (came != 1)} of {what} for {asked} examples{which}; expected one row for each "
