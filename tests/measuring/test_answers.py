@@ -184,6 +184,17 @@ def test_labels_that_are_no_numbers_of_classes(net, x, refuses):
         table(TorchNetwork(net), [(row, y) for row, y in zip(x, labels, strict=True)], Labels())
 
 
+def test_another_number_of_labels(net, x, refuses):
+    source = NetworkSource(
+        TorchNetwork(net),
+        Items(x),
+        torch.arange(N),
+        collate=lambda items: [x[: len(items)], torch.zeros(len(items) - 1)],
+    )
+    with refuses(InvalidInput, "a minibatch has 6 labels for 7 examples (ids 0, 1, 2, 3, 4, ...)"):
+        source.table((Labels(),), SMALL, Rng(0))
+
+
 @pytest.mark.parametrize(
     ("batch", "rows"),
     [

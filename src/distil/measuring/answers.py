@@ -57,8 +57,17 @@ class Answers:
         what = _NAMES.get(type(signal), repr(signal))
         if not isinstance(value, Tensor):
             raise UnsupportedModel(f"the {what} of a minibatch must be a torch.Tensor, got {type(value).__name__}")
-        if value.dim() == 0 or len(value) != len(ids):
-            raise WrongRows(what, len(value) if value.dim() else 1, len(ids), ids)
+        rows = len(value) if value.dim() else 1
+        if rows != len(ids) and isinstance(signal, Labels):
+            raise InvalidInput(
+                f"a minibatch has {rows} labels for {len(ids)} examples ({named(ids)}); expected one for each"
+            )
+        if rows != len(ids) or value.dim() == 0:
+            raise WrongRows(what, rows, len(ids), ids)
+        self._check_shape(signal, what, value, ids)
+        return _precise(value, signal, what).cpu()
+
+    def _check_shape(self, signal: Signal[Any], what: str, value: Tensor, ids: Tensor) -> None:
         error: type[DistilError] = InvalidInput if isinstance(signal, Labels) else UnsupportedModel
         shape = _SHAPES.get(type(signal))
         if shape is not None and (value.dim() != len(shape) or 0 in value.shape[1:]):
@@ -74,7 +83,6 @@ class Answers:
                 f"the {what} have another shape in every minibatch: rows of {tuple(known)} before, and of "
                 f"{tuple(value.shape[1:])} for {named(ids)}; each example needs as many numbers"
             )
-        return _precise(value, signal, what).cpu()
 
 
 def _precise(value: Tensor, signal: Signal[Any], what: str) -> Tensor:
