@@ -201,7 +201,7 @@ def test_gradmatch_from_arrays(net, x):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"selection_type": "perclas"}, "selection_type must be one of .*, got 'perclas'; did you mean 'PerClass'"),
+        ({"selection_type": "perclass"}, "selection_type must be one of .*, got 'perclass'; did you mean 'PerClass'"),
         ({"selection_type": None}, "selection_type must be one of"),
         ({"part": "everything"}, "part must be one of 'all', 'weights', 'bias', got 'everything'"),
         ({"batch_size": 0}, "batch_size must be a whole number from 1"),
@@ -278,10 +278,10 @@ def test_glister_labels_out_of_range_are_refused(sets):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"type_of": "random", "lam": 0.5}, "type_of must be one of .*, got 'random'; did you mean 'Rand'"),
-        ({"type_of": "FacLocation", "lam": 0.5}, "did you mean 'FacLoc'"),
+        ({"type_of": "rand", "lam": 0.5}, "type_of must be one of .*, got 'rand'; did you mean 'Rand'"),
+        ({"type_of": "facloc", "lam": 0.5}, "did you mean 'FacLoc'"),
         ({"type_of": 3}, "type_of must be one of"),
-        ({"type_of": "Rand"}, "GLISTER: type_of='Rand' needs lam"),
+        ({"type_of": "Rand"}, r"GLISTER\(type_of='Rand'\) needs lam"),
         ({"type_of": "FacLoc"}, "needs lam"),
         ({"type_of": "Diversity"}, "needs lam"),
         ({"type_of": "Rand", "lam": 0}, "lam must be a number above 0, got 0"),

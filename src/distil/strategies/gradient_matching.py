@@ -62,8 +62,8 @@ class GradMatch(Strategy):
     """
 
     paper: ClassVar[str] = "Killamsetty et al. 2021, GRAD-MATCH: gradient matching based data subset selection"
-    selection_type: Literal["PerClass", "PerBatch"] = choice("PerClass", ("PerClass", "PerBatch"))
-    part: Part = choice("all", _PARTS)
+    selection_type: Literal["PerClass", "PerBatch"] = choice("PerClass", ("PerClass", "PerBatch"), exact=True)
+    part: Part = choice("all", _PARTS, exact=True)
     use_weights: bool = flag(False)
     batch_size: int = count(32)
     ridge: float = at_least(0.5, 0)
@@ -130,7 +130,7 @@ class GLISTER(Strategy):
     """
 
     paper: ClassVar[str] = "Killamsetty et al. 2021, GLISTER: generalization based data subset selection"
-    type_of: Literal["none", "Rand", "FacLoc", "Diversity"] = choice("none", TYPES)
+    type_of: Literal["none", "Rand", "FacLoc", "Diversity"] = choice("none", TYPES, exact=True)
     lam: float | None = positive(None)
     lr: float = positive(0.01)
     valid: bool = flag(False)
@@ -144,7 +144,7 @@ class GLISTER(Strategy):
                     f"GLISTER: lam is the weight of a regularizer, and type_of is 'none'; got lam={self.lam!r}"
                 )
         elif self.lam is None:
-            raise InvalidInput(f"GLISTER: type_of={self.type_of!r} needs lam, the weight of its regularizer")
+            raise InvalidInput(f"GLISTER(type_of={self.type_of!r}) needs lam, the weight of its regularizer")
         elif self.type_of == "Rand" and self.lam >= 1:
             raise InvalidInput(f"GLISTER: lam must be between 0 and 1, the share that is random, got {self.lam!r}")
 

@@ -76,16 +76,17 @@ def at_least(default: float, least: float) -> Any:  # noqa: ANN401
     return _declared(default, _Rule(f"a number from {least}", read))
 
 
-def choice(default: str, choices: Iterable[str]) -> Any:  # noqa: ANN401
-    """A field that takes one of some names, whatever their case, hyphens and underscores."""
-    known = {_plain(name): name for name in choices}
+def choice(default: str, choices: Iterable[str], *, exact: bool = False) -> Any:  # noqa: ANN401
+    """A field that takes one of some names: as they are spelled, or whatever their case, hyphens and underscores."""
+    key = str if exact else _plain
+    known = {key(name): name for name in choices}
 
     def read(value: object) -> str:
         if not isinstance(value, str):
             raise _Refused
-        if _plain(value) not in known:
+        if key(value) not in known:
             raise _Refused(nearest(value, known.values()))
-        return known[_plain(value)]
+        return known[key(value)]
 
     return _declared(default, _Rule(f"one of {', '.join(map(repr, known.values()))}", read))
 
