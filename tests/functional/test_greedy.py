@@ -14,7 +14,7 @@ from distil.functional.greedy import (
     representatives,
     stochastic_greedy,
     two_rounds,
-    two_rounds_picks,
+    two_rounds_with_gains,
 )
 from distil.functional.similarity import Similarity, closeness, cosine, rbf
 from distil.functional.submodular import (
@@ -352,7 +352,7 @@ def test_two_rounds_never_hold_more_than_fits(monkeypatch):
 
 
 def test_many_rows_are_represented_in_two_rounds(monkeypatch):
-    for function in (two_rounds, two_rounds_picks):
+    for function in (two_rounds, two_rounds_with_gains):
         monkeypatch.setattr(function, "__kwdefaults__", {"classes": None, "memory": 4 * 30**2})
     x = Dense(normal(80, 4))
     labels = torch.arange(80) // 40

@@ -11,7 +11,7 @@ from distil.data.distances import ruler
 from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.selection import near_duplicates as near
-from distil.selection.near_duplicates import distinct_picks
+from distil.selection.near_duplicates import without_near_duplicates
 from distil.strategies.base import Selection
 from distil.system.runtime import Runtime
 
@@ -28,7 +28,7 @@ def top(x, scores, n, pool):
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("copies", [1, 3, 10])
-def test_distinct_picks_of_a_score_are_the_best_that_differ(seed, copies, monkeypatch):
+def test_without_near_duplicates_of_a_score_are_the_best_that_differ(seed, copies, monkeypatch):
     """Greedy over the ranking, leaving out what is near one before: what top-n without near-duplicates means."""
     monkeypatch.setattr(near, "_PICKS", 3)
     generator = Rng(seed).torch()
@@ -39,7 +39,7 @@ def test_distinct_picks_of_a_score_are_the_best_that_differ(seed, copies, monkey
     scores = torch.rand(len(x), generator=generator)
     every = torch.arange(len(x))
     labeled, pool = every[:5], every[5:]
-    found = distinct_picks(top(x, scores, 12, pool), x, pool, labeled, 0.1, ruler(x, pool), Runtime())
+    found = without_near_duplicates(top(x, scores, 12, pool), x, pool, labeled, 0.1, ruler(x, pool), Runtime())
     expected = []
     for row in pool[scores[pool].argsort(descending=True, stable=True)].tolist():
         if np.min(cdist(x[[row]], x[labeled.tolist() + expected])) > 0.1:
@@ -51,11 +51,11 @@ def test_too_few_that_differ():
     x = torch.tensor([[0.0], [0.0], [0.0], [7.0]])
     pool = torch.arange(4)
     with pytest.raises(InvalidInput, match="n must be smaller"):
-        distinct_picks(top(x, torch.ones(4), 3, pool), x, pool, pool[:0], 0.1, ruler(x, pool), Runtime())
+        without_near_duplicates(top(x, torch.ones(4), 3, pool), x, pool, pool[:0], 0.1, ruler(x, pool), Runtime())
 
 
 def test_chains_of_near_rows_keep_every_other():
     x = torch.tensor([[0.0], [0.8], [1.6], [2.4], [100.0]])
     pool = torch.arange(5)
-    found = distinct_picks(top(x, -pool.float(), 3, pool), x, pool, pool[:0], 1.0, ruler(x, pool), Runtime())
+    found = without_near_duplicates(top(x, -pool.float(), 3, pool), x, pool, pool[:0], 1.0, ruler(x, pool), Runtime())
     assert found.tolist() == [0, 2, 4]

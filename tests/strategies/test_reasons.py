@@ -323,7 +323,7 @@ def test_fass_says_how_uncertain_and_what_it_adds():
 
 def test_two_rounds_are_noted(monkeypatch):
     assert picked(CRAIG(selection_type="Supervised")).notes == ()
-    for function in (greedy.parts_of, greedy.two_rounds_picks, greedy.two_rounds):
+    for function in (greedy.parts_of, greedy.two_rounds_with_gains, greedy.two_rounds):
         given = function.__defaults__ and {"__defaults__": (4 * 90**2,)}
         for name, value in (given or {"__kwdefaults__": {"classes": None, "memory": 4 * 90**2}}).items():
             monkeypatch.setattr(function, name, value)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import coverage as coverage
     from distil.functional import dpp as dpp
     from distil.functional import features as features
+    from distil.functional import gains as gains
     from distil.functional import glister as glister
     from distil.functional import gradients as gradients
     from distil.functional import greedy as greedy
     from distil.functional import matching as matching
     from distil.functional import nearest as nearest
     from distil.functional import neighbors as neighbors
-    from distil.functional import picks as picks
     from distil.functional import similarity as similarity
     from distil.functional import submodular as submodular
     from distil.functional import uncertainty as uncertainty

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES
-from distil.functional.picks import Picks
+from distil.functional.gains import RowsWithGains
 
 # The two matrices over the layer's weights and the two small ones of every row may take this many bytes together.
 MEMORY = 2 << 30
@@ -62,10 +62,10 @@ def bait(
     Cost: O(N (C D)^2 + (C D)^3) once, then O(N C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and as much with n
     in place of N for each that is dropped. Memory: 16 ((C D)^2 + N C^2) bytes and little more.
     """
-    return bait_picks(probs, embeddings, n, labeled=labeled, ridge=ridge, oversample=oversample).rows
+    return bait_with_gains(probs, embeddings, n, labeled=labeled, ridge=ridge, oversample=oversample).rows
 
 
-def bait_picks(
+def bait_with_gains(
     probs: Tensor,
     embeddings: Tensor,
     n: int,
@@ -73,7 +73,7 @@ def bait_picks(
     labeled: tuple[Tensor, Tensor] | None = None,
     ridge: float = 1.0,
     oversample: int = 2,
-) -> Picks:
+) -> RowsWithGains:
     """The rows that ``bait`` picks, and by how much each lowered tr(A F) when it was picked; arguments and cost as there."""
     _check_memory(len(probs), probs.shape[1], embeddings.shape[1])
     p, h = probs.double(), embeddings.double()
@@ -95,7 +95,7 @@ def bait_picks(
     while len(picks) > n:
         at = _drop_one(trace, picks)
         del picks[at], gains[at]
-    return Picks(torch.tensor(picks, dtype=torch.long), torch.tensor(gains, dtype=torch.float64))
+    return RowsWithGains(torch.tensor(picks, dtype=torch.long), torch.tensor(gains, dtype=torch.float64))
 
 
 def _drop_one(trace: _Trace, picks: list[int]) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, Features
-from distil.functional.picks import Picks
+from distil.functional.gains import RowsWithGains
 
 # Sums and draws run over blocks of this many rows, whatever the minibatch or the number of shards was.
 CANONICAL_BLOCK = 4096
@@ -66,10 +66,10 @@ def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Ten
 
     Cost: O(N (M + n)) inner products at most, on clustered rows a tenth of them; memory of O(N).
     """
-    return k_center_picks(x, n, centers).rows
+    return k_center_with_gains(x, n, centers).rows
 
 
-def k_center_picks(x: Features, n: int, centers: Features | None = None) -> Picks:
+def k_center_with_gains(x: Features, n: int, centers: Features | None = None) -> RowsWithGains:
     """The rows that ``k_center_greedy`` picks, and how far each was from the nearest center when it was picked.
 
     Args:
@@ -86,7 +86,7 @@ def k_center_picks(x: Features, n: int, centers: Features | None = None) -> Pick
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
     search = _FarthestFirst(x, centers)
-    return Picks(torch.tensor(search.pick(n)), torch.tensor(search.sq_dists, dtype=torch.float64))
+    return RowsWithGains(torch.tensor(search.pick(n)), torch.tensor(search.sq_dists, dtype=torch.float64))
 
 
 class _Centers:
@@ -369,10 +369,10 @@ def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generato
 
     Cost: O(N n) inner products at most, on clustered rows a tenth of them; memory of O(N).
     """
-    return k_means_plus_plus_picks(x, n, first, generator).rows
+    return k_means_plus_plus_with_gains(x, n, first, generator).rows
 
 
-def k_means_plus_plus_picks(x: Features, n: int, first: int, generator: torch.Generator) -> Picks:
+def k_means_plus_plus_with_gains(x: Features, n: int, first: int, generator: torch.Generator) -> RowsWithGains:
     """The rows that ``k_means_plus_plus`` draws, and how far each was from the nearest of those drawn before.
 
     Args:
@@ -395,7 +395,7 @@ def k_means_plus_plus_picks(x: Features, n: int, first: int, generator: torch.Ge
             seeding.sq_dists += [0.0] * (n - len(seeding.sq_dists))
         else:
             seeding.draw(torch.rand(2, _PROPOSALS, generator=generator, dtype=torch.float64), n - len(picks))
-    return Picks(torch.tensor(picks), torch.tensor(seeding.sq_dists, dtype=torch.float64))
+    return RowsWithGains(torch.tensor(picks), torch.tensor(seeding.sq_dists, dtype=torch.float64))
 
 
 class _Seeding:

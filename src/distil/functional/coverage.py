@@ -10,9 +10,9 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.functional.centers import k_center_greedy
 from distil.functional.features import BLOCK_BYTES, Dense
+from distil.functional.gains import RowsWithGains
 from distil.functional.nearest import pair_sq_dists
 from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
-from distil.functional.picks import Picks
 
 # Clusters of fewer rows than this are left for last: their densest row is dense by chance (the published code drops them).
 _SMALL = 6
@@ -48,10 +48,10 @@ def typical_rows(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neigh
 
     Cost: O(D sum of squared cluster sizes), memory of O(N) and two blocks.
     """
-    return typical_picks(x, clusters, n_labeled, n, n_neighbors).rows
+    return typical_with_gains(x, clusters, n_labeled, n, n_neighbors).rows
 
 
-def typical_picks(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neighbors: int = 20) -> Picks:
+def typical_with_gains(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neighbors: int = 20) -> RowsWithGains:
     """The rows of ``typical_rows`` and how typical each is of its cluster; arguments and cost as there.
 
     Returns:
@@ -70,7 +70,7 @@ def typical_picks(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neig
     sizes = sizes + n_labeled
     for key in (clusters, -sizes[clusters], n_labeled[clusters], turn, (sizes < _SMALL)[clusters].long()):
         order = order[key[order].argsort(stable=True)]
-    return Picks(order[:n], 1 / means[order[:n]])
+    return RowsWithGains(order[:n], 1 / means[order[:n]])
 
 
 def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> Tensor:
@@ -93,10 +93,10 @@ def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None
     Cost: O(N^2 D / 2); which rows are in which balls is kept, a bit a pair, up to 128 MB (N = 32,768). Above, memory is O(N) and
     a block, and rows that become covered are looked up again, each once: O(1.5 N^2 D).
     """
-    return max_coverage_picks(x, n, radius, labeled).rows
+    return max_coverage_with_gains(x, n, radius, labeled).rows
 
 
-def max_coverage_picks(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> Picks:
+def max_coverage_with_gains(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> RowsWithGains:
     """The rows that ``max_coverage`` picks, and how many rows that were not covered yet each covers; arguments and cost as there.
 
     Returns:
@@ -118,7 +118,7 @@ def max_coverage_picks(x: Tensor, n: int, radius: float, labeled: Tensor | None 
         held -= graph.counts(covered)
         gains[len(picks)] = len(covered)
         picks.append(int(pick))
-    return Picks(_filled(x, picks, n, labeled), gains)
+    return RowsWithGains(_filled(x, picks, n, labeled), gains)
 
 
 def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: float = 0.95) -> float:

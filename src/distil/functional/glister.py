@@ -13,6 +13,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.functional.centers import CANONICAL_BLOCK
 from distil.functional.features import BLOCK_BYTES, Outer
+from distil.functional.gains import RowsWithGains
 from distil.functional.gradients import cross_entropy_residual, residual
 from distil.functional.matching import (
     EXACT_ROUNDING,
@@ -24,7 +25,6 @@ from distil.functional.matching import (
     mean_row,
     project,
 )
-from distil.functional.picks import Picks
 
 TYPES = ("none", "Rand", "FacLoc", "Diversity")
 
@@ -97,12 +97,12 @@ def glister(
     O(N (C + D)) a pick; FacLoc has m = N and takes O(N^2 (C + D)) once and, gains in it being looked at lazily, a small part of
     that for every further pick, O(N) memory.
     """
-    return glister_picks(
+    return glister_with_gains(
         x, judges, n, lr=lr, labeled=labeled, type_of=type_of, lam=lam, generator=generator, loss=loss
     ).rows
 
 
-def glister_picks(
+def glister_with_gains(
     x: Outer,
     judges: Sequence[Judges],
     n: int,
@@ -113,7 +113,7 @@ def glister_picks(
     lam: float = 0.0,
     generator: torch.Generator | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
-) -> Picks:
+) -> RowsWithGains:
     """The rows that ``glister`` picks, and by how much the step along each lowers the judges' mean loss; arguments as there.
 
     Returns:
@@ -136,12 +136,12 @@ def glister_picks(
         steps.take(row)
     rows = torch.tensor(picks, dtype=torch.long)
     if greedy == n:
-        return Picks(rows, gains)
+        return RowsWithGains(rows, gains)
     free = torch.ones(len(x), dtype=torch.bool)
     free[rows] = False
     left = torch.nonzero(free)[:, 0]
     drawn = left[torch.randperm(len(left), generator=generator)[: n - greedy]]
-    return Picks(torch.cat([rows, drawn]), gains)
+    return RowsWithGains(torch.cat([rows, drawn]), gains)
 
 
 class _LastLayer:

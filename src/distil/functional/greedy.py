@@ -12,7 +12,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.functional.budgets import class_budgets
 from distil.functional.features import Features
-from distil.functional.picks import Picks
+from distil.functional.gains import RowsWithGains
 from distil.functional.similarity import MEMORY, Kernel, Similarity
 from distil.functional.submodular import COVERS, Objective, objective_named, shifts
 
@@ -23,7 +23,7 @@ _TIE = 1e-6
 _FIRST_LOOK = 32
 
 
-def naive_greedy(objective: Objective, n: int) -> Picks:
+def naive_greedy(objective: Objective, n: int) -> RowsWithGains:
     """Pick the row of largest gain, again and again, looking at every row left each time.
 
     For any objective. For monotone submodular ones the value is at least 1 - 1/e of the best (Nemhauser, Wolsey and Fisher 1978).
@@ -44,7 +44,7 @@ def naive_greedy(objective: Objective, n: int) -> Picks:
     return _greedy(objective, n, _Naive(objective))
 
 
-def lazy_greedy(objective: Objective, n: int) -> Picks:
+def lazy_greedy(objective: Objective, n: int) -> RowsWithGains:
     """What ``naive_greedy`` picks, looking again only at rows that may be the best: gains of before are upper bounds.
 
     Minoux 1978, the bounds refreshed in batches rather than from a heap. Only for submodular objectives are they bounds; for
@@ -62,7 +62,7 @@ def lazy_greedy(objective: Objective, n: int) -> Picks:
     return _greedy(objective, n, _Lazy(objective) if objective.submodular else _Naive(objective))
 
 
-def stochastic_greedy(objective: Objective, n: int, generator: torch.Generator, epsilon: float = 0.1) -> Picks:
+def stochastic_greedy(objective: Objective, n: int, generator: torch.Generator, epsilon: float = 0.1) -> RowsWithGains:
     """Pick the best of a random sample of the rows left, a fresh one each time.
 
     Mirzasoleiman et al. 2015, algorithm 1 ("lazier than lazy greedy"): samples of (N/n) ln(1/epsilon) rows; for monotone submodular
@@ -154,7 +154,7 @@ class _Sampled(_Chooser):
         pass
 
 
-def _greedy(objective: Objective, n: int, chooser: _Chooser) -> Picks:
+def _greedy(objective: Objective, n: int, chooser: _Chooser) -> RowsWithGains:
     if not 0 <= n <= len(objective):
         raise InvalidInput(f"n must be between 0 and the {len(objective)} rows there are, got {n}")
     left = torch.ones(len(objective), dtype=torch.bool, device=objective.device)
@@ -172,7 +172,7 @@ def _greedy(objective: Objective, n: int, chooser: _Chooser) -> Picks:
         left[row] = False
         rows.append(row)
         gains.append(0.0 if afresh else gain)
-    return Picks(
+    return RowsWithGains(
         torch.tensor(rows, dtype=torch.long, device=objective.device),
         torch.tensor(gains, dtype=torch.float64, device=objective.device),
     )
@@ -197,7 +197,7 @@ def _least_equal(best: float) -> float:
     return best - _TIE * abs(best)
 
 
-Maximizer = Callable[[Objective, int], Picks]
+Maximizer = Callable[[Objective, int], RowsWithGains]
 Cover = Callable[[Similarity], Objective]
 
 
@@ -262,7 +262,7 @@ def two_rounds(
     Cost: O(N^2 D) at once; otherwise O(N^2 D / P + n N D) for P parts of at most 8,192 rows, and for saturated coverage
     another O(N^2 D), once, for what each row is to have.
     """
-    return two_rounds_picks(cover, x, n, kernel, maximizer, classes=classes, memory=memory).rows
+    return two_rounds_with_gains(cover, x, n, kernel, maximizer, classes=classes, memory=memory).rows
 
 
 def parts_of(n_rows: int, memory: int = MEMORY) -> int:
@@ -270,7 +270,7 @@ def parts_of(n_rows: int, memory: int = MEMORY) -> int:
     return 1 if 4 * n_rows**2 <= memory else -(-n_rows // _side(memory))
 
 
-def two_rounds_picks(
+def two_rounds_with_gains(
     cover: Cover,
     x: Features,
     n: int,
@@ -279,7 +279,7 @@ def two_rounds_picks(
     *,
     classes: Tensor | None = None,
     memory: int = MEMORY,
-) -> Picks:
+) -> RowsWithGains:
     """The rows that ``two_rounds`` picks, and what each added to the value; arguments and cost as there.
 
     Returns:
@@ -301,7 +301,7 @@ def two_rounds_picks(
     columns = order[: max(1, side**2 // max(1, len(rows)))].sort().values
     candidates = Similarity(x, kernel, classes=classes, rows=rows, columns=columns, memory=memory)
     picks = maximizer(cover(candidates), n)
-    return Picks(rows[picks.rows], picks.gains * (len(x) / len(columns)))
+    return RowsWithGains(rows[picks.rows], picks.gains * (len(x) / len(columns)))
 
 
 def _side(memory: int) -> int:
@@ -338,12 +338,12 @@ def representatives(
     Returns:
         (n,) rows, the best first: in the order picked, classes taking turns if each was for itself.
     """
-    return representative_picks(
+    return representative_with_gains(
         function, x, n, kernel, maximizer, labels=labels, num_classes=num_classes, apart=apart
     ).rows
 
 
-def representative_picks(
+def representative_with_gains(
     function: str,
     x: Features,
     n: int,
@@ -353,13 +353,13 @@ def representative_picks(
     labels: Tensor | None = None,
     num_classes: int = 0,
     apart: bool = False,
-) -> Picks:
+) -> RowsWithGains:
     """The rows of ``representatives`` and what each added to the value of the function; arguments as there."""
     low = shifts(x) if function == "feature_based" else None
 
-    def pick(x: Features, n: int, classes: Tensor | None = None) -> Picks:
+    def pick(x: Features, n: int, classes: Tensor | None = None) -> RowsWithGains:
         if function in COVERS:
-            return two_rounds_picks(COVERS[function], x, n, kernel, maximizer, classes=classes)
+            return two_rounds_with_gains(COVERS[function], x, n, kernel, maximizer, classes=classes)
         return maximizer(objective_named(function, x, kernel, low=low, classes=classes), n)
 
     if labels is None or not apart:
@@ -372,4 +372,4 @@ def representative_picks(
         return picks.rows
 
     rows = by_class(labels, n, num_classes, pick_inside)
-    return Picks(rows, gains[rows])
+    return RowsWithGains(rows, gains[rows])

@@ -45,7 +45,7 @@ def fixed_weight_matching(x: Features, target: Tensor, n: int, *, taken: Tensor 
     The fixed-weight form of GRAD-MATCH (Killamsetty et al. 2021, ICML) for active learning, where every example that is bought
     counts once; the target is then n times a mean gradient. Each pick makes the new residual r - g_j smallest, that is,
     2 <g_j, r> - |g_j|^2 largest. The published code of DISTIL left |g_j|^2 out and aimed at the full sum N/n times as long,
-    which all but picks the n largest projections; both are mended here. Picks go on where none lowers the error any more.
+    which all but picks the n largest projections; both are mended here. RowsWithGains go on where none lowers the error any more.
 
     Args:
         x: N rows.

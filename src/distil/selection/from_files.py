@@ -22,7 +22,7 @@ from distil.data.arrays import readable, take
 from distil.data.distances import NEAR, ruler
 from distil.data.ids import Ids, read_ids
 from distil.errors import InvalidInput, MissingSignal
-from distil.selection.near_duplicates import distinct_picks
+from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
 from distil.selection.select import select_from
 from distil.signals import Labels, measured_by
@@ -288,7 +288,7 @@ def selected(asked: Request) -> Selection:
     by = ruler(x, asked.pool)
     labeled = torch.from_numpy(np.empty(0, np.int64) if asked.labeled is None else asked.labeled)
     try:
-        return distinct_picks(choose, x, asked.pool, labeled, asked.near * by.typical, by, asked.runtime)
+        return without_near_duplicates(choose, x, asked.pool, labeled, asked.near * by.typical, by, asked.runtime)
     except InvalidInput as error:
         if "n must be" not in str(error) and "nothing to choose" not in str(error):
             raise

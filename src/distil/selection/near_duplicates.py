@@ -20,7 +20,7 @@ from distil.system.runtime import Runtime
 _PICKS = 512
 
 
-def distinct_picks(
+def without_near_duplicates(
     choose: Callable[[Tensor], Selection],
     x: Array,
     pool: Tensor,

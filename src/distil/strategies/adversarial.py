@@ -36,13 +36,13 @@ class _SmallestDistance(ScoreStrategy):
         """The same."""
         return (AdversarialDistance(self.attack), AdversarialGap(self.attack))
 
-    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:  # noqa: ARG002 - distances say it plainer
+    def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:  # noqa: ARG002 - distances say it plainer
         """The distance to the boundary, or the gap that is left where the attack did not reach it."""
         return tuple(
             f"the prediction held, a logit gap of {gap:.3g} is left"
             if gap > 0
             else f"distance {distance:.3g} to the decision boundary"
-            for distance, gap in zip(*(picks[signal].tolist() for signal in self.evidence), strict=True)
+            for distance, gap in zip(*(chosen[signal].tolist() for signal in self.evidence), strict=True)
         )
 
     def score(self, sets: Sets) -> Tensor:

@@ -170,11 +170,11 @@ class ScoreStrategy(Strategy):
     def score(self, sets: Sets) -> Tensor:
         """(N,) for the N rows of ``sets.pool``; larger is queried first."""
 
-    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:  # noqa: ARG002 - for strategies with evidence
+    def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:  # noqa: ARG002 - for strategies with evidence
         """Why each example was selected; by default the quantity that its score is.
 
         Args:
-            picks: The examples selected, in pick order, with the columns of ``evidence``.
+            chosen: The examples selected, in pick order, with the columns of ``evidence``.
             scores: Theirs, (n,).
         """
         return sentences(f"{self.quantity} {{:.3g}} {self.unit}".rstrip(), -scores if self.smallest_first else scores)
@@ -185,9 +185,9 @@ class ScoreStrategy(Strategy):
         rows = best_rows(sets.pool.ids, scores, n)
         return self.explained(sets.pool.excerpt(rows, self.evidence), scores[rows])
 
-    def explained(self, picks: Signals, scores: Tensor) -> Selection:
+    def explained(self, chosen: Signals, scores: Tensor) -> Selection:
         """The selection of examples that are known to be the best, with the reasons; arguments as for ``reasons``."""
-        return Selection(picks.ids, scores, reasons=self.reasons(picks, scores))
+        return Selection(chosen.ids, scores, reasons=self.reasons(chosen, scores))
 
 
 def best(ids: Tensor, scores: Tensor, n: int) -> Selection:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from distil.functional.clustering import k_means
-from distil.functional.coverage import max_coverage_picks, pure_radius, typical_picks
+from distil.functional.coverage import max_coverage_with_gains, pure_radius, typical_with_gains
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
@@ -52,7 +52,7 @@ class TypiClust(Strategy):
         k = min(len(labeled) + n, _MOST_CLUSTERS, len(both))
         clusters = k_means(both, k, rng.child("k_means").torch(), tol=_ROUGH).clusters
         n_labeled = torch.bincount(clusters[len(x) :], minlength=k)
-        found = typical_picks(x, clusters[: len(x)], n_labeled, n)
+        found = typical_with_gains(x, clusters[: len(x)], n_labeled, n)
         own = clusters[found.rows]
         sizes = torch.bincount(clusters, minlength=k)
         labels = ["without labels" if labels == 0 else f"with {labels} labeled" for labels in n_labeled[own].tolist()]
@@ -102,7 +102,7 @@ class ProbCover(Strategy):
         if radius is None:
             clusters = k_means(x, min(self.n_classes, len(x)), rng.child("k_means").torch()).clusters
             radius = pure_radius(x, clusters, rng.child("radius").torch(), self.purity)
-        found = max_coverage_picks(x, n, radius, labeled.to(x.dtype))
+        found = max_coverage_with_gains(x, n, radius, labeled.to(x.dtype))
         n_covering = int((found.gains > 0).sum())
         covering = sentences("covers {:.0f} more examples", found.gains[:n_covering])
         rest = ("far from all others chosen, after every example was covered",) * (n - n_covering)

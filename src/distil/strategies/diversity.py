@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from distil.functional.centers import k_center_picks
+from distil.functional.centers import k_center_with_gains
 from distil.functional.clustering import KMeans, KMedians, k_means, k_medians, representatives
 from distil.functional.features import Dense
 from distil.rng import Rng
@@ -38,7 +38,7 @@ class CoreSet(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
         """Farthest first."""
         x, centers = Dense(sets.pool[Embedding()]), Dense(sets.labeled[Embedding()])
-        found = k_center_picks(x, n, centers)
+        found = k_center_with_gains(x, n, centers)
         reasons = sentences("distance {:.3g} to the nearest labeled or chosen before", found.gains.sqrt())
         if not len(centers):
             reasons = ("the first, with nothing labeled to be far from", *reasons[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from distil.functional.bait import bait_picks
+from distil.functional.bait import bait_with_gains
 from distil.rng import Rng
 from distil.signals import Embedding, Probs
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
@@ -48,7 +48,7 @@ class BAIT(Strategy):
         """Greedy picks less the least useful."""
         labeled = (sets.labeled[Probs()], sets.labeled[Embedding()]) if len(sets.labeled) else None
         pool = sets.pool
-        found = bait_picks(
+        found = bait_with_gains(
             pool[Probs()], pool[Embedding()], n, labeled=labeled, ridge=self.ridge, oversample=self.oversample
         )
         return picked(pool, found.rows, sentences("lowers the trace of the error bound by {:.3g}", found.gains))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from distil.functional.centers import k_means_plus_plus, k_means_plus_plus_picks, largest_norm
+from distil.functional.centers import k_means_plus_plus, k_means_plus_plus_with_gains, largest_norm
 from distil.functional.dpp import k_dpp
 from distil.functional.features import Grouped
 from distil.rng import Rng
@@ -41,7 +41,7 @@ class BADGE(Strategy):
         """k-means++ from the largest gradient."""
         gradients = sets.pool[Gradient()].with_norms()
         draws = rng.child("k_means_plus_plus").torch()
-        found = k_means_plus_plus_picks(gradients, n, largest_norm(gradients), draws)
+        found = k_means_plus_plus_with_gains(gradients, n, largest_norm(gradients), draws)
         lengths, dists = gradients.sq_norms()[found.rows].sqrt(), found.gains.sqrt()
         template = "gradient of length {:.3g}, distance {:.3g} to the nearest chosen before"
         first = sentences("gradient of length {:.3g}, the longest", lengths[:1])

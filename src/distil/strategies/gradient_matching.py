@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import Features, Grouped, Outer
-from distil.functional.glister import TYPES, Judges, glister_picks
+from distil.functional.glister import TYPES, Judges, glister_with_gains
 from distil.functional.greedy import (
     by_class,
     lazy_greedy,
@@ -169,7 +169,7 @@ class GLISTER(Strategy):
         if self.valid:
             y = _labels(_given(sets.validation, self), outputs.shape[1], "validation")
             judges.append(self._judges(sets.validation, y))
-        found = glister_picks(
+        found = glister_with_gains(
             _outer(x),
             judges,
             n,

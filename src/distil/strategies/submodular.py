@@ -12,14 +12,14 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import Dense, Features
+from distil.functional.gains import RowsWithGains
 from distil.functional.greedy import (
     Maximizer,
     lazy_greedy,
     naive_greedy,
-    representative_picks,
+    representative_with_gains,
     stochastic_greedy,
 )
-from distil.functional.picks import Picks
 from distil.functional.similarity import Kernel, cosine, rbf
 from distil.functional.submodular import COVERS, FUNCTIONS
 from distil.rng import Rng
@@ -166,8 +166,8 @@ class FASS(Strategy):
     def _uncertain(self, pool: Signals, rows: Tensor) -> tuple[str, ...]:
         """How uncertain these rows are."""
         by = self._shortlist.by
-        picks = pool.excerpt(rows, by.needs.pool + by.evidence)
-        return by.reasons(picks, by.score(Sets(picks)))
+        chosen = pool.excerpt(rows, by.needs.pool + by.evidence)
+        return by.reasons(chosen, by.score(Sets(chosen)))
 
     @property
     def _shortlist(self) -> Shortlist:
@@ -186,11 +186,13 @@ def _notes(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | Non
     return two_rounds_notes(strategy.function.replace("_", " "), size) if strategy.function in COVERS else ()
 
 
-def _maximized(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng) -> Picks:
+def _maximized(
+    strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng
+) -> RowsWithGains:
     """The rows of ``x`` that the strategy's function, kind of selection, metric and optimizer pick."""
     kind = strategy.selection_type
     labels = None if kind == "Full" or probs is None else probs.argmax(-1)
-    return representative_picks(
+    return representative_with_gains(
         strategy.function,
         x,
         n,

@@ -60,9 +60,9 @@ class LeastConfidence(ScoreStrategy):
         """The predicted class."""
         return (TopClasses(),)
 
-    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:
+    def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:
         """The largest probability and its class."""
-        return sentences("confidence {:.3g} in class {}", 1 - scores, picks[TopClasses()][:, 0])
+        return sentences("confidence {:.3g} in class {}", 1 - scores, chosen[TopClasses()][:, 0])
 
     def score(self, sets: Sets) -> Tensor:
         """(N,), between 0 and 1 - 1/C."""
@@ -92,9 +92,9 @@ class MarginSampling(ScoreStrategy):
         """The two classes that it is between."""
         return (TopClasses(),)
 
-    def reasons(self, picks: Signals, scores: Tensor) -> tuple[str, ...]:
+    def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:
         """The margin and the two classes that it is between."""
-        return sentences("margin {:.3g} between class {} and class {}", -scores, *picks[TopClasses()].T)
+        return sentences("margin {:.3g} between class {} and class {}", -scores, *chosen[TopClasses()].T)
 
     def score(self, sets: Sets) -> Tensor:
         """(N,), between -1 and 0."""

@@ -1,4 +1,4 @@
-"""What an algorithm that picks rows one by one returns."""
+"""Rows that an algorithm chose one by one, and what each gained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Picks:
+class RowsWithGains:
     """Rows that were picked one by one, and the number by which each was picked.
 
     Attributes:
