@@ -420,8 +420,9 @@ class _Seeding:
         rows = _rows_at(self.cumulated, uniform[0].to(self.weights.device))
         alive = torch.nonzero(self.weights[rows] > 0)[:, 0]  # others have been drawn by now
         rows, weights = rows[alive], self.weights[rows[alive]]
-        proposed = self.x[rows]
-        nearest = _numpy(torch.minimum(weights, self._nearest(proposed)))
+        distinct, at = np.unique(_numpy(rows), return_inverse=True)  # of few rows, each is proposed many times
+        proposed = self.x[torch.from_numpy(distinct).to(rows.device)]
+        nearest = np.minimum(_numpy(weights), _numpy(self._nearest(proposed))[at])
         # Compared with one another at once, though a row's distances are needed only if it is accepted.
         between = _numpy(proposed.sq_dists(proposed))
         least = _numpy(weights) * uniform[1].numpy()[_numpy(alive)]
@@ -430,7 +431,7 @@ class _Seeding:
             if nearest[i] > least[i]:
                 accepted.append(i)
                 self.sq_dists.append(float(nearest[i]))
-                np.minimum(nearest, between[i], out=nearest)
+                np.minimum(nearest, between[at[i], at], out=nearest)
             if len(accepted) == n:
                 break
         picks = rows[torch.tensor(accepted, dtype=torch.long, device=rows.device)]
