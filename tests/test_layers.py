@@ -15,7 +15,8 @@ import distil
 SOURCE = Path(distil.__file__).parent
 
 GROUPS = [
-    ["errors", "rng"],
+    ["errors"],
+    ["rng"],
     ["system", "functional"],
     ["signals", "data", "networks", "evaluation"],
     ["strategies", "measuring", "datasets", "training"],

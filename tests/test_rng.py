@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distil.rng import Rng
+from distil.errors import InvalidInput
+from distil.rng import Rng, as_rng
 
 PATHS = st.lists(st.one_of(st.integers(-5, 5), st.text(max_size=4)), max_size=4).map(tuple)
 
@@ -147,3 +148,18 @@ def test_an_rng_is_a_value():
     assert Rng(0).child("a") in {Rng(0, ("a",))}
     with pytest.raises(AttributeError):
         Rng(0).seed = 1
+
+
+@pytest.mark.parametrize("seed", ["a", 1.5, None, np.random.default_rng(0), torch.Generator()])
+def test_what_is_no_seed(seed):
+    with pytest.raises(InvalidInput, match="a seed must be a whole number, got "):
+        Rng(seed)
+    with pytest.raises(InvalidInput, match=r"a name of a stream must be text or a whole number, got 1\.5"):
+        Rng(0).child("x", 1.5)
+
+
+def test_seeds_become_rngs():
+    assert as_rng(None) == as_rng(0) == Rng(0)
+    assert as_rng(-1) == Rng(-1)
+    assert as_rng(np.int64(4)) == as_rng(torch.tensor(4)) == Rng(4)
+    assert as_rng(Rng(3).child("x")) == Rng(3).child("x")

@@ -8,9 +8,12 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+
+from distil.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,11 @@ class Rng:
 
     def __post_init__(self) -> None:
         # NumPy's integers are the same numbers, but do not look the same.
-        object.__setattr__(self, "seed", operator.index(self.seed))
-        object.__setattr__(self, "path", tuple(n if isinstance(n, str) else operator.index(n) for n in self.path))
+        path = tuple(
+            name if isinstance(name, str) else _whole(name, "a name of a stream", "text or ") for name in self.path
+        )
+        object.__setattr__(self, "seed", _whole(self.seed, "a seed"))
+        object.__setattr__(self, "path", path)
 
     def child(self, *names: str | int) -> Rng:
         """The stream called ``names`` below this one."""
@@ -74,3 +80,16 @@ class Rng:
 def drawn_seed() -> int:
     """A seed from torch's global generator: ``torch.manual_seed`` decides it, and each call draws another."""
     return int(torch.randint(2**62, (1,)))
+
+
+def as_rng(rng: Rng | int | None) -> Rng:
+    """``rng`` itself, or the one of that seed (0 for None)."""
+    return rng if isinstance(rng, Rng) else Rng(0 if rng is None else rng)
+
+
+def _whole(value: Any, what: str, other: str = "") -> int:  # noqa: ANN401 - whatever has been given
+    """``value`` as an int; InvalidInput where it is no whole number."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InvalidInput(f"{what} must be {other}a whole number, got {value!r}") from None

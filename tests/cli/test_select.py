@@ -128,7 +128,7 @@ def test_candidates_and_exclude(here, said):
     assert code == 0
     assert {entry["id"] for entry in table("rest.csv")} == set(NAMES[50:60]) - set(first)
     code, _, err = said(*BADGE, "--n", 7, "--candidates", "few.txt", "--exclude", "first.csv")
-    assert (code, err) == (2, "distil: n must be between 1 and the 6 rows that may be chosen, got 7\n")
+    assert (code, err) == (2, "distil: n must be between 1 and the 6 unlabeled examples, got 7\n")
 
 
 def test_why(here, said):
@@ -249,12 +249,12 @@ def put(array, row, value):
         (
             {"emb": lambda a: put(a, [7, 30], np.nan)},
             (),
-            "of 2 of 200 rows are NaN or infinite: dir/007.jpg, dir/030.jpg",
+            "embeddings is NaN or infinite for 2 of 200 examples: ids 'dir/007.jpg', 'dir/030.jpg'",
         ),
-        ({"p": lambda a: put(a, 9, 1)}, (), "probs of 1 of 200 rows are not probabilities"),
-        ({"p": lambda a: put(a, 9, np.nan)}, (), "not probabilities, which are not negative and sum to 1 (of logits"),
+        ({"p": lambda a: put(a, 9, 1)}, (), "probs['dir/009.jpg'] is not a probability distribution"),
+        ({"p": lambda a: put(a, 9, np.nan)}, (), "must be finite, not negative and sum to 1; if these are logits"),
         ({"p": lambda a: a[:-1]}, (), "ids.txt has 200 ids, and p.npy has 199 rows"),
-        ({"p": lambda a: a[:, 0]}, (), "p.npy: probs must have the axes (examples, columns), got shape (200,)"),
+        ({"p": lambda a: a[:, 0]}, (), "p.npy: probs must have two axes, (examples, columns), got shape (200,)"),
         ({}, ("--labeled", "no.csv"), "there is no file no.csv"),
         (
             {},
@@ -349,8 +349,8 @@ def test_the_memory_that_is_foretold(here):
     for candidates, memory, expected in (
         (None, 1 << 20, (0, 0)),
         (gap, 1 << 20, (e + p, 0)),
-        (gap, e, (e, p)),
-        (gap, p, (p, e)),
+        (gap, e, (p, e)),  # probabilities are first
+        (gap, p - 1, (0, e + p)),
     ):
         asked = request("badge", 3, arrays, candidates=candidates, runtime=distil.Runtime(memory=memory))
         found = plan(asked)

@@ -5,9 +5,18 @@ import re
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
-from distil.data.arrays import check_rows, checked_array, checked_probs, from_numpy, is_array, take
+from distil.data.arrays import (
+    check_rows,
+    checked_array,
+    checked_probs,
+    from_numpy,
+    is_array,
+    precision_of,
+    take,
+)
 from distil.data.examples import Batched, LabeledSet
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource, check_finite
@@ -361,7 +370,7 @@ def test_bad_rows_of_a_large_table_are_named():
     for ids in (range(len(array)), range(0, len(array), 2), range(1, len(array), 2)):
         found = source(ids, embeddings=array)
         if CHUNK_ROWS + 1 in ids:
-            with pytest.raises(InvalidInput, match=rf"Embedding\(\) is NaN or infinite .*: ids {CHUNK_ROWS + 1}$"):
+            with pytest.raises(InvalidInput, match=rf"embeddings is NaN or infinite .*: ids {CHUNK_ROWS + 1}$"):
                 found.table((Embedding(),), *RUN)
         else:
             assert len(found.table((Embedding(),), *RUN)) == len(ids)
@@ -373,6 +382,43 @@ def test_other_types_become_float32(dtype):
     column = source(range(4), embeddings=array).table((Embedding(),), *RUN)[Embedding()]
     assert column.dtype == torch.float32
     np.testing.assert_array_equal(column, array)
+
+
+def test_columns_of_one_selection_have_one_precision():
+    """The wider one; rows of the other are converted exactly."""
+    probs, x = probs_of(9, 3), rows(9, 4)
+    for kind in (np.asarray, torch.from_numpy, np.asfortranarray):
+        found = ArraySource(torch.arange(9), {"probs": kind(probs), "embeddings": kind(x)}, precision=torch.float64)
+        table = found.table((Probs(), Embedding(), Logits()), *RUN)
+        assert {column.dtype for column in table.values.values()} == {torch.float64}
+        np.testing.assert_array_equal(table[Embedding()], x.astype(np.float64))
+        np.testing.assert_array_equal(table[Probs()], probs.astype(np.float64))
+    assert precision_of([probs, torch.from_numpy(x)]) == torch.float32
+    for wide in (x.astype(float), x.astype(">f8"), torch.from_numpy(x).double()):
+        assert precision_of([probs, wide]) == torch.float64
+    for other in (x.astype("f2"), x.astype(int), torch.from_numpy(x).bfloat16(), x > 0):
+        assert precision_of([other]) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (torch.ones(3, 2).to_sparse(), r"emb is a sparse tensor; pass emb\.to_dense\(\)"),
+        (scipy.sparse.csr_matrix(np.eye(3)), r"emb is a sparse matrix; pass emb\.toarray\(\)"),
+        (np.ma.array([[1.0, 2.0]], mask=[[True, False]]), "emb has masked entries"),
+        (torch.ones(3, 2, dtype=torch.complex64), "emb must hold numbers, got an array of torch.complex64"),
+        (iter([[1.0, 2.0]]), "emb can only be gone through once; make an array of it"),
+        ({"a": 1}, "emb must hold numbers, got an array of object"),
+    ],
+)
+def test_arrays_whose_rows_are_not_simply_there(array, message):
+    with pytest.raises(InvalidInput, match=message):
+        checked_array(array, "emb", 2)
+
+
+def test_wider_types_than_float64_become_float64():
+    array = np.ones((3, 2), dtype=np.longdouble)
+    assert checked_array(array, "emb", 2).dtype == np.float64
 
 
 def test_float64_arrays_stay_float64():

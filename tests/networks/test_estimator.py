@@ -365,6 +365,31 @@ def test_a_learner_with_a_fit_that_returns_another_estimator():
     assert len(learner.query(4)) == 4
 
 
+@pytest.mark.parametrize("names", [[1, 2, 3], ["cat", "cow", "dog"]])
+def test_a_learner_of_a_classifier_that_calls_its_classes_otherwise(names):
+    """What the classes are called is no part of the answer; the classifier keeps its names, also where a class is missing."""
+    called = np.array(names)[Y]
+
+    def play(model, labels):
+        learner = Learner(X, model, "glister", num_classes=3)
+        first = [i for i in range(N) if Y[i] != 2][:8]
+        learner.label(first, labels[first])
+        learner.fit()
+        asked = learner.query(4).tolist()
+        learner.label(dict(zip(asked, labels[asked].tolist(), strict=True)))
+        learner.fit()
+        return asked, learner.query(4).tolist(), learner.module.classes_.tolist(), learner
+
+    expected = play(GaussianNB().fit(X, Y), Y)
+    found = play(GaussianNB().fit(X, called), called)
+    assert found[:2] == expected[:2]
+    assert set(found[2]) <= set(names)
+    with pytest.raises(InvalidInput, match=f"labels: 'bird' is not one of the 3 classes, {names[0]!r}, "):
+        found[3].label([0], ["bird"])
+    with pytest.raises(InvalidInput, match="num_classes is 2, and the model is fitted to 3"):
+        Learner(X, GaussianNB().fit(X, called), "glister", num_classes=2)
+
+
 def test_the_state_of_a_learner_of_an_estimator():
     learner = Learner(X, GaussianNB(), "margin_sampling", num_classes=3)
     learner.label(range(9), Y[:9])

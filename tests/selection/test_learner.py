@@ -152,10 +152,10 @@ def test_labels_that_nobody_asked_for_are_welcome():
 @pytest.mark.parametrize(
     ("ids", "labels", "message"),
     [
-        ([0], [3], "label 3 is not one of the 3 classes"),
-        ([0], [-1], "label -1"),
-        ([60], [0], "60 is not an id of this pool of 60"),
-        ([0, 1], [0], "expected 2 labels"),
+        ([0], [3], "labels: 3 is not one of the 3 classes"),
+        ([0], [-1], "labels: -1 is not one"),
+        ([60], [0], "ids has 60, which is not a position in data of 60 examples"),
+        ([0, 1], [0], "labels must be 2, one for each example; got 1"),
         ([0, 0], [0, 1], "more than once"),
         ([0], [0.5], "whole number"),
     ],
@@ -191,7 +191,7 @@ def test_wrong_arguments():
         learner(retrain="fresh")
     with pytest.raises(InvalidInput, match="pass a function that builds the model"):
         learner(model=build(), retrain="shrink_perturb")
-    with pytest.raises(InvalidInput, match="not an id"):
+    with pytest.raises(InvalidInput, match="candidates has 60, which is not a position"):
         learner(candidates=[60])
     with pytest.raises(InvalidInput, match="no labels to train on yet"):
         learner().fit()
@@ -746,13 +746,16 @@ def test_names_are_those_of_the_pool(tmp_path):
 def test_wrong_names():
     subject = named()
     with pytest.raises(
-        InvalidInput, match="'b9' is not the name of an example of this pool; its names begin with 'a0'"
+        InvalidInput,
+        match=r"ids has 'b9', which is not the name of an example of this pool; its names begin with 'a0'; did you mean 'a9'",
     ):
         subject.label(["a8", "b9"], [0, 1])
     assert subject.pool.labeled.tolist() == list(range(6))
-    with pytest.raises(InvalidInput, match=r"got the name 'a5'.*names=\.\.\."):
+    with pytest.raises(
+        InvalidInput, match=r"ids has 'a5', and the examples of this pool have no names; .*names=\.\.\."
+    ):
         learner().label(["a5"], [0])
     with pytest.raises(InvalidInput, match=f"one entry for each of the {len(X)} examples, got 2"):
         learner(names=["a", "b"])
-    with pytest.raises(InvalidInput, match="'a' is there more than once"):
+    with pytest.raises(InvalidInput, match="names has 'a' more than once"):
         learner(names=["a"] * len(X))

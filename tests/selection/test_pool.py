@@ -147,22 +147,21 @@ WRONG = [
     (held_out(4), "id 4 is held out"),
     (held_out(0, 2), "id 2 is labeled already"),
     (skipped(0, 2), "id 2 has a label"),
-    (asked(10), "10 is not an id of this pool of 10 examples"),
-    (asked(0, -1), "-1 is not an id"),
+    (asked(10), "ids has 10, which is not a position in data of 10 examples"),
+    (asked(0, -1), "ids has -1, which is not a position"),
     (asked(0, 0), "more than once"),
-    (asked(0.5), "whole numbers"),
-    (asked(True), "whole numbers"),
-    (asked("0"), "whole numbers"),
-    ({"event": "asked", "ids": [[0, 1]]}, r"flat list of whole numbers.*\(1, 2\)"),
-    ({"event": "asked", "ids": 5}, "flat list"),
-    (labeled([0, 5], [0, 3]), "label 3 is not one of the 3 classes, 0 to 2"),
-    (labeled([0, 5], [-1, 0]), "label -1 is not one of the 3 classes"),
-    (labeled([0, 5], [1]), r"expected 2 labels.*\(1,\)"),
-    (labeled([0, 5], [[0], [1]]), "expected 2 labels"),
-    (labeled([0, 5], [0.0, 1.0]), "one whole number an id"),
-    (labeled([0, 5], None), "expected 2 labels"),
-    (labeled([0, 5], ["0", "1"]), "expected 2 labels"),
-    (labeled([0, 5], [True, False]), "expected 2 labels"),
+    (asked(0.5), "floating-point number 0.5"),
+    (asked(True), "a boolean mask, which must have an entry for each of the 10 examples; got 1"),
+    (asked("0"), "ids has '0', and the examples of this pool have no names"),
+    ({"event": "asked", "ids": [[0, 1]]}, r"ids has \[0, 1\], and the examples"),
+    ({"event": "asked", "ids": 5}, "ids must name examples of the pool: a list, .*; got int"),
+    (labeled([0, 5], [0, 3]), "labels: 3 is not one of the 3 classes, 0 to 2"),
+    (labeled([0, 5], [-1, 0]), "labels: -1 is not one of the 3 classes"),
+    (labeled([0, 5], [1]), "labels must be 2, one for each example; got 1"),
+    (labeled([0, 5], [[0], [1]]), r"whole numbers, .* got \[0\]"),
+    (labeled([0, 5], [0.0, 1.0]), r"whole numbers, .* got 0.0; convert them with \.astype\(int\)"),
+    ({"event": "labeled", "ids": [0, 5]}, "labels must be 2, one for each example; got 0"),
+    (labeled([0, 5], ["0", "1"]), "whole numbers, .* got '0'; only a classifier that knows its classes"),
     ({"event": "label", "ids": [0], "labels": [1]}, "got 'label'; did you mean 'labeled'"),
     ({"ids": [0]}, "expected one of the events asked, labeled, skipped, held_out, got None"),
 ]
@@ -187,7 +186,7 @@ def test_hold_out_all_but():
     pool.hold_out_all_but([4, 1])
     assert pool.unlabeled.tolist() == [1, 4]
     assert pool.held_out.tolist() == [0, 2, 3, 5]
-    with pytest.raises(InvalidInput, match="not an id"):
+    with pytest.raises(InvalidInput, match="candidates has 6, which is not a position"):
         Pool(6, num_classes=2).hold_out_all_but([6])
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from sklearn.naive_bayes import GaussianNB
 from torch import nn
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
@@ -279,8 +280,12 @@ def test_a_pair_of_inputs_and_labels_is_data(net, x):
     expected = select("core_set", net, x, 9, labeled=x[:4]).tolist()
     for labels in ([0, 1, 2, 3], np.arange(4), torch.arange(4)):
         assert select("core_set", net, x, 9, labeled=(x[:4], labels)).tolist() == expected
-    for labels in ([0, 1, 2], np.zeros((4, 1), int), torch.zeros(4)):
-        with pytest.raises(InvalidInput, match="the labels of labeled must be 4 whole numbers, one a row"):
+    for labels, message in [
+        ([0, 1, 2], "must be 4, one for each example; got 3"),
+        (np.zeros((4, 1), int), r"must be a flat list, got shape \(4, 1\)"),
+        (torch.zeros(4), r"must be whole numbers, .* got 0.0; convert them with \.astype\(int\)"),
+    ]:
+        with pytest.raises(InvalidInput, match=f"the labels of labeled {message}"):
             select("core_set", net, x, 9, labeled=(x[:4], labels))
 
 
@@ -337,6 +342,99 @@ def test_data_that_give_many_rows_at_once(net, x):
     found = select("badge", net, Fast(), 9, labeled=[1, 2], runtime=Runtime(batch_size=25))
     assert found.tolist() == select("badge", net, x, 9, labeled=[1, 2]).tolist()
     assert asked == [25, 25, 8]
+
+
+@pytest.mark.parametrize("strategy", ["badge", "gradmatch", "glister", "craig", "fass"])
+@pytest.mark.parametrize("wide", ["probs", "embeddings"])
+def test_float64_wins_where_columns_of_two_precisions_meet(wide, strategy, probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    labels = {"labeled": [1, 2, 3], "labels": [0, 1, 2]}
+    expected = select_from(strategy, 6, **{name: np.float64(array) for name, array in arrays.items()}, **labels)
+    mixed = {name: np.float64(array) if name == wide else array for name, array in arrays.items()}
+    assert select_from(strategy, 6, **mixed, **labels).tolist() == expected.tolist()
+
+
+def test_labeled_embeddings_of_another_precision(embeddings):
+    rest, own = embeddings[10:], embeddings[:10]
+    expected = select_from("core_set", 6, embeddings=np.float64(rest), labeled_embeddings=np.float64(own)).tolist()
+    assert select_from("core_set", 6, embeddings=rest, labeled_embeddings=np.float64(own)).tolist() == expected
+    assert select_from("core_set", 6, embeddings=np.float64(rest), labeled_embeddings=own).tolist() == expected
+
+
+def test_arrays_that_are_not_read_do_not_decide_the_precision(probs, embeddings):
+    shown = []
+
+    class Spy(EntropySampling):
+        def score(self, sets):
+            shown.append(next(iter(sets.pool.values.values())).dtype)
+            return super().score(sets)
+
+    select_from(Spy(), 3, probs=probs, embeddings=np.float64(embeddings))
+    assert shown == [torch.float32]
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.int32, torch.uint8])
+def test_arrays_of_other_types_are_read_as_float32(kind, probs, embeddings):
+    rows = torch.from_numpy(embeddings * 20).abs().to(kind)
+    soft = (
+        torch.from_numpy(probs).to(kind)
+        if kind.is_floating_point
+        else torch.eye(CLASSES, dtype=kind)[torch.arange(N) % CLASSES]
+    )
+    for strategy in ("core_set", "kmeans_sampling"):
+        expected = select_from(strategy, 5, embeddings=rows.float()).tolist()
+        assert select_from(strategy, 5, embeddings=rows).tolist() == expected
+    for strategy in ("badge", "gradmatch", "margin_sampling"):
+        assert len(set(select_from(strategy, 5, probs=soft, embeddings=rows))) == 5
+
+
+def test_a_network_in_bfloat16_is_computed_with_in_float32(x):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(DIMS, 8), nn.ReLU(), nn.Linear(8, CLASSES)).bfloat16()
+    with torch.no_grad():
+        hidden = model[:2](torch.from_numpy(x).bfloat16())
+        arrays = {"probs": model[2](hidden).float().softmax(1), "embeddings": hidden.float()}
+    for strategy in ("badge", "gradmatch", "typiclust", "kmeans_sampling"):
+        found = select(strategy, model, x, 5, runtime=Runtime(batch_size=N))
+        assert found.tolist() == select_from(strategy, 5, **arrays).tolist()
+
+
+@pytest.mark.parametrize("names", [[1, 2, 3, 4], ["a", "b", "c", "d"], [2.0, 3.0, 4.0, 5.0]])
+def test_labels_are_classes_as_the_classifier_calls_them(names, x):
+    """GLISTER reads them; what the classes are called is no part of the answer."""
+    y = np.arange(N) % CLASSES
+    called = np.array(names)[y]
+    ids = [4, 40, 7]
+    plain, own = (GaussianNB().fit(x, labels) for labels in (y, called))
+    expected = select("glister", plain, x, 6, labeled=(ids, y[ids])).tolist()
+    apart = select("glister", plain, x[9:], 6, labeled=(x[:9], y[:9])).tolist()
+    for given in ((ids, called[ids]), dict(zip(ids, called[ids], strict=True)), (ids, called[ids].tolist())):
+        assert select("glister", own, x, 6, labeled=given).tolist() == expected
+    for given in ((x[:9], called[:9]), [(x[i], called[i]) for i in range(9)]):
+        assert select("glister", own, x[9:], 6, labeled=given).tolist() == apart
+    with pytest.raises(InvalidInput, match=f"the labels of labeled: 0 is not one of the 4 classes, {names[0]!r}, "):
+        select("glister", own, x, 6, labeled=([4, 7], [names[0], 0]))
+
+
+def test_labels_by_name_without_a_classifier_that_knows_them(net, x, probs, embeddings):
+    for call in (
+        lambda: select("glister", net, x, 6, labeled=([4, 7], ["a", "b"])),
+        lambda: select_from("glister", 6, probs=probs, embeddings=embeddings, labeled=[4, 7], labels=["a", "b"]),
+    ):
+        with pytest.raises(
+            InvalidInput, match=r"must be whole numbers, .* got 'a'; only a classifier that knows its classes"
+        ):
+            call()
+
+
+def test_booleans_are_labels_everywhere(net, x, probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    for labels in ([True, False], np.array([True, False]), torch.tensor([True, False])):
+        expected = select("glister", net, x, 6, labeled=([4, 7], [1, 0])).tolist()
+        assert select("glister", net, x, 6, labeled=([4, 7], labels)).tolist() == expected
+        assert select("glister", net, x, 6, labeled=(x[[4, 7]], labels), exclude=[4, 7]).tolist() == expected
+        expected = select_from("glister", 6, labeled=[4, 7], labels=[1, 0], **arrays).tolist()
+        assert select_from("glister", 6, labeled=[4, 7], labels=labels, **arrays).tolist() == expected
 
 
 def test_labeled_embeddings_of_their_own(embeddings):
@@ -613,6 +711,10 @@ def test_worker_processes_are_not_part_of_the_answer(net, x):
         ({"batch_size": 0}, "batch_size must be a whole number from 1, got 0"),
         ({"batch_size": 2.0}, "batch_size must be a whole number from 1, got 2.0"),
         ({"batch_size": True}, "batch_size must be a whole number from 1, got True"),
+        ({"memory": "1GB"}, "memory must be a whole number of bytes from 0, got '1GB'"),
+        ({"device": "nonsense"}, "device must be one that torch.device knows, .* got 'nonsense'"),
+        ({"device": 2.5}, "device must be one that torch.device knows, .* got 2.5"),
+        ({"device": f"cuda:{torch.cuda.device_count()}"}, "and PyTorch sees . CUDA devices on this machine"),
         ({"num_workers": -1}, "num_workers must be a whole number from 0, got -1"),
         ({"num_workers": None}, "num_workers must be a whole number from 0, got None"),
     ],
@@ -620,6 +722,27 @@ def test_worker_processes_are_not_part_of_the_answer(net, x):
 def test_a_runtime_that_cannot_be(options, message):
     with pytest.raises(InvalidInput, match=message):
         Runtime(**options)
+
+
+def test_counts_of_a_runtime_may_be_numpys():
+    runtime = Runtime(batch_size=np.int64(4), num_workers=np.int32(0), memory=np.uint64(1 << 20))
+    assert runtime == Runtime(batch_size=4, num_workers=0, memory=1 << 20)
+    assert [type(n) for n in (runtime.batch_size, runtime.num_workers, runtime.memory)] == [int] * 3
+
+
+@pytest.mark.parametrize("n", [np.int64(5), np.uint8(5), torch.tensor(5)])
+def test_n_may_be_numpys(n, net, x):
+    assert select("badge", net, x, n).tolist() == select("badge", net, x, 5).tolist()
+
+
+@pytest.mark.parametrize("seed", ["a", 1.5, np.float64(2), [1]])
+def test_what_is_no_seed(seed, net, x, probs):
+    for call in (
+        lambda: select("badge", net, x, 5, rng=seed),
+        lambda: select_from("margin_sampling", 5, probs=probs, seed=seed),
+    ):
+        with pytest.raises(InvalidInput, match="a seed must be a whole number, got "):
+            call()
 
 
 def test_progress_bars_are_silent_unless_asked_for(net, x, capsys):
@@ -665,18 +788,28 @@ class Endless(Dataset):
         ({"labeled": [3, 60]}, "labeled has 60, which is not a position in data of 60 examples"),
         ({"labeled": [3, -1]}, "labeled has -1, which is not a position"),
         ({"labeled": [3, 4, 3]}, "labeled has 3 more than once"),
-        ({"labeled": np.zeros(N, bool)}, r"labeled must be positions, got booleans; pass numpy\.flatnonzero"),
-        ({"labeled": torch.zeros(N, dtype=torch.bool)}, "labeled must be positions, got booleans"),
-        ({"labeled": [True, False]}, "labeled must be positions, got booleans"),
+        ({"labeled": np.ones(N, bool)}, "nothing to choose from: every example is labeled already"),
+        (
+            {"labeled": [True, False]},
+            "labeled is a boolean mask, which must have an entry for each of the 60 examples; got 2",
+        ),
+        ({"labeled": [True, 3]}, "labeled has booleans among other ids; a mask is of booleans alone"),
+        ({"labeled": [0, 1] * (N // 2)}, "labeled has 0 more than once; of a mask, pass booleans"),
         ({"labeled": Stream()}, "labeled must be a map-style Dataset .*got Stream"),
-        ({"labeled": 5}, "labeled must be a map-style Dataset .*got int"),
-        ({"labeled": np.zeros(3)}, r"labeled must have one row an example, got shape \(3,\)"),
+        (
+            {"labeled": 5},
+            r"labeled must be ids of the pool \(.*\), a dict .*, a pair .*, or data of its own .*; got 5$",
+        ),
+        ({"labeled": np.zeros(3)}, r"labeled has the floating-point number 0.0; convert ids with \.astype\(int\)"),
         ({"query": [100]}, "query has 100, which is not a position"),
         ({"candidates": [1, 99]}, "candidates has 99, which is not a position in data of 60 examples"),
         ({"candidates": [1, 2, 1]}, "candidates has 1 more than once"),
-        ({"candidates": np.zeros((3, 2))}, "candidates must be whole numbers, positions in the data; got ndarray"),
-        ({"candidates": [1.0, 2.0]}, "candidates must be whole numbers"),
-        ({"candidates": np.ones(N, bool)}, "candidates must be positions, got booleans"),
+        (
+            {"candidates": np.zeros((3, 2))},
+            r"candidates must name examples of the pool: a list, .*; got shape \(3, 2\)",
+        ),
+        ({"candidates": [1.0, 2.0]}, "candidates has the floating-point number 1.0"),
+        ({"candidates": np.zeros(N, bool)}, "nothing to choose from"),
         ({"candidates": [8, 9, 4], "labeled": [9]}, "candidates has 9, which is in labeled too"),
         ({"names": ["a", "b"]}, "names must have one entry for each of the 60 examples, got 2"),
         ({"strategy": 7}, "expected a strategy or the name of one, got int"),
@@ -805,7 +938,7 @@ def spoiled(array, row, value):
             lambda p, e: {"probs": p, "embeddings": spoiled(e, [50, 9], np.inf)},
             {},
             InvalidInput,
-            r"Embedding\(\) is NaN or infinite for 2 of 60 examples: ids 9, 50",
+            r"^embeddings is NaN or infinite for 2 of 60 examples: ids 9, 50$",
         ),
         (lambda p, e: {"probs": p, "embeddings": e}, {"n": 61}, InvalidInput, "between 1 and the 60"),
         (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": [60]}, InvalidInput, "labeled has 60"),
@@ -815,7 +948,7 @@ def spoiled(array, row, value):
             lambda p, e: {"probs": p, "embeddings": e},
             {"labeled": np.zeros((3, 2))},
             InvalidInput,
-            "labeled must be whole numbers",
+            r"labeled must name examples of the pool: a list, .* a boolean mask, or a Selection; got shape \(3, 2\)",
         ),
         (
             lambda p, e: {"probs": p, "embeddings": e},

@@ -411,6 +411,27 @@ def test_other_value_errors_are_not_rewritten():
         fit(net(), *blobs(n=1), FitConfig(), num_classes=3, rng=RNG, read=broken)
 
 
+def test_other_value_errors_of_modules_with_batch_norm_are_not_rewritten():
+    def broken(module, x):
+        raise ValueError("more than 1 value per channel, says mine")
+
+    module = net(nn.BatchNorm1d(16))
+    with pytest.raises(ValueError, match=r"says mine$"):
+        fit(module, *blobs(n=1), FitConfig(), num_classes=3, rng=RNG, read=broken)
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+@pytest.mark.parametrize("seed", [3, np.int64(3)])
+def test_a_seed_is_an_rng(seed):
+    x, y = blobs()
+    one, two = net(), net()
+    fit(one, x, y, FitConfig(n_epoch=2), num_classes=3, rng=Rng(3))
+    fit(two, x, y, FitConfig(n_epoch=2), num_classes=3, rng=seed)
+    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True))
+    with pytest.raises(InvalidInput, match="a seed must be a whole number, got 'a'"):
+        fit(one, x, y, FitConfig(n_epoch=2), num_classes=3, rng="a")
+
+
 def test_augment_sees_every_minibatch_with_a_generator_of_its_own():
     x, y = blobs()
     config = FitConfig(n_epoch=3, batch_size=16)

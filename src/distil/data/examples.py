@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-if TYPE_CHECKING:
-    pass
-from distil.data.arrays import Array, is_array, take
+from distil.data.arrays import Array, Series, check_plain, is_array, one_axis, scalar, take
+from distil.data.labels import as_labels
+from distil.errors import InvalidInput
 
 
 @runtime_checkable
@@ -32,14 +35,22 @@ class LabeledSet(Dataset[tuple[Any, int]]):
 
     Args:
         data: An array, or a map-style Dataset (of inputs, or of tuples that begin with one).
-        ids: Positions in ``data``, (M,) int64.
-        y: Labels, (M,) int64.
+        ids: Positions in ``data``, (M,) whole numbers.
+        y: Labels, (M,) whole numbers.
+
+    Raises:
+        InvalidInput: Ids or labels that are no whole numbers, or another number of labels than of ids.
     """
 
     def __init__(self, data: Data, ids: Tensor, y: Tensor) -> None:
         self.data = data
-        self.ids = ids
-        self.y = y
+        positions = one_axis(ids, "ids")
+        if len(positions) and positions.dtype.kind not in "iu":
+            raise InvalidInput(
+                f"ids of a LabeledSet must be whole numbers, positions in its data; got {positions.dtype}"
+            )
+        self.ids = torch.from_numpy(positions.astype(np.int64))
+        self.y = as_labels(y, "y", count=len(self.ids))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,11 +72,11 @@ def is_row(value: object) -> bool:
 
 
 @runtime_checkable
-class _Frame(Protocol):
+class _Frame(Series, Protocol):
+    """A table of pandas, or a column of one."""
+
     @property
     def iloc(self) -> Any: ...  # noqa: ANN401
-
-    def to_numpy(self) -> Any: ...  # noqa: ANN401
 
 
 @runtime_checkable
@@ -75,14 +86,31 @@ class _Sparse(Protocol):
     def toarray(self) -> Any: ...  # noqa: ANN401
 
 
+@runtime_checkable
+class _ByColumn(Protocol):
+    """A table of Arrow, which is indexed by columns."""
+
+    def to_pandas(self) -> Any: ...  # noqa: ANN401
+
+    def to_pylist(self) -> Any: ...  # noqa: ANN401
+
+
+@runtime_checkable
+class _MapStyle(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> Any: ...  # noqa: ANN401
+
+
 class Rows(Dataset[Any]):
-    """The rows of a data frame (of pandas, or whatever has ``iloc``) or of a sparse matrix of SciPy, many at once.
+    """The rows of a data frame (of pandas or polars), of a column of texts or of a sparse matrix of SciPy, many at once.
 
     Args:
-        table: The frame or matrix.
+        table: The frame, column or matrix.
     """
 
-    def __init__(self, table: Any) -> None:  # noqa: ANN401 - neither package is imported here
+    def __init__(self, table: Any) -> None:  # noqa: ANN401 - none of these packages is imported here
+        self.given = table
         self.table = table.tocsr() if isinstance(table, _Sparse) else table
         self._rows = table.iloc if isinstance(table, _Frame) else self.table
 
@@ -97,6 +125,89 @@ class Rows(Dataset[Any]):
         return self._rows[rows.numpy()]
 
 
-def as_data(data: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
-    """``data`` itself; of a data frame or sparse matrix, its ``Rows``."""
-    return Rows(data) if isinstance(data, (_Frame, _Sparse)) else data
+def as_data(data: Any, name: str = "data") -> Any:  # noqa: ANN401 - whatever a caller gives
+    """``data`` itself if it holds examples that can be had by position; of a data frame or sparse matrix, its ``Rows``.
+
+    Args:
+        data: A map-style Dataset or list, an array, a data frame or a sparse matrix.
+        name: What the caller calls it, for messages.
+
+    Raises:
+        InvalidInput: It is something else, or empty; the message says what to pass.
+    """
+    if isinstance(data, (Tensor, np.ndarray)):
+        _check_array(data, name)
+    elif isinstance(data, _Sparse) or (isinstance(data, Series) and not isinstance(data, Dataset)):
+        data = Rows(data)
+        _check_table(data.table, name)
+    else:
+        _check_map_style(data, name)
+    if len(data) == 0:
+        raise InvalidInput(f"{name} is empty")
+    return data
+
+
+def same_data(a: object, b: object) -> bool:
+    """Whether these are the same examples, in the same object."""
+    return (a.given if isinstance(a, Rows) else a) is (b.given if isinstance(b, Rows) else b)
+
+
+def width_of(data: Data) -> int | None:
+    """The number of columns of examples that are vectors of measurements; None of all others."""
+    if isinstance(data, Rows):
+        return int(data.table.shape[1]) if len(data.table.shape) == 2 else None
+    if not is_array(data) or data.ndim != 2:
+        return None
+    floating = data.is_floating_point() if isinstance(data, Tensor) else data.dtype.kind == "f"
+    return int(data.shape[1]) if floating else None
+
+
+def _check_array(array: Array, name: str) -> None:
+    check_plain(array, name)
+    if array.ndim < 2:
+        raise InvalidInput(
+            f"{name} must have one row an example, got shape {tuple(array.shape)}; pass {name}.reshape(-1, 1) if each number is "
+            f"an example, {name}.tolist() if each text is one, numpy.stack({name}) if it holds arrays"
+        )
+    if 0 in array.shape[1:]:
+        raise InvalidInput(f"{name} has examples without numbers: its shape is {tuple(array.shape)}")
+    if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        raise InvalidInput(
+            f"{name} is an array of {array.dtype}, which PyTorch does not have; pass {name}.astype('float64')"
+        )
+    if isinstance(array, np.ndarray) and array.dtype.kind not in "fiubc":
+        raise InvalidInput(
+            f"{name} must hold numbers, got an array of {array.dtype}; pass a data frame, or a list of examples"
+        )
+
+
+def _check_table(table: Any, name: str) -> None:  # noqa: ANN401
+    """Refuse a column of numbers: whether its examples are numbers or vectors cannot be seen."""
+    if len(table.shape) == 1 and len(table) and isinstance(scalar(table.to_numpy()[0]), (int, float)):
+        raise InvalidInput(f"{name} is a column of numbers; pass a data frame of it, {name}.to_frame()")
+
+
+def _check_map_style(data: Any, name: str) -> None:  # noqa: ANN401
+    """Refuse what has no examples by position, or others than the caller means."""
+    what = None
+    if isinstance(data, Mapping):
+        columns = len(data) > 0 and all(isinstance(value, (Tensor, np.ndarray, list)) for value in data.values())
+        what = "a dict of columns; pass torch.utils.data.StackDataset(**columns), whose examples are dicts"
+        if not columns:
+            what = f"a dict; pass one of what it holds: {', '.join(f'{name}[{key!r}]' for key in data)}"
+    elif isinstance(data, (str, bytes, bytearray, memoryview)):
+        what = f"{type(data).__name__}; pass a list of examples, or distil.open_pool(path) for a file or folder"
+    elif isinstance(data, DataLoader):
+        what = f"a DataLoader; pass its data set, {name}.dataset"
+    elif isinstance(data, Iterator):
+        what = f"{type(data).__name__}, which can only be gone through once; pass a list, list({name})"
+    elif isinstance(data, _ByColumn):
+        what = f"{type(data).__name__}, whose items are columns; pass {name}.to_pandas()"
+    elif isinstance(data, tuple) and len(data) == 2 and is_array(data[0]) and data[0].ndim > 1:
+        what = f"a pair of arrays; pass the inputs alone, {name}[0]"
+    elif isinstance(data, IterableDataset) or not isinstance(data, (Batched, _MapStyle)):
+        what = type(data).__name__
+    if what is not None:
+        raise InvalidInput(
+            f"{name} must be a map-style Dataset (with __len__ and __getitem__), an array, a tensor or a data frame, got {what}"
+        )

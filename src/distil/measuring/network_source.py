@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from distil.data.examples import Data
+from distil.data.labels import as_labels
 from distil.data.minibatches import Collate, in_memory, minibatches, row_bytes
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
@@ -35,6 +36,7 @@ class NetworkSource(Source):
             or ``label``, should a strategy ask for it.
         collate: Makes a minibatch of a list of examples; default: PyTorch's own way.
         caller: Who asks, for messages.
+        names: What the caller calls the examples of ``data``.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class NetworkSource(Source):
         *,
         collate: Collate | None = None,
         caller: str = "this strategy",
+        names: Sequence[Any] | None = None,
     ) -> None:
         self.ids = ids
+        self.names = names
         self._network = network
         self._data = data
         self._labels = labels
@@ -58,7 +62,13 @@ class NetworkSource(Source):
         """The examples of these rows of ``ids`` alone."""
         labels = None if self._labels is None else self._labels[rows]
         return NetworkSource(
-            self._network, self._data, self.ids[rows], labels, collate=self._collate, caller=self._caller
+            self._network,
+            self._data,
+            self.ids[rows],
+            labels,
+            collate=self._collate,
+            caller=self._caller,
+            names=self.names,
         )
 
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
@@ -114,7 +124,7 @@ class NetworkSource(Source):
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
                 forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller)
-                yield check_finite(Signals(ids, answers.columns(signals, forward, ids)))
+                yield check_finite(Signals(ids, answers.columns(signals, forward, ids)), self.names)
                 written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
 
 
@@ -191,12 +201,13 @@ class _Pass(Forward):
     def labels(self) -> Tensor:
         if self._labels is not None:
             return self._labels
-        if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1 and isinstance(self._batch[1], Tensor):
-            return self._batch[1].long()
-        if isinstance(self._batch, Mapping):
-            for name in LABELS:
-                if isinstance(self._batch.get(name), Tensor):
-                    return self._batch[name].long()  # type: ignore[no-any-return]
+        found: Any = None
+        if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1:
+            found = self._batch[1]
+        elif isinstance(self._batch, Mapping):
+            found = next((self._batch[name] for name in LABELS if name in self._batch), None)
+        if isinstance(found, (Tensor, list, tuple)):  # texts, the names of classes, come in a list
+            return as_labels(found, "the labels of the data set", classes=self._network.classes)
         raise MissingSignal(
             "labels are needed of a set that was given without; pass it as a pair (x, y), or a Dataset of (x, y)"
         )

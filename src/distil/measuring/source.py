@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from distil.data.arrays import Array, are_consecutive, check_distributions, check_rows, readable, take
+from distil.data.arrays import (
+    Array,
+    are_consecutive,
+    check_distributions,
+    check_rows,
+    precision_of,
+    readable,
+    serves,
+    take,
+)
 from distil.errors import MissingSignal
 from distil.rng import Rng
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
@@ -27,14 +35,23 @@ _ARGUMENTS: dict[type[Signal[Any]], str] = {
 }
 
 
+def arguments_of(signals: Iterable[Signal[Any]]) -> list[str]:
+    """The names of the arrays that hold these signals, each once."""
+    return list(
+        dict.fromkeys(_ARGUMENTS[type(signal)] for signal in measured_by(signals) if type(signal) in _ARGUMENTS)
+    )
+
+
 class Source(ABC):
     """Something that can tell the signals of a fixed list of examples, and has checked them: a NaN is an InvalidInput with its ids.
 
     Attributes:
         ids: Positions of the examples in the data set, (N,) int64.
+        names: What the caller calls the examples of the data set, for errors; None: positions serve.
     """
 
     ids: Tensor
+    names: Sequence[Any] | None
 
     @abstractmethod
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
@@ -60,8 +77,8 @@ class Source(ABC):
 class ArraySource(Source):
     """Signals that somebody has measured already.
 
-    Arrays that serve as they are (float32 or float64, rows in order) are looked at where they lie, memory-mapped ones too;
-    all others are converted block by block. What is read is checked in the same walk.
+    Arrays that serve as they are (of the precision of the selection, rows in order) are looked at where they lie, memory-mapped
+    ones too; all others are converted block by block. What is read is checked in the same walk.
 
     Args:
         ids: Rows of the arrays, (N,) int64.
@@ -69,13 +86,26 @@ class ArraySource(Source):
             data set.
         role: Prefix of the argument names in messages, such as ``"labeled_"``.
         caller: Who asks, for messages.
+        names: What the caller calls the rows of the arrays.
+        precision: What columns are computed with: float64 where one set of the selection has a column of it. Default: by array.
     """
 
-    def __init__(self, ids: Tensor, arrays: Mapping[str, Array], role: str = "", caller: str = "this strategy") -> None:
+    def __init__(
+        self,
+        ids: Tensor,
+        arrays: Mapping[str, Array],
+        role: str = "",
+        caller: str = "this strategy",
+        *,
+        names: Sequence[Any] | None = None,
+        precision: torch.dtype | None = None,
+    ) -> None:
         self.ids = ids
+        self.names = names
         self._arrays = {name: readable(array) for name, array in arrays.items()}
         self._role = role
         self._caller = caller
+        self._precision = precision
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
         """The columns to store: those given as arrays where they serve."""
@@ -98,7 +128,8 @@ class ArraySource(Source):
         fillings: dict[Signal[Any], Filling] = {}
         for signal in signals:
             given = self._argument(signal)
-            if _serves(given, signal) and are_consecutive(self.ids):
+            in_place = not isinstance(signal, (Logits, Labels)) and serves(given, self._precision_of(given))
+            if in_place and are_consecutive(self.ids):
                 columns[signal] = take(given, self.ids)
             else:
                 like = self._rows(signal, self.ids[:1])
@@ -129,34 +160,26 @@ class ArraySource(Source):
             )
         return self._arrays[name]
 
+    def _precision_of(self, array: Array) -> torch.dtype:
+        return self._precision or precision_of([array])
+
     def _rows(self, signal: Signal[Any], ids: Tensor) -> Tensor:
-        rows = take(self._argument(signal), ids)
+        array, name = self._argument(signal), self._role + _ARGUMENTS[type(signal)]
+        rows = take(array, ids)
         if isinstance(signal, Labels):
             return rows.long()
-        coarse = rows.dtype in (torch.float16, torch.bfloat16)
-        rows = rows if rows.dtype in _PRECISE else rows.float()
+        slack = 1e-2 if rows.dtype in (torch.float16, torch.bfloat16) else 1e-3
+        rows = rows.to(self._precision_of(array))
         if isinstance(signal, Embedding):
-            check_rows(ids, rows, repr(signal))
+            check_rows(ids, rows, name, self.names)
             return rows
-        check_distributions(ids, rows, self._role + _ARGUMENTS[type(signal)], 1e-2 if coarse else 1e-3)
+        check_distributions(ids, rows, name, slack, self.names)
         # Log-probabilities are logits: softmax takes them back to the probabilities.
         return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if isinstance(signal, Logits) else rows
 
 
-_PRECISE = (torch.float32, torch.float64)
-
-
-def _serves(array: Array, signal: Signal[Any]) -> bool:
-    """Whether rows of the array are rows of the signal as they are."""
-    if isinstance(signal, (Logits, Labels)):
-        return False
-    if isinstance(array, Tensor):
-        return array.dtype in _PRECISE
-    return array.dtype in (np.float32, np.float64) and array.dtype.isnative and array.flags.c_contiguous
-
-
-def check_finite(table: Signals) -> Signals:
+def check_finite(table: Signals, names: Sequence[Any] | None = None) -> Signals:
     """``table`` if its columns are finite; InvalidInput names the ids that are not."""
     for signal, column in table.values.items():
-        check_rows(table.ids, column, repr(signal))
+        check_rows(table.ids, column, repr(signal), names)
     return table

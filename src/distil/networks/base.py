@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
 from distil.errors import UnsupportedModel
@@ -45,7 +46,12 @@ class Network(ABC):
     These two methods are all that most strategies use. A network may have any of three capabilities too, each one more
     method, called within ``asking``: ``sample`` (``Samples``), ``inputs`` (``HasInputs``) and ``differentiable``
     (``Differentiable``). Strategies that use one refuse a network without it.
+
+    Attributes:
+        classes: The classes by name, in the order of the columns; None where only their numbers are known.
     """
+
+    classes: Sequence[Any] | np.ndarray[Any, Any] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

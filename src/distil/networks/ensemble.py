@@ -35,6 +35,7 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
         if len(members) < 2:
             raise InvalidInput(f"an ensemble has at least two members, got {len(members)}")
         self.members = tuple(members)
+        self.classes = self.members[0].classes
 
     def __repr__(self) -> str:
         return f"Ensemble({len(self.members)} members, the first {self.members[0]!r})"

@@ -48,6 +48,8 @@ class Estimator(Network, Samples, HasInputs):
         UnsupportedModel: It is not fitted, is no classifier, or has no such method.
     """
 
+    classes: Array
+
     def __init__(
         self,
         estimator: object,
@@ -150,6 +152,12 @@ class Estimator(Network, Samples, HasInputs):
 def is_estimator(model: object) -> bool:
     """Whether a model speaks as those of scikit-learn do."""
     return callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))
+
+
+def named_classes(model: object) -> Array | None:
+    """The classes of a fitted estimator, in the order of its columns; None of one that is not fitted, and of other models."""
+    own = getattr(_steps(model)[1], "classes_", None) if is_estimator(model) else None
+    return None if own is None or isinstance(own, list) else np.asarray(own)
 
 
 def all_classes(estimators: Sequence[object]) -> Array:

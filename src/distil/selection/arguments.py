@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
-from distil.data.arrays import Array, check_rows, is_array, take
-from distil.data.examples import Batched, Data, LabeledSet, as_data
+from distil.data.arrays import Array, Series, check_rows, is_array, one_axis, take
+from distil.data.examples import Data, LabeledSet, as_data, width_of
 from distil.errors import InvalidInput, MissingSignal
-from distil.rng import Rng
+from distil.selection.ids import UNDERSTOOD, IdReader, Ids, split_pair
 from distil.signals import measured_by
 from distil.strategies.base import ROLES, Selection, Strategy
 from distil.system.runtime import CHUNK_ROWS
 
-Given = Data | LabeledSet | tuple[Array, Array | Sequence[int]]
+Labels = Any
+"""Labels, one an example: columns of the model's outputs, or classes by name where the model knows them."""
+
+Given = Ids | Data | LabeledSet | Mapping[Any, Any] | tuple[Ids | Array | Data, Labels]
 
 
-Ids = Sequence[int] | Tensor | np.ndarray[Any, Any]
+def as_pool(data: Any, names: Any) -> IdReader:  # noqa: ANN401 - whatever a caller gives
+    """A pool in one form, with the names that are given or that it has, and what reads ids of it."""
+    data = as_data(data)
+    size = len(data)
+    return IdReader(size, _names_of(data, size) if names is None else as_names(names, size), data)
 
 
-def as_rng(rng: Rng | int | None) -> Rng:
-    """``rng`` itself, or the one of that seed (0 for None)."""
-    return rng if isinstance(rng, Rng) else Rng(0 if rng is None else int(rng))
-
-
-def names_of(data: Data, size: int) -> Sequence[Any] | None:
+def _names_of(data: Data, size: int) -> Sequence[Any] | None:
     """The names that a data set has for its examples; None where it has none, or as many others (those of classes, say)."""
     if is_array(data) or not isinstance(data, _Named):  # some versions of PyTorch have names for the axes of a tensor
         return None
@@ -40,121 +42,101 @@ def names_of(data: Data, size: int) -> Sequence[Any] | None:
 
 
 @runtime_checkable
-class _MapStyle(Protocol):
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, row: int) -> Any: ...  # noqa: ANN401
-
-
-@runtime_checkable
 class _Named(Protocol):
     @property
     def names(self) -> Any: ...  # noqa: ANN401
 
 
+def as_names(names: Any, size: int) -> Sequence[Any] | None:  # noqa: ANN401 - whatever a caller gives
+    """A name for each of ``size`` examples, in a sequence; None where there are none."""
+    if names is None:
+        return None
+    if isinstance(names, (np.ndarray, Tensor, Series)):
+        names = one_axis(names, "names").tolist()
+    if not isinstance(names, Sequence) or isinstance(names, (str, bytes)):
+        hint = "; pass list(...) of it" if isinstance(names, Iterator) else ""
+        raise InvalidInput(f"names must be a list, one name an example, got {type(names).__name__}{hint}")
+    if len(names) != size:
+        raise InvalidInput(f"names must have one entry for each of the {size} examples, got {len(names)}")
+    return names
+
+
 @dataclass(frozen=True, eq=False)
-class _Set:
-    """Examples of one role: where they are, and their labels where they came with any."""
+class Examples:
+    """Examples of one role: where they are, and their labels as they came, where they came with any."""
 
     data: Data
     ids: Tensor
-    labels: Tensor | None
+    labels: Labels | None
+    of_pool: bool
 
 
-def as_set(value: Any, data: Data, size: int, role: str) -> _Set:  # noqa: ANN401 - what a caller may give is looked at here
-    """Examples of one role, in whichever way they were given."""
-    if _are_positions(value):
-        return _Set(data, as_positions(value, size, role), None)
-    if isinstance(value, LabeledSet):
-        return _Set(value.data, value.ids, value.y)
-    labels = None
-    if isinstance(value, tuple) and len(value) == 2:
-        value, labels = as_data(value[0]), torch.as_tensor(value[1])
-        if labels.shape != (len(value),) or labels.is_floating_point():
-            raise InvalidInput(
-                f"the labels of {role} must be {len(value)} whole numbers, one a row, got {tuple(labels.shape)}"
-            )
-    labels = None if labels is None else labels.long()
-    value = as_data(value)
-    return _Set(value, torch.arange(size_of(value, role)), labels)
+def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: ANN401 - looked at here
+    """Examples of one role, in whichever way they were given.
 
-
-def size_of(data: Data, name: str) -> int:
-    """How many examples ``data`` has; InvalidInput where it is no map-style data, or empty."""
-    if isinstance(data, IterableDataset) or not isinstance(data, (Tensor, np.ndarray, Batched, _MapStyle)):
+    Args:
+        value: Ids of the pool, as ``IdReader`` takes them; a dict {id: label}; a pair (ids, labels); a LabeledSet; or data of
+            its own: an array, data frame or data set, or a pair (inputs, labels).
+        reader: Reads ids of the pool; it has the data.
+        role: What the caller calls them.
+    """
+    given, labels = split_pair(value, reader)
+    if reader.reads(given):
+        return Examples(reader.data, reader.positions(given, role, ordered=labels is not None), labels, of_pool=True)
+    if isinstance(given, LabeledSet):
+        own = as_data(given.data, f"the data of {role}")
+        ids = IdReader(len(own)).positions(given, role)
+    elif reader.is_one(given):
         raise InvalidInput(
-            f"{name} must be a map-style Dataset (with __len__ and __getitem__), an array or a tensor, got {type(data).__name__}"
+            f"{role} must be ids of the pool ({UNDERSTOOD}), a dict {{id: label}}, a pair (ids, labels), or data of its own (an "
+            f"array, a data frame, a Dataset or a pair (inputs, labels)); got {given!r}"
         )
-    if is_array(data) and data.ndim < 2:
-        raise InvalidInput(f"{name} must have one row an example, got shape {tuple(data.shape)}")
-    if len(data) == 0:
-        raise InvalidInput(f"{name} is empty")
-    return len(data)
+    else:
+        own = as_data(given, role)
+        ids = torch.arange(len(own))
+    width = width_of(reader.data)
+    if width is not None and width_of(own) not in (None, width):
+        raise InvalidInput(f"{role} must have the {width} columns of data, got {width_of(own)}")
+    return Examples(own, ids, labels, of_pool=False)
 
 
-def _are_positions(value: object) -> bool:
-    """Whether a set is given as integers: a flat list or array of them; everything else is data."""
-    if isinstance(value, Selection):
-        return True
-    if isinstance(value, Tensor):
-        return value.dim() == 1 and (value.numel() == 0 or not value.is_floating_point())
-    if isinstance(value, np.ndarray):
-        return value.ndim == 1 and (value.dtype.kind in "iub" or value.size == 0)
-    if isinstance(value, range):
-        return True
-    return isinstance(value, (list, tuple)) and all(isinstance(i, (int, np.integer)) for i in value)
-
-
-def as_positions(value: Any, size: int, name: str) -> Tensor:  # noqa: ANN401
-    """Distinct positions in [0, size) as int64."""
-    if not _are_positions(value):
-        raise InvalidInput(f"{name} must be whole numbers, positions in the data; got {type(value).__name__}")
-    array = np.asarray(value)
-    if array.dtype == bool:
-        raise InvalidInput(f"{name} must be positions, got booleans; pass numpy.flatnonzero of the mask")
-    ids = torch.from_numpy(array.astype(np.int64))
-    if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= size):
-        wrong = int(ids[(ids < 0) | (ids >= size)][0])
-        raise InvalidInput(f"{name} has {wrong}, which is not a position in data of {size} examples")
-    if len(ids.unique()) != len(ids):
-        values, counts = ids.unique(return_counts=True)
-        raise InvalidInput(f"{name} has {int(values[counts > 1][0])} more than once")
-    return ids
-
-
-def as_candidates(candidates: Ids | None, exclude: Ids | None, size: int, labeled: Tensor | None) -> Tensor:
+def as_candidates(candidates: Ids | None, exclude: Ids | None, labeled: Tensor | None, reader: IdReader) -> Tensor:
     """Positions that may be chosen, ascending."""
-    free = torch.ones(size, dtype=torch.bool)
+    free = torch.ones(reader.size, dtype=torch.bool)
     if labeled is not None:
         free[labeled] = False
     if candidates is not None:
-        ids = as_positions(candidates, size, "candidates")
+        ids = reader.positions(candidates, "candidates")
         if not bool(free[ids].all()):
-            raise InvalidInput(f"candidates has {int(ids[~free[ids]][0])}, which is in labeled too")
-        free = torch.zeros(size, dtype=torch.bool).index_fill_(0, ids, True)
+            raise InvalidInput(f"candidates has {reader.name(ids[~free[ids]][0])!r}, which is in labeled too")
+        free = torch.zeros(reader.size, dtype=torch.bool).index_fill_(0, ids, True)
     if exclude is not None:
-        free[as_positions(exclude, size, "exclude")] = False
+        free[reader.positions(exclude, "exclude")] = False
     return torch.nonzero(free)[:, 0]
 
 
-def as_count(n: object, available: int) -> int:
+def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - whatever a caller gives
     """``n`` as an int; InvalidInput unless there are as many to choose from."""
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+    try:
+        count = None if isinstance(n, bool) else operator.index(n)
+    except TypeError:
+        count = None
+    if count is None:
         raise InvalidInput(f"n must be a whole number, got {n!r}")
     if available == 0:
         raise InvalidInput(
             "there is nothing to choose from: every example is labeled already, excluded or no candidate"
         )
-    if not 1 <= n <= available:
-        raise InvalidInput(f"n must be between 1 and the {available} unlabeled examples, got {n}")
-    return int(n)
+    if not 1 <= count <= available:
+        raise InvalidInput(f"n must be between 1 and the {available} unlabeled examples, got {count}")
+    return count
 
 
-def check_array_data(data: Data, ids: Tensor) -> None:
+def check_array_data(data: Data, ids: Tensor, name: str, names: Sequence[Any] | None) -> None:
     """Refuse a NaN before the first forward pass; of memory-mapped data, which may be huge, the outputs are checked instead."""
     if is_array(data) and not isinstance(data, np.memmap):
         for part in ids.split(CHUNK_ROWS):
-            check_rows(part, take(data, part), "data")
+            check_rows(part, take(data, part), name, names)
 
 
 def check_arrays_serve(strategy: Strategy) -> None:
@@ -183,27 +165,6 @@ def common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
     return size
 
 
-def scattered(labels: Any, positions: Tensor, size: int) -> Tensor:  # noqa: ANN401
-    """Labels of the labeled rows, put at their positions."""
-    found = torch.as_tensor(labels)
-    if found.shape != positions.shape or found.is_floating_point():
-        raise InvalidInput(
-            f"labels must be {len(positions)} whole numbers, one for each of labeled; got {tuple(found.shape)}"
-        )
-    placed = torch.full((size,), -1)
-    placed[positions] = found.long()
-    return placed
-
-
-def check_names(names: Sequence[Any] | None, size: int) -> None:
-    """Raise InvalidInput unless there are as many names as examples, or none."""
-    if names is not None and len(names) != size:
-        raise InvalidInput(f"names must have one entry for each of the {size} examples, got {len(names)}")
-
-
 def with_names(selection: Selection, names: Sequence[Any] | None) -> Selection:
     """The selection with the names of its ids."""
-    if names is None:
-        return selection
-    chosen = tuple(names[i] for i in selection)
-    return replace(selection, names=chosen)
+    return selection if names is None else replace(selection, names=tuple(names[i] for i in selection))

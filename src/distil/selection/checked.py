@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +15,10 @@ from distil.errors import InvalidInput
 from distil.strategies.base import ScoreStrategy, Selection, Strategy
 
 
-def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor) -> Tensor:
+def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor, names: Sequence[Any] | None = None) -> Tensor:
     """What ``by.score`` returned for these ids of the pool, as floating-point numbers (N,), none of them NaN.
 
-    Infinite scores may be: they put an example first or last.
+    Infinite scores may be: they put an example first or last. Errors call the ids by ``names``, where there are any.
 
     Raises:
         InvalidInput: It is something else.
@@ -24,7 +26,7 @@ def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor) -> Tensor:
     what = f"{type(by).__name__}.score"
     column = _column(scores, what, len(ids), "one number for each row of sets.pool")
     if bool(column.isnan().any()):
-        check_rows(ids, column, f"the score of {type(by).__name__}")
+        check_rows(ids, column, f"the score of {type(by).__name__}", names)
     return column
 
 

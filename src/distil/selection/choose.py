@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from distil.data.arrays import precision_of
 from distil.measuring.source import Source
 from distil.rng import Rng
 from distil.selection.bfloat16 import Score, leaders_bfloat16_first
@@ -43,7 +44,7 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     def leaders(by: ScoreStrategy, n: int, kept: tuple[Signal[Any], ...]) -> tuple[Signals, Tensor]:
         quick = runtime.bfloat16_first and pool.can_score_in_bfloat16(stored)
         find = leaders_bfloat16_first if quick else _leaders
-        return find(lambda table: _scores(by, sets(table)), pool, n, stored, kept, runtime, measuring)
+        return find(lambda table: _scores(by, sets(table), pool.names), pool, n, stored, kept, runtime, measuring)
 
     if isinstance(strategy, ScoreStrategy):
         return strategy.explained(*leaders(strategy, n, strategy.evidence))
@@ -68,9 +69,28 @@ def _sets_around(sources: Mapping[str, Source], needs: Needs, runtime: Runtime, 
 
     def sets(pool: Signals) -> Sets:
         none = pool.rows(torch.empty(0, dtype=torch.long))  # zero rows of what the pool has: the right widths
-        return Sets(**{**dict.fromkeys(wanted, none), **given, "pool": pool})
+        return _of_one_precision({**dict.fromkeys(wanted, none), **given, "pool": pool})
 
     return sets
+
+
+def _of_one_precision(tables: Mapping[str, Signals]) -> Sets:
+    """Sets whose floating-point columns are of one type: float64 where one of them is, else float32.
+
+    Those of arrays are already. A network may give probabilities in float64 beside embeddings in float32, or all in bfloat16.
+    """
+    floating = [x for table in tables.values() for x in table.values.values() if x.is_floating_point()]
+    precision = precision_of(floating)
+    if any(x.dtype != precision for x in floating):
+        tables = {
+            role: Signals(table.ids, {s: _brought(x, precision) for s, x in table.values.items()}, table.space)
+            for role, table in tables.items()
+        }
+    return Sets(**tables)
+
+
+def _brought(column: Tensor, precision: torch.dtype) -> Tensor:
+    return column.to(precision) if column.is_floating_point() else column
 
 
 def _leaders(
@@ -89,6 +109,6 @@ def _leaders(
     return leaders.leaders()
 
 
-def _scores(by: ScoreStrategy, sets: Sets) -> Tensor:
+def _scores(by: ScoreStrategy, sets: Sets, names: Sequence[Any] | None) -> Tensor:
     """The scores of a table's rows, none of them NaN."""
-    return checked_scores(by.score(sets), by, sets.pool.ids)
+    return checked_scores(by.score(sets), by, sets.pool.ids, names)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from distil.data.arrays import are_consecutive, precision_of, serves
 from distil.errors import DistilError
 from distil.selection.from_files import selected
 from distil.selection.request import Request
@@ -38,7 +39,7 @@ def plan(asked: Request) -> dict[str, Any]:
         name: {
             "file": column.origin,
             "shape": list(column.values.shape),
-            "type": str(column.values.dtype),
+            "type": str(column.values.dtype).removeprefix("torch."),
             "bytes": column.values.nbytes,
             "mapped": isinstance(column.values, np.memmap),
             "read": name in runs or (name == "embeddings" and asked.near is not None),
@@ -69,12 +70,10 @@ def plan(asked: Request) -> dict[str, Any]:
 def _copied_bytes(asked: Request, name: str) -> int:
     """Bytes of the column that is made of an array: none where it serves as it is, and where it is streamed."""
     values = asked.arrays.columns[name].values
-    consecutive = len(asked.pool) == 0 or int(asked.pool[-1] - asked.pool[0]) == len(asked.pool) - 1
-    serves = values.dtype in (np.float32, np.float64) and values.flags.c_contiguous and consecutive
-    if serves or isinstance(asked.strategy, ScoreStrategy):
+    precision = precision_of(asked.arrays.columns[read].values for read in asked.reads)
+    if isinstance(asked.strategy, ScoreStrategy) or (serves(values, precision) and are_consecutive(asked.pool)):
         return 0
-    width = max(4, values.dtype.itemsize) if values.dtype.kind == "f" else 4
-    return len(asked.pool) * int(np.prod(values.shape[1:])) * width
+    return len(asked.pool) * math.prod(values.shape[1:]) * precision.itemsize
 
 
 def _working_bytes(asked: Request) -> int:

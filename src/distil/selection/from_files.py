@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,23 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
-from distil.data.arrays import readable, take
+from distil.data.arrays import checked_array, checked_probs
 from distil.data.distances import NEAR, ruler
-from distil.data.ids import Ids, read_ids
+from distil.data.ids import Ids as ListedIds
+from distil.data.ids import read_ids
 from distil.errors import InvalidInput, MissingSignal
+from distil.measuring.source import ArraySource
+from distil.rng import Rng
+from distil.selection.arguments import as_count, check_arrays_serve
+from distil.selection.choose import choose
+from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
-from distil.selection.select import select_from
-from distil.signals import Labels, measured_by
+from distil.signals import Embedding, Labels, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.files import replacing
-from distil.system.runtime import CHUNK_ROWS, Runtime
+from distil.system.runtime import Runtime
 
 _AXES = {"embeddings": 2, "probs": 2, "mc_probs": 3}
 
@@ -42,9 +48,9 @@ def pick(
     probs: str | Path | Column | None = None,
     mc_probs: str | Path | Column | None = None,
     ids: str | Path | None = None,
-    labeled: str | Path | Ids | Sequence[int] | None = None,
-    candidates: str | Path | Ids | Sequence[int] | None = None,
-    exclude: str | Path | Ids | Sequence[int] | None = None,
+    labeled: str | Path | ListedIds | Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
+    candidates: str | Path | ListedIds | Ids | None = None,
+    exclude: str | Path | ListedIds | Ids | None = None,
     seed: int = 0,
     no_duplicates: bool = False,
     near: float = NEAR,
@@ -59,7 +65,8 @@ def pick(
         probs: Of class probabilities, (N, C).
         mc_probs: Of sampled probabilities, (N, K, C).
         ids: What the rows are called: a column of the table, or a file of ids. Default: what the files say; else positions.
-        labeled: What is labeled already: a list of ids (see :func:`distil.data.ids.read_ids`), or rows.
+        labeled: What is labeled already: a file of ids (see :func:`distil.data.ids.read_ids`), or ids as
+            :func:`distil.select_from` takes them.
         candidates: What may be chosen, likewise; default: all that is not labeled.
         exclude: What may not, likewise.
         seed: The same one gives the same picks.
@@ -106,8 +113,9 @@ def read_arrays(
     for what, source in given.items():
         if source is not None:
             found = source if isinstance(source, Column) else read_column(source, ids=ids, runtime=runtime)
-            columns[what] = found
-            _check_axes(what, found)
+            check = checked_array if what == "embeddings" else checked_probs
+            values: Any = check(found.values, f"{found.origin}: {what}", _AXES[what])
+            columns[what] = replace(found, values=values)
     if not columns:
         raise InvalidInput(
             "there is nothing to choose from: give embeddings, probs or mc_probs (--embeddings, --probs)"
@@ -123,20 +131,25 @@ def request(
     n: int,
     arrays: Arrays,
     *,
-    labeled: str | Path | Ids | Sequence[int] | None = None,
-    candidates: str | Path | Ids | Sequence[int] | None = None,
-    exclude: str | Path | Ids | Sequence[int] | None = None,
+    labeled: str | Path | ListedIds | Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
+    candidates: str | Path | ListedIds | Ids | None = None,
+    exclude: str | Path | ListedIds | Ids | None = None,
     seed: int = 0,
     near: float | None = None,
     runtime: Runtime | None = None,
 ) -> Request:
     """Match the lists of ids with the pool; see :func:`pick`."""
     strategy = as_strategy(strategy)
+    check_arrays_serve(strategy)
+    labels: Sequence[Any] | None = None
     if isinstance(labeled, (str, os.PathLike)):
         labeled = read_ids(Path(labeled))
-    labels = _labels(strategy, labeled) if isinstance(labeled, Ids) else None
+    if isinstance(labeled, ListedIds):
+        labels = _labels(strategy, labeled)
+    elif labeled is not None:
+        labeled, labels = split_pair(labeled, arrays.reader)
     found = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
-    rows = {name: arrays.rows(ids) for name, ids in found.items()}
+    rows = {name: arrays.rows(ids, name) for name, ids in found.items()}
     if rows["candidates"] is not None and rows["labeled"] is not None:
         both = np.intersect1d(rows["candidates"], rows["labeled"])
         if len(both):
@@ -150,21 +163,12 @@ def request(
         raise InvalidInput(f"near must be a share of the typical distance, above 0; got {near}")
     if near is not None and "embeddings" not in arrays.columns:
         raise InvalidInput("near-duplicates are found by embeddings; give them too (--embeddings)")
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= len(asked.pool):
-        raise InvalidInput(f"n must be between 1 and the {len(asked.pool)} rows that may be chosen, got {n}")
-    return asked
+    return replace(asked, n=as_count(n, len(asked.pool)))
 
 
 def chosen(asked: Request) -> Picks:
-    """Choose; the selection checks the numbers that it reads."""
-    if asked.near is not None:
-        _check_rows("embeddings", asked)
-    try:
-        selection = selected(asked)
-    except InvalidInput:
-        for what in asked.reads:  # if that is why, say it by the user's ids
-            _check_rows(what, asked)
-        raise
+    """Choose; what is read is checked as it is read, and errors name the user's ids."""
+    selection = selected(asked)
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
     why = [""] * len(ids) if selection.reasons is None else list(selection.reasons)
@@ -194,12 +198,6 @@ def write_picks(picks: Picks, path: str | Path) -> None:
 # ---------------------------------------------------------------------------------------------------------------- checks
 
 
-def _check_axes(what: str, column: Column) -> None:
-    if column.values.ndim != _AXES[what] or 0 in column.values.shape:
-        axes = {2: "(examples, columns)", 3: "(examples, samples, classes)"}[_AXES[what]]
-        raise InvalidInput(f"{column.origin}: {what} must have the axes {axes}, got shape {column.values.shape}")
-
-
 def _common_names(columns: Any) -> list[str] | None:  # noqa: ANN401 - a view of a dict
     named = [column for column in columns if column.names is not None]
     for column in named[1:]:
@@ -212,7 +210,7 @@ def _common_names(columns: Any) -> list[str] | None:  # noqa: ANN401 - a view of
     return named[0].names if named else None
 
 
-def _labels(strategy: Strategy, labeled: Ids) -> list[int] | None:
+def _labels(strategy: Strategy, labeled: ListedIds) -> list[int] | None:
     """Labels as whole numbers, where the strategy reads them."""
     if Labels() not in measured_by(strategy.needs.labeled) or labeled.labels is None:
         return None
@@ -225,74 +223,38 @@ def _labels(strategy: Strategy, labeled: Ids) -> list[int] | None:
     return [int(label) for label in labeled.labels]
 
 
-def _check_rows(what: str, asked: Request) -> None:
-    """Refuse rows that are NaN or infinite, or no probabilities; the message names their ids."""
-    arrays, column = asked.arrays, asked.arrays.columns[what]
-    values, used = readable(column.values), asked.pool
-    if asked.labeled is not None:
-        used = torch.cat([used, torch.from_numpy(asked.labeled)]).sort().values
-    wrong: list[int] = []
-    parts = used.split(CHUNK_ROWS)
-    for part in asked.runtime.bar(parts, f"checking {what}", len(parts)):
-        rows = take(values, part)
-        coarse = rows.dtype == torch.float16
-        wrong += part[~_right(what, rows if rows.dtype == torch.float64 else rows.float(), coarse)].tolist()
-    if wrong:
-        told = ", ".join(arrays.name(row) for row in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
-        fault = "NaN or infinite" if what == "embeddings" else "not probabilities, which are not negative and sum to 1"
-        hint = "" if what == "embeddings" else " (of logits, give the softmax)"
-        raise InvalidInput(
-            f"{column.origin}: {what} of {len(wrong)} of {len(used)} rows are {fault}{hint}: {told}; leave these out "
-            "(--exclude), or mend them"
-        )
-
-
-def _right(what: str, rows: Tensor, coarse: bool) -> Tensor:
-    """Whether each row is what it should be, (B,)."""
-    if what == "embeddings":
-        if all(math.isfinite(end) for end in torch.aminmax(rows)):
-            return torch.ones(len(rows), dtype=torch.bool)
-        return rows.isfinite().all(1)
-    slack = 1e-2 if coarse else 1e-3
-    right = ((rows.sum(-1) - 1).abs() <= slack) & (rows >= -slack).all(-1)
-    return right.reshape(len(rows), -1).all(1)
-
-
 # -------------------------------------------------------------------------------------------------------------- choosing
 
 
 def selected(asked: Request) -> Selection:
     """The selection that is asked for."""
-    values = {name: column.values for name, column in asked.arrays.columns.items()}
-
-    def choose(more: Tensor) -> Selection:
-        out = [torch.from_numpy(asked.exclude)] if asked.exclude is not None else []
-        excluded = torch.cat([*out, more]).unique()
-        return select_from(
-            asked.strategy,
-            asked.n,
-            probs=values.get("probs"),
-            embeddings=values.get("embeddings"),
-            mc_probs=values.get("mc_probs"),
-            candidates=None if asked.candidates is None else np.setdiff1d(asked.candidates, excluded),
-            exclude=excluded if len(excluded) else None,
-            labeled=asked.labeled,
-            labels=asked.labels,
-            runtime=asked.runtime,
-            seed=asked.seed,
-        )
-
     if asked.near is None:
-        return choose(asked.pool[:0])
+        return _choose(asked, asked.pool)
+    _check_embeddings(asked)
+
+    def choose_without(excluded: Tensor) -> Selection:
+        left = asked.pool[~torch.isin(asked.pool, excluded)]
+        if len(left) < asked.n:
+            raise InvalidInput(
+                f"without near-duplicates, too few rows are left: {len(left)} of {len(asked.pool)}, and n is {asked.n}"
+            )
+        return _choose(asked, left)
+
     x = asked.arrays.columns["embeddings"].values
     by = ruler(x, asked.pool)
     labeled = torch.from_numpy(np.empty(0, np.int64) if asked.labeled is None else asked.labeled)
-    try:
-        return without_near_duplicates(choose, x, asked.pool, labeled, asked.near * by.typical, by, asked.runtime)
-    except InvalidInput as error:
-        if "n must be" not in str(error) and "nothing to choose" not in str(error):
-            raise
-        raise InvalidInput(f"without near-duplicates, too few rows are left: {error}") from error
+    return without_near_duplicates(choose_without, x, asked.pool, labeled, asked.near * by.typical, by, asked.runtime)
 
 
-# ------------------------------------------------------------------------------------------------------------- foretelling
+def _choose(asked: Request, pool: Tensor) -> Selection:
+    return choose(asked.strategy, asked.sources(pool), asked.n, asked.runtime, Rng(asked.seed))
+
+
+def _check_embeddings(asked: Request) -> None:
+    """Read all embeddings once: distances to rows that are NaN or infinite mean nothing."""
+    used = asked.pool
+    if asked.labeled is not None:
+        used = torch.cat([used, torch.from_numpy(asked.labeled)]).sort().values
+    source = ArraySource(used, {"embeddings": asked.arrays.columns["embeddings"].values}, names=asked.arrays.names)
+    for _ in source.chunks((Embedding(),), asked.runtime, Rng(asked.seed)):
+        pass

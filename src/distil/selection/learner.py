@@ -5,22 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil.data.examples import Data, LabeledSet, Rows, as_data
-from distil.data.ids import distinct, index_of
+from distil.data.arrays import Array
+from distil.data.examples import Data, LabeledSet, Rows
 from distil.data.minibatches import Collate
 from distil.errors import DistilWarning, InvalidInput
 from distil.networks.base import Network
-from distil.networks.estimator import is_estimator
+from distil.networks.estimator import Estimator, is_estimator, named_classes
 from distil.networks.wrap import wrap
-from distil.rng import Rng
-from distil.selection.arguments import Ids, as_rng, check_names, names_of
+from distil.rng import Rng, as_rng
+from distil.selection.arguments import as_pool
+from distil.selection.ids import IdReader, Ids, split_pair
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.strategies.base import Needs, Selection, Strategy
@@ -88,7 +89,8 @@ class Learner:
             that builds one (then ``retrain="scratch"`` starts from new weights every round; of a module, ``scratch`` restores the
             first weights, and an estimator's ``fit`` starts over by itself).
         strategy: A strategy or its name.
-        num_classes: C; labels are 0..C-1, whether or not all occur.
+        num_classes: C; labels are 0..C-1, whether or not all occur. Of an estimator that is fitted to classes with other names,
+            labels are these.
         fit: How to train: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
             returns another model. Default: the built-in trainer with its defaults; of an estimator, its ``fit(X, y)``.
         retrain: Where each round's training starts: ``"scratch"``; ``"warm"``, the weights of the round before; or
@@ -97,8 +99,8 @@ class Learner:
         transform: Prepares a minibatch of inputs, in training and scoring alike.
         augment: Changes a training minibatch at random, before ``transform``; never used in scoring.
         validation: Inputs and labels for early stopping with ``FitConfig.patience``.
-        candidates: What may be asked, positions in ``data`` or names; default: all. The others are held out.
-        names: A name for every example of ``data``, distinct texts: selections then have ``names``, and wherever ids are told,
+        candidates: What may be asked, in any form that ``select`` takes ids in; default: all. The others are held out.
+        names: A name for every example of ``data``, distinct: selections then have ``names``, and wherever ids are given,
             names may be. Default: ``data.names``, where a data set has as many, as those of ``distil.open_pool`` do.
         collate: Makes a minibatch of a list of examples when the pool is measured; default: PyTorch's own way.
         runtime: How the pool is measured.
@@ -129,8 +131,8 @@ class Learner:
         transform: Transform | None = None,
         augment: Augment | None = None,
         validation: tuple[Tensor, Tensor] | None = None,
-        candidates: Ids | Sequence[str] | None = None,
-        names: Sequence[str] | None = None,
+        candidates: Ids | None = None,
+        names: Sequence[Any] | None = None,
         collate: Collate | None = None,
         runtime: Runtime | None = None,
         rng: Rng | int | None = None,
@@ -141,12 +143,10 @@ class Learner:
         self._build = model if callable(model) and not isinstance(model, nn.Module) else None
         if retrain == "shrink_perturb" and self._build is None:
             raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
-        self.data = as_data(data)
-        self.pool = Pool(len(self.data), num_classes)
-        check_names(names, len(self.pool))
-        self.names = names_of(self.data, len(self.pool)) if names is None else distinct(names, "names")
-        if candidates is not None:
-            self.pool.hold_out_all_but(self._positions(candidates))
+        reader = as_pool(data, names)
+        if names is not None:
+            _ = reader.index  # names of a learner are ids: refused where one is there twice
+        self.data, self.names = reader.data, reader.names
         self.strategy = as_strategy(strategy)
         self.round = 0
         self.queries = 0
@@ -155,13 +155,22 @@ class Learner:
         self._retrain = retrain
         self._runtime = runtime or Runtime()
         self._collate = collate
-        self._network = network or (lambda found: wrap(found, inputs=_prepared(transform), num_classes=num_classes))
         self.module = self._fresh(self._build) if self._build else model
+        self._classes = _named_classes(self.module, num_classes)
+        self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes)
+        if candidates is not None:
+            self.pool.hold_out_all_but(candidates)
+        if network is not None:
+            self._network = network
+        elif self._classes is not None:
+            self._network = partial(Estimator, classes=self._classes)
+        else:
+            self._network = partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
         trained = isinstance(self.module, nn.Module)
         self._first = (self.module, _copied(self.module)) if trained and not self._build else None
         if fit is None and is_estimator(self.module) and not trained:
             _check_estimator_settings(transform=transform, augment=augment, validation=validation)
-            self._fit: Callable[..., Any] = fit_estimator
+            self._fit: Callable[..., Any] = partial(fit_estimator, classes=self._classes)
         elif not trained and not callable(fit):
             name = type(self.module).__name__
             raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
@@ -182,44 +191,54 @@ class Learner:
     def labeled(self) -> LabeledSet:
         """The labeled examples, as they are given to ``fit``."""
         ids = self.pool.labeled
-        return LabeledSet(self.data, ids, self.pool.labels(ids))
+        return LabeledSet(self.data, ids, self.pool.labels(Selection(ids)))
 
     @property
     def network(self) -> Network:
         """The model as strategies see it; made anew each time, so nothing is remembered across a training."""
         return self._network(self.module)
 
-    def query(self, n: int, *, exclude: Ids | Sequence[str] | None = None) -> Selection:
+    def query(self, n: int, *, exclude: Ids | None = None) -> Selection:
         """The next ``n`` ids to label, best first; they are pending from now on.
 
         Args:
             n: From 1 to the number of unlabeled examples.
-            exclude: What may not be asked this time, such as what somebody else looks at now: positions or names.
+            exclude: What may not be asked this time, such as what somebody else looks at now, in any form that ``select`` takes
+                ids in.
         """
         selection = select(
             self.strategy,
             None if self.strategy.needs == Needs() else self.network,  # an estimator may not be fitted yet
             self.data,
             n,
-            candidates=self.pool.unlabeled,
-            exclude=None if exclude is None else self._positions(exclude),
-            labeled=self.labeled,
+            candidates=Selection(self.pool.unlabeled),
+            exclude=exclude,
+            labeled=self._labeled_by_name(),
             names=self.names,
             collate=self._collate,
             runtime=self._runtime,
             rng=self._selection_rng.child("select", self.queries),
         )
-        self.pool.record({"event": "asked", "ids": selection.ids})
+        self.pool.record({"event": "asked", "ids": selection})
         self.queries += 1
         return selection
 
-    def label(self, ids: Selection | Ids | Sequence[str], labels: Sequence[int] | Tensor) -> None:
-        """Tell the labels of some ids, or names, whether or not they were asked; a label told again replaces the first."""
-        self.pool.record({"event": "labeled", "ids": self._positions(ids), "labels": labels})
+    def label(self, ids: Ids | Mapping[Any, Any], labels: Sequence[Any] | Array | None = None) -> None:
+        """Note the labels of some examples, whether or not they were asked; a label that is given again replaces the first.
 
-    def skip(self, ids: Selection | Ids | Sequence[str]) -> None:
-        """Never ask these, ids or names, again."""
-        self.pool.record({"event": "skipped", "ids": self._positions(ids)})
+        Args:
+            ids: Which examples, in any form that ``select`` takes ids in; or a dict {id: label}, or a pair (ids, labels).
+            labels: Their labels, as many; default: those in ``ids``.
+        """
+        if labels is None:
+            ids, labels = split_pair(ids, IdReader(len(self.pool), self.names))
+        if labels is None:
+            raise InvalidInput("labels are missing; pass label(ids, labels), or a dict {id: label}")
+        self.pool.record({"event": "labeled", "ids": ids, "labels": labels})
+
+    def skip(self, ids: Ids) -> None:
+        """Never ask these again; ids come in any form that ``select`` takes them in."""
+        self.pool.record({"event": "skipped", "ids": ids})
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
         """Train on everything labeled so far; returns what ``fit`` returned (a FitResult from the built-in trainer)."""
@@ -250,25 +269,12 @@ class Learner:
         if state["module"] is not None:
             self.module.load_state_dict(state["module"])
 
-    def _positions(self, ids: Any) -> Any:  # noqa: ANN401 - what is no list of names is left to whoever reads positions
-        """Positions of what is called by name; all else as it is."""
-        array = np.asarray(ids)
-        if array.dtype.kind != "U" or array.ndim != 1:
-            return ids
-        if self._index is None:
-            raise InvalidInput(
-                f"got the name {ids[0]!r}, and the examples of this pool have none; pass Learner(..., names=...)"
-            )
-        lost = next((name for name in array.tolist() if name not in self._index), None)
-        if lost is not None:
-            raise InvalidInput(
-                f"{lost!r} is not the name of an example of this pool; its names begin with {next(iter(self._index))!r}"
-            )
-        return [self._index[name] for name in array.tolist()]
-
-    @cached_property
-    def _index(self) -> dict[str, int] | None:
-        return index_of(self.names)
+    def _labeled_by_name(self) -> Any:  # noqa: ANN401 - one of the forms that select takes
+        """The labeled examples, their labels being the classes as the network calls them."""
+        if self._classes is None:
+            return self.labeled
+        ids = Selection(self.pool.labeled)
+        return ids, [self._classes[column] for column in self.pool.labels(ids).tolist()]
 
     def _fresh(self, build: Callable[[], Any]) -> Any:  # noqa: ANN401
         with self._rng.child("model", self.round).scope():
@@ -300,7 +306,24 @@ class Learner:
             self.module = fresh
 
 
-def fit_estimator(model: Any, labeled: LabeledSet, round: int) -> object:  # noqa: A002, ANN401, ARG001 - the loop's word
+def _named_classes(model: object, num_classes: int) -> list[Any] | None:
+    """The classes that a fitted estimator knows by other names than 0..C-1; None where labels are these numbers."""
+    classes = named_classes(model)
+    if classes is None or set(classes.tolist()) <= set(range(num_classes)):
+        return None
+    if len(classes) != num_classes:
+        raise InvalidInput(
+            f"num_classes is {num_classes}, and the model is fitted to {len(classes)}: {classes.tolist()[:10]}"
+        )
+    return list(classes.tolist())
+
+
+def fit_estimator(
+    model: Any,  # noqa: ANN401
+    labeled: LabeledSet,
+    round: int,  # noqa: A002, ARG001 - the loop's word
+    classes: Sequence[Any] | None = None,
+) -> object:
     """``model.fit(X, y)``: X an array where the pool is one, or of examples that are arrays; rows of a frame; else a list."""
     x: Any = labeled.x
     if isinstance(labeled.data, Rows):
@@ -310,7 +333,8 @@ def fit_estimator(model: Any, labeled: LabeledSet, round: int) -> object:  # noq
         x = np.stack([np.asarray(row) for row in x]) if isinstance(x[0], (Tensor, np.ndarray)) else x
     else:
         x = x.numpy(force=True)
-    return model.fit(x, labeled.y.numpy())
+    y = labeled.y.numpy()
+    return model.fit(x, y if classes is None else np.asarray(classes)[y])
 
 
 def _check_estimator_settings(**settings: object) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from distil.data.labels import as_labels
 from distil.errors import InvalidInput, nearest
-
-Ids = Sequence[int] | Tensor | np.ndarray[Any, Any]
+from distil.selection.ids import IdReader, Ids
+from distil.strategies.base import Selection
 
 UNLABELED, ASKED, LABELED, SKIPPED, HELD_OUT = range(5)
 _STATES = {"asked": ASKED, "labeled": LABELED, "skipped": SKIPPED, "held_out": HELD_OUT}
@@ -28,6 +28,8 @@ class Pool:
     Args:
         size: Number of examples; ids are 0..size-1.
         num_classes: Labels are 0..num_classes-1.
+        names: What the caller calls the examples; events may then have names for ids.
+        classes: What the caller calls the classes, as many; events then have these for labels.
 
     >>> pool = Pool(4, num_classes=2)
     >>> pool.record({"event": "asked", "ids": [1, 3]})
@@ -36,10 +38,19 @@ class Pool:
     ([0, 2], [1], [3], [1])
     """
 
-    def __init__(self, size: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        num_classes: int,
+        *,
+        names: Sequence[Any] | None = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
         if size < 1 or num_classes < 2:
             raise InvalidInput(f"a pool needs an example and two classes, got size={size}, num_classes={num_classes}")
         self.num_classes = num_classes
+        self._reader = IdReader(size, names)
+        self._classes = range(num_classes) if classes is None else classes
         self._states = torch.full((size,), UNLABELED, dtype=torch.int8)
         self._labels = torch.full((size,), -1, dtype=torch.long)
 
@@ -73,24 +84,24 @@ class Pool:
 
     def labels(self, ids: Ids) -> Tensor:
         """The labels of labeled ids, (n,) int64."""
-        rows = self._rows(ids)
+        rows = self._reader.positions(ids, "ids")
         if not bool((self._states[rows] == LABELED).all()):
-            raise InvalidInput(f"id {int(rows[self._states[rows] != LABELED][0])} has no label")
+            raise InvalidInput(f"id {self._reader.name(rows[self._states[rows] != LABELED][0])!r} has no label")
         return self._labels[rows]
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Take note of an event: all of it, or, when it cannot be right, none of it.
 
         Args:
-            event: ``event`` is ``asked``, ``labeled``, ``skipped`` or ``held_out``; ``ids`` are distinct; ``labels``, for
-                ``labeled``, are as many. A label may come late, for what was skipped, or again, for what was labeled: the
-                last one counts. What is held out stays so.
+            event: ``event`` is ``asked``, ``labeled``, ``skipped`` or ``held_out``; ``ids`` are distinct, in any form that
+                ``distil.select`` takes them in; ``labels``, for ``labeled``, are as many. A label may come late, for what was
+                skipped, or again, for what was labeled: the last one counts. What is held out stays so.
         """
         kind = event.get("event")
         if kind not in _STATES:
             hint = nearest(str(kind), _STATES)
             raise InvalidInput(f"expected one of the events {', '.join(_STATES)}, got {kind!r}{hint}")
-        rows = self._rows(event["ids"])
+        rows = self._reader.positions(event["ids"], "ids", ordered=kind == "labeled")
         self._refuse(rows, HELD_OUT, f"is held out and cannot be {kind}")
         if kind in ("asked", "held_out"):
             for state, name in ((ASKED, "asked"), (LABELED, "labeled"), (SKIPPED, "skipped")):
@@ -98,19 +109,20 @@ class Pool:
         elif kind == "skipped":
             self._refuse(rows, LABELED, "has a label and cannot be skipped")
         else:
-            self._labels[rows] = self._checked_labels(event.get("labels"), len(rows))
+            labels = event.get("labels", ())
+            self._labels[rows] = as_labels(labels, "labels", count=len(rows), classes=self._classes)
         self._states[rows] = _STATES[kind]
 
     def _refuse(self, rows: Tensor, state: int, why: str) -> None:
         wrong = rows[self._states[rows] == state]
         if len(wrong):
-            raise InvalidInput(f"id {int(wrong[0])} {why}")
+            raise InvalidInput(f"id {self._reader.name(wrong[0])!r} {why}")
 
     def hold_out_all_but(self, ids: Ids) -> None:
         """Record every example but these as held out."""
         others = torch.ones(len(self), dtype=torch.bool)
-        others[self._rows(ids)] = False
-        self.record({"event": "held_out", "ids": torch.nonzero(others)[:, 0]})
+        others[self._reader.positions(ids, "candidates")] = False
+        self.record({"event": "held_out", "ids": Selection(torch.nonzero(others)[:, 0])})
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of the states and labels, (size,) each."""
@@ -125,28 +137,3 @@ class Pool:
 
     def _in(self, state: int) -> Tensor:
         return torch.nonzero(self._states == state)[:, 0]
-
-    def _rows(self, ids: Ids) -> Tensor:
-        array = np.asarray(ids)
-        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise InvalidInput(f"ids must be a flat list of whole numbers, got {array.dtype} of shape {array.shape}")
-        rows = torch.from_numpy(array.astype(np.int64))
-        if len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= len(self)):
-            wrong = int(rows[(rows < 0) | (rows >= len(self))][0])
-            raise InvalidInput(f"{wrong} is not an id of this pool of {len(self)} examples")
-        if len(torch.unique(rows)) != len(rows):
-            raise InvalidInput("an id occurs more than once in one event")
-        return rows
-
-    def _checked_labels(self, labels: object, n: int) -> Tensor:
-        array = np.asarray(labels)
-        if array.shape != (n,) or (n and array.dtype.kind not in "iu"):
-            raise InvalidInput(f"expected {n} labels, one whole number an id, got {array.dtype} of shape {array.shape}")
-        found = torch.from_numpy(array.astype(np.int64))
-        outside = (found < 0) | (found >= self.num_classes)
-        if bool(outside.any()):
-            wrong = int(found[outside][0])
-            raise InvalidInput(
-                f"label {wrong} is not one of the {self.num_classes} classes, 0 to {self.num_classes - 1}"
-            )
-        return found

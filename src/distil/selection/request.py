@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.data.array_files import Column
-from distil.data.ids import Ids, index_of, read_ids
-from distil.signals import Embedding, Logits, MCProbs, Probs, measured_by
-from distil.strategies.base import ROLES, Strategy
+from distil.data.ids import Ids as ListedIds
+from distil.data.ids import read_ids
+from distil.measuring.source import Source
+from distil.selection.ids import IdReader, Ids
+from distil.selection.select import array_sources, arrays_read
+from distil.strategies.base import Strategy
 from distil.system.runtime import Runtime
 
 
@@ -37,21 +40,23 @@ class Arrays:
         return len(next(iter(self.columns.values())))
 
     @cached_property
-    def index(self) -> dict[str, int] | None:
-        """Name -> row."""
-        return index_of(self.names)
+    def reader(self) -> IdReader:
+        """Reads ids of the rows."""
+        return IdReader(len(self), self.names)
 
     def name(self, row: int) -> str:
         """The id of a row."""
         return str(row) if self.names is None else self.names[row]
 
-    def rows(self, ids: str | Path | Ids | Sequence[int] | None) -> NDArray[np.int64] | None:
-        """The rows of a list of ids: a file, what was read of one, or rows already."""
+    def rows(self, ids: str | Path | ListedIds | Ids | None, argument: str) -> NDArray[np.int64] | None:
+        """The rows of a list of ids: a file, what was read of one, or whatever ``IdReader`` takes."""
         if ids is None:
             return None
         if isinstance(ids, (str, os.PathLike)):
             ids = read_ids(Path(ids))
-        return ids.rows(self.index, len(self)) if isinstance(ids, Ids) else np.asarray(ids, dtype=np.int64)
+        if isinstance(ids, ListedIds):
+            return ids.rows(None if self.names is None else self.reader.index, len(self))
+        return self.reader.positions(ids, argument).numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,7 @@ class Request:
     n: int
     arrays: Arrays
     labeled: NDArray[np.int64] | None = None
-    labels: list[int] | None = None
+    labels: Sequence[Any] | None = None
     candidates: NDArray[np.int64] | None = None
     exclude: NDArray[np.int64] | None = None
     seed: int = 0
@@ -97,9 +102,13 @@ class Request:
     @cached_property
     def reads(self) -> list[str]:
         """The arrays that the strategy reads."""
-        wanted = {type(s) for role in ROLES for s in measured_by(getattr(self.strategy.needs, role))}
-        found = [name for name, signals in (("embeddings", {Embedding}), ("mc_probs", {MCProbs})) if wanted & signals]
-        return found + (["probs"] if wanted & {Logits, Probs} else [])
+        return [name for name in arrays_read(self.strategy) if name != "labels"]
+
+    def sources(self, pool: Tensor) -> dict[str, Source]:
+        """What a selection from these rows of the pool reads."""
+        labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
+        values = {name: column.values for name, column in self.arrays.columns.items()}
+        return array_sources(self.strategy, values, pool, labeled=labeled, labels=self.labels, names=self.arrays.names)
 
 
 @dataclass(frozen=True, eq=False)

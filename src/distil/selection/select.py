@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from distil.data.arrays import Array, checked_array, checked_probs
-from distil.data.examples import Data, as_data
+from distil.data.arrays import Array, checked_array, checked_probs, precision_of
+from distil.data.examples import Data
+from distil.data.labels import as_labels
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
-from distil.measuring.source import ArraySource, Source
+from distil.measuring.source import ArraySource, Source, arguments_of
 from distil.networks.wrap import wrap
-from distil.rng import Rng
+from distil.rng import Rng, as_rng
 from distil.selection.arguments import (
+    Examples,
     Given,
-    Ids,
     as_candidates,
     as_count,
-    as_positions,
-    as_rng,
-    as_set,
+    as_examples,
+    as_names,
+    as_pool,
     check_array_data,
     check_arrays_serve,
-    check_names,
     common_size,
-    names_of,
-    scattered,
-    size_of,
     with_names,
 )
 from distil.selection.checked import checked_selection
 from distil.selection.choose import choose
+from distil.selection.ids import IdReader, Ids, split_pair
 from distil.signals import Signals
-from distil.strategies.base import Needs, Selection, Sets, Strategy
+from distil.strategies.base import ROLES, Needs, Selection, Sets, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.runtime import Runtime
 
@@ -49,10 +48,10 @@ def select(
     *,
     candidates: Ids | None = None,
     exclude: Ids | None = None,
-    labeled: Ids | Given | None = None,
-    validation: Ids | Given | None = None,
-    query: Ids | Given | None = None,
-    private: Ids | Given | None = None,
+    labeled: Given | None = None,
+    validation: Given | None = None,
+    query: Given | None = None,
+    private: Given | None = None,
     names: Sequence[Any] | None = None,
     collate: Collate | None = None,
     runtime: Runtime | None = None,
@@ -69,10 +68,13 @@ def select(
             None for strategies that need none.
         data: A map-style Dataset or list, or an array, tensor, data frame or sparse matrix whose rows are examples.
         n: How many, from 1 to the number of candidates.
-        candidates: Positions in ``data`` that may be chosen; default: all but those in ``labeled``.
-        exclude: Positions that may not, such as those that somebody is labeling now, among the candidates or not.
-        labeled: The examples labeled so far: positions in ``data`` (integers), data of their own, a pair (inputs, labels) or a
-            LabeledSet. Strategies that read their labels want one of the latter two, or a Dataset of (x, y).
+        candidates: What may be chosen: positions in ``data`` or names, in a list, tuple, set, range, array, tensor or Series, a
+            boolean mask, or a Selection (``distil.selection.ids.IdReader`` has the rules). Default: all but ``labeled``.
+        exclude: What may not, such as examples that somebody is labeling now, among the candidates or not; likewise.
+        labeled: The examples labeled so far: ids, as for ``candidates``, which are never chosen again; a dict {id: label}, a pair
+            (ids, labels) or a LabeledSet; or data of their own: an array, a Dataset (of (x, y), say) or a pair (inputs, labels).
+            Strategies that read labels want a form that has them. Labels are columns of the model's outputs, whole numbers
+            from 0 or booleans; of a classifier that knows its classes (``Network.classes``), the classes by name.
         validation: Examples held out from training, likewise.
         query: Examples like those that are looked for, likewise.
         private: Examples like those to stay away from, likewise.
@@ -91,28 +93,29 @@ def select(
         UnsupportedModel: The model's logits or embedding cannot be read; the message says which argument would help.
     """
     strategy = as_strategy(strategy)
-    data = as_data(data)
-    size = size_of(data, "data")
+    reader = as_pool(data, names)
+    names = reader.names
     given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
-    names = names_of(data, size) if names is None else names
-    check_names(names, size)
-    sets = {role: as_set(value, data, size, role) for role, value in given.items() if value is not None}
-    taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].data is data else None
-    pool = as_candidates(candidates, exclude, size, taken)
-    n = as_count(n, len(pool))
+    sets = {role: as_examples(value, reader, role) for role, value in given.items() if value is not None}
+    taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
+    pool = as_candidates(candidates, exclude, taken, reader)
+    n, rng = as_count(n, len(pool)), as_rng(rng)
     if strategy.needs == Needs():
-        drawn = strategy.select(Sets(Signals(pool, {})), n, as_rng(rng))
+        drawn = strategy.select(Sets(Signals(pool, {})), n, rng)
         return with_names(checked_selection(drawn, strategy, pool, n), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
     network = wrap(network)
-    check_array_data(data, pool)
-    for found in sets.values():
-        check_array_data(found.data, found.ids)
     source = partial(NetworkSource, network, collate=collate, caller=type(strategy).__name__)
-    sources: dict[str, Source] = {"pool": source(data, pool)}
-    sources |= {role: source(found.data, found.ids, found.labels) for role, found in sets.items() if len(found.ids)}
-    return with_names(choose(strategy, sources, n, runtime or Runtime(), as_rng(rng)), names)
+    sources: dict[str, Source] = {}
+    for role, found in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
+        labels, own_names = None, names if found.of_pool else None
+        if found.labels is not None:
+            labels = as_labels(found.labels, f"the labels of {role}", count=len(found.ids), classes=network.classes)
+        check_array_data(found.data, found.ids, "data" if found.of_pool else role, own_names)
+        if len(found.ids):
+            sources[role] = source(found.data, found.ids, labels, names=own_names)
+    return with_names(choose(strategy, sources, n, runtime or Runtime(), rng), names)
 
 
 def select_from(
@@ -124,8 +127,8 @@ def select_from(
     mc_probs: Array | None = None,
     candidates: Ids | None = None,
     exclude: Ids | None = None,
-    labeled: Ids | None = None,
-    labels: Array | Sequence[int] | None = None,
+    labeled: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
+    labels: Array | Sequence[Any] | None = None,
     labeled_embeddings: Array | None = None,
     names: Sequence[Any] | None = None,
     runtime: Runtime | None = None,
@@ -139,18 +142,18 @@ def select_from(
         probs: Class probabilities, (N, C).
         embeddings: Embeddings, (N, D).
         mc_probs: Sampled probabilities, (N, K, C); K is then the number of samples, whatever the strategy's own.
-        candidates: Rows that may be chosen; default: all but those in ``labeled``.
+        candidates: Rows that may be chosen, or their names, as for ``select``; default: all but those in ``labeled``.
         exclude: Rows that may not, such as those that somebody is labeling now, among the candidates or not.
-        labeled: Rows that are labeled already.
-        labels: Their labels, as many, for strategies that read them.
+        labeled: Rows that are labeled already; a dict {id: label} or a pair (ids, labels) too.
+        labels: Their labels, as many, for strategies that read them: columns of ``probs``.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         names: A name for every row.
         runtime: Memory, folder for what goes beyond it, progress bar; none of it is part of the answer.
         seed: The same seed gives the same selection, and the one that ``select`` makes from a model with these outputs.
 
     Returns:
-        Distinct rows, in pick order. Arrays may be memory-mapped: float32 and float64 ones are used where they lie, and
-        strategies that score each example read them once, in order.
+        Distinct rows, in pick order. Arrays may be memory-mapped: float32 and float64 ones are used where they lie (float32 ones
+        are copied to float64 where the strategy reads both), and strategies that score each example read them once, in order.
 
     Raises:
         MissingSignal: The strategy needs an array that was not given.
@@ -166,23 +169,77 @@ def select_from(
     if mc_probs is not None:
         arrays["mc_probs"] = checked_probs(mc_probs, "mc_probs", 3)
     size = common_size(arrays, strategy)
-    check_names(names, size)
-    positions = None if labeled is None else as_positions(labeled, size, "labeled")
-    pool = as_candidates(candidates, exclude, size, positions)
+    names = as_names(names, size)
+    reader = IdReader(size, names)
+    given, own_labels = (None, None) if labeled is None else split_pair(labeled, reader)
+    positions = None if given is None else reader.positions(given, "labeled", ordered=labels is not None)
+    pool = as_candidates(candidates, exclude, positions, reader)
     n = as_count(n, len(pool))
-    caller = type(strategy).__name__
-    sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, caller=caller)}
+    if labels is not None and (positions is None or own_labels is not None):
+        fault = (
+            "labels belong to the rows of labeled, which was not given"
+            if positions is None
+            else "labeled has labels too"
+        )
+        raise InvalidInput(f"{fault}; pass labeled=ids and labels=..., or labeled=(ids, labels)")
     if labeled_embeddings is not None:
-        own = checked_array(labeled_embeddings, "labeled_embeddings", 2)
         if positions is not None:
             raise InvalidInput("pass labeled (rows of the arrays) or labeled_embeddings (rows of their own), not both")
-        if "embeddings" in arrays and own.shape[1] != arrays["embeddings"].shape[1]:
+        labeled_embeddings = checked_array(labeled_embeddings, "labeled_embeddings", 2)
+        width = arrays["embeddings"].shape[1] if "embeddings" in arrays else labeled_embeddings.shape[1]
+        if labeled_embeddings.shape[1] != width:
             raise InvalidInput(
-                f"labeled_embeddings must have the {arrays['embeddings'].shape[1]} columns of embeddings, got {own.shape[1]}"
+                f"labeled_embeddings must have the {width} columns of embeddings, got {labeled_embeddings.shape[1]}"
             )
-        sources["labeled"] = ArraySource(torch.arange(len(own)), {"embeddings": own}, "labeled_", caller)
-    elif positions is not None:
-        known = {} if labels is None else {"labels": scattered(labels, positions, size)}
-        sources["labeled"] = ArraySource(positions, {**arrays, **known}, caller=caller)
-    sources = {role: source for role, source in sources.items() if len(source.ids)}
+    sources = array_sources(
+        strategy,
+        arrays,
+        pool,
+        labeled=positions,
+        labels=own_labels if labels is None else labels,
+        labeled_embeddings=labeled_embeddings,
+        names=names,
+    )
     return with_names(choose(strategy, sources, n, runtime or Runtime(), Rng(seed)), names)
+
+
+def array_sources(
+    strategy: Strategy,
+    arrays: Mapping[str, Array],
+    pool: Tensor,
+    *,
+    labeled: Tensor | None,
+    labels: Any = None,  # noqa: ANN401 - whatever a caller gives
+    labeled_embeddings: Array | None = None,
+    names: Sequence[Any] | None,
+) -> dict[str, Source]:
+    """Sources of the pool and of the labeled set, all of one precision.
+
+    Args:
+        strategy: Reads some of the arrays.
+        arrays: By argument of ``select_from``; checked but for their numbers.
+        pool: Rows that may be chosen.
+        labeled: Rows that are labeled.
+        labels: Their labels.
+        labeled_embeddings: Embeddings of labeled examples that have no row in the arrays.
+        names: What the caller calls the rows.
+    """
+    read = [arrays[name] for name in arrays_read(strategy) if name in arrays]
+    precision = precision_of(read if labeled_embeddings is None else [*read, labeled_embeddings])
+    settings: dict[str, Any] = {"caller": type(strategy).__name__, "precision": precision}
+    sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, names=names, **settings)}
+    if labeled_embeddings is not None:
+        ids, own = torch.arange(len(labeled_embeddings)), {"embeddings": labeled_embeddings}
+        sources["labeled"] = ArraySource(ids, own, "labeled_", **settings)
+    elif labeled is not None:
+        known: dict[str, Array] = {}
+        if labels is not None:
+            known["labels"] = torch.full((len(next(iter(arrays.values()))),), -1)
+            known["labels"][labeled] = as_labels(labels, "labels", count=len(labeled))
+        sources["labeled"] = ArraySource(labeled, {**arrays, **known}, names=names, **settings)
+    return {role: source for role, source in sources.items() if len(source.ids)}
+
+
+def arrays_read(strategy: Strategy) -> list[str]:
+    """The arguments of ``select_from`` that the strategy reads, ``labels`` among them."""
+    return arguments_of(signal for role in ROLES for signal in getattr(strategy.needs, role))

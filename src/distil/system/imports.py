@@ -76,6 +76,7 @@ def import_torchvision() -> ModuleType:
         try:
             return importlib.import_module("torchvision")
         except RuntimeError as error:
+            # The text is all that says which operator: torch raises a plain RuntimeError.
             missing = _MISSING_OPERATOR.search(str(error))
             if missing is None:
                 raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from tqdm.auto import tqdm
@@ -51,12 +52,12 @@ class Runtime:
     bfloat16_first: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch_size is not None and not _is_count(self.batch_size, 1):
-            raise InvalidInput(f"batch_size must be a whole number from 1, got {self.batch_size!r}")
-        if not _is_count(self.num_workers, 0):
-            raise InvalidInput(f"num_workers must be a whole number from 0, got {self.num_workers!r}")
-        if not _is_count(self.memory, 0):
-            raise InvalidInput(f"memory must be a whole number of bytes from 0, got {self.memory!r}")
+        if self.batch_size is not None:
+            object.__setattr__(self, "batch_size", _count(self.batch_size, "batch_size must be a whole number", 1))
+        object.__setattr__(self, "num_workers", _count(self.num_workers, "num_workers must be a whole number", 0))
+        object.__setattr__(self, "memory", _count(self.memory, "memory must be a whole number of bytes", 0))
+        if self.device is not None:
+            _check_device(self.device)
 
     def rows(self, row_bytes: int | None = None) -> int:
         """Examples in one forward pass, for examples that take ``row_bytes`` each in it (None: not known)."""
@@ -72,8 +73,28 @@ class Runtime:
         return bar
 
 
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - whatever has been given
+    """``value`` as an int (NumPy's integers are counts too); InvalidInput where it is none, or below ``least``."""
+    try:
+        count = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = -1
+    if count < least:
+        raise InvalidInput(f"{rule} from {least}, got {value!r}")
+    return count
+
+
+def _check_device(device: str | torch.device) -> None:
+    """Raise InvalidInput unless this names a device of this machine."""
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise InvalidInput(
+            f"device must be one that torch.device knows, such as 'cpu', 'cuda' or 'cuda:1', got {device!r}"
+        ) from None
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise InvalidInput(f"device is {device!r}, and PyTorch sees {count} CUDA devices on this machine; pass 'cpu'")
 
 
 @contextmanager

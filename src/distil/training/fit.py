@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.calls import refuse_whole_numbers
-from distil.rng import Rng
+from distil.rng import Rng, as_rng
 from distil.training.config import FitConfig
 from distil.training.minibatches import DatasetSource, Minibatch, Source, TensorSource, sizes_of
 from distil.training.step import Step
@@ -69,7 +69,7 @@ def fit(
     config: FitConfig,
     *,
     num_classes: int,
-    rng: Rng,
+    rng: Rng | int,
     transform: Transform | None = None,
     augment: Augment | None = None,
     validation: tuple[Tensor, Tensor] | None = None,
@@ -97,7 +97,7 @@ def fit(
         y: Labels (N,), whole numbers in 0..num_classes-1; not every class need occur.
         config: The optimizer, the schedule and when to stop.
         num_classes: C, at least 2; never taken from the labels seen.
-        rng: Decides every random draw of the training.
+        rng: A seed, or an Rng, that decides every random draw of the training.
         transform: Applied to each minibatch, after ``augment`` in training and alone in validation.
         augment: ``augment(x, generator)``, applied to each training minibatch. The CPU generator is its own:
             what it draws changes neither the order nor dropout.
@@ -125,7 +125,7 @@ def fit(
     >>> fit(nn.Linear(1, 2), x, y, config, num_classes=2, rng=Rng(0)).stopped
     'max_accuracy'
     """
-    place = _place(module, device)
+    place, rng = _place(module, device), as_rng(rng)
     training = _Training(
         module, config, num_classes, rng, transform, augment, read or _first_output, loss, progress, place
     )
@@ -145,7 +145,7 @@ def fit_dataset(
     config: FitConfig,
     *,
     num_classes: int,
-    rng: Rng,
+    rng: Rng | int,
     transform: Transform | None = None,
     augment: Augment | None = None,
     validation: Dataset[Any] | None = None,
@@ -185,7 +185,7 @@ def fit_dataset(
         InvalidInput: See ``fit``.
         UnsupportedModel: See ``fit``.
     """
-    place = _place(module, device)
+    place, rng = _place(module, device), as_rng(rng)
     training = _Training(
         module, config, num_classes, rng, transform, augment, read or _first_output, loss, progress, place
     )
@@ -290,14 +290,8 @@ class _Training:
             x = self.transform(x)
         x = _cast(x, self._dtype)
         try:
-            logits = self._read(x)
-        except ValueError as error:
-            if n == 1 and "more than 1 value per channel" in str(error):
-                raise InvalidInput(
-                    "expected minibatches of at least 2 examples, which BatchNorm needs to train, got one of 1; "
-                    f"label at least 2 examples and use a batch_size of at least 2 (now {self.config.batch_size})"
-                ) from error
-            raise
+            with self._watched() if n == 1 else nullcontext():
+                logits = self._read(x)
         except RuntimeError as error:
             refuse_whole_numbers(self.module, x, error)
             raise
@@ -312,6 +306,26 @@ class _Training:
                 f"{tuple(logits.shape)}; give the module a head of that width, or correct num_classes or read"
             )
         return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Under it, BatchNorm that would have to train on one value a channel is an error that says what to do."""
+
+        def refuse(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+            x, own_values = inputs[0], layer.training or layer.running_mean is None
+            if own_values and x.numel() == x.shape[1]:
+                raise InvalidInput(
+                    "expected minibatches of at least 2 examples, which BatchNorm needs to train, got one of 1; "
+                    f"label at least 2 examples and use a batch_size of at least 2 (now {self.config.batch_size})"
+                )
+
+        layers = [part for part in self.module.modules() if isinstance(part, _BATCH_NORM)]
+        handles = [layer.register_forward_pre_hook(refuse) for layer in layers]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _read(self, x: Any) -> Tensor:  # noqa: ANN401
         if not self._autocasts:

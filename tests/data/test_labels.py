@@ -1,0 +1,94 @@
+"""Labels in every form, brought to columns."""
+
+import numpy as np
+import pytest
+import torch
+
+from distil.data.labels import as_labels
+from distil.errors import InvalidInput
+
+
+class Series:
+    def __init__(self, values):
+        self.values = np.asarray(values)
+        self.shape = self.values.shape
+
+    def to_numpy(self):
+        return self.values
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0, 2, 1],
+        (0, 2, 1),
+        np.array([0, 2, 1], dtype=np.uint8),
+        np.array([0, 2, 1], dtype=">i4"),
+        np.array([0, 2, 1], dtype=object),
+        torch.tensor([0, 2, 1], dtype=torch.int16),
+        [torch.tensor(0), np.int64(2), np.array(1)],
+        Series([0, 2, 1]),
+        [False, 2, True],
+    ],
+)
+@pytest.mark.parametrize("classes", [None, range(3), [0, 1, 2], np.arange(3), [0.0, 1.0, 2.0]])
+def test_whole_numbers_are_columns(labels, classes):
+    found = as_labels(labels, "labels", count=3, classes=classes)
+    assert found.dtype == torch.int64
+    assert found.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[True, False], np.array([True, False]), torch.tensor([True, False]), [np.bool_(True), torch.tensor(False)]],
+)
+@pytest.mark.parametrize("classes", [None, range(2), [False, True], np.array([0, 1])])
+def test_booleans_are_the_classes_0_and_1(labels, classes):
+    assert as_labels(labels, "labels", classes=classes).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "expected"),
+    [
+        ([1, 2, 3], [3, 1, 1], [2, 0, 0]),
+        (np.array([1, 2, 3]), torch.tensor([3, 1, 1]), [2, 0, 0]),
+        (np.array(["cat", "cow", "dog"]), ["dog", "cat"], [2, 0]),
+        (["dog", "cat"], np.array(["cat", "dog", "cat"]), [1, 0, 1]),
+        (["dog", "cat"], Series(["cat", "dog"]), [1, 0]),
+        ([0.5, 1.5], [1.5, 0.5], [1, 0]),
+        (["a", "b"], [], []),
+    ],
+)
+def test_classes_by_name(classes, labels, expected):
+    assert as_labels(labels, "labels", classes=classes).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "message"),
+    [
+        ([0, 3], range(3), "y: 3 is not one of the 3 classes, 0 to 2$"),
+        ([0, -1], range(3), "y: -1 is not one of the 3 classes"),
+        ([0, -1], None, "y: -1 is not one of the classes, which are numbered from 0"),
+        ([0, 1.0], None, r"y must be whole numbers, .* got 1.0; convert them with \.astype\(int\)"),
+        (torch.tensor([0.0, 1.0]), range(3), r"got 0.0; convert them with \.astype\(int\)"),
+        (["a", "b"], None, "got 'a'; only a classifier that knows its classes has columns of that name"),
+        ([None, 1], None, "got None"),
+        ([[0], [1]], None, r"got \[0\]"),
+        (np.zeros((2, 1), int), None, r"y must be a flat list, got shape \(2, 1\)"),
+        (None, None, r"y must be a flat list"),
+        ("01", None, r"y must be a flat list"),
+        (["cat", "dgo"], ["cat", "dog"], "y: 'dgo' is not one of the 2 classes, 'cat', 'dog'; did you mean 'dog'"),
+        ([0, 1], ["cat", "dog"], "y: 0 is not one of the 2 classes, 'cat', 'dog'$"),
+        ([1.0, 2.0], [1, 2], r"y: 1.0 is a floating-point number, and no class is; convert them with \.astype\(int\)"),
+        ([[1], [2]], ["a", "b"], r"y: \[1\] is not one of the 2 classes"),
+        ([0, 50], list(range(1, 40)), r"y: 0 is not one of the 39 classes, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, \.\.\.$"),
+    ],
+)
+def test_what_is_no_class_is_named(labels, classes, message):
+    with pytest.raises(InvalidInput, match=message):
+        as_labels(labels, "y", classes=classes)
+
+
+def test_another_number_of_labels():
+    with pytest.raises(InvalidInput, match=r"^y must be 3, one for each example; got 2$"):
+        as_labels([0, 1], "y", count=3)

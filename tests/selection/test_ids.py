@@ -1,0 +1,416 @@
+"""Ids in every form that callers have them in: each argument reads each form, and picks what plain positions pick."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset, Subset
+
+from distil import FitConfig, Learner, Selection, select, select_from
+from distil.data.array_files import Column
+from distil.data.examples import LabeledSet
+from distil.errors import InvalidInput
+from distil.measuring import source
+from distil.selection.from_files import pick
+from distil.selection.ids import IdReader
+from distil.signals import Inputs
+from distil.strategies import Needs, Strategy
+from distil.strategies.base import best
+
+N = 40
+GIVEN = [4, 30, 7, 12]
+NAMES = [f"dir/{i:02}.jpg" for i in range(N)]
+X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
+PROBS = np.random.default_rng(1).dirichlet(np.ones(3), N).astype(np.float32)
+
+
+class Series:
+    """What a column of pandas or polars has of it; the index of its rows is not looked at."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    @property
+    def shape(self):
+        return self.values.shape
+
+    def to_numpy(self):
+        return self.values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, label):
+        raise KeyError(label)
+
+
+class Items(Dataset):
+    """A data set that is no array, of X."""
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, row):
+        return torch.from_numpy(X[row])
+
+
+def mask_of(ids):
+    mask = np.zeros(N, dtype=bool)
+    mask[ids] = True
+    return mask
+
+
+# Each way keeps the order of the ids, or has none: what is chosen may not depend on it.
+WAYS = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "keys": lambda ids: dict.fromkeys(ids).keys(),
+    "tensor": torch.tensor,
+    "int32 tensor": lambda ids: torch.tensor(ids, dtype=torch.int32),
+    "uint8 array": lambda ids: np.array(ids, dtype=np.uint8),
+    "uint64 array": lambda ids: np.array(ids, dtype=np.uint64),
+    "big-endian array": lambda ids: np.array(ids, dtype=">i4"),
+    "read-only array": lambda ids: np.frombuffer(np.array(ids).tobytes(), np.int64),
+    "objects": lambda ids: np.array(ids, dtype=object),
+    "list of NumPy's": lambda ids: [np.int16(i) for i in ids],
+    "list of tensors": lambda ids: [torch.tensor(i) for i in ids],
+    "list of arrays": lambda ids: [np.array(i) for i in ids],
+    "Series": Series,
+    "mask": mask_of,
+    "mask tensor": lambda ids: torch.from_numpy(mask_of(ids)),
+    "mask list": lambda ids: mask_of(ids).tolist(),
+    "mask Series": lambda ids: Series(mask_of(ids)),
+    "where": lambda ids: np.where(mask_of(ids)),
+    "torch.where": lambda ids: torch.where(torch.from_numpy(mask_of(ids))),
+    "Selection": lambda ids: Selection(torch.tensor(ids)),
+    "names": lambda ids: [NAMES[i] for i in ids],
+    "set of names": lambda ids: {NAMES[i] for i in ids},
+    "array of names": lambda ids: np.array([NAMES[i] for i in ids]),
+    "objects that are names": lambda ids: np.array([NAMES[i] for i in ids], dtype=object),
+    "Series of names": lambda ids: Series([NAMES[i] for i in ids]),
+}
+LABELED_WAYS = {
+    **WAYS,
+    "LabeledSet": lambda ids: LabeledSet(X, ids, [0] * len(ids)),
+    "dict": lambda ids: dict.fromkeys(ids, 0),
+    "dict of names": lambda ids: {NAMES[i]: 1 for i in ids},
+    "pair": lambda ids: (ids, [0] * len(ids)),
+    "pair of a mask": lambda ids: (mask_of(ids), np.zeros(len(ids), int)),
+    "pair of Series": lambda ids: (Series([NAMES[i] for i in ids]), Series([2] * len(ids))),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Near(Strategy):
+    """The examples nearest to the mean of all sets that it is given."""
+
+    paper: ClassVar[str] = "none"
+
+    @property
+    def needs(self):
+        return Needs(**dict.fromkeys(("pool", "labeled", "validation", "query", "private"), (Inputs(),)))
+
+    def select(self, sets, n, rng):
+        given = [getattr(sets, role)[Inputs()] for role in ("labeled", "validation", "query", "private")]
+        center = torch.cat(given).double().sum(0)
+        return best(sets.pool.ids, -(sets.pool[Inputs()].double() - center).norm(dim=1), n)
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+@pytest.mark.parametrize("way", LABELED_WAYS)
+@pytest.mark.parametrize("role", ["labeled", "validation", "query", "private", "candidates", "exclude"])
+def test_select(role, way, net):
+    if role in ("candidates", "exclude") and way not in WAYS:
+        return
+    asked = LABELED_WAYS[way](GIVEN)
+    for strategy in (Near(), "random_sampling", "margin_sampling"):
+        expected = select(strategy, net, X, 3, **{role: GIVEN}).tolist()
+        assert select(strategy, net, X, 3, names=NAMES, **{role: asked}).tolist() == expected
+
+
+def test_labeled_examples_are_never_asked_again(net):
+    for way, form in LABELED_WAYS.items():
+        found = select("random_sampling", None, X, N - len(GIVEN), labeled=form(GIVEN), names=NAMES)
+        assert sorted(found) == sorted(set(range(N)) - set(GIVEN)), way
+    items = Items()
+    assert not set(select("random_sampling", None, items, N - 4, labeled=Subset(items, GIVEN))) & set(GIVEN)
+
+
+@pytest.mark.parametrize("way", LABELED_WAYS)
+@pytest.mark.parametrize("argument", ["labeled", "candidates", "exclude"])
+def test_select_from_and_pick(argument, way):
+    if argument != "labeled" and way not in WAYS:
+        return
+    given = LABELED_WAYS[way](GIVEN)
+    for strategy in ("core_set", "random_sampling"):
+        expected = select_from(strategy, 3, embeddings=X, **{argument: GIVEN})
+        found = select_from(strategy, 3, embeddings=X, names=NAMES, **{argument: given})
+        assert found.tolist() == expected.tolist()
+        assert list(found.names) == [NAMES[i] for i in expected]
+        picks = pick(strategy, 3, embeddings=Column(X, NAMES, "x.npy"), **{argument: given})
+        assert (picks.rows, picks.ids) == (expected.tolist(), list(found.names))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_learner(way):
+    given = WAYS[way](GIVEN)
+
+    def learner(**options):
+        return Learner(
+            X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES, fit=FitConfig(), **options
+        )
+
+    assert learner(candidates=given).pool.unlabeled.tolist() == sorted(GIVEN)
+    skipping = learner()
+    skipping.skip(given)
+    assert skipping.pool.skipped.tolist() == sorted(GIVEN)
+    assert not set(learner().query(N - 4, exclude=given)) & set(GIVEN)
+    labeling = learner()
+    if "set" in way or way == "keys":
+        with pytest.raises(
+            InvalidInput, match="ids is a set, which has no order that labels could follow; pass a list"
+        ):
+            labeling.label(given, [0, 1, 2, 1])
+        return
+    labels = [0, 1, 2, 1]
+    ordered = "mask" not in way and "where" not in way
+    labeling.label(given, labels)
+    assert labeling.pool.labels(GIVEN if ordered else sorted(GIVEN)).tolist() == labels
+
+
+def test_learner_takes_dicts_and_pairs():
+    for given in ({NAMES[3]: 1, NAMES[1]: 2}, {3: 1, 1: 2}, ([3, 1], [1, 2]), (np.array([3, 1]), Series([1, 2]))):
+        subject = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES)
+        subject.label(given)
+        assert subject.pool.labels([1, 3]).tolist() == [2, 1]
+    with pytest.raises(InvalidInput, match="labels are missing"):
+        subject.label([5, 6])
+
+
+def test_labels_in_dicts_and_pairs_are_those_of_the_ids():
+    """GLISTER reads them."""
+    labels = [2, 0, 1, 1]
+    arrays = {"probs": PROBS, "embeddings": X}
+    expected = select_from("glister", 5, labeled=GIVEN, labels=labels, **arrays).tolist()
+    assert expected != select_from("glister", 5, labeled=GIVEN, labels=[0, 0, 0, 0], **arrays).tolist()
+    named = [NAMES[i] for i in GIVEN]
+    for given in (
+        dict(zip(GIVEN, labels, strict=True)),
+        dict(zip(named, labels, strict=True)),
+        (GIVEN, labels),
+        (named, torch.tensor(labels)),
+        (Series(named), [torch.tensor(y) for y in labels]),
+        LabeledSet(X, GIVEN, labels),
+    ):
+        assert select_from("glister", 5, labeled=given, names=NAMES, **arrays).tolist() == expected
+    mask, sorted_labels = mask_of(GIVEN), [labels[GIVEN.index(i)] for i in sorted(GIVEN)]
+    assert select_from("glister", 5, labeled=(mask, sorted_labels), **arrays).tolist() == expected
+    with pytest.raises(InvalidInput, match="labeled has labels too"):
+        select_from("glister", 5, labeled=(GIVEN, labels), labels=labels, **arrays)
+    with pytest.raises(InvalidInput, match="labels belong to the rows of labeled, which was not given"):
+        select_from("glister", 5, labels=labels, **arrays)
+    with pytest.raises(InvalidInput, match="labels must be 4, one for each example; got 3"):
+        select_from("glister", 5, labeled=GIVEN, labels=labels[:3], **arrays)
+
+
+WRONG = [
+    ([3, N], "has 40, which is not a position in data of 40 examples"),
+    ([3, -1], "has -1, which is not a position"),
+    (range(N - 1, N + 2), "has 40, which is not"),
+    ([3, 4, 3], "has 'dir/03.jpg' more than once"),
+    ([NAMES[3], NAMES[3]], "has 'dir/03.jpg' more than once"),
+    (
+        ["dir/3.jpg"],
+        r"has 'dir/3.jpg', which is not the name of an example of this pool; .* begin with 'dir/00.jpg'; did you mean 'dir/",
+    ),
+    ([NAMES[1], 7], "has 7, which is not the name of an example"),
+    ([2**70], "has 1180591620717411303424, which is not the name"),
+    ([None, 1], "has None, which is not the name"),
+    ([1.0, 2.0], r"has the floating-point number 1.0; convert ids with .astype\(int\)"),
+    (np.array([1.0, np.nan]), "has the floating-point number 1.0"),
+    (torch.tensor([0.5]), "has the floating-point number 0.5"),
+    (torch.tensor([0.5], dtype=torch.bfloat16), "has the floating-point number 0.5"),
+    (np.zeros(N - 1, bool), "is a boolean mask, which must have an entry for each of the 40 examples; got 39"),
+    ([True, 1], "has booleans among other ids"),
+    (np.ma.array([1, 2], mask=[True, False]), "has masked entries"),
+    (torch.tensor([1, 0, 2]).to_sparse(), "is a sparse tensor"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG, ids=[str(given) for given, _ in WRONG])
+def test_what_names_no_examples_is_refused_everywhere(given, message, net):
+    learner = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES)
+    calls = [
+        *(
+            (role, lambda role=role: select("random_sampling", None, X, 3, names=NAMES, **{role: given}))
+            for role in ("labeled", "validation", "query", "private", "candidates", "exclude")
+        ),
+        *(
+            (name, lambda name=name: select_from("random_sampling", 3, probs=PROBS, names=NAMES, **{name: given}))
+            for name in ("labeled", "candidates", "exclude")
+        ),
+        *(
+            (name, lambda name=name: pick("random_sampling", 3, probs=Column(PROBS, NAMES, "p"), **{name: given}))
+            for name in ("labeled", "candidates", "exclude")
+        ),
+        ("ids", lambda: learner.label(given, [0] * len(given))),
+        ("ids", lambda: learner.skip(given)),
+        ("exclude", lambda: learner.query(3, exclude=given)),
+    ]
+    for argument, call in calls:
+        with pytest.raises(InvalidInput, match=f"^{argument} {message}"):
+            call()
+    assert learner.pool.unlabeled.tolist() == list(range(N))
+
+
+@pytest.mark.parametrize("given", [5, "dir/03.jpg", 2.5, torch.tensor(3)])
+def test_what_is_no_list_says_what_would_be(given):
+    with pytest.raises(
+        InvalidInput, match=r"labeled must be ids of the pool .* boolean mask, or a Selection.*a dict {id: label}"
+    ):
+        select("random_sampling", None, X, 3, labeled=given, names=NAMES)
+    for call in (
+        lambda: select("random_sampling", None, X, 3, exclude=given),
+        lambda: select_from("random_sampling", 3, probs=PROBS, exclude=given),
+    ):
+        with pytest.raises(InvalidInput, match="exclude must name examples of the pool: a list, tuple, set"):
+            call()
+
+
+def test_what_can_be_gone_through_once_is_refused():
+    for role in ("labeled", "exclude", "candidates", "query"):
+        with pytest.raises(InvalidInput, match=rf"^{role} .*can only be gone through once; pass (list|a list)"):
+            select("random_sampling", None, X, 3, **{role: (i for i in GIVEN)})
+    with pytest.raises(InvalidInput, match="names must be a list, one name an example, got generator; pass list"):
+        select("random_sampling", None, X, 3, names=(str(i) for i in range(N)))
+
+
+def test_ids_alone_are_no_labels():
+    for role in ("candidates", "exclude"):
+        with pytest.raises(InvalidInput, match=f"{role} must name examples of the pool: .*; got dict"):
+            select("random_sampling", None, X, 3, **{role: {3: 1}})
+        with pytest.raises(InvalidInput, match=f"{role} is a LabeledSet of other data; pass ids of this pool"):
+            select("random_sampling", None, X, 3, **{role: LabeledSet(X.copy(), [3], [1])})
+
+
+@pytest.mark.parametrize("names", [None, NAMES])
+def test_names_where_there_are_none(names):
+    given = ["nobody"]
+    message = "has no names|have no names" if names is None else "which is not the name"
+    for role in ("labeled", "query", "candidates", "exclude"):
+        with pytest.raises(InvalidInput, match=message):
+            select("random_sampling", None, X, 3, names=names, **{role: given})
+
+
+# --- names that are not texts ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)],
+        [("a", i) for i in range(N)],
+        np.datetime64("2026-01-01", "ns") + np.arange(N),
+        [0.5 * i + 0.25 for i in range(N)],
+        list(range(100, 100 + N)),
+        np.arange(100, 100 + N),
+        torch.arange(100, 100 + N),
+        Series(np.arange(100, 100 + N)),
+    ],
+    ids=["dates", "tuples", "times", "floats", "numbers", "array", "tensor", "Series"],
+)
+def test_names_of_any_kind(names):
+    listed = names.to_numpy() if isinstance(names, Series) else names
+    given = [listed[i] for i in GIVEN]
+    expected = select_from("core_set", 3, embeddings=X, labeled=GIVEN).tolist()
+    assert select_from("core_set", 3, embeddings=X, labeled=given, names=names).tolist() == expected
+    assert select_from("core_set", 3, embeddings=X, labeled=dict.fromkeys(given, 1), names=names).tolist() == expected
+
+
+def test_whole_numbers_that_are_positions_and_other_names_are_refused():
+    names = list(range(1, N + 1))  # as databases count
+    for given in (GIVEN, np.array(GIVEN), {4}):
+        with pytest.raises(InvalidInput, match="labeled has 4, which is a position and the name of another example"):
+            select_from("core_set", 3, embeddings=X, labeled=given, names=names)
+    expected = select_from("core_set", 3, embeddings=X, labeled=GIVEN).tolist()
+    for given in (mask_of(GIVEN), Selection(torch.tensor(GIVEN))):
+        assert select_from("core_set", 3, embeddings=X, labeled=given, names=names).tolist() == expected
+    assert select_from("core_set", 3, embeddings=X, labeled=GIVEN, names=range(N)).tolist() == expected
+    learner = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=names)
+    asked = learner.query(4)
+    learner.label(asked, [0, 1, 2, 0])
+    assert learner.pool.labels(asked).tolist() == [0, 1, 2, 0]
+    assert not set(learner.query(5)) & set(asked)
+
+
+def test_a_name_that_is_there_twice_names_nothing():
+    names = [*NAMES[:-1], NAMES[0]]
+    assert len(select("random_sampling", None, X, 3, names=names).names) == 3
+    with pytest.raises(InvalidInput, match=r"names has 'dir/00\.jpg' more than once, so it names no single example"):
+        select("random_sampling", None, X, 3, names=names, exclude=[NAMES[5]])
+
+
+def test_a_pool_of_texts_without_names_has_texts_for_examples():
+    texts = [f"text {i}" for i in range(N)]
+    assert not IdReader(N, None, texts).reads(["one", "two"])
+    assert IdReader(N, NAMES, texts).reads(["one", "two"])
+    assert len(select("random_sampling", None, texts, N, labeled=["text 3", "another"])) == N
+
+
+# --- what is said speaks the caller's names -----------------------------------------------------------------------------
+
+
+def test_errors_speak_the_callers_names(net):
+    spoiled = X.copy()
+    spoiled[[7, 30]] = np.nan
+    named = r"for 2 of 40 examples: ids 'dir/07.jpg', 'dir/30.jpg'$"
+    with pytest.raises(InvalidInput, match=f"^data is NaN or infinite {named}"):
+        select("margin_sampling", net, spoiled, 3, names=NAMES)
+    with pytest.raises(InvalidInput, match=f"is NaN or infinite {named}"):
+        select("margin_sampling", net, list(torch.from_numpy(spoiled)), 3, names=NAMES)
+    with pytest.raises(InvalidInput, match=f"^embeddings is NaN or infinite {named}"):
+        select_from("core_set", 3, embeddings=spoiled, names=NAMES)
+    with pytest.raises(InvalidInput, match=f"^embeddings is NaN or infinite {named}"):
+        pick("core_set", 3, embeddings=Column(spoiled, NAMES, "x.npy"))
+    with pytest.raises(InvalidInput, match=f"^embeddings is NaN or infinite {named}"):
+        pick("random_sampling", 3, embeddings=Column(spoiled, NAMES, "x.npy"), no_duplicates=True)
+    wrong = PROBS.copy()
+    wrong[7] = 1
+    with pytest.raises(InvalidInput, match=r"^probs\['dir/07.jpg'\] is not a probability distribution"):
+        select_from("margin_sampling", 3, probs=wrong, names=NAMES)
+    learner = Learner(spoiled, lambda: net, "margin_sampling", num_classes=3, names=NAMES)
+    with pytest.raises(InvalidInput, match=named):
+        learner.query(3)
+    with pytest.raises(InvalidInput, match=r"candidates has 'dir/04\.jpg', which is in labeled too"):
+        select("random_sampling", None, X, 3, labeled=GIVEN, candidates=[1, 4], names=NAMES)
+    learner.skip([3])
+    with pytest.raises(InvalidInput, match=r"id 'dir/03\.jpg' has no label"):
+        learner.pool.labels([3])
+
+
+def test_rows_of_their_own_have_no_names_of_the_pool():
+    own = np.array([[1.0, 2.0, 3.0], [np.nan, 1.0, 1.0]], dtype=np.float32)
+    with pytest.raises(InvalidInput, match=r"^labeled_embeddings is NaN or infinite for 1 of 2 examples: ids 1$"):
+        select_from("core_set", 3, embeddings=X, labeled_embeddings=own, names=NAMES)
+
+
+def test_files_are_read_once(monkeypatch):
+    """What is scored is checked in the same walk."""
+    read = []
+    take = source.take
+    monkeypatch.setattr(source, "take", lambda array, ids: read.append(len(ids)) or take(array, ids))
+    pick("margin_sampling", 3, probs=Column(PROBS, NAMES, "p.npy"))
+    assert sum(read) == N
