@@ -90,7 +90,7 @@ def _of_one_precision(tables: Mapping[str, Signals]) -> Sets:
 
 
 def _brought(column: Tensor, precision: torch.dtype) -> Tensor:
-    return column.to(precision) if column.is_floating_point() else column
+    return column.type(precision) if column.is_floating_point() else column
 
 
 def _leaders(
