@@ -189,7 +189,7 @@ def test_another_number_of_labels(net, x, refuses):
         TorchNetwork(net),
         Items(x),
         torch.arange(N),
-        collate=lambda items: [x[: len(items)], torch.zeros(len(items) - 1)],
+        collate=lambda items: [x[: len(items)], torch.zeros(len(items) - 1, dtype=torch.long)],
     )
     with refuses(InvalidInput, "a minibatch has 6 labels for 7 examples (ids 0, 1, 2, 3, 4, ...)"):
         source.table((Labels(),), SMALL, Rng(0))

@@ -206,6 +206,8 @@ class _Pass(Forward):
             found = self._batch[1]
         elif isinstance(self._batch, Mapping):
             found = next((self._batch[name] for name in LABELS if name in self._batch), None)
+        if isinstance(found, Tensor) and found.dim() != 1:
+            return found  # refused with the other columns, by the shape that they should have
         if isinstance(found, (Tensor, list, tuple)):  # texts, the names of classes, come in a list
             return as_labels(found, "the labels of the data set", classes=self._network.classes)
         raise MissingSignal(
