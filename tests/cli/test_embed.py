@@ -89,7 +89,7 @@ def test_names_of_files_go_through_all_commands(here, capfdbinary, name):
     assert main([*select, "--out", "picks.jsonl"]) == 0
     for picks in ("picks.csv", "picks.jsonl"):
         assert main([*select[:-1], "1", "--exclude", picks]) == 2
-        assert b"0 rows that may be chosen" in capfdbinary.readouterr().err
+        assert b"nothing to choose from" in capfdbinary.readouterr().err
     assert main(select) == 0
     assert main(["audit", "emb.npy", "--labeled", "picks.csv", "--out", "audit.html"]) == 0
 
