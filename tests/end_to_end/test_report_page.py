@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from distil.cli import main
-from distil.experiment import suite
+from distil.experiment import outputs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client")
 CHROMIUM = shutil.which("chromium")
@@ -54,7 +54,7 @@ def compared(tmp_path_factory):
     }
     (folder / "small.json").write_text(json.dumps(document))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suite, "plot_curves", lambda summaries, path, **_: path)
+        patch.setattr(outputs, "plot_curves", lambda summaries, path, **_: path)
         output = folder / "digits"
         assert main(["compare", str(folder / "small.json"), "--output", str(output), "--no-progress"]) == 0
     return output
