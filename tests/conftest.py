@@ -35,6 +35,12 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
+def hostile():
+    """A text that ends elements, opens templates, and has the line ends that scripts once refused."""
+    return "</script></style></title><b>x</b><!--{{ 7 * 7 }}{% raw %}{# c #}[bold]\"'&amp;\u2028\u2029"
+
+
+@pytest.fixture(scope="session")
 def seeded():
     """``seeded(build, *args, seed=0, **kwargs)``: what ``build`` makes under that seed; the global generator stays as it was."""
 

@@ -249,6 +249,9 @@ HEAVY = (
     "skorch",
     "pyarrow",
     "mlflow",
+    "jinja2",
+    "filelock",
+    "platformdirs",
 )
 
 
@@ -260,6 +263,14 @@ def test_importing_loads_next_to_nothing_in_no_time():
     tries = [python(code)[0].split(" ", 1) for _ in range(3)]
     assert {loaded for _, loaded in tries} == {"[]\n"}
     assert min(float(seconds) for seconds, _ in tries) < 0.1
+
+
+def test_help_loads_neither_torch_nor_what_one_command_needs():
+    code = (
+        "import sys\nfrom distil.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit as end:\n"
+        f"    print(end.code, [m for m in ('torch', *{HEAVY}) if m in sys.modules])"
+    )
+    assert python(code)[0].splitlines()[-1] == "0 []"
 
 
 def test_errors_need_no_torch():

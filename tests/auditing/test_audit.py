@@ -249,10 +249,13 @@ class Checker(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.outside, self.pictures = [], [], 0
+        self.open, self.outside, self.pictures, self.text = [], [], 0, ""
+
+    def handle_data(self, data):
+        self.text += data
 
     def handle_starttag(self, tag, attributes):
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "link", "img"):
             self.open.append(tag)
         self.pictures += tag == "img"
         self.outside += [v for k, v in attributes if k in ("src", "href") and not v.startswith("data:")]
@@ -279,7 +282,22 @@ def test_the_page(images, write):
     assert checker.outside == []
     assert checker.pictures >= 4
     assert "images &amp; more" in page
-    assert "&lt;b&gt;cat" in page
-    assert "<b>" not in page
+    assert "<b>cat</b>" in checker.text
+    assert page.count("<b>") == 1  # the footer's own
     for title in ("Classes", "Exact duplicates", "Near-duplicates", "Farthest from everything labeled"):
         assert f"<h2>{title}" in page
+
+
+def test_no_text_can_break_the_page(hostile):
+    x = rows_of(60)
+    x[1] = x[0]
+    names = [f"{hostile}{row}" for row in range(60)]
+    report = audit(pool_of(x, names))
+    report["classes"] = {"labeled": {hostile: 3}, "known": {hostile: 4}}
+    report["findings"].append(hostile)
+    page, checker = audit_page(report, hostile), Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert page.count("<b>") == 1
+    for text in (f"Audit of {hostile}", f"{hostile}0 {hostile}1", hostile):
+        assert text in checker.text

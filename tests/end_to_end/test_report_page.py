@@ -1,4 +1,4 @@
-"""The page of a comparison in a real browser, at the width of a desk and of a phone, by day and by night."""
+"""The page of a comparison, and of an audit, in a real browser, at the width of a desk and of a phone, by day and by night."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import re
 import shutil
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 
+from distil.auditing.audit import audit
+from distil.auditing.page import audit_page
 from distil.cli import main
+from distil.data.pools import open_pool
 from distil.experiment import outputs
+from distil.experiment.page.render import page_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client")
 CHROMIUM = shutil.which("chromium")
@@ -70,10 +75,10 @@ def browser():
 
 @pytest.fixture
 def opened(browser, compared):
-    """``opened(viewport, scheme, file)``: the page; the test fails on any error or request of the page's."""
+    """``opened(viewport, scheme, file, drawn)``: the page, once ``drawn`` is there; errors and requests of it fail the test."""
     faults, contexts = [], []
 
-    def open_(viewport=DESK, scheme="light", file=None):
+    def open_(viewport=DESK, scheme="light", file=None, drawn="[data-figure] svg path.curve"):
         context = browser.new_context(viewport=viewport, color_scheme=scheme, accept_downloads=True)
         contexts.append(context)
         page = context.new_page()
@@ -85,7 +90,7 @@ def opened(browser, compared):
             "request", lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
         )
         page.goto((file or compared / "report.html").as_uri())
-        page.wait_for_selector("[data-figure] svg path.curve")
+        page.wait_for_selector(drawn)
         return page
 
     yield open_
@@ -381,3 +386,28 @@ def test_few_data_sets_and_unfinished_runs(browser, opened, compared, tmp_path):
     page.goto((tmp_path / "none.html").as_uri())
     assert "random_sampling is left out" in page.locator("#summary").inner_text()
     assert page.locator("#provenance").count() == 1
+
+
+def test_a_hostile_text_is_only_text(opened, tmp_path, hostile):
+    report = opened().locator("#report").text_content().replace("margin_sampling", json.dumps(hostile)[1:-1])
+    (tmp_path / "hostile.html").write_text(page_of({**json.loads(report), "title": hostile}), encoding="utf-8")
+    page = opened(DESK, "light", tmp_path / "hostile.html")
+    assert page.title() == page.locator("h1").text_content() == hostile
+    assert hostile in curves(page)
+    assert page.locator("#curves .legend button").nth(1).text_content().strip() == hostile.strip()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_an_audit(opened, tmp_path, scheme, hostile):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    x[1] = x[0]
+    report = audit(open_pool(x.astype(np.float32), ids=[f"{hostile}{row}" for row in range(60)]))
+    report["classes"] = {"labeled": {hostile: 3, "b": 1}, "known": {hostile: 4, "b": 9}}
+    (tmp_path / "audit.html").write_text(audit_page(report, hostile), encoding="utf-8")
+    for viewport in (DESK, PHONE):
+        page = opened(viewport, scheme, tmp_path / "audit.html", "table")
+        assert page.locator("h1").text_content() == f"Audit of {hostile}"
+        assert page.locator("section h2").all_inner_texts() == ["Classes", "Exact duplicates"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert page.locator(".meter").first.bounding_box()["width"] > 100
+        assert [one for one in page.evaluate(CONTRAST) if one[1] < 4.5] == []

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import json
-import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.page.report import Json, report_of
 from distil.system.files import write_text
+from distil.system.pages import render
 
 
 def write_page(configs: Sequence[ExperimentConfig], path: Path) -> Path:
@@ -26,15 +23,5 @@ def page_of(report: Json) -> str:
     Args:
         report: What ``report_of`` returned.
     """
-    folder = files("distil.experiment.page")
-    parts = {
-        "title": html.escape(report["title"]),
-        "style": (folder / "page.css").read_text(encoding="utf-8"),
-        "figures": (folder / "figures.js").read_text(encoding="utf-8"),
-        "sections": (folder / "sections.js").read_text(encoding="utf-8"),
-        "tables": "\n\n".join(html.escape(f"{e['name']}\n\n{e['table']}") for e in report["experiments"]),
-        # Without < no text can end the element that it is in.
-        "report": json.dumps(report, allow_nan=False).replace("<", "\\u003c"),
-    }
-    template = (folder / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+    parts = {"title": report["title"], "experiments": report["experiments"], "report": report}
+    return render("experiment/page/report.html", parts)
