@@ -51,6 +51,15 @@ def test_data_root_order(monkeypatch, tmp_path):
     assert data_root("~/x") == tmp_path / "x"
 
 
+def test_the_cache_is_the_platforms_or_the_one_that_there_is(monkeypatch, tmp_path):
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name, appauthor: f"/Library/Caches/{name}")
+    for variable, value in (("HOME", str(tmp_path)), ("XDG_CACHE_HOME", "relative"), ("DISTIL_DATA", "")):
+        monkeypatch.setenv(variable, value)
+    assert data_root() == Path("/Library/Caches/distil")
+    (tmp_path / ".cache" / "distil").mkdir(parents=True)
+    assert data_root() == tmp_path / ".cache" / "distil"
+
+
 @pytest.mark.parametrize(
     ("name", "options", "parts"),
     [

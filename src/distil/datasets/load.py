@@ -50,6 +50,7 @@ from distil.datasets.locations import Places, given_file, locate
 from distil.datasets.tables import Table, encode, read_csv, read_libsvm, read_npz, read_statlog
 from distil.datasets.transforms import CropFlip, Normalize
 from distil.errors import InvalidInput, UnknownName, nearest
+from distil.system.files import cache_folder
 
 MNIST_PIXELS: Final = Normalize((0.1307,), (0.3081,))
 CIFAR10_PIXELS: Final = Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
@@ -61,15 +62,13 @@ CROP_FLIP: Final = CropFlip(4, True)
 def data_root(root: str | Path | None = None) -> Path:
     """The folder in which data sets are looked for, and to which they are downloaded.
 
-    ``root``, else the environment variable ``DISTIL_DATA``, else ``distil`` in the user's cache folder
-    (``XDG_CACHE_HOME``, or ``~/.cache``). It need not exist.
+    ``root``, else the environment variable ``DISTIL_DATA``, else the folder of distil in the user's cache. It need not exist.
     """
     if root is not None:
         return Path(root).expanduser()
     if named := os.environ.get("DISTIL_DATA"):
         return Path(named).expanduser()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path("~/.cache").expanduser()) / "distil"
+    return cache_folder()
 
 
 def data_set_names() -> tuple[str, ...]:

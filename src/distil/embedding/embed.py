@@ -31,7 +31,7 @@ from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
 from distil.signals import Embedding
-from distil.system.files import replacing, write_text
+from distil.system.files import cache_folder, replacing, write_text
 from distil.system.imports import optional
 from distil.system.runtime import Runtime
 
@@ -269,5 +269,4 @@ def _cached_file(key: str) -> Path:
         raise InvalidInput(
             "this pool cannot be distinguished from another one, so its embeddings cannot be cached; say where to write them"
         )
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return cache / "distil" / "embeddings" / f"{key[:32]}.npy"
+    return cache_folder() / "embeddings" / f"{key[:32]}.npy"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, locks that go with their process, and digests."""
+"""Files that are whole or not there at all, locks that go with their process, digests, and the user's cache."""
 
 from __future__ import annotations
 
@@ -70,3 +70,15 @@ def sync_folder(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def cache_folder() -> Path:
+    """The folder of distil in the user's cache; it need not exist.
+
+    The platform's, or the one that earlier versions made on every platform: ``distil`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    import platformdirs
+
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    before = (caches if caches.is_absolute() else Path("~/.cache").expanduser()) / "distil"
+    return before if before.is_dir() else Path(platformdirs.user_cache_dir("distil", appauthor=False))
