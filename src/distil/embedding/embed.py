@@ -26,7 +26,7 @@ from torch import Tensor
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
 from distil.embedding.encoders import Encoder, Loaded, encoder_named
-from distil.embedding.journal import Journal, info_path, log_path, rows_path
+from distil.embedding.journal import Journal, info_path, lock_path, log_path, rows_path
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
@@ -223,6 +223,7 @@ def _finish(items: Items, encoder: Encoder, journal: Journal, made: int) -> Embe
     else:
         journal.rows_path.replace(path)
     log_path(path).unlink()
+    lock_path(path).unlink()
     return Embedded(path, (rows, dims), skipped, made)
 
 

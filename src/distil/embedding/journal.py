@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distil.errors import InvalidInput, RunError
-from distil.system.files import lock_file
+from distil.errors import InvalidInput
+from distil.system.files import locked
 
 _HEADER_BYTES = 128
 
@@ -49,11 +49,12 @@ class Journal:
     @contextmanager
     def locked(cls, path: Path, key: str) -> Iterator[Journal]:
         """The journal of a file of embeddings, for this process alone."""
-        with log_path(path).open("a+", encoding="utf-8") as log:
-            if not lock_file(log):
-                raise RunError(f"{path} is being written by another process")
-            with closing(cls(path, key, log)) as journal:
-                yield journal
+        with (
+            locked(lock_path(path), f"{path} is being written by another process"),
+            log_path(path).open("a+", encoding="utf-8") as log,
+            closing(cls(path, key, log)) as journal,
+        ):
+            yield journal
 
     @property
     def kept(self) -> int:
@@ -113,6 +114,11 @@ def _parsed(line: str) -> dict[str, Any] | None:
 def log_path(path: Path) -> Path:
     """Where the journal of ``path`` is."""
     return path.with_name(f".{path.name}.journal")
+
+
+def lock_path(path: Path) -> Path:
+    """What the process that makes ``path`` holds."""
+    return path.with_name(f".{path.name}.lock")
 
 
 def rows_path(path: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from distil.errors import RunError
 from distil.experiment.run import Event
-from distil.system.files import digest, lock_file, remove_unfinished, replacing, write_text
+from distil.system.files import digest, locked, remove_unfinished, replacing, write_text
 
 _EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
 
@@ -77,8 +77,7 @@ class FirstRound:
     def _claimed(self) -> Iterator[None]:
         """Keep other processes waiting: what they need is being made."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
-            lock_file(file, wait=True)
+        with locked(self.path / ".lock"):
             remove_unfinished(self.path)
             yield
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import RunError
-from distil.system.files import lock_file, sync_folder
+from distil.system.files import locked, sync_folder
 
 Event = dict[str, Any]
 
@@ -91,9 +91,7 @@ class Run:
         The lock goes with its process, however that ends.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
-            if not lock_file(file):
-                raise RunError(f"{self.path} is being run by another process")
+        with locked(self.path / ".lock", f"{self.path} is being run by another process"):
             self.events, whole = _read_events(self.path / EVENTS)
             if (self.path / EVENTS).exists() and (self.path / EVENTS).stat().st_size > whole:
                 os.truncate(self.path / EVENTS, whole)

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from distil.errors import RunError
 
 
 @contextmanager
@@ -36,22 +37,27 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def lock_file(file: IO[str], *, wait: bool = False) -> bool:
-    """Lock an open file for this process until it is closed; False where another process has it.
+@contextmanager
+def locked(path: Path, busy: str | None = None) -> Iterator[None]:
+    """Hold a lock file, which is made if missing and left. The lock goes with its process, however that ends.
 
     Args:
-        file: Opened for writing.
-        wait: Whether to wait for the other process instead.
+        path: The lock file.
+        busy: What to say where another process holds it; without it, wait for that process.
+
+    Raises:
+        RunError: Another process holds it.
     """
+    import filelock
+
+    # The fallback, for file systems without locks, is a file that stays when its process is killed.
+    lock = filelock.FileLock(path, timeout=-1 if busy is None else 0, fallback_to_soft=False)
     try:
-        import fcntl
-    except ImportError:  # Windows has no flock; two processes on one run are then the user's to avoid
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
+        held = lock.acquire()
+    except filelock.Timeout:
+        raise RunError(busy) from None
+    with held:
+        yield
 
 
 def digest(path: Path) -> str:

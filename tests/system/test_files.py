@@ -1,0 +1,57 @@
+"""Locks: that they exclude, wait, and go with their process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+import distil
+from distil.errors import RunError
+from distil.system.files import locked
+
+HOLDER = """
+import os, sys
+from pathlib import Path
+from distil.system.files import locked
+with locked(Path(sys.argv[1]), "busy"):
+    if os.fork():
+        print("held", flush=True)
+    sys.stdin.read()  # the child, such as a worker that loads data, outlives its parent
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_lock_goes_with_its_process_even_where_a_child_lives_on(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    environment = {**os.environ, "PYTHONPATH": str(Path(distil.__file__).parents[1])}
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match="busy"), locked(path, "busy"):
+            pass
+        holder.kill()
+        holder.wait()
+        with locked(path, "busy"):
+            pass
+
+
+def test_without_words_a_lock_waits(tmp_path: Path) -> None:
+    path, order = tmp_path / ".lock", list[str]()
+
+    def second() -> None:
+        with locked(path):
+            order.append("second")
+
+    with locked(path):
+        waiting = Thread(target=second)
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"]
