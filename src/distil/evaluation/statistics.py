@@ -488,9 +488,9 @@ def _score_table(scores: Mapping[str, ArrayLike]) -> Floats:
 
 def _mean_ranks(values: Floats) -> Floats:
     """Ranks along the last axis, 1 for the smallest; equal values share their mean rank."""
-    ours, theirs = values[..., :, None], values[..., None, :]
-    smaller, equal = (theirs < ours).sum(-1), (theirs == ours).sum(-1)
-    return np.asarray(smaller + (equal + 1) / 2, dtype=np.float64)
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
 
 
 def _rounded(values: Floats, largest: float) -> Floats:
