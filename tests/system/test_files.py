@@ -1,4 +1,4 @@
-"""Locks: that they exclude, wait, and go with their process."""
+"""Files that two write at once, and locks: that they exclude, wait, and go with their process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import distil
 from distil.errors import RunError
-from distil.system.files import locked
+from distil.system.files import locked, replacing
 
 HOLDER = """
 import os, sys
@@ -55,3 +55,15 @@ def test_without_words_a_lock_waits(tmp_path: Path) -> None:
         order.append("first")
     waiting.join(30)
     assert order == ["first", "second"]
+
+
+def test_two_writers_of_a_file_do_not_share_its_temporary_name(tmp_path: Path) -> None:
+    """Threads share a process id, and so do containers on one disk."""
+    path = tmp_path / "a.txt"
+    with replacing(path) as one:
+        one.write_text("one")
+        with replacing(path) as other:
+            other.write_text("other")
+        assert path.read_text() == "other"
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]

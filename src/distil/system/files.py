@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from distil.errors import RunError
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write to; what was written there is synced and takes the name ``path``, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # containers share disks, and process ids
     try:
         yield temporary
         with temporary.open("rb+") as file:
