@@ -31,6 +31,8 @@ def server(monkeypatch):
             total, body = files[name] if isinstance(files[name], tuple) else (len(files[name]), files[name])
             self.send_response(200)
             self.send_header("Content-Length", str(total))
+            if name.endswith(".gz"):
+                self.send_header("Content-Encoding", "x-gzip")  # as some servers do; the file is not to be unpacked
             self.end_headers()
             self.wfile.write(body)
 

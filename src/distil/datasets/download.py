@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
-import os
 import urllib.request
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,6 +12,7 @@ from typing import BinaryIO, Final
 from tqdm import tqdm
 
 from distil.errors import DataNotFound
+from distil.system.files import replacing
 
 BLOCK: Final = 2**18  # bytes read at a time
 PATIENCE: Final = 30.0  # seconds without a byte after which a server is given up
@@ -113,28 +111,27 @@ def fetch(name: str, root: Path) -> None:
 
 
 def _fetch_file(url: str, target: Path, md5: str) -> None:
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(url, timeout=PATIENCE) as response, partial.open("xb") as file:
-            problem = _copy(response, file, target.name, md5)
-            os.fsync(file.fileno())
-        if problem is None:
-            partial.replace(target)
+        with (
+            replacing(target) as partial,
+            urllib.request.urlopen(url, timeout=PATIENCE) as response,
+            partial.open("xb") as file,
+        ):
+            _copy(response, file, target.name, md5)
     except (OSError, http.client.HTTPException) as error:
-        problem = str(error) or type(error).__name__
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-    if problem is not None:
         raise DataNotFound(
-            f"{url} could not be downloaded: {problem}; try again later, or get the file another way and "
-            f"place it as {target} (md5 {md5})"
-        )
+            f"{url} could not be downloaded: {str(error) or type(error).__name__}; try again later, or get the file another "
+            f"way and place it as {target} (md5 {md5})"
+        ) from error
 
 
-def _copy(response: http.client.HTTPResponse, file: BinaryIO, label: str, md5: str) -> str | None:
-    """Copy the body to the file; what is wrong with it, or None."""
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, label: str, md5: str) -> None:
+    """Copy the body to the file.
+
+    Raises:
+        OSError: It breaks off, or is not what was published.
+    """
     promised = response.headers.get("Content-Length", "")
     total = int(promised) if promised.isdigit() else None
     digest, size = hashlib.md5(usedforsecurity=False), 0
@@ -144,9 +141,7 @@ def _copy(response: http.client.HTTPResponse, file: BinaryIO, label: str, md5: s
             digest.update(block)
             size += len(block)
             bar.update(len(block))
-    file.flush()
     if total is not None and size != total:
-        return f"the server broke off after {size} of {total} bytes"
+        raise OSError(f"the server broke off after {size} of {total} bytes")
     if digest.hexdigest() != md5:
-        return f"the {size} bytes received have md5 {digest.hexdigest()}, not the published {md5}"
-    return None
+        raise OSError(f"the {size} bytes received have md5 {digest.hexdigest()}, not the published {md5}")
