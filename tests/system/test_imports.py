@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +23,13 @@ def test_torchvision_models_can_be_named_and_asked() -> None:
         outputs = seen.outputs(images)
         torch.testing.assert_close(network.fc(outputs.embedding), outputs.logits)
     assert import_torchvision().__name__ == "torchvision"
+
+
+def test_a_file_whose_name_is_no_identifier_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "01-model.py").write_text("class Nets:\n    def small():\n        return 'small'\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert named_object("01-model:Nets.small")() == "small"
 
 
 def test_an_error_of_another_kind_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

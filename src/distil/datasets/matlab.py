@@ -1,6 +1,6 @@
 """A reader of numeric arrays in MATLAB files of format 5, the one that SVHN is published in.
 
-Written out here because SciPy's reader, which would do, crashes the interpreter on some damaged files. See "MAT-File Level
+Written out here because SciPy's reader ends the interpreter (SIGSEGV, SIGBUS) on some damaged files. See "MAT-File Level
 5 File Format" by The MathWorks. A file is a header of 128 bytes and a list of elements, each with a tag (a type and a
 number of bytes); a variable is a matrix element, usually inside a compressed one.
 """
