@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.machine import write
 from benchmarks.training_loop import Clock, plain, profile, profile_table
 from distil.datasets.data_set import DataSet
-from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec, read_config
+from distil.experiment.config.experiment_config import ExperimentConfig, read_config
+from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.loop import Experiment
 from distil.experiment.run import Run
 from distil.experiment.split import split

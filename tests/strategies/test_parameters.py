@@ -10,7 +10,7 @@ import torch
 import distil.strategies
 from distil.cli.pool_options import parameters_of
 from distil.errors import InvalidInput, UnknownName
-from distil.experiment.config.experiment_config import StrategySpec
+from distil.experiment.config.strategy_section import StrategySpec
 from distil.signals import Probs
 from distil.strategies import (
     BADGE,

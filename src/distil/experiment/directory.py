@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import ConfigError, RunError
-from distil.experiment.config.experiment_config import ExperimentConfig, parse_config, read_json
+from distil.experiment.config.document import read_json
+from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.run import CONFIG
 from distil.system.files import remove_unfinished, write_text
 

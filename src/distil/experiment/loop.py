@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 
 from distil.datasets.data_set import DataSet
 from distil.errors import RunError
-from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec
+from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.distil_log import append_block
 from distil.experiment.first_round import FirstRound
 from distil.experiment.replay import replay

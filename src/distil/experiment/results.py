@@ -12,7 +12,8 @@ import numpy as np
 
 from distil.evaluation.compare import Comparison, compare
 from distil.evaluation.curves import Bounds, Curves, areas
-from distil.experiment.config.experiment_config import FULL_DATA, ExperimentConfig
+from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.directory import BASELINE
 from distil.experiment.run import Run
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from distil.datasets.data_set import DataSet
 from distil.evaluation.metrics import majority_accuracy
-from distil.experiment.config.experiment_config import ExperimentConfig, StrategySpec
+from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.evaluate import evaluate
 from distil.experiment.first_round import FirstRound
 from distil.experiment.labeled_file import write_labeled

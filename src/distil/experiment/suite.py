@@ -24,13 +24,8 @@ from tqdm.auto import tqdm
 
 from distil.datasets.data_set import DataSet
 from distil.errors import InvalidInput
-from distil.experiment.config.experiment_config import (
-    FIRST_ROUND,
-    FULL_DATA,
-    ExperimentConfig,
-    StrategySpec,
-    parse_config,
-)
+from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
+from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA, StrategySpec
 from distil.experiment.directory import BASELINE, claim
 from distil.experiment.first_round import FirstRound
 from distil.experiment.loop import Experiment

@@ -450,6 +450,7 @@ KEYS = {
     "model__target_classes": [*WRONG_VALUES, 1, "10"],
     "model__input_dim": [v for v in WRONG_VALUES if v is not None],
     "model__hidden_units_1": WRONG_VALUES,
+    "model__net_size": [None, True, 0, "1"],
     "train_parameters__lr": [None, True, -1, 0, "x", [], {}, "0.1", float("nan"), float("inf")],
     "train_parameters__batch_size": WRONG_VALUES,
     "train_parameters__n_epoch": WRONG_VALUES,
@@ -457,6 +458,8 @@ KEYS = {
     "train_parameters__isreset": [None, 1, 0, "true", [], {}],
     "train_parameters__retrain": [None, True, 1, "cold", [], {}],
     "train_parameters__islogs": [None, 1, 0, "true", [], {}],
+    "train_parameters__logs_location": ["", 1, [], {}],
+    "train_parameters__isverbose": [1, "true"],
     "train_parameters__device": [True, 1.5, [], {}, "banana"],
     "train_parameters__optimizer": [None, 1, "sgdd", [], {}],
     "train_parameters__momentum": [None, True, -1, 1, "x"],
@@ -467,22 +470,35 @@ KEYS = {
     "active_learning__rounds": WRONG_VALUES,
     "active_learning__initial_points": WRONG_VALUES,
     "active_learning__candidates": [True, -1, 0, 1, 1.5, "x", [], {}],
-    "active_learning__strategy_args": [True, 1, "x", [1], ["batch_size"], {"a": 1}, {"batch_size": "x"}, {"device": 1}],
+    "active_learning__strategy_args": [
+        True,
+        0,
+        "",
+        1,
+        "x",
+        [1],
+        ["batch_size"],
+        {"a": 1},
+        {"batch_size": "x"},
+        {"device": 1},
+    ],
     "dataset__name": WRONG_VALUES,
     "dataset__test_points": WRONG_VALUES,
     "dataset__validation_points": [True, -1, 1.5, "x", [], {}],
     "dataset__download": [1, "yes", [], {}],
+    "dataset__label": [True, None, 1.5, ""],
     "experiment__seed": [None, True, 1.5, "x", [1], {}],
-    "experiment__seeds": [None, True, 0, -1, 1.5, "x", [], {}, ["a"], [1.5], [True], [1, 1], [[1]]],
+    "experiment__seeds": [None, True, 0, -1, 1.5, "x", [], {}, ["a"], [1.5], [True], [1, 1], [[1]], 10**9],
     "experiment__output": [True, 1, [], ["a"], {}, {"a": 1}],
     "experiment__data": [True, 1, [], {}],
     "experiment__threads": WRONG_VALUES,
+    "experiment__trackers": ["mlflow", ["mlfow"], [1], [[1]], None, {}],
     "experiment__target_accuracy": [True, -1, 0, 1.5, "x", [], {}],
     "model": [None, True, 1, "x", [], [1]],
     "train_parameters": [None, True, 1, "x", [], [1]],
     "active_learning": [None, True, 1, "x", [], [1]],
     "dataset": [None, True, 1, "x", [], [1]],
-    "experiment": [True, 1, "x", [], [1]],
+    "experiment": [None, True, 1, "x", [], [1]],
 }
 CASES = [(name, value) for name, values in KEYS.items() for value in values]
 
@@ -523,6 +539,8 @@ ENTRIES = [
     {"name": "badge", "label": ".."},
     {"name": "badge", "label": "."},
     {"name": "badge", "label": ""},
+    {"name": "badge", "label": 3},
+    {"name": "badge", "label": None},
     {"name": "badge", "label": "a\\b"},
     "bagde",
 ]
@@ -563,6 +581,51 @@ def test_two_strategies_of_one_label():
 def test_patience_wants_validation_points():
     """Found out when the file is read, not by the first training."""
     refused(changed(train_parameters__patience=3), "validation_points")
+
+
+def test_a_faulty_key_hides_no_fault_of_another():
+    """Rules that join keys are checked with those that are right."""
+    document = changed(
+        model={"architecture": "three_layer_net", "target_classes": "10", "hidden_units_1": 3},
+        train_parameters={"lr": -1, "patience": 3, "islogs": True, "isverbose": "no"},
+        active_learning={"strategies": ["badge", "badge", "bagde"], "budget": 5, "candidates": 2, "rounds": 1.0},
+        dataset={"name": "digits", "test_points": 0},
+        experiment={"seeds": [1, 1], "threads": True},
+    )
+    faults = refused(document)
+    for fault in (
+        "model.target_classes must be a whole number from 2, got '10'",
+        "missing key model.hidden_units_2",
+        "train_parameters.lr: expected a number above 0, got -1",
+        "train_parameters.patience watches validation points",
+        "missing key train_parameters.logs_location, which islogs needs",
+        "train_parameters.isverbose must be true or false, got 'no'",
+        "active_learning.strategies has badge more than once",
+        "active_learning.strategies[2]: there is none called 'bagde'; did you mean 'badge'?",
+        "active_learning.candidates must be a whole number from 5, the budget, got 2",
+        "active_learning.rounds must be a whole number from 1, got 1.0",
+        "dataset.test_points must be a whole number from 1, got 0",
+        "experiment.seeds has a seed more than once",
+        "experiment.threads must be a whole number from 1, got True",
+    ):
+        assert any(fault in line for line in faults), fault
+    assert len(set(faults)) == len(faults)
+
+
+def test_a_misspelt_choice_gets_the_nearest():
+    refused(changed(train_parameters__retrain="wram"), "got 'wram'; did you mean 'warm'?")
+
+
+def test_a_long_value_is_cut():
+    faults = refused(changed(experiment__seeds=list(range(20_000))))
+    assert "from 1 to 10,000" in faults[0]
+    assert len(faults[0]) < 400
+
+
+def test_the_keys_of_ones_own_architecture_are_its_own(mine):
+    document = own(mine(MODULE))
+    document["model"].update({"input_dim": "auto", "channel": None})
+    assert parse_config(document).model["input_dim"] == "auto"
 
 
 # -------------------------------------------------------------------------------------------- files

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import load_embeddings
 from distil.datasets.load import data_set_names
 from distil.errors import ConfigError, nearest
+from distil.experiment.config.document import text_in
 from distil.experiment.config.faults import Faults
+from distil.experiment.config.sections import CalledData, EmbeddingsData, NamedData
 from distil.experiment.provenance import fingerprint
 from distil.system.imports import named_object
 
 EMBEDDINGS = "embeddings"
-_SPLIT_KEYS = ("test_points", "validation_points", "redundancy", "label_noise", "imbalance")
-_NAMED_KEYS = ("name", *_SPLIT_KEYS, "download", "path", "test_path", "label", "standardize")
-_FILE_KEYS = (EMBEDDINGS, "labels", "test_embeddings", "test_labels")
-_OWN_KEYS = (*_FILE_KEYS, "name", *_SPLIT_KEYS, "standardize", "sha256")
+DataSection: TypeAlias = NamedData | CalledData | EmbeddingsData
+_LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "standardize")
 
 # A linear head on embeddings, and a training that suits it: they are standardized, so one rate serves embeddings of any scale. The
 # decay is strong because there are many numbers to a label.
@@ -40,7 +40,7 @@ def filled(document: Mapping[str, Any]) -> Mapping[str, Any]:
     data = document.get("dataset")
     if not isinstance(data, Mapping) or EMBEDDINGS not in data:
         return document
-    return {**_LINEAR_HEAD, **document, "dataset": {"name": Path(str(data[EMBEDDINGS])).name, **data}}
+    return {**_LINEAR_HEAD, **document, "dataset": {"name": Path(str(data[EMBEDDINGS])).name or EMBEDDINGS, **data}}
 
 
 def pinned(document: Mapping[str, Any], data: DataSet) -> Mapping[str, Any]:
@@ -58,7 +58,7 @@ def load_own(dataset: Mapping[str, Any], root: str | None) -> DataSet:
     Raises:
         ConfigError: Its content has another hash than the section says.
     """
-    taken = {key: value for key, value in dataset.items() if key in (*_FILE_KEYS, "name", "standardize")}
+    taken = {key: value for key, value in dataset.items() if key in _LOADED}
     data = load_embeddings(**taken, root=root)
     if "sha256" in dataset and dataset["sha256"] != fingerprint(data):
         raise ConfigError(
@@ -68,46 +68,23 @@ def load_own(dataset: Mapping[str, Any], root: str | None) -> DataSet:
     return data
 
 
-def check_data(check: Faults, data: Mapping[str, Any]) -> None:
-    """Note what is wrong with the section.
-
-    Args:
-        check: Collects the faults.
-        data: The section.
-    """
-    own = EMBEDDINGS in data
-    name = "" if own else str(data.get("name", ""))
-    if ":" in name:
-        check.attempt("dataset.name", lambda: named_object(name))
-    elif own:
-        check.keys("dataset.", data, _OWN_KEYS, ("labels",))
-        if ("test_embeddings" in data) != ("test_labels" in data):
+def check_data(check: Faults, given: object) -> DataSection:
+    """The section; what is wrong with it is noted."""
+    if isinstance(given, Mapping) and EMBEDDINGS in given:
+        data = check.section("dataset", EmbeddingsData, given)
+        if (data.test_embeddings is None) != (data.test_labels is None):
             check.faults.append("dataset.test_embeddings and dataset.test_labels go together: give both, or neither")
-    else:
-        check.keys("dataset.", data, _NAMED_KEYS, ("name",))
-        if "name" in data and name not in data_set_names():
-            hint = nearest(name, data_set_names())
-            known = ", ".join(data_set_names())
-            check.faults.append(
-                f"dataset.name: there is none called {name!r}{hint} (known: {known}, or package.module:callable; of your own "
-                "embeddings, dataset.embeddings)"
-            )
-    _check_values(check, data, ":" in name)
-
-
-def _check_values(check: Faults, data: Mapping[str, Any], called: bool) -> None:
-    for key in ("test_points", "validation_points"):
-        if key in data:
-            check.count(f"dataset.{key}", data[key])
-    if not called:  # the keys of somebody's own callable are its own
-        for key in ("path", "test_path", *_FILE_KEYS, "sha256"):
-            check.text(f"dataset.{key}", data.get(key))
-        for key in ("download", "standardize"):
-            if not isinstance(data.get(key, False), bool):
-                check.faults.append(f"dataset.{key} must be true or false, got {data[key]!r}")
-        if not isinstance(data.get("label", 0), (str, int)):
-            check.faults.append(f"dataset.label must be the name or the number of a column, got {data['label']!r}")
-    if "redundancy" in data:
-        check.count("dataset.redundancy", data["redundancy"], least=2)
-    for key in ("label_noise", "imbalance"):
-        check.fraction(f"dataset.{key}", data.get(key))
+        return data
+    if ":" in text_in(given, "name"):
+        called = check.section("dataset", CalledData, given)
+        check.attempt("dataset.name", lambda: named_object(called.name))
+        return called
+    named = check.section("dataset", NamedData, given)
+    if named.name and named.name not in data_set_names():
+        hint = nearest(named.name, data_set_names())
+        known = ", ".join(data_set_names())
+        check.faults.append(
+            f"dataset.name: there is none called {named.name!r}{hint} (known: {known}, or package.module:callable; of your own "
+            "embeddings, dataset.embeddings)"
+        )
+    return named

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,93 +19,27 @@ from distil.datasets.data_set import DataSet
 from distil.datasets.load import load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
 from distil.experiment.config.dataset_section import EMBEDDINGS, check_data, filled, load_own, pinned
+from distil.experiment.config.document import plain, read_json, text_in
 from distil.experiment.config.faults import Faults
-from distil.experiment.trackers import TRACKERS
+from distil.experiment.config.sections import (
+    ActiveLearning,
+    CalledData,
+    Configuration,
+    EmbeddingsData,
+    ExperimentSection,
+    NamedModel,
+    OwnModel,
+    StrategyArgs,
+    TrainParameters,
+)
+from distil.experiment.config.strategy_section import StrategySpec, strategies_of
 from distil.selection.learner import Retrain
-from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.system.imports import named_object
 from distil.training.config import FitConfig
 from distil.utils.models import architecture_named, architecture_names, architecture_parameters
 
-_SECTIONS = ("model", "train_parameters", "active_learning", "dataset", "experiment", "logs")
 _FIT_KEYS = tuple(f.name for f in dataclasses.fields(FitConfig))
-_TRAIN_KEYS = (*_FIT_KEYS, "isreset", "retrain", "islogs", "logs_location", "isverbose", "device")
-_LOOP_KEYS = ("strategy", "strategies", "budget", "rounds", "initial_points", "candidates", "strategy_args")
-_SEED_KEYS = ("split_seed", "initial_seed", "model_seed", "selection_seed")
-_EXPERIMENT_KEYS = (
-    "seed",
-    "seeds",
-    *_SEED_KEYS,
-    "output",
-    "threads",
-    "target_accuracy",
-    "full_data",
-    "trackers",
-    "data",
-)
-_RETRAIN: tuple[Retrain, ...] = ("scratch", "warm", "shrink_perturb")
-# Names of folders beside those of the strategies.
-FULL_DATA, FIRST_ROUND = "full_data", "first_round"
-_ARGS = "active_learning.strategy_args."
-# Keys of strategy_args that every strategy accepts, used or not, as the document has it.
-_STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
-# Names that published files have for a strategy.
-_STRATEGY_ALIASES = {"coreset": "core_set"}
-# Where the document's argument is a parameter of another name: for each strategy, argument -> parameter.
-_DROPOUT = {"n_drop": "n_samples"}
-_DOCUMENTED: Mapping[str, Mapping[str, str]] = {
-    "adversarial_bim": {"stop_iterations_by_count": "max_steps"},
-    "bald_dropout": _DROPOUT,
-    "craig": {"linear_layer": "part"},
-    "entropy_sampling_dropout": _DROPOUT,
-    "fass": {"submod": "function", "uncertainty_measure": "uncertainty"},
-    "glister": {"typeOf": "type_of"},
-    "gradmatch": {"linear_layer": "part", "omp_reg": "ridge"},
-    "least_confidence_dropout": _DROPOUT,
-    "margin_sampling_dropout": _DROPOUT,
-    "submod_sampling": {"submod": "function", "typeOf": "function", "if_grad": "representation"},
-}
-# The document's switches: what they say of that parameter when off, and when on.
-_SWITCHES = {"linear_layer": ("bias", "all"), "if_grad": ("embedding", "gradient")}
-
-
-@dataclass(frozen=True)
-class StrategySpec:
-    """A strategy to run.
-
-    Attributes:
-        name: Registered, or ``package.module:callable``.
-        args: The ``strategy_args`` as given.
-        label: What results are filed under; the name unless the same name is run with several arguments.
-        retrain: What each round's training starts from; None: as the experiment has it.
-        candidates: How many random examples of the unlabeled pool it chooses among, drawn anew each round; None: all.
-    """
-
-    name: str
-    args: Mapping[str, Any]
-    label: str
-    retrain: Retrain | None = None
-    candidates: int | None = None
-
-    def build(self) -> Strategy:
-        """The strategy; arguments that it does not have are those of others in the same file."""
-        if ":" in self.name:
-            own = {key: value for key, value in self.args.items() if key not in ("batch_size", "device")}
-            strategy = named_object(self.name)(**own)
-            if not isinstance(strategy, Strategy):
-                raise ConfigError(f"{self.name} returned a {type(strategy).__name__}; expected a distil.Strategy")
-            return strategy
-        renamed, known = _DOCUMENTED.get(self.name, {}), _parameters(self.name)
-        parameters: dict[str, Any] = {}
-        came: dict[str, str] = {}
-        for key, value in self.args.items():
-            parameter = renamed.get(key, key)
-            if parameter in came:
-                raise ConfigError(f"{came[parameter]} and {key} of {self.name} are one parameter: give one of them")
-            if parameter in known:
-                came[parameter] = key
-                parameters[parameter] = _switched(key, value) if key in _SWITCHES else value
-        return strategy_named(self.name, **parameters)
+_HIDDEN = {"two_layer_net": ["hidden_units_1"], "three_layer_net": ["hidden_units_1", "hidden_units_2"]}
 
 
 @dataclass(frozen=True)
@@ -125,6 +57,9 @@ class Seeds:
     initial: int
     model: int
     selection: int
+
+
+_PARTS = tuple(f.name for f in dataclasses.fields(Seeds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +117,7 @@ class ExperimentConfig:
 
     def seeds_of(self, seed: int) -> Seeds:
         """What decides the replicate of that seed."""
-        return Seeds(**{part: self.fixed_seeds.get(part, seed) for part in ("split", "initial", "model", "selection")})
+        return Seeds(**{part: self.fixed_seeds.get(part, seed) for part in _PARTS})
 
     def log_of(self, spec: StrategySpec, seed: int) -> Path | None:
         """The documented log of one run: ``log`` itself, or a file beside it where there are several runs."""
@@ -257,31 +192,15 @@ def read_config(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | N
     path = Path(path)
     document = read_json(path)
     for section, changes in (overrides or {}).items():
-        if isinstance(document.get(section, {}), Mapping):
-            changed = {**_section(document, section), **changes}
+        given = document.get(section, {})
+        if isinstance(given, Mapping):
             document[section] = {
-                key: value for key, value in changed.items() if value is not None or key not in changes
+                key: value for key, value in {**given, **changes}.items() if value is not None or key not in changes
             }
-    if isinstance(document.get("experiment", {}), Mapping):
-        document["experiment"] = {"output": str(Path("runs") / path.stem), **_section(document, "experiment")}
+    given = document.get("experiment", {})
+    if isinstance(given, Mapping):
+        document["experiment"] = {"output": str(Path("runs") / path.stem), **given}
     return parse_config(document)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that a configuration file holds.
-
-    Raises:
-        ConfigError: There is no such file, or it does not hold one JSON object.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_repeats)
-    except FileNotFoundError:
-        raise ConfigError(f"there is no configuration file {path}") from None
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path} must hold a JSON object with the sections {', '.join(_SECTIONS[:4])}")
-    return document
 
 
 def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
@@ -291,249 +210,116 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         ConfigError: It cannot be run; every fault is named.
     """
     check = Faults()
-    document = filled(document)
-    check.keys("", document, _SECTIONS)
+    document = filled(plain(document, check.faults))
+    check.done()
+    check.section("", Configuration, document)
     if "logs" in document:
         warnings.warn("the section `logs` has no effect; see train_parameters.islogs", DistilWarning, stacklevel=2)
-    model, train, loop, data, more = (_section(document, name, check) for name in _SECTIONS[:5])
-    _check_model(check, model, () if EMBEDDINGS in data else ("target_classes",))
-    check.keys("train_parameters.", train, _TRAIN_KEYS, ("lr", "batch_size", "n_epoch"))
-    check.keys("active_learning.", loop, _LOOP_KEYS, ("budget", "rounds"))
-    check_data(check, data)
-    check.keys("experiment.", more, _EXPERIMENT_KEYS)
-    strategies = _strategies(check, loop)
+    data = check_data(check, document.get("dataset", {}))
+    _check_model(check, document.get("model", {}), needs_classes=not isinstance(data, EmbeddingsData))
+    train = check.section("train_parameters", TrainParameters, document.get("train_parameters", {}))
     fit = _fit(check, train)
-    if fit.patience is not None and "validation_points" not in data and ":" not in str(data.get("name", "")):
+    if (
+        fit.patience is not None
+        and "validation_points" not in data.model_fields_set
+        and not isinstance(data, CalledData)
+    ):
         check.faults.append("train_parameters.patience watches validation points: set dataset.validation_points")
-    args = loop.get("strategy_args")
-    args = args if isinstance(args, Mapping) else {}
+    loop = check.section("active_learning", ActiveLearning, document.get("active_learning", {}))
+    args = check.section(
+        "active_learning.strategy_args", StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args
+    )
+    strategies = strategies_of(check, loop)
+    more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
     settings: dict[str, Any] = {
-        "model": model,
-        "fit": fit,
         "retrain": _retrain(check, train),
-        "strategies": strategies,
-        "budget": check.count("active_learning.budget", loop.get("budget", 1)),
-        "rounds": check.count("active_learning.rounds", loop.get("rounds", 1)),
-        "initial_points": check.count(
-            "active_learning.initial_points", loop.get("initial_points", loop.get("budget", 1))
-        ),
-        "dataset": data,
-        "seeds": _seeds(check, more),
-        "fixed_seeds": _fixed_seeds(check, more),
-        "full_data": check.switch("experiment.full_data", more.get("full_data", False)),
-        "output": Path(check.text("experiment.output", more.get("output")) or "runs/experiment"),
-        "threads": check.count("experiment.threads", more.get("threads", 1)),
-        "target_accuracy": check.fraction("experiment.target_accuracy", more.get("target_accuracy")),
-        "data_root": check.text("experiment.data", more.get("data")),
-        "batch_size": check.optional_count(_ARGS + "batch_size", args.get("batch_size")),
-        "device": _device(check, "train_parameters.device", train) or _device(check, _ARGS + "device", args),
-        "trackers": _trackers(check, more),
         "log": _log(check, train),
-        "document": document,
+        "device": _device(check, "train_parameters", train.device)
+        or _device(check, "active_learning.strategy_args", args.device),
+        "seeds": _seeds(check, more),
     }
     check.done()
-    return ExperimentConfig(**settings)
+    return ExperimentConfig(
+        **settings,
+        model=document["model"],
+        fit=fit,
+        strategies=strategies,
+        budget=loop.budget,
+        rounds=loop.rounds,
+        initial_points=loop.initial_points or loop.budget,
+        dataset=document["dataset"],
+        fixed_seeds={part: getattr(more, f"{part}_seed") for part in _PARTS if f"{part}_seed" in more.model_fields_set},
+        full_data=more.full_data,
+        output=Path(more.output or "runs/experiment"),
+        threads=more.threads,
+        target_accuracy=more.target_accuracy,
+        data_root=more.data,
+        batch_size=args.batch_size,
+        trackers=tuple(dict.fromkeys(more.trackers)),
+        document=document,
+    )
 
 
-def _fit(check: Faults, train: Mapping[str, Any]) -> FitConfig:
+def _check_model(check: Faults, given: object, *, needs_classes: bool) -> None:
+    own = ":" in text_in(given, "architecture")
+    kind: type[OwnModel | NamedModel] = OwnModel if own else NamedModel
+    model = check.section("model", kind, given)
+    name = model.architecture
+    needed = [*(["target_classes"] if needs_classes else []), *_HIDDEN.get(name, [])]
+    check.faults += [f"missing key model.{key}" for key in needed if key not in model.model_fields_set]
+    if own:
+        check.attempt("model.architecture", lambda: named_object(name))
+    elif name and name not in architecture_names():
+        known = ", ".join(architecture_names())
+        check.faults.append(
+            f"model.architecture: there is none called {name!r}{nearest(name, architecture_names())} "
+            f"(known: {known}, or package.module:callable)"
+        )
+
+
+def _fit(check: Faults, train: TrainParameters) -> FitConfig:
     """The training; each key is tried on its own, so that all faults are reported."""
-    given = {key: value for key, value in train.items() if key in _FIT_KEYS}
-    right = {
-        key: value
-        for key, value in given.items()
-        if check.attempt("train_parameters", partial(FitConfig, **{key: value}))
-    }
+    given = {key: getattr(train, key) for key in _FIT_KEYS if key in train.model_fields_set}
+    right = {}
+    for key, value in given.items():
+        try:
+            FitConfig(**{key: value})
+            right[key] = value
+        except InvalidInput as error:
+            check.faults.append(f"train_parameters.{str(error).removeprefix('FitConfig.')}")
     return FitConfig(**right)
 
 
-def _device(check: Faults, name: str, section: Mapping[str, Any]) -> str | None:
-    device = section.get("device")
-    if device is None:
-        return None
+def _device(check: Faults, section: str, device: str | None) -> str | None:
     try:
-        if not isinstance(device, str):
-            raise TypeError(f"expected text, got {device!r}")
         torch.empty(0, device=device)
-    except (RuntimeError, TypeError, AssertionError) as error:  # AssertionError: torch built without CUDA
-        check.faults.append(f"{name}: {str(error).splitlines()[0]}")
-    return str(device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
+        check.faults.append(f"{section}.device: {str(error).splitlines()[0]}")
+    return device
 
 
-def _section(document: Mapping[str, Any], name: str, check: Faults | None = None) -> dict[str, Any]:
-    section = document.get(name)
-    if isinstance(section, Mapping):
-        return dict(section)
-    if check is not None and (section is not None or name in _SECTIONS[:4]):
-        check.faults.append(f"missing section {name}" if section is None else f"section {name} must be a JSON object")
-    return {}
-
-
-def _check_model(check: Faults, model: Mapping[str, Any], needed: tuple[str, ...]) -> None:
-    name = str(model.get("architecture", ""))
-    hidden = {"two_layer_net": ["hidden_units_1"], "three_layer_net": ["hidden_units_1", "hidden_units_2"]}
-    mandatory = ["architecture", *needed, *hidden.get(name, [])]
-    if ":" in name:  # the user's own: its other keys are its own, too
-        check.keys("model.", {}, (), [key for key in mandatory if key not in model])
-        check.attempt("model.architecture", lambda: named_object(name))
-    else:
-        known = (
-            "architecture",
-            "target_classes",
-            "input_dim",
-            "hidden_units_1",
-            "hidden_units_2",
-            "channel",
-            "net_size",
-        )
-        check.keys("model.", model, known, mandatory)
-        if "architecture" in model and name not in architecture_names():
-            known_names = ", ".join(architecture_names())
-            check.faults.append(
-                f"model.architecture: there is none called {name!r}{nearest(name, architecture_names())} "
-                f"(known: {known_names}, or package.module:callable)"
-            )
-    for key in ("input_dim", "hidden_units_1", "hidden_units_2", "channel"):
-        if key in model:
-            check.count(f"model.{key}", model[key])
-    if "target_classes" in model:
-        check.count("model.target_classes", model["target_classes"], least=2)
-
-
-def _strategies(check: Faults, loop: Mapping[str, Any]) -> tuple[StrategySpec, ...]:
-    """From ``strategy`` (one) or ``strategies`` (several: names, or objects with name, args and label)."""
-    if ("strategy" in loop) == ("strategies" in loop):
-        check.faults.append("active_learning needs either strategy or strategies")
-        return ()
-    shared = loop.get("strategy_args") or {}
-    listed = [loop["strategy"]] if "strategy" in loop else loop["strategies"]
-    if not isinstance(shared, Mapping) or not isinstance(listed, list) or not listed:
-        check.faults.append("active_learning.strategies must be a list, and strategy_args a JSON object")
-        return ()
-    specs = []
-    for entry in listed:
-        entry = {"name": entry} if isinstance(entry, str) else entry
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-            check.faults.append(f"active_learning.strategies has {entry!r}; expected a name, or an object with a name")
-            continue
-        check.keys("active_learning.strategies.", entry, ("name", "args", "label", "retrain", "candidates"))
-        own = entry.get("args") or {}
-        if not isinstance(own, Mapping):
-            check.faults.append(
-                f"active_learning.strategies has {entry['name']} with args {own!r}; expected a JSON object"
-            )
-            continue
-        label = str(entry.get("label", entry["name"])).replace(":", ".")
-        name = str(entry["name"])
-        retrain = entry.get("retrain")
-        if retrain is not None and retrain not in _RETRAIN:
-            check.faults.append(f"{label}: retrain must be one of {', '.join(_RETRAIN)}, got {retrain!r}")
-        candidates = _candidates(check, {**loop, **entry})
-        spec = StrategySpec(_STRATEGY_ALIASES.get(name, name), {**shared, **own}, label, retrain, candidates)
-        _check_strategy(check, spec)
-        specs.append(spec)
-    labels = [spec.label for spec in specs]
-    for label in sorted({label for label in labels if labels.count(label) > 1}):
-        check.faults.append(f"active_learning.strategies has {label} more than once; give each a label of its own")
-    wrong = [label for label in labels if not label.strip(".") or set(label) & set('/\\*?"<>|')]
-    check.faults += [f"the label {label!r} is no name for a folder" for label in wrong]
-    taken = [label for label in labels if label in (FULL_DATA, FIRST_ROUND)]
-    check.faults += [f"the label {label!r} is taken: it is a folder of every experiment" for label in taken]
-    return tuple(specs)
-
-
-def _candidates(check: Faults, asked: Mapping[str, Any]) -> int | None:
-    """How many examples a strategy chooses among, of which there must be as many as it chooses."""
-    candidates, budget = asked.get("candidates"), asked.get("budget")
-    if candidates is None:
-        return None
-    least = budget if isinstance(budget, int) and budget > 0 else 1
-    return check.count("active_learning.candidates", candidates, least=least)
-
-
-def _check_strategy(check: Faults, spec: StrategySpec) -> None:
-    if ":" in spec.name:
-        check.attempt("active_learning.strategy", spec.build)
-        return
-    if spec.name not in STRATEGIES:
-        known = ", ".join(sorted(STRATEGIES))
-        check.faults.append(
-            f"active_learning.strategy: there is none called {spec.name!r}{nearest(spec.name, STRATEGIES)} "
-            f"(known: {known}, or package.module:callable)"
-        )
-        return
-    check.keys(_ARGS, spec.args, (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {})))
-    check.attempt(_ARGS.rstrip("."), spec.build)
-    if spec.args.get("valid"):
-        check.faults.append(f"{_ARGS}valid: in experiments, strategies get no validation set; use distil.select")
-
-
-def _switched(key: str, value: object) -> str:
-    """The value of a parameter that the document has a switch for."""
-    if not isinstance(value, bool):
-        raise ConfigError(f"{key} must be true or false, got {value!r}")
-    return _SWITCHES[key][value]
-
-
-def _parameters(name: str) -> list[str]:
-    return [f.name for f in dataclasses.fields(STRATEGIES[name])]  # type: ignore[arg-type]
-
-
-def _seeds(check: Faults, more: Mapping[str, Any]) -> tuple[int, ...]:
+def _seeds(check: Faults, more: ExperimentSection) -> tuple[int, ...]:
     """From ``seed`` (one) or ``seeds`` (a list, or how many)."""
-    if "seed" in more and "seeds" in more:
+    if {"seed", "seeds"} <= more.model_fields_set:
         check.faults.append("experiment takes either seed or seeds")
-    given = more.get("seeds", [more.get("seed", 0)])
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = list(range(check.count("experiment.seeds", given)))
-    if not isinstance(given, list) or not given or any(isinstance(s, bool) or not isinstance(s, int) for s in given):
-        check.faults.append(f"experiment.seeds must be a number of seeds or a list of whole numbers, got {given!r}")
-        return (0,)
-    if len(set(given)) < len(given):
+    if not more.seeds:
+        return (more.seed,)
+    seeds = tuple(range(more.seeds) if isinstance(more.seeds, int) else more.seeds)
+    if len(set(seeds)) < len(seeds):
         check.faults.append("experiment.seeds has a seed more than once")
-    return tuple(given)
+    return seeds
 
 
-def _fixed_seeds(check: Faults, more: Mapping[str, Any]) -> dict[str, int]:
-    """Parts of a replicate's seeds that are given by themselves."""
-    return {
-        key.removesuffix("_seed"): check.count(f"experiment.{key}", more[key], 0) for key in _SEED_KEYS if key in more
-    }
-
-
-def _trackers(check: Faults, more: Mapping[str, Any]) -> tuple[str, ...]:
-    given = more.get("trackers", [])
-    if not isinstance(given, list) or any(name not in TRACKERS for name in given):
-        check.faults.append(f"experiment.trackers must be a list of {', '.join(TRACKERS)}, got {given!r}")
-        return ()
-    return tuple(dict.fromkeys(given))
-
-
-def _retrain(check: Faults, train: Mapping[str, Any]) -> Retrain:
+def _retrain(check: Faults, train: TrainParameters) -> Retrain:
     """From ``isreset`` (the document's) or ``retrain`` (ours)."""
-    if "isreset" in train and "retrain" in train:
+    if {"isreset", "retrain"} <= train.model_fields_set:
         check.faults.append("train_parameters takes either isreset or retrain")
-    if not isinstance(train.get("isreset", True), bool):
-        check.faults.append(f"train_parameters.isreset must be true or false, got {train['isreset']!r}")
-    named = train.get("retrain", "scratch" if train.get("isreset", True) else "warm")
-    if named not in _RETRAIN:
-        check.faults.append(f"train_parameters.retrain must be one of {', '.join(_RETRAIN)}, got {named!r}")
-        return "scratch"
-    return named  # type: ignore[no-any-return]
+    if "retrain" in train.model_fields_set:
+        return train.retrain
+    return "scratch" if train.isreset else "warm"
 
 
-def _log(check: Faults, train: Mapping[str, Any]) -> Path | None:
-    islogs, location = train.get("islogs", False), train.get("logs_location")
-    if not isinstance(islogs, bool):
-        check.faults.append(f"train_parameters.islogs must be true or false, got {islogs!r}")
-    if islogs is True and not isinstance(location, str):
+def _log(check: Faults, train: TrainParameters) -> Path | None:
+    if train.islogs and not train.logs_location:
         check.faults.append("missing key train_parameters.logs_location, which islogs needs")
-    return Path(location) if islogs is True and isinstance(location, str) else None
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise InvalidInput(f"the key {key!r} occurs twice in one object")
-        found[key] = value
-    return found
+    return Path(train.logs_location) if train.islogs and train.logs_location else None

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from distil.errors import ConfigError, DistilError, nearest
+from distil.experiment.config.schema import choices, expected
+from distil.experiment.config.sections import Section
+
+S = TypeVar("S", bound=Section)
+_LONGEST = 200
 
 
 class Faults:
@@ -14,44 +21,28 @@ class Faults:
     def __init__(self) -> None:
         self.faults: list[str] = []
 
-    def keys(self, where: str, given: Mapping[str, Any], known: Iterable[str], mandatory: Iterable[str] = ()) -> None:
-        """Keys that are not known, and known ones that are missing."""
-        known = tuple(known)
-        self.faults += [f"unknown key {where}{key}{nearest(key, known)}" for key in given if key not in known]
-        self.faults += [f"missing key {where}{key}" for key in mandatory if key not in given]
+    def section(self, where: str, kind: type[S], given: object) -> S:
+        """The keys of a section, each checked by itself.
 
-    def count(self, name: str, value: object, least: int = 1) -> int:
-        """A whole number."""
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.faults.append(f"{name} must be a whole number from {least}, got {value!r}")
-            return least
-        return value
+        Args:
+            where: The path of the section, "" for the whole document.
+            kind: Its keys.
+            given: The JSON value in that place.
 
-    def optional_count(self, name: str, value: object) -> int | None:
-        """A whole number from 1, or None."""
-        return None if value is None else self.count(name, value)
-
-    def text(self, name: str, value: object) -> str | None:
-        """Text, or None."""
-        if value is not None and (not isinstance(value, str) or not value):
-            self.faults.append(f"{name} must be text, got {value!r}")
-            return None
-        return value
-
-    def fraction(self, name: str, value: object) -> float | None:
-        """A number in (0, 1], or None."""
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-            self.faults.append(f"{name} must be a fraction above 0, at most 1, got {value!r}")
-            return None
-        return float(value)
-
-    def switch(self, name: str, value: object) -> bool:
-        """A truth value."""
-        if not isinstance(value, bool):
-            self.faults.append(f"{name} must be true or false, got {value!r}")
-        return value is True
+        Returns:
+            The section. Where there are faults, the keys that have none, None for the mandatory ones that have, and the defaults;
+            ``model_fields_set`` has what was given either way.
+        """
+        try:
+            return kind.model_validate(given)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        given = given if isinstance(given, Mapping) else {}
+        self.faults += [_sentence(where, kind, given, fault) for fault in found]
+        wrong = {fault["loc"][0] for fault in found if fault["loc"]}
+        right = {key: value for key, value in given.items() if key not in wrong}
+        needed = {key: None for key, field in kind.model_fields.items() if field.is_required()}
+        return kind.model_construct(_fields_set=set(given), **{**needed, **right})
 
     def attempt(self, where: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
         """What ``make`` returns; None where it raises, and then that is a fault."""
@@ -64,4 +55,26 @@ class Faults:
     def done(self) -> None:
         """Raise ConfigError if there is any fault."""
         if self.faults:
-            raise ConfigError("the configuration cannot be run:\n" + "\n".join(f"  - {f}" for f in self.faults))
+            raise ConfigError(
+                "the configuration cannot be run:\n" + "\n".join(f"  - {f}" for f in dict.fromkeys(self.faults))
+            )
+
+
+def _sentence(where: str, kind: type[Section], given: Mapping[str, Any], fault: Mapping[str, Any]) -> str:
+    """A fault that pydantic found, in the words of a configuration."""
+    if not fault["loc"]:
+        return f"{'' if '.' in where else 'section '}{where} must be a JSON object, got {_shown(fault['input'])}"
+    key = str(fault["loc"][0])
+    path = f"{where}.{key}" if where else key
+    if fault["type"] == "missing":
+        return f"missing {'key' if where else 'section'} {path}"
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {path}{nearest(key, kind.model_fields)}"
+    value = given[key]
+    hint = nearest(value, choices(kind, key)) if isinstance(value, str) else ""
+    return f"{path} must be {expected(kind, key)}, got {_shown(value)}{hint}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."

@@ -1,0 +1,97 @@
+"""The JSON object of a configuration, before any of its keys has a meaning."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distil.errors import ConfigError, InvalidInput
+
+_DEEPEST = 50
+_DIGITS = 25
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a configuration file holds, without the ``$schema`` that editors read.
+
+    Raises:
+        ConfigError: There is no such file, or it does not hold one JSON object.
+    """
+    try:
+        # What _whole cuts off is beyond 64 bits either way: ``plain`` refuses it, and knows the key.
+        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_repeats, parse_int=_whole)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration file {path}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} cannot be read: its lists and objects are more than {_DEEPEST} deep") from None
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(
+            f"{path} must hold a JSON object with the sections model, train_parameters, active_learning, dataset"
+        )
+    document.pop("$schema", None)
+    return document
+
+
+def plain(value: object, faults: list[str], path: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
+    """A copy of a JSON value. Values that JSON cannot hold are faults, in the arguments of the user's own callables too.
+
+    Args:
+        value: The value; mappings and tuples count as objects and lists.
+        faults: Where faults are appended.
+        path: The keys that lead to the value.
+
+    Raises:
+        ConfigError: The value is nested too deeply, or contains itself.
+    """
+    where = ".".join(path)
+    if len(path) > _DEEPEST:
+        raise ConfigError(f"{where[:60]}... is in more than {_DEEPEST} lists and objects; flatten it")
+    if isinstance(value, Mapping):
+        faults += [
+            f"{where or 'the document'} has the key {key!r}; keys must be text"
+            for key in value
+            if not isinstance(key, str)
+        ]
+        return {key: plain(item, faults, (*path, str(key))) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, faults, (*path, str(number))) for number, item in enumerate(value)]
+    fault = _fault_of(value)
+    faults += [f"{where} {fault}"] if fault else []
+    return value
+
+
+def text_in(section: object, key: str) -> str:
+    """The text under a key of a section that may be anything; "" where there is none."""
+    value = section.get(key) if isinstance(section, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def _fault_of(value: object) -> str | None:
+    """Why a value that is no list or object cannot be in a configuration."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"must be finite, got {value}"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "must be a number of at most 64 bits, got one beyond -2**63 to 2**63 - 1"
+    if isinstance(value, str) and "\0" in value:
+        return f"must be text without NUL characters, got {value!r}"
+    if value is None or isinstance(value, (int, float, str)):
+        return None
+    return f"must be text, a number, true, false, null, a list or an object, got a value of type {type(value).__name__}"
+
+
+def _whole(digits: str) -> int:
+    return int(digits[:_DIGITS])
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InvalidInput(f"the key {key!r} occurs twice in one object")
+        found[key] = value
+    return found

@@ -1,0 +1,151 @@
+"""The strategies of a configuration: their names, arguments and labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distil.errors import ConfigError, nearest
+from distil.experiment.config.faults import Faults
+from distil.experiment.config.sections import ActiveLearning, StrategyEntry
+from distil.selection.learner import Retrain
+from distil.strategies import STRATEGIES, Strategy, strategy_named
+from distil.system.imports import named_object
+
+# Names of folders beside those of the strategies.
+FULL_DATA, FIRST_ROUND = "full_data", "first_round"
+_ARGS = "active_learning.strategy_args"
+# Keys of strategy_args that every strategy accepts, used or not, as the document has it.
+_STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
+# Names that published files have for a strategy.
+_STRATEGY_ALIASES = {"coreset": "core_set"}
+# Where the document's argument is a parameter of another name: for each strategy, argument -> parameter.
+_DROPOUT = {"n_drop": "n_samples"}
+_DOCUMENTED: Mapping[str, Mapping[str, str]] = {
+    "adversarial_bim": {"stop_iterations_by_count": "max_steps"},
+    "bald_dropout": _DROPOUT,
+    "craig": {"linear_layer": "part"},
+    "entropy_sampling_dropout": _DROPOUT,
+    "fass": {"submod": "function", "uncertainty_measure": "uncertainty"},
+    "glister": {"typeOf": "type_of"},
+    "gradmatch": {"linear_layer": "part", "omp_reg": "ridge"},
+    "least_confidence_dropout": _DROPOUT,
+    "margin_sampling_dropout": _DROPOUT,
+    "submod_sampling": {"submod": "function", "typeOf": "function", "if_grad": "representation"},
+}
+# The document's switches: what they say of that parameter when off, and when on.
+_SWITCHES = {"linear_layer": ("bias", "all"), "if_grad": ("embedding", "gradient")}
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """A strategy to run.
+
+    Attributes:
+        name: Registered, or ``package.module:callable``.
+        args: The ``strategy_args`` as given.
+        label: What results are filed under; the name unless the same name is run with several arguments.
+        retrain: What each round's training starts from; None: as the experiment has it.
+        candidates: How many random examples of the unlabeled pool it chooses among, drawn anew each round; None: all.
+    """
+
+    name: str
+    args: Mapping[str, Any]
+    label: str
+    retrain: Retrain | None = None
+    candidates: int | None = None
+
+    def build(self) -> Strategy:
+        """The strategy; arguments that it does not have are those of others in the same file."""
+        if ":" in self.name:
+            own = {key: value for key, value in self.args.items() if key not in ("batch_size", "device")}
+            strategy = named_object(self.name)(**own)
+            if not isinstance(strategy, Strategy):
+                raise ConfigError(f"{self.name} returned a {type(strategy).__name__}; expected a distil.Strategy")
+            return strategy
+        renamed, known = _DOCUMENTED.get(self.name, {}), _parameters(self.name)
+        parameters: dict[str, Any] = {}
+        came: dict[str, str] = {}
+        for key, value in self.args.items():
+            parameter = renamed.get(key, key)
+            if parameter in came:
+                raise ConfigError(f"{came[parameter]} and {key} of {self.name} are one parameter: give one of them")
+            if parameter in known:
+                came[parameter] = key
+                parameters[parameter] = _switched(key, value) if key in _SWITCHES else value
+        return strategy_named(self.name, **parameters)
+
+
+def strategies_of(check: Faults, loop: ActiveLearning) -> tuple[StrategySpec, ...]:
+    """From ``strategy`` (one) or ``strategies`` (several), those without a fault."""
+    given = loop.model_fields_set & {"strategy", "strategies"}
+    if len(given) != 1:
+        check.faults.append("active_learning needs either strategy or strategies")
+        return ()
+    listed = {f"active_learning.strategies[{number}]": entry for number, entry in enumerate(loop.strategies or [])}
+    entries = listed if "strategies" in given else {"active_learning.strategy": loop.strategy}
+    found = [_spec(check, loop, where, entry) for where, entry in entries.items()]
+    specs = tuple(spec for spec in found if spec is not None)
+    _check_labels(check, [spec.label for spec in specs])
+    return specs
+
+
+def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object) -> StrategySpec | None:
+    if not entry or not isinstance(entry, (str, Mapping)):
+        check.faults.append(f"{where} must be a name, or an object with a name, got {entry!r}")
+        return None
+    own = check.section(where, StrategyEntry, {"name": entry} if isinstance(entry, str) else entry)
+    if not own.name:
+        return None
+    candidates = own.candidates if "candidates" in own.model_fields_set else loop.candidates
+    if candidates is not None and loop.budget is not None and candidates < loop.budget:
+        check.faults.append(
+            f"active_learning.candidates must be a whole number from {loop.budget}, the budget, got {candidates}"
+        )
+    shared: Mapping[str, Any] = loop.strategy_args if isinstance(loop.strategy_args, Mapping) else {}
+    name = _STRATEGY_ALIASES.get(own.name, own.name)
+    label = (own.label or own.name).replace(":", ".")
+    spec = StrategySpec(name, {**shared, **(own.args or {})}, label, own.retrain, candidates)
+    _check_strategy(check, where, spec)
+    return spec
+
+
+def _check_labels(check: Faults, labels: list[str]) -> None:
+    for label in sorted({label for label in labels if labels.count(label) > 1}):
+        check.faults.append(f"active_learning.strategies has {label} more than once; give each a label of its own")
+    wrong = [label for label in labels if not label.strip(".") or set(label) & set('/\\*?"<>|')]
+    check.faults += [f"the label {label!r} is no name for a folder" for label in wrong]
+    taken = [label for label in labels if label in (FULL_DATA, FIRST_ROUND)]
+    check.faults += [f"the label {label!r} is taken: it is a folder of every experiment" for label in taken]
+
+
+def _check_strategy(check: Faults, where: str, spec: StrategySpec) -> None:
+    if ":" in spec.name:
+        check.attempt(where, spec.build)
+        return
+    if spec.name not in STRATEGIES:
+        known = ", ".join(sorted(STRATEGIES))
+        check.faults.append(
+            f"{where}: there is none called {spec.name!r}{nearest(spec.name, STRATEGIES)} "
+            f"(known: {known}, or package.module:callable)"
+        )
+        return
+    known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
+    unknown = [key for key in spec.args if key not in known_args]
+    check.faults += [f"unknown key {_ARGS}.{key}{nearest(key, known_args)}" for key in unknown]
+    check.attempt(_ARGS, spec.build)
+    if spec.args.get("valid"):
+        check.faults.append(f"{_ARGS}.valid: in experiments, strategies get no validation set; use distil.select")
+
+
+def _switched(key: str, value: object) -> str:
+    """The value of a parameter that the document has a switch for."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key} must be true or false, got {value!r}")
+    return _SWITCHES[key][value]
+
+
+def _parameters(name: str) -> list[str]:
+    return [f.name for f in dataclasses.fields(STRATEGIES[name])]  # type: ignore[arg-type]
