@@ -105,5 +105,7 @@ def test_trackers_are_no_part_of_the_result(config):
 
 
 def test_unknown_trackers_are_refused(config):
-    with pytest.raises(ConfigError, match=r"experiment\.trackers must be a list of tensorboard, mlflow"):
+    with pytest.raises(
+        ConfigError, match=r"experiment\.trackers must be a list, each entry one of tensorboard, mlflow"
+    ):
         config("wandb")

@@ -58,7 +58,7 @@ def test_the_arguments_of_ones_own_callables_are_no_exception(read):
     document = {**SMALL, "dataset": {"name": "mine:data", "scales": [1.0, math.inf], "more": {"shift": math.nan}}}
     with pytest.raises(ConfigError) as caught:
         read(json.dumps(document))
-    assert "dataset.scales.1 must be finite" in str(caught.value)
+    assert "dataset.scales[1] must be finite" in str(caught.value)
     assert "dataset.more.shift must be finite" in str(caught.value)
 
 
@@ -95,3 +95,12 @@ def test_what_editors_write_is_read(read):
 def test_a_file_that_does_not_name_its_experiment_section(read):
     with pytest.raises(ConfigError, match="section experiment must be a JSON object, got None"):
         read(json.dumps({**SMALL, "experiment": None}))
+
+
+def test_a_path_is_the_same_in_every_error():
+    loop = {"strategies": ["badge", {"name": "badge", "candidates": math.nan}], "budget": 5, "rounds": 3}
+    with pytest.raises(ConfigError, match=r"active_learning\.strategies\[1\]\.candidates must be finite"):
+        parse_config({**SMALL, "active_learning": loop})
+    loop["strategies"][1]["candidates"] = 0
+    with pytest.raises(ConfigError, match=r"active_learning\.strategies\[1\]\.candidates must be a whole number"):
+        parse_config({**SMALL, "active_learning": loop})

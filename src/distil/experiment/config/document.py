@@ -21,7 +21,6 @@ def read_json(path: Path) -> dict[str, Any]:
         ConfigError: There is no such file, or it does not hold one JSON object.
     """
     try:
-        # What _whole cuts off is beyond 64 bits either way: ``plain`` refuses it, and knows the key.
         document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_repeats, parse_int=_whole)
     except FileNotFoundError:
         raise ConfigError(f"there is no configuration file {path}") from None
@@ -37,19 +36,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def plain(value: object, faults: list[str], path: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
+def plain(value: object, faults: list[str], where: str = "", depth: int = 0) -> Any:  # noqa: ANN401
     """A copy of a JSON value. Values that JSON cannot hold are faults, in the arguments of the user's own callables too.
 
     Args:
         value: The value; mappings and tuples count as objects and lists.
         faults: Where faults are appended.
-        path: The keys that lead to the value.
+        where: The path of the value.
+        depth: How many lists and objects it is in.
 
     Raises:
         ConfigError: The value is nested too deeply, or contains itself.
     """
-    where = ".".join(path)
-    if len(path) > _DEEPEST:
+    if depth > _DEEPEST:
         raise ConfigError(f"{where[:60]}... is in more than {_DEEPEST} lists and objects; flatten it")
     if isinstance(value, Mapping):
         faults += [
@@ -57,9 +56,10 @@ def plain(value: object, faults: list[str], path: tuple[str, ...] = ()) -> Any: 
             for key in value
             if not isinstance(key, str)
         ]
-        return {key: plain(item, faults, (*path, str(key))) for key, item in value.items()}
+        path = f"{where}." if where else ""
+        return {key: plain(item, faults, f"{path}{key}", depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item, faults, (*path, str(number))) for number, item in enumerate(value)]
+        return [plain(item, faults, f"{where}[{number}]", depth + 1) for number, item in enumerate(value)]
     fault = _fault_of(value)
     faults += [f"{where} {fault}"] if fault else []
     return value
@@ -85,6 +85,7 @@ def _fault_of(value: object) -> str | None:
 
 
 def _whole(digits: str) -> int:
+    """The number; of one that is far beyond 64 bits, its first digits, which are too. ``plain`` refuses it, and knows the key."""
     return int(digits[:_DIGITS])
 
 

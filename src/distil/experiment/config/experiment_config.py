@@ -32,7 +32,7 @@ from distil.experiment.config.sections import (
     StrategyArgs,
     TrainParameters,
 )
-from distil.experiment.config.strategy_section import StrategySpec, strategies_of
+from distil.experiment.config.strategy_section import ARGS, StrategySpec, strategies_of
 from distil.selection.learner import Retrain
 from distil.system.imports import named_object
 from distil.training.config import FitConfig
@@ -226,28 +226,24 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
     ):
         check.faults.append("train_parameters.patience watches validation points: set dataset.validation_points")
     loop = check.section("active_learning", ActiveLearning, document.get("active_learning", {}))
-    args = check.section(
-        "active_learning.strategy_args", StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args
-    )
+    args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
     strategies = strategies_of(check, loop)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
-    settings: dict[str, Any] = {
-        "retrain": _retrain(check, train),
-        "log": _log(check, train),
-        "device": _device(check, "train_parameters", train.device)
-        or _device(check, "active_learning.strategy_args", args.device),
-        "seeds": _seeds(check, more),
-    }
+    retrain, log, seeds = _retrain(check, train), _log(check, train), _seeds(check, more)
+    devices = [
+        _device(check, where, device) for where, device in (("train_parameters", train.device), (ARGS, args.device))
+    ]
     check.done()
     return ExperimentConfig(
-        **settings,
         model=document["model"],
         fit=fit,
+        retrain=retrain,
         strategies=strategies,
         budget=loop.budget,
         rounds=loop.rounds,
         initial_points=loop.initial_points or loop.budget,
         dataset=document["dataset"],
+        seeds=seeds,
         fixed_seeds={part: getattr(more, f"{part}_seed") for part in _PARTS if f"{part}_seed" in more.model_fields_set},
         full_data=more.full_data,
         output=Path(more.output or "runs/experiment"),
@@ -256,6 +252,8 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         data_root=more.data,
         batch_size=args.batch_size,
         trackers=tuple(dict.fromkeys(more.trackers)),
+        device=devices[0] or devices[1],
+        log=log,
         document=document,
     )
 

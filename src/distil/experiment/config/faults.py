@@ -40,7 +40,7 @@ class Faults:
         given = given if isinstance(given, Mapping) else {}
         self.faults += [_sentence(where, kind, given, fault) for fault in found]
         wrong = {fault["loc"][0] for fault in found if fault["loc"]}
-        right = {key: value for key, value in given.items() if key not in wrong}
+        right = {key: value for key, value in given.items() if key in kind.model_fields and key not in wrong}
         needed = {key: None for key, field in kind.model_fields.items() if field.is_required()}
         return kind.model_construct(_fields_set=set(given), **{**needed, **right})
 

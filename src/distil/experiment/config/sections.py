@@ -1,4 +1,4 @@
-"""The keys of a configuration: the type, default and meaning of each. How keys depend on one another is no matter of theirs.
+"""The keys of a configuration: the type, default and meaning of each. How keys depend on one another is checked elsewhere.
 
 Error messages, the tables of docs/configuration.md and the JSON Schema for editors are all made from these classes. A key whose
 default is None and whose type has no None may be left out, but must not be null.

@@ -16,7 +16,7 @@ from distil.system.imports import named_object
 
 # Names of folders beside those of the strategies.
 FULL_DATA, FIRST_ROUND = "full_data", "first_round"
-_ARGS = "active_learning.strategy_args"
+ARGS = "active_learning.strategy_args"
 # Keys of strategy_args that every strategy accepts, used or not, as the document has it.
 _STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
 # Names that published files have for a strategy.
@@ -134,10 +134,10 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec) -> None:
         return
     known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
     unknown = [key for key in spec.args if key not in known_args]
-    check.faults += [f"unknown key {_ARGS}.{key}{nearest(key, known_args)}" for key in unknown]
-    check.attempt(_ARGS, spec.build)
+    check.faults += [f"unknown key {ARGS}.{key}{nearest(key, known_args)}" for key in unknown]
+    check.attempt(ARGS, spec.build)
     if spec.args.get("valid"):
-        check.faults.append(f"{_ARGS}.valid: in experiments, strategies get no validation set; use distil.select")
+        check.faults.append(f"{ARGS}.valid: in experiments, strategies get no validation set; use distil.select")
 
 
 def _switched(key: str, value: object) -> str:
