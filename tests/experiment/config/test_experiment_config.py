@@ -489,7 +489,7 @@ KEYS = {
     "dataset__label": [True, None, 1.5, ""],
     "experiment__seed": [None, True, 1.5, "x", [1], {}],
     "experiment__seeds": [None, True, 0, -1, 1.5, "x", [], {}, ["a"], [1.5], [True], [1, 1], [[1]], 10**9],
-    "experiment__output": [True, 1, [], ["a"], {}, {"a": 1}],
+    "experiment__output": ["", "a\0b", True, 1, [], ["a"], {}, {"a": 1}],
     "experiment__data": [True, 1, [], {}],
     "experiment__threads": WRONG_VALUES,
     "experiment__trackers": ["mlflow", ["mlfow"], [1], [[1]], None, {}],

@@ -77,8 +77,6 @@ def _fault_of(value: object) -> str | None:
         return f"must be finite, got {value}"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return "must be a number of at most 64 bits, got one beyond -2**63 to 2**63 - 1"
-    if isinstance(value, str) and "\0" in value:
-        return f"must be text without NUL characters, got {value!r}"
     if value is None or isinstance(value, (int, float, str)):
         return None
     return f"must be text, a number, true, false, null, a list or an object, got a value of type {type(value).__name__}"

@@ -22,7 +22,8 @@ OURS = "ours"
 """Marks a key that the DISTIL document does not have."""
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
-Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+"""Not empty, and without the NUL characters that no path has."""
 Fraction: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 FixedSeed: TypeAlias = Annotated[int, Field(ge=0)]
 Tracker: TypeAlias = Annotated[
