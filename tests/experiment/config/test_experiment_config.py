@@ -612,6 +612,13 @@ def test_a_faulty_key_hides_no_fault_of_another():
     assert len(set(faults)) == len(faults)
 
 
+def test_any_name_may_be_a_key_of_ones_own(mine):
+    """Also those that pydantic gives a meaning to."""
+    document = own(mine(MODULE))
+    document["dataset"].update({"_fields_set": 1, "model_config": {}, "self": 2, "test_points": 0})
+    assert refused(document) == ["dataset.test_points must be a whole number from 1, got 0"]
+
+
 def test_a_misspelt_choice_gets_the_nearest():
     refused(changed(train_parameters__retrain="wram"), "got 'wram'; did you mean 'warm'?")
 

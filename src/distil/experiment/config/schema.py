@@ -65,15 +65,11 @@ def table(kind: type[Section]) -> str:
     for key in sorted(kind.model_fields, key=lambda key: key not in required):
         field, described = kind.model_fields[key], _schema_of(kind)["properties"][key]
         ours = " *(ours)*" if mixed and OURS in field.metadata else ""
-        default = (
-            "mandatory"
-            if key in required
-            else f"`{json.dumps(described['default'])}`"
-            if "default" in described
-            else ""
-        )
+        default = f"`{json.dumps(described['default'])}`" if "default" in described else ""
         null = ", or null" if {"type": "null"} in described.get("anyOf", []) else ""
-        lines.append(f"| `{key}`{ours} | {_words(described)}{null} | {default} | {field.description} |")
+        lines.append(
+            f"| `{key}`{ours} | {_words(described)}{null} | {'mandatory' if key in required else default} | {field.description} |"
+        )
     return "\n".join(lines)
 
 

@@ -102,7 +102,7 @@ class TrainParameters(Section):
         "Gain in training accuracy that counts as progress, a fraction.", FitConfig.min_diff_acc
     )
     window_size: SkipValidation[int | None] = _key(
-        "Stop when none of the last `window_size` training accuracies is `min_diff_acc` above an earlier one; `null`: never.",
+        "Stop when, among the last `window_size` training accuracies, none is `min_diff_acc` above an earlier one; `null`: never.",
         FitConfig.window_size,
     )
     momentum: Annotated[SkipValidation[float], OURS] = _key("Momentum of `sgd`, in [0, 1).", FitConfig.momentum)
