@@ -51,7 +51,7 @@ class Difference(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """How large a paired difference is beside its spread; ``g_z`` is None with two seeds."""
+    """A paired difference in multiples of its spread; ``g_z`` is None with two seeds."""
 
     d_z: float
     g_z: float | None
@@ -77,8 +77,8 @@ class RankTest:
         p: Its p-value by the chi-square distribution with k - 1 degrees of freedom.
         f: Iman and Davenport's statistic, which is less conservative; infinite where all data sets rank alike.
         f_p: Its p-value by the F distribution with k - 1 and (k - 1)(N - 1) degrees of freedom.
-        critical_difference: Mean ranks that differ by as much are told apart (Nemenyi).
-        groups: The largest sets of strategies that are not told apart, best first: the bars of a critical difference diagram.
+        critical_difference: Mean ranks that differ by as much differ significantly (Nemenyi).
+        groups: The largest sets without a significant difference, best first: the bars of a critical difference diagram.
     """
 
     strategies: tuple[str, ...]

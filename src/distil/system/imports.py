@@ -62,9 +62,9 @@ _defined: list[torch.library.Library] = []
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, also beside a torch that its compiled operators do not fit.
+    """torchvision, also with a torch that its compiled operators do not fit.
 
-    The wheels on PyPI are linked to CUDA. Beside a CPU build of torch their operators do not load, and ``import torchvision``
+    The wheels on PyPI are linked to CUDA. With a CPU build of torch their operators do not load, and ``import torchvision``
     fails on the first of them that it describes (``operator torchvision::nms does not exist``). Defining those names, without
     giving them anything to do, lets the rest - models, data sets, transforms - work; ``torchvision.ops.nms`` does not. Where the
     import works by itself, nothing is touched. Call it before packages that import torchvision themselves, such as timm.

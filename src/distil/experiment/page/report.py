@@ -157,7 +157,7 @@ def _metric(
 
 
 def _tests(curves: Mapping[str, Curves], order: Sequence[str], twins: Mapping[str, str], full: float | None) -> Json:
-    """What is said of strategies beside each other, for a metric of which the larger is the better."""
+    """Comparisons of the strategies, for a metric of which the larger is the better."""
     tested = comparisons(curves, order[0], twins)
     means = {name: curves[name].values.mean(axis=0) for name in order}
     labels = curves[order[0]].labels
