@@ -19,7 +19,7 @@ import os, sys
 from pathlib import Path
 from distil.system.files import locked
 with locked(Path(sys.argv[1]), "busy"):
-    if os.fork():
+    if not os.fork():
         print("held", flush=True)
     sys.stdin.read()  # the child, such as a worker that loads data, outlives its parent
 """
