@@ -8,10 +8,11 @@ from pathlib import Path
 
 from benchmarks.machine import write
 from distil.evaluation.compare import summarize
+from distil.evaluation.metrics import METRICS
 from distil.evaluation.tables import markdown_table
 from distil.experiment.config.experiment_config import read_config
 from distil.experiment.outputs import write_results
-from distil.experiment.results import METRICS, comparisons, costs, curves_of, finished_runs, identical
+from distil.experiment.results import comparisons, costs, curves_of, finished_runs, identical
 from distil.experiment.suite import run_all
 
 HERE = Path(__file__).parent
@@ -45,8 +46,11 @@ def _table(config, metric: str) -> str:
     """The table of another metric than accuracy."""
     curves, twins = curves_of(config, metric), identical(config, finished_runs(config))
     tests = comparisons(curves, "random_sampling", twins)
-    table = markdown_table(summarize(curves, target=None), None, metric=METRICS[metric], comparisons=tests, twins=twins)
-    return f"## {METRICS[metric][0].upper()}{METRICS[metric][1:]}\n\n{table}\n\n"
+    table = markdown_table(
+        summarize(curves, target=None), None, metric=METRICS[metric].words, comparisons=tests, twins=twins
+    )
+    words = METRICS[metric].words
+    return f"## {words[0].upper()}{words[1:]}\n\n{table}\n\n"
 
 
 def _seconds(config) -> str:

@@ -1,10 +1,15 @@
 """The evaluation of a network, from the weights that a run left."""
 
+import csv
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from distil.evaluation.metrics import METRICS, Metric
 from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.outputs import write_results
+from distil.experiment.page.report import report_of
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.suite import run_all
@@ -42,3 +47,19 @@ def test_the_calibration_error_of_an_evaluation_is_that_of_its_model(tmp_path):
     assert Run(config.output / "random_sampling" / "0").last("evaluated")["calibration_error"] == pytest.approx(
         error, abs=1e-6
     )
+
+
+def test_a_metric_is_an_entry_of_one_table(tmp_path, monkeypatch):
+    """Events, the csv and the page follow it."""
+    extra = Metric("share of class 0", lambda logits, _: float((logits.argmax(1) == 0).double().mean()), lambda *_: 0.0)
+    monkeypatch.setitem(METRICS, "class_0", extra)
+    config = small(tmp_path)
+    run_all(config)
+    write_results(config)
+    found = [event["class_0"] for event in Run(config.output / "random_sampling" / "0").all("evaluated")]
+    head, *rows = csv.reader((config.output / "results.csv").read_text().splitlines())
+    assert [float(dict(zip(head, row, strict=True))["class_0"]) for row in rows] == found
+    report = report_of([config])
+    assert report["metric_names"]["class_0"] == "share of class 0"
+    assert report["higher_is_better"]["class_0"] is True
+    assert report["experiments"][0]["metrics"]["class_0"]["values"]["random_sampling"] == [found]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from distil.evaluation.metrics import METRICS
 from distil.experiment.results import (
-    METRICS,
     bounds_of,
     comparable,
     comparisons,
@@ -135,16 +135,15 @@ def test_what_a_constant_prediction_is_worth():
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
     from distil.evaluation.metrics import calibration_error
-    from distil.experiment.results import _constant
 
     y = torch.tensor([0] * 3 + [1] * 5 + [2] * 2)
     constant = torch.ones_like(y)
     share = float((y == 1).double().mean())
-    assert _constant("accuracy", share, 3) == pytest.approx(accuracy_score(y, constant))
-    assert _constant("balanced_accuracy", share, 3) == pytest.approx(balanced_accuracy_score(y, constant))
-    assert _constant("macro_f1", share, 3) == pytest.approx(f1_score(y, constant, average="macro"))
+    assert METRICS["accuracy"].of_constant(share, 3) == pytest.approx(accuracy_score(y, constant))
+    assert METRICS["balanced_accuracy"].of_constant(share, 3) == pytest.approx(balanced_accuracy_score(y, constant))
+    assert METRICS["macro_f1"].of_constant(share, 3) == pytest.approx(f1_score(y, constant, average="macro"))
     certain = torch.nn.functional.one_hot(constant, 3).double()
-    assert _constant("calibration_error", share, 3) == pytest.approx(calibration_error(certain, y))
+    assert METRICS["calibration_error"].of_constant(share, 3) == pytest.approx(calibration_error(certain, y))
 
 
 def test_bounds_that_are_not_known(made_up):

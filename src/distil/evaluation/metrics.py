@@ -1,6 +1,12 @@
-"""How good predictions are: from their confusion matrix, and how well their confidence is calibrated."""
+"""How good predictions are: from their confusion matrix, and how well their confidence is calibrated.
+
+``METRICS`` lists what an evaluation measures. A new metric is an entry there: runs, tables and pages follow it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -112,3 +118,39 @@ def check_classes(what: str, classes: Tensor, num_classes: int) -> None:
     if len(classes) and (classes.min() < 0 or classes.max() >= num_classes):
         low, high = int(classes.min()), int(classes.max())
         raise InvalidInput(f"{what} must be classes from 0 to {num_classes - 1}, got {low} to {high}")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that every evaluation of a run has.
+
+    Attributes:
+        words: What tables and pages call it.
+        measure: From logits (T, C) and the true classes (T,) to the number.
+        of_constant: The number for predicting one class with certainty: from the share of the examples that are of this class,
+            and C, all classes being among the examples.
+        higher_is_better: Whether larger numbers are better; only such metrics are tested and stand in ``results.csv``.
+    """
+
+    words: str
+    measure: Callable[[Tensor, Tensor], float]
+    of_constant: Callable[[float, int], float]
+    higher_is_better: bool = True
+
+
+def _of_counts(name: str) -> Callable[[Tensor, Tensor], float]:
+    return lambda logits, true: metrics(logits.argmax(1), true, logits.shape[1])[name]
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": Metric("accuracy", _of_counts("accuracy"), lambda share, _: share),
+    "balanced_accuracy": Metric("balanced accuracy", _of_counts("balanced_accuracy"), lambda _, n: 1 / n),
+    "macro_f1": Metric("macro-F1", _of_counts("macro_f1"), lambda share, n: 2 * share / (1 + share) / n),
+    "calibration_error": Metric(
+        "calibration error",
+        lambda logits, true: calibration_error(logits.float().softmax(1), true),
+        lambda share, _: 1 - share,
+        higher_is_better=False,
+    ),
+}
+"""What an evaluation measures, by its name in an ``evaluated`` event."""

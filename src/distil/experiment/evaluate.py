@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from distil.evaluation.metrics import calibration_error, metrics
+from distil.evaluation.metrics import METRICS
 from distil.measuring.network_source import NetworkSource
 from distil.networks.base import Network
 from distil.rng import Rng
@@ -13,16 +13,14 @@ from distil.signals import Logits
 from distil.system.runtime import Runtime
 
 
-def evaluate(network: Network, x: Tensor, y: Tensor, num_classes: int, runtime: Runtime) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro-F1 and calibration error, by their names in an ``evaluated`` event.
+def evaluate(network: Network, x: Tensor, y: Tensor, runtime: Runtime) -> dict[str, float]:
+    """Every metric, by its name in an ``evaluated`` event.
 
     Args:
         network: What is evaluated.
         x: Inputs, (T, ...).
         y: Their classes, (T,).
-        num_classes: C.
         runtime: How ``x`` is measured.
     """
     logits = NetworkSource(network, x, torch.arange(len(x))).table((Logits(),), runtime, Rng(0))[Logits()]
-    found = metrics(logits.argmax(1), y, num_classes)
-    return {**found, "calibration_error": calibration_error(logits.float().softmax(1), y)}
+    return {name: metric.measure(logits, y) for name, metric in METRICS.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 from distil.errors import MissingPackage, RunError
 from distil.evaluation.compare import Summary, summarize
+from distil.evaluation.metrics import METRICS
 from distil.evaluation.plots import plot_curves
 from distil.evaluation.tables import markdown_table, terminal_table
 from distil.experiment.config.experiment_config import ExperimentConfig
@@ -77,9 +78,10 @@ def _paged(config: ExperimentConfig) -> str:
 def _as_csv(config: ExperimentConfig, runs: Runs) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["strategy", "seed", "labels", "accuracy", "balanced_accuracy", "macro_f1"])
+    metrics = [name for name, metric in METRICS.items() if metric.higher_is_better]
+    writer.writerow(["strategy", "seed", "labels", *metrics])
     for label, own in runs.items():
         for seed, run in zip(config.seeds, own, strict=True):
             for e in run.all("evaluated"):
-                writer.writerow([label, seed, e["labels"], e["accuracy"], e["balanced_accuracy"], e["macro_f1"]])
+                writer.writerow([label, seed, e["labels"], *(e.get(name) for name in metrics)])
     return text.getvalue()

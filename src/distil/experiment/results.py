@@ -12,18 +12,11 @@ import numpy as np
 
 from distil.evaluation.compare import Comparison, compare
 from distil.evaluation.curves import Bounds, Curves, areas
+from distil.evaluation.metrics import METRICS
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.directory import BASELINE
 from distil.experiment.run import Run
-
-METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro-F1",
-    "calibration_error": "calibration error",
-}
-"""What an evaluation measures, as events call it and in words; of calibration errors the smaller is the better."""
 
 Runs = Mapping[str, Sequence[Run]]
 """The runs of every strategy, seed by seed."""
@@ -109,9 +102,6 @@ def baseline_of(strategies: Mapping[str, Any]) -> str:
 def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") -> Bounds | None:
     """The model trained on the whole pool, and always predicting the class that is most frequent there: means over seeds.
 
-    A constant prediction is right for a share m of the test examples, all of one class. With C classes, all of them in the test
-    set, its balanced accuracy is 1 / C, its macro-F1 2 m / (1 + m) / C, and its calibration error, when it is certain, 1 - m.
-
     Returns:
         None where the runs do not hold m, as older ones do not; without the first where not every seed was trained on the
         whole pool.
@@ -123,17 +113,8 @@ def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") ->
         return None
     reached = [(run.last("evaluated") or {}).get(metric) for run in full]
     whole = [value for value in reached if value is not None]
-    majority = float(np.mean([_constant(metric, own[0], config.num_classes) for own in known]))
+    majority = float(np.mean([METRICS[metric].of_constant(own[0], config.num_classes) for own in known]))
     return Bounds(float(np.mean(whole)) if reached and len(whole) == len(reached) else None, majority)
-
-
-def _constant(metric: str, share: float, num_classes: int) -> float:
-    """What predicting one class with certainty is worth, when it is right for a share of the test examples."""
-    if metric == "balanced_accuracy":
-        return 1 / num_classes
-    if metric == "macro_f1":
-        return 2 * share / (1 + share) / num_classes
-    return 1 - share if metric == "calibration_error" else share
 
 
 def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:

@@ -160,7 +160,7 @@ class Steps:
         return event
 
     def _measured(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        return evaluate(self.learner.network, x, y, self.config.num_classes, self.runtime)
+        return evaluate(self.learner.network, x, y, self.runtime)
 
     def _asked(self, round: int) -> Event:  # noqa: A002
         with timed(self.run, round, "select"):

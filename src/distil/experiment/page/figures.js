@@ -1,7 +1,7 @@
 // Figures and tables of the page, of whichever numbers they are given.
 
 const report = JSON.parse(document.getElementById("report").textContent);
-const HIGHER_IS_BETTER = { accuracy: true, balanced_accuracy: true, macro_f1: true, calibration_error: false };
+const HIGHER_IS_BETTER = report.higher_is_better;
 const COLORS = 7;
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
 const MARKERS = [

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from distil.errors import DistilError, InvalidInput
-from distil.evaluation.compare import Comparison, PenaltyMatrix, penalty_matrix, summarize, verdict
+from distil.evaluation.compare import Comparison, PenaltyMatrix, Summary, penalty_matrix, summarize, verdict
 from distil.evaluation.curves import SHARES, Curves, efficiency_curve, labels_for_shares
-from distil.evaluation.statistics import ALPHA, LEVEL, rank_test, ranks
+from distil.evaluation.metrics import METRICS
+from distil.evaluation.statistics import ALPHA, LEVEL, Difference, rank_test, ranks
 from distil.evaluation.tables import terminal_table, twin_notes
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.results import (
-    METRICS,
     Runs,
     all_runs,
     baseline_of,
@@ -33,7 +33,8 @@ from distil.experiment.selections import selections_of
 
 Json = dict[str, Any]
 
-_TESTED = ("accuracy", "balanced_accuracy", "macro_f1")  # of which the larger is the better
+# Of summaries: what the report says once for all strategies.
+_SAID_ELSEWHERE = ("name", "baseline", "seeds", "labels", "target")
 _MOST_IDS = 2_000_000  # in a page; more make it slow to open
 
 
@@ -63,7 +64,8 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
         "title": _title(experiments),
         "level": LEVEL,
         "alpha": ALPHA,
-        "metric_names": METRICS,
+        "metric_names": {name: metric.words for name, metric in METRICS.items()},
+        "higher_is_better": {name: metric.higher_is_better for name, metric in METRICS.items()},
         "experiments": experiments,
         "across": _across(curves) if len(configs) > 1 else None,
     }
@@ -140,20 +142,14 @@ def _metric(
         "values": {name: curves[name].values.tolist() for name in order},
         "summaries": {
             s.name: {
-                "mean": s.mean.tolist(),
-                "low": _finite(s.low),
-                "high": _finite(s.high),
-                "area": s.area,
-                "area_low": _finite(s.area_low),
-                "area_high": _finite(s.area_high),
-                "labels_needed": _finite(s.labels_needed),
-                "times_fewer": _finite(s.times_fewer),
-                "difference": s.difference and _finite(s.difference[:3]),
+                f.name: _finite(getattr(s, f.name))
+                for f in dataclasses.fields(Summary)
+                if f.name not in _SAID_ELSEWHERE
             }
             for s in summaries
         },
     }
-    return made | (_tests(curves, order, twins, full) if metric in _TESTED else {})
+    return made | (_tests(curves, order, twins, full) if METRICS[metric].higher_is_better else {})
 
 
 def _tests(curves: Mapping[str, Curves], order: Sequence[str], twins: Mapping[str, str], full: float | None) -> Json:
@@ -253,7 +249,7 @@ def _notes(
         notes.append(
             "No training on the whole pool, so shares of its accuracy are not known: `distil compare` makes one a seed."
         )
-    missing = [words for metric, words in METRICS.items() if metric not in metrics]
+    missing = [metric.words for name, metric in METRICS.items() if name not in metrics]
     if accuracy and missing:
         notes.append(f"Not measured by all of these runs, which may be older: {', '.join(missing)}.")
     if ids is None:
@@ -327,7 +323,7 @@ def _table(config: ExperimentConfig, curves: Mapping[str, Curves], baseline: str
 def _across(curves: Sequence[Mapping[str, Mapping[str, Curves]]]) -> Json:
     """The strategies that all experiments have, over all of them, by metric."""
     metrics = {}
-    for metric in _TESTED:
+    for metric in (name for name, kind in METRICS.items() if kind.higher_is_better):
         settings = [own.get(metric, {}) for own in curves]
         common = [name for name in settings[0] if all(name in own for own in settings)]
         if common:
@@ -367,6 +363,8 @@ def _ranking(settings: Sequence[Mapping[str, Curves]]) -> Json:
 
 def _finite(x: Any) -> Any:  # noqa: ANN401 - a number or numbers, None or without those that JSON has no word for
     """The number or numbers; None in place of what is NaN or infinite."""
+    if isinstance(x, Difference):
+        x = x[:3]
     if x is None:
         return None
     if isinstance(x, (float, int)):

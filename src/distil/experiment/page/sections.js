@@ -40,7 +40,7 @@ function summary() {
   const list = tested.map((name) => said(tests[name].outcome, tests[name].verdict));
   const remarks = notes.map((note) => said("remark", note));
   const lead = strategies.length && !numbers().comparisons
-    ? `Tests are made of accuracy, balanced accuracy and macro-F1, not of the ${metricName()}.`
+    ? `Tests are made of metrics of which the larger is the better, not of the ${metricName()}.`
     : list.length ? `What the paired seeds allow to be said of the ${metricName()}, by the areas under the curves.` : null;
   const several = report.experiments.length > 1;
   return section("summary", several ? `In short: ${experiment().name}` : "In short", lead, several ? facts() : null, strategies.length ? tiles() : null, h("ul", { class: "said" }, list, remarks));
