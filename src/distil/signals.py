@@ -56,9 +56,15 @@ class Signal(ABC, Generic[V]):
     """One quantity per example: ``Measured`` or ``Derived``. ``V`` is the type of the column that holds it.
 
     Attributes:
+        noun: What messages call a column of it; empty: they show the signal.
+        argument: The array of ``select_from`` that may hold it; empty: only a model gives it.
+        axes: A letter for each axis of its column: B examples, C classes, D numbers, K samples; empty: any.
         grad: Whether measuring it takes gradients by the inputs, so that no array can stand for the model.
     """
 
+    noun: ClassVar[str] = ""
+    argument: ClassVar[str] = ""
+    axes: ClassVar[str] = ""
     grad: ClassVar[bool] = False
 
 
@@ -87,6 +93,10 @@ class Derived(Signal[V]):
 class Logits(Measured):
     """The network's outputs before softmax: (N, C)."""
 
+    noun: ClassVar[str] = "logits"
+    argument: ClassVar[str] = "probs"
+    axes: ClassVar[str] = "BC"
+
     def measure(self, forward: Forward) -> Tensor:
         """(B, C)."""
         return forward.logits()
@@ -95,6 +105,10 @@ class Logits(Measured):
 @dataclass(frozen=True)
 class Embedding(Measured):
     """What the network's last layer sees: (N, D)."""
+
+    noun: ClassVar[str] = "embeddings"
+    argument: ClassVar[str] = "embeddings"
+    axes: ClassVar[str] = "BD"
 
     def measure(self, forward: Forward) -> Tensor:
         """(B, D)."""
@@ -105,6 +119,8 @@ class Embedding(Measured):
 class Inputs(Measured):
     """The inputs themselves, as the network sees them, flattened: (N, D)."""
 
+    noun: ClassVar[str] = "inputs"
+
     def measure(self, forward: Forward) -> Tensor:
         """(B, D)."""
         return forward.inputs().flatten(1)
@@ -113,6 +129,10 @@ class Inputs(Measured):
 @dataclass(frozen=True)
 class Labels(Measured):
     """The labels of a labeled, validation, query or private set, (N,) int64. Those of a pool are never read."""
+
+    noun: ClassVar[str] = "labels"
+    argument: ClassVar[str] = "labels"
+    axes: ClassVar[str] = "B"
 
     def measure(self, forward: Forward) -> Tensor:
         """(B,)."""
@@ -128,6 +148,9 @@ class MCProbs(Measured):
         shared: One draw for all examples, as joint entropies require; otherwise every example has its own.
     """
 
+    noun: ClassVar[str] = "sampled probabilities"
+    argument: ClassVar[str] = "mc_probs"
+    axes: ClassVar[str] = "BKC"
     n_samples: int = 10
     shared: bool = False
 
@@ -174,6 +197,9 @@ class Perturbation(Measured):
 @dataclass(frozen=True)
 class Probs(Derived[Tensor]):
     """Class probabilities, the softmax of the logits: (N, C)."""
+
+    argument: ClassVar[str] = "probs"
+    axes: ClassVar[str] = "BC"
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:

@@ -14,8 +14,8 @@ from distil.data.labels import as_labels
 from distil.data.minibatches import Collate, in_memory, minibatches, row_bytes
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
-from distil.measuring.answers import Answers, check_minibatch
 from distil.measuring.channels_last import ChannelsLast
+from distil.measuring.measurements import Measurements, check_minibatch
 from distil.measuring.source import Source, check_finite
 from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Outputs, Samples, lacking
 from distil.networks.dropout import Draw
@@ -84,11 +84,11 @@ class NetworkSource(Source):
 
         Where a minibatch does not fit an accelerator's memory, it and those after it are cut in halves.
         """
-        start, rows, finished, answers = 0, runtime.rows(row_bytes(self._data)), False, Answers()
+        start, rows, finished, measurements = 0, runtime.rows(row_bytes(self._data)), False, Measurements()
         with self._network.asking(runtime):
             while not finished:  # once at least: no examples have columns too, of no rows
                 try:
-                    with closing(self._tables(start, rows, signals, answers, runtime, rng)) as tables:
+                    with closing(self._tables(start, rows, signals, measurements, runtime, rng)) as tables:
                         for table in tables:
                             start += len(table)
                             yield table
@@ -111,7 +111,13 @@ class NetworkSource(Source):
         return Signals(self.ids, {signal: filling.column() for signal, filling in fillings.items()}, space)
 
     def _tables(
-        self, start: int, rows: int, signals: tuple[Signal[Any], ...], answers: Answers, runtime: Runtime, rng: Rng
+        self,
+        start: int,
+        rows: int,
+        signals: tuple[Signal[Any], ...],
+        measurements: Measurements,
+        runtime: Runtime,
+        rng: Rng,
     ) -> Generator[Signals, None, None]:
         """Minibatches of that many rows, from a position on."""
         parts = self.ids[start:].split(rows)
@@ -124,7 +130,7 @@ class NetworkSource(Source):
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
                 forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller)
-                yield check_finite(Signals(ids, answers.columns(signals, forward, ids)), self.names)
+                yield check_finite(Signals(ids, measurements.columns(signals, forward, ids)), self.names)
                 written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
 
 

@@ -21,25 +21,14 @@ from distil.data.arrays import (
 )
 from distil.errors import MissingSignal
 from distil.rng import Rng
-from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
+from distil.signals import Embedding, Labels, Logits, Probs, Signal, Signals, measured_by
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Filling, Space
-
-# Which argument holds a signal.
-_ARGUMENTS: dict[type[Signal[Any]], str] = {
-    Probs: "probs",
-    Logits: "probs",
-    Embedding: "embeddings",
-    MCProbs: "mc_probs",
-    Labels: "labels",
-}
 
 
 def arguments_of(signals: Iterable[Signal[Any]]) -> list[str]:
     """The names of the arrays that hold these signals, each once."""
-    return list(
-        dict.fromkeys(_ARGUMENTS[type(signal)] for signal in measured_by(signals) if type(signal) in _ARGUMENTS)
-    )
+    return list(dict.fromkeys(signal.argument for signal in measured_by(signals) if signal.argument))
 
 
 class Source(ABC):
@@ -142,21 +131,23 @@ class ArraySource(Source):
 
     def of(self, rows: Tensor) -> ArraySource:
         """The examples of these rows of ``ids`` alone."""
-        return ArraySource(self.ids[rows], self._arrays, self._role, self._caller)
+        return ArraySource(
+            self.ids[rows], self._arrays, self._role, self._caller, names=self.names, precision=self._precision
+        )
 
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:  # noqa: ARG002
         """No: nothing is computed here."""
         return False
 
     def _argument(self, signal: Signal[Any]) -> Array:
-        name = _ARGUMENTS.get(type(signal))
-        if name is None:
+        name = signal.argument
+        if not name:
             raise MissingSignal(f"{self._caller} needs {signal!r}, which only a model can tell; use distil.select")
         if name not in self._arrays:
             have = " and ".join(f"`{self._role}{n}`" for n in self._arrays) or "nothing"
-            shape = {"probs": "(N, C)", "embeddings": "(N, D)", "mc_probs": "(N, K, C)", "labels": "(N,)"}[name]
+            shape = ", ".join(("N", *signal.axes[1:])) + "," * (len(signal.axes) == 1)
             raise MissingSignal(
-                f"{self._caller} needs `{self._role}{name}` {shape}, and {have} was given; pass {self._role}{name}=..."
+                f"{self._caller} needs `{self._role}{name}` ({shape}), and {have} was given; pass {self._role}{name}=..."
             )
         return self._arrays[name]
 
@@ -164,7 +155,7 @@ class ArraySource(Source):
         return self._precision or precision_of([array])
 
     def _rows(self, signal: Signal[Any], ids: Tensor) -> Tensor:
-        array, name = self._argument(signal), self._role + _ARGUMENTS[type(signal)]
+        array, name = self._argument(signal), self._role + signal.argument
         rows = take(array, ids)
         if isinstance(signal, Labels):
             return rows.long()

@@ -10,19 +10,10 @@ from torch import Tensor
 
 from distil.errors import DistilError, InvalidInput, UnsupportedModel
 from distil.networks.calls import WrongRows, named, rows_of
-from distil.signals import Embedding, Forward, Inputs, Labels, Logits, MCProbs, Signal, measure
-
-_NAMES: dict[type[Signal[Any]], str] = {
-    Logits: "logits",
-    Embedding: "embeddings",
-    MCProbs: "sampled probabilities",
-    Inputs: "inputs",
-    Labels: "labels",
-}
-_SHAPES: dict[type[Signal[Any]], str] = {Logits: "BC", Embedding: "BD", MCProbs: "BKC", Labels: "B"}  # letters: axes
+from distil.signals import Forward, Labels, Signal, measure
 
 
-class Answers:
+class Measurements:
     """What is measured in one pass: each column has a row an example, and the same shape in every minibatch.
 
     Numbers are float32, or float64 where the model computes in it; labels are whole. That they are finite is checked by
@@ -54,7 +45,7 @@ class Answers:
             raise WrongRows(wrong.what, wrong.came, wrong.asked, ids[: wrong.asked]) from wrong
 
     def _column(self, signal: Signal[Any], value: object, ids: Tensor) -> Tensor:
-        what = _NAMES.get(type(signal), repr(signal))
+        what = signal.noun or repr(signal)
         if not isinstance(value, Tensor):
             raise UnsupportedModel(f"the {what} of a minibatch must be a torch.Tensor, got {type(value).__name__}")
         rows = len(value) if value.dim() else 1
@@ -69,10 +60,10 @@ class Answers:
 
     def _check_shape(self, signal: Signal[Any], what: str, value: Tensor, ids: Tensor) -> None:
         error: type[DistilError] = InvalidInput if isinstance(signal, Labels) else UnsupportedModel
-        shape = _SHAPES.get(type(signal))
-        if shape is not None and (value.dim() != len(shape) or 0 in value.shape[1:]):
-            raise error(f"the {what} must have shape ({', '.join(shape)}), got {tuple(value.shape)} for {named(ids)}")
-        if isinstance(signal, (Logits, MCProbs)) and value.shape[-1] == 1:
+        axes = signal.axes
+        if axes and (value.dim() != len(axes) or 0 in value.shape[1:]):
+            raise error(f"the {what} must have shape ({', '.join(axes)}), got {tuple(value.shape)} for {named(ids)}")
+        if axes.endswith("C") and value.shape[-1] == 1:
             raise error(
                 f"the {what} must have a column for each class, at least 2, got {tuple(value.shape)}; of a binary model with one "
                 "logit z, return the columns 0 and z"
@@ -89,7 +80,7 @@ def _precise(value: Tensor, signal: Signal[Any], what: str) -> Tensor:
     """float32, or float64 where it came so; integers for labels, and for features that were counted."""
     if isinstance(signal, Labels) or value.dtype in (torch.float32, torch.float64):
         return value
-    if value.is_complex() or (isinstance(signal, (Logits, MCProbs)) and not value.is_floating_point()):
+    if value.is_complex() or (signal.axes.endswith("C") and not value.is_floating_point()):
         raise UnsupportedModel(f"the {what} must be real floating-point numbers, got {value.dtype}")
     return value.float()
 
