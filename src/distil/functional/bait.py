@@ -10,16 +10,11 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.features import BLOCK_BYTES
+from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE
 from distil.functional.gains import RowsWithGains
 
 # The two matrices over the layer's weights and the two small ones of every row may take this many bytes together.
 MEMORY = 2 << 30
-
-# Changes of the trace that differ by less than this share are equal, as those are that rounding of the first trace could make; the
-# smaller row is then picked.
-_TIE = 1e-9
-_ROUNDING = 2.0**-46
 
 
 def bait(
@@ -114,7 +109,7 @@ class _Trace:
         self._p, self._h = p, h
         self._fisher = fisher  # F, (C D, C D)
         self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(information))  # A
-        self._rounding = _ROUNDING * float((self._inverse * fisher).sum())
+        self._rounding = EXACT_ROUNDING * float((self._inverse * fisher).sum())
         self._seen = self._through(self._inverse)  # V A V^T, (N, C, C)
         self._traced = self._through(self._inverse @ fisher @ self._inverse)  # V A F A V^T
 
@@ -134,7 +129,7 @@ class _Trace:
     def largest(self, changes: Tensor) -> int:
         """The first of the largest changes."""
         best = float(changes.max())
-        return int(torch.nonzero(changes >= best - _TIE * abs(best) - self._rounding)[0, 0])
+        return int(torch.nonzero(changes >= best - EXACT_TIE * abs(best) - self._rounding)[0, 0])
 
     def update(self, row: int, sign: int) -> None:
         """A falls by U M U^T, U = A V^T and M = (sign I + V A V^T)^-1 of the row that comes (1) or goes (-1): Woodbury."""

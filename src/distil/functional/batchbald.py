@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.features import BLOCK_BYTES
+from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE
 from distil.functional.uncertainty import entropy
 
-# Gains that are this near in the precision of the probabilities, in units of it, are computed again in float64; those within the
-# relative difference after that are equal.
+# Gains that are this near in the precision of the probabilities, in units of it, are computed again in float64.
 _ROUNDING = 64
-_EXACT_ROUNDING = 2.0**-46
-_EXACT_TIE = 1e-9
 
 # A block of predictions fits the second-level cache, where a logarithm is not dearer than to fetch its argument.
 _BLOCK_BYTES = 1 << 20
@@ -189,7 +186,7 @@ class _Gains:
         self._bounds = torch.full_like(self._noise, torch.inf)
         scale = 1 + math.log(n_classes)
         self._unsure = _ROUNDING * torch.finfo(mc_probs.dtype).eps * scale
-        self._exact_unsure = _EXACT_ROUNDING * scale
+        self._exact_unsure = EXACT_ROUNDING * scale
 
     def best(self, configurations: _Configurations) -> tuple[int, float]:
         """The row that gains most, and its gain; it is not looked at again."""
@@ -223,5 +220,5 @@ class _Gains:
         )
         gains = configurations.entropies(found, torch.float64) - noise
         best = float(gains.max())
-        at = int(torch.nonzero(gains >= best - _EXACT_TIE * abs(best) - self._exact_unsure)[0, 0])
+        at = int(torch.nonzero(gains >= best - EXACT_TIE * abs(best) - self._exact_unsure)[0, 0])
         return int(found[at]), max(0.0, float(gains[at]))

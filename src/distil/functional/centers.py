@@ -1,4 +1,11 @@
-"""Rows that stand for the others: k-center and k-means++."""
+"""Rows that stand for the others: k-center and k-means++.
+
+Why both are lazy: the plain forms read all rows once for every pick, and most of what they compute decides nothing.
+What it won: against one pass a pick in torch, k-center was 51 times as fast with labeled rows and 35 times without, at worst 1.05
+times (rows in a plane); k-means++ on gradients 16 times on 10,000 rows and 122 times on 50,000 (2 threads of an EPYC, measured by
+``python -m benchmarks speed``).
+Delete it when pools are so small, or memory so fast, that one pass a pick does not count.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.features import BLOCK_BYTES, Features
+from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Features
 from distil.functional.gains import RowsWithGains
 
 # Sums and draws run over blocks of this many rows, whatever the minibatch or the number of shards was.
 CANONICAL_BLOCK = 4096
 
-# Relative differences below these count as equal: in the precision of the data, and after a float64 re-check.
+# Relative differences below this count as equal in the precision of the data, and are looked at again in float64.
 _NEAR_TIE = 1e-6
-_EXACT_TIE = 1e-9
 
 # k-center: the rows updated in the first round and picked from in any, and the picks that a round should make.
 _FIRST_ROUND = 512
@@ -216,7 +222,7 @@ class _FarthestFirst:
             self._sharpen()
             return []
         top = float(self.bounds.max())
-        rows = torch.nonzero(self.bounds >= top * (1 - _EXACT_TIE))[: n if top == 0 else 1, 0]
+        rows = torch.nonzero(self.bounds >= top * (1 - EXACT_TIE))[: n if top == 0 else 1, 0]
         self.bounds[rows] = -1
         self.sq_dists += [top] * len(rows)
         return rows.tolist()
@@ -330,7 +336,7 @@ class _Block:
             some = np.union1d(near, _largest_of(self.nearest, _SETTLED))
             self._settle(some[np.isnan(self.settled[some])])
         exact = self.settled[near]
-        farthest = near[exact >= exact.max() * (1 - _EXACT_TIE)]
+        farthest = near[exact >= exact.max() * (1 - EXACT_TIE)]
         return int(farthest[int(self.rows[self.on_device(farthest)].argmin())])
 
     def _settle(self, positions: NDArray[np.intp]) -> None:
@@ -499,7 +505,7 @@ def largest_norm(x: Features) -> int:
     norms = finite_norms(x)
     rows = torch.nonzero(norms >= norms.max() * (1 - _NEAR_TIE))[:, 0]
     exact = x[rows].exact_sq_norms()
-    return int(rows[exact >= exact.max() * (1 - _EXACT_TIE)][0])
+    return int(rows[exact >= exact.max() * (1 - EXACT_TIE)][0])
 
 
 def finite_norms(x: Features) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.centers import k_center_greedy
-from distil.functional.features import BLOCK_BYTES, Dense
+from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Dense
 from distil.functional.gains import RowsWithGains
 from distil.functional.nearest import pair_sq_dists
 from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
@@ -25,7 +25,6 @@ _GRAPH_BYTES = 128 << 20
 
 # Mean distances are right to about 1e-5 of themselves.
 _NEAR_TIE = 3e-5
-_EXACT_TIE = 1e-9
 
 
 def typical_rows(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neighbors: int = 20) -> Tensor:
@@ -207,7 +206,7 @@ def _by_typicality(means: Tensor, rows: Tensor) -> Tensor:
     """The rows of one cluster, the most typical first; ties go to the smaller row."""
     values, order = means[rows].sort()
     group = torch.zeros_like(order)
-    group[order[1:]] = (values.diff() > _EXACT_TIE * values[1:]).long().cumsum(0)
+    group[order[1:]] = (values.diff() > EXACT_TIE * values[1:]).long().cumsum(0)
     return rows[group.argsort(stable=True)]
 
 

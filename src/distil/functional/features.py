@@ -19,6 +19,11 @@ F = TypeVar("F", bound="Features")
 # Working memory of one block, in bytes: large enough for a fast matrix product, small enough for the cache.
 BLOCK_BYTES = 8 << 20
 
+# What is left of rounding after a float64 re-check, as a share of the numbers that enter it, and the relative difference that
+# counts as equal then: the smaller row is picked.
+EXACT_ROUNDING = 2.0**-46
+EXACT_TIE = 1e-9
+
 # Below this share of |x|^2 + |y|^2 a distance |x|^2 + |y|^2 - 2 x.y is mostly rounding and is computed again.
 _CANCELLATION = {torch.float32: 2.0**-16, torch.float64: 2.0**-32}
 

@@ -12,12 +12,10 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.centers import CANONICAL_BLOCK
-from distil.functional.features import BLOCK_BYTES, Outer
+from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE, Outer
 from distil.functional.gains import RowsWithGains
 from distil.functional.gradients import cross_entropy_residual, residual
 from distil.functional.matching import (
-    EXACT_ROUNDING,
-    EXACT_TIE,
     ROUNDING,
     exact_project,
     exact_sq_norms,

@@ -14,17 +14,13 @@ import torch
 from torch import Tensor
 
 from distil.functional.budgets import class_budgets
-from distil.functional.features import BLOCK_BYTES, Features, Grouped, Outer
+from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE, Features, Grouped, Outer
 
 Match = Callable[[Features, Tensor, int], tuple[Tensor, Tensor]]
 """``match(atoms, mean, n)``: n distinct rows of the atoms and their weights, (n,) each, for a mean gradient to follow."""
 
 # The rounding of a sum of products, in units of the precision times the product of the norms that enter it.
 ROUNDING = 8
-
-# What is left of it after a float64 re-check, and the relative difference that counts as equal then.
-EXACT_ROUNDING = 2.0**-46
-EXACT_TIE = 1e-9
 
 # Columns of the Gram matrix are kept by the pursuit up to this many bytes; above it, correlations are projections.
 _GRAM_BYTES = 256 << 20

@@ -3,6 +3,12 @@
 A product rounds. Wherever that could decide, the pairs in question are computed again, in the end in float64 and difference by
 difference, and what is then equal within 1e-9 goes to the smaller center: neither the blocks, nor the threads, nor the
 precision of the products is part of the answer.
+
+Why: k-means is mostly this, and processors with bfloat16 units multiply matrices several times faster in it.
+What it won: of 50,000 rows of 512 numbers near one of 500 centers 0.16 s in place of 0.41 s by float32 products alone and of 0.38 s
+by ``torch.cdist``; of 256 numbers 0.21 s in place of 0.26 s and 0.30 s (medians of 3 alternating calls, one thread of a Xeon with
+AMX, torch 2.13). On isotropic noise, where bfloat16 decides little, it lost to ``torch.cdist``: 0.43 s in place of 0.32 s.
+Delete it when float32 products are as fast on the machines that people use.
 """
 
 from __future__ import annotations
@@ -13,10 +19,7 @@ import time
 import torch
 from torch import Tensor
 
-from distil.functional.features import BLOCK_BYTES
-
-# What differs by less, relatively, is equal.
-EXACT_TIE = 1e-9
+from distil.functional.features import BLOCK_BYTES, EXACT_TIE
 
 # A bfloat16 keeps 8 bits: rounding is off by at most this share.
 _BFLOAT16_ROUNDING = 2.0**-8

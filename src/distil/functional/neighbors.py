@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.features import BLOCK_BYTES
-from distil.functional.nearest import EXACT_TIE, mean_row, pair_sq_dists, rounding, sq_norms
+from distil.functional.features import BLOCK_BYTES, EXACT_TIE
+from distil.functional.nearest import mean_row, pair_sq_dists, rounding, sq_norms
 
 # Smallest of groups of this many columns are looked at before single columns are.
 _GROUP = 32

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
@@ -16,8 +17,6 @@ from distil.networks.base import HasInputs, Network, Outputs, Samples
 from distil.networks.dropout import Draw
 from distil.networks.output_kinds import close
 from distil.system.runtime import Runtime
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # The probability that stands for 0 where a logarithm is taken.
 _TINY = np.finfo(np.float32).tiny
@@ -48,7 +47,7 @@ class Estimator(Network, Samples, HasInputs):
         UnsupportedModel: It is not fitted, is no classifier, or has no such method.
     """
 
-    classes: Array
+    classes: NDArray[Any]
 
     def __init__(
         self,
@@ -57,7 +56,7 @@ class Estimator(Network, Samples, HasInputs):
         logits: Scores | None = None,
         embedding: object = None,
         inputs: Callable[[Any], Any] | None = None,
-        classes: Sequence[Any] | Array | None = None,
+        classes: Sequence[Any] | NDArray[Any] | None = None,
     ) -> None:
         self.estimator = estimator
         self._scores: Scores = "predict_proba" if logits is None else logits
@@ -154,13 +153,13 @@ def is_estimator(model: object) -> bool:
     return callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))
 
 
-def named_classes(model: object) -> Array | None:
+def named_classes(model: object) -> NDArray[Any] | None:
     """The classes of a fitted estimator, in the order of its columns; None of one that is not fitted, and of other models."""
     own = getattr(_steps(model)[1], "classes_", None) if is_estimator(model) else None
     return None if own is None or isinstance(own, list) else np.asarray(own)
 
 
-def all_classes(estimators: Sequence[object]) -> Array:
+def all_classes(estimators: Sequence[object]) -> NDArray[Any]:
     """Every class that one of the fitted estimators knows, sorted."""
     return np.unique(np.concatenate([_classes(_steps(estimator)[1]) for estimator in estimators]))
 
@@ -190,7 +189,7 @@ def _method(final: object, scores: Scores) -> Callable[[Any], Any]:
     raise UnsupportedModel(f"{name} has no {scores}; fit CalibratedClassifierCV({name}(...)), or another classifier")
 
 
-def _classes(final: object) -> Array:
+def _classes(final: object) -> NDArray[Any]:
     classes = getattr(final, "classes_", None)
     if classes is None:
         raise UnsupportedModel(f"{type(final).__name__} is not fitted; call its fit first")
@@ -199,7 +198,7 @@ def _classes(final: object) -> Array:
     return np.asarray(classes)
 
 
-def _columns(own: Array, classes: Array, name: str) -> Array:
+def _columns(own: NDArray[Any], classes: NDArray[Any], name: str) -> NDArray[Any]:
     """The columns of ``classes`` that the estimator's own are, (C,) int."""
     position = {label: column for column, label in enumerate(classes.tolist())}
     unknown = [label for label in own.tolist() if label not in position]
@@ -210,7 +209,7 @@ def _columns(own: Array, classes: Array, name: str) -> Array:
     return np.array([position[label] for label in own.tolist()], dtype=int)
 
 
-def _placed(part: Array, columns: Array, n_columns: int, missing: float) -> Array:
+def _placed(part: NDArray[Any], columns: NDArray[Any], n_columns: int, missing: float) -> NDArray[Any]:
     """Columns put at their positions among ``n_columns``, a number in all others."""
     whole = np.full((len(part), n_columns), missing, dtype=part.dtype if part.dtype.kind == "f" else float)
     whole[:, columns] = part

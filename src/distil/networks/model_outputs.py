@@ -13,9 +13,8 @@ from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.calls import WrongRows, refuse_whole_numbers, rows_of
 from distil.networks.head import Head, HeadInput, find_head
 from distil.networks.model_inputs import TRIED_ROWS, call_module, first_rows
-from distil.networks.output_kinds import OutputKind, as_logits, check_kind
-from distil.networks.timm_and_transformers import Outputs as OwnOutputs
-from distil.networks.timm_and_transformers import own_outputs
+from distil.networks.output_kinds import OUTPUT_KINDS, OutputKind, as_logits, check_kind
+from distil.networks.timm_and_transformers import ReadOutputs, own_outputs
 
 
 class ModelOutputs:
@@ -31,13 +30,13 @@ class ModelOutputs:
         module: nn.Module,
         *,
         head: str | None,
-        outputs: OwnOutputs | None,
+        outputs: ReadOutputs | None,
         returns: Callable[[Any], tuple[Tensor, Tensor | None]] | None,
         output: OutputKind,
         num_classes: int | None,
     ) -> None:
-        if output not in ("logits", "probs", "sigmoid"):
-            raise InvalidInput(f"output must be 'logits', 'probs' or 'sigmoid', got {output!r}")
+        if output not in OUTPUT_KINDS:
+            raise InvalidInput(f"output must be one of {', '.join(map(repr, OUTPUT_KINDS))}, got {output!r}")
         self._module = module
         self._outputs = outputs
         self._returns = returns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -11,6 +11,8 @@ from distil.errors import UnsupportedModel
 
 OutputKind = Literal["logits", "probs", "sigmoid"]
 """Logits; probabilities, rows that sum to 1; or one logit of a binary model."""
+
+OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 
 
 def close(a: Tensor, b: Tensor) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from distil.errors import UnsupportedModel
 from distil.networks.head import embedding_of
 from distil.networks.output_kinds import close
 
-Outputs = Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]]
+ReadOutputs = Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]]
 """``outputs(module, x) -> (logits, embedding)``, as ``TorchNetwork`` takes it."""
 
 Call = Callable[[nn.Module, Any], Any]
@@ -23,8 +23,10 @@ Call = Callable[[nn.Module, Any], Any]
 Pooling = Literal["cls", "mean", "pooled"]
 """Which vector of a transformers model serves as embedding."""
 
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
-def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> Outputs | None:
+
+def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> ReadOutputs | None:
     """A way to the embedding of a model no layer of which gives just its logits, where its library has one.
 
     Args:
@@ -41,7 +43,7 @@ def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> Out
     return None
 
 
-def _timm(module: nn.Module, x: object) -> Outputs | None:
+def _timm(module: nn.Module, x: object) -> ReadOutputs | None:
     """What ``forward_head(pre_logits=True)`` of timm gives: for models that average several heads, such as distilled ones."""
     features, head = getattr(module, "forward_features", None), getattr(module, "forward_head", None)
     if not callable(features) or not callable(head) or not isinstance(x, Tensor):
@@ -56,7 +58,7 @@ def _timm(module: nn.Module, x: object) -> Outputs | None:
     return outputs
 
 
-def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> Outputs | None:
+def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> ReadOutputs | None:
     """A Linear layer that is called at every token, and the model returns what it gives at one: the last, for decoders."""
     with ExitStack() as stack:
         linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
@@ -103,7 +105,7 @@ def _calls(layer: nn.Module) -> Iterator[list[tuple[Any, Any]]]:
         hook.remove()
 
 
-def pooled_outputs(kind: Pooling, call: Call) -> Outputs:
+def pooled_outputs(kind: Pooling, call: Call) -> ReadOutputs:
     """Logits of a transformers model, and one vector made of what its base model gives.
 
     Args:

@@ -19,7 +19,7 @@ from distil.networks.ensemble import Ensemble
 from distil.networks.estimator import Estimator, all_classes, is_estimator
 from distil.networks.model_inputs import call_module
 from distil.networks.output_kinds import OutputKind
-from distil.networks.timm_and_transformers import pooled_outputs
+from distil.networks.timm_and_transformers import POOLINGS, pooled_outputs
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.weights import loaded
 from distil.system.runtime import Runtime
@@ -29,8 +29,6 @@ Where = str | int | Callable[[Any], Any]
 
 Returns = Callable[[Any], tuple[Tensor, Tensor | None]]
 """From what a model returns to logits, and the embedding unless that is the input of the head."""
-
-_POOLINGS = ("cls", "mean", "pooled")
 
 
 def wrap(
@@ -132,7 +130,7 @@ def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None
     if head is not None and embedding is not None:
         raise InvalidInput("head= and embedding= both say what the embedding is; pass one of them")
     shared = {name: given[name] for name in ("output", "inputs", "num_classes") if name in given}
-    if embedding in _POOLINGS:
+    if embedding in POOLINGS:
         _refuse(given, ("embedding", *shared), f"embedding={embedding!r}")
         return TorchNetwork(module, outputs=pooled_outputs(embedding, call_module), **shared)
     if "logits" in given or embedding is not None:
