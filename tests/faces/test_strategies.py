@@ -754,7 +754,7 @@ def test_gradient_embeddings(labels, bias):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("labels", [np.zeros(3, int), np.full(N, C), np.full(N, -1)])
+@pytest.mark.parametrize("labels", [np.zeros(3, int), np.full(N, C), np.full(N, -1), np.full(N, 1.7)])
 def test_labels_that_cannot_be(labels):
     with pytest.raises(InvalidInput):
         base().get_grad_embedding(U, labels)

@@ -388,7 +388,7 @@ def test_an_unknown_head_lists_the_linear_layers():
 
 
 def test_an_unknown_kind_of_output():
-    with pytest.raises(InvalidInput, match="'logits', 'probs' or 'sigmoid', got 'softmax'"):
+    with pytest.raises(InvalidInput, match="one of 'logits', 'probs', 'sigmoid', got 'softmax'"):
         TorchNetwork(returning(lambda m, h, z: z), output="softmax")
 
 

@@ -43,7 +43,13 @@ def test_missing(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"{", "read as JSON"), (b"[1]", "JSON object, got a list"), (b"\xff", "read as JSON"), (b"", "read as JSON")],
+    [
+        (b"{", "read as JSON"),
+        (b"[1]", "JSON object, got a list"),
+        (b"\xff", "read as JSON"),
+        (b"", "read as JSON"),
+        pytest.param(b'{"a":' * 100_000, "read as JSON", id="nested without end"),
+    ],
 )
 def test_what_is_no_configuration(tmp_path, content, message):
     path = tmp_path / "a.json"

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from distil.data.examples import LabeledSet
+from distil.data.labels import as_labels
 from distil.errors import InvalidInput, nearest
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
@@ -175,13 +176,7 @@ class Strategy:
 
     def _labels(self, Y: Any, n: int) -> Tensor:  # noqa: ANN401, N803
         """Labels as int64, one for each of ``n`` rows and each one of the classes."""
-        labels = as_tensor(Y).long()
-        if labels.shape != (n,):
-            raise InvalidInput(f"Y must have one label for each of the {n} rows, got {tuple(labels.shape)}")
-        outside = (labels < 0) | (labels >= self.target_classes)
-        if bool(outside.any()):
-            raise InvalidInput(f"label {int(labels[outside][0])} is not one of the {self.target_classes} classes")
-        return labels
+        return as_labels(Y, "the labels Y", count=n, classes=range(self.target_classes))
 
     def _network(self) -> TorchNetwork:
         return TorchNetwork(self.model)

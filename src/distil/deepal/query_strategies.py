@@ -6,7 +6,6 @@ from distil import strategies as core
 from distil.deepal.data import Data, Ids
 from distil.deepal.nets import Net
 from distil.deepal.strategy import Strategy
-from distil.strategies.diversity import KMediansSampling as CoreKMedians
 
 
 class RandomSampling(Strategy):
@@ -96,11 +95,11 @@ class KMeansSampling(Strategy):
 
 
 class KMediansSampling(Strategy):
-    """The example nearest to the median of each of n clusters; see ``distil.strategies.diversity.KMediansSampling``."""
+    """The example nearest to the median of each of n clusters; see ``distil.strategies.KMediansSampling``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
-        return self.select(CoreKMedians(), n)
+        return self.select(core.KMediansSampling(), n)
 
 
 class KCenterGreedy(Strategy):

@@ -42,7 +42,7 @@ def read_config_file(filename: str | os.PathLike[str]) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigFileNotFound(f"there is no configuration file {str(path)!r}") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:  # RecursionError: nesting without end
         raise ConfigFileError(f"{str(path)!r} cannot be read as JSON: {error}") from error
     if not isinstance(document, dict):
         raise ConfigFileError(f"{str(path)!r} must hold a JSON object, got a {type(document).__name__}")
