@@ -10,7 +10,7 @@ import pytest
 from distil.auditing.audit import audit
 from distil.auditing.given import given_set
 from distil.data.array_files import Column
-from distil.data.ids import Ids
+from distil.data.ids import ListedIds
 from distil.data.items import items_of
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
@@ -75,7 +75,7 @@ def test_lists_of_ids(tmp_path, request, kind, header):
     cells |= {"score": [0.5] * 5, "why": ["far from all"] * 5, "round": [0] * 5}
     test = write(tmp_path / "t.csv", header, zip(*(cells[name] for name in header.split(",")), strict=True))
     found = given_set("test", test, items_of(open_pool(path)))
-    assert isinstance(found, Ids)
+    assert isinstance(found, ListedIds)
     assert found.names == tuple(map(str, ids))
 
 

@@ -269,7 +269,7 @@ def put(array, row, value):
         (
             {},
             ("--candidates", "labeled.csv", "--labeled", "labeled.csv"),
-            "is among the candidates, and labeled already",
+            "candidates has 'dir/000.jpg', which is in labeled too; take it out of one of them",
         ),
         ({}, ("--pool", "emb.npy"), "pool is embedded by model; give these two, or embeddings (--pool"),
         ({}, ("--model", "x:y"), "say which one with pool"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distil.data.ids import Ids
+from distil.data.ids import ListedIds
 from distil.data.images import open_image
 from distil.data.pools import open_pool
 from distil.embedding.embed import embed
@@ -110,14 +110,14 @@ def test_names_that_differ_in_how_they_are_written(tmp_path, file, given):
     pool = open_pool(folder_of(tmp_path / "pool", "b.png", file))
     place = pool.names.index(file)
     index = {name: row for row, name in enumerate(pool.names)}
-    assert Ids((given,), None, "list").rows(index, 2).tolist() == [place]
+    assert ListedIds((given,), None, "list").rows(index, 2).tolist() == [place]
     both = {**index, given: 7}
-    assert Ids((given,), None, "list").rows(both, 8).tolist() == [7]  # the very name comes first
+    assert ListedIds((given,), None, "list").rows(both, 8).tolist() == [7]  # the very name comes first
     other = f"  {given.strip()}"
     with pytest.raises(InvalidInput, match="not in the pool"):  # which of two?
-        Ids((other,), None, "list").rows(both, 8)
+        ListedIds((other,), None, "list").rows(both, 8)
     with pytest.raises(InvalidInput, match="are one id of the pool"):
-        Ids((file, given), None, "list").rows(index, 2)
+        ListedIds((file, given), None, "list").rows(index, 2)
 
 
 def test_paths_in_a_table_that_are_written_in_another_way(tmp_path):

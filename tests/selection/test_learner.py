@@ -759,3 +759,10 @@ def test_wrong_names():
         learner(names=["a", "b"])
     with pytest.raises(InvalidInput, match="names has 'a' more than once"):
         learner(names=["a"] * len(X))
+
+
+def test_a_fit_that_is_neither_settings_nor_a_function():
+    with pytest.raises(
+        InvalidInput, match=r"fit must be a FitConfig or a function fit\(model, labeled, round\), got 'adam'"
+    ):
+        Learner(torch.zeros(4, 2), nn.Linear(2, 2), "random_sampling", num_classes=2, fit="adam")

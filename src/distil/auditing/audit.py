@@ -26,7 +26,7 @@ from distil.auditing.given import Given, given_set, names_of
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import Array, readable, take
 from distil.data.distances import NEAR, Ruler, nearest, ruler
-from distil.data.ids import Ids, index_of, matched, read_ids
+from distil.data.ids import ListedIds, index_of, matched, read_ids
 from distil.data.items import Items, items_of
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
@@ -50,7 +50,7 @@ class Set:
 
     Attributes:
         name: What it is called: pool, labeled or test.
-        names: Ids of the rows, of all rows of ``x``.
+        names: ListedIds of the rows, of all rows of ``x``.
         rows: Those that belong to the set, ascending.
         x: Embeddings, or None.
         content: Row -> bytes that are equal for equal items only, or None.
@@ -173,7 +173,7 @@ def _set(name: str, items: Items, embeddings: str | Path | Column | None, runtim
         raise InvalidInput(
             f"{embeddings.origin} has {len(embeddings)} rows and no ids, and the {name} has {len(items)} items"
         )
-    places = Ids(tuple(names), None, embeddings.origin).rows(index_of(items.names), len(items))
+    places = ListedIds(tuple(names), None, embeddings.origin).rows(index_of(items.names), len(items))
     return _checked(
         Set(name, names, torch.arange(len(names)), embeddings.values, _hashed(items.content, places), runtime)
     )
@@ -209,9 +209,9 @@ def _checked(found: Set) -> Set:
     return found
 
 
-def _other(name: str, given: Ids | Items, embeddings: str | Path | Column | None, whole: Set) -> Set:
+def _other(name: str, given: ListedIds | Items, embeddings: str | Path | Column | None, whole: Set) -> Set:
     """A set of ids of the pool, or one of its own."""
-    if isinstance(given, Ids):
+    if isinstance(given, ListedIds):
         return whole.part(name, torch.from_numpy(np.sort(given.rows(index_of(whole.names), len(whole.names)))))
     found = _set(name, given, embeddings, whole.runtime)
     if found.x is not None and whole.x is not None and found.x.shape[1] != whole.x.shape[1]:
@@ -227,9 +227,9 @@ def _left(whole: Set, others: Mapping[str, Set]) -> Tensor:
     return whole.rows[~torch.isin(whole.rows, torch.cat(taken))] if taken else whole.rows
 
 
-def _known_labels(labeled: Ids | Items | None, labels: str | Path | None, whole: Set) -> dict[str, str]:
+def _known_labels(labeled: ListedIds | Items | None, labels: str | Path | None, whole: Set) -> dict[str, str]:
     """Id of the pool -> label, as far as labels are known."""
-    tables = [labeled] if isinstance(labeled, Ids) else []
+    tables = [labeled] if isinstance(labeled, ListedIds) else []
     if labels is not None:
         tables.insert(0, read_ids(labels))
         if tables[0].labels is None:

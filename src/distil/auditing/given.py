@@ -10,16 +10,16 @@ from distil.data.array_files import Column
 from distil.data.array_formats import mapped_npy
 from distil.data.file_readers import ending
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS
-from distil.data.ids import ID_FILES, Ids, index_of, matched, read_ids
+from distil.data.ids import ID_FILES, ListedIds, index_of, matched, read_ids
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import item_column, open_pool
 from distil.data.table_files import Table, open_table
 from distil.errors import InvalidInput
 
-Given = str | Path | Ids | Items | Minibatches
+Given = str | Path | ListedIds | Items | Minibatches
 
 
-def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = None) -> Ids | Items:
+def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = None) -> ListedIds | Items:
     """A set of an audit: ids of the pool, or items of its own.
 
     A table is a list of ids where it holds nothing else but labels, or where its ids are those of the pool and its items are the
@@ -36,7 +36,7 @@ def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = 
     """
     if isinstance(given, (Items, Minibatches)):
         return items_of(given)
-    if isinstance(given, Ids):
+    if isinstance(given, ListedIds):
         return given
     path = Path(os.path.expanduser(given))
     if ending(path) not in ID_FILES or not path.is_file():
@@ -61,7 +61,7 @@ def names_of(pool: Items, embeddings: Column | None) -> Sequence[str]:
     return named or pool.names or [str(row) for row in range(len(pool))]
 
 
-def _told_apart(name: str, path: Path, column: str, pool: Items) -> Ids | Items:
+def _told_apart(name: str, path: Path, column: str, pool: Items) -> ListedIds | Items:
     """A table of items with ids, all of which the pool has: a part of the pool, unless they only count both."""
     ids, own = read_ids(path), items_of(open_pool(path))
     if not all(id_.strip().isdecimal() for id_ in ids.names):

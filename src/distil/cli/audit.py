@@ -23,7 +23,7 @@ from distil.cli.options import (
 from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of
 
 if TYPE_CHECKING:
-    from distil.data.ids import Ids
+    from distil.data.ids import ListedIds
     from distil.data.items import Items
     from distil.embedding.embed import Embedded
 
@@ -90,7 +90,7 @@ def audit(
         of tables.
 
     Raises:
-        InvalidInput: Ids that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
+        InvalidInput: ListedIds that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
         DataNotFound: There is no pool at that path.
     """
     from distil.auditing.audit import audit as report_of
@@ -141,7 +141,7 @@ def _sets(
     from distil.data.items import Items, items_of
     from distil.data.pools import open_pool
 
-    def column(path: str | None, items: Items | Ids) -> Any:  # noqa: ANN401
+    def column(path: str | None, items: Items | ListedIds) -> Any:  # noqa: ANN401
         if path is None and make is not None and isinstance(items, Items) and items.kind != "rows":
             path = str(make(items).path)
         return None if path is None else read_column(path)

@@ -50,7 +50,7 @@ def compare(
         strategies: The strategies to compare; random sampling is always among them.
         seeds: How many seeds to run; default: the file's, or 10.
         threads: Threads to compute with.
-        track: Log every run to ``"tensorboard"``, ``"mlflow"`` or both.
+        track: The trackers that every run is logged to, such as ``"tensorboard"``.
         retrain: Run every strategy with each of these ways to start a round's training: ``"scratch"``, ``"warm"``,
             ``"shrink_perturb"``.
         full_data: Whether to train once a seed on the whole pool, too.

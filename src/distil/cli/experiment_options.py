@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--seeds", metavar="N", type=int, help="how many seeds to run: 0 to N-1, in place of the file's"
     )
     parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with; default: the file's, or 1")
-    parser.add_argument("--track", metavar="A,B", help="tell every run to tensorboard, mlflow or both as it goes")
+    parser.add_argument("--track", metavar="A,B", help="log every run as it goes, such as to tensorboard,mlflow")
     add_output_options(parser)
 
 

@@ -44,7 +44,7 @@ def run(
         strategies: The strategies to run, in place of the file's: names, or text such as ``"badge,core_set"``.
         seeds: How many seeds to run: 0 to ``seeds`` - 1, in place of the file's.
         threads: Threads to compute with; default: the file's, or 1.
-        track: Log every run to ``"tensorboard"``, ``"mlflow"`` or both as it goes.
+        track: The trackers that every run is logged to as it goes, such as ``"tensorboard"`` or ``"mlflow"``.
         workers: Processes that share the runs. With more than one, a script calls this under ``if __name__ == "__main__":``, as
             for every use of processes that are started afresh.
         progress: Whether to show a progress bar; default: when the output is a terminal.

@@ -24,6 +24,7 @@ from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
     from distil.embedding.embed import Embedded
+    from distil.strategies import Strategy
 
 _DESCRIPTION = """\
 Choose what to label next from files: embeddings, probabilities or both, one row an example. No training, no model:
@@ -34,9 +35,10 @@ Or from a folder of images, or a table of texts, which are embedded first (see `
 
   distil select --pool images/ --model timm:resnet18 --weights resnet18.safetensors --strategy core_set --n 500 --out picks.csv
 
-Arrays are .npy, .npz, .safetensors or tables; FILE#NAME says which array or column. Ids are yours wherever the files have
-them - the column `id`, the lines of --ids, the names of image files - and positions elsewhere. Lists of ids are .csv (id[,label]),
-.txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not at all.
+Arrays are files such as .npy, .npz and .safetensors, or tables; FILE#NAME says which array or column. Ids are yours wherever the
+files have them - the column `id`, the lines of --ids, the names of image files - and positions elsewhere. Lists of ids are .csv
+(id[,label]), .txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not
+at all.
 """
 
 # Where arrays in memory belong.
@@ -77,8 +79,8 @@ def pick(
     Args:
         strategy: The name of a registered strategy; ``distil strategies`` lists them.
         n: How many.
-        embeddings: A file of embeddings, (N, D): ``.npy``, ``.npz``, ``.safetensors``, ``.parquet`` or ``.csv``; ``FILE#NAME`` says
-            which array or column.
+        embeddings: A file of embeddings, (N, D), such as ``.npy`` or ``.csv`` (``docs/your-data.md`` lists the formats);
+            ``FILE#NAME`` says which array or column.
         probs: Of class probabilities, (N, C).
         mc_probs: Of sampled class probabilities, (N, K, C).
         ids: What the rows are called: a file of ids, or a column. Default: what the files say, else positions.
@@ -117,16 +119,10 @@ def pick(
     from distil.embedding.embed import Embedded
     from distil.selection.dry_run import plan
     from distil.selection.from_files import chosen, read_arrays, request, write_picks
-    from distil.strategies import strategy_named
     from distil.system.runtime import Runtime
 
-    if not isinstance(strategy, str):
-        raise InvalidInput(
-            f"strategy must be the name of a registered strategy, got {type(strategy).__name__}; hyper-parameters go into "
-            "parameters, and distil.select_from takes strategies as objects"
-        )
     runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
-    chooser, path = strategy_named(strategy, **(parameters or {})), out_of(out, (".csv", ".jsonl"))
+    chooser, path = _chooser(strategy, parameters or {}), out_of(out, (".csv", ".jsonl"))
     make = partial(embedded, weights=weights, column=column, ids=ids, on_error=on_error)
     make = partial(make, device=device, batch_size=batch_size, progress=progress)
     made = _embeddings(pool, model, embeddings, make, dry_run)
@@ -156,6 +152,18 @@ def pick(
         write_picks(picks, path)
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
     return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
+
+
+def _chooser(strategy: object, parameters: Mapping[str, Any]) -> Strategy:
+    """The strategy of that name."""
+    from distil.strategies import strategy_named
+
+    if not isinstance(strategy, str):
+        raise InvalidInput(
+            f"strategy must be the name of a registered strategy, got {type(strategy).__name__}; hyper-parameters go into "
+            "parameters, and distil.select_from takes strategies as objects"
+        )
+    return strategy_named(strategy, **parameters)
 
 
 def _embeddings(
@@ -205,6 +213,18 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     rows.add_argument(
         "--near", metavar="SHARE", type=float, help="what is near: a share of the typical distance; default: 0.05"
     )
+    _add_how(parser)
+    parser.add_argument("--out", metavar="FILE", help="where to write the picks, .csv or .jsonl; default: print them")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be read, and how much memory and time it takes"
+    )
+    add_output(parser)
+    add_progress(parser)
+    parser.set_defaults(run=_command, interrupted=INTERRUPTED)
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    """Add what says how to choose."""
     how = parser.add_argument_group("how")
     how.add_argument("--strategy", required=True, help="one of `distil strategies`")
     how.add_argument(
@@ -217,13 +237,6 @@ def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns ha
     how.add_argument("--n", metavar="N", type=int, required=True, help="how many")
     how.add_argument("--seed", metavar="S", type=int, help="the same seed gives the same picks; default: 0")
     how.add_argument("--memory", metavar="SIZE", help="for what has to be copied; more goes to files; default: 512MB")
-    parser.add_argument("--out", metavar="FILE", help="where to write the picks, .csv or .jsonl; default: print them")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be read, and how much memory and time it takes"
-    )
-    add_output(parser)
-    add_progress(parser)
-    parser.set_defaults(run=_command, interrupted=INTERRUPTED)
 
 
 def _command(arguments: argparse.Namespace) -> int:

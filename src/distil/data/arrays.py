@@ -1,4 +1,4 @@
-"""Arrays as data, and arrays of measured quantities as a source of signals."""
+"""The door for arrays: what they may hold, how their rows are read, and which precision they are computed with."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from distil.system.runtime import Runtime
 
 
 @dataclass(frozen=True, eq=False)
-class Ids:
+class ListedIds:
     """A list of ids out of a file.
 
     Attributes:
@@ -49,7 +49,7 @@ class Ids:
             size: Rows of the pool.
 
         Raises:
-            InvalidInput: Ids that the pool does not have, or two that are one row's.
+            InvalidInput: ListedIds that the pool does not have, or two that are one row's.
         """
         numbers = index is None or self.positions
         found = [_position(name, size) for name in self.names] if numbers else matched(self.names, index or {})
@@ -80,7 +80,7 @@ def _position(name: str, size: int) -> int:
 
 
 def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
-    """The row of each name, -1 where there is none, as :meth:`Ids.rows` finds it."""
+    """The row of each name, -1 where there is none, as :meth:`ListedIds.rows` finds it."""
     found = [index.get(name, -1) for name in names]
     if -1 in found:
         alike: dict[str, int] = {}
@@ -101,7 +101,7 @@ def index_of(names: Sequence[str] | None) -> dict[str, int] | None:
     return None if names is None else {name: row for row, name in enumerate(names)}
 
 
-def read_ids(path: str | Path) -> Ids:
+def read_ids(path: str | Path) -> ListedIds:
     """Read a list of ids: those labeled, those that may be chosen, those that may not.
 
     Args:
@@ -137,12 +137,12 @@ def as_name(value: object) -> str:
     return str(value)
 
 
-def _txt_ids(path: Path) -> Ids:
+def _txt_ids(path: Path) -> ListedIds:
     # names of files may be other bytes than UTF-8, which are carried through, here and in tables
-    return Ids(tuple(line for _, line in text_lines(path, "surrogateescape")), None, str(path))
+    return ListedIds(tuple(line for _, line in text_lines(path, "surrogateescape")), None, str(path))
 
 
-def _table_ids(path: Path) -> Ids:
+def _table_ids(path: Path) -> ListedIds:
     table = open_table(path, errors="surrogateescape")
     own, label = _id_columns(table)
     found = table.read([], [own] if label is None else [own, label], Runtime())
@@ -155,7 +155,9 @@ def _table_ids(path: Path) -> Ids:
                 + (f" ({told}; give all of them one, or none)" if label is not None else "")
             )
     names = tuple(map(as_name, found.cells[0]))
-    return Ids(names, tuple(as_name(cell).strip() for cell in labels) or None, str(path), note=_note(path, own, label))
+    return ListedIds(
+        names, tuple(as_name(cell).strip() for cell in labels) or None, str(path), note=_note(path, own, label)
+    )
 
 
 def _id_columns(table: Table) -> tuple[str, str | None]:
@@ -179,14 +181,14 @@ def _note(path: Path, own: str, label: str | None) -> str:
     return f"read `{own}` of {path.name} as ids" + (f" and `{label}` as labels" if label is not None else "")
 
 
-def _npy_ids(path: Path) -> Ids:
+def _npy_ids(path: Path) -> ListedIds:
     found = mapped_npy(path)
     if found.ndim != 1 or found.dtype.kind not in "iuU":
         raise InvalidInput(f"{path} must hold row numbers or text, (M,); got {found.dtype} {found.shape}")
-    return Ids(tuple(map(str, listed(found, str(path)))), None, str(path), found.dtype.kind != "U")
+    return ListedIds(tuple(map(str, listed(found, str(path)))), None, str(path), found.dtype.kind != "U")
 
 
-_ID_READERS: Final[dict[str, Callable[[Path], Ids]]] = {
+_ID_READERS: Final[dict[str, Callable[[Path], ListedIds]]] = {
     ".txt": _txt_ids,
     ".csv": _table_ids,
     ".tsv": _table_ids,

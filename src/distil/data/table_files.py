@@ -272,14 +272,11 @@ def _delimited(path: Path, errors: str) -> Generator[tuple[int, list[str]]]:
                     yield begin, cells
                 begin = reader.line_num + 1
         except csv.Error as error:
-            raise InvalidInput(f"{path}, line {begin}: {_quote_fault(str(error))}") from error
-
-
-def _quote_fault(reason: str) -> str:
-    if "field larger" in reason:
-        most = f"a cell has more than {csv.field_size_limit():,} characters"
-        return f"{most}; is a quote not closed? Longer texts can be read from .jsonl and .parquet"
-    return f"a quoted cell does not end as it should ({reason}); close the quote, and double quotes inside a cell"
+            most = f"{csv.field_size_limit():,} characters"
+            raise InvalidInput(
+                f"{path}, line {begin}: a quoted cell does not end as it should, or has more than {most} ({error}); close the "
+                "quote, and double quotes inside a cell; longer texts can be read from .jsonl and .parquet"
+            ) from error
 
 
 # ------------------------------------------------------------------------------------------------------------- JSON lines

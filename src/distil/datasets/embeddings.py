@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import readable, take
-from distil.data.ids import Ids, index_of, read_ids
+from distil.data.ids import ListedIds, index_of, read_ids
 from distil.datasets.data_set import DataSet, first_not_finite
 from distil.datasets.load import data_root
 from distil.datasets.locations import given_file
@@ -127,15 +127,15 @@ def _place(name: str, path: str | Path, base: Path) -> str:
     return f"{given_file(name, whole, base)}{hash_}{column}"
 
 
-def read_labels(path: Path) -> Ids:
-    """Ids and labels out of a table; InvalidInput where it has no labels."""
+def read_labels(path: Path) -> ListedIds:
+    """ListedIds and labels out of a table; InvalidInput where it has no labels."""
     found = read_ids(path)
     if found.labels is None:
         raise InvalidInput(f"{path} has no labels; expected a table with the columns id and label")
     return found
 
 
-def _matched(column: Column, table: Ids) -> NDArray[np.str_]:
+def _matched(column: Column, table: ListedIds) -> NDArray[np.str_]:
     """The label of every row, (N,)."""
     rows = table.rows(index_of(column.names), len(column))
     without = np.ones(len(column), dtype=bool)

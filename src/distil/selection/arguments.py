@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.data.arrays import Array, Series, check_rows, is_array, one_axis, take
+from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, take
 from distil.data.examples import Data, LabeledSet, as_data, width_of
 from distil.errors import InvalidInput, MissingSignal
 from distil.selection.ids import UNDERSTOOD, IdReader, Ids, split_pair
@@ -108,7 +108,9 @@ def as_candidates(candidates: Ids | None, exclude: Ids | None, labeled: Tensor |
     if candidates is not None:
         ids = reader.positions(candidates, "candidates")
         if not bool(free[ids].all()):
-            raise InvalidInput(f"candidates has {reader.name(ids[~free[ids]][0])!r}, which is in labeled too")
+            raise InvalidInput(
+                f"candidates has {reader.name(ids[~free[ids]][0])!r}, which is in labeled too; take it out of one of them"
+            )
         free = torch.zeros(reader.size, dtype=torch.bool).index_fill_(0, ids, True)
     if exclude is not None:
         free[reader.positions(exclude, "exclude")] = False
@@ -151,14 +153,24 @@ def check_arrays_serve(strategy: Strategy) -> None:
                 )
 
 
-def common_size(arrays: Mapping[str, Array], strategy: Strategy) -> int:
-    """The number of rows that all arrays have."""
-    sizes = {name: len(array) for name, array in arrays.items()}
-    if not sizes:
-        raise InvalidInput(f"{type(strategy).__name__} was given no array; pass probs=, embeddings= or mc_probs=")
+def as_array(value: object, argument: str, called: str) -> Array:
+    """An array of the pool, its axes checked; its numbers are checked where they are read.
+
+    Args:
+        value: What was given.
+        argument: ``probs``, ``embeddings`` or ``mc_probs``.
+        called: What messages call it.
+    """
+    if argument == "embeddings":
+        return checked_array(value, called, 2)
+    return checked_probs(value, called, 3 if argument == "mc_probs" else 2)
+
+
+def common_size(sizes: Mapping[str, int]) -> int:
+    """The number of rows that all arrays of the pool have, given what they are called and their rows."""
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise InvalidInput(f"the arrays must have the same number of rows: {told}")
+        rows = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise InvalidInput(f"the arrays must have the same number of rows: {rows}")
     size = next(iter(sizes.values()))
     if size == 0:
         raise InvalidInput("the arrays are empty")

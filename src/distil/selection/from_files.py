@@ -19,14 +19,12 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
-from distil.data.arrays import checked_array, checked_probs
 from distil.data.distances import NEAR, ruler
-from distil.data.ids import Ids as ListedIds
-from distil.data.ids import read_ids
+from distil.data.ids import ListedIds, read_ids
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
-from distil.selection.arguments import as_count, check_arrays_serve
+from distil.selection.arguments import as_array, as_count, check_arrays_serve, common_size
 from distil.selection.choose import choose
 from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
@@ -36,8 +34,6 @@ from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.files import replacing
 from distil.system.runtime import Runtime
-
-_AXES = {"embeddings": 2, "probs": 2, "mc_probs": 3}
 
 
 def pick(
@@ -113,16 +109,13 @@ def read_arrays(
     for what, source in given.items():
         if source is not None:
             found = source if isinstance(source, Column) else read_column(source, ids=ids, runtime=runtime)
-            check = checked_array if what == "embeddings" else checked_probs
-            values: Any = check(found.values, f"{found.origin}: {what}", _AXES[what])
+            values: Any = as_array(found.values, what, f"{found.origin}: {what}")
             columns[what] = replace(found, values=values)
     if not columns:
         raise InvalidInput(
             "there is nothing to choose from: give embeddings, probs or mc_probs (--embeddings, --probs)"
         )
-    if len({len(column) for column in columns.values()}) > 1:
-        told = ", ".join(f"{column.origin} has {len(column)}" for column in columns.values())
-        raise InvalidInput(f"the arrays must have the same number of rows: {told}")
+    common_size({column.origin: len(column) for column in columns.values()})
     return Arrays(columns, _common_names(columns.values()))
 
 
@@ -150,10 +143,6 @@ def request(
         labeled, labels = split_pair(labeled, arrays.reader)
     found = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in found.items()}
-    if rows["candidates"] is not None and rows["labeled"] is not None:
-        both = np.intersect1d(rows["candidates"], rows["labeled"])
-        if len(both):
-            raise InvalidInput(f"{arrays.name(int(both[0]))!r} is among the candidates, and labeled already")
     asked = Request(strategy, n, arrays, **rows, labels=labels, seed=seed, near=near, runtime=runtime or Runtime())
     missing = [what for what in asked.reads if what not in arrays.columns]
     if missing:

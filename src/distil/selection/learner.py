@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
 
 Retrain = Literal["scratch", "warm", "shrink_perturb"]
+RETRAIN: tuple[Retrain, ...] = get_args(Retrain)
 
 # Share of the old weights kept, and of freshly drawn ones added, by shrink_perturb.
 SHRINK, PERTURB = 0.4, 0.1
@@ -138,8 +139,8 @@ class Learner:
         rng: Rng | int | None = None,
         selection_rng: Rng | int | None = None,
     ) -> None:
-        if retrain not in ("scratch", "warm", "shrink_perturb"):
-            raise InvalidInput(f"retrain must be 'scratch', 'warm' or 'shrink_perturb', got {retrain!r}")
+        if retrain not in RETRAIN:
+            raise InvalidInput(f"retrain must be one of {', '.join(map(repr, RETRAIN))}, got {retrain!r}")
         self._build = model if callable(model) and not isinstance(model, nn.Module) else None
         if retrain == "shrink_perturb" and self._build is None:
             raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
@@ -160,32 +161,36 @@ class Learner:
         self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes)
         if candidates is not None:
             self.pool.hold_out_all_but(candidates)
-        if network is not None:
-            self._network = network
-        elif self._classes is not None:
-            self._network = partial(Estimator, classes=self._classes)
-        else:
-            self._network = partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
+        self._network = network or self._reader(transform, num_classes)
         trained = isinstance(self.module, nn.Module)
         self._first = (self.module, _copied(self.module)) if trained and not self._build else None
-        if fit is None and is_estimator(self.module) and not trained:
-            _check_estimator_settings(transform=transform, augment=augment, validation=validation)
-            self._fit: Callable[..., Any] = partial(fit_estimator, classes=self._classes)
-        elif not trained and not callable(fit):
-            name = type(self.module).__name__
-            raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
-        elif fit is None or isinstance(fit, FitConfig):
-            self._fit = Trainer(
-                config=fit or FitConfig(),
-                num_classes=num_classes,
-                rng=self._rng.child("fit"),
-                transform=transform,
-                augment=augment,
-                validation=validation,
-                device=self._runtime.device,
-            )
-        else:
-            self._fit = fit
+        own = {"transform": transform, "augment": augment, "validation": validation}
+        self._fit = fit if callable(fit) else self._trainer(fit, num_classes, own)
+
+    def _reader(self, transform: Transform | None, num_classes: int) -> Callable[[Any], Network]:
+        """How the model is read where the caller does not say."""
+        if self._classes is not None:
+            return partial(Estimator, classes=self._classes)
+        return partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
+
+    def _trainer(self, config: FitConfig | None, num_classes: int, own: Mapping[str, Any]) -> Callable[..., Any]:
+        """How the model is trained where the caller gives no function for it.
+
+        Args:
+            config: Of the built-in trainer.
+            num_classes: C.
+            own: Settings that only the built-in trainer has.
+        """
+        if config is not None and not isinstance(config, FitConfig):
+            raise InvalidInput(f"fit must be a FitConfig or a function fit(model, labeled, round), got {config!r}")
+        if isinstance(self.module, nn.Module):
+            rng, device = self._rng.child("fit"), self._runtime.device
+            return Trainer(config=config or FitConfig(), num_classes=num_classes, rng=rng, device=device, **own)
+        if config is None and is_estimator(self.module):
+            _check_estimator_settings(**own)
+            return partial(fit_estimator, classes=self._classes)
+        name = type(self.module).__name__
+        raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
 
     @property
     def labeled(self) -> LabeledSet:

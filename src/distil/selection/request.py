@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.data.array_files import Column
-from distil.data.ids import Ids as ListedIds
-from distil.data.ids import read_ids
+from distil.data.ids import ListedIds, read_ids
 from distil.measuring.source import Source
+from distil.selection.arguments import as_candidates
 from distil.selection.ids import IdReader, Ids
 from distil.selection.select import array_sources, arrays_read
-from distil.strategies.base import Strategy
+from distil.strategies.base import Selection, Strategy
 from distil.system.runtime import Runtime
 
 
@@ -90,14 +90,9 @@ class Request:
     @cached_property
     def pool(self) -> Tensor:
         """Rows that may be chosen, ascending."""
-        free = np.ones(len(self.arrays), dtype=bool)
-        if self.candidates is not None:
-            free[:] = False
-            free[self.candidates] = True
-        for taken in (self.labeled, self.exclude):
-            if taken is not None:
-                free[taken] = False
-        return torch.from_numpy(np.flatnonzero(free))
+        candidates, exclude = map(_rows, (self.candidates, self.exclude))
+        labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
+        return as_candidates(candidates, exclude, labeled, self.arrays.reader)
 
     @cached_property
     def reads(self) -> list[str]:
@@ -109,6 +104,11 @@ class Request:
         labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
         values = {name: column.values for name, column in self.arrays.columns.items()}
         return array_sources(self.strategy, values, pool, labeled=labeled, labels=self.labels, names=self.arrays.names)
+
+
+def _rows(rows: NDArray[np.int64] | None) -> Selection | None:
+    """Rows as ids that are positions, whatever the names of the pool."""
+    return None if rows is None else Selection(torch.from_numpy(rows))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.data.arrays import Array, checked_array, checked_probs, precision_of
+from distil.data.arrays import Array, checked_array, precision_of
 from distil.data.examples import Data
 from distil.data.labels import as_labels
 from distil.data.minibatches import Collate
@@ -21,6 +21,7 @@ from distil.rng import Rng, as_rng
 from distil.selection.arguments import (
     Examples,
     Given,
+    as_array,
     as_candidates,
     as_count,
     as_examples,
@@ -161,14 +162,11 @@ def select_from(
     """
     strategy = as_strategy(strategy)
     check_arrays_serve(strategy)
-    arrays: dict[str, Array] = {}
-    if probs is not None:
-        arrays["probs"] = checked_probs(probs, "probs", 2)
-    if embeddings is not None:
-        arrays["embeddings"] = checked_array(embeddings, "embeddings", 2)
-    if mc_probs is not None:
-        arrays["mc_probs"] = checked_probs(mc_probs, "mc_probs", 3)
-    size = common_size(arrays, strategy)
+    pooled = {"probs": probs, "embeddings": embeddings, "mc_probs": mc_probs}
+    arrays = {name: as_array(value, name, name) for name, value in pooled.items() if value is not None}
+    if not arrays:
+        raise InvalidInput(f"{type(strategy).__name__} was given no array; pass probs=, embeddings= or mc_probs=")
+    size = common_size({name: len(array) for name, array in arrays.items()})
     names = as_names(names, size)
     reader = IdReader(size, names)
     given, own_labels = (None, None) if labeled is None else split_pair(labeled, reader)
@@ -185,12 +183,7 @@ def select_from(
     if labeled_embeddings is not None:
         if positions is not None:
             raise InvalidInput("pass labeled (rows of the arrays) or labeled_embeddings (rows of their own), not both")
-        labeled_embeddings = checked_array(labeled_embeddings, "labeled_embeddings", 2)
-        width = arrays["embeddings"].shape[1] if "embeddings" in arrays else labeled_embeddings.shape[1]
-        if labeled_embeddings.shape[1] != width:
-            raise InvalidInput(
-                f"labeled_embeddings must have the {width} columns of embeddings, got {labeled_embeddings.shape[1]}"
-            )
+        labeled_embeddings = _of_width(labeled_embeddings, arrays.get("embeddings"))
     sources = array_sources(
         strategy,
         arrays,
@@ -201,6 +194,16 @@ def select_from(
         names=names,
     )
     return with_names(choose(strategy, sources, n, runtime or Runtime(), Rng(seed)), names)
+
+
+def _of_width(labeled: Array, embeddings: Array | None) -> Array:
+    """Embeddings of labeled examples, as wide as those of the pool."""
+    labeled = checked_array(labeled, "labeled_embeddings", 2)
+    if embeddings is not None and labeled.shape[1] != embeddings.shape[1]:
+        raise InvalidInput(
+            f"labeled_embeddings must have the {embeddings.shape[1]} columns of embeddings, got {labeled.shape[1]}"
+        )
+    return labeled
 
 
 def array_sources(
