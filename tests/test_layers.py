@@ -6,6 +6,7 @@ of one group do not know each other. Imports inside functions and under TYPE_CHE
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,7 @@ def arithmetic_in_faces(found):
     """Numerics in the faces: a product of matrices, a sort or a reduction belongs to the core."""
     faults = []
     for name, tree in found.items():
-        if name.startswith("distil.active_learning_strategies"):
+        if name.startswith(("distil.active_learning_strategies", "distil.deepal")):
             for node in ast.walk(tree):
                 if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
                     faults.append(f"{name}:{node.lineno} {ast.unparse(node)}")
@@ -232,6 +233,32 @@ def test_the_documented_floors_are_these():
     for line, group in zip(drawn, GROUPS, strict=True):
         assert line.split("  ")[: len(known & {*group})] == [name for name in group if name in known]
     assert known == {p.stem for p in SOURCE.iterdir() if p.suffix in ("", ".py") and not p.name.startswith("__")}
+
+
+def section(heading):
+    """A part of docs/architecture.md, as the rows of its table."""
+    text = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = text.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines()
+    return [row.strip("| ").split(" | ", 1) for row in rows if row.startswith("| ")][1:]
+
+
+def test_the_documented_nouns_exist(found):
+    classes = {node.name for tree in found.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    nouns = {noun for row in section("Nouns") for cell in row for noun in re.findall(r"`([A-Z]\w+)`", cell)}
+    assert len(nouns) > 30
+    assert nouns <= classes
+
+
+def test_the_documented_changes_name_files_and_at_most_three():
+    rows = section("Everyday changes")
+    assert len(rows) >= 10
+    for change, files in rows:
+        assert files.count(",") < 3, change
+        for name in re.findall(r"`([\w/]+\.\w+)`", files):
+            whole = (
+                Path(__file__).parents[1] / name if name.startswith("docs/") else SOURCE / name.removeprefix("distil/")
+            )
+            assert whole.is_file(), f"{change}: {name}"
 
 
 @pytest.fixture(scope="module")
@@ -338,3 +365,15 @@ def test_the_checks_can_fail(check, path, text, tmp_path):
     file = tmp_path / "distil" / path
     file.write_text((file.read_text() + "\n" if file.exists() else "") + text)
     assert CHECKS[check](modules(tmp_path / "distil"))
+
+
+def test_the_tests_mirror_the_source():
+    """The tests of ``distil/FOLDER/FILE.py`` are in ``tests/FOLDER/test_FILE.py`` or, of one aspect, ``test_FILE_ASPECT.py``."""
+    tests = Path(__file__).parent
+    across = {tests, *(tests / name for name in ("contract", "end_to_end", "faces"))}
+    for path in tests.rglob("test_*.py"):
+        if path.parent not in across:
+            folder = SOURCE / path.parent.relative_to(tests)
+            names = [folder.name, *(p.stem for p in folder.glob("*.py"))]
+            own = path.stem.removeprefix("test_")
+            assert any(own == name or own.startswith(f"{name}_") for name in names), f"{path} is named after no file"

@@ -1,4 +1,4 @@
-"""What a strategy is, and the register that knows all of them by name."""
+"""What a strategy is, what it reads, and what it returns."""
 
 from __future__ import annotations
 

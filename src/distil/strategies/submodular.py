@@ -1,4 +1,4 @@
-"""Query examples that stand for the pool together: submodular functions, determinantal point processes, CRAIG."""
+"""Query examples that stand for the pool together, by submodular functions of all of it or of its most uncertain part."""
 
 from __future__ import annotations
 
