@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
@@ -11,7 +12,7 @@ import torch
 
 from distil.datasets.data_set import DataSet
 from distil.errors import ConfigError, InvalidInput, RunError
-from distil.experiment import evaluate
+from distil.evaluation.metrics import METRICS
 from distil.experiment import loop as loop_module
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.loop import Experiment
@@ -450,8 +451,9 @@ def test_the_number_of_rounds_to_come_changes_nothing(config, done):
 
 def test_the_thread_count_is_that_of_the_configuration_and_restored(config, experiment, monkeypatch):
     seen = []
-    real = evaluate.metrics
-    monkeypatch.setattr(evaluate, "metrics", lambda *a: (seen.append(torch.get_num_threads()), real(*a))[1])
+    real = METRICS["accuracy"]
+    measure = lambda *a: (seen.append(torch.get_num_threads()), real.measure(*a))[1]  # noqa: E731
+    monkeypatch.setitem(METRICS, "accuracy", dataclasses.replace(real, measure=measure))
     before = torch.get_num_threads()
     made = experiment(config(experiment__threads=before + 1))
     assert made.advance()
