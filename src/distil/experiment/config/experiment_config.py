@@ -25,6 +25,7 @@ from distil.experiment.config.sections import (
     ActiveLearning,
     CalledData,
     Configuration,
+    DataSection,
     EmbeddingsData,
     ExperimentSection,
     NamedModel,
@@ -132,8 +133,7 @@ class ExperimentConfig:
             ConfigError: It has more classes than the model, or is not the one that ``dataset.sha256`` tells.
         """
         name = self.dataset["name"]
-        skip = {"name", "test_points", "validation_points", "redundancy", "label_noise", "imbalance"}
-        options = {key: value for key, value in self.dataset.items() if key not in skip}
+        options = {key: value for key, value in self.dataset.items() if key not in ("name", *DataSection.model_fields)}
         if EMBEDDINGS in self.dataset:
             data = load_own(self.dataset, self.data_root)
         elif ":" in name:

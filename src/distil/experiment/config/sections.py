@@ -169,7 +169,9 @@ class ActiveLearning(Section):
     )
 
 
-class _Data(Section):
+class DataSection(Section):
+    """What every data set has: how it is split, and what is done to its pool. The other keys are those of its reader."""
+
     test_points: Annotated[Count, OURS] = _key(
         "Examples held out, drawn anew for every seed, where the set has no test split of its own. Default: a quarter."
     )
@@ -187,7 +189,7 @@ class _Data(Section):
     )
 
 
-class NamedData(_Data):
+class NamedData(DataSection):
     """A data set that the library reads by name."""
 
     name: Text = _needed("A data set of the list below; or your own, `package.module:callable`.", data_set_names())
@@ -202,7 +204,7 @@ class NamedData(_Data):
     download: Annotated[bool, OURS] = _key("Download what is missing; so does `--download`.", False)
 
 
-class CalledData(_Data):
+class CalledData(DataSection):
     """A data set of the user's own callable, which takes whatever keys it likes."""
 
     model_config = ConfigDict(extra="allow")
@@ -210,7 +212,7 @@ class CalledData(_Data):
     name: Imported = _needed("`package.module:callable`, which returns a `DataSet`.")
 
 
-class EmbeddingsData(_Data):
+class EmbeddingsData(DataSection):
     """A data set of the user's own embeddings."""
 
     embeddings: Annotated[Text, OURS] = _needed(
@@ -250,9 +252,7 @@ class ExperimentSection(Section):
     threads: Count = _key("Threads to compute with. The last digits of sums depend on it, so it is recorded.", 1)
     target_accuracy: Fraction | None = _key('Accuracy of "labels needed" in the table.')
     full_data: bool = _key("Train once per seed on the whole pool, as an upper bound; `distil compare` does.", False)
-    trackers: list[Tracker] = _key(
-        "Where every run is logged as it goes: `tensorboard`, `mlflow` or both; so does `--track`.", []
-    )
+    trackers: list[Tracker] = _key("Where every run is logged as it goes; so does `--track`.", [])
     data: Text | None = _key("Where data sets are looked for first; so does `--data`.")
 
 
