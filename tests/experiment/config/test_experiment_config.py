@@ -14,6 +14,7 @@ from torch import nn
 
 from distil.errors import ConfigError, DistilError, DistilWarning
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config, read_config
+from distil.experiment.config.sections import DataSection
 from distil.experiment.loop import Experiment
 from distil.experiment.run import Run
 from distil.experiment.split import split
@@ -778,6 +779,15 @@ def test_everything_may_be_ones_own(mine, tmp_path):
     initial = experiment.run.all("labeled")[0]["ids"]
     pool = [i for i in split(data, config, 0).pool.tolist() if i not in initial]
     assert experiment.run.all("asked")[0]["ids"] == pool[-7:-2]
+
+
+def test_the_keys_of_splits_are_not_given_to_ones_own_data(mine):
+    """Whichever keys a section of data has."""
+    document = own(mine(MODULE))
+    given = {"validation_points": 3, "redundancy": 2, "label_noise": 0.1, "imbalance": 0.5, "test_points": 12}
+    assert given.keys() == DataSection.model_fields.keys()
+    document["dataset"] |= given
+    assert len(parse_config(document).load_data().x_train) == 48
 
 
 def test_names_inside_classes(mine):
