@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, StackDataset, TensorDataset
 
 from distil import select
-from distil.data.examples import LabeledSet, Rows, as_data, same_data, width_of
+from distil.data.examples import Form, LabeledSet, Rows, as_data, form_of, same_data
 from distil.errors import InvalidInput
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -86,7 +86,7 @@ def test_tables_give_rows(kind):
     assert len(rows) == 4
     found = rows.batch(torch.tensor([2, 0]))
     np.testing.assert_array_equal(found.toarray() if hasattr(found, "toarray") else found.to_numpy(), X[[2, 0]])
-    assert width_of(rows) == 3
+    assert form_of(rows) == Form((3,), whole=False)
 
 
 def test_a_column_of_texts_is_a_pool_and_one_of_numbers_is_not():
@@ -95,11 +95,39 @@ def test_a_column_of_texts_is_a_pool_and_one_of_numbers_is_not():
         as_data(Frame([1.0, 2.0]))
 
 
-def test_widths_are_those_of_vectors_of_measurements():
-    assert width_of(X) == width_of(torch.from_numpy(X).double()) == 3
-    assert width_of(X.astype(int)) is None  # tokens, perhaps
-    assert width_of(X[:, None]) is None
-    assert width_of(list(X)) is None
+def test_the_form_of_examples():
+    assert form_of(X) == form_of(torch.from_numpy(X).double()) == form_of(list(X)) == Form((3,), whole=False)
+    assert form_of(X.astype(int)) == form_of([[1, 2, 3]]) == form_of([(1, 2, 3)]) == Form((3,), whole=True)
+    assert form_of(X[:, None]) == Form((1, 3), whole=False)
+    assert form_of([(X[0], 1)]) == form_of(TensorDataset(torch.from_numpy(X), torch.ones(4))) == form_of(X)
+    assert form_of([(0, 1)]) == Form((), whole=True)
+    assert form_of(["a"]) is form_of([{"a": X}]) is form_of(Pairs()) is None
+
+
+def test_examples_of_another_length_are_like_the_pool_only_where_they_may_be_tokens():
+    tokens, pixels = form_of(np.ones((4, 3), dtype=int)), form_of(X)
+    assert form_of(np.ones((4, 5), dtype=int)).is_like(tokens)
+    assert not form_of(np.ones((4, 1), dtype=int)).is_like(tokens)
+    assert not form_of(np.ones((4, 5), dtype=int)).is_like(pixels)
+    assert form_of(np.ones((4, 3), dtype=int)).is_like(pixels)
+    assert form_of(X).is_like(None)
+    assert form_of(np.ones((4, 2, 5, 6))).is_like(form_of(np.ones((4, 2, 7, 8))))
+
+
+@pytest.mark.parametrize(
+    ("ids", "shape"),
+    [
+        (torch.tensor([[0], [1]]), r"\(1,\)"),  # what torch.nonzero(mask) gives
+        ([[0], [1]], r"\(1,\)"),
+        ([(0, 1), (1, 0)], r"\(\)"),  # what zip(ids, labels) gives
+        ([0j, 1j], r"\(\)"),
+    ],
+    ids=["nonzero", "lists", "zip", "complex"],
+)
+def test_ids_in_another_form_are_not_taken_for_examples(ids, shape):
+    for pool in (X, list(X), TensorDataset(torch.from_numpy(X)), Pairs()):
+        with pytest.raises(InvalidInput, match=f"^labeled must be examples like .* flat list.* shape {shape}$"):
+            select("random_sampling", None, pool, 1, labeled=ids)
 
 
 def test_the_same_frame_is_the_same_data():
@@ -159,7 +187,9 @@ def test_the_advice_for_columns_works():
 
 def test_every_set_goes_through_the_same_door():
     for role in ("labeled", "validation", "query", "private"):
-        with pytest.raises(InvalidInput, match=f"^{role} must have the 3 columns of data, got 2$"):
+        with pytest.raises(
+            InvalidInput, match=rf"^{role} must be examples like those of data of shape \(3,\), .* of shape \(2,\)$"
+        ):
             select("random_sampling", None, X, 1, **{role: X[:, :2]})
         with pytest.raises(InvalidInput, match=f"^{role} is a sparse tensor"):
             select("random_sampling", None, X, 1, **{role: torch.from_numpy(X).to_sparse()})

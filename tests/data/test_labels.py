@@ -76,6 +76,8 @@ def test_classes_by_name(classes, labels, expected):
         ([[0], [1]], None, r"got \[0\]"),
         (np.zeros((2, 1), int), None, r"y must be a flat list, got shape \(2, 1\)"),
         (None, None, r"y must be a flat list"),
+        ({0, 1}, None, "y must be a list, one label for each example; got set, which has no order"),
+        (iter([0, 1]), None, "got list_iterator, which can only be gone through once"),
         ("01", None, r"y must be a flat list"),
         (["cat", "dgo"], ["cat", "dog"], "y: 'dgo' is not one of the 2 classes, 'cat', 'dog'; did you mean 'dog'"),
         ([0, 1], ["cat", "dog"], "y: 0 is not one of the 2 classes, 'cat', 'dog'$"),
@@ -92,3 +94,7 @@ def test_what_is_no_class_is_named(labels, classes, message):
 def test_another_number_of_labels():
     with pytest.raises(InvalidInput, match=r"^y must be 3, one for each example; got 2$"):
         as_labels([0, 1], "y", count=3)
+
+
+def test_the_values_of_a_dict_are_labels():
+    assert as_labels({"a": 1, "b": 0}.values(), "y").tolist() == [1, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections import deque
 from typing import ClassVar
 
 import numpy as np
@@ -70,6 +71,7 @@ def mask_of(ids):
 WAYS = {
     "list": list,
     "tuple": tuple,
+    "deque": deque,
     "set": set,
     "frozenset": frozenset,
     "keys": lambda ids: dict.fromkeys(ids).keys(),
@@ -414,3 +416,34 @@ def test_files_are_read_once(monkeypatch):
     monkeypatch.setattr(source, "take", lambda array, ids: read.append(len(ids)) or take(array, ids))
     pick("margin_sampling", 3, probs=Column(PROBS, NAMES, "p.npy"))
     assert sum(read) == N
+
+
+def test_a_subset_of_the_pool_is_positions():
+    items = Items()
+    assert set(select("random_sampling", None, items, N, labeled=Subset(items, []))) == set(range(N))
+    for indices, lost in (([1, 40], 40), ([1, -1], -1)):
+        for argument in ("labeled", "candidates", "exclude"):
+            with pytest.raises(InvalidInput, match=f"^{argument} has {lost}, which is not a position"):
+                select("random_sampling", None, items, 1, **{argument: Subset(items, indices)})
+
+
+def test_subsets_of_one_data_set_share_examples():
+    items = Items()
+    pool, apart = Subset(items, range(10, N)), Subset(items, [1, 2])
+    chosen = select("random_sampling", None, pool, N - 12, labeled=Subset(items, [12, 10]))
+    assert not set(chosen) & {0, 2}
+    assert len(select("random_sampling", None, pool, N - 10, labeled=apart)) == N - 10
+    for argument in ("labeled", "exclude"):
+        with pytest.raises(InvalidInput, match="some of whose examples are in this pool; pass ids"):
+            select("random_sampling", None, pool, 1, **{argument: Subset(items, [1, 12])})
+
+
+def test_labels_need_ids_in_order_wherever_they_are_given():
+    for labeled in (({1, 2}, [0, 1]), {"labeled": {1, 2}, "labels": [0, 1]}):
+        given = labeled if isinstance(labeled, dict) else {"labeled": labeled}
+        with pytest.raises(InvalidInput, match="labeled is a set, which has no order that labels could follow"):
+            select_from("glister", 1, probs=PROBS, embeddings=X, **given)
+
+
+def test_ids_of_a_selection_that_somebody_made_are_read_too():
+    assert IdReader(N).positions(Selection([3, 1]), "ids").tolist() == [3, 1]

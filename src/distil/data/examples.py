@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from distil.data.arrays import Array, Series, check_plain, is_array, one_axis, scalar, take
 from distil.data.labels import as_labels
@@ -56,9 +57,7 @@ class LabeledSet(Dataset[tuple[Any, int]]):
         return len(self.ids)
 
     def __getitem__(self, row: int) -> tuple[Any, int]:
-        item = self.data[int(self.ids[row])]  # type: ignore[index]
-        x = item[0] if isinstance(item, (tuple, list)) and not is_row(item) else item
-        return x, int(self.y[row])
+        return input_of(self.data[int(self.ids[row])]), int(self.y[row])  # type: ignore[index]
 
     @property
     def x(self) -> Tensor | None:
@@ -67,8 +66,14 @@ class LabeledSet(Dataset[tuple[Any, int]]):
 
 
 def is_row(value: object) -> bool:
-    """Whether an item, or a part of one, is a list of plain numbers: one row, and no pair of input and label."""
-    return isinstance(value, list) and len(value) > 0 and all(isinstance(number, (int, float)) for number in value)
+    """Whether an item, or a part of one, is a list of plain numbers, or a tuple of more than two: one row, and no pair of input and label."""
+    row = (isinstance(value, list) and len(value) > 0) or (isinstance(value, tuple) and len(value) > 2)
+    return row and all(isinstance(number, (int, float)) for number in value)  # type: ignore[attr-defined]
+
+
+def input_of(item: Any) -> Any:  # noqa: ANN401 - an item of whatever a caller gives
+    """The input in an item of a data set: the item, or the first of a tuple or list that begins with one."""
+    return item[0] if isinstance(item, (tuple, list)) and len(item) > 0 and not is_row(item) else item
 
 
 @runtime_checkable
@@ -152,14 +157,45 @@ def same_data(a: object, b: object) -> bool:
     return (a.given if isinstance(a, Rows) else a) is (b.given if isinstance(b, Rows) else b)
 
 
-def width_of(data: Data) -> int | None:
-    """The number of columns of examples that are vectors of measurements; None of all others."""
+@dataclass(frozen=True)
+class Form:
+    """What an example looks like.
+
+    Attributes:
+        shape: The shape of its input; of a single number, ().
+        whole: Whether it holds whole numbers, such as tokens.
+    """
+
+    shape: tuple[int, ...]
+    whole: bool
+
+    def is_like(self, other: Form | None) -> bool:
+        """Whether a model may read both: vectors have one length, those of whole numbers another where they may be tokens.
+
+        Numbers, and vectors of one whole number, are most likely ids; so they are like no examples of unknown form (None).
+        """
+        if other is None:
+            return self.shape != () and not (self.whole and self.shape == (1,))
+        axes = len(self.shape)
+        tokens = self.whole and other.whole and axes == 1 and self.shape != (1,)
+        return axes == len(other.shape) and (axes > 1 or self.shape == other.shape or tokens)
+
+
+def form_of(data: Data) -> Form | None:
+    """The form of the first example; None where only reading it from a data set could tell, or where it is no numbers."""
     if isinstance(data, Rows):
-        return int(data.table.shape[1]) if len(data.table.shape) == 2 else None
-    if not is_array(data) or data.ndim != 2:
+        return Form((int(data.table.shape[1]),), whole=False) if len(data.table.shape) == 2 else None
+    if type(data) is TensorDataset:
+        data = data.tensors[0]
+    if not (is_array(data) or isinstance(data, Sequence)):
         return None
-    floating = data.is_floating_point() if isinstance(data, Tensor) else data.dtype.kind == "f"
-    return int(data.shape[1]) if floating else None
+    x = data[0] if is_array(data) else input_of(data[0])
+    if is_array(x):
+        return Form(tuple(x.shape), not (x.is_floating_point() if isinstance(x, Tensor) else x.dtype.kind in "fc"))
+    numbers = x if is_row(x) else [scalar(x)]
+    if not all(isinstance(number, (int, float, complex)) for number in numbers):
+        return None
+    return Form((len(x),) if is_row(x) else (), all(isinstance(number, int) for number in numbers))
 
 
 def _check_array(array: Array, name: str) -> None:

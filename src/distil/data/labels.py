@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,12 @@ def as_labels(
     Raises:
         InvalidInput: Another number of labels, or one that is no class.
     """
-    values = one_axis(labels, what)
+    if isinstance(labels, (Set, Iterator)):
+        why = "has no order" if isinstance(labels, Set) else "can only be gone through once"
+        raise InvalidInput(
+            f"{what} must be a list, one label for each example; got {type(labels).__name__}, which {why}"
+        )
+    values = one_axis(list(labels) if isinstance(labels, ValuesView) else labels, what)
     if count is not None and len(values) != count:
         raise InvalidInput(f"{what} must be {count}, one for each example; got {len(values)}")
     if classes is not None and not isinstance(classes, range):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, take
-from distil.data.examples import Data, LabeledSet, as_data, width_of
+from distil.data.examples import Data, LabeledSet, as_data, form_of
 from distil.errors import InvalidInput, MissingSignal
 from distil.selection.ids import UNDERSTOOD, IdReader, Ids, split_pair
 from distil.signals import measured_by
@@ -94,10 +94,19 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
     else:
         own = as_data(given, role)
         ids = torch.arange(len(own))
-    width = width_of(reader.data)
-    if width is not None and width_of(own) not in (None, width):
-        raise InvalidInput(f"{role} must have the {width} columns of data, got {width_of(own)}")
+    _check_form(own, reader.data, role)
     return Examples(own, ids, labels, of_pool=False)
+
+
+def _check_form(own: Data, pool: Data, role: str) -> None:
+    """Refuse examples that are unlike those of the pool: other columns, or ids in a form that would be taken for examples."""
+    came, expected = form_of(own), form_of(pool)
+    if came is not None and not came.is_like(expected):
+        known = "" if expected is None else f" of shape {expected.shape}"
+        raise InvalidInput(
+            f"{role} must be examples like those of data{known}, or ids of them in one flat list, or a pair (ids, labels); got "
+            f"examples of shape {came.shape}"
+        )
 
 
 def as_candidates(candidates: Ids | None, exclude: Ids | None, labeled: Tensor | None, reader: IdReader) -> Tensor:

@@ -53,7 +53,7 @@ class IdReader:
     def reads(self, value: Any) -> bool:  # noqa: ANN401 - whatever a caller gives
         """Whether these are ids of the pool rather than data of their own, as texts are for a pool of texts without names."""
         if isinstance(value, (LabeledSet, Subset)):
-            return self._is_of_pool(value)
+            return self._is_of_pool(value) or bool((self._shared(value) >= 0).any())
         if isinstance(value, (Selection, range, Set)):
             return True
         if isinstance(value, Tensor):
@@ -61,7 +61,7 @@ class IdReader:
         if isinstance(value, (np.ndarray, Series)):
             values = value.to_numpy() if isinstance(value, Series) else value
             return values.ndim == 1 and not (len(values) and self._are_texts(values[0]))
-        if not isinstance(value, (list, tuple)):
+        if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray, memoryview)):
             return False
         return len(value) == 0 or (self.is_one(value[0]) and not self._are_texts(value[0]))
 
@@ -73,6 +73,14 @@ class IdReader:
 
     def _is_of_pool(self, value: LabeledSet | Subset[Any]) -> bool:
         return same_data(value.data if isinstance(value, LabeledSet) else value.dataset, self.data)
+
+    def _shared(self, value: LabeledSet | Subset[Any]) -> Tensor:
+        """Of a Subset of the data set that the pool is a Subset of: where its examples are in the pool, -1 where they are not."""
+        pool = self.data
+        if not (isinstance(value, Subset) and isinstance(pool, Subset) and same_data(value.dataset, pool.dataset)):
+            return torch.empty(0, dtype=torch.long)
+        place = {int(row): position for position, row in enumerate(pool.indices)}
+        return torch.tensor([place.get(int(row), -1) for row in value.indices], dtype=torch.long)
 
     def _are_texts(self, first: Any) -> bool:  # noqa: ANN401
         """Whether this is a text of a pool of texts, rather than a name."""
@@ -94,11 +102,10 @@ class IdReader:
             InvalidInput: They are no ids, not of this pool, or there more than once.
         """
         if isinstance(value, (LabeledSet, Subset)) and self.data is not None and not self._is_of_pool(value):
-            raise InvalidInput(f"{argument} is a {type(value).__name__} of other data; pass ids of this pool")
-        if isinstance(value, (Selection, LabeledSet)):
-            return self._checked(value.ids.long(), argument)
-        if isinstance(value, Subset):
-            return self._checked(torch.as_tensor(value.indices) % self.size, argument)
+            return self._checked(self._of_other(value, argument), argument)
+        if isinstance(value, (Selection, LabeledSet, Subset)):
+            ids = value.indices if isinstance(value, Subset) else value.ids
+            return self._checked(torch.from_numpy(one_axis(ids, argument).astype(np.int64)), argument)
         values = self._one_axis(value, argument)
         if ordered and isinstance(value, Set):
             raise InvalidInput(f"{argument} is a set, which has no order that labels could follow; pass a list")
@@ -111,6 +118,14 @@ class IdReader:
         )
         checked = self._checked(found, argument)
         return checked.sort().values if isinstance(value, Set) else checked
+
+    def _of_other(self, value: LabeledSet | Subset[Any], argument: str) -> Tensor:
+        """Positions of examples that are in the pool too."""
+        shared = self._shared(value)
+        if len(shared) == 0 or bool((shared < 0).any()):
+            part = "" if len(shared) == 0 or bool((shared < 0).all()) else ", some of whose examples are in this pool"
+            raise InvalidInput(f"{argument} is a {type(value).__name__} of other data{part}; pass ids of this pool")
+        return shared
 
     def _one_axis(self, value: Any, argument: str) -> np.ndarray[Any, Any]:  # noqa: ANN401
         """The elements of what was given, where it may be ids."""

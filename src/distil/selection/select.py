@@ -170,7 +170,8 @@ def select_from(
     names = as_names(names, size)
     reader = IdReader(size, names)
     given, own_labels = (None, None) if labeled is None else split_pair(labeled, reader)
-    positions = None if given is None else reader.positions(given, "labeled", ordered=labels is not None)
+    labeling = labels is not None or own_labels is not None
+    positions = None if given is None else reader.positions(given, "labeled", ordered=labeling)
     pool = as_candidates(candidates, exclude, positions, reader)
     n = as_count(n, len(pool))
     if labels is not None and (positions is None or own_labels is not None):
