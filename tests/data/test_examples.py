@@ -187,9 +187,7 @@ def test_the_advice_for_columns_works():
 
 def test_every_set_goes_through_the_same_door():
     for role in ("labeled", "validation", "query", "private"):
-        with pytest.raises(
-            InvalidInput, match=rf"^{role} must be examples like those of data of shape \(3,\), .* of shape \(2,\)$"
-        ):
+        with pytest.raises(InvalidInput, match=rf"^{role} must be examples like .* shape \(3,\), .* shape \(2,\)$"):
             select("random_sampling", None, X, 1, **{role: X[:, :2]})
         with pytest.raises(InvalidInput, match=f"^{role} is a sparse tensor"):
             select("random_sampling", None, X, 1, **{role: torch.from_numpy(X).to_sparse()})

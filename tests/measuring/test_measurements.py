@@ -278,6 +278,41 @@ def test_finiteness_names_ids(x, refuses):
         select("badge", Own(outputs), x, 5, runtime=Runtime(batch_size=N))
 
 
+def test_samples_are_probabilities(x, refuses):
+    network = Own(lambda b: Outputs(b[:, :3], None), lambda b: b[:, None, :3].repeat(1, 4, 1))
+    with refuses(InvalidInput, "samples['n0'] is not a probability distribution", "pass their softmax"):
+        select("bald_dropout", network, x, 5, names=[f"n{i}" for i in range(N)])
+
+
+def test_what_a_network_gives_carries_no_gradient(net, x):
+    net.eval()
+    own = Own(lambda b: Outputs(net(b), b))
+    found = table(own, x, Logits(), Embedding())
+    assert not found[Logits()].requires_grad
+    assert (
+        select("badge", own, x, 5).tolist()
+        == select("badge", Own(lambda b: Outputs(net(b).detach(), b)), x, 5).tolist()
+    )
+
+
+def test_classes_are_as_many_as_columns(x, refuses):
+    network = Own(lambda b: Outputs(b[:, :3], b))
+    network.classes = ["a", "b"]
+    with refuses(UnsupportedModel, "Own() names 2 classes, and its logits have 3 columns"):
+        select("margin_sampling", network, x, 5)
+
+
+def test_errors_call_examples_by_their_names(x, refuses):
+    names = [f"n{i}" for i in range(N)]
+    for outputs in (lambda b: Outputs(b[1:, :3], b), lambda b: Outputs(b[:, :3], b[..., None])):
+        with refuses(UnsupportedModel, "ids 'n0', 'n1', 'n2', 'n3', 'n4', ..."):
+            select("badge", Own(outputs), x, 5, names=names)
+    with refuses(UnsupportedModel, "7 rows of logits for 8 examples (ids 'n0', 'n1', 'n2', 'n3', 'n4', ...)"):
+        select("margin_sampling", lambda b: b[1:, :3], x, 5, names=names)
+    with refuses(InvalidInput, "the minibatch of 40 examples (ids 'n0', 'n1',"):
+        select("margin_sampling", Own(lambda b: Outputs(b, b)), x, 5, names=names, collate=lambda b: torch.stack(b[1:]))
+
+
 # --- counted features -----------------------------------------------------------------------------------------------
 
 WORDS = ["red", "green", "blue", "dog", "cat", "fish", "sun", "moon"]

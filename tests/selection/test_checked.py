@@ -13,6 +13,7 @@ from distil.selection.learner import Learner
 from distil.selection.select import select, select_from
 from distil.signals import Embedding, Probs
 from distil.strategies import Needs, ScoreStrategy, Selection, Strategy
+from distil.strategies.base import Shortlist
 from distil.system.runtime import Runtime
 
 N = 30
@@ -110,6 +111,11 @@ def test_ids_in_every_form_are_a_selection(returned, reads, probs):
         (Selection(torch.tensor(THREE), scores=torch.tensor([1.0, torch.nan, 0])), ("the scores of", "ids 4")),
         (Selection(torch.tensor(THREE), weights=torch.tensor([1.0, 1, torch.inf])), ("the weights of", "ids 20")),
         (Selection(torch.tensor(THREE), reasons=("a", "b")), ("the reasons of Mine.select", "each of 3 ids, got 2")),
+        (
+            Selection(torch.tensor(THREE), notes="abc"),
+            ("the notes of Mine.select must be texts in a tuple", "got 'abc'"),
+        ),
+        (Selection(torch.tensor(THREE), notes=None), ("the notes of Mine.select", "got None")),
         (Selection(torch.tensor(THREE), reasons="abc"), ("the reasons of Mine.select must be texts", "got 'abc'")),
         (Selection(torch.tensor(THREE), weights="abc"), ("the weights of Mine.select", "got str")),
     ],
@@ -213,6 +219,40 @@ def test_scores_of_each_minibatch_are_checked(probs, refuses, small_net):
     x = np.random.default_rng(0).normal(size=(N, 6)).astype(np.float32)
     with refuses(InvalidInput, "Scores.score must be one number for each row of sets.pool, of shape (10,)", "(9,)"):
         select(Scores(lambda p: p[1:, 0]), small_net(), x, 3, runtime=Runtime(batch_size=10))
+
+
+def test_infinite_scores_of_a_selection_pass_as_those_of_a_score_do(probs):
+    scores = torch.tensor([torch.inf, 1, -torch.inf])
+    assert torch.equal(select_from(Mine(Selection(torch.tensor(THREE), scores)), 3, probs=probs).scores, scores)
+
+
+def test_names_of_a_selection_are_the_callers(probs):
+    assert select_from(Mine(Selection(torch.tensor(THREE), names=("a",))), 3, probs=probs).names is None
+
+
+@pytest.mark.parametrize(
+    ("reasons", "message"),
+    [
+        (("a",), "one for each of 3 ids, got 1"),
+        (iter("abc"), "one for each id, got"),
+        ((1, 2, 3), "one for each id, got"),
+    ],
+)
+def test_reasons_of_scores_are_checked(reasons, message, probs, refuses, monkeypatch):
+    monkeypatch.setattr(Scores, "reasons", lambda self, chosen, scores: reasons)
+    with refuses(InvalidInput, "the reasons of Scores.select must be texts", message):
+        select_from(Scores(lambda p: p[:, 0]), 3, probs=probs)
+
+
+@pytest.mark.parametrize("method", ["select", "explained"])
+def test_a_score_strategy_does_nothing_but_score(method, probs, refuses):
+    other = type("Other", (Scores,), {method: lambda self, *args: Selection(torch.tensor(THREE))})
+    with refuses(InvalidInput, f"so Other.{method} would not be called; derive it from distil.Strategy"):
+        select_from(other(lambda p: p[:, 0]), 3, probs=probs)
+    needs = Needs(pool=(Probs(),), shortlist=Shortlist(Scores(lambda p: p[:, 0]), 2))
+    short = type("Short", (Scores,), {"needs": needs})
+    with refuses(InvalidInput, "Short.needs: a ScoreStrategy scores every example, so it has no shortlist"):
+        select_from(short(lambda p: p[:, 0]), 3, probs=probs)
 
 
 # --- the library's own ----------------------------------------------------------------------------------------------

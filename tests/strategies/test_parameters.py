@@ -256,3 +256,8 @@ def test_a_class_is_no_strategy(refuses):
 
 def test_attacks_keep_the_settings():
     assert AdversarialBIM(np.float64(0.1), np.int64(5)).attack == AdversarialBIM(0.1, 5).attack
+
+
+def test_register_takes_the_name():
+    with pytest.raises(InvalidInput, match=r'^expected @register\("name"\), with the name of the strategy, got <class'):
+        register(STRATEGIES["badge"])

@@ -66,7 +66,7 @@ class LabeledSet(Dataset[tuple[Any, int]]):
 
 
 def is_row(value: object) -> bool:
-    """Whether an item, or a part of one, is a list of plain numbers, or a tuple of more than two: one row, and no pair of input and label."""
+    """Whether an item, or a part of one, is one row, not input and label: a list of plain numbers, or a tuple of more than two."""
     row = (isinstance(value, list) and len(value) > 0) or (isinstance(value, tuple) and len(value) > 2)
     return row and all(isinstance(number, (int, float)) for number in value)  # type: ignore[attr-defined]
 

@@ -84,7 +84,7 @@ class NetworkSource(Source):
 
         Where a minibatch does not fit an accelerator's memory, it and those after it are cut in halves.
         """
-        start, rows, finished, measurements = 0, runtime.rows(row_bytes(self._data)), False, Measurements()
+        start, rows, finished, measurements = 0, runtime.rows(row_bytes(self._data)), False, Measurements(self.names)
         with self._network.asking(runtime):
             while not finished:  # once at least: no examples have columns too, of no rows
                 try:
@@ -125,7 +125,7 @@ class NetworkSource(Source):
         written_to = in_memory(self._data) and self._collate is None  # until the first minibatch tells
         with closing(minibatches(self._data, parts, runtime, rng, self._collate)) as batches:
             for ids, batch in runtime.bar(batches, "measuring", len(parts)):
-                check_minibatch(batch, ids)
+                check_minibatch(batch, ids, self.names)
                 own = _copied(batch) if written_to else batch
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
@@ -173,6 +173,11 @@ class _Pass(Forward):
                 name = type(self._network).__name__
                 raise UnsupportedModel(
                     f"{name}.outputs must return Outputs(logits, embedding), got {type(outputs).__name__}"
+                )
+            classes, logits = self._network.classes, outputs.logits
+            if classes is not None and logits.ndim == 2 and logits.shape[1] != len(classes):
+                raise UnsupportedModel(
+                    f"{self._network!r} names {len(classes)} classes, and its logits have {logits.shape[1]} columns"
                 )
             self._outputs = outputs
         return self._outputs

@@ -25,6 +25,9 @@ from distil.signals import Embedding, Labels, Logits, Probs, Signal, Signals, me
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Filling, Space
 
+# How far the sum of probabilities may be from 1 where they were computed in half precision.
+_HALF_SLACK = 1e-2
+
 
 def arguments_of(signals: Iterable[Signal[Any]]) -> list[str]:
     """The names of the arrays that hold these signals, each once."""
@@ -159,7 +162,7 @@ class ArraySource(Source):
         rows = take(array, ids)
         if isinstance(signal, Labels):
             return rows.long()
-        slack = 1e-2 if rows.dtype in (torch.float16, torch.bfloat16) else 1e-3
+        slack = _HALF_SLACK if rows.dtype in (torch.float16, torch.bfloat16) else 1e-3
         rows = rows.to(self._precision_of(array))
         if isinstance(signal, Embedding):
             check_rows(ids, rows, name, self.names)
@@ -170,7 +173,9 @@ class ArraySource(Source):
 
 
 def check_finite(table: Signals, names: Sequence[Any] | None = None) -> Signals:
-    """``table`` if its columns are finite; InvalidInput names the ids that are not."""
+    """``table`` if its columns are finite, and samples are probabilities; InvalidInput names the ids that are not."""
     for signal, column in table.values.items():
         check_rows(table.ids, column, repr(signal), names)
+        if isinstance(signal, MCProbs):
+            check_distributions(table.ids, column, "samples", _HALF_SLACK, names)
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,10 @@ class WrongRows(UnsupportedModel):
         what: What it gave.
         came: How many rows.
         asked: Of how many examples.
-        ids: Theirs, where they are known.
+        ids: What the caller calls them, where that is known.
     """
 
-    def __init__(self, what: str, came: int, asked: int, ids: Tensor | None = None) -> None:
+    def __init__(self, what: str, came: int, asked: int, ids: Sequence[Any] | None = None) -> None:
         self.what, self.came, self.asked, self.ids = what, came, asked, ids
         which = "" if ids is None else f" ({named(ids)})"
         super().__init__(
@@ -35,9 +35,9 @@ class WrongRows(UnsupportedModel):
         )
 
 
-def named(ids: Tensor) -> str:
-    """The first few ids, for messages."""
-    return f"ids {', '.join(map(str, ids[:_NAMED].tolist()))}{', ...' if len(ids) > _NAMED else ''}"
+def named(ids: Sequence[Any]) -> str:
+    """The first few ids, as the caller calls them, for messages."""
+    return f"ids {', '.join(map(repr, ids[:_NAMED]))}{', ...' if len(ids) > _NAMED else ''}"
 
 
 def rows_of(batch: Any) -> int | None:  # noqa: ANN401 - whatever a collate function makes

@@ -48,9 +48,11 @@ def checked_selection(found: object, strategy: Strategy, pool: Tensor, n: int) -
     return dataclasses.replace(
         selection,
         ids=ids,
-        scores=_finite(selection.scores, f"the scores of {what}", ids),
+        scores=_numbers(selection.scores, f"the scores of {what}", ids),
         weights=_finite(selection.weights, f"the weights of {what}", ids),
-        reasons=_checked_reasons(selection.reasons, f"the reasons of {what}", n),
+        names=None,  # attached at the edge
+        reasons=None if selection.reasons is None else _reasons(selection.reasons, f"the reasons of {what}", n),
+        notes=_texts(selection.notes, f"the notes of {what} must be texts in a tuple"),
     )
 
 
@@ -82,23 +84,35 @@ def _checked_ids(found: object, what: str, pool: Tensor, n: int) -> Tensor:
     return ids
 
 
-def _finite(values: object, what: str, ids: Tensor) -> Tensor | None:
-    """Scores or weights of a selection, (n,)."""
+def _numbers(values: object, what: str, ids: Tensor) -> Tensor | None:
+    """Scores or weights of a selection, (n,), none of them NaN."""
     if values is None:
         return None
     column = _column(values, what, len(ids), "one number for each id")
-    check_rows(ids, column, what)
+    if bool(column.isnan().any()):
+        check_rows(ids, column, what)
     return column
 
 
-def _checked_reasons(reasons: object, what: str, n: int) -> tuple[str, ...] | None:
-    if reasons is None:
-        return None
-    if not isinstance(reasons, (tuple, list)) or not all(isinstance(reason, str) for reason in reasons):
-        raise InvalidInput(f"{what} must be texts, one for each id, got {reasons!r}")
-    if len(reasons) != n:
-        raise InvalidInput(f"{what} must be texts, one for each of {n} ids, got {len(reasons)}")
-    return tuple(reasons)
+def _finite(values: object, what: str, ids: Tensor) -> Tensor | None:
+    """The same, none of them infinite either."""
+    column = _numbers(values, what, ids)
+    if column is not None:
+        check_rows(ids, column, what)
+    return column
+
+
+def _reasons(reasons: object, what: str, n: int) -> tuple[str, ...]:
+    texts = _texts(reasons, f"{what} must be texts, one for each id")
+    if len(texts) != n:
+        raise InvalidInput(f"{what} must be texts, one for each of {n} ids, got {len(texts)}")
+    return texts
+
+
+def _texts(texts: object, rule: str) -> tuple[str, ...]:
+    if not isinstance(texts, (tuple, list)) or not all(isinstance(text, str) for text in texts):
+        raise InvalidInput(f"{rule}, got {texts!r}")
+    return tuple(texts)
 
 
 def _column(values: object, what: str, n: int, expected: str) -> Tensor:

@@ -47,7 +47,8 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
         return find(lambda table: _scores(by, sets(table), pool.names), pool, n, stored, kept, runtime, measuring)
 
     if isinstance(strategy, ScoreStrategy):
-        return strategy.explained(*leaders(strategy, n, strategy.evidence))
+        found = strategy.explained(*leaders(strategy, n, strategy.evidence))
+        return checked_selection(found, strategy, pool.ids, n)
     passed = len(pool.ids) if shortlist is None else shortlist.rows(n, len(pool.ids))
     if shortlist is None or passed == len(pool.ids):
         table = pool.table(stored, runtime, measuring) if stored else Signals(pool.ids, {})

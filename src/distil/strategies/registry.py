@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from distil.errors import InvalidInput, UnknownName, nearest
 from distil.signals import Signal
-from distil.strategies.base import ROLES, Needs, Strategy
+from distil.strategies.base import ROLES, Needs, ScoreStrategy, Strategy
 
 S = TypeVar("S", bound=type[Strategy])
 
@@ -29,6 +29,8 @@ def register(name: str) -> Callable[[S], S]:
     Raises:
         InvalidInput: Another class has that name, or this is not a dataclass that derives from ``Strategy``.
     """
+    if not isinstance(name, str):
+        raise InvalidInput(f'expected @register("name"), with the name of the strategy, got {name!r}')
 
     def add(cls: S) -> S:
         if not _is_strategy_class(cls):
@@ -84,7 +86,7 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 def as_strategy(strategy: Strategy | str) -> Strategy:
     """``strategy`` itself, or the registered one of that name with its defaults."""
     if isinstance(strategy, str):
-        return strategy_named(strategy)
+        strategy = strategy_named(strategy)
     if isinstance(strategy, type) and issubclass(strategy, Strategy):
         raise InvalidInput(
             f"expected a strategy or the name of one, got the class {strategy.__name__}; pass {strategy.__name__}()"
@@ -92,7 +94,24 @@ def as_strategy(strategy: Strategy | str) -> Strategy:
     if not isinstance(strategy, Strategy):
         raise InvalidInput(f"expected a strategy or the name of one, got {type(strategy).__name__}")
     _check_needs(strategy)
+    if isinstance(strategy, ScoreStrategy):
+        _check_ranks(strategy)
     return strategy
+
+
+def _check_ranks(strategy: ScoreStrategy) -> None:
+    """Raise InvalidInput where a strategy that ranks by its score alone says that it does something else too."""
+    name = type(strategy).__name__
+    own = next(
+        (m for m in ("select", "explained") if getattr(type(strategy), m) is not getattr(ScoreStrategy, m)), None
+    )
+    if own is not None:
+        raise InvalidInput(
+            f"{name} ranks examples by its score alone, as every ScoreStrategy does, so {name}.{own} would not be called; derive "
+            "it from distil.Strategy"
+        )
+    if strategy.needs.shortlist is not None:
+        raise InvalidInput(f"{name}.needs: a ScoreStrategy scores every example, so it has no shortlist")
 
 
 def _check_needs(strategy: Strategy) -> None:
