@@ -183,3 +183,18 @@ def test_a_reader_that_is_left_ends_its_thread(slow):
     next(batches)
     batches.close()
     assert threading.active_count() == before
+
+
+def test_items_without_rows_of_numbers_are_stacked_as_they_are(monkeypatch):
+    """Looking through every item costs more than stacking them: the first tells."""
+    looked = []
+    monkeypatch.setattr("distil.data.minibatches._with_rows", lambda item: looked.append(item) or item)
+    plain = [(torch.ones(2), 0)] * 5
+    assert len(next(minibatches(plain, [torch.arange(5)], Runtime(), Rng(0)))[1]) == 2
+    assert not looked
+
+
+def test_tuples_of_more_than_two_numbers_are_rows():
+    for items in ([(1, 2, 3), (4, 5, 6)], [((1, 2, 3), 0), ((4, 5, 6), 1)]):
+        batch = next(minibatches(items, [torch.arange(2)], Runtime(), Rng(0)))[1]
+        assert (batch if isinstance(batch, torch.Tensor) else batch[0]).tolist() == [[1, 2, 3], [4, 5, 6]]

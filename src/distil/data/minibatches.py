@@ -94,12 +94,19 @@ def stacked(items: list[Any]) -> Any:  # noqa: ANN401 - tensors, in the tuples a
         InvalidInput: The items cannot be stacked: they are of different sizes, or objects.
     """
     try:
-        return default_collate([_with_rows(item) for item in items])
+        return default_collate([_with_rows(item) for item in items] if _holds_row(items[0]) else items)
     except (RuntimeError, TypeError) as error:
         raise InvalidInput(
             f"examples cannot be stacked into a minibatch ({str(error).splitlines()[0]}); give examples of one size, or pass "
             "collate=, a function from a list of examples to their minibatch, such as one that pads them"
         ) from error
+
+
+def _holds_row(item: Any) -> bool:  # noqa: ANN401
+    """Whether there is a row in an item; all items of a data set are alike, so the first tells."""
+    if type(item) is dict:
+        return any(_holds_row(value) for value in item.values())
+    return is_row(item) or (type(item) in (tuple, list) and any(_holds_row(value) for value in item))
 
 
 def _with_rows(item: Any) -> Any:  # noqa: ANN401
