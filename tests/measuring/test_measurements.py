@@ -113,6 +113,13 @@ def test_a_recurrent_network_whose_examples_are_the_second_axis(strategy, n_step
     assert len(set(select("margin_sampling", right, sequences, 15, labeled=[0, 1, 2]))) == 15
 
 
+@pytest.mark.parametrize("n_steps", [3, 5, 8])
+def test_minibatches_of_as_many_sequences_as_steps(n_steps, seeded, refuses):
+    sequences = seeded(torch.randn, N, n_steps, DIMS)
+    with refuses(UnsupportedModel, f"returned {n_steps} rows of logits for {n_steps - 1} examples"):
+        select("margin_sampling", SecondAxis(), sequences, 15, runtime=Runtime(batch_size=n_steps))
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("strategy", ["margin_sampling", "badge"])
 def test_a_collate_function_that_drops_items(strategy, workers, net, x, refuses):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -514,10 +515,21 @@ def test_the_number_of_classes(net):
         wrap(net, num_classes=4, example=X)
 
 
-@pytest.mark.parametrize("model", [3, None, Net, {"a": 1}, object()])
+@pytest.mark.parametrize("model", [3, None, {"a": 1}, object()])
 def test_other_things_are_refused(model):
     with pytest.raises(UnsupportedModel, match="cannot read a model of type"):
         wrap(model)
+
+
+@pytest.mark.parametrize("model", [Net, LogisticRegression])
+def test_a_class_is_no_model(model):
+    with pytest.raises(UnsupportedModel, match=rf"^got the class {model.__name__} as a model; pass one that is made"):
+        wrap(model)
+
+
+def test_no_models_are_no_ensemble():
+    with pytest.raises(InvalidInput, match="an ensemble has at least two members, got 0"):
+        wrap([])
 
 
 def test_build_is_for_files(net):

@@ -84,7 +84,8 @@ class ModelOutputs:
         """
         if self._widths is not None:
             return
-        x = first_rows(x, TRIED_ROWS)
+        # Not all rows, where there are several: as many rows of another axis would look right.
+        x = first_rows(x, min(TRIED_ROWS, max((rows_of(x) or TRIED_ROWS + 1) - 1, 2)))
         try:
             self._look_at(x)
         except RuntimeError as error:

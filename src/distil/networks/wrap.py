@@ -101,6 +101,10 @@ def wrap(
 
 def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
     """``model`` as a Network; ``given`` are the arguments of ``wrap`` that are not None."""
+    if inspect.isclass(model):
+        raise UnsupportedModel(
+            f"got the class {model.__name__} as a model; pass one that is made, {model.__name__}(...)"
+        )
     if isinstance(model, (str, os.PathLike)):
         return _module(loaded(Path(model), given.get("build")), {k: v for k, v in given.items() if k != "build"})
     if isinstance(model, (list, tuple)):
@@ -116,7 +120,7 @@ def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
         return _skorch(model, given)
     if is_estimator(model):
         return _estimator(model, given)
-    if callable(model) and not inspect.isclass(model):
+    if callable(model):
         return _function(model, given)
     raise UnsupportedModel(
         f"cannot read a model of type {type(model).__name__}; pass a torch.nn.Module, a fitted classifier of scikit-learn, a "
@@ -208,7 +212,7 @@ def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:
 
 
 def _ensemble(models: Sequence[Any], given: Mapping[str, Any]) -> Ensemble:
-    if "num_classes" not in given and all(is_estimator(m) and not _is_skorch(m) for m in models):
+    if models and "num_classes" not in given and all(is_estimator(m) and not _is_skorch(m) for m in models):
         given = {**given, "classes": all_classes(models)}
     return Ensemble([_network(model, given) for model in models])
 
