@@ -761,8 +761,17 @@ def test_wrong_names():
         learner(names=["a"] * len(X))
 
 
-def test_a_fit_that_is_neither_settings_nor_a_function():
-    with pytest.raises(
-        InvalidInput, match=r"fit must be a FitConfig or a function fit\(model, labeled, round\), got 'adam'"
-    ):
-        Learner(torch.zeros(4, 2), nn.Linear(2, 2), "random_sampling", num_classes=2, fit="adam")
+def test_settings_that_cannot_be_right_are_refused_when_the_learner_is_made():
+    for option, message in {
+        "fit": r"^fit must be a FitConfig or a function fit\(model, labeled, round\), got 3$",
+        "runtime": "^runtime must be a Runtime",
+        "collate": "^collate must be a function",
+    }.items():
+        with pytest.raises(InvalidInput, match=message):
+            Learner(X, nn.Linear(X.shape[1], 3), "margin_sampling", num_classes=3, **{option: 3})
+
+
+@pytest.mark.parametrize("state", [None, {}, {"weight": 1}])
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(InvalidInput, match=r"^a state is what state_dict\(\) of a Learner gave, a dict of pool, round"):
+        Learner(X, nn.Linear(X.shape[1], 3), "margin_sampling", num_classes=3).load_state_dict(state)

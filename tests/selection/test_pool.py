@@ -64,6 +64,12 @@ def test_a_pool_needs_an_example_and_two_classes(size, classes):
         Pool(size, num_classes=classes)
 
 
+@pytest.mark.parametrize("classes", ["3", 3.0, True, None])
+def test_the_number_of_classes_is_whole(classes):
+    with pytest.raises(InvalidInput, match=f"^num_classes must be a whole number, got {classes!r}$"):
+        Pool(3, num_classes=classes)
+
+
 def test_every_event_moves_its_ids(pool):
     assert state(pool) == {
         "unlabeled": [0, 5, 6, 7, 8, 9],

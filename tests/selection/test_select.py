@@ -1009,3 +1009,20 @@ def test_linear_models_agree_with_float64(x):
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     for n in (1, 5, 20):
         assert select("entropy_sampling", model, x, n).tolist() == np.argsort(-entropies(probs))[:n].tolist()
+
+
+def test_runtime_and_collate_are_checked_before_any_work(net, x, probs):
+    for strategy in ("random_sampling", "margin_sampling"):
+        for runtime in ("cpu", {"batch_size": 3}):
+            with pytest.raises(InvalidInput, match=r"^runtime must be a Runtime, such as distil\.Runtime"):
+                select(strategy, net, x, 3, runtime=runtime)
+            with pytest.raises(InvalidInput, match=r"^runtime must be a Runtime"):
+                select_from(strategy, 3, probs=probs, runtime=runtime)
+    with pytest.raises(InvalidInput, match=r"^collate must be a function from a list of examples .*, got 'stack'$"):
+        select("margin_sampling", net, x, 3, collate="stack")
+
+
+def test_the_advice_for_labeled_rows_without_probabilities_can_be_followed(x, probs):
+    with pytest.raises(MissingSignal, match=r"pass labeled=\.\.\., rows of the arrays$"):
+        select_from("bait", 3, probs=probs, embeddings=x, labeled_embeddings=x[:2])
+    assert len(select_from("bait", 3, probs=probs, embeddings=x, labeled=[0, 1])) == 3

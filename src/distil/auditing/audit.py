@@ -31,7 +31,7 @@ from distil.data.items import Items, items_of
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
 from distil.rng import Rng
-from distil.system.runtime import CHUNK_ROWS, Runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime, as_runtime
 
 Json = dict[str, Any]
 
@@ -122,7 +122,7 @@ def audit(
 
     Cost: O(S N D) for S items looked at of N.
     """
-    runtime = runtime or Runtime()
+    runtime = as_runtime(runtime)
     pool = items_of(open_pool(pool))
     embeddings = _column(embeddings)
     whole = _set("pool", pool, embeddings, runtime)

@@ -21,7 +21,7 @@ from distil.data.headers import ID, LABELS, is_no_text
 from distil.data.ids import ID_FILES, as_name, distinct, read_ids
 from distil.data.table_files import Table, open_table
 from distil.errors import InvalidInput, nearest
-from distil.system.runtime import Runtime
+from distil.system.runtime import Runtime, as_runtime
 
 _IDS_SUFFIX: Final = ".ids.txt"
 
@@ -76,7 +76,7 @@ def read_column(
     if reader is None:
         raise InvalidInput(f"{path}: arrays are read from {', '.join(_READERS)}; got {path.suffix or 'no ending'}")
     own_ids = None if ids is None or _is_ids_file(ids) else str(ids)
-    values, names, note = reader(path, column, own_ids, runtime or Runtime())
+    values, names, note = reader(path, column, own_ids, as_runtime(runtime))
     if values.ndim == 0 or len(values) == 0:
         raise InvalidInput(f"{path} has no rows: its shape is {values.shape}")
     if ids is not None and own_ids is None:

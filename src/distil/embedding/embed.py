@@ -33,7 +33,7 @@ from distil.rng import Rng
 from distil.signals import Embedding
 from distil.system.files import cache_folder, replacing, write_text
 from distil.system.imports import optional
-from distil.system.runtime import Runtime
+from distil.system.runtime import Runtime, as_runtime
 
 OnError = Literal["raise", "skip"]
 
@@ -95,7 +95,7 @@ def embed(
     The pool is recognized by names, sizes and times of change of its files, not by their content: reading all of it would
     take as long as embedding it. Memory: a few minibatches, and the names.
     """
-    runtime = runtime or Runtime()
+    runtime = as_runtime(runtime)
     items = items_of(pool if isinstance(pool, (Items, Minibatches)) else open_pool(pool, column=column, ids=ids))
     encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
     if encoder.kind is not None and items.kind != encoder.kind:

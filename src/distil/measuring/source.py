@@ -21,7 +21,7 @@ from distil.data.arrays import (
 )
 from distil.errors import MissingSignal
 from distil.rng import Rng
-from distil.signals import Embedding, Labels, Logits, Probs, Signal, Signals, measured_by
+from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Filling, Space
 
@@ -149,8 +149,10 @@ class ArraySource(Source):
         if name not in self._arrays:
             have = " and ".join(f"`{self._role}{n}`" for n in self._arrays) or "nothing"
             shape = ", ".join(("N", *signal.axes[1:])) + "," * (len(signal.axes) == 1)
+            own_rows = self._role and name != "embeddings"  # of labeled examples without a row in the arrays
+            advice = "labeled=..., rows of the arrays" if own_rows else f"{self._role}{name}=..."
             raise MissingSignal(
-                f"{self._caller} needs `{self._role}{name}` ({shape}), and {have} was given; pass {self._role}{name}=..."
+                f"{self._caller} needs `{self._role}{name}` ({shape}), and {have} was given; pass {advice}"
             )
         return self._arrays[name]
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, take
 from distil.data.examples import Data, LabeledSet, as_data, form_of
+from distil.data.minibatches import Collate
 from distil.errors import InvalidInput, MissingSignal
 from distil.selection.ids import UNDERSTOOD, IdReader, Ids, split_pair
 from distil.signals import measured_by
@@ -141,6 +142,13 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - whatever a caller
     if not 1 <= count <= available:
         raise InvalidInput(f"n must be between 1 and the {available} unlabeled examples, got {count}")
     return count
+
+
+def as_collate(collate: Any) -> Collate | None:  # noqa: ANN401 - whatever a caller gives
+    """``collate`` itself, which is a function or None."""
+    if collate is not None and not callable(collate):
+        raise InvalidInput(f"collate must be a function from a list of examples to their minibatch, got {collate!r}")
+    return collate  # type: ignore[no-any-return]
 
 
 def check_array_data(data: Data, ids: Tensor, name: str, names: Sequence[Any] | None) -> None:

@@ -33,7 +33,7 @@ from distil.signals import Embedding, Labels, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.files import replacing
-from distil.system.runtime import Runtime
+from distil.system.runtime import Runtime, as_runtime
 
 
 def pick(
@@ -76,7 +76,7 @@ def pick(
         MissingSignal: The strategy needs an array that was not given.
     """
     given = {"embeddings": embeddings, "probs": probs, "mc_probs": mc_probs}
-    runtime = runtime or Runtime()
+    runtime = as_runtime(runtime)
     return chosen(
         request(
             strategy,
@@ -143,7 +143,7 @@ def request(
         labeled, labels = split_pair(labeled, arrays.reader)
     found = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in found.items()}
-    asked = Request(strategy, n, arrays, **rows, labels=labels, seed=seed, near=near, runtime=runtime or Runtime())
+    asked = Request(strategy, n, arrays, **rows, labels=labels, seed=seed, near=near, runtime=as_runtime(runtime))
     missing = [what for what in asked.reads if what not in arrays.columns]
     if missing:
         options = " and ".join(f"--{what.replace('_', '-')}" for what in missing)

@@ -20,13 +20,13 @@ from distil.networks.base import Network
 from distil.networks.estimator import Estimator, is_estimator, named_classes
 from distil.networks.wrap import wrap
 from distil.rng import Rng, as_rng
-from distil.selection.arguments import as_pool
+from distil.selection.arguments import as_collate, as_pool
 from distil.selection.ids import IdReader, Ids, split_pair
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy
-from distil.system.runtime import Runtime
+from distil.system.runtime import Runtime, as_runtime
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
 
@@ -36,6 +36,8 @@ RETRAIN: tuple[Retrain, ...] = get_args(Retrain)
 # Share of the old weights kept, and of freshly drawn ones added, by shrink_perturb.
 SHRINK, PERTURB = 0.4, 0.1
 
+
+_STATE = ("pool", "round", "queries", "module")
 
 Fit = Callable[[Any, LabeledSet, int], object]
 
@@ -154,8 +156,8 @@ class Learner:
         self._rng = as_rng(rng)
         self._selection_rng = self._rng if selection_rng is None else as_rng(selection_rng)
         self._retrain = retrain
-        self._runtime = runtime or Runtime()
-        self._collate = collate
+        self._runtime = as_runtime(runtime)
+        self._collate = as_collate(collate)
         self.module = self._fresh(self._build) if self._build else model
         self._classes = _named_classes(self.module, num_classes)
         self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes)
@@ -269,6 +271,10 @@ class Learner:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state_dict`` of a learner that was made with the same arguments; an estimator has to be fitted again."""
+        if not isinstance(state, Mapping) or set(state) != set(_STATE):
+            raise InvalidInput(
+                f"a state is what state_dict() of a Learner gave, a dict of {', '.join(_STATE)}; got {_keys(state)}"
+            )
         self.pool.load_state_dict(state["pool"])
         self.round, self.queries = int(state["round"]), int(state["queries"])
         if state["module"] is not None:
@@ -309,6 +315,10 @@ class Learner:
                 for old, new in zip(self.module.parameters(), fresh.parameters(), strict=True):
                     new.copy_(SHRINK * old.to(new.device) + PERTURB * new)
             self.module = fresh
+
+
+def _keys(state: object) -> str:
+    return f"a dict of {list(state)}" if isinstance(state, Mapping) else type(state).__name__
 
 
 def _named_classes(model: object, num_classes: int) -> list[Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,9 +47,11 @@ class Pool:
         names: Sequence[Any] | None = None,
         classes: Sequence[Any] | None = None,
     ) -> None:
+        if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)):
+            raise InvalidInput(f"num_classes must be a whole number, got {num_classes!r}")
         if size < 1 or num_classes < 2:
             raise InvalidInput(f"a pool needs an example and two classes, got size={size}, num_classes={num_classes}")
-        self.num_classes = num_classes
+        self.num_classes = int(num_classes)
         self._reader = IdReader(size, names)
         self._classes = range(num_classes) if classes is None else classes
         self._states = torch.full((size,), UNLABELED, dtype=torch.int8)

@@ -23,6 +23,7 @@ from distil.selection.arguments import (
     Given,
     as_array,
     as_candidates,
+    as_collate,
     as_count,
     as_examples,
     as_names,
@@ -38,7 +39,7 @@ from distil.selection.ids import IdReader, Ids, split_pair
 from distil.signals import Signals
 from distil.strategies.base import ROLES, Needs, Selection, Sets, Strategy
 from distil.strategies.registry import as_strategy
-from distil.system.runtime import Runtime
+from distil.system.runtime import Runtime, as_runtime
 
 
 def select(
@@ -93,7 +94,7 @@ def select(
         UnknownName: No strategy has that name.
         UnsupportedModel: The model's logits or embedding cannot be read; the message says which argument would help.
     """
-    strategy = as_strategy(strategy)
+    strategy, runtime = as_strategy(strategy), as_runtime(runtime)
     reader = as_pool(data, names)
     names = reader.names
     given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
@@ -107,7 +108,7 @@ def select(
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
     network = wrap(network)
-    source = partial(NetworkSource, network, collate=collate, caller=type(strategy).__name__)
+    source = partial(NetworkSource, network, collate=as_collate(collate), caller=type(strategy).__name__)
     sources: dict[str, Source] = {}
     for role, found in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
         labels, own_names = None, names if found.of_pool else None
@@ -116,7 +117,7 @@ def select(
         check_array_data(found.data, found.ids, "data" if found.of_pool else role, own_names)
         if len(found.ids):
             sources[role] = source(found.data, found.ids, labels, names=own_names)
-    return with_names(choose(strategy, sources, n, runtime or Runtime(), rng), names)
+    return with_names(choose(strategy, sources, n, runtime, rng), names)
 
 
 def select_from(
@@ -160,7 +161,7 @@ def select_from(
         MissingSignal: The strategy needs an array that was not given.
         InvalidInput: Arrays that cannot be right: shapes, NaN, probabilities that do not sum to 1.
     """
-    strategy = as_strategy(strategy)
+    strategy, runtime = as_strategy(strategy), as_runtime(runtime)
     check_arrays_serve(strategy)
     pooled = {"probs": probs, "embeddings": embeddings, "mc_probs": mc_probs}
     arrays = {name: as_array(value, name, name) for name, value in pooled.items() if value is not None}
@@ -194,7 +195,7 @@ def select_from(
         labeled_embeddings=labeled_embeddings,
         names=names,
     )
-    return with_names(choose(strategy, sources, n, runtime or Runtime(), Rng(seed)), names)
+    return with_names(choose(strategy, sources, n, runtime, Rng(seed)), names)
 
 
 def _of_width(labeled: Array, embeddings: Array | None) -> Array:

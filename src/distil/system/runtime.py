@@ -73,6 +73,15 @@ class Runtime:
         return bar
 
 
+def as_runtime(runtime: Any) -> Runtime:  # noqa: ANN401 - whatever a caller gives
+    """``runtime`` itself, or the default for None."""
+    if runtime is None:
+        return Runtime()
+    if not isinstance(runtime, Runtime):
+        raise InvalidInput(f"runtime must be a Runtime, such as distil.Runtime(batch_size=64), got {runtime!r}")
+    return runtime
+
+
 def _count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - whatever has been given
     """``value`` as an int (NumPy's integers are counts too); InvalidInput where it is none, or below ``least``."""
     try:
