@@ -74,7 +74,8 @@ def select(
             boolean mask, or a Selection (``distil.selection.ids.IdReader`` has the rules). Default: all but ``labeled``.
         exclude: What may not, such as examples that somebody is labeling now, among the candidates or not; likewise.
         labeled: The examples labeled so far: ids, as for ``candidates``, which are never chosen again; a dict {id: label}, a pair
-            (ids, labels) or a LabeledSet; or data of their own: an array, a Dataset (of (x, y), say) or a pair (inputs, labels).
+            (ids, labels) or a LabeledSet; or data of their own, like ``data``: an array, a Dataset (of (x, y), say) or a pair
+            (inputs, labels).
             Strategies that read labels want a form that has them. Labels are columns of the model's outputs, whole numbers
             from 0 or booleans; of a classifier that knows its classes (``Network.classes``), the classes by name.
         validation: Examples held out from training, likewise.
