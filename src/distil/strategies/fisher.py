@@ -51,4 +51,8 @@ class BAIT(Strategy):
         found = bait_with_gains(
             pool[Probs()], pool[Embedding()], n, labeled=labeled, ridge=self.ridge, oversample=self.oversample
         )
-        return picked(pool, found.rows, sentences("lowers the trace of the error bound by {:.3g}", found.gains))
+        return picked(
+            pool,
+            found.rows,
+            sentences("lowered the trace of the error bound by {:.3g} when it was picked", found.gains),
+        )

@@ -182,7 +182,9 @@ class GLISTER(Strategy):
         )
         judged = "validation" if self.valid else "labeled and predicted"
         reasons = [
-            "drawn at random" if gain != gain else f"a step along its gradient lowers the {judged} loss by {gain:.3g}"
+            "drawn at random"
+            if gain != gain
+            else f"to first order, a step along its gradient lowers the {judged} loss by {gain:.3g}"
             for gain in found.gains.tolist()
         ]
         return picked(sets.pool, found.rows, tuple(reasons))
