@@ -754,10 +754,31 @@ def test_gradient_embeddings(labels, bias):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("labels", [np.zeros(3, int), np.full(N, C), np.full(N, -1), np.full(N, 1.7)])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.zeros(3, int),
+        np.full(N, C),
+        np.full(N, -1),
+        np.full(N, "a"),
+        np.full(N, 1.5),
+        np.full(N, np.nan),
+        set(range(N)),
+    ],
+)
 def test_labels_that_cannot_be(labels):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"^the labels Y"):
         base().get_grad_embedding(U, labels)
+
+
+def test_whole_numbers_in_floating_point_are_labels():
+    found = base().get_grad_embedding(U, (np.arange(N) % C).astype(float))
+    assert torch.equal(found, base().get_grad_embedding(U, np.arange(N) % C))
+
+
+def test_args_are_a_dict():
+    with pytest.raises(InvalidInput, match=r"^args must be a dict of options by name, got None$"):
+        CLASSES["EntropySampling"][0](args=None)
 
 
 def test_as_many_labels_as_examples():

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from distil import strategies as core
-from distil.active_learning_strategies.strategy import Strategy, as_tensor, residual_loss
+from distil.active_learning_strategies.strategy import Strategy, residual_loss
 from distil.errors import InvalidInput
 
 
@@ -62,5 +62,5 @@ class GLISTER(Strategy):
 
     def select(self, budget: int) -> list[int]:
         """The ``budget`` rows of ``unlabeled_x`` to label next, best first."""
-        sets = {"validation": self._labeled(self.X_val, as_tensor(self.Y_val))} if self.valid else {}
+        sets = {"validation": self._labeled(self.X_val, self.Y_val)} if self.valid else {}
         return self._select(self._core, budget, **sets).tolist()

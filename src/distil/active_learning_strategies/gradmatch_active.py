@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from distil import strategies as core
-from distil.active_learning_strategies.strategy import Strategy, as_tensor, residual_loss
+from distil.active_learning_strategies.strategy import Strategy, residual_loss
 from distil.errors import InvalidInput
 
 
@@ -59,7 +59,7 @@ class GradMatchActive(Strategy):
 
     def select(self, budget: int, use_weights: bool = False) -> list[int] | tuple[list[int], list[float]]:
         """The ``budget`` rows of ``unlabeled_x`` to label next; with ``use_weights`` also their weights, by matching pursuit."""
-        sets = {"validation": self._labeled(self.X_val, as_tensor(self.Y_val))} if self._settings["valid"] else {}
+        sets = {"validation": self._labeled(self.X_val, self.Y_val)} if self._settings["valid"] else {}
         selection = self._select(core.GradMatch(use_weights=use_weights, **self._settings), budget, **sets)
         if not use_weights or selection.weights is None:
             return selection.tolist()

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from distil.data.arrays import one_axis
 from distil.data.examples import LabeledSet
 from distil.data.labels import as_labels
 from distil.errors import InvalidInput, nearest
@@ -70,6 +71,8 @@ class Strategy:
         nclasses: int,
         args: Mapping[str, Any] = {},
     ) -> None:
+        if not isinstance(args, Mapping):
+            raise InvalidInput(f"args must be a dict of options by name, got {args!r}")
         unknown = [key for key in args if key not in ARGUMENTS]
         if unknown:
             named = ", ".join(f"{key!r}{nearest(key, ARGUMENTS)}" for key in unknown)
@@ -175,8 +178,12 @@ class Strategy:
         return data if Y is None else LabeledSet(data, torch.arange(len(data)), self._labels(Y, len(data)))
 
     def _labels(self, Y: Any, n: int) -> Tensor:  # noqa: ANN401, N803
-        """Labels as int64, one for each of ``n`` rows and each one of the classes."""
-        return as_labels(Y, "the labels Y", count=n, classes=range(self.target_classes))
+        """Labels as int64, one for each of ``n`` rows and each one of the classes; 2.0 is a label too, as it was in DISTIL 0.1."""
+        labels = one_axis(Y, "the labels Y")
+        whole = labels.dtype.kind == "f" and all(label.is_integer() for label in labels.tolist())
+        return as_labels(
+            labels.astype(np.int64) if whole else labels, "the labels Y", count=n, classes=range(self.target_classes)
+        )
 
     def _network(self) -> TorchNetwork:
         return TorchNetwork(self.model)
