@@ -11,7 +11,7 @@ import distil.strategies
 from distil.cli.pool_options import parameters_of
 from distil.errors import InvalidInput, UnknownName
 from distil.experiment.config.strategy_section import StrategySpec
-from distil.signals import Probs
+from distil.signals import Gradient, Labels, Measured, Probs
 from distil.strategies import (
     BADGE,
     BALD,
@@ -21,6 +21,7 @@ from distil.strategies import (
     STRATEGIES,
     AdversarialBIM,
     GradMatch,
+    MarginSampling,
     Needs,
     ProbCover,
     ScoreStrategy,
@@ -28,6 +29,7 @@ from distil.strategies import (
     register,
     strategy_named,
 )
+from distil.strategies.base import Shortlist
 from distil.strategies.registry import as_strategy
 
 FIELDS = [(name, field) for name, cls in sorted(STRATEGIES.items()) for field in dataclasses.fields(cls)]
@@ -223,6 +225,14 @@ def test_only_strategies_are_registered(what, registry, refuses):
 # --- needs ----------------------------------------------------------------------------------------------------------
 
 
+@dataclasses.dataclass
+class Changing(Measured):
+    """A signal that is not frozen, and so has no hash."""
+
+    def measure(self, forward):
+        return forward.logits()
+
+
 @pytest.mark.parametrize(
     ("needs", "parts"),
     [
@@ -232,12 +242,41 @@ def test_only_strategies_are_registered(what, registry, refuses):
         (property(lambda self: Needs(pool=Probs())), ("pool must be a tuple of signals", "got Probs()")),
         (property(lambda self: Needs(labeled=("probs",))), ("labeled must be a tuple of signals", "('probs',)")),
         (property(lambda self: Needs(pool=(Probs,))), ("pool must be a tuple of signals",)),
+        (
+            property(lambda self: Needs(query=(Changing(),))),
+            ("query has ", "write @dataclass(frozen=True) above Changing"),
+        ),
+        (property(lambda self: Needs(shortlist=(MarginSampling(), 2))), ("shortlist must be a Shortlist or None",)),
+        (property(lambda self: Needs(pool=(Labels(),))), ("pool asks for labels", "never read")),
+        (property(lambda self: Needs(pool=(Gradient(labels="true"),))), ("pool asks for labels",)),
     ],
 )
 def test_needs_that_are_none(needs, parts, refuses):
     mine = type("Mine", (ScoreStrategy,), {"needs": needs, "score": lambda self, sets: None})
     with refuses(InvalidInput, *parts):
         as_strategy(mine())
+
+
+def test_evidence_is_signals(refuses):
+    needs = Needs(pool=(Probs(),))
+    mine = type("Mine", (ScoreStrategy,), {"needs": needs, "evidence": Probs(), "score": lambda self, sets: None})
+    with refuses(InvalidInput, "Mine.evidence must be a tuple of signals", "got Probs()"):
+        as_strategy(mine())
+
+
+@pytest.mark.parametrize(
+    ("by", "factor", "parts"),
+    [
+        ("margin_sampling", 2, ("by must be a ScoreStrategy, such as MarginSampling(), got 'margin_sampling'",)),
+        (BADGE(), 2, ("by must be a ScoreStrategy",)),
+        (MarginSampling(), 0.5, ("factor must be a number from 1, got 0.5",)),
+        (MarginSampling(), float("nan"), ("factor must be a number from 1, got nan",)),
+        (MarginSampling(), "2", ("factor must be a number from 1, got '2'",)),
+    ],
+)
+def test_shortlists_that_cannot_be(by, factor, parts, refuses):
+    with refuses(InvalidInput, *parts):
+        Shortlist(by, factor)
 
 
 def test_a_needs_that_raises_passes_through():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.signals import EMPTY, Signal, Signals
 from distil.strategies.reasons import sentences
@@ -31,6 +32,12 @@ class Shortlist:
 
     by: ScoreStrategy
     factor: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.by, ScoreStrategy):
+            raise InvalidInput(f"Shortlist: by must be a ScoreStrategy, such as MarginSampling(), got {self.by!r}")
+        if not isinstance(self.factor, (int, float)) or not 1 <= self.factor < math.inf:
+            raise InvalidInput(f"Shortlist: factor must be a number from 1, got {self.factor!r}")
 
     def rows(self, n: int, available: int) -> int:
         """How many pass for a selection of ``n``: factor n, rounded up, at most those available."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from distil.errors import InvalidInput, UnknownName, nearest
-from distil.signals import Signal
-from distil.strategies.base import ROLES, Needs, ScoreStrategy, Strategy
+from distil.signals import Labels, Signal, measured_by
+from distil.strategies.base import ROLES, Needs, ScoreStrategy, Shortlist, Strategy
 
 S = TypeVar("S", bound=type[Strategy])
 
@@ -110,6 +110,7 @@ def _check_ranks(strategy: ScoreStrategy) -> None:
             f"{name} ranks examples by its score alone, as every ScoreStrategy does, so {name}.{own} would not be called; derive "
             "it from distil.Strategy"
         )
+    _check_signals(strategy.evidence, f"{name}.evidence")
     if strategy.needs.shortlist is not None:
         raise InvalidInput(f"{name}.needs: a ScoreStrategy scores every example, so it has no shortlist")
 
@@ -122,8 +123,20 @@ def _check_needs(strategy: Strategy) -> None:
             f"{name}.needs must be a distil.strategies.Needs, got {type(needs).__name__}; write it as a property that returns one"
         )
     for role in ROLES:
-        signals = getattr(needs, role)
-        if not isinstance(signals, tuple) or not all(isinstance(signal, Signal) for signal in signals):
-            raise InvalidInput(
-                f"{name}.needs: {role} must be a tuple of signals, such as (Probs(), Embedding()), got {signals!r}"
-            )
+        _check_signals(getattr(needs, role), f"{name}.needs: {role}")
+    if not isinstance(needs.shortlist, Shortlist | None):
+        raise InvalidInput(f"{name}.needs: shortlist must be a Shortlist or None, got {needs.shortlist!r}")
+    if any(isinstance(signal, Labels) for signal in measured_by(needs.pool)):
+        raise InvalidInput(
+            f"{name}.needs: pool asks for labels, and those of a pool are never read; ask for them of labeled or validation"
+        )
+
+
+def _check_signals(signals: object, what: str) -> None:
+    if not isinstance(signals, tuple) or not all(isinstance(signal, Signal) for signal in signals):
+        raise InvalidInput(f"{what} must be a tuple of signals, such as (Probs(), Embedding()), got {signals!r}")
+    changing = [signal for signal in signals if not isinstance(signal, Hashable)]
+    if changing:
+        raise InvalidInput(
+            f"{what} has {changing[0]!r}, which cannot be hashed; write @dataclass(frozen=True) above {type(changing[0]).__name__}"
+        )
