@@ -184,7 +184,7 @@ class GLISTER(Strategy):
         reasons = [
             "drawn at random"
             if gain != gain
-            else f"to first order, a step along its gradient lowers the {judged} loss by {gain:.3g}"
+            else f"its gradient step lowers the {judged} loss by {gain:.3g} to first order"
             for gain in found.gains.tolist()
         ]
         return picked(sets.pool, found.rows, tuple(reasons))
