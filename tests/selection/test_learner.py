@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from distil import (
     DistilWarning,
@@ -775,3 +775,20 @@ def test_settings_that_cannot_be_right_are_refused_when_the_learner_is_made():
 def test_what_is_no_state_is_refused(state):
     with pytest.raises(InvalidInput, match=r"^a state is what state_dict\(\) of a Learner gave, a dict of pool, round"):
         Learner(X, nn.Linear(X.shape[1], 3), "margin_sampling", num_classes=3).load_state_dict(state)
+
+
+def test_examples_of_other_data_are_no_ids_of_the_pool():
+    subject = Learner(X, nn.Linear(X.shape[1], 3), "margin_sampling", num_classes=3, candidates=Subset(X, range(9)))
+    subject.label(LabeledSet(X, [0, 1], [0, 2]))
+    subject.label(Subset(X, [2]), [1])
+    subject.skip(Subset(X, [3]))
+    assert subject.pool.labeled.tolist() == [0, 1, 2]
+    assert subject.pool.skipped.tolist() == [3]
+    for tell in (
+        lambda: subject.label(LabeledSet(X.clone(), [4, 5], [0, 1])),
+        lambda: subject.label(Subset(X.clone(), [4, 5]), [0, 1]),
+        lambda: subject.skip(Subset(X.clone(), [4, 5])),
+        lambda: Learner(X, subject.module, "badge", num_classes=3, candidates=Subset(X.clone(), [4, 5])),
+    ):
+        with pytest.raises(InvalidInput, match=r"is a (LabeledSet|Subset) of other data; pass ids of this pool$"):
+            tell()

@@ -21,7 +21,7 @@ from distil.networks.estimator import Estimator, is_estimator, named_classes
 from distil.networks.wrap import wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import as_collate, as_pool
-from distil.selection.ids import IdReader, Ids, split_pair
+from distil.selection.ids import Ids, split_pair
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.strategies.base import Needs, Selection, Strategy
@@ -149,7 +149,7 @@ class Learner:
         reader = as_pool(data, names)
         if names is not None:
             _ = reader.index  # names of a learner are ids: refused where one is there twice
-        self.data, self.names = reader.data, reader.names
+        self._ids, self.data, self.names = reader, reader.data, reader.names
         self.strategy = as_strategy(strategy)
         self.round = 0
         self.queries = 0
@@ -162,7 +162,7 @@ class Learner:
         self._classes = _named_classes(self.module, num_classes)
         self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes)
         if candidates is not None:
-            self.pool.hold_out_all_but(candidates)
+            self.pool.hold_out_all_but(self._read(candidates, "candidates"))
         self._network = network or self._reader(transform, num_classes)
         trained = isinstance(self.module, nn.Module)
         self._first = (self.module, _copied(self.module)) if trained and not self._build else None
@@ -238,14 +238,14 @@ class Learner:
             labels: Their labels, as many; default: those in ``ids``.
         """
         if labels is None:
-            ids, labels = split_pair(ids, IdReader(len(self.pool), self.names))
+            ids, labels = split_pair(ids, self._ids)
         if labels is None:
             raise InvalidInput("labels are missing; pass label(ids, labels), or a dict {id: label}")
-        self.pool.record({"event": "labeled", "ids": ids, "labels": labels})
+        self.pool.record({"event": "labeled", "ids": self._read(ids, "ids", ordered=True), "labels": labels})
 
     def skip(self, ids: Ids) -> None:
         """Never ask these again; ids come in any form that ``select`` takes them in."""
-        self.pool.record({"event": "skipped", "ids": ids})
+        self.pool.record({"event": "skipped", "ids": self._read(ids, "ids")})
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
         """Train on everything labeled so far; returns what ``fit`` returned (a FitResult from the built-in trainer)."""
@@ -286,6 +286,10 @@ class Learner:
             return self.labeled
         ids = Selection(self.pool.labeled)
         return ids, [self._classes[column] for column in self.pool.labels(ids).tolist()]
+
+    def _read(self, ids: Ids | Mapping[Any, Any], argument: str, *, ordered: bool = False) -> Selection:
+        """Ids of this pool, which a LabeledSet or Subset of other data has none of."""
+        return Selection(self._ids.positions(ids, argument, ordered=ordered))
 
     def _fresh(self, build: Callable[[], Any]) -> Any:  # noqa: ANN401
         with self._rng.child("model", self.round).scope():
