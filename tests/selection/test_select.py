@@ -1026,3 +1026,14 @@ def test_the_advice_for_labeled_rows_without_probabilities_can_be_followed(x, pr
     with pytest.raises(MissingSignal, match=r"pass labeled=\.\.\., rows of the arrays$"):
         select_from("bait", 3, probs=probs, embeddings=x, labeled_embeddings=x[:2])
     assert len(select_from("bait", 3, probs=probs, embeddings=x, labeled=[0, 1])) == 3
+
+
+@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling"])
+def test_labels_are_counted_whether_or_not_the_strategy_reads_them(strategy, net, x):
+    for labeled, message in (
+        (([0, 1], [0, 1, 2]), r"^the labels of labeled must be 2, one for each example; got 3$"),
+        ((x[:2], [0]), r"^the labels of labeled must be 2, one for each example; got 1$"),
+        (([0, 1], {0, 1}), r"^the labels of labeled must be a list, .* got set, which has no order$"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            select(strategy, net, x, 3, labeled=labeled)

@@ -34,14 +34,7 @@ def as_labels(
     Raises:
         InvalidInput: Another number of labels, or one that is no class.
     """
-    if isinstance(labels, (Set, Iterator)):
-        why = "has no order" if isinstance(labels, Set) else "can only be gone through once"
-        raise InvalidInput(
-            f"{what} must be a list, one label for each example; got {type(labels).__name__}, which {why}"
-        )
-    values = one_axis(list(labels) if isinstance(labels, ValuesView) else labels, what)
-    if count is not None and len(values) != count:
-        raise InvalidInput(f"{what} must be {count}, one for each example; got {len(values)}")
+    values = listed(labels, what, count)
     if classes is not None and not isinstance(classes, range):
         return _looked_up(values.tolist(), np.asarray(classes).tolist(), what)
     columns = _whole_numbers(values, what)
@@ -52,6 +45,19 @@ def as_labels(
             known = f"of the {len(classes)} classes, 0 to {len(classes) - 1}"
         raise InvalidInput(f"{what}: {int(columns[wrong][0])} is not one {known}")
     return columns
+
+
+def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  # noqa: ANN401 - whatever a caller gives
+    """Labels in an array, (M,), whatever they are; arguments as for ``as_labels``."""
+    if isinstance(labels, (Set, Iterator)):
+        why = "has no order" if isinstance(labels, Set) else "can only be gone through once"
+        raise InvalidInput(
+            f"{what} must be a list, one label for each example; got {type(labels).__name__}, which {why}"
+        )
+    values = one_axis(list(labels) if isinstance(labels, ValuesView) else labels, what)
+    if count is not None and len(values) != count:
+        raise InvalidInput(f"{what} must be {count}, one for each example; got {len(values)}")
+    return values
 
 
 def _whole_numbers(values: np.ndarray[Any, Any], what: str) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, take
 from distil.data.examples import Data, LabeledSet, as_data, form_of
+from distil.data.labels import listed
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput, MissingSignal
 from distil.selection.ids import UNDERSTOOD, IdReader, Ids, split_pair
@@ -83,7 +84,8 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
     """
     given, labels = split_pair(value, reader)
     if reader.reads(given):
-        return Examples(reader.data, reader.positions(given, role, ordered=labels is not None), labels, of_pool=True)
+        ids = reader.positions(given, role, ordered=labels is not None)
+        return Examples(reader.data, ids, _listed(labels, role, ids), of_pool=True)
     if isinstance(given, LabeledSet):
         own = as_data(given.data, f"the data of {role}")
         ids = IdReader(len(own)).positions(given, role)
@@ -96,7 +98,12 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
         own = as_data(given, role)
         ids = torch.arange(len(own))
     _check_form(own, reader.data, role)
-    return Examples(own, ids, labels, of_pool=False)
+    return Examples(own, ids, _listed(labels, role, ids), of_pool=False)
+
+
+def _listed(labels: Labels | None, role: str, ids: Tensor) -> Labels | None:
+    """As many labels as ids: whether they are classes is seen where the model's are known."""
+    return None if labels is None else listed(labels, f"the labels of {role}", len(ids))
 
 
 def _check_form(own: Data, pool: Data, role: str) -> None:

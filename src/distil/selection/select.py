@@ -114,7 +114,7 @@ def select(
     for role, found in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
         labels, own_names = None, names if found.of_pool else None
         if found.labels is not None:
-            labels = as_labels(found.labels, f"the labels of {role}", count=len(found.ids), classes=network.classes)
+            labels = as_labels(found.labels, f"the labels of {role}", classes=network.classes)
         check_array_data(found.data, found.ids, "data" if found.of_pool else role, own_names)
         if len(found.ids):
             sources[role] = source(found.data, found.ids, labels, names=own_names)

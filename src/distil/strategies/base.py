@@ -132,7 +132,8 @@ class Strategy(ABC):
     """Chooses examples from signals. Subclasses are frozen dataclasses whose fields are the hyper-parameters.
 
     What ``select`` and ``score`` return is checked where it is used: n distinct ids of the pool (a Selection, or the ids alone in a
-    list, array or tensor), finite weights, a score for each row that is no NaN.
+    list, array or tensor), finite weights, a score for each row that is no NaN. The columns of ``sets`` may be the caller's own
+    arrays: make new tensors of them, and never write to them.
 
     Attributes:
         paper: Where the strategy comes from, one line.
