@@ -450,15 +450,6 @@ def test_missing_arrays_are_told_before_any_work(needs, given, message):
         source(range(4), **{name: arrays[name] for name in given}).measured(needs)
 
 
-def test_a_part_of_a_source_speaks_the_same_names_and_precision():
-    whole = ArraySource(torch.arange(4), {"embeddings": rows(4)}, names=["a", "b", "c", "d"], precision=torch.float64)
-    part = whole.of(torch.tensor([2, 1]))
-    assert part.names == whole.names
-    table = part.table((Embedding(),), Runtime(), Rng(0))
-    assert table.ids.tolist() == [2, 1]
-    assert table[Embedding()].dtype == torch.float64
-
-
 def test_the_role_is_part_of_the_name():
     labeled = ArraySource(torch.arange(4), {"probs": probs_of(4, 3)}, "labeled_", "CoreSet")
     with pytest.raises(MissingSignal, match=r"CoreSet needs `labeled_embeddings` .* `labeled_probs` was given"):
