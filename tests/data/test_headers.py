@@ -105,10 +105,63 @@ def test_an_index_in_parquet(tmp_path):
     parquet.write_table(arrow.table(table), tmp_path / "x.parquet")
     found = read_column(tmp_path / "x.parquet")
     assert found.values.tolist() == [[0.5, 2], [1.5, 3]]
-    assert "`__index_level_0__` counts rows and is left out" in found.note
-    assert read_column(tmp_path / "x.parquet", ids="__index_level_0__").names == ["4", "9"]
+    assert (found.names, found.note.split("; ")[1]) == (["4", "9"], "`__index_level_0__` holds the ids")
+    parquet.write_table(arrow.table({**table, "__index_level_0__": [0, 1]}), tmp_path / "x.parquet")
+    assert read_column(tmp_path / "x.parquet").names is None
+    assert read_column(tmp_path / "x.parquet", ids="__index_level_0__").names == ["0", "1"]
     parquet.write_table(arrow.table({**table, "__index_level_0__": ["p", "q"]}), tmp_path / "y.parquet")
     assert read_column(tmp_path / "y.parquet").names == ["p", "q"]
+
+
+FRAMES = {
+    "filtered": [3, 7, 12],
+    "shuffled": [2, 0, 1],
+    "of R": [1, 2, 3],
+}
+
+
+@pytest.mark.parametrize("index", FRAMES.values(), ids=FRAMES)
+@pytest.mark.parametrize("name", ["", "index"])
+def test_the_index_of_a_frame_is_its_ids_unless_it_counts_rows(tmp_path, index, name):
+    names = [str(entry) for entry in index]
+    path = write(tmp_path / "x.csv", f"{name},a,b\n" + "".join(f"{i},{i / 7},{i / 3}\n" for i in index))
+    found = read_column(path)
+    assert (found.names, found.values.shape) == (names, (3, 2))
+    assert found.note.endswith(f"`{name or 'Unnamed: 0'}` holds the ids")
+    assert read_csv(path).x.shape == (3, 1)
+    path = write(tmp_path / "y.csv", f"{name},text\n" + "".join(f"{i},the {i}th text\n" for i in index))
+    assert open_pool(path).names == names
+    assert read_ids(path).names == tuple(names)  # sentences are no ids
+    path = write(tmp_path / "z.csv", f"{name},a,label\n" + "".join(f"{i},{i / 7},x\n" for i in index))
+    assert read_ids(path).names == tuple(names)  # nor are features
+
+
+def test_names_beside_an_index_are_the_ids_of_a_list(tmp_path):
+    for names in (("a.png", "b.png"), ("907", "15")):
+        path = write(tmp_path / "x.csv", f",image,label\n4,{names[0]},cat\n9,{names[1]},dog\n")
+        assert (read_ids(path).names, read_ids(path).labels) == (names, ("cat", "dog"))
+
+
+def test_a_list_of_labels_alone_has_no_ids(tmp_path):
+    with pytest.raises(InvalidInput, match="has labels and no ids; expected the columns id and label"):
+        read_ids(write(tmp_path / "x.csv", "label\n2\n0\n1\n"))
+
+
+def test_an_index_that_stops_counting_behind_the_rows_looked_at(tmp_path):
+    index = [*range(500), *range(501, 600)]  # as after dropna
+    path = write(tmp_path / "x.csv", ",a\n" + "".join(f"{i},{i / 7}\n" for i in index))
+    assert read_column(path).names == [str(i) for i in index]
+    path = write(tmp_path / "x.csv", ",a\n" + "".join(f"{i % 300},{i / 7}\n" for i in index))  # as after concat
+    found = read_column(path)
+    assert (found.names, found.values.shape) == (None, (599, 1))
+    assert found.note.endswith("`Unnamed: 0` has repeats, so it names no row, and is left out")
+
+
+def test_rows_that_are_counted_without_a_header(tmp_path):
+    rows = [(i, i / 7, i / 3, i % 2) for i in range(5)]  # DataFrame.to_csv(header=False)
+    path = write(tmp_path / "x.csv", "".join(",".join(map(str, row)) + "\n" for row in rows))
+    assert read_column(path).values.shape == (5, 3)
+    assert read_csv(path).x.shape == (5, 2)
 
 
 # -------------------------------------------------------------------------------------------------------------- delimiters

@@ -80,7 +80,7 @@ def _items_in(path: Path, pool: Items, dims: int | None) -> tuple[str | None, bo
     if ending(path) == ".txt":
         return ("lines" if pool.kind == "texts" else None), False
     table = open_table(path, errors="surrogateescape")
-    ids = table.named(ID) or table.index
+    ids = table.named(ID) or (table.index if table.header else None)
     others = [name for name in table.columns if name not in (ids, *table.left_out) and name.lower() not in LABELS]
     column = _column_of_items(table, others, dims)
     if ids is None and column is not None and table.kinds[column] == "text" and pool.kind not in ("texts", "images"):

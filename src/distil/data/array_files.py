@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_npy
 from distil.data.file_readers import ending, existing
-from distil.data.headers import ID, LABELS, is_no_text
-from distil.data.ids import ID_FILES, as_name, distinct, read_ids
+from distil.data.headers import ID, LABELS
+from distil.data.ids import ID_FILES, as_name, distinct, ids_in, read_ids
 from distil.data.table_files import Table, open_table
 from distil.errors import InvalidInput, nearest
 from distil.system.runtime import Runtime, as_runtime
@@ -156,13 +156,10 @@ def _table(path: Path, column: str | None, ids: str | None, runtime: Runtime) ->
     chosen = _value_columns(table, column, own)
     hint = "; if these are the ids, say so with ids='{column}' (--ids {column})"
     found = table.read(chosen, [] if own is None else [own], runtime, hint=hint)
-    names = None
+    names, why = None, ""
     if own is not None:
-        for place, name in zip(found.places, found.cells[0], strict=True):
-            if is_no_text(name):
-                raise InvalidInput(f"{table.where(place)}: the id is missing")
-        names = [as_name(name) for name in found.cells[0]]
-    return found.values, names, _note(table, chosen, own)
+        names, why = ids_in(table, own, found, found.cells[0], asked=ids is not None)
+    return found.values, names, _note(table, chosen, own, why)
 
 
 def _value_columns(table: Table, column: str | None, own: str | None) -> list[str]:
@@ -184,15 +181,17 @@ def _value_columns(table: Table, column: str | None, own: str | None) -> list[st
     return chosen
 
 
-def _note(table: Table, chosen: Sequence[str], own: str | None) -> str:
-    """What was read of a table, and what was left out."""
+def _note(table: Table, chosen: Sequence[str], own: str | None, why: str) -> str:
+    """What was read of a table, and what was left out; ``why``: the column of ids too."""
     count = "1 column" if len(chosen) == 1 else f"{len(chosen):,} columns"
     parts = [
         f"read {count} of {'lists of numbers' if table.kinds[chosen[0]] == 'list' else 'numbers'} in {table.path.name}"
     ]
     if not table.header:
         parts.append("it has no header")
-    if own is not None and own.lower() != ID:
+    if why:
+        parts.append(f"`{own}` {why} and is left out")
+    elif own is not None and own.lower() != ID:
         parts.append(f"`{own}` holds the ids")
     read = {own, *chosen}
     left = [name for name in table.columns if name not in read and name.lower() not in LABELS]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from distil.data.array_formats import listed, mapped_npy
 from distil.data.file_readers import ending, existing, text_lines
-from distil.data.headers import ID, LABELS, is_no_text
-from distil.data.table_files import JsonTable, Table, open_table
+from distil.data.headers import ID, LABELS, is_free_text, is_no_text
+from distil.data.table_files import JsonTable, Rows, Table, open_table
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
 
@@ -165,14 +165,56 @@ def _id_columns(table: Table) -> tuple[str, str | None]:
     if not table.columns:
         raise InvalidInput(f"{table.path} is empty; expected ids, with the header id or id,label")
     label = table.named(*LABELS)
-    own = table.named(ID) or table.index
+    own = table.named(ID)
     if own is None and isinstance(table, JsonTable) and table.header:
         raise InvalidInput(f"{table.where(1)}: there is no `id`; expected an object with id and, if you like, label")
+    if own is None and not table.header and len(table.columns) == 2:
+        own, label = table.columns
+    own = own or _likely_ids(table, label)
     if own is None:
-        own = next((name for name in table.columns if name not in table.left_out and name != label), table.columns[0])
-        if not table.header and len(table.columns) == 2:
-            label = table.columns[1]
+        raise InvalidInput(f"{table.path} has labels and no ids; expected the columns id and label")
     return own, label
+
+
+def _likely_ids(table: Table, label: str | None) -> str | None:
+    """The column of ids where none is called so: an index of text, or the first column that may be one; else the index."""
+    free = [name for name in table.columns if name not in table.left_out and name != label]
+    if table.index is not None and table.index not in table.left_out:
+        return table.index
+    likely = [name for name in free if _may_be_ids(table.kinds[name], table.sample[name])]
+    return next(iter(likely if table.index is not None else free), table.index)
+
+
+def _may_be_ids(kind: str, cells: Sequence[object]) -> bool:
+    """Whether a column of a table with an index holds names, or whole numbers that differ, rather than features or sentences."""
+    if kind == "number":
+        return len(set(cells)) == len(cells) and all(float(str(cell)).is_integer() for cell in cells)
+    return kind == "text" and not is_free_text(cells)
+
+
+def ids_in(table: Table, own: str, rows: Rows, cells: Sequence[object], *, asked: bool) -> tuple[list[str] | None, str]:
+    """The ids in a column, distinct; or None, and why the index of a frame is left out: positions then serve.
+
+    Args:
+        table: The table.
+        own: The column.
+        rows: What was read.
+        cells: The column's.
+        asked: Whether the user says that these are the ids.
+
+    Raises:
+        InvalidInput: An id that is missing, or there twice.
+    """
+    missing = next((place for place, cell in zip(rows.places, cells, strict=True) if is_no_text(cell)), None)
+    if missing is not None:
+        raise InvalidInput(f"{table.where(missing)}: the id is missing")
+    names = [as_name(cell) for cell in cells]
+    if not asked and own == table.index:
+        if names == [str(row) for row in range(len(names))]:
+            return None, "counts rows"
+        if len(set(names)) < len(names):
+            return None, "has repeats, so it names no row,"
+    return distinct(names, str(table.path)), ""
 
 
 def _note(path: Path, own: str, label: str | None) -> str:

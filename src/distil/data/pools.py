@@ -22,7 +22,7 @@ from distil.data.array_files import ARRAY_FILES, read_column
 from distil.data.arrays import Array, is_array, readable, take
 from distil.data.file_readers import ending, text_lines
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_no_text
-from distil.data.ids import as_name, distinct, normal, read_ids
+from distil.data.ids import as_name, distinct, ids_in, normal, read_ids
 from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
 from distil.data.table_files import Table, open_table
@@ -294,6 +294,7 @@ def _usual(columns: Sequence[str]) -> str | None:
 def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # noqa: ANN401
     """Texts, or images by their paths, with ids from a column ``own``, or from ``ids``."""
     path = table.path
+    asked = own is not None
     own = own or (None if ids is not None else table.named(ID) or table.index)
     found = table.read([], [chosen] if own is None else [chosen, own], Runtime())
     values, names = found.cells[0], _given_names(ids)
@@ -303,10 +304,8 @@ def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # no
         if not isinstance(value, str) and not is_no_text(value):
             raise InvalidInput(f"{table.where(place)}: expected text, got {value!r}")
     if own is not None:
-        for place, name in zip(found.places, found.cells[1], strict=True):
-            if is_no_text(name):
-                raise InvalidInput(f"{table.where(place)}: the id is missing")
-        names = distinct([as_name(name) for name in found.cells[1]], str(path))
+        names, why = ids_in(table, own, found, found.cells[1], asked=asked)
+        own = None if why else own
     stamp = f"{_stamp([path])}{chosen}"
     present = next((value for value in values if not is_no_text(value)), "")
     images = os.path.splitext(present)[1].lower() in IMAGES

@@ -34,6 +34,7 @@ Kind = Literal["number", "text", "list", "empty", "other"]
 _BATCH_ROWS: Final = 8192
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 200_000
 _INDEX: Final = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
+_PARQUET_INDEX: Final = "__index_level_0__"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +68,10 @@ class Table(ABC):
         kinds: Column -> what it holds, by its first cells.
         sample: Column -> its first cells.
         header: Whether the file names its columns.
-        left_out: Column -> why it is none of the features: it counts rows, as the index that pandas writes, or holds nothing.
-        index: The column that pandas wrote for an index of text, which are ids; None where there is none.
+        left_out: Column -> why it is none of the features: it counts rows or is an index, as pandas and R write it, or holds
+            nothing.
+        index: The column that pandas or R wrote for the index, which are ids unless they count rows from 0 (see
+            :func:`distil.data.ids.ids_in`); None where there is none.
     """
 
     unit: str = "row"
@@ -81,8 +84,19 @@ class Table(ABC):
         self.left_out = {
             name: why for name in columns if (why := _left_out(name, sample[name], kinds[name])) is not None
         }
-        indices = [name for name in columns if _INDEX.fullmatch(name) and kinds[name] == "text"]
-        self.index = indices[0] if indices and indices[0] in (columns[0], "__index_level_0__") else None
+        if not self.header and len(columns) > 1 and kinds["0"] == "number" and _counts(sample["0"], 3):
+            self.left_out["0"] = "counts rows"
+        self.index = next((name for name in columns if self._is_index(name)), None)
+
+    def _is_index(self, name: str) -> bool:
+        """Whether a column is the index of a frame: the first one, without a name of its own, or as Parquet calls it."""
+        if name not in (self.columns[0], _PARQUET_INDEX):
+            return False
+        return (
+            name in self.left_out
+            and self.kinds[name] == "number"
+            or (_INDEX.fullmatch(name) is not None and self.kinds[name] == "text")
+        )
 
     def known(self, name: str) -> str:
         """``name``; InvalidInput unless a column is called so."""
@@ -140,14 +154,17 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
     """Why a column is none of the features; None: it may be one."""
     if kind == "empty" and name.startswith("Unnamed: "):
         return "holds nothing"
-    if kind != "number" or not (_INDEX.fullmatch(name) or (name.lower() == "index" and _counts(cells))):
+    numbers = [_float(cell) for cell in cells if not is_missing(cell)] if kind == "number" else []
+    if not numbers or not all(number.is_integer() for number in numbers):
         return None
-    return "counts rows" if all(_float(cell).is_integer() for cell in cells if not is_missing(cell)) else None
+    if not _INDEX.fullmatch(name) and (name.lower() != "index" or len(set(numbers)) < len(cells) or len(cells) < 2):
+        return None
+    return "counts rows" if _counts(cells, 1) else "is an index"
 
 
-def _counts(cells: Sequence[Any]) -> bool:
-    """Whether cells are 0, 1, 2, ... or 1, 2, 3, ..."""
-    return len(cells) > 1 and any([_float(c) for c in cells] == list(range(s, s + len(cells))) for s in (0, 1))
+def _counts(cells: Sequence[Any], least: int) -> bool:
+    """Whether cells, so many at least, are 0, 1, 2, ... or 1, 2, 3, ..."""
+    return len(cells) >= least and any([_float(c) for c in cells] == list(range(s, s + len(cells))) for s in (0, 1))
 
 
 def _kind(cells: Sequence[Any]) -> Kind:
