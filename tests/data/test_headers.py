@@ -142,6 +142,14 @@ def test_names_beside_an_index_are_the_ids_of_a_list(tmp_path):
         assert (read_ids(path).names, read_ids(path).labels) == (names, ("cat", "dog"))
 
 
+@pytest.mark.parametrize("header", ["id,a,id,label", "id,a,ID,label", "id,label,a,label"])
+def test_two_columns_of_ids_or_labels_are_refused(tmp_path, header):
+    path = write(tmp_path / "x.csv", f"{header}\n5,1,6,0\n7,2,8,1\n")
+    for read in (read_column, read_ids, read_csv):
+        with pytest.raises(InvalidInput, match=r"more than one column called '(id|label)'; keep or rename one"):
+            read(path)
+
+
 def test_a_list_of_labels_alone_has_no_ids(tmp_path):
     with pytest.raises(InvalidInput, match="has labels and no ids; expected the columns id and label"):
         read_ids(write(tmp_path / "x.csv", "label\n2\n0\n1\n"))

@@ -209,6 +209,21 @@ def test_csv_label_column(tmp_path, label, write):
     assert data.class_names == ("x, y", "z")
 
 
+def test_csv_finds_the_label_by_its_name_and_takes_no_id_for_a_feature(tmp_path, write):
+    for label in ("label", "Target", "class"):
+        path = write(tmp_path / "a.csv", f"id,{label},a,b\n100,cat,2,3\n101,dog,5,6\n")
+        data = load("csv", path=path)
+        assert (data.x_train.tolist(), data.class_names) == ([[2, 3], [5, 6]], ("cat", "dog"))
+    path = write(tmp_path / "a.csv", "id,a,b\nx.png,2,3\ny.png,5,6\n")
+    assert load("csv", path=path, label="b").x_train.tolist() == [[2], [5]]
+
+
+@pytest.mark.parametrize("text", ["id,label\n1,cat\n2,dog\n", "label\ncat\ndog\n"])
+def test_csv_of_labels_alone(tmp_path, text, write, refuses):
+    with refuses(InvalidInput, "at least one feature", "label"):
+        load("csv", path=write(tmp_path / "a.csv", text))
+
+
 def test_csv_without_header(tmp_path, write):
     data = load("csv", path=write(tmp_path / "a.csv", "1,2,no\n3,4,yes\n"))
     assert (data.x_train.tolist(), data.class_names) == ([[1, 2], [3, 4]], ("no", "yes"))

@@ -168,7 +168,8 @@ def _value_columns(table: Table, column: str | None, own: str | None) -> list[st
     if column is not None:
         chosen = [name for name in kinds if fnmatch.fnmatchcase(name, column)] or [table.known(column)]
     else:
-        free = [n for n in table.columns if n != own and n.lower() not in LABELS and n not in table.left_out]
+        out = {own, table.named(*LABELS), *table.left_out}  # `named` refuses two columns of labels
+        free = [name for name in table.columns if name not in out and name.lower() not in LABELS]
         lists = [name for name in free if kinds[name] == "list"]
         if len(lists) > 1:
             raise InvalidInput(f"{table.path} holds {', '.join(lists)}; say which, as in {table.path.name}#{lists[0]}")

@@ -60,6 +60,7 @@ class Table(ABC):
         columns: What its columns are called, distinct.
         sample: The first cells of each.
         kinds: What each column holds.
+        repeated: Name -> how often, of those that the file holds more than once.
 
     Attributes:
         path: The file.
@@ -78,9 +79,14 @@ class Table(ABC):
     header: bool = True
 
     def __init__(
-        self, path: Path, columns: list[str], sample: Mapping[str, list[Any]], kinds: Mapping[str, Kind]
+        self,
+        path: Path,
+        columns: list[str],
+        sample: Mapping[str, list[Any]],
+        kinds: Mapping[str, Kind],
+        repeated: Mapping[str, int] | None = None,
     ) -> None:
-        self.path, self.columns, self.sample, self.kinds = path, columns, sample, kinds
+        self.path, self.columns, self.sample, self.kinds, self.repeated = path, columns, sample, kinds, repeated or {}
         self.left_out = {
             name: why for name in columns if (why := _left_out(name, sample[name], kinds[name])) is not None
         }
@@ -92,11 +98,9 @@ class Table(ABC):
         """Whether a column is the index of a frame: the first one, without a name of its own, or as Parquet calls it."""
         if name not in (self.columns[0], _PARQUET_INDEX):
             return False
-        return (
-            name in self.left_out
-            and self.kinds[name] == "number"
-            or (_INDEX.fullmatch(name) is not None and self.kinds[name] == "text")
-        )
+        if self.kinds[name] == "text":
+            return _INDEX.fullmatch(name) is not None
+        return self.kinds[name] == "number" and name in self.left_out
 
     def known(self, name: str) -> str:
         """``name``; InvalidInput unless a column is called so."""
@@ -106,9 +110,18 @@ class Table(ABC):
         return name
 
     def named(self, *names: str) -> str | None:
-        """The first column with one of these names, in small or capital letters."""
-        by_name = {column.lower(): column for column in reversed(self.columns)}
-        return next((by_name[name] for name in names if name in by_name), None)
+        """The column with the first of these names that there is, in small or capital letters.
+
+        Raises:
+            InvalidInput: Two columns are called so.
+        """
+        called = [column.lower() for column in (*self.columns, *self.repeated)]
+        found = next((name for name in names if name in called), None)
+        if found is None:
+            return None
+        if called.count(found) > 1:
+            raise InvalidInput(f"{self.path} has more than one column called {found!r}; keep or rename one")
+        return self.columns[called.index(found)]
 
     def where(self, place: int) -> str:
         """The file and a row of it, for messages."""
@@ -192,9 +205,6 @@ class DelimitedTable(Table):
         path: The file.
         asked: Names that the user gave to columns.
         errors: What to do about bytes that are not UTF-8.
-
-    Attributes:
-        repeated: Name -> how often, of those that the header holds more than once.
     """
 
     unit = "line"
@@ -206,11 +216,11 @@ class DelimitedTable(Table):
         first = sample[0] if sample else []
         self.header = is_header(first, sample[1:], asked, str(path))
         names = [cell.strip() for cell in first] if self.header else []
-        self.repeated = {name: count for name, count in Counter(filter(None, names)).items() if count > 1}
+        repeated = {name: count for name, count in Counter(filter(None, names)).items() if count > 1}
         columns = distinct_names(names) if self.header else [str(place) for place in range(len(first))]
         body = [row for row in sample[self.header :] if len(row) == len(columns)]
         cells = {name: [row[place] for row in body] for place, name in enumerate(columns)}
-        super().__init__(path, columns, cells, {name: _kind(column) for name, column in cells.items()})
+        super().__init__(path, columns, cells, {name: _kind(column) for name, column in cells.items()}, repeated)
 
     def _rows(self, runtime: Runtime) -> Iterator[tuple[int, list[str]]]:
         """The rows below the header, each with its line; InvalidInput where one has more or fewer cells."""

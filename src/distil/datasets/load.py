@@ -94,7 +94,8 @@ def load(
         download: Fetch a set of images whose files are not there. Tables cannot be fetched.
         path: For ``csv``, ``libsvm`` and ``npz``: the file, from the working directory or else from the root.
         test_path: For ``csv`` and ``libsvm``: the test set's file. Default: no test split.
-        label: For ``csv``: the label's column, by name or index from 0. Default: the last.
+        label: For ``csv``: the label's column, by name or index from 0. Default: the one called ``label``, ``labels``,
+            ``class`` or ``target``, else the last.
         standardize: For ``csv``, ``libsvm`` and tables in ``npz``: give every feature mean 0 and standard
             deviation 1 over the training set (the test set is changed alike).
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, listed
 from distil.data.file_readers import ending, reading
-from distil.data.headers import is_number
+from distil.data.headers import ID, LABELS, is_number
 from distil.data.table_files import DelimitedTable, Rows
 from distil.errors import InvalidInput, nearest
 from distil.system.runtime import Runtime
@@ -78,11 +78,12 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
     """Read a table of numbers with one column of labels, separated by commas, semicolons or tabs.
 
     Whether the first row is a header is decided by content, as in every table: see :func:`distil.data.headers.is_header`. The index
-    that pandas writes is left out. Blanks around a cell and blank lines are ignored.
+    that pandas writes and the column ``id`` are no features. Blanks around a cell and blank lines are ignored.
 
     Args:
         path: The file, UTF-8; plain, ``.gz``, ``.bz2`` or ``.xz``.
-        label: The label's column, by name or by index from 0 (negative: from the end); default the last.
+        label: The label's column, by name or by index from 0 (negative: from the end); default: the one
+            called ``label``, ``labels``, ``class`` or ``target``, else the last.
 
     Raises:
         InvalidInput: No such column, rows of different lengths, a value that is missing, not a number or not
@@ -90,12 +91,14 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
     """
     table = DelimitedTable(path, [None if label is None or is_number(label) else str(label)])
     columns = table.columns
-    if len(columns) < 2:
+    place = _label_column(table, label) if columns else 0
+    no_features = {*columns[place : place + 1], table.named(ID), *table.left_out}
+    features = [name for name in columns if name not in no_features]
+    if not features:
         raise InvalidInput(
             f"{path}: expected at least one feature and the label in a row; got {len(columns)} column(s)"
+            + (f", {', '.join(columns)}" if table.header and columns else "")
         )
-    place = _label_column(table, label)
-    features = [name for name in columns if name != columns[place] and name not in table.left_out]
     hint = "; encode text features as numbers"
     if not table.header:
         hint += " (a header row must hold no numbers, or name the label's column)"
@@ -123,7 +126,8 @@ def _check_finite(table: DelimitedTable, features: Sequence[str], found: Rows) -
 def _label_column(table: DelimitedTable, label: str | int | None) -> int:
     columns, path = table.columns, table.path
     if label is None:
-        return len(columns) - 1
+        called = table.named(*LABELS)
+        return len(columns) - 1 if called is None else columns.index(called)
     if isinstance(label, str) and label in columns and label not in table.repeated and not is_number(label):
         return columns.index(label)
     try:
