@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -172,6 +174,34 @@ def test_rows_that_are_counted_without_a_header(tmp_path):
     assert read_csv(path).x.shape == (5, 2)
 
 
+def test_booleans_are_numbers_in_every_table(tmp_path):
+    values = {"id": ["x", "y", "z"], "red": [True, False, True], "size": [0.5, 2.0, 3.0]}
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    write(tmp_path / "x.csv", "id,red,size\n" + "".join(",".join(map(str, row.values())) + "\n" for row in rows))
+    write(tmp_path / "x.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(arrow.table(values), tmp_path / "x.parquet")
+    for name in ("x.csv", "x.jsonl", "x.parquet"):
+        assert read_column(tmp_path / name).values.tolist() == [[1, 0.5], [0, 2], [1, 3]]
+
+
+def test_numbers_in_quotes_are_text_in_json(tmp_path):
+    path = write(tmp_path / "x.jsonl", '{"id": 1, "text": "123"}\n{"id": 2, "text": "4 5"}\n{"id": 3, "text": "6"}\n')
+    assert [open_pool(path).read(row) for row in range(3)] == ["123", "4 5", "6"]
+    path = write(tmp_path / "x.jsonl", '{"id": 1, "a": "1.5"}\n{"id": 2, "a": "2"}\n')
+    with pytest.raises(InvalidInput, match=r"line 1, column 'a': a number in quotes, '1\.5', is text"):
+        read_column(path)
+
+
+def test_labels_that_begin_late_in_json_are_not_ignored(tmp_path):
+    rows = [f'{{"id": {row}}}\n' for row in range(120)]
+    path = write(tmp_path / "x.jsonl", "".join(rows) + '{"id": 500, "label": "cat"}\n')
+    with pytest.raises(InvalidInput, match="line 121 is the first with 'label'; give every line one, or none"):
+        read_ids(path)
+
+
 # -------------------------------------------------------------------------------------------------------------- delimiters
 
 
@@ -181,6 +211,40 @@ def test_quotes_in_tsv_are_text(tmp_path):
     pool = open_pool(path)
     assert [pool.read(row) for row in range(4)] == texts
     assert pool.names == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;a;b\nx;1;2\ny;3;4\n",
+        "\n \nid;a;b\nx;1;2\ny;3;4\n",
+        "sep=;\r\nid;a;b\r\nx;1;2\r\ny;3;4\r\n",
+        '"id";"a, in cm, more or less";b\nx;1;2\ny;3;4\n',
+        'id,"a; in cm; more or less",b\nx,1,2\ny,3,4\n',
+    ],
+    ids=["plain", "blank lines first", "told", "commas in quotes", "semicolons in quotes"],
+)
+def test_what_parts_the_cells(tmp_path, text):
+    path = write(tmp_path / "x.csv", text)
+    assert (read_column(path).names, read_column(path).values.tolist()) == (["x", "y"], [[1, 2], [3, 4]])
+    assert read_ids(path).names == ("x", "y")
+
+
+@pytest.mark.parametrize("header", ["", "a;b\n"])
+def test_decimal_commas_are_refused_by_name(tmp_path, header):
+    path = write(tmp_path / "x.csv", header + "1,5;2,5\n3,5;4,5\n")
+    with pytest.raises(InvalidInput, match=r"column 1.*: '1,5' is not a number; write numbers with a decimal point"):
+        read_column(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["# mine\nid,a\nx,1\n", '"a","b"\n"1",5,6\n'], ids=["a comment", "of R, without a corner"]
+)
+def test_a_first_line_of_another_width_is_named(tmp_path, text):
+    path = write(tmp_path / "x.csv", text)
+    for read in (read_column, read_ids, open_pool, read_csv):
+        with pytest.raises(InvalidInput, match=r"line 2: expected . columns as in line 1, got .; a title or a comment"):
+            read(path)
 
 
 def test_a_broken_quote_in_csv_is_named_by_the_line_it_begins_in(tmp_path):

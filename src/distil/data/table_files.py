@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from distil.data.file_readers import checked_lines, ending, json_lines, reading_text
-from distil.data.headers import distinct_names, is_header, is_missing, is_number
+from distil.data.headers import ID, LABELS, distinct_names, is_header, is_missing, is_number
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.imports import optional
 from distil.system.runtime import Runtime
@@ -34,6 +34,7 @@ Kind = Literal["number", "text", "list", "empty", "other"]
 _BATCH_ROWS: Final = 8192
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 200_000
 _INDEX: Final = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
+_TOLD_DELIMITER: Final = re.compile('"?sep=([,;\t])"?\\s*', re.IGNORECASE)  # as a first line tells Excel
 _PARQUET_INDEX: Final = "__index_level_0__"
 
 
@@ -180,14 +181,22 @@ def _counts(cells: Sequence[Any], least: int) -> bool:
     return len(cells) >= least and any([_float(c) for c in cells] == list(range(s, s + len(cells))) for s in (0, 1))
 
 
-def _kind(cells: Sequence[Any]) -> Kind:
-    """What a column of a text format holds."""
+def _kind(cells: Sequence[str]) -> Kind:
+    """What a column of csv or tsv holds."""
     present = [cell for cell in cells if not is_missing(cell)]
+    if not present:
+        return "empty"
+    return "number" if all(map(is_number, present)) else "text"
+
+
+def _json_kind(cells: Sequence[Any]) -> Kind:
+    """What a column of JSON lines holds: a number in quotes is text."""
+    present = [cell for cell in cells if cell is not None]
     if not present:
         return "empty"
     if all(isinstance(cell, list) for cell in present):
         return "list"
-    if all(is_number(cell) for cell in present):
+    if all(isinstance(cell, (bool, int, float)) for cell in present):
         return "number"
     return "text" if all(isinstance(cell, (str, int, float)) for cell in present) else "other"
 
@@ -198,8 +207,8 @@ def _kind(cells: Sequence[Any]) -> Kind:
 class DelimitedTable(Table):
     """A csv or tsv file.
 
-    In csv, quotes enclose cells, and commas, semicolons or tabs part them, whichever the first line has most of. In tsv, tabs part
-    cells and quotes are text.
+    In csv, quotes enclose cells, and commas, semicolons or tabs part them, whichever the first line has most of, or as ``sep=;``
+    there says. In tsv, tabs part cells and quotes are text.
 
     Args:
         path: The file.
@@ -212,8 +221,13 @@ class DelimitedTable(Table):
     def __init__(self, path: Path, asked: Sequence[str | None] = (), errors: str = "strict") -> None:
         self._errors = errors
         with closing(_delimited(path, errors)) as rows:
-            sample = _sampled(rows)
+            lines, sample = _sampled(rows)
         first = sample[0] if sample else []
+        if len(sample) > 1 and all(len(row) != len(first) for row in sample[1:]):
+            raise InvalidInput(
+                f"{path}, line {lines[1]}: expected {len(first)} columns as in line {lines[0]}, got {len(sample[1])}; a title or a "
+                "comment above the names of the columns has to go"
+            )
         self.header = is_header(first, sample[1:], asked, str(path))
         names = [cell.strip() for cell in first] if self.header else []
         repeated = {name: count for name, count in Counter(filter(None, names)).items() if count > 1}
@@ -254,9 +268,12 @@ class DelimitedTable(Table):
                 return [float(cell) for cell in cells]
         except ValueError:
             pass
+        found = [_number(cell) for cell in cells]
+        if None not in found:
+            return cast(list[float], found)
         if line == 1 and len(self.sample[self.columns[0]]) == 1 and not any(map(is_number, row)):
             raise InvalidInput(f"{self.path}: there is no row below the header")
-        place = next((place for place in chosen if not is_number(row[place])), 0)
+        place = chosen[found.index(None)]
         raise InvalidInput(
             f"{self.where(line)}, {self.column_told(place)}: {_no_number(row[place], hint, self.columns[place])}"
         )
@@ -266,31 +283,48 @@ class DelimitedTable(Table):
         return f"column {place + 1}" + (f" ({self.columns[place]!r})" if self.header else "")
 
 
+def _number(cell: str) -> float | None:
+    """What a cell of csv or tsv counts: a number, or 1 and 0 for the booleans that pandas and R write; None: nothing."""
+    text = cell.strip().lower()
+    if text in ("true", "false"):
+        return float(text == "true")
+    return float(cell) if is_number(cell) else None
+
+
 def _no_number(cell: str, hint: str, column: str) -> str:
     if is_missing(cell):
         return "the value is missing; fill it in or drop the row"
+    if cell.count(",") == 1 and is_number(cell.replace(",", ".")):
+        return f"{cell.strip()!r} is not a number; write numbers with a decimal point, and without commas"
     return f"{cell.strip()!r} is not a number{hint.replace('{column}', column)}"
 
 
-def _sampled(rows: Iterator[tuple[int, list[str]]]) -> list[list[str]]:
-    """The first rows: of wide tables fewer, but some."""
+def _sampled(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
+    """The lines of the first rows, and the rows: of wide tables fewer, but some."""
+    lines: list[int] = []
     sample: list[list[str]] = []
-    for _, cells in rows:
+    for line, cells in rows:
+        lines.append(line)
         sample.append(cells)
         if len(sample) > max(3, min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(1, len(cells)))):
             break
-    return sample
+    return lines, sample
 
 
 def _delimited(path: Path, errors: str) -> Generator[tuple[int, list[str]]]:
     """The rows of a csv or tsv file, each with the line it begins in; blank lines left out."""
     with reading_text(path, errors) as text:
-        head = text.readline()
-        lines = checked_lines(path, itertools.chain([head], text))
+        head = [text.readline()]
+        while head[-1].isspace():
+            head.append(text.readline())
+        told = _TOLD_DELIMITER.fullmatch(head[-1])
+        if told:
+            head[-1] = "\n"  # it is no row
+        lines = checked_lines(path, itertools.chain(head, text))
         if ending(path) == ".tsv":
             reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         else:
-            reader = csv.reader(lines, delimiter=max(",;\t", key=head.count), strict=True)
+            reader = csv.reader(lines, delimiter=told[1] if told else _delimiter(head[-1]), strict=True)
         width, begin = 0, 1
         try:
             for cells in reader:
@@ -304,6 +338,14 @@ def _delimited(path: Path, errors: str) -> Generator[tuple[int, list[str]]]:
                 f"{path}, line {begin}: a quoted cell does not end as it should, or has more than {most} ({error}); close the "
                 "quote, and double quotes inside a cell; longer texts can be read from .jsonl and .parquet"
             ) from error
+
+
+def _delimiter(line: str) -> str:
+    """What parts the cells of a line: comma, semicolon or tab, whichever there is most of outside of quotes and decimal numbers."""
+    plain = re.sub('"[^"]*"', "", line)
+    if ";" in plain:
+        plain = re.sub(r"(?<=\d),(?=\d)", "", plain)
+    return max(",;\t", key=plain.count)
 
 
 # ------------------------------------------------------------------------------------------------------------- JSON lines
@@ -325,7 +367,7 @@ class JsonTable(Table):
         entries = [self._entry(line, value) for line, value in first] if first else []
         columns = list(dict.fromkeys(str(key) for entry in entries for key in entry))
         cells = {name: [entry.get(name) for entry in entries] for name in columns}
-        super().__init__(path, columns, cells, {name: _kind(column) for name, column in cells.items()})
+        super().__init__(path, columns, cells, {name: _json_kind(column) for name, column in cells.items()})
 
     def read(
         self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""
@@ -336,6 +378,7 @@ class JsonTable(Table):
         width = None
         for line, value in runtime.bar(json_lines(self.path), f"reading {self.path.name}"):
             entry = self._entry(line, value)
+            self._check_names(line, entry)
             row = self._floats(line, entry, numbers, hint)
             width = len(row) if width is None else width
             if len(row) != width:
@@ -354,6 +397,12 @@ class JsonTable(Table):
             )
         return value if isinstance(value, dict) else {"0": value}
 
+    def _check_names(self, line: int, entry: Mapping[str, Any]) -> None:
+        """InvalidInput where ids or labels begin after the lines that say what the columns are: they would be ignored."""
+        late = next((name for name in entry.keys() - self.kinds.keys() if name.lower() in (ID, *LABELS)), None)
+        if late is not None:
+            raise InvalidInput(f"{self.where(line)} is the first with {late!r}; give every line one, or none")
+
     def _floats(self, line: int, entry: Mapping[str, Any], numbers: Sequence[str], hint: str) -> list[float]:
         found: list[float] = []
         for name in numbers:
@@ -364,10 +413,10 @@ class JsonTable(Table):
                     f"{self.where(line)}: {name!r} is a list; expected a number, as in the columns with it"
                 )
             for value in cells:
-                if not isinstance(value, (int, float)) or isinstance(value, bool):
-                    raise InvalidInput(
-                        f"{self.where(line)}, column {name!r}: {_no_number(str(value or ''), hint, name)}"
-                    )
+                if not isinstance(value, (int, float)):  # booleans are whole numbers
+                    fault = _no_number("" if value is None else str(value), hint, name)
+                    fault = f"a number in quotes, {value!r}, is text" if is_number(value) else fault
+                    raise InvalidInput(f"{self.where(line)}, column {name!r}: {fault}")
             found += [_float(value) for value in cells]
         return found
 
@@ -488,9 +537,11 @@ def _parquet_file(path: Path) -> Iterator[Any]:
 
 
 def _decoded(column: Any) -> Any:  # noqa: ANN401 - an array of pyarrow
-    """A column without its dictionary, as categories are stored with."""
-    is_dictionary = optional("pyarrow", "reading Parquet").types.is_dictionary
-    return column.dictionary_decode() if is_dictionary(column.type) else column
+    """A column without its dictionary, as categories are stored with, and booleans as 0 and 1."""
+    types = optional("pyarrow", "reading Parquet").types
+    if types.is_boolean(column.type):
+        return column.cast("uint8")
+    return column.dictionary_decode() if types.is_dictionary(column.type) else column
 
 
 def _arrow_kind(kind: Any) -> Kind:  # noqa: ANN401 - a type of pyarrow
@@ -501,4 +552,4 @@ def _arrow_kind(kind: Any) -> Kind:  # noqa: ANN401 - a type of pyarrow
         return "list" if _arrow_kind(kind.value_type) == "number" else "other"
     if types.is_string(kind) or types.is_large_string(kind) or str(kind) == "string_view":
         return "text"
-    return "number" if types.is_floating(kind) or types.is_integer(kind) else "other"
+    return "number" if types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind) else "other"
