@@ -242,6 +242,16 @@ def test_ids_beside_an_array(tmp_path):
         read_column(tmp_path / "x.npy")
 
 
+def test_ids_as_bytes_and_as_numbers_that_pandas_made_floats(tmp_path):
+    np.savez(tmp_path / "x.npz", x=X, ids=np.array([b"a%d" % row for row in range(7)]))
+    assert read_column(tmp_path / "x.npz").names == [f"a{row}" for row in range(7)]
+    np.save(tmp_path / "l.npy", np.array([b"a1", b"a2"]))
+    assert (read_ids(tmp_path / "l.npy").names, read_ids(tmp_path / "l.npy").positions) == (("a1", "a2"), False)
+    found = read_ids(lines(tmp_path / "l.csv", ["id,label", "4.0,1.0", "2.0,0.0"]))
+    assert found.rows(None, 7).tolist() == found.rows({str(row): row for row in range(7)}, 7).tolist() == [4, 2]
+    assert found.rows({"4.0": 0, "4": 1, "2.0": 2}, 3).tolist() == [0, 2]  # the very name first
+
+
 def test_lists_of_ids(tmp_path):
     texts = {
         "a.txt": "7\r\n8\n\n",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
+import lzma
 import os
 from pathlib import Path
 
@@ -131,6 +133,12 @@ def test_libsvm(tmp_path, suffix, write):
     assert data.class_names == ("1", "3", "10")
     assert data.x_test is None
     assert data.name == f"a.txt{suffix}"
+
+
+def test_libsvm_through_xz_and_with_a_byte_order_mark(tmp_path, write):
+    text = b"1 1:1 2:2\n2 2:1\n"
+    for name, raw in (("a.xz", lzma.compress(text)), ("b.txt", codecs.BOM_UTF8 + text)):
+        assert load("libsvm", path=write(tmp_path / name, raw)).x_train.tolist() == [[1, 2], [0, 1]]
 
 
 def test_libsvm_train_and_test_share_width_and_classes(tmp_path, write):

@@ -41,8 +41,8 @@ class ListedIds:
     def rows(self, index: Mapping[str, int] | None, size: int) -> NDArray[np.int64]:
         """The row of each id in a pool.
 
-        An id is the row of that very name, else of the one name that differs in blanks around it or in how accents are
-        encoded only: file systems and spreadsheets change both.
+        An id is the row of that very name, else of the one name that differs in blanks around it, in how accents are encoded or
+        in a decimal ``.0`` only: file systems, spreadsheets and pandas change these.
 
         Args:
             index: Name -> row of a pool whose rows have names; None: ids are row numbers.
@@ -74,7 +74,7 @@ class ListedIds:
 
 def _position(name: str, size: int) -> int:
     """The row that a number names; -1 where there is none."""
-    text = name.strip()
+    text = normal(name)
     row = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else size
     return row if row < size else -1
 
@@ -92,8 +92,9 @@ def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
 
 
 def normal(name: str) -> str:
-    """The form in which ids are compared that are not equal: without blanks around them, accents composed (NFC)."""
-    return unicodedata.normalize("NFC", name.strip())
+    """The form in which ids are compared that are not equal: no blanks around them, accents composed (NFC), 7 for 7.0."""
+    text = unicodedata.normalize("NFC", name.strip())
+    return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
 
 
 def index_of(names: Sequence[str] | None) -> dict[str, int] | None:
@@ -131,7 +132,9 @@ def distinct(names: Sequence[str], origin: str) -> list[str]:
 
 
 def as_name(value: object) -> str:
-    """The text that an id is known by: 7 and 7.0 are ``"7"``."""
+    """The text that an id is known by: 7 and 7.0 are ``"7"``, bytes are UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)
@@ -225,9 +228,9 @@ def _note(path: Path, own: str, label: str | None) -> str:
 
 def _npy_ids(path: Path) -> ListedIds:
     found = mapped_npy(path)
-    if found.ndim != 1 or found.dtype.kind not in "iuU":
+    if found.ndim != 1 or found.dtype.kind not in "iuUS":
         raise InvalidInput(f"{path} must hold row numbers or text, (M,); got {found.dtype} {found.shape}")
-    return ListedIds(tuple(map(str, listed(found, str(path)))), None, str(path), found.dtype.kind != "U")
+    return ListedIds(tuple(map(as_name, listed(found, str(path)))), None, str(path), found.dtype.kind in "iu")
 
 
 _ID_READERS: Final[dict[str, Callable[[Path], ListedIds]]] = {

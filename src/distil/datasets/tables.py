@@ -6,14 +6,15 @@ file (numbers or text) until :func:`encode` makes classes of them.
 
 from __future__ import annotations
 
+import codecs
 import io
 import math
 import re
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from distil.data.array_formats import NpzFile, listed
 from distil.data.file_readers import ending, reading
 from distil.data.headers import ID, LABELS, is_number
 from distil.data.table_files import DelimitedTable, Rows
-from distil.errors import InvalidInput, nearest
+from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
 
 LARGEST_TABLE: Final = 16 * 2**30  # bytes of a libsvm file as a dense table
@@ -164,7 +165,7 @@ def read_libsvm(paths: Sequence[Path], features: int | None = None) -> list[Tabl
     """Read libsvm text (``label index:value ...``) as dense tables of one width, the widest file's.
 
     Args:
-        paths: Files that belong together; plain, ``.gz`` or ``.bz2``.
+        paths: Files that belong together; plain, ``.gz``, ``.bz2`` or ``.xz``.
         features: The number of features, where it is known: indices then run from 1 to it.
 
     Raises:
@@ -175,10 +176,23 @@ def read_libsvm(paths: Sequence[Path], features: int | None = None) -> list[Tabl
 
     start = "auto" if features is None else False
     try:
-        flat = load_svmlight_files([str(p) for p in paths], dtype=np.float32, n_features=features, zero_based=start)
-    except (ValueError, OverflowError, OSError, EOFError, zlib.error) as error:
+        with ExitStack() as stack:
+            files = [stack.enter_context(_libsvm_file(path)) for path in paths]
+            flat = load_svmlight_files(files, dtype=np.float32, n_features=features, zero_based=start)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, DistilError):
+            raise
         raise InvalidInput(_libsvm_fault(paths, str(error))) from error
     return [_libsvm_table(path, *flat[2 * i : 2 * i + 2]) for i, path in enumerate(paths)]
+
+
+@contextmanager
+def _libsvm_file(path: Path) -> Iterator[BinaryIO]:
+    """A file without its byte order mark."""
+    with reading(path) as file:
+        if cast(io.BufferedReader, file).peek(3)[:3] == codecs.BOM_UTF8:
+            file.read(3)
+        yield file
 
 
 def _libsvm_table(path: Path, x: Any, y: NDArray[np.float64]) -> Table:  # noqa: ANN401 - a SciPy matrix
@@ -202,7 +216,7 @@ def _libsvm_fault(paths: Sequence[Path], reason: str) -> str:
     number = r"[-+]?(\d+\.?\d*|\.\d+|nan|inf|infinity)(e[-+]?\d+)?"
     sound = re.compile(rf"({number}(\s+\d+:{number})*)?\s*(#.*)?", re.IGNORECASE)
     for path in paths:
-        with reading(path) as file, io.TextIOWrapper(file, encoding="latin1") as lines:
+        with _libsvm_file(path) as file, io.TextIOWrapper(file, encoding="latin1") as lines:
             for line, text in enumerate(lines, start=1):
                 if not sound.fullmatch(text.strip()):
                     return f"{path}, line {line}: expected `label index:value ...`; got {text.strip()[:60]!r}"

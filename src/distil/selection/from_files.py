@@ -20,7 +20,7 @@ from torch import Tensor
 
 from distil.data.array_files import Column, read_column
 from distil.data.distances import NEAR, ruler
-from distil.data.ids import ListedIds, read_ids
+from distil.data.ids import ListedIds, normal, read_ids
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
@@ -203,13 +203,14 @@ def _labels(strategy: Strategy, labeled: ListedIds) -> list[int] | None:
     """Labels as whole numbers, where the strategy reads them."""
     if Labels() not in measured_by(strategy.needs.labeled) or labeled.labels is None:
         return None
-    for name, label in zip(labeled.names, labeled.labels, strict=True):
+    labels = [normal(label) for label in labeled.labels]
+    for name, label in zip(labeled.names, labels, strict=True):
         if not (label.isascii() and label.isdecimal()):
             raise InvalidInput(
                 f"{labeled.origin}: {type(strategy).__name__} reads labels, which must be whole numbers, columns of the "
                 f"probabilities; that of {name!r} is {label!r}"
             )
-    return [int(label) for label in labeled.labels]
+    return [int(label) for label in labels]
 
 
 # -------------------------------------------------------------------------------------------------------------- choosing
