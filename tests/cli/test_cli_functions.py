@@ -299,6 +299,19 @@ def test_a_run_that_waits(printed, returned, monkeypatch):
         (lambda: distil.compare("small.json", retrain="cold"), distil.ConfigError, "cold"),
         (lambda: distil.report("images"), distil.RunError, "holds no experiment"),
         (lambda: distil.report([]), distil.InvalidInput, "at least one experiment"),
+        (lambda: distil.run("small.json", strategies=3), distil.InvalidInput, "expected a list of names"),
+        (
+            lambda: distil.pick("badge", 3, embeddings="emb.npy", probs="p.npy", parameters=["x"]),
+            distil.InvalidInput,
+            "parameters must be a dictionary",
+        ),
+        (
+            lambda: distil.pick("core_set", 3, embeddings="emb.npy", no_duplicates=True, near="wide"),
+            distil.InvalidInput,
+            "near must be a share of the typical distance, above 0; got 'wide'",
+        ),
+        (lambda: distil.audit("emb.npy", near=-1), distil.InvalidInput, "near must be a share"),
+        (lambda: distil.audit("emb.npy", rows=0), distil.InvalidInput, "rows must be a whole number from 1, got 0"),
     ],
 )
 def test_faults_are_the_librarys_errors(call, error, message):

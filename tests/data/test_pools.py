@@ -46,6 +46,14 @@ def model():
 # ---------------------------------------------------------------------------------------------------------------- images
 
 
+def test_a_table_of_several_texts_and_a_class_asks_which(tmp_path):
+    path = tmp_path / "news.csv"  # AG News as it is published: class, title, description
+    path.write_text("".join(f'"{row % 3}","Title of {row}","What happened on day {row}."\n' for row in range(9)))
+    with pytest.raises(InvalidInput, match=r"has the columns 0, 1, 2; say which one holds the texts .*--column"):
+        open_pool(path)
+    assert open_pool(path, column="2").read(8) == "What happened on day 8."
+
+
 def test_a_folder_of_images(folder):
     pool = open_pool(folder)
     assert pool.names == ["a.jpg", "b/10.PNG", "b/2.png", "c/d/e.gif"]

@@ -25,13 +25,13 @@ from torch import Tensor
 from distil.auditing.given import Given, given_set, names_of
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import Array, readable, take
-from distil.data.distances import NEAR, Ruler, nearest, ruler
+from distil.data.distances import NEAR, Ruler, checked_near, nearest, ruler
 from distil.data.ids import ListedIds, index_of, matched, read_ids
 from distil.data.items import Items, items_of
 from distil.data.pools import open_pool
 from distil.errors import InvalidInput
 from distil.rng import Rng
-from distil.system.runtime import CHUNK_ROWS, Runtime, as_runtime
+from distil.system.runtime import CHUNK_ROWS, Runtime, as_runtime, checked_count
 
 Json = dict[str, Any]
 
@@ -122,7 +122,8 @@ def audit(
 
     Cost: O(S N D) for S items looked at of N.
     """
-    runtime = as_runtime(runtime)
+    runtime, near = as_runtime(runtime), checked_near(near)
+    rows = checked_count(rows, "rows must be a whole number", 1)
     pool = items_of(open_pool(pool))
     embeddings = _column(embeddings)
     whole = _set("pool", pool, embeddings, runtime)

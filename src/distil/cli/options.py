@@ -74,6 +74,8 @@ def as_json(document: dict[str, Any]) -> dict[str, Any]:
 
 def listed(given: str | Sequence[str]) -> list[str]:
     """Names from a sequence of them, or from text with commas in between."""
+    if not isinstance(given, (str, Sequence)):
+        raise InvalidInput(f"expected a list of names, or text with commas in between, got {given!r}")
     return given.split(",") if isinstance(given, str) else list(given)
 
 

@@ -122,7 +122,7 @@ def pick(
     from distil.system.runtime import Runtime
 
     runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
-    chooser, path = _chooser(strategy, parameters or {}), out_of(out, (".csv", ".jsonl"))
+    chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"))
     make = partial(embedded, weights=weights, column=column, ids=ids, on_error=on_error)
     make = partial(make, device=device, batch_size=batch_size, progress=progress)
     made = _embeddings(pool, model, embeddings, make, dry_run)
@@ -154,7 +154,7 @@ def pick(
     return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
 
 
-def _chooser(strategy: object, parameters: Mapping[str, Any]) -> Strategy:
+def _chooser(strategy: object, parameters: object) -> Strategy:
     """The strategy of that name."""
     from distil.strategies import strategy_named
 
@@ -163,7 +163,9 @@ def _chooser(strategy: object, parameters: Mapping[str, Any]) -> Strategy:
             f"strategy must be the name of a registered strategy, got {type(strategy).__name__}; hyper-parameters go into "
             "parameters, and distil.select_from takes strategies as objects"
         )
-    return strategy_named(strategy, **parameters)
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InvalidInput(f"parameters must be a dictionary of hyper-parameters by name, got {parameters!r}")
+    return strategy_named(strategy, **(parameters or {}))
 
 
 def _embeddings(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +17,14 @@ from distil.system.runtime import CHUNK_ROWS, Runtime
 
 NEAR = 0.05
 """Two rows are near-duplicates whose distance is at most this share of the typical one."""
+
+
+def checked_near(near: Any) -> float:  # noqa: ANN401 - whatever a caller gives
+    """``near`` as a share of the typical distance; InvalidInput where it is none."""
+    number = isinstance(near, (int, float, np.floating)) and not isinstance(near, bool)
+    if not number or not 0 < near < math.inf:
+        raise InvalidInput(f"near must be a share of the typical distance, above 0; got {near!r}")
+    return float(near)
 
 
 # Rows that an embedding is measured by, at most.

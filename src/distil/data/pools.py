@@ -275,7 +275,8 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
         return sentences[0]
     if len(texts) == 1 and (len(free) == 1 or not any(table.kinds[name] in ("number", "list") for name in free)):
         return texts[0]
-    if any(table.kinds[name] in ("number", "list") for name in free):
+    numbers = [name for name in free if table.kinds[name] in ("number", "list")]
+    if numbers and len(sentences) < max(2, len(numbers)):
         return None
     if not table.columns:
         raise InvalidInput(f"{table.path} is empty")

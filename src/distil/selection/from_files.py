@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
-from distil.data.distances import NEAR, ruler
+from distil.data.distances import NEAR, checked_near, ruler
 from distil.data.ids import ListedIds, normal, read_ids
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
@@ -143,13 +142,12 @@ def request(
         labeled, labels = split_pair(labeled, arrays.reader)
     found = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in found.items()}
+    near = None if near is None else checked_near(near)
     asked = Request(strategy, n, arrays, **rows, labels=labels, seed=seed, near=near, runtime=as_runtime(runtime))
     missing = [what for what in asked.reads if what not in arrays.columns]
     if missing:
         options = " and ".join(f"--{what.replace('_', '-')}" for what in missing)
         raise MissingSignal(f"{type(strategy).__name__} reads {' and '.join(missing)}, which was not given: {options}")
-    if near is not None and not 0 < near < math.inf:
-        raise InvalidInput(f"near must be a share of the typical distance, above 0; got {near}")
     if near is not None and "embeddings" not in arrays.columns:
         raise InvalidInput("near-duplicates are found by embeddings; give them too (--embeddings)")
     return replace(asked, n=as_count(n, len(asked.pool)))

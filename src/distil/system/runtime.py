@@ -53,9 +53,13 @@ class Runtime:
 
     def __post_init__(self) -> None:
         if self.batch_size is not None:
-            object.__setattr__(self, "batch_size", _count(self.batch_size, "batch_size must be a whole number", 1))
-        object.__setattr__(self, "num_workers", _count(self.num_workers, "num_workers must be a whole number", 0))
-        object.__setattr__(self, "memory", _count(self.memory, "memory must be a whole number of bytes", 0))
+            object.__setattr__(
+                self, "batch_size", checked_count(self.batch_size, "batch_size must be a whole number", 1)
+            )
+        object.__setattr__(
+            self, "num_workers", checked_count(self.num_workers, "num_workers must be a whole number", 0)
+        )
+        object.__setattr__(self, "memory", checked_count(self.memory, "memory must be a whole number of bytes", 0))
         if self.device is not None:
             _check_device(self.device)
 
@@ -82,7 +86,7 @@ def as_runtime(runtime: Any) -> Runtime:  # noqa: ANN401 - whatever a caller giv
     return runtime
 
 
-def _count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - whatever has been given
+def checked_count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - whatever has been given
     """``value`` as an int (NumPy's integers are counts too); InvalidInput where it is none, or below ``least``."""
     try:
         count = -1 if isinstance(value, bool) else operator.index(value)
