@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from safetensors.numpy import save_file
 from distil.data import table_files
 from distil.data.array_files import read_column
 from distil.data.ids import index_of, read_ids
+from distil.data.pools import open_pool
 from distil.errors import DataNotFound, InvalidInput, MissingPackage
 from distil.system.imports import optional
 from distil.system.runtime import Runtime
@@ -240,6 +242,26 @@ def test_ids_beside_an_array(tmp_path):
     lines(tmp_path / "x.ids.txt", [*NAMES[:-1], NAMES[0]])
     with pytest.raises(InvalidInput, match=r"the id 'a/0\.png' is there more than once"):
         read_column(tmp_path / "x.npy")
+
+
+def test_a_file_called_as_a_column_is_not_taken_for_ids(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("key").write_text("hello")
+    path = lines(tmp_path / "x.csv", ["key,text", "a,one two", "b,three four"])
+    assert open_pool(path, ids="key").names == ["a", "b"]
+    path = lines(tmp_path / "y.csv", ["key,e", "a,1", "b,2"])
+    assert read_column(path, ids="key").names == ["a", "b"]
+
+
+def test_a_list_of_ids_for_an_array_in_a_file(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    assert open_pool(tmp_path / "x.npy", ids=NAMES).names == NAMES
+
+
+def test_ids_of_a_folder_of_images_are_not_ignored(tmp_path):
+    for given in ({"ids": ["a"]}, {"ids": "ids.txt"}, {"column": "text"}):
+        with pytest.raises(InvalidInput, match="is a folder of images, whose ids are their paths"):
+            open_pool(tmp_path, **given)
 
 
 def test_ids_as_bytes_and_as_numbers_that_pandas_made_floats(tmp_path):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_npy
 from distil.data.file_readers import ending, existing
 from distil.data.headers import ID, LABELS
-from distil.data.ids import ID_FILES, as_name, distinct, ids_in, read_ids
+from distil.data.ids import as_name, distinct, ids_in, names_column, read_ids
 from distil.data.table_files import Table, open_table
 from distil.errors import InvalidInput, nearest
 from distil.system.runtime import Runtime, as_runtime
@@ -75,7 +75,7 @@ def read_column(
     reader = _READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: arrays are read from {', '.join(_READERS)}; got {path.suffix or 'no ending'}")
-    own_ids = None if ids is None or _is_ids_file(ids) else str(ids)
+    own_ids = names_column(ids)
     values, names, note = reader(path, column, own_ids, as_runtime(runtime))
     if values.ndim == 0 or len(values) == 0:
         raise InvalidInput(f"{path} has no rows: its shape is {values.shape}")
@@ -94,10 +94,6 @@ def _split(path: str | Path, column: str | None) -> tuple[Path, str | None]:
         name, _, column = whole.name.rpartition("#")
         whole = whole.with_name(name)
     return existing(whole), column
-
-
-def _is_ids_file(ids: str | Path) -> bool:
-    return Path(ids).suffix.lower() in ID_FILES or Path(ids).is_file()
 
 
 _Read = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and what was read

@@ -244,3 +244,8 @@ _ID_READERS: Final[dict[str, Callable[[Path], ListedIds]]] = {
 
 ID_FILES: Final = tuple(_ID_READERS)
 """Endings of the files that :func:`read_ids` reads."""
+
+
+def names_column(ids: object) -> str | None:
+    """The column that a user's ``ids`` name; None where they are a file, by its ending, or ids themselves."""
+    return ids if isinstance(ids, str) and ending(Path(ids)) not in ID_FILES else None

@@ -22,7 +22,7 @@ from distil.data.array_files import ARRAY_FILES, read_column
 from distil.data.arrays import Array, is_array, readable, take
 from distil.data.file_readers import ending, text_lines
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_no_text
-from distil.data.ids import as_name, distinct, ids_in, normal, read_ids
+from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_ids
 from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
 from distil.data.table_files import Table, open_table
@@ -110,20 +110,27 @@ def _from_path(path: Path, column: str | None, ids: Any) -> Items | Minibatches:
         raise DataNotFound(f"there is no pool at {path}")
     if path.is_dir():
         if not ((path / "state.json").exists() and (path / "dataset_info.json").exists()):
+            if ids is not None or column is not None:
+                raise InvalidInput(
+                    f"{path} is a folder of images, whose ids are their paths; for other ids, give a table with the columns id and "
+                    "path in its place, without ids and column"
+                )
             return _folder(path)
         return _hugging_face(optional("datasets", f"reading {path}").load_from_disk(str(path)), column, ids)
     kind = ending(path)
     if kind == ".txt":
         return _texts([line for _, line in text_lines(path)], _given_names(ids), _stamp([path]))
     if kind in _TABLES:
-        own = ids if isinstance(ids, str) and not Path(ids).is_file() else None
+        own = names_column(ids)
         table = open_table(path, (column, own))
         chosen = item_column(table, column, own)
         if chosen is not None:
             return _table(table, chosen, own, None if own is not None else ids)
     if kind in ARRAY_FILES:
-        found = read_column(path, column=column, ids=ids)
-        return _array(found.values, found.names, _stamp([path]) + (column or ""), found.note)
+        listed = ids is not None and not isinstance(ids, (str, os.PathLike))
+        found = read_column(path, column=column, ids=None if listed else ids)
+        names = _given_names(ids) if listed else found.names
+        return _array(found.values, names, _stamp([path]) + (column or ""), found.note)
     known = ", ".join(sorted({*_TABLES, *ARRAY_FILES, ".txt"}))
     raise InvalidInput(f"{path}: a pool is a folder of images, or a file that ends in one of {known}")
 
@@ -368,7 +375,7 @@ class _Files:
 def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: ANN401 - a datasets.Dataset
     """A ``datasets.Dataset``: its images, texts or rows; whole entries where no column can be told."""
     columns = list(source.column_names)
-    for asked in (column, ids if isinstance(ids, str) and not Path(ids).is_file() else None):
+    for asked in (column, names_column(ids)):
         if asked is not None and asked not in columns:
             raise InvalidInput(
                 f"the data set has no column {asked!r}{nearest(asked, columns)}; it has {', '.join(columns)}"
