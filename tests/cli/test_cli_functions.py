@@ -259,6 +259,25 @@ def test_run_compare_and_report(printed, returned, no_plot):
     assert not Path("report.html").exists()
 
 
+def test_a_run_says_what_it_read_of_tables(capsys, no_plot):
+    rows = [f"{row},{row * 0.3 % 1},{row % 3}\n" for row in range(3, 60)]
+    Path("x.csv").write_text(",a,label\n" + "".join(rows))
+    loop = {"strategies": ["random_sampling"], "budget": 5, "rounds": 1, "initial_points": 10}
+    model = {"architecture": "logistic_regression", "target_classes": 3}
+    config = {**CONFIG, "model": model, "active_learning": loop, "experiment": {"seeds": 1}}
+    own = "read 1 column of numbers in x.csv; `Unnamed: 0` holds the ids"
+    labels = "read `Unnamed: 0` of x.csv as ids and `label` as labels"
+    table = "read 1 feature of x.csv; column 3 ('label') holds the labels; `Unnamed: 0` is an index and is left out"
+    for name, dataset, notes in (
+        ("own", {"embeddings": "x.csv", "labels": "x.csv"}, [own, labels]),
+        ("table", {"name": "csv", "path": "x.csv", "test_points": 10}, [table]),
+    ):
+        Path(f"{name}.json").write_text(json.dumps({**config, "dataset": dataset}))
+        capsys.readouterr()
+        assert main(["run", f"{name}.json"]) == 0
+        assert capsys.readouterr().err.splitlines() == [f"note: {note}" for note in notes]
+
+
 def test_a_run_that_waits(printed, returned, monkeypatch):
     monkeypatch.setattr(suite, "run_all", lambda *_, **__: False)
     assert returned(distil.run, "small.json") == printed("run", "small.json")

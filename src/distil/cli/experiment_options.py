@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from distil.cli.options import (
     optional_path,
     path_of,
     print_json,
+    print_note,
 )
 
 if TYPE_CHECKING:
@@ -81,13 +82,19 @@ def configured(
 
 
 def advanced(
-    experiment: ExperimentConfig, *, workers: int = 1, progress: bool | None = None, page: bool = False
+    experiment: ExperimentConfig,
+    *,
+    workers: int = 1,
+    progress: bool | None = None,
+    page: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> str | None:
     """Do what is left of an experiment and write its results; the table, or None where the experiment waits for answers."""
     from distil.experiment.outputs import write_results
     from distil.experiment.suite import run_all
 
-    return write_results(experiment, page=page) if run_all(experiment, workers=workers, progress=progress) else None
+    complete = run_all(experiment, workers=workers, progress=progress, say=say)
+    return write_results(experiment, page=page) if complete else None
 
 
 def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, Any]:
@@ -102,7 +109,7 @@ def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, An
 
 def finish(experiment: ExperimentConfig, arguments: argparse.Namespace, *, page: bool = False) -> int:
     """Do what is left of an experiment and print its table."""
-    table = advanced(experiment, **keywords(advanced, arguments), page=page)
+    table = advanced(experiment, **keywords(advanced, arguments), page=page, say=None if arguments.json else print_note)
     if arguments.json:
         print_json(document_of(experiment, table))
     elif table is None:

@@ -58,7 +58,12 @@ def print_notes(found: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Say on standard error what was read, where the content of a file decided that; with ``--json``, the document says it."""
     if not arguments.json:
         for note in found["read"]:
-            sys.stderr.write(f"note: {note}\n")
+            print_note(note)
+
+
+def print_note(note: str) -> None:
+    """Say one thing on standard error."""
+    sys.stderr.write(f"note: {note}\n")
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold

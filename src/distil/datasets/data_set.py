@@ -31,6 +31,7 @@ class DataSet:
         transform: Prepares a batch of inputs: for training and for scoring alike. None: nothing to do.
         augment: Changes a batch of training inputs at random, before ``transform``. None: nothing.
         names: The user's ids of ``x_train``, one a row; empty where there are none.
+        read: Sentences on what was read of tables, where their content decided that.
         made_of: What the inputs were made of, where a file tells: of embeddings, the ``model`` and the ``key`` of model and pool.
 
     Raises:
@@ -47,6 +48,7 @@ class DataSet:
     transform: Callable[[Tensor], Tensor] | None = None
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
     names: Sequence[str] = ()
+    read: Sequence[str] = ()
     made_of: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -115,6 +115,7 @@ def load_embeddings(
         class_names,
         Standardize.fitted(xs[0]) if standardize else None,
         names=_names(columns[0]),
+        read=[note for note in (*(c.note for c in columns), *(t.note for t in tables)) if note],
         made_of=_made_of(columns[0]),
     )
 

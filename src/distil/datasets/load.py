@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -262,7 +262,7 @@ def _csv(asked: _Request) -> DataSet:
             f"{paths[1]} has the columns {', '.join(tables[1].columns[:20])}; expected those of {paths[0]}, "
             f"{', '.join(tables[0].columns[:20])}"
         )
-    return _from_tables(asked, tables)
+    return replace(_from_tables(asked, tables), read=[table.note for table in tables])
 
 
 def _libsvm(asked: _Request) -> DataSet:

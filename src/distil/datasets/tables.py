@@ -38,11 +38,13 @@ class Table:
         x: Features (N, ...), float32 for text formats.
         labels: (N,): numbers from libsvm and Statlog, text from csv, either from npz.
         columns: The names of all columns, label included; empty where the file has none.
+        note: Which columns of a csv these are, as a sentence.
     """
 
     x: NDArray[Any]
     labels: NDArray[Any]
     columns: tuple[str, ...] = ()
+    note: str = ""
 
 
 def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
@@ -111,7 +113,17 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
     if not labels:
         raise InvalidInput(f"{path}: there is no row below the header")
     _check_finite(table, features, found)
-    return Table(_float32(found.values), np.array(labels), tuple(columns) if table.header else ())
+    told = tuple(columns) if table.header else ()
+    return Table(_float32(found.values), np.array(labels), told, _note(table, len(features), place))
+
+
+def _note(table: DelimitedTable, features: int, place: int) -> str:
+    count = "1 feature" if features == 1 else f"{features:,} features"
+    parts = [f"read {count} of {table.path.name}", f"{table.column_told(place)} holds the labels"]
+    own = table.named(ID)
+    left = {**({own: "names the rows"} if own is not None else {}), **table.left_out}
+    left.pop(table.columns[place], None)
+    return "; ".join([*parts, *(f"`{name}` {why} and is left out" for name, why in left.items())])
 
 
 def _check_finite(table: DelimitedTable, features: Sequence[str], found: Rows) -> None:

@@ -42,6 +42,7 @@ def run_all(
     oracle: Callable[[StrategySpec, int], Oracle] | None = None,
     workers: int = 1,
     progress: bool | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> bool:
     """Do every run that is not finished yet; False when some wait for answers.
 
@@ -53,6 +54,7 @@ def run_all(
         oracle: Who answers, for a strategy and a seed; default: the data set's own labels.
         workers: Processes that share the runs. No part of the result: each run computes with ``config.threads``.
         progress: Whether to show a progress bar; default: when the output is a terminal.
+        say: Called with each sentence on what was read of tables.
 
     Raises:
         ConfigError: The data does not fit the configuration.
@@ -61,6 +63,9 @@ def run_all(
     if workers < 1 or (workers > 1 and oracle is not None):
         raise InvalidInput(f"workers must be a whole number from 1, and 1 with an oracle of your own; got {workers}")
     data = config.load_data()
+    if say is not None:
+        for sentence in data.read:
+            say(sentence)
     config = config.pinned(data)
     # Everything that can be wrong is found out here, before the first training.
     for spec in config.strategies:
