@@ -262,7 +262,7 @@ def _csv(asked: _Request) -> DataSet:
             f"{paths[1]} has the columns {', '.join(tables[1].columns[:20])}; expected those of {paths[0]}, "
             f"{', '.join(tables[0].columns[:20])}"
         )
-    return replace(_from_tables(asked, tables), read=[table.note for table in tables])
+    return replace(_from_tables(asked, tables), read=[table.note for table in tables if table.note])
 
 
 def _libsvm(asked: _Request) -> DataSet:

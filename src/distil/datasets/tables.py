@@ -38,7 +38,7 @@ class Table:
         x: Features (N, ...), float32 for text formats.
         labels: (N,): numbers from libsvm and Statlog, text from csv, either from npz.
         columns: The names of all columns, label included; empty where the file has none.
-        note: Which columns of a csv these are, as a sentence.
+        note: Which columns of a csv these are, as a sentence; empty where their names say so.
     """
 
     x: NDArray[Any]
@@ -118,11 +118,14 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
 
 
 def _note(table: DelimitedTable, features: int, place: int) -> str:
+    """What was read of a table, unless its labels are called so and all else are features."""
+    own, label = table.named(ID), table.columns[place]
+    left = {**({} if own is None else {own: "names the rows"}), **table.left_out}
+    left.pop(label, None)
+    if label.lower() in LABELS and not left:
+        return ""
     count = "1 feature" if features == 1 else f"{features:,} features"
     parts = [f"read {count} of {table.path.name}", f"{table.column_told(place)} holds the labels"]
-    own = table.named(ID)
-    left = {**({own: "names the rows"} if own is not None else {}), **table.left_out}
-    left.pop(table.columns[place], None)
     return "; ".join([*parts, *(f"`{name}` {why} and is left out" for name, why in left.items())])
 
 
