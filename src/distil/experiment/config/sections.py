@@ -196,7 +196,8 @@ class NamedData(DataSection):
     path: Annotated[Text | None, OURS] = _key("The file of `csv`, `libsvm` and `npz`.")
     test_path: Annotated[Text | None, OURS] = _key("The file of their test set. Default: `test_points` of the rows.")
     label: Annotated[int | Text, OURS] = _key(
-        "The label column of `csv`, by its number from 0 or its name. Default: the last."
+        "The label column of `csv`, by its number from 0 or its name. Default: `label`, `labels`, `class` or `target`, "
+        "else the last; `id` is no feature."
     )
     standardize: Annotated[bool, OURS] = _key(
         "Every column of `csv`, `libsvm` and `npz` to mean 0 and standard deviation 1.", False
