@@ -167,6 +167,17 @@ def test_an_index_that_stops_counting_behind_the_rows_looked_at(tmp_path):
     assert found.note.endswith("`Unnamed: 0` has repeats, so it names no row, and is left out")
 
 
+@pytest.mark.parametrize(
+    "text", ["{},a,b\n1,2,3\n,4,5\n", "1,2.5\n,3.5\n3,1.5\n4,1.5\n", ",a,b,label\n3,1,5,x\n7,,6,y\n"]
+)
+@pytest.mark.parametrize("name", ["", "index"])
+def test_a_number_that_is_missing_from_an_index_or_next_to_it(tmp_path, text, name):
+    path = write(tmp_path / "x.csv", text.format(name))
+    with pytest.raises(InvalidInput, match="is missing"):
+        read_column(path)
+    assert len(read_ids(path).names) == 2 if "label" in text else True
+
+
 def test_rows_that_are_counted_without_a_header(tmp_path):
     rows = [(i, i / 7, i / 3, i % 2) for i in range(5)]  # DataFrame.to_csv(header=False)
     path = write(tmp_path / "x.csv", "".join(",".join(map(str, row)) + "\n" for row in rows))

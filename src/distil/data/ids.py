@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from distil.data.array_formats import listed, mapped_npy
 from distil.data.file_readers import ending, existing, text_lines
-from distil.data.headers import ID, LABELS, is_free_text, is_no_text
+from distil.data.headers import ID, LABELS, is_free_text, is_missing, is_no_text
 from distil.data.table_files import JsonTable, Rows, Table, open_table
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
@@ -191,7 +191,8 @@ def _likely_ids(table: Table, label: str | None) -> str | None:
 def _may_be_ids(kind: str, cells: Sequence[object]) -> bool:
     """Whether a column of a table with an index holds names, or whole numbers that differ, rather than features or sentences."""
     if kind == "number":
-        return len(set(cells)) == len(cells) and all(float(str(cell)).is_integer() for cell in cells)
+        whole = (not is_missing(cell) and float(str(cell)).is_integer() for cell in cells)
+        return len(set(cells)) == len(cells) and all(whole)
     return kind == "text" and not is_free_text(cells)
 
 

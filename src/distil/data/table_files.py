@@ -178,7 +178,8 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
 
 def _counts(cells: Sequence[Any], least: int) -> bool:
     """Whether cells, so many at least, are 0, 1, 2, ... or 1, 2, 3, ..."""
-    return len(cells) >= least and any([_float(c) for c in cells] == list(range(s, s + len(cells))) for s in (0, 1))
+    numbers = [_float(cell) for cell in cells if not is_missing(cell)]
+    return len(cells) >= least and numbers in (list(range(len(cells))), list(range(1, len(cells) + 1)))
 
 
 def _kind(cells: Sequence[str]) -> Kind:
