@@ -27,6 +27,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/prose.py
 
 fast: lint
 	$(BIN)/python -m pytest -n auto -m "not slow" tests/functional tests/strategies tests/selection tests/contract

@@ -1,4 +1,4 @@
-"""Run a fixed experiment (D, S, ...), write its table to benchmarks/results, and its page beside its runs."""
+"""Run a fixed experiment (D, S, ...), write its table to benchmarks/results, and its page next to its runs."""
 
 from __future__ import annotations
 

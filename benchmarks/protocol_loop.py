@@ -98,7 +98,7 @@ def breakdown(run: Callable[[], object]) -> str:
         total = perf_counter() - start
     clocks["what a training does around its epochs"].seconds -= clocks.pop("- less the epochs themselves").seconds
     rows = [f"| {name} | {clock.seconds:.3f} | {clock.seconds / total:.1%} |" for name, clock in clocks.items()]
-    return "\n".join(["| beside the epochs | s | share |", "|---|---|---|", *rows])
+    return "\n".join(["| outside the epochs | s | share |", "|---|---|---|", *rows])
 
 
 def main(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Every fast algorithm beside the naive form of it and beside the packages people use, with bars to pass."""
+"""Every fast algorithm against its naive form and the packages that people use, with bars to pass."""
 
 
 def main(argv: list[str]) -> int:

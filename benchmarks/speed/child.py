@@ -1,4 +1,4 @@
-"""One implementation in a process of its own: prepares, then makes one timed call whenever it is told to.
+"""One implementation in a process of its own: prepares, then makes one timed call on request.
 
 Run as ``python -m benchmarks.speed.child JOB``, JOB being JSON with ``prepare``, ``folder``, ``size``, ``device`` and ``out``.
 Reads a line with a number of picks from the standard input for each call, and answers with a line of JSON.

@@ -67,7 +67,7 @@ def row_measured(row: Row, plan: turns.Plan, is_quick: bool, data: Path | None =
 
 
 def _scaled(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measured in a process of its own; the figure beside the page."""
+    """Measured in a process of its own; the figure next to the page."""
     share = "0.1" if options.quick else "1"
     command = [sys.executable, "-m", "benchmarks.speed.scaling", share]
     environment_ = turns.variables(options.threads)

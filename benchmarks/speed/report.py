@@ -40,7 +40,7 @@ def _conditions(results: Results) -> str:
     loads = [row["load"] for row in rows]
     reads, gemms = ([row["peaks"][key] / 1e9 for row in rows] for key in ("read", "gemm"))
     return (
-        f"{mode}{results['machine']}; device {results['device']}. Measured beside the rows: reads of memory at "
+        f"{mode}{results['machine']}; device {results['device']}. Measured with the rows: reads of memory at "
         f"{_span(reads)} GB/s, float32 products at {_span(gemms)} GFLOP/s; load average {_span(loads, 1)} when a row began "
         f"(1 to 2 is the benchmark itself). Of {len(passed)} bars {passed.count(True)} are passed, {passed.count(False)} are "
         f"missed, {passed.count(None)} could not be measured.\n"

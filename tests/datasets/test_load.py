@@ -63,14 +63,14 @@ def test_the_cache_is_the_platforms_or_the_one_that_there_is(monkeypatch, tmp_pa
 @pytest.mark.parametrize(
     ("name", "options", "parts"),
     [
-        ("digits", {"label": 0}, ["no use for label"]),
-        ("mnist", {"path": "x", "standardize": True}, ["no use for path, standardize"]),
-        ("npz", {"path": "x", "test_path": "y"}, ["no use for test_path", "it takes path, standardize"]),
-        ("libsvm", {"path": "x", "label": 0}, ["no use for label"]),
+        ("digits", {"label": 0}, ["does not take label"]),
+        ("mnist", {"path": "x", "standardize": True}, ["does not take path, standardize"]),
+        ("npz", {"path": "x", "test_path": "y"}, ["does not take test_path", "it takes path, standardize"]),
+        ("libsvm", {"path": "x", "label": 0}, ["does not take label"]),
         ("csv", {}, ["path=..."]),
     ],
 )
-def test_options_a_set_has_no_use_for(name, options, parts, refuses):
+def test_options_that_a_set_does_not_take(name, options, parts, refuses):
     with refuses(InvalidInput, repr(name), *parts):
         load(name, **options)
 

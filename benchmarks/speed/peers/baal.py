@@ -35,7 +35,7 @@ def bald(given: Given) -> Prepared:
 
 
 def _fit_torchvision() -> None:
-    """Import torchvision beside a CPU build of torch: its compiled operators do not load, and only their names are needed."""
+    """Import torchvision with a CPU build of torch: its compiled operators do not load, and only their names are needed."""
     for _ in range(8):
         try:
             import torchvision  # noqa: F401

@@ -1,6 +1,6 @@
 """What is wrong with a pool, before a budget is spent on it: duplicates, leaks, outliers, missing classes, drift.
 
-The function behind ``distil audit``. What repeats exactly is told by content; all else by embeddings, with distances in shares of
+The function behind ``distil audit``. Exact duplicates are found by content; all else by embeddings, with distances in shares of
 the typical one (see :mod:`distil.data.distances`). Of large pools a sample of items is looked at, each of them against the
 whole pool.
 """
@@ -105,7 +105,7 @@ def audit(
         pool: A pool, or what :func:`distil.data.pools.open_pool` takes: images, texts, or embeddings themselves.
         embeddings: Of the pool, where it does not hold them: matched with it by ids. Without any, only what content and labels
             tell is reported.
-        labeled: What is labeled: a list of ids of the pool, with labels if you like, or a pool of its own; of a file, the content
+        labeled: What is labeled: a list of ids of the pool, optionally with labels, or a pool of its own; of a file, the content
             decides which (see :func:`distil.auditing.given.given_set`).
         labeled_embeddings: Of such a pool of its own.
         test: What tests the model, likewise.
@@ -118,7 +118,7 @@ def audit(
 
     Returns:
         The report, for JSON: ``findings`` (sentences), ``notes`` (what could not be looked at), ``pool``, ``duplicates``,
-        ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, each None where it could not be told.
+        ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, each None where it could not be computed.
 
     Cost: O(S N D) for S items looked at of N.
     """
@@ -470,7 +470,7 @@ def _leak_said(entry: Json) -> str:
 
 def _drift_said(entry: Json) -> str:
     a, b = entry["between"]
-    told = "can be told from" if entry["drift"] else "looks like"
+    told = "differs from" if entry["drift"] else "looks like"
     return f"the {a} set {told} the {b}: a classifier ranks them with an AUC of {entry['auc']:.2f} (0.5: they do not differ)"
 
 
@@ -486,7 +486,7 @@ def _notes(whole: Set, others: Mapping[str, Set], known: Mapping[str, str], rows
     """What was not looked at, and what would help."""
     notes = []
     if whole.x is None:
-        notes.append("without embeddings (--embeddings, or --model) only exact duplicates and classes can be told")
+        notes.append("without embeddings (--embeddings, or --model) only exact duplicates and classes are found")
     elif len(whole.rows) > rows:
         notes.append(f"of {len(whole.rows):,} items, {rows:,} drawn at random were compared with all (--rows)")
     if whole.content is None:
@@ -499,5 +499,5 @@ def _notes(whole: Set, others: Mapping[str, Set], known: Mapping[str, str], rows
         if found.x is not None and len(found.rows) < 2 * _FOLDS:
             notes.append(f"the {name} set has {len(found.rows)} items, too few to look for drift")
         if found.x is None and whole.x is not None:
-            notes.append(f"the {name} set has no embeddings (--model embeds it too), so only exact copies are told")
+            notes.append(f"the {name} set has no embeddings (--model embeds it too), so only exact copies are found")
     return notes

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = int(arguments.run(arguments))
             sys.stdout.flush()
             return code
-    except BrokenPipeError:  # whoever reads the output, such as head, has seen enough
+    except BrokenPipeError:  # the reader of the output, head for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except DistilError as error:

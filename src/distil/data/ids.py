@@ -106,7 +106,7 @@ def read_ids(path: str | Path) -> ListedIds:
     """Read a list of ids: those labeled, those that may be chosen, those that may not.
 
     Args:
-        path: ``.txt``, an id a line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns ``id`` and, if you like, ``label``
+        path: ``.txt``, an id a line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns ``id`` and optionally ``label``
             (without ``id``, the first column serves; without a header the first two do); ``.jsonl`` of objects with ``id`` and
             ``label``, or of ids alone; ``.npy`` of text, or of whole numbers: row numbers of the pool.
 
@@ -170,7 +170,7 @@ def _id_columns(table: Table) -> tuple[str, str | None]:
     label = table.named(*LABELS)
     own = table.named(ID)
     if own is None and isinstance(table, JsonTable) and table.header:
-        raise InvalidInput(f"{table.where(1)}: there is no `id`; expected an object with id and, if you like, label")
+        raise InvalidInput(f"{table.where(1)}: there is no `id`; expected an object with id and optionally label")
     if own is None and not table.header and len(table.columns) == 2:
         own, label = table.columns
     own = own or _likely_ids(table, label)

@@ -24,7 +24,7 @@ class Items(Dataset[Any]):
         kind: ``"images"``, ``"texts"``, ``"rows"`` (of numbers) or ``"items"`` (of a data set that is not looked into).
         content: Row -> bytes that are equal for equal items only, for finding duplicates.
         array: The rows in one, for ``kind="rows"`` where they are.
-        fingerprint: Text that changes when the pool does; empty where that cannot be told without reading it all.
+        fingerprint: Text that changes when the pool does; empty where only reading all of it would show that.
         note: What was read as the items, as a sentence, where that was decided by content; else empty.
         transform: What is done to an item before anybody sees it.
     """

@@ -373,7 +373,7 @@ class _Files:
 
 
 def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: ANN401 - a datasets.Dataset
-    """A ``datasets.Dataset``: its images, texts or rows; whole entries where no column can be told."""
+    """A ``datasets.Dataset``: its images, texts or rows; whole entries where no column is evident."""
     columns = list(source.column_names)
     for asked in (column, names_column(ids)):
         if asked is not None and asked not in columns:

@@ -213,7 +213,7 @@ class _ArraysOnly(pickle.Unpickler):
         }
         if (module, name) not in known:
             raise InvalidInput(
-                f"{self._origin}: the pickle asks for {module}.{name}, which data has no use for; only "
+                f"{self._origin}: the pickle asks for {module}.{name}, which data does not need; only "
                 "arrays, dict, list, str, bytes and numbers are read. Do not open it with pickle; fetch it again"
             )
         return known[module, name]

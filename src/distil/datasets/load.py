@@ -107,7 +107,7 @@ def load(
     Raises:
         UnknownName: No such name.
         DataNotFound: The files are in none of the places looked at, or could not be downloaded.
-        InvalidInput: A damaged or malformed file, or an option that the set has no use for.
+        InvalidInput: A damaged or malformed file, or an option that the set does not take.
     """
     options = {"path": path, "test_path": test_path, "label": label, "standardize": standardize or None}
     given = {key for key, value in options.items() if value is not None}
@@ -141,7 +141,7 @@ class _Request:
 def _check_options(name: str, given: set[str], allowed: frozenset[str]) -> None:
     if extra := sorted(given - allowed):
         takes = f"; it takes {', '.join(sorted(allowed))}" if allowed else ""
-        raise InvalidInput(f"data set {name!r} has no use for {', '.join(extra)}{takes}")
+        raise InvalidInput(f"data set {name!r} does not take {', '.join(extra)}{takes}")
 
 
 # -------------------------------------------------------------------------------------- published sets

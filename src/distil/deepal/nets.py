@@ -108,7 +108,7 @@ class Net:
         return self._measured(data, MCProbs(n_drop), drawn_seed()).transpose(0, 1)
 
     def get_embeddings(self, data: Any) -> Tensor:  # noqa: ANN401
-        """The embedding that ``forward`` returns beside the logits, (N, E)."""
+        """The embedding that ``forward`` returns with the logits, (N, E)."""
         return self._measured(data, Embedding())
 
     def reset(self, rng: Rng) -> None:

@@ -1,6 +1,6 @@
 """Embeddings of a pool of images or texts, streamed to a file: once, and from where it was stopped.
 
-The function behind ``distil embed``. Beside the array lies a file of ids, and one that says which model and which pool it was made
+The function behind ``distil embed``. Next to the array are a file of ids and one that says from which model and pool it was made
 of; where both are what is asked for, nothing is done. While it is being made, rows are appended to a hidden file and synced every
 other second; a call that was killed goes on from there.
 """

@@ -71,7 +71,7 @@ def encoder_named(model: str, weights: str | Path | None = None) -> Encoder:
     """The encoder that a text names; see :func:`distil.embedding.embed.embed`.
 
     Raises:
-        InvalidInput: Weights that are missing, or that there is no use for.
+        InvalidInput: Weights that are missing, or that the model does not have.
         UnknownName: No such model or package.
     """
     if model.startswith("timm:"):

@@ -1,4 +1,4 @@
-"""Comparisons of strategies over paired seeds: each beside a baseline, all pairs, and over several data sets.
+"""Comparisons of strategies over paired seeds: each against a baseline, all pairs, and over several data sets.
 
 ::
 
@@ -61,7 +61,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What the curves of one strategy say, alone and beside the baseline's.
+    """What the curves of one strategy say, alone and against the baseline's.
 
     Attributes:
         name: The strategy.
@@ -290,7 +290,7 @@ def plain(strategy: str) -> str:
 def summarize(
     curves: Mapping[str, Curves], *, baseline: str = "random_sampling", target: float | None
 ) -> list[Summary]:
-    """Sum up the curves of several strategies, each beside the baseline.
+    """Sum up the curves of several strategies, each against the baseline.
 
     Args:
         curves: Each strategy's curves, all on the same points and from the same seeds in the same order.

@@ -1,4 +1,4 @@
-"""Numbers about learning curves: areas, labels needed, and how many labels they save beside another curve.
+"""Numbers about learning curves: areas, labels needed, and how many labels they save against another curve.
 
 Metrics are fractions in [0, 1]; a report turns them into percent.
 """
@@ -42,7 +42,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a learning curve is to be seen beside: reference lines, means over seeds, in the unit of the metric.
+    """Reference lines for learning curves, means over seeds, in the unit of the metric.
 
     Attributes:
         full: The model trained on the whole labeled pool; None where it was not.
@@ -92,7 +92,7 @@ class Reach:
 
 @dataclass(frozen=True, eq=False)
 class Efficiency:
-    """How many labels a strategy saves beside a baseline, at each of its points.
+    """How many labels a strategy saves against a baseline, at each of its points.
 
     Attributes:
         labels: The strategy's points, (P,).

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _INK = "#222222"
 _FAINT = "#8a8a8a"
-# Okabe and Ito's colors, told apart with every kind of color vision; without the yellow, too light on white.
+# Okabe and Ito's colors, which differ for every kind of color vision; without the yellow, too light on white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _LINES = ("-", "--", "-.", (0, (1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -49,7 +49,7 @@ def plot_curves(
 ) -> Path:
     """Draw the mean learning curves with their 95 % bands, each named at its right end.
 
-    Colors are told apart with every kind of color vision; markers and, past six strategies, line styles tell
+    Colors differ for every kind of color vision; markers and, past six strategies, line styles tell
     the curves apart in gray. The baseline is black and dashed. Bands are pointwise and are left out with one
     seed. The same summaries give the same bytes, with the same version of Matplotlib.
 
@@ -165,7 +165,7 @@ def _dress(axes: Axes, title: str, metric: str) -> None:
 
 
 def _name(axes: Axes, summaries: Sequence[Summary], looks: Sequence[_Look]) -> None:
-    """Each curve's name and a sample of it beside its right end, moved apart where ends are close."""
+    """Each curve's name and a sample of it next to its right end, moved apart where ends are close."""
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom, top)  # the names must not move what they point at
     axes.set_xlim(axes.get_xlim())

@@ -55,7 +55,7 @@ def terminal_table(
         summaries: What ``summarize`` returned.
         target: The target they were made with.
         metric: What the curves measure, in the words of a heading.
-        comparisons: Tests of the areas beside the baseline's, by strategy; without, nothing is said about significance.
+        comparisons: Tests of the areas against the baseline's, by strategy; without, nothing is said about significance.
         twins: Strategies that are another one under another name, with that one's name.
 
     Returns:
@@ -87,7 +87,7 @@ def markdown_table(
         summaries: What ``summarize`` returned.
         target: The target they were made with.
         metric: What the curves measure, in the words of a heading.
-        comparisons: Tests of the areas beside the baseline's, by strategy; without, nothing is said about significance.
+        comparisons: Tests of the areas against the baseline's, by strategy; without, nothing is said about significance.
         twins: Strategies that are another one under another name, with that one's name.
 
     Returns:

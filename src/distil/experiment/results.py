@@ -139,7 +139,7 @@ def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
 
 
 def comparisons(curves: Mapping[str, Curves], baseline: str, twins: Mapping[str, str]) -> dict[str, Comparison]:
-    """Each strategy beside the baseline, by the areas under their curves; nothing with fewer than two seeds or strategies.
+    """Each strategy against the baseline, by the areas under their curves; nothing with fewer than two seeds or strategies.
 
     Those that are another one under another name are not tested twice, and no part of the family that is corrected for.
     """

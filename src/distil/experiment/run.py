@@ -59,7 +59,7 @@ class Run:
         self.events.append(json.loads(line))
 
     def time(self, **entry: Any) -> None:  # noqa: ANN401 - whatever is worth noting
-        """Note how long something took, beside the events: clocks are no part of a run's result."""
+        """Note how long something took, in a file other than the events: clocks are no part of a run's result."""
         with (self.path / TIMES).open("ab+") as file:
             torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
             file.write((("\n" if torn else "") + json.dumps(entry) + "\n").encode())

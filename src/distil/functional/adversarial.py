@@ -201,7 +201,7 @@ def bim(f: Callable[[Tensor], Tensor], x: Tensor, *, eps: float = 0.05, max_step
 
     The basic iterative method of Kurakin, Goodfellow and Bengio 2017, section 2.2: x <- x + eps sign(grad_x J(x, y)), J the cross
     entropy at the class y first predicted. The paper, and the DISTIL document's equation 1.2, clip x to a ball around the
-    input, because they look for a change that nobody sees. Here, as in the published strategy, nothing is
+    input, because they look for an invisible change. Here, as in the published strategy, nothing is
     clipped: the question is how far the boundary is, and within a ball of one step's size only the nearest inputs would
     ever reach theirs.
 
@@ -230,7 +230,7 @@ def bim(f: Callable[[Tensor], Tensor], x: Tensor, *, eps: float = 0.05, max_step
 def closeness(distance: Tensor, gap: Tensor) -> Tensor:
     """How close inputs are to the boundary, as a score: larger is closer.
 
-    The inverse of the distance where the boundary was crossed. Distances equal in single precision are told apart by the logit gap:
+    The inverse of the distance where the boundary was crossed. Distances equal in single precision are ordered by the logit gap:
     the further beyond the boundary the attack ended, the closer the input. Inputs whose attack did not cross come after
     all others, with the score -gap: the smaller the gap that is left, the closer.
 

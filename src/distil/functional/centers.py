@@ -140,7 +140,7 @@ class _FarthestFirst:
         bounds: (N,) squared distances to the nearest of the centers that a row has seen; -1 for the picks.
         seen: (N,) how many centers that is.
         rounding: What two distances may differ by without being different.
-        least: Smaller distances are not told apart well enough.
+        least: Smaller distances are lost in rounding.
         sq_dists: Those of the picks when they were picked.
     """
 
@@ -451,7 +451,7 @@ class _Seeding:
         if accepted == 0:
             return True
         n_new = len(self.picks) - self.n_seen
-        ahead = n / 2 + _PROPOSALS  # what a proposal will be compared with, beside the new picks
+        ahead = n / 2 + _PROPOSALS  # what a proposal will be compared with, apart from the new picks
         return len(self.x) * n_new < _PROPOSAL_COST * n * ((n_new + ahead) / accepted - ahead / _ACCEPTED)
 
     def _update(self) -> None:

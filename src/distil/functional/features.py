@@ -50,7 +50,7 @@ class Features(ABC):
 
     @abstractmethod
     def dense(self) -> Tensor:
-        """The rows themselves, flattened, for whoever really wants them: (N, width)."""
+        """The rows in full, flattened, (N, width): large for factored rows."""
 
     @abstractmethod
     def sq_norms(self) -> Tensor:
@@ -255,7 +255,7 @@ class Outer(Features):
         return Outer(self.a.double(), self.b.double(), self.bias)
 
     def dense(self) -> Tensor:
-        """The rows themselves, for whoever really wants them: (N, C D), or (N, C + C D) with the C of the bias first."""
+        """The rows in full: (N, C D), or (N, C + C D) with the C of the bias first. Large."""
         rows = torch.einsum("nc,nd->ncd", self.a, self.b).flatten(1)
         return torch.cat([self.a, rows], 1) if self.bias else rows
 
@@ -369,7 +369,7 @@ class Grouped(Features):
         return Grouped(self.base.double(), self.groups, self.n_groups)
 
     def dense(self) -> Tensor:
-        """The means themselves, flattened, for whoever really wants them: (n_groups, width)."""
+        """The means in full, flattened: (n_groups, width)."""
         order, _ = self._order
         means = [self.base[rows] for rows in order.split(self.counts().tolist())]
         ones = self.base.sq_norms()[:0]

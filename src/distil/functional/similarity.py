@@ -27,7 +27,7 @@ _EQUAL = 1e-13
 class Kernel(ABC):
     """A similarity of two rows: never negative, larger is more alike, 1 (or the largest there is) between equal rows.
 
-    Everything is a function of one squared distance in float64, so that near-ties can be told from ties.
+    Everything is a function of one squared distance in float64, so that near-ties differ from ties.
     """
 
     @abstractmethod

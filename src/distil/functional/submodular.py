@@ -76,7 +76,7 @@ class FacilityLocation(Objective):
     """f(A) = sum_v max_{a in A} s(v, a): how well A stands for every row.
 
     Wei, Iyer and Bilmes 2015, who derive it from the nearest-neighbor likelihood. Monotone submodular: greedy is within 1 - 1/e
-    of the best (Nemhauser, Wolsey and Fisher 1978). Outliers, which nobody is similar to, do not attract it; good for a first
+    of the best (Nemhauser, Wolsey and Fisher 1978). Outliers do not attract it, as no row is similar to them; good for a first
     impression of a pool.
 
     Args:
@@ -186,7 +186,7 @@ class _OfPairs(Objective):
         self._to_picks += self.similarity.rows(slice(row, row + 1))[0]
 
     def forget(self) -> None:
-        """Nothing is similar to nobody."""
+        """No row is similar to an empty set."""
         self._to_picks = torch.zeros(len(self), dtype=torch.float64, device=self.device)
 
 
@@ -328,7 +328,7 @@ class DisparityMin(Objective):
         torch.minimum(self._nearest, self.similarity.disparities(slice(row, row + 1))[0], out=self._nearest)
 
     def forget(self) -> None:
-        """Nobody is near."""
+        """No row is near an empty set."""
         self._nearest = torch.full((len(self),), torch.inf, dtype=torch.float64, device=self.device)
 
 
@@ -368,7 +368,7 @@ class DisparitySum(Objective):
         self._to_picks += self.similarity.disparities(slice(row, row + 1))[0]
 
     def forget(self) -> None:
-        """No distance to nobody."""
+        """No distance to an empty set."""
         self._to_picks = torch.zeros(len(self), dtype=torch.float64, device=self.device)
 
 

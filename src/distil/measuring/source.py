@@ -69,7 +69,7 @@ class Source(ABC):
 class ArraySource(Source):
     """Signals that somebody has measured already.
 
-    Arrays that serve as they are (of the precision of the selection, rows in order) are looked at where they lie, memory-mapped
+    Contiguous arrays in the precision of the selection are used without copying, memory-mapped
     ones too; all others are converted block by block. What is read is checked in the same walk.
 
     Args:

@@ -98,7 +98,7 @@ class Learner:
             returns another model. Default: the built-in trainer with its defaults; of an estimator, its ``fit(X, y)``.
         retrain: Where each round's training starts: ``"scratch"``; ``"warm"``, the weights of the round before; or
             ``"shrink_perturb"``, those times 0.4 plus 0.1 times freshly drawn ones (Ash and Adams 2020), which wants a builder.
-        network: How the model is read, where ``wrap`` must be told more: ``lambda model: distil.wrap(model, head="fc")``.
+        network: How the model is read, where ``wrap`` needs to know more: ``lambda model: distil.wrap(model, head="fc")``.
         transform: Prepares a minibatch of inputs, in training and scoring alike.
         augment: Changes a training minibatch at random, before ``transform``; never used in scoring.
         validation: Inputs and labels for early stopping with ``FitConfig.patience``.

@@ -38,7 +38,7 @@ class Answers:
 
 
 class Pending:
-    """Nobody has answered yet: the run rests, and asks again when it is resumed."""
+    """No answer yet: the run rests, and asks again when it is resumed."""
 
 
 class Oracle(Protocol):

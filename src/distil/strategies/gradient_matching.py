@@ -54,7 +54,7 @@ class GradMatch(Strategy):
             ``"PerBatch"``: whole minibatches of consecutive examples, matched by their mean gradients; cheaper, and coarser.
         part: Which of the last layer's gradients: ``"all"`` (``linear_layer=True`` in DISTIL), its ``"bias"`` alone
             (``linear_layer=False``) or its ``"weights"``.
-        use_weights: Fit weights, at least 0; examples that the fit has no use for have weight 0.
+        use_weights: Fit weights, at least 0; examples that do not help the fit have weight 0.
         batch_size: Examples per minibatch, for ``"PerBatch"``.
         ridge: The penalty on the weights' squares.
         loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.

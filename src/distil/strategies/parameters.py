@@ -57,7 +57,7 @@ def positive(default: float | None, *, most: float = math.inf) -> Any:  # noqa: 
         number = _number(value)
         if not 0 < number <= most:
             raise _Refused
-        if number * number == 0:  # lengths and their like are squared sooner or later
+        if number * number == 0:  # lengths are squared in the kernels
             raise _Refused("; its square is 0 in floating point")
         return number
 

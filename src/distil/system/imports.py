@@ -69,7 +69,7 @@ def import_torchvision() -> ModuleType:
     giving them anything to do, lets the rest - models, data sets, transforms - work; ``torchvision.ops.nms`` does not. Where the
     import works by itself, nothing is touched. Call it before packages that import torchvision themselves, such as timm.
 
-    Delete it when the wheels on PyPI can be imported beside a CPU build of torch.
+    Delete it when the wheels on PyPI can be imported with a CPU build of torch.
 
     Raises:
         ImportError: torchvision is not installed, or fails for another reason.

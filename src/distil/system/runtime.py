@@ -20,7 +20,7 @@ T = TypeVar("T")
 CHUNK_ROWS = 4096
 """Rows that are read, checked, derived and compared at a time: few enough to stay in a processor's cache meanwhile."""
 
-# Bytes of one forward pass, where nobody says how many examples: enough that what is done between passes does not count.
+# Bytes of one forward pass, where the number of examples is not given: enough that what is done between passes does not count.
 _INPUT_BYTES = 16 << 20
 _LEAST_ROWS, _MOST_ROWS = 256, 8192
 

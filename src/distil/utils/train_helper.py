@@ -91,7 +91,7 @@ class data_train:  # noqa: N801 - the published name
         clf: The network once it has been trained: the very same object.
         handler: The handler.
         args: The arguments, defaults filled in.
-        idxs_lb: What ``update_index`` was told.
+        idxs_lb: The rows given to ``update_index``.
         n_pool: ``len(Y)``.
 
     Raises:
