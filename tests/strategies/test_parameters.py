@@ -25,11 +25,13 @@ from distil.strategies import (
     Needs,
     ProbCover,
     ScoreStrategy,
+    Strategy,
     SubmodularSampling,
     register,
     strategy_named,
 )
 from distil.strategies.base import Shortlist
+from distil.strategies.parameters import count
 from distil.strategies.registry import as_strategy
 
 FIELDS = [(name, field) for name, cls in sorted(STRATEGIES.items()) for field in dataclasses.fields(cls)]
@@ -300,3 +302,17 @@ def test_attacks_keep_the_settings():
 def test_register_takes_the_name():
     with pytest.raises(InvalidInput, match=r'^expected @register\("name"\), with the name of the strategy, got <class'):
         register(STRATEGIES["badge"])
+
+
+def test_the_fields_of_ones_own_strategy_are_checked_without_a_word():
+    @dataclasses.dataclass(frozen=True)
+    class Own(Strategy):
+        k: int = count(3)
+        needs = Needs()
+
+        def select(self, sets, n, rng):
+            return sets.pool.ids[:n]
+
+    assert Own(np.int64(2)) == Own(2)
+    with pytest.raises(InvalidInput, match="Own: k must be a whole number from 1, got 'x'"):
+        Own("x")

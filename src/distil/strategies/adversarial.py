@@ -11,7 +11,7 @@ from torch import Tensor
 from distil.functional.adversarial import BIM, Attacker, DeepFool, closeness
 from distil.signals import AdversarialDistance, AdversarialGap, Signal, Signals
 from distil.strategies.base import Needs, ScoreStrategy, Sets
-from distil.strategies.parameters import at_least, check_fields, count, positive
+from distil.strategies.parameters import at_least, count, positive
 from distil.strategies.registry import register
 
 
@@ -74,9 +74,6 @@ class AdversarialBIM(_SmallestDistance):
     eps: float = positive(0.05)
     max_steps: int = count(1000)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
     @property
     def attack(self) -> BIM:
         """BIM with these settings."""
@@ -115,9 +112,6 @@ class AdversarialDeepFool(_SmallestDistance):
     )
     max_iter: int = count(50)
     overshoot: float = at_least(0.02, 0)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def attack(self) -> DeepFool:

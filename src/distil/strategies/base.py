@@ -16,6 +16,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.signals import EMPTY, Signal, Signals
+from distil.strategies.parameters import check_fields
 from distil.strategies.reasons import sentences
 
 
@@ -140,6 +141,14 @@ class Strategy(ABC):
     """
 
     paper: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Hold every field to what it declares, then to the rules that join fields."""
+        check_fields(self)  # type: ignore[arg-type]  # only dataclasses call this
+        self.check()
+
+    def check(self) -> None:  # noqa: B027 - most strategies have no such rule
+        """Rules that join several hyper-parameters, which raise InvalidInput; by default none."""
 
     @property
     @abstractmethod

@@ -13,7 +13,7 @@ from distil.functional.uncertainty import bald, confidence, entropy, margin
 from distil.rng import Rng
 from distil.signals import MCMean, MCProbs
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
-from distil.strategies.parameters import check_fields, count
+from distil.strategies.parameters import count
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -25,9 +25,6 @@ class _OfSampledMean(ScoreStrategy):
     """Scores the probabilities averaged over samples of the network."""
 
     n_samples: int = count(10)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:
@@ -114,9 +111,6 @@ class BALD(ScoreStrategy):
     unit: ClassVar[str] = "nats"
     n_samples: int = count(10)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
     @property
     def needs(self) -> Needs:
         """Probabilities of every sample."""
@@ -146,9 +140,6 @@ class BatchBALD(Strategy):
     paper: ClassVar[str] = "Kirsch et al. 2019, BatchBALD: efficient and diverse batch acquisition"
     n_samples: int = count(10)
     n_configurations: int = count(10_000)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -12,7 +12,7 @@ from distil.functional.coverage import max_coverage_with_gains, pure_radius, typ
 from distil.rng import Rng
 from distil.signals import Embedding
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import check_fields, count, positive
+from distil.strategies.parameters import count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -86,9 +86,6 @@ class ProbCover(Strategy):
     radius: float | None = positive(None)
     n_classes: int = count(10)
     purity: float = positive(0.95, most=1)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

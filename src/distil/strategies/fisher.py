@@ -9,7 +9,7 @@ from distil.functional.bait import bait_with_gains
 from distil.rng import Rng
 from distil.signals import Embedding, Probs
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import check_fields, count, positive
+from distil.strategies.parameters import count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -34,9 +34,6 @@ class BAIT(Strategy):
     paper: ClassVar[str] = "Ash et al. 2021, Gone fishing: neural active learning with Fisher embeddings"
     ridge: float = positive(1.0)
     oversample: int = count(2)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

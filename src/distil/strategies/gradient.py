@@ -13,7 +13,7 @@ from distil.functional.features import Grouped
 from distil.rng import Rng
 from distil.signals import Gradient
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import check_fields, count
+from distil.strategies.parameters import count
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -62,9 +62,6 @@ class BADGEPerBatch(Strategy):
 
     paper: ClassVar[str] = "Ash et al. 2020, in the per-batch form of DISTIL 0.1"
     batch_size: int = count(32)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

@@ -24,7 +24,7 @@ from distil.functional.submodular import FacilityLocation
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Labels, Logits, Probs, Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import at_least, check_fields, choice, count, flag, function, positive
+from distil.strategies.parameters import at_least, choice, count, flag, function, positive
 from distil.strategies.reasons import sentences, two_rounds_notes
 from distil.strategies.registry import register
 
@@ -69,9 +69,6 @@ class GradMatch(Strategy):
     ridge: float = at_least(0.5, 0)
     loss: Loss | None = function()
     valid: bool = flag(False)
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:
@@ -136,8 +133,8 @@ class GLISTER(Strategy):
     valid: bool = flag(False)
     loss: Loss | None = function()
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def check(self) -> None:
+        """``lam`` belongs to a regularizer, and is a share for ``"Rand"``."""
         if self.type_of == "none":
             if self.lam is not None:
                 raise InvalidInput(
@@ -261,9 +258,6 @@ class CRAIG(Strategy):
     part: Part = choice("all", _PARTS)
     batch_size: int = count(32)
     loss: Loss | None = function()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def needs(self) -> Needs:

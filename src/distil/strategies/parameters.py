@@ -114,7 +114,7 @@ def function() -> Any:  # noqa: ANN401
 
 
 def check_fields(strategy: DataclassInstance) -> None:
-    """Bring the declared fields of a frozen dataclass to their plain form; to be called in ``__post_init__``.
+    """Bring the declared fields of a frozen dataclass to their plain form; every strategy calls it when it is made.
 
     Raises:
         InvalidInput: A field does not take its value; the message names the class and the field.

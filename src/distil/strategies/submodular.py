@@ -25,7 +25,7 @@ from distil.functional.submodular import COVERS, FUNCTIONS
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Inputs, Probs, Signal, Signals
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Shortlist, Strategy, best, picked
-from distil.strategies.parameters import at_least, check_fields, choice, positive
+from distil.strategies.parameters import at_least, choice, positive
 from distil.strategies.reasons import sentences, two_rounds_notes
 from distil.strategies.registry import register
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling
@@ -81,8 +81,8 @@ class SubmodularSampling(Strategy):
     gamma: float | None = positive(None)
     optimizer: str = choice("lazy", _OPTIMIZERS)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def check(self) -> None:
+        """``gamma`` belongs to the rbf metric."""
         _check_gamma(self)
 
     @property
@@ -134,8 +134,8 @@ class FASS(Strategy):
     gamma: float | None = positive(None)
     optimizer: str = choice("lazy", _OPTIMIZERS)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def check(self) -> None:
+        """``gamma`` belongs to the rbf metric."""
         _check_gamma(self)
 
     @property
