@@ -211,15 +211,16 @@ def test_one_process_at_a_time(here, images):
 SLOW = """
 import time
 import numpy as np
-from distil.embedding import embed as module
+from distil.embedding import journal
 from distil.embedding.embed import embed
 from distil.system.runtime import Runtime
 
-module._SYNC_SECONDS = 0.0
+journal._SYNC_SECONDS = 0.0
 embed("images", "slow:encode", out="emb.npy", runtime=Runtime(batch_size=4))
 """
 
 
+@pytest.mark.slow
 def test_a_kill_loses_nothing(here, images):
     names, means = images
     Path("slow.py").write_text(

@@ -21,7 +21,7 @@ import pytest
 from distil.cli import main
 from distil.experiment import outputs
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")]
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -273,7 +273,6 @@ def check_hooks(found, runs, rounds=4):
     assert len(hooked(found, "naming results")) == 4
 
 
-@pytest.mark.slow
 def test_killed_at_every_event(swept):
     """In the middle of every line, after the sync of every event, and between weights and their event.
 
@@ -349,7 +348,6 @@ def test_interrupted(swept):
         assert "Traceback" not in entry["said"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategies", [["random_sampling", "margin_sampling"], ["badge"], ["core_set"]], ids="+".join)
 def test_killed_at_every_touch_of_the_disk(swept, strategies):
     """Before and after every sync, naming and removing of any file, and in the middle of every line."""
@@ -405,7 +403,6 @@ def wait_for_events(process, path, number):
         time.sleep(0.005)
 
 
-@pytest.mark.slow
 def test_real_processes_interrupted_killed_doubled_and_resumed(start, tmp_path, monkeypatch):
     """From outside, as it happens: Ctrl-C, then kill -9, a second process in between, then to the end."""
     configuration = document(["margin_sampling"], rounds=30, n_epoch=10, window_size=None)
