@@ -26,8 +26,8 @@ ROUNDING = 8
 _GRAM_BYTES = 256 << 20
 
 # Inner products with one row are a product of a matrix and a vector, bound by memory: with this many rows they take little longer.
-# On one core it won 54 against 63 ms (GradMatch, 200 of 10,000 rows of 256 numbers, 10 classes). Delete it, with the slots that keep
-# the columns, where 1 is as fast.
+# On one core it won 54 against 63 ms (GradMatch, 200 of 10,000 rows of 256 numbers, 10 classes). Delete it, with the slots that
+# keep the columns, where 1 is as fast.
 _AHEAD = 8
 
 # Columns made ahead of time are kept up to this many bytes.

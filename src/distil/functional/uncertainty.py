@@ -9,8 +9,8 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 
-# What is computed on the way is as large as a block: it stays in a processor's cache, however many rows there are. On one core it won
-# 29 against 87 ms (entropy of 200,000 x 100). Delete it where PyTorch computes an entropy in one pass.
+# What is computed on the way is as large as a block: it stays in a processor's cache, however many rows there are. On one core it
+# won 29 against 87 ms (entropy of 200,000 x 100). Delete it where PyTorch computes an entropy in one pass.
 _BLOCK_BYTES = 1 << 20
 
 

@@ -122,9 +122,9 @@ class NetworkSource(Source):
         """Minibatches of that many rows, from a position on."""
         parts = self.ids[start:].split(rows)
         outputs = ChannelsLast(self._network).outputs
-        # A model that works in place must not change the caller's array, so it gets copies until a minibatch comes back unchanged: every
-        # tensor counts the writes to it. On one core this won 80 against 108 ms over copying always (100,000 x 256, a linear layer).
-        # Delete it, and copy always, where a copy is as cheap as a view.
+        # A model that works in place must not change the caller's array, so it gets copies until a minibatch comes back unchanged:
+        # every tensor counts the writes to it. On one core this won 80 against 108 ms over copying always (100,000 x 256, a linear
+        # layer). Delete it, and copy always, where a copy is as cheap as a view.
         written_to = in_memory(self._data) and self._collate is None
         with closing(minibatches(self._data, parts, runtime, rng, self._collate)) as batches:
             for ids, batch in runtime.bar(batches, "measuring", len(parts)):
