@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,13 +50,11 @@ def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module
         raise MissingPackage(f"{what} needs {package}, which is not installed: pip install {package}") from error
 
 
-_MISSING_OPERATOR = re.compile(r"operator torchvision::(\w+) does not exist")
+# The operators that torchvision describes to torch when it is imported.
+_OPERATORS = ("nms", "qnms")
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-
-_SCHEMAS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-
-
-# The operators defined here live as long as these objects do.
+# An operator lives as long as the library that defines it.
 _defined: list[torch.library.Library] = []
 
 
@@ -65,26 +62,24 @@ def import_torchvision() -> ModuleType:
     """torchvision, also with a torch that its compiled operators do not fit.
 
     The wheels on PyPI are linked to CUDA. With a CPU build of torch their operators do not load, and ``import torchvision``
-    fails on the first of them that it describes (``operator torchvision::nms does not exist``). Defining those names, without
-    giving them anything to do, lets the rest - models, data sets, transforms - work; ``torchvision.ops.nms`` does not. Where the
-    import works by itself, nothing is touched. Call it before packages that import torchvision themselves, such as timm.
+    fails on the first that it describes to torch, ``torchvision::nms``. Defining their names, without giving them anything to
+    do, lets the rest - models, data sets, transforms - work; ``torchvision.ops.nms`` does not. Where the import works by itself,
+    nothing is touched. Call it before packages that import torchvision themselves, such as timm.
 
     Delete it when the wheels on PyPI can be imported with a CPU build of torch.
 
     Raises:
-        ImportError: torchvision is not installed, or fails for another reason.
+        ImportError: torchvision is not installed.
     """
-    for _ in range(8):
-        try:
-            return importlib.import_module("torchvision")
-        except RuntimeError as error:
-            # The text is all that says which operator: torch raises a plain RuntimeError.
-            missing = _MISSING_OPERATOR.search(str(error))
-            if missing is None:
-                raise
-            for name in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
-                del sys.modules[name]  # half imported
-            library = torch.library.Library("torchvision", "FRAGMENT")
-            library.define(missing[1] + _SCHEMAS)
-            _defined.append(library)
-    raise ImportError("torchvision cannot be imported beside this torch")
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError:
+        if getattr(torch.ops.torchvision, _OPERATORS[0], None) is not None:
+            raise  # the operators are there, so it failed for another reason
+    for name in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]  # half imported
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in _OPERATORS:
+        library.define(operator + _SCHEMA)
+    _defined.append(library)
+    return importlib.import_module("torchvision")
