@@ -434,7 +434,7 @@ def test_memory_stays_far_below_written_out_gradients(call):
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072", "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     factored, written_out = (int(kilobytes) / 1024 for kilobytes in found.stdout.split())
     assert factored < 80 < 200 < written_out
