@@ -15,15 +15,23 @@ import pytest
 import distil
 from distil.cli import main
 from distil.cli.pool_options import parameters_of, size_of
+from distil.data.distances import NEAR
 from distil.errors import InvalidInput
 from distil.selection.dry_run import plan
-from distil.selection.from_files import pick, read_arrays, request
+from distil.selection.from_files import chosen, read_arrays, request
 from distil.signals import Probs
 from distil.strategies import Needs, Selection, Strategy
+from distil.system.runtime import Runtime
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 N = 200
 NAMES = [f"dir/{row:03}.jpg" for row in range(N)]
+
+
+def pick(strategy, n, *, embeddings=None, probs=None, ids=None, no_duplicates=False, **options):
+    """A selection from files or columns, by the steps of ``distil select``."""
+    arrays = read_arrays({"embeddings": embeddings, "probs": probs, "mc_probs": None}, ids, Runtime())
+    return chosen(request(strategy, n, arrays, near=NEAR if no_duplicates else None, **options))
 
 
 @pytest.fixture
@@ -412,13 +420,15 @@ def test_memory_is_bounded(here):
     script = """
 import resource
 import torch
-from distil.selection.from_files import pick
+from distil.selection.from_files import chosen, read_arrays, request
 from distil.system.runtime import Runtime
 torch.set_num_threads(1)
-pick("core_set", 2, embeddings="emb.npy", labeled=[3, 50])
+chosen(request("core_set", 2, read_arrays({"embeddings": "emb.npy"}, None, Runtime()), labeled=[3, 50]))
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_DATA, (used + (MOST << 20), resource.RLIM_INFINITY))
-print(*pick("core_set", 3, embeddings="big.npy", labeled="rows.npy", runtime=Runtime(memory=MEMORY << 20, scratch=".")).ids)
+runtime = Runtime(memory=MEMORY << 20, scratch=".")
+arrays = read_arrays({"embeddings": "big.npy"}, None, runtime)
+print(*chosen(request("core_set", 3, arrays, labeled="rows.npy", runtime=runtime)).ids)
 """
     for limit, memory, works in ((40, 1, True), (40, 400, False)):
         code = script.replace("MOST", str(limit)).replace("MEMORY", str(memory))

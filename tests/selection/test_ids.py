@@ -15,14 +15,16 @@ from torch.utils.data import Dataset, Subset
 
 from distil import FitConfig, Learner, Selection, select, select_from
 from distil.data.array_files import Column
+from distil.data.distances import NEAR
 from distil.data.examples import LabeledSet
 from distil.errors import InvalidInput
 from distil.measuring import source
-from distil.selection.from_files import pick
+from distil.selection.from_files import chosen, read_arrays, request
 from distil.selection.ids import IdReader
 from distil.signals import Inputs
 from distil.strategies import Needs, Strategy
 from distil.strategies.base import best
+from distil.system.runtime import Runtime
 
 N = 40
 GIVEN = [4, 30, 7, 12]
@@ -59,6 +61,12 @@ class Items(Dataset):
 
     def __getitem__(self, row):
         return torch.from_numpy(X[row])
+
+
+def pick(strategy, n, *, embeddings=None, probs=None, ids=None, no_duplicates=False, **options):
+    """A selection from files or columns, by the steps of ``distil select``."""
+    arrays = read_arrays({"embeddings": embeddings, "probs": probs, "mc_probs": None}, ids, Runtime())
+    return chosen(request(strategy, n, arrays, near=NEAR if no_duplicates else None, **options))
 
 
 def mask_of(ids):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
-from distil.data.distances import NEAR, checked_near, ruler
+from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, normal, read_ids
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
@@ -33,62 +33,6 @@ from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.files import replacing
 from distil.system.runtime import Runtime, as_runtime
-
-
-def pick(
-    strategy: Strategy | str,
-    n: int,
-    *,
-    embeddings: str | Path | Column | None = None,
-    probs: str | Path | Column | None = None,
-    mc_probs: str | Path | Column | None = None,
-    ids: str | Path | None = None,
-    labeled: str | Path | ListedIds | Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
-    candidates: str | Path | ListedIds | Ids | None = None,
-    exclude: str | Path | ListedIds | Ids | None = None,
-    seed: int = 0,
-    no_duplicates: bool = False,
-    near: float = NEAR,
-    runtime: Runtime | None = None,
-) -> Picks:
-    """Choose the ``n`` rows to label next, from files.
-
-    Args:
-        strategy: A strategy, or the name of a registered one.
-        n: How many.
-        embeddings: File of the embeddings, (N, D), as :func:`distil.data.array_files.read_column` reads it, or a column read.
-        probs: Of class probabilities, (N, C).
-        mc_probs: Of sampled probabilities, (N, K, C).
-        ids: What the rows are called: a column of the table, or a file of ids. Default: what the files say; else positions.
-        labeled: What is labeled already: a file of ids (see :func:`distil.data.ids.read_ids`), or ids as
-            :func:`distil.select_from` takes them.
-        candidates: What may be chosen, likewise; default: all that is not labeled.
-        exclude: What may not, likewise.
-        seed: The same one gives the same picks.
-        no_duplicates: Whether near-duplicates of labeled rows, and of each other, are left out; this needs embeddings.
-        near: Within what share of the typical distance two rows are near-duplicates; see :mod:`distil.selection.near_duplicates`.
-        runtime: Memory, folder for what goes beyond it, progress bars.
-
-    Raises:
-        InvalidInput: Ids that are not in the pool or there twice, arrays that do not fit together, rows that are NaN, infinite
-            or no probabilities: named by their ids, before any work.
-        MissingSignal: The strategy needs an array that was not given.
-    """
-    given = {"embeddings": embeddings, "probs": probs, "mc_probs": mc_probs}
-    runtime = as_runtime(runtime)
-    return chosen(
-        request(
-            strategy,
-            n,
-            read_arrays(given, ids, runtime),
-            labeled=labeled,
-            candidates=candidates,
-            exclude=exclude,
-            seed=seed,
-            near=near if no_duplicates else None,
-            runtime=runtime,
-        )
-    )
 
 
 def read_arrays(
