@@ -1,19 +1,19 @@
-"""Every error distil raises on purpose.
+"""Every error that distil raises on purpose.
 
-A message says what was expected, what came, and what to do. Each class also derives from the built-in that
+A message says what was expected, what came, and what to do. Each class also derives from the built-in error that
 callers of NumPy and PyTorch would catch, so ``except ValueError`` works too::
 
     DistilError
-    ├── InvalidInput      ValueError      a shape, a value, a number of examples that cannot be right
-    ├── MissingSignal     LookupError     a strategy needs a quantity that was not given and cannot be derived
-    ├── UnknownName       LookupError     a strategy, data set or architecture that is not registered
-    ├── UnsupportedModel  TypeError       a model whose logits or embedding cannot be read
-    ├── ConfigError       ValueError      a configuration file that cannot be run
-    ├── DataNotFound      FileNotFoundError   a data set that is in none of the places looked at
-    ├── MissingPackage    ImportError     an optional package that is not installed
-    └── RunError          RuntimeError    a run directory that is not one, or is not in the state asked for
+    ├── InvalidInput      ValueError          an argument with a wrong shape, type, value or number of examples
+    ├── MissingSignal     LookupError         a strategy needs a quantity that was not passed and cannot be derived
+    ├── UnknownName       LookupError         a strategy, data set or architecture is not registered
+    ├── UnsupportedModel  TypeError           the logits or the embedding of a model cannot be read
+    ├── ConfigError       ValueError          a configuration cannot be run
+    ├── DataNotFound      FileNotFoundError   a data set is in none of the places searched
+    ├── MissingPackage    ImportError         an optional package is not installed
+    └── RunError          RuntimeError        a directory is not a run, is damaged, or is in the wrong state
 
-    DistilWarning (UserWarning)           something that works, but probably not as hoped
+    DistilWarning (UserWarning)               a call succeeds, but its result may not be the one intended
 """
 
 from __future__ import annotations
@@ -27,43 +27,43 @@ class DistilError(Exception):
 
 
 class InvalidInput(DistilError, ValueError):
-    """A value that cannot be right: its shape, its type, a NaN, a number out of range."""
+    """An argument has a wrong shape or type, is NaN, or is out of range."""
 
 
 class MissingSignal(DistilError, LookupError):
-    """A strategy needs a quantity that was neither given nor can be derived from what was."""
+    """A strategy needs a quantity that was not passed and cannot be derived from the arguments that were."""
 
 
 class UnknownName(DistilError, LookupError):
-    """A name that is not registered; the message offers the nearest ones."""
+    """A name is not registered; the message suggests the nearest one."""
 
 
 class UnsupportedModel(DistilError, TypeError):
-    """A model whose logits or embedding cannot be read; the message says which argument would help."""
+    """The logits or the embedding of a model cannot be read; the message names the argument that helps."""
 
 
 class ConfigError(DistilError, ValueError):
-    """A configuration that cannot be run; the message lists every fault found."""
+    """A configuration cannot be run; the message lists every fault found."""
 
 
 class DataNotFound(DistilError, FileNotFoundError):
-    """A data set that is in none of the places that were looked at; the message lists them."""
+    """A data set is in none of the places searched; the message lists them."""
 
 
 class MissingPackage(DistilError, ImportError):
-    """An optional package that is not installed; the message says how to install it."""
+    """An optional package is not installed; the message says how to install it."""
 
 
 class RunError(DistilError, RuntimeError):
-    """A run directory that is damaged, is not one, or is not in the state asked for."""
+    """A directory is not a run, is damaged, or is in the wrong state for the call."""
 
 
 class DistilWarning(UserWarning):
-    """Something that works, but probably not as hoped."""
+    """A call succeeds, but its result may not be the one intended."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name closest in spelling to ``name``, as the end of a sentence (empty when none is close).
+    """The end of an error message that suggests the known name closest in spelling; empty when none is close.
 
     >>> nearest("entropy_samplng", ["badge", "entropy_sampling"])
     "; did you mean 'entropy_sampling'?"

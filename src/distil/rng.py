@@ -1,4 +1,4 @@
-"""Named, splittable randomness: one integer decides a whole run."""
+"""Seeded random streams by name: one integer decides a whole run."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ from distil.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Rng:
-    """A source of randomness that is known by a seed and a path of names.
+    """A random stream that a seed and a path of names identify.
 
-    The same seed and path always give the same stream, whatever was drawn before, in whatever order, on
-    whatever device: ``Rng(0).child("select", 3)`` is round 3's selection in every replay of that run.
+    The same seed and path always give the same stream, independent of earlier draws, their order and the device:
+    ``Rng(0).child("select", 3)`` is the stream of round 3's selection in every replay of that run.
 
     Attributes:
         seed: Any integer.
-        path: The names that led here from the root.
+        path: Names from the root to this stream.
     """
 
     seed: int
     path: tuple[str | int, ...] = ()
 
     def __post_init__(self) -> None:
-        # NumPy's integers are the same numbers, but do not look the same.
+        # NumPy's integers have another repr, which the digest would see.
         path = tuple(
-            name if isinstance(name, str) else _whole(name, "a name of a stream", "text or ") for name in self.path
+            name if isinstance(name, str) else _whole(name, "the name of a stream", "text or ") for name in self.path
         )
         object.__setattr__(self, "seed", _whole(self.seed, "a seed"))
         object.__setattr__(self, "path", path)
 
     def child(self, *names: str | int) -> Rng:
-        """The stream called ``names`` below this one."""
+        """The stream whose path is this path followed by ``names``."""
         return Rng(self.seed, self.path + names)
 
     def integer(self) -> int:
-        """A number in [0, 2**63), a pure function of (seed, path)."""
+        """An integer in [0, 2**63), a pure function of seed and path."""
         digest = hashlib.blake2b(repr((self.seed, self.path)).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "little") >> 1
 
     def torch(self) -> torch.Generator:
-        """A fresh CPU generator; draws are made on the CPU so that every device sees the same numbers."""
+        """A new CPU generator; draws are made on the CPU so that every device sees the same numbers."""
         return torch.Generator("cpu").manual_seed(self.integer())
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Seed the global generators of torch, NumPy and ``random``, and put them back afterwards.
+        """Seed the global generators of torch, NumPy and ``random``, and restore their states afterwards.
 
-        For code that knows no other source: building a module, dropout in training, a user's own fit.
+        For code that reads only these generators: building a module, dropout in training, a user's own fit.
         """
         cpu, others = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is the point
         seed = self.integer()
-        # Not torch.manual_seed: for an accelerator that is not in use yet it leaves a seed behind that nothing takes back.
+        # Not torch.manual_seed: for an accelerator that is not in use yet, it leaves a seed behind that cannot be undone.
         torch.default_generator.manual_seed(seed)
         if others:
             torch.cuda.manual_seed_all(seed)
@@ -78,17 +78,17 @@ class Rng:
 
 
 def drawn_seed() -> int:
-    """A seed from torch's global generator: ``torch.manual_seed`` decides it, and each call draws another."""
+    """Draw a seed from torch's global generator, which ``torch.manual_seed`` seeds; each call draws another."""
     return int(torch.randint(2**62, (1,)))
 
 
 def as_rng(rng: Rng | int | None) -> Rng:
-    """``rng`` itself, or the one of that seed (0 for None)."""
+    """``rng`` itself, or the root stream of a seed (0 for None)."""
     return rng if isinstance(rng, Rng) else Rng(0 if rng is None else rng)
 
 
-def _whole(value: Any, what: str, other: str = "") -> int:  # noqa: ANN401 - whatever has been given
-    """``value`` as an int; InvalidInput where it is no whole number."""
+def _whole(value: Any, what: str, other: str = "") -> int:  # noqa: ANN401 - the user's value, of any type
+    """``value`` as an int; InvalidInput if it is not a whole number."""
     try:
         return operator.index(value)
     except TypeError:

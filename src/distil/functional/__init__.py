@@ -1,6 +1,6 @@
-"""The algorithms: tensors in, tensors out. No model, no data set, no file, no print.
+"""The algorithms, from tensors to tensors, without a model, a data set or a file.
 
-The modules are attributes of this package without being imported first: ``distil.functional.centers.k_center_greedy``.
+The modules are attributes of this package and need no import of their own: ``distil.functional.centers.k_center_greedy``.
 """
 
 from importlib import import_module
@@ -38,7 +38,7 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # a type checker that saw this function would accept every name, misspelled ones too
 
     def __getattr__(name):  # noqa: ANN001, ANN202 - never seen by a type checker
-        """The module of that name, imported; see PEP 562."""
+        """Import the module of that name; see PEP 562."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return import_module(f"{__name__}.{name}")

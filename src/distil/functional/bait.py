@@ -1,4 +1,4 @@
-"""Selections whose Fisher information is near that of all: BAIT."""
+"""BAIT: selections whose Fisher information is near that of the whole pool."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE
 from distil.functional.gains import RowsWithGains
 
-# The two matrices over the layer's weights and the two small ones of every row may take this many bytes together.
+# Bytes that the two matrices over the layer's weights and the two small matrices of every row may take together.
 MEMORY = 2 << 30
 
 
@@ -26,36 +26,36 @@ def bait(
     ridge: float = 1.0,
     oversample: int = 2,
 ) -> Tensor:
-    """Pick rows whose Fisher information makes tr(A F) small: greedily too many, then the least useful are dropped.
+    """Pick rows whose Fisher information makes tr(A F) small: pick too many greedily, then drop the least useful.
 
     Ash et al. 2021, algorithm 1, for the last layer: V_x = diag(sqrt p) (I - 1 p^T) (x) h, rank C - 1, has the Fisher information
-    V_x^T V_x = (diag p - p p^T) (x) h h^T. With F its mean over all rows given and A the inverse of
+    V_x^T V_x = (diag p - p p^T) (x) h h^T. Let F be its mean over all unlabeled and labeled rows, and A the inverse of
 
-        ridge I + M / (M + n) mean_{labeled} V^T V + n / (M + n) sum_{picked} V^T V,
+        ridge I + M / (M + n) mean_{labeled} V^T V + n / (M + n) sum_{picked} V^T V.
 
-    x lowers tr(A F) by tr(V A F A V^T (I + V A V^T)^-1), V scaled as in the sum (Woodbury). ``oversample`` n rows (at most all) are
-    picked so; then the row that raises the trace least is taken out until n are left.
+    Picking x lowers tr(A F) by tr(V A F A V^T (I + V A V^T)^-1), V scaled as in the sum (Woodbury). First ``oversample`` n rows
+    (at most all) are picked by this rule; then the row whose removal raises the trace least is removed until n rows are left.
 
-    V is never made: V A V^T and V A F A V^T, C x C for every row, are kept and changed by the C columns A V_s^T of a pick s. As
-    in the published code the layer's bias is left out and the scales are those above. All in float64.
+    V is never written out. The matrices V A V^T and V A F A V^T, C x C for every row, are stored, and a pick s updates them through
+    the C columns A V_s^T. As in the published code, the layer's bias is left out and the scales are those above. All arithmetic
+    is in float64.
 
     Args:
-        probs: (N, C).
-        embeddings: (N, D), what the last layer sees.
-        n: How many to pick, at most N.
-        labeled: Probabilities (M, C) and embeddings (M, D) of the labeled set.
-        ridge: Of the prior; above 0.
-        oversample: How many times n are picked before any is dropped; at least 1.
+        probs: Class probabilities, (N, C).
+        embeddings: Inputs of the last layer, (N, D).
+        n: Number of rows to pick, at most N.
+        labeled: Probabilities (M, C) and embeddings (M, D) of the labeled set; default: no labeled set.
+        ridge: Scale of the prior, above 0.
+        oversample: Number of rows picked before any is dropped, as a multiple of n; at least 1.
 
     Returns:
-        (n,) distinct rows in the order they were picked; ties go to the smaller row, which is picked
-        first and dropped last.
+        (n,) distinct rows in pick order; ties go to the smaller row, which is picked first and dropped last.
 
     Raises:
-        InvalidInput: The matrices, 16 ((C D)^2 + N C^2) bytes, are more than ``MEMORY``.
+        InvalidInput: The matrices, 16 ((C D)^2 + N C^2) bytes, take more than ``MEMORY``.
 
-    Cost: O(N (C D)^2 + (C D)^3) once, then O(N C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and as much with n
-    in place of N for each that is dropped. Memory: 16 ((C D)^2 + N C^2) bytes and little more.
+    Cost: O(N (C D)^2 + (C D)^3) once, then O(N C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and the same with n
+    in place of N for each row that is dropped. Memory: little more than 16 ((C D)^2 + N C^2) bytes.
     """
     return bait_with_gains(probs, embeddings, n, labeled=labeled, ridge=ridge, oversample=oversample).rows
 
@@ -69,7 +69,7 @@ def bait_with_gains(
     ridge: float = 1.0,
     oversample: int = 2,
 ) -> RowsWithGains:
-    """The rows that ``bait`` picks, and by how much each lowered tr(A F) when it was picked; arguments and cost as there."""
+    """The rows that ``bait`` picks, and how much each lowered tr(A F) when it was picked; arguments and cost as ``bait``."""
     _check_memory(len(probs), probs.shape[1], embeddings.shape[1])
     p, h = probs.double(), embeddings.double()
     known_p, known_h = (p[:0], h[:0]) if labeled is None else (labeled[0].double(), labeled[1].double())
@@ -94,7 +94,7 @@ def bait_with_gains(
 
 
 def _drop_one(trace: _Trace, picks: list[int]) -> int:
-    """Forget the pick without which the trace is least, and say which of them it was; the larger row among equals."""
+    """Drop the pick without which the trace is least and return its position in ``picks``; the larger row among equals."""
     from_last = torch.tensor(picks).argsort(descending=True)
     at = int(from_last[trace.largest(trace.changes(-1)[from_last])])
     trace.update(at, -1)
@@ -103,7 +103,7 @@ def _drop_one(trace: _Trace, picks: list[int]) -> int:
 
 
 class _Trace:
-    """tr(A F), A the inverse of the information at hand, while the information of rows is added and taken away."""
+    """tr(A F), with A the inverse of the current information, while the information of rows is added and removed."""
 
     def __init__(self, p: Tensor, h: Tensor, information: Tensor, fisher: Tensor) -> None:
         self._p, self._h = p, h
@@ -114,11 +114,11 @@ class _Trace:
         self._traced = self._through(self._inverse @ fisher @ self._inverse)  # V A F A V^T
 
     def keep(self, rows: Tensor) -> None:
-        """Forget all rows but these, which are 0, 1, ... from here on."""
+        """Keep only these rows and renumber them 0, 1, ..."""
         self._p, self._h, self._seen, self._traced = (t[rows] for t in (self._p, self._h, self._seen, self._traced))
 
     def changes(self, sign: int) -> Tensor:
-        """How far the trace falls if a row comes (1) or goes (-1): tr(V A F A V^T (sign I + V A V^T)^-1), (N,)."""
+        """Fall of the trace if a row is added (1) or removed (-1): tr(V A F A V^T (sign I + V A V^T)^-1), (N,)."""
         eye = torch.eye(self._p.shape[1], dtype=torch.float64, device=self._p.device)
         inverses = (torch.linalg.inv_ex(self._seen[part] + sign * eye).inverse for part in self._parts())
         products = [
@@ -127,12 +127,12 @@ class _Trace:
         return torch.cat(products)
 
     def largest(self, changes: Tensor) -> int:
-        """The first of the largest changes."""
+        """Position of the first of the largest changes."""
         best = float(changes.max())
         return int(torch.nonzero(changes >= best - EXACT_TIE * abs(best) - self._rounding)[0, 0])
 
     def update(self, row: int, sign: int) -> None:
-        """A falls by U M U^T, U = A V^T and M = (sign I + V A V^T)^-1 of the row that comes (1) or goes (-1): Woodbury."""
+        """Lower A by U M U^T, with U = A V^T and M = (sign I + V A V^T)^-1 of the row added (1) or removed (-1): Woodbury."""
         traced, shifted = self._traced[row].clone(), self._seen[row].clone()
         shifted.diagonal().add_(sign)
         m = torch.linalg.inv(shifted)  # (C, C)
@@ -147,19 +147,19 @@ class _Trace:
         self._inverse.addmm_(u @ m, u.T, alpha=-1)
 
     def _columns(self, row: int) -> Tensor:
-        """A V^T of a row, (C D, C)."""
+        """The matrix A V^T of one row, (C D, C)."""
         p, h = self._p[row], self._h[row]
         columns = self._inverse.view(-1, len(p), len(h)) @ h  # (C D, C)
         return (columns - columns @ p[:, None]) * p.sqrt()
 
     def _times(self, rows: slice, u: Tensor) -> Tensor:
-        """V U for rows, (m, C, width), for a matrix U (C D, width)."""
+        """The products V U of some rows with a matrix U (C D, width), (m, C, width)."""
         p, h = self._p[rows], self._h[rows]
         stacked = u.view(p.shape[1], h.shape[1], -1).transpose(0, 1).flatten(1)  # (D, C width)
         return _tilted(p, (h @ stacked).view(len(p), p.shape[1], -1))
 
     def _through(self, matrix: Tensor) -> Tensor:
-        """V X V^T of every row for a symmetric matrix X (C D, C D), (N, C, C)."""
+        """The products V X V^T of every row with a symmetric matrix X (C D, C D), (N, C, C)."""
         n_classes, width = self._p.shape[1], self._h.shape[1]
         blocks = matrix.view(n_classes, width, n_classes, width)
         found = self._p.new_empty(len(self._p), n_classes, n_classes)
@@ -198,10 +198,9 @@ def _information(p: Tensor, h: Tensor) -> Tensor:
 def _check_memory(n: int, n_classes: int, width: int) -> None:
     needed = 16 * ((n_classes * width) ** 2 + n * n_classes**2)
     if needed > MEMORY:
-        layer = n_classes * width
         layer, limit = n_classes * width, MEMORY / 2**30
         raise InvalidInput(
-            f"BAIT over {n} rows, {n_classes} classes and embeddings of width {width} keeps two matrices of {layer} x {layer} and "
+            f"BAIT with {n} rows, {n_classes} classes and embeddings of width {width} stores two matrices of {layer} x {layer} and "
             f"two of {n_classes} x {n_classes} for every row: {needed / 2**30:.1f} GiB, more than {limit:.1f}; "
-            "give it fewer rows or narrower embeddings"
+            "pass fewer rows or narrower embeddings"
         )

@@ -1,4 +1,4 @@
-"""Selections whose labels, taken together, say most about the model: BatchBALD."""
+"""BatchBALD: selections whose labels together carry the most information about the model."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE
 from distil.functional.uncertainty import entropy
 
-# Gains that are this near in the precision of the probabilities, in units of it, are computed again in float64.
+# Gains that differ by less than this many units of the probabilities' precision are computed again in float64.
 _ROUNDING = 64
 
-# A block of predictions fits the second-level cache, where a logarithm is not dearer than to fetch its argument. On one core it won
-# 0.38 against 0.57 s (5 of 5,000 examples, 10 samples, 10 classes). Delete it where one large block is as fast.
+# A block of predictions fits into the second-level cache, because fetching an argument from memory costs more than its logarithm.
+# On one core it won 0.38 against 0.57 s (5 of 5,000 examples, 10 samples, 10 classes). Delete it where one large block is as fast.
 _BLOCK_BYTES = 1 << 20
 _PART = 512
 
-# In place of a probability of 0, whose logarithm is not needed: 0 ln 0 = 0.
+# Stands for a probability of 0, because 0 ln 0 = 0 but the logarithm of 0 is infinite.
 _TINY = 1e-30
 
-# Rows that are looked at again first; each further look takes twice as many.
+# Number of rows whose gain is recomputed first; each further step recomputes twice as many.
 _FIRST_LOOK = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Informative:
-    """What BatchBALD picked.
+    """The rows that BatchBALD picked, with their gains.
 
     Attributes:
-        rows: (n,) int64, distinct, in pick order.
-        gains: (n,) float64, what each pick adds to the mutual information, in nats; up to a pick, they sum to its joint score.
+        rows: Distinct rows in pick order, (n,) int64.
+        gains: Mutual information that each pick added, in nats, (n,) float64; the first k sum to the joint score of k picks.
     """
 
     rows: Tensor
@@ -43,38 +43,39 @@ class Informative:
 def batchbald(
     mc_probs: Tensor, n: int, generator: torch.Generator | None = None, *, max_configurations: int = 10_000
 ) -> Informative:
-    """Pick rows one by one so that the labels of all together have the largest mutual information with the model.
+    """Pick rows one by one so that their labels together have the largest mutual information with the model.
 
-    Kirsch, van Amersfoort and Gal 2019, algorithm 1. Row x gains I[y_x; w | y_S] = H[y_x | y_S] - E_w H[y_x | w] over the rows S
-    picked before, the first term being the mean entropy of x's prediction over the configurations m of their labels:
+    Kirsch, van Amersfoort and Gal 2019, algorithm 1. Let S be the rows picked before. Row x gains I[y_x; w | y_S] =
+    H[y_x | y_S] - E_w H[y_x | w]. The first term is the mean entropy of x's prediction over the configurations m of their labels:
 
-        sum_m p(m) H[ sum_k p(k | m) p(y_x | k) ],  p(k | m) proportional to prod_{s in S} p(y_s = m_s | k),
+        sum_m p(m) H[ sum_k p(k | m) p(y_x | k) ],  p(k | m) proportional to prod_{s in S} p(y_s = m_s | k).
 
-    which is the paper's eq. 12 less what is the same for all x: all x and all configurations are one matrix product.
+    This is the paper's eq. 12 without the terms that are the same for all x; all x and all configurations are one matrix product.
 
-    *Exact part.* As long as the configurations of S are at most ``max_configurations`` (those of probability 0 are not counted),
-    that is, for the first 1 + log_C(max_configurations) picks at least, all are gone through. Exact gains only fall as S grows,
-    so an old one is an upper bound, and few rows are looked at again (lazy greedy).
+    *Exact part.* While S has at most ``max_configurations`` configurations (those of probability 0 are not counted), all of them
+    are enumerated; this holds for at least the first 1 + log_C(max_configurations) picks. Exact gains only fall as S grows, so an
+    old gain is an upper bound, and few rows are recomputed (lazy greedy).
 
-    *Sampled part.* From then on S has ``max_configurations`` sampled ones, drawn from the mixture over k as in the paper's eq. 14
-    (as many from each k, at least one), and gains are estimates, their mean error falling with the root of that number. A
-    pick extends every sampled configuration by its label: one set of draws serves all rows and all picks. Estimates need not
-    fall as S grows, so every row is looked at for each pick.
+    *Sampled part.* After that, S has ``max_configurations`` sampled configurations, drawn from the mixture over k as in the paper's
+    eq. 14 (equally many from each k, at least one). Gains are then estimates, whose mean error falls with the root of that number.
+    A pick extends every sampled configuration by its label, so one set of draws serves all rows and all picks. Estimates need not
+    fall as S grows, so every row is recomputed for each pick.
 
     Args:
-        mc_probs: (N, K, C), floating: class probabilities under K samples of the model, *the same sample for all rows* at each k.
-        n: How many to pick, at most N.
-        generator: A CPU generator for sampled configurations; not drawn from where all fit.
-        max_configurations: The largest number of configurations gone through.
+        mc_probs: Class probabilities under K samples of the model, (N, K, C), floating; sample k must be *the same sample for all
+            rows*.
+        n: Number of rows to pick, at most N.
+        generator: CPU generator for sampled configurations; unused while all configurations are enumerated.
+        max_configurations: Largest number of configurations to enumerate or to sample.
 
     Returns:
         n rows and their gains; ties go to the smaller row.
 
     Raises:
-        InvalidInput: Configurations have to be sampled, and there is no generator.
+        InvalidInput: Configurations have to be sampled and ``generator`` is None.
 
-    Cost: N K C for the first pick; then O(m M (K + 1) C) a pick, M the number of configurations and m the rows looked at. Memory:
-    M K numbers and blocks of bounded bytes.
+    Cost: N K C for the first pick; then O(m M (K + 1) C) a pick, with M configurations and m recomputed rows. Memory: M K numbers
+    and blocks of bounded bytes.
     """
     configurations = _Configurations(mc_probs, max_configurations)
     gains = _Gains(mc_probs)
@@ -88,12 +89,12 @@ def batchbald(
 
 
 class _Configurations:
-    """Configurations of the labels of the rows picked, all or sampled ones, and what each tells about the model.
+    """Configurations m of the labels of the picked rows, all of them or a sample, with their posteriors.
 
     Attributes:
-        weights: (M,) float64, p(m).
-        posterior: (M, K) float64, p(k | m).
-        sampled: Whether these are some only.
+        weights: Probabilities p(m), (M,) float64.
+        posterior: Posterior p(k | m) of the model's samples, (M, K) float64.
+        sampled: Whether the configurations are a sample.
     """
 
     def __init__(self, mc_probs: Tensor, most: int) -> None:
@@ -106,7 +107,7 @@ class _Configurations:
         self.sampled = False
 
     def add(self, row: int, generator: torch.Generator | None) -> None:
-        """Extend them by the label of a row."""
+        """Extend the configurations by the label of a row."""
         self._rows.append(row)
         unseen = [row]
         possible = int((self._mc_probs[row] > 0).any(0).sum())
@@ -120,7 +121,7 @@ class _Configurations:
                 self._branch(_normalized(self._mc_probs[r], torch.float64))
 
     def _branch(self, probs: Tensor) -> None:
-        """Extend each configuration by each label; probs are (K, C)."""
+        """Extend each configuration by each label, for a row of probabilities (K, C)."""
         joint = self.posterior[:, None, :] * probs.T  # (M, C, K)
         chances = joint.sum(-1)
         weights = self.weights[:, None] * chances
@@ -136,11 +137,11 @@ class _Configurations:
         self.posterior = self.weights.new_full((size, n_samples), 1 / n_samples)
 
     def _draw(self, probs: Tensor, generator: torch.Generator | None) -> None:
-        """Extend each configuration by a label drawn under the k it is for; probs are (K, C)."""
+        """Extend each configuration by a label drawn from its sample k of the model, for a row of probabilities (K, C)."""
         if generator is None:
             raise InvalidInput(
                 f"the labels of {len(self._rows)} rows have more than {self._most} configurations, which have to be sampled; "
-                "pass a generator, or allow more configurations"
+                "pass generator=..., or a larger max_configurations"
             )
         n_samples, n_classes = probs.shape
         draws = torch.rand(n_samples, len(self.weights) // n_samples, dtype=torch.float64, generator=generator)
@@ -152,7 +153,7 @@ class _Configurations:
         self.posterior = joint / joint.sum(1, keepdim=True)
 
     def entropies(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
-        """Of the predictions of some rows, on average over the configurations: (m,) float64, computed in that precision."""
+        """Mean entropy of each row's prediction over the configurations, (m,) float64, computed in ``dtype``."""
         size = _BLOCK_BYTES * 8 // (self._mc_probs.shape[2] * torch.finfo(dtype).bits)
         part = max(1, min(len(self.weights), _PART, size))
         step = max(1, size // max(part, self._mc_probs.shape[1]))
@@ -171,13 +172,13 @@ class _Configurations:
 
 
 def _normalized(probs: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows that sum to 1 in this precision: those of float32 do only in theirs, which would make near-ties of equal rows."""
+    """Rows scaled to sum to 1 in this precision: float32 rows do so only in float32, and equal rows would differ slightly."""
     probs = probs.to(dtype)
     return probs / probs.sum(-1, keepdim=True)
 
 
 class _Gains:
-    """What each row left gains, or a bound of it."""
+    """The gain of each row left, or an upper bound of it."""
 
     def __init__(self, mc_probs: Tensor) -> None:
         self._mc_probs = mc_probs
@@ -190,8 +191,8 @@ class _Gains:
         self._exact_unsure = EXACT_ROUNDING * scale
 
     def best(self, configurations: _Configurations) -> tuple[int, float]:
-        """The row that gains most, and its gain; it is not looked at again."""
-        if configurations.sampled:  # estimates of before are no bounds
+        """The row that gains most, and its gain; later calls leave this row out."""
+        if configurations.sampled:  # earlier estimates are no bounds
             self._bounds[self._bounds > -torch.inf] = torch.inf
         fresh = torch.zeros_like(self._bounds, dtype=torch.bool)
         look = _FIRST_LOOK
@@ -210,7 +211,7 @@ class _Gains:
         return row, gain
 
     def _settle(self, rows: Tensor, configurations: _Configurations) -> tuple[int, float]:
-        """Of rows in rising order that are nearly equal, the best, in float64; equal rows are computed once."""
+        """The best, in float64, of ascending rows with nearly equal gains, and its gain; equal rows are computed once."""
         distinct, which = torch.unique(self._mc_probs[rows].flatten(1), dim=0, return_inverse=True)
         first = torch.full((len(distinct),), len(rows), device=rows.device)
         first.scatter_reduce_(0, which, torch.arange(len(rows), device=rows.device), "amin")

@@ -1,4 +1,4 @@
-"""How many to pick of each class."""
+"""Budgets of classes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from distil.errors import InvalidInput
 def class_budgets(labels: Tensor, n: int, num_classes: int) -> Tensor:
     """Divide ``n`` picks among the classes in proportion to their populations, by largest remainder (Hamilton's rule).
 
-    A class of share q gets floor(q n) or one more, never more than it has; fewer picks than classes are no difficulty.
-    DISTIL 0.1 gave every class the same and the whole remainder to the largest, or one to each and could exceed the budget or a
-    population.
+    A class with share q of the rows gets floor(q n) picks or one more, and never more than it has rows; ``n`` may be below the
+    number of classes. DISTIL 0.1 gave every class the same number and the remainder to the largest class, or one pick to each
+    class, and could exceed the budget or a population.
 
     Args:
         labels: The class of each row, (N,) int64, below ``num_classes``.
-        n: How many picks, from 0 to N.
-        num_classes: C.
+        n: Number of picks, from 0 to N.
+        num_classes: Number of classes C.
 
     Returns:
-        (C,) int64 that sum to ``n``; equal remainders go to the smaller class.
+        Picks of each class, (C,) int64, with sum ``n``; equal remainders go to the smaller class.
 
     Raises:
-        InvalidInput: A label out of range, or ``n`` beyond the rows there are.
+        InvalidInput: A label is out of range, or ``n`` is not between 0 and N.
 
     >>> class_budgets(torch.tensor([0] * 6 + [1] * 3 + [3]), 5, 4)
     tensor([3, 2, 0, 0])
@@ -32,7 +32,7 @@ def class_budgets(labels: Tensor, n: int, num_classes: int) -> Tensor:
     if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
         raise InvalidInput(f"labels must be 0 to {num_classes - 1}, got {int(labels.min())} to {int(labels.max())}")
     if not 0 <= n <= len(labels):
-        raise InvalidInput(f"n must be between 0 and the {len(labels)} rows there are, got {n}")
+        raise InvalidInput(f"n must be between 0 and {len(labels)}, the number of rows; got {n}")
     populations = torch.bincount(labels, minlength=num_classes)
     shares = populations * n
     total = max(1, len(labels))

@@ -1,4 +1,4 @@
-"""Rows in clusters: k-means and k-medians, and the rows that stand for them."""
+"""k-means and k-medians clustering, and the rows that represent the clusters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from distil.functional.nearest import nearest_center, pair_sq_dists
 
 @dataclass(frozen=True)
 class KMeans:
-    """A clustering: centers (k, D), the cluster of each row (N,), sq_dists (N,) of each row to its center."""
+    """A clustering by squared Euclidean distances.
+
+    Attributes:
+        centers: Cluster centers, (k, D).
+        clusters: The cluster of each row, (N,) int64.
+        sq_dists: Squared distance of each row to its center, (N,).
+    """
 
     centers: Tensor
     clusters: Tensor
@@ -33,7 +39,13 @@ class KMeans:
 
 @dataclass(frozen=True)
 class KMedians:
-    """A clustering by L1 distances: centers (k, D), the cluster of each row (N,), dists (N,) of each row to its center."""
+    """A clustering by L1 distances.
+
+    Attributes:
+        centers: Cluster centers, (k, D).
+        clusters: The cluster of each row, (N,) int64.
+        dists: L1 distance of each row to its center, (N,).
+    """
 
     centers: Tensor
     clusters: Tensor
@@ -54,27 +66,27 @@ class KMedians:
 def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 100, tol: float = 1e-4) -> KMeans:
     """Lloyd's k-means from a k-means++ start (Lloyd 1982; Arthur and Vassilvitskii 2007).
 
-    Rows go to their nearest center exactly (see ``nearest_center``), ties to the smaller one, and means are summed in float64, so
-    the result depends on neither blocks nor threads. A cluster that loses all its rows gets the row farthest from its own
-    center. An iteration first adds up only the rows that changed clusters, then makes one product with all rows, most of it
-    in bfloat16 where the machine is good at that.
+    Each row is assigned to its exact nearest center (see ``nearest_center``), ties to the smaller center, and means are summed in
+    float64, so the result does not depend on blocks or threads. A cluster that loses all its rows gets the row farthest from its
+    own center. An iteration first adds up only the rows that changed clusters, then computes one matrix product with all rows,
+    most of it in bfloat16 where that is faster.
 
-    Iterations stop by what they gain. The bulk of them usually gains next to nothing: on 50,000 rows around 100 centers,
-    with k = 500, the 17th lowers the inertia by less than 1e-4 of itself, the other 38 until nothing moves by 0.05 %
-    together. The rule of scikit-learn (centers move by less than 1e-4 of the variance of a coordinate, all together) makes nearly
-    all of them at such k. ``tol=0`` goes on until no row changes.
+    Iterations stop when they gain little, because most of them usually do: on 50,000 rows around 100 centers, with k = 500,
+    the 17th lowers the inertia by less than 1e-4 of itself, and the other 38 until no row moves lower it by 0.05 % together.
+    At so large a k, the rule of scikit-learn (all centers together move by less than 1e-4 of the variance of a coordinate) runs
+    nearly all of them. ``tol=0`` continues until no row changes clusters.
 
     Args:
-        x: (N, D) rows; never copied, so it may be mapped from a file.
+        x: Rows, (N, D); never copied, so they may be mapped from a file.
         k: Number of clusters, at most N.
-        generator: A CPU generator.
-        max_iter: Most iterations.
+        generator: CPU generator.
+        max_iter: Largest number of iterations.
         tol: Stop once the inertia falls by less than this share of itself.
 
     Returns:
-        The clustering; the clusters are those of the returned centers.
+        The clustering; each row belongs to the nearest of the returned centers.
 
-    Cost: O(N k D) an iteration, memory of O(N + k D) and a block.
+    Cost: O(N k D) an iteration; memory of O(N + k D) and a block.
     """
     finite_norms(Dense(x))
     first = int(torch.randint(len(x), (1,), generator=generator))
@@ -95,47 +107,46 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
 def k_medians(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 100, tol: float = 1e-4) -> KMedians:
     """Cluster rows around coordinate-wise medians, by L1 distances (Bradley, Mangasarian and Street 1997).
 
-    Rows go to their nearest center, centers to the median of their rows (the lower one of two), in turn: neither ever
-    raises the cost. The start is drawn like that of k-means++, with probability proportional to the L1 distance itself, which
-    is what this cost adds up (Arthur and Vassilvitskii 2007, section 5). A cluster that loses all its rows gets the row
-    farthest from its own center. Less drawn to outliers than k-means.
+    Two steps alternate, and neither ever raises the cost: each row is assigned to its nearest center, and each center moves to the
+    median of its rows (the lower of two). The start is drawn as in k-means++, but with probability proportional to the L1
+    distance, the term of this cost (Arthur and Vassilvitskii 2007, section 5). A cluster that loses all its rows gets the row
+    farthest from its own center. Outliers attract the centers less than in k-means.
 
     Args:
-        x: (N, D) rows.
+        x: Rows, (N, D).
         k: Number of clusters, at most N.
-        generator: A CPU generator.
-        max_iter: Most iterations.
+        generator: CPU generator.
+        max_iter: Largest number of iterations.
         tol: Stop once the cost falls by less than this share of itself.
 
     Returns:
-        The clustering; the clusters are those of the returned centers.
+        The clustering; each row belongs to the nearest of the returned centers.
 
-    Cost: O(N k D) an iteration, memory of O(N + k D) and a block.
+    Cost: O(N k D) an iteration; memory of O(N + k D) and a block.
     """
     if not bool(torch.linalg.vector_norm(x, 1, dim=1).isfinite().all()):
-        raise InvalidInput(f"L1 lengths of the rows overflow {x.dtype}; scale the rows down, or give float64")
+        raise InvalidInput(f"the L1 norms of the rows overflow {x.dtype}; scale the rows down, or pass float64")
     centers = x[_drawn_by_l1(x, k, generator)]
-    found = KMedians(centers, *_assign_l1(x, centers))
+    clustering = KMedians(centers, *_assign_l1(x, centers))
     for _ in range(max_iter):
-        moved = _medians(x, found)
-        after = KMedians(moved, *_assign_l1(x, moved))
-        settled = torch.equal(after.clusters, found.clusters) or found.cost - after.cost < tol * found.cost
-        found = after
-        if settled:
+        before, centers = clustering, _medians(x, clustering)
+        clustering = KMedians(centers, *_assign_l1(x, centers))
+        if torch.equal(clustering.clusters, before.clusters) or before.cost - clustering.cost < tol * before.cost:
             break
-    return found
+    return clustering
 
 
 def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
-    """The row nearest to each center, then, should clusters be empty, the next nearest rows of the largest clusters.
+    """The row nearest to each center, then, where clusters are empty, the next nearest rows of the largest clusters.
 
     Args:
-        x: (N, D) rows.
-        clustering: Of those rows.
-        n: How many rows, at least the number of clusters that have any.
+        x: Rows, (N, D).
+        clustering: A clustering of these rows.
+        n: Number of rows to return, at least the number of clusters that have rows.
 
     Returns:
-        (n,) distinct rows, larger clusters first within a turn; ties go to the smaller row.
+        (n,) distinct rows: every cluster's nearest, then every cluster's second, and so on, larger clusters first; ties go to the
+        smaller row.
     """
     sizes = torch.bincount(clustering.clusters, minlength=len(clustering.centers))
     order = clustering.exact_dists(x).argsort(stable=True)
@@ -167,7 +178,7 @@ class _Sums:
             self.total += float((shifted**2).sum())
 
     def move(self, x: Tensor, moved: Tensor, before: Tensor, after: Tensor) -> None:
-        """Some rows (M,) change clusters."""
+        """Move some rows (M,) from the clusters ``before`` to the clusters ``after``, (M,) each."""
         for rows, old, new in zip(*(t.split(CANONICAL_BLOCK) for t in (moved, before, after)), strict=True):
             shifted = x.index_select(0, rows).double().sub_(self.origin)
             self.sums.index_add_(0, new, shifted).index_add_(0, old, shifted, alpha=-1)
@@ -175,7 +186,7 @@ class _Sums:
         self.sizes += torch.bincount(after, minlength=k) - torch.bincount(before, minlength=k)
 
     def means(self, x: Tensor, clusters: Tensor, centers: Tensor) -> Tensor:
-        """Mean of each cluster; an empty one moves to a row far from its center, a different row each."""
+        """Mean of each cluster, (k, D); empty clusters move to the rows farthest from their centers, one row each."""
         means = (self.sums / self.sizes.clamp_min(1)[:, None] + self.origin).to(x.dtype)
         empty = torch.nonzero(self.sizes == 0)[:, 0]
         if len(empty):
@@ -184,12 +195,12 @@ class _Sums:
         return means
 
     def inertia(self) -> float:
-        """Squared distances of all rows to the means of their clusters: |x|^2 summed, less n |mean|^2 of each cluster."""
+        """Sum of the squared distances of all rows to their means: the sum of |x|^2 minus n |mean|^2 of each cluster."""
         return self.total - float(((self.sums**2).sum(1) / self.sizes.clamp_min(1)).sum())
 
 
 def _drawn_by_l1(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """Distinct rows (k,), each drawn with probability proportional to its L1 distance to those drawn before."""
+    """Distinct rows (k,), each drawn with probability proportional to its L1 distance to the rows drawn before."""
     picks = [int(torch.randint(len(x), (1,), generator=generator))]
     uniform = torch.rand(k, generator=generator, dtype=torch.float64)
     nearest = x.new_full((len(x),), torch.inf)
@@ -210,16 +221,16 @@ def _assign_l1(x: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([block.indices for block in nearest]), torch.cat([block.values for block in nearest])
 
 
-def _medians(x: Tensor, found: KMedians) -> Tensor:
-    """Coordinate-wise median of each cluster; an empty one moves to a row far from its center, a different row each."""
-    sizes = torch.bincount(found.clusters, minlength=len(found.centers))
-    medians = found.centers.clone()
-    for cluster, rows in enumerate(found.clusters.argsort(stable=True).split(sizes.tolist())):
+def _medians(x: Tensor, clustering: KMedians) -> Tensor:
+    """Coordinate-wise median of each cluster, (k, D); empty clusters move to the rows farthest from their centers, one row each."""
+    sizes = torch.bincount(clustering.clusters, minlength=len(clustering.centers))
+    medians = clustering.centers.clone()
+    for cluster, rows in enumerate(clustering.clusters.argsort(stable=True).split(sizes.tolist())):
         step = max(1, BLOCK_BYTES // (max(1, len(rows)) * x.element_size()))
         for start in range(0, x.shape[1] if len(rows) else 0, step):
             columns = slice(start, start + step)
             medians[cluster, columns] = x[:, columns][rows].median(0).values
     empty = torch.nonzero(sizes == 0)[:, 0]
     if len(empty):
-        medians[empty] = x[found.dists.argsort(descending=True, stable=True)[: len(empty)]]
+        medians[empty] = x[clustering.dists.argsort(descending=True, stable=True)[: len(empty)]]
     return medians

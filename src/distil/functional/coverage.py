@@ -1,4 +1,4 @@
-"""Rows that are typical of their clusters, and rows whose balls cover the most."""
+"""Rows that are typical of their clusters, and rows whose balls cover the most rows."""
 
 from __future__ import annotations
 
@@ -14,48 +14,49 @@ from distil.functional.gains import RowsWithGains
 from distil.functional.nearest import pair_sq_dists
 from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
 
-# Clusters of fewer rows than this are left for last: their densest row is dense by chance (the published code drops them).
+# Clusters of fewer rows than this come last: their densest row is dense by chance (the published code drops them).
 _SMALL = 6
 
-# Rows whose distance to the nearest of another label is measured, to choose a radius.
+# Number of rows whose distance to the nearest row of another label is measured to choose a radius.
 _SAMPLE = 4096
 
-# Up to this size it is kept which rows are in which balls.
+# Up to this size, the membership of rows in balls is stored.
 _GRAPH_BYTES = 128 << 20
 
-# Mean distances are right to about 1e-5 of themselves.
+# Mean distances have a relative error of about 1e-5.
 _NEAR_TIE = 3e-5
 
 
 def typical_rows(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neighbors: int = 20) -> Tensor:
-    """The most typical row of each cluster: clusters with the fewest labeled rows first, then the largest.
+    """The most typical row of each cluster; clusters with the fewest labeled rows come first, then the largest.
 
-    Hacohen, Dekel and Weinshall 2022, algorithm 1. A cluster that is asked again (n larger than the number of clusters) gives its
-    next most typical row; the published code measures typicality again without the rows picked, which changes little, since
-    one row less is one neighbor less. Typicality is taken among the given rows of the cluster, over the min(n_neighbors, size / 2)
-    nearest, as there. Clusters of at most 5 rows, labeled ones counted, come after all others.
+    Hacohen, Dekel and Weinshall 2022, algorithm 1. When n exceeds the number of clusters, each cluster then gives its next most
+    typical row. The published code measures typicality again without the picked rows; this changes little, because one row less
+    is one neighbor less. As in the paper, typicality is measured over the min(n_neighbors, size / 2) nearest unlabeled rows of
+    the same cluster. Clusters of at most 5 rows, labeled ones included, come after all others.
 
     Args:
-        x: (N, D) unlabeled rows.
-        clusters: (N,) the cluster of each.
-        n_labeled: (k,) how many labeled rows each cluster has besides.
-        n: How many rows, at most N.
+        x: Unlabeled rows, (N, D).
+        clusters: The cluster of each row, (N,) int64.
+        n_labeled: Number of labeled rows in each cluster, (k,); they are not in ``x``.
+        n: Number of rows to pick, at most N.
         n_neighbors: K of the paper.
 
     Returns:
-        (n,) distinct rows, in pick order; ties go to the larger typicality (1e-9), then to the smaller row.
+        (n,) distinct rows in pick order; ties between clusters go to the smaller cluster, ties of typicality (1e-9) to the
+        smaller row.
 
-    Cost: O(D sum of squared cluster sizes), memory of O(N) and two blocks.
+    Cost: O(D sum of squared cluster sizes); memory of O(N) and two blocks.
     """
     return typical_with_gains(x, clusters, n_labeled, n, n_neighbors).rows
 
 
 def typical_with_gains(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neighbors: int = 20) -> RowsWithGains:
-    """The rows of ``typical_rows`` and how typical each is of its cluster; arguments and cost as there.
+    """The rows of ``typical_rows`` and how typical each is of its cluster; arguments and cost as ``typical_rows``.
 
     Returns:
-        Rows in pick order; their gains are typicalities, 1 / the mean distance to the neighbors: infinite for a row that equals all
-        of them, NaN for one that is alone in its cluster.
+        Rows in pick order. Their gains are typicalities, 1 / the mean distance to the neighbors: infinite for a row that equals all
+        its neighbors, NaN for the only row of a cluster.
     """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
@@ -73,33 +74,33 @@ def typical_with_gains(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n
 
 
 def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> Tensor:
-    """Pick rows one by one, each the center of the ball that holds the most rows not covered yet.
+    """Pick rows one by one, each the center of the ball that contains the most uncovered rows.
 
-    Greedy maximum coverage (within 1 - 1/e of the best), as Yehuda, Dekel, Hacohen and Weinshall 2022 use it (algorithm 1, without
-    their graph): a row is covered once it is closer than ``radius`` to a picked or labeled one. When all rows are covered, the
-    rest is picked farthest first; the published code goes on with the first rows of the pool, and never looks at the last
-    N mod 500.
+    Greedy maximum coverage (within 1 - 1/e of the best), as in Yehuda, Dekel, Hacohen and Weinshall 2022 (algorithm 1, without
+    their graph): a row is covered once it is closer than ``radius`` to a picked or labeled row. When all rows are covered, the
+    remaining picks are made farthest first; the published code takes the first rows of the pool instead, and ignores the last
+    N mod 500 rows.
 
     Args:
-        x: (N, D) rows.
-        n: How many to pick, at most N.
-        radius: Of the balls, positive.
-        labeled: (M, D) rows that cover already.
+        x: Rows, (N, D).
+        n: Number of rows to pick, at most N.
+        radius: Radius of the balls, above 0, in the unit of the rows.
+        labeled: Labeled rows, which cover the rows near them, (M, D); default: none.
 
     Returns:
-        (n,) distinct rows, in pick order; ties go to the smaller row.
+        (n,) distinct rows in pick order; ties go to the smaller row.
 
-    Cost: O(N^2 D / 2); which rows are in which balls is kept, a bit a pair, up to 128 MB (N = 32,768). Above, memory is O(N) and
-    a block, and rows that become covered are looked up again, each once: O(1.5 N^2 D).
+    Cost: O(N^2 D / 2). The membership of rows in balls is stored, one bit a pair, up to 128 MB (N = 32,768). Above that, memory is
+    O(N) and a block, and the distances of each newly covered row are computed again, once: O(1.5 N^2 D).
     """
     return max_coverage_with_gains(x, n, radius, labeled).rows
 
 
 def max_coverage_with_gains(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> RowsWithGains:
-    """The rows that ``max_coverage`` picks, and how many rows that were not covered yet each covers; arguments and cost as there.
+    """The rows that ``max_coverage`` picks, and the number of rows that each covers first; arguments and cost as ``max_coverage``.
 
     Returns:
-        Rows in pick order; their gains are numbers of rows, 0 for those picked after everything was covered.
+        Rows in pick order. Their gains are numbers of newly covered rows, 0 for rows picked after all rows were covered.
     """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
@@ -107,37 +108,37 @@ def max_coverage_with_gains(x: Tensor, n: int, radius: float, labeled: Tensor | 
     balls = Balls(x, radius)
     graph = _Graph(balls) if len(x) ** 2 <= 8 * _GRAPH_BYTES else _Recounted(balls)
     uncovered = balls.counts(labeled) == 0
-    held = graph.sizes - graph.counts(torch.nonzero(~uncovered)[:, 0])  # uncovered rows in each ball
+    inside = graph.sizes - graph.counts(torch.nonzero(~uncovered)[:, 0])  # uncovered rows in each ball
     picks: list[int] = []
     gains = torch.zeros(n, dtype=torch.float64)
     while len(picks) < n and bool(uncovered.any()):
-        pick = torch.nonzero(held == held.max())[:1, 0]
+        pick = torch.nonzero(inside == inside.max())[:1, 0]
         covered = torch.nonzero(uncovered & (graph.counts(pick) > 0))[:, 0]
         uncovered[covered] = False
-        held -= graph.counts(covered)
+        inside -= graph.counts(covered)
         gains[len(picks)] = len(covered)
         picks.append(int(pick))
     return RowsWithGains(_filled(x, picks, n, labeled), gains)
 
 
 def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: float = 0.95) -> float:
-    """The largest radius at which a share ``purity`` of the balls around rows holds rows of one label only.
+    """The largest radius at which a share ``purity`` of the balls around rows contains rows of one label only.
 
-    The rule by which Yehuda et al. 2022, section 3.3, choose their radius, from the clusters of k-means as labels. A ball is pure
-    exactly up to the distance of the nearest row of another label, so the radius is a quantile of those distances: no radius
-    needs to be tried. In pools of more than 4,096 rows the balls of so many random ones are looked at.
+    The rule of Yehuda et al. 2022, section 3.3, who take the clusters of k-means as labels. A ball is pure exactly up to the
+    distance of the nearest row of another label, so the radius is a quantile of those distances and no radius has to be tried.
+    In pools of more than 4,096 rows, the balls around 4,096 random rows decide.
 
     Args:
-        x: (N, D) rows.
-        labels: (N,) int64.
-        generator: A CPU generator.
-        purity: The share, from 0 to 1.
+        x: Rows, (N, D).
+        labels: The label of each row, (N,) int64.
+        generator: CPU generator.
+        purity: Share of the balls that must be pure, from 0 to 1.
 
     Returns:
-        The radius, less 1e-4 of it, so that no rounding puts the two rows that decide it into each other's ball; infinite if
-        there is one label only.
+        The radius minus a few parts in 100,000 of it, so that no rounding puts the two rows that decide it into each other's
+        ball; infinite if there is only one label.
 
-    Cost: O(min(N, 4096) N D), memory of two blocks.
+    Cost: O(min(N, 4096) N D); memory of two blocks.
     """
     rows = torch.randperm(len(x), generator=generator)[:_SAMPLE].sort().values.to(x.device)
     others = _nearest_of_another_label(x, labels, rows).sort().values
@@ -146,7 +147,7 @@ def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: f
 
 
 class _Graph:
-    """Which rows are in which balls, a bit a pair."""
+    """The stored membership of rows in balls, one bit a pair."""
 
     def __init__(self, balls: Balls) -> None:
         n = len(balls.x)
@@ -166,16 +167,16 @@ class _Graph:
 
     def counts(self, rows: Tensor) -> Tensor:
         """How many of these rows (M,) are in the ball around each row: (N,) int64."""
-        found = torch.zeros((self.bits.shape[1], 8), dtype=torch.long, device=self.bits.device)
+        counts = torch.zeros((self.bits.shape[1], 8), dtype=torch.long, device=self.bits.device)
         for part in rows.split(max(1, BLOCK_BYTES // self.bits.shape[1])):
             bits = self.bits[part]
             for place in range(8):
-                found[:, place] += ((bits >> place) & 1).sum(0, dtype=torch.int32)
-        return found.flatten()[: len(self.bits)]
+                counts[:, place] += ((bits >> place) & 1).sum(0, dtype=torch.int32)
+        return counts.flatten()[: len(self.bits)]
 
 
 class _Recounted:
-    """The same, with nothing kept: distances are computed again."""
+    """The membership of rows in balls, computed again from distances at each call."""
 
     def __init__(self, balls: Balls) -> None:
         self.balls, self.sizes = balls, balls.sizes()
@@ -186,7 +187,7 @@ class _Recounted:
 
 
 def _mean_dists_inside(x: Tensor, rows: Tensor, n_neighbors: int) -> Tensor:
-    """The mean distance of the rows of one cluster to their nearest neighbors in it: (B,) float64, near-ties exact in that."""
+    """Mean distance of each row of one cluster to its nearest neighbors in it, (B,) float64; near-ties are exact."""
     k = min(n_neighbors, len(rows) // 2)
     if k == 0:  # one row, or none
         return x.new_full((len(rows),), torch.nan, dtype=torch.float64)
@@ -203,7 +204,7 @@ def _mean_dists_inside(x: Tensor, rows: Tensor, n_neighbors: int) -> Tensor:
 
 
 def _by_typicality(means: Tensor, rows: Tensor) -> Tensor:
-    """The rows of one cluster, the most typical first; ties go to the smaller row."""
+    """The rows of one cluster, most typical first; ties go to the smaller row."""
     values, order = means[rows].sort()
     group = torch.zeros_like(order)
     group[order[1:]] = (values.diff() > EXACT_TIE * values[1:]).long().cumsum(0)
@@ -225,7 +226,7 @@ def _nearest_of_another_label(x: Tensor, labels: Tensor, rows: Tensor) -> Tensor
 
 
 def _filled(x: Tensor, picks: list[int], n: int, labeled: Tensor) -> Tensor:
-    """``picks`` and, up to n, further rows: each the farthest from the labeled rows and all picks before it."""
+    """``picks``, followed up to n by rows that are each the farthest from the labeled rows and all earlier picks."""
     chosen = torch.tensor(picks, dtype=torch.long, device=x.device)
     if len(picks) == n:
         return chosen

@@ -1,4 +1,4 @@
-"""Rows that an algorithm chose one by one, and what each gained."""
+"""Rows that an algorithm picked one by one, with the gain of each."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class RowsWithGains:
-    """Rows that were picked one by one, and the number by which each was picked.
+    """Rows that were picked one by one, with the gain of each.
 
     Attributes:
-        rows: (n,) int64, distinct, in the order picked.
-        gains: (n,) float64, what each was worth when it was picked: what it added to the value that a greedy maximizer raises, or
-            what else the function that picked it says.
+        rows: Distinct rows in pick order, (n,) int64.
+        gains: The gain of each row when it was picked, (n,) float64: the amount that it added to the value that a greedy maximizer
+            raises, or the quantity that the docstring of another algorithm names.
     """
 
     rows: Tensor

@@ -1,4 +1,4 @@
-"""The gradient of a loss by the logits: the first factor of every last-layer gradient."""
+"""Gradients of a loss by the logits, the first factors of last-layer gradients."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def cross_entropy_residual(probs: Tensor, y: Tensor) -> Tensor:
-    """softmax(z) - e_y, the gradient of the cross entropy by the logits.
+    """The gradient softmax(z) - e_y of the cross entropy by the logits z.
 
     Args:
         probs: softmax(z), (N, C).
         y: Labels, (N,) int64.
 
     Returns:
-        (N, C).
+        Gradients, (N, C).
     """
     residuals = probs.clone()
     residuals[torch.arange(len(y)), y] -= 1
@@ -27,13 +27,13 @@ def residual(logits: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
     """The gradient of each example's loss by its logits, by autograd.
 
     Args:
-        logits: (N, C).
+        logits: Logits, (N, C).
         y: Labels, (N,) int64.
-        loss: ``loss(logits (B, C), labels (B,))``: one loss for each example, (B,), which takes one backward pass; or one number
-            for all, and then it is called for one example at a time, so that a mean and a sum give the same.
+        loss: A function ``loss(logits (B, C), labels (B,))``. If it returns one loss for each example, (B,), one backward pass is
+            enough. If it returns one number, it is called for one example at a time, so a mean and a sum give the same result.
 
     Returns:
-        (N, C).
+        Gradients, (N, C).
     """
     with torch.enable_grad():
         z = logits.detach().requires_grad_()

@@ -1,4 +1,4 @@
-"""How uncertain a prediction is. Natural logarithms; a larger entropy, a smaller margin: less certain."""
+"""Uncertainty of predictions, with natural logarithms: less certain predictions have larger entropies and smaller margins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 
-# What is computed on the way is as large as a block: it stays in a processor's cache, however many rows there are. On one core it
+# Intermediate results are as large as a block, so that they stay in the processor's cache for any number of rows. On one core this
 # won 29 against 87 ms (entropy of 200,000 x 100). Delete it where PyTorch computes an entropy in one pass.
 _BLOCK_BYTES = 1 << 20
 
@@ -21,9 +21,9 @@ def entropy(probs: Tensor) -> Tensor:
         probs: Probabilities, (..., C).
 
     Returns:
-        (...,), between 0 and ln C.
+        Entropies between 0 and ln C, (...,).
 
-    Cost: one pass over ``probs``, in their own precision, with a block of extra memory. Not for autograd.
+    Cost: one pass over ``probs``, in their own precision, with a block of extra memory. Autograd is not supported.
 
     >>> entropy(torch.tensor([[0.5, 0.5, 0.0, 0.0]]))
     tensor([0.6931])
@@ -38,18 +38,18 @@ def margin(probs: Tensor) -> Tensor:
         probs: Probabilities, (..., C), C >= 2.
 
     Returns:
-        (...,), between 0 (two classes tie) and 1.
+        Margins between 0 (two classes tie) and 1, (...,).
 
     Raises:
-        InvalidInput: There is only one class.
+        InvalidInput: There are fewer than two classes.
     """
     if probs.dim() == 0 or probs.shape[-1] < 2:
-        raise InvalidInput(f"expected probabilities of at least two classes, (..., C), got {tuple(probs.shape)}")
+        raise InvalidInput(f"expected probabilities (..., C) of at least two classes, got shape {tuple(probs.shape)}")
     return _in_blocks(_margin, probs)
 
 
 def confidence(probs: Tensor) -> Tensor:
-    """The largest probability (Lewis and Gale 1994): (..., C) -> (...,), between 1/C and 1."""
+    """The largest probability (Lewis and Gale 1994), between 1/C and 1: (...,) for ``probs`` (..., C)."""
     return probs.amax(-1)
 
 
@@ -62,9 +62,9 @@ def bald(mc_probs: Tensor) -> Tensor:
         mc_probs: Probabilities of K posterior samples, (N, K, C).
 
     Returns:
-        (N,), between 0 and min(ln K, ln C); exactly 0 where the samples agree but for rounding.
+        Mutual information between 0 and min(ln K, ln C), (N,); exactly 0 where the samples differ only by rounding.
 
-    Cost: one pass over ``mc_probs``, in their own precision, with a block of extra memory. Not for autograd.
+    Cost: one pass over ``mc_probs``, in their own precision, with a block of extra memory. Autograd is not supported.
     """
     return _in_blocks(_bald, mc_probs)
 
@@ -72,26 +72,26 @@ def bald(mc_probs: Tensor) -> Tensor:
 def _bald(mc_probs: Tensor) -> Tensor:
     within = _p_log_p(mc_probs).flatten(1).sum(1).div_(mc_probs.shape[1])  # -mean_k H[p_k]
     of_mean = _p_log_p(mc_probs.mean(1)).sum(-1)  # -H[mean_k p_k]
-    found = within.sub_(of_mean)
-    # What is left of two entropies that are equal is rounding, which must not rank rows.
-    rounding = 4 * torch.finfo(found.dtype).eps * (1 - of_mean)
-    return found.masked_fill_(found <= rounding, 0)
+    information = within.sub_(of_mean)
+    # The difference of two equal entropies is rounding, which must not rank rows.
+    rounding = 4 * torch.finfo(information.dtype).eps * (1 - of_mean)
+    return information.masked_fill_(information <= rounding, 0)
 
 
 def _margin(probs: Tensor) -> Tensor:
-    """Twice the largest is several times as fast as ``topk``, which sorts."""
+    """Margins (...,), by two searches for the largest: several times as fast as ``topk``, which sorts."""
     first, at = probs.max(-1, keepdim=True)
     second = probs.scatter(-1, at, -torch.inf).amax(-1)
     return first[..., 0] - second
 
 
 def _p_log_p(probs: Tensor) -> Tensor:
-    """The terms p ln p, (..., C), with 0 ln 0 = 0; faster than ``torch.special.entr``, which looks at each number's sign."""
+    """The terms p ln p, (..., C), with 0 ln 0 = 0; faster than ``torch.special.entr``, which checks each number's sign."""
     return probs.clamp_min(torch.finfo(probs.dtype).tiny).log_().mul_(probs)
 
 
 def _in_blocks(function: Callable[[Tensor], Tensor], probs: Tensor) -> Tensor:
-    """``function`` of so many rows at a time as fit into a block."""
+    """``function`` applied to as many rows at a time as fit into a block."""
     probs = probs.detach()
     rows = max(1, _BLOCK_BYTES * len(probs) // max(1, probs.nbytes)) if probs.dim() > 1 else 1
     if probs.dim() < 2 or len(probs) <= rows:
