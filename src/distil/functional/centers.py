@@ -1,10 +1,10 @@
-"""Rows that stand for the others: k-center and k-means++.
+"""Rows that represent the others: k-center and k-means++.
 
-Why both are lazy: the plain forms read all rows once for every pick, and most of what they compute decides nothing.
+Why both are lazy: the plain algorithms read all rows once for every pick, and most of the distances decide nothing.
 What it won: against one pass a pick in torch, k-center was 51 times as fast with labeled rows and 35 times without, at worst 1.05
 times (rows in a plane); k-means++ on gradients 16 times on 10,000 rows and 122 times on 50,000 (2 threads of an EPYC, measured by
 ``python -m benchmarks speed``).
-Delete it when pools are so small, or memory so fast, that one pass a pick does not count.
+Delete it when pools are so small, or memory is so fast, that one pass a pick costs little.
 """
 
 from __future__ import annotations
@@ -21,92 +21,89 @@ from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Features
 from distil.functional.gains import RowsWithGains
 
-# Sums and draws run over blocks of this many rows, whatever the minibatch or the number of shards was.
+# Sums and draws run over blocks of this many rows, for every minibatch size and number of shards.
 CANONICAL_BLOCK = 4096
 
-# Relative differences below this count as equal in the precision of the data, and are looked at again in float64.
+# Values whose relative difference is below this are compared again in float64.
 _NEAR_TIE = 1e-6
 
-# k-center: the rows updated in the first round and picked from in any, and the picks that a round should make.
+# k-center: rows updated in the first round, largest number of rows that a round picks from, and intended picks of a round.
 _FIRST_ROUND = 512
 _LARGEST_ROUND = 2048
 _PICKS_A_ROUND = 64
-# Centers that rows are compared with at a time; a row that falls below the bounds of the others in between is left alone.
+# Centers that rows are compared with at a time; between pieces, rows that can no longer be the farthest are dropped.
 _PIECE = 64
-# Rows by which it is guessed how far the picks will be, and how many rows, for each pick, and of the sample are to be farther.
+# Size of the sample that estimates how far the picks will be, and the number of rows, for each pick and at least, that the
+# estimate leaves above it in the pool and in the sample.
 _SAMPLE = 4096
 _ABOVE = 8
 _ABOVE_SAMPLED = 32
-# Likely picks whose distances to the rows of a round are computed beside those of the next one, at most.
+# Largest number of likely picks whose distances to the rows of a round are computed together with those of the next pick.
 _AHEAD = 16
-# Likely picks that are re-checked together, at least.
+# Smallest number of likely picks that are compared again together in float64.
 _SETTLED = 16
-# Distances below this many times their rounding are computed more precisely.
+# Distances below this many times their rounding error are computed in a higher precision.
 _ROUGH = 1000
 
-# k-means++: proposals drawn together, and what comparing one of them with a center costs, as against a row of the whole pool.
+# k-means++: proposals drawn together, and the cost of comparing one with a center relative to that of a row of the pool.
 _PROPOSALS = 128
 _PROPOSAL_COST = 4
-# The share of proposals that is accepted when the weights are fresh, about.
+# Approximate share of proposals that is accepted when the weights are fresh.
 _ACCEPTED = 0.7
 
 
 def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Tensor:
-    """Pick rows one by one, each the farthest from the centers and the rows picked before it.
+    """Pick rows one by one, each the farthest from the centers and from the rows picked before it.
 
     Gonzalez' farthest-first traversal (1985), within a factor 2 of the best n further centers; Sener and Savarese (2018,
-    algorithm 1) use it with the labeled set as the given centers. Near-ties are settled in float64, then by the
-    smaller row; without centers the first pick is row 0, by the same rule.
+    algorithm 1) use it with the labeled set as the first centers. Near-ties are decided in float64, then by the smaller row;
+    without centers, the first pick is row 0 by the same rule.
 
-    Distances to the nearest center only fall while centers are added, so old ones are upper bounds, and only rows that could
-    be the farthest are brought up to date (lazy evaluation, Minoux 1978), many rows and picks at a time. The picks are
-    those of the plain algorithm.
+    Distances to the nearest center only fall while centers are added, so old distances are upper bounds, and only rows that could
+    be the farthest are updated (lazy evaluation, Minoux 1978), many rows and picks at a time. The picks are those of the plain
+    algorithm.
 
     Args:
         x: N rows.
-        n: How many to pick, at most N.
-        centers: M rows that are centers already; none by default.
+        n: Number of rows to pick, from 1 to N.
+        centers: M rows that are already centers; default: none.
 
     Returns:
-        (n,) distinct rows, in pick order.
+        (n,) distinct rows in pick order.
 
-    Cost: O(N (M + n)) inner products at most, on clustered rows a tenth of them; memory of O(N).
+    Raises:
+        InvalidInput: ``n`` is out of range, or squared norms overflow.
+
+    Cost: at most O(N (M + n)) inner products, and a tenth of them on clustered rows; memory of O(N).
     """
     return k_center_with_gains(x, n, centers).rows
 
 
 def k_center_with_gains(x: Features, n: int, centers: Features | None = None) -> RowsWithGains:
-    """The rows that ``k_center_greedy`` picks, and how far each was from the nearest center when it was picked.
-
-    Args:
-        x: N rows.
-        n: How many to pick, at most N.
-        centers: M rows that are centers already; none by default.
+    """The rows that ``k_center_greedy`` picks, and how far each was from the nearest center; arguments and cost as there.
 
     Returns:
-        Rows in pick order; their gains are squared distances, right to about 1e-3 of themselves, infinite for a first pick without
-        centers.
-
-    Cost: as ``k_center_greedy``.
+        Rows in pick order. Their gains are squared distances when the row was picked, with a relative error of about 1e-3;
+        infinite for a first pick without centers.
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
     search = _FarthestFirst(x, centers)
     return RowsWithGains(torch.tensor(search.pick(n)), torch.tensor(search.sq_dists, dtype=torch.float64))
 
 
 class _Centers:
-    """The centers: given rows, then picks, numbered in that order. A picked row is gathered O(log n) times."""
+    """All centers: the first ones, then the picks, numbered in this order. A picked row is gathered O(log n) times."""
 
-    def __init__(self, x: Features, given: Features | None) -> None:
+    def __init__(self, x: Features, first: Features | None) -> None:
         self.x = x
-        self.given = [given.with_norms()] if given is not None and len(given) else []
+        self.first = [first.with_norms()] if first is not None and len(first) else []
         self.picks: list[int] = []
         self.gathered: list[Features] = []  # all picks, most of them in the first part
         self.precise = False
 
     def __len__(self) -> int:
-        return sum(map(len, self.given)) + len(self.picks)
+        return sum(map(len, self.first)) + len(self.picks)
 
     def add(self, picks: list[int]) -> None:
         """Make rows centers."""
@@ -121,34 +118,34 @@ class _Centers:
         self.gathered.append(self.x[torch.tensor(self.picks[n_old:], device=device)])
 
     def pieces(self, start: int, size: int) -> Iterator[tuple[int, Features]]:
-        """The centers from that number on, in pieces of at most ``size``, each with the number at which it ends."""
-        first = 0
-        for part in [*self.given, *self.gathered]:
-            for at in range(max(0, start - first), len(part), size):
+        """The centers from number ``start`` on, in pieces of at most ``size``, each with the number at which it ends."""
+        n_before = 0
+        for part in [*self.first, *self.gathered]:
+            for at in range(max(0, start - n_before), len(part), size):
                 piece = part[slice(at, at + size)]
-                yield first + at + len(piece), _precise(piece) if self.precise else piece
-            first += len(part)
+                yield n_before + at + len(piece), _precise(piece) if self.precise else piece
+            n_before += len(part)
 
 
 class _FarthestFirst:
-    """Farthest-first picks, by bounds.
+    """Farthest-first picks, by upper bounds of distances.
 
     Distances are computed roughly (by matrix products, in the precision of the rows) while they are large against their
-    rounding, then roughly in float64, then exactly (difference by difference) where even that is not enough to tell rows apart.
+    rounding error, then roughly in float64, then exactly (difference by difference) where float64 products still leave ties.
 
     Attributes:
-        bounds: (N,) squared distances to the nearest of the centers that a row has seen; -1 for the picks.
-        seen: (N,) how many centers that is.
-        rounding: What two distances may differ by without being different.
-        least: Smaller distances are lost in rounding.
-        sq_dists: Those of the picks when they were picked.
+        bounds: Squared distances to the nearest of the centers that each row was compared with, (N,); -1 for the picks.
+        seen: Number of centers that each row was compared with, (N,).
+        rounding: Largest difference of two distances that may come from rounding.
+        least: Distances below this are lost in rounding.
+        sq_dists: The squared distance of each pick when it was picked.
     """
 
-    def __init__(self, x: Features, given: Features | None) -> None:
+    def __init__(self, x: Features, first: Features | None) -> None:
         self.x = x.with_norms()
         norms = finite_norms(self.x)
-        self.centers = _Centers(self.x, given)
-        self.scale = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.given])
+        self.centers = _Centers(self.x, first)
+        self.scale = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.first])
         self.bounds = torch.full_like(norms, torch.inf)
         self.seen = torch.zeros(len(x), dtype=torch.long, device=norms.device)
         self.rounding = self.x.rounding() * self.scale
@@ -171,9 +168,9 @@ class _FarthestFirst:
         return self.centers.picks
 
     def _descend(self, n: int) -> None:
-        """Compare rows with the given centers until it is clear that they are not among the farthest.
+        """Compare rows with the first centers until it is clear that they are not among the farthest.
 
-        How far those are is guessed by a sample. The guess is not part of the answer: what is left behind is still bounded.
+        A sample estimates how far those are. The estimate does not change the answer: the bounds of the other rows stay valid.
         """
         sample = torch.arange(0, len(self.x), -(-len(self.x) // _SAMPLE), device=self.bounds.device)
         self._update(sample, -1)
@@ -184,7 +181,7 @@ class _FarthestFirst:
             self._update(above, level)
 
     def _round(self, n: int) -> None:
-        """Bring the rows of largest bounds up to date and make at most n picks from them, as long as no other could win."""
+        """Update the rows of largest bounds and make at most n picks from them, while no other row could be farther."""
         everything = 2 * self.n_updated > len(self.x) or len(self.x) <= _LARGEST_ROUND
         if everything:
             self._update_all()
@@ -207,7 +204,7 @@ class _FarthestFirst:
             self.n_updated = int(min(max(self.n_updated * min(2, change), _FIRST_ROUND / 4), len(self.x)))
 
     def _picks_among(self, rows: Tensor, outside: float, n: int) -> list[int]:
-        """At most n picks among these rows, in order, while they are farther than ``outside``; their bounds are updated."""
+        """Make at most n picks among these rows, in order, while they are farther than ``outside``; update their bounds."""
         block = _Block(self, rows)
         while len(block.picks) < n and (best := block.farthest(outside)) is not None:
             block.pick(best)
@@ -217,7 +214,7 @@ class _FarthestFirst:
         return rows[block.on_device(block.picks)].tolist()
 
     def _pick_of_many(self, n: int) -> list[int]:
-        """The next pick when more rows are equally far than a block holds; all picks when every row left is at distance 0."""
+        """The next pick when more rows are equally far than fit in a block; all picks when every row left is at distance 0."""
         if not self.exact:
             self._sharpen()
             return []
@@ -228,7 +225,7 @@ class _FarthestFirst:
         return rows.tolist()
 
     def _sharpen(self) -> None:
-        """Go on with distances of the next higher precision."""
+        """Continue with distances of the next higher precision."""
         self.bounds = self.bounds.double().clamp_min_(0).add_(self.rounding)
         self.bounds[self.centers.picks] = -1
         self.seen.zero_()
@@ -241,12 +238,14 @@ class _FarthestFirst:
         self.centers.precise = True
 
     def rows(self, rows: Tensor | slice) -> Features:
-        """Rows in the precision that distances are computed in."""
+        """Rows in the precision in which distances are computed."""
         return _precise(self.x[rows]) if self.centers.precise else self.x[rows]
 
     def _update_all(self, n_pieces: int | None = None) -> None:
-        """Let every row see all centers, or the first pieces of them only."""
-        size = 4 * _PIECE if n_pieces is None else _PIECE  # all of the rows, so that larger products are only faster
+        """Compare every row with all centers, or with their first ``n_pieces`` pieces."""
+        size = (
+            4 * _PIECE if n_pieces is None else _PIECE
+        )  # no row is dropped between pieces, so larger products are faster
         pieces = list(islice(self.centers.pieces(int(self.seen.min()), size), n_pieces))
         for start in range(0, len(self.x) if pieces else 0, self.n_rows):
             block = slice(start, start + self.n_rows)
@@ -257,7 +256,7 @@ class _FarthestFirst:
         self.bounds[self.centers.picks] = -1
 
     def _update(self, rows: Tensor, outside: float) -> None:
-        """Let these rows see all centers, except those whose bounds fall to ``outside`` on the way."""
+        """Compare these rows with all centers, except rows whose bounds fall to ``outside`` on the way."""
         for part in rows.split(4 * self.n_rows):
             block, bounds, seen = self.rows(part), self.bounds[part], self.seen[part]
             for end, piece in self.centers.pieces(int(seen.min()), 2 * _PIECE):
@@ -269,11 +268,11 @@ class _FarthestFirst:
             self.bounds[part], self.seen[part] = bounds, seen
 
     def _dists(self, rows: Features, bounds: Tensor, centers: Features) -> Tensor:
-        """Squared distances of rows to the nearest of some centers; where exact, of those that lower the bounds only."""
+        """Squared distances of rows to the nearest of some centers; in exact mode, inf where they cannot lower the bounds."""
         return self.exact_nearest(rows, bounds, [centers]) if self.exact else rows.rough_nearest(centers)
 
     def exact_nearest(self, rows: Features, bounds: Tensor, pieces: Iterable[Features]) -> Tensor:
-        """Float64 squared distances of rows to the nearest center, inf where that is clearly beyond the bounds."""
+        """Float64 squared distances of rows to the nearest center, inf where they are clearly above the bounds."""
         nearest = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=bounds.device)
         for centers in pieces:
             dists = rows.rough_sq_dists(centers)
@@ -287,10 +286,10 @@ class _Block:
     """Rows that a round picks from, with their distances on the host, where choosing among a few takes microseconds.
 
     Attributes:
-        nearest: (B,) squared distances to the nearest center; -1 for the picks.
-        settled: (B,) the same, computed exactly; NaN where they are not known.
-        picks: Positions in the block.
-        sq_dists: Those of the picks when they were picked.
+        nearest: Squared distances to the nearest center, (B,); -1 for the picks.
+        settled: Exact values of ``nearest``, (B,); NaN where they are unknown.
+        picks: Positions of the picks in the block.
+        sq_dists: The squared distance of each pick when it was picked.
     """
 
     def __init__(self, search: _FarthestFirst, rows: Tensor) -> None:
@@ -305,11 +304,11 @@ class _Block:
         self.n_used = 0  # of the distances computed ahead
 
     def on_device(self, positions: list[int] | NDArray[np.intp]) -> Tensor:
-        """As an index of what is on the device."""
+        """Positions as an index tensor on the device of the rows."""
         return torch.as_tensor(positions, dtype=torch.long, device=self.rows.device)
 
     def farthest(self, outside: float) -> int | None:
-        """The farthest row, if it is farther than ``outside`` for certain and far enough for its distance to be known."""
+        """Position of the farthest row; None if it may not be farther than ``outside``, or its distance is lost in rounding."""
         best = int(self.nearest.argmax())
         top = self.nearest[best]
         least = top * (1 - _NEAR_TIE) - (0 if self.search.exact else self.search.rounding)
@@ -331,7 +330,7 @@ class _Block:
         self.picks.append(best)
 
     def _farthest_of(self, near: NDArray[np.intp]) -> int:
-        """Of positions that are about equally far, the smallest row of those that are the farthest."""
+        """Position of the farthest among rows that are about equally far; exact ties go to the smaller row."""
         if np.isnan(self.settled[near]).any():
             some = np.union1d(near, _largest_of(self.nearest, _SETTLED))
             self._settle(some[np.isnan(self.settled[some])])
@@ -348,7 +347,7 @@ class _Block:
         self.settled[positions] = _numpy(self.search.exact_nearest(self.features[where], bounds, centers))
 
     def _look_ahead(self, best: int) -> None:
-        """Compute distances from ``best`` and from likely next picks, more of them the more turned out to be right."""
+        """Compute distances from ``best`` and from likely next picks: more of them if more were used last time."""
         n = min(2 * self.n_used, _AHEAD)
         chosen = list({best, *_largest_of(self.nearest, n).tolist()})
         some = self.features[self.on_device(chosen)]
@@ -357,40 +356,35 @@ class _Block:
 
 
 def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generator) -> Tensor:
-    """Draw rows one by one, each with probability proportional to its squared distance to those drawn before.
+    """Draw rows one by one, each with probability proportional to its squared distance to the rows drawn before.
 
-    Arthur and Vassilvitskii 2007, section 2.2, given the first row. Squared distances only fall while rows are drawn, so rows
-    are proposed by old ones, many at a time, and accepted with probability new / old (von Neumann 1951): exactly the
-    same law. The pool is brought up to date only when that is cheaper than more proposals, which are made by inversion of the
-    cumulated float64 weights. Once every row left coincides with a drawn one, the rest is drawn uniformly.
+    Arthur and Vassilvitskii 2007, section 2.2, with ``first`` as the first row. Squared distances only fall while rows are drawn,
+    so rows are proposed by their old distances, many at a time, and accepted with probability new / old (von Neumann 1951); the
+    distribution is exactly the same. The distances of the pool are updated only when that costs less than more proposals, which
+    invert the cumulative float64 weights. Once every row left equals a drawn row, the rest are drawn uniformly.
 
     Args:
         x: N rows.
-        n: How many to draw, at most N.
+        n: Number of rows to draw, at most N.
         first: The row drawn first.
-        generator: A CPU generator.
+        generator: CPU generator.
 
     Returns:
-        (n,) distinct rows, in the order drawn.
+        (n,) distinct rows in the order drawn.
 
-    Cost: O(N n) inner products at most, on clustered rows a tenth of them; memory of O(N).
+    Raises:
+        InvalidInput: Squared norms overflow.
+
+    Cost: at most O(N n) inner products, and a tenth of them on clustered rows; memory of O(N).
     """
     return k_means_plus_plus_with_gains(x, n, first, generator).rows
 
 
 def k_means_plus_plus_with_gains(x: Features, n: int, first: int, generator: torch.Generator) -> RowsWithGains:
-    """The rows that ``k_means_plus_plus`` draws, and how far each was from the nearest of those drawn before.
-
-    Args:
-        x: N rows.
-        n: How many to draw, at most N.
-        first: The row drawn first.
-        generator: A CPU generator.
+    """The rows that ``k_means_plus_plus`` draws, and how far each was from the rows drawn before; arguments and cost as there.
 
     Returns:
-        Rows in the order drawn; their gains are squared distances, infinite for the first.
-
-    Cost: as ``k_means_plus_plus``.
+        Rows in the order drawn. Their gains are squared distances to the nearest row drawn before, infinite for the first.
     """
     seeding = _Seeding(x, first)
     picks = seeding.picks
@@ -405,12 +399,12 @@ def k_means_plus_plus_with_gains(x: Features, n: int, first: int, generator: tor
 
 
 class _Seeding:
-    """Rows drawn by k-means++ and the weights by which others are proposed.
+    """Rows drawn by k-means++, and the weights with which further rows are proposed.
 
     Attributes:
-        weights: (N,) squared distances to the nearest of the first ``n_seen`` picks.
-        total: Their sum.
-        sq_dists: Squared distances of the picks to the nearest pick before.
+        weights: Squared distances to the nearest of the first ``n_seen`` picks, (N,).
+        total: Sum of the weights.
+        sq_dists: Squared distance of each pick to the nearest earlier pick.
     """
 
     def __init__(self, x: Features, first: int) -> None:
@@ -422,14 +416,14 @@ class _Seeding:
         self._update()
 
     def draw(self, uniform: Tensor, n: int) -> None:
-        """Add the proposals that are accepted, at most n, given (2, P) uniform numbers: what to propose and to accept."""
+        """Add at most n accepted proposals; ``uniform`` (2, P) holds random numbers for the proposals and their acceptance."""
         rows = _rows_at(self.cumulated, uniform[0].to(self.weights.device))
-        alive = torch.nonzero(self.weights[rows] > 0)[:, 0]  # others have been drawn by now
+        alive = torch.nonzero(self.weights[rows] > 0)[:, 0]  # rows drawn since the last update have weight 0
         rows, weights = rows[alive], self.weights[rows[alive]]
-        distinct, at = np.unique(_numpy(rows), return_inverse=True)  # of few rows, each is proposed many times
+        distinct, at = np.unique(_numpy(rows), return_inverse=True)  # in small pools, a row is proposed many times
         proposed = self.x[torch.from_numpy(distinct).to(rows.device)]
         nearest = np.minimum(_numpy(weights), _numpy(self._nearest(proposed))[at])
-        # Compared with one another at once, though a row's distances are needed only if it is accepted.
+        # All pairs of proposals at once: one product is cheaper than a row of it for each accepted proposal.
         between = _numpy(proposed.sq_dists(proposed))
         least = _numpy(weights) * uniform[1].numpy()[_numpy(alive)]
         accepted: list[int] = []
@@ -447,15 +441,15 @@ class _Seeding:
             self._update()
 
     def _is_update_due(self, accepted: float, n: int) -> bool:
-        """Whether fresh weights save more comparisons in n more draws than they cost, by the share accepted last."""
+        """Whether an update saves more comparisons in n more draws than it costs, from the share ``accepted`` last."""
         if accepted == 0:
             return True
         n_new = len(self.picks) - self.n_seen
-        ahead = n / 2 + _PROPOSALS  # what a proposal will be compared with, apart from the new picks
+        ahead = n / 2 + _PROPOSALS  # rows that a proposal will be compared with, apart from the new picks
         return len(self.x) * n_new < _PROPOSAL_COST * n * ((n_new + ahead) / accepted - ahead / _ACCEPTED)
 
     def _update(self) -> None:
-        """Bring the weights up to date."""
+        """Update the weights by the picks that they do not contain yet."""
         torch.minimum(self.weights, self._nearest(self.x), out=self.weights)
         self.weights[self.picks] = 0
         self.n_seen = len(self.picks)
@@ -463,7 +457,7 @@ class _Seeding:
         self.total = float(self.cumulated[-1])
 
     def _nearest(self, rows: Features) -> Tensor:
-        """Squared distances of rows to the nearest of the picks that the weights do not know of."""
+        """Squared distances of rows to the nearest of the picks that the weights do not contain yet."""
         nearest = torch.full_like(rows.sq_norms(), torch.inf)
         for picks in torch.tensor(self.picks[self.n_seen :], device=nearest.device).split(4 * _PIECE):
             if len(picks):
@@ -472,20 +466,22 @@ class _Seeding:
 
 
 def draw(weights: Tensor, u: float) -> int:
-    """The row at which the cumulated weights first exceed ``u`` times their sum.
+    """The row at which the cumulative weights first exceed ``u`` times their sum.
+
+    Sums run over canonical blocks, so shards of whole blocks give the same row.
 
     Args:
-        weights: (N,) float64, none negative, not all 0.
+        weights: Weights, (N,) float64, none negative, not all 0.
         u: A number in [0, 1).
 
     Returns:
-        A row of positive weight. Sums run over canonical blocks, so that shards of whole blocks agree.
+        A row of positive weight.
     """
     return int(_rows_at(_cumulated(weights), torch.tensor(u, dtype=torch.float64, device=weights.device)))
 
 
 def _cumulated(weights: Tensor) -> Tensor:
-    """Cumulated float64 weights, (N,) and the end repeated: within canonical blocks, then over them."""
+    """Cumulative float64 weights, (N,) padded to whole blocks: summed within canonical blocks, then over them."""
     padded = torch.nn.functional.pad(weights.double(), (0, -len(weights) % CANONICAL_BLOCK))
     inside = padded.view(-1, CANONICAL_BLOCK).cumsum(1)
     ends = inside[:, -1].cumsum(0)
@@ -494,14 +490,14 @@ def _cumulated(weights: Tensor) -> Tensor:
 
 
 def _rows_at(cumulated: Tensor, u: Tensor) -> Tensor:
-    """The rows at which cumulated weights first exceed shares of their total; always rows of positive weight."""
+    """The rows at which the cumulative weights first exceed shares ``u`` of their total; all have positive weight."""
     rows = torch.searchsorted(cumulated, u * cumulated[-1], right=True)
-    # Rounding may carry a share past the end; the last row of positive weight is then the one meant.
+    # Rounding may carry a share past the end; the right row is then the last one of positive weight.
     return rows.clamp_max(torch.searchsorted(cumulated, cumulated[-1]))
 
 
 def largest_norm(x: Features) -> int:
-    """The row of largest norm; near-ties are settled in float64, then by the smaller row."""
+    """The row of largest norm; near-ties are decided in float64, then by the smaller row."""
     norms = finite_norms(x)
     rows = torch.nonzero(norms >= norms.max() * (1 - _NEAR_TIE))[:, 0]
     exact = x[rows].exact_sq_norms()
@@ -509,15 +505,21 @@ def largest_norm(x: Features) -> int:
 
 
 def finite_norms(x: Features) -> Tensor:
-    """Squared norms (N,), or an InvalidInput where they overflow the precision of the rows."""
+    """Squared norms, (N,).
+
+    Raises:
+        InvalidInput: The norms overflow the precision of the rows.
+    """
     norms = x.sq_norms()
     if not bool(norms.isfinite().all()):
-        raise InvalidInput(f"squared lengths of the rows overflow {norms.dtype}; scale the rows down, or give float64")
+        raise InvalidInput(
+            f"the squared norms of the rows overflow {norms.dtype}; scale the rows down, or pass float64"
+        )
     return norms
 
 
 def _largest(values: Tensor, n: int) -> tuple[Tensor, float]:
-    """Where the n largest values are, in any order, and what no other value exceeds; all and -1 where there are no more."""
+    """Positions of the n largest values, in any order, and a bound of all others; all positions and -1 if n is larger."""
     if n >= len(values):
         return torch.arange(len(values), device=values.device), -1.0
     top = values.topk(n, sorted=False)
@@ -525,7 +527,7 @@ def _largest(values: Tensor, n: int) -> tuple[Tensor, float]:
 
 
 def _largest_of(values: NDArray[np.floating], n: int) -> NDArray[np.intp]:
-    """Where the n largest values are, in any order."""
+    """Positions of the n largest values, in any order."""
     return np.argpartition(values, -n)[len(values) - n :] if n < len(values) else np.arange(len(values))
 
 

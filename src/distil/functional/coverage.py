@@ -135,7 +135,7 @@ def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: f
         purity: Share of the balls that must be pure, from 0 to 1.
 
     Returns:
-        The radius minus a few parts in 100,000 of it, so that no rounding puts the two rows that decide it into each other's
+        The radius, reduced by 3e-5 of itself so that no rounding puts the two rows that decide it into each other's
         ball; infinite if there is only one label.
 
     Cost: O(min(N, 4096) N D); memory of two blocks.

@@ -1,4 +1,4 @@
-"""Determinantal point processes: sets of rows likely in proportion to the squared volume that they span."""
+"""Determinantal point processes: sets of rows with probability proportional to the squared volume that they span."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distil.functional.greedy import naive_greedy
 from distil.functional.similarity import MEMORY, Similarity
 from distil.functional.submodular import LogDeterminant
 
-# The side of the largest matrix that is decomposed exactly; its eigenvalues take some seconds.
+# Side of the largest matrix that is decomposed exactly, which takes some seconds.
 EXACT_SIDE = 2048
 
 # Eigenvalues below this share of the largest count as 0.
@@ -24,68 +24,71 @@ _RANK = 1e-10
 
 
 def greedy_map(similarity: Similarity, n: int, ridge: float = 1e-6) -> Tensor:
-    """The likely set of ``n`` rows, greedily: each pick adds most to log det(K + ridge I) (Chen, Zhang and Zhou 2018, algorithm 1).
+    """A likely set of ``n`` rows: each pick adds most to log det(K + ridge I) (Chen, Zhang and Zhou 2018, algorithm 1).
 
     Args:
-        similarity: Of N rows, by a positive semidefinite kernel.
-        n: How many, at most N.
-        ridge: See ``LogDeterminant``.
+        similarity: Similarities of N rows, from a positive semidefinite kernel.
+        n: Number of rows, at most N.
+        ridge: The ridge of ``LogDeterminant``.
 
     Returns:
-        (n,) distinct rows, in pick order.
+        (n,) distinct rows in pick order.
     """
     return naive_greedy(LogDeterminant(similarity, ridge), n).rows
 
 
 def k_dpp(x: Features, n: int, generator: torch.Generator, *, memory: int = MEMORY) -> Tensor:
-    """Draw ``n`` rows, every set of them with probability proportional to the determinant of their inner products.
+    """Draw ``n`` rows; the probability of a set is proportional to the determinant of the inner products of its rows.
 
-    The k-DPP of Kulesza and Taskar 2011, with the linear kernel L = X X^T: long rows that point in different directions. Drawn
-    exactly, from the eigenvectors of L (Kulesza and Taskar 2012, algorithms 1 and 8), which those of X^T X give as well: the
-    smaller of the two matrices is decomposed, and it may have up to 2,048 rows. Beyond that the law is an approximation:
+    The k-DPP of Kulesza and Taskar 2011, with the linear kernel L = X X^T, favors long rows that point in different directions.
+    The draw is exact, from the eigenvectors of L (Kulesza and Taskar 2012, algorithms 1 and 8), which follow from those of
+    X^T X as well; the smaller of the two matrices is decomposed. It may have up to 2,048 rows. Above that, the draw is approximate:
 
-    * More rows and wider: the inner products are those of random projections of the rows to max(1,024, 2 n) numbers, of factored
-      rows by projections of both factors, without bias in expectation (Kar and Karnick 2012). Rows keep their identity.
-    * So many rows that the n chosen eigenvectors would take more than ``memory`` bytes: the draw is restricted to as many as do
-      not, themselves drawn without replacement with probability proportional to their squared norms.
+    * With more rows than that and wider ones, the rows are replaced by random projections to max(1,024, 2 n) numbers (of both
+      factors for factored rows), whose inner products are unbiased (Kar and Karnick 2012). Rows keep their identity.
+    * If the n chosen eigenvectors would take more than ``memory`` bytes, the draw is restricted to as many rows as fit, which
+      are drawn without replacement with probability proportional to their squared norms.
 
-    If the rows span fewer than n dimensions (r of them) every set of n has determinant 0. Then r rows are drawn from the r-DPP,
-    and the draw starts over on the rows left, until there are n; rows that are all zero come last, uniformly.
+    If the rows span only r < n dimensions, every set of n rows has determinant 0. Then r rows are drawn from the r-DPP, and the
+    draw starts again on the rows left until there are n rows; rows of zeros come last, in uniformly random order.
 
     Args:
         x: N rows; factored rows stay factored.
-        n: How many, at most N.
-        generator: A CPU generator.
+        n: Number of rows, from 0 to N.
+        generator: CPU generator.
         memory: Bytes that the eigenvectors may take.
 
     Returns:
-        (n,) distinct rows, in the order drawn; the order says nothing, all orders of a set are equally likely.
+        (n,) distinct rows in the order drawn; all orders of a set are equally likely.
+
+    Raises:
+        InvalidInput: ``n`` is not between 0 and N.
 
     Cost: O(N s^2 + s^3 + N n^2) for a matrix of side s; memory of O(s^2 + N n).
     """
     if not 0 <= n <= len(x):
-        raise InvalidInput(f"n must be between 0 and the {len(x)} rows there are, got {n}")
+        raise InvalidInput(f"n must be between 0 and {len(x)}, the number of rows; got {n}")
     left = torch.arange(len(x), device=x.sq_norms().device)
-    found: list[Tensor] = []
+    draws: list[Tensor] = []
     while n > 0:
         rows = left[_long_rows(x[left], max(n, memory // (8 * n)), generator)]
         drawn = _draw(_eigen(x[rows], n, generator), n, generator)
-        if not len(drawn):  # only zeros are left
+        if not len(drawn):  # all rows left are zero
             drawn, rows = torch.randperm(len(left), generator=generator)[:n].to(left.device), left
-        found.append(rows[drawn])
+        draws.append(rows[drawn])
         n -= len(drawn)
         left = left[~torch.isin(left, rows[drawn])]
-    return torch.cat(found) if found else left[:0]
+    return torch.cat(draws) if draws else left[:0]
 
 
 @dataclass(frozen=True, eq=False)
 class _Eigen:
-    """The eigenvalues of X X^T that are not 0, (r,), and where its eigenvectors come from.
+    """The r nonzero eigenvalues of X X^T, and its eigenvectors in factored form.
 
     Attributes:
-        values: (r,) float64, rising.
-        blocks: Gives blocks of consecutive rows, (B, width) float64, again each time it is called.
-        basis: What takes these rows to the rows of the eigenvectors, (width, r).
+        values: Ascending eigenvalues, (r,) float64.
+        blocks: Function that iterates over blocks of consecutive rows, (B, width) float64, anew at each call.
+        basis: Matrix whose product with these rows is the matrix of the eigenvectors, (width, r) float64.
     """
 
     values: Tensor
@@ -93,7 +96,7 @@ class _Eigen:
     basis: Tensor
 
     def vectors(self, which: Tensor) -> Tensor:
-        """Orthonormal columns, (N, len(which))."""
+        """The eigenvectors at the positions ``which``, as orthonormal columns (N, len(which))."""
         chosen = self.basis[:, which]
         return torch.cat([block @ chosen for block in self.blocks()])
 
@@ -135,7 +138,7 @@ def _kept(values: Tensor) -> Tensor:
 
 
 def _written(x: Features, width: int, write: Callable[[Features], Tensor]) -> Iterator[Tensor]:
-    """The rows written out, block by block: (B, width)."""
+    """The rows as dense blocks (B, width), each made by ``write``."""
     step = max(1, BLOCK_BYTES // (8 * width))
     for start in range(0, len(x), step):
         yield write(x[slice(start, start + step)])
@@ -143,18 +146,18 @@ def _written(x: Features, width: int, write: Callable[[Features], Tensor]) -> It
 
 @dataclass(frozen=True, eq=False)
 class _Projection:
-    """Takes rows to numbers whose inner products are the rows' own in expectation; drawn once, the same for every block.
+    """A random projection of rows that preserves inner products in expectation; the same for every block.
 
     Attributes:
-        a: For dense rows, (D, width); for factored ones, for the first factor, (C, width).
-        b: For the second factor, (D, width), or (1 + D, width) with a bias.
+        a: Projection of dense rows, (D, width), or of the first factor of factored rows, (C, width).
+        b: Projection of the second factor, (D, width), or (1 + D, width) with a bias.
     """
 
     a: Tensor
     b: Tensor
 
     def __call__(self, rows: Features) -> Tensor:
-        """(B, width) float64."""
+        """Project rows, (B, width) float64."""
         if isinstance(rows, Grouped):
             shares = self(rows.base) / rows.counts()[rows.groups, None]
             return shares.new_zeros(len(rows), shares.shape[1]).index_add_(0, rows.groups, shares)
@@ -174,9 +177,9 @@ def _projection(x: Features, width: int, generator: torch.Generator) -> _Project
 
 
 def _draw(eigen: _Eigen, n: int, generator: torch.Generator) -> Tensor:
-    """Rows (min(n, r),) of the k-DPP: which eigenvectors, then rows in proportion to what is left of their squared lengths.
+    """Draw rows (min(n, r),) of the k-DPP: first eigenvectors, then rows in proportion to their remaining squared lengths.
 
-    Nothing but the lengths is updated: ``directions`` are the chosen rows, made orthonormal, in the space of the eigenvectors.
+    Only the lengths are updated. ``directions`` are the drawn rows, orthonormalized, in the space of the eigenvectors.
     """
     rank = len(eigen.values)
     which = _eigenvectors(eigen.values, n, generator) if rank > n else torch.arange(rank, device=eigen.values.device)
@@ -187,7 +190,7 @@ def _draw(eigen: _Eigen, n: int, generator: torch.Generator) -> Tensor:
     for t, u in enumerate(torch.rand(len(which), generator=generator, dtype=torch.float64).tolist()):
         row = draw(weights, u)
         direction = v[row]
-        for _ in range(2):  # the second time for what rounding left
+        for _ in range(2):  # the second pass removes the rounding error of the first
             direction = direction - directions[:t].T @ (directions[:t] @ direction)
         directions[t] = direction / direction.norm()
         picks.append(row)
@@ -197,9 +200,9 @@ def _draw(eigen: _Eigen, n: int, generator: torch.Generator) -> Tensor:
 
 
 def _eigenvectors(values: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw n of the eigenvectors, sets in proportion to the products of their values (2012, algorithm 8), in logarithms.
+    """Draw n eigenvectors; a set's probability is proportional to the product of its values (2012, algorithm 8).
 
-    ``table[m, k]`` is the logarithm of the elementary symmetric polynomial e_k of the first m values.
+    Computed in logarithms: ``table[m, k]`` is that of the elementary symmetric polynomial e_k of the first m values.
     """
     logs = (values / values.max()).log()
     table = torch.full((len(values) + 1, n + 1), -torch.inf, dtype=torch.float64, device=values.device)

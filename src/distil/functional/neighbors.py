@@ -1,8 +1,8 @@
-"""Which rows are near which: nearest neighbors and balls. Exact, in blocks, N x N numbers never stored.
+"""Exact nearest neighbors and balls, computed in blocks without storing N x N numbers.
 
-Distances come from matrix products, which round. Wherever that could decide, the pairs in question are computed again in float64,
-difference by difference, and what is then equal within 1e-9 goes to the smaller row: neither the blocks, nor the threads, nor
-the precision of the products is part of the answer.
+Distances come from matrix products, which round. Where rounding could change the answer, the pairs in question are computed again
+in float64, difference by difference; distances that are then equal within 1e-9 go to the smaller row. So the answer does not
+depend on blocks, threads or the precision of the products.
 """
 
 from __future__ import annotations
@@ -18,35 +18,44 @@ from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_TIE
 from distil.functional.nearest import mean_row, pair_sq_dists, rounding, sq_norms
 
-# Smallest of groups of this many columns are looked at before single columns are.
+# The minima of groups of this many columns are searched before single columns.
 _GROUP = 32
 
-# Distances below this share of |x|^2 + |y|^2 have lost too much to cancellation.
+# Distances below this share of |x|^2 + |y|^2 have lost too many digits to cancellation.
 _CANCELLATION = 2.0**-5
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The nearest other rows of each row, nearest first: ids (N, k), sq_dists (N, k)."""
+    """The k nearest other rows of each row, nearest first.
+
+    Attributes:
+        ids: Rows, (N, k) int64.
+        sq_dists: Squared distances to them, (N, k).
+    """
 
     ids: Tensor
     sq_dists: Tensor
 
 
 def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbors:
-    """The k nearest other rows of each row, exactly; ties go to the smaller row.
+    """The k nearest other rows of each row; ties go to the smaller row.
 
-    Rows whose k + 1 nearest are not all clearly apart in the precision of ``x`` are done again in float64.
+    Rows whose k + 1 nearest are not clearly apart in the precision of ``x`` are computed again in float64.
 
     Args:
-        x: (N, D) rows, finite.
-        k: How many, from 1 to N - 1.
-        rows: (M,) those whose neighbors are wanted; default: all.
+        x: Rows, (N, D), finite.
+        k: Number of neighbors, from 1 to N - 1.
+        rows: Rows whose neighbors are returned, (M,); default: all.
 
     Returns:
-        Ids and squared distances (M, k), the distances in the precision of ``x``, right to about 1e-5 of themselves in float32.
+        Ids and squared distances (M, k). The distances are in the precision of ``x``, with a relative error of about 1e-5 in
+        float32.
 
-    Cost: O(M N D), memory of O(M k) and two blocks.
+    Raises:
+        InvalidInput: ``k`` is out of range.
+
+    Cost: O(M N D); memory of O(M k) and two blocks.
     """
     _check_k(k, x)
     rows = torch.arange(len(x), device=x.device) if rows is None else rows
@@ -62,15 +71,18 @@ def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbor
 
 
 def mean_dists(x: Tensor, k: int) -> Tensor:
-    """The mean distance (not squared) of each row to its k nearest other rows: (N,).
+    """The mean distance (not squared) of each row to its k nearest other rows, (N,).
 
-    Its inverse is the typicality of Hacohen, Dekel and Weinshall 2022, equation 1. Right to about 1e-5 of itself in float32.
+    Its inverse is the typicality of Hacohen, Dekel and Weinshall 2022, equation 1. The relative error is about 1e-5 in float32.
 
     Args:
-        x: (N, D) rows, finite.
-        k: How many, from 1 to N - 1.
+        x: Rows, (N, D), finite.
+        k: Number of neighbors, from 1 to N - 1.
 
-    Cost: O(N^2 D), memory of O(N) and two blocks.
+    Raises:
+        InvalidInput: ``k`` is out of range.
+
+    Cost: O(N^2 D); memory of O(N) and two blocks.
     """
     _check_k(k, x)
     rows, origin = torch.arange(len(x), device=x.device), mean_row(x)
@@ -84,9 +96,13 @@ def mean_dists(x: Tensor, k: int) -> Tensor:
 
 
 class Balls:
-    """Which rows are closer to each other than a radius, exactly: near the edge in float64; within 1e-9 of it is not closer.
+    """The pairs of rows that are closer than a radius, decided in float64 near it; within 1e-9 of the radius is not closer.
 
-    The matrix of all pairs is never stored: it is made in blocks, by one product each, and added up.
+    The matrix of all pairs is never stored: each block is computed by one product and summed.
+
+    Args:
+        x: Rows, (N, D), finite.
+        radius: The radius, in the unit of the rows.
     """
 
     def __init__(self, x: Tensor, radius: float) -> None:
@@ -100,7 +116,7 @@ class Balls:
     def pairs(self) -> Iterator[tuple[slice, slice, Tensor]]:
         """All pairs in blocks, each pair once: rows, rows at or after them, and 1 where they are closer than the radius, else 0.
 
-        Blocks start at multiples of 8. The numbers are written over by the next block. Cost: O(N^2 D / 2).
+        Blocks start at multiples of 8. Each block's numbers are overwritten by the next block. Cost: O(N^2 D / 2).
         """
         blocks = _slices(len(self.x), self._side)
         for n, block in enumerate(blocks):
@@ -108,24 +124,24 @@ class Balls:
                 yield block, other, self._near(block, self.x[other])
 
     def sizes(self) -> Tensor:
-        """How many rows are in the ball around each row, itself among them: (N,) int64. Cost: that of ``pairs``."""
-        found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
+        """Number of rows in the ball around each row, itself included, (N,) int64. Cost: as ``pairs``."""
+        sizes = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
         for block, other, near in self.pairs():
-            found[block] += near.sum(1).long()
+            sizes[block] += near.sum(1).long()
             if other != block:
-                found[other] += near.sum(0).long()
-        return found
+                sizes[other] += near.sum(0).long()
+        return sizes
 
     def counts(self, points: Tensor) -> Tensor:
-        """How many of the ``points`` (M, D) are in the ball around each row: (N,) int64. Cost: O(N M D)."""
-        found = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
+        """Number of the ``points`` (M, D) in the ball around each row, (N,) int64. Cost: O(N M D)."""
+        counts = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
         for part in _parts(points, self._side):
             for block in _slices(len(self.x), self._buffers.shape[1] // max(len(part), self.x.shape[1])):
-                found[block] += self._near(block, part).sum(1).long()
-        return found
+                counts[block] += self._near(block, part).sum(1).long()
+        return counts
 
     def _near(self, block: slice, points: Tensor) -> Tensor:
-        """1 where a row of the block and a point are closer than the radius, else 0: (B, M), until the next call."""
+        """1 where a row of the block and a point are closer than the radius, else 0, (B, M); overwritten by the next call."""
         a, b, norms = self.x[block] - self._origin, points - self._origin, self._sq_norms[block, None]
         others = sq_norms(b)
         error = 2 * rounding(a) * float(norms.max() + others.max())
@@ -141,7 +157,7 @@ class Balls:
 
 
 def _side(x: Tensor) -> int:
-    """The side of square blocks of pairs, a multiple of 8 or all rows."""
+    """The side of square blocks of pairs: a multiple of 8, or N."""
     return min(max(1, math.isqrt(BLOCK_BYTES // x.element_size()) // 8) * 8, len(x))
 
 
@@ -150,17 +166,17 @@ def _slices(n: int, step: int) -> list[slice]:
 
 
 def _parts(rows: Tensor, step: int) -> list[Tensor]:
-    """Parts of at most ``step`` rows; none of no rows, of which ``split`` makes one."""
+    """Parts of at most ``step`` rows; no part for no rows, where ``split`` returns one."""
     return [rows[part] for part in _slices(len(rows), step)]
 
 
 def _check_k(k: int, x: Tensor) -> None:
     if not 1 <= k < len(x):
-        raise InvalidInput(f"k must be between 1 and {len(x) - 1}, one less than there are rows; got {k}")
+        raise InvalidInput(f"k must be between 1 and {len(x) - 1}, one less than the number of rows; got {k}")
 
 
 def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Squared distances and ids (B, k) of the nearest, and whether all are right and farther apart than rounding (B,)."""
+    """Squared distances and ids (B, k) of the nearest, and whether all are accurate, and apart beyond rounding, (B,) each."""
     origin = origin.to(x.dtype)
     a = x[rows] - origin
     norms = sq_norms(a)[:, None]
@@ -182,7 +198,7 @@ def _quick_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[T
 
 
 def _sure_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Tensor, Tensor]:
-    """The same in float64: squared distances and ids (B, k); those equal within 1e-9 in the order of their ids."""
+    """Squared distances and ids (B, k) of the nearest, in float64; distances equal within 1e-9 are in the order of their ids."""
     a = x[rows].double() - origin
     norms = sq_norms(a)[:, None]
     values = a.new_full((len(rows), k), torch.inf)
@@ -202,7 +218,7 @@ def _sure_neighbors(x: Tensor, rows: Tensor, k: int, origin: Tensor) -> tuple[Te
 
 
 def _first_smallest(values: Tensor, ids: Tensor, k: int, norms: Tensor) -> tuple[Tensor, Tensor]:
-    """The k smallest of each row; of those that tie for the last places, the ones of smallest id."""
+    """The k smallest values of each row and their ids; ties for the last places go to the smallest ids."""
     last = values.kthvalue(k, keepdim=True).values
     tie = EXACT_TIE * last + 1e-14 * norms
     rank = torch.where(values <= last + tie, ids, torch.iinfo(torch.long).max).masked_fill_(values < last - tie, -1)
@@ -216,18 +232,18 @@ def _tiles(x: Tensor, origin: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def _leave_out(sq_dists: Tensor, rows: Tensor, tile: slice) -> None:
-    """A row is not its own neighbor."""
+    """Make the distance of each row to itself infinite: a row is not its own neighbor."""
     inside = torch.nonzero((rows >= tile.start) & (rows < tile.stop))[:, 0]
     sq_dists[inside, rows[inside] - tile.start] = torch.inf
 
 
 def _smallest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest of each row and their columns, or all where there are fewer: ``topk``, looking at groups first."""
+    """The k smallest values of each row (or all, if fewer) and their columns: ``topk``, of groups of columns first."""
     n_rows, width = values.shape
     if width % _GROUP or width < 2 * k * _GROUP:
-        found = values.topk(min(k, width), largest=False)
-        return found.values, found.indices
+        smallest = values.topk(min(k, width), largest=False)
+        return smallest.values, smallest.indices
     groups = values.view(n_rows, -1, _GROUP)
     first = groups.amin(2).topk(k, largest=False).indices  # any of the k smallest is in one of the k best groups
-    found = groups.gather(1, first[:, :, None].expand(-1, -1, _GROUP)).flatten(1).topk(k, largest=False)
-    return found.values, first.gather(1, found.indices // _GROUP) * _GROUP + found.indices % _GROUP
+    smallest = groups.gather(1, first[:, :, None].expand(-1, -1, _GROUP)).flatten(1).topk(k, largest=False)
+    return smallest.values, first.gather(1, smallest.indices // _GROUP) * _GROUP + smallest.indices % _GROUP
