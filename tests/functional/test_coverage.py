@@ -149,9 +149,9 @@ def test_the_rest_is_farthest_first(graph_bytes):
 
 @pytest.mark.parametrize("n", [0, 11])
 def test_impossible_n(n):
-    with pytest.raises(InvalidInput, match="n must be between 1 and the 10 rows"):
+    with pytest.raises(InvalidInput, match="n must be between 1 and 10, the number of rows; got"):
         max_coverage(normal(10), n, 1.0)
-    with pytest.raises(InvalidInput, match="n must be between 1 and the 10 rows"):
+    with pytest.raises(InvalidInput, match="n must be between 1 and 10, the number of rows; got"):
         typical_rows(normal(10), torch.zeros(10, dtype=torch.long), torch.zeros(1, dtype=torch.long), n)
 
 

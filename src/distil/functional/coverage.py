@@ -59,7 +59,7 @@ def typical_with_gains(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n
         its neighbors, NaN for the only row of a cluster.
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
     sizes = torch.bincount(clusters, minlength=len(n_labeled))
     turn = torch.zeros_like(clusters)  # 0: the most typical of its cluster
     means = x.new_zeros(len(x), dtype=torch.float64)
@@ -103,7 +103,7 @@ def max_coverage_with_gains(x: Tensor, n: int, radius: float, labeled: Tensor | 
         Rows in pick order. Their gains are numbers of newly covered rows, 0 for rows picked after all rows were covered.
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and the {len(x)} rows, got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
     labeled = x[:0] if labeled is None else labeled
     balls = Balls(x, radius)
     graph = _Graph(balls) if len(x) ** 2 <= 8 * _GRAPH_BYTES else _Recounted(balls)

@@ -1,4 +1,4 @@
-"""Rows known by norms, inner products and distances, never materialized needlessly."""
+"""Row vectors represented by their norms, inner products and distances, and written out only where they must be."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ F = TypeVar("F", bound="Features")
 # Working memory of one block, in bytes: large enough for a fast matrix product, small enough for the cache.
 BLOCK_BYTES = 8 << 20
 
-# What is left of rounding after a float64 re-check, as a share of the numbers that enter it, and the relative difference that
-# counts as equal then: the smaller row is picked.
+# Rounding error that remains after a float64 re-check, relative to its operands, and the relative difference below which values
+# then count as equal, so that the smaller row is picked.
 EXACT_ROUNDING = 2.0**-46
 EXACT_TIE = 1e-9
 
-# Below this share of |x|^2 + |y|^2 a distance |x|^2 + |y|^2 - 2 x.y is mostly rounding and is computed again.
+# Below this share of |x|^2 + |y|^2, a distance |x|^2 + |y|^2 - 2 x.y is mostly rounding error and is computed again.
 _CANCELLATION = {torch.float32: 2.0**-16, torch.float64: 2.0**-32}
 
 
 class Features(ABC):
-    """N row vectors known through norms and inner products; the rows need not be stored densely.
+    """N row vectors represented by norms and inner products; the rows need not be stored densely.
 
     Distances are squared. ``other`` is always of the same class and width.
     """
@@ -42,7 +42,7 @@ class Features(ABC):
 
     @abstractmethod
     def row_bytes(self) -> int:
-        """Bytes that one stored row takes."""
+        """Bytes of one stored row."""
 
     @abstractmethod
     def double(self) -> Features:
@@ -58,11 +58,11 @@ class Features(ABC):
 
     @abstractmethod
     def with_norms(self) -> Features:
-        """The same rows, remembering their squared norms from here on."""
+        """The same rows with stored squared norms."""
 
     @abstractmethod
     def exact_sq_norms(self) -> Tensor:
-        """Squared norms summed in float64, (N,)."""
+        """Squared norms in float64, (N,)."""
 
     @abstractmethod
     def inner(self, other: Features) -> Tensor:
@@ -70,85 +70,83 @@ class Features(ABC):
 
     @abstractmethod
     def exact_sq_dists(self, other: Features) -> Tensor:
-        """Squared distances in float64, each summed row by row: (N, M).
+        """Float64 squared distances to the M rows of ``other``, (N, M), for decisions between near-ties.
 
-        Slow (no matrix product) and independent of blocking; exactly 0 between equal rows. It settles near-ties.
+        Computed without a matrix product: slow, independent of blocks, and exactly 0 between equal rows.
         """
 
     @abstractmethod
     def combine(self, weights: Tensor) -> Tensor:
-        """The weighted sum of the rows, sum_i w_i row_i, in the shape that one row has."""
+        """The weighted sum of the rows, sum_i w_i row_i, for weights (N,), in the shape of one row."""
 
     @abstractmethod
     def project(self, point: Tensor) -> Tensor:
-        """Inner products with one point outside the set, in the shape that one row has: (N,)."""
+        """Inner products with one point in the shape of one row, (N,)."""
 
     def rough_sq_dists(self, other: Features) -> Tensor:
         """Squared distances to the M rows of ``other`` by the formula |x|^2 + |y|^2 - 2 x.y, (N, M).
 
-        In the precision of the rows and as rounding leaves them, some below 0: off by up to ``rounding`` of the larger norm.
+        In the precision of the rows, with rounding errors of up to ``rounding`` times the larger squared norm; some are below 0.
         """
         products = self.inner(other)
         return torch.sub(other.sq_norms(), products, alpha=2, out=products).add_(self.sq_norms()[:, None])
 
     def rough_nearest(self, other: Features) -> Tensor:
-        """The least of ``rough_sq_dists`` of each row, (N,)."""
-        products = other.inner(
-            self
-        )  # (M, N): the least of a few numbers is found much faster along the first dimension
+        """The smallest of each row's ``rough_sq_dists``, (N,)."""
+        products = other.inner(self)  # (M, N): a minimum of few numbers is much faster along the first dimension
         dists = torch.sub(other.sq_norms()[:, None], products, alpha=2, out=products)
         return dists.amin(0).add_(self.sq_norms())
 
     def rounding(self) -> float:
-        """What two rough distances may differ by through rounding, as a share of the largest squared norm.
+        """Bound of the rounding error between two rough distances, relative to the largest squared norm.
 
-        Rounding of as many terms as a row is wide grows with the root of their number.
+        The rounding error of a sum grows with the root of the number of terms, here the width of a row.
         """
         dtype = self.sq_norms().dtype
         return (8 + 2 * math.sqrt(self.row_bytes() / dtype.itemsize)) * torch.finfo(dtype).eps
 
     def sq_dists(self, other: Features) -> Tensor:
-        """Squared distances to the M rows of ``other``: (N, M), never below 0.
+        """Squared distances to the M rows of ``other``, (N, M), never below 0.
 
-        Those of ``rough_sq_dists``; where these cancel to rounding noise (near duplicates) the pair is computed again in
-        float64, so that equal rows are at distance exactly 0.
+        These are ``rough_sq_dists``. Where they cancel to rounding error (near duplicates), the pair is computed again in float64,
+        so equal rows are at distance exactly 0.
         """
         dists = self.rough_sq_dists(other)
         size = self.sq_norms()[:, None] + other.sq_norms()[None, :]  # (N, M)
         rows, columns = torch.nonzero(dists <= _cancellation(dists) * size, as_tuple=True)
-        unsure = size[rows, columns] > 0  # two zero rows are at distance 0 for certain
+        unsure = size[rows, columns] > 0  # the distance of two zero rows is exactly 0
         rows, columns = rows[unsure], columns[unsure]
         dists[rows, columns] = self.exact_sq_dists_of(other, rows, columns).to(dists.dtype)
         return dists.clamp_min_(0)
 
     def nearest_sq_dists(self, other: Features) -> Tensor:
-        """Squared distance of each row to the nearest of M >= 1 rows, never below 0: (N,), in blocks of bounded bytes.
+        """Squared distance of each row to the nearest of M >= 1 rows, (N,), never below 0, computed in blocks of bounded bytes.
 
-        The least of ``sq_dists``, with near duplicates looked for among the N least distances only.
+        The smallest of ``sq_dists``; near duplicates are computed again only among these N distances.
         """
         parts = [self[block]._nearest(other) for block in self.blocks(BLOCK_BYTES // 2)]
         return torch.cat(parts) if parts else self.sq_norms()[:0]
 
     def _nearest(self, other: Features) -> Tensor:
         dists = self.rough_nearest(other)
-        # The norms of near duplicates are almost equal, so that of the row stands for both, with room to spare.
+        # The norms of near duplicates are almost equal, so 3 times that of the row bounds their sum.
         unsure = torch.nonzero(dists <= 3 * _cancellation(dists) * self.sq_norms())[:, 0]
         if len(unsure):
             dists[unsure] = self[unsure].double().sq_dists(other.double()).amin(1).to(dists.dtype)
         return dists.clamp_min_(0)
 
     def exact_sq_dists_of(self, other: Features, rows: Tensor, columns: Tensor) -> Tensor:
-        """Float64 squared distances of these pairs of a row of this and a row of ``other``, (P,), in blocks of bounded bytes."""
+        """Float64 squared distances between ``self[rows[i]]`` and ``other[columns[i]]``, (P,), in blocks of bounded bytes."""
         step = max(1, BLOCK_BYTES // (8 * self.row_bytes()))
         pairs = zip(rows.split(step), columns.split(step), strict=True)
         return torch.cat([self[i].pairwise_sq_dists(other[j]) for i, j in pairs])
 
     @abstractmethod
     def pairwise_sq_dists(self, other: Features) -> Tensor:
-        """Squared distances between row i of this and row i of ``other``, summed in float64: (N,)."""
+        """Float64 squared distances between row i of ``self`` and row i of ``other``, (N,)."""
 
     def blocks(self, n_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
-        """Slices that cut the rows into consecutive blocks of at most ``n_bytes`` (at least one row each)."""
+        """Slices of consecutive rows, each of at most ``n_bytes`` bytes but at least one row."""
         step = max(1, n_bytes // self.row_bytes())
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
@@ -156,11 +154,11 @@ class Features(ABC):
 
 @dataclass(frozen=True)
 class Dense(Features):
-    """Rows stored as they are.
+    """Rows stored as one matrix.
 
     Attributes:
         x: The rows, (N, D), floating.
-        norms: Their squared norms, (N,), where they are remembered.
+        norms: Their squared norms, (N,); None if they are not stored.
     """
 
     x: Tensor
@@ -173,7 +171,7 @@ class Dense(Features):
         return Dense(_taken(self.x, rows), None if self.norms is None else _taken(self.norms, rows))
 
     def row_bytes(self) -> int:
-        """Bytes that one stored row takes."""
+        """Bytes of one stored row."""
         return self.x.shape[1] * self.x.element_size()
 
     def double(self) -> Dense:
@@ -189,11 +187,11 @@ class Dense(Features):
         return _sq_norms(self.x) if self.norms is None else self.norms
 
     def with_norms(self) -> Dense:
-        """The same rows, remembering their squared norms from here on."""
+        """The same rows with stored squared norms."""
         return Dense(self.x, self.sq_norms())
 
     def exact_sq_norms(self) -> Tensor:
-        """Squared norms summed in float64, (N,)."""
+        """Squared norms in float64, (N,)."""
         return (self.x.double() ** 2).sum(1)
 
     def inner(self, other: Features) -> Tensor:
@@ -201,7 +199,7 @@ class Dense(Features):
         return self.x @ _same(self, other).x.T
 
     def exact_sq_dists(self, other: Features) -> Tensor:
-        """Float64 squared distances (N, M), difference by difference, in blocks of the longer side."""
+        """Float64 squared distances (N, M), difference by difference, one row of the shorter side at a time."""
         rows, centers = self.x.double(), _same(self, other).x.double()
         if len(rows) < len(centers):
             return other.exact_sq_dists(self).T
@@ -209,29 +207,29 @@ class Dense(Features):
         return torch.stack(dists, 1) if dists else rows.new_zeros(len(rows), 0)
 
     def pairwise_sq_dists(self, other: Features) -> Tensor:
-        """Float64 squared distances of equal positions, (N,)."""
+        """Float64 squared distances between rows at the same position, (N,)."""
         return ((self.x.double() - _same(self, other).x.double()) ** 2).sum(1)
 
     def combine(self, weights: Tensor) -> Tensor:
-        """sum_i w_i x_i, (D,)."""
+        """The weighted sum sum_i w_i x_i, (D,)."""
         return weights @ self.x
 
     def project(self, point: Tensor) -> Tensor:
-        """x_i . point for a point (D,): (N,)."""
+        """Inner products x_i . point with a point (D,), (N,)."""
         return self.x @ point
 
 
 @dataclass(frozen=True)
 class Outer(Features):
-    """Rows that are outer products a_i b_i^T, kept as their two factors: N (C + D) numbers, not N C D.
+    """Rows that are outer products a_i b_i^T, stored as their two factors: N (C + D) numbers, not N C D.
 
-    The inner product of two rows is (a_i . a_j)(b_i . b_j), which is all that distances need.
+    The inner product of two rows is (a_i . a_j)(b_i . b_j); distances need only inner products.
 
     Attributes:
         a: First factors, (N, C).
         b: Second factors, (N, D).
-        bias: Whether each b_i counts as (1, b_i), as the gradient of a layer with a bias has it; the 1 is not stored.
-        norms: Squared norms of the rows, (N,), where they are remembered.
+        bias: Whether each b_i stands for (1, b_i), as in the gradient of a layer with a bias; the 1 is not stored.
+        norms: Squared norms of the rows, (N,); None if they are not stored.
     """
 
     a: Tensor
@@ -247,15 +245,15 @@ class Outer(Features):
         return Outer(_taken(self.a, rows), _taken(self.b, rows), self.bias, norms)
 
     def row_bytes(self) -> int:
-        """Bytes that one stored row takes."""
+        """Bytes of one stored row."""
         return (self.a.shape[1] + self.b.shape[1]) * self.a.element_size()
 
     def double(self) -> Outer:
-        """The same rows, their factors in float64."""
+        """The same rows with float64 factors."""
         return Outer(self.a.double(), self.b.double(), self.bias)
 
     def dense(self) -> Tensor:
-        """The rows in full: (N, C D), or (N, C + C D) with the C of the bias first. Large."""
+        """The rows in full, (N, C D), or (N, C + C D) with a bias, whose C columns come first. Large."""
         rows = torch.einsum("nc,nd->ncd", self.a, self.b).flatten(1)
         return torch.cat([self.a, rows], 1) if self.bias else rows
 
@@ -264,11 +262,11 @@ class Outer(Features):
         return _sq_norms(self.a) * (_sq_norms(self.b) + self.bias) if self.norms is None else self.norms
 
     def with_norms(self) -> Outer:
-        """The same rows, remembering their squared norms from here on."""
+        """The same rows with stored squared norms."""
         return Outer(self.a, self.b, self.bias, self.sq_norms())
 
     def exact_sq_norms(self) -> Tensor:
-        """Squared norms summed in float64, (N,)."""
+        """Squared norms in float64, (N,)."""
         return (self.a.double() ** 2).sum(1) * ((self.b.double() ** 2).sum(1) + self.bias)
 
     def inner(self, other: Features) -> Tensor:
@@ -284,11 +282,11 @@ class Outer(Features):
         return torch.stack(rows, 1) if rows else self.a.new_zeros(len(self), 0).double()
 
     def pairwise_sq_dists(self, other: Features) -> Tensor:
-        """Float64 squared distances of equal positions, (N,)."""
+        """Float64 squared distances between rows at the same position, (N,)."""
         return self.double()._dists_to(_same(self, other).double())
 
     def _dists_to(self, other: Outer) -> Tensor:
-        """|a b^T - a' b'^T|^2 of rows (or of one row, broadcast), without cancellation; exactly 0 between equal rows.
+        """|a b^T - a' b'^T|^2 of rows (or of one row, broadcast), (N,), without cancellation; exactly 0 between equal rows.
 
         a b^T - a' b'^T = a (b - b')^T + (a - a') b'^T.
         """
@@ -298,31 +296,31 @@ class Outer(Features):
         return (first + second + 2 * (self.a * da).sum(1) * (db * other.b).sum(1)).clamp_min_(0)
 
     def combine(self, weights: Tensor) -> Tensor:
-        """sum_i w_i a_i b_i^T, (C, D); with bias (C, 1 + D), its column first."""
+        """The weighted sum sum_i w_i a_i b_i^T, (C, D), or (C, 1 + D) with a bias, whose column comes first."""
         weighted = weights[:, None] * self.a
         blocks = weighted.T @ self.b
         return torch.cat([weighted.sum(0)[:, None], blocks], 1) if self.bias else blocks
 
     def project(self, point: Tensor) -> Tensor:
-        """a_i^T P b_i for a matrix P, (C, D), or with bias (C, 1 + D): (N,)."""
-        seen = self.b @ point[:, 1:].T + point[:, 0] if self.bias else self.b @ point.T  # (N, C), not (N, D)
-        projected: Tensor = torch.linalg.vecdot(seen, self.a)
+        """Inner products a_i^T P b_i with a matrix P, (C, D), or (C, 1 + D) with a bias: (N,)."""
+        images = self.b @ point[:, 1:].T + point[:, 0] if self.bias else self.b @ point.T  # (N, C), smaller than (N, D)
+        projected: Tensor = torch.linalg.vecdot(images, self.a)
         return projected
 
 
 @dataclass(frozen=True)
 class Grouped(Features):
-    """Rows that are means of rows of another set: the atoms of per-batch strategies.
+    """Rows that are means over groups of other rows: the atoms of per-batch strategies.
 
-    Nothing but the groups is stored. A mean is written out, in blocks of bounded bytes, where that makes products cheaper than
-    averaging the products of its members does; for factored rows it is then a full (C, D) matrix, so this is done for means
-    of several rows only, and never for all of many.
+    Only the groups are stored. Means are written out, in blocks of bounded bytes, where this makes products cheaper than averaging
+    the products of the members. The mean of factored rows is a full (C, D) matrix, so it is written out only where groups are
+    large, and never for all groups at once.
 
     Attributes:
         base: The N rows that are averaged.
-        groups: The group of each, (N,) int64, from 0; any order.
-        n_groups: How many groups there are; each must have a row.
-        norms: Squared norms of the means, (n_groups,), where they are remembered.
+        groups: The group of each row, (N,) int64, from 0, in any order.
+        n_groups: Number of groups; each must have at least one row.
+        norms: Squared norms of the means, (n_groups,); None if they are not stored.
     """
 
     base: Features
@@ -333,11 +331,11 @@ class Grouped(Features):
     def __post_init__(self) -> None:
         if self.groups.shape != (len(self.base),):
             raise InvalidInput(
-                f"groups must be one for each of the {len(self.base)} rows, got {tuple(self.groups.shape)}"
+                f"groups must hold one group for each of the {len(self.base)} rows, got shape {tuple(self.groups.shape)}"
             )
-        found = torch.unique(self.groups)
-        if len(found) != self.n_groups or (len(found) and (int(found[0]) < 0 or int(found[-1]) >= self.n_groups)):
-            raise InvalidInput(f"groups must be 0 to {self.n_groups - 1}, each with a row; got {found.tolist()[:10]}")
+        used = torch.unique(self.groups)
+        if len(used) != self.n_groups or (len(used) and (int(used[0]) < 0 or int(used[-1]) >= self.n_groups)):
+            raise InvalidInput(f"groups must be 0 to {self.n_groups - 1}, each with a row; got {used.tolist()[:10]}")
 
     def __len__(self) -> int:
         return self.n_groups
@@ -347,29 +345,29 @@ class Grouped(Features):
         chosen = torch.arange(self.n_groups, device=order.device)[rows]
         sizes = ends.diff(prepend=ends.new_zeros(1))[chosen]
         groups = torch.arange(len(chosen), device=order.device).repeat_interleave(sizes)
-        behind = (sizes.cumsum(0) - ends[chosen])[groups]  # positions in the result, less positions in the order
+        behind = (sizes.cumsum(0) - ends[chosen])[groups]  # positions in the result minus positions in the order
         members = order[torch.arange(len(groups), device=order.device) - behind]
         return Grouped(self.base[members], groups, len(chosen), None if self.norms is None else self.norms[rows])
 
     @cached_property
     def _order(self) -> tuple[Tensor, Tensor]:
-        """Rows of the base by group, (N,), and where each group ends in that order, (n_groups,)."""
+        """Rows of the base sorted by group, (N,), and the end of each group in that order, (n_groups,)."""
         return self.groups.argsort(stable=True), self.counts().cumsum(0)
 
     def counts(self) -> Tensor:
-        """How many rows each mean is of, (n_groups,)."""
+        """Number of rows in each group, (n_groups,)."""
         return torch.bincount(self.groups, minlength=self.n_groups)
 
     def row_bytes(self) -> int:
-        """Bytes that the members of one mean take, on average."""
+        """Average bytes of the members of one group."""
         return max(self.base.row_bytes(), -(-len(self.base) * self.base.row_bytes() // max(1, self.n_groups)))
 
     def double(self) -> Grouped:
-        """Means of the same rows in float64."""
+        """The means of the float64 base rows."""
         return Grouped(self.base.double(), self.groups, self.n_groups)
 
     def dense(self) -> Tensor:
-        """The means in full, flattened: (n_groups, width)."""
+        """The means in full, flattened, (n_groups, width)."""
         order, _ = self._order
         means = [self.base[rows] for rows in order.split(self.counts().tolist())]
         ones = self.base.sq_norms()[:0]
@@ -377,22 +375,22 @@ class Grouped(Features):
         return torch.stack(flat) if flat else ones.new_zeros(0, self._width())
 
     def sq_norms(self) -> Tensor:
-        """Squared norms, (n_groups,), each from its mean: O(N width) in all."""
+        """Squared norms, (n_groups,), from the written out means. Cost: O(N width)."""
         if self.norms is not None:
             return self.norms
         parts = [_sq_norms(means) for _, means in self._written()]
         return torch.cat(parts) if parts else self.base.sq_norms()[:0]
 
     def with_norms(self) -> Grouped:
-        """The same rows, remembering their squared norms from here on."""
+        """The same rows with stored squared norms."""
         return Grouped(self.base, self.groups, self.n_groups, self.sq_norms())
 
     def exact_sq_norms(self) -> Tensor:
-        """Squared norms summed in float64, (n_groups,)."""
+        """Squared norms in float64, (n_groups,)."""
         return self.double().sq_norms()
 
     def inner(self, other: Features) -> Tensor:
-        """Inner products (n_groups, M): of the means, or the means of the products of their members, as is cheaper."""
+        """Inner products, (n_groups, M): of the written out means, or averaged over their members, whichever is cheaper."""
         theirs = _same(self, other)
         pairs = len(self.base) * len(theirs.base) / max(1, self.n_groups * theirs.n_groups)
         stored = self.base.row_bytes() // self.base.sq_norms()[:0].element_size()
@@ -414,17 +412,17 @@ class Grouped(Features):
         return dists
 
     def pairwise_sq_dists(self, other: Features) -> Tensor:
-        """Float64 squared distances of equal positions, (n_groups,)."""
+        """Float64 squared distances between means at the same position, (n_groups,)."""
         pairs = zip(self.double()._written(), _same(self, other).double()._written(), strict=True)
         dists = [Dense(mine).pairwise_sq_dists(Dense(theirs)) for (_, mine), (_, theirs) in pairs]
         return torch.cat(dists) if dists else torch.zeros(0, dtype=torch.float64)
 
     def combine(self, weights: Tensor) -> Tensor:
-        """sum_g w_g mean_g, in the shape of a row of the base."""
+        """The weighted sum sum_g w_g mean_g, in the shape of a row of the base."""
         return self.base.combine((weights / self.counts())[self.groups])
 
     def project(self, point: Tensor) -> Tensor:
-        """Inner products of the means with a point, (n_groups,)."""
+        """Inner products of the means with a point in the shape of a row of the base, (n_groups,)."""
         return self._averaged(self.base.project(point), 0)
 
     def _width(self) -> int:
@@ -432,7 +430,7 @@ class Grouped(Features):
         return nothing.combine(nothing.sq_norms()).numel()
 
     def _written(self) -> Iterator[tuple[slice, Tensor]]:
-        """The means written out, (B, width), block by block."""
+        """Blocks of means written out, (B, width), each with its slice."""
         step = max(1, BLOCK_BYTES // max(1, 4 * self._width()))
         for start in range(0, self.n_groups, step):
             block = slice(start, min(start + step, self.n_groups))
@@ -448,7 +446,7 @@ class Grouped(Features):
         return products.div_(self.counts()[:, None])
 
     def _averaged(self, values: Tensor, dim: int) -> Tensor:
-        """Means over the members of each group along that dimension, which has the length of the base."""
+        """Means over the members of each group along dimension ``dim``, whose length is that of the base."""
         shape = [*values.shape[:dim], self.n_groups, *values.shape[dim + 1 :]]
         sums = values.new_zeros(shape).index_add_(dim, self.groups, values)
         return sums.div_(self.counts())  # the groups are the last dimension
@@ -465,7 +463,7 @@ def _cancellation(dists: Tensor) -> float:
 
 
 def _taken(x: Tensor, rows: Tensor | slice) -> Tensor:
-    """``x[rows]``; of numbered rows by ``index_select``, which is several times faster."""
+    """``x[rows]``; uses ``index_select`` for row numbers, which is several times faster."""
     return x.index_select(0, rows) if isinstance(rows, Tensor) and rows.dtype == torch.long else x[rows]
 
 

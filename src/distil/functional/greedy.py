@@ -1,4 +1,4 @@
-"""Maximizing a function of a set greedily: one row at a time, the one that gains most."""
+"""Greedy maximization of set functions: one row at a time, the row of largest gain."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ from distil.functional.gains import RowsWithGains
 from distil.functional.similarity import MEMORY, Kernel, Similarity
 from distil.functional.submodular import COVERS, Objective, objective_named, shifts
 
-# Gains that differ by less than this share are equal, as scores are everywhere; the smaller row is then picked.
+# Gains whose relative difference is below this count as equal; the smaller row is then picked.
 _TIE = 1e-6
 
-# How many rows lazy greedy looks at first; twice as many each time that this was not enough.
+# Number of gains that lazy greedy computes first; it doubles the number until the answer is certain.
 _FIRST_LOOK = 32
 
 
 def naive_greedy(objective: Objective, n: int) -> RowsWithGains:
-    """Pick the row of largest gain, again and again, looking at every row left each time.
+    """Pick the row of largest gain n times, computing the gain of every row left each time.
 
-    For any objective. For monotone submodular ones the value is at least 1 - 1/e of the best (Nemhauser, Wolsey and Fisher 1978).
+    Works for any objective. For monotone submodular objectives, the value is at least 1 - 1/e of the best (Nemhauser, Wolsey and
+    Fisher 1978).
 
-    When the objective is exhausted (facility location and the least disparity once every distinct row is picked, saturated
-    coverage when all is saturated), it is cleared and starts afresh on the rows left, so that what is then picked still
-    spreads; those picks are given gain 0. Gains within 1e-6 of the largest are equal, and go to the smaller row.
+    When the objective is exhausted (facility location and minimum disparity once every distinct row is picked, saturated
+    coverage once every row is saturated), it is cleared and starts again on the rows left, so that further picks are still
+    spread out; their gains are 0. Gains within 1e-6 of the largest count as equal, and the smaller row is picked.
 
     Args:
-        objective: With nothing picked yet.
-        n: How many rows, at most all.
+        objective: An objective over N rows without picks.
+        n: Number of rows to pick, from 0 to N.
 
     Returns:
-        Exactly ``n`` rows.
+        Exactly ``n`` rows in pick order, with their gains.
+
+    Raises:
+        InvalidInput: ``n`` is out of range.
 
     Cost: n N gains.
     """
@@ -45,59 +49,66 @@ def naive_greedy(objective: Objective, n: int) -> RowsWithGains:
 
 
 def lazy_greedy(objective: Objective, n: int) -> RowsWithGains:
-    """What ``naive_greedy`` picks, looking again only at rows that may be the best: gains of before are upper bounds.
+    """Pick the rows of ``naive_greedy``, computing only gains that may be the largest: earlier gains are upper bounds.
 
-    Minoux 1978, the bounds refreshed in batches rather than from a heap. Only for submodular objectives are they bounds; for
-    others (the disparities) every row is looked at, as ``naive_greedy`` does.
+    Minoux 1978, with bounds updated many at a time rather than from a heap. Earlier gains are bounds for submodular objectives
+    only; for others (the disparities), every gain is computed, as in ``naive_greedy``.
 
     Args:
-        objective: With nothing picked yet.
-        n: How many rows, at most all.
+        objective: An objective over N rows without picks.
+        n: Number of rows to pick, from 0 to N.
 
     Returns:
-        Exactly ``n`` rows, those of ``naive_greedy`` and their gains.
+        Exactly ``n`` rows in pick order, those of ``naive_greedy``, with their gains.
 
-    Cost: N gains for the first pick, few for the next, and O(N) a pick.
+    Raises:
+        InvalidInput: ``n`` is out of range.
+
+    Cost: N gains for the first pick, few for the next ones, and O(N) a pick.
     """
     return _greedy(objective, n, _Lazy(objective) if objective.submodular else _Naive(objective))
 
 
 def stochastic_greedy(objective: Objective, n: int, generator: torch.Generator, epsilon: float = 0.1) -> RowsWithGains:
-    """Pick the best of a random sample of the rows left, a fresh one each time.
+    """Pick n times the row of largest gain in a new random sample of the rows left.
 
-    Mirzasoleiman et al. 2015, algorithm 1 ("lazier than lazy greedy"): samples of (N/n) ln(1/epsilon) rows; for monotone submodular
-    objectives at least 1 - 1/e - epsilon of the best in expectation. For pools whose pairs cannot be stored.
+    Mirzasoleiman et al. 2015, algorithm 1 ("lazier than lazy greedy"), with samples of (N/n) ln(1/epsilon) rows. For monotone
+    submodular objectives, the expected value is at least 1 - 1/e - epsilon of the best. Use it for pools whose pairs cannot be
+    stored.
 
     Args:
-        objective: With nothing picked yet.
-        n: How many rows, at most all.
-        generator: A CPU generator.
-        epsilon: Between 0 and 1.
+        objective: An objective over N rows without picks.
+        n: Number of rows to pick, from 0 to N.
+        generator: CPU generator.
+        epsilon: Share of the best value given up for smaller samples, between 0 and 1, both excluded.
 
     Returns:
-        Exactly ``n`` rows.
+        Exactly ``n`` rows in pick order, with their gains.
 
-    Cost: N ln(1/epsilon) gains, whatever ``n``, and O(N) a pick.
+    Raises:
+        InvalidInput: ``n`` or ``epsilon`` is out of range.
+
+    Cost: N ln(1/epsilon) gains for any ``n``, and O(N) a pick.
     """
     if not 0 < epsilon < 1:
-        raise InvalidInput(f"epsilon must be between 0 and 1, got {epsilon}")
+        raise InvalidInput(f"epsilon must be above 0 and below 1, got {epsilon}")
     size = math.ceil(len(objective) / max(1, n) * math.log(1 / epsilon))
     return _greedy(objective, n, _Sampled(objective, size, generator))
 
 
 class _Chooser(ABC):
-    """Says which of the rows left gains most."""
+    """Chooses the row of largest gain among the rows left."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
 
     @abstractmethod
     def choose(self, left: Tensor) -> tuple[int, float]:
-        """The row and its gain, from a mask of the rows left, (N,), not all False."""
+        """The chosen row and its gain, for a mask ``left`` (N,) that is not all False."""
 
     @abstractmethod
     def forget(self) -> None:
-        """The objective was cleared."""
+        """Drop all earlier gains, because the objective was cleared."""
 
 
 class _Naive(_Chooser):
@@ -146,7 +157,9 @@ class _Sampled(_Chooser):
         order = torch.randperm(len(rows), generator=self._generator)
         sample = rows[order[: self._size].to(rows.device)].sort().values
         row, gain = _largest(sample, self.objective.gain(sample))
-        if len(sample) < len(rows) and self.objective.exhausted(gain):  # the sample is; are all?
+        if len(sample) < len(rows) and self.objective.exhausted(
+            gain
+        ):  # exhausted for the sample, maybe not for all rows
             row, gain = _largest(rows, self.objective.gain(rows))
         return row, gain
 
@@ -156,22 +169,22 @@ class _Sampled(_Chooser):
 
 def _greedy(objective: Objective, n: int, chooser: _Chooser) -> RowsWithGains:
     if not 0 <= n <= len(objective):
-        raise InvalidInput(f"n must be between 0 and the {len(objective)} rows there are, got {n}")
+        raise InvalidInput(f"n must be between 0 and {len(objective)}, the number of rows; got {n}")
     left = torch.ones(len(objective), dtype=torch.bool, device=objective.device)
     rows: list[int] = []
     gains: list[float] = []
-    afresh = False
+    cleared = False
     while len(rows) < n:
         row, gain = _first(objective, left) or chooser.choose(left)
         if objective.picks and objective.exhausted(gain):
             objective.clear()
             chooser.forget()
-            afresh = True
+            cleared = True
             row, _ = _first(objective, left) or chooser.choose(left)
         objective.add(row)
         left[row] = False
         rows.append(row)
-        gains.append(0.0 if afresh else gain)
+        gains.append(0.0 if cleared else gain)
     return RowsWithGains(
         torch.tensor(rows, dtype=torch.long, device=objective.device),
         torch.tensor(gains, dtype=torch.float64, device=objective.device),
@@ -179,7 +192,7 @@ def _greedy(objective: Objective, n: int, chooser: _Chooser) -> RowsWithGains:
 
 
 def _first(objective: Objective, left: Tensor) -> tuple[int, float] | None:
-    """Where the objective wants to start, if it has a wish and that row is left."""
+    """The objective's first row and its gain; None after the first pick, or if there is no first row or it is not left."""
     row = objective.first
     if objective.picks or row is None or not bool(left[row]):
         return None
@@ -187,13 +200,13 @@ def _first(objective: Objective, left: Tensor) -> tuple[int, float] | None:
 
 
 def _largest(rows: Tensor, gains: Tensor) -> tuple[int, float]:
-    """Of rows in rising order, the first whose gain is the largest, and that gain."""
+    """The first of ascending rows whose gain equals the largest, and its gain."""
     at = int(torch.nonzero(gains >= _least_equal(float(gains.max())))[0, 0])
     return int(rows[at]), float(gains[at])
 
 
 def _least_equal(best: float) -> float:
-    """The smallest gain that counts as equal to this one."""
+    """The smallest gain that counts as equal to ``best``."""
     return best - _TIE * abs(best)
 
 
@@ -202,28 +215,29 @@ Cover = Callable[[Similarity], Objective]
 
 
 def by_class(labels: Tensor, n: int, num_classes: int, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Pick inside each class for itself, as many as its share of the rows (``class_budgets``).
+    """Pick rows within each class separately, as many as the class's share of the rows (``class_budgets``).
 
     Args:
-        labels: The class of each row, (N,).
-        n: How many rows in all.
-        num_classes: C.
-        pick: From a class's rows, in order, and a number, that many positions among them, best first.
+        labels: The class of each row, (N,) int64.
+        n: Number of rows to pick, at most N.
+        num_classes: Number of classes C.
+        pick: A function that gets the ascending rows of a class and a number m, and returns m positions among these rows, best
+            first.
 
     Returns:
-        (n,) rows. The classes take turns in proportion to their budgets, so that the first rows of the answer are divided
-        among the classes as all of it is.
+        (n,) distinct rows. The classes take turns in proportion to their budgets, so the first rows are divided among the classes
+        as all n rows are.
     """
     budgets = class_budgets(labels, n, num_classes)
-    found: list[Tensor] = []
+    picks: list[Tensor] = []
     turns: list[Tensor] = []
     for c in torch.nonzero(budgets)[:, 0].tolist():
         rows, budget = torch.nonzero(labels == c)[:, 0], int(budgets[c])
-        found.append(rows[pick(rows, budget)])
+        picks.append(rows[pick(rows, budget)])
         turns.append((torch.arange(budget, dtype=torch.float64, device=labels.device) + 0.5) / budget)
-    if not found:
+    if not picks:
         return torch.empty(0, dtype=torch.long, device=labels.device)
-    return torch.cat(found)[torch.cat(turns).argsort(stable=True)]
+    return torch.cat(picks)[torch.cat(turns).argsort(stable=True)]
 
 
 def two_rounds(
@@ -236,37 +250,37 @@ def two_rounds(
     classes: Tensor | None = None,
     memory: int = MEMORY,
 ) -> Tensor:
-    """Maximize an objective that reads all pairs again and again: at once while they fit in memory, else in two rounds.
+    """Maximize an objective that reads all pairs repeatedly: in one round while the pairs fit into memory, else in two rounds.
 
-    GreeDi (Mirzasoleiman, Karbasi, Sarkar and Krause 2013, algorithm 2), here to bound memory and time rather than to distribute:
-    the rows are dealt (as by a shuffle that is always the same) into parts whose pairs fit; candidates are picked in each part
-    as if it were all there is, and the answer among the candidates of all parts, by how they cover all N rows, or as many
-    of them as fit. There are 3 n candidates, or up to 2 n a part if they fit; the parts' own answers are not compared.
+    GreeDi (Mirzasoleiman, Karbasi, Sarkar and Krause 2013, algorithm 2), here to bound memory and time rather than to distribute.
+    The rows are divided by a fixed shuffle into parts whose pairs fit. Each part is maximized alone to pick candidates; then n
+    rows are picked among the candidates of all parts, by how they cover all N rows, or as many of them as fit. There are 3 n
+    candidates, or up to 2 n a part if they fit; the selections of single parts are not compared with the answer.
 
-    Of the value in one round, two rounds in 5 parts had 99.9 % or more on a mixture of Gaussians (20,000 rows, 200 picks) and
-    99.8 % or more on isotropic noise; on 1,500 rows, where a part is not quite like the whole, between 99.2 and 100 % for n up
-    to 20.
+    Two rounds in 5 parts reached at least 99.9 % of the value of one round on a mixture of Gaussians (20,000 rows, 200 picks) and
+    at least 99.8 % on isotropic noise. On 1,500 rows, where a part differs more from the whole, they reached 99.2 to 100 % for n
+    up to 20.
 
     Args:
         cover: ``FacilityLocation`` or ``SaturatedCoverage``.
         x: N rows.
-        n: How many, at most N.
-        kernel: Their similarity.
-        maximizer: As for ``representatives``.
-        classes: The class of each row, (N,): rows of different classes then have nothing in common.
-        memory: Bytes for similarities; 400 MB are those of 10,240 rows. Two rounds leave half of it to the rows.
+        n: Number of rows to pick, at most N.
+        kernel: Similarity of two rows.
+        maximizer: ``lazy_greedy``, ``naive_greedy``, or ``stochastic_greedy`` with its generator.
+        classes: The class of each row, (N,) int64; similarities between classes are then 0. Default: one class.
+        memory: Bytes of the similarities; 400 MB hold those of 10,240 rows. Two rounds use half of it for similarities.
 
     Returns:
-        (n,) rows, in pick order.
+        (n,) rows in pick order.
 
-    Cost: O(N^2 D) at once; otherwise O(N^2 D / P + n N D) for P parts of at most 8,192 rows, and for saturated coverage
-    another O(N^2 D), once, for what each row is to have.
+    Cost: O(N^2 D) in one round; in two rounds O(N^2 D / P + n N D) for P parts of at most 8,192 rows. Saturated coverage adds
+    O(N^2 D) once, for the caps of all rows.
     """
     return two_rounds_with_gains(cover, x, n, kernel, maximizer, classes=classes, memory=memory).rows
 
 
 def parts_of(n_rows: int, memory: int = MEMORY) -> int:
-    """How many parts ``two_rounds`` deals so many rows into; 1: it maximizes over all of them at once."""
+    """Number of parts into which ``two_rounds`` divides ``n_rows`` rows; 1 if it works in one round."""
     return 1 if 4 * n_rows**2 <= memory else -(-n_rows // _side(memory))
 
 
@@ -280,10 +294,10 @@ def two_rounds_with_gains(
     classes: Tensor | None = None,
     memory: int = MEMORY,
 ) -> RowsWithGains:
-    """The rows that ``two_rounds`` picks, and what each added to the value; arguments and cost as there.
+    """The rows that ``two_rounds`` picks, and the value that each added; arguments and cost as ``two_rounds``.
 
     Returns:
-        Rows in pick order. In two rounds their gains are those of the second, scaled to all rows where it looked at a part of them.
+        Rows in pick order. In two rounds, their gains are those of the second round, scaled to N rows if it read only some columns.
     """
     n_parts = parts_of(len(x), memory)
     if n_parts == 1:
@@ -292,20 +306,20 @@ def two_rounds_with_gains(
     most = min(2 * n, max(-(-3 * n // n_parts), side**2 // (len(x) * n_parts)))
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(x.sq_norms().device)
     parts = [order[p::n_parts].sort().values for p in range(n_parts)]
-    found = []
+    candidates = []
     for part in parts:
         own = None if classes is None else classes[part]
         budget = min(most, len(part))
-        found.append(part[two_rounds(cover, x[part], budget, kernel, maximizer, classes=own, memory=memory)])
-    rows = torch.cat(found).sort().values
+        candidates.append(part[two_rounds(cover, x[part], budget, kernel, maximizer, classes=own, memory=memory)])
+    rows = torch.cat(candidates).sort().values
     columns = order[: max(1, side**2 // max(1, len(rows)))].sort().values
-    candidates = Similarity(x, kernel, classes=classes, rows=rows, columns=columns, memory=memory)
-    picks = maximizer(cover(candidates), n)
+    similarity = Similarity(x, kernel, classes=classes, rows=rows, columns=columns, memory=memory)
+    picks = maximizer(cover(similarity), n)
     return RowsWithGains(rows[picks.rows], picks.gains * (len(x) / len(columns)))
 
 
 def _side(memory: int) -> int:
-    """The most rows whose pairs take half of the memory."""
+    """Largest number of rows whose pairs take half of the memory."""
     return max(1, math.isqrt(memory // 8))
 
 
@@ -320,23 +334,26 @@ def representatives(
     num_classes: int = 0,
     apart: bool = False,
 ) -> Tensor:
-    """The ``n`` rows that greedily maximize a function: over all rows, or class by class.
+    """Pick the ``n`` rows that greedily maximize a set function, over all rows or class by class.
 
-    Functions that read all pairs again and again do so in ``two_rounds`` where these are too many to be stored.
+    Functions that read all pairs repeatedly are maximized in ``two_rounds`` if there are too many pairs to store.
 
     Args:
-        function: A name of ``FUNCTIONS``.
+        function: A name in ``FUNCTIONS``.
         x: N rows.
-        n: How many.
-        kernel: Their similarity; one for all classes.
+        n: Number of rows to pick, at most N.
+        kernel: Similarity of two rows, the same for all classes.
         maximizer: ``lazy_greedy``, ``naive_greedy``, or ``stochastic_greedy`` with its generator.
-        labels: The class of each row, (N,); without them classes do not matter.
-        num_classes: C, with labels.
-        apart: With labels: maximize inside each class for itself (otherwise in one run over all rows, in which rows of
-            different classes have nothing in common).
+        labels: The class of each row, (N,) int64; default: one class.
+        num_classes: Number of classes C; needed with ``labels``.
+        apart: Whether to maximize within each class separately. Otherwise ``labels`` make similarities between classes 0 in one
+            maximization over all rows.
 
     Returns:
-        (n,) rows, the best first: in the order picked, classes taking turns if each was for itself.
+        (n,) rows in pick order; with ``apart``, the classes take turns.
+
+    Raises:
+        UnknownName: There is no function of that name.
     """
     return representative_with_gains(
         function, x, n, kernel, maximizer, labels=labels, num_classes=num_classes, apart=apart
@@ -354,7 +371,7 @@ def representative_with_gains(
     num_classes: int = 0,
     apart: bool = False,
 ) -> RowsWithGains:
-    """The rows of ``representatives`` and what each added to the value of the function; arguments as there."""
+    """The rows of ``representatives``, and the value that each added to the function; arguments as ``representatives``."""
     low = shifts(x) if function == "feature_based" else None
 
     def pick(x: Features, n: int, classes: Tensor | None = None) -> RowsWithGains:

@@ -1,4 +1,4 @@
-"""How alike two rows are: kernels, and the matrix of all pairs, which is stored only while it is small."""
+"""Similarities of rows: kernels, and the matrix of all pairs, which is stored only while it is small."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from distil.functional.features import BLOCK_BYTES, Dense, Features
 # A matrix of all pairs is stored only while it takes no more bytes than this.
 MEMORY = 400 << 20
 
-# The scale of a kernel is taken from at most this many rows, and the pairs among them.
+# The scale of a kernel is estimated from the pairs of at most this many rows.
 REFERENCE_ROWS = 1000
 
-# Rows whose squared distance is below this share of |x|^2 + |y|^2 coincide: float64 products say no more of float32 data.
+# Rows whose squared distance is below this share of |x|^2 + |y|^2 count as equal: float64 products are no more accurate than this.
 _EQUAL = 1e-13
 
 
 class Kernel(ABC):
-    """A similarity of two rows: never negative, larger is more alike, 1 (or the largest there is) between equal rows.
+    """A similarity of two rows: never negative, larger for rows that are more alike, largest between equal rows.
 
-    Everything is a function of one squared distance in float64, so that near-ties differ from ties.
+    Each value is a function of one float64 squared distance, so that near-ties differ from ties.
     """
 
     @abstractmethod
     def prepare(self, x: Features) -> Features:
-        """The rows as ``sq_dists`` wants them: in float64, with their norms."""
+        """The rows in the form that ``sq_dists`` needs: float64, with stored norms."""
 
     @abstractmethod
     def sq_dists(self, x: Features, y: Features) -> Tensor:
@@ -40,11 +40,11 @@ class Kernel(ABC):
 
     @abstractmethod
     def similarity(self, sq_dists: Tensor) -> Tensor:
-        """The similarity at these squared distances, which it may overwrite."""
+        """Similarities at these squared distances, which may be overwritten."""
 
     @abstractmethod
     def disparity(self, sq_dists: Tensor) -> Tensor:
-        """The distance that belongs to the kernel, unsquared, a metric; it may overwrite the squared ones."""
+        """The metric (not squared) that belongs to the kernel, at these squared distances, which may be overwritten."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,8 @@ class RBF(Kernel):
     """exp(-gamma |x - y|^2).
 
     Attributes:
-        gamma: 1 / (2 s^2) for the length scale s; 0 makes all rows alike.
-        center: Subtracted from dense rows, (D,): distances do not change, and cancel less.
+        gamma: 1 / (2 s^2) for the length scale s; with 0, all similarities are 1.
+        center: Point subtracted from dense rows, (D,); distances do not change, but lose fewer digits to cancellation.
     """
 
     gamma: float
@@ -68,7 +68,7 @@ class RBF(Kernel):
         return _sq_dists(x, y)
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
-        """Between 0 and 1."""
+        """exp(-gamma |x - y|^2), between 0 and 1."""
         return sq_dists.mul_(-self.gamma).exp_()
 
     def disparity(self, sq_dists: Tensor) -> Tensor:
@@ -78,13 +78,14 @@ class RBF(Kernel):
 
 @dataclass(frozen=True, eq=False)
 class Cosine(Kernel):
-    """(1 + cos(x, y)) / 2, between 0 (opposite) and 1; a zero row is alike to zero rows only, and at a right angle to the rest.
+    """(1 + cos(x, y)) / 2, between 0 (opposite rows) and 1; a zero row is at a right angle to all rows but zero rows.
 
-    Mapped, not cut at 0: cutting would make opposite rows no less alike than unrelated ones, and the matrix indefinite.
+    The cosine is mapped to [0, 1] and not clipped at 0: clipping would make opposite rows as alike as unrelated ones, and the
+    matrix indefinite.
     """
 
     def prepare(self, x: Features) -> Features:
-        """Rows with their norms."""
+        """Float64 rows with stored norms."""
         return x.double().with_norms()
 
     def sq_dists(self, x: Features, y: Features) -> Tensor:
@@ -96,7 +97,7 @@ class Cosine(Kernel):
         return dists if bool(norms.all()) else dists.masked_fill_((norms == 0) & (others == 0), 0)
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
-        """Between 0 and 1."""
+        """(1 + cos(x, y)) / 2, between 0 and 1."""
         return sq_dists.mul_(-1 / 4).add_(1)
 
     def disparity(self, sq_dists: Tensor) -> Tensor:
@@ -106,11 +107,11 @@ class Cosine(Kernel):
 
 @dataclass(frozen=True, eq=False)
 class Closeness(Kernel):
-    """top - |x - y|, the distance not squared (Mirzasoleiman et al. 2020).
+    """The similarity top - |x - y| (Mirzasoleiman et al. 2020).
 
     Attributes:
-        top: The largest distance there is.
-        center: Subtracted from dense rows, (D,).
+        top: An upper bound of the distances.
+        center: Point subtracted from dense rows, (D,); distances do not change, but lose fewer digits to cancellation.
     """
 
     top: float
@@ -125,36 +126,35 @@ class Closeness(Kernel):
         return _sq_dists(x, y)
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
-        """Between 0 and ``top``."""
+        """top - |x - y|, between 0 and ``top``."""
         return sq_dists.sqrt_().neg_().add_(self.top).clamp_min_(0)
 
     def disparity(self, sq_dists: Tensor) -> Tensor:
-        """|x - y|."""
+        """The Euclidean distance |x - y|."""
         return sq_dists.sqrt_()
 
 
 def rbf(x: Features, gamma: float | None = None) -> RBF:
-    """The Gaussian kernel of a set of rows, one scale for all of them.
+    """The Gaussian kernel for a set of rows, with one scale for all of them.
 
-    By default gamma = 1 / (2 m) with m the median of the positive squared distances between pairs of at most 1,000 rows, evenly
-    spaced (all of them up to 1,000): two rows at the median distance then have similarity exp(-1/2), whatever the unit
-    of the data. Should these rows all be equal, m is the median of all rows' positive squared distances to the first; should all
-    rows be equal, gamma is 0 and everything is alike. (A fixed gamma of 1 underflows as soon as distances are large, and every row
-    is then similar to itself alone.)
+    By default gamma = 1 / (2 m), with m the median of the positive squared distances between at most 1,000 evenly spaced rows. Two
+    rows at the median distance then have similarity exp(-1/2) in any unit of the data. If these rows are all equal, m is the
+    median of all rows' positive squared distances to the first row; if all rows are equal, gamma is 0. (A fixed gamma of 1
+    underflows at large distances, and each row is then similar only to itself.)
 
     Args:
         x: N rows.
-        gamma: Above 0; exp(-gamma |x - y|^2) exactly. 1 is the kernel of DISTIL 0.1.
+        gamma: The gamma of exp(-gamma |x - y|^2), above 0; default: estimated from the rows. DISTIL 0.1 used 1.
 
     Raises:
-        InvalidInput: A gamma that is not above 0.
+        InvalidInput: ``gamma`` is not above 0.
 
     Cost: at most 1,000^2 distances.
     """
     center = _center(x)
     if gamma is not None:
         if not (math.isfinite(gamma) and gamma > 0):
-            raise InvalidInput(f"gamma must be above 0, got {gamma!r}; leave it out for a scale from the data")
+            raise InvalidInput(f"gamma must be above 0, got {gamma!r}; omit it to estimate the scale from the data")
         return RBF(float(gamma), center)
     rows = _centered(x[reference(len(x))], center)
     dists = _sq_dists(rows, rows)[tuple(torch.triu_indices(len(rows), len(rows), 1))]
@@ -165,18 +165,18 @@ def rbf(x: Features, gamma: float | None = None) -> RBF:
 
 
 def cosine() -> Cosine:
-    """The cosine kernel; it has no scale."""
+    """The cosine kernel (1 + cos(x, y)) / 2, which has no scale."""
     return Cosine()
 
 
 def closeness(x: Features, top: float | None = None) -> Closeness:
-    """A number that no distance exceeds, less the distance: the similarity of CRAIG.
+    """The kernel ``top`` - |x - y|, the similarity of CRAIG.
 
-    Which rows facility location picks does not depend on the number, unless rows of some classes have nothing in common.
+    The picks of facility location do not depend on ``top``, unless similarities between classes are 0.
 
     Args:
         x: N rows.
-        top: The number; default: twice the largest distance to the first row, which is at most twice the diameter.
+        top: An upper bound of the distances; default: twice the largest distance to the first row, at most twice the diameter.
     """
     kernel = Closeness(0.0 if top is None else top, _center(x))
     if top is not None or not len(x):
@@ -186,32 +186,35 @@ def closeness(x: Features, top: float | None = None) -> Closeness:
 
 
 def diameter(x: Features) -> float:
-    """The largest distance between two rows. Cost: all N^2 / 2 distances, in blocks."""
+    """The largest distance between two rows. Cost: N^2 / 2 distances, in blocks."""
     rows = _centered(x, _center(x))
     tops = [_sq_dists(rows[block], rows[slice(block.start, None)]).max() for block in _cut(len(x), len(x))]
     return float(torch.stack(tops).max()) ** 0.5 if tops else 0.0
 
 
 def reference(n_rows: int) -> Tensor:
-    """At most 1,000 rows, evenly spaced from the first to the last: who stands for all where pairs would be too many."""
+    """At most 1,000 row numbers, evenly spaced from the first to the last, that represent all rows in estimates."""
     n = min(n_rows, REFERENCE_ROWS)
     return torch.linspace(0, max(0, n_rows - 1), n, dtype=torch.float64).round().long()
 
 
 class Similarity:
-    """The similarities of N rows to one another, or of some of them to some of them, block by block.
+    """The matrix of similarities between N rows, or between some and some of them, computed block by block.
 
-    They are computed in float64 from the rows, so that equal rows have equal similarities, and handed out in float32. An
-    objective that reads the matrix again and again calls ``store``, which keeps it if it fits the bound on memory;
-    otherwise every call computes its block anew, and the answers are the same.
+    Similarities are computed in float64 from the rows, so that equal rows have equal similarities, and returned in float32. An
+    objective that reads the matrix repeatedly calls ``store``, which keeps the matrix if it fits the bound on memory. Otherwise
+    every call computes its block again, with the same values.
 
     Args:
         x: N rows; factored rows stay factored. A float64 copy of them is kept.
-        kernel: What alike means.
-        classes: The class of each row, (N,); similarities between classes are then 0.
-        rows: Which of the N are the rows of the matrix, (R,): those that may be picked; default: all.
-        columns: Which of the N are its columns, (M,): those that are to be stood for; default: all.
+        kernel: Similarity of two rows.
+        classes: The class of each row, (N,) int64; similarities between classes are then 0. Default: one class.
+        rows: Rows of ``x`` that are the rows of the matrix, (R,): those that may be picked; default: all.
+        columns: Rows of ``x`` that are the columns of the matrix, (M,): those to be represented; default: all.
         memory: Bytes that the stored matrix may take; it takes 4 R M.
+
+    Raises:
+        InvalidInput: ``classes`` does not hold one class for each row.
     """
 
     def __init__(
@@ -225,7 +228,9 @@ class Similarity:
         memory: int = MEMORY,
     ) -> None:
         if classes is not None and classes.shape != (len(x),):
-            raise InvalidInput(f"classes must be one for each of the {len(x)} rows, got {tuple(classes.shape)}")
+            raise InvalidInput(
+                f"classes must hold one class for each of the {len(x)} rows, got shape {tuple(classes.shape)}"
+            )
         self.kernel = kernel
         self.memory = memory
         self._x = _Classed(kernel.prepare(x), classes)
@@ -239,61 +244,63 @@ class Similarity:
 
     @property
     def width(self) -> int:
-        """M, the number of columns."""
+        """The number of columns M."""
         return len(self._columns)
 
     @property
     def device(self) -> torch.device:
-        """Where the rows are."""
+        """The device of the rows."""
         return self._x.features.sq_norms().device
 
     def rows(self, rows: Tensor | slice) -> Tensor:
-        """Similarities of these rows to all, (B, M) float32, not to be changed if ``rows`` is a slice."""
+        """Similarities of these rows to all columns, (B, M) float32; do not modify the result if ``rows`` is a slice."""
         return self.exact(rows).float() if self._stored is None else self._stored[rows]
 
     def exact(self, rows: Tensor | slice) -> Tensor:
-        """Similarities of these rows to all, (B, M) float64, never from the store."""
+        """Similarities of these rows to all columns, (B, M) float64, never from the stored matrix."""
         return self._compute(self._rows[rows], self._columns)
 
     def disparities(self, rows: Tensor | slice, columns: Tensor | slice = slice(None)) -> Tensor:
-        """The kernel's distances between these rows and those, (B, M) float64; rows of other classes are as far as strangers."""
+        """The kernel's distances between these rows and columns, (B, M) float64; sqrt(2) between rows of different classes."""
         ours, theirs = self._rows[rows], self._columns[columns]
         distances = self.kernel.disparity(self.kernel.sq_dists(ours.features, theirs.features))
         alike = ours.alike(theirs)
         return distances if alike is None else distances.masked_fill_(~alike, 2**0.5)
 
     def diagonal(self) -> Tensor:
-        """The similarity of each row to itself, (R,) float64: the largest there is."""
+        """The similarity of each row to itself, (R,) float64."""
         return self.kernel.similarity(torch.zeros(len(self), dtype=torch.float64, device=self.device))
 
     def sums(self) -> Tensor:
-        """The sum of each row of the matrix, (R,) float64, kept; not to be changed."""
+        """The sum of each row of the matrix, (R,) float64, computed once; do not modify the result."""
         if self._sums is None:
             self._sums = self._filled(None)
         return self._sums
 
     def totals(self) -> Tensor:
-        """The sum of each column's similarities to all N rows, whichever are the matrix's: (M,) float64."""
+        """The sum of each column's similarities to all N rows, also to rows that are not in the matrix, (M,) float64."""
         if self._rows is self._columns:
             return self.sums()
         parts = _cut(self.width, len(self._x))
         return torch.cat([self._compute(self._columns[part], self._x).sum(1) for part in parts])
 
     def blocks(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Consecutive parts of ``rows``, as slices of it, each with its similarities (B, M) float32, free to be changed."""
-        n_bytes = BLOCK_BYTES if self._stored is None else BLOCK_BYTES // 8  # to stay in the cache nearest to the core
+        """Consecutive slices of ``rows``, each with its similarities (B, M) float32, which may be modified."""
+        n_bytes = (
+            BLOCK_BYTES if self._stored is None else BLOCK_BYTES // 8
+        )  # small enough for the cache nearest to the core
         for part in _cut(len(rows), self.width, n_bytes):
             yield part, self.rows(rows[part]) if self._stored is None else self._stored.index_select(0, rows[part])
 
     def store(self) -> None:
-        """Keep the whole matrix from here on, if it fits; its sums come with it."""
+        """Compute and keep the whole matrix and its row sums, if the matrix fits into ``memory``."""
         if self._stored is None and 4 * len(self) * self.width <= self.memory:
             matrix = torch.empty(len(self), self.width, device=self.device)
             self._sums = self._filled(matrix)
             self._stored = matrix
 
     def _filled(self, matrix: Tensor | None) -> Tensor:
-        """The sums; on the way the matrix is written, if there is one. Of a symmetric one only half is computed."""
+        """Compute the row sums and fill ``matrix``, unless it is None; half of a symmetric matrix is computed."""
         sums = torch.zeros(len(self), dtype=torch.float64, device=self.device)
         symmetric = self._rows is self._columns
         for block in _cut(len(self), self.width):
@@ -305,7 +312,7 @@ class Similarity:
             if matrix is not None:
                 matrix[block, -part.shape[1] :] = part
                 if symmetric:
-                    matrix[rest, block] = matrix[block, rest].T.contiguous()  # fast, unlike a copy between strides
+                    matrix[rest, block] = matrix[block, rest].T.contiguous()  # faster than a copy between strides
         return sums
 
     def _compute(self, rows: _Classed, columns: _Classed) -> Tensor:
@@ -316,7 +323,7 @@ class Similarity:
 
 @dataclass(frozen=True, eq=False)
 class _Classed:
-    """Prepared rows, and the class of each if they have one."""
+    """Prepared rows and their classes; None for one class."""
 
     features: Features
     classes: Tensor | None
@@ -328,24 +335,24 @@ class _Classed:
         return _Classed(self.features[rows], None if self.classes is None else self.classes[rows])
 
     def alike(self, other: _Classed) -> Tensor | None:
-        """Whether classes are the same, (N, M)."""
+        """Whether two rows have the same class, (N, M) bool; None if there is one class."""
         return None if self.classes is None or other.classes is None else self.classes[:, None] == other.classes
 
 
 def cluster_sizes(x: Features, picks: Tensor, *, classes: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
-    """How many rows each pick stands for: every row counts for the pick nearest to it, and a pick for itself.
+    """Number of rows that each pick represents, (n,): every row counts for its nearest pick, and a pick counts for itself.
 
-    The weights of CRAIG (Mirzasoleiman et al. 2020, algorithm 1): with them the sum over the picks differs from the sum over all
-    rows by no more than the sum of the rows' distances to their picks.
+    The weights of CRAIG (Mirzasoleiman et al. 2020, algorithm 1). With them, the weighted sum of the picks differs from the sum of
+    all rows by at most the sum of the rows' distances to their picks.
 
     Args:
         x: N rows.
-        picks: n distinct rows.
-        classes: The class of each row, (N,): a row then counts for the nearest pick of its class, if there is one.
-        counts: How much each row counts, (N,); default: 1.
+        picks: Distinct rows, (n,).
+        classes: The class of each row, (N,) int64: a row then counts for the nearest pick of its class, if there is one.
+        counts: Weight of each row, (N,); default: 1.
 
     Returns:
-        (n,) float64 that sum to N, or to the counts; rows equally near to several picks count for the first of them.
+        Weights of the picks, (n,) float64, with the sum N or the sum of ``counts``; ties go to the first pick.
 
     Cost: N n distances, in blocks.
     """
@@ -365,9 +372,9 @@ def cluster_sizes(x: Features, picks: Tensor, *, classes: Tensor | None = None, 
 
 
 def _cut(n_rows: int, n_columns: int, n_bytes: int | None = None) -> Iterator[slice]:
-    """Blocks of rows whose float64 matrix against the columns is about a block's bytes; of wide ones up to four times that.
+    """Slices of rows whose float64 similarities to the columns take about ``n_bytes``, or up to four times that if rows are wide.
 
-    At least 16 rows: products of fewer are slow, and of 64 still faster than of 16.
+    Each slice has at least 16 rows: products of fewer rows are slow, and those of 64 rows are faster than those of 16.
     """
     step = (n_bytes or BLOCK_BYTES) // (8 * max(1, n_columns))
     step = max(16, step, min(64, 4 * step))
@@ -376,14 +383,14 @@ def _cut(n_rows: int, n_columns: int, n_bytes: int | None = None) -> Iterator[sl
 
 
 def _sq_dists(x: Features, y: Features) -> Tensor:
-    """Squared distances of prepared rows, (B, M) float64, 0 where they vanish in rounding."""
+    """Squared distances of prepared rows, (B, M) float64, 0 where they are lost in rounding."""
     norms = x.sq_norms()[:, None]
     dists = x.inner(y).mul_(-2).add_(norms).add_(y.sq_norms())
     return dists.masked_fill_(dists <= norms * (2 * _EQUAL), 0)
 
 
 def _center(x: Features) -> Tensor | None:
-    """The mean of dense rows, (D,) float64; exactly the row when all are equal. Factored rows have none."""
+    """The mean of dense rows, (D,) float64, exactly the first row if all are equal; None for factored rows."""
     if not isinstance(x, Dense) or not len(x):
         return None
     first = x.x[0].double()
