@@ -149,15 +149,15 @@ def test_why(here, said):
     for place in range(1, 5):
         distance = np.linalg.norm(gradients[rows[:place]] - gradients[rows[place]], axis=1).min()
         expected.append(
-            f"gradient of length {lengths[place]:.3g}, distance {distance:.3g} to the nearest chosen before"
+            f"gradient of length {lengths[place]:.3g}, distance {distance:.3g} to the nearest one chosen before"
         )
     assert [entry["why"] for entry in table("a.csv")] == expected
     said("--embeddings", "emb.npy", "--strategy", "core_set", "--n", 3, "--out", "b.csv")
     rows = [int(entry["id"]) for entry in table("b.csv")]
     distance = min(np.linalg.norm(x[rows[2]] - x[rows[i]]) for i in (0, 1))
     whys = [entry["why"] for entry in table("b.csv")]
-    assert whys[0] == "the first, with nothing labeled to be far from"
-    assert whys[2] == f"distance {distance:.3g} to the nearest labeled or chosen before"
+    assert whys[0] == "the first pick, as no example is labeled"
+    assert whys[2] == f"distance {distance:.3g} to the nearest example labeled or chosen before"
     picks = pick("entropy_sampling", 1, probs="p.npy")
     assert picks.why == [f"entropy {(-p * np.log(p)).sum(1).max():.3g} nats"]
 

@@ -251,7 +251,7 @@ def test_a_score_strategy_does_nothing_but_score(method, probs, refuses):
         select_from(other(lambda p: p[:, 0]), 3, probs=probs)
     needs = Needs(pool=(Probs(),), shortlist=Shortlist(Scores(lambda p: p[:, 0]), 2))
     short = type("Short", (Scores,), {"needs": needs})
-    with refuses(InvalidInput, "Short.needs: a ScoreStrategy scores every example, so it has no shortlist"):
+    with refuses(InvalidInput, "Short.needs has a shortlist, but a ScoreStrategy scores every example; leave it out"):
         select_from(short(lambda p: p[:, 0]), 3, probs=probs)
 
 

@@ -130,11 +130,11 @@ def test_minibatches_of_measuring_do_not_matter(strategy, batch_size, net, x, y)
 @pytest.mark.parametrize("name", ["gradmatch", "glister"])
 def test_valid_without_a_validation_set_is_refused(name, net, x, y):
     strategy = strategy_named(name, valid=True)
-    with pytest.raises(InvalidInput, match=r"\(valid=True\) follows a validation set, and none .* pass validation="):
+    with pytest.raises(InvalidInput, match=r"\(valid=True\) needs a validation set; pass validation=\(x, y\)"):
         select(strategy, net, x, 5)
     with pytest.raises(MissingSignal, match="labels are needed"):
         select(strategy, net, x, 5, validation=x[:7] + 1)
-    with pytest.raises(InvalidInput, match="validation has the label 4, and the model has classes 0 to 3"):
+    with pytest.raises(InvalidInput, match="validation: labels must be classes of the model, 0 to 3, got 4"):
         select(strategy, net, x, 5, validation=(x[:7], np.full(7, C)))
     assert len(select(strategy, net, x, 5, validation=(x[:7], y[:7]))) == 5
 
@@ -271,7 +271,7 @@ def test_glister_of_saturated_probabilities_is_finite(sets):
 
 def test_glister_labels_out_of_range_are_refused(sets):
     wrong = Signals(sets.labeled.ids, {**sets.labeled.values, Labels(): sets.labeled[Labels()] + 1})
-    with pytest.raises(InvalidInput, match="labeled has the label 4, and the model has classes 0 to 3"):
+    with pytest.raises(InvalidInput, match="labeled: labels must be classes of the model, 0 to 3, got 4"):
         GLISTER().select(Sets(sets.pool, wrong), 5, Rng(0))
 
 
@@ -285,11 +285,14 @@ def test_glister_labels_out_of_range_are_refused(sets):
         ({"type_of": "FacLoc"}, "needs lam"),
         ({"type_of": "Diversity"}, "needs lam"),
         ({"type_of": "Rand", "lam": 0}, "lam must be a number above 0, got 0"),
-        ({"type_of": "Rand", "lam": 1}, "lam must be between 0 and 1, the share that is random, got 1"),
+        (
+            {"type_of": "Rand", "lam": 1},
+            "lam must be between 0 and 1 with type_of='Rand', the share of random picks, got 1",
+        ),
         ({"type_of": "Diversity", "lam": -2}, "lam must be a number above 0, got -2"),
         ({"type_of": "FacLoc", "lam": float("inf")}, "lam must be a number above 0"),
         ({"type_of": "FacLoc", "lam": "1"}, "lam must be a number above 0"),
-        ({"lam": 0.5}, "lam is the weight of a regularizer, and type_of is 'none'"),
+        ({"lam": 0.5}, "lam is the weight of a regularizer, got lam=0.5 with type_of='none'; leave lam out"),
         ({"lr": 0}, "lr must be a number above 0, got 0"),
         ({"lr": True}, "lr must be"),
         ({"lr": None}, "lr must be"),

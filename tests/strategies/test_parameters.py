@@ -201,12 +201,12 @@ def test_a_cell_that_is_run_again_replaces_the_strategy(registry, refuses):
     run_cell(CELL.format(scale=1.0))
     run_cell(CELL.format(scale=2.0))
     assert strategy_named("mine").scale == 2.0
-    with refuses(InvalidInput, "'mine' is registered already: __main__.Mine"):
+    with refuses(InvalidInput, "'mine' already belongs to __main__.Mine"):
         run_cell(CELL.format(scale=1.0).replace("class Mine", "class Other"))
-    with refuses(InvalidInput, "'mine' is registered already: __main__.Mine"):
+    with refuses(InvalidInput, "'mine' already belongs to __main__.Mine"):
         run_cell(CELL.format(scale=1.0), "elsewhere")
     assert strategy_named("mine").scale == 2.0
-    with refuses(InvalidInput, "'badge' is registered already"):
+    with refuses(InvalidInput, "'badge' already belongs to distil.strategies.gradient.BADGE; choose another name"):
         run_cell(CELL.format(scale=1.0).replace('"mine"', '"badge"'))
 
 

@@ -119,7 +119,9 @@ def test_adversarial_distances(small_net):
     assert re.fullmatch(r"distance [\d.e-]+ to the decision boundary", found.reasons[0])
     held = select(AdversarialDeepFool(max_iter=1, overshoot=0.0), net, x, N, rng=0)
     ends = [(r, score) for r, score in zip(held.reasons, held.scores.tolist(), strict=True) if score < 0]
-    assert all(r == f"the prediction held, a logit gap of {-score:.3g} is left" for r, score in ends)
+    assert all(
+        r == f"the attack did not change the prediction: a logit gap of {-score:.3g} remains" for r, score in ends
+    )
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,10 @@ def test_core_set():
     found = picked("core_set", labeled=[3, 9, 21])
     check(numbers(found)[:, 0], [dists[i][[3, 9, 21, *found.tolist()[:k]]].min() for k, i in enumerate(found)])
     found = picked("core_set")
-    assert found.reasons[0] == "the first, with nothing labeled to be far from"
+    assert found.reasons[0] == "the first pick, as no example is labeled"
     later = [float(r.removeprefix("distance ").split()[0]) for r in found.reasons[1:]]
     check(np.array(later), [dists[i][found.tolist()[:k]].min() for k, i in enumerate(found) if k])
-    assert found.reasons[1].endswith(" to the nearest labeled or chosen before")
+    assert found.reasons[1].endswith(" to the nearest example labeled or chosen before")
 
 
 @pytest.mark.parametrize("name", ["kmeans_sampling", "kmedians_sampling"])
@@ -185,7 +187,7 @@ def test_sizes_of_clusters(name):
     assert found.reasons == tuple(f"nearest to the {middle} of a cluster of {size}" for size in (8, 7, 6, 5, 3, 1))
     assert found.notes == ()
     more = select_from(name, 9, embeddings=x)
-    assert more.notes == ("the examples form 6 clusters, not 9: larger ones gave several",)
+    assert more.notes == ("the examples form 6 clusters, not 9: larger ones gave several examples",)
     assert more.reasons[:6] == found.reasons
     assert more.reasons[6:] == tuple(f"among the next nearest to the {middle} of a cluster of {s}" for s in (8, 7, 6))
 
@@ -229,7 +231,7 @@ def test_probcover():
     everything = picked(ProbCover(radius=1000.0), 3)
     assert everything.reasons == (
         "covers 300 more examples",
-        *["far from all others chosen, after every example was covered"] * 2,
+        *["far from the other picks, after every example was covered"] * 2,
     )
 
 
@@ -254,14 +256,14 @@ def test_badge_per_batch():
 
 def test_weights_and_matching():
     found = picked(CRAIG())
-    assert found.reasons == tuple(f"stands for {weight:.3g} examples" for weight in found.weights.tolist())
+    assert found.reasons == tuple(f"represents {weight:.3g} examples" for weight in found.weights.tolist())
     assert sum(found.weights) == N
     found = picked(GradMatch(use_weights=True))
     assert found.reasons == tuple(f"weight {weight:.3g}" for weight in found.weights.tolist())
     found = picked(GradMatch())
     check(numbers(found)[:, 0], PROBS[found].argmax(1))
     assert set(picked(GradMatch(selection_type="PerBatch")).reasons) == {
-        "in a batch whose mean gradient helps to match that of all"
+        "in a batch whose mean gradient helps to match the whole gradient"
     }
 
 

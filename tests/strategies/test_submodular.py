@@ -151,7 +151,10 @@ def test_documented_spellings():
         ({"gamma": 0}, "gamma must be a number above 0"),
         ({"gamma": float("inf")}, "gamma must be a number above 0"),
         ({"gamma": "big"}, "gamma must be a number above 0"),
-        ({"metric": "cosine", "gamma": 1.0}, "gamma belongs to the rbf metric"),
+        (
+            {"metric": "cosine", "gamma": 1.0},
+            "gamma is a parameter of metric='rbf', got gamma=1.0 with metric='cosine'",
+        ),
     ],
 )
 def test_parameters_that_cannot_be(parameters, match):

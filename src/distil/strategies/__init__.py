@@ -1,4 +1,4 @@
-"""The strategies, one small frozen class each; importing this package registers all of them."""
+"""The strategies, each a small frozen dataclass; importing this package registers all of them."""
 
 from distil.strategies.adversarial import AdversarialBIM, AdversarialDeepFool
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy

@@ -1,4 +1,4 @@
-"""What a strategy is, what it reads, and what it returns."""
+"""The base classes of strategies, the tables that they read and the selection that they return."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from distil.strategies.reasons import sentences
 
 @dataclass(frozen=True)
 class Shortlist:
-    """The examples of the pool that a strategy looks at: those of largest score, some times as many as it shall choose.
+    """The part of the pool that a strategy chooses from: the ``factor`` n examples of largest score for a selection of n.
 
-    They are found, and what is measured of them is kept, while the pool is streamed; so a pool may be larger than memory.
+    Only these examples and their signals are kept while the pool is streamed, so the pool may be larger than memory.
 
     Attributes:
-        by: What scores them.
-        factor: How many for each one to choose, at least 1.
+        by: The strategy that scores the pool.
+        factor: Shortlisted examples per example to select, a number of at least 1.
     """
 
     by: ScoreStrategy
@@ -41,11 +41,11 @@ class Shortlist:
             raise InvalidInput(f"Shortlist: factor must be a number from 1, got {self.factor!r}")
 
     def rows(self, n: int, available: int) -> int:
-        """How many pass for a selection of ``n``: factor n, rounded up, at most those available."""
+        """The length of the shortlist for a selection of ``n``: factor n, rounded up, and at most ``available``."""
         return min(math.ceil(self.factor * n - 1e-9), available)  # 1.1 * 100 is above 110 in floating point
 
     def notes(self, n: int, available: int) -> tuple[str, ...]:
-        """What a selection of ``n`` says about it: nothing where all pass."""
+        """The note that goes with a selection of ``n``; none where all available examples are on the shortlist."""
         kept = self.rows(n, available)
         if kept == available:
             return ()
@@ -55,10 +55,10 @@ class Shortlist:
 
 @dataclass(frozen=True)
 class Needs:
-    """The signals that a strategy reads, for each set of examples. None at all: the data is not touched.
+    """The signals that a strategy reads, for each set of examples. A strategy without any reads no data.
 
-    With ``shortlist``, the strategy may be shown those examples of the pool alone that pass it, in the order of the pool, and must
-    choose from them what it would choose from all.
+    With ``shortlist``, the pool that the strategy receives may hold the shortlisted examples only, in the order of the pool. From
+    these it must choose the same examples as from the whole pool.
     """
 
     pool: tuple[Signal[Any], ...] = ()
@@ -71,16 +71,14 @@ class Needs:
 
 @dataclass(frozen=True, eq=False)
 class Sets:
-    """The tables that a strategy sees.
+    """The tables that a strategy receives; a set that the caller did not pass is a table of zero rows.
 
     Attributes:
         pool: The unlabeled candidates.
         labeled: The labeled examples.
         validation: Labeled examples held out from training.
-        query: Examples like those that are looked for.
-        private: Examples like those to stay away from.
-
-    A set that was not given is a table of zero rows.
+        query: Examples of the kind to select.
+        private: Examples of the kind to avoid.
     """
 
     pool: Signals
@@ -95,17 +93,15 @@ ROLES = tuple(field.name for field in dataclasses.fields(Sets))
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What to label next.
+    """The examples to label next; a sequence of plain ints that also works as an index array.
 
     Attributes:
         ids: Positions in the data set, (n,) int64, distinct, in pick order: the best first.
-        scores: The acquisition score of each, (n,), larger was better; None where the strategy has none.
-        weights: The weight that the strategy gives to each, (n,); None where it gives none.
-        names: The caller's names of the ids, where they were given.
-        reasons: Why each was selected, one short sentence each, in pick order; None where the strategy says nothing.
-        notes: What there is to say about the selection as a whole; often nothing.
-
-    Works as a sequence of plain ints and as an index array.
+        scores: The acquisition score of each example, (n,), larger is better; None where the strategy has no scores.
+        weights: The weight of each example, (n,); None where the strategy has no weights.
+        names: The caller's names of the ids; None where the caller passed no names.
+        reasons: Why each example was selected, one short phrase each, in pick order; None where the strategy gives no reasons.
+        notes: Sentences about the selection as a whole; often none.
     """
 
     ids: Tensor
@@ -130,45 +126,45 @@ class Selection:
 
 
 class Strategy(ABC):
-    """Chooses examples from signals. Subclasses are frozen dataclasses whose fields are the hyper-parameters.
+    """Base of all strategies. Subclasses are frozen dataclasses whose fields are the hyper-parameters.
 
-    What ``select`` and ``score`` return is checked where it is used: n distinct ids of the pool (a Selection, or the ids alone in a
-    list, array or tensor), finite weights, a score for each row that is no NaN. The columns of ``sets`` may be the caller's own
-    arrays: make new tensors of them, and never write to them.
+    The caller checks the results: ``select`` must return n distinct ids of the pool (a Selection, or the ids alone in a list,
+    array or tensor) and finite weights, ``score`` a number other than NaN for each row. The columns of ``sets`` may be the user's
+    own arrays, so never write to them.
 
     Attributes:
-        paper: Where the strategy comes from, one line.
+        paper: The publication that the strategy comes from, one line.
     """
 
     paper: ClassVar[str]
 
     def __post_init__(self) -> None:
-        """Hold every field to what it declares, then to the rules that join fields."""
+        """Check every field against its declaration, then the rules that join fields."""
         check_fields(self)  # type: ignore[arg-type]  # only dataclasses call this
         self.check()
 
     def check(self) -> None:  # noqa: B027 - most strategies have no such rule
-        """Rules that join several hyper-parameters, which raise InvalidInput; by default none."""
+        """Raise InvalidInput where hyper-parameters do not fit together; by default any combination is valid."""
 
     @property
     @abstractmethod
     def needs(self) -> Needs:
-        """The signals read by ``select``."""
+        """The signals that ``select`` reads."""
 
     @abstractmethod
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """Choose ``n`` distinct ids of ``sets.pool``, 1 <= n <= len(sets.pool), in order of preference."""
+        """Choose ``n`` distinct ids of ``sets.pool`` in order of preference; 1 <= n <= len(sets.pool)."""
 
 
 class ScoreStrategy(Strategy):
-    """A strategy whose score for an example depends on that example alone (and on given sets).
+    """A strategy that scores each example of the pool by itself (other sets may enter the score).
 
-    The pool is then streamed through, keeping the best n; ``select`` is the same on a whole table.
+    The pool is therefore streamed and only the best n examples are kept; ``select`` makes the same selection from a whole table.
 
     Attributes:
-        quantity: What the strategy ranks by, as the reasons call it.
-        unit: What it is measured in, such as ``"nats"``; empty: it is a plain number.
-        smallest_first: Whether its smallest values are queried first: the score is then minus the quantity.
+        quantity: The name, in reasons, of the quantity that the strategy ranks by.
+        unit: The unit of the quantity, for example ``"nats"``; empty for a plain number.
+        smallest_first: Whether the smallest values of the quantity are queried first; the score is then minus the quantity.
     """
 
     quantity: ClassVar[str] = "score"
@@ -177,22 +173,22 @@ class ScoreStrategy(Strategy):
 
     @property
     def evidence(self) -> tuple[Signal[Any], ...]:
-        """Signals of the pool that ``reasons`` reads, derived from those in ``needs``; by default none.
+        """Signals of the pool that ``reasons`` reads, derived from the signals in ``needs``; by default none.
 
-        They are kept for the best examples while the pool is streamed, so they should be a few numbers an example.
+        They are kept for the best examples while the pool is streamed, so they should be a few numbers per example.
         """
         return ()
 
     @abstractmethod
     def score(self, sets: Sets) -> Tensor:
-        """(N,) for the N rows of ``sets.pool``; larger is queried first."""
+        """Scores of the N rows of ``sets.pool``, (N,); the largest is queried first."""
 
     def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:  # noqa: ARG002 - for strategies with evidence
-        """Why each example was selected; by default the quantity that its score is.
+        """Why each example was selected; by default the value of ``quantity``.
 
         Args:
-            chosen: The examples selected, in pick order, with the columns of ``evidence``.
-            scores: Theirs, (n,).
+            chosen: The selected examples, in pick order, with the columns of ``evidence``.
+            scores: The scores of the selected examples, (n,).
         """
         return sentences(f"{self.quantity} {{:.3g}} {self.unit}".rstrip(), -scores if self.smallest_first else scores)
 
@@ -203,7 +199,7 @@ class ScoreStrategy(Strategy):
         return self.explained(sets.pool.excerpt(rows, self.evidence), scores[rows])
 
     def explained(self, chosen: Signals, scores: Tensor) -> Selection:
-        """The selection of examples that are known to be the best, with the reasons; arguments as for ``reasons``."""
+        """The selection of these examples, with reasons; the arguments are those of ``reasons``."""
         return Selection(chosen.ids, scores, reasons=self.reasons(chosen, scores))
 
 
@@ -217,7 +213,7 @@ def best_rows(ids: Tensor, scores: Tensor, n: int) -> Tensor:
     """The ``n`` rows of largest score, largest first; ties go to the smaller id."""
     rows = torch.arange(len(scores))
     if n < len(scores):
-        rows = rows[~(scores < scores.topk(n).values[-1])]  # with all that tie for the last place
+        rows = rows[~(scores < scores.topk(n).values[-1])]  # includes every row that ties for the last place
     rows = rows[ids[rows].argsort()]
     return rows[scores[rows].argsort(descending=True, stable=True)][:n]
 
@@ -230,5 +226,5 @@ def picked(
     weights: Tensor | None = None,
     notes: tuple[str, ...] = (),
 ) -> Selection:
-    """The selection of these rows of the pool, in this order."""
+    """The selection of ``rows`` of the pool, in the order of ``rows``."""
     return Selection(pool.ids[torch.as_tensor(rows)], weights=weights, reasons=reasons, notes=notes)

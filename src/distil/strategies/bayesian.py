@@ -1,4 +1,4 @@
-"""Query by what samples of the network (dropout masks) think together."""
+"""Query by the predictions of several samples of the network, such as dropout masks."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _GAL = "Gal, Islam and Ghahramani 2017, Deep Bayesian active learning with image
 
 
 @dataclass(frozen=True)
-class _OfSampledMean(ScoreStrategy):
-    """Scores the probabilities averaged over samples of the network."""
+class _MeanPrediction(ScoreStrategy):
+    """Base of the strategies that score the probabilities averaged over samples of the network."""
 
     n_samples: int = count(10)
 
     @property
     def needs(self) -> Needs:
-        """Averaged probabilities."""
+        """Averaged class probabilities of the pool."""
         return Needs(pool=(MCMean(self.n_samples),))
 
     def score(self, sets: Sets) -> Tensor:
-        """(N,), from the averaged probabilities."""
+        """Minus the certainty of the averaged probabilities, (N,)."""
         return self.certainty(sets.pool[MCMean(self.n_samples)]).neg_()
 
     @abstractmethod
     def certainty(self, probs: Tensor) -> Tensor:
-        """(N, C) -> a new (N,); smaller is queried first."""
+        """(N, C) probabilities to a new tensor (N,); the smallest is queried first."""
 
 
 @register("least_confidence_dropout")
 @dataclass(frozen=True)
-class LeastConfidenceDropout(_OfSampledMean):
-    """Least confidence of the probabilities averaged over dropout masks; the score is -max_c mean_k p_kc.
+class LeastConfidenceDropout(_MeanPrediction):
+    """Query by least confidence of the probabilities averaged over dropout masks; the score is -max_c mean_k p_kc.
 
     Attributes:
-        n_samples: Dropout masks per example; the cost is as many forward passes.
+        n_samples: Number K of dropout masks per example; the cost is K forward passes.
     """
 
     paper: ClassVar[str] = _GAL
@@ -54,17 +54,17 @@ class LeastConfidenceDropout(_OfSampledMean):
     smallest_first: ClassVar[bool] = True
 
     def certainty(self, probs: Tensor) -> Tensor:
-        """The largest probability."""
+        """The largest probability, (N,)."""
         return confidence(probs)
 
 
 @register("margin_sampling_dropout")
 @dataclass(frozen=True)
-class MarginSamplingDropout(_OfSampledMean):
-    """Smallest margin of the probabilities averaged over dropout masks.
+class MarginSamplingDropout(_MeanPrediction):
+    """Query by smallest margin of the probabilities averaged over dropout masks.
 
     Attributes:
-        n_samples: Dropout masks per example; the cost is as many forward passes.
+        n_samples: Number K of dropout masks per example; the cost is K forward passes.
     """
 
     paper: ClassVar[str] = _GAL
@@ -72,17 +72,17 @@ class MarginSamplingDropout(_OfSampledMean):
     smallest_first: ClassVar[bool] = True
 
     def certainty(self, probs: Tensor) -> Tensor:
-        """The margin."""
+        """The difference of the two largest probabilities, (N,)."""
         return margin(probs)
 
 
 @register("entropy_sampling_dropout")
 @dataclass(frozen=True)
-class EntropySamplingDropout(_OfSampledMean):
-    """Largest entropy of the probabilities averaged over dropout masks (Gal et al. 2017, eq. 4), in nats.
+class EntropySamplingDropout(_MeanPrediction):
+    """Query by largest entropy of the probabilities averaged over dropout masks (Gal et al. 2017, eq. 4), in nats.
 
     Attributes:
-        n_samples: Dropout masks per example; the cost is as many forward passes.
+        n_samples: Number K of dropout masks per example; the cost is K forward passes.
     """
 
     paper: ClassVar[str] = _GAL
@@ -90,20 +90,20 @@ class EntropySamplingDropout(_OfSampledMean):
     unit: ClassVar[str] = "nats"
 
     def certainty(self, probs: Tensor) -> Tensor:
-        """The negative entropy."""
+        """Minus the entropy, (N,), in nats."""
         return -entropy(probs)
 
 
 @register("bald_dropout")
 @dataclass(frozen=True)
 class BALD(ScoreStrategy):
-    """Query what the samples of the network disagree on: the mutual information between label and weights, in nats.
+    """Query the examples on which samples of the network disagree: the mutual information between label and weights, in nats.
 
-    Houlsby et al. 2011, eq. 2; Gal et al. 2017, eq. 5, for dropout. Unlike entropy it ignores examples that every sample finds
-    vague. Scores are per example: a big selection may ask the same question many times.
+    Houlsby et al. 2011, eq. 2; Gal et al. 2017, eq. 5, for dropout. Unlike entropy it ignores examples about which every sample is
+    equally uncertain. Each example is scored by itself, so a big selection may hold many near duplicates; see ``BatchBALD``.
 
     Attributes:
-        n_samples: Dropout masks per example; the cost is as many forward passes.
+        n_samples: Number K of dropout masks per example; the cost is K forward passes.
     """
 
     paper: ClassVar[str] = "Houlsby et al. 2011; Gal et al. 2017, Deep Bayesian active learning with image data"
@@ -113,28 +113,28 @@ class BALD(ScoreStrategy):
 
     @property
     def needs(self) -> Needs:
-        """Probabilities of every sample."""
+        """Class probabilities of the pool under every sample."""
         return Needs(pool=(MCProbs(self.n_samples),))
 
     def score(self, sets: Sets) -> Tensor:
-        """(N,), between 0 and ln C."""
+        """The mutual information, (N,), between 0 and ln C."""
         return bald(sets.pool[MCProbs(self.n_samples)])
 
 
 @register("batchbald")
 @dataclass(frozen=True)
 class BatchBALD(Strategy):
-    """Query examples whose labels, taken together, say most about the model: BALD that does not ask the same question twice.
+    """Query examples whose labels are most informative together: BALD for selections without redundancy.
 
-    Kirsch et al. 2019, algorithm 1: greedy for the mutual information between all labels asked for and the weights. Joint
-    entropies need the same dropout masks for all examples. Exact while the labels of the examples picked have at most
-    ``n_configurations`` configurations (with 10 classes the first five picks); what comes after is picked by estimates from as
-    many sampled configurations, and beyond a few dozen picks K samples have little left to say: for small selections. Scores
-    are what each pick adds, in nats. Cost: N K C once, then up to N K C ``n_configurations`` a pick.
+    Kirsch et al. 2019, algorithm 1: greedy maximization of the mutual information between the labels of the selection and the
+    weights. Joint entropies need the same dropout masks for all examples. Gains are exact while the labels of the picks so far
+    have at most ``n_configurations`` configurations (the first five picks with 10 classes); later gains are estimated from as
+    many sampled configurations. Use it for small selections: K samples hardly distinguish examples beyond a few dozen picks.
+    The score of a pick is its gain in nats. Cost: O(N K C) once, then up to O(N K C ``n_configurations``) per pick.
 
     Attributes:
-        n_samples: Dropout masks; the cost is as many forward passes.
-        n_configurations: How many configurations of labels are gone through, or sampled.
+        n_samples: Number K of dropout masks; the cost is K forward passes.
+        n_configurations: Most configurations of labels that are enumerated; also the number that is sampled beyond.
     """
 
     paper: ClassVar[str] = "Kirsch et al. 2019, BatchBALD: efficient and diverse batch acquisition"
@@ -143,11 +143,11 @@ class BatchBALD(Strategy):
 
     @property
     def needs(self) -> Needs:
-        """Probabilities of every sample, the same ones for all examples."""
+        """Class probabilities of the pool under every sample, with the same samples for all examples."""
         return Needs(pool=(self._samples,))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """Greedy picks and the information each adds."""
+        """Greedy picks, scored by the information that each adds."""
         probs = sets.pool[self._samples]
         found = batchbald(probs, n, rng.child("configurations").torch(), max_configurations=self.n_configurations)
         reasons = sentences("joint information +{:.3g} nats", found.gains)

@@ -1,4 +1,4 @@
-"""Query examples from the dense regions of the pool: for the first labels, when no model can be trusted yet."""
+"""Query examples from the dense regions of the pool: for the first labels, before a model can be trusted."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from distil.strategies.parameters import count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
-_MOST_CLUSTERS = 500  # as in the paper: with more, clusters become too small to tell what is typical
+_MOST_CLUSTERS = 500  # as in the paper: smaller clusters have too few examples to estimate typicality
 
-# Typicality needs clusters, not their last digit.
-_ROUGH = 1e-3
+_ROUGH = 1e-3  # typicality does not need converged centers
 
 
 @register("typiclust")
@@ -29,13 +28,13 @@ class TypiClust(Strategy):
 
     Hacohen, Dekel and Weinshall 2022, algorithm 1: the pool and the labeled set together are clustered into as many
     clusters as there will be labels, at most 500; typicality is the inverse of the mean distance to the 20 nearest
-    examples of the cluster. For very few labels (up to about ten a class) and embeddings that are good without labels, those of
-    a self-supervised or a foundation model; there it beats strategies that rely on uncertainty. With more labels margin or
-    BADGE do better: it does not know what the model is uncertain of.
+    examples of the cluster. Use it for very few labels (up to about ten per class) and embeddings from a self-supervised or
+    foundation model; there it beats strategies that rely on uncertainty. With more labels, margin sampling and BADGE do better:
+    it ignores the model's uncertainty.
 
     Differences: Lloyd's k-means, stopped early, also above 50 clusters, where the published code takes the minibatch form;
-    embeddings are taken as they are, so give them unit length if you want the paper's. Cost: O(N k D) an iteration for k
-    clusters, and the distances inside clusters.
+    embeddings are not normalized, so scale them to unit length to follow the paper. Cost: O(N k D) per iteration for k
+    clusters, plus the distances inside clusters.
     """
 
     paper: ClassVar[str] = "Hacohen, Dekel and Weinshall 2022, Active learning on a budget"
@@ -46,7 +45,7 @@ class TypiClust(Strategy):
         return Needs(pool=(Embedding(),), labeled=(Embedding(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """The fewest labels first, then the largest cluster."""
+        """The most typical example of each cluster, in order of fewest labels, then of largest size."""
         x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
         both = torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x
         k = min(len(labeled) + n, _MOST_CLUSTERS, len(both))
@@ -68,18 +67,18 @@ class TypiClust(Strategy):
 class ProbCover(Strategy):
     """Query, one by one, the example whose ball holds the most examples that no labeled or picked example covers.
 
-    Yehuda, Dekel, Hacohen and Weinshall 2022, algorithm 1: greedy maximum coverage with balls of one radius. For very few
-    labels and embeddings that are good without labels, like ``TypiClust``. Everything depends on the radius, for which the
-    paper has a heuristic only: it is the largest at which 95 % of the balls hold one cluster of k-means, with as many
-    clusters as classes. With budgets that cover everything the rest is picked farthest first.
+    Yehuda, Dekel, Hacohen and Weinshall 2022, algorithm 1: greedy maximum coverage with balls of one radius. Use it, like
+    ``TypiClust``, for very few labels and embeddings from a self-supervised or foundation model. Everything depends on the
+    radius. By default it follows the paper's heuristic: the largest radius at which 95 % of the balls hold examples of one
+    k-means cluster only, with as many clusters as classes. Once every example is covered, the rest is picked farthest first.
 
-    Embeddings are taken as they are, so give them unit length if you want the paper's. Cost: at most O(1.5 N^2 D) however
-    many are picked, memory of O(N) beyond the embeddings.
+    Embeddings are not normalized, so scale them to unit length to follow the paper. Cost: at most O(1.5 N^2 D) time, whatever n;
+    O(N) memory beyond the embeddings.
 
     Attributes:
-        radius: Of the balls; default: by the heuristic.
-        n_classes: How many clusters the heuristic takes.
-        purity: The share of balls that must hold one cluster only.
+        radius: Radius of the balls, above 0, in the units of the embeddings; default: the heuristic.
+        n_classes: Number of clusters that the heuristic forms.
+        purity: Share of the balls that must hold one cluster only, for the heuristic; above 0 and at most 1.
     """
 
     paper: ClassVar[str] = "Yehuda, Dekel, Hacohen and Weinshall 2022, Active learning through a covering lens"
@@ -93,7 +92,7 @@ class ProbCover(Strategy):
         return Needs(pool=(Embedding(),), labeled=(Embedding(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """The ball of most uncovered examples first."""
+        """The example whose ball holds the most uncovered examples first."""
         x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
         radius = self.radius
         if radius is None:
@@ -102,6 +101,6 @@ class ProbCover(Strategy):
         found = max_coverage_with_gains(x, n, radius, labeled.to(x.dtype))
         n_covering = int((found.gains > 0).sum())
         covering = sentences("covers {:.0f} more examples", found.gains[:n_covering])
-        rest = ("far from all others chosen, after every example was covered",) * (n - n_covering)
+        rest = ("far from the other picks, after every example was covered",) * (n - n_covering)
         note = f"the selection covers {found.gains.sum():,.0f} of {len(x):,} examples with balls of radius {radius:.3g}"
         return picked(sets.pool, found.rows, covering + rest, notes=(note,))

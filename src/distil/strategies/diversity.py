@@ -1,4 +1,4 @@
-"""Query examples that cover the pool."""
+"""Query examples that cover the pool, by distances between embeddings."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from distil.strategies.registry import register
 class CoreSet(Strategy):
     """Query, one by one, the example farthest from everything labeled or picked: greedy k-center on embeddings.
 
-    Sener and Savarese 2018, algorithm 1 (the mixed-integer refinement of algorithm 2 is not done). Good against redundant
-    pools; outliers attract it, and it does not know what the model is uncertain of. Without labels the first pick is the
-    smallest id. Cost: O(N (M + n) D) time, O(N) memory beyond the embeddings.
+    Sener and Savarese 2018, algorithm 1 (without the mixed-integer refinement of algorithm 2). Good for redundant pools; it
+    favors outliers and ignores the model's uncertainty. Without labels the first pick is the smallest id. Cost: O(N (M + n) D)
+    time, O(N) memory beyond the embeddings.
     """
 
     paper: ClassVar[str] = "Sener and Savarese 2018, Active learning for CNNs: a core-set approach"
@@ -36,12 +36,12 @@ class CoreSet(Strategy):
         return Needs(pool=(Embedding(),), labeled=(Embedding(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
-        """Farthest first."""
+        """The farthest example first."""
         x, centers = Dense(sets.pool[Embedding()]), Dense(sets.labeled[Embedding()])
         found = k_center_with_gains(x, n, centers)
-        reasons = sentences("distance {:.3g} to the nearest labeled or chosen before", found.gains.sqrt())
+        reasons = sentences("distance {:.3g} to the nearest example labeled or chosen before", found.gains.sqrt())
         if not len(centers):
-            reasons = ("the first, with nothing labeled to be far from", *reasons[1:])
+            reasons = ("the first pick, as no example is labeled", *reasons[1:])
         return picked(sets.pool, found.rows, reasons)
 
 
@@ -51,19 +51,19 @@ class KMeansSampling(Strategy):
     """Cluster the embeddings into n clusters and query the example nearest to each center, larger clusters first.
 
     The strategy of that name in DISTIL and DeepAL. A good first selection, before there are labels; later it loses to strategies
-    that know the labeled set, which it ignores. Should clusters be empty (fewer distinct examples than n), the next
-    nearest examples of the largest clusters fill the selection. Cost: O(N n D) an iteration.
+    that read the labeled set, which it ignores. If some clusters are empty (fewer distinct examples than n), the next nearest
+    examples of the largest clusters fill the selection. Cost: O(N n D) per iteration.
     """
 
     paper: ClassVar[str] = "Arthur and Vassilvitskii 2007, k-means++; Lloyd 1982"
 
     @property
     def needs(self) -> Needs:
-        """Embeddings."""
+        """Embeddings of the pool."""
         return Needs(pool=(Embedding(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """One example a cluster."""
+        """One example per cluster."""
         x = sets.pool[Embedding()]
         return _representatives(sets.pool, x, k_means(x, n, rng.child("k_means").torch()), n, "center")
 
@@ -73,26 +73,26 @@ class KMeansSampling(Strategy):
 class KMediansSampling(Strategy):
     """Cluster the embeddings into n clusters by L1 distances and query the example nearest to each median, larger clusters first.
 
-    The k-medians form of the core-set selection that the DeepAL paper names (the published code has none). Medians follow the bulk
-    of a cluster where means follow its outliers; all else, and what speaks against it, is as for ``KMeansSampling``.
-    Cost: O(N n D) an iteration, without a matrix product: several times that of k-means.
+    The k-medians form of core-set selection that the DeepAL paper lists (the published code lacks it). Medians follow the bulk of
+    a cluster where means follow its outliers; otherwise ``KMeansSampling`` applies, its drawbacks included.
+    Cost: O(N n D) per iteration, without a matrix product: several times the cost of k-means.
     """
 
     paper: ClassVar[str] = "Bradley, Mangasarian and Street 1997, Clustering via concave minimization"
 
     @property
     def needs(self) -> Needs:
-        """Embeddings."""
+        """Embeddings of the pool."""
         return Needs(pool=(Embedding(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """One example a cluster."""
+        """One example per cluster."""
         x = sets.pool[Embedding()]
         return _representatives(sets.pool, x, k_medians(x, n, rng.child("k_medians").torch()), n, "median")
 
 
 def _representatives(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n: int, middle: str) -> Selection:
-    """The rows nearest to the middles of their clusters, with the sizes of these."""
+    """The rows nearest to the middles of their clusters; the reasons give the clusters' sizes."""
     rows = representatives(x, clustering, n)
     sizes = torch.bincount(clustering.clusters)
     n_found = int((sizes > 0).sum())
@@ -100,5 +100,5 @@ def _representatives(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n:
     fill = sentences(
         f"among the next nearest to the {middle} of a cluster of {{}}", sizes[clustering.clusters[rows[n_found:]]]
     )
-    notes = (f"the examples form {n_found:,} clusters, not {n:,}: larger ones gave several",) if n_found < n else ()
-    return picked(pool, rows, one_each + fill, notes=notes)
+    note = f"the examples form {n_found:,} clusters, not {n:,}: larger ones gave several examples"
+    return picked(pool, rows, one_each + fill, notes=(note,) if n_found < n else ())

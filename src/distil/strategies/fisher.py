@@ -1,4 +1,4 @@
-"""Query by the Fisher information that labels would add."""
+"""Query by the Fisher information that the labels of the selection would add."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from distil.strategies.registry import register
 @register("bait")
 @dataclass(frozen=True)
 class BAIT(Strategy):
-    """Query the examples whose Fisher information, with that of the labeled set, is nearest to that of everything.
+    """Query the examples that, with the labeled set, best match the Fisher information of the whole pool.
 
-    Ash et al. 2021, algorithm 1: the trace of (information of the labels bought)^-1 (information of all), the error bound of a
-    maximum likelihood estimate, is lowered greedily with ``oversample`` n examples, of which the least useful are dropped
-    again; for the last layer's weights at the model's own probabilities. Examples are weighed against each other and against
-    the labeled set, and nothing is tuned. For few classes and small selections: the cost grows with N C^2 (C + D) a pick, C^2 D^2
-    numbers are kept, and it is refused beyond 2 GiB; ``badge`` is the choice for many classes and big pools.
-    ``distil.functional.bait.bait`` has the formulas. The labeled set is optional.
+    Ash et al. 2021, algorithm 1: the trace of (information of the labeled examples)^-1 (information of all examples) bounds the
+    error of a maximum likelihood estimate. It is lowered greedily with ``oversample`` n picks, of which the least useful are
+    dropped again. The information is that of the last layer's weights, at the model's own probabilities. Redundancy inside the
+    selection and with the labeled set is accounted for, and nothing needs tuning. Use it for few classes and small selections: a
+    pick costs O(N C^2 (C + D)) time, and C^2 D^2 numbers are kept, which is refused above 2 GiB; take ``badge`` for many classes
+    and big pools. ``distil.functional.bait.bait`` has the formulas. The labeled set is optional.
 
     Attributes:
-        ridge: The prior's information, above 0; larger means that embeddings' rare directions count less.
-        oversample: How many times n are picked before the least useful are dropped.
+        ridge: Information of the prior, above 0; with a larger value, rare directions of the embeddings count less.
+        oversample: Picks per selected example, before the least useful picks are dropped.
     """
 
     paper: ClassVar[str] = "Ash et al. 2021, Gone fishing: neural active learning with Fisher embeddings"
@@ -37,12 +37,12 @@ class BAIT(Strategy):
 
     @property
     def needs(self) -> Needs:
-        """Probabilities and embeddings of the pool and of the labeled set."""
+        """Class probabilities and embeddings of the pool and of the labeled set."""
         signals = (Probs(), Embedding())
         return Needs(pool=signals, labeled=signals)
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
-        """Greedy picks less the least useful."""
+        """The greedy picks without the least useful ones."""
         labeled = (sets.labeled[Probs()], sets.labeled[Embedding()]) if len(sets.labeled) else None
         pool = sets.pool
         found = bait_with_gains(

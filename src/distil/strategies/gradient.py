@@ -1,4 +1,4 @@
-"""Query by the gradients that labels would give."""
+"""Query by the last layer's gradients at the predicted labels."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from distil.strategies.registry import register
 @register("badge")
 @dataclass(frozen=True)
 class BADGE(Strategy):
-    """Draw examples by k-means++ on the last layer's gradients at the predicted labels: large ones, far from each other.
+    """Query examples by k-means++ on the last layer's gradients at the predicted labels: long gradients, far from each other.
 
-    Ash et al. 2020, algorithm 1. The norm of such a gradient grows with uncertainty, so the draw weighs uncertainty against
-    diversity without a parameter. A safe choice at any budget, and the one for redundant pools and big selections. As in the
-    published code, the first pick is the gradient of largest norm (the paper draws it at random) and the layer's
-    bias is left out. Gradients are kept as their factors, N (C + D) numbers. Cost: O(N n (C + D)) time at most; only a few of
-    the n examples are compared with the whole pool (see ``k_means_plus_plus``).
+    Ash et al. 2020, algorithm 1. The norm of a gradient grows with uncertainty, so the draw balances uncertainty and diversity
+    without a parameter. A safe choice at any budget, and the best for redundant pools and big selections. As in the published
+    code, the first pick is the gradient of largest norm (the paper draws it at random) and the layer's bias is left out.
+    Gradients are kept as their factors, N (C + D) numbers. Cost: at most O(N n (C + D)) time; only a few of the n picks are
+    compared with the whole pool (see ``k_means_plus_plus``).
     """
 
     paper: ClassVar[str] = "Ash et al. 2020, Deep batch active learning by diverse, uncertain gradient lower bounds"
 
     @property
     def needs(self) -> Needs:
-        """Gradients: probabilities and embeddings."""
+        """Gradients of the pool, from its probabilities and embeddings."""
         return Needs(pool=(Gradient(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """k-means++ from the largest gradient."""
+        """k-means++ that starts with the gradient of largest norm."""
         gradients = sets.pool[Gradient()].with_norms()
         draws = rng.child("k_means_plus_plus").torch()
         found = k_means_plus_plus_with_gains(gradients, n, largest_norm(gradients), draws)
         lengths, dists = gradients.sq_norms()[found.rows].sqrt(), found.gains.sqrt()
-        template = "gradient of length {:.3g}, distance {:.3g} to the nearest chosen before"
+        template = "gradient of length {:.3g}, distance {:.3g} to the nearest one chosen before"
         first = sentences("gradient of length {:.3g}, the longest", lengths[:1])
         return picked(sets.pool, found.rows, first + sentences(template, lengths[1:], dists[1:]))
 
@@ -51,13 +51,14 @@ class BADGE(Strategy):
 @register("badge_per_batch")
 @dataclass(frozen=True)
 class BADGEPerBatch(Strategy):
-    """BADGE on random batches: k-means++ on the mean gradients of batches, each of which is then chosen whole.
+    """Query whole random batches by k-means++ on their mean gradients: BADGE in the per-batch form of DISTIL 0.1.
 
-    The per-batch form in DISTIL 0.1; cheaper by the size of a batch, and blind inside it. The last batch chosen is cut to make
-    exactly n. (The published code returned whole batches, more than asked for, and failed where the pool was no multiple.)
+    Cheaper than BADGE by the size of a batch, but it ignores differences inside a batch. The last batch chosen is cut so that
+    exactly n examples are returned. (The published code returned whole batches, more than n examples, and failed where the size
+    of the pool was not a multiple of the batch size.)
 
     Attributes:
-        batch_size: Examples in a batch; the last batch may be smaller.
+        batch_size: Examples per batch; the last batch may be smaller.
     """
 
     paper: ClassVar[str] = "Ash et al. 2020, in the per-batch form of DISTIL 0.1"
@@ -65,11 +66,11 @@ class BADGEPerBatch(Strategy):
 
     @property
     def needs(self) -> Needs:
-        """Gradients: probabilities and embeddings."""
+        """Gradients of the pool, from its probabilities and embeddings."""
         return Needs(pool=(Gradient(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """k-means++ over batches from the one of largest mean gradient."""
+        """k-means++ over batches, starting with the one whose mean gradient has the largest norm."""
         shuffled = torch.randperm(len(sets.pool), generator=rng.child("batches").torch())
         batches = shuffled.split(self.batch_size)
         groups = torch.empty_like(shuffled)
@@ -87,27 +88,28 @@ class BADGEPerBatch(Strategy):
 @register("baseline_sampling")
 @dataclass(frozen=True)
 class KDPP(Strategy):
-    """Draw examples by a k-DPP on the last layer's gradients at the predicted labels: sets in proportion to their squared volume.
+    """Query a set of examples drawn by a k-DPP: with probability proportional to the squared volume of the set's gradients.
 
-    The law that BADGE's k-means++ imitates (Ash et al. 2020, section 4), and their baseline; there it was drawn by a Markov chain,
-    here exactly where that is possible and otherwise by projections (see ``distil.functional.dpp.k_dpp``). About as good as
-    BADGE at many times the cost: for comparisons. The layer's bias is left out, as in BADGE.
+    Gradients are those of the last layer at the predicted labels, without its bias. BADGE's k-means++ imitates this
+    distribution, and Ash et al. 2020, section 4, take it as a baseline. They sampled it by a Markov chain; here sampling is exact
+    where possible and otherwise uses projections (see ``distil.functional.dpp.k_dpp``). About as good as BADGE at many times the
+    cost, so use it for comparisons only.
 
-    Cost: O(N s^2 + s^3 + N n^2) with s up to 2,048, or 2 n.
+    Cost: O(N s^2 + s^3 + N n^2) with s up to 2,048, or 2 n where that is larger.
     """
 
     paper: ClassVar[str] = "Kulesza and Taskar 2011, k-DPPs; Ash et al. 2020"
 
     @property
     def needs(self) -> Needs:
-        """Gradients: probabilities and embeddings."""
+        """Gradients of the pool, from its probabilities and embeddings."""
         return Needs(pool=(Gradient(),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """In the order drawn."""
+        """The set drawn, in the order of the draw."""
         gradients = sets.pool[Gradient()]
         rows = k_dpp(gradients, n, rng.child("k_dpp").torch())
         lengths = gradients[rows].exact_sq_norms().sqrt()
         return picked(
-            sets.pool, rows, sentences("gradient of length {:.3g}, drawn for the volume of all together", lengths)
+            sets.pool, rows, sentences("gradient of length {:.3g}, drawn for the volume of the whole set", lengths)
         )

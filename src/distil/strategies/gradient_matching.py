@@ -1,4 +1,4 @@
-"""Query examples whose gradients, once labeled, would do what training on everything would."""
+"""Query subsets on which training would come close to training on all examples, by the last layer's gradients."""
 
 from __future__ import annotations
 
@@ -37,28 +37,27 @@ _PARTS = ("all", "weights", "bias")
 @register("gradmatch")
 @dataclass(frozen=True)
 class GradMatch(Strategy):
-    """Query a subset whose gradients add up to the gradient of everything, at the predicted labels.
+    """Query a subset whose gradients, at the predicted labels, add up to the scaled gradient of the whole pool.
 
     Killamsetty et al. 2021 (ICML), in the active learning form of DISTIL: with k examples of N, the error
-    || sum_{i in S} g_i - (k / N) sum_i g_i || of the last layer's gradients is lowered greedily; with ``use_weights`` weights
-    are fitted by orthogonal matching pursuit (algorithm 2), || sum_{i in S} w_i g_i - sum_i g_i ||^2 + ridge |w|^2, and come with
-    the selection. Representative rather than uncertain: a choice for first selections and skewed pools; on its own it does
-    not look for what the model has wrong.
+    || sum_{i in S} g_i - (k / N) sum_i g_i || of the last layer's gradients is lowered greedily. With ``use_weights``, orthogonal
+    matching pursuit (algorithm 2) minimizes || sum_{i in S} w_i g_i - sum_i g_i ||^2 + ridge |w|^2, and the selection has these
+    weights. Use it for first selections and skewed pools: the subset is representative. It does not look for the model's errors.
 
-    Differs from the published code, which aimed at the whole sum (N / k times as long) whatever k was, returned more than the
-    budget and let the minibatch size into the gradients. With ``valid``, a class without validation examples follows its own
-    examples of the pool. Cost: O(N n (C + D)) time and N (C + D) numbers, gradients being kept as their factors.
+    Differs from the published code, which matched the whole sum (N / k times as long) whatever k was, returned more than the
+    budget, and whose gradients depended on the minibatch size. With ``valid``, a class without validation examples matches its
+    examples of the pool. Cost: O(N n (C + D)) time and N (C + D) numbers, as gradients are kept as their factors.
 
     Attributes:
-        selection_type: ``"PerClass"``: each predicted class for itself, with a share of the budget proportional to its size;
+        selection_type: ``"PerClass"``: from each predicted class separately, with a share of the budget proportional to its size;
             ``"PerBatch"``: whole minibatches of consecutive examples, matched by their mean gradients; cheaper, and coarser.
-        part: Which of the last layer's gradients: ``"all"`` (``linear_layer=True`` in DISTIL), its ``"bias"`` alone
+        part: The part of the last layer's gradient: ``"all"`` (``linear_layer=True`` in DISTIL), its ``"bias"`` alone
             (``linear_layer=False``) or its ``"weights"``.
-        use_weights: Fit weights, at least 0; examples that do not help the fit have weight 0.
+        use_weights: Whether to fit weights, at least 0; examples that do not help the fit have weight 0.
         batch_size: Examples per minibatch, for ``"PerBatch"``.
-        ridge: The penalty on the weights' squares.
+        ridge: Penalty on the squares of the weights, at least 0.
         loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
-        valid: Follow the validation set's gradient, at its labels, instead of the pool's.
+        valid: Whether to match the gradient of the validation set, at its labels, instead of the pool's.
     """
 
     paper: ClassVar[str] = "Killamsetty et al. 2021, GRAD-MATCH: gradient matching based data subset selection"
@@ -72,15 +71,15 @@ class GradMatch(Strategy):
 
     @property
     def needs(self) -> Needs:
-        """Gradients at predicted labels; of the validation set, where it is used, at the true ones."""
+        """Gradients of the pool at the predicted labels and, with ``valid``, of the validation set at the true ones."""
         return Needs(pool=(self._gradient,), validation=(self._true_gradient,) if self.valid else ())
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
-        """Greedily matched ids; with weights where they are fitted."""
+        """The greedy picks, in order; with their weights, if weights are fitted."""
         x, outputs = sets.pool[self._gradient], sets.pool[_outputs(self.loss)]
         reference: tuple[Features, Tensor] | None = None
         if self.valid:
-            y = _labels(_given(sets.validation, self), outputs.shape[1], "validation")
+            y = _labels(_required(sets.validation, self), outputs.shape[1], "validation")
             reference = sets.validation[self._true_gradient], y
         match: Match = functools.partial(fitted_weights, ridge=self.ridge) if self.use_weights else unit_weights
         if self.selection_type == "PerClass":
@@ -91,7 +90,7 @@ class GradMatch(Strategy):
         if self.use_weights:
             return picked(sets.pool, rows, sentences("weight {:.3g}", weights), weights=weights)
         if self.selection_type == "PerBatch":
-            return picked(sets.pool, rows, ("in a batch whose mean gradient helps to match that of all",) * n)
+            return picked(sets.pool, rows, ("in a batch whose mean gradient helps to match the whole gradient",) * n)
         return picked(
             sets.pool, rows, sentences("helps to match the mean gradient of class {}", outputs[rows].argmax(-1))
         )
@@ -111,18 +110,19 @@ class GLISTER(Strategy):
     """Query, one by one, the example whose gradient step would lower the validation loss most.
 
     Killamsetty et al. 2021 (AAAI), GLISTER-ACTIVE: bilevel selection with one gradient step of the last layer in place of
-    training. Without a validation set the labeled set, at its labels, and the pool, at its predicted ones, take its part.
-    Gains are first-order and the validation gradient is computed anew after each pick. Strong where a clean validation set
-    stands for what matters (noise, skew); on the model's own predictions it mostly confirms them. The labeled set is
-    optional. ``distil.functional.glister.glister`` has the formulas and what differs from the published code.
-    Cost: O((N + V) C D) a pick; ``"FacLoc"`` O(N^2 (C + D)) besides.
+    training. Without a validation set, the loss is that of the labeled set, at its labels, and of the pool, at the predicted
+    labels. Gains are first-order; the validation gradient is recomputed after each pick. Strong where a clean validation set
+    represents the target (label noise, skewed pools); without one it mostly confirms the model's predictions. The labeled set is
+    optional. ``distil.functional.glister.glister`` has the formulas and the differences from the published code.
+    Cost: O((N + V) C D) per pick for V validation examples; ``"FacLoc"`` adds O(N^2 (C + D)) once.
 
     Attributes:
-        type_of: Regularizer, as DISTIL calls them: ``"none"``; ``"Rand"``: the last round(lam n) picks are random; ``"Diversity"``:
-            picks close to earlier ones lose; ``"FacLoc"``: picks that stand for much of the pool gain.
-        lam: Its weight, above 0; the random share, between 0 and 1, for ``"Rand"``. Required unless ``type_of`` is ``"none"``.
-        lr: The length of the step: the learning rate of training.
-        valid: Whether there is a validation set.
+        type_of: Regularizer, under DISTIL's names: ``"none"``; ``"Rand"``: the last round(lam n) picks are random; ``"Diversity"``:
+            picks close to earlier ones score lower; ``"FacLoc"``: picks that represent much of the pool score higher.
+        lam: Weight of the regularizer, above 0; for ``"Rand"`` the random share, between 0 and 1. Required unless ``type_of`` is
+            ``"none"``.
+        lr: Length of the gradient step, above 0: the learning rate of training.
+        valid: Whether to read a validation set, which is then required.
         loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
     """
 
@@ -134,25 +134,27 @@ class GLISTER(Strategy):
     loss: Loss | None = function()
 
     def check(self) -> None:
-        """``lam`` belongs to a regularizer, and is a share for ``"Rand"``."""
+        """Require ``lam`` exactly with a regularizer, and below 1 for ``"Rand"``."""
         if self.type_of == "none":
             if self.lam is not None:
                 raise InvalidInput(
-                    f"GLISTER: lam is the weight of a regularizer, and type_of is 'none'; got lam={self.lam!r}"
+                    f"GLISTER: lam is the weight of a regularizer, got lam={self.lam!r} with type_of='none'; leave lam out"
                 )
         elif self.lam is None:
-            raise InvalidInput(f"GLISTER(type_of={self.type_of!r}) needs lam, the weight of its regularizer")
+            raise InvalidInput(f"GLISTER(type_of={self.type_of!r}) needs the weight of its regularizer; pass lam=...")
         elif self.type_of == "Rand" and self.lam >= 1:
-            raise InvalidInput(f"GLISTER: lam must be between 0 and 1, the share that is random, got {self.lam!r}")
+            raise InvalidInput(
+                f"GLISTER: lam must be between 0 and 1 with type_of='Rand', the share of random picks, got {self.lam!r}"
+            )
 
     @property
     def needs(self) -> Needs:
-        """Gradients of the pool, of the labeled set at its labels and, where it is used, of the validation set at its."""
+        """Gradients of the pool at the predicted labels, of the labeled set and, with ``valid``, of the validation set."""
         true = (self._true_gradient,)
         return Needs(pool=(self._gradient,), labeled=true, validation=true if self.valid else ())
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """The greedy picks, and for ``"Rand"`` random ones after them."""
+        """The greedy picks, in order, followed by the random picks of ``"Rand"``."""
         x, outputs = sets.pool[self._gradient], sets.pool[_outputs(self.loss)]
         labeled = None
         judges: list[Judges] = []
@@ -164,7 +166,7 @@ class GLISTER(Strategy):
             if not self.valid:
                 judges.append(self._judges(sets.labeled, y))
         if self.valid:
-            y = _labels(_given(sets.validation, self), outputs.shape[1], "validation")
+            y = _labels(_required(sets.validation, self), outputs.shape[1], "validation")
             judges.append(self._judges(sets.validation, y))
         found = glister_with_gains(
             _outer(x),
@@ -188,7 +190,7 @@ class GLISTER(Strategy):
 
     def _judges(self, table: Signals, y: Tensor) -> Judges:
         outputs = table[_outputs(self.loss)]
-        if self.loss is None:  # the cross entropy takes log-probabilities as it takes logits
+        if self.loss is None:  # the cross entropy of log-probabilities is that of the logits
             outputs = outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log()
         return Judges(outputs, table[Embedding()], y)
 
@@ -202,7 +204,7 @@ class GLISTER(Strategy):
 
 
 def _outputs(loss: Loss | None) -> Probs | Logits:
-    """The outputs that the gradient of that loss is derived from."""
+    """The signal of model outputs that the gradient of ``loss`` is derived from."""
     return Probs() if loss is None else Logits()
 
 
@@ -212,11 +214,9 @@ def _outer(gradients: Features) -> Outer:
     return gradients
 
 
-def _given(validation: Signals, strategy: Strategy) -> Signals:
+def _required(validation: Signals, strategy: Strategy) -> Signals:
     if not len(validation):
-        raise InvalidInput(
-            f"{type(strategy).__name__}(valid=True) follows a validation set, and none was given; pass validation=(x, y)"
-        )
+        raise InvalidInput(f"{type(strategy).__name__}(valid=True) needs a validation set; pass validation=(x, y)")
     return validation
 
 
@@ -224,32 +224,35 @@ def _labels(table: Signals, num_classes: int, role: str) -> Tensor:
     y = table[Labels()]
     wrong = (y < 0) | (y >= num_classes)
     if bool(wrong.any()):
-        raise InvalidInput(f"{role} has the label {int(y[wrong][0])}, and the model has classes 0 to {num_classes - 1}")
+        raise InvalidInput(
+            f"{role}: labels must be classes of the model, 0 to {num_classes - 1}, got {int(y[wrong][0])}; correct the labels or "
+            "use a model with more outputs"
+        )
     return y
 
 
 @register("craig")
 @dataclass(frozen=True)
 class CRAIG(Strategy):
-    """Query medoids of the gradients at the predicted labels, each with the number of examples that it stands for as its weight.
+    """Query medoids of the gradients at the predicted labels; the weight of each is the number of examples it represents.
 
-    Mirzasoleiman, Bilmes and Leskovec 2020: the weighted gradients of the subset differ from the whole pool's by no more than
+    Mirzasoleiman, Bilmes and Leskovec 2020: the sum of the subset's weighted gradients differs from the whole pool's by at most
     sum_i min_{j in S} d_ij, which facility location over the similarity max d - d lowers greedily (algorithm 1). Distances are
-    not squared, as in the paper's bound (DISTIL 0.1 squared them, and lost track of which gradient was whose). Good where
-    training on the weighted subset is to replace training on everything; it does not look for uncertainty.
+    not squared, as in the paper's bound (DISTIL 0.1 squared them, and assigned gradients to the wrong examples). Use it where
+    training on the weighted subset should replace training on the whole pool; it ignores uncertainty.
 
-    Weights are cluster sizes and sum to N: each example counts for the nearest pick, of its predicted class if that has one.
-    Cost: O(N^2 (C + D)), in each class for itself O(sum_c N_c^2 (C + D)); gradients stay factored. More than 10,240 are covered in
-    ``two_rounds``.
+    Weights are cluster sizes and sum to N: each example counts for the nearest pick, of its own predicted class if there is one.
+    Cost: O(N^2 (C + D)) time, or O(sum_c N_c^2 (C + D)) with ``"PerClass"``; gradients are kept as their factors. More than 10,240
+    examples are covered in ``two_rounds``.
 
     Attributes:
-        selection_type: ``"PerClass"``: each predicted class for itself, with a share of the budget in proportion to its size;
-            ``"Supervised"``: all at once, examples of different predicted classes having nothing in common; ``"PerBatch"`` (or
-            ``"Per-Batch"``): batches of examples with consecutive ids, by their mean gradients, chosen whole. A batch's examples
-            come in the order of their distance to its mean, and the last batch is cut to make exactly n.
-        part: Which of the last layer's gradients: ``"all"`` (``linear_layer=True`` in DISTIL), its ``"bias"`` alone
+        selection_type: ``"PerClass"``: from each predicted class separately, with a share of the budget proportional to its size;
+            ``"Supervised"``: from the whole pool, with similarity 0 between different predicted classes; ``"PerBatch"`` (or
+            ``"Per-Batch"``): whole batches of examples with consecutive ids, by their mean gradients. Inside a batch the examples
+            nearest to its mean come first, and the last batch is cut to make exactly n.
+        part: The part of the last layer's gradient: ``"all"`` (``linear_layer=True`` in DISTIL), its ``"bias"`` alone
             (``linear_layer=False``) or its ``"weights"``.
-        batch_size: Examples in a batch, for ``"PerBatch"``; the last may be smaller.
+        batch_size: Examples per batch, for ``"PerBatch"``; the last batch may be smaller.
         loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
     """
 
@@ -261,11 +264,11 @@ class CRAIG(Strategy):
 
     @property
     def needs(self) -> Needs:
-        """Gradients at the predicted labels."""
+        """Gradients of the pool at the predicted labels."""
         return Needs(pool=(self._gradient,))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
-        """Medoids, in the order picked, with their weights."""
+        """Medoids in pick order, with their weights."""
         x = sets.pool[self._gradient]
         size = len(x)
         if self.selection_type == "PerBatch":
@@ -280,7 +283,7 @@ class CRAIG(Strategy):
             else:
                 rows = _medoids(x, n, labels)
             weights = cluster_sizes(x, rows, classes=labels)
-        reasons = sentences("stands for {:.3g} examples", weights)
+        reasons = sentences("represents {:.3g} examples", weights)
         notes = two_rounds_notes("facility location", size)
         return picked(sets.pool, rows, reasons, weights=weights.float(), notes=notes)
 
@@ -290,7 +293,7 @@ class CRAIG(Strategy):
         groups = torch.empty_like(ids)
         groups[torch.cat(batches)] = torch.arange(len(batches)).repeat_interleave(sizes)
         means = Grouped(x, groups, len(batches))
-        chosen = _medoids(means, min(len(batches), -(-n // self.batch_size) + 1))  # one more: one may be small
+        chosen = _medoids(means, min(len(batches), -(-n // self.batch_size) + 1))  # one more, as one may be smaller
         chosen = chosen[: int((sizes[chosen].cumsum(0) < n).sum()) + 1]
         rows = torch.cat([_nearest_to_mean_first(x, batches[b]) for b in chosen.tolist()])[:n]
         taken = torch.bincount(groups[rows], minlength=len(batches))
@@ -304,7 +307,7 @@ class CRAIG(Strategy):
 
 
 def _medoids(x: Features, n: int, classes: Tensor | None = None) -> Tensor:
-    """Facility location over max d - d: (n,) rows in pick order. Only classes with nothing in common need to know max d."""
+    """Facility location over max d - d: (n,) rows in pick order. max d matters only where classes have similarity 0."""
     kernel = closeness(x, None if classes is None else diameter(x))
     return two_rounds(FacilityLocation, x, n, kernel, lazy_greedy, classes=classes)
 
@@ -315,4 +318,4 @@ def _nearest_to_mean_first(x: Features, rows: Tensor) -> Tensor:
     mean = members.combine(torch.full_like(norms, 1 / len(rows)))
     dists = norms - 2 * members.project(mean)
     scale = norms.max().clamp_min(torch.finfo(torch.float64).tiny)
-    return rows[(dists / scale).round(decimals=9).argsort(stable=True)]  # equal up to rounding: the smaller id
+    return rows[(dists / scale).round(decimals=9).argsort(stable=True)]  # equal up to rounding: smaller id first

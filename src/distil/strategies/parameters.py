@@ -1,8 +1,8 @@
-"""Hyper-parameters: each field of a strategy declares what it takes, and ``check_fields`` holds it to that.
+"""Hyper-parameters: each field of a strategy declares its valid values, and ``check_fields`` checks them.
 
-The declaration stands where the default would: ``n_samples: int = count(10)``. A value that passes is stored in its plain form
-(an ``int`` for NumPy's, a choice in its usual spelling), so equal settings make equal strategies. None passes where it is the
-default.
+The declaration takes the place of the default: ``n_samples: int = count(10)``. A valid value is stored in its plain form
+(Python's ``int`` for a NumPy integer, a choice in its usual spelling), so equal settings make equal strategies. None is valid
+where it is the default.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 class _Refused(ValueError):
-    """A value that a field does not take; the text, which may be empty, ends the message."""
+    """An invalid value of a field; its text, which may be empty, is appended to the error message."""
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """What a field takes.
+    """The valid values of a field.
 
     Attributes:
-        expected: In words, to follow "must be".
-        read: Gives a value in its plain form, or raises _Refused.
+        expected: The valid values in words, to follow "must be".
+        read: The function that returns a value in its plain form, or raises _Refused.
     """
 
     expected: str
@@ -40,7 +40,7 @@ class _Rule:
 
 
 def count(default: int) -> Any:  # noqa: ANN401 - as dataclasses.field: the type is the annotation's
-    """A field that takes whole numbers from 1."""
+    """Declare a field of whole numbers of at least 1."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
@@ -51,7 +51,7 @@ def count(default: int) -> Any:  # noqa: ANN401 - as dataclasses.field: the type
 
 
 def positive(default: float | None, *, most: float = math.inf) -> Any:  # noqa: ANN401
-    """A field that takes finite numbers above 0, up to ``most``; those whose square is 0 are refused."""
+    """Declare a field of finite numbers above 0 and at most ``most``; numbers whose square underflows to 0 are refused."""
 
     def read(value: object) -> float:
         number = _number(value)
@@ -65,7 +65,7 @@ def positive(default: float | None, *, most: float = math.inf) -> Any:  # noqa: 
 
 
 def at_least(default: float, least: float) -> Any:  # noqa: ANN401
-    """A field that takes finite numbers from ``least``."""
+    """Declare a field of finite numbers of at least ``least``."""
 
     def read(value: object) -> float:
         number = _number(value)
@@ -77,7 +77,7 @@ def at_least(default: float, least: float) -> Any:  # noqa: ANN401
 
 
 def choice(default: str, choices: Iterable[str], *, exact: bool = False) -> Any:  # noqa: ANN401
-    """A field that takes one of some names: as they are spelled, or whatever their case, hyphens and underscores."""
+    """Declare a field of names; unless ``exact``, their case, hyphens and underscores are ignored."""
     key = str if exact else _plain
     known = {key(name): name for name in choices}
 
@@ -92,7 +92,7 @@ def choice(default: str, choices: Iterable[str], *, exact: bool = False) -> Any:
 
 
 def flag(default: bool) -> Any:  # noqa: ANN401
-    """A field that takes True or False."""
+    """Declare a field of True or False."""
 
     def read(value: object) -> bool:
         if not isinstance(value, (bool, np.bool_)):
@@ -103,7 +103,7 @@ def flag(default: bool) -> Any:  # noqa: ANN401
 
 
 def function() -> Any:  # noqa: ANN401
-    """A field that takes a function or None, its default."""
+    """Declare a field of a function or None, the default."""
 
     def read(value: object) -> object:
         if not (callable(value) and isinstance(value, Hashable)):
@@ -114,10 +114,10 @@ def function() -> Any:  # noqa: ANN401
 
 
 def check_fields(strategy: DataclassInstance) -> None:
-    """Bring the declared fields of a frozen dataclass to their plain form; every strategy calls it when it is made.
+    """Check the declared fields of a frozen dataclass and store their plain forms; every strategy calls this on creation.
 
     Raises:
-        InvalidInput: A field does not take its value; the message names the class and the field.
+        InvalidInput: A field has an invalid value; the message names the class and the field.
     """
     for field in dataclasses.fields(strategy):
         rule: _Rule | None = field.metadata.get("rule")
@@ -137,7 +137,7 @@ def _declared(default: object, rule: _Rule) -> Any:  # noqa: ANN401
 
 
 def _number(value: object) -> float:
-    """A finite Python number, or _Refused."""
+    """Return ``value`` as a finite Python number, or raise _Refused."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise _Refused
     number: float = value.item() if isinstance(value, np.generic) else value

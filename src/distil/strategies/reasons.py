@@ -1,4 +1,4 @@
-"""The words for what strategies computed."""
+"""Reasons and notes: sentences about the numbers that strategies computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distil.functional.greedy import parts_of
 
 
 def sentences(template: str, *columns: Tensor | Sequence[Any]) -> tuple[str, ...]:
-    """A sentence an example: ``template`` filled with its number in each column, all of one length.
+    """One sentence per example: ``template`` filled with the example's value in each column; columns have equal lengths.
 
     >>> sentences("margin {:.3g} of class {}", torch.tensor([0.25, 0.5]), [3, 7])
     ('margin 0.25 of class 3', 'margin 0.5 of class 7')
@@ -20,11 +20,12 @@ def sentences(template: str, *columns: Tensor | Sequence[Any]) -> tuple[str, ...
 
 
 def two_rounds_notes(function: str, n_rows: int) -> tuple[str, ...]:
-    """What a selection says about ``two_rounds`` over so many rows: nothing where their pairs fit into memory."""
+    """The note that goes with a selection by ``two_rounds`` over ``n_rows`` rows; none where their pairs fit into memory."""
     n_parts = parts_of(n_rows)
     if n_parts == 1:
         return ()
     return (
-        f"{function} was maximized in two rounds, as {n_rows:,} examples have too many pairs to store: in {n_parts} parts, then "
-        "among what these chose (GreeDi); where both were measured this had at least 99 % of the value of one round",
+        f"{function} was maximized in two rounds (GreeDi), as {n_rows:,} examples have too many pairs to store: in each of "
+        f"{n_parts} parts, then among the examples chosen there; in our measurements this reached at least 99 % of the value of "
+        "one round",
     )

@@ -1,4 +1,4 @@
-"""The strategies by their names."""
+"""The registry of strategies, by name."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _REGISTRY: dict[str, type[Strategy]] = {}
 
 
 STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(_REGISTRY)
-"""Every registered strategy by its name."""
+"""The class of every registered strategy, by its name."""
 
 
 def register(name: str) -> Callable[[S], S]:
-    """Make a strategy known under ``name``: in the command line, the configuration file, the docs and the contract tests.
+    """Register a strategy under ``name`` for the command line, the configuration file, the docs and the contract tests.
 
-    The same class defined again, as by a notebook's cell that is run a second time, takes the place of the first.
+    A class that is defined a second time, as when a notebook's cell is run again, replaces the first.
 
     Raises:
-        InvalidInput: Another class has that name, or this is not a dataclass that derives from ``Strategy``.
+        InvalidInput: Another class has that name, or the class is not a dataclass that derives from ``Strategy``.
     """
     if not isinstance(name, str):
-        raise InvalidInput(f'expected @register("name"), with the name of the strategy, got {name!r}')
+        raise InvalidInput(f'expected @register("name") with the name of the strategy, got {name!r}')
 
     def add(cls: S) -> S:
         if not _is_strategy_class(cls):
@@ -38,10 +38,10 @@ def register(name: str) -> Callable[[S], S]:
                 f"@register({name!r}) expected a dataclass that derives from distil.Strategy, got {cls!r}; write "
                 "@dataclass(frozen=True) below @register"
             )
-        known = _REGISTRY.get(name, cls)
-        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        registered = _REGISTRY.get(name, cls)
+        if (registered.__module__, registered.__qualname__) != (cls.__module__, cls.__qualname__):
             raise InvalidInput(
-                f"a strategy called {name!r} is registered already: {known.__module__}.{known.__qualname__}; choose another name"
+                f"the name {name!r} already belongs to {registered.__module__}.{registered.__qualname__}; choose another name"
             )
         _REGISTRY[name] = cls
         return cls
@@ -50,11 +50,11 @@ def register(name: str) -> Callable[[S], S]:
 
 
 def strategy_named(name: str, **parameters: Any) -> Strategy:  # noqa: ANN401 - each strategy has its own
-    """The registered strategy of that name with these hyper-parameters.
+    """Create the strategy registered under ``name`` with these hyper-parameters.
 
     Raises:
-        UnknownName: No strategy is called that; the message offers the nearest name.
-        InvalidInput: It has no such hyper-parameter, one is missing, or one cannot have that value.
+        UnknownName: No strategy has that name; the message offers the nearest one.
+        InvalidInput: A hyper-parameter is unknown, missing or has an invalid value.
     """
     if not isinstance(name, str):
         raise InvalidInput(f"expected the name of a strategy, got {name!r}")
@@ -71,7 +71,7 @@ def strategy_named(name: str, **parameters: Any) -> Strategy:  # noqa: ANN401 - 
         raise InvalidInput(f"{name} has no parameter {', '.join(unknown)}; {offer}")
     missing = [f.name for f in fields if f.init and f.name not in parameters and _is_required(f)]
     if missing:
-        raise InvalidInput(f"{name} needs {', '.join(missing)}: no default; give each a value")
+        raise InvalidInput(f"{name} needs a value for {', '.join(missing)}; pass {missing[0]}=...")
     return cls(**parameters)
 
 
@@ -84,7 +84,12 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def as_strategy(strategy: Strategy | str) -> Strategy:
-    """``strategy`` itself, or the registered one of that name with its defaults."""
+    """``strategy`` itself, or the strategy registered under that name with its default hyper-parameters.
+
+    Raises:
+        InvalidInput: It is not a strategy, or its ``needs`` or ``evidence`` is malformed.
+        UnknownName: No strategy has that name.
+    """
     if isinstance(strategy, str):
         strategy = strategy_named(strategy)
     if isinstance(strategy, type) and issubclass(strategy, Strategy):
@@ -100,19 +105,22 @@ def as_strategy(strategy: Strategy | str) -> Strategy:
 
 
 def _check_ranks(strategy: ScoreStrategy) -> None:
-    """Raise InvalidInput where a strategy that ranks by its score alone says that it does something else too."""
+    """Raise InvalidInput where a ScoreStrategy defines something that ranking by score does not use."""
     name = type(strategy).__name__
     own = next(
         (m for m in ("select", "explained") if getattr(type(strategy), m) is not getattr(ScoreStrategy, m)), None
     )
     if own is not None:
         raise InvalidInput(
-            f"{name} ranks examples by its score alone, as every ScoreStrategy does, so {name}.{own} would not be called; derive "
-            "it from distil.Strategy"
+            f"{name} is a ScoreStrategy, which ranks examples by score alone, so {name}.{own} would never be called; derive "
+            f"{name} from distil.Strategy instead"
         )
     _check_signals(strategy.evidence, f"{name}.evidence")
     if strategy.needs.shortlist is not None:
-        raise InvalidInput(f"{name}.needs: a ScoreStrategy scores every example, so it has no shortlist")
+        raise InvalidInput(
+            f"{name}.needs has a shortlist, but a ScoreStrategy scores every example; leave it out, or derive {name} from "
+            "distil.Strategy"
+        )
 
 
 def _check_needs(strategy: Strategy) -> None:
@@ -128,15 +136,16 @@ def _check_needs(strategy: Strategy) -> None:
         raise InvalidInput(f"{name}.needs: shortlist must be a Shortlist or None, got {needs.shortlist!r}")
     if any(isinstance(signal, Labels) for signal in measured_by(needs.pool)):
         raise InvalidInput(
-            f"{name}.needs: pool asks for labels, and those of a pool are never read; ask for them of labeled or validation"
+            f"{name}.needs: pool asks for labels, which are never read from the pool; ask for the labels of labeled or validation"
         )
 
 
-def _check_signals(signals: object, what: str) -> None:
+def _check_signals(signals: object, name: str) -> None:
     if not isinstance(signals, tuple) or not all(isinstance(signal, Signal) for signal in signals):
-        raise InvalidInput(f"{what} must be a tuple of signals, such as (Probs(), Embedding()), got {signals!r}")
-    changing = [signal for signal in signals if not isinstance(signal, Hashable)]
-    if changing:
+        raise InvalidInput(f"{name} must be a tuple of signals, such as (Probs(), Embedding()), got {signals!r}")
+    unhashable = [signal for signal in signals if not isinstance(signal, Hashable)]
+    if unhashable:
+        kind = type(unhashable[0]).__name__
         raise InvalidInput(
-            f"{what} has {changing[0]!r}, which cannot be hashed; write @dataclass(frozen=True) above {type(changing[0]).__name__}"
+            f"{name} has {unhashable[0]!r}, which cannot be hashed; write @dataclass(frozen=True) above {kind}"
         )

@@ -1,4 +1,4 @@
-"""Query examples that stand for the pool together, by submodular functions of all of it or of its most uncertain part."""
+"""Query examples that represent the pool, or its most uncertain part, by maximizing submodular functions."""
 
 from __future__ import annotations
 
@@ -48,29 +48,30 @@ _UNCERTAINTIES: dict[str, ScoreStrategy] = {
 @register("submod_sampling")
 @dataclass(frozen=True)
 class SubmodularSampling(Strategy):
-    """Query the examples that greedily maximize a submodular function: they stand for the pool, or differ from one another.
+    """Query the examples that greedily maximize a submodular function: they represent the pool, or differ from one another.
 
-    Wei, Iyer and Bilmes 2015, and the functions in ``distil.functional.submodular``. Knows nothing of uncertainty: for a first
-    selection, before there is a model to be uncertain, and for redundant pools; ``FASS`` puts uncertainty first. Ids come
-    in the order picked; class by class, the classes take turns.
+    Wei, Iyer and Bilmes 2015, and the functions in ``distil.functional.submodular``. It ignores uncertainty: use it for the first
+    selection, before there is a model, and for redundant pools; ``FASS`` starts from the most uncertain examples. Ids come in
+    pick order; with ``"PerClass"``, the classes take turns.
 
-    Similarities have one scale, taken from all candidates (see ``rbf``), whatever the classes; DISTIL 0.1 had none, and returned
-    the first ids of the pool once distances were large. Its ``if_grad`` is ``representation``.
+    Similarities have one scale, taken from all candidates whatever their classes (see ``rbf``). DISTIL 0.1 had no scale and
+    returned the first ids of the pool when distances were large. Its ``if_grad`` is ``representation`` here.
 
-    Cost: O(N^2 D) for functions of all pairs, O(N n D) for the others. The pairs of ``"facility_location"`` and
-    ``"saturated_coverage"`` are stored up to 400 MB, N = 10,240; larger pools (or classes, with ``"PerClass"``) are dealt into
-    parts, and the answer is chosen from what the parts choose, in O(N^2 D / parts), by any optimizer (see ``two_rounds``).
+    Cost: O(N^2 D) for functions of all pairs, O(N n D) for the others. ``"facility_location"`` and ``"saturated_coverage"`` store
+    their pairs, up to 400 MB (N = 10,240). Larger pools (or classes, with ``"PerClass"``) are divided into parts, and the
+    selection is made from the picks of all parts, in O(N^2 D / parts), with any optimizer (see ``two_rounds``).
 
     Attributes:
         function: ``"facility_location"``, ``"graph_cut"``, ``"saturated_coverage"``, ``"sum_redundancy"``, ``"feature_based"``,
             ``"disparity_min"``, ``"disparity_sum"`` or ``"dpp"`` (greedy log determinant); case and hyphens do not matter.
-        selection_type: ``"Full"``; ``"PerClass"``: inside each predicted class for itself, with a share of the budget in
-            proportion to its size; ``"Supervised"``: all at once, examples of different predicted classes having nothing in common.
-        representation: What is compared: ``"embedding"``, ``"gradient"`` of the last layer at the predicted labels, or the
-            ``"raw"`` inputs.
+        selection_type: ``"Full"``: from the whole pool; ``"PerClass"``: from each predicted class separately, with a share of the
+            budget proportional to its size; ``"Supervised"``: from the whole pool, with similarity 0 between different
+            predicted classes.
+        representation: The vectors that are compared: ``"embedding"``, ``"gradient"`` of the last layer at the predicted labels,
+            or the ``"raw"`` inputs.
         metric: ``"rbf"`` or ``"cosine"``.
-        gamma: Of the rbf kernel exp(-gamma d^2); default: from the median distance.
-        optimizer: ``"lazy"``; ``"naive"``, which picks the same; or ``"stochastic"``, which draws samples to look at.
+        gamma: Parameter of the rbf kernel exp(-gamma d^2), above 0; default: set from the median distance.
+        optimizer: ``"lazy"``; ``"naive"``, which picks the same examples; or ``"stochastic"``, which examines random samples only.
     """
 
     paper: ClassVar[str] = "Wei, Iyer and Bilmes 2015, Submodularity in data subset selection and active learning"
@@ -82,16 +83,16 @@ class SubmodularSampling(Strategy):
     optimizer: str = choice("lazy", _OPTIMIZERS)
 
     def check(self) -> None:
-        """``gamma`` belongs to the rbf metric."""
+        """Refuse ``gamma`` with the cosine metric."""
         _check_gamma(self)
 
     @property
     def needs(self) -> Needs:
-        """What is compared, and probabilities where classes count."""
+        """The representation of the pool, and class probabilities unless ``selection_type`` is ``"Full"``."""
         return Needs(pool=(self._signal,) if self.selection_type == "Full" else (self._signal, Probs()))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """Greedy picks."""
+        """The greedy picks, in order."""
         probs = sets.pool[Probs()] if Probs() in self.needs.pool else None
         value = sets.pool[self._signal]
         x = Dense(value) if isinstance(value, Tensor) else value
@@ -106,23 +107,23 @@ class SubmodularSampling(Strategy):
 @register("fass")
 @dataclass(frozen=True)
 class FASS(Strategy):
-    """Query examples that stand for the most uncertain ones: a submodular function on embeddings of the top_n n most uncertain.
+    """Query examples that represent the most uncertain ones: a submodular function on the top_n n most uncertain examples.
 
-    Wei, Iyer and Bilmes 2015, algorithm 2 (filtered active submodular selection), with facility location (f_NN) or the feature
-    based function (f_NB), or any other of ``SubmodularSampling``. Uncertainty without its redundancy; the function sees
-    the filtered examples only. With ``top_n=1`` nothing is left to choose: the most uncertain, in that order.
+    Wei, Iyer and Bilmes 2015, algorithm 2 (filtered active submodular selection), with facility location (f_NN), the feature
+    based function (f_NB) or any other function of ``SubmodularSampling``, on embeddings. Uncertainty without redundancy; the
+    function is that of the filtered examples only. ``top_n=1`` gives the n most uncertain examples, the most uncertain first.
 
-    DISTIL 0.1 compared by exp(-d^2) without a scale and repeated ids in pools with duplicates. Cost: O((top_n n)^2 D), and the pool
-    is only scored.
+    DISTIL 0.1 used the kernel exp(-d^2) without a scale and repeated ids in pools with duplicates. Cost: O((top_n n)^2 D), plus
+    scoring the pool.
 
     Attributes:
-        top_n: How many times n examples pass the filter, at least 1; rounded up, and at most the pool.
+        top_n: Examples that pass the filter, per selected example, at least 1; top_n n is rounded up, to at most the whole pool.
         uncertainty: ``"entropy"``, ``"least_confidence"`` or ``"margin"``.
-        function: As for ``SubmodularSampling``.
+        function: The function to maximize, as for ``SubmodularSampling``.
         selection_type: ``"PerClass"``, ``"Supervised"`` or ``"Full"``, as for ``SubmodularSampling``.
         metric: ``"rbf"`` or ``"cosine"``.
-        gamma: Of the rbf kernel; default: from the median distance among the filtered examples.
-        optimizer: ``"lazy"``, ``"naive"`` or ``"stochastic"``.
+        gamma: Parameter of the rbf kernel, above 0; default: set from the median distance among the filtered examples.
+        optimizer: ``"lazy"``, ``"naive"`` or ``"stochastic"``, as for ``SubmodularSampling``.
     """
 
     paper: ClassVar[str] = "Wei, Iyer and Bilmes 2015, Submodularity in data subset selection and active learning"
@@ -135,16 +136,16 @@ class FASS(Strategy):
     optimizer: str = choice("lazy", _OPTIMIZERS)
 
     def check(self) -> None:
-        """``gamma`` belongs to the rbf metric."""
+        """Refuse ``gamma`` with the cosine metric."""
         _check_gamma(self)
 
     @property
     def needs(self) -> Needs:
-        """Probabilities, and embeddings of what passes the filter."""
+        """Class probabilities of the pool, and embeddings of the examples that pass the filter."""
         return Needs(pool=(Probs(), Embedding()), shortlist=self._shortlist)
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """Filter, then greedy picks."""
+        """The greedy picks among the filtered examples, in order."""
         probs, embedding = sets.pool[Probs()], sets.pool[Embedding()]
         rows = self.most_uncertain(probs, n)
         notes = self._shortlist.notes(n, len(probs))
@@ -164,7 +165,7 @@ class FASS(Strategy):
         return best(rows, scores, self._shortlist.rows(n, len(probs))).ids
 
     def _uncertain(self, pool: Signals, rows: Tensor) -> tuple[str, ...]:
-        """How uncertain these rows are."""
+        """The uncertainty of these rows, in words."""
         by = self._shortlist.by
         chosen = pool.excerpt(rows, by.needs.pool + by.evidence)
         return by.reasons(chosen, by.score(Sets(chosen)))
@@ -175,12 +176,12 @@ class FASS(Strategy):
 
 
 def _gain_in(strategy: SubmodularSampling | FASS) -> str:
-    """The template of a reason: what a pick added to the function."""
+    """The template of a reason: the gain of a pick in the function's value."""
     return f"gain {{:.3g}} in {strategy.function.replace('_', ' ')}"
 
 
 def _notes(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None) -> tuple[str, ...]:
-    """How the function was maximized, where not at once."""
+    """The note on two rounds, where the function was maximized in two rounds."""
     apart = strategy.selection_type == "PerClass"
     size = len(x) if probs is None or not apart else int(probs.argmax(-1).bincount().max())
     return two_rounds_notes(strategy.function.replace("_", " "), size) if strategy.function in COVERS else ()
@@ -189,7 +190,7 @@ def _notes(strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | Non
 def _maximized(
     strategy: SubmodularSampling | FASS, x: Features, probs: Tensor | None, n: int, rng: Rng
 ) -> RowsWithGains:
-    """The rows of ``x`` that the strategy's function, kind of selection, metric and optimizer pick."""
+    """The rows of ``x`` that the strategy picks, with their gains."""
     kind = strategy.selection_type
     labels = None if kind == "Full" or probs is None else probs.argmax(-1)
     return representative_with_gains(
@@ -214,5 +215,5 @@ def _check_gamma(strategy: SubmodularSampling | FASS) -> None:
     if strategy.metric == "cosine" and strategy.gamma is not None:
         name = type(strategy).__name__
         raise InvalidInput(
-            f"{name}: gamma belongs to the rbf metric, and the metric is 'cosine'; got gamma={strategy.gamma!r}"
+            f"{name}: gamma is a parameter of metric='rbf', got gamma={strategy.gamma!r} with metric='cosine'; leave gamma out"
         )

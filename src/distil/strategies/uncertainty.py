@@ -1,4 +1,4 @@
-"""Query what the model is least certain of, and the baseline that every strategy must beat."""
+"""Uncertainty sampling, and random sampling as the baseline."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from distil.strategies.registry import register
 class RandomSampling(Strategy):
     """Query a uniform random subset, without replacement.
 
-    The baseline of every comparison; a strategy that does not beat it is not worth its cost. The data is not touched.
+    The baseline of every comparison: a strategy that does not beat it is not worth its cost. It reads no data.
     """
 
     paper: ClassVar[str] = "the baseline"
 
     @property
     def needs(self) -> Needs:
-        """Nothing."""
+        """No signals."""
         return Needs()
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
-        """The first ``n`` of a random permutation."""
+        """The first ``n`` rows of a random permutation."""
         rows = torch.randperm(len(sets.pool), generator=rng.child("permutation").torch())[:n]
         return picked(sets.pool, rows, ("drawn at random",) * n)
 
@@ -42,8 +42,8 @@ class RandomSampling(Strategy):
 class LeastConfidence(ScoreStrategy):
     """Query the examples whose most probable class is least probable; the score is 1 - max_c p_c.
 
-    Lewis and Gale 1994. Cheap and strong once the model is decent; at very low budgets, and in pools with many near duplicates,
-    a strategy that also spreads its picks does better.
+    Lewis and Gale 1994. Cheap and strong once the model is decent. At very low budgets and in pools with many near duplicates, a
+    strategy that also spreads its picks does better.
     """
 
     paper: ClassVar[str] = "Lewis and Gale 1994, A sequential algorithm for training text classifiers"
@@ -52,20 +52,20 @@ class LeastConfidence(ScoreStrategy):
 
     @property
     def needs(self) -> Needs:
-        """Probabilities."""
+        """Class probabilities of the pool."""
         return Needs(pool=(Probs(),))
 
     @property
     def evidence(self) -> tuple[TopClasses]:
-        """The predicted class."""
+        """The two most probable classes."""
         return (TopClasses(),)
 
     def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:
-        """The largest probability and its class."""
+        """The largest probability of each example, and its class."""
         return sentences("confidence {:.3g} in class {}", 1 - scores, chosen[TopClasses()][:, 0])
 
     def score(self, sets: Sets) -> Tensor:
-        """(N,), between 0 and 1 - 1/C."""
+        """1 - max_c p_c, (N,), between 0 and 1 - 1/C."""
         return 1 - confidence(sets.pool[Probs()])
 
 
@@ -74,8 +74,8 @@ class LeastConfidence(ScoreStrategy):
 class MarginSampling(ScoreStrategy):
     """Query the examples whose two most probable classes are closest; the score is -(p_1 - p_2).
 
-    Scheffer, Decomain and Wrobel 2001. The best default for tables, texts and end-to-end trained networks with enough labels; big
-    selections from redundant pools want BADGE.
+    Scheffer, Decomain and Wrobel 2001. The best default for tables, texts and end-to-end trained networks with enough labels; for
+    big selections from redundant pools take ``BADGE``.
     """
 
     paper: ClassVar[str] = "Scheffer et al. 2001, Active hidden Markov models for information extraction"
@@ -84,20 +84,20 @@ class MarginSampling(ScoreStrategy):
 
     @property
     def needs(self) -> Needs:
-        """Probabilities."""
+        """Class probabilities of the pool."""
         return Needs(pool=(Probs(),))
 
     @property
     def evidence(self) -> tuple[TopClasses]:
-        """The two classes that it is between."""
+        """The two most probable classes."""
         return (TopClasses(),)
 
     def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:
-        """The margin and the two classes that it is between."""
+        """The margin of each example, and the two classes."""
         return sentences("margin {:.3g} between class {} and class {}", -scores, *chosen[TopClasses()].T)
 
     def score(self, sets: Sets) -> Tensor:
-        """(N,), between -1 and 0."""
+        """-(p_1 - p_2), (N,), between -1 and 0."""
         return -margin(sets.pool[Probs()])
 
 
@@ -106,8 +106,8 @@ class MarginSampling(ScoreStrategy):
 class EntropySampling(ScoreStrategy):
     """Query the examples whose predicted distribution has the largest entropy, in nats.
 
-    Settles 2009, section 3.1. With many classes it is drawn to examples that are vague about unlikely classes; margin sampling is
-    usually better. 0 ln 0 counts as 0 (the published code made it NaN, so that saturated examples came last).
+    Settles 2009, section 3.1. With many classes it favors examples whose uncertainty is about unlikely classes; margin sampling is
+    usually better. 0 ln 0 counts as 0 (in the published code it was NaN, so that saturated examples came last).
     """
 
     paper: ClassVar[str] = "Settles 2009, Active learning literature survey"
@@ -116,9 +116,9 @@ class EntropySampling(ScoreStrategy):
 
     @property
     def needs(self) -> Needs:
-        """Probabilities."""
+        """Class probabilities of the pool."""
         return Needs(pool=(Probs(),))
 
     def score(self, sets: Sets) -> Tensor:
-        """(N,), between 0 and ln C."""
+        """The entropy in nats, (N,), between 0 and ln C."""
         return entropy(sets.pool[Probs()])
