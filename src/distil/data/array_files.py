@@ -1,8 +1,7 @@
-"""Arrays with the user's own ids, from files.
+"""Reading arrays with the user's ids from files.
 
-What the file allows is memory-mapped: ``.npy``, members of ``.npz`` that are not compressed, ``.safetensors``. Parquet and
-compressed ``.npz`` are decoded block by block, beyond ``Runtime.memory`` into a file without a name. csv, tsv and JSON lines are
-text: they are read into memory.
+``.npy``, uncompressed members of ``.npz`` and ``.safetensors`` are memory-mapped. Parquet and compressed ``.npz`` are decoded block
+by block; blocks beyond ``Runtime.memory`` go to a file without a name. csv, tsv and JSON lines are read into memory.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _IDS_SUFFIX: Final = ".ids.txt"
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """An array with a row for every example of a pool.
+    """An array with one row for every example of a pool.
 
     Attributes:
-        values: (N, ...), memory-mapped where the file allows it.
-        names: The user's ids, one a row, distinct; None where the file has none: positions then serve as ids.
+        values: (N, ...), memory-mapped if the file allows it.
+        names: The user's ids, one per row, distinct; None if the file has none: positions are then the ids.
         origin: The file, for messages.
-        note: Which columns of a table these are, and which are left out, as a sentence; empty for files of arrays.
+        note: Which columns of a table were read and which were left out, as a sentence; empty for files of arrays.
     """
 
     values: NDArray[Any]
@@ -49,27 +48,27 @@ class Column:
 def read_column(
     path: str | Path, *, column: str | None = None, ids: str | Path | None = None, runtime: Runtime | None = None
 ) -> Column:
-    """Read an array with a row for every example, and what the rows are called.
+    """Read an array with one row for every example, and the ids of the rows.
 
     Args:
-        path: ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``, ``.csv``, ``.tsv`` or ``.jsonl``; ``FILE#COLUMN`` names the column
-            too.
-        column: Which array of the file: the key in ``.npz`` and ``.safetensors``; in tables the column of lists, or a column or
-            a pattern (``"e*"``) of columns of numbers. Default: the only one there is; in tables without a column of lists all
-            columns of numbers but ``id``, ``label`` and the index that pandas writes.
-        ids: What the rows are called: a column of the table, or a file of ids, one for each row, as :func:`read_ids` reads it.
-            Default: the column ``id`` of a table, the array ``ids`` of an ``.npz`` file, or the file ``NAME.ids.txt`` beside
-            ``NAME.npy``, where there is one.
-        runtime: How much memory may hold what has to be decoded, where the rest goes, and whether to show a bar.
+        path: A file that ends in ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``, ``.csv``, ``.tsv`` or ``.jsonl``;
+            ``FILE#COLUMN`` names the column too.
+        column: The array to read: a key of ``.npz`` and ``.safetensors``; in tables a column of lists, or a column or pattern
+            (``"e*"``) of columns of numbers. Default: the only array, or the only column of lists; in a table without one, all
+            columns of numbers except ``id``, ``label`` and the index that pandas writes.
+        ids: The ids of the rows: a column of the table, or a file with one id for each row, in a format of :func:`read_ids`.
+            Default: the column ``id`` of a table, the array ``ids`` of an ``.npz`` file, or the file ``NAME.ids.txt`` next to
+            ``NAME.npy``; without any of these, positions are the ids.
+        runtime: The memory for decoded values, the folder for the rest, and whether to show a progress bar.
 
     Returns:
-        The array, (N, ...), N > 0.
+        The array, (N, ...) with N > 0, with its ids.
 
     Raises:
-        DataNotFound: No such file.
-        InvalidInput: Another kind of file, a damaged one, no such column, several where one is meant, rows of different
-            lengths, as many ids as there are not rows, or an id that is there twice.
-        MissingPackage: Parquet without pyarrow.
+        DataNotFound: There is no such file.
+        InvalidInput: The file is of another kind or damaged, there is no such column, several columns may be meant, rows differ
+            in length, the number of ids is not the number of rows, or an id occurs twice.
+        MissingPackage: The file is Parquet and pyarrow is not installed.
     """
     path, column = _split(path, column)
     reader = _READERS.get(ending(path))
@@ -117,21 +116,21 @@ def _numbers(path: Path, values: NDArray[Any]) -> NDArray[Any]:
 
 def _npz(path: Path, column: str | None, ids: str | None, runtime: Runtime) -> _Read:
     file = NpzFile(path, runtime)
-    given = ids if ids is not None else next((key for key in ("ids", "names", ID) if key in file.names), None)
-    key = _key(path, column, [name for name in file.names if name != given and name not in LABELS])
-    names = None if given is None else listed(file.array(_key(path, given, file.names)), f"{path}: {given}")
+    own = ids if ids is not None else next((key for key in ("ids", "names", ID) if key in file.names), None)
+    key = _key(path, column, [name for name in file.names if name != own and name not in LABELS])
+    names = None if own is None else listed(file.array(_key(path, own, file.names)), f"{path}: {own}")
     return _numbers(path, file.array(key)), None if names is None else [as_name(name) for name in names], ""
 
 
 def _safetensors(path: Path, column: str | None, ids: str | None, _: Runtime) -> _Read:
     if ids is not None:
-        raise InvalidInput(f"{path} holds numbers only; give the ids in a file of their own")
+        raise InvalidInput(f"{path} holds numbers only; pass the ids in a separate file")
     file = SafetensorsFile(path)
     return file.array(_key(path, column, file.names)), None, ""
 
 
 def _key(path: Path, key: str | None, keys: Sequence[str]) -> str:
-    """The key asked for, or the only one."""
+    """``key``, or the only one of ``keys`` for None; InvalidInput if there is no such key, or several to choose from."""
     if key is None and len(keys) == 1:
         return keys[0]
     if key is None:
@@ -151,15 +150,15 @@ def _table(path: Path, column: str | None, ids: str | None, runtime: Runtime) ->
     own = table.known(ids) if ids is not None else table.named(ID) or table.index
     chosen = _value_columns(table, column, own)
     hint = "; if these are the ids, say so with ids='{column}' (--ids {column})"
-    found = table.read(chosen, [] if own is None else [own], runtime, hint=hint)
+    rows = table.read(chosen, [] if own is None else [own], runtime, hint=hint)
     names, why = None, ""
     if own is not None:
-        names, why = ids_in(table, own, found, found.cells[0], asked=ids is not None)
-    return found.values, names, _note(table, chosen, own, why)
+        names, why = ids_in(table, own, rows, rows.cells[0], asked=ids is not None)
+    return rows.values, names, _note(table, chosen, own, why)
 
 
 def _value_columns(table: Table, column: str | None, own: str | None) -> list[str]:
-    """The column of lists, or the columns of numbers."""
+    """The names of the columns to read: one column of lists, or columns of numbers."""
     kinds = table.kinds
     if column is not None:
         chosen = [name for name in kinds if fnmatch.fnmatchcase(name, column)] or [table.known(column)]
@@ -172,14 +171,14 @@ def _value_columns(table: Table, column: str | None, own: str | None) -> list[st
         chosen = lists or [name for name in free if kinds[name] == "number" or table.unit == "line"]
     lists = [name for name in chosen if kinds[name] == "list"]
     if not chosen or any(kinds[name] == "other" for name in chosen) or (lists and len(chosen) > 1):
-        asked = "columns of numbers, or one column of lists of numbers of one length"
-        told = ", ".join(f"{name} ({kinds[name]})" for name in (chosen or table.columns)[:20]) or "no column"
-        raise InvalidInput(f"{table.path}: expected {asked}; got {told}")
+        expected = "columns of numbers, or one column of lists of numbers of one length"
+        got = ", ".join(f"{name} ({kinds[name]})" for name in (chosen or table.columns)[:20]) or "no column"
+        raise InvalidInput(f"{table.path}: expected {expected}; got {got}")
     return chosen
 
 
 def _note(table: Table, chosen: Sequence[str], own: str | None, why: str) -> str:
-    """What was read of a table, and what was left out; ``why``: the column of ids too."""
+    """A sentence on which columns were read and which were left out; ``why`` the column of ids was, if it was."""
     count = "1 column" if len(chosen) == 1 else f"{len(chosen):,} columns"
     parts = [
         f"read {count} of {'lists of numbers' if table.kinds[chosen[0]] == 'list' else 'numbers'} in {table.path.name}"
@@ -207,4 +206,4 @@ _READERS: Final[dict[str, Callable[[Path, str | None, str | None, Runtime], _Rea
 }
 
 ARRAY_FILES: Final = tuple(_READERS)
-"""Endings of the files that :func:`read_column` reads."""
+"""File endings that :func:`read_column` reads."""

@@ -1,6 +1,6 @@
-"""The readers of ``.npy``, ``.npz`` and ``.safetensors``: arrays that are mapped where the file allows it.
+"""Readers of ``.npy``, ``.npz`` and ``.safetensors``; arrays are memory-mapped if the file allows it.
 
-What a header says is held against the size of the file before any memory is taken. Pickled objects are never read.
+The shape in a header is compared with the size of the file before any memory is allocated. Pickled objects are never read.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from distil.system.runtime import Runtime
 from distil.system.scratch import Space
 
 _BLOCK: Final = 1 << 20
-_LARGEST: Final = 1 << 62  # bytes: more than any array has
+_LARGEST: Final = 1 << 62  # bytes; no array is larger
 _LARGEST_HEADER: Final = 1 << 16  # bytes
-_DEFLATE_RATIO: Final = 1100  # deflate makes nothing more than 1,032 times smaller
+_DEFLATE_RATIO: Final = 1100  # deflate compresses by a factor of at most 1,032
 
-# The types of safetensors that NumPy has too, and those that only torch has.
+# The types of safetensors that NumPy has, and those that only torch has.
 _NUMPY_TYPES: Final = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
 _TORCH_TYPES: Final = {"BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
 
-# What damaged archives and headers make zipfile, its decompressors, NumPy and json raise.
+# Errors that zipfile, its decompressors, NumPy and json raise for damaged archives and headers.
 _FAULTS: Final = (
     ValueError, OSError, EOFError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError,
     RuntimeError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
@@ -49,10 +49,10 @@ _FAULTS: Final = (
 
 @contextmanager
 def _sound(path: Path, what: str) -> Iterator[None]:
-    """One InvalidInput for whatever a damaged file makes the libraries raise."""
+    """Raise InvalidInput for any error that the libraries raise on a damaged file."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a damaged header may hold what Python warns of
+            warnings.simplefilter("ignore")  # a damaged header may make Python's parser warn
             yield
     except _FAULTS as error:
         if isinstance(error, DistilError):
@@ -62,13 +62,13 @@ def _sound(path: Path, what: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Header:
-    """What the header of an ``.npy`` file says.
+    """The header of an ``.npy`` file.
 
     Attributes:
-        shape: Of the array.
-        fortran: Whether the first axis is the fastest.
-        dtype: Of the numbers.
-        n_bytes: That have to follow.
+        shape: Shape of the array.
+        fortran: Whether the array is in Fortran order, the first axis varying fastest.
+        dtype: Type of the values.
+        n_bytes: Size of the array in bytes.
     """
 
     shape: tuple[int, ...]
@@ -92,7 +92,7 @@ def _npy_header(file: IO[bytes], origin: str) -> _Header:
 
 
 def _checked_size(shape: tuple[int, ...], dtype: np.dtype[Any], origin: str) -> int:
-    """The bytes of an array; InvalidInput where there can be no such array."""
+    """The size of an array in bytes; InvalidInput if no array can have this shape and type."""
     sides = all(type(side) is int and side >= 0 for side in shape) and len(shape) <= 32
     if not sides or not dtype.itemsize or math.prod(filter(None, shape)) * dtype.itemsize > _LARGEST:
         raise InvalidInput(f"{origin} is damaged: its header gives an array of shape {shape} and type {dtype}")
@@ -100,7 +100,7 @@ def _checked_size(shape: tuple[int, ...], dtype: np.dtype[Any], origin: str) -> 
 
 
 def _mapped(path: Path, header: _Header, start: int) -> NDArray[Any]:
-    """The array that begins at byte ``start``; InvalidInput where the file ends before the array does."""
+    """The memory-mapped array that begins at byte ``start``; InvalidInput if the file ends before the array does."""
     left = path.stat().st_size - start
     if header.n_bytes > left:
         raise InvalidInput(
@@ -113,7 +113,7 @@ def _mapped(path: Path, header: _Header, start: int) -> NDArray[Any]:
 
 
 def mapped_npy(path: Path) -> NDArray[Any]:
-    """An ``.npy`` file, memory-mapped; InvalidInput where that needs pickle, or it is damaged."""
+    """The array of an ``.npy`` file, memory-mapped; InvalidInput if it is damaged or would need pickle."""
     with _sound(path, "an array without pickle"):
         with path.open("rb") as file:
             header = _npy_header(file, str(path))
@@ -122,7 +122,7 @@ def mapped_npy(path: Path) -> NDArray[Any]:
 
 
 def listed(values: NDArray[Any], origin: str) -> list[Any]:
-    """The values of an array, flat; InvalidInput where its text is none."""
+    """The values of an array as a flat list; InvalidInput if its text cannot be decoded."""
     try:
         return values.ravel().tolist()
     except ValueError as error:
@@ -130,17 +130,17 @@ def listed(values: NDArray[Any], origin: str) -> list[Any]:
 
 
 class NpzFile:
-    """An ``.npz`` file: named arrays, mapped where they are stored as they are, else decompressed block by block.
+    """The named arrays of an ``.npz`` file; uncompressed ones are mapped, compressed ones decompressed block by block.
 
     Args:
         path: The file.
-        runtime: How much memory decompressed arrays may take; what is beyond goes to files without a name.
+        runtime: The memory that decompressed arrays may take; the rest goes to files without a name.
 
     Attributes:
-        names: Of the arrays, in the order of the file.
+        names: The names of the arrays, in the order of the file.
 
     Raises:
-        InvalidInput: No such file, or a damaged one.
+        InvalidInput: The file does not exist or is damaged.
     """
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
@@ -151,7 +151,7 @@ class NpzFile:
         self.names = list(self._members)
 
     def array(self, name: str) -> NDArray[Any]:
-        """One of the arrays.
+        """The array called ``name``.
 
         Raises:
             InvalidInput: It is damaged, encrypted, or holds Python objects.
@@ -170,9 +170,9 @@ class NpzFile:
             return _mapped(self._path, header, self._content_of(info) + start)
 
     def _content_of(self, info: zipfile.ZipInfo) -> int:
-        """The byte at which a member's content begins."""
+        """The position in bytes at which the content of a member begins."""
         with self._path.open("rb") as raw:
-            raw.seek(info.header_offset + 26)  # where the local header has the lengths of its two last parts
+            raw.seek(info.header_offset + 26)  # the lengths of the last two parts of the local header
             name, extra = struct.unpack("<HH", raw.read(4))
             return info.header_offset + 30 + int(name) + int(extra)
 
@@ -194,23 +194,23 @@ class NpzFile:
         while left and (block := file.read(min(left, _BLOCK))):
             filling.add(torch.frombuffer(bytearray(block), dtype=torch.uint8))
             left -= len(block)
-        if left or file.read(1):  # at the end of a member, zipfile compares its checksum
-            raise InvalidInput(f"{origin} is damaged: its content and its header do not agree")
+        if left or file.read(1):  # reading to the end makes zipfile compare the checksum
+            raise InvalidInput(f"{origin} is damaged: its content does not match its header; write it again")
         flat = filling.column().numpy().view(header.dtype)
         return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 
 class SafetensorsFile:
-    """A ``.safetensors`` file: named arrays, mapped.
+    """The named arrays of a ``.safetensors`` file, memory-mapped.
 
     Args:
         path: The file.
 
     Attributes:
-        names: Of the arrays.
+        names: The names of the arrays, in the order of the header.
 
     Raises:
-        InvalidInput: No such file, or a damaged one.
+        InvalidInput: The file does not exist or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -226,10 +226,10 @@ class SafetensorsFile:
         self.names = list(self._entries)
 
     def array(self, name: str) -> NDArray[Any]:
-        """One of the arrays; bfloat16 and types of 8 bits, which NumPy does not have, as float32.
+        """The array called ``name``; bfloat16 and 8-bit floats, which NumPy does not have, become float32.
 
         Raises:
-            InvalidInput: A type that is not known, or a header that is wrong.
+            InvalidInput: The type is not supported, or the header is damaged.
         """
         origin = f"{self._path}: {name}"
         with _sound(self._path, "a safetensors file"):
@@ -237,7 +237,7 @@ class SafetensorsFile:
             kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
             if kind not in _NUMPY_TYPES and kind not in _TORCH_TYPES:
                 known = ", ".join((*_NUMPY_TYPES, *_TORCH_TYPES))
-                raise InvalidInput(f"{origin} is of type {kind}; read are {known}")
+                raise InvalidInput(f"{origin} has the type {kind}; expected one of {known}")
             stored = np.dtype(_NUMPY_TYPES.get(kind, "<i2" if kind == "BF16" else "|u1"))
             n_bytes = _checked_size(shape, stored, origin)
             if type(begin) is not int or begin < 0 or n_bytes != end - begin:

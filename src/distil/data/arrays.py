@@ -1,4 +1,4 @@
-"""The door for arrays: what they may hold, how their rows are read, and which precision they are computed with."""
+"""The door for arrays: checking them, reading their rows, and choosing the precision to compute with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = Tensor | np.ndarray[Any, Any]
 
 
 def take(array: Array, ids: Tensor) -> Tensor:
-    """Rows of an array as a tensor: a view where they are consecutive, a copy otherwise."""
+    """Rows of an array as a tensor: a view if they are consecutive, else a copy."""
     n = len(ids)
     consecutive = n > 0 and are_consecutive(ids)
     first = int(ids[0]) if consecutive else 0
@@ -29,12 +29,12 @@ def take(array: Array, ids: Tensor) -> Tensor:
 
 
 def are_consecutive(ids: Tensor) -> bool:
-    """Whether each id is one more than the one before."""
+    """Whether each id is one more than the previous one."""
     return len(ids) < 2 or (int(ids[-1] - ids[0]) == len(ids) - 1 and bool((ids[1:] > ids[:-1]).all()))
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor over the same memory where torch allows it: read-only memory (a memory-mapped file) is copied."""
+    """An array as a tensor, without copying where torch allows it; read-only memory, such as a mapped file, is copied."""
     array = np.asarray(array)
     if array.dtype.byteorder == ">" or not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.astype(array.dtype.newbyteorder("="), order="C")
@@ -42,7 +42,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 class _Readable:
-    """The memory of a read-only array, told to NumPy as if it could be written; it lives as long as what is made of it."""
+    """The memory of a read-only array, declared writable to NumPy; arrays made from it keep it alive."""
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
         self._array = array
@@ -51,12 +51,12 @@ class _Readable:
 
 
 def readable(array: Array) -> Array:
-    """``array`` such that tensors over its memory can be made also where that is read-only, as a file mapped for reading is.
+    """``array`` in a form from which torch makes tensors without copying, even if it is read-only, such as a mapped file.
 
-    Nothing may write to such a tensor: the array of the caller would change, and memory that the system protects ends the process.
+    No code may write to these tensors: the caller's array would change, or the system would end the process.
 
-    Why: PyTorch has no read-only tensors, and ``torch.from_numpy`` warns of read-only memory; the way around it is a copy.
-    What it won: ``select_from("core_set", 10)`` of 200,000 x 256 numbers in a mapped file took 0.37 s in place of 0.79 s, without
+    Why: PyTorch has no read-only tensors, and ``torch.from_numpy`` warns about read-only memory; the alternative is a copy.
+    What it won: ``select_from("core_set", 10)`` on 200,000 x 256 numbers in a mapped file took 0.37 s instead of 0.79 s, without
     a copy of 205 MB; strategies that read blocks gain nothing (medians of 3 and 7 alternating calls, one thread of a Xeon, torch
     2.13).
     Delete it when PyTorch has read-only tensors.
@@ -67,19 +67,22 @@ def readable(array: Array) -> Array:
 
 
 def is_array(data: object) -> TypeIs[Array]:
-    """Whether data is a tensor or NumPy array, whose rows are examples."""
+    """Whether ``data`` is a tensor or a NumPy array."""
     return isinstance(data, (Tensor, np.ndarray))
 
 
 def checked_array(array: object, name: str, n_dims: int) -> Array:
-    """``array`` as a tensor or NumPy array of numbers with that many axes and at least one column.
+    """``array`` as a tensor or NumPy array of numbers with ``n_dims`` axes and at least one column.
 
-    Rows are read where they lie; what is not float32 or float64 is converted as it is read, and numbers are checked then.
+    The values are not read here: they are checked, and converted to float32 if they are of another type, when rows are read.
 
     Args:
-        array: A tensor, or whatever NumPy makes an array of: lists, data frames, memory-mapped files.
+        array: A tensor, or anything that NumPy turns into an array: lists, data frames, memory-mapped files.
         name: The argument's name, for messages.
-        n_dims: 2 or 3.
+        n_dims: Number of axes, 2 or 3.
+
+    Raises:
+        InvalidInput: The array holds something other than numbers, or its shape is wrong.
     """
     array = _dense(array, name)
     kind = _kind(array)
@@ -96,12 +99,15 @@ def checked_array(array: object, name: str, n_dims: int) -> Array:
 
 
 def checked_probs(probs: object, name: str, n_dims: int) -> Array:
-    """``probs`` as an array of that many axes whose last runs over classes. Its numbers are checked where they are read.
+    """``probs`` as an array with ``n_dims`` axes whose last axis has at least two classes; values are checked when read.
 
     Args:
         probs: (N, C) or (N, K, C).
         name: The argument's name, for messages.
-        n_dims: 2 or 3.
+        n_dims: Number of axes, 2 or 3.
+
+    Raises:
+        InvalidInput: The array holds something other than numbers, or its shape is wrong.
     """
     checked = checked_array(probs, name, n_dims)
     if checked.shape[-1] < 2:
@@ -111,7 +117,7 @@ def checked_probs(probs: object, name: str, n_dims: int) -> Array:
     return checked
 
 
-def _dense(array: Any, name: str) -> Array:  # noqa: ANN401 - whatever a caller gives
+def _dense(array: Any, name: str) -> Array:  # noqa: ANN401 - any argument of a caller
     """``array`` as a plain tensor or NumPy array."""
     check_plain(array, name)
     if is_array(array):
@@ -119,11 +125,11 @@ def _dense(array: Any, name: str) -> Array:  # noqa: ANN401 - whatever a caller 
     if isinstance(array, _Sparse):
         raise InvalidInput(f"{name} is a sparse matrix; pass {name}.toarray()")
     if isinstance(array, Iterator):
-        raise InvalidInput(f"{name} can only be gone through once; make an array of it")
+        raise InvalidInput(f"{name} can be read only once; pass an array, numpy.array(list({name}))")
     try:
         return np.asarray(array)
     except ValueError as error:
-        raise InvalidInput(f"{name} must be rows of one length: {error}") from None
+        raise InvalidInput(f"{name} must have rows of one length: {error}") from None
 
 
 @runtime_checkable
@@ -132,7 +138,7 @@ class _Sparse(Protocol):
 
 
 def check_plain(array: object, name: str) -> None:
-    """Refuse arrays whose rows are not simply there: sparse and nested tensors, and NumPy's arrays with masked entries."""
+    """Refuse sparse tensors, nested tensors, and NumPy arrays with masked entries."""
     if isinstance(array, Tensor) and array.is_nested:
         raise InvalidInput(f"{name} is a nested tensor; pad its rows to one length, {name}.to_padded_tensor(0.0)")
     if isinstance(array, Tensor) and array.layout != torch.strided:
@@ -142,7 +148,7 @@ def check_plain(array: object, name: str) -> None:
 
 
 def _kind(array: Array) -> str:
-    """The kind of number as NumPy calls it: f, i, b, c for a tensor; of an array also u, and others for what is no number."""
+    """NumPy's letter for the type of the values: f, i, b or c for a tensor; for an array also u, and others for non-numbers."""
     if isinstance(array, np.ndarray):
         return str(array.dtype.kind)
     if array.dtype == torch.bool:
@@ -151,30 +157,33 @@ def _kind(array: Array) -> str:
 
 
 def precision_of(arrays: Iterable[Array]) -> torch.dtype:
-    """The type that these arrays are computed with together: float64 where one of them is, else float32."""
+    """The type in which to compute with these arrays: float64 if one of them has it, else float32."""
     wide = any(_kind(array) == "f" and array.dtype.itemsize >= 8 for array in arrays)
     return torch.float64 if wide else torch.float32
 
 
 def serves(array: Array, precision: torch.dtype) -> bool:
-    """Whether the rows of an array can be used where they lie: of that type, in the machine's order, contiguous."""
+    """Whether an array can be used without copying: it has the type ``precision``, the machine's byte order and is contiguous."""
     if isinstance(array, Tensor):
         return array.dtype == precision
     own = np.float64 if precision == torch.float64 else np.float32
     return array.dtype == own and array.dtype.isnative and array.flags.c_contiguous
 
 
-def one_axis(value: Any, name: str) -> np.ndarray[Any, Any]:  # noqa: ANN401 - whatever a caller gives
-    """A flat list of values in an array: whole numbers, booleans or floating-point ones where all are that, else objects.
+def one_axis(value: Any, name: str) -> np.ndarray[Any, Any]:  # noqa: ANN401 - any argument of a caller
+    """A flat list as an array (M,): int, bool or float if all values are of that type, else objects.
 
     Args:
-        value: A list, tuple, set or range; an array, tensor or Series. Their elements may be arrays without axes.
+        value: A list, tuple, set or range; an array, tensor or Series. Its elements may be arrays without axes.
         name: The argument's name, for messages.
+
+    Raises:
+        InvalidInput: The value has more axes than one, or none.
     """
     check_plain(value, name)
     if isinstance(value, Tensor):
-        found = value.detach().cpu()
-        array = (found.double() if found.is_floating_point() else found).numpy()
+        tensor = value.detach().cpu()
+        array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
     elif isinstance(value, (range, np.ndarray)):
         array = np.asarray(value)
     elif isinstance(value, Series):
@@ -194,15 +203,15 @@ def one_axis(value: Any, name: str) -> np.ndarray[Any, Any]:  # noqa: ANN401 - w
 
 @runtime_checkable
 class Series(Protocol):
-    """A column of a table, of pandas or polars, or an index of one; frames are called so too, and have two axes."""
+    """A column or index of pandas or polars; data frames match this protocol too, and have two axes."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N,); of a frame, (N, columns)."""
+        """(N,); for a frame, (N, columns)."""
         ...
 
     def to_numpy(self) -> Any:  # noqa: ANN401
-        """The values in an array of NumPy."""
+        """The values as a NumPy array."""
         ...
 
 
@@ -211,7 +220,7 @@ def _objects(values: Collection[Any]) -> np.ndarray[Any, Any]:
 
 
 def _narrowed(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Objects as numbers of one kind, where they are."""
+    """Objects as bool, int64 or float64 if all are of one of these types; else unchanged."""
     plain = _objects([scalar(value) for value in values])
     kinds = {type(value) for value in plain}
     for kind, dtype in ((bool, np.bool_), (int, np.int64), (float, np.float64)):
@@ -220,30 +229,30 @@ def _narrowed(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return plain
 
 
-def scalar(value: Any) -> Any:  # noqa: ANN401 - an element of whatever a caller gives
-    """The Python number of an array, tensor or NumPy scalar without axes; all else, times too, as it is."""
+def scalar(value: Any) -> Any:  # noqa: ANN401 - an element of any argument
+    """The Python value of an array, tensor or NumPy scalar without axes; everything else, dates included, unchanged."""
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "Mm":
-        return value  # NumPy's own numbers of times in nanoseconds are whole numbers
+        return value  # item() would turn a date in nanoseconds into a whole number
     return value.item() if isinstance(value, (Tensor, np.ndarray, np.generic)) and value.ndim == 0 else value
 
 
 def called(ids: Tensor, names: Sequence[Any] | None) -> list[Any]:
-    """What the caller calls these positions: their names, where there are any."""
+    """The caller's names of these positions; the positions themselves if there are no names."""
     return ids.tolist() if names is None else [scalar(names[row]) for row in ids.tolist()]
 
 
 def check_distributions(ids: Tensor, rows: Tensor, name: str, slack: float, names: Sequence[Any] | None = None) -> None:
-    """Raise InvalidInput, naming the first id, unless every row is a probability distribution, or several.
+    """Raise InvalidInput with the first wrong id unless every row consists of probability distributions.
 
     Args:
         ids: (N,).
         rows: (N, ..., C), float32 or float64.
         name: The argument's name, for the message.
-        slack: How much the sum may differ from 1, and a probability be below 0, by rounding.
-        names: What the caller calls the ids.
+        slack: How far rounding may move a sum from 1, or a probability below 0.
+        names: The caller's names of all positions; None: positions are the names.
     """
     sums = rows.sum(-1)
-    # A row without negative numbers that sums to 1 has no NaN and no infinity: comparisons with them fail.
+    # Comparisons with NaN are false, so a row that passes has neither NaN nor infinity.
     if len(ids) == 0 or bool(((sums - 1).abs() <= slack).all() & (rows.amin() >= -slack)):
         return
     right = ((sums - 1).abs() <= slack) & (rows >= -slack).all(-1)
@@ -255,13 +264,13 @@ def check_distributions(ids: Tensor, rows: Tensor, name: str, slack: float, name
 
 
 def check_rows(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None = None) -> None:
-    """Raise InvalidInput, naming ids, unless all numbers in ``rows`` are finite.
+    """Raise InvalidInput with the first wrong ids unless all numbers in ``rows`` are finite.
 
     Args:
         ids: (N,).
         rows: (N, ...).
-        what: What is in them, for the message.
-        names: What the caller calls the ids.
+        what: The name of the quantity, for the message.
+        names: The caller's names of all positions; None: positions are the names.
     """
     if rows.numel() == 0 or not rows.is_floating_point():
         return

@@ -1,4 +1,4 @@
-"""Exact nearest neighbors of rows of an array, in units that a pool itself gives."""
+"""Exact nearest neighbors of the rows of an array, and the typical distance that they are compared with."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from distil.rng import Rng
 from distil.system.runtime import CHUNK_ROWS, Runtime
 
 NEAR = 0.05
-"""Two rows are near-duplicates whose distance is at most this share of the typical one."""
+"""Two rows are near-duplicates if their distance is at most this share of the typical distance."""
 
 
-def checked_near(near: Any) -> float:  # noqa: ANN401 - whatever a caller gives
-    """``near`` as a share of the typical distance; InvalidInput where it is none."""
+def checked_near(near: Any) -> float:  # noqa: ANN401 - any argument of a caller
+    """``near``, a share of the typical distance, as a float; InvalidInput unless it is positive and finite."""
     number = isinstance(near, (int, float, np.floating)) and not isinstance(near, bool)
     if not number or not 0 < near < math.inf:
         raise InvalidInput(f"near must be a share of the typical distance, above 0; got {near!r}")
     return float(near)
 
 
-# Rows that an embedding is measured by, at most.
-_SAMPLE = 1000
+_SAMPLE = 1000  # rows, at most, from which a ruler is computed
 
 
 @dataclass(frozen=True, eq=False)
 class Ruler:
-    """What distances of an embedding are measured from and by.
+    """The origin and the unit in which distances between rows of an embedding are compared.
 
     Attributes:
         center: The mean of a sample of the rows, (D,).
-        typical: The median distance of two rows of the sample, at least one of them distinct from the other.
+        typical: The median distance between two rows of the sample, pairs of equal rows left out.
     """
 
     center: Tensor
@@ -46,17 +45,27 @@ class Ruler:
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """The nearest rows of an array to each row that was asked about, nearest first: dists (Q, k), rows (Q, k)."""
+    """The k nearest rows to each of Q rows, nearest first.
+
+    Attributes:
+        dists: Their distances (not squared), (Q, k) float64.
+        rows: Their rows, (Q, k).
+    """
 
     dists: Tensor
     rows: Tensor
 
 
 def ruler(x: Array, rows: Tensor, seed: int = 0) -> Ruler:
-    """Measure an embedding by up to 1,000 of its ``rows``.
+    """Compute the ruler of an embedding from a sample of up to 1,000 rows.
+
+    Args:
+        x: The embedding, (N, D).
+        rows: The rows to sample from, (Q,).
+        seed: Seed of the sample.
 
     Raises:
-        InvalidInput: All of them are equal.
+        InvalidInput: All sampled rows are equal.
     """
     order = torch.randperm(len(rows), generator=Rng(seed).child("ruler").torch())[:_SAMPLE]
     sample = take(readable(x), rows[order].sort().values).double()
@@ -64,27 +73,29 @@ def ruler(x: Array, rows: Tensor, seed: int = 0) -> Ruler:
     dists = torch.pdist(sample - center)
     dists = dists[dists > 0]
     if not len(dists):
-        raise InvalidInput("all embeddings are equal, so nothing can be said about distances")
+        raise InvalidInput(
+            "all embeddings are equal, so there is no typical distance; expected at least two distinct rows"
+        )
     return Ruler(center, float(dists.median()))
 
 
 def nearest(
     x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by: Ruler, runtime: Runtime, what: str = "comparing"
 ) -> Nearest:
-    """The ``k`` nearest of ``y[others]`` to each of ``x[rows]``; where x is y, no row is its own neighbor.
+    """Find the ``k`` nearest of ``y[others]`` to each of ``x[rows]``; if x is y, no row is its own neighbor.
 
-    They are found in float32 about the mean, which rounds at about 1e-3 of the typical distance; the distances that are returned
-    are computed again, difference by difference, in float64.
+    The search uses centered float32 rows, with rounding errors of about 1e-3 of the typical distance; the returned distances are
+    computed again from the differences in float64.
 
     Args:
         x: (N, D).
-        rows: Of ``x``, (Q,).
+        rows: Rows of ``x``, (Q,).
         y: (M, D).
-        others: Of ``y``, ascending.
-        k: At most as many as there are others.
-        by: The embedding's ruler.
-        runtime: Progress bar.
-        what: The bar's name.
+        others: Rows of ``y``, ascending.
+        k: Number of neighbors, at most the number of ``others``.
+        by: The ruler of the embedding.
+        runtime: Whether to show a progress bar.
+        what: The name of the bar.
 
     Cost: O(Q M D), memory of a few blocks.
     """
@@ -92,7 +103,7 @@ def nearest(
     x, y = readable(x), readable(y)
     ids = torch.empty(
         (len(rows), k), dtype=torch.long
-    )  # small parts that outlive large ones would hold on to their memory
+    )  # allocated once: small results between large blocks would fragment the memory
     dists = torch.empty((len(rows), k), dtype=torch.float64)
     starts = range(0, len(rows), CHUNK_ROWS)
     for start in runtime.bar(starts, what, len(starts)):
@@ -109,24 +120,24 @@ def nearest(
 def within(
     x: Array, rows: Tensor, points: Tensor, radius: float, by: Ruler, runtime: Runtime, what: str = "comparing"
 ) -> Tensor:
-    """Those of ``rows`` of x that are no farther than ``radius`` from one of its rows ``points``, itself apart."""
+    """The ``rows`` of x whose distance to some other row in ``points`` is at most ``radius``."""
     if not len(points) or not len(rows):
         return rows[:0]
     if len(points) == 1:
         rows = rows[rows != points[0]]
-    found = nearest(x, rows, x, points.sort().values, 1, by, runtime, what)
-    return rows[found.dists[:, 0] <= radius]
+    neighbors = nearest(x, rows, x, points.sort().values, 1, by, runtime, what)
+    return rows[neighbors.dists[:, 0] <= radius]
 
 
 def _block_nearest(x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by: Ruler, same: bool) -> Tensor:
-    """Rows of ``y`` (Q, k), nearest first."""
+    """The k nearest rows of ``y`` to each of ``rows``, (Q, k), nearest first, by float32 distances."""
     center = by.center.float()
     a = take(x, rows).float() - center
     values = torch.full((len(rows), k), torch.inf)
     ids = torch.zeros((len(rows), k), dtype=torch.long)
     for part in others.split(CHUNK_ROWS):
         b = take(y, part).float() - center
-        sq_dists = torch.addmm((b * b).sum(1), a, b.T, alpha=-2)  # but for |a|^2, which is the same in all of a row
+        sq_dists = torch.addmm((b * b).sum(1), a, b.T, alpha=-2)  # without |a|^2, which is constant along a row
         if same:
             own = torch.nonzero(torch.isin(rows, part))[:, 0]
             sq_dists[own, torch.searchsorted(part, rows[own])] = torch.inf
@@ -137,5 +148,5 @@ def _block_nearest(x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by:
 
 
 def _exact(a: Tensor, b: Tensor) -> Tensor:
-    """Distances (Q, k) of rows a (Q, D) and b (Q k, D), in float64."""
+    """Distances (Q, k) in float64 between rows a (Q, D) and b (Q k, D), k rows of b for each of a."""
     return (b.double().view(len(a), -1, a.shape[1]) - a.double()[:, None]).square().sum(2).sqrt()

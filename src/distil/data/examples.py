@@ -1,4 +1,4 @@
-"""Examples as callers give them: arrays, data sets, data frames and sparse matrices; and some of them with labels."""
+"""The data that callers pass (arrays, data sets, data frames, sparse matrices), and labeled subsets of them."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from distil.errors import InvalidInput
 
 @runtime_checkable
 class Batched(Protocol):
-    """A data set that can give many examples at once, at the speed of arrays."""
+    """A data set that returns many examples at once, at the speed of arrays."""
 
     def __len__(self) -> int: ...
 
     def batch(self, rows: Tensor) -> Tensor:
-        """The inputs of these rows, (B, ...)."""
+        """The inputs of the examples at positions ``rows`` (B,): (B, ...)."""
         ...
 
 
 Data = Array | Dataset[Any] | Batched
-"""Examples: an array whose rows they are, a map-style data set, or one that gives many at once."""
+"""Examples: an array with one row per example, a map-style data set, or one with ``batch``."""
 
 
 class LabeledSet(Dataset[tuple[Any, int]]):
-    """Some examples of a data set with their labels, itself a map-style data set of (x, y).
+    """Some examples of a data set with their labels: a map-style data set of pairs (x, y).
 
     Args:
-        data: An array, or a map-style Dataset (of inputs, or of tuples that begin with one).
+        data: An array, or a map-style Dataset of inputs or of tuples whose first element is the input.
         ids: Positions in ``data``, (M,) whole numbers.
         y: Labels, (M,) whole numbers.
 
     Raises:
-        InvalidInput: Ids or labels that are no whole numbers, or another number of labels than of ids.
+        InvalidInput: Ids or labels are not whole numbers, or there are more labels than ids or fewer.
     """
 
     def __init__(self, data: Data, ids: Tensor, y: Tensor) -> None:
@@ -61,24 +61,24 @@ class LabeledSet(Dataset[tuple[Any, int]]):
 
     @property
     def x(self) -> Tensor | None:
-        """All inputs in one tensor, (M, ...), where the data is an array; None where it is not."""
+        """All inputs in one tensor, (M, ...); None where the data are not an array."""
         return take(self.data, self.ids) if is_array(self.data) else None
 
 
 def is_row(value: object) -> bool:
-    """Whether an item, or a part of one, is one row, not input and label: a list of plain numbers, or a tuple of more than two."""
+    """Whether a value is one row of numbers: a list of numbers, or a tuple of three or more (two may be input and label)."""
     row = (isinstance(value, list) and len(value) > 0) or (isinstance(value, tuple) and len(value) > 2)
     return row and all(isinstance(number, (int, float)) for number in value)  # type: ignore[attr-defined]
 
 
-def input_of(item: Any) -> Any:  # noqa: ANN401 - an item of whatever a caller gives
-    """The input in an item of a data set: the item, or the first of a tuple or list that begins with one."""
+def input_of(item: Any) -> Any:  # noqa: ANN401 - an item of any data set
+    """The input in an item of a data set: the first element of a tuple or list that is not a row; else the item itself."""
     return item[0] if isinstance(item, (tuple, list)) and len(item) > 0 and not is_row(item) else item
 
 
 @runtime_checkable
 class _Frame(Series, Protocol):
-    """A table of pandas, or a column of one."""
+    """A data frame of pandas, or a column of one."""
 
     @property
     def iloc(self) -> Any: ...  # noqa: ANN401
@@ -93,7 +93,7 @@ class _Sparse(Protocol):
 
 @runtime_checkable
 class _ByColumn(Protocol):
-    """A table of Arrow, which is indexed by columns."""
+    """A table of Arrow, which is indexed by column."""
 
     def to_pandas(self) -> Any: ...  # noqa: ANN401
 
@@ -108,14 +108,18 @@ class _MapStyle(Protocol):
 
 
 class Rows(Dataset[Any]):
-    """The rows of a data frame (of pandas or polars), of a column of texts or of a sparse matrix of SciPy, many at once.
+    """A data set of the rows of a data frame (pandas, polars), a column of texts or a SciPy sparse matrix.
 
     Args:
         table: The frame, column or matrix.
+
+    Attributes:
+        original: ``table`` as it was passed.
+        table: The frame, column or matrix; a sparse matrix in CSR form.
     """
 
     def __init__(self, table: Any) -> None:  # noqa: ANN401 - none of these packages is imported here
-        self.given = table
+        self.original = table
         self.table = table.tocsr() if isinstance(table, _Sparse) else table
         self._rows = table.iloc if isinstance(table, _Frame) else self.table
 
@@ -126,19 +130,19 @@ class Rows(Dataset[Any]):
         return self._rows[row : row + 1]
 
     def batch(self, rows: Tensor) -> Any:  # noqa: ANN401
-        """These rows, as a frame or matrix."""
+        """The rows at positions ``rows`` (B,), as a frame or matrix."""
         return self._rows[rows.numpy()]
 
 
-def as_data(data: Any, name: str = "data") -> Any:  # noqa: ANN401 - whatever a caller gives
-    """``data`` itself if it holds examples that can be had by position; of a data frame or sparse matrix, its ``Rows``.
+def as_data(data: Any, name: str = "data") -> Any:  # noqa: ANN401 - any argument of a caller
+    """``data``, checked; for a data frame or sparse matrix, its ``Rows``.
 
     Args:
-        data: A map-style Dataset or list, an array, a data frame or a sparse matrix.
-        name: What the caller calls it, for messages.
+        data: Examples that can be read by position: a map-style Dataset or list, an array, a data frame or a sparse matrix.
+        name: The argument's name, for messages.
 
     Raises:
-        InvalidInput: It is something else, or empty; the message says what to pass.
+        InvalidInput: The data are empty or of another kind; the message says what to pass.
     """
     if isinstance(data, (Tensor, np.ndarray)):
         _check_array(data, name)
@@ -153,16 +157,16 @@ def as_data(data: Any, name: str = "data") -> Any:  # noqa: ANN401 - whatever a 
 
 
 def same_data(a: object, b: object) -> bool:
-    """Whether these are the same examples, in the same object."""
-    return (a.given if isinstance(a, Rows) else a) is (b.given if isinstance(b, Rows) else b)
+    """Whether both are the same object, or rows of the same object."""
+    return (a.original if isinstance(a, Rows) else a) is (b.original if isinstance(b, Rows) else b)
 
 
 @dataclass(frozen=True)
 class Form:
-    """What an example looks like.
+    """Shape and kind of number of an example.
 
     Attributes:
-        shape: The shape of its input; of a single number, ().
+        shape: The shape of its input; () for a single number.
         whole: Whether it holds whole numbers, such as tokens.
     """
 
@@ -170,9 +174,9 @@ class Form:
     whole: bool
 
     def is_like(self, other: Form | None) -> bool:
-        """Whether a model may read both: vectors have one length, those of whole numbers another where they may be tokens.
+        """Whether one model may read both: vectors must have the same length, unless both may be tokens.
 
-        Numbers, and vectors of one whole number, are most likely ids; so they are like no examples of unknown form (None).
+        Single numbers and vectors of one whole number are most likely ids, so they are not like examples of unknown form (None).
         """
         if other is None:
             return self.shape != () and not (self.whole and self.shape == (1,))
@@ -182,7 +186,7 @@ class Form:
 
 
 def form_of(data: Data) -> Form | None:
-    """The form of the first example; None where only reading it from a data set could tell, or where it is no numbers."""
+    """The form of the first example; None if it does not hold numbers, or if a data set would have to be read to see it."""
     if isinstance(data, Rows):
         return Form((int(data.table.shape[1]),), whole=False) if len(data.table.shape) == 2 else None
     if type(data) is TensorDataset:
@@ -202,7 +206,7 @@ def _check_array(array: Array, name: str) -> None:
     check_plain(array, name)
     if array.ndim < 2:
         raise InvalidInput(
-            f"{name} must have one row an example, got shape {tuple(array.shape)}; pass {name}.reshape(-1, 1) if each number is "
+            f"{name} must have one row per example, got shape {tuple(array.shape)}; pass {name}.reshape(-1, 1) if each number is "
             f"an example, {name}.tolist() if each text is one, numpy.stack({name}) if it holds arrays"
         )
     if 0 in array.shape[1:]:
@@ -218,25 +222,25 @@ def _check_array(array: Array, name: str) -> None:
 
 
 def _check_table(table: Any, name: str) -> None:  # noqa: ANN401
-    """Refuse a column of numbers: whether its examples are numbers or vectors cannot be seen."""
+    """Refuse a column of numbers: its examples may be numbers or vectors of one number."""
     if len(table.shape) == 1 and len(table) and isinstance(scalar(table.to_numpy()[0]), (int, float)):
-        raise InvalidInput(f"{name} is a column of numbers; pass a data frame of it, {name}.to_frame()")
+        raise InvalidInput(f"{name} is a column of numbers; pass a data frame, {name}.to_frame()")
 
 
 def _check_map_style(data: Any, name: str) -> None:  # noqa: ANN401
-    """Refuse what has no examples by position, or others than the caller means."""
+    """Refuse data that cannot be read by position, or whose items are not the examples that the caller means."""
     what = None
     if isinstance(data, Mapping):
         columns = len(data) > 0 and all(isinstance(value, (Tensor, np.ndarray, list)) for value in data.values())
         what = "a dict of columns; pass torch.utils.data.StackDataset(**columns), whose examples are dicts"
         if not columns:
-            what = f"a dict; pass one of what it holds: {', '.join(f'{name}[{key!r}]' for key in data)}"
+            what = f"a dict; pass one of its values: {', '.join(f'{name}[{key!r}]' for key in data)}"
     elif isinstance(data, (str, bytes, bytearray, memoryview)):
         what = f"{type(data).__name__}; pass a list of examples, or distil.open_pool(path) for a file or folder"
     elif isinstance(data, DataLoader):
         what = f"a DataLoader; pass its data set, {name}.dataset"
     elif isinstance(data, Iterator):
-        what = f"{type(data).__name__}, which can only be gone through once; pass a list, list({name})"
+        what = f"{type(data).__name__}, which can be read only once; pass a list, list({name})"
     elif isinstance(data, _ByColumn):
         what = f"{type(data).__name__}, whose items are columns; pass {name}.to_pandas()"
     elif isinstance(data, tuple) and len(data) == 2 and is_array(data[0]) and data[0].ndim > 1:

@@ -1,6 +1,6 @@
-"""Files of text, plain or compressed, and of JSON lines: opened, decoded and taken apart in one place.
+"""Readers of text files and JSON lines, plain or compressed.
 
-Whatever is wrong with a file is one error that names it, and its line where there is one.
+Every fault of a file is an InvalidInput that names the file, and the line if the fault is in one.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _OPENERS: Final[dict[str, Callable[[Path, str], Any]]] = {".gz": gzip.open, ".bz
 
 
 def existing(path: Path) -> Path:
-    """``path``; DataNotFound unless it is a file."""
+    """``path``, checked: DataNotFound unless it is a file."""
     if not path.is_file():
         raise DataNotFound(f"there is no file {path}" if not path.exists() else f"{path} is not a file")
     return path
 
 
 def ending(path: Path) -> str:
-    """The ending that says what a file holds, in small letters: ``.csv`` for ``table.csv.gz`` too."""
+    """The ending of a file in lower case, without that of its compression: ``.csv`` for ``table.csv.gz`` too."""
     inner = path.with_suffix("") if path.suffix.lower() in _OPENERS else path
     return inner.suffix.lower()
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, through gzip, bzip2 or xz where its name ends in ``.gz``, ``.bz2`` or ``.xz``.
+    """Open a file for reading; one that ends in ``.gz``, ``.bz2`` or ``.xz`` is decompressed.
 
     Raises:
-        InvalidInput: The file is unreadable, truncated or not compressed as its name says; also when that
-            shows while the caller reads.
+        InvalidInput: The file is unreadable, truncated or not compressed as its name says; the error may also come up
+            while the caller reads.
     """
     try:
         with _OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
@@ -53,15 +53,15 @@ def reading(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def reading_text(path: Path, errors: str = "strict", newline: str = "") -> Iterator[TextIO]:
-    """Open a file of UTF-8 text, with or without a byte order mark; line ends stay as they are.
+    """Open a file of UTF-8 text, with or without a byte order mark; line ends are kept.
 
     Args:
         path: The file, plain or compressed.
-        newline: What ends a line; empty: any of the three line ends.
-        errors: What to do about bytes that are not UTF-8: ``"strict"``, or ``"surrogateescape"`` to carry them through.
+        errors: How to treat bytes that are not UTF-8: ``"strict"`` refuses them, ``"surrogateescape"`` keeps them.
+        newline: The line end; empty: any of the three line ends.
 
     Raises:
-        InvalidInput: It is not UTF-8; also when that shows while the caller reads.
+        InvalidInput: The text is not UTF-8; the error may also come up while the caller reads.
     """
     with reading(path) as raw:
         if cast(io.BufferedReader, raw).peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -74,19 +74,21 @@ def reading_text(path: Path, errors: str = "strict", newline: str = "") -> Itera
 
 
 def checked_lines(path: Path, lines: Iterable[str]) -> Iterator[str]:
-    """``lines``; InvalidInput at the first that holds a NUL character, which no text does."""
+    """Yield ``lines``; InvalidInput at the first with a NUL character, which text does not contain."""
     for number, line in enumerate(lines, 1):
         if "\0" in line:
-            raise InvalidInput(f"{path}, line {number} holds a NUL character; the file is not text, or it is damaged")
+            raise InvalidInput(
+                f"{path}, line {number} holds a NUL character; expected text, so the file may be damaged"
+            )
         yield line
 
 
 def text_lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
-    """The lines of a text file that are not blank, without their ends, each with its number from 1.
+    """Yield the lines of a text file that are not blank, without line ends, each with its number from 1.
 
     Args:
         path: The file, plain or compressed.
-        errors: As for :func:`reading_text`.
+        errors: How to treat bytes that are not UTF-8; see :func:`reading_text`.
     """
     with reading_text(path, errors, newline="\n") as text:
         for number, line in enumerate(checked_lines(path, text), 1):
@@ -95,9 +97,9 @@ def text_lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
 
 
 def json_lines(path: Path) -> Generator[tuple[int, Any]]:
-    """The values of a file of JSON lines, each with its line number."""
+    """Yield the values of a file of JSON lines, each with its line number."""
     for number, text in text_lines(path):
         try:
             yield number, json.loads(text)
-        except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and nesting without end
+        except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits, and for deep nesting
             raise InvalidInput(f"{path}, line {number} is not JSON: {error}") from error

@@ -1,4 +1,4 @@
-"""What the cells of a table say: whether its first row is a header, what columns are usually called, what is missing."""
+"""Reading the cells of a table: is the first row a header, which names do columns usually have, which cells are missing."""
 
 from __future__ import annotations
 
@@ -14,60 +14,62 @@ from distil.errors import InvalidInput
 
 ID: Final = "id"
 LABELS: Final = ("label", "labels", "class", "target")
-"""What a column of labels is called."""
+"""Usual names of a column of labels."""
 
 TEXTS: Final = (
     "text", "sentence", "content", "document", "body", "message", "review", "tweet", "headline", "comment", "post",
     "abstract", "article", "utterance", "description", "summary", "question", "title",
 )  # fmt: skip
-"""What a column of texts is called, what is preferred first."""
+"""Usual names of a column of texts, in order of preference."""
 
 IMAGE_PATHS: Final = ("image", "img", "image_path", "file_name", "filename", "file", "path")
-"""What a column of paths of images is called."""
+"""Usual names of a column of image paths."""
 
 _NAMES: Final = frozenset({ID, *LABELS, *TEXTS, *IMAGE_PATHS, "name"})
-_MISSING: Final = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})  # a number that is missing, in small letters
+_MISSING: Final = frozenset(
+    {"", "?", "na", "n/a", "nan", "null", "none"}
+)  # spellings of a missing number, in lower case
 
 
 def is_number(cell: object) -> bool:
-    """Whether a cell is one."""
+    """Whether a cell holds a number or the text of one."""
     if isinstance(cell, (int, float)):
         return not isinstance(cell, bool)
     try:
         float(str(cell))
     except ValueError:
         return False
-    return "_" not in str(cell)  # to Python 1_000 is a number too
+    return "_" not in str(cell)  # float() accepts 1_000
 
 
 def is_missing(cell: object) -> bool:
-    """Whether a cell that may be a number holds none."""
+    """Whether a cell of a column of numbers is missing: null, NaN, empty or a word such as ``n/a``."""
     if isinstance(cell, float):
         return math.isnan(cell)
     return cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
 
 
 def is_no_text(cell: object) -> bool:
-    """Whether a cell of texts holds none: null, NaN, or nothing but blanks."""
+    """Whether a cell of a column of texts is missing: null, NaN, or nothing but blanks."""
     return (
         cell is None or (isinstance(cell, float) and math.isnan(cell)) or (isinstance(cell, str) and not cell.strip())
     )
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Iterable[str | None], origin: str) -> bool:
-    """Whether the first row of a table says what the columns are called.
+    """Whether the first row of a table holds the names of the columns.
 
-    It does where one of its cells is a usual name, or one that the user gave; where a cell is no number over a column of numbers;
-    where its numbers only count the columns, 0, 1, 2, ..., as pandas writes it; or where short names are over free text.
+    It does if a cell is a usual column name or one that the user gave; if a cell that is not a number heads a column of numbers;
+    if its numbers merely count the columns (0, 1, 2, ..., as pandas writes them); or if a short name heads a column of free text.
 
     Args:
-        first: The first row.
-        rows: The next ones.
-        asked: Names that the user gave to columns.
+        first: The cells of the first row.
+        rows: The cells of some rows after it.
+        asked: Column names that the user gave; None entries are ignored.
         origin: The file, for the message.
 
     Raises:
-        InvalidInput: A first row 0, 1 over two columns of whole numbers, which may be a header or the first example.
+        InvalidInput: The first row is 0, 1 and both columns hold whole numbers, so that it may be a header or an example.
     """
     cells = [cell.strip() for cell in first]
     rows = [row for row in rows if len(row) == len(cells)]
@@ -82,7 +84,7 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Iterab
 
 
 def _is_usual(cell: str, below: Sequence[str]) -> bool:
-    """Whether a cell is what columns are usually called; one that is there again below is a value, as a class called "title"."""
+    """Whether a cell is a usual column name; if it occurs again below, it is a value, such as a class called "title"."""
     return cell.lower() in _NAMES and cell not in below
 
 
@@ -92,7 +94,7 @@ def _names_numbers(cell: str, below: Sequence[str]) -> bool:
 
 
 def _names_texts(cell: str, below: Sequence[str]) -> bool:
-    """Whether a cell is a name by what is below it: free text below one word, or digits in all cells but this one."""
+    """Whether a cell names the texts below it: one word above free text, or no digit where every cell below has one."""
     present = [value.strip() for value in below if value.strip()]
     if not cell or not present or cell in present or PurePath(cell).suffix.lower() in IMAGES:
         return False
@@ -116,10 +118,10 @@ def _counts_columns(numbers: Sequence[str], cells: Sequence[str], rows: Sequence
     if len(numbers) > 2:
         return start == "0" or len(numbers) < len(cells)
     if len(cells) != 2 or start != "0" or len(numbers) < 2 or rows[0][0].strip() == "1":
-        return False  # ids, or the rows 0, 1, 2, ... with labels
+        return False  # a column of ids, or of row numbers 0, 1, 2, ... next to labels
     raise InvalidInput(
         f"{origin}: the first row, {', '.join(cells)}, may be the names of the columns or the first example; "
-        "write names there, such as id,label or e0,e1"
+        "begin the file with a row of names, such as id,label or e0,e1"
     )
 
 
@@ -128,7 +130,7 @@ def _is_whole(cell: str) -> bool:
 
 
 def is_free_text(cells: Iterable[Any]) -> bool:
-    """Whether a column holds sentences rather than names: most cells of several words, or long, and few that repeat."""
+    """Whether a column holds sentences, not names: at least half of its cells are long or have several words, and few repeat."""
     present = [cell for cell in cells if not is_no_text(cell)]
     if not present or not all(isinstance(cell, str) for cell in present):
         return False
@@ -137,13 +139,13 @@ def is_free_text(cells: Iterable[Any]) -> bool:
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
-    """Names of columns, each once: ``Unnamed: 3`` for an empty one, ``a.1`` for a second ``a``, as in pandas."""
-    found: dict[str, None] = {}
+    """Column names made distinct as pandas does: ``Unnamed: 3`` for an empty one, ``a.1`` for a second ``a``."""
+    unique: dict[str, None] = {}
     counts: Counter[str] = Counter()
-    for place, given in enumerate(names):
-        name = first = given or f"Unnamed: {place}"
-        while name in found:
+    for place, original in enumerate(names):
+        name = first = original or f"Unnamed: {place}"
+        while name in unique:
             counts[first] += 1
             name = f"{first}.{counts[first]}"
-        found[name] = None
-    return list(found)
+        unique[name] = None
+    return list(unique)

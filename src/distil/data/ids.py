@@ -1,4 +1,4 @@
-"""The user's own ids: lists of them in files, how they are compared, and the rows that they name."""
+"""The user's ids: reading lists of them from files, comparing them, and finding the rows that they name."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from distil.system.runtime import Runtime
 
 @dataclass(frozen=True, eq=False)
 class ListedIds:
-    """A list of ids out of a file.
+    """A list of ids read from a file.
 
     Attributes:
-        names: As they stand in the file, blanks around them included, distinct.
-        labels: As many, where the file has them.
+        names: The ids, distinct, as the file has them, including surrounding blanks.
+        labels: One label per id; None where the file has no labels.
         origin: The file, for messages.
-        positions: Whether they are row numbers whatever the rows are called, as an array of whole numbers holds them.
-        note: What was taken for the ids, where the file does not name them; else empty.
+        positions: True where the ids are row numbers even if the pool's rows have names, as in an array of whole numbers.
+        note: The column that was read as ids, where no column is called ``id``; else empty.
     """
 
     names: tuple[str, ...]
@@ -41,58 +41,58 @@ class ListedIds:
     def rows(self, index: Mapping[str, int] | None, size: int) -> NDArray[np.int64]:
         """The row of each id in a pool.
 
-        An id is the row of that very name, else of the one name that differs in blanks around it, in how accents are encoded or
-        in a decimal ``.0`` only: file systems, spreadsheets and pandas change these.
+        An id matches the row with exactly that name. If there is none, it matches the only row whose name differs just in
+        surrounding blanks, in the encoding of accents or in a decimal ``.0``: file systems, spreadsheets and pandas change these.
 
         Args:
-            index: Name -> row of a pool whose rows have names; None: ids are row numbers.
-            size: Rows of the pool.
+            index: Name -> row, for a pool whose rows have names; None: ids are row numbers.
+            size: Number of rows in the pool.
 
         Raises:
-            InvalidInput: ListedIds that the pool does not have, or two that are one row's.
+            InvalidInput: An id is not in the pool, or two ids match the same row.
         """
         numbers = index is None or self.positions
-        found = [_position(name, size) for name in self.names] if numbers else matched(self.names, index or {})
-        lost = [name for name, row in zip(self.names, found, strict=True) if row < 0]
-        if lost:
-            raise InvalidInput(self._lost(lost, None if numbers else index, size))
-        if len(set(found)) < len(found):
-            row = Counter(found).most_common(1)[0][0]
-            twice = [name for name, place in zip(self.names, found, strict=True) if place == row]
-            raise InvalidInput(f"{self.origin}: {twice[0]!r} and {twice[1]!r} are one id of the pool; keep one of them")
-        return np.array(found, dtype=np.int64)
+        rows = [_position(name, size) for name in self.names] if numbers else matched(self.names, index or {})
+        missing = [name for name, row in zip(self.names, rows, strict=True) if row < 0]
+        if missing:
+            raise InvalidInput(self._not_in_pool(missing, None if numbers else index, size))
+        if len(set(rows)) < len(rows):
+            repeated = Counter(rows).most_common(1)[0][0]
+            same = [name for name, row in zip(self.names, rows, strict=True) if row == repeated]
+            raise InvalidInput(f"{self.origin}: {same[0]!r} and {same[1]!r} are one id of the pool; keep one of them")
+        return np.array(rows, dtype=np.int64)
 
-    def _lost(self, lost: Sequence[str], index: Mapping[str, int] | None, size: int) -> str:
-        told = ", ".join(map(repr, lost[:3])) + (", ..." if len(lost) > 3 else "")
-        have = f"a pool without names has the ids 0 to {size - 1}"
+    def _not_in_pool(self, missing: Sequence[str], index: Mapping[str, int] | None, size: int) -> str:
+        listing = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        expected = f"a pool without names has the ids 0 to {size - 1}"
         if index is not None:
-            have = f"the ids there begin with {', '.join(map(repr, list(index)[:3]))}"
-        if any(name != name.encode("utf-8", "ignore").decode() for name in lost):
-            have += "; the file is not UTF-8 text, save it as UTF-8"
-        return f"{self.origin}: {len(lost)} of {len(self.names)} ids are not in the pool: {told}; {have}"
+            expected = f"the pool's ids begin with {', '.join(map(repr, list(index)[:3]))}"
+        if any(name != name.encode("utf-8", "ignore").decode() for name in missing):
+            expected += "; the file is not UTF-8 text, save it as UTF-8"
+        return f"{self.origin}: {len(missing)} of {len(self.names)} ids are not in the pool: {listing}; {expected}"
 
 
 def _position(name: str, size: int) -> int:
-    """The row that a number names; -1 where there is none."""
+    """The row that a number names; -1 for a name that is not a row number of the pool."""
     text = normal(name)
     row = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else size
     return row if row < size else -1
 
 
 def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
-    """The row of each name, -1 where there is none, as :meth:`ListedIds.rows` finds it."""
-    found = [index.get(name, -1) for name in names]
-    if -1 in found:
+    """The row of each name by the rules of :meth:`ListedIds.rows`; -1 for a name that matches none."""
+    rows = [index.get(name, -1) for name in names]
+    if -1 in rows:
         alike: dict[str, int] = {}
         for name, row in index.items():
             key = normal(name)
-            alike[key] = -1 if key in alike else row  # of two names that are alike, neither is meant
-        found = [alike.get(normal(name), -1) if row < 0 else row for name, row in zip(names, found, strict=True)]
-    return found
+            alike[key] = -1 if key in alike else row  # a form that two names share matches neither
+        rows = [alike.get(normal(name), -1) if row < 0 else row for name, row in zip(names, rows, strict=True)]
+    return rows
 
 
 def normal(name: str) -> str:
-    """The form in which ids are compared that are not equal: no blanks around them, accents composed (NFC), 7 for 7.0."""
+    """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0."""
     text = unicodedata.normalize("NFC", name.strip())
     return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
 
@@ -103,36 +103,37 @@ def index_of(names: Sequence[str] | None) -> dict[str, int] | None:
 
 
 def read_ids(path: str | Path) -> ListedIds:
-    """Read a list of ids: those labeled, those that may be chosen, those that may not.
+    """Read a list of ids, with labels or without: of labeled examples, of candidates, of examples to leave out.
 
     Args:
-        path: ``.txt``, an id a line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns ``id`` and optionally ``label``
-            (without ``id``, the first column serves; without a header the first two do); ``.jsonl`` of objects with ``id`` and
-            ``label``, or of ids alone; ``.npy`` of text, or of whole numbers: row numbers of the pool.
+        path: A file in one of these formats: ``.txt`` with one id per line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns
+            ``id`` and optionally ``label`` (without a column ``id``, the first column holds the ids; in a file of two columns
+            without a header, the second holds the labels); ``.jsonl`` of objects with ``id`` and optionally ``label``, or of
+            bare ids; ``.npy`` of text, or of whole numbers, which are row numbers of the pool.
 
     Raises:
-        DataNotFound: No such file.
-        InvalidInput: Another kind of file, a damaged one, an id that is there twice, a label that is missing.
+        DataNotFound: There is no such file.
+        InvalidInput: The file is of another kind or damaged, an id occurs twice, or a label is missing.
     """
     path = existing(Path(path).expanduser())
     reader = _ID_READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: ids are read from {', '.join(_ID_READERS)}; got {path.suffix or 'no ending'}")
-    found = reader(path)
-    distinct(found.names, found.origin)
-    return found
+    ids = reader(path)
+    distinct(ids.names, ids.origin)
+    return ids
 
 
 def distinct(names: Sequence[str], origin: str) -> list[str]:
-    """``names``; InvalidInput names the first that is there twice."""
+    """``names`` as a list; InvalidInput with the first name that occurs twice."""
     if len(set(names)) < len(names):
         name = next(name for name, count in Counter(names).items() if count > 1)
-        raise InvalidInput(f"{origin}: the id {name!r} is there more than once")
+        raise InvalidInput(f"{origin}: the id {name!r} is there more than once; keep it once")
     return list(names)
 
 
 def as_name(value: object) -> str:
-    """The text that an id is known by: 7 and 7.0 are ``"7"``, bytes are UTF-8."""
+    """An id as text: 7 and 7.0 are ``"7"``, bytes are decoded as UTF-8."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
@@ -141,30 +142,30 @@ def as_name(value: object) -> str:
 
 
 def _txt_ids(path: Path) -> ListedIds:
-    # names of files may be other bytes than UTF-8, which are carried through, here and in tables
+    # file names may hold bytes that are not UTF-8; these are kept unchanged, here and in tables
     return ListedIds(tuple(line for _, line in text_lines(path, "surrogateescape")), None, str(path))
 
 
 def _table_ids(path: Path) -> ListedIds:
     table = open_table(path, errors="surrogateescape")
     own, label = _id_columns(table)
-    found = table.read([], [own] if label is None else [own, label], Runtime())
-    labels = found.cells[1] if label is not None else []
-    for place, *cells in zip(found.places, *found.cells, strict=True):
+    rows = table.read([], [own] if label is None else [own, label], Runtime())
+    labels = rows.cells[1] if label is not None else []
+    for place, *cells in zip(rows.places, *rows.cells, strict=True):
         if any(map(is_no_text, cells)):
-            told = f"{sum(not is_no_text(cell) for cell in labels)} of {len(labels)} {table.unit}s have a label"
+            n_labels = f"{sum(not is_no_text(cell) for cell in labels)} of {len(labels)} {table.unit}s have a label"
             raise InvalidInput(
                 f"{table.where(place)}: the id or its label is missing; fill it in or take the {table.unit} out"
-                + (f" ({told}; give all of them one, or none)" if label is not None else "")
+                + (f" ({n_labels}; give all of them one, or none)" if label is not None else "")
             )
-    names = tuple(map(as_name, found.cells[0]))
+    names = tuple(map(as_name, rows.cells[0]))
     return ListedIds(
         names, tuple(as_name(cell).strip() for cell in labels) or None, str(path), note=_note(path, own, label)
     )
 
 
 def _id_columns(table: Table) -> tuple[str, str | None]:
-    """The column of ids, and that of labels, if there is one."""
+    """The names of the columns of ids and of labels; None for a table without labels."""
     if not table.columns:
         raise InvalidInput(f"{table.path} is empty; expected ids, with the header id or id,label")
     label = table.named(*LABELS)
@@ -180,7 +181,7 @@ def _id_columns(table: Table) -> tuple[str, str | None]:
 
 
 def _likely_ids(table: Table, label: str | None) -> str | None:
-    """The column of ids where none is called so: an index of text, or the first column that may be one; else the index."""
+    """The column of ids of a table without a column ``id``: an index of text, else the first likely column, else the index."""
     free = [name for name in table.columns if name not in table.left_out and name != label]
     if table.index is not None and table.index not in table.left_out:
         return table.index
@@ -189,7 +190,7 @@ def _likely_ids(table: Table, label: str | None) -> str | None:
 
 
 def _may_be_ids(kind: str, cells: Sequence[object]) -> bool:
-    """Whether a column of a table with an index holds names, or whole numbers that differ, rather than features or sentences."""
+    """Whether a column of a table with an index holds names or distinct whole numbers, not features or sentences."""
     if kind == "number":
         whole = (not is_missing(cell) and float(str(cell)).is_integer() for cell in cells)
         return len(set(cells)) == len(cells) and all(whole)
@@ -197,21 +198,21 @@ def _may_be_ids(kind: str, cells: Sequence[object]) -> bool:
 
 
 def ids_in(table: Table, own: str, rows: Rows, cells: Sequence[object], *, asked: bool) -> tuple[list[str] | None, str]:
-    """The ids in a column, distinct; or None, and why the index of a frame is left out: positions then serve.
+    """The distinct ids of a column, and an empty text; or None (positions are the ids), and why a frame's index is left out.
 
     Args:
         table: The table.
-        own: The column.
-        rows: What was read.
-        cells: The column's.
-        asked: Whether the user says that these are the ids.
+        own: The name of the column.
+        rows: The rows that were read, with their places in the file.
+        cells: The cells of the column, one per row.
+        asked: Whether the user named this column as the ids.
 
     Raises:
-        InvalidInput: An id that is missing, or there twice.
+        InvalidInput: An id is missing or occurs twice.
     """
     missing = next((place for place, cell in zip(rows.places, cells, strict=True) if is_no_text(cell)), None)
     if missing is not None:
-        raise InvalidInput(f"{table.where(missing)}: the id is missing")
+        raise InvalidInput(f"{table.where(missing)}: the id is missing; fill it in or take the {table.unit} out")
     names = [as_name(cell) for cell in cells]
     if not asked and own == table.index:
         if names == [str(row) for row in range(len(names))]:
@@ -228,10 +229,10 @@ def _note(path: Path, own: str, label: str | None) -> str:
 
 
 def _npy_ids(path: Path) -> ListedIds:
-    found = mapped_npy(path)
-    if found.ndim != 1 or found.dtype.kind not in "iuUS":
-        raise InvalidInput(f"{path} must hold row numbers or text, (M,); got {found.dtype} {found.shape}")
-    return ListedIds(tuple(map(as_name, listed(found, str(path)))), None, str(path), found.dtype.kind in "iu")
+    values = mapped_npy(path)
+    if values.ndim != 1 or values.dtype.kind not in "iuUS":
+        raise InvalidInput(f"{path} must hold row numbers or text, (M,); got {values.dtype} {values.shape}")
+    return ListedIds(tuple(map(as_name, listed(values, str(path)))), None, str(path), values.dtype.kind in "iu")
 
 
 _ID_READERS: Final[dict[str, Callable[[Path], ListedIds]]] = {
@@ -244,9 +245,9 @@ _ID_READERS: Final[dict[str, Callable[[Path], ListedIds]]] = {
 }
 
 ID_FILES: Final = tuple(_ID_READERS)
-"""Endings of the files that :func:`read_ids` reads."""
+"""File endings that :func:`read_ids` reads."""
 
 
 def names_column(ids: object) -> str | None:
-    """The column that a user's ``ids`` name; None where they are a file, by its ending, or ids themselves."""
+    """``ids`` where it is the name of a column; None where it is a file, by its ending, or the ids themselves."""
     return ids if isinstance(ids, str) and ending(Path(ids)) not in ID_FILES else None

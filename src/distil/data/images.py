@@ -1,4 +1,4 @@
-"""Image files."""
+"""Finding image files, reading them as 8-bit RGB, and turning them into tensors."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from distil.errors import InvalidInput
 IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
-"""Formats whose whole numbers have 16 bits at most, which some versions of Pillow give as 32."""
+"""Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
 
-_STRIP: Final = 1 << 20  # numbers that are scaled at a time
+_STRIP: Final = 1 << 20  # pixels that are scaled at a time
 
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """A ``PIL.Image`` as a tensor (3, size, size): the shorter side resized, the middle cut out, channels normalized.
+    """Turn a ``PIL.Image`` into a tensor (3, size, size): resize the shorter side, crop the center, normalize the channels.
 
-    The same numbers as torchvision's Resize (bicubic), CenterCrop, ToTensor and Normalize give.
+    The result equals that of torchvision's Resize (bicubic), CenterCrop, ToTensor and Normalize.
 
     Attributes:
-        size: Side in pixels.
-        mean: Of each channel; default: ImageNet's, as most published weights expect.
-        std: Of each channel.
-        crop: The share of the resized image's shorter side that is cut out.
+        size: Side of the result in pixels.
+        mean: Mean of each channel, in units of white; default: ImageNet's, as most published weights expect.
+        std: Standard deviation of each channel, in units of white; default: ImageNet's.
+        crop: Side of the center crop as a share of the resized image's shorter side.
     """
 
     size: int = 224
@@ -48,7 +48,7 @@ class ImageTransform:
     crop: float = 0.875
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """(3, size, size) float32."""
+        """The image as a tensor, (3, size, size) float32."""
         shorter = math.floor(self.size / self.crop)
         wide, high = (shorter * side // min(image.size) for side in image.size)
         left, top = round((wide - self.size) / 2), round((high - self.size) / 2)
@@ -59,8 +59,8 @@ class ImageTransform:
         ).permute(2, 0, 1)
 
 
-# What damaged images make Pillow raise; a warning is raised where the user's filters say so. (Filters are not set here: they are
-# the whole process's, and images are decoded in threads.)
+# Errors that Pillow raises for damaged images. Warning: the user's filters may turn warnings into errors. (No filter is set here:
+# filters belong to the whole process, and images are decoded in threads.)
 _FAULTS: Final = (
     OSError, UnidentifiedImageError, ValueError, SyntaxError, TypeError, LookupError, AttributeError, EOFError, OverflowError,
     ZeroDivisionError, MemoryError, NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError, Warning,
@@ -68,53 +68,57 @@ _FAULTS: Final = (
 
 
 def open_image(path: str | Path, name: str) -> Image.Image:
-    """An image file in RGB.
+    """Read an image file as 8-bit RGB.
+
+    Args:
+        path: The file.
+        name: The user's name of the image, with which messages begin.
 
     Raises:
-        InvalidInput: It cannot be read; the message begins with its name.
+        InvalidInput: The file cannot be read as an image.
     """
     try:
-        content = io.BytesIO(Path(path).read_bytes())  # a damaged length then asks for no more than there is
+        content = io.BytesIO(Path(path).read_bytes())  # a damaged length then cannot ask for more than the file has
         with Image.open(content) as image:
             return as_rgb(image)
     except _FAULTS as error:
         if os.path.islink(path) and not os.path.exists(path):
             raise InvalidInput(
-                f"{name}: cannot be read: it links to {os.readlink(path)}, which is not there"
+                f"{name}: cannot be read: it links to {os.readlink(path)}, which does not exist"
             ) from error
-        why = "its content is none" if isinstance(error, UnidentifiedImageError) else str(error)
+        why = "its content is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
         raise InvalidInput(f"{name}: cannot be read as an image: {why}") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """An image turned as its EXIF data say, in RGB of 8 bits; 16 bits and numbers from 0 to 1 keep their meaning.
+    """An image in 8-bit RGB, rotated by its EXIF orientation; 16-bit values and floats from 0 to 1 are scaled.
 
     Raises:
-        ValueError: Numbers of another range, which do not say what is white.
+        ValueError: The values have another range, so that white is not known.
     """
     kind = image.format
     ImageOps.exif_transpose(image, in_place=True)
     if not image.mode.startswith("I") and image.mode != "F":
         return image.convert("RGB")
     white = 65535.0 if image.mode.startswith("I;16") or kind in _WHOLE_IN_16_BITS else _white_of_floats(image)
-    made = Image.new("L", image.size)
+    gray = Image.new("L", image.size)
     for top, values in _strips(image):
-        made.paste(Image.fromarray(np.round(values * (255 / white)).astype(np.uint8)), (0, top))
-    return made.convert("RGB")
+        gray.paste(Image.fromarray(np.round(values * (255 / white)).astype(np.uint8)), (0, top))
+    return gray.convert("RGB")
 
 
 def _white_of_floats(image: Image.Image) -> float:
-    """1 for numbers from 0 to 1; ValueError for others."""
+    """The value of white, 1, where all values are floats from 0 to 1; else ValueError."""
     if image.mode != "F" or not all(bool(((values >= 0) & (values <= 1)).all()) for _, values in _strips(image)):
         raise ValueError(
-            f"its numbers ({image.mode}) do not run from 0 to 1, so what is white is not known; save it with 8 or 16 bits, or as "
+            f"its values (mode {image.mode}) do not lie between 0 and 1, so white is not known; save it with 8 or 16 bits, or as "
             "floats from 0 to 1"
         )
     return 1.0
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """The numbers of an image, (H, W), a few rows at a time, each part with its first row."""
+    """Pairs of a row number and the values from that row on, a few rows at a time; together (H, W)."""
     wide, high = image.size
     rows = max(1, _STRIP // wide)
     for top in range(0, high, rows):
@@ -122,12 +126,12 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
 
 
 def images_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Paths below a folder with what the system knows of the files; of many thousands, so without ``Path``.
+    """Yield the path of every image below a folder, relative to it, with its ``stat``; without ``Path``, for speed.
 
-    Every folder is gone through once: under its own path where that is below ``folder``, else under that of the first link to it.
+    Every folder is read once: under its own path if that is below ``folder``, else under the path of the first link to it.
 
     Raises:
-        InvalidInput: A folder that cannot be opened.
+        InvalidInput: A folder cannot be opened.
     """
     seen: set[tuple[int, int]] = set()
     left = deque([(os.fspath(folder), "")])
@@ -139,7 +143,7 @@ def images_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 def _images_in(
     folder: str, prefix: str, seen: set[tuple[int, int]], linked: deque[tuple[str, str]]
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """The images in a folder and in those below it; linked folders are left for later."""
+    """Yield the images in a folder and in its subfolders; add linked folders to ``linked``."""
     try:
         stat = os.stat(folder)
         if (stat.st_dev, stat.st_ino) in seen:
@@ -161,7 +165,7 @@ def _images_in(
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result:
-    """What the system knows of a file; of the link itself where it leads nowhere."""
+    """The ``stat`` of a file; of the link itself if its target does not exist."""
     try:
         return entry.stat()
     except OSError:
@@ -169,7 +173,7 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result:
 
 
 def file_bytes(path: Path, name: str) -> bytes:
-    """The bytes of a file; InvalidInput, which begins with its name, where it cannot be read."""
+    """The bytes of a file; InvalidInput, beginning with ``name``, if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

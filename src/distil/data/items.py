@@ -1,4 +1,4 @@
-"""A pool as the user has it: items one by one, or minibatches of them, with their ids."""
+"""Pools with the user's ids, read item by item or by minibatches."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class Items(Dataset[Any]):
     """A pool whose items are read one at a time: a map-style data set.
 
     Args:
-        read: Row -> the item as it was given: a ``PIL.Image`` in RGB, a text, a row of numbers, or what a data set gave.
-        size: How many.
-        names: The user's ids, one an item; None: they have none, and positions serve.
-        kind: ``"images"``, ``"texts"``, ``"rows"`` (of numbers) or ``"items"`` (of a data set that is not looked into).
-        content: Row -> bytes that are equal for equal items only, for finding duplicates.
-        array: The rows in one, for ``kind="rows"`` where they are.
-        fingerprint: Text that changes when the pool does; empty where only reading all of it would show that.
-        note: What was read as the items, as a sentence, where that was decided by content; else empty.
-        transform: What is done to an item before anybody sees it.
+        read: A function from a row to the item before ``transform``: a ``PIL.Image`` in RGB, a text, a row of numbers, or the
+            item of a data set.
+        size: Number of items.
+        names: The user's ids, one per item; None: positions are the ids.
+        kind: ``"images"``, ``"texts"``, ``"rows"`` (of numbers) or ``"items"`` (of a data set, of unknown kind).
+        content: A function from a row to bytes that are equal only for equal items, for finding duplicates.
+        array: All rows, (N, ...), for ``kind="rows"`` if they are in an array.
+        fingerprint: A text that changes when the pool changes; empty if the whole pool would have to be read for one.
+        note: Which columns were read as the items and ids, as a sentence, if their content decided it; else empty.
+        transform: A function applied to every item that is read.
     """
 
     def __init__(
@@ -62,16 +63,16 @@ class Items(Dataset[Any]):
         return item if self.transform is None else self.transform(item)
 
     def name(self, row: int) -> str:
-        """The id of an item: its name, else its position."""
+        """The id of an item: its name, or its position as text."""
         return str(row) if self.names is None else self.names[row]
 
 
 class Minibatches(Dataset[Any]):
-    """A pool that is read by minibatches, as ``collate_fn`` makes them or as slices of an array.
+    """A pool that is read by minibatches: those of a ``collate_fn``, or slices of an array.
 
     Args:
-        items: The pool, item by item.
-        collate: Rows (B,) -> their minibatch.
+        items: The same pool, item by item.
+        collate: A function from rows (B,) to their minibatch.
     """
 
     def __init__(self, items: Items, collate: Callable[[Tensor], Any]) -> None:
@@ -86,14 +87,14 @@ class Minibatches(Dataset[Any]):
 
     @property
     def names(self) -> Sequence[str] | None:
-        """The user's ids, one an item."""
+        """The user's ids, one per item; None: positions are the ids."""
         return self.items.names
 
     def batch(self, rows: Tensor) -> Any:  # noqa: ANN401
-        """The minibatch of these rows."""
+        """The minibatch of ``rows`` (B,)."""
         return self._collate(rows)
 
 
 def items_of(pool: Items | Minibatches) -> Items:
-    """The items of a pool, one by one."""
+    """The pool in the form that is read item by item."""
     return pool.items if isinstance(pool, Minibatches) else pool

@@ -1,4 +1,4 @@
-"""Labels as callers give them, brought to the columns of a model's outputs."""
+"""The door for labels: what callers pass becomes columns of the model's outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN = 10
 
 
 def as_labels(
-    labels: Any,  # noqa: ANN401 - whatever a caller gives
+    labels: Any,  # noqa: ANN401 - any argument of a caller
     what: str,
     *,
     count: int | None = None,
@@ -25,14 +25,14 @@ def as_labels(
     """Labels as columns of a model's outputs, (M,) int64.
 
     Args:
-        labels: A list, array, tensor or Series, one an example.
-        what: What the caller calls them, for messages.
-        count: How many there must be; None: any number.
-        classes: All classes in the order of the columns: labels are looked up among them. Default: labels are columns themselves,
+        labels: A list, array, tensor or Series with one label per example.
+        what: The caller's name for the labels, for messages.
+        count: The number of labels that there must be; None: any number.
+        classes: All classes in the order of the columns, to look the labels up in. Default: labels are the columns themselves,
             whole numbers from 0, or booleans for 0 and 1.
 
     Raises:
-        InvalidInput: Another number of labels, or one that is no class.
+        InvalidInput: The number of labels is wrong, or a label is not a class.
     """
     values = listed(labels, what, count)
     if classes is not None and not isinstance(classes, range):
@@ -47,10 +47,10 @@ def as_labels(
     return columns
 
 
-def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  # noqa: ANN401 - whatever a caller gives
-    """Labels in an array, (M,), whatever they are; arguments as for ``as_labels``."""
+def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  # noqa: ANN401 - any argument of a caller
+    """Labels of any type in an array, (M,); the arguments are those of :func:`as_labels`."""
     if isinstance(labels, (Set, Iterator)):
-        why = "has no order" if isinstance(labels, Set) else "can only be gone through once"
+        why = "has no order" if isinstance(labels, Set) else "can be read only once"
         raise InvalidInput(
             f"{what} must be a list, one label for each example; got {type(labels).__name__}, which {why}"
         )
@@ -66,20 +66,20 @@ def _whole_numbers(values: np.ndarray[Any, Any], what: str) -> Tensor:
     others = [value for value in values.tolist() if not isinstance(value, int)]
     if not others:  # booleans among whole numbers
         return torch.tensor([int(value) for value in values.tolist()])
-    hint = "only a classifier that knows its classes has columns of that name; number the classes from 0"
+    hint = "only a classifier that knows its classes takes their names; number the classes from 0"
     if isinstance(others[0], float):
-        hint = "convert them with .astype(int)"
+        hint = "convert the labels with .astype(int)"
     raise InvalidInput(f"{what} must be whole numbers, the columns of the model's outputs; got {others[0]!r}; {hint}")
 
 
 def _looked_up(values: list[Any], classes: list[Any], what: str) -> Tensor:
-    """The column of each label."""
+    """The position of each label in ``classes``, (M,) int64."""
     column = {label: place for place, label in enumerate(classes)}
     may_be_floating = any(isinstance(label, float) for label in classes)
     for value in values:
         if isinstance(value, float) and not may_be_floating:
             raise InvalidInput(
-                f"{what}: {value!r} is a floating-point number, and no class is; convert them with .astype(int)"
+                f"{what}: {value!r} is a floating-point number, and no class is; convert the labels with .astype(int)"
             )
         if not isinstance(value, Hashable) or value not in column:
             known = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")

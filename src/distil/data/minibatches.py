@@ -1,4 +1,4 @@
-"""Minibatches of whatever holds examples, in order: without a DataLoader where it would only cost."""
+"""Minibatches of any kind of data, in order; a DataLoader only where workers were asked for."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.system.runtime import Runtime
 
-# Seconds to read a minibatch from which on a thread gains more than it costs: Python changes threads every 0.005 s only.
+# A minibatch that takes at least this long to read (seconds) is worth a thread: Python switches threads every 0.005 s.
 _WORTH_A_THREAD = 0.01
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 Read = Callable[[Tensor], Any]
-"""Positions (B,) -> their minibatch."""
+"""A function from positions (B,) to the minibatch of these examples."""
 
 Collate = Callable[[list[Any]], Any]
-"""Examples -> their minibatch."""
+"""A function from a list of examples to their minibatch."""
 
 Batches = Generator[tuple[Tensor, Any], None, None]
-"""Positions and their minibatch."""
+"""Pairs of positions (B,) and the minibatch of these examples."""
 
 
 @runtime_checkable
 class _ManyItems(Protocol):
-    """A data set that gives a list of items at once, as PyTorch's own loader asks it to."""
+    """A data set that returns a list of items at once, through the method that PyTorch's DataLoader calls."""
 
     def __getitems__(self, rows: list[int]) -> Sequence[Any]: ...
 
@@ -45,17 +45,17 @@ class _ManyItems(Protocol):
 def minibatches(
     data: Data, parts: Sequence[Tensor], runtime: Runtime, rng: Rng, collate: Collate | None = None
 ) -> Batches:
-    """The minibatch of each of ``parts``, in order.
+    """Yield the minibatch of each of ``parts``, in order.
 
-    Arrays and ``TensorDataset`` in memory are sliced, also as a ``Subset``. Of everything else that is slow, one minibatch is read
-    ahead by a thread; with ``runtime.num_workers``, items are read by processes.
+    Arrays and ``TensorDataset`` in memory, and a ``Subset`` of either, are sliced. For other data that are slow to read, a thread
+    reads one minibatch ahead; with ``runtime.num_workers``, that many processes read the items.
 
     Args:
         data: The examples.
-        parts: Positions of each minibatch.
-        runtime: Says how many workers.
-        rng: For the loader of the workers, which would draw from the global generator.
-        collate: Makes a minibatch of a list of examples; default: ``stacked``.
+        parts: The positions of each minibatch.
+        runtime: Its ``num_workers`` is the number of reading processes.
+        rng: Seeds the DataLoader of the workers, which would otherwise draw from the global generator.
+        collate: Makes a minibatch from a list of examples; default: ``stacked``.
     """
     read = reader(data) if collate is None else _collated(data, collate)
     if in_memory(data) and collate is None:
@@ -74,12 +74,12 @@ def minibatches(
 
 
 def reader(data: Data) -> Read:
-    """The way to a minibatch of the data, as PyTorch's own loader would make it."""
+    """A function from positions to their minibatch, equal to the minibatch of PyTorch's DataLoader."""
     if is_array(data):
         return lambda ids: take(data, ids)
     if _at_once(data):
         return data.batch
-    if type(data) is TensorDataset:  # what derives from it may give other items
+    if type(data) is TensorDataset:  # a subclass may return other items
         return lambda ids: [take(tensor, ids) for tensor in data.tensors]
     if type(data) is Subset:
         inner, positions = reader(data.dataset), torch.as_tensor(data.indices) % len(data.dataset)  # type: ignore[arg-type]
@@ -88,10 +88,10 @@ def reader(data: Data) -> Read:
 
 
 def stacked(items: list[Any]) -> Any:  # noqa: ANN401 - tensors, in the tuples and dictionaries they came in
-    """A minibatch of items as PyTorch's loader makes it, except that lists of numbers are rows: it would make columns of them.
+    """A minibatch of items as PyTorch's DataLoader makes it, except that lists of numbers become rows, not columns.
 
     Raises:
-        InvalidInput: The items cannot be stacked: they are of different sizes, or objects.
+        InvalidInput: The items differ in size, or are objects that cannot be stacked.
     """
     try:
         return default_collate([_with_rows(item) for item in items] if _holds_row(items[0]) else items)
@@ -103,7 +103,7 @@ def stacked(items: list[Any]) -> Any:  # noqa: ANN401 - tensors, in the tuples a
 
 
 def _holds_row(item: Any) -> bool:  # noqa: ANN401
-    """Whether there is a row in an item; all items of a data set are alike, so the first tells."""
+    """Whether an item contains a row of numbers; all items of a data set have the same form, so one is enough."""
     if type(item) is dict:
         return any(_holds_row(value) for value in item.values())
     return is_row(item) or (type(item) in (tuple, list) and any(_holds_row(value) for value in item))
@@ -117,28 +117,28 @@ def _with_rows(item: Any) -> Any:  # noqa: ANN401
     return type(item)(_with_rows(value) for value in item) if type(item) in (tuple, list) else item
 
 
-def _collated(data: Any, collate: Collate) -> Read:  # noqa: ANN401 - whatever has rows
+def _collated(data: Any, collate: Collate) -> Read:  # noqa: ANN401 - any map-style data set
     return lambda ids: collate(list(_items(data, ids.tolist())))
 
 
 def _at_once(data: object) -> TypeIs[Batched]:
-    """Whether a data set gives many examples at once; those of Hugging Face have another method called ``batch``."""
+    """Whether a data set has our ``batch``; a Hugging Face data set has another method of that name."""
     return isinstance(data, Batched) and not isinstance(data, _ManyItems)
 
 
 def in_memory(data: Data) -> bool:
-    """Whether minibatches are slices of tensors, and cost nothing to read."""
+    """Whether minibatches are slices of tensors in memory, so that reading them costs nothing."""
     if type(data) is Subset:
         return in_memory(data.dataset)
     return type(data) is TensorDataset or (is_array(data) and not isinstance(data, np.memmap))
 
 
 def row_bytes(data: Data) -> int | None:
-    """Bytes that one example takes in a forward pass, where an array tells; else None.
+    """An estimate of the bytes that one example takes in a forward pass; None where the data do not allow one.
 
-    Those of its inputs. Images count eight times: what layers make of them is larger than they are, unlike with vectors, whose
-    minibatches are the faster the larger. Of whole numbers other than bytes, such as tokens, the array does not tell: each may
-    become a long vector.
+    The estimate is the size of the input, times eight for images, whose activations are larger than they are. Vectors count
+    once: their minibatches are faster the larger they are. There is no estimate for whole numbers other than bytes, such as tokens:
+    the model may turn each into a long vector.
     """
     if type(data) is Subset:
         return row_bytes(data.dataset)
@@ -153,15 +153,15 @@ def _is_floating(array: Array) -> bool:
 
 
 def read_ahead(read: Read, parts: Sequence[Tensor]) -> Batches:
-    """Minibatches in order; where the first takes long to read, a thread reads the next while one is used.
+    """Yield minibatches in order; if the first is slow to read, a thread reads the next one while the caller uses the last.
 
-    Why: reading waits for disks and databases, and decoding images lets other threads run, while the network computes.
-    What it won: 1.07 s in place of 1.20 s for 640 items that wait 1 ms each, and nothing where JPEG files are decoded, both on a
-    machine with three times as many busy threads as cores (medians of 9 alternating calls); not measured on an idle one.
-    Delete it when it gains nothing on an idle machine either, or when slow data sets are read by processes unasked.
+    Why: reading waits for disks and databases, and decoding images releases Python's lock, while the network computes.
+    What it won: 1.07 s instead of 1.20 s for 640 items that wait 1 ms each, and nothing for decoding JPEG files, both on a
+    machine with three times as many busy threads as cores (medians of 9 alternating calls); not measured on an idle machine.
+    Delete it when it gains nothing on an idle machine either, or when slow data sets are read by processes by default.
 
-    What fails in the thread is read again in the caller's, where it raises by itself; where it does not, as from a database
-    connection that belongs to the thread that made it, all the rest is read there as well.
+    A minibatch that fails in the thread is read again in the caller's thread, where the error is raised. If it succeeds there (a
+    database connection may belong to the thread that opened it), the caller's thread reads all the rest.
     """
     begin = time.perf_counter()
     batch = read(parts[0])
@@ -180,7 +180,7 @@ def read_ahead(read: Read, parts: Sequence[Tensor]) -> Batches:
 
 
 def _without_gradients(read: Read) -> Read:
-    """The same: gradients are on in a new thread, whatever the caller's says."""
+    """``read`` with gradients off: a new thread starts with gradients on, whatever the caller's thread has set."""
 
     def read_without(ids: Tensor) -> Any:  # noqa: ANN401
         with torch.no_grad():

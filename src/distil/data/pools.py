@@ -1,6 +1,6 @@
-"""Pools as people have them - folders of images, tables of texts or of paths, data sets of others - with the ids they gave.
+"""Opening pools with the user's ids: folders of images, tables of texts or image paths, arrays, and data sets.
 
-:func:`open_pool` makes a map-style data set of any of them, whose ``names`` are the user's ids.
+:func:`open_pool` turns any of them into a map-style data set whose ``names`` are the user's ids.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _MapStyle(Protocol):
 
 @runtime_checkable
 class _HuggingFace(Protocol):
-    """A ``datasets.Dataset``, known by what it can do."""
+    """A ``datasets.Dataset``, recognized by its methods."""
 
     column_names: Any
     features: Any
@@ -55,31 +55,32 @@ class _HuggingFace(Protocol):
 
 
 def open_pool(
-    source: Any,  # noqa: ANN401 - what a user may have is looked at here
+    source: Any,  # noqa: ANN401 - any argument of a caller
     *,
     column: str | None = None,
     ids: str | Path | Sequence[Any] | None = None,
     transform: Callable[[Any], Any] | None = None,
     collate_fn: Callable[[list[Any]], Any] | None = None,
 ) -> Items | Minibatches:
-    """A pool that :func:`distil.select` takes as data, with the user's own ids in ``names``.
+    """Open a pool in a form that :func:`distil.select` takes as data, with the user's ids in ``names``.
 
     Args:
-        source: A path: a folder of images (searched through; ids are paths below it), a data set that ``datasets`` saved, a table
-            (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) of texts or of paths of images, a ``.txt`` of texts, one a line, or an
+        source: A path: a folder of images (with subfolders; ids are paths below it), a data set saved by ``datasets``, a table
+            (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) of texts or image paths, a ``.txt`` file with one text per line, or an
             array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a list of texts, a map-style Dataset of
             inputs, tuples or dicts, or a ``datasets.Dataset``.
-        column: The table's column. Default: one that is called as such columns usually are, or the only one that may be it.
-        ids: The ids: a column of the table, a file of ids, or a sequence. Default: the column ``id``; for images in a folder or a
-            table, their paths; else none, and positions serve.
-        transform: What is done to an item. Default for images: :class:`ImageTransform`, 224 pixels as ImageNet's models expect;
-            for all else nothing.
-        collate_fn: Items -> minibatch, as for a DataLoader; default: PyTorch's own.
+        column: The column of texts or image paths. Default: one with a usual name, such as ``text`` or ``path``, or the only
+            column that may hold them.
+        ids: The ids: a column of the table, a file of ids, or a sequence. Default: the column ``id``; else, for images in a
+            folder or a table, their paths; else positions.
+        transform: A function applied to every item. Default: for images, :class:`ImageTransform` with 224 pixels, as ImageNet's
+            models expect; for other items, none.
+        collate_fn: A function from a list of items to a minibatch, as for a DataLoader; default: PyTorch's.
 
     Raises:
-        DataNotFound: There is nothing at that path.
-        InvalidInput: Something that is no pool; the message says what would be.
-        MissingPackage: Parquet without pyarrow, or a saved data set without ``datasets``.
+        DataNotFound: The path does not exist.
+        InvalidInput: The source is not a pool; the message says what to pass.
+        MissingPackage: The pool is Parquet and pyarrow is not installed, or a saved data set and ``datasets`` is not installed.
     """
     items: Items | Minibatches
     if isinstance(source, (Items, Minibatches)):
@@ -112,14 +113,14 @@ def _from_path(path: Path, column: str | None, ids: Any) -> Items | Minibatches:
         if not ((path / "state.json").exists() and (path / "dataset_info.json").exists()):
             if ids is not None or column is not None:
                 raise InvalidInput(
-                    f"{path} is a folder of images, whose ids are their paths; for other ids, give a table with the columns id and "
-                    "path in its place, without ids and column"
+                    f"{path} is a folder of images, whose ids are their paths, so ids and column do not apply; for other ids, pass "
+                    "a table with the columns id and path instead"
                 )
             return _folder(path)
         return _hugging_face(optional("datasets", f"reading {path}").load_from_disk(str(path)), column, ids)
     kind = ending(path)
     if kind == ".txt":
-        return _texts([line for _, line in text_lines(path)], _given_names(ids), _stamp([path]))
+        return _texts([line for _, line in text_lines(path)], _names_from(ids), _stamp([path]))
     if kind in _TABLES:
         own = names_column(ids)
         table = open_table(path, (column, own))
@@ -128,33 +129,33 @@ def _from_path(path: Path, column: str | None, ids: Any) -> Items | Minibatches:
             return _table(table, chosen, own, None if own is not None else ids)
     if kind in ARRAY_FILES:
         listed = ids is not None and not isinstance(ids, (str, os.PathLike))
-        found = read_column(path, column=column, ids=None if listed else ids)
-        names = _given_names(ids) if listed else found.names
-        return _array(found.values, names, _stamp([path]) + (column or ""), found.note)
+        array = read_column(path, column=column, ids=None if listed else ids)
+        names = _names_from(ids) if listed else array.names
+        return _array(array.values, names, _stamp([path]) + (column or ""), array.note)
     known = ", ".join(sorted({*_TABLES, *ARRAY_FILES, ".txt"}))
     raise InvalidInput(f"{path}: a pool is a folder of images, or a file that ends in one of {known}")
 
 
 def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatches:  # noqa: ANN401
     if isinstance(source, Mapping):
-        raise InvalidInput(f"this is a dictionary; open one of what it holds: {', '.join(map(str, source))}")
+        raise InvalidInput(f"a pool cannot be a dictionary; open one of its values: {', '.join(map(str, source))}")
     if isinstance(source, _HuggingFace):
         return _hugging_face(source, column, ids)
-    names = _given_names(ids)
+    names = _names_from(ids)
     if is_array(source):
         return _array(source, names, "")
     if isinstance(source, IterableDataset) or not isinstance(source, _MapStyle):
         raise InvalidInput(
             f"a pool is a path, an array, a map-style Dataset or a datasets.Dataset, got {type(source).__name__}; "
-            "what can only be gone through once must be written to disk first"
+            "write data that can be read only once to disk first"
         )
     if isinstance(source, Sequence) and any(isinstance(text, str) for text in source[:1]):
         return _texts(source, names, "")
     return Items(source.__getitem__, len(source), names=_checked(names, len(source)))
 
 
-def _given_names(ids: Any) -> list[str] | None:  # noqa: ANN401
-    """Names from a file or a sequence."""
+def _names_from(ids: Any) -> list[str] | None:  # noqa: ANN401
+    """The names in a file or sequence of ids; None for None."""
     if ids is None:
         return None
     if isinstance(ids, (str, os.PathLike)):
@@ -164,17 +165,17 @@ def _given_names(ids: Any) -> list[str] | None:  # noqa: ANN401
 
 def _checked(names: Sequence[str] | None, size: int) -> Sequence[str] | None:
     if names is not None and len(names) != size:
-        raise InvalidInput(f"there are {len(names)} ids for {size} items")
+        raise InvalidInput(f"there are {len(names)} ids for {size} items; expected one id for each item")
     return names
 
 
 def _stamp(paths: Sequence[Path]) -> str:
-    """Text that changes when one of the files does: their names, sizes and times of change."""
-    found = hashlib.blake2b(digest_size=16)
+    """A hash of the files' names, sizes and times of change, which differs after a change."""
+    state = hashlib.blake2b(digest_size=16)
     for path in paths:
         stat = path.stat()
-        found.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return found.hexdigest()
+        state.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return state.hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------------ arrays and texts
@@ -196,12 +197,14 @@ def _array(values: Array, names: Sequence[str] | None, fingerprint: str, note: s
 
 
 def _texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint: str, note: str = "") -> Items:
-    """Texts; where one is missing, reading it is an error, and its content equals no other."""
+    """A pool of texts; reading a missing text is an error, and its ``content`` equals no other."""
 
     def read(row: int) -> str:
         text = texts[row]
         if is_no_text(text):
-            raise InvalidInput(f"{row if names is None else names[row]}: the text is missing")
+            raise InvalidInput(
+                f"{row if names is None else names[row]}: the text is missing; fill it in or take the row out"
+            )
         return str(text)
 
     return Items(
@@ -221,22 +224,22 @@ def _texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint: str, 
 
 
 def _folder(folder: Path) -> Items:
-    """All images below a folder, in the order of their paths; hidden files and folders are left out."""
-    names, found = [], hashlib.blake2b(digest_size=16)
+    """A pool of all images below a folder, sorted by path, without hidden files and folders."""
+    names, state = [], hashlib.blake2b(digest_size=16)
     for name, stat in sorted(images_below(folder)):
         names.append(name)
-        found.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        state.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     if not names:
-        raise InvalidInput(f"{folder} holds no image ({', '.join(sorted(IMAGES))})")
-    return _image_files(names, names, folder, found.hexdigest())
+        raise InvalidInput(f"{folder} holds no image; expected files that end in {', '.join(sorted(IMAGES))}")
+    return _image_files(names, names, folder, state.hexdigest())
 
 
 def _image_files(names: Sequence[str], paths: Sequence[Any], folder: Path, fingerprint: str, note: str = "") -> Items:
-    """Images by their paths below a folder; where a path is missing, reading the image is an error."""
+    """A pool of images at ``paths`` below a folder; reading an image whose path is missing is an error."""
 
     def file(row: int) -> Path:
         if is_no_text(paths[row]):
-            raise InvalidInput(f"{names[row]}: the path of the image is missing")
+            raise InvalidInput(f"{names[row]}: the path of the image is missing; fill it in or take the row out")
         return folder / str(paths[row])
 
     return Items(
@@ -254,12 +257,12 @@ def _image_files(names: Sequence[str], paths: Sequence[Any], folder: Path, finge
 
 
 def item_column(table: Table, column: str | None = None, own: str | None = None) -> str | None:
-    """The column of texts or of paths of images in a table; None: it is a table of numbers.
+    """The name of the column of texts or image paths in a table; None for a table of numbers.
 
     Args:
         table: The table.
-        column: The column the user asks for.
-        own: The column of ids the user asks for.
+        column: The column of items that the user named; None: find it.
+        own: The column of ids that the user named; None: find it.
 
     Raises:
         InvalidInput: There is no such column, or several may be meant.
@@ -286,7 +289,7 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
     if numbers and len(sentences) < max(2, len(numbers)):
         return None
     if not table.columns:
-        raise InvalidInput(f"{table.path} is empty")
+        raise InvalidInput(f"{table.path} is empty; expected a row for each example")
     raise InvalidInput(
         f"{table.path} has the columns {', '.join(table.columns[:20])}; say which one holds the texts or the paths of images "
         "with column=... (--column)"
@@ -294,25 +297,25 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
 
 
 def _usual(columns: Sequence[str]) -> str | None:
-    """The first column that is called as columns of texts or images usually are."""
+    """The column whose usual name for texts or image paths is preferred; None if no column has one."""
     by_name = {name.lower(): name for name in reversed(columns)}
     return next((by_name[usual] for usual in (*TEXTS, *IMAGE_PATHS) if usual in by_name), None)
 
 
 def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # noqa: ANN401
-    """Texts, or images by their paths, with ids from a column ``own``, or from ``ids``."""
+    """A pool of the texts or images in the column ``chosen``, with ids from the column ``own`` or from ``ids``."""
     path = table.path
     asked = own is not None
     own = own or (None if ids is not None else table.named(ID) or table.index)
-    found = table.read([], [chosen] if own is None else [chosen, own], Runtime())
-    values, names = found.cells[0], _given_names(ids)
+    rows = table.read([], [chosen] if own is None else [chosen, own], Runtime())
+    values, names = rows.cells[0], _names_from(ids)
     if not values:
-        raise InvalidInput(f"{path} has no rows")
-    for place, value in zip(found.places, values, strict=True):
+        raise InvalidInput(f"{path} has no rows; expected a row for each example")
+    for place, value in zip(rows.places, values, strict=True):
         if not isinstance(value, str) and not is_no_text(value):
             raise InvalidInput(f"{table.where(place)}: expected text, got {value!r}")
     if own is not None:
-        names, why = ids_in(table, own, found, found.cells[1], asked=asked)
+        names, why = ids_in(table, own, rows, rows.cells[1], asked=asked)
         own = None if why else own
     stamp = f"{_stamp([path])}{chosen}"
     present = next((value for value in values if not is_no_text(value)), "")
@@ -324,7 +327,7 @@ def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # no
 
 
 def _note(table: Table, chosen: str, own: str | None, what: str) -> str:
-    """What was read of a table, unless its columns are called ``text`` and ``id``."""
+    """A sentence on which columns were read; empty if they are called ``text`` and ``id``."""
     if chosen.lower() == TEXTS[0] and (own is None or own.lower() == ID):
         return ""
     ids = "" if own is None else f" and `{own}` as ids"
@@ -333,47 +336,48 @@ def _note(table: Table, chosen: str, own: str | None, what: str) -> str:
 
 def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | None, note: str) -> Items:
     files = _Files(path.parent)
-    found = [None if is_no_text(name) else files.named(name) for name in paths]
+    on_disk = [None if is_no_text(name) else files.named(name) for name in paths]
     missing = next(
-        (name for name, file in zip(paths, found, strict=True) if file is None and not is_no_text(name)), None
+        (name for name, file in zip(paths, on_disk, strict=True) if file is None and not is_no_text(name)), None
     )
     if missing is not None:
         raise DataNotFound(f"{path} names {missing!r}, and there is no file {path.parent / missing}")
     if names is None:
-        if None in found:
+        if None in on_disk:
             raise InvalidInput(
-                f"{path}, row {found.index(None)}: the path is missing, and without `id` the row has no name"
+                f"{path}, row {on_disk.index(None)}: the path is missing, and there is no column id to name the row; fill it in "
+                "or take the row out"
             )
         names = distinct(list(paths), str(path))
-    stamp = _stamp([path, *(path.parent / file for file in found if file is not None)])
-    return _image_files(names, found, path.parent, stamp, note)
+    stamp = _stamp([path, *(path.parent / file for file in on_disk if file is not None)])
+    return _image_files(names, on_disk, path.parent, stamp, note)
 
 
 class _Files:
-    """Files by the names that tables give them, which may write accents in another way than the file system does."""
+    """Finds files by their names in a table, which may encode accents differently from the file system."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._alike: dict[Path, dict[str, str]] = {}
 
     def named(self, name: str) -> str | None:
-        """The path of a file below the folder; None where there is none."""
+        """The path of a file below the folder; None if there is no such file."""
         path = self._folder / name
         if os.path.lexists(path):
             return name
         parent = path.parent
         if parent not in self._alike:
-            there = os.listdir(parent) if parent.is_dir() else []
-            self._alike[parent] = {normal(file): file for file in there}
-        found = self._alike[parent].get(normal(path.name))
-        return None if found is None else str(Path(name).with_name(found))
+            files = os.listdir(parent) if parent.is_dir() else []
+            self._alike[parent] = {normal(file): file for file in files}
+        file = self._alike[parent].get(normal(path.name))
+        return None if file is None else str(Path(name).with_name(file))
 
 
 # ---------------------------------------------------------------------------------------------------------- Hugging Face
 
 
 def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: ANN401 - a datasets.Dataset
-    """A ``datasets.Dataset``: its images, texts or rows; whole entries where no column is evident."""
+    """A pool of the images, texts or rows in one column of a ``datasets.Dataset``; of whole entries if no column is evident."""
     columns = list(source.column_names)
     for asked in (column, names_column(ids)):
         if asked is not None and asked not in columns:
@@ -383,7 +387,7 @@ def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: 
     own = ids if isinstance(ids, str) and ids in columns else None
     if ids is None:
         own = next((name for name in columns if name.lower() == ID), None)
-    names = [as_name(value) for value in source[own]] if own else _given_names(ids)
+    names = [as_name(value) for value in source[own]] if own else _names_from(ids)
     names = None if names is None else distinct(names, "the data set")
     free = [name for name in columns if name != own and name.lower() not in (ID, *LABELS)]
     chosen = column or _usual(free) or (free[0] if len(free) == 1 else None)

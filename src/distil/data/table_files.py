@@ -1,6 +1,6 @@
-"""The readers of tables: csv, tsv, JSON lines and Parquet, each as named columns whose content says what they are.
+"""Readers of tables (csv, tsv, JSON lines, Parquet) as named columns, whose kind is decided by their content.
 
-:func:`open_table` looks at the first rows only; :meth:`Table.read` goes through the file once, in time linear in its cells.
+:func:`open_table` reads the first rows only; :meth:`Table.read` reads the file once, in time linear in its cells.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ Kind = Literal["number", "text", "list", "empty", "other"]
 _BATCH_ROWS: Final = 8192
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 200_000
 _INDEX: Final = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
-_TOLD_DELIMITER: Final = re.compile('"?sep=([,;\t])"?\\s*', re.IGNORECASE)  # as a first line tells Excel
+_DELIMITER_LINE: Final = re.compile('"?sep=([,;\t])"?\\s*', re.IGNORECASE)  # a first line that Excel reads and writes
 _PARQUET_INDEX: Final = "__index_level_0__"
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What was read of a table.
+    """The rows of some columns of a table.
 
     Attributes:
-        values: (N, D), the columns of numbers: float32, or float64 where that was asked for or is stored.
-        cells: The other columns, (N,) each, as they stand in the file.
-        places: The number of each row: its line in a text file, else its row from 0.
+        values: The columns of numbers, (N, D) float32, or float64 if that was asked for or is stored.
+        cells: The other columns, (N,) each, with their cells as the file has them.
+        places: The number of each row, (N,): its line from 1 in a text file, else its row from 0.
     """
 
     values: NDArray[Any]
@@ -58,22 +58,22 @@ class Table(ABC):
 
     Args:
         path: The file.
-        columns: What its columns are called, distinct.
-        sample: The first cells of each.
-        kinds: What each column holds.
-        repeated: Name -> how often, of those that the file holds more than once.
+        columns: The names of its columns, distinct.
+        sample: Column -> its first cells.
+        kinds: Column -> the kind of its content.
+        repeated: Name -> number of occurrences, for names that the header has more than once.
 
     Attributes:
         path: The file.
-        columns: What its columns are called: ``"0"``, ``"1"``, ... where there is no header, ``"Unnamed: 0"`` where the
-            header has an empty cell, as in pandas.
-        kinds: Column -> what it holds, by its first cells.
+        columns: The names of its columns: ``"0"``, ``"1"``, ... without a header; ``"Unnamed: 0"`` for an empty cell of the
+            header, as in pandas.
+        kinds: Column -> the kind of its content, decided by its first cells.
         sample: Column -> its first cells.
         header: Whether the file names its columns.
-        left_out: Column -> why it is none of the features: it counts rows or is an index, as pandas and R write it, or holds
+        left_out: Column -> the reason why it is not a feature: it counts rows, is an index that pandas or R wrote, or holds
             nothing.
-        index: The column that pandas or R wrote for the index, which are ids unless they count rows from 0 (see
-            :func:`distil.data.ids.ids_in`); None where there is none.
+        index: The column that pandas or R wrote for the index; its cells are ids unless they count rows from 0 (see
+            :func:`distil.data.ids.ids_in`). None if there is no such column.
     """
 
     unit: str = "row"
@@ -96,7 +96,7 @@ class Table(ABC):
         self.index = next((name for name in columns if self._is_index(name)), None)
 
     def _is_index(self, name: str) -> bool:
-        """Whether a column is the index of a frame: the first one, without a name of its own, or as Parquet calls it."""
+        """Whether a column is the index of a data frame: the first column without a name, or the one that Parquet names so."""
         if name not in (self.columns[0], _PARQUET_INDEX):
             return False
         if self.kinds[name] == "text":
@@ -104,28 +104,28 @@ class Table(ABC):
         return self.kinds[name] == "number" and name in self.left_out
 
     def known(self, name: str) -> str:
-        """``name``; InvalidInput unless a column is called so."""
+        """``name``, checked: InvalidInput unless it is the name of a column."""
         if name not in self.kinds:
-            told = ", ".join(self.columns[:20])
-            raise InvalidInput(f"{self.path} has no column {name!r}{nearest(name, self.columns)}; it has {told}")
+            listing = ", ".join(self.columns[:20])
+            raise InvalidInput(f"{self.path} has no column {name!r}{nearest(name, self.columns)}; it has {listing}")
         return name
 
     def named(self, *names: str) -> str | None:
-        """The column with the first of these names that there is, in small or capital letters.
+        """The first column in the order of ``names`` that the table has, upper or lower case; None if it has none of them.
 
         Raises:
-            InvalidInput: Two columns are called so.
+            InvalidInput: Two columns have that name.
         """
-        called = [column.lower() for column in (*self.columns, *self.repeated)]
-        found = next((name for name in names if name in called), None)
-        if found is None:
+        lower = [column.lower() for column in (*self.columns, *self.repeated)]
+        first = next((name for name in names if name in lower), None)
+        if first is None:
             return None
-        if called.count(found) > 1:
-            raise InvalidInput(f"{self.path} has more than one column called {found!r}; keep or rename one")
-        return self.columns[called.index(found)]
+        if lower.count(first) > 1:
+            raise InvalidInput(f"{self.path} has more than one column called {first!r}; rename or remove all but one")
+        return self.columns[lower.index(first)]
 
     def where(self, place: int) -> str:
-        """The file and a row of it, for messages."""
+        """The file and the number of a row in it, for messages."""
         return f"{self.path}, {self.unit} {place}"
 
     @abstractmethod
@@ -135,28 +135,29 @@ class Table(ABC):
         """Read some columns, in one pass.
 
         Args:
-            numbers: Columns of numbers, or one of lists of numbers.
-            others: Columns that are returned as they are.
-            runtime: Memory for what is decoded, and progress bars.
-            wide: Whether numbers are kept in float64.
-            hint: What to do about a cell that is no number, for the message; ``{column}`` stands for its column.
+            numbers: Names of columns of numbers, or of one column of lists of numbers.
+            others: Names of columns whose cells are returned unchanged.
+            runtime: The memory for decoded values, and whether to show a progress bar.
+            wide: Whether to keep numbers in float64.
+            hint: End of the message about a cell that is not a number; ``{column}`` stands for its column.
 
         Raises:
-            InvalidInput: A cell that is no number, rows of different lengths; by line or row.
+            InvalidInput: A cell is not a number, or rows differ in length; the message gives the line or row.
         """
 
 
 def open_table(path: Path, asked: Sequence[str | None] = (), errors: str = "strict") -> Table:
-    """Look at a table: its header and its first rows.
+    """Open a table and read its header and first rows.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.jsonl``, each also compressed, or ``.parquet``. Any other text is read as csv.
-        asked: Names that the user gave to columns: where the first row holds one of them, it is the header.
-        errors: What to do about bytes of csv and tsv that are not UTF-8, as for :func:`distil.data.file_readers.reading_text`.
+        path: A file that ends in ``.csv``, ``.tsv`` or ``.jsonl``, plain or compressed, or in ``.parquet``. Any other file is read
+            as csv.
+        asked: Column names that the user gave; a first row that holds one of them is the header.
+        errors: How to treat bytes of csv and tsv that are not UTF-8; see :func:`distil.data.file_readers.reading_text`.
 
     Raises:
-        InvalidInput: A damaged file.
-        MissingPackage: Parquet without pyarrow.
+        InvalidInput: The file is damaged.
+        MissingPackage: The file is Parquet and pyarrow is not installed.
     """
     kind = ending(path)
     if kind == ".parquet":
@@ -165,7 +166,7 @@ def open_table(path: Path, asked: Sequence[str | None] = (), errors: str = "stri
 
 
 def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
-    """Why a column is none of the features; None: it may be one."""
+    """The reason why a column is not a feature; None if it may be one."""
     if kind == "empty" and name.startswith("Unnamed: "):
         return "holds nothing"
     numbers = [_float(cell) for cell in cells if not is_missing(cell)] if kind == "number" else []
@@ -177,13 +178,13 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
 
 
 def _counts(cells: Sequence[Any], least: int) -> bool:
-    """Whether cells, so many at least, are 0, 1, 2, ... or 1, 2, 3, ..."""
+    """Whether there are at least ``least`` cells, and they are 0, 1, 2, ... or 1, 2, 3, ..."""
     numbers = [_float(cell) for cell in cells if not is_missing(cell)]
     return len(cells) >= least and numbers in (list(range(len(cells))), list(range(1, len(cells) + 1)))
 
 
 def _kind(cells: Sequence[str]) -> Kind:
-    """What a column of csv or tsv holds."""
+    """The kind of a column of csv or tsv."""
     present = [cell for cell in cells if not is_missing(cell)]
     if not present:
         return "empty"
@@ -191,7 +192,7 @@ def _kind(cells: Sequence[str]) -> Kind:
 
 
 def _json_kind(cells: Sequence[Any]) -> Kind:
-    """What a column of JSON lines holds: a number in quotes is text."""
+    """The kind of a column of JSON lines; a number in quotes is text."""
     present = [cell for cell in cells if cell is not None]
     if not present:
         return "empty"
@@ -208,13 +209,13 @@ def _json_kind(cells: Sequence[Any]) -> Kind:
 class DelimitedTable(Table):
     """A csv or tsv file.
 
-    In csv, quotes enclose cells, and commas, semicolons or tabs part them, whichever the first line has most of, or as ``sep=;``
-    there says. In tsv, tabs part cells and quotes are text.
+    In csv, cells may be quoted, and the delimiter is the comma, semicolon or tab that the first line has most of, or the one that a
+    first line such as ``sep=;`` names. In tsv, the delimiter is the tab, and quotes are text.
 
     Args:
         path: The file.
-        asked: Names that the user gave to columns.
-        errors: What to do about bytes that are not UTF-8.
+        asked: Column names that the user gave; None entries are ignored.
+        errors: How to treat bytes that are not UTF-8; see :func:`distil.data.file_readers.reading_text`.
     """
 
     unit = "line"
@@ -226,8 +227,8 @@ class DelimitedTable(Table):
         first = sample[0] if sample else []
         if len(sample) > 1 and all(len(row) != len(first) for row in sample[1:]):
             raise InvalidInput(
-                f"{path}, line {lines[1]}: expected {len(first)} columns as in line {lines[0]}, got {len(sample[1])}; a title or a "
-                "comment above the names of the columns has to go"
+                f"{path}, line {lines[1]}: expected {len(first)} columns as in line {lines[0]}, got {len(sample[1])}; remove any "
+                "title or comment above the names of the columns"
             )
         self.header = is_header(first, sample[1:], asked, str(path))
         names = [cell.strip() for cell in first] if self.header else []
@@ -238,7 +239,7 @@ class DelimitedTable(Table):
         super().__init__(path, columns, cells, {name: _kind(column) for name, column in cells.items()}, repeated)
 
     def _rows(self, runtime: Runtime) -> Iterator[tuple[int, list[str]]]:
-        """The rows below the header, each with its line; InvalidInput where one has more or fewer cells."""
+        """Yield the rows below the header, each with its line; InvalidInput for one with more cells than columns, or fewer."""
         width = len(self.columns)
         rows = runtime.bar(_delimited(self.path, self._errors), f"reading {self.path.name}")
         for line, cells in itertools.islice(rows, int(self.header), None):
@@ -265,27 +266,27 @@ class DelimitedTable(Table):
     def _floats(self, line: int, row: Sequence[str], chosen: Sequence[int], hint: str) -> list[float]:
         cells = [row[place] for place in chosen]
         try:
-            if "_" not in "".join(cells):  # to Python 1_000 is a number, to a table it is not
+            if "_" not in "".join(cells):  # float() accepts 1_000, but a table holds text there
                 return [float(cell) for cell in cells]
         except ValueError:
             pass
-        found = [_number(cell) for cell in cells]
-        if None not in found:
-            return cast(list[float], found)
+        values = [_number(cell) for cell in cells]
+        if None not in values:
+            return cast(list[float], values)
         if line == 1 and len(self.sample[self.columns[0]]) == 1 and not any(map(is_number, row)):
             raise InvalidInput(f"{self.path}: there is no row below the header")
-        place = chosen[found.index(None)]
+        place = chosen[values.index(None)]
         raise InvalidInput(
-            f"{self.where(line)}, {self.column_told(place)}: {_no_number(row[place], hint, self.columns[place])}"
+            f"{self.where(line)}, {self.column_title(place)}: {_no_number(row[place], hint, self.columns[place])}"
         )
 
-    def column_told(self, place: int) -> str:
-        """A column by its number from 1 and its name, for messages."""
+    def column_title(self, place: int) -> str:
+        """The number, from 1, and the name of a column, for messages."""
         return f"column {place + 1}" + (f" ({self.columns[place]!r})" if self.header else "")
 
 
 def _number(cell: str) -> float | None:
-    """What a cell of csv or tsv counts: a number, or 1 and 0 for the booleans that pandas and R write; None: nothing."""
+    """The number in a cell of csv or tsv, 1 or 0 for a boolean as pandas and R write it; None for any other cell."""
     text = cell.strip().lower()
     if text in ("true", "false"):
         return float(text == "true")
@@ -296,12 +297,12 @@ def _no_number(cell: str, hint: str, column: str) -> str:
     if is_missing(cell):
         return "the value is missing; fill it in or drop the row"
     if cell.count(",") == 1 and is_number(cell.replace(",", ".")):
-        return f"{cell.strip()!r} is not a number; write numbers with a decimal point, and without commas"
+        return f"{cell.strip()!r} is not a number; write numbers with a decimal point and without commas"
     return f"{cell.strip()!r} is not a number{hint.replace('{column}', column)}"
 
 
 def _sampled(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
-    """The lines of the first rows, and the rows: of wide tables fewer, but some."""
+    """The line numbers of the first rows, and these rows; fewer rows of a wide table, but at least a few."""
     lines: list[int] = []
     sample: list[list[str]] = []
     for line, cells in rows:
@@ -313,19 +314,19 @@ def _sampled(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[lis
 
 
 def _delimited(path: Path, errors: str) -> Generator[tuple[int, list[str]]]:
-    """The rows of a csv or tsv file, each with the line it begins in; blank lines left out."""
+    """Yield the rows of a csv or tsv file, each with the line in which it begins; blank lines are skipped."""
     with reading_text(path, errors) as text:
         head = [text.readline()]
         while head[-1].isspace():
             head.append(text.readline())
-        told = _TOLD_DELIMITER.fullmatch(head[-1])
-        if told:
-            head[-1] = "\n"  # it is no row
+        declared = _DELIMITER_LINE.fullmatch(head[-1])
+        if declared:
+            head[-1] = "\n"  # the line is not a row
         lines = checked_lines(path, itertools.chain(head, text))
         if ending(path) == ".tsv":
             reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         else:
-            reader = csv.reader(lines, delimiter=told[1] if told else _delimiter(head[-1]), strict=True)
+            reader = csv.reader(lines, delimiter=declared[1] if declared else _delimiter(head[-1]), strict=True)
         width, begin = 0, 1
         try:
             for cells in reader:
@@ -336,13 +337,13 @@ def _delimited(path: Path, errors: str) -> Generator[tuple[int, list[str]]]:
         except csv.Error as error:
             most = f"{csv.field_size_limit():,} characters"
             raise InvalidInput(
-                f"{path}, line {begin}: a quoted cell does not end as it should, or has more than {most} ({error}); close the "
-                "quote, and double quotes inside a cell; longer texts can be read from .jsonl and .parquet"
+                f"{path}, line {begin}: a quoted cell does not end correctly, or has more than {most} ({error}); close the quote, "
+                "write quotes inside a cell twice, or store longer texts in .jsonl or .parquet"
             ) from error
 
 
 def _delimiter(line: str) -> str:
-    """What parts the cells of a line: comma, semicolon or tab, whichever there is most of outside of quotes and decimal numbers."""
+    """The delimiter of a line: the comma, semicolon or tab that is most frequent outside quotes and decimal numbers."""
     plain = re.sub('"[^"]*"', "", line)
     if ";" in plain:
         plain = re.sub(r"(?<=\d),(?=\d)", "", plain)
@@ -353,7 +354,7 @@ def _delimiter(line: str) -> str:
 
 
 class JsonTable(Table):
-    """A file of JSON lines: an object a line, or a value a line, which is then the column ``"0"``.
+    """A file of JSON lines with one object per line, or with one value per line, which is then the column ``"0"``.
 
     Args:
         path: The file.
@@ -394,36 +395,36 @@ class JsonTable(Table):
     def _entry(self, line: int, value: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of JSON
         if isinstance(value, dict) != self.header:
             raise InvalidInput(
-                f"{self.where(line)}: expected an object a line, or a value in every line; got {value!r:.60}"
+                f"{self.where(line)}: expected an object in every line, or a value in every line; got {value!r:.60}"
             )
         return value if isinstance(value, dict) else {"0": value}
 
     def _check_names(self, line: int, entry: Mapping[str, Any]) -> None:
-        """InvalidInput where ids or labels begin after the lines that say what the columns are: they would be ignored."""
+        """InvalidInput if ids or labels first occur after the sampled lines, which define the columns: they would be ignored."""
         late = next((name for name in entry.keys() - self.kinds.keys() if name.lower() in (ID, *LABELS)), None)
         if late is not None:
             raise InvalidInput(f"{self.where(line)} is the first with {late!r}; give every line one, or none")
 
     def _floats(self, line: int, entry: Mapping[str, Any], numbers: Sequence[str], hint: str) -> list[float]:
-        found: list[float] = []
+        row: list[float] = []
         for name in numbers:
             cell = entry.get(name)
             cells: list[Any] = cell if isinstance(cell, list) else [cell]
             if isinstance(cell, list) and len(numbers) > 1:
                 raise InvalidInput(
-                    f"{self.where(line)}: {name!r} is a list; expected a number, as in the columns with it"
+                    f"{self.where(line)}: {name!r} is a list; expected a number, as in the other columns"
                 )
             for value in cells:
                 if not isinstance(value, (int, float)):  # booleans are whole numbers
                     fault = _no_number("" if value is None else str(value), hint, name)
                     fault = f"a number in quotes, {value!r}, is text" if is_number(value) else fault
                     raise InvalidInput(f"{self.where(line)}, column {name!r}: {fault}")
-            found += [_float(value) for value in cells]
-        return found
+            row += [_float(value) for value in cells]
+        return row
 
 
 def _float(value: float | str) -> float:
-    """A number as a cell; one of JSON may be an integer beyond the largest float."""
+    """The float of a cell; an integer of JSON beyond the largest float is infinite."""
     try:
         return float(value)
     except OverflowError:
@@ -446,9 +447,9 @@ class ParquetTable(Table):
             if len(set(columns)) < len(columns):
                 raise InvalidInput(f"{path} has two columns of one name: {', '.join(columns[:20])}; rename one")
             kinds = {field.name: _arrow_kind(field.type) for field in file.schema_arrow}
-            looked_at = [name for name in columns if kinds[name] in ("text", "number")]
-            first = next(file.iter_batches(_SAMPLE_ROWS, columns=looked_at), None)
-            sample = {name: [] if first is None else first.column(name).to_pylist() for name in looked_at}
+            sampled = [name for name in columns if kinds[name] in ("text", "number")]
+            first = next(file.iter_batches(_SAMPLE_ROWS, columns=sampled), None)
+            sample = {name: [] if first is None else first.column(name).to_pylist() for name in sampled}
         super().__init__(path, columns, {name: sample.get(name, []) for name in columns}, kinds)
 
     def read(
@@ -469,11 +470,11 @@ class ParquetTable(Table):
                     column += batch.column(name).to_pylist()
                 start += len(batch)
         if start != size:
-            raise InvalidInput(f"{self.path} is damaged: it should have {size} rows, and has {start}")
+            raise InvalidInput(f"{self.path} is damaged: expected {size} rows, got {start}; write it again")
         return Rows(blocks.values(), cells, range(size))
 
     def _floats(self, batch: Any, numbers: Sequence[str], start: int, hint: str) -> NDArray[Any]:  # noqa: ANN401
-        """Rows (B, D) of a record batch."""
+        """The columns of numbers of a record batch, (B, D)."""
         columns = [_decoded(batch.column(name)) for name in numbers]
         for name, column in zip(numbers, columns, strict=True):
             if _arrow_kind(column.type) not in ("number", "list"):
@@ -487,7 +488,7 @@ class ParquetTable(Table):
     def _lists(self, column: Any, name: str, start: int) -> NDArray[Any]:  # noqa: ANN401
         if column.null_count:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-            raise InvalidInput(f"{self.where(start + row)}: there is no {name}")
+            raise InvalidInput(f"{self.where(start + row)}: {name!r} is missing; fill it in or drop the row")
         if optional("pyarrow", "reading Parquet").types.is_fixed_size_list(column.type):
             width = column.type.list_size
         else:
@@ -502,7 +503,7 @@ class ParquetTable(Table):
 
 
 class _Blocks:
-    """A column (N, D) that is filled block by block; D is that of the first block."""
+    """A column (N, D) that is filled block by block; the first block decides D."""
 
     def __init__(self, space: Space, size: int, dtype: torch.dtype) -> None:
         self._space, self._size, self._dtype = space, size, dtype
@@ -510,7 +511,7 @@ class _Blocks:
         self._values: torch.Tensor | None = None
 
     def add(self, rows: NDArray[Any], where: str) -> None:
-        """The next rows (B, D)."""
+        """Add the next rows, (B, D)."""
         if self._values is None:
             self._values = self._space.column(self._size, rows.shape[1], dtype=self._dtype)
         if rows.shape[1] != self._values.shape[1]:
@@ -520,13 +521,13 @@ class _Blocks:
         self._filled = end
 
     def values(self) -> NDArray[Any]:
-        """What was filled, (N, D)."""
+        """The filled column, (N, D)."""
         return np.empty((self._size, 0), np.float32) if self._values is None else self._values.numpy()
 
 
 @contextmanager
 def _parquet_file(path: Path) -> Iterator[Any]:
-    """An open Parquet file of pyarrow; what it finds wrong is an InvalidInput, also while it is read."""
+    """Open a Parquet file with pyarrow; errors of pyarrow become InvalidInput, also while the caller reads."""
     arrow, parquet = (optional(name, f"reading {path.name}") for name in ("pyarrow", "pyarrow.parquet"))
     try:
         with parquet.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
@@ -538,7 +539,7 @@ def _parquet_file(path: Path) -> Iterator[Any]:
 
 
 def _decoded(column: Any) -> Any:  # noqa: ANN401 - an array of pyarrow
-    """A column without its dictionary, as categories are stored with, and booleans as 0 and 1."""
+    """A column with categories decoded from their dictionary, and booleans as 0 and 1."""
     types = optional("pyarrow", "reading Parquet").types
     if types.is_boolean(column.type):
         return column.cast("uint8")

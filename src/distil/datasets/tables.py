@@ -109,7 +109,7 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
     labels = [cell.strip() for cell in found.cells[0]]
     for line, cell in zip(found.places, labels, strict=True):
         if cell.lower() in NO_LABEL:
-            raise InvalidInput(f"{table.where(line)}, {table.column_told(place)}: the label is missing")
+            raise InvalidInput(f"{table.where(line)}, {table.column_title(place)}: the label is missing")
     if not labels:
         raise InvalidInput(f"{path}: there is no row below the header")
     _check_finite(table, features, found)
@@ -125,14 +125,14 @@ def _note(table: DelimitedTable, features: int, place: int) -> str:
     if label.lower() in LABELS and not left:
         return ""
     count = "1 feature" if features == 1 else f"{features:,} features"
-    parts = [f"read {count} of {table.path.name}", f"{table.column_told(place)} holds the labels"]
+    parts = [f"read {count} of {table.path.name}", f"{table.column_title(place)} holds the labels"]
     return "; ".join([*parts, *(f"`{name}` {why} and is left out" for name, why in left.items())])
 
 
 def _check_finite(table: DelimitedTable, features: Sequence[str], found: Rows) -> None:
     for row, feature in np.argwhere(~np.isfinite(_float32(found.values)))[:1]:
         where = (
-            f"{table.where(found.places[int(row)])}, {table.column_told(table.columns.index(features[int(feature)]))}"
+            f"{table.where(found.places[int(row)])}, {table.column_title(table.columns.index(features[int(feature)]))}"
         )
         value = found.values[row, feature]
         fault = "the value is missing" if math.isnan(value) else f"{value} is not finite in float32"

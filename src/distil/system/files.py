@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, locks that go with their process, digests, and the user's cache."""
+"""Atomic writing of files, locks that end with their process, digests, and the user's cache."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from distil.errors import RunError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; what was written there is synced and takes the name ``path``, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")  # containers share disks, and process ids
+    """Give a temporary path to write to; then sync that file and rename it to ``path``, so that ``path`` is never partial."""
+    # random, because containers that share a disk may have equal process ids
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -27,31 +28,36 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path, name: str = "*") -> None:
-    """Remove what killed processes left of files that ``replacing`` was writing in a folder, under a name or a pattern."""
+    """Remove the temporary files of killed processes from a folder.
+
+    Args:
+        folder: The folder in which ``replacing`` was writing.
+        name: The name of the final file, or a pattern of names.
+    """
     for temporary in folder.glob(f".{name}.*.tmp"):
         temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
+    """Write a text file in UTF-8, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def locked(path: Path, busy: str | None = None) -> Iterator[None]:
-    """Hold a lock file, which is made if missing and left. The lock goes with its process, however that ends.
+    """Hold a lock on a file. The system releases it when the process ends, however that happens.
 
     Args:
-        path: The lock file.
-        busy: What to say where another process holds it; without it, wait for that process.
+        path: The lock file; it is created if missing and stays.
+        busy: The message of the error if another process holds the lock; None: wait for that process.
 
     Raises:
-        RunError: Another process holds it.
+        RunError: Another process holds the lock, and ``busy`` is a message.
     """
     import filelock
 
-    # The fallback, for file systems without locks, is a file that stays when its process is killed.
+    # filelock's fallback on file systems without locks is a file that would stay after a kill
     lock = filelock.FileLock(path, timeout=-1 if busy is None else 0, fallback_to_soft=False)
     try:
         held = lock.acquire()
@@ -62,7 +68,7 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal; empty where there is none."""
+    """SHA-256 of a file in hexadecimal; empty if the file does not exist."""
     if not path.exists():
         return ""
     with path.open("rb") as file:
@@ -70,8 +76,8 @@ def digest(path: Path) -> str:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the names in a folder on disk, too."""
-    if os.name == "posix":  # a folder cannot be opened elsewhere
+    """Sync a folder, so that new names in it are on disk too."""
+    if os.name == "posix":  # other systems cannot open a folder
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -82,7 +88,8 @@ def sync_folder(path: Path) -> None:
 def cache_folder() -> Path:
     """The folder of distil in the user's cache; it need not exist.
 
-    The platform's, or the one that earlier versions made on every platform: ``distil`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    It is ``distil`` in ``XDG_CACHE_HOME`` or ``~/.cache`` if that exists, as earlier versions made it on every platform; else the
+    platform's folder.
     """
     import platformdirs
 

@@ -1,4 +1,4 @@
-"""The object that ``package.module:callable`` names."""
+"""Imports by name: objects called ``package.module:callable``, optional packages, and torchvision."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from distil.errors import ConfigError, MissingPackage
 
 
 def named_object(name: str) -> Callable[..., Any]:
-    """What ``package.module:callable`` names; modules of the current directory are found too.
+    """Import the object called ``package.module:callable``; modules in the current directory are found too.
 
     Raises:
-        ConfigError: There is no such module or name, or it cannot be called.
+        ConfigError: There is no such module or name, or the object cannot be called.
     """
     module_name, _, path = name.partition(":")
     here = str(Path.cwd())
@@ -27,21 +27,25 @@ def named_object(name: str) -> Callable[..., Any]:
     try:
         if module_name.partition(".")[0] in ("torchvision", "timm"):
             import_torchvision()
-        found: Any = importlib.import_module(module_name)
+        item: Any = importlib.import_module(module_name)
         for part in path.split("."):
-            found = getattr(found, part)
+            item = getattr(item, part)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"cannot import {name!r}: {error}") from error
-    if not callable(found):
-        raise ConfigError(f"{name!r} is a {type(found).__name__}; expected something that can be called")
-    return found  # type: ignore[no-any-return]
+    if not callable(item):
+        raise ConfigError(f"{name!r} is a {type(item).__name__}; expected a function, a class or another callable")
+    return item  # type: ignore[no-any-return]
 
 
 def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module
-    """An optional package, imported.
+    """Import a module of an optional package.
+
+    Args:
+        module: The full name of the module.
+        what: The action that needs it, for the message, such as ``"reading Parquet"``.
 
     Raises:
-        MissingPackage: It is not installed.
+        MissingPackage: The package is not installed.
     """
     try:
         return importlib.import_module(module)
@@ -50,21 +54,21 @@ def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module
         raise MissingPackage(f"{what} needs {package}, which is not installed: pip install {package}") from error
 
 
-# The operators that torchvision describes to torch when it is imported.
+# The operators that torchvision registers with torch when it is imported.
 _OPERATORS = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-# An operator lives as long as the library that defines it.
+# An operator exists as long as the library that defines it.
 _defined: list[torch.library.Library] = []
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, also with a torch that its compiled operators do not fit.
+    """Import torchvision, even if its compiled operators do not match the installed torch.
 
     The wheels on PyPI are linked to CUDA. With a CPU build of torch their operators do not load, and ``import torchvision``
-    fails on the first that it describes to torch, ``torchvision::nms``. Defining their names, without giving them anything to
-    do, lets the rest - models, data sets, transforms - work; ``torchvision.ops.nms`` does not. Where the import works by itself,
-    nothing is touched. Call it before packages that import torchvision themselves, such as timm.
+    fails at the first operator that it registers, ``torchvision::nms``. Defining these names without an implementation lets
+    models, data sets and transforms work; ``torchvision.ops.nms`` does not. If the import works by itself, nothing is
+    defined. Call this function before importing packages that import torchvision themselves, such as timm.
 
     Delete it when the wheels on PyPI can be imported with a CPU build of torch.
 
@@ -75,9 +79,9 @@ def import_torchvision() -> ModuleType:
         return importlib.import_module("torchvision")
     except RuntimeError:
         if getattr(torch.ops.torchvision, _OPERATORS[0], None) is not None:
-            raise  # the operators are there, so it failed for another reason
+            raise  # the operators are loaded, so there is another reason
     for name in [m for m in sys.modules if m.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]  # half imported
+        del sys.modules[name]  # partly imported
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in _OPERATORS:
         library.define(operator + _SCHEMA)

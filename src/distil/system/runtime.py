@@ -1,4 +1,4 @@
-"""Where and how a pool is measured. None of it is part of the answer."""
+"""Settings for measuring a pool: device, minibatch size, memory. They do not change the result."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from distil.errors import InvalidInput
 T = TypeVar("T")
 
 CHUNK_ROWS = 4096
-"""Rows that are read, checked, derived and compared at a time: few enough to stay in a processor's cache meanwhile."""
+"""Rows that are read, checked, derived and compared at a time: few enough to fit a processor's cache."""
 
-# Bytes of one forward pass, where the number of examples is not given: enough that what is done between passes does not count.
+# Bytes of one forward pass if batch_size is not given: enough that the work between passes takes a negligible share of the time.
 _INPUT_BYTES = 16 << 20
 _LEAST_ROWS, _MOST_ROWS = 256, 8192
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """How to run a network over a pool.
+    """Settings for running a network over a pool.
 
     Attributes:
-        device: Where to run it, such as ``"cuda"``; default: where its parameters are. The network returns afterwards.
-        batch_size: Examples in one forward pass; default: 256, or more of small ones that lie in an array.
-        num_workers: Processes that read a data set beside this one; arrays in memory never need any.
+        device: The device of the network during the run, such as ``"cuda"``; default: the device of its parameters. Afterwards the
+            network is moved back.
+        batch_size: Number of examples in one forward pass; default: 256, or more for small examples in an array.
+        num_workers: Number of extra processes that read a data set; arrays in memory are read without them.
         progress: Whether to show progress bars; default: when the output is a terminal.
-        memory: Bytes that the columns of one table of signals may take in memory, 512 MB by default; what is beyond goes to
-            files. Arrays that serve as they are, also memory-mapped ones, take none.
-        scratch: Folder for these files, on a disk; default: the system's folder for temporary files. They have no name there
-            and are gone with the selection.
-        bfloat16_first: Whether strategies that score each example by itself may score in bfloat16 first, and in full precision
-            only what may then be among the best: faster where the machine is good at bfloat16. ``distil.selection.bfloat16`` says
+        memory: Bytes of memory for the columns of one table of signals, 512 MB by default; further columns go to files. Arrays
+            that are used without copying, memory-mapped ones included, do not count.
+        scratch: Folder for these files, on a disk; default: the system's folder for temporary files. The files have no name and
+            disappear with the selection.
+        bfloat16_first: Whether strategies that score each example by itself may first score in bfloat16, and then only the
+            possible winners in full precision: faster on a machine with fast bfloat16. ``distil.selection.bfloat16`` explains
             why the picks are the same.
     """
 
@@ -64,21 +65,21 @@ class Runtime:
             _check_device(self.device)
 
     def rows(self, row_bytes: int | None = None) -> int:
-        """Examples in one forward pass, for examples that take ``row_bytes`` each in it (None: not known)."""
+        """The number of examples in one forward pass, if each takes ``row_bytes`` bytes (None: not known)."""
         if self.batch_size is not None:
             return self.batch_size
         fitting = 0 if row_bytes is None else _INPUT_BYTES // max(1, row_bytes)
         return min(max(_LEAST_ROWS, fitting), _MOST_ROWS)
 
     def bar(self, steps: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-        """``steps``, shown as a progress bar called ``what`` once they have taken a second."""
+        """``steps`` with a progress bar called ``what``, which appears after one second."""
         hidden = not sys.stderr.isatty() if self.progress is None else not self.progress
         bar: Iterable[T] = tqdm(steps, desc=what, total=total, delay=1.0, leave=False, disable=hidden)
         return bar
 
 
-def as_runtime(runtime: Any) -> Runtime:  # noqa: ANN401 - whatever a caller gives
-    """``runtime`` itself, or the default for None."""
+def as_runtime(runtime: Any) -> Runtime:  # noqa: ANN401 - any argument of a caller
+    """``runtime``, checked; the default for None."""
     if runtime is None:
         return Runtime()
     if not isinstance(runtime, Runtime):
@@ -86,8 +87,8 @@ def as_runtime(runtime: Any) -> Runtime:  # noqa: ANN401 - whatever a caller giv
     return runtime
 
 
-def checked_count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - whatever has been given
-    """``value`` as an int (NumPy's integers are counts too); InvalidInput where it is none, or below ``least``."""
+def checked_count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - any argument of a caller
+    """``value`` as an int (NumPy's integers included); InvalidInput, beginning with ``rule``, unless it is >= ``least``."""
     try:
         count = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -98,21 +99,21 @@ def checked_count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - w
 
 
 def _check_device(device: str | torch.device) -> None:
-    """Raise InvalidInput unless this names a device of this machine."""
+    """Raise InvalidInput unless ``device`` is a device of this machine."""
     try:
-        found = torch.device(device)
+        parsed = torch.device(device)
     except (RuntimeError, TypeError):
         raise InvalidInput(
             f"device must be one that torch.device knows, such as 'cpu', 'cuda' or 'cuda:1', got {device!r}"
         ) from None
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise InvalidInput(f"device is {device!r}, and PyTorch sees {count} CUDA devices on this machine; pass 'cpu'")
 
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Compute with ``n`` threads: how sums are cut, and so their last digits, depends on it; on small work, more only wait."""
+    """Compute with ``n`` threads. The last digits of sums depend on the number of threads, and small work gains nothing by more."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

@@ -1,4 +1,4 @@
-"""Where columns lie: in memory as far as that reaches, beyond it in files that have no name."""
+"""Storage for columns: memory up to a limit, then files without a name."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from distil.system.runtime import Runtime
 
 
 class Space:
-    """Room for the columns of one table: ``Runtime.memory`` bytes in memory, then files in ``Runtime.scratch``.
+    """Storage for the columns of one table: ``Runtime.memory`` bytes of memory, then files in ``Runtime.scratch``.
 
-    A file has no name in its folder, and goes when the last tensor over it does. Its pages are the system's to write out when
-    memory is short. Room is not given back while the table lives, so columns that are derived again and again end in files.
+    A file has no name in its folder, and disappears with the last tensor that uses it. The system writes its pages to disk when
+    memory is short. Memory is not reused while the table exists, so columns that are derived repeatedly end up in files.
 
-    Why no name: whatever happens, ``kill -9`` included, no gigabytes are left behind, and no other process finds them.
-    What it won: nothing to clean up and no code that does. Filling by writes (``Filling``) in place of through the mapped file
-    took 0.18 s in place of 0.28 s for 419 MB (medians of 3 alternating calls, one thread of a Xeon).
-    Delete it when columns beyond ``Runtime.memory`` are kept by a store that cleans up after a killed process.
+    Why no name: no file is left behind, even after ``kill -9``, and no other process can find it.
+    What it won: nothing to clean up, and no code for it. Writing to the file (``Filling``) instead of to its mapped pages
+    took 0.18 s instead of 0.28 s for 419 MB (medians of 3 alternating calls, one thread of a Xeon).
+    Delete it when a store that cleans up after a killed process keeps the columns beyond ``Runtime.memory``.
 
     Args:
-        runtime: Says how much memory, and which folder.
+        runtime: Its ``memory`` is the limit, its ``scratch`` the folder of the files.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -38,26 +38,26 @@ class Space:
         self._folder = runtime.scratch
 
     def column(self, *shape: int, dtype: torch.dtype) -> Tensor:
-        """A contiguous tensor on the CPU, its numbers undefined.
+        """An uninitialized contiguous tensor on the CPU.
 
         Raises:
-            InvalidInput: The folder is not one, or has no room.
+            InvalidInput: The folder does not exist, or its disk is full.
         """
         if not self._takes(shape, dtype):
             return _mapped(_nameless(_n_bytes(shape, dtype), self._folder), shape, dtype)
         return torch.empty(shape, dtype=dtype)
 
     def filling(self, *shape: int, dtype: torch.dtype) -> Filling:
-        """The same for a column whose rows come in order: those for a file are written to it, not through its pages.
+        """A column to be filled in row order; if it goes to a file, its rows are written there, not to mapped pages.
 
         Raises:
-            InvalidInput: The folder is not one, or has no room.
+            InvalidInput: The folder does not exist, or its disk is full.
         """
         file = None if self._takes(shape, dtype) else _nameless(_n_bytes(shape, dtype), self._folder)
         return Filling(file, shape, dtype)
 
     def _takes(self, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
-        """Whether that fits the memory that is left, which it then takes."""
+        """Take memory for a column; False if it does not fit in the memory that is left."""
         fits = _n_bytes(shape, dtype) <= self._left
         self._left -= _n_bytes(shape, dtype) * fits
         return fits
@@ -66,13 +66,12 @@ class Space:
 class Filling:
     """A column that is written once, from its first row to its last.
 
-    Rows for a file are handed to the system block by block. Written through the mapped file, every page of 4 KB would be an
-    interrupt of its own.
+    Rows for a file are written block by block. Writing to mapped pages would cause a page fault for every 4 KB.
 
     Args:
-        file: Where it lies; None: in memory.
-        shape: Of the column.
-        dtype: Of the column.
+        file: The file of the column; None: it is in memory.
+        shape: Shape of the column.
+        dtype: Type of the column.
     """
 
     def __init__(self, file: IO[bytes] | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -80,10 +79,10 @@ class Filling:
         self._values = torch.empty(shape if file is None else 0, dtype=dtype)
         self._start = 0
         if file is not None:
-            weakref.finalize(self, file.close)  # also where the rows stop coming
+            weakref.finalize(self, file.close)  # even if some rows are never added
 
     def add(self, rows: Tensor) -> None:
-        """The next rows."""
+        """Add the next rows, (B, ...)."""
         if self._file is None:
             self._values[self._start : self._start + len(rows)] = rows
         else:
@@ -91,7 +90,7 @@ class Filling:
         self._start += len(rows)
 
     def column(self) -> Tensor:
-        """The column, once all rows have been added."""
+        """The column; call this after the last row has been added."""
         return self._values if self._file is None else _mapped(self._file, self._shape, self._dtype)
 
 
@@ -100,18 +99,18 @@ def _n_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> int:
 
 
 def _mapped(file: IO[bytes], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """A tensor over a file, which is closed."""
+    """A tensor over the mapped pages of a file; the file is closed."""
     with file:
         file.flush()
         return torch.frombuffer(mmap.mmap(file.fileno(), _n_bytes(shape, dtype)), dtype=dtype).view(shape)
 
 
 def _nameless(n_bytes: int, folder: str | os.PathLike[str] | None) -> IO[bytes]:
-    """A file of that size without a name in its folder."""
+    """A new file of ``n_bytes`` in a folder, without a name."""
     try:
         with ExitStack() as stack:
             file = stack.enter_context(tempfile.TemporaryFile(prefix="distil-", dir=folder))
-            if sys.platform == "linux":  # where the disk is full, writing to a file with holes would end the process
+            if sys.platform == "linux":  # on a full disk, writing to a sparse file's pages would end the process
                 os.posix_fallocate(file.fileno(), 0, n_bytes)
             else:
                 file.truncate(n_bytes)
@@ -120,6 +119,6 @@ def _nameless(n_bytes: int, folder: str | os.PathLike[str] | None) -> IO[bytes]:
     except OSError as error:
         where = tempfile.gettempdir() if folder is None else os.fspath(folder)
         raise InvalidInput(
-            f"{n_bytes / 1e6:,.0f} MB of measured quantities do not fit Runtime.memory, and {where} has no room for them "
-            f"({error.strerror}); pass runtime=Runtime(scratch=...), a folder that has, or Runtime(memory=...), in bytes"
+            f"{n_bytes / 1e6:,.0f} MB of measured quantities do not fit in Runtime.memory, and {where} has no room for them "
+            f"({error.strerror}); pass runtime=Runtime(scratch=...), a folder with room, or Runtime(memory=...), in bytes"
         ) from error

@@ -1,4 +1,4 @@
-"""Pages of HTML made from templates: one file each, which loads nothing, with every text escaped."""
+"""HTML pages made from templates: each is one file that loads no other, with every text escaped."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ if TYPE_CHECKING:
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """The page that a template makes of values.
+    """Render a template as an HTML page.
 
-    Every text is escaped where the template names it. Data for a script goes through the filter ``tojson``, which escapes
-    what could end the ``<script>``; ``source(path)`` puts in a style sheet or a script of this package as it is.
+    Every text is escaped where the template inserts it. Data for a script goes through the filter ``tojson``, which escapes
+    everything that could end the ``<script>``; ``source(path)`` inserts a style sheet or script of this package unchanged.
 
     Args:
-        template: Its path inside the package, such as ``auditing/audit.html``.
-        values: By the names that the template has for them; one that is missing is an error.
+        template: The path of the template inside the package, such as ``auditing/audit.html``.
+        values: Name in the template -> value; a missing name is an error.
     """
     return _environment().get_template(template).render(values)
 
 
 @functools.cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # only what writes a page needs it
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # imported only when a page is written
     from markupsafe import Markup
 
     loader = PackageLoader("distil", "")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.policies["json.dumps_kwargs"] = {"allow_nan": False}  # and not sorted: the order of keys is that of strategies
-    made.globals["source"] = lambda path: Markup(loader.get_source(made, path)[0])
-    return made
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.policies["json.dumps_kwargs"] = {
+        "allow_nan": False
+    }  # keys are not sorted: they keep the order of the strategies
+    pages.globals["source"] = lambda path: Markup(loader.get_source(pages, path)[0])
+    return pages
