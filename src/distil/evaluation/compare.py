@@ -2,11 +2,11 @@
 
 ::
 
-    scores = areas(curves)                                  one number a seed for every strategy
-    compare(scores, baseline="random_sampling")             tests, effect sizes, wins: corrected for their number
-    print(verdict(comparison))                              the same in words
-    penalty_matrix([curves, ...], baseline=...)             who beats whom, over rounds and data sets
-    rank_test({strategy: a score for each data set})        five data sets or more
+    scores = areas(curves)                                  one score for each strategy and seed
+    compare(scores, baseline="random_sampling")             tests, effect sizes, wins; p-values corrected for their number
+    print(verdict(comparison))                              a comparison in a sentence
+    penalty_matrix([curves, ...], baseline=...)             which strategy beats which, over rounds and data sets
+    rank_test({strategy: a score for each data set})        ranks over five data sets or more
 
 Metrics are fractions in [0, 1]; a report turns them into percent.
 """
@@ -61,24 +61,23 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What the curves of one strategy say, alone and against the baseline's.
+    """Summary of one strategy's curves, alone and against the baseline.
 
     Attributes:
         name: The strategy.
-        baseline: The strategy it is compared to; the baseline's own summary names itself.
+        baseline: The strategy that it is compared with; the baseline's own summary names itself.
         seeds: Number of seeds S.
-        labels: The number of labels at each point, (P,).
+        labels: Number of labels at each point, (P,).
         mean: The metric averaged over seeds, (P,).
-        low: Lower end of its 95 % interval, (P,); NaN with one seed.
-        high: Upper end, (P,).
+        low: Lower end of the mean's 95 % interval, (P,); NaN with one seed.
+        high: Upper end of the mean's 95 % interval, (P,); NaN with one seed.
         area: Mean over seeds of the area under the curve, over points; see ``area_under_curve``.
-        area_low: Lower end of its 95 % interval; NaN with one seed.
-        area_high: Upper end.
-        target: The value of the metric that ``labels_needed`` is about; None when none was asked for.
-        labels_needed: See ``labels_to_reach``; None without a target.
-        times_fewer: How many times fewer labels than the baseline, see ``label_efficiency``; None without a
-            target.
-        difference: This area minus the baseline's, paired by seed; None for the baseline itself.
+        area_low: Lower end of the area's 95 % interval; NaN with one seed.
+        area_high: Upper end of the area's 95 % interval; NaN with one seed.
+        target: Value of the metric that ``labels_needed`` refers to; None without a target.
+        labels_needed: Labels with which the mean curve reaches the target, see ``labels_to_reach``; None without a target.
+        times_fewer: The baseline's labels needed divided by the strategy's, see ``label_efficiency``; None without a target.
+        difference: The area minus the baseline's, paired by seed; None for the baseline itself.
     """
 
     name: str
@@ -102,22 +101,22 @@ class Comparison:
     """Two strategies over paired seeds, as one of a family of comparisons that are corrected for their number.
 
     Attributes:
-        strategy: The one that is looked at.
-        other: The one that it is compared to.
+        strategy: The strategy.
+        other: The strategy that it is compared with.
         seeds: Number of seeds S, at least 2.
         family: Number of comparisons made together.
-        difference: The strategy's score minus the other's: mean, 95 % interval and p-value of the paired t test, none of them
-            corrected.
+        difference: The strategy's score minus the other's: mean, interval (95 % by default) and p-value of the paired t test,
+            all uncorrected.
         spread: Standard deviation of the paired differences.
-        p_holm: The p-value corrected by Holm's method.
-        wilcoxon_p: Of Wilcoxon's signed-rank test, not corrected.
-        wilcoxon_holm: That, corrected.
+        p_holm: P-value of the paired t test, corrected by Holm's method.
+        wilcoxon_p: P-value of Wilcoxon's signed-rank test, uncorrected.
+        wilcoxon_holm: P-value of Wilcoxon's signed-rank test, corrected by Holm's method.
         effect: Cohen's d_z and its unbiased form.
-        wins: Seeds with which the strategy scored higher.
-        ties: Seeds with which both scored the same.
-        losses: Seeds with which it scored lower.
-        better: The share of seeds with which it scored higher, ties counting half, and its Jeffreys interval: the chance
-            that it beats the other with one more seed.
+        wins: Number of seeds with which the strategy scored higher.
+        ties: Number of seeds with which both scored the same.
+        losses: Number of seeds with which the strategy scored lower.
+        better: Share of seeds with which the strategy scored higher, ties counting half, and its Jeffreys interval: an estimate
+            of the chance that it beats the other with one more seed.
     """
 
     strategy: str
@@ -136,7 +135,7 @@ class Comparison:
     better: Share
 
     def outcome(self, alpha: float = ALPHA) -> Literal["win", "tie", "loss"]:
-        """Whether the corrected t test finds a difference at this level, and to whose good."""
+        """``"win"`` or ``"loss"`` of the strategy if the corrected t test finds a difference at this level, else ``"tie"``."""
         if not self.p_holm < alpha:
             return "tie"
         return "win" if self.difference.mean > 0 else "loss"
@@ -144,13 +143,13 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class PenaltyMatrix:
-    """Who beats whom: entry (row, column) counts the settings in which the row's strategy beats the column's.
+    """Pairwise wins: entry (row, column) counts the settings in which the row's strategy beats the column's.
 
     Attributes:
         strategies: Names of the k rows and columns.
-        beats: (k, k), each entry between 0 and ``settings``: settings are counted by the share of their rounds at which the
-            row is significantly better.
-        settings: Number of settings, such as data sets.
+        beats: Wins, (k, k), each between 0 and ``settings``: each setting adds the share of its rounds at which the row's strategy
+            is significantly better.
+        settings: Number of settings, for example data sets.
         alpha: Level of the tests, which are not corrected for their number.
     """
 
@@ -161,11 +160,11 @@ class PenaltyMatrix:
 
     @property
     def penalties(self) -> Floats:
-        """How much each strategy is beaten: the mean of its column over the other strategies, (k,); lower is better."""
+        """Mean wins of the other strategies against each strategy, the mean of its column, (k,); lower is better."""
         return np.asarray(self.beats.sum(axis=0) / (len(self.strategies) - 1))
 
     def __str__(self) -> str:
-        """A table that says which way to read it."""
+        """The matrix as a table, with a note on how to read it."""
         numbers = [f"({i})" for i in range(1, len(self.strategies) + 1)]
         rows = [["row beats column", *numbers]]
         for i, (number, name) in enumerate(zip(numbers, self.strategies, strict=True)):
@@ -176,7 +175,7 @@ class PenaltyMatrix:
         plural = "s" * (self.settings > 1)
         note = (
             f"Row beats column: the share of rounds, summed over {self.settings} setting{plural}, at which the row's strategy is "
-            f"better (paired t test, two-sided, {self.alpha:g}, not corrected). A lower mean of a column is better."
+            f"better (paired t test, two-sided, level {self.alpha:g}, not corrected). A lower mean of a column is better."
         )
         return "\n".join([*lines, note])
 
@@ -184,24 +183,25 @@ class PenaltyMatrix:
 def compare(
     scores: Mapping[str, ArrayLike], *, baseline: str | None = None, level: float = LEVEL
 ) -> tuple[Comparison, ...]:
-    """Test strategies against each other by one score a seed, corrected for the number of comparisons.
+    """Test strategies against each other by one score for each seed, corrected for the number of comparisons.
 
     Args:
-        scores: Each strategy's score with each seed, (S,), in the same order of seeds: such as ``areas`` returns.
-        baseline: The strategy that all others are compared to; None compares all pairs.
-        level: Of the intervals.
+        scores: Each strategy's score with each seed, (S,), in the same order of seeds, for example from ``areas``.
+        baseline: The strategy that all others are compared with; None compares all pairs.
+        level: Confidence level of the intervals, in (0, 1).
 
     Returns:
-        With a baseline the others in the order of ``scores``; without, the pairs (first, second), (first, third), ...
+        With a baseline, one comparison for each other strategy in the order of ``scores``; without, the pairs (first, second),
+        (first, third), ...
 
     Raises:
         InvalidInput: Fewer than two strategies or two seeds, different numbers of seeds, a NaN or an infinity, or a baseline
-            that is not there.
+            that is not in ``scores``.
     """
     if baseline is not None:
         _check_known(baseline, scores)
     if len(scores) < 2:
-        raise InvalidInput(f"a comparison needs two strategies, got {len(scores)}")
+        raise InvalidInput(f"a comparison needs at least two strategies, got {len(scores)}")
     pairs = list(itertools.combinations(scores, 2))
     if baseline is not None:
         pairs = [(name, baseline) for name in scores if name != baseline]
@@ -214,24 +214,24 @@ def compare(
 
 
 def verdict(comparison: Comparison, *, alpha: float = ALPHA, difference: float = 0.01, power: float = 0.8) -> str:
-    """What a comparison allows to be said, in a sentence.
+    """State the result of a comparison in a sentence.
 
-    Whether there is a difference goes by the t test, corrected for the number of comparisons; where the corrected Wilcoxon
-    test says otherwise, that is added. Where no difference is found, the sentence goes on with how many seeds would find one
-    of ``difference``, at alpha / the number of comparisons, to be on the safe side of the correction.
+    The t test, corrected for the number of comparisons, decides whether there is a difference; the sentence mentions it if the
+    corrected Wilcoxon test disagrees. If there is no difference, the sentence gives the number of seeds that would find one
+    of size ``difference`` at the level alpha / the number of comparisons, which is no less strict than the correction.
 
     Args:
-        comparison: What ``compare`` returned.
+        comparison: A comparison that ``compare`` returned.
         alpha: Level of the tests.
-        difference: A difference that would matter, as a fraction: 0.01 is a point.
-        power: The chance with which it should be found.
+        difference: A difference that would matter, as a fraction: 0.01 is one point.
+        power: Chance of finding this difference, in [0.5, 1).
 
     Returns:
-        Such as "badge: no significant difference from random at 0.05 with 20 seeds (-0.12 points [-0.51, +0.27], p = 0.53); to
-        see a difference of 1 point you need about 9 seeds".
+        A sentence without a period, for example "badge: no significant difference from random at 0.05 with 20 seeds (-0.12 points
+        [-0.51, +0.27], p = 0.53); to see a difference of 1 point you need about 9 seeds".
 
     Raises:
-        InvalidInput: A number out of range.
+        InvalidInput: ``alpha``, ``difference`` or ``power`` is out of range.
     """
     other, seeds = plain(comparison.other), f"{comparison.seeds} seeds"
     if comparison.ties == comparison.seeds:
@@ -257,19 +257,19 @@ def penalty_matrix(
 
     Ash et al., "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds", 2020, section 5 and appendix E: in a
     setting with n rounds, 1 / n is added to (row, column) for each round at which a two-sided paired t test finds the row's
-    strategy better. Their 2.776 is the critical value for 5 seeds; here it is that of the number of seeds there are. Differences
-    without any spread count as significant unless they are 0.
+    strategy better. The paper's 2.776 is the critical value for 5 seeds; here it is the value for the number of seeds in the
+    curves. Differences without spread count as significant unless they are 0.
 
     Args:
-        settings: Each setting's curves, of the same strategies; see ``paired`` for what they must have in common.
-        baseline: With a baseline the rounds are those of the paper, after the 1st, 2nd, 4th, 8th, ... selection, and no later
-            than the baseline's mean first reaches 99 % of where it ends: beyond, everything is alike (the first selection
-            counts in any case). Without, every round counts. Round 0, before any selection, never does.
+        settings: Curves of the same strategies for each setting; within a setting, they must be comparable (see ``paired``).
+        baseline: With a baseline, the rounds are those of the paper, after the 1st, 2nd, 4th, 8th, ... selection, up to the round at
+            which the baseline's mean first reaches 99 % of its last value, because later curves are all alike; the first
+            selection always counts. Without a baseline, every round counts. Round 0, before any selection, never counts.
         alpha: Level of the tests, not corrected for their number.
 
     Raises:
-        InvalidInput: No settings, other strategies in one than in the first, fewer than two strategies, seeds or points, or
-            curves that are not comparable.
+        InvalidInput: There are no settings, a setting has other strategies than the first, there are fewer than two strategies,
+            seeds or points, or curves are not comparable.
     """
     if not settings:
         raise InvalidInput("a penalty matrix needs at least one setting, got none")
@@ -283,23 +283,22 @@ def penalty_matrix(
 
 
 def plain(strategy: str) -> str:
-    """A strategy's name in a sentence."""
+    """A strategy's name as sentences use it: "random" for ``random_sampling``."""
     return "random" if strategy == "random_sampling" else strategy
 
 
 def summarize(
     curves: Mapping[str, Curves], *, baseline: str = "random_sampling", target: float | None
 ) -> list[Summary]:
-    """Sum up the curves of several strategies, each against the baseline.
+    """Summarize the curves of several strategies, each against the baseline.
 
     Args:
         curves: Each strategy's curves, all on the same points and from the same seeds in the same order.
-        baseline: The strategy that the others are compared to.
-        target: The value of the metric, in (0, 1], for which the labels needed are counted; None to leave
-            that out.
+        baseline: The strategy that the others are compared with.
+        target: Value of the metric, in (0, 1], for which the labels needed are counted; None counts none.
 
     Returns:
-        One summary a strategy: the baseline's first, the others' in the order of ``curves``.
+        One summary for each strategy: the baseline's first, the others in the order of ``curves``.
 
     Raises:
         InvalidInput: The baseline is not among the curves, the target is not in (0, 1], or a strategy's
@@ -307,7 +306,7 @@ def summarize(
     """
     _check_known(baseline, curves)
     if target is not None and not 0 < target <= 1:
-        raise InvalidInput(f"target must be a fraction in (0, 1], such as 0.94 for 94 %, got {target}")
+        raise InvalidInput(f"target must be a fraction in (0, 1], for example 0.94 for 94 %, got {target}")
     order = [baseline, *(name for name in curves if name != baseline)]
     checked = paired({name: curves[name] for name in order})
     return [_summary(name, own, baseline, checked[baseline], target) for name, own in checked.items()]
@@ -343,7 +342,7 @@ def _summary(name: str, own: Curves, baseline: str, other: Curves, target: float
 
 
 def _alone(a: str, b: str, scores: Mapping[str, ArrayLike], level: float) -> Comparison:
-    """A comparison as if it were the only one."""
+    """The comparison of ``a`` with ``b``, without correction."""
     try:
         difference = differences(scores[a], scores[b])
         effect = effect_size(scores[a], scores[b])
@@ -381,7 +380,7 @@ def _p(p: float) -> str:
 
 
 def _doubt(c: Comparison, alpha: float) -> str:
-    """What there is to add where the two tests disagree, or where one of them cannot say anything."""
+    """The part of a verdict on a Wilcoxon test that disagrees with the t test; empty if they agree."""
     if (c.p_holm < alpha) == (c.wilcoxon_holm < alpha):
         return ""
     if c.p_holm >= alpha:
@@ -402,28 +401,28 @@ def _needed(c: Comparison, alpha: float, difference: float, power: float) -> str
 
 
 def _beats(curves: Mapping[str, Curves], baseline: str | None, alpha: float) -> Floats:
-    """One setting's share of the matrix, (k, k)."""
+    """The share of rounds at which each strategy beats each other one in a setting, (k, k)."""
     values = np.stack([own.values for own in curves.values()])  # (k, S, P)
     if len(values) < 2 or values.shape[1] < 2 or values.shape[2] < 2:
         k, seeds, points = values.shape
         raise InvalidInput(
-            f"a penalty matrix needs two strategies, two seeds and two points (one before any selection), "
+            f"a penalty matrix needs at least two strategies, two seeds and two points (the first before any selection), "
             f"got {k}, {seeds} and {points}"
         )
     rounds = np.arange(1, values.shape[2])
     if baseline is not None:
         _check_known(baseline, curves)
-        rounds = _telling_rounds(curves[baseline].values.mean(axis=0))
+        rounds = _rounds_of_growth(curves[baseline].values.mean(axis=0))
     beats = np.zeros((len(values), len(values)))
     for i, j in itertools.combinations(range(len(values)), 2):
         difference = differences(values[i][:, rounds], values[j][:, rounds])
-        found, ahead = t_test(difference) < alpha, difference.mean(axis=0) > 0
-        beats[i, j], beats[j, i] = (found & ahead).mean(), (found & ~ahead).mean()
+        significant, ahead = t_test(difference) < alpha, difference.mean(axis=0) > 0
+        beats[i, j], beats[j, i] = (significant & ahead).mean(), (significant & ~ahead).mean()
     return beats
 
 
-def _telling_rounds(mean_curve: Floats) -> np.ndarray:
-    """Rounds 1, 2, 4, 8, ... up to where the curve first reaches 99 % of its end."""
+def _rounds_of_growth(mean_curve: Floats) -> np.ndarray:
+    """Rounds 1, 2, 4, 8, ... up to the round at which the curve first reaches 99 % of its last value."""
     last = max(int(np.flatnonzero(mean_curve >= 0.99 * mean_curve[-1])[0]), 1)
     return 2 ** np.arange(last.bit_length())
 
@@ -432,4 +431,4 @@ def _check_known(baseline: str, names: Collection[str]) -> None:
     if baseline not in names:
         hint = nearest(baseline, names)
         known = ", ".join(map(repr, names)) or "none"
-        raise InvalidInput(f"the baseline {baseline!r} is not among the curves{hint}; there are: {known}")
+        raise InvalidInput(f"the baseline {baseline!r} is not among the strategies{hint}; there are: {known}")

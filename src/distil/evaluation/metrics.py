@@ -1,6 +1,6 @@
-"""How good predictions are: from their confusion matrix, and how well their confidence is calibrated.
+"""Metrics of predictions: from their confusion matrix, and the calibration of their confidence.
 
-``METRICS`` lists what an evaluation measures. A new metric is an entry there: runs, tables and pages follow it.
+``METRICS`` lists the metrics of an evaluation. To add a metric, add an entry there: runs, tables and pages read the list.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def confusion(predicted: Tensor, true: Tensor, num_classes: int) -> Tensor:
     """Counts of (true class, predicted class): (C, C) int64.
 
     Args:
-        predicted: (N,) classes.
-        true: (N,) classes.
-        num_classes: C.
+        predicted: Predicted classes, (N,) int64.
+        true: True classes, (N,) int64.
+        num_classes: Number of classes C.
 
     Raises:
-        InvalidInput: Shapes that do not fit, or a class outside 0 ... C - 1.
+        InvalidInput: The shapes differ or are not (N,), or a class is outside 0 ... C - 1.
     """
     if predicted.ndim != 1 or predicted.shape != true.shape:
         raise InvalidInput(f"predicted and true must be (N,), got {tuple(predicted.shape)} and {tuple(true.shape)}")
@@ -33,18 +33,18 @@ def confusion(predicted: Tensor, true: Tensor, num_classes: int) -> Tensor:
 
 
 def metrics(predicted: Tensor, true: Tensor, num_classes: int) -> dict[str, float]:
-    """Accuracy, balanced accuracy and macro F1, fractions in [0, 1].
+    """Accuracy, balanced accuracy and macro F1, as fractions in [0, 1].
 
-    Balanced accuracy is the mean recall of the classes that occur in ``true``; macro F1 the mean F1 of the classes that
-    occur in either: both as in scikit-learn.
+    As in scikit-learn, balanced accuracy is the mean recall over the classes in ``true``, and macro F1 is the mean F1 over the
+    classes in ``true`` or ``predicted``.
 
     Args:
-        predicted: (N,) classes, N >= 1.
-        true: (N,) classes.
-        num_classes: C.
+        predicted: Predicted classes, (N,) int64, N >= 1.
+        true: True classes, (N,) int64.
+        num_classes: Number of classes C.
 
     Raises:
-        InvalidInput: No examples, shapes that do not fit, or a class outside 0 ... C - 1.
+        InvalidInput: There are no examples, the shapes differ or are not (N,), or a class is outside 0 ... C - 1.
     """
     if len(true) == 0:
         raise InvalidInput("metrics need at least one example, got none")
@@ -60,44 +60,46 @@ def metrics(predicted: Tensor, true: Tensor, num_classes: int) -> dict[str, floa
 
 
 def calibration_error(probs: Tensor, true: Tensor, *, bins: int = 15) -> float:
-    """Expected calibration error: how far confidence is from accuracy, in [0, 1]; 0 is best.
+    """Expected calibration error, the mean difference between confidence and accuracy, in [0, 1]; 0 is best.
 
-    Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3: sum over bins of |B| / N |acc(B) - conf(B)|,
-    with confidence the largest probability, and bins ((m - 1) / M, m / M] of equal width. It is biased upward on few examples.
+    Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3: the sum over bins of |B| / N |acc(B) - conf(B)|. The
+    confidence is the largest probability; the bins ((m - 1) / M, m / M] have equal width. The estimate is biased upward on few
+    examples.
 
     Args:
-        probs: (N, C), N >= 1, rows that sum to 1.
-        true: (N,) classes.
-        bins: M.
+        probs: Class probabilities, (N, C), N >= 1.
+        true: True classes, (N,) int64.
+        bins: Number of bins M.
 
     Raises:
-        InvalidInput: No examples, shapes that do not fit, no probabilities, a class outside 0 ... C - 1, or no bins.
+        InvalidInput: There are no examples, the shapes do not match, rows are not probabilities, a class is outside 0 ... C - 1, or
+            ``bins`` is below 1.
     """
     if probs.ndim != 2 or true.shape != probs.shape[:1] or len(true) == 0:
         raise InvalidInput(f"probs must be (N, C) and true (N,), got {tuple(probs.shape)} and {tuple(true.shape)}")
     rows = probs.double()
     if not (rows >= 0).all() or not torch.allclose(rows.sum(1), rows.new_ones(()), atol=1e-2, rtol=0):
-        raise InvalidInput("probs must be rows of probabilities that sum to 1; logits? then use logits.softmax(1)")
+        raise InvalidInput("each row of probs must be probabilities that sum to 1; for logits, pass logits.softmax(1)")
     check_classes("true", true, probs.shape[1])
     if bins < 1:
         raise InvalidInput(f"bins must be at least 1, got {bins}")
     confidence, predicted = rows.max(1)  # (N,), (N,)
     edges = torch.arange(1, bins, device=rows.device, dtype=rows.dtype) / bins
-    bin_of = torch.bucketize(confidence, edges)  # (N,), a bin's upper edge is its own
+    bin_of = torch.bucketize(confidence, edges)  # (N,); a bin contains its upper edge
     gaps = rows.new_zeros(bins).index_add(0, bin_of, (predicted == true).double() - confidence)
     return float(gaps.abs().sum() / len(true))
 
 
 def majority_accuracy(pool: Tensor, true: Tensor, num_classes: int) -> float:
-    """The accuracy of always predicting the class that is most frequent in the pool: what a model must beat.
+    """The accuracy of always predicting the most frequent class of the pool, which a model must beat.
 
     Args:
-        pool: (N,) classes of the pool, N >= 1; of equally frequent classes the smaller is predicted.
-        true: (T,) classes to predict, T >= 1.
-        num_classes: C.
+        pool: Classes of the pool, (N,) int64, N >= 1; among equally frequent classes, the smaller is predicted.
+        true: True classes of the test examples, (T,) int64, T >= 1.
+        num_classes: Number of classes C.
 
     Raises:
-        InvalidInput: No examples, or a class outside 0 ... C - 1.
+        InvalidInput: There are no examples, or a class is outside 0 ... C - 1.
     """
     if pool.ndim != 1 or true.ndim != 1 or len(pool) == 0 or len(true) == 0:
         raise InvalidInput(f"pool and true must be (N,) and (T,), got {tuple(pool.shape)} and {tuple(true.shape)}")
@@ -108,10 +110,10 @@ def majority_accuracy(pool: Tensor, true: Tensor, num_classes: int) -> float:
 
 
 def check_classes(what: str, classes: Tensor, num_classes: int) -> None:
-    """Refuse what are not whole numbers from 0 to C - 1.
+    """Check that classes are whole numbers from 0 to C - 1.
 
     Raises:
-        InvalidInput: They are not; ``what`` names them.
+        InvalidInput: They are not; ``what`` names them in the message.
     """
     if classes.dtype.is_floating_point or classes.dtype == torch.bool:
         raise InvalidInput(f"{what} must be whole numbers, got {classes.dtype}")
@@ -122,14 +124,14 @@ def check_classes(what: str, classes: Tensor, num_classes: int) -> None:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that every evaluation of a run has.
+    """A metric that every evaluation of a run computes.
 
     Attributes:
-        words: What tables and pages call it.
-        measure: From logits (T, C) and the true classes (T,) to the number.
-        of_constant: The number for predicting one class with certainty: from the share of the examples that are of this class,
-            and C, all classes being among the examples.
-        higher_is_better: Whether larger numbers are better; only such metrics are tested and stand in ``results.csv``.
+        words: Its name in tables and pages.
+        measure: Function from logits (T, C) and true classes (T,) to the metric.
+        of_constant: Function from the share of one class in the examples, and C, to the metric of predicting this class with
+            certainty; all C classes occur in the examples.
+        higher_is_better: Whether larger numbers are better; only these metrics are tested and written to ``results.csv``.
     """
 
     words: str
@@ -153,4 +155,4 @@ METRICS: Mapping[str, Metric] = {
         higher_is_better=False,
     ),
 }
-"""What an evaluation measures, by its name in an ``evaluated`` event."""
+"""The metrics of an evaluation by their names in an ``evaluated`` event."""

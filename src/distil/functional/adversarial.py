@@ -375,7 +375,7 @@ def _check_inputs(x: Tensor) -> None:
 
 def _check_count(value: object, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InvalidInput(f"{name} must be a whole number of at least 1, got {value!r}")
+        raise InvalidInput(f"{name} must be a whole number from 1, got {value!r}")
 
 
 def _check_number(value: object, name: str, *, positive: bool) -> None:

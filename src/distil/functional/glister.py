@@ -1,4 +1,4 @@
-"""Subsets whose gradient steps lower the loss of other examples: GLISTER."""
+"""GLISTER: subsets whose gradient steps lower the loss of other examples."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from distil.functional.matching import (
 
 TYPES = ("none", "Rand", "FacLoc", "Diversity")
 
-# Rows that were best for an earlier direction and are looked at first for a new one: the best of them bounds all others.
+# Number of rows with the best estimates whose gains are computed first: the best of these gains is a bound for all rows.
 _PROBES = 16
 
-# How many directions of the embeddings tell rows apart that may be the best from those that may not.
+# Number of directions of the embeddings used to estimate gains.
 _LEADING = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Judges:
-    """Labeled examples by whose loss a step is judged, seen through the last layer.
+    """Labeled examples whose loss judges a step, as the last layer sees them.
 
     Attributes:
-        logits: (V, C); log-probabilities serve as well.
-        embeddings: (V, D), what the last layer sees.
-        y: (V,) int64 labels, in [0, C).
+        logits: Logits or log-probabilities, (V, C).
+        embeddings: Inputs of the last layer, (V, D).
+        y: Labels, (V,) int64, in [0, C).
     """
 
     logits: Tensor
@@ -60,40 +60,43 @@ def glister(
     generator: torch.Generator | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Pick rows one by one, each the one whose gradient step lowers the judges' mean loss most, to first order.
+    """Pick rows one by one, each the row whose gradient step lowers the judges' mean loss most, to first order.
 
-    GLISTER-ACTIVE's greedy (Killamsetty et al. 2021, AAAI) on the last layer. The layer first takes one step of the labeled set;
-    row i then gains lr <g_i, g_V>, g_V the judges' mean gradient where the layer stands (the Taylor expansion of their
-    loss), and after each pick the layer takes its step and g_V is computed anew. The layer itself is not needed: a step
-    along a h^T moves the logits of a judge by -lr a (1 + <h, h_V>).
+    The greedy algorithm of GLISTER-ACTIVE (Killamsetty et al. 2021, AAAI) on the last layer. The layer first takes one step along
+    the gradient of the labeled set. Row i then gains lr <g_i, g_V>, with g_V the judges' mean gradient at the current layer (the
+    Taylor expansion of their loss). After each pick, the layer takes the pick's step and g_V is computed again. The layer itself
+    is not needed: a step along a h^T changes the logits of a judge by -lr a (1 + <h, h_V>).
 
-    Regularizers, S the rows picked: ``"Diversity"`` subtracts lam sum_{j in S} exp(-|g_i - g_j|^2 / 2); ``"FacLoc"`` adds lam
-    times the gain in facility location over all N rows, sum_j max(0, min_{s in S} |g_s - g_j|^2 - |g_i - g_j|^2), which for
-    the first pick is, up to a constant, -sum_j |g_i - g_j|^2; ``"Rand"`` keeps the first n - round(lam n) greedy picks and
-    draws the others uniformly from what is left.
+    Regularizers, with S the picked rows: ``"Diversity"`` subtracts lam sum_{j in S} exp(-|g_i - g_j|^2 / 2). ``"FacLoc"`` adds lam
+    times the gain in facility location over all N rows, sum_j max(0, min_{s in S} |g_s - g_j|^2 - |g_i - g_j|^2); for the first
+    pick, this is -sum_j |g_i - g_j|^2 up to a constant. ``"Rand"`` keeps the first n - round(lam n) greedy picks and draws the
+    others uniformly from the rows left.
 
-    Deliberate differences from the published code: the labeled set steps along its *mean* gradient, as a learning rate of
-    training means it, not along the sum, whose step grows with the set; g_V is a mean at every pick, not at all but the first;
-    Rand gives exactly n.
+    Deliberate differences from the published code: the labeled set steps along its *mean* gradient, for which learning rates of
+    training are meant, not along the sum, whose step grows with the set; g_V is a mean at every pick, not at all but the first;
+    Rand returns exactly n rows.
 
     Args:
         x: Gradients of N rows at their hypothesized labels.
-        judges: One or more parts of one set, V examples in all.
-        n: How many to pick, at most N.
-        lr: The step.
-        labeled: Gradients of the labeled set at its labels; none by default.
+        judges: Parts of one set of V examples in all; at least one example.
+        n: Number of rows to pick, at most N.
+        lr: Learning rate of a step.
+        labeled: Gradients of the labeled set at its labels; default: none.
         type_of: The regularizer.
-        lam: Its weight; for Rand the share that is random.
-        generator: For Rand.
-        loss: ``loss(logits (1, C), labels (1,))``; default: the cross entropy.
+        lam: Weight of the regularizer; for ``"Rand"``, the share of random rows.
+        generator: CPU generator for ``"Rand"``.
+        loss: A function ``loss(logits (B, C), labels (B,))``; default: the cross entropy.
 
     Returns:
-        (n,) distinct rows, in pick order; ties go to the smaller row.
+        (n,) distinct rows in pick order; ties go to the smaller row.
 
-    Cost: O((m + V) C D) a pick, and O(V C) memory besides the factors; m <= N are the rows that may have become the best since all
-    were last looked at, by |<g_i, g_V> - <g_i, g_V'>| <= |g_i| |g_V - g_V'|, few where the step is small. Diversity adds
-    O(N (C + D)) a pick; FacLoc has m = N and takes O(N^2 (C + D)) once and, gains in it being looked at lazily, a small part of
-    that for every further pick, O(N) memory.
+    Raises:
+        InvalidInput: There is no judge.
+
+    Cost: O((m + V) C D) a pick, and O(V C) memory in addition to the factors. Here m <= N rows may have become
+    the best since all gains were computed, by |<g_i, g_V> - <g_i, g_V'>| <= |g_i| |g_V - g_V'|; it is small where steps are small.
+    Diversity adds O(N (C + D)) a pick. FacLoc has m = N; it adds O(N^2 (C + D)) once, a small part of that for every further pick
+    (lazy evaluation), and O(N) memory.
     """
     return glister_with_gains(
         x, judges, n, lr=lr, labeled=labeled, type_of=type_of, lam=lam, generator=generator, loss=loss
@@ -112,10 +115,10 @@ def glister_with_gains(
     generator: torch.Generator | None = None,
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> RowsWithGains:
-    """The rows that ``glister`` picks, and by how much the step along each lowers the judges' mean loss; arguments as there.
+    """The rows that ``glister`` picks, and how much the step of each lowers the judges' mean loss; arguments as ``glister``.
 
     Returns:
-        Rows in pick order; their gains are first-order and without the regularizer, NaN for rows that were drawn.
+        Rows in pick order. Their gains are first-order and without the regularizer, NaN for rows drawn at random.
     """
     state = _LastLayer(judges, lr, x.bias, loss)
     if labeled is not None and len(labeled):
@@ -162,10 +165,10 @@ class _LastLayer:
                 block = slice(start, start + CANONICAL_BLOCK)
                 a = self._residual(part.logits[block], part.y[block])
                 rows = Outer(a, part.embeddings[block], self._bias)
-                found = rows.combine(a.new_ones(len(a))).double()
-                total = found if total is None else total.add_(found)
+                gradient = rows.combine(a.new_ones(len(a))).double()
+                total = gradient if total is None else total.add_(gradient)
         if total is None:
-            raise InvalidInput("there is no example to judge a step by")
+            raise InvalidInput("GLISTER needs at least one example in judges, got none")
         return total / sum(len(part.y) for part in self._parts)
 
     def step(self, gradient: Tensor) -> None:
@@ -186,15 +189,15 @@ class _LastLayer:
 
 
 class _Steps:
-    """What a step along each row gains, <a_i h_i^T, R>, for a direction R that changes little from pick to pick.
+    """Gains <a_i h_i^T, R> of steps along the rows, for a direction R that changes little from pick to pick.
 
-    Gains are kept as they were for an earlier direction. With an orthonormal basis Q of where most of the h_i is, h = Q c + t, a
-    change E of the direction changes them by
+    Gains of an earlier direction are kept. Let Q be an orthonormal basis of the leading directions of the h_i, and h = Q c + t. A
+    change E of the direction changes a gain by
 
-        <a h^T, E> = <a c^T, E Q> + <a t^T, E>,  the last at most |a| |t| |E (I - Q Q^T)|,
+        <a h^T, E> = <a c^T, E Q> + <a t^T, E>,  where the last term is at most |a| |t| |E (I - Q Q^T)|.
 
-    so that few numbers a row tell which rows may be the best now; only those are looked at again. All are, once half as many
-    were looked at since.
+    So a few numbers a row show which rows may be the best now, and only their gains are computed again. All gains are computed
+    again once half as many have been since the last time.
     """
 
     def __init__(self, x: Outer, regularizer: _Regularizer) -> None:
@@ -203,28 +206,28 @@ class _Steps:
         self._norms = exact_sq_norms(x).sqrt()
         self._rounding = ROUNDING * torch.finfo(x.a.dtype).eps
         self._gains = torch.zeros_like(self._norms)
-        self._direction = self._gains.new_zeros(x.a.shape[1], int(x.bias) + x.b.shape[1])  # that the gains are for
-        self._looked_at = len(x)  # rows since then
+        self._direction = self._gains.new_zeros(x.a.shape[1], int(x.bias) + x.b.shape[1])  # the direction of the gains
+        self._n_updated = len(x)  # gains computed since then
         self._narrows = not regularizer.reads_gains and x.b.shape[1] > 2 * _LEADING
         if self._narrows:
             self._basis = _leading_directions(x.b, _LEADING)
             self._leading = Outer(x.a, x.b @ self._basis.to(x.b.dtype), x.bias)  # rows a c^T
             rests = exact_sq_norms(Outer(x.a, x.b)) - exact_sq_norms(Outer(x.a, self._leading.b))
-            self._rests = (rests.clamp_min_(0) + 4 * self._rounding * self._norms**2).sqrt()  # |a| |t|, or more
+            self._rests = (rests.clamp_min_(0) + 4 * self._rounding * self._norms**2).sqrt()  # at least |a| |t|
 
     def take(self, row: int) -> None:
-        """Leave a row out from here on."""
+        """Exclude a row from later calls of ``best``."""
         self._gains[row] = -torch.inf
 
     def best(self, direction: Tensor) -> tuple[int, float]:
-        """The row of largest <g_i, direction> plus regularizer of those not taken, and its <g_i, direction>, in float64."""
+        """The row left with the largest <g_i, direction> plus regularizer, and its <g_i, direction>, in float64."""
         rows = self._rivals(direction) if self._narrows else None
         if rows is None:
-            self._look_at_all(direction)
+            self._update_all(direction)
             rows = torch.arange(len(self._gains), device=self._gains.device)
             gains = self._gains
         else:
-            gains = self._look_at(rows, direction)
+            gains = self._computed(rows, direction)
         size = float(direction.norm())
         unsure = self._norms * (self._rounding * size)
         bonus, left = self._regularizer.bonus(self._gains, unsure)
@@ -238,20 +241,20 @@ class _Steps:
         return row, value - float(bonus[row])
 
     def _rivals(self, direction: Tensor) -> Tensor | None:
-        """The rows that may be the best, None where it is better to look at all."""
+        """The rows that may be the best; None if it is cheaper to compute all gains."""
         gains, unsure = self._estimates(direction)
         bonus, left = self._regularizer.bonus(gains, unsure)
         gains += bonus
         unsure += left
         likely = gains.topk(min(_PROBES, len(gains))).indices
         slack = left[likely] + self._norms[likely] * (self._rounding * float(direction.norm()))
-        floor = (self._look_at(likely, direction) + bonus[likely] - slack).max()
+        floor = (self._computed(likely, direction) + bonus[likely] - slack).max()
         rows = torch.nonzero(gains + unsure >= floor)[:, 0]
-        self._looked_at += len(rows)
-        return rows if 2 * self._looked_at <= len(gains) else None
+        self._n_updated += len(rows)
+        return rows if 2 * self._n_updated <= len(gains) else None
 
     def _estimates(self, direction: Tensor) -> tuple[Tensor, Tensor]:
-        """The gains (N,), -inf for rows taken, and how far off they may be."""
+        """Estimated gains (N,), -inf for rows taken, and bounds of their errors (N,)."""
         change = direction - self._direction
         bias, weights = change.split([int(self._x.bias), self._x.b.shape[1]], 1)
         seen = weights @ self._basis  # (C, q)
@@ -260,19 +263,19 @@ class _Steps:
         unseen = float((weights - seen @ self._basis.T).norm())
         return self._gains + changes, unseen * self._rests + rounding * self._norms
 
-    def _look_at_all(self, direction: Tensor) -> None:
+    def _update_all(self, direction: Tensor) -> None:
         taken = self._gains.isneginf()
         self._gains = project(self._x, direction.to(self._x.a.dtype)).double().masked_fill_(taken, -torch.inf)
         self._direction = direction
-        self._looked_at = 0
+        self._n_updated = 0
 
-    def _look_at(self, rows: Tensor, direction: Tensor) -> Tensor:
+    def _computed(self, rows: Tensor, direction: Tensor) -> Tensor:
         gains = project(self._x[rows], direction.to(self._x.a.dtype)).double()
         return gains.masked_fill_(self._gains[rows].isneginf(), -torch.inf)
 
 
 def _leading_directions(x: Tensor, q: int) -> Tensor:
-    """An orthonormal basis, (D, q) float64, of where rows (N, D) mostly lie: subspace iteration on some of them."""
+    """An orthonormal basis (D, q), float64, of the leading directions of rows (N, D), by subspace iteration on a sample."""
     sample = x[:: max(1, len(x) // (8 * q))].double()
     basis: Tensor = torch.linalg.qr(sample[:q].T).Q
     for _ in range(2):
@@ -281,25 +284,24 @@ def _leading_directions(x: Tensor, q: int) -> Tensor:
 
 
 class _Regularizer(ABC):
-    """What is added to every row's gain."""
+    """A term that is added to every row's gain."""
 
     reads_gains: ClassVar[bool] = False
-    """Whether the bonus is worked out only for rows that the gains leave a chance: all gains must then be those of now."""
+    """Whether the bonus is exact only for rows that could win with it; all gains must then be up to date."""
 
     @abstractmethod
     def __init__(self, x: Outer, lam: float) -> None: ...
 
     @abstractmethod
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:
-        """What to add to the gain of each row, (N,) float64, and how far rounding may have moved that.
+        """The term to add to each row's gain, (N,) float64, and bounds of its rounding errors, (N,).
 
-        Where gains are read, rows that cannot win whatever they are given (``gains`` are known up to ``unsure``) may get more
-        than their due.
+        With ``reads_gains``, the term may be too large for rows that cannot win even so; ``unsure`` bounds the errors of ``gains``.
         """
 
     @abstractmethod
     def add(self, row: int) -> None:
-        """Count a pick in."""
+        """Add a pick to S."""
 
 
 class _NoRegularizer(_Regularizer):
@@ -314,7 +316,7 @@ class _NoRegularizer(_Regularizer):
 
 
 class _Diversity(_Regularizer):
-    """-lam sum_{j in S} exp(-|g_i - g_j|^2 / 2)."""
+    """The term -lam sum_{j in S} exp(-|g_i - g_j|^2 / 2)."""
 
     def __init__(self, x: Outer, lam: float) -> None:
         self._x = x.with_norms()
@@ -336,9 +338,9 @@ class _Diversity(_Regularizer):
 
 
 class _FacilityLocation(_Regularizer):
-    """lam times the gain in facility location of squared distances, in float64.
+    """The term lam times the gain in facility location of squared distances, in float64.
 
-    Gains only fall while rows are picked, so an old one is an upper bound: only rows that could win are looked at again.
+    Gains only fall while rows are picked, so an old gain is an upper bound, and only rows that could win are computed again.
     """
 
     reads_gains = True
@@ -367,12 +369,12 @@ class _FacilityLocation(_Regularizer):
             stale = torch.nonzero(~self._fresh & (totals + slack >= floor))[:, 0]
             if not len(stale):
                 return bonus, left
-            self._look_at(stale[totals[stale].argsort(descending=True, stable=True)[:step]])
+            self._update(stale[totals[stale].argsort(descending=True, stable=True)[:step]])
 
     def add(self, row: int) -> None:
         dists = self._sq_dists(torch.tensor([row], device=self._picked.device))[:, 0]
         if self._nearest is None:
-            self._bounds.fill_(float(dists.sum()))  # no row can gain more than to bring all to 0
+            self._bounds.fill_(float(dists.sum()))  # the gain of a row that would lower all distances to 0
             self._nearest = dists
         else:
             torch.minimum(self._nearest, dists, out=self._nearest)
@@ -380,12 +382,12 @@ class _FacilityLocation(_Regularizer):
         self._picked[row] = True
         self._fresh.copy_(self._picked)
 
-    def _look_at(self, rows: Tensor) -> None:
+    def _update(self, rows: Tensor) -> None:
         if self._nearest is not None:
             self._bounds[rows] = (self._nearest[:, None] - self._sq_dists(rows)).clamp_min_(0).sum(0)
         self._fresh[rows] = True
 
     def _sq_dists(self, rows: Tensor) -> Tensor:
-        """(N, B) float64."""
+        """Squared distances of all rows to these rows, (N, B) float64."""
         atoms = self._x[rows].double()
         return torch.cat([self._x[block].double().sq_dists(atoms) for block in self._x.blocks()])

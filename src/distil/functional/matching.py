@@ -1,8 +1,8 @@
-"""Subsets whose gradients add up to a given one: GRAD-MATCH.
+"""GRAD-MATCH: subsets whose gradients add up to a target gradient.
 
-Gradients are ``Features``: factored rows a_i h_i^T are only ever seen through inner products, weighted sums and projections, so
-that no array of N x C x D numbers is made. Sums that decide between rows are compared in the precision of the rows and, where
-rounding could change the order, computed again in float64; what is equal then goes to the smaller row.
+Gradients are ``Features``: factored rows a_i h_i^T are used only through inner products, weighted sums and projections, so no
+array of N x C x D numbers is made. Sums that decide between rows are compared in the precision of the rows and, where
+rounding could change the order, computed again in float64; ties then go to the smaller row.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from distil.functional.budgets import class_budgets
 from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE, Features, Grouped, Outer
 
 Match = Callable[[Features, Tensor, int], tuple[Tensor, Tensor]]
-"""``match(atoms, mean, n)``: n distinct rows of the atoms and their weights, (n,) each, for a mean gradient to follow."""
+"""A function ``match(atoms, mean, n)`` that returns n distinct rows of the atoms that match a mean gradient, and their weights."""
 
-# The rounding of a sum of products, in units of the precision times the product of the norms that enter it.
+# Rounding error of a sum of products, in units of the precision times the product of the operands' norms.
 ROUNDING = 8
 
-# Columns of the Gram matrix are kept by the pursuit up to this many bytes; above it, correlations are projections.
+# The pursuit stores columns of the Gram matrix up to this many bytes; above that, it computes correlations as projections.
 _GRAM_BYTES = 256 << 20
 
-# Inner products with one row are a product of a matrix and a vector, bound by memory: with this many rows they take little longer.
+# Inner products with one row multiply a matrix by a vector, which memory speed limits: with this many rows they take little longer.
 # On one core it won 54 against 63 ms (GradMatch, 200 of 10,000 rows of 256 numbers, 10 classes). Delete it, with the slots that
 # keep the columns, where 1 is as fast.
 _AHEAD = 8
 
-# Columns made ahead of time are kept up to this many bytes.
+# Columns computed ahead are kept up to this many bytes.
 _AHEAD_BYTES = 32 << 20
 
 
@@ -38,23 +38,23 @@ _AHEAD_BYTES = 32 << 20
 
 
 def fixed_weight_matching(x: Features, target: Tensor, n: int, *, taken: Tensor | None = None) -> Tensor:
-    """Pick rows one by one so that their plain sum comes near a target: greedy for || sum_{i in S} g_i - target ||.
+    """Pick rows one by one so that their sum comes near a target: greedy minimization of || sum_{i in S} g_i - target ||.
 
-    The fixed-weight form of GRAD-MATCH (Killamsetty et al. 2021, ICML) for active learning, where every example that is bought
-    counts once; the target is then n times a mean gradient. Each pick makes the new residual r - g_j smallest, that is,
-    2 <g_j, r> - |g_j|^2 largest. The published code of DISTIL left |g_j|^2 out and aimed at the full sum N/n times as long,
-    which all but picks the n largest projections; both are mended here. RowsWithGains go on where none lowers the error any more.
+    The form of GRAD-MATCH (Killamsetty et al. 2021, ICML) with fixed weights, for active learning, where every labeled example
+    counts once; the target is then n times a mean gradient. Each pick minimizes the new residual r - g_j, that is, maximizes
+    2 <g_j, r> - |g_j|^2. DISTIL's published code omits |g_j|^2 and uses the full sum, N/n times as long, as its target, so it
+    picks nearly the n largest projections; both are corrected here. Picking continues after no row lowers the error any more.
 
     Args:
         x: N rows.
-        target: In the shape that one row has.
-        n: How many to pick, at most the rows not taken.
-        taken: (m,) rows picked before: they count in the sum, and are not picked again.
+        target: The target, in the shape of one row.
+        n: Number of rows to pick, at most the number of rows not taken.
+        taken: Rows picked before, (m,): they count in the sum and are not picked again. Default: none.
 
     Returns:
-        (n,) distinct rows, in pick order; ties go to the smaller row.
+        (n,) distinct rows in pick order; ties go to the smaller row.
 
-    Cost: O(N n) inner products, O(N (C + D)) each pick for factored rows; memory of O(N).
+    Cost: O(N n) inner products, O(N (C + D)) a pick for factored rows; memory of O(N).
     """
     greedy = _UnitWeights(x, target, torch.empty(0, dtype=torch.long) if taken is None else taken)
     picks: list[int] = []
@@ -68,29 +68,29 @@ def fixed_weight_matching(x: Features, target: Tensor, n: int, *, taken: Tensor 
 def orthogonal_matching_pursuit(
     x: Features, target: Tensor, n: int, *, ridge: float = 0.5, tol: float = 1e-4
 ) -> tuple[Tensor, Tensor]:
-    """Pick rows and non-negative weights so that sum_i w_i g_i comes near a target: GRAD-MATCH's orthogonal matching pursuit.
+    """Pick rows with non-negative weights so that sum_i w_i g_i comes near a target: GRAD-MATCH's orthogonal matching pursuit.
 
-    Killamsetty et al. 2021 (ICML), algorithm 2: take the row of largest inner product with the residual, then solve
-    min_{w >= 0} || sum_{i in S} w_i g_i - target ||^2 + ridge |w|^2 over all rows taken, and so on. Rows are not normalized,
-    as in the paper. The pursuit ends early once the residual is at most ``tol |target|`` or no row left has a positive
-    product with it; the remaining picks are then those of ``fixed_weight_matching`` for the target n / N, and have weight 0:
-    the weights stay the solution of the problem above. A row whose weight the later ones push to 0 stays picked.
+    Killamsetty et al. 2021 (ICML), algorithm 2: pick the row of largest inner product with the residual, then solve
+    min_{w >= 0} || sum_{i in S} w_i g_i - target ||^2 + ridge |w|^2 over all picks S, and repeat. As in the paper, rows are not
+    normalized. The pursuit ends early once the residual is at most ``tol |target|`` or no row left has a positive inner product
+    with it. The remaining picks are then those of ``fixed_weight_matching`` for n / N times the target, with weight 0, so that
+    the weights stay the solution of the problem above. A row whose weight later falls to 0 stays picked.
 
-    Deliberate differences from the published code: the ridge problem is solved as such, on [A; sqrt(ridge) I] and not as least
-    squares on its normal equations; rows are never taken twice; the fill is not random.
+    Deliberate differences from the published code: the ridge problem is solved on [A; sqrt(ridge) I], not as least squares on its
+    normal equations; no row is picked twice; the remaining picks are not random.
 
     Args:
         x: N rows.
-        target: In the shape that one row has; in the paper the sum of all N.
-        n: How many to pick, at most N.
+        target: The target, in the shape of one row; in the paper, the sum of all N rows.
+        n: Number of rows to pick, at most N.
         ridge: The penalty on |w|^2, at least 0.
-        tol: Residual, relative to the target, at which to stop.
+        tol: Norm of the residual, relative to the target's, at which the pursuit ends.
 
     Returns:
         (n,) distinct rows in pick order, and their weights (n,), at least 0, in the precision of the rows.
 
-    Cost: O(N (C + D + n)) a pick and O(n^2) for its weights, O(n^3) in the picks whose plain solution has a negative weight.
-    Memory: n columns of N numbers up to a fixed bound; above it O(N), and O(N C D) time a pick.
+    Cost: O(N (C + D + n)) a pick and O(n^2) for its weights, or O(n^3) for picks whose unconstrained solution has a negative
+    weight. Memory: n columns of N numbers up to a fixed bound; above it O(N), with O(N C D) time a pick.
     """
     pursuit = _Pursuit(x, target, n, ridge)
     while len(pursuit.picks) < n and pursuit.error > tol * pursuit.aim:
@@ -108,7 +108,7 @@ def orthogonal_matching_pursuit(
 
 
 def unit_weights(atoms: Features, mean: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """The ``Match`` whose n atoms sum to n times the mean, each with weight 1."""
+    """The ``Match`` by ``fixed_weight_matching``: n atoms whose sum is near n times the mean, each with weight 1."""
     rows = fixed_weight_matching(atoms, mean * n, n)
     return rows, torch.ones(n, dtype=_nothing(atoms).dtype)
 
@@ -116,12 +116,12 @@ def unit_weights(atoms: Features, mean: Tensor, n: int) -> tuple[Tensor, Tensor]
 def fitted_weights(
     atoms: Features, mean: Tensor, n: int, *, ridge: float = 0.5, tol: float = 1e-4
 ) -> tuple[Tensor, Tensor]:
-    """The ``Match`` whose weighted atoms sum to the mean times the number of all atoms."""
+    """The ``Match`` by ``orthogonal_matching_pursuit``: n atoms whose weighted sum is near len(atoms) times the mean."""
     return orthogonal_matching_pursuit(atoms, mean * len(atoms), n, ridge=ridge, tol=tol)
 
 
 def mean_row(x: Features) -> Tensor:
-    """The mean of the rows, in the shape that one has, summed in float64; there must be one."""
+    """The mean of at least one row, in the shape of one row, in float64."""
     one = _nothing(x).double()
     rows = (x[block].double() for block in x.blocks())
     return torch.stack([part.combine(one.new_ones(len(part))) for part in rows]).sum(0) / len(x)
@@ -130,18 +130,18 @@ def mean_row(x: Features) -> Tensor:
 def match_per_class(
     x: Features, y: Tensor, n: int, num_classes: int, match: Match, *, reference: tuple[Features, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Match every class on its own: its rows follow its mean gradient, with its share of the budget.
+    """Match each class separately: its picks match its mean gradient, with its share of the budget.
 
-    The per-class form of GRAD-MATCH (Killamsetty et al. 2021, ICML). Shares are proportional, by largest remainder.
+    The per-class form of GRAD-MATCH (Killamsetty et al. 2021, ICML). Shares are those of ``class_budgets``.
 
     Args:
         x: N rows.
-        y: (N,) the class of each, in [0, num_classes).
-        n: How many to pick, at most N.
-        num_classes: C; classes without rows are normal.
-        match: How to match within a class.
-        reference: Rows and classes of another set whose mean gradients are to be followed; a class it does not have follows
-            its own rows, as all do by default.
+        y: The class of each row, (N,) int64, in [0, num_classes).
+        n: Number of rows to pick, at most N.
+        num_classes: Number of classes C; classes may be without rows.
+        match: The algorithm that matches one class.
+        reference: Rows of another set and their classes, whose mean gradients are the targets. By default, and for classes that
+            the other set does not have, the target is the mean of the class's own rows.
 
     Returns:
         (n,) distinct rows and their weights (n,); classes take turns in proportion to their shares.
@@ -165,22 +165,22 @@ def match_per_class(
 def match_per_batch(
     x: Features, n: int, batch_size: int, match: Match, *, reference: Features | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Match whole minibatches of consecutive rows, whose atoms are mean gradients, and take their rows in pick order.
+    """Match the mean gradients of whole minibatches of consecutive rows, and return their rows in pick order.
 
     The per-batch form of GRAD-MATCH (Killamsetty et al. 2021, ICML): N / batch_size atoms instead of N. The published code
-    returned whole batches, more than the budget; here the last one is cut to exactly n rows, and one more is picked where
-    the short last batch of the pool was among them.
+    returned whole minibatches, more rows than the budget. Here the last picked minibatch is cut to exactly n rows, and one more
+    is picked if the pool's short last minibatch is among the picks.
 
     Args:
         x: N rows.
-        n: How many to pick, at most N.
-        batch_size: Rows per batch; fewer in the last.
-        match: How to match the means.
-        reference: Rows of another set whose mean gradient is to be followed; by default the rows' own.
+        n: Number of rows to pick, at most N.
+        batch_size: Number of rows in a minibatch; the last may have fewer.
+        match: The algorithm that matches the mean gradients.
+        reference: Rows of another set whose mean gradient is the target; default: the rows ``x``.
 
     Returns:
-        (n,) distinct rows and their weights (n,): a row has its share of its batch's weight, so that, whole batches taken,
-        fitted weights sum the rows' gradients to N times the mean.
+        (n,) distinct rows and their weights (n,). A row has its share of its minibatch's weight: with whole minibatches, the
+        gradients weighted by fitted weights sum to about N times the mean.
     """
     groups = torch.arange(len(x), device=_nothing(x).device) // batch_size
     atoms = Grouped(x, groups, int(groups[-1]) + 1)
@@ -198,7 +198,7 @@ def match_per_batch(
 
 
 class _UnitWeights:
-    """The residual of a sum of rows against a target, and what each row left would gain."""
+    """The residual of a sum of rows against a target, and the gain of each row left."""
 
     def __init__(self, x: Features, target: Tensor, taken: Tensor) -> None:
         self._x = x
@@ -207,7 +207,7 @@ class _UnitWeights:
         self._eps = torch.finfo(dtype).eps
         self._norms = sq_norms.sqrt()
         self._residual = target.double()
-        self._uncounted = taken.tolist()  # picks that the residual does not know of yet
+        self._uncounted = taken.tolist()  # picks that are not yet subtracted from the residual
         self._settle()
         self._gains = project(x, self._residual.to(dtype)).double().mul_(2).sub_(sq_norms)
         self._gains[taken] = -torch.inf
@@ -215,14 +215,14 @@ class _UnitWeights:
         self._columns = _Columns(x)
 
     def add(self, row: int) -> None:
-        """Count a row in."""
+        """Add a row to the sum."""
         self._gains.sub_(self._columns.of(row, self._gains), alpha=2)
         self._gains[row] = -torch.inf
         self._uncounted.append(row)
         self._scale += float(self._norms[row])
 
     def best(self) -> int:
-        """The row that leaves the smallest residual."""
+        """The row whose addition leaves the smallest residual."""
         unsure = (2 * ROUNDING * self._eps * self._scale) * self._norms
         return largest(self._gains, unsure, self._exactly)[0]
 
@@ -239,11 +239,11 @@ class _UnitWeights:
 
 
 class _Columns:
-    """Inner products of all rows with one row, made for a few rows at a time that may be asked for next."""
+    """Inner products of all rows with one row, computed for a few rows at a time that may be needed next."""
 
     def __init__(self, x: Features) -> None:
         self._x = x
-        self._ahead = 1 if isinstance(x, Grouped) else min(_AHEAD, len(x))  # means are dear, one by one or not
+        self._ahead = 1 if isinstance(x, Grouped) else min(_AHEAD, len(x))  # for means, several columns save nothing
         nothing = _nothing(x)
         slots = max(self._ahead, min(len(x), _AHEAD_BYTES // (len(x) * nothing.element_size())))
         self._kept = nothing.new_empty(slots, len(x))
@@ -251,11 +251,11 @@ class _Columns:
         self._slots: dict[int, int] = {}
 
     def of(self, row: int, hopes: Tensor) -> Tensor:
-        """(N,) for one row, which is not kept afterwards.
+        """The inner products of all rows with one row, (N,); they are not kept after this call.
 
         Args:
-            row: Asked for now.
-            hopes: (N,), larger for rows that are likely to be asked for later; -inf for those that are not.
+            row: The row.
+            hopes: Priorities of the rows, (N,): larger for rows that are likely to be needed later, -inf for the others.
         """
         if row not in self._slots:
             self._make(row, hopes)
@@ -278,7 +278,7 @@ class _Columns:
 
 
 class _Pursuit:
-    """A residual, the rows taken so far and their weights."""
+    """The state of a matching pursuit: the picks, their weights and the residual."""
 
     def __init__(self, x: Features, target: Tensor, n: int, ridge: float) -> None:
         self._x = x
@@ -288,7 +288,7 @@ class _Pursuit:
         self._target = target.double()
         self._residual = self._target
         self.aim = self.error = float(self._target.norm())
-        self._scale = self.aim  # what the terms that make up the residual are in sum
+        self._scale = self.aim  # sum of the norms of the residual's terms
         self._at_target = project(x, target.to(self.dtype))
         self._products = self._at_target.double()
         keep = n * len(x) * self._at_target.element_size() <= _GRAM_BYTES
@@ -297,11 +297,11 @@ class _Pursuit:
         self._solver = RidgeNNLS(n, ridge)
 
     def weights(self) -> Tensor:
-        """(k,) float64 on the CPU, of the k rows taken."""
+        """The weights of the k picks, (k,) float64 on the CPU."""
         return self._solver.weights
 
     def best(self) -> int | None:
-        """The row of largest inner product with the residual, None where no product is positive."""
+        """The row of largest inner product with the residual; None if no product is positive."""
         unsure = (ROUNDING * torch.finfo(self.dtype).eps * self._scale) * self._norms
         row, product = largest(self._products, unsure, self._exactly)
         if product <= float(unsure[row]):
@@ -309,7 +309,7 @@ class _Pursuit:
         return row if product > EXACT_ROUNDING * self._scale * float(self._norms[row]) else None
 
     def add(self, row: int) -> None:
-        """Take a row and solve for all weights."""
+        """Pick a row and solve for all weights."""
         if self._gram is not None:
             self._gram[len(self.picks)] = self._columns.of(row, self._products)
         self.picks.append(row)
@@ -334,14 +334,15 @@ class _Pursuit:
 
 
 class RidgeNNLS:
-    """min_{w >= 0} |A w - b|^2 + ridge |w|^2, for columns of A that come one by one and are known by inner products.
+    """Solver of min_{w >= 0} |A w - b|^2 + ridge |w|^2, for columns of A that are added one by one as inner products.
 
-    Lawson and Hanson's active set method (1974, chapter 23) on [A; sqrt(ridge) I], begun at the last solution. A Cholesky factor
-    of the columns of positive weight is appended to; only where a weight turns negative is it made anew. Float64 throughout.
+    Lawson and Hanson's active set method (1974, chapter 23) on [A; sqrt(ridge) I], started from the last solution. The Cholesky
+    factor of the columns of positive weight grows with each column, and is computed again only when a weight turns negative.
+    All arithmetic is in float64.
 
     Args:
-        n: How many columns there may be.
-        ridge: At least 0. With 0, a column that depends on those of positive weight keeps weight 0.
+        n: Largest number of columns.
+        ridge: The penalty on |w|^2, at least 0. With 0, a column that depends on columns of positive weight keeps weight 0.
     """
 
     def __init__(self, n: int, ridge: float) -> None:
@@ -350,27 +351,27 @@ class RidgeNNLS:
         self._moments = torch.zeros(n, dtype=torch.float64)
         self._solution = torch.zeros(n, dtype=torch.float64)
         self._factor = torch.zeros(n, n, dtype=torch.float64)
-        self._active: list[int] = []  # the columns of positive weight, in the order of the factor
+        self._active: list[int] = []  # columns of positive weight in the order of the factor
         self._size = 0
 
     @property
     def weights(self) -> Tensor:
-        """The solution, (k,) for the k columns so far."""
+        """The solution for the k columns so far, (k,) float64."""
         return self._solution[: self._size]
 
     def append(self, products: Tensor, moment: float) -> None:
         """Add a column of A and solve.
 
         Args:
-            products: (k,) its inner products with all columns, itself last.
-            moment: Its inner product with b.
+            products: Inner products of the column with all columns so far, itself last, (k,).
+            moment: Inner product of the column with b.
         """
         k, self._size = self._size, self._size + 1
         self._gram[k, : k + 1] = self._gram[: k + 1, k] = products
         self._gram[k, k] += self._ridge
         self._moments[k] = moment
         barred = torch.zeros(self._size, dtype=torch.bool)  # columns that rounding alone makes look useful
-        j: int | None = k  # nearly always of use; what is not is dropped again
+        j: int | None = k  # the new column nearly always helps; if not, it is dropped again
         for _ in range(3 * self._size):
             if j is None:
                 return
@@ -380,7 +381,7 @@ class RidgeNNLS:
             j = self._steepest(barred)
 
     def _steepest(self, barred: Tensor) -> int | None:
-        """The column of weight 0 along which the objective falls most, None where it falls along none."""
+        """The column of weight 0 along which the objective falls most; None if it falls along none."""
         if len(self._active) == self._size:
             return None
         out = barred.clone()
@@ -392,7 +393,7 @@ class RidgeNNLS:
         return j if float(slopes[j]) > noise else None
 
     def _enter(self, j: int) -> bool:
-        """Append column j to the factor, unless it depends on those there."""
+        """Append column j to the factor and return True; False if j depends on the columns in the factor."""
         k, active = len(self._active), torch.tensor(self._active, dtype=torch.long)
         row = torch.linalg.solve_triangular(self._factor[:k, :k], self._gram[active, j][:, None], upper=False)[:, 0]
         pivot = float(self._gram[j, j] - row @ row)
@@ -404,7 +405,7 @@ class RidgeNNLS:
         return True
 
     def _descend(self) -> None:
-        """Solve for the active columns, dropping those whose weight reaches 0 on the way."""
+        """Solve for the active columns, and drop those whose weight reaches 0 on the way."""
         while self._active:
             k, active = len(self._active), torch.tensor(self._active, dtype=torch.long)
             goal = torch.cholesky_solve(self._moments[active][:, None], self._factor[:k, :k])[:, 0]
@@ -426,12 +427,12 @@ class RidgeNNLS:
 
 
 def largest(values: Tensor, unsure: Tensor, exactly: Callable[[Tensor], tuple[Tensor, Tensor]]) -> tuple[int, float]:
-    """The row of largest value, and that value; among equals the smaller row.
+    """The row of largest value, and that value; ties go to the smaller row.
 
     Args:
-        values: (N,) float64; -inf for rows that are out.
-        unsure: (N,) how far rounding may have moved each.
-        exactly: For rows (m,), their values in float64, and how far rounding may have moved those.
+        values: Values of the rows, (N,) float64; -inf for excluded rows.
+        unsure: Bound of the rounding error of each value, (N,).
+        exactly: Function from rows (m,) to their values in float64 and bounds of the rounding errors of these, (m,) each.
     """
     top = values.argmax()
     rows = torch.nonzero(values + unsure >= values[top] - unsure[top])[:, 0]
@@ -444,8 +445,8 @@ def largest(values: Tensor, unsure: Tensor, exactly: Callable[[Tensor], tuple[Te
 
 
 def project(x: Features, point: Tensor) -> Tensor:
-    """Inner products with a point, (N,), in memory of no more than the rows' smaller factors."""
-    if isinstance(x, Outer):  # B P^T has N x C numbers, A P has N x D
+    """Inner products with a point in the shape of one row, (N,); memory is at most that of the smaller factors."""
+    if isinstance(x, Outer):  # B P^T has N x C numbers, fewer than the N x D of A P
         images = torch.addmm(point[:, 0], x.b, point[:, 1:].T) if x.bias else x.b @ point.T
         products: Tensor = torch.linalg.vecdot(images, x.a)
         return products
@@ -456,32 +457,32 @@ def project(x: Features, point: Tensor) -> Tensor:
 
 
 def _products(x: Features, atoms: Features) -> Tensor:
-    """Inner products with a few rows, (M, N)."""
-    if isinstance(x, Grouped):  # an atom written out is one point: cheaper than to write all the others out
+    """Inner products of a few atoms with all rows, (M, N)."""
+    if isinstance(x, Grouped):  # writing out one atom as a point is cheaper than writing out all the other means
         one = atoms.sq_norms().new_ones(1)
         return torch.stack([project(x, atoms[slice(j, j + 1)].combine(one)) for j in range(len(atoms))])
     return x.inner(atoms).T
 
 
 def exact_project(x: Features, rows: Tensor, point: Tensor) -> Tensor:
-    """Inner products of some rows with a float64 point, in float64."""
+    """Float64 inner products of some rows with a float64 point, (M,)."""
     step = max(1, BLOCK_BYTES // (2 * x.row_bytes()))
     return torch.cat([x[part].double().project(point) for part in rows.split(step)])
 
 
 def exact_sq_norms(x: Features) -> Tensor:
-    """Squared norms in float64, (N,): those of tiny rows do not vanish."""
+    """Squared norms in float64, (N,), so that those of tiny rows do not underflow."""
     if isinstance(x, Outer):
         return _exact_squares(x.a) * (_exact_squares(x.b) + x.bias)
     return torch.cat([x[block].exact_sq_norms() for block in x.blocks()])
 
 
 def _exact_squares(x: Tensor) -> Tensor:
-    """Squared norms in float64 without a copy of the rows in it, (N,)."""
+    """Squared norms in float64, (N,), without a float64 copy of the rows."""
     norms: Tensor = torch.linalg.vector_norm(x, dim=1, dtype=torch.float64)
     return norms.square_()
 
 
 def _nothing(x: Features) -> Tensor:
-    """No numbers, in the precision of the rows and where they are."""
+    """An empty tensor in the precision and on the device of the rows."""
     return x[slice(0, 0)].sq_norms()

@@ -78,7 +78,7 @@ class RBF(Kernel):
 
 @dataclass(frozen=True, eq=False)
 class Cosine(Kernel):
-    """(1 + cos(x, y)) / 2, between 0 (opposite rows) and 1; a zero row is at a right angle to all rows but zero rows.
+    """(1 + cos(x, y)) / 2, between 0 (opposite rows) and 1; for a zero row, 1 with zero rows and 1/2 with all others.
 
     The cosine is mapped to [0, 1] and not clipped at 0: clipping would make opposite rows as alike as unrelated ones, and the
     matrix indefinite.
@@ -126,7 +126,7 @@ class Closeness(Kernel):
         return _sq_dists(x, y)
 
     def similarity(self, sq_dists: Tensor) -> Tensor:
-        """top - |x - y|, between 0 and ``top``."""
+        """The similarity top - |x - y|, between 0 and ``top``."""
         return sq_dists.sqrt_().neg_().add_(self.top).clamp_min_(0)
 
     def disparity(self, sq_dists: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Functions of a set of rows that reward covering the others or differing from one another, told one row at a time.
+"""Set functions that reward rows for covering the others or for differing from one another, computed one row at a time.
 
-All are for the greedy maximizers of ``distil.functional.greedy``. Those that read similarities accept the kernels ``rbf`` and
-``cosine``; facility location, graph cut and saturated coverage any that are not negative.
+The greedy maximizers of ``distil.functional.greedy`` maximize them. Functions of similarities accept the kernels ``rbf`` and
+``cosine``; facility location, graph cut and saturated coverage accept any similarities that are not negative.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from distil.errors import InvalidInput, UnknownName, nearest
 from distil.functional.features import BLOCK_BYTES, Features
 from distil.functional.similarity import REFERENCE_ROWS, Kernel, Similarity, reference
 
-# Two similarities that differ by less than this share of the largest one are the same to float32.
+# Similarities whose difference is below this share of the largest one are equal in float32.
 _ROUNDING = 2.0**-22
 
 
 class Objective(ABC):
-    """A function f of a set A of rows, f(empty) = 0, with the set it has come to.
+    """A function f of sets A of rows, with f(empty) = 0, and the current set A.
 
     Attributes:
-        submodular: Whether a row's gain never rises while others are added, which is what lazy greedy relies on.
-        first: The row to start from where every single row is worth the same; None: the one of largest gain.
-        device: Where the rows are, and the gains.
-        picks: A, in the order of adding.
-        value: f(A).
+        submodular: Whether a row's gain never rises while other rows are added; lazy greedy relies on this.
+        first: The row to pick first where all single rows have the same value; None: the row of largest gain.
+        device: The device of the rows and the gains.
+        picks: The rows of A in the order in which they were added.
+        value: The value f(A).
     """
 
     submodular: ClassVar[bool]
@@ -42,13 +42,13 @@ class Objective(ABC):
         self.value = 0.0
 
     def add(self, row: int) -> None:
-        """Put a row, which is not in it yet, into A."""
+        """Add a row to A; it must not be in A yet."""
         self.value += float(self.gain(torch.tensor([row], device=self.device))[0])
         self.include(row)
         self.picks.append(row)
 
     def clear(self) -> None:
-        """Make A empty."""
+        """Remove all rows from A."""
         self.picks, self.value = [], 0.0
         self.forget()
 
@@ -57,32 +57,32 @@ class Objective(ABC):
 
     @abstractmethod
     def gain(self, rows: Tensor) -> Tensor:
-        """f(A + x) - f(A) for each row x of ``rows``, none of them in A: (B,) float64."""
+        """Gains f(A + x) - f(A) of the rows x in ``rows``, none of them in A, (B,) float64."""
 
     @abstractmethod
     def exhausted(self, best: float) -> bool:
-        """Whether A, which is not empty, says all there is to say: given the largest gain, no row left has anything of its own."""
+        """Whether A, which is not empty, already covers every row left, where ``best`` is the largest gain."""
 
     @abstractmethod
     def include(self, row: int) -> None:
-        """Bring what ``gain`` reads up to date; part of ``add``."""
+        """Update the state that ``gain`` reads by a new row; called by ``add``."""
 
     @abstractmethod
     def forget(self) -> None:
-        """Bring what ``gain`` reads back to the empty set; part of ``clear``."""
+        """Reset the state that ``gain`` reads to the empty set; called by ``clear``."""
 
 
 class FacilityLocation(Objective):
-    """f(A) = sum_v max_{a in A} s(v, a): how well A stands for every row.
+    """f(A) = sum_v max_{a in A} s(v, a): how well A represents every row.
 
     Wei, Iyer and Bilmes 2015, who derive it from the nearest-neighbor likelihood. Monotone submodular: greedy is within 1 - 1/e
-    of the best (Nemhauser, Wolsey and Fisher 1978). Outliers do not attract it, as no row is similar to them; good for a first
+    of the best (Nemhauser, Wolsey and Fisher 1978). Outliers do not attract it: no row is similar to them. Use it for a first
     impression of a pool.
 
     Args:
-        similarity: Of the N rows, not negative; stored if it fits.
+        similarity: Similarities of the N rows, not negative; stored if the matrix fits.
 
-    Cost: O(N) a gain from the stored matrix, O(N D) without.
+    Cost: O(N) a gain from the stored matrix, O(N D) without it.
     """
 
     submodular = True
@@ -98,35 +98,38 @@ class FacilityLocation(Objective):
         return len(self.similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """sum_v (s(v, x) - best_v)+."""
+        """Gains sum_v max(0, s(v, x) - best_v), (B,) float64."""
         if not self.picks:
             return self.similarity.sums()[rows]
         return _sums(self.similarity, rows, lambda block: block.sub_(self._best).clamp_min_(0))
 
     def exhausted(self, best: float) -> bool:
-        """When every row has one as similar as can be, but for rounding: all distinct rows are picked."""
+        """True once every row equals a pick, up to rounding."""
         return best <= self._least
 
     def include(self, row: int) -> None:
-        """Raise what each row has."""
+        """Raise each row's similarity to its most similar pick."""
         torch.maximum(self._best, self.similarity.rows(slice(row, row + 1))[0], out=self._best)
 
     def forget(self) -> None:
-        """No row has anything."""
+        """Reset each row's similarity to its most similar pick to 0."""
         self._best = torch.zeros(self.similarity.width, device=self.device)  # (M,): s(v, a) of the most similar a
 
 
 class SaturatedCoverage(Objective):
-    """f(A) = sum_v min(sum_{a in A} s(v, a), alpha sum_u s(v, u)): every row wants some of its likes, and then has enough.
+    """f(A) = sum_v min(sum_{a in A} s(v, a), alpha sum_u s(v, u)): every row is covered up to a cap.
 
-    Lin and Bilmes 2011, section 4.1: alpha is a share of each row's sum, not a number that the sum is cut at. Monotone
-    submodular. A selection of more than about alpha N rows has saturated everything; the greedy maximizers then start afresh.
+    Lin and Bilmes 2011, section 4.1: the cap is a share alpha of each row's sum of similarities, not a constant. Monotone
+    submodular. More than about alpha N picks saturate every row; the greedy maximizers then start again.
 
     Args:
-        similarity: Of the N rows, not negative; stored if it fits.
-        alpha: Share at which a row is saturated, above 0 and at most 1.
+        similarity: Similarities of the N rows, not negative; stored if the matrix fits.
+        alpha: Share of its sum of similarities at which a row is saturated, above 0 and at most 1.
 
-    Cost: as facility location, and a pass for the row sums.
+    Raises:
+        InvalidInput: ``alpha`` is out of range.
+
+    Cost: as facility location, plus one pass for the row sums.
     """
 
     submodular = True
@@ -146,25 +149,25 @@ class SaturatedCoverage(Objective):
         return len(self.similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """sum_v min(s(v, x), what v still lacks)."""
+        """Gains sum_v min(s(v, x), lacking_v), (B,) float64, with lacking_v the rest up to the cap of v."""
         lacking = self._lacking.float()
         return _sums(self.similarity, rows, lambda block: torch.minimum(block, lacking, out=block))
 
     def exhausted(self, best: float) -> bool:
-        """When every row is saturated, but for rounding."""
+        """True once every row is saturated, up to rounding."""
         return best <= 1e-12 * self._total
 
     def include(self, row: int) -> None:
-        """Fill up."""
+        """Lower the rest that each row lacks up to its cap."""
         self._lacking.sub_(self.similarity.rows(slice(row, row + 1))[0]).clamp_min_(0)
 
     def forget(self) -> None:
-        """Every row lacks all of its share."""
+        """Reset the rest that each row lacks to its cap."""
         self._lacking = self._caps.clone()  # (M,) float64
 
 
 class _OfPairs(Objective):
-    """Objectives whose gains are simple in sum_{a in A} s(a, x), which is kept for every x: O(1) a gain, O(N D) a pick."""
+    """Objectives whose gains follow from sum_{a in A} s(a, x), stored for every x: O(1) a gain, O(N D) a pick."""
 
     submodular = True
 
@@ -178,27 +181,30 @@ class _OfPairs(Objective):
         return len(self.similarity)
 
     def exhausted(self, best: float) -> bool:  # noqa: ARG002
-        """Never: another row always has its price."""
+        """False: further rows still change the value."""
         return False
 
     def include(self, row: int) -> None:
-        """Add its similarities."""
+        """Add the similarities to the new row."""
         self._to_picks += self.similarity.rows(slice(row, row + 1))[0]
 
     def forget(self) -> None:
-        """No row is similar to an empty set."""
+        """Reset the sums of similarities to 0."""
         self._to_picks = torch.zeros(len(self), dtype=torch.float64, device=self.device)
 
 
 class GraphCut(_OfPairs):
-    """f(A) = sum_{v, a in A} s(v, a) - lam sum_{a, b in A} s(a, b): alike to the pool, unlike one another.
+    """f(A) = sum_{v, a in A} s(v, a) - lam sum_{a, b in A} s(a, b): rows similar to the pool but not to one another.
 
-    Lin and Bilmes 2010, with the pairs within A counted in both orders. Submodular for every lam >= 0, monotone up to
-    1/2; at 1, that of DISTIL 0.1, it is the weight of the cut between A and the rest.
+    Lin and Bilmes 2010, with the pairs within A counted in both orders. Submodular for every lam >= 0, and monotone for lam up to
+    1/2. With lam = 1, as in DISTIL 0.1, f(A) is the weight of the cut between A and the rest.
 
     Args:
-        similarity: Of the N rows, not negative.
-        lam: Price of redundancy.
+        similarity: Similarities of the N rows, not negative.
+        lam: Weight of the redundancy within A, at least 0.
+
+    Raises:
+        InvalidInput: ``lam`` is out of range.
 
     Cost: one pass over all pairs, then O(N D) a pick; the matrix is not stored.
     """
@@ -206,23 +212,23 @@ class GraphCut(_OfPairs):
     def __init__(self, similarity: Similarity, lam: float = 1.0) -> None:
         super().__init__(similarity)
         if not 0 <= lam < float("inf"):
-            raise InvalidInput(f"lam must be 0 or more, got {lam}")
+            raise InvalidInput(f"lam must be a finite number of at least 0, got {lam}")
         self.lam = lam
         self._totals = similarity.sums()
 
     def gain(self, rows: Tensor) -> Tensor:
-        """sum_v s(v, x) - lam (2 sum_{a in A} s(a, x) + s(x, x))."""
+        """Gains sum_v s(v, x) - lam (2 sum_{a in A} s(a, x) + s(x, x)), (B,) float64."""
         return self._totals[rows] - self.lam * (2 * self._to_picks[rows] + self._diagonal[rows])
 
 
 class SumRedundancy(_OfPairs):
-    """f(A) = -sum_{a, b in A} s(a, b): the redundancy within A, with a minus because more is better everywhere in this library.
+    """f(A) = -sum_{a, b in A} s(a, b): the redundancy within A, negated because larger is better everywhere in this library.
 
-    Submodular, never above 0, and falling: only comparisons between sets of one size mean something. All single rows are worth
-    the same; it starts from the one that is least like the others.
+    Submodular, never above 0, and decreasing, so only sets of the same size can be compared. All single rows have the same value;
+    the first pick is the row least similar to the others.
 
     Args:
-        similarity: Of the N rows, not negative.
+        similarity: Similarities of the N rows, not negative.
 
     Cost: O(N D) a pick; the matrix is not stored.
     """
@@ -232,23 +238,23 @@ class SumRedundancy(_OfPairs):
         self.first = _outermost(similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """-(2 sum_{a in A} s(a, x) + s(x, x))."""
+        """Gains -(2 sum_{a in A} s(a, x) + s(x, x)), (B,) float64."""
         return -(2 * self._to_picks[rows] + self._diagonal[rows])
 
 
 class FeatureBased(Objective):
-    """f(A) = sum_d sqrt(sum_{a in A} x_ad): some of every feature, and less and less pleasure in more of it.
+    """f(A) = sum_d sqrt(sum_{a in A} x_ad): some of every feature, with diminishing returns.
 
-    Kirchhoff and Bilmes 2014; Wei, Iyer and Bilmes 2015, from the naive Bayes likelihood. Needs no pairs, so it is the one for the
-    largest pools. Monotone submodular. Features must not be negative: a column that has negative numbers is shifted to start
-    at 0 (the published code refused them).
+    Kirchhoff and Bilmes 2014; Wei, Iyer and Bilmes 2015, from the naive Bayes likelihood. Monotone submodular. It needs no pairs of
+    rows: use it for the largest pools. Features must not be negative, so a column with negative numbers is shifted to start at 0
+    (the published code refused them).
 
     Args:
-        x: N rows; factored ones are written out block by block.
-        low: What to subtract from each column, (width,); default: its minimum, where that is negative.
-        classes: The class of each row, (N,): features of different classes are then different features.
+        x: N rows; factored rows are written out block by block.
+        low: Number subtracted from each column, (width,); default: the column's minimum if that is negative, else 0.
+        classes: The class of each row, (N,) int64: each class then has features of its own. Default: one class.
 
-    Cost: O(width) a gain, memory of a block.
+    Cost: O(width) a gain; memory of a block.
     """
 
     submodular = True
@@ -265,7 +271,7 @@ class FeatureBased(Objective):
         return len(self._x)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """sum_d (sqrt(S_d + x_d) - sqrt(S_d))."""
+        """Gains sum_d (sqrt(S_d + x_d) - sqrt(S_d)), (B,) float64, with S the sum of the picks."""
         gains = [torch.empty(0, dtype=torch.float64, device=self.device)]
         for part in rows.split(max(1, BLOCK_BYTES // max(1, 8 * len(self._low)))):
             sums = self._sums[self._group[part]]
@@ -273,15 +279,15 @@ class FeatureBased(Objective):
         return torch.cat(gains)
 
     def exhausted(self, best: float) -> bool:
-        """When all that is left are rows of zeros."""
+        """True once all rows left are zero."""
         return best <= 0
 
     def include(self, row: int) -> None:
-        """Add its features."""
+        """Add the features of the new row."""
         self._sums[self._group[row]] += self._written(slice(row, row + 1))[0]
 
     def forget(self) -> None:
-        """Nothing of any feature."""
+        """Reset the sums of features to 0."""
         self._sums = torch.zeros(self._n_groups, len(self._low), dtype=torch.float64, device=self.device)
 
     def _written(self, rows: Tensor | slice) -> Tensor:
@@ -289,14 +295,14 @@ class FeatureBased(Objective):
 
 
 class DisparityMin(Objective):
-    """f(A) = min_{a, b in A} d(a, b): the two that are nearest are to be far apart. A single row counts 0.
+    """f(A) = min_{a, b in A} d(a, b): the smallest distance between two picks; 0 for a single row.
 
     Dasgupta, Kumar and Ravi 2013; greedy is farthest-first, within 1/2 of the best (Ravi, Rosenkrantz and Tayi 1994). Not
-    submodular. d is the distance in the space of the kernel, sqrt(2 - 2 s), a metric that grows with the distance of the rows;
-    DISTIL 0.1 put similarities in its place, and always began with row 0. Drawn to outliers.
+    submodular. Outliers attract it. d is the distance in the space of the kernel, sqrt(2 - 2 s), a metric that grows with the
+    distance of the rows; DISTIL 0.1 used similarities instead, and always started with row 0.
 
     Args:
-        similarity: Of the N rows, by ``rbf`` or ``cosine``.
+        similarity: Similarities of the N rows, from the kernel ``rbf`` or ``cosine``.
 
     Cost: O(N D) a pick; the matrix is not stored.
     """
@@ -313,33 +319,33 @@ class DisparityMin(Objective):
         return len(self.similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """min(f(A), min_{a in A} d(a, x)) - f(A)."""
+        """Gains min(f(A), min_{a in A} d(a, x)) - f(A), (B,) float64; d(a, x) if A has one row."""
         if not self.picks:
             return torch.zeros(len(rows), dtype=torch.float64, device=self.device)
         nearest = self._nearest[rows]
         return nearest if len(self.picks) == 1 else nearest.clamp_max(self.value) - self.value
 
     def exhausted(self, best: float) -> bool:
-        """When every row left coincides with one that is picked."""
+        """True once every row left equals a pick."""
         return self.value + best <= 0
 
     def include(self, row: int) -> None:
-        """Lower the distances."""
+        """Lower each row's distance to its nearest pick."""
         torch.minimum(self._nearest, self.similarity.disparities(slice(row, row + 1))[0], out=self._nearest)
 
     def forget(self) -> None:
-        """No row is near an empty set."""
+        """Reset each row's distance to its nearest pick to infinity."""
         self._nearest = torch.full((len(self),), torch.inf, dtype=torch.float64, device=self.device)
 
 
 class DisparitySum(Objective):
-    """f(A) = sum_{a, b in A} d(a, b), each pair once: all far from one another, in sum. A single row counts 0.
+    """f(A) = sum_{a, b in A} d(a, b), the sum of the distances between picks, each pair once; 0 for a single row.
 
     Dasgupta, Kumar and Ravi 2013; greedy is within 1/2 of the best for a metric (Birnbaum and Goldman 2009). Not
-    submodular. d as for ``DisparityMin``. Content with two far clusters, within which it repeats itself.
+    submodular. d is the distance of ``DisparityMin``. Two distant clusters can satisfy it, and it then picks similar rows in both.
 
     Args:
-        similarity: Of the N rows, by ``rbf`` or ``cosine``.
+        similarity: Similarities of the N rows, from the kernel ``rbf`` or ``cosine``.
 
     Cost: O(N D) a pick; the matrix is not stored.
     """
@@ -356,34 +362,37 @@ class DisparitySum(Objective):
         return len(self.similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """sum_{a in A} d(a, x)."""
+        """Gains sum_{a in A} d(a, x), (B,) float64."""
         return self._to_picks[rows]
 
     def exhausted(self, best: float) -> bool:  # noqa: ARG002
-        """Never: what adds nothing still adds up."""
+        """False: equal rows still have distances to all other picks."""
         return False
 
     def include(self, row: int) -> None:
-        """Add its distances."""
+        """Add the distances to the new row."""
         self._to_picks += self.similarity.disparities(slice(row, row + 1))[0]
 
     def forget(self) -> None:
-        """No distance to an empty set."""
+        """Reset the sums of distances to 0."""
         self._to_picks = torch.zeros(len(self), dtype=torch.float64, device=self.device)
 
 
 class LogDeterminant(Objective):
-    """f(A) = log det(K_A + ridge I): the volume that the rows span in the space of the kernel; greedy MAP for a DPP.
+    """f(A) = log det(K_A + ridge I): the volume that the rows span in the space of the kernel, for the MAP set of a DPP.
 
-    Chen, Zhang and Zhou 2018, algorithm 1: a row of the Cholesky factor is added a pick, and exp(gain) is what remains of a row's
-    squared norm beside those picked. Submodular. The ridge keeps it finite where rows repeat, and of equals takes the one
-    with the fewest copies in A (the published code stopped there, with fewer picks than asked for).
+    Chen, Zhang and Zhou 2018, algorithm 1: each pick adds a row to the Cholesky factor, and exp(gain) is the squared norm of the
+    row's component orthogonal to the picks. Submodular. The ridge keeps f finite where rows repeat, and then prefers the row with
+    the fewest copies in A (the published code stopped there, with fewer picks than requested).
 
     Args:
-        similarity: Of the N rows, by a positive semidefinite kernel: ``rbf`` or ``cosine``.
-        ridge: Above 0.
+        similarity: Similarities of the N rows, from a positive semidefinite kernel: ``rbf`` or ``cosine``.
+        ridge: Number added to the diagonal, above 0.
 
-    Cost: O(N (D + n)) a pick, n N numbers of memory for n picks.
+    Raises:
+        InvalidInput: ``ridge`` is out of range.
+
+    Cost: O(N (D + n)) a pick; memory of n N numbers for n picks.
     """
 
     submodular = True
@@ -403,15 +412,15 @@ class LogDeterminant(Objective):
         return len(self.similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """Log of what remains of the diagonal."""
+        """Logarithms of the remaining diagonal, (B,) float64."""
         return torch.log(self._rest[rows])
 
     def exhausted(self, best: float) -> bool:  # noqa: ARG002
-        """Never, thanks to the ridge."""
+        """False: with the ridge, every row still has a finite gain."""
         return False
 
     def include(self, row: int) -> None:
-        """Another row of the Cholesky factor."""
+        """Add a row to the Cholesky factor."""
         t = len(self.picks)
         if t == len(self._factor):
             self._factor = torch.cat([self._factor, self._factor.new_empty(max(16, t // 2), len(self))])
@@ -421,13 +430,13 @@ class LogDeterminant(Objective):
         self._rest.sub_(self._factor[t] ** 2).clamp_min_(self.ridge)
 
     def forget(self) -> None:
-        """All of the diagonal remains."""
+        """Reset the remaining diagonal to that of the kernel plus the ridge."""
         self._rest = self.similarity.diagonal() + self.ridge
         self._factor = torch.empty(0, len(self), dtype=torch.float64, device=self.device)
 
 
 def shifts(x: Features) -> Tensor:
-    """The minimum of each column that has a negative number, 0 for the others: (width,) float64, block by block."""
+    """The minimum of each column with a negative number, 0 for other columns, (width,) float64."""
     low = torch.zeros_like(x[slice(0, 1)].dense()[0], dtype=torch.float64)
     step = max(1, BLOCK_BYTES // max(1, 8 * len(low)))
     for start in range(0, len(x), step):
@@ -438,7 +447,7 @@ def shifts(x: Features) -> Tensor:
 COVERS: Mapping[str, Callable[[Similarity], Objective]] = MappingProxyType(
     {"facility_location": FacilityLocation, "saturated_coverage": SaturatedCoverage}
 )
-"""The objectives that read all pairs again and again, and take any rows and columns of the matrix."""
+"""Objectives by name that read all pairs repeatedly and accept any rows and columns of the matrix."""
 
 _OF_SIMILARITY: dict[str, Callable[[Similarity], Objective]] = {
     **COVERS,
@@ -452,7 +461,7 @@ _OF_SIMILARITY: dict[str, Callable[[Similarity], Objective]] = {
 FUNCTIONS: Mapping[str, type[Objective] | Callable[[Similarity], Objective]] = MappingProxyType(
     {**_OF_SIMILARITY, "feature_based": FeatureBased}
 )
-"""Every objective by its name."""
+"""All objectives by name."""
 
 
 def objective_named(
@@ -461,11 +470,12 @@ def objective_named(
     """The objective of that name over the rows of ``x``.
 
     Args:
-        name: One of ``FUNCTIONS``.
+        name: A name in ``FUNCTIONS``.
         x: N rows.
-        kernel: Their similarity, for all but ``feature_based``.
-        low: What ``feature_based`` subtracts; default: as it says.
-        classes: The class of each row, (N,): rows of different classes then have nothing in common.
+        kernel: Similarity of two rows; ``feature_based`` does not use it.
+        low: The ``low`` of ``FeatureBased``.
+        classes: The class of each row, (N,) int64: rows of different classes then have similarity 0, or features of their own.
+            Default: one class.
 
     Raises:
         UnknownName: There is no objective of that name.
@@ -480,7 +490,7 @@ def objective_named(
 
 
 def _sums(similarity: Similarity, rows: Tensor, terms: Callable[[Tensor], Tensor]) -> Tensor:
-    """Row sums (B,) in float64 of the terms (B, M) made of each block of similarities, which they may overwrite."""
+    """Row sums (B,), in float64, of ``terms`` of each block of similarities (B, M), which may be overwritten."""
     sums = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
     for part, block in similarity.blocks(rows):
         sums[part] = terms(block).double().sum(1)
@@ -488,7 +498,7 @@ def _sums(similarity: Similarity, rows: Tensor, terms: Callable[[Tensor], Tensor
 
 
 def _outermost(similarity: Similarity) -> int | None:
-    """The row of largest total distance to (at most 1,000 evenly spaced) rows of the set; ties go to the smaller row."""
+    """The row of largest total distance to at most 1,000 evenly spaced rows; ties go to the smaller row."""
     if not len(similarity):
         return None
     columns, step = reference(len(similarity)), max(16, BLOCK_BYTES // (8 * REFERENCE_ROWS))

@@ -1,9 +1,9 @@
-"""Whether images may run channels-last through a network: only where its outputs stay equal.
+"""Channels-last images for convolutional networks whose outputs stay equal.
 
 Why: see ``distil.networks.memory_format``.
-What it won: a pass over 4,096 images of 28 x 28 took 0.25 s in place of 0.50 s with the small CNN of the benchmarks, one over
-1,024 of 32 x 32 took 1.0 s in place of 1.5 s with two convolutions of 32 and 64 channels. A ResNet-18 lost: 0.24 s in place of
-0.20 s for 256 images of 32 x 32 (medians of 3 to 7 alternating calls, one thread of a Xeon, torch 2.13).
+What it won: a pass over 4,096 images of 28 x 28 took 0.25 s instead of 0.50 s with the small CNN of the benchmarks, and a pass over
+1,024 images of 32 x 32 took 1.0 s instead of 1.5 s with two convolutions of 32 and 64 channels. A ResNet-18 lost: 0.24 s instead
+of 0.20 s for 256 images of 32 x 32 (medians of 3 to 7 alternating calls, one thread of a Xeon, torch 2.13).
 Delete it when it loses for small networks too.
 """
 
@@ -22,13 +22,13 @@ from distil.networks.torch_network import TorchNetwork
 
 
 class ChannelsLast:
-    """Asks a network for its outputs with images whose channels are last in memory, where that changes nothing but rounding.
+    """Calls a network with channels-last images where this changes its outputs only by rounding.
 
-    The weights stay as they are. Used on a CPU for modules with two-dimensional convolutions that are called with images, and only
-    after the first eight of them have given equal logits in both formats.
+    The weights do not change. The format is used on a CPU for modules with two-dimensional convolutions that are called with
+    images, if the first eight images give equal logits in both formats.
 
     Args:
-        network: The model, within its ``asking``.
+        network: The model, inside its ``asking`` context.
     """
 
     def __init__(self, network: Network) -> None:
@@ -37,9 +37,9 @@ class ChannelsLast:
         self._compared = False
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
-        """Logits and embedding of one minibatch."""
+        """The logits and the embedding of one minibatch."""
         if self._turning is not None and not self._compared:
-            self._turning = self._turning if self._turning.gives_the_same(batch) else None
+            self._turning = self._turning if self._turning.keeps_logits(batch) else None
             self._compared = True
         if self._turning is None:
             return self._network.outputs(batch)
@@ -48,17 +48,17 @@ class ChannelsLast:
 
 
 class _Turning:
-    """A convolutional network, and the context in which its images have their channels last."""
+    """A convolutional network, and the context that turns its images to channels-last."""
 
     def __init__(self, network: TorchNetwork) -> None:
         self._network = network
         self.images = Images(network.module)
 
-    def gives_the_same(self, batch: Any) -> bool:  # noqa: ANN401
+    def keeps_logits(self, batch: Any) -> bool:  # noqa: ANN401
         """Whether the first images of a minibatch have equal logits in both formats."""
         try:
             x, logits = self._network.differentiable(batch)
-        except UnsupportedModel:  # there is no one tensor of real numbers that the module is called with
+        except UnsupportedModel:  # the module is not called with a single tensor of real numbers
             return False
         if x.dim() != 4:
             return False
@@ -66,7 +66,7 @@ class _Turning:
         try:
             with self.images:
                 return close(logits(x[:TRIED_ROWS]), plain)
-        except RuntimeError:  # something in the module asks for the usual format
+        except RuntimeError:  # a layer of the module needs the usual format
             return False
 
 

@@ -1,4 +1,4 @@
-"""The door for what models return: every column of a minibatch is checked, and brought to one form, before anything reads it."""
+"""The check of model outputs: every column of a minibatch is validated and converted before other code reads it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from distil.signals import Forward, Labels, Signal, measure
 
 
 class Measurements:
-    """What is measured in one pass: each column has a row an example, and the same shape in every minibatch.
+    """The columns of one pass: each has one row for each example, and the same shape in every minibatch.
 
-    Numbers are float32, or float64 where the model computes in it; labels are whole. That they are finite is checked by
-    ``check_finite``, for models and arrays alike.
+    Numbers are float32, or float64 if the model returns float64; labels are integers. ``check_finite`` checks that numbers are
+    finite, for models and arrays alike.
 
     Args:
-        names: What the caller calls the examples of the data set, for messages; None: positions serve.
+        names: The caller's names of the examples of the data set, for messages; None: messages use positions.
     """
 
     def __init__(self, names: Sequence[Any] | None = None) -> None:
@@ -32,21 +32,22 @@ class Measurements:
         """The columns of one minibatch, on the CPU.
 
         Args:
-            signals: What is measured.
-            forward: The minibatch.
-            ids: The examples in it, (B,).
+            signals: The signals to measure.
+            forward: The forward pass of the minibatch.
+            ids: Positions of its examples, (B,).
 
         Raises:
-            WrongRows: There are more or fewer rows than examples.
-            UnsupportedModel: A column is no tensor of real numbers, has another number of axes, or another shape than before.
-            InvalidInput: The same, of labels, which are no model's.
+            WrongRows: A column does not have one row for each example.
+            UnsupportedModel: A column is not a tensor of real numbers, has a wrong number of axes, or another shape than in
+                earlier minibatches.
+            InvalidInput: The same faults in labels, which come from the data set.
         """
         try:
             return {signal: self._column(signal, measure((signal,), forward)[signal], ids) for signal in signals}
         except WrongRows as wrong:
             if wrong.ids is not None:
                 raise
-            # Of the first rows of the minibatch, by which a network finds out what its model returns.
+            # The network checked only the first rows of the minibatch, to find out what its model returns.
             asked = called(ids[: wrong.asked], self._names)
             raise WrongRows(wrong.what, wrong.came, wrong.asked, asked) from wrong
 
@@ -57,7 +58,7 @@ class Measurements:
         rows = len(value) if value.dim() else 1
         if rows != len(ids) and isinstance(signal, Labels):
             raise InvalidInput(
-                f"a minibatch has {rows} labels for {len(ids)} examples ({self._named(ids)}); expected one for each"
+                f"a minibatch has {rows} labels for {len(ids)} examples ({self._named(ids)}); expected one for each example"
             )
         if rows != len(ids) or value.dim() == 0:
             raise WrongRows(what, rows, len(ids), called(ids, self._names))
@@ -73,14 +74,14 @@ class Measurements:
             )
         if axes.endswith("C") and value.shape[-1] == 1:
             raise error(
-                f"the {what} must have a column for each class, at least 2, got {tuple(value.shape)}; of a binary model with one "
-                "logit z, return the columns 0 and z"
+                f"the {what} must have a column for each class, at least 2, got {tuple(value.shape)}; for a binary model with "
+                "one logit z, return the columns 0 and z"
             )
         known = self._shapes.setdefault(signal, value.shape[1:])
         if known != value.shape[1:]:
             raise error(
-                f"the {what} have another shape in every minibatch: rows of {tuple(known)} before, and of "
-                f"{tuple(value.shape[1:])} for {self._named(ids)}; each example needs as many numbers"
+                f"the {what} must have the same shape in every minibatch: rows were {tuple(known)} before, and are "
+                f"{tuple(value.shape[1:])} for {self._named(ids)}; return as many numbers for each example"
             )
 
     def _named(self, ids: Tensor) -> str:
@@ -88,7 +89,7 @@ class Measurements:
 
 
 def _precise(value: Tensor, signal: Signal[Any], what: str) -> Tensor:
-    """float32, or float64 where it came so; integers for labels, and for features that were counted."""
+    """``value`` as float32, or unchanged if it is float64 or holds labels."""
     if isinstance(signal, Labels) or value.dtype in (torch.float32, torch.float64):
         return value
     if value.is_complex() or (signal.axes.endswith("C") and not value.is_floating_point()):
@@ -96,18 +97,21 @@ def _precise(value: Tensor, signal: Signal[Any], what: str) -> Tensor:
     return value.float()
 
 
-def check_minibatch(batch: Any, ids: Tensor, names: Sequence[Any] | None = None) -> None:  # noqa: ANN401 - whatever collate makes
-    """Raise InvalidInput where a minibatch, as far as can be seen, does not have a row for each of ``ids``.
+def check_minibatch(batch: Any, ids: Tensor, names: Sequence[Any] | None = None) -> None:  # noqa: ANN401 - any result of collate
+    """Check that a minibatch has one row for each example, if its rows can be counted.
 
     Args:
-        batch: Whatever the data set's collate function makes.
-        ids: The examples that it was asked for, (B,).
-        names: What the caller calls the examples of the data set.
+        batch: The result of the data set's collate function.
+        ids: Positions of the examples that the minibatch was made of, (B,).
+        names: The caller's names of the examples of the data set; None: messages use positions.
+
+    Raises:
+        InvalidInput: It has more or fewer rows.
     """
     rows = rows_of(batch)
     if rows is not None and rows != len(ids):
         raise InvalidInput(
             f"the minibatch of {len(ids)} examples ({named(called(ids, names))}) has {rows} rows on the first axis of its tensors; "
-            "collate (or the data set) must give a row for each example that it is asked for, in their order; leave examples out "
-            "with exclude="
+            "collate (or the data set) must return one row for each example, in their order; to leave out examples, "
+            "pass exclude=..."
         )

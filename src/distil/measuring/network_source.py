@@ -1,4 +1,4 @@
-"""Signals measured by a network on data. The only loop over a pool in the library is here."""
+"""Signals that a network measures on data; this is the only loop over a pool in the library."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class NetworkSource(Source):
 
     Args:
         network: The model.
-        data: A map-style data set, or an array whose rows are examples (then no DataLoader is in the way).
-        ids: Positions in ``data``, (N,) int64.
-        labels: Their labels, (N,) int64; default: the second item of the data set's examples, or what dicts hold as ``labels``
-            or ``label``, should a strategy ask for it.
-        collate: Makes a minibatch of a list of examples; default: PyTorch's own way.
-        caller: Who asks, for messages.
-        names: What the caller calls the examples of ``data``.
+        data: A map-style data set, or an array whose rows are examples; an array is read without a DataLoader.
+        ids: Positions of the examples in ``data``, (N,) int64.
+        labels: Labels of these examples, (N,) int64; default: the second item of each example, or the entry ``labels`` or
+            ``label`` of dicts, read only if a strategy needs labels.
+        collate: Function from a list of examples to a minibatch; default: PyTorch's own.
+        caller: Name of the strategy, for messages.
+        names: The caller's names of the examples of ``data``, for messages; None: messages use positions.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class NetworkSource(Source):
         self._caller = caller
 
     def of(self, rows: Tensor) -> NetworkSource:
-        """The examples of these rows of ``ids`` alone."""
+        """The source of only the examples at these rows of ``ids``."""
         labels = None if self._labels is None else self._labels[rows]
         return NetworkSource(
             self._network,
@@ -72,35 +72,35 @@ class NetworkSource(Source):
         )
 
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
-        """Yes where they are outputs of forward passes: attacks follow gradients."""
+        """True if all signals are outputs of forward passes; attacks follow gradients, which need more precision."""
         return all(isinstance(signal, (Logits, MCProbs)) for signal in signals)
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
-        """The signals of the forward pass that ``needs`` are derived from."""
+        """The measured signals from which ``needs`` are derived."""
         return measured_by(needs)
 
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
-        """One table a minibatch, one forward pass each whatever the number of signals, on the CPU.
+        """One table for each minibatch, on the CPU, from one forward pass for all signals.
 
-        Where a minibatch does not fit an accelerator's memory, it and those after it are cut in halves.
+        If a minibatch does not fit into an accelerator's memory, it and the later ones are halved.
         """
         start, rows, finished, measurements = 0, runtime.rows(row_bytes(self._data)), False, Measurements(self.names)
         with self._network.asking(runtime):
-            while not finished:  # once at least: no examples have columns too, of no rows
+            while not finished:  # at least once: an empty table needs columns too
                 try:
                     with closing(self._tables(start, rows, signals, measurements, runtime, rng)) as tables:
                         for table in tables:
                             start += len(table)
                             yield table
                     finished = True
-                except torch.cuda.OutOfMemoryError:  # of every accelerator, in spite of its name
+                except torch.cuda.OutOfMemoryError:  # raised by every accelerator, despite its name
                     failed = min(rows, len(self.ids) - start)
                     if failed == 1:
                         raise
                     rows = -(-failed // 2)
 
     def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-        """All examples, each column written into one array as its minibatches come."""
+        """One table of all examples; each column is written into one array, minibatch by minibatch."""
         space = Space(runtime)
         fillings: dict[Signal[Any], Filling] = {}
         for chunk in self.chunks(signals, runtime, rng):
@@ -119,11 +119,11 @@ class NetworkSource(Source):
         runtime: Runtime,
         rng: Rng,
     ) -> Generator[Signals, None, None]:
-        """Minibatches of that many rows, from a position on."""
+        """Tables of minibatches of ``rows`` examples, from the position ``start`` in ``ids`` on."""
         parts = self.ids[start:].split(rows)
         outputs = ChannelsLast(self._network).outputs
-        # A model that works in place must not change the caller's array, so it gets copies until a minibatch comes back unchanged:
-        # every tensor counts the writes to it. On one core this won 80 against 108 ms over copying always (100,000 x 256, a linear
+        # A model that works in place must not change the caller's array, so it gets copies until a minibatch comes back unchanged
+        # (a tensor counts the writes to it). On one core this won 80 against 108 ms over copying always (100,000 x 256, a linear
         # layer). Delete it, and copy always, where a copy is as cheap as a view.
         written_to = in_memory(self._data) and self._collate is None
         with closing(minibatches(self._data, parts, runtime, rng, self._collate)) as batches:
@@ -142,12 +142,12 @@ def _tensors(batch: Any) -> list[Tensor]:  # noqa: ANN401
 
 
 def _copied(batch: Any) -> Any:  # noqa: ANN401
-    """The minibatch in memory of its own: a slice of the caller's array is not for a model that works in place."""
+    """A copy of the minibatch, so that a model that works in place does not change the caller's array."""
     return [_copied(x) for x in batch] if isinstance(batch, list) else batch.clone()
 
 
 class _Pass(Forward):
-    """One minibatch through a network."""
+    """The forward pass of one minibatch through a network."""
 
     def __init__(
         self,
@@ -180,7 +180,8 @@ class _Pass(Forward):
             classes, logits = self._network.classes, outputs.logits
             if classes is not None and logits.ndim == 2 and logits.shape[1] != len(classes):
                 raise UnsupportedModel(
-                    f"{self._network!r} names {len(classes)} classes, and its logits have {logits.shape[1]} columns"
+                    f"{self._network!r} names {len(classes)} classes, but its logits have {logits.shape[1]} columns; "
+                    "it must return one column for each class"
                 )
             self._outputs = outputs
         return self._outputs
@@ -192,8 +193,8 @@ class _Pass(Forward):
         embedding = self._output().embedding
         if embedding is None:
             raise UnsupportedModel(
-                "no layer of the model gives its logits, so its embedding is unknown; name the last layer, "
-                "distil.wrap(model, head=...), or pass distil.wrap(model, embedding=...), a part or function of what it returns"
+                "no layer of the model returns its logits, so its embedding is unknown; name the last layer with "
+                "distil.wrap(model, head=...), or pass a part or function of its output as distil.wrap(model, embedding=...)"
             )
         return embedding
 
@@ -215,17 +216,17 @@ class _Pass(Forward):
     def labels(self) -> Tensor:
         if self._labels is not None:
             return self._labels
-        found: Any = None
+        labels: Any = None
         if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1:
-            found = self._batch[1]
+            labels = self._batch[1]
         elif isinstance(self._batch, Mapping):
-            found = next((self._batch[name] for name in LABELS if name in self._batch), None)
-        if isinstance(found, Tensor) and found.dim() != 1:
-            return found  # refused with the other columns, by the shape that they should have
-        if isinstance(found, (Tensor, list, tuple)):  # texts, the names of classes, come in a list
-            return as_labels(found, "the labels of the data set", classes=self._network.classes)
+            labels = next((self._batch[name] for name in LABELS if name in self._batch), None)
+        if isinstance(labels, Tensor) and labels.dim() != 1:
+            return labels  # Measurements refuses it, as it does other columns of a wrong shape
+        if isinstance(labels, (Tensor, list, tuple)):  # class names are texts in a list
+            return as_labels(labels, "the labels of the data set", classes=self._network.classes)
         raise MissingSignal(
-            "labels are needed of a set that was given without; pass it as a pair (x, y), or a Dataset of (x, y)"
+            f"{self._caller} needs labels, and the data set has none; pass it as a pair (x, y), or as a Dataset of (x, y)"
         )
 
     def samples(self, n_samples: int, shared: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""Sources of signals, and the one that reads arrays."""
+"""Sources of signals, and the source that reads arrays."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Si
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Filling, Space
 
-# How far the sum of probabilities may be from 1 where they were computed in half precision.
+# Largest difference from 1 of the sum of probabilities that were computed in half precision.
 _HALF_SLACK = 1e-2
 
 
 def arguments_of(signals: Iterable[Signal[Any]]) -> list[str]:
-    """The names of the arrays that hold these signals, each once."""
+    """Argument names of the arrays that hold these signals, each once."""
     return list(dict.fromkeys(signal.argument for signal in measured_by(signals) if signal.argument))
 
 
 class Source(ABC):
-    """Something that can tell the signals of a fixed list of examples, and has checked them: a NaN is an InvalidInput with its ids.
+    """A source of the signals of a fixed list of examples; a NaN in them raises InvalidInput with the ids of its examples.
 
     Attributes:
         ids: Positions of the examples in the data set, (N,) int64.
-        names: What the caller calls the examples of the data set, for errors; None: positions serve.
+        names: The caller's names of the examples of the data set, for messages; None: messages use positions.
     """
 
     ids: Tensor
@@ -47,39 +47,43 @@ class Source(ABC):
 
     @abstractmethod
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
-        """The columns that must be stored to read ``needs``; raises MissingSignal before any work where that cannot be."""
+        """The columns to store so that ``needs`` can be read.
+
+        Raises:
+            MissingSignal: They cannot be measured or read; raised before any work starts.
+        """
 
     @abstractmethod
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
-        """Tables of consecutive examples."""
+        """Tables of consecutive examples, one after the other, that together hold all of them."""
 
     @abstractmethod
     def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-        """All examples in one table."""
+        """One table of all examples."""
 
     @abstractmethod
     def of(self, rows: Tensor) -> Source:
-        """The examples of these rows of ``ids`` alone."""
+        """The source of only the examples at these rows of ``ids``."""
 
     @abstractmethod
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
-        """Whether measuring these signals in bfloat16 saves time, and leaves them near enough to rank by them roughly."""
+        """Whether bfloat16 makes measuring these signals faster and keeps them accurate enough for a rough ranking."""
 
 
 class ArraySource(Source):
-    """Signals that somebody has measured already.
+    """Signals in arrays that were computed before.
 
-    Contiguous arrays in the precision of the selection are used without copying, memory-mapped
-    ones too; all others are converted block by block. What is read is checked in the same walk.
+    Contiguous arrays in the precision of the selection are used without copying, memory-mapped arrays too; all others are
+    converted block by block. The rows are checked while they are read.
 
     Args:
         ids: Rows of the arrays, (N,) int64.
-        arrays: By argument name (``probs``, ``embeddings``, ``mc_probs``, ``labels``); each has a row for every example of the
-            data set.
-        role: Prefix of the argument names in messages, such as ``"labeled_"``.
-        caller: Who asks, for messages.
-        names: What the caller calls the rows of the arrays.
-        precision: What columns are computed with: float64 where one set of the selection has a column of it. Default: by array.
+        arrays: Arrays by argument name (``probs``, ``embeddings``, ``mc_probs``, ``labels``), each with a row for every example
+            of the data set.
+        role: Prefix of the argument names in messages, for example ``"labeled_"``.
+        caller: Name of the strategy, for messages.
+        names: The caller's names of the rows of the arrays, for messages; None: messages use positions.
+        precision: Precision of the columns: float64 if one set of the selection has a float64 array. Default: each array's own.
     """
 
     def __init__(
@@ -100,29 +104,29 @@ class ArraySource(Source):
         self._precision = precision
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
-        """The columns to store: those given as arrays where they serve."""
-        given = [Probs()] if "probs" in self._arrays else []
-        signals = measured_by(needs, given)
+        """The columns to store: arrays that hold a needed signal itself, else those from which it is derived."""
+        known = [Probs()] if "probs" in self._arrays else []
+        signals = measured_by(needs, known)
         for signal in signals:
             self._argument(signal)
         return signals
 
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:  # noqa: ARG002
-        """Tables of at most CHUNK_ROWS rows, converted as they come: memory-mapped arrays are read once, in order."""
+        """Tables of at most CHUNK_ROWS rows, each converted when it is reached: memory-mapped arrays are read once, in order."""
         parts = self.ids.split(CHUNK_ROWS)
         for ids in runtime.bar(parts, "reading", len(parts)):
             yield Signals(ids, {signal: self._rows(signal, ids) for signal in signals})
 
     def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-        """All rows in one table; views of the arrays where their rows and types serve as they are."""
+        """One table of all rows; its columns are views of the arrays where rows and types need no conversion."""
         space = Space(runtime)
         columns: dict[Signal[Any], Tensor] = {}
         fillings: dict[Signal[Any], Filling] = {}
         for signal in signals:
-            given = self._argument(signal)
-            in_place = not isinstance(signal, (Logits, Labels)) and serves(given, self._precision_of(given))
+            array = self._argument(signal)
+            in_place = not isinstance(signal, (Logits, Labels)) and serves(array, self._precision_of(array))
             if in_place and are_consecutive(self.ids):
-                columns[signal] = take(given, self.ids)
+                columns[signal] = take(array, self.ids)
             else:
                 like = self._rows(signal, self.ids[:1])
                 fillings[signal] = space.filling(len(self.ids), *like.shape[1:], dtype=like.dtype)
@@ -133,23 +137,25 @@ class ArraySource(Source):
         return Signals(self.ids, columns, space)
 
     def of(self, rows: Tensor) -> ArraySource:
-        """The examples of these rows of ``ids`` alone."""
+        """The source of only the examples at these rows of ``ids``."""
         return ArraySource(
             self.ids[rows], self._arrays, self._role, self._caller, names=self.names, precision=self._precision
         )
 
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:  # noqa: ARG002
-        """No: nothing is computed here."""
+        """False: reading arrays computes nothing."""
         return False
 
     def _argument(self, signal: Signal[Any]) -> Array:
         name = signal.argument
         if not name:
-            raise MissingSignal(f"{self._caller} needs {signal!r}, which only a model can tell; use distil.select")
+            raise MissingSignal(f"{self._caller} needs {signal!r}, which only a model can measure; use distil.select")
         if name not in self._arrays:
             have = " and ".join(f"`{self._role}{n}`" for n in self._arrays) or "nothing"
             shape = ", ".join(("N", *signal.axes[1:])) + "," * (len(signal.axes) == 1)
-            own_rows = self._role and name != "embeddings"  # of labeled examples without a row in the arrays
+            own_rows = (
+                self._role and name != "embeddings"
+            )  # only embeddings may be of labeled examples outside the arrays
             advice = "labeled=..., rows of the arrays" if own_rows else f"{self._role}{name}=..."
             raise MissingSignal(
                 f"{self._caller} needs `{self._role}{name}` ({shape}), and {have} was given; pass {advice}"
@@ -175,7 +181,11 @@ class ArraySource(Source):
 
 
 def check_finite(table: Signals, names: Sequence[Any] | None = None) -> Signals:
-    """``table`` if its columns are finite, and samples are probabilities; InvalidInput names the ids that are not."""
+    """Return ``table`` after checking that its columns are finite and its MC samples are probabilities.
+
+    Raises:
+        InvalidInput: They are not; the message names the ids.
+    """
     for signal, column in table.values.items():
         check_rows(table.ids, column, repr(signal), names)
         if isinstance(signal, MCProbs):
