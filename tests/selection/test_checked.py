@@ -247,7 +247,7 @@ def test_reasons_of_scores_are_checked(reasons, message, probs, refuses, monkeyp
 @pytest.mark.parametrize("method", ["select", "explained"])
 def test_a_score_strategy_does_nothing_but_score(method, probs, refuses):
     other = type("Other", (Scores,), {method: lambda self, *args: Selection(torch.tensor(THREE))})
-    with refuses(InvalidInput, f"so Other.{method} would not be called; derive it from distil.Strategy"):
+    with refuses(InvalidInput, f"so Other.{method} would never be called; derive Other from distil.Strategy instead"):
         select_from(other(lambda p: p[:, 0]), 3, probs=probs)
     needs = Needs(pool=(Probs(),), shortlist=Shortlist(Scores(lambda p: p[:, 0]), 2))
     short = type("Short", (Scores,), {"needs": needs})

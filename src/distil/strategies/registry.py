@@ -71,7 +71,7 @@ def strategy_named(name: str, **parameters: Any) -> Strategy:  # noqa: ANN401 - 
         raise InvalidInput(f"{name} has no parameter {', '.join(unknown)}; {offer}")
     missing = [f.name for f in fields if f.init and f.name not in parameters and _is_required(f)]
     if missing:
-        raise InvalidInput(f"{name} needs a value for {', '.join(missing)}; pass {missing[0]}=...")
+        raise InvalidInput(f"{name} needs {', '.join(missing)}, which has no default; pass {missing[0]}=...")
     return cls(**parameters)
 
 
