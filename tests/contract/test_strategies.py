@@ -1,6 +1,8 @@
-"""What every strategy promises. Registered strategies come under these checks by themselves."""
+"""The checks that every registered strategy must pass; each runs over all strategies, and a failure names the one that failed."""
 
+import copy
 import dataclasses
+import functools
 import hashlib
 import inspect
 import random
@@ -29,9 +31,68 @@ from distil.system.runtime import Runtime
 NAMES = sorted(STRATEGIES)
 N_POOL, N_INPUTS, N_CLASSES = 96, 6, 4
 LABELED = (3, 17, 40, 77)
+UNLABELED = set(range(N_POOL)) - set(LABELED)
 SIDE_SETS = {"validation": 5, "query": 4, "private": 3}  # their sizes
 
-pytestmark = pytest.mark.parametrize("name", NAMES)
+
+def measured(strategy, role="pool"):
+    return measured_by(getattr(strategy.needs, role))
+
+
+def attacks_inputs(name):
+    return any(signal.grad for role in ROLES for signal in measured(strategy_named(name), role))
+
+
+def takes_arrays(name):
+    """Whether ``select_from`` has an argument for every signal that the strategy reads."""
+    strategy = strategy_named(name)
+    signals = {*measured(strategy), *measured(strategy, "labeled")}
+    known = all(isinstance(signal, (Logits, Probs, Embedding, MCProbs)) for signal in signals)
+    return known and not any(getattr(strategy.needs, role) for role in ("validation", "query", "private"))
+
+
+ATTACKS = [name for name in NAMES if attacks_inputs(name)]
+NO_ATTACKS = [name for name in NAMES if name not in ATTACKS]  # an attack makes as many forward passes as it needs
+FROM_ARRAYS = [name for name in NAMES if takes_arrays(name)]
+FROM_DATA = [name for name in NAMES if strategy_named(name).needs != Needs()]
+SCORES = [name for name in NAMES if issubclass(STRATEGIES[name], ScoreStrategy)]
+SHORTLISTS = [name for name in NAMES if strategy_named(name).needs.shortlist is not None]
+
+
+def each(names=NAMES):
+    """Make a test of a check: it runs the check on each of these strategies and adds the strategy's name to an error.
+
+    The check's arguments are its fixtures: ``name``, ``net`` (new for each strategy), ``ask``, ``ask_exactly``, ``x``, ``sides``,
+    ``fingerprint`` and ``monkeypatch``.
+    """
+    assert names
+
+    def decorate(check):
+        arguments = inspect.signature(check).parameters
+
+        def test(small_net, fingerprint, x, sides):
+            for name in names:
+                with pytest.MonkeyPatch.context() as monkeypatch:
+                    fixtures = {
+                        "name": name,
+                        "net": small_net(n_inputs=N_INPUTS, n_classes=N_CLASSES),
+                        "x": x,
+                        "sides": sides,
+                        "fingerprint": fingerprint,
+                        "monkeypatch": monkeypatch,
+                    }
+                    fixtures["ask"] = functools.partial(ask_for, fixtures["net"], x, sides)
+                    if "ask_exactly" in arguments:
+                        fixtures["ask_exactly"] = asking_exactly(fixtures["ask"], fixtures["net"], x)
+                    try:
+                        check(**{argument: fixtures[argument] for argument in arguments})
+                    except BaseException as error:
+                        error.add_note(f"strategy: {name}")
+                        raise
+
+        return test
+
+    return decorate
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +100,9 @@ def x():
     return np.random.default_rng(1).normal(size=(N_POOL, N_INPUTS)).astype(np.float32)
 
 
-@pytest.fixture
-def net(small_net):
-    return small_net(n_inputs=N_INPUTS, n_classes=N_CLASSES)
-
-
 @pytest.fixture(scope="module")
 def sides():
-    """Data of their own, with labels, for the sets that are not the pool."""
+    """Separate data, with labels, for the sets other than the pool."""
     rng = np.random.default_rng(2)
     return {
         role: (rng.normal(size=(n, N_INPUTS)).astype(np.float32), rng.integers(N_CLASSES, size=n))
@@ -54,20 +110,16 @@ def sides():
     }
 
 
-@pytest.fixture
-def ask(net, x, sides):
-    """``ask(name, n, ...)``: the selection of a strategy that is given every kind of set; keywords override.
+def ask_for(net, x, sides, name, n=10, data=None, network=None, labeled=LABELED, **options):
+    """The selection of a strategy when every kind of set is passed; keywords override.
 
-    The labeled set is given by its positions, or with labels where the strategy reads them.
+    The labeled set is passed as positions, or with labels where the strategy reads them.
     """
-
-    def run(name, n=10, data=x, network=net, labeled=LABELED, **options):
-        if labeled is not None and len(labeled) and Labels() in measured(strategy_named(name), "labeled"):
-            ids = torch.as_tensor(labeled)
-            labeled = LabeledSet(data, ids, ids % N_CLASSES)
-        return select(name, network, data, n, **{"labeled": labeled, "rng": 0, **sides, **options})
-
-    return run
+    data, network = x if data is None else data, net if network is None else network
+    if labeled is not None and len(labeled) and Labels() in measured(strategy_named(name), "labeled"):
+        ids = torch.as_tensor(labeled)
+        labeled = LabeledSet(data, ids, ids % N_CLASSES)
+    return select(name, network, data, n, **{"labeled": labeled, "rng": 0, **sides, **options})
 
 
 def check_valid(selection, n, allowed):
@@ -86,7 +138,7 @@ def check_valid(selection, n, allowed):
 
 
 def check_equal_up_to_ties(one, other):
-    """The same ids, except where scores at the same place agree within 1e-6: then they are ties."""
+    """Equal ids, or scores that agree within 1e-6 at every place: ties in another order."""
     if one.tolist() == other.tolist():
         return
     assert one.scores is not None, f"{one.tolist()} != {other.tolist()}"
@@ -95,24 +147,17 @@ def check_equal_up_to_ties(one, other):
 
 
 def digest(*values):
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for value in values:
-        found.update(np.ascontiguousarray(np.asarray(value)).tobytes())
-        found.update(str((np.asarray(value).dtype, np.asarray(value).shape)).encode())
-    return found.hexdigest()
-
-
-def measured(strategy, role="pool"):
-    return measured_by(getattr(strategy.needs, role))
+        sha.update(np.ascontiguousarray(np.asarray(value)).tobytes())
+        sha.update(str((np.asarray(value).dtype, np.asarray(value).shape)).encode())
+    return sha.hexdigest()
 
 
 def arrays_of(name, net, x, seed=0):
-    """The arrays that ``select_from`` takes, from a plain forward pass; samples from the network, with the draws of that seed."""
+    """The arguments of ``select_from``: the outputs of a plain forward pass, and samples of the network with this seed."""
     strategy = strategy_named(name)
-    needed = set(measured(strategy)) | set(measured(strategy, "labeled"))
-    strange = [s for s in needed if not isinstance(s, (Logits, Probs, Embedding, MCProbs))]
-    if strange or any(getattr(strategy.needs, role) for role in ("validation", "query", "private")):
-        pytest.skip(f"select_from takes no arrays for what {name} reads: {strange or strategy.needs}")
+    needed = {*measured(strategy), *measured(strategy, "labeled")}
     net.eval()
     with torch.no_grad():
         hidden = net.body(torch.from_numpy(x))
@@ -147,47 +192,38 @@ class Rows(Dataset):
 # --- what is returned -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 10, N_POOL - len(LABELED)])
-def test_n_distinct_ids_of_the_pool(name, n, ask):
-    check_valid(ask(name, n), n, set(range(N_POOL)) - set(LABELED))
+@each()
+def test_n_distinct_ids_of_the_pool_with_a_reason_each(name, ask):
+    for n in (1, 10, len(UNLABELED)):
+        selection = ask(name, n)
+        check_valid(selection, n, UNLABELED)
+        assert isinstance(selection.reasons, tuple)
+        assert len(selection.reasons) == n
+        for sentence in (*selection.reasons, *selection.notes):
+            assert isinstance(sentence, str)
+            assert sentence.strip() == sentence != ""
+            assert "nan" not in sentence.lower().split()
+            assert not re.search(r"[{}\n]|tensor\(", sentence)
+        assert all(len(sentence) < 90 for sentence in selection.reasons)
 
 
-@pytest.mark.parametrize("n", [1, 10, N_POOL - len(LABELED)])
-def test_a_reason_for_each_pick(name, n, ask):
-    found = ask(name, n)
-    assert isinstance(found.reasons, tuple)
-    assert len(found.reasons) == n
-    for sentence in (*found.reasons, *found.notes):
-        assert isinstance(sentence, str)
-        assert sentence.strip() == sentence != ""
-        assert "nan" not in sentence.lower().split()
-        assert not re.search(r"[{}\n]|tensor\(", sentence)
-    assert all(len(sentence) < 90 for sentence in found.reasons)
-
-
-def test_reasons_read_what_is_measured_anyway(name):
+@each(SCORES)
+def test_reasons_read_no_signals_beyond_the_needs(name):
     strategy = strategy_named(name)
-    if isinstance(strategy, ScoreStrategy):
-        assert set(measured_by(strategy.evidence)) <= set(measured(strategy))
+    assert set(measured_by(strategy.evidence)) <= set(measured(strategy))
 
 
-def test_scores_are_in_pick_order(name, ask):
-    if not issubclass(STRATEGIES[name], ScoreStrategy):
-        pytest.skip("its picks depend on one another")
-    scores = ask(name, 30).scores
-    assert bool((scores[:-1] >= scores[1:]).all())
+@each(SCORES)
+def test_selections_by_score_are_in_the_order_of_scores_and_nested(name, ask):
+    selection = ask(name, 30)
+    assert bool((selection.scores[:-1] >= selection.scores[1:]).all())
+    assert selection.tolist()[:7] == ask(name, 7).tolist()
 
 
-def test_score_strategies_pick_nested_selections(name, ask):
-    if not issubclass(STRATEGIES[name], ScoreStrategy):
-        pytest.skip("its picks depend on one another")
-    assert ask(name, 30).tolist()[:7] == ask(name, 7).tolist()
-
-
+@each(SCORES)
 def test_streamed_selection_equals_selection_from_the_whole_table(name, net, x):
     strategy = strategy_named(name)
-    if not isinstance(strategy, ScoreStrategy) or any(getattr(strategy.needs, role) for role in ROLES[1:]):
-        pytest.skip("only for scores of the pool alone")
+    assert not any(getattr(strategy.needs, role) for role in ROLES[1:]), "this check measures the pool only"
     table = gather(
         NetworkSource(TorchNetwork(net), x, torch.arange(N_POOL)),
         strategy.needs.pool,
@@ -199,28 +235,32 @@ def test_streamed_selection_equals_selection_from_the_whole_table(name, net, x):
     assert select(strategy, net, x, 20, runtime=Runtime(batch_size=13), rng=0).tolist() == order
 
 
-@pytest.mark.parametrize("labeled", [None, [], np.array([], dtype=np.int64)])
-def test_empty_labeled_set(name, labeled, ask):
-    check_valid(ask(name, 10, labeled=labeled), 10, range(N_POOL))
+@each()
+def test_empty_labeled_set(name, ask):
+    for labeled in (None, [], np.array([], dtype=np.int64)):
+        check_valid(ask(name, 10, labeled=labeled), 10, range(N_POOL))
 
 
-def test_everything_may_be_asked_for(name, ask):
+@each()
+def test_the_whole_pool_may_be_selected(name, ask):
     assert sorted(ask(name, N_POOL, labeled=None)) == list(range(N_POOL))
 
 
-def test_candidates_are_kept_to(name, ask):
+@each()
+def test_only_candidates_are_selected(name, ask):
     candidates = [90, 5, 33, 8, 61, 60, 2]
     check_valid(ask(name, 4, candidates=candidates), 4, candidates)
     assert sorted(ask(name, 7, candidates=candidates)) == sorted(candidates)
 
 
-def test_order_of_candidates_does_not_matter(name, ask):
+@each()
+def test_the_order_of_candidates_makes_no_difference(name, ask):
     candidates = np.delete(np.arange(N_POOL), LABELED)[::2]
     shuffled = np.random.default_rng(0).permutation(candidates)
     assert ask(name, 9, candidates=candidates).tolist() == ask(name, 9, candidates=shuffled).tolist()
 
 
-# --- what may not matter --------------------------------------------------------------------------------------------
+# --- what must make no difference --------------------------------------------------------------------------------------------
 
 
 def coarse(values, unit):
@@ -228,12 +268,11 @@ def coarse(values, unit):
     return (values / unit).round() * unit
 
 
-@pytest.fixture
-def ask_exactly(ask, net, x):
+def asking_exactly(ask, net, x):
     """``ask_exactly(name, n, ...)``: as ``ask``, with data and a network of few binary digits.
 
-    No sum or product of a forward pass is rounded, so logits and embeddings are equal bit for bit however minibatches are cut:
-    an ordinary network's may differ in the last digit, by the kernels that PyTorch takes for minibatches of different sizes.
+    A forward pass then rounds no sum or product, so logits and embeddings are equal bit for bit for every size of minibatch. With
+    an ordinary network they may differ in the last digit, as PyTorch takes different kernels for different sizes.
     """
     with torch.no_grad():
         for p in net.parameters():
@@ -251,62 +290,68 @@ def ask_exactly(ask, net, x):
 
 
 def check_equal_measurements(name, one, other):
-    """Equal selections, as equal measurements give; the steps of attacks are rounded, and their scores up to that."""
-    if any(signal.grad for signal in measured(strategy_named(name))):
+    """Equal selections, as from equal measurements; up to ties for attacks, whose steps are rounded."""
+    if name in ATTACKS:
         check_equal_up_to_ties(one, other)
     else:
         assert one.tolist() == other.tolist()
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64])
-def test_minibatch_size_does_not_matter(name, batch_size, ask_exactly):
+@each()
+def test_minibatch_size_makes_no_difference(name, ask_exactly):
     whole = ask_exactly(name, 12, runtime=Runtime(batch_size=N_POOL))
-    check_equal_measurements(name, whole, ask_exactly(name, 12, runtime=Runtime(batch_size=batch_size)))
+    for batch_size in (1, 7, 64):
+        check_equal_measurements(name, whole, ask_exactly(name, 12, runtime=Runtime(batch_size=batch_size)))
 
 
-def test_workers_and_the_kind_of_data_do_not_matter(name, ask_exactly):
-    if strategy_named(name).needs == Needs():
-        pytest.skip("does not read the data")
+@each(FROM_DATA)
+def test_workers_and_the_kind_of_data_make_no_difference(name, ask_exactly):
     array = ask_exactly(name, 12)
     serial = ask_exactly(name, 12, Rows, runtime=Runtime(batch_size=50))
-    beside = ask_exactly(name, 12, Rows, runtime=Runtime(batch_size=50, num_workers=1))
-    assert serial.tolist() == beside.tolist()
+    in_a_worker = ask_exactly(name, 12, Rows, runtime=Runtime(batch_size=50, num_workers=1))
+    assert serial.tolist() == in_a_worker.tolist()
     check_equal_measurements(name, array, serial)
 
 
+@each()
 def test_labels_of_the_pool_are_not_read(name, ask, x):
     plain = ask(name, 12, data=Rows(x))
     nonsense = ask(name, 12, data=Rows(x, torch.full((N_POOL, 2), torch.nan)))
     assert plain.tolist() == nonsense.tolist()
 
 
-def test_training_mode_does_not_matter(name, ask, net):
+@each()
+def test_training_mode_makes_no_difference(name, ask, net):
     net.train()
     first = ask(name, 12)
     net.eval()
     assert first.tolist() == ask(name, 12).tolist()
 
 
-def test_float64_data_do_not_matter(name, ask, x):
+@each()
+def test_float64_data_make_no_difference(name, ask, x):
     assert ask(name, 12).tolist() == ask(name, 12, data=x.astype(np.float64)).tolist()
 
 
 # --- randomness -----------------------------------------------------------------------------------------------------
 
 
+@each()
 def test_same_rng_same_answer(name, ask):
     first = ask(name, 12, rng=5)
     assert first.tolist() == ask(name, 12, rng=Rng(5)).tolist() == ask(name, 12, rng=5).tolist()
 
 
-def test_another_rng_another_answer_exactly_if_randomness_was_drawn(name, ask, monkeypatch):
-    drawn = []
+@each()
+def test_selections_vary_with_the_rng_exactly_if_random_numbers_are_drawn(name, ask, monkeypatch):
+    draws = []
     integer = Rng.integer
-    monkeypatch.setattr(Rng, "integer", lambda self: drawn.append(self.path) or integer(self))
-    answers = {tuple(ask(name, 12, rng=seed)) for seed in range(5)}
-    assert (len(answers) > 1) == bool(drawn)
+    monkeypatch.setattr(Rng, "integer", lambda self: draws.append(self.path) or integer(self))
+    selections = {tuple(ask(name, 12, rng=seed)) for seed in range(5)}
+    assert (len(selections) > 1) == bool(draws)
 
 
+@each()
 def test_global_generators_are_not_touched(name, ask, x):
     def states():
         numpy_state = np.random.get_state()  # noqa: NPY002 - the global generator is the point
@@ -318,6 +363,7 @@ def test_global_generators_are_not_touched(name, ask, x):
     assert states() == before
 
 
+@each()
 def test_global_generators_are_not_read(name, ask):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -329,77 +375,83 @@ def test_global_generators_are_not_read(name, ask):
 # --- difficult data -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_distinct", [1, 5])
-def test_duplicate_rows_still_give_distinct_ids(name, n_distinct, ask, x):
-    tiled = np.tile(x[:n_distinct], (12, 1))
-    for n in (1, n_distinct, n_distinct + 7, len(tiled)):
-        check_valid(ask(name, n, data=tiled, labeled=None), n, range(len(tiled)))
-
-
-def test_duplicates_of_labeled_rows(name, ask, x):
-    tiled = np.tile(x[:4], (6, 1))
+@each()
+def test_duplicate_rows_give_distinct_ids(name, ask, x):
+    for n_distinct in (1, 5):
+        tiled = np.tile(x[:n_distinct], (12, 1))
+        for n in (1, n_distinct, n_distinct + 7, len(tiled)):
+            check_valid(ask(name, n, data=tiled, labeled=None), n, range(len(tiled)))
+    tiled = np.tile(x[:4], (6, 1))  # duplicates of labeled rows
     check_valid(ask(name, 9, data=tiled, labeled=[0, 1, 2, 3]), 9, range(4, 24))
 
 
+@each()
 def test_one_class_predicted_everywhere(name, ask, net):
     with torch.no_grad():
         net.head.bias[2] += 30
-    check_valid(ask(name, 10), 10, set(range(N_POOL)) - set(LABELED))
+    check_valid(ask(name, 10), 10, UNLABELED)
 
 
+@each()
 def test_constant_model(name, ask, net):
     with torch.no_grad():
         net.head.weight.zero_()
         net.body[0].weight.zero_()
-    check_valid(ask(name, 10), 10, set(range(N_POOL)) - set(LABELED))
+    check_valid(ask(name, 10), 10, UNLABELED)
 
 
+@each()
 def test_saturated_probabilities(name, ask, net):
     with torch.no_grad():
         net.head.weight.mul_(200)
         net.head.bias.mul_(200)
-    check_valid(ask(name, 10), 10, set(range(N_POOL)) - set(LABELED))
+    check_valid(ask(name, 10), 10, UNLABELED)
 
 
+@each(FROM_ARRAYS)
 def test_float16_arrays(name, net, x):
     arrays = {key: array.astype(np.float16) for key, array in arrays_of(name, net, x).items()}
     widened = {key: array.astype(np.float32) for key, array in arrays.items()}
     half = select_from(name, 10, labeled=list(LABELED), **arrays)
-    check_valid(half, 10, set(range(N_POOL)) - set(LABELED))
+    check_valid(half, 10, UNLABELED)
     assert half.tolist() == select_from(name, 10, labeled=list(LABELED), **widened).tolist()
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
-def test_models_in_any_precision(name, dtype, ask, net):
-    """They are asked in their own precision; most picks are those of the same weights in single precision (of 92, by chance 2)."""
-    found = ask(name, 12, network=net.to(dtype))
-    check_valid(found, 12, set(range(N_POOL)) - set(LABELED))
-    assert all(p.dtype == dtype for p in net.parameters())
-    assert len(set(found) & set(ask(name, 12, network=net.float()))) >= (11 if dtype == torch.float64 else 7)
+@each()
+def test_models_of_any_precision(name, ask, net):
+    """They run in their own precision; most of the 12 picks of 92 are those in single precision, 2 of which would be by chance."""
+    for dtype, n_equal in ((torch.float64, 11), (torch.float16, 7), (torch.bfloat16, 7)):
+        module = copy.deepcopy(net).to(dtype)
+        selection = ask(name, 12, network=module)
+        check_valid(selection, 12, UNLABELED)
+        assert all(p.dtype == dtype for p in module.parameters())
+        rounded = module.float()
+        assert len(set(selection) & set(ask(name, 12, network=rounded))) >= n_equal, dtype
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [0, -1, N_POOL - len(LABELED) + 1, True, 2.5, 3.0, "3", None])
-def test_impossible_n(name, n, ask):
-    with pytest.raises(InvalidInput, match=r"\bn must be"):
-        ask(name, n)
-
-
-@pytest.mark.parametrize("n", [0, N_POOL + 1, True, 2.5])
-def test_impossible_n_from_arrays(name, n, net, x):
-    with pytest.raises(InvalidInput, match=r"\bn must be"):
-        select_from(name, n, **arrays_of(name, net, x))
-
-
-def test_whole_numbers_of_numpy_are_fine(name, ask):
+@each()
+def test_n_out_of_range_is_refused(name, ask):
+    for n in (0, -1, len(UNLABELED) + 1, True, 2.5, 3.0, "3", None):
+        with pytest.raises(InvalidInput, match=r"\bn must be"):
+            ask(name, n)
     assert ask(name, np.int64(5)).tolist() == ask(name, 5).tolist()
 
 
-# --- nothing is changed ---------------------------------------------------------------------------------------------
+@each(FROM_ARRAYS)
+def test_n_out_of_range_is_refused_for_arrays(name, net, x):
+    arrays = arrays_of(name, net, x)
+    for n in (0, N_POOL + 1, True, 2.5):
+        with pytest.raises(InvalidInput, match=r"\bn must be"):
+            select_from(name, n, **arrays)
 
 
+# --- arguments stay unchanged ---------------------------------------------------------------------------------------------
+
+
+@each()
 def test_the_model_is_bit_identical_afterwards(name, ask, net, fingerprint):
     net.train()
     net.body[1].eval()  # a mixture of modes
@@ -411,7 +463,8 @@ def test_the_model_is_bit_identical_afterwards(name, ask, net, fingerprint):
     assert torch.is_grad_enabled()
 
 
-def test_gradients_that_were_there_stay(name, ask, net, fingerprint):
+@each()
+def test_stored_gradients_stay(name, ask, net, fingerprint):
     for p in net.parameters():
         p.grad = torch.full_like(p, 0.25)
     before = fingerprint(net)
@@ -419,15 +472,17 @@ def test_gradients_that_were_there_stay(name, ask, net, fingerprint):
     assert fingerprint(net) == before
 
 
+@each()
 def test_arguments_are_not_changed(name, ask, x, sides):
     labeled, candidates = list(LABELED), np.arange(40, 70)[::-1].copy()
     candidates = candidates[~np.isin(candidates, labeled)]
-    given = [x, labeled, candidates, *[array for pair in sides.values() for array in pair]]
-    before = digest(*given)
+    arguments = [x, labeled, candidates, *[array for pair in sides.values() for array in pair]]
+    before = digest(*arguments)
     ask(name, 12, labeled=labeled, candidates=candidates)
-    assert digest(*given) == before
+    assert digest(*arguments) == before
 
 
+@each(FROM_ARRAYS)
 def test_arrays_are_not_changed(name, net, x):
     arrays = arrays_of(name, net, x)
     tensors = {key: torch.from_numpy(array.copy()) for key, array in arrays.items()}
@@ -437,6 +492,7 @@ def test_arrays_are_not_changed(name, net, x):
     assert digest(*arrays.values()) == before == digest(*tensors.values())
 
 
+@each(FROM_ARRAYS)
 def test_read_only_arrays_are_enough(name, net, x):
     arrays = arrays_of(name, net, x)
     frozen = {key: array.copy() for key, array in arrays.items()}
@@ -449,39 +505,40 @@ def test_read_only_arrays_are_enough(name, net, x):
 
 
 def tables_of(strategy, net, x, sides):
-    """Tables that hold exactly the measured signals, by role; only for roles that are needed."""
+    """Tables of exactly the signals that the strategy needs measured, by role."""
     data = {"pool": (x, None), "labeled": (x[list(LABELED)], np.array([0, 1, 2, 3])), **sides}
-    found = {}
+    tables = {}
     for role in ROLES:
         if getattr(strategy.needs, role) or role == "pool":
             rows, y = data[role]
             labels = None if y is None else torch.from_numpy(y)
             source = NetworkSource(TorchNetwork(net), rows, torch.arange(len(rows)), labels)
             stored = measured(strategy, role)
-            found[role] = gather(source, stored, Runtime(), Rng(0)) if stored else Signals(source.ids, {})
-            assert set(found[role].values) == set(stored)
-    return found
+            tables[role] = gather(source, stored, Runtime(), Rng(0)) if stored else Signals(source.ids, {})
+            assert set(tables[role].values) == set(stored)
+    return tables
 
 
+@each()
 def test_needs_are_sufficient(name, net, x, sides):
     strategy = strategy_named(name)
     selection = strategy.select(Sets(**tables_of(strategy, net, x, sides)), 10, Rng(0))
     check_valid(selection, 10, range(N_POOL))
 
 
-@pytest.mark.parametrize("n", [1, 7, 40])
-def test_the_shortlist_is_enough(name, n, net, x, sides):
-    """A strategy chooses from the examples that pass, in the order of the pool, what it chooses from all."""
+@each(SHORTLISTS)
+def test_the_shortlist_is_enough(name, net, x, sides):
+    """From the shortlisted examples, in the order of the pool, a strategy makes the same selection as from the whole pool."""
     strategy = strategy_named(name)
     shortlist = strategy.needs.shortlist
-    if shortlist is None:
-        pytest.skip("looks at the whole pool")
     tables = tables_of(strategy, net, x, sides)
-    passed = shortlist.by.select(Sets(tables["pool"]), shortlist.rows(n, N_POOL), Rng(0)).ids.sort().values
-    seen = {**tables, "pool": tables["pool"].rows(passed)}
-    assert strategy.select(Sets(**seen), n, Rng(5)).tolist() == strategy.select(Sets(**tables), n, Rng(5)).tolist()
+    for n in (1, 7, 40):
+        passed = shortlist.by.select(Sets(tables["pool"]), shortlist.rows(n, N_POOL), Rng(0)).ids.sort().values
+        short = {**tables, "pool": tables["pool"].rows(passed)}
+        assert strategy.select(Sets(**short), n, Rng(5)).tolist() == strategy.select(Sets(**tables), n, Rng(5)).tolist()
 
 
+@each()
 def test_needs_are_necessary(name, net, x, sides):
     strategy = strategy_named(name)
     tables = tables_of(strategy, net, x, sides)
@@ -494,6 +551,7 @@ def test_needs_are_necessary(name, net, x, sides):
             strategy.select(without, 10, Rng(0))
 
 
+@each()
 def test_ids_are_those_of_the_table_not_its_rows(name, net, x, sides):
     strategy = strategy_named(name)
     tables = tables_of(strategy, net, x, sides)
@@ -503,6 +561,7 @@ def test_ids_are_those_of_the_table_not_its_rows(name, net, x, sides):
     assert strategy.select(renamed, 10, Rng(0)).tolist() == ids[plain.ids].tolist()
 
 
+@each()
 def test_no_needs_no_model_and_no_data_read(name):
     strategy = strategy_named(name)
 
@@ -523,12 +582,14 @@ def test_no_needs_no_model_and_no_data_read(name):
 # --- as an object ---------------------------------------------------------------------------------------------------
 
 
+@each()
 def test_repr_round_trips(name):
     strategy = strategy_named(name)
     scope = {**vars(distil.signals), **vars(distil.strategies)}
     assert eval(repr(strategy), scope) == strategy
 
 
+@each()
 def test_frozen_and_hashable(name):
     strategy = strategy_named(name)
     assert dataclasses.is_dataclass(strategy)
@@ -540,6 +601,7 @@ def test_frozen_and_hashable(name):
             setattr(strategy, field, 1)
 
 
+@each()
 def test_documented(name):
     cls = STRATEGIES[name]
     assert inspect.getdoc(cls)
@@ -549,6 +611,7 @@ def test_documented(name):
         assert f"{field.name}:" in cls.__doc__, f"{field.name} is not described"
 
 
+@each()
 def test_unknown_parameters_are_refused(name):
     with pytest.raises(InvalidInput, match="no parameter 'no_such_thing'"):
         strategy_named(name, no_such_thing=1)
@@ -557,6 +620,7 @@ def test_unknown_parameters_are_refused(name):
 # --- measuring ------------------------------------------------------------------------------------------------------
 
 
+@each(FROM_ARRAYS)
 def test_equal_picks_from_the_model_and_from_arrays_of_its_outputs(name, net, x):
     arrays = arrays_of(name, net, x, seed=3)
     from_model = select(name, net, x, 12, labeled=list(LABELED), rng=3)
@@ -564,14 +628,9 @@ def test_equal_picks_from_the_model_and_from_arrays_of_its_outputs(name, net, x)
     check_equal_up_to_ties(from_model, from_arrays)
 
 
-def skip_attacks(strategy):
-    if any(signal.grad for role in ROLES for signal in measured(strategy, role)):
-        pytest.skip("an attack on the inputs takes as many passes as it needs")
-
-
-def test_one_forward_pass_a_minibatch(name, net, ask, monkeypatch):
+@each(NO_ATTACKS)
+def test_one_forward_pass_per_minibatch(name, net, ask, monkeypatch):
     strategy = strategy_named(name)
-    skip_attacks(strategy)
     sizes = {"pool": N_POOL - len(LABELED), "labeled": len(LABELED), **SIDE_SETS}
     outputs, samples = Counter(), Counter()
     for role, size in sizes.items():
@@ -592,7 +651,8 @@ def test_one_forward_pass_a_minibatch(name, net, ask, monkeypatch):
     assert Counter(asked["sample"]) == samples
 
 
-def test_the_module_itself_is_called_once_a_minibatch(name, net, x):
+@each(NO_ATTACKS)
+def test_the_module_is_called_once_per_minibatch(name, net, x):
     """At most nine more calls, on at most 8 rows, find out what the model returns and where it drops."""
     calls = []
 
@@ -603,21 +663,21 @@ def test_the_module_itself_is_called_once_a_minibatch(name, net, x):
 
     net.__class__ = Calls
     strategy = strategy_named(name)
-    skip_attacks(strategy)
     select(strategy, net, x, 12, runtime=Runtime(batch_size=20))
     needed = measured(strategy)
     passes = any(isinstance(s, (Logits, Embedding)) for s in needed) + sum(
         s.n_samples for s in needed if isinstance(s, MCProbs)
     )
     expected = Counter({20: 4 * passes, 16: passes})
-    finding_out = Counter(calls) - expected
-    assert Counter(calls) - finding_out == expected - Counter()
-    assert sum(finding_out.values()) <= 9
-    assert all(rows <= 8 for rows in finding_out)
+    probes = Counter(calls) - expected
+    assert Counter(calls) - probes == expected - Counter()
+    assert sum(probes.values()) <= 9
+    assert all(rows <= 8 for rows in probes)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@each()
 def test_cpu_and_cuda_agree(name, ask, net):
     on_cpu = ask(name, 12)
     on_cuda = ask(name, 12, runtime=Runtime(device="cuda"))

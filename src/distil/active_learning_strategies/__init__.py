@@ -1,4 +1,4 @@
-"""The strategies of DISTIL 0.1, under their documented names: faces of ``distil.strategies``."""
+"""The strategies of DISTIL 0.1 with their documented names and arguments; ``distil.strategies`` makes the selections."""
 
 from distil.active_learning_strategies.adversarial_bim import AdversarialBIM
 from distil.active_learning_strategies.adversarial_deepfool import AdversarialDeepFool

@@ -1,4 +1,4 @@
-"""AdversarialBIM of DISTIL 0.1."""
+"""The strategy ``AdversarialBIM`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class AdversarialBIM(Strategy):
-    """Smallest perturbation, by the basic iterative method, that changes the prediction.
+    """Queries the examples whose prediction the smallest perturbation of the basic iterative method changes.
 
-    A face of ``distil.strategies.AdversarialBIM``, whose docstring has the details; arguments as in ``Strategy``.
-    ``args["eps"]`` (0.05) is the size of a step, ``args["stop_iterations_by_count"]`` (1,000) the most steps.
+    See ``distil.strategies.AdversarialBIM`` for the details. The arguments are those of ``Strategy``.
+    ``args["eps"]`` (0.05) is the size of a step, ``args["stop_iterations_by_count"]`` (1,000) the maximum number of steps.
     """
 
     def select(self, budget: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""AdversarialDeepFool of DISTIL 0.1."""
+"""The strategy ``AdversarialDeepFool`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class AdversarialDeepFool(Strategy):
-    """Smallest perturbation, by DeepFool, that changes the prediction.
+    """Queries the examples whose prediction the smallest perturbation of DeepFool changes.
 
-    A face of ``distil.strategies.AdversarialDeepFool``, whose docstring has the details; arguments as in ``Strategy``.
-    ``args["max_iter"]`` (50) is the most iterations.
+    See ``distil.strategies.AdversarialDeepFool`` for the details. The arguments are those of ``Strategy``.
+    ``args["max_iter"]`` (50) is the maximum number of iterations.
     """
 
     def select(self, budget: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""BADGE of DISTIL 0.1."""
+"""The strategy ``BADGE`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class BADGE(Strategy):
-    """k-means++ on the last layer's gradients at the predicted labels.
+    """Queries by k-means++ on the last layer's gradients at the predicted labels.
 
-    A face of ``distil.strategies.BADGE``, whose docstring has the details; arguments as in ``Strategy``, ``args`` without default.
+    See ``distil.strategies.BADGE`` for the details. The arguments are those of ``Strategy``; ``args`` is required.
     """
 
     def __init__(
@@ -34,5 +34,5 @@ class BADGE(Strategy):
         return self._select(core.BADGE(), budget).tolist()
 
     def select_per_batch(self, budget: int, batch_size: int) -> list[int]:
-        """As ``select``, of random batches of ``batch_size`` rows, by their mean gradients; exactly ``budget`` rows."""
+        """Like ``select``, but in whole random batches of ``batch_size`` rows, by mean gradients; exactly ``budget`` rows."""
         return self._select(core.BADGEPerBatch(batch_size), budget).tolist()

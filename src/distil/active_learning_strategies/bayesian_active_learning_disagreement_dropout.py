@@ -1,4 +1,4 @@
-"""BALDDropout of DISTIL 0.1."""
+"""The strategy ``BALDDropout`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class BALDDropout(Strategy):
-    """Largest mutual information between label and weights, over ``args["n_drop"]`` (10) dropout masks.
+    """Queries by largest mutual information between label and weights, over ``args["n_drop"]`` (10) dropout masks.
 
-    A face of ``distil.strategies.BALD``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.BALD`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

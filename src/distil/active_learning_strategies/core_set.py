@@ -1,4 +1,4 @@
-"""CoreSet of DISTIL 0.1."""
+"""The strategy ``CoreSet`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from distil.functional.features import Dense
 
 
 class CoreSet(Strategy):
-    """One by one, the example whose embedding is farthest from everything labeled or picked.
+    """Queries, one by one, the example whose embedding is farthest from all that are labeled or picked.
 
-    A face of ``distil.strategies.CoreSet``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.CoreSet`` for the details. The arguments are those of ``Strategy``.
     """
 
     def furthest_first(self, X: Any, X_set: Any, n: int) -> list[int]:  # noqa: ANN401, N803 - the documented names
-        """The ``n`` rows of the embeddings X, (N, E), that are farthest first from the embeddings X_set, (M, E)."""
+        """The ``n`` rows of X, (N, E), one by one the row farthest from X_set, (M, E), and from the rows picked before."""
         centers = None if X_set is None or len(X_set) == 0 else Dense(as_tensor(X_set).float())
         return [int(row) for row in k_center_greedy(Dense(as_tensor(X).float()), n, centers)]
 

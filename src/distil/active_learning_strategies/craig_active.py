@@ -1,4 +1,4 @@
-"""CRAIGActive of DISTIL 0.1."""
+"""The strategy ``CRAIGActive`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from distil.active_learning_strategies.strategy import Strategy, residual_loss
 
 
 class CRAIGActive(Strategy):
-    """Facility location over the distances of gradients at the predicted labels.
+    """Queries by facility location over the distances between gradients at the predicted labels.
 
-    A face of ``distil.strategies.CRAIG``, whose docstring has the details; arguments as in ``Strategy``, and:
+    See ``distil.strategies.CRAIG`` for the details. The arguments are those of ``Strategy``, and:
 
     Args:
         criterion: The loss whose gradients are compared.
-        lrn_rate: Accepted; the selection does not depend on it.
+        lrn_rate: Accepted, but the selection does not depend on it.
         selection_type: "PerClass", "Supervised" or "Per-Batch" (also "PerBatch").
-        linear_layer: Whether the gradients are those of the last layer's weights and bias, or of its bias alone.
+        linear_layer: Whether gradients are those of the last layer's weights and bias; otherwise of its bias alone.
     """
 
     def __init__(

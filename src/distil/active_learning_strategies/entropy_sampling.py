@@ -1,4 +1,4 @@
-"""EntropySampling of DISTIL 0.1."""
+"""The strategy ``EntropySampling`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class EntropySampling(Strategy):
-    """Largest entropy of the predicted distribution.
+    """Queries by largest entropy of the predicted distribution.
 
-    A face of ``distil.strategies.EntropySampling``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.EntropySampling`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

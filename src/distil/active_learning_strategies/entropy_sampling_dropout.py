@@ -1,4 +1,4 @@
-"""EntropySamplingDropout of DISTIL 0.1."""
+"""The strategy ``EntropySamplingDropout`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class EntropySamplingDropout(Strategy):
-    """Largest entropy of the probabilities averaged over ``args["n_drop"]`` (10) dropout masks.
+    """Queries by largest entropy of the probabilities averaged over ``args["n_drop"]`` (10) dropout masks.
 
-    A face of ``distil.strategies.EntropySamplingDropout``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.EntropySamplingDropout`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

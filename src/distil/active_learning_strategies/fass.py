@@ -1,4 +1,4 @@
-"""FASS of DISTIL 0.1."""
+"""The strategy ``FASS`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class FASS(Strategy):
-    """The most uncertain examples first, then a submodular function among them.
+    """Keeps the most uncertain examples and queries those that maximize a submodular function.
 
-    A face of ``distil.strategies.FASS``, whose docstring has the details; arguments as in ``Strategy``. ``args["submod"]``
-    ("facility_location") is the function, ``args["selection_type"]`` ("PerClass") may be "Supervised" or "Full", and
-    ``args["uncertainty_measure"]`` ("entropy") "least_confidence" or "margin".
+    See ``distil.strategies.FASS`` for the details. The arguments are those of ``Strategy``. ``args["submod"]``
+    ("facility_location") names the function, ``args["selection_type"]`` ("PerClass") may also be "Supervised" or "Full", and
+    ``args["uncertainty_measure"]`` ("entropy") may also be "least_confidence" or "margin".
     """
 
     def select(self, budget: int, top_n: float = 5) -> list[int]:

@@ -1,4 +1,4 @@
-"""GLISTER of DISTIL 0.1."""
+"""The strategy ``GLISTER`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from distil.errors import InvalidInput
 
 
 class GLISTER(Strategy):
-    """Examples whose labels, after one step of gradient descent, would lower the validation loss most.
+    """Queries the examples whose labels would lower the validation loss most, after one step of gradient descent.
 
-    A face of ``distil.strategies.GLISTER``, whose docstring has the details; arguments as in ``Strategy``, ``args`` without default
+    See ``distil.strategies.GLISTER`` for the details. The arguments are those of ``Strategy``, where ``args`` is required
     and with the key ``lr``, and:
 
     Args:
-        valid: Whether a validation set is given; otherwise pool and labeled set serve as one.
+        valid: Whether a validation set is passed; otherwise the pool and the labeled set take its place.
         X_val: Validation data, mandatory with ``valid``.
-        Y_val: Its labels.
+        Y_val: Labels of the validation data, mandatory with ``valid``.
         loss_criterion: The loss.
         typeOf: The regularizer: "none", "Rand", "FacLoc" or "Diversity".
-        lam: Its weight; mandatory unless ``typeOf`` is "none". Of "Rand", between 0 and 1, the share drawn at random.
-        kernel_batch_size: Accepted; kernels choose their blocks by themselves.
+        lam: Weight of the regularizer, mandatory unless ``typeOf`` is "none". For "Rand", the share of random picks, between
+            0 and 1.
+        kernel_batch_size: Accepted, but kernels choose their own block sizes.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class GLISTER(Strategy):
     ) -> None:
         super().__init__(X, Y, unlabeled_x, net, handler, nclasses, args)
         if "lr" not in self.args:
-            raise InvalidInput("GLISTER needs args['lr'], the learning rate of training")
+            raise InvalidInput("GLISTER needs the learning rate of training; pass args={'lr': ...}")
         if valid and (X_val is None or Y_val is None):
-            raise InvalidInput("valid=True needs X_val and Y_val")
+            raise InvalidInput("valid=True needs a validation set; pass X_val and Y_val")
         self.X_val, self.Y_val, self.valid = X_val, Y_val, valid
-        kind: Any = typeOf  # checked there
+        kind: Any = typeOf  # the core checks the name
         self._core = core.GLISTER(
             kind,
             None if typeOf == "none" else lam,

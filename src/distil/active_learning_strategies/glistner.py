@@ -1,4 +1,4 @@
-"""The document also prints the module of GLISTER with this name."""
+"""``GLISTER`` under the second module name that the document prints."""
 
 from distil.active_learning_strategies.glister import GLISTER
 

@@ -1,4 +1,4 @@
-"""GradMatchActive of DISTIL 0.1."""
+"""The strategy ``GradMatchActive`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from distil.errors import InvalidInput
 
 
 class GradMatchActive(Strategy):
-    """Examples whose gradients, together, match the gradient of the pool or of a validation set.
+    """Queries examples whose gradients together match the gradient of the pool or of a validation set.
 
-    A face of ``distil.strategies.GradMatch``, whose docstring has the details; arguments as in ``Strategy``, and:
+    See ``distil.strategies.GradMatch`` for the details. The arguments are those of ``Strategy``, and:
 
     Args:
         criterion: The loss whose gradients are matched.
-        lrn_rate: Accepted; the selection does not depend on it.
+        lrn_rate: Accepted, but the selection does not depend on it.
         selection_type: "PerClass" or "PerBatch".
-        linear_layer: Whether the gradients are those of the last layer's weights and bias, or of its bias alone.
-        valid: Match the gradient of ``X_val``, ``Y_val`` rather than that of the pool.
+        linear_layer: Whether gradients are those of the last layer's weights and bias; otherwise of its bias alone.
+        valid: Whether to match the gradient of the validation set instead of the pool's.
         X_val: Validation data, mandatory with ``valid``.
-        Y_val: Its labels.
+        Y_val: Labels of the validation data, mandatory with ``valid``.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class GradMatchActive(Strategy):
     ) -> None:
         super().__init__(X, Y, unlabeled_x, net, handler, nclasses, args)
         if valid and (X_val is None or Y_val is None):
-            raise InvalidInput("valid=True needs X_val and Y_val")
+            raise InvalidInput("valid=True needs a validation set; pass X_val and Y_val")
         self.X_val, self.Y_val = X_val, Y_val
         self._settings: dict[str, Any] = {
             "selection_type": selection_type,
@@ -55,10 +55,10 @@ class GradMatchActive(Strategy):
             "loss": residual_loss(criterion),
             "valid": valid,
         }
-        core.GradMatch(**self._settings)  # refuses what cannot be now rather than at the first select
+        core.GradMatch(**self._settings)  # refuses invalid settings now rather than at the first select
 
     def select(self, budget: int, use_weights: bool = False) -> list[int] | tuple[list[int], list[float]]:
-        """The ``budget`` rows of ``unlabeled_x`` to label next; with ``use_weights`` also their weights, by matching pursuit."""
+        """The ``budget`` rows of ``unlabeled_x`` to label next, and with ``use_weights`` their weights by matching pursuit."""
         sets = {"validation": self._labeled(self.X_val, self.Y_val)} if self._settings["valid"] else {}
         selection = self._select(core.GradMatch(use_weights=use_weights, **self._settings), budget, **sets)
         if not use_weights or selection.weights is None:

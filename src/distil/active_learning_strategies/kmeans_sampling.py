@@ -1,4 +1,4 @@
-"""KMeansSampling of DISTIL 0.1."""
+"""The strategy ``KMeansSampling`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class KMeansSampling(Strategy):
-    """The example nearest to the center of each of ``budget`` clusters of the embeddings.
+    """Queries the example nearest to the center of each of ``budget`` clusters of the embeddings.
 
-    A face of ``distil.strategies.KMeansSampling``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.KMeansSampling`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""LeastConfidence of DISTIL 0.1."""
+"""The strategy ``LeastConfidence`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class LeastConfidence(Strategy):
-    """Smallest probability of the most probable class.
+    """Queries by smallest probability of the most probable class.
 
-    A face of ``distil.strategies.LeastConfidence``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.LeastConfidence`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

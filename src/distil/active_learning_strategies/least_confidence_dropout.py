@@ -1,4 +1,4 @@
-"""LeastConfidenceDropout of DISTIL 0.1."""
+"""The strategy ``LeastConfidenceDropout`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class LeastConfidenceDropout(Strategy):
-    """Least confidence of the probabilities averaged over ``args["n_drop"]`` (10) dropout masks.
+    """Queries by least confidence of the probabilities averaged over ``args["n_drop"]`` (10) dropout masks.
 
-    A face of ``distil.strategies.LeastConfidenceDropout``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.LeastConfidenceDropout`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""MarginSampling of DISTIL 0.1."""
+"""The strategy ``MarginSampling`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class MarginSampling(Strategy):
-    """Smallest difference between the two most probable classes.
+    """Queries by smallest difference between the two largest probabilities.
 
-    A face of ``distil.strategies.MarginSampling``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.MarginSampling`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

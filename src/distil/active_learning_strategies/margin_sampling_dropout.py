@@ -1,4 +1,4 @@
-"""MarginSamplingDropout of DISTIL 0.1."""
+"""The strategy ``MarginSamplingDropout`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class MarginSamplingDropout(Strategy):
-    """Smallest margin of the probabilities averaged over ``args["n_drop"]`` (10) dropout masks.
+    """Queries by smallest margin of the probabilities averaged over ``args["n_drop"]`` (10) dropout masks.
 
-    A face of ``distil.strategies.MarginSamplingDropout``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.MarginSamplingDropout`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

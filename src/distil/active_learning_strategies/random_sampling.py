@@ -1,4 +1,4 @@
-"""RandomSampling of DISTIL 0.1."""
+"""The strategy ``RandomSampling`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from distil.active_learning_strategies.strategy import Strategy
 
 
 class RandomSampling(Strategy):
-    """A uniform random subset, without replacement.
+    """Queries a uniform random subset, without replacement.
 
-    A face of ``distil.strategies.RandomSampling``, whose docstring has the details; arguments as in ``Strategy``.
+    See ``distil.strategies.RandomSampling`` for the details. The arguments are those of ``Strategy``.
     """
 
     def select(self, budget: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What every documented strategy offers beside ``select``: data and model updates, predictions, embeddings, saved states."""
+"""The base class of the documented strategies: data and model updates, predictions, embeddings and saved states."""
 
 from __future__ import annotations
 
@@ -33,32 +33,33 @@ from distil.system.runtime import Runtime
 ARGUMENTS = (
     # documented
     "batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type",
-    # ours
+    # not documented, added here
     "seed",
-    # read by published versions
+    # read by later published versions
     "tor", "loss", "verbose", "stop_iterations_by_count", "stream_buffer_size", "rand_seed", "representation", "kmeans_args",
     "submod_args", "uncertainty_measure", "grad_embedding", "omp_reg", "smi_function", "eta", "nu", "metric", "optimizer",
     "num_partitions", "wrapped_strategy_class", "mod_inject", "n_samples",
 )  # fmt: skip
-"""The keys that ``args`` may have; every strategy takes all of them and uses those it has."""
+"""The valid keys of ``args``; every strategy accepts all of them and reads those that it uses."""
 
 
 class Strategy:
     """Base of the strategies of DISTIL 0.1.
 
     Args:
-        X: Labeled data, as ``handler`` takes it.
-        Y: Its labels, (M,).
-        unlabeled_x: Unlabeled data.
-        net: The model: ``forward(x, last=True, freeze=...)`` giving (logits, embedding), or any module.
-        handler: Makes a data set of data: ``handler(X)``, ``handler(X, Y, False)``; where it takes ``use_test_transform`` that is
-            True, so that the pool is scored as test data is.
+        X: Labeled data, (M, ...), in the form that ``handler`` takes.
+        Y: Labels of ``X``, (M,).
+        unlabeled_x: Unlabeled data, (N, ...), in the same form.
+        net: The model: ``forward(x, last=True, freeze=...)`` returning (logits, embedding), or any module.
+        handler: Makes a data set from data: ``handler(X)`` or ``handler(X, Y, False)``. A handler with the argument
+            ``use_test_transform`` is called with True, so that the pool is scored through the test transform.
         nclasses: Number of classes.
-        args: Options by name (``ARGUMENTS``); never changed. ``batch_size`` and ``device`` say how the net is run; ``seed`` makes
-            ``select`` a pure function of seed, data and net. Without it, each select draws a seed from torch's global generator.
+        args: Options by name (see ``ARGUMENTS``); not changed. ``batch_size`` and ``device`` apply to running the net; ``seed``
+            makes ``select`` a pure function of seed, data and net. Without it, each ``select`` draws a seed from torch's global
+            generator.
 
     Raises:
-        InvalidInput: ``args`` has a key that no version reads.
+        InvalidInput: ``args`` is not a dict, or has an unknown key or an invalid value.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class Strategy:
             raise InvalidInput(f"args must be a dict of options by name, got {args!r}")
         unknown = [key for key in args if key not in ARGUMENTS]
         if unknown:
-            named = ", ".join(f"{key!r}{nearest(key, ARGUMENTS)}" for key in unknown)
-            raise InvalidInput(f"args has unknown keys: {named}")
+            keys = ", ".join(f"{key!r}{nearest(key, ARGUMENTS)}" for key in unknown)
+            raise InvalidInput(f"args has unknown keys: {keys}; known are {', '.join(ARGUMENTS)}")
         self.X = X
         self.Y = Y
         self.unlabeled_x = unlabeled_x
@@ -89,7 +90,7 @@ class Strategy:
         self.n_drop = self.args.get("n_drop", 10)
 
     def update_data(self, X: Any, Y: Any, unlabeled_x: Any) -> None:  # noqa: ANN401, N803
-        """Replace labeled data, labels and unlabeled data."""
+        """Replace the labeled data, their labels and the unlabeled data."""
         self.X, self.Y, self.unlabeled_x = X, Y, unlabeled_x
 
     def update_model(self, clf: nn.Module) -> None:
@@ -97,7 +98,7 @@ class Strategy:
         self.model = clf
 
     def save_state(self, filename: str) -> None:
-        """Write data, labels and the model's weights to a file in the safetensors format, whatever its suffix: no pickle."""
+        """Write data, labels and the model's weights to a file in the safetensors format, whatever its suffix."""
         arrays = {"X": self.X, "Y": self.Y, "unlabeled_x": self.unlabeled_x}
         tensors = {f"data.{name}": as_tensor(array) for name, array in arrays.items() if array is not None}
         tensors |= {f"net.{name}": value.detach() for name, value in self.model.state_dict().items()}
@@ -106,32 +107,35 @@ class Strategy:
             save_file({n: t.clone().contiguous() for n, t in tensors.items()}, temporary, {"kinds": json.dumps(kinds)})
 
     def load_state(self, filename: str) -> None:
-        """Take data and labels from a file of ``save_state``, and load its weights into the present model.
+        """Read data and labels from a file written by ``save_state``, and load its weights into the current model.
 
         Raises:
-            InvalidInput: It is no such file, or the weights are of another model; nothing is changed then.
+            InvalidInput: The file was not written by ``save_state``, or the weights do not fit the model; nothing is changed.
         """
         try:
             with safe_open(filename, framework="pt") as file:
                 kinds = json.loads((file.metadata() or {})["kinds"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         except (SafetensorError, KeyError, ValueError) as error:
-            raise InvalidInput(f"{filename} is not a file that save_state has written: {error}") from None
+            raise InvalidInput(f"expected a file written by save_state, got {filename}: {error}") from None
         weights = {name.removeprefix("net."): t for name, t in tensors.items() if name.startswith("net.")}
-        mine = self.model.state_dict()
-        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in mine.items()}:
-            raise InvalidInput(f"{filename} holds the weights of another model")
+        current = self.model.state_dict()
+        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in current.items()}:
+            raise InvalidInput(
+                f"{filename} holds the weights of another model than {type(self.model).__name__} with its sizes; call "
+                "update_model with a model of the saved architecture first"
+            )
         self.model.load_state_dict(weights)
-        found = {name: tensors.get(f"data.{name}") for name in kinds}
-        data = {n: t.numpy() if t is not None and kinds[n] == "array" else t for n, t in found.items()}
+        stored = {name: tensors.get(f"data.{name}") for name in kinds}
+        data = {n: t.numpy() if t is not None and kinds[n] == "array" else t for n, t in stored.items()}
         self.update_data(data["X"], data["Y"], data["unlabeled_x"])
 
     def predict(self, X: Any, useloader: bool = True) -> Tensor:  # noqa: ANN401, ARG002, N803
-        """Most probable class of each row of X, (N,) int64; ``useloader`` makes no difference to the result."""
+        """Most probable class of each row of X, (N,) int64; ``useloader`` does not affect the result."""
         return self.predict_prob(X).argmax(1)
 
     def predict_prob(self, X: Any) -> Tensor:  # noqa: ANN401, N803
-        """Class probabilities, (N, C), in evaluation mode."""
+        """Class probabilities of each row of X in evaluation mode, (N, C)."""
         return self._measure(X, Probs())[Probs()]
 
     def predict_prob_dropout(self, X: Any, n_drop: int) -> Tensor:  # noqa: ANN401, N803
@@ -143,21 +147,21 @@ class Strategy:
         return self._measure(X, MCProbs(n_drop))[MCProbs(n_drop)].transpose(0, 1)
 
     def get_embedding(self, X: Any) -> Tensor:  # noqa: ANN401, N803
-        """What the last layer sees, (N, E)."""
+        """The embedding of each row of X, which is the input of the last layer, (N, E)."""
         return self._measure(X, Embedding())[Embedding()]
 
     def get_grad_embedding(self, X: Any, Y: Any = None, bias_grad: bool = True) -> Tensor:  # noqa: ANN401, N803
-        """Gradient of each row's cross entropy by the last layer, at the labels Y (default: the predicted ones).
+        """Gradient of each row's cross entropy with respect to the last layer, at the labels Y (default: the predicted labels).
 
-        Columns: C of the bias (left out with ``bias_grad=False``), then C blocks of E. The one place where these N x C x E numbers
-        are written out; strategies keep them as factors.
+        The columns are the C entries of the bias (left out with ``bias_grad=False``), then C blocks of E for the weights. Memory is
+        N x C x E numbers here, whereas strategies keep gradients as factors.
         """
         signal = Gradient("all" if bias_grad else "weights", "predicted" if Y is None else "true")
         gradients = self._measure(X, signal, Y)[signal]
         return gradients.dense()
 
     def _select(self, core: Core, budget: int, **sets: Any) -> Selection:  # noqa: ANN401
-        """The core's selection, of the unlabeled rows."""
+        """The core strategy's selection among the unlabeled rows."""
         labeled = None if self.X is None or len(self.X) == 0 else self._labeled(self.X, self.Y)
         return select(
             core,
@@ -178,7 +182,7 @@ class Strategy:
         return data if Y is None else LabeledSet(data, torch.arange(len(data)), self._labels(Y, len(data)))
 
     def _labels(self, Y: Any, n: int) -> Tensor:  # noqa: ANN401, N803
-        """Labels as int64, one for each of ``n`` rows and each one of the classes; 2.0 is a label too, as it was in DISTIL 0.1."""
+        """Labels as int64, checked: ``n`` classes; whole floating-point numbers such as 2.0 are accepted, as in DISTIL 0.1."""
         labels = one_axis(Y, "the labels Y")
         whole = labels.dtype.kind == "f" and all(label.is_integer() for label in labels.tolist())
         return as_labels(
@@ -203,7 +207,7 @@ class Strategy:
 
 
 def handled(handler: Callable[..., Any], X: Any) -> Any:  # noqa: ANN401, N803
-    """``handler``'s data set of inputs alone, through its test transform where it has one."""
+    """The handler's data set of the inputs X, through its test transform if it has one."""
     parameters = inspect.signature(handler).parameters
     takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     return handler(X, use_test_transform=True) if takes_all or "use_test_transform" in parameters else handler(X)
@@ -226,10 +230,10 @@ def as_tensor(array: Any) -> Tensor:  # noqa: ANN401
 
 
 def residual_loss(criterion: Callable[..., Any]) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """What the core differentiates: None, its closed form, for the plain cross entropy, whatever its reduction.
+    """The loss in the form that the core strategies take: None for the plain cross entropy, which has a closed form.
 
-    Any other of torch's losses is copied to give one loss for each example: of a weighted one, a mean over one example would
-    divide the weight out again.
+    Other losses of torch are copied with ``reduction="none"``: the mean of a weighted loss divides by the weights, which would
+    cancel the weight of a single example.
     """
     plain = isinstance(criterion, nn.CrossEntropyLoss) and criterion.weight is None and criterion.label_smoothing == 0
     if plain or criterion is nn.functional.cross_entropy:

@@ -1,4 +1,4 @@
-"""SubmodSampling of DISTIL 0.1."""
+"""The strategy ``SubmodSampling`` of DISTIL 0.1."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ _FUNCTIONS = {"Disparity-min": "disparity_min", "Disparity-sum": "disparity_sum"
 
 
 class SubmodSampling(Strategy):
-    """Greedy maximization of a submodular (or dispersion) function over the pool.
+    """Queries by greedy maximization of a submodular (or dispersion) function over the pool.
 
-    A face of ``distil.strategies.SubmodularSampling``, whose docstring has the details; arguments as in ``Strategy``, and:
+    See ``distil.strategies.SubmodularSampling`` for the details. The arguments are those of ``Strategy``, and:
 
     Args:
         typeOf: "facility_location", "graph_cut", "saturated_coverage", "sum_redundancy", "feature_based", "Disparity-min",
             "Disparity-sum" or "DPP".
         selection_type: "Full", "PerClass" or "Supervised".
-        if_grad: On the last layer's gradients; otherwise on embeddings, or with ``args["representation"] = "raw"`` on inputs.
-        kernel_batch_size: Accepted; kernels choose their blocks by themselves.
+        if_grad: Whether to compare the last layer's gradients; otherwise embeddings, or inputs with
+            ``args["representation"] = "raw"``.
+        kernel_batch_size: Accepted, but kernels choose their own block sizes.
     """
 
     def __init__(
@@ -41,9 +42,9 @@ class SubmodSampling(Strategy):
         kernel_batch_size: int = 200,  # noqa: ARG002 - documented
     ) -> None:
         super().__init__(X, Y, unlabeled_x, net, handler, nclasses, args)
-        given = self.args.get("representation", "embedding")
-        named = {"linear": "embedding"}.get(given, given)  # later versions' word
-        representation = "gradient" if if_grad else named
+        name = self.args.get("representation", "embedding")
+        name = "embedding" if name == "linear" else name  # later published versions say "linear"
+        representation = "gradient" if if_grad else name
         function = _FUNCTIONS.get(typeOf, typeOf)
         self._core = core.SubmodularSampling(function, selection_type, representation, self.args.get("metric", "rbf"))
 

@@ -141,7 +141,9 @@ class GLISTER(Strategy):
                     f"GLISTER: lam is the weight of a regularizer, got lam={self.lam!r} with type_of='none'; leave lam out"
                 )
         elif self.lam is None:
-            raise InvalidInput(f"GLISTER(type_of={self.type_of!r}) needs lam, the weight of its regularizer; pass lam=...")
+            raise InvalidInput(
+                f"GLISTER(type_of={self.type_of!r}) needs lam, the weight of its regularizer; pass lam=..."
+            )
         elif self.type_of == "Rand" and self.lam >= 1:
             raise InvalidInput(
                 f"GLISTER: lam must be between 0 and 1 with type_of='Rand', the share of random picks, got {self.lam!r}"
