@@ -1,7 +1,7 @@
-"""Signals: the quantities that strategies ask for, and the table they come in.
+"""Signals, the quantities that strategies read, and the table that holds them.
 
-A signal is frozen and hashable, so two strategies that ask for equal signals share one pass over the pool. *Measured* signals come
-from a forward pass; *derived* signals are computed from stored ones when a strategy reads them, and are never stored.
+Signals are frozen and hashable, so strategies that need equal signals share one pass over the pool. *Measured* signals come
+from a forward pass; *derived* signals are computed from stored ones when a strategy reads them, and are not stored.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ V = TypeVar("V")
 
 
 class Forward(ABC):
-    """One minibatch seen through a network; each quantity is computed when first asked for, and once."""
+    """The quantities of one minibatch under a network; each is computed on first use, once."""
 
     @abstractmethod
     def logits(self) -> Tensor:
-        """(B, C)."""
+        """Outputs before softmax, (B, C)."""
 
     @abstractmethod
     def embedding(self) -> Tensor:
-        """(B, D)."""
+        """Inputs of the last layer, (B, D)."""
 
     @abstractmethod
     def samples(self, n_samples: int, shared: bool) -> Tensor:
-        """Sampled probabilities, (B, K, C)."""
+        """Class probabilities under K = ``n_samples`` samples of the network, (B, K, C); one draw for all rows if ``shared``."""
 
     @abstractmethod
     def inputs(self) -> Tensor:
-        """What the network is called with, (B, ...)."""
+        """The tensor that the network is called with, (B, ...)."""
 
     @abstractmethod
     def attack(self, attack: Attacker) -> Attack:
-        """What this attack on the inputs finds; equal attacks are made once."""
+        """The result of an attack on the inputs; equal attacks are computed once."""
 
     @abstractmethod
     def labels(self) -> Tensor:
-        """(B,) int64; of labeled sets only: those of a pool are never read."""
+        """Labels, (B,) int64; not available for a pool, whose labels are never read."""
 
 
 class Signal(ABC, Generic[V]):
     """One quantity per example: ``Measured`` or ``Derived``. ``V`` is the type of the column that holds it.
 
     Attributes:
-        noun: What messages call a column of it; empty: they show the signal.
-        argument: The array of ``select_from`` that may hold it; empty: only a model gives it.
-        axes: A letter for each axis of its column: B examples, C classes, D numbers, K samples; empty: any.
-        grad: Whether measuring it takes gradients by the inputs, so that no array can stand for the model.
+        noun: The name of its column in messages; empty: messages show the signal itself.
+        argument: The argument of ``select_from`` that may hold it; empty: only a model can supply it.
+        axes: A letter for each axis of its column: B examples, C classes, D numbers, K samples; empty: any axes.
+        grad: Whether measuring it takes gradients by the inputs, so that arrays cannot replace the model.
     """
 
     noun: ClassVar[str] = ""
@@ -69,83 +69,83 @@ class Signal(ABC, Generic[V]):
 
 
 class Measured(Signal[Tensor]):
-    """A signal that a forward pass gives."""
+    """A signal that is measured on a forward pass."""
 
     @abstractmethod
     def measure(self, forward: Forward) -> Tensor:
-        """This quantity for one minibatch, (B, ...)."""
+        """The values of one minibatch, (B, ...)."""
 
 
 class Derived(Signal[V]):
-    """A signal computed from others."""
+    """A signal that is computed from other signals."""
 
     @property
     @abstractmethod
     def needs(self) -> tuple[Signal[Any], ...]:
-        """The signals this one is derived from."""
+        """The signals that this one is derived from."""
 
     @abstractmethod
     def derive(self, signals: Signals) -> V:
-        """This quantity for a whole table, from the signals in ``needs``."""
+        """The values of a whole table, computed from the signals in ``needs``."""
 
 
 @dataclass(frozen=True)
 class Logits(Measured):
-    """The network's outputs before softmax: (N, C)."""
+    """Outputs of the network before softmax: (N, C)."""
 
     noun: ClassVar[str] = "logits"
     argument: ClassVar[str] = "probs"
     axes: ClassVar[str] = "BC"
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B, C)."""
+        """Outputs before softmax, (B, C)."""
         return forward.logits()
 
 
 @dataclass(frozen=True)
 class Embedding(Measured):
-    """What the network's last layer sees: (N, D)."""
+    """Inputs of the network's last layer: (N, D)."""
 
     noun: ClassVar[str] = "embeddings"
     argument: ClassVar[str] = "embeddings"
     axes: ClassVar[str] = "BD"
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B, D)."""
+        """Inputs of the last layer, (B, D)."""
         return forward.embedding()
 
 
 @dataclass(frozen=True)
 class Inputs(Measured):
-    """The inputs themselves, as the network sees them, flattened: (N, D)."""
+    """The tensors that the network is called with, flattened: (N, D)."""
 
     noun: ClassVar[str] = "inputs"
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B, D)."""
+        """Flattened inputs, (B, D)."""
         return forward.inputs().flatten(1)
 
 
 @dataclass(frozen=True)
 class Labels(Measured):
-    """The labels of a labeled, validation, query or private set, (N,) int64. Those of a pool are never read."""
+    """Labels of a labeled, validation, query or private set: (N,) int64. The labels of a pool are never read."""
 
     noun: ClassVar[str] = "labels"
     argument: ClassVar[str] = "labels"
     axes: ClassVar[str] = "B"
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B,)."""
+        """Labels, (B,) int64."""
         return forward.labels()
 
 
 @dataclass(frozen=True)
 class MCProbs(Measured):
-    """Probabilities under K samples of the network (dropout masks, ensemble members): (N, K, C).
+    """Class probabilities under K samples of the network (dropout masks, ensemble members): (N, K, C).
 
     Attributes:
-        n_samples: K.
-        shared: One draw for all examples, as joint entropies require; otherwise every example has its own.
+        n_samples: Number of samples, K.
+        shared: Whether all examples see the same samples, as joint entropies require; else each example has its own.
     """
 
     noun: ClassVar[str] = "sampled probabilities"
@@ -155,15 +155,15 @@ class MCProbs(Measured):
     shared: bool = False
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B, K, C)."""
+        """Sampled class probabilities, (B, K, C)."""
         return forward.samples(self.n_samples, self.shared)
 
 
 @dataclass(frozen=True)
 class Attacked(Measured):
-    """How an attack on the inputs ended: (N, 2), the L2 norm of its perturbation and the logit gap that is left.
+    """Result of an attack on the inputs: (N, 2), the L2 norm of the perturbation and the remaining logit gap.
 
-    All signals of one attack come from attacking once.
+    All signals of one attack are computed from one run of it.
 
     Attributes:
         attack: ``DeepFool()``, ``BIM()`` or any other frozen, hashable ``Attacker``.
@@ -173,14 +173,14 @@ class Attacked(Measured):
     attack: Attacker
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B, 2)."""
-        found = forward.attack(self.attack)
-        return torch.stack([found.distance, found.gap], 1)
+        """Norms and gaps, (B, 2)."""
+        result = forward.attack(self.attack)
+        return torch.stack([result.distance, result.gap], 1)
 
 
 @dataclass(frozen=True)
 class Perturbation(Measured):
-    """The change of the input that an attack found, in the shape of the input as the network sees it: (N, ...).
+    """Change of the input that an attack found: (N, ...), in the shape of the tensor that the network is called with.
 
     Attributes:
         attack: The attack.
@@ -190,7 +190,7 @@ class Perturbation(Measured):
     attack: Attacker
 
     def measure(self, forward: Forward) -> Tensor:
-        """(B, ...)."""
+        """Changes of the inputs, (B, ...)."""
         return forward.attack(self.attack).perturbation
 
 
@@ -207,13 +207,13 @@ class Probs(Derived[Tensor]):
         return (Logits(),)
 
     def derive(self, signals: Signals) -> Tensor:
-        """(N, C)."""
+        """Class probabilities, (N, C)."""
         return signals.row_by_row(lambda part: part[Logits()].softmax(-1))
 
 
 @dataclass(frozen=True)
 class TopClasses(Derived[Tensor]):
-    """The two most probable classes, the most probable first: (N, 2) int64; (N, 1) where there is one class only."""
+    """The two most probable classes, most probable first: (N, 2) int64; (N, 1) if there is only one class."""
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
@@ -221,15 +221,15 @@ class TopClasses(Derived[Tensor]):
         return (Probs(),)
 
     def derive(self, signals: Signals) -> Tensor:
-        """(N, 2)."""
+        """Columns of the probabilities, (N, 2) int64."""
         return signals.row_by_row(lambda part: part[Probs()].topk(min(2, part[Probs()].shape[1])).indices)
 
 
 @dataclass(frozen=True)
 class AdversarialDistance(Derived[Tensor]):
-    """L2 norm of the smallest change of the input that an attack found to change the prediction: (N,).
+    """L2 norm of the smallest change of the input with which an attack changed the prediction: (N,).
 
-    Where it found none, as ``AdversarialGap`` of the same attack tells, the norm of what it tried.
+    If the attack failed (``AdversarialGap`` of the same attack is then positive), it is the norm of its last perturbation.
 
     Attributes:
         attack: The attack.
@@ -239,17 +239,17 @@ class AdversarialDistance(Derived[Tensor]):
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
-        """How the attack ended."""
+        """The result of the attack."""
         return (Attacked(self.attack),)
 
     def derive(self, signals: Signals) -> Tensor:
-        """(N,)."""
+        """Norms, (N,)."""
         return signals[Attacked(self.attack)][:, 0]
 
 
 @dataclass(frozen=True)
 class AdversarialGap(Derived[Tensor]):
-    """Logit gap from the predicted class to the largest other after an attack: (N,), at most 0 where the prediction changed.
+    """Logit of the predicted class minus the largest other logit, after an attack: (N,); at most 0 if the prediction changed.
 
     Attributes:
         attack: The attack.
@@ -259,11 +259,11 @@ class AdversarialGap(Derived[Tensor]):
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
-        """How the attack ended."""
+        """The result of the attack."""
         return (Attacked(self.attack),)
 
     def derive(self, signals: Signals) -> Tensor:
-        """(N,)."""
+        """Logit gaps, (N,)."""
         return signals[Attacked(self.attack)][:, 1]
 
 
@@ -272,31 +272,31 @@ class MCMean(Derived[Tensor]):
     """Class probabilities averaged over K samples of the network: (N, C).
 
     Attributes:
-        n_samples: K.
+        n_samples: Number of samples, K.
     """
 
     n_samples: int = 10
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
-        """The samples."""
+        """The sampled probabilities."""
         return (MCProbs(self.n_samples),)
 
     def derive(self, signals: Signals) -> Tensor:
-        """(N, C)."""
+        """Mean class probabilities, (N, C)."""
         return signals.row_by_row(lambda part: part[MCProbs(self.n_samples)].mean(1))
 
 
 @dataclass(frozen=True)
 class Gradient(Derived[Features]):
-    """Gradient of each example's loss by the last layer: N rows a_i h_i^T, kept as their factors.
+    """Gradient of each example's loss by the last layer: N rows a_i h_i^T, stored as the factors a_i and h_i.
 
-    For the cross entropy a = softmax(z) - e_y (Ash et al. 2020, section 3, eq. 1), h the embedding.
+    h is the embedding; for the cross entropy, a = softmax(z) - e_y (Ash et al. 2020, section 3, eq. 1).
 
     Attributes:
-        part: The layer's ``"weights"`` (BADGE's choice); its ``"bias"``, which makes the rows just a; or ``"all"``.
-        labels: y is the ``"predicted"`` class, or the ``"true"`` one (of labeled sets).
-        loss: ``loss(logits (1, C), labels (1,))`` in place of the cross entropy; its residual is taken by autograd.
+        part: The parameters of the layer: ``"weights"`` (BADGE's choice); ``"bias"``, for which the rows are a_i; or ``"all"``.
+        labels: The label y: the ``"predicted"`` class, or the ``"true"`` label (in labeled sets).
+        loss: A function ``loss(logits (1, C), labels (1,))`` instead of the cross entropy; a is then computed by autograd.
     """
 
     part: Literal["weights", "bias", "all"] = "weights"
@@ -305,13 +305,13 @@ class Gradient(Derived[Features]):
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
-        """Logits or probabilities, the embedding unless for the bias alone, the labels where they are the true ones."""
+        """Logits or probabilities; the embedding, except for ``part="bias"``; the labels for ``labels="true"``."""
         outputs: Signal[Any] = Probs() if self.loss is None else Logits()
         embedding = () if self.part == "bias" else (Embedding(),)
         return (outputs, *embedding, *((Labels(),) if self.labels == "true" else ()))
 
     def derive(self, signals: Signals) -> Features:
-        """N rows of C x D, or of C numbers for the bias alone."""
+        """N rows of length C D for the weights, C for the bias, C (D + 1) for both."""
         a = signals.row_by_row(self._residuals)
         return Dense(a) if self.part == "bias" else Outer(a, signals[Embedding()], bias=self.part == "all")
 
@@ -326,10 +326,10 @@ class Signals:
     """A table: ids, and a column of values for each stored signal.
 
     Attributes:
-        ids: Positions in the data set, (N,) int64. ``ids[rows]`` is the only crossing from rows to ids.
-        values: The stored columns, each with N rows. They may be the caller's arrays, or the content of a file that cannot be
-            written: do not write to them.
-        space: Where derived columns of many rows are written; default: in memory.
+        ids: Positions in the data set, (N,) int64. ``ids[rows]`` is the only way from rows to ids.
+        values: Signal -> its stored column, with N rows. Do not write to columns: they may be the caller's arrays, or mapped
+            from a read-only file.
+        space: Storage for derived columns of many rows; None: memory.
     """
 
     ids: Tensor
@@ -345,23 +345,25 @@ class Signals:
             return stored  # type: ignore[no-any-return]
         if isinstance(signal, Derived):
             return signal.derive(self)  # type: ignore[no-any-return]
-        have = ", ".join(map(repr, self.values)) or "nothing"
-        raise MissingSignal(f"{signal!r} was not measured for these examples; measured: {have}")
+        measured = ", ".join(map(repr, self.values)) or "nothing"
+        raise MissingSignal(
+            f"{signal!r} was not measured for these examples; measured: {measured}; add it to the strategy's needs"
+        )
 
     def rows(self, rows: Tensor | slice) -> Signals:
-        """The table of these rows, in this order: copied, unless they are a slice."""
+        """The table of some rows in the order of ``rows``; a copy, except for a slice."""
         return Signals(self.ids[rows], {signal: column[rows] for signal, column in self.values.items()})
 
     def excerpt(self, rows: Tensor, signals: tuple[Signal[Any], ...]) -> Signals:
-        """The table of these rows with these columns alone: copied, or derived for these rows."""
+        """The table of some rows with the columns ``signals`` only, which are copied, or derived for these rows."""
         some = self.rows(rows) if signals else Signals(self.ids[rows], {})
         return Signals(some.ids, {signal: some[signal] for signal in signals})
 
     def row_by_row(self, rule: Callable[[Signals], Tensor]) -> Tensor:
-        """A column that ``rule`` derives for each row from that row alone, (N, ...): block by block, so that no second one is made.
+        """A column derived row by row, (N, ...); computed in blocks, so that temporary values stay small.
 
         Args:
-            rule: Consecutive rows of this table -> their values.
+            rule: A function from a table of consecutive rows to their values; the values of a row depend on that row alone.
         """
         if self.space is None or len(self) <= CHUNK_ROWS:
             return rule(self)
@@ -377,27 +379,27 @@ def measured_by(needs: Iterable[Signal[Any]], given: Iterable[Signal[Any]] = ())
     """The signals that must be stored so that all of ``needs`` can be read.
 
     Args:
-        needs: What a strategy asks for.
-        given: Signals that are at hand although they could be derived (probabilities given as an array).
+        needs: The signals that a strategy reads.
+        given: Derived signals that are available as they are, such as probabilities in an array.
 
     Returns:
-        Each once: those given that are needed, and the measured signals that the rest derives from.
+        Distinct signals: the needed ones among ``given``, and the measured signals from which the others are derived.
     """
     given = tuple(given)
-    found: dict[Signal[Any], None] = {}
+    stored: dict[Signal[Any], None] = {}
     for signal in needs:
         if isinstance(signal, Derived) and signal not in given:
-            found.update(dict.fromkeys(measured_by(signal.needs, given)))
+            stored.update(dict.fromkeys(measured_by(signal.needs, given)))
         else:
-            found[signal] = None
-    return tuple(found)
+            stored[signal] = None
+    return tuple(stored)
 
 
 def measure(signals: Iterable[Signal[Any]], forward: Forward) -> dict[Signal[Any], Tensor]:
-    """The columns of one minibatch.
+    """The columns of one minibatch, by signal.
 
     Raises:
-        MissingSignal: One of the signals is derived: no forward pass gives it.
+        MissingSignal: A signal is derived, so a forward pass cannot measure it.
     """
     columns: dict[Signal[Any], Tensor] = {}
     for signal in signals:

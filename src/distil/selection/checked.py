@@ -1,4 +1,4 @@
-"""What a strategy returns, checked and brought to one form: users' strategies and the library's own alike."""
+"""The door for what strategies return, users' and the library's alike: checked, and brought to one form."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from distil.strategies.base import ScoreStrategy, Selection, Strategy
 
 
 def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor, names: Sequence[Any] | None = None) -> Tensor:
-    """What ``by.score`` returned for these ids of the pool, as floating-point numbers (N,), none of them NaN.
+    """The scores that ``by.score`` returned, as floating-point numbers (N,) without NaN.
 
-    Infinite scores may be: they put an example first or last. Errors call the ids by ``names``, where there are any.
+    Infinite scores are allowed: they put an example first or last.
+
+    Args:
+        scores: The returned value.
+        by: The strategy.
+        ids: The scored ids, (N,).
+        names: The caller's names of all positions, for messages; None: positions are the names.
 
     Raises:
-        InvalidInput: It is something else.
+        InvalidInput: The value is not one number for each id, or a score is NaN.
     """
     what = f"{type(by).__name__}.score"
     column = _column(scores, what, len(ids), "one number for each row of sets.pool")
@@ -30,45 +36,47 @@ def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor, names: Sequen
     return column
 
 
-def checked_selection(found: object, strategy: Strategy, pool: Tensor, n: int) -> Selection:
-    """What ``strategy.select`` returned, as a selection of ``n`` distinct ids of ``pool``.
+def checked_selection(returned: object, strategy: Strategy, pool: Tensor, n: int) -> Selection:
+    """The value that ``strategy.select`` returned, as a selection of ``n`` distinct ids of ``pool``.
 
     Args:
-        found: A Selection, or its ids alone in a list, array or tensor.
-        strategy: Whose it is.
-        pool: The ids that could be chosen.
-        n: How many were asked for.
+        returned: A Selection, or its ids in a list, array or tensor.
+        strategy: The strategy.
+        pool: The ids that may be chosen, (N,).
+        n: The number of ids that the selection must have.
 
     Raises:
-        InvalidInput: It cannot be made one; the message says what came.
+        InvalidInput: The value is not such a selection; the message says what it is.
     """
     what = f"{type(strategy).__name__}.select"
-    selection = found if isinstance(found, Selection) else Selection(_as_tensor(found, what, "a Selection or ids"))
+    selection = (
+        returned if isinstance(returned, Selection) else Selection(_as_tensor(returned, what, "a Selection or ids"))
+    )
     ids = _checked_ids(selection.ids, what, pool, n)
     return dataclasses.replace(
         selection,
         ids=ids,
         scores=_numbers(selection.scores, f"the scores of {what}", ids),
         weights=_finite(selection.weights, f"the weights of {what}", ids),
-        names=None,  # attached at the edge
+        names=None,  # select and select_from add them
         reasons=None if selection.reasons is None else _reasons(selection.reasons, f"the reasons of {what}", n),
         notes=_texts(selection.notes, f"the notes of {what} must be texts in a tuple"),
     )
 
 
-def _checked_ids(found: object, what: str, pool: Tensor, n: int) -> Tensor:
-    ids = _as_tensor(found, what, "ids")
+def _checked_ids(returned: object, what: str, pool: Tensor, n: int) -> Tensor:
+    ids = _as_tensor(returned, what, "ids")
     if ids.dim() == 1 and ids.dtype != torch.bool and len(ids) != n:
         raise InvalidInput(f"{what} must return exactly the {n} ids that it was asked for, got {len(ids)}")
     if ids.dim() != 1 or ids.dtype == torch.bool or ids.is_floating_point():
-        advice = "; of a mask, return sets.pool.ids[mask]" if ids.dtype == torch.bool else ""
+        advice = "; if this is a mask, return sets.pool.ids[mask]" if ids.dtype == torch.bool else ""
         raise InvalidInput(
-            f"{what} must return whole numbers of shape ({n},), ids of the pool, got {_came(ids)}{advice}"
+            f"{what} must return whole numbers of shape ({n},), ids of the pool, got {_described(ids)}{advice}"
         )
     ids = ids.long()
     known = torch.zeros(int(pool.max()) + 1, dtype=torch.bool).index_fill_(
         0, pool, True
-    )  # at once, where isin would sort
+    )  # linear time; isin would sort
     outside = ids[(ids < 0) | (ids >= len(known)) | ~known[ids.clamp(0, len(known) - 1)]]
     if len(outside):
         raise InvalidInput(
@@ -78,14 +86,14 @@ def _checked_ids(found: object, what: str, pool: Tensor, n: int) -> Tensor:
     values, counts = ids.unique(return_counts=True)
     if len(values) < n:
         raise InvalidInput(
-            f"{what} returned the id {int(values[counts > 1][0])} more than once, and ids must be distinct; a strategy does so "
-            "where its arithmetic fails on very small or very large numbers: look at the scale of the data and of its parameters"
+            f"{what} returned the id {int(values[counts > 1][0])} more than once, and ids must be distinct; this happens when its "
+            "arithmetic overflows or underflows: check the scale of the data and of its parameters"
         )
     return ids
 
 
 def _numbers(values: object, what: str, ids: Tensor) -> Tensor | None:
-    """Scores or weights of a selection, (n,), none of them NaN."""
+    """Scores or weights of a selection, (n,) without NaN; None for None."""
     if values is None:
         return None
     column = _column(values, what, len(ids), "one number for each id")
@@ -95,7 +103,7 @@ def _numbers(values: object, what: str, ids: Tensor) -> Tensor | None:
 
 
 def _finite(values: object, what: str, ids: Tensor) -> Tensor | None:
-    """The same, none of them infinite either."""
+    """Numbers as ``_numbers`` returns them, without infinities."""
     column = _numbers(values, what, ids)
     if column is not None:
         check_rows(ids, column, what)
@@ -116,36 +124,36 @@ def _texts(texts: object, rule: str) -> tuple[str, ...]:
 
 
 def _column(values: object, what: str, n: int, expected: str) -> Tensor:
-    """(n,) floating-point numbers."""
+    """Values as floating-point numbers, (n,)."""
     column = _as_tensor(values, what, expected)
     if column.shape != (n,):
         advice = "; return its only column, scores[:, 0]" if column.shape == (n, 1) else ""
-        raise InvalidInput(f"{what} must be {expected}, of shape ({n},), got {_came(column)}{advice}")
+        raise InvalidInput(f"{what} must be {expected}, of shape ({n},), got {_described(column)}{advice}")
     if column.dtype in (torch.float32, torch.float64):
         return column
-    return column.float() if column.is_floating_point() else column.double()  # whole numbers keep their order
+    return column.float() if column.is_floating_point() else column.double()  # exact for whole numbers up to 2**53
 
 
 def _as_tensor(value: object, what: str, expected: str) -> Tensor:
-    """Real numbers as a tensor on the CPU, without a gradient."""
+    """Real numbers on the CPU as a tensor without a gradient."""
     tensor = value if isinstance(value, Tensor) else _read(value)
     if tensor is None:
         raise InvalidInput(f"{what} must return {expected}, got {'None' if value is None else type(value).__name__}")
     if tensor.is_complex() or tensor.device.type != "cpu":
         raise InvalidInput(
-            f"{what} must return {expected}, real numbers on the CPU, got {_came(tensor)} on {tensor.device}"
+            f"{what} must return {expected}, real numbers on the CPU, got {_described(tensor)} on {tensor.device}"
         )
     return tensor.detach()
 
 
 def _read(value: object) -> Tensor | None:
-    """An array, or a list of numbers, as a tensor; None where it is neither."""
+    """An array or a list of numbers as a tensor; None for any other value."""
     try:
         array = np.asarray(value)
         return from_numpy(array).reshape(array.shape) if array.dtype.kind in "fiub" else None
-    except (TypeError, ValueError):  # lists of different lengths, numbers that PyTorch does not have
+    except (TypeError, ValueError):  # lists of different lengths, or types that PyTorch does not have
         return None
 
 
-def _came(tensor: Tensor) -> str:
+def _described(tensor: Tensor) -> str:
     return f"{tensor.dtype} of shape {tuple(tensor.shape)}"

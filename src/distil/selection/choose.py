@@ -1,4 +1,4 @@
-"""From a source of signals and a strategy to a selection: where everything that selects comes together."""
+"""The step that every selection takes: measure the signals that a strategy needs, and let it choose."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from distil.system.runtime import Runtime
 
 
 def gather(source: Source, needs: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-    """One table of all examples of ``source`` from which ``needs`` can be read."""
+    """A table of all examples of ``source`` from which the signals ``needs`` can be read."""
     return source.table(source.measured(needs), runtime, rng)
 
 
 def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: Runtime, rng: Rng) -> Selection:
-    """Measure what the strategy needs, once, and let it choose ``n`` ids of ``sources["pool"]``.
+    """Measure the signals that the strategy needs, in one pass, and let it choose ``n`` ids of ``sources["pool"]``.
 
     Args:
-        strategy: Any.
-        sources: By role (``pool``, ``labeled``, ...); a role left out is an empty set.
-        n: 1 <= n <= number of examples in the pool.
-        runtime: How to measure.
-        rng: The selection's randomness.
+        strategy: The strategy.
+        sources: Role (``pool``, ``labeled``, ...) -> source; a missing role is an empty set.
+        n: Size of the selection, from 1 to the number of examples in the pool.
+        runtime: Settings of the measurement.
+        rng: Randomness of the selection.
     """
     needs, pool, measuring = strategy.needs, sources["pool"], rng.child("measure", "pool")
     shortlist = needs.shortlist
     scored = () if shortlist is None else shortlist.by.needs.pool
-    stored = pool.measured(needs.pool + scored)  # raises before any work where something is missing
+    stored = pool.measured(needs.pool + scored)  # a missing signal raises here, before any work
     sets = _sets_around(sources, needs, runtime, rng)
 
     def leaders(by: ScoreStrategy, n: int, kept: tuple[Signal[Any], ...]) -> tuple[Signals, Tensor]:
@@ -47,8 +47,8 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
         return find(lambda table: _scores(by, sets(table), pool.names), pool, n, stored, kept, runtime, measuring)
 
     if isinstance(strategy, ScoreStrategy):
-        found = strategy.explained(*leaders(strategy, n, strategy.evidence))
-        return checked_selection(found, strategy, pool.ids, n)
+        selection = strategy.explained(*leaders(strategy, n, strategy.evidence))
+        return checked_selection(selection, strategy, pool.ids, n)
     passed = len(pool.ids) if shortlist is None else shortlist.rows(n, len(pool.ids))
     if shortlist is None or passed == len(pool.ids):
         table = pool.table(stored, runtime, measuring) if stored else Signals(pool.ids, {})
@@ -60,37 +60,37 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
 
 
 def _sets_around(sources: Mapping[str, Source], needs: Needs, runtime: Runtime, rng: Rng) -> Callable[[Signals], Sets]:
-    """What makes a strategy's sets of a table of the pool: all others are measured here, once."""
-    wanted = {role: getattr(needs, role) for role in ROLES if role != "pool" and getattr(needs, role)}
-    given = {
+    """A function from a table of the pool to all sets of the strategy; the other tables are measured here, once."""
+    needed = {role: getattr(needs, role) for role in ROLES if role != "pool" and getattr(needs, role)}
+    measured = {
         role: gather(sources[role], signals, runtime, rng.child("measure", role))
-        for role, signals in wanted.items()
+        for role, signals in needed.items()
         if role in sources
     }
 
     def sets(pool: Signals) -> Sets:
-        none = pool.rows(torch.empty(0, dtype=torch.long))  # zero rows of what the pool has: the right widths
-        return _of_one_precision({**dict.fromkeys(wanted, none), **given, "pool": pool})
+        empty = pool.rows(torch.empty(0, dtype=torch.long))  # zero rows with the widths of the pool's columns
+        return _of_one_precision({**dict.fromkeys(needed, empty), **measured, "pool": pool})
 
     return sets
 
 
 def _of_one_precision(tables: Mapping[str, Signals]) -> Sets:
-    """Sets whose floating-point columns are of one type: float64 where one of them is, else float32.
+    """Sets whose floating-point columns have one type: float64 if one of them has it, else float32.
 
-    Those of arrays are already. A network may give probabilities in float64 beside embeddings in float32, or all in bfloat16.
+    Columns of arrays have it already. A network may return logits in float64 and embeddings in float32, or all in bfloat16.
     """
     floating = [x for table in tables.values() for x in table.values.values() if x.is_floating_point()]
     precision = precision_of(floating)
     if any(x.dtype != precision for x in floating):
         tables = {
-            role: Signals(table.ids, {s: _brought(x, precision) for s, x in table.values.items()}, table.space)
+            role: Signals(table.ids, {s: _as_type(x, precision) for s, x in table.values.items()}, table.space)
             for role, table in tables.items()
         }
     return Sets(**tables)
 
 
-def _brought(column: Tensor, precision: torch.dtype) -> Tensor:
+def _as_type(column: Tensor, precision: torch.dtype) -> Tensor:
     return column.type(precision) if column.is_floating_point() else column
 
 
@@ -103,7 +103,7 @@ def _leaders(
     runtime: Runtime,
     rng: Rng,
 ) -> tuple[Signals, Tensor]:
-    """The ``n`` examples of largest score, best first, and their scores; arguments as for ``leaders_bfloat16_first``."""
+    """The ``n`` examples of largest score, best first, and their scores; for the arguments see ``leaders_bfloat16_first``."""
     leaders = Leaders(n, kept)
     for chunk in pool.chunks(signals, runtime, rng):
         leaders.add(chunk, score(chunk))
@@ -111,5 +111,5 @@ def _leaders(
 
 
 def _scores(by: ScoreStrategy, sets: Sets, names: Sequence[Any] | None) -> Tensor:
-    """The scores of a table's rows, none of them NaN."""
+    """The scores that the strategy ``by`` gives to the rows of ``sets.pool``, (N,), checked."""
     return checked_scores(by.score(sets), by, sets.pool.ids, names)

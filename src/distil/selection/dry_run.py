@@ -1,4 +1,4 @@
-"""What a selection from files would cost: memory, scratch files, seconds."""
+"""The estimated cost of a selection from files: memory, scratch files, seconds."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from distil.selection.from_files import selected
 from distil.selection.request import Request
 from distil.strategies.base import ScoreStrategy
 
-# A plan tries a share of a pool, at most so many rows of it first, then this many times as many, until that takes so long.
-_TRIED_ROWS, _TRIED_STEP, _TRIED_SECONDS = 1000, 4, 0.5
+# A plan times selections from a share of the pool: at most _TRIAL_ROWS rows first, then _TRIAL_STEP times as many, and so on, until
+# one takes _TRIAL_SECONDS.
+_TRIAL_ROWS, _TRIAL_STEP, _TRIAL_SECONDS = 1000, 4, 0.5
 
+_SCRATCH_SECONDS = 1e-9  # for each byte that is copied to a file
 
-# What is copied to a file takes this long, a byte.
-_SCRATCH_SECONDS = 1e-9
-
-
-# What a selection takes by itself: the libraries and working memory of blocks; notes on a row, and the name of one.
+# Bytes of the libraries and of working memory, bytes for each row, and bytes for the name of a row.
 _OWN_BYTES, _ROW_BYTES, _NAME_BYTES = 200 << 20, 64, 200
 
 
 def plan(asked: Request) -> dict[str, Any]:
-    """What :func:`chosen` would read, and about how much memory, disk and time it would take.
+    """Report what :func:`chosen` would read, and estimate the memory, disk space and time that it would take.
 
-    The time is that of selections of a part of n from the same part of the pool, made for a second or two and scaled up as they
-    grow: a guess. Reading from a cold disk, writing large copies and other work on the machine may make it several times as much.
-    The memory is that of the whole process, without mapped files.
+    The time is extrapolated from selections of a part of n from the same part of the pool, which take a second or two. It is a
+    guess: a cold disk, large copies and other work on the machine may multiply it. The memory is that of the whole process,
+    without mapped files.
     """
     runs = [name for name in asked.reads if name in asked.arrays.columns]
     arrays = {
@@ -49,7 +47,7 @@ def plan(asked: Request) -> dict[str, Any]:
     memory, scratch = 0, 0
     for size in (
         _copied_bytes(asked, name) for name in runs
-    ):  # as distil.system.scratch.Space does: a column lies in one place
+    ):  # the rule of distil.system.scratch.Space: a column is in memory or in a file
         fits = memory + size <= asked.runtime.memory
         memory, scratch = memory + size * fits, scratch + size * (not fits)
     loaded = sum(c.values.nbytes for c in asked.arrays.columns.values() if not isinstance(c.values, np.memmap))
@@ -68,7 +66,7 @@ def plan(asked: Request) -> dict[str, Any]:
 
 
 def _copied_bytes(asked: Request, name: str) -> int:
-    """Bytes of the column that is made of an array: none where it serves as it is, and where it is streamed."""
+    """Bytes of the copy of an array; 0 if it is used without copying or streamed."""
     values = asked.arrays.columns[name].values
     precision = precision_of(asked.arrays.columns[read].values for read in asked.reads)
     if isinstance(asked.strategy, ScoreStrategy) or (serves(values, precision) and are_consecutive(asked.pool)):
@@ -77,33 +75,33 @@ def _copied_bytes(asked: Request, name: str) -> int:
 
 
 def _working_bytes(asked: Request) -> int:
-    """Bytes that the process takes by itself, and for what it notes of each row."""
-    named = 0 if asked.arrays.names is None else _NAME_BYTES
-    return _OWN_BYTES + (_ROW_BYTES + named) * len(asked.arrays)
+    """Bytes that the process takes without arrays: its libraries and its records of every row."""
+    name_bytes = 0 if asked.arrays.names is None else _NAME_BYTES
+    return _OWN_BYTES + (_ROW_BYTES + name_bytes) * len(asked.arrays)
 
 
 def _seconds(asked: Request, scratch: int) -> float | None:
-    """Scaled up from selections of ever larger shares of n from the same shares of the pool; None where that cannot be done."""
-    share, tried, growth = 1, (0.0, 0.0), float(_TRIED_STEP)
-    while len(asked.pool) > _TRIED_ROWS * share:
-        share *= _TRIED_STEP
+    """Seconds of the selection, extrapolated from growing shares of n and the pool; None if a trial fails."""
+    share, trial, growth = 1, (0.0, 0.0), float(_TRIAL_STEP)
+    while len(asked.pool) > _TRIAL_ROWS * share:
+        share *= _TRIAL_STEP
     while True:
-        before = tried
+        before = trial
         try:
-            tried = min(_seconds_of(asked, share) for _ in range(2))
-        except DistilError:  # a row that is not right, or labels that it reads: the selection itself will say so
+            trial = min(_seconds_of(asked, share) for _ in range(2))
+        except DistilError:  # a wrong row, or missing labels: the selection itself will report it
             return None
         if share == 1:
-            return tried[0]
+            return trial[0]
         if before[1]:
-            growth = min(max(tried[1] / before[1], _TRIED_STEP / 2), _TRIED_STEP**2)
-        if tried[0] > _TRIED_SECONDS:
-            return float(tried[0] * growth ** math.log(share, _TRIED_STEP)) + scratch * _SCRATCH_SECONDS
-        share //= _TRIED_STEP
+            growth = min(max(trial[1] / before[1], _TRIAL_STEP / 2), _TRIAL_STEP**2)
+        if trial[0] > _TRIAL_SECONDS:
+            return float(trial[0] * growth ** math.log(share, _TRIAL_STEP)) + scratch * _SCRATCH_SECONDS
+        share //= _TRIAL_STEP
 
 
 def _seconds_of(asked: Request, share: int) -> tuple[float, float]:
-    """Seconds, and of the processors, that a share of the selection takes from a share of the pool."""
+    """Wall time and processor time, in seconds, of selecting n / share rows from 1 / share of the pool."""
     rows = asked.pool[: -(-len(asked.pool) // share)].numpy()
     quiet = replace(asked.runtime, progress=False)
     trial = replace(asked, n=max(1, asked.n // share), candidates=rows, exclude=None, runtime=quiet)

@@ -1,7 +1,4 @@
-"""Selections from files: read and check arrays with their ids, choose, say why, and write what was chosen.
-
-The functions behind ``distil select``.
-"""
+"""Selections from files, the functions behind ``distil select``: read and check arrays with their ids, choose, write picks."""
 
 from __future__ import annotations
 
@@ -36,27 +33,27 @@ from distil.system.runtime import Runtime, as_runtime
 
 
 def read_arrays(
-    given: Mapping[str, str | Path | Column | None], ids: str | Path | None = None, runtime: Runtime | None = None
+    files: Mapping[str, str | Path | Column | None], ids: str | Path | None = None, runtime: Runtime | None = None
 ) -> Arrays:
-    """Open the arrays of a pool; their numbers are not looked at yet.
+    """Open the arrays of a pool; their values are not read yet.
 
     Args:
-        given: By ``embeddings``, ``probs``, ``mc_probs``: a file, a column, or None.
-        ids: As for :func:`pick`.
-        runtime: Memory for what must be decoded.
+        files: Name of an array (``embeddings``, ``probs``, ``mc_probs``) -> its file or column, or None.
+        ids: A column of ids in every file, or a file of ids; see :func:`distil.data.array_files.read_column`.
+        runtime: The memory for decoded values.
 
     Raises:
-        InvalidInput: None at all, a wrong number of axes, numbers of rows that differ, or ids that do.
+        InvalidInput: There is no array, one has a wrong number of axes, or their numbers of rows or their ids differ.
     """
     columns: dict[str, Column] = {}
-    for what, source in given.items():
+    for what, source in files.items():
         if source is not None:
-            found = source if isinstance(source, Column) else read_column(source, ids=ids, runtime=runtime)
-            values: Any = as_array(found.values, what, f"{found.origin}: {what}")
-            columns[what] = replace(found, values=values)
+            column = source if isinstance(source, Column) else read_column(source, ids=ids, runtime=runtime)
+            values: Any = as_array(column.values, what, f"{column.origin}: {what}")
+            columns[what] = replace(column, values=values)
     if not columns:
         raise InvalidInput(
-            "there is nothing to choose from: give embeddings, probs or mc_probs (--embeddings, --probs)"
+            "there is nothing to choose from: pass embeddings, probs or mc_probs (--embeddings, --probs, --mc-probs)"
         )
     common_size({column.origin: len(column) for column in columns.values()})
     return Arrays(columns, _common_names(columns.values()))
@@ -74,7 +71,23 @@ def request(
     near: float | None = None,
     runtime: Runtime | None = None,
 ) -> Request:
-    """Match the lists of ids with the pool; see :func:`pick`."""
+    """Match the lists of ids with the pool; nothing is computed yet.
+
+    Args:
+        strategy: A strategy, or the name of a registered one.
+        n: Number of examples to choose.
+        arrays: The arrays of the pool.
+        labeled: The labeled examples: ids, a file of them, or ids with labels.
+        candidates: The examples that may be chosen; default: all that are not labeled.
+        exclude: Examples that may not be chosen.
+        seed: Seed of the selection.
+        near: Leave out near-duplicates, rows within this share of the typical distance; None: keep them.
+        runtime: Memory, folder for further columns, progress bars.
+
+    Raises:
+        InvalidInput: Ids do not match the pool, or ``n`` or ``near`` is out of range.
+        MissingSignal: The strategy reads an array that was not passed.
+    """
     strategy = as_strategy(strategy)
     check_arrays_serve(strategy)
     labels: Sequence[Any] | None = None
@@ -84,21 +97,21 @@ def request(
         labels = _labels(strategy, labeled)
     elif labeled is not None:
         labeled, labels = split_pair(labeled, arrays.reader)
-    found = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
-    rows = {name: arrays.rows(ids, name) for name, ids in found.items()}
+    lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
+    rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
     near = None if near is None else checked_near(near)
     asked = Request(strategy, n, arrays, **rows, labels=labels, seed=seed, near=near, runtime=as_runtime(runtime))
     missing = [what for what in asked.reads if what not in arrays.columns]
     if missing:
         options = " and ".join(f"--{what.replace('_', '-')}" for what in missing)
-        raise MissingSignal(f"{type(strategy).__name__} reads {' and '.join(missing)}, which was not given: {options}")
+        raise MissingSignal(f"{type(strategy).__name__} needs {' and '.join(missing)}; pass {options}")
     if near is not None and "embeddings" not in arrays.columns:
-        raise InvalidInput("near-duplicates are found by embeddings; give them too (--embeddings)")
+        raise InvalidInput("near-duplicates are found by embeddings; pass them too (--embeddings)")
     return replace(asked, n=as_count(n, len(asked.pool)))
 
 
 def chosen(asked: Request) -> Picks:
-    """Choose; what is read is checked as it is read, and errors name the user's ids."""
+    """Make the selection. Values are checked while they are read, and errors name the user's ids."""
     selection = selected(asked)
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
@@ -107,16 +120,16 @@ def chosen(asked: Request) -> Picks:
 
 
 def write_picks(picks: Picks, path: str | Path) -> None:
-    """Write picks as csv (rank, id, score, why), or as JSON lines where the name ends in ``.jsonl``: whole or not at all."""
+    """Write picks as csv (rank, id, score, why), or as JSON lines to a ``.jsonl`` file: completely or not at all."""
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".jsonl"):
-        raise InvalidInput(f"{path}: picks are written as .csv or .jsonl")
+        raise InvalidInput(f"{path}: picks are written as .csv or .jsonl; got {path.suffix or 'no ending'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         replacing(path) as temporary,
         temporary.open(
             "w", newline="", encoding="utf-8", errors="surrogateescape"
-        ) as file,  # ids may be names of files
+        ) as file,  # ids may be file names that are not UTF-8
     ):
         if path.suffix.lower() == ".jsonl":
             file.writelines(json.dumps(entry) + "\n" for entry in picks.entries())
@@ -142,7 +155,7 @@ def _common_names(columns: Any) -> list[str] | None:  # noqa: ANN401 - a view of
 
 
 def _labels(strategy: Strategy, labeled: ListedIds) -> list[int] | None:
-    """Labels as whole numbers, where the strategy reads them."""
+    """The labels as whole numbers; None if the strategy does not read labels."""
     if Labels() not in measured_by(strategy.needs.labeled) or labeled.labels is None:
         return None
     labels = [normal(label) for label in labeled.labels]
@@ -150,7 +163,7 @@ def _labels(strategy: Strategy, labeled: ListedIds) -> list[int] | None:
         if not (label.isascii() and label.isdecimal()):
             raise InvalidInput(
                 f"{labeled.origin}: {type(strategy).__name__} reads labels, which must be whole numbers, columns of the "
-                f"probabilities; that of {name!r} is {label!r}"
+                f"probabilities; the label of {name!r} is {label!r}"
             )
     return [int(label) for label in labels]
 
@@ -159,7 +172,7 @@ def _labels(strategy: Strategy, labeled: ListedIds) -> list[int] | None:
 
 
 def selected(asked: Request) -> Selection:
-    """The selection that is asked for."""
+    """The selection of a request, as rows of its arrays."""
     if asked.near is None:
         return _choose(asked, asked.pool)
     _check_embeddings(asked)
@@ -168,7 +181,8 @@ def selected(asked: Request) -> Selection:
         left = asked.pool[~torch.isin(asked.pool, excluded)]
         if len(left) < asked.n:
             raise InvalidInput(
-                f"without near-duplicates, too few rows are left: {len(left)} of {len(asked.pool)}, and n is {asked.n}"
+                f"without near-duplicates, too few rows are left: {len(left)} of {len(asked.pool)}, and n is {asked.n}; lower n "
+                "or near"
             )
         return _choose(asked, left)
 
@@ -183,7 +197,7 @@ def _choose(asked: Request, pool: Tensor) -> Selection:
 
 
 def _check_embeddings(asked: Request) -> None:
-    """Read all embeddings once: distances to rows that are NaN or infinite mean nothing."""
+    """Read all embeddings once, which refuses NaN and infinity: distances would be wrong."""
     used = asked.pool
     if asked.labeled is not None:
         used = torch.cat([used, torch.from_numpy(asked.labeled)]).sort().values

@@ -1,4 +1,4 @@
-"""Ids as callers give them - positions, names, masks - brought to positions: the one reader of all that names examples."""
+"""The door for ids: what callers pass (positions, names, masks) becomes positions in the data."""
 
 from __future__ import annotations
 
@@ -18,28 +18,26 @@ from distil.errors import InvalidInput, nearest
 from distil.strategies.base import Selection
 
 Ids = Selection | LabeledSet | Collection[Any] | Array
-"""What names examples: positions, names or a boolean mask; ``IdReader`` says more."""
+"""Ids of examples: positions, names or a boolean mask; see ``IdReader``."""
 
-UNDERSTOOD = (
-    "a list, tuple, set, range, array, tensor or Series of positions or of names, a boolean mask, or a Selection"
-)
+ID_FORMS = "a list, tuple, set, range, array, tensor or Series of positions or of names, a boolean mask, or a Selection"
 
 
 @dataclass(frozen=True, eq=False)
 class IdReader:
-    """Reads what a caller means by the ids of a pool.
+    """Reads the ids of a pool, in every form that callers pass, as positions.
 
-    * Booleans, as many as the pool has examples, are a mask.
-    * Whole numbers are positions. Where the names of the pool are whole numbers too, they may be either: read is what makes sense
-      of all of them, and what makes sense both ways, with different results, is refused.
-    * Floating-point numbers are refused, also whole ones.
-    * All else is looked up among the names.
-    * A ``Selection``, a ``LabeledSet`` of the pool and what ``numpy.where(mask)`` gives are positions.
+    * Booleans are a mask, with one entry for each example of the pool.
+    * Whole numbers are positions. If the names of the pool are whole numbers too, they may be positions or names: the reading
+      that fits all of them counts, and ids that both readings fit, with different results, are refused.
+    * Floating-point numbers are refused, even if they are whole.
+    * Other values are looked up among the names.
+    * A ``Selection``, a ``LabeledSet`` of the pool and the result of ``numpy.where(mask)`` are positions.
 
     Attributes:
-        size: Examples in the pool.
-        names: What the caller calls them; None: positions serve.
-        data: The pool, where there is one: ids of other data are then refused.
+        size: Number of examples in the pool.
+        names: The caller's names of the examples; None: positions are the ids.
+        data: The data of the pool, if known: ids of other data are then refused.
     """
 
     size: int
@@ -47,11 +45,11 @@ class IdReader:
     data: Any = None
 
     def name(self, position: int | Tensor) -> Any:  # noqa: ANN401
-        """What the caller calls a position."""
+        """The caller's name of a position; the position itself in a pool without names."""
         return int(position) if self.names is None else scalar(self.names[int(position)])
 
-    def reads(self, value: Any) -> bool:  # noqa: ANN401 - whatever a caller gives
-        """Whether these are ids of the pool rather than data of their own, as texts are for a pool of texts without names."""
+    def reads(self, value: Any) -> bool:  # noqa: ANN401 - any argument of a caller
+        """Whether a value holds ids of the pool, not other examples (texts, for example, in a pool of texts without names)."""
         if isinstance(value, (LabeledSet, Subset)):
             return self._is_of_pool(value) or bool((self._shared(value) >= 0).any())
         if isinstance(value, (Selection, range, Set)):
@@ -66,7 +64,7 @@ class IdReader:
         return len(value) == 0 or (self.is_one(value[0]) and not self._are_texts(value[0]))
 
     def is_one(self, item: Any) -> bool:  # noqa: ANN401
-        """Whether an element of a list is a single id, rather than an example."""
+        """Whether an element of a list is a single id, not an example."""
         plain = scalar(item)
         named = self.names is not None and len(self.names) > 0 and isinstance(plain, type(scalar(self.names[0])))
         return named or plain is None or isinstance(plain, (int, float, str))
@@ -75,7 +73,7 @@ class IdReader:
         return same_data(value.data if isinstance(value, LabeledSet) else value.dataset, self.data)
 
     def _shared(self, value: LabeledSet | Subset[Any]) -> Tensor:
-        """Of a Subset of the data set that the pool is a Subset of: where its examples are in the pool, -1 where they are not."""
+        """Positions in the pool of a Subset's examples, -1 for others; empty unless pool and value are Subsets of one data set."""
         pool = self.data
         if not (isinstance(value, Subset) and isinstance(pool, Subset) and same_data(value.dataset, pool.dataset)):
             return torch.empty(0, dtype=torch.long)
@@ -83,7 +81,7 @@ class IdReader:
         return torch.tensor([place.get(int(row), -1) for row in value.indices], dtype=torch.long)
 
     def _are_texts(self, first: Any) -> bool:  # noqa: ANN401
-        """Whether this is a text of a pool of texts, rather than a name."""
+        """Whether a value is a text like the examples of the pool, not a name."""
         if not isinstance(scalar(first), str) or self.names is not None:
             return False
         if isinstance(self.data, Rows):
@@ -91,15 +89,15 @@ class IdReader:
         return isinstance(self.data, (list, tuple)) and isinstance(self.data[0], str)
 
     def positions(self, value: Any, argument: str, *, ordered: bool = False) -> Tensor:  # noqa: ANN401
-        """Distinct positions in [0, size), (M,) int64, in the order given; of a set, ascending.
+        """Read ids as distinct positions in [0, size), (M,) int64, in their order; ascending for a set.
 
         Args:
-            value: What was given.
-            argument: What the caller calls it, for messages.
-            ordered: Whether something else goes with them in their order, such as labels.
+            value: The ids, in any of the forms above.
+            argument: The argument's name, for messages.
+            ordered: Whether other values, such as labels, follow the order of the ids; sets are then refused.
 
         Raises:
-            InvalidInput: They are no ids, not of this pool, or there more than once.
+            InvalidInput: The values are not ids, belong to another pool, or one of them occurs twice.
         """
         if isinstance(value, (LabeledSet, Subset)) and self.data is not None and not self._is_of_pool(value):
             return self._checked(self._of_other(value, argument), argument)
@@ -113,14 +111,13 @@ class IdReader:
             return torch.empty(0, dtype=torch.long)
         if values.dtype.kind == "b":
             return self._masked(values, argument)
-        found = (
-            self._of_numbers(values, argument) if values.dtype.kind in "iu" else self._named(values.tolist(), argument)
-        )
-        checked = self._checked(found, argument)
-        return checked.sort().values if isinstance(value, Set) else checked
+        numbers = values.dtype.kind in "iu"
+        read = self._of_numbers(values, argument) if numbers else self._named(values.tolist(), argument)
+        ids = self._checked(read, argument)
+        return ids.sort().values if isinstance(value, Set) else ids
 
     def _of_other(self, value: LabeledSet | Subset[Any], argument: str) -> Tensor:
-        """Positions of examples that are in the pool too."""
+        """Positions in the pool of examples of another Subset; InvalidInput if some are not in the pool."""
         shared = self._shared(value)
         if len(shared) == 0 or bool((shared < 0).any()):
             part = "" if len(shared) == 0 or bool((shared < 0).all()) else ", some of whose examples are in this pool"
@@ -128,47 +125,49 @@ class IdReader:
         return shared
 
     def _one_axis(self, value: Any, argument: str) -> np.ndarray[Any, Any]:  # noqa: ANN401
-        """The elements of what was given, where it may be ids."""
+        """The elements of a flat list, set, array or Series; InvalidInput for other values, which cannot be ids."""
         if isinstance(value, tuple) and len(value) == 1 and is_array(value[0]):
-            value = value[0]  # as numpy.where gives it
+            value = value[0]  # the result of numpy.where
         if isinstance(value, Iterator):
             raise InvalidInput(
-                f"{argument} is {type(value).__name__}, which can only be gone through once; pass list(...) of it"
+                f"{argument} is {type(value).__name__}, which can be read only once; pass a list, list({argument})"
             )
         listed = isinstance(value, (Set, Sequence, Series)) or is_array(value)
         if not listed or isinstance(value, (str, bytes)) or (is_array(value) and value.ndim != 1):
-            came = f"shape {tuple(value.shape)}" if is_array(value) else type(value).__name__
-            raise InvalidInput(f"{argument} must name examples of the pool: {UNDERSTOOD}; got {came}")
+            got = f"shape {tuple(value.shape)}" if is_array(value) else type(value).__name__
+            raise InvalidInput(f"{argument} must hold ids of the pool: {ID_FORMS}; got {got}")
         return one_axis(value, argument)
 
     def _masked(self, mask: np.ndarray[Any, Any], argument: str) -> Tensor:
         if len(mask) != self.size:
             raise InvalidInput(
-                f"{argument} is a boolean mask, which must have an entry for each of the {self.size} examples; got {len(mask)}"
+                f"{argument} is a boolean mask and must have an entry for each of the {self.size} examples; got {len(mask)}"
             )
         return torch.from_numpy(np.flatnonzero(mask))
 
     def _of_numbers(self, values: np.ndarray[Any, Any], argument: str) -> Tensor:
-        """Positions, or names that are whole numbers."""
+        """Positions of whole numbers, which are positions or names."""
         positions = torch.from_numpy(values.astype(np.int64))
         if self.names is None or not isinstance(scalar(self.names[0]), int):
             return positions
         index = self.index
-        found = torch.tensor([index.get(value, -1) for value in values.tolist()])
+        by_name = torch.tensor([index.get(value, -1) for value in values.tolist()])
         inside = bool(((positions >= 0) & (positions < self.size)).all())
-        if inside and bool(((found >= 0) & (found != positions)).any()):
-            value = int(positions[(found >= 0) & (found != positions)][0])
+        ambiguous = positions[(by_name >= 0) & (by_name != positions)]
+        if inside and len(ambiguous):
             raise InvalidInput(
-                f"{argument} has {value}, which is a position and the name of another example; pass a boolean mask, or names "
-                "that are texts"
+                f"{argument} has {int(ambiguous[0])}, which is a position and the name of another example; pass a boolean mask, "
+                "or names that are texts"
             )
         return positions if inside else self._named(values.tolist(), argument)
 
     def _named(self, values: list[Any], argument: str) -> Tensor:
-        """The positions of names."""
+        """Positions of names."""
         wrong = next((value for value in values if isinstance(value, (float, bool))), None)
         if isinstance(wrong, bool):
-            raise InvalidInput(f"{argument} has booleans among other ids; a mask is of booleans alone")
+            raise InvalidInput(
+                f"{argument} has booleans among other ids; pass ids without them, or a mask of booleans only"
+            )
         if wrong is not None and not self._known(wrong):
             raise InvalidInput(f"{argument} has the floating-point number {wrong!r}; convert ids with .astype(int)")
         if self.names is None:
@@ -176,13 +175,14 @@ class IdReader:
             raise InvalidInput(
                 f"{argument} has {first!r}, and the examples of this pool have no names; pass positions, or names=..."
             )
-        lost = next((value for value in values if not self._known(value)), None)
-        if lost is not None or None in values:
+        unknown = next((value for value in values if not self._known(value)), None)
+        if unknown is not None or None in values:
             texts = [name for name in self.index if isinstance(name, str)]
-            hint = nearest(lost, texts) if isinstance(lost, str) else ""
+            hint = nearest(unknown, texts) if isinstance(unknown, str) else ""
             begin = next(iter(self.index))
             raise InvalidInput(
-                f"{argument} has {lost!r}, which is not the name of an example of this pool; its names begin with {begin!r}{hint}"
+                f"{argument} has {unknown!r}, which is not the name of an example of this pool; its names begin with "
+                f"{begin!r}{hint}"
             )
         return torch.tensor([self.index[value] for value in values], dtype=torch.long)
 
@@ -198,7 +198,7 @@ class IdReader:
         if len(ids.unique()) != len(ids):
             values, counts = ids.unique(return_counts=True)
             mask = len(ids) == self.size and int(values[-1]) <= 1
-            hint = "; of a mask, pass booleans" if mask else ""
+            hint = "; if this is a mask, pass booleans" if mask else ""
             raise InvalidInput(f"{argument} has {self.name(values[counts > 1][0])!r} more than once{hint}")
         return ids
 
@@ -210,17 +210,17 @@ class IdReader:
             plain = scalar(name)
             if not isinstance(plain, Hashable) or plain in index:
                 why = (
-                    "more than once, so it names no single example"
+                    "more than once; names must be distinct"
                     if isinstance(plain, Hashable)
-                    else "which is no name"
+                    else "which cannot be a name; pass texts or numbers"
                 )
                 raise InvalidInput(f"names has {plain!r} {why}")
             index[plain] = position
         return index
 
 
-def split_pair(value: Any, reader: IdReader) -> tuple[Any, Any]:  # noqa: ANN401 - whatever a caller gives
-    """What was given, and the labels in it: of a LabeledSet, of a pair (ids or inputs, labels) and of a dict {id: label}."""
+def split_pair(value: Any, reader: IdReader) -> tuple[Any, Any]:  # noqa: ANN401 - any argument of a caller
+    """Split a LabeledSet, a pair (ids or inputs, labels) or a dict {id: label} from its labels; None for other values."""
     if isinstance(value, LabeledSet):
         return value, value.y
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The best rows of a stream, in memory for those alone."""
+"""The rows of largest score in a stream; only these are kept in memory."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from torch import Tensor
 from distil.signals import Signal, Signals
 from distil.strategies.base import best_rows
 
-# How many more rows than twice as many as are wanted may come together before the others are thrown away.
-_SPARE_ROWS = 4096
+_SPARE_ROWS = 4096  # the rows kept are cut down to the best n when there are 2 n plus this many
 
 
 class Leaders:
-    """The rows of largest score of a stream, with some of their columns: O(n) rows are kept at any time.
+    """Collects the n rows of largest score in a stream, with some of their columns; it never holds more than O(n) rows.
 
     Args:
-        n: How many are wanted.
-        signals: The columns to keep, stored ones or derived from those.
+        n: Number of rows to find.
+        signals: The columns to keep, stored or derived.
     """
 
     def __init__(self, n: int, signals: tuple[Signal[Any], ...]) -> None:
@@ -32,9 +31,14 @@ class Leaders:
         self._least: Tensor | None = None
 
     def add(self, table: Signals, scores: Tensor) -> None:
-        """Look at further rows, whose values are copied as far as they may be wanted."""
+        """Add the next rows of the stream; the values of possible leaders are copied.
+
+        Args:
+            table: The rows, B of them.
+            scores: Their scores, (B,).
+        """
         if self._least is None and len(scores) >= self._n:
-            self._least = scores.topk(self._n).values[-1]  # n rows have as much already
+            self._least = scores.topk(self._n).values[-1]  # n rows have at least this score
         rows = torch.arange(len(scores)) if self._least is None else torch.nonzero(scores >= self._least)[:, 0]
         self._tables.append(table.excerpt(rows, self._signals))
         self._scores.append(scores[rows])
@@ -43,7 +47,7 @@ class Leaders:
             self._keep(*self.leaders())
 
     def leaders(self) -> tuple[Signals, Tensor]:
-        """The best of all rows so far and their scores, best first; ties go to the smaller id."""
+        """The table of the best rows so far and their scores, best first; ties go to the smaller id."""
         scores = torch.cat(self._scores)
         table = _joined(self._tables)
         rows = best_rows(table.ids, scores, self._n)

@@ -1,4 +1,4 @@
-"""The loop around a selection: ask for ids, tell labels, train, again."""
+"""Active learning in rounds: query ids, record their labels, train, and repeat."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
 Retrain = Literal["scratch", "warm", "shrink_perturb"]
 RETRAIN: tuple[Retrain, ...] = get_args(Retrain)
 
-# Share of the old weights kept, and of freshly drawn ones added, by shrink_perturb.
 SHRINK, PERTURB = 0.4, 0.1
-
+"""Factors of the old weights and of newly drawn ones in ``retrain="shrink_perturb"``."""
 
 _STATE = ("pool", "round", "queries", "module")
 
@@ -47,13 +46,13 @@ class Trainer:
     """The default ``fit`` of a learner: cross entropy on the labeled examples, by ``distil.training.fit``.
 
     Attributes:
-        config: Optimizer, epochs, when to stop.
-        num_classes: C.
-        rng: Minibatch order and dropout; round r draws from ``rng.child(r)``.
-        transform: Prepares a minibatch of inputs.
-        augment: Changes a training minibatch at random, before ``transform``.
+        config: Optimizer, epochs, early stopping.
+        num_classes: Number of classes, C.
+        rng: Randomness of minibatch order and dropout; round r draws from ``rng.child(r)``.
+        transform: A function that prepares a minibatch of inputs.
+        augment: A function that changes a training minibatch at random, before ``transform``.
         validation: Inputs and labels for early stopping with ``config.patience``.
-        device: Where to train; default: where the parameters are.
+        device: The device to train on; default: that of the parameters.
     """
 
     config: FitConfig
@@ -64,7 +63,7 @@ class Trainer:
     validation: tuple[Tensor, Tensor] | None = None
     device: torch.device | str | None = None
 
-    def __call__(self, module: nn.Module, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002 - the loop's word
+    def __call__(self, module: nn.Module, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002 - documented name
         """Train ``module`` in place."""
         settings: dict[str, Any] = {
             "num_classes": self.num_classes,
@@ -77,38 +76,41 @@ class Trainer:
         if x is not None:
             return fit(module, x, labeled.y, self.config, validation=self.validation, **settings)
         if self.validation is not None:
-            raise InvalidInput("validation tensors go with a pool that is an array; pass a fit function of your own")
+            raise InvalidInput("validation needs a pool that is an array; pass an array, or your own function as fit")
         return fit_dataset(module, labeled, self.config, **settings)
 
 
 class Learner:
-    """A pool, a model and a strategy, in rounds: ``query``, ``label``, ``fit``.
+    """Active learning with a pool, a model and a strategy, in rounds of ``query``, ``label`` and ``fit``.
 
-    Labels may come in any order, late, partly, or not at all (``skip``); what is pending is never asked again.
+    Labels may arrive in any order, late or only in part; ``skip`` is for examples that will get none. Pending examples are not
+    queried again.
 
     Args:
-        data: The pool: an array whose rows are examples, or a map-style Dataset; labels it may hold are never read.
-        model: A module, a classifier of scikit-learn, or anything else that ``wrap`` takes and your ``fit`` trains; or a function
-            that builds one (then ``retrain="scratch"`` starts from new weights every round; of a module, ``scratch`` restores the
-            first weights, and an estimator's ``fit`` starts over by itself).
+        data: The pool: an array with one row per example, or a map-style Dataset; labels in it are never read.
+        model: A module, a scikit-learn classifier, or anything else that ``wrap`` takes and your ``fit`` trains; or a function
+            that builds one. With a function, ``retrain="scratch"`` draws new weights every round; with a module, it restores the
+            first weights; an estimator's ``fit`` always starts anew.
         strategy: A strategy or its name.
-        num_classes: C; labels are 0..C-1, whether or not all occur. Of an estimator that is fitted to classes with other names,
-            labels are these.
-        fit: How to train: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
-            returns another model. Default: the built-in trainer with its defaults; of an estimator, its ``fit(X, y)``.
-        retrain: Where each round's training starts: ``"scratch"``; ``"warm"``, the weights of the round before; or
-            ``"shrink_perturb"``, those times 0.4 plus 0.1 times freshly drawn ones (Ash and Adams 2020), which wants a builder.
-        network: How the model is read, where ``wrap`` needs to know more: ``lambda model: distil.wrap(model, head="fc")``.
-        transform: Prepares a minibatch of inputs, in training and scoring alike.
-        augment: Changes a training minibatch at random, before ``transform``; never used in scoring.
+        num_classes: Number of classes, C; labels are 0..C-1, whether or not all occur. If an estimator is fitted to classes with
+            other names, labels are these names.
+        fit: The training: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
+            returns another model. Default: the built-in trainer with its defaults; for an estimator, its ``fit(X, y)``.
+        retrain: The start of each round's training: ``"scratch"``; ``"warm"``, the weights of the previous round; or
+            ``"shrink_perturb"``, 0.4 times these plus 0.1 times newly drawn ones (Ash and Adams 2020), which needs a function that
+            builds the model.
+        network: A function from the model to a Network, if ``wrap`` needs arguments:
+            ``lambda model: distil.wrap(model, head="fc")``.
+        transform: A function that prepares a minibatch of inputs, in training and scoring.
+        augment: A function that changes a training minibatch at random, before ``transform``; not used in scoring.
         validation: Inputs and labels for early stopping with ``FitConfig.patience``.
-        candidates: What may be asked, in any form that ``select`` takes ids in; default: all. The others are held out.
-        names: A name for every example of ``data``, distinct: selections then have ``names``, and wherever ids are given,
-            names may be. Default: ``data.names``, where a data set has as many, as those of ``distil.open_pool`` do.
-        collate: Makes a minibatch of a list of examples when the pool is measured; default: PyTorch's own way.
-        runtime: How the pool is measured.
-        rng: A seed, or an Rng, that decides every draw.
-        selection_rng: The same for the strategy's draws alone; default: ``rng``.
+        candidates: The examples that may be queried, in any form that ``select`` takes; default: all. The others are held out.
+        names: A distinct name for every example of ``data``: selections then have ``names``, and all methods take names as ids.
+            Default: ``data.names`` if it has one name for each example, as pools of ``distil.open_pool`` may.
+        collate: A function from a list of examples to their minibatch, for measuring the pool; default: PyTorch's.
+        runtime: Settings for measuring the pool.
+        rng: A seed or an Rng, which decides every random draw.
+        selection_rng: A seed or an Rng for the strategy's draws alone; default: ``rng``.
 
     >>> x = torch.linspace(-1, 1, 100)[:, None]
     >>> learner = Learner(x, lambda: nn.Linear(1, 2), "margin_sampling", num_classes=2, fit=FitConfig(lr=1.0))
@@ -124,7 +126,7 @@ class Learner:
     def __init__(
         self,
         data: Data,
-        model: Any,  # noqa: ANN401 - whatever wrap takes
+        model: Any,  # noqa: ANN401 - anything that wrap takes
         strategy: Strategy | str,
         *,
         num_classes: int,
@@ -145,10 +147,10 @@ class Learner:
             raise InvalidInput(f"retrain must be one of {', '.join(map(repr, RETRAIN))}, got {retrain!r}")
         self._build = model if callable(model) and not isinstance(model, nn.Module) else None
         if retrain == "shrink_perturb" and self._build is None:
-            raise InvalidInput("retrain='shrink_perturb' draws fresh weights: pass a function that builds the model")
+            raise InvalidInput("retrain='shrink_perturb' draws new weights; pass a function that builds the model")
         reader = as_pool(data, names)
         if names is not None:
-            _ = reader.index  # names of a learner are ids: refused where one is there twice
+            _ = reader.index  # refuses repeated names: the names of a learner are ids
         self._ids, self.data, self.names = reader, reader.data, reader.names
         self.strategy = as_strategy(strategy)
         self.round = 0
@@ -158,30 +160,30 @@ class Learner:
         self._retrain = retrain
         self._runtime = as_runtime(runtime)
         self._collate = as_collate(collate)
-        self.module = self._fresh(self._build) if self._build else model
+        self.module = self._built(self._build) if self._build else model
         self._classes = _named_classes(self.module, num_classes)
         self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes)
         if candidates is not None:
             self.pool.hold_out_all_but(self._read(candidates, "candidates"))
         self._network = network or self._reader(transform, num_classes)
-        trained = isinstance(self.module, nn.Module)
-        self._first = (self.module, _copied(self.module)) if trained and not self._build else None
+        restorable = isinstance(self.module, nn.Module) and not self._build
+        self._first = (self.module, _copied(self.module)) if restorable else None
         own = {"transform": transform, "augment": augment, "validation": validation}
         self._fit = fit if callable(fit) else self._trainer(fit, num_classes, own)
 
     def _reader(self, transform: Transform | None, num_classes: int) -> Callable[[Any], Network]:
-        """How the model is read where the caller does not say."""
+        """The default for ``network``."""
         if self._classes is not None:
             return partial(Estimator, classes=self._classes)
         return partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
 
     def _trainer(self, config: FitConfig | None, num_classes: int, own: Mapping[str, Any]) -> Callable[..., Any]:
-        """How the model is trained where the caller gives no function for it.
+        """The training function, if ``fit`` is not one.
 
         Args:
-            config: Of the built-in trainer.
-            num_classes: C.
-            own: Settings that only the built-in trainer has.
+            config: The configuration of the built-in trainer, or None.
+            num_classes: Number of classes, C.
+            own: Settings that only the built-in trainer takes.
         """
         if config is not None and not isinstance(config, FitConfig):
             raise InvalidInput(f"fit must be a FitConfig or a function fit(model, labeled, round), got {config!r}")
@@ -192,30 +194,32 @@ class Learner:
             _check_estimator_settings(**own)
             return partial(fit_estimator, classes=self._classes)
         name = type(self.module).__name__
-        raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
+        raise InvalidInput(
+            f"the built-in trainer trains modules, not {name}; pass your own function fit(model, labeled, round)"
+        )
 
     @property
     def labeled(self) -> LabeledSet:
-        """The labeled examples, as they are given to ``fit``."""
+        """The labeled examples, as ``fit`` gets them."""
         ids = self.pool.labeled
         return LabeledSet(self.data, ids, self.pool.labels(Selection(ids)))
 
     @property
     def network(self) -> Network:
-        """The model as strategies see it; made anew each time, so nothing is remembered across a training."""
+        """The model as strategies see it; built on each access, so that nothing is cached across a training."""
         return self._network(self.module)
 
     def query(self, n: int, *, exclude: Ids | None = None) -> Selection:
-        """The next ``n`` ids to label, best first; they are pending from now on.
+        """Choose the next ``n`` ids to label, best first; they are pending from now on.
 
         Args:
-            n: From 1 to the number of unlabeled examples.
-            exclude: What may not be asked this time, such as what somebody else looks at now, in any form that ``select`` takes
-                ids in.
+            n: Number of ids, from 1 to the number of unlabeled examples.
+            exclude: Examples that may not be queried this time, such as those that another person is labeling, in any form that
+                ``select`` takes.
         """
         selection = select(
             self.strategy,
-            None if self.strategy.needs == Needs() else self.network,  # an estimator may not be fitted yet
+            None if self.strategy.needs == Needs() else self.network,  # an estimator may be unfitted
             self.data,
             n,
             candidates=Selection(self.pool.unlabeled),
@@ -231,11 +235,11 @@ class Learner:
         return selection
 
     def label(self, ids: Ids | Mapping[Any, Any], labels: Sequence[Any] | Array | None = None) -> None:
-        """Note the labels of some examples, whether or not they were asked; a label that is given again replaces the first.
+        """Record the labels of some examples, queried or not; a second label of an example replaces the first.
 
         Args:
-            ids: Which examples, in any form that ``select`` takes ids in; or a dict {id: label}, or a pair (ids, labels).
-            labels: Their labels, as many; default: those in ``ids``.
+            ids: The examples, in any form that ``select`` takes; or a dict {id: label}, or a pair (ids, labels).
+            labels: One label per id; default: the labels in ``ids``.
         """
         if labels is None:
             ids, labels = split_pair(ids, self._ids)
@@ -244,11 +248,15 @@ class Learner:
         self.pool.record({"event": "labeled", "ids": self._read(ids, "ids", ordered=True), "labels": labels})
 
     def skip(self, ids: Ids) -> None:
-        """Never ask these again; ids come in any form that ``select`` takes them in."""
+        """Record that some examples will get no label, so that they are not queried again.
+
+        Args:
+            ids: The examples, in any form that ``select`` takes.
+        """
         self.pool.record({"event": "skipped", "ids": self._read(ids, "ids")})
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
-        """Train on everything labeled so far; returns what ``fit`` returned (a FitResult from the built-in trainer)."""
+        """Train on all labeled examples; returns the result of the ``fit`` function, a FitResult from the built-in trainer."""
         if len(self.pool.labeled) == 0:
             raise InvalidInput("there are no labels to train on yet; call label(ids, labels) first")
         if self.round > 0:
@@ -261,7 +269,7 @@ class Learner:
         return result
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that ``load_state_dict`` needs to go on, as tensors and ints; an estimator is not in it."""
+        """The state that ``load_state_dict`` continues from, as tensors and ints; it does not contain an estimator."""
         return {
             "pool": self.pool.state_dict(),
             "round": self.round,
@@ -270,10 +278,10 @@ class Learner:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state_dict`` of a learner that was made with the same arguments; an estimator has to be fitted again."""
+        """Continue from the ``state_dict`` of a learner with the same arguments; an estimator must be fitted again."""
         if not isinstance(state, Mapping) or set(state) != set(_STATE):
             raise InvalidInput(
-                f"a state is what state_dict() of a Learner gave, a dict of {', '.join(_STATE)}; got {_keys(state)}"
+                f"expected the state_dict() of a Learner, a dict of {', '.join(_STATE)}; got {_described(state)}"
             )
         self.pool.load_state_dict(state["pool"])
         self.round, self.queries = int(state["round"]), int(state["queries"])
@@ -281,58 +289,59 @@ class Learner:
             self.module.load_state_dict(state["module"])
 
     def _labeled_by_name(self) -> Any:  # noqa: ANN401 - one of the forms that select takes
-        """The labeled examples, their labels being the classes as the network calls them."""
+        """The labeled examples, with the network's classes as labels."""
         if self._classes is None:
             return self.labeled
         ids = Selection(self.pool.labeled)
         return ids, [self._classes[column] for column in self.pool.labels(ids).tolist()]
 
     def _read(self, ids: Ids | Mapping[Any, Any], argument: str, *, ordered: bool = False) -> Selection:
-        """Ids of this pool, which a LabeledSet or Subset of other data has none of."""
+        """Ids in any form as a Selection; a LabeledSet or Subset of other data is refused."""
         return Selection(self._ids.positions(ids, argument, ordered=ordered))
 
-    def _fresh(self, build: Callable[[], Any]) -> Any:  # noqa: ANN401
+    def _built(self, build: Callable[[], Any]) -> Any:  # noqa: ANN401
         with self._rng.child("model", self.round).scope():
             return build()
 
     def _start_over(self) -> None:
-        """Set the weights that this round's training starts from."""
+        """Set the module to the weights from which this round's training starts."""
         if self._retrain == "warm":
             return
         if self._build is None:
-            if self._first is None:  # an estimator's fit starts over by itself
+            if self._first is None:  # an estimator's fit starts anew
                 return
             if self.round == 1:
                 warnings.warn(
                     "retrain='scratch' restores the model's first weights every round; pass a function that builds the model "
-                    "to draw new ones, or retrain='warm' to go on from the last",
+                    "to draw new ones, or retrain='warm' to continue from the last ones",
                     DistilWarning,
                     stacklevel=3,
                 )
             self.module, weights = self._first
             self.module.load_state_dict(weights)
         elif self._retrain == "scratch":
-            self.module = self._fresh(self._build)
+            self.module = self._built(self._build)
         else:
-            fresh = self._fresh(self._build)
+            fresh = self._built(self._build)
             with torch.no_grad():
                 for old, new in zip(self.module.parameters(), fresh.parameters(), strict=True):
                     new.copy_(SHRINK * old.to(new.device) + PERTURB * new)
             self.module = fresh
 
 
-def _keys(state: object) -> str:
+def _described(state: object) -> str:
     return f"a dict of {list(state)}" if isinstance(state, Mapping) else type(state).__name__
 
 
 def _named_classes(model: object, num_classes: int) -> list[Any] | None:
-    """The classes that a fitted estimator knows by other names than 0..C-1; None where labels are these numbers."""
+    """The classes of a fitted estimator if they are not numbers in 0..C-1; else None, and labels are these numbers."""
     classes = named_classes(model)
     if classes is None or set(classes.tolist()) <= set(range(num_classes)):
         return None
     if len(classes) != num_classes:
         raise InvalidInput(
-            f"num_classes is {num_classes}, and the model is fitted to {len(classes)}: {classes.tolist()[:10]}"
+            f"num_classes is {num_classes}, and the model is fitted to {len(classes)} classes, {classes.tolist()[:10]}; pass "
+            f"num_classes={len(classes)}"
         )
     return list(classes.tolist())
 
@@ -343,7 +352,7 @@ def fit_estimator(
     round: int,  # noqa: A002, ARG001 - the loop's word
     classes: Sequence[Any] | None = None,
 ) -> object:
-    """``model.fit(X, y)``: X an array where the pool is one, or of examples that are arrays; rows of a frame; else a list."""
+    """Call ``model.fit(X, y)``; X is a frame or matrix if the pool is one, an array if the pool or its items are, else a list."""
     x: Any = labeled.x
     if isinstance(labeled.data, Rows):
         x = labeled.data.batch(labeled.ids)
@@ -357,9 +366,12 @@ def fit_estimator(
 
 
 def _check_estimator_settings(**settings: object) -> None:
-    told = [f"{name}=" for name, value in settings.items() if value is not None]
-    if told:
-        raise InvalidInput(f"{' and '.join(told)} cannot be used with an estimator; put what prepares into a Pipeline")
+    unusable = [f"{name}=" for name, value in settings.items() if value is not None]
+    if unusable:
+        raise InvalidInput(
+            f"{' and '.join(unusable)} cannot be used with an estimator; put the preparation of inputs into a Pipeline, or pass "
+            "your own function as fit"
+        )
 
 
 def _copied(module: nn.Module) -> dict[str, Any]:
@@ -367,7 +379,7 @@ def _copied(module: nn.Module) -> dict[str, Any]:
 
 
 def _prepared(transform: Transform | None) -> Callable[[Any], Any] | None:
-    """What reads a minibatch: its inputs through the transform; None leaves it to the network."""
+    """A function from a minibatch to its transformed inputs; None without a transform."""
     if transform is None:
         return None
     return lambda batch: transform(batch[0] if isinstance(batch, (tuple, list)) else batch)

@@ -1,8 +1,8 @@
-"""Which rows of one array are near which rows of another: for arrays that may be memory-mapped, block by block.
+"""Selections without near-duplicates, for arrays that may be memory-mapped: distances are computed block by block.
 
-Distances are Euclidean, of rows about their mean. How far apart two rows are is said in shares of what is typical, the median
-distance of two rows drawn at random: that depends neither on the scale of an embedding, nor on a direction that all its rows
-share, nor on how many copies the array holds, as the distance to the nearest neighbor would.
+Distances are Euclidean. They are compared with the typical distance of the pool, the median distance between two random rows. Unlike
+the distance to the nearest neighbor, it does not shrink with the number of copies in the pool; and shares of it do not
+depend on the scale of an embedding or on an offset that all rows have.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ def without_near_duplicates(
     by: Ruler,
     runtime: Runtime,
 ) -> Selection:
-    """A selection none of whose rows is within ``radius`` of a labeled one, or of another of its own.
+    """Select rows none of which is within ``radius`` of a labeled row or of another selected row.
 
-    What is near a labeled row is no candidate. Of picks that are near each other the first stays; all rows near it leave the
-    candidates, and the strategy chooses again, until there are none.
+    Rows near a labeled row are not candidates. If picks are near each other, the first of them stays, all rows near it are
+    excluded, and the strategy chooses again, until no picks are near each other.
 
     Args:
-        choose: Rows that may not be chosen -> the strategy's selection.
+        choose: A function from the rows that may not be chosen to the strategy's selection.
         x: Embeddings, (N, D).
-        pool: Rows that may be chosen.
+        pool: Rows that may be chosen, ascending.
         labeled: Rows that are labeled.
-        radius: In the units of ``x``.
-        by: The embedding's ruler.
-        runtime: Progress bars.
+        radius: A distance (not squared) in the units of ``x``.
+        by: The ruler of the embedding.
+        runtime: Whether to show progress bars.
     """
     excluded = within(x, pool, labeled, radius, by, runtime, "comparing with labeled")
     compared = labeled[:0]
@@ -59,13 +59,13 @@ def without_near_duplicates(
 
 
 def _without_twins(x: Array, ids: Tensor, radius: float, by: Ruler) -> Tensor:
-    """Those of ``ids``, in their order, that are not within ``radius`` of one before them that stays."""
+    """``ids`` in their order, without those within ``radius`` of an earlier id that is kept."""
     rows = take(readable(x), ids).double() - by.center
     stays = torch.ones(len(ids), dtype=torch.bool)
     for start in range(0, len(ids), _PICKS):
         later, earlier = torch.nonzero(torch.cdist(rows[start : start + _PICKS], rows) <= radius, as_tuple=True)
         before = earlier < later + start
         for row, other in zip((later[before] + start).tolist(), earlier[before].tolist(), strict=True):
-            if stays[other]:  # pairs come in the order of their rows, so what is before is settled
+            if stays[other]:  # pairs are in the order of rows, so earlier rows are decided
                 stays[row] = False
     return ids[stays]

@@ -1,4 +1,4 @@
-"""Who answers: a query goes in, answers come out, perhaps later."""
+"""Oracles: they take a query and return answers, now or later."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked.
+    """The examples whose labels a run waits for.
 
     Attributes:
         round: The round whose training waits for the answers.
-        ids: Everything pending, best first: this round's selection, then what earlier rounds still wait for.
+        ids: All pending ids, best first: this round's selection, then those still pending from earlier rounds.
     """
 
     round: int
@@ -24,12 +24,12 @@ class Query:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came back; ids of the query that are in neither list stay pending.
+    """The answers to a query; ids of the query that are neither labeled nor skipped stay pending.
 
     Attributes:
         ids: The ids that got a label.
-        labels: Their labels, as many.
-        skipped: The ids that will get none.
+        labels: The labels, one for each of ``ids``.
+        skipped: The ids that will get no label.
     """
 
     ids: Sequence[int]
@@ -38,27 +38,27 @@ class Answers:
 
 
 class Pending:
-    """No answer yet: the run rests, and asks again when it is resumed."""
+    """There is no answer yet: the run pauses, and asks again when it is resumed."""
 
 
 class Oracle(Protocol):
-    """Anyone who answers queries. A run that was interrupted asks the same query again."""
+    """The interface of everything that answers queries. An interrupted run asks the same query again."""
 
     def ask(self, query: Query) -> Answers | Pending:
-        """The answers to hand."""
+        """Return the answers available now, or ``Pending()``."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class TrueLabels:
-    """Answers everything at once with the data set's own labels.
+    """Answers every query at once with the true labels of the data set.
 
     Attributes:
-        labels: (N,) int64, by id.
+        labels: The labels of all examples, (N,) int64.
     """
 
     labels: Tensor
 
     def ask(self, query: Query) -> Answers:
-        """All labels."""
+        """Return the labels of all ids of the query."""
         return Answers(query.ids, self.labels[list(query.ids)].tolist())

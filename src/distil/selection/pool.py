@@ -1,4 +1,4 @@
-"""The pool: what is known about every example of a data set. The only mutable object of the core."""
+"""The pool: the state and label of every example of a data set. The only mutable object of the core."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ UNLABELED, ASKED, LABELED, SKIPPED, HELD_OUT = range(5)
 _STATES = {"asked": ASKED, "labeled": LABELED, "skipped": SKIPPED, "held_out": HELD_OUT}
 
 POOL_EVENTS = tuple(_STATES)
-"""The events that change a pool."""
+"""The names of the events that change a pool."""
 
 
 class Pool:
-    """Per example: unlabeled, asked (an answer is pending), labeled, skipped, or held out (for testing, say).
+    """The state of every example: unlabeled, asked (an answer is pending), labeled, skipped, or held out (e.g. for testing).
 
-    It changes by recording events only.
+    Only recorded events change it.
 
     Args:
         size: Number of examples; ids are 0..size-1.
-        num_classes: Labels are 0..num_classes-1.
-        names: What the caller calls the examples; events may then have names for ids.
-        classes: What the caller calls the classes, as many; events then have these for labels.
+        num_classes: Number of classes; labels are 0..num_classes-1.
+        names: The caller's names of the examples; events may then contain names instead of ids.
+        classes: The caller's names of the classes, one per class; labels in events are then these names.
 
     >>> pool = Pool(4, num_classes=2)
     >>> pool.record({"event": "asked", "ids": [1, 3]})
@@ -50,7 +50,9 @@ class Pool:
         if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)):
             raise InvalidInput(f"num_classes must be a whole number, got {num_classes!r}")
         if size < 1 or num_classes < 2:
-            raise InvalidInput(f"a pool needs an example and two classes, got size={size}, num_classes={num_classes}")
+            raise InvalidInput(
+                f"a pool needs at least one example and two classes, got size={size}, num_classes={num_classes}"
+            )
         self.num_classes = int(num_classes)
         self._reader = IdReader(size, names)
         self._classes = range(num_classes) if classes is None else classes
@@ -62,7 +64,7 @@ class Pool:
 
     @property
     def unlabeled(self) -> Tensor:
-        """Ids never asked, ascending."""
+        """Ids in no other state, which may be queried, ascending."""
         return self._in(UNLABELED)
 
     @property
@@ -77,28 +79,31 @@ class Pool:
 
     @property
     def held_out(self) -> Tensor:
-        """Ids that are never asked, ascending."""
+        """Ids that are never queried, ascending."""
         return self._in(HELD_OUT)
 
     @property
     def skipped(self) -> Tensor:
-        """Ids that were asked and will not be asked again, ascending."""
+        """Ids that will get no label and are never queried again, ascending."""
         return self._in(SKIPPED)
 
     def labels(self, ids: Ids) -> Tensor:
-        """The labels of labeled ids, (n,) int64."""
+        """The labels of labeled ids, (M,) int64; InvalidInput if one of them has no label."""
         rows = self._reader.positions(ids, "ids")
         if not bool((self._states[rows] == LABELED).all()):
             raise InvalidInput(f"id {self._reader.name(rows[self._states[rows] != LABELED][0])!r} has no label")
         return self._labels[rows]
 
     def record(self, event: Mapping[str, Any]) -> None:
-        """Take note of an event: all of it, or, when it cannot be right, none of it.
+        """Apply an event completely, or refuse it and change nothing.
 
         Args:
-            event: ``event`` is ``asked``, ``labeled``, ``skipped`` or ``held_out``; ``ids`` are distinct, in any form that
-                ``distil.select`` takes them in; ``labels``, for ``labeled``, are as many. A label may come late, for what was
-                skipped, or again, for what was labeled: the last one counts. What is held out stays so.
+            event: A dict with ``event``: ``asked``, ``labeled``, ``skipped`` or ``held_out``; ``ids``: distinct ids in any form
+                that ``distil.select`` takes; and, for ``labeled``, ``labels``: one per id. Skipped examples may be labeled later,
+                and labeled ones again: the last label counts. Held-out examples stay held out.
+
+        Raises:
+            InvalidInput: The event, an id or a label is unknown, or the state of an example does not allow the event.
         """
         kind = event.get("event")
         if kind not in _STATES:
@@ -122,7 +127,7 @@ class Pool:
             raise InvalidInput(f"id {self._reader.name(wrong[0])!r} {why}")
 
     def hold_out_all_but(self, ids: Ids) -> None:
-        """Record every example but these as held out."""
+        """Record every example except ``ids`` as held out."""
         others = torch.ones(len(self), dtype=torch.bool)
         others[self._reader.positions(ids, "candidates")] = False
         self.record({"event": "held_out", "ids": Selection(torch.nonzero(others)[:, 0])})
@@ -132,9 +137,12 @@ class Pool:
         return {"states": self._states.clone(), "labels": self._labels.clone()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what ``state_dict`` gave."""
+        """Restore the state that ``state_dict`` returned."""
         if state["states"].shape != self._states.shape:
-            raise InvalidInput(f"the state is of a pool of {len(state['states'])} examples, this one has {len(self)}")
+            raise InvalidInput(
+                f"the state belongs to a pool of {len(state['states'])} examples, and this pool has {len(self)}; load the state "
+                "of the same data"
+            )
         self._states = state["states"].clone()
         self._labels = state["labels"].clone()
 

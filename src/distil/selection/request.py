@@ -1,4 +1,4 @@
-"""What is asked of a selection from files, and what comes of it."""
+"""The request of a selection from files, the arrays it reads, and the picks it returns."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from distil.system.runtime import Runtime
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Arrays of one pool, checked against each other.
+    """The arrays of one pool, which have the same rows in the same order.
 
     Attributes:
-        columns: By argument of :func:`distil.select_from`: ``embeddings``, ``probs``, ``mc_probs``.
-        names: The user's ids, one a row; None: positions serve.
+        columns: Argument of :func:`distil.select_from` (``embeddings``, ``probs``, ``mc_probs``) -> its array.
+        names: The user's ids, one per row; None: positions are the ids.
     """
 
     columns: Mapping[str, Column]
@@ -41,15 +41,20 @@ class Arrays:
 
     @cached_property
     def reader(self) -> IdReader:
-        """Reads ids of the rows."""
+        """The reader of the ids of the rows."""
         return IdReader(len(self), self.names)
 
     def name(self, row: int) -> str:
-        """The id of a row."""
+        """The id of a row as text: its name, or its position."""
         return str(row) if self.names is None else self.names[row]
 
     def rows(self, ids: str | Path | ListedIds | Ids | None, argument: str) -> NDArray[np.int64] | None:
-        """The rows of a list of ids: a file, what was read of one, or whatever ``IdReader`` takes."""
+        """The rows of ids, (M,); None for None.
+
+        Args:
+            ids: A file of ids, the ids read from one, or any form that ``IdReader`` takes.
+            argument: The argument's name, for messages.
+        """
         if ids is None:
             return None
         if isinstance(ids, (str, os.PathLike)):
@@ -61,19 +66,19 @@ class Arrays:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What is to be chosen, everything read and matched, nothing computed yet.
+    """A selection to make: all lists of ids are matched with the pool, and nothing is computed yet.
 
     Attributes:
-        strategy: Chooses.
-        n: How many.
-        arrays: The pool.
-        labeled: Rows that are labeled already, or None.
+        strategy: The strategy that chooses.
+        n: Number of rows to choose.
+        arrays: The arrays of the pool.
+        labeled: Rows that are labeled, (M,), or None.
         labels: Their labels, for strategies that read them.
-        candidates: Rows that may be chosen, or None for all that are not labeled.
-        exclude: Rows that may not, or None.
-        seed: The same one gives the same picks.
-        near: Leave out near-duplicates: the share of the typical distance within which two rows are; None: do not.
-        runtime: Memory, progress bars.
+        candidates: Rows that may be chosen; None: all that are not labeled.
+        exclude: Rows that may not be chosen, or None.
+        seed: Seed of the selection; equal seeds give equal picks.
+        near: Share of the typical distance within which two rows are near-duplicates, which are left out; None: keep them.
+        runtime: Memory, folder for further columns, progress bars.
     """
 
     strategy: Strategy
@@ -89,38 +94,38 @@ class Request:
 
     @cached_property
     def pool(self) -> Tensor:
-        """Rows that may be chosen, ascending."""
+        """The rows that may be chosen, ascending."""
         candidates, exclude = map(_rows, (self.candidates, self.exclude))
         labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
         return as_candidates(candidates, exclude, labeled, self.arrays.reader)
 
     @cached_property
     def reads(self) -> list[str]:
-        """The arrays that the strategy reads."""
+        """The names of the arrays that the strategy reads."""
         return [name for name in arrays_read(self.strategy) if name != "labels"]
 
     def sources(self, pool: Tensor) -> dict[str, Source]:
-        """What a selection from these rows of the pool reads."""
+        """The sources of a selection from the rows ``pool`` (N,), by role."""
         labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
         values = {name: column.values for name, column in self.arrays.columns.items()}
         return array_sources(self.strategy, values, pool, labeled=labeled, labels=self.labels, names=self.arrays.names)
 
 
 def _rows(rows: NDArray[np.int64] | None) -> Selection | None:
-    """Rows as ids that are positions, whatever the names of the pool."""
+    """Rows as a Selection, which is always read as positions; None for None."""
     return None if rows is None else Selection(torch.from_numpy(rows))
 
 
 @dataclass(frozen=True, eq=False)
 class Picks:
-    """What was chosen, in pick order.
+    """The picks of a selection, best first.
 
     Attributes:
-        rows: Rows of the arrays.
-        ids: What they are called.
-        scores: The acquisition score of each, larger was better; None where the strategy has none.
-        why: A sentence for each; empty where the strategy says nothing.
-        notes: What there is to say about the selection as a whole.
+        rows: Their rows in the arrays.
+        ids: The user's ids, one per pick.
+        scores: Their acquisition scores, larger is better; None if the strategy has no scores.
+        why: The reason for each pick, a sentence; empty if the strategy gives none.
+        notes: Remarks on the selection as a whole.
     """
 
     rows: list[int]
@@ -130,7 +135,7 @@ class Picks:
     notes: tuple[str, ...] = ()
 
     def entries(self) -> list[dict[str, Any]]:
-        """A dict a pick: rank (from 1), id, score (None without), why."""
+        """One dict per pick: rank (from 1), id, score (None without scores), why."""
         scores: Sequence[float | None] = self.scores or [None] * len(self.ids)
         parts = zip(self.ids, scores, self.why, strict=True)
         return [{"rank": rank, "id": i, "score": score, "why": why} for rank, (i, score, why) in enumerate(parts, 1)]

@@ -1,4 +1,4 @@
-"""From a model and data, or from arrays, to the ids to label next."""
+"""Choosing the examples to label next, from a model and data or from arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from distil.networks.wrap import wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import (
     Examples,
-    Given,
+    RoleData,
     as_array,
     as_candidates,
     as_collate,
@@ -50,10 +50,10 @@ def select(
     *,
     candidates: Ids | None = None,
     exclude: Ids | None = None,
-    labeled: Given | None = None,
-    validation: Given | None = None,
-    query: Given | None = None,
-    private: Given | None = None,
+    labeled: RoleData | None = None,
+    validation: RoleData | None = None,
+    query: RoleData | None = None,
+    private: RoleData | None = None,
     names: Sequence[Any] | None = None,
     collate: Collate | None = None,
     runtime: Runtime | None = None,
@@ -61,63 +61,64 @@ def select(
 ) -> Selection:
     """Choose the ``n`` examples of ``data`` to label next.
 
-    One forward pass over the candidates measures whatever the strategy needs; the model is bit-identical afterwards, and labels
-    that ``data`` may hold are never read.
+    One forward pass over the candidates measures all signals that the strategy needs. The model is bit-identical afterwards, and
+    labels in ``data`` are never read.
 
     Args:
         strategy: A strategy, or the name of a registered one (``distil.STRATEGIES``).
-        network: The model: whatever ``wrap`` takes, and a ``Network``, such as ``wrap`` gives, for models that need explaining;
-            None for strategies that need none.
-        data: A map-style Dataset or list, or an array, tensor, data frame or sparse matrix whose rows are examples.
-        n: How many, from 1 to the number of candidates.
-        candidates: What may be chosen: positions in ``data`` or names, in a list, tuple, set, range, array, tensor or Series, a
-            boolean mask, or a Selection (``distil.selection.ids.IdReader`` has the rules). Default: all but ``labeled``.
-        exclude: What may not, such as examples that somebody is labeling now, among the candidates or not; likewise.
-        labeled: The examples labeled so far: ids, as for ``candidates``, which are never chosen again; a dict {id: label}, a pair
-            (ids, labels) or a LabeledSet; or data of their own, like ``data``: an array, a Dataset (of (x, y), say) or a pair
-            (inputs, labels).
-            Strategies that read labels want a form that has them. Labels are columns of the model's outputs, whole numbers
-            from 0 or booleans; of a classifier that knows its classes (``Network.classes``), the classes by name.
-        validation: Examples held out from training, likewise.
-        query: Examples like those that are looked for, likewise.
-        private: Examples like those to stay away from, likewise.
-        names: A name for every example of ``data``; the selection then has ``names`` as well as ``ids``. Default: ``data.names``,
-            where a data set has as many, as those of ``distil.open_pool`` do.
-        collate: Makes a minibatch of a list of examples, as a DataLoader's ``collate_fn``; default: PyTorch's own way.
-        runtime: Device, minibatch size, workers, progress bar; none of it is part of the answer.
-        rng: A seed, or an Rng; the same one gives the same selection.
+        network: The model: anything that ``wrap`` takes, or a ``Network`` that ``wrap`` returned, for a model that needs
+            arguments of ``wrap``; None for a strategy that needs no model.
+        data: A map-style Dataset or list, or an array, tensor, data frame or sparse matrix with one row per example.
+        n: Number of examples to choose, from 1 to the number of candidates.
+        candidates: The examples that may be chosen: positions in ``data`` or names, in a list, tuple, set, range, array, tensor
+            or Series, a boolean mask, or a Selection (see ``distil.selection.ids.IdReader``). Default: all except ``labeled``.
+        exclude: Examples that may not be chosen, such as those being labeled now, in a form that ``candidates`` takes; they need
+            not be candidates.
+        labeled: The labeled examples: ids in a form that ``candidates`` takes, a dict {id: label}, a pair (ids, labels) or a
+            LabeledSet of ``data``, which are never chosen again; or separate data of the same kind as ``data``: an array, a
+            Dataset (of (x, y), for example) or a pair (inputs, labels). A strategy that reads labels needs a form with labels.
+            Labels are columns of the model's outputs, whole numbers from 0 or booleans; for a classifier that knows its classes
+            (``Network.classes``), they are these classes.
+        validation: Examples held out from training, in a form that ``labeled`` takes.
+        query: Examples similar to those that you look for, in a form that ``labeled`` takes.
+        private: Examples similar to those that you want to avoid, in a form that ``labeled`` takes.
+        names: A name for every example of ``data``; the selection then has ``names`` as well as ``ids``. Default: ``data.names``
+            if it has one name for each example, as pools of ``distil.open_pool`` may.
+        collate: A function from a list of examples to their minibatch, as a DataLoader's ``collate_fn``; default: PyTorch's.
+        runtime: Device, minibatch size, workers, progress bar; they do not change the selection.
+        rng: A seed or an Rng; equal seeds give equal selections.
 
     Returns:
-        Distinct ids, positions in ``data``, in pick order.
+        ``n`` distinct ids, positions in ``data``, best first.
 
     Raises:
-        InvalidInput: Anything that cannot be right, before any work; or a NaN in the data or in what the model returns.
-        UnknownName: No strategy has that name.
-        UnsupportedModel: The model's logits or embedding cannot be read; the message says which argument would help.
+        InvalidInput: An argument is wrong, which is reported before any work; or the data or the model's outputs have a NaN.
+        UnknownName: There is no strategy of that name.
+        UnsupportedModel: The model's logits or embedding cannot be found; the message says which argument helps.
     """
     strategy, runtime = as_strategy(strategy), as_runtime(runtime)
     reader = as_pool(data, names)
     names = reader.names
-    given = {"labeled": labeled, "validation": validation, "query": query, "private": private}
-    sets = {role: as_examples(value, reader, role) for role, value in given.items() if value is not None}
-    taken = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
-    pool = as_candidates(candidates, exclude, taken, reader)
+    roles = {"labeled": labeled, "validation": validation, "query": query, "private": private}
+    sets = {role: as_examples(value, reader, role) for role, value in roles.items() if value is not None}
+    own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
+    pool = as_candidates(candidates, exclude, own_labeled, reader)
     n, rng = as_count(n, len(pool)), as_rng(rng)
     if strategy.needs == Needs():
-        drawn = strategy.select(Sets(Signals(pool, {})), n, rng)
-        return with_names(checked_selection(drawn, strategy, pool, n), names)
+        unmeasured = strategy.select(Sets(Signals(pool, {})), n, rng)
+        return with_names(checked_selection(unmeasured, strategy, pool, n), names)
     if network is None:
-        raise InvalidInput(f"{type(strategy).__name__} measures a model; pass one as network")
+        raise InvalidInput(f"{type(strategy).__name__} needs a model; pass one as network")
     network = wrap(network)
     source = partial(NetworkSource, network, collate=as_collate(collate), caller=type(strategy).__name__)
     sources: dict[str, Source] = {}
-    for role, found in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
-        labels, own_names = None, names if found.of_pool else None
-        if found.labels is not None:
-            labels = as_labels(found.labels, f"the labels of {role}", classes=network.classes)
-        check_array_data(found.data, found.ids, "data" if found.of_pool else role, own_names)
-        if len(found.ids):
-            sources[role] = source(found.data, found.ids, labels, names=own_names)
+    for role, examples in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
+        labels, own_names = None, names if examples.of_pool else None
+        if examples.labels is not None:
+            labels = as_labels(examples.labels, f"the labels of {role}", classes=network.classes)
+        check_array_data(examples.data, examples.ids, "data" if examples.of_pool else role, own_names)
+        if len(examples.ids):
+            sources[role] = source(examples.data, examples.ids, labels, names=own_names)
     return with_names(choose(strategy, sources, n, runtime, rng), names)
 
 
@@ -137,55 +138,56 @@ def select_from(
     runtime: Runtime | None = None,
     seed: int = 0,
 ) -> Selection:
-    """Choose the ``n`` rows to label next from arrays alone: no model, no data set.
+    """Choose the ``n`` rows to label next from arrays, without a model or data set.
 
     Args:
         strategy: A strategy, or the name of a registered one.
-        n: How many, from 1 to the number of candidates.
+        n: Number of rows to choose, from 1 to the number of candidates.
         probs: Class probabilities, (N, C).
         embeddings: Embeddings, (N, D).
-        mc_probs: Sampled probabilities, (N, K, C); K is then the number of samples, whatever the strategy's own.
-        candidates: Rows that may be chosen, or their names, as for ``select``; default: all but those in ``labeled``.
-        exclude: Rows that may not, such as those that somebody is labeling now, among the candidates or not.
-        labeled: Rows that are labeled already; a dict {id: label} or a pair (ids, labels) too.
-        labels: Their labels, as many, for strategies that read them: columns of ``probs``.
+        mc_probs: Sampled class probabilities, (N, K, C); this K replaces the strategy's number of samples.
+        candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
+        exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
+        labeled: Rows that are labeled, a dict {id: label} or a pair (ids, labels).
+        labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         names: A name for every row.
-        runtime: Memory, folder for what goes beyond it, progress bar; none of it is part of the answer.
-        seed: The same seed gives the same selection, and the one that ``select`` makes from a model with these outputs.
+        runtime: Memory, folder for columns beyond it, progress bar; they do not change the selection.
+        seed: Seed of the selection; ``select`` with the same seed and a model with these outputs makes the same selection.
 
     Returns:
-        Distinct rows, in pick order. Arrays may be memory-mapped: float32 and float64 ones are used where they lie (float32 ones
-        are copied to float64 where the strategy reads both), and strategies that score each example read them once, in order.
+        ``n`` distinct rows, best first. Arrays may be memory-mapped: contiguous float32 and float64 arrays are used without
+        copying (float32 is copied to float64 if the strategy reads both), and strategies that score each example read them once,
+        in order.
 
     Raises:
-        MissingSignal: The strategy needs an array that was not given.
-        InvalidInput: Arrays that cannot be right: shapes, NaN, probabilities that do not sum to 1.
+        MissingSignal: The strategy needs an array that was not passed.
+        InvalidInput: An array is wrong: its shape, a NaN, or probabilities that do not sum to 1.
     """
     strategy, runtime = as_strategy(strategy), as_runtime(runtime)
     check_arrays_serve(strategy)
-    pooled = {"probs": probs, "embeddings": embeddings, "mc_probs": mc_probs}
-    arrays = {name: as_array(value, name, name) for name, value in pooled.items() if value is not None}
+    passed = {"probs": probs, "embeddings": embeddings, "mc_probs": mc_probs}
+    arrays = {name: as_array(value, name, name) for name, value in passed.items() if value is not None}
     if not arrays:
-        raise InvalidInput(f"{type(strategy).__name__} was given no array; pass probs=, embeddings= or mc_probs=")
+        raise InvalidInput(f"{type(strategy).__name__} needs an array; pass probs=, embeddings= or mc_probs=")
     size = common_size({name: len(array) for name, array in arrays.items()})
     names = as_names(names, size)
     reader = IdReader(size, names)
-    given, own_labels = (None, None) if labeled is None else split_pair(labeled, reader)
-    labeling = labels is not None or own_labels is not None
-    positions = None if given is None else reader.positions(given, "labeled", ordered=labeling)
+    labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader)
+    has_labels = labels is not None or own_labels is not None
+    positions = None if labeled_ids is None else reader.positions(labeled_ids, "labeled", ordered=has_labels)
     pool = as_candidates(candidates, exclude, positions, reader)
     n = as_count(n, len(pool))
     if labels is not None and (positions is None or own_labels is not None):
         fault = (
-            "labels belong to the rows of labeled, which was not given"
+            "labels are those of the rows in labeled, which is missing"
             if positions is None
             else "labeled has labels too"
         )
         raise InvalidInput(f"{fault}; pass labeled=ids and labels=..., or labeled=(ids, labels)")
     if labeled_embeddings is not None:
         if positions is not None:
-            raise InvalidInput("pass labeled (rows of the arrays) or labeled_embeddings (rows of their own), not both")
+            raise InvalidInput("pass labeled (rows of the arrays) or labeled_embeddings (a separate array), not both")
         labeled_embeddings = _of_width(labeled_embeddings, arrays.get("embeddings"))
     sources = array_sources(
         strategy,
@@ -200,7 +202,7 @@ def select_from(
 
 
 def _of_width(labeled: Array, embeddings: Array | None) -> Array:
-    """Embeddings of labeled examples, as wide as those of the pool."""
+    """Embeddings of labeled examples, (M, D), checked to have the width of the pool's."""
     labeled = checked_array(labeled, "labeled_embeddings", 2)
     if embeddings is not None and labeled.shape[1] != embeddings.shape[1]:
         raise InvalidInput(
@@ -215,20 +217,20 @@ def array_sources(
     pool: Tensor,
     *,
     labeled: Tensor | None,
-    labels: Any = None,  # noqa: ANN401 - whatever a caller gives
+    labels: Any = None,  # noqa: ANN401 - any argument of a caller
     labeled_embeddings: Array | None = None,
     names: Sequence[Any] | None,
 ) -> dict[str, Source]:
-    """Sources of the pool and of the labeled set, all of one precision.
+    """The sources of the pool and of the labeled set, of the same precision; roles without rows are left out.
 
     Args:
-        strategy: Reads some of the arrays.
-        arrays: By argument of ``select_from``; checked but for their numbers.
-        pool: Rows that may be chosen.
-        labeled: Rows that are labeled.
-        labels: Their labels.
-        labeled_embeddings: Embeddings of labeled examples that have no row in the arrays.
-        names: What the caller calls the rows.
+        strategy: The strategy, which reads some of the arrays.
+        arrays: Argument of ``select_from`` -> array with its shape checked; values are checked when they are read.
+        pool: Rows that may be chosen, (N,).
+        labeled: Rows that are labeled, (M,), or None.
+        labels: Their labels, one per row, or None.
+        labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D), or None.
+        names: The caller's names of the rows; None: positions are the names.
     """
     read = [arrays[name] for name in arrays_read(strategy) if name in arrays]
     precision = precision_of(read if labeled_embeddings is None else [*read, labeled_embeddings])
@@ -247,5 +249,5 @@ def array_sources(
 
 
 def arrays_read(strategy: Strategy) -> list[str]:
-    """The arguments of ``select_from`` that the strategy reads, ``labels`` among them."""
+    """The arguments of ``select_from`` that the strategy reads, including ``labels``."""
     return arguments_of(signal for role in ROLES for signal in getattr(strategy.needs, role))
