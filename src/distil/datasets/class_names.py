@@ -1,4 +1,4 @@
-"""What the classes of the published sets are called, in the order of their numbers."""
+"""Names of the classes of the published sets, in the order of their numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CIFAR_CLASSES: Final = (
     "truck",
 )
 
-# The fine labels, in alphabetical order as the set numbers them.
+# The fine labels; the set numbers them in alphabetical order.
 CIFAR100_CLASSES: Final = tuple(
     """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
@@ -61,11 +61,11 @@ STL10_CLASSES: Final = (
     "truck",
 )
 
-SATIMAGE_CLASSES: Final = {  # by the number they have in the files
+SATIMAGE_CLASSES: Final = {  # number in the files -> name
     1: "red soil",
     2: "cotton crop",
     3: "gray soil",
     4: "damp gray soil",
     5: "soil with vegetation stubble",
-    7: "very damp gray soil",  # class 6, mixtures, has no example
+    7: "very damp gray soil",  # class 6 (mixtures) has no examples
 }

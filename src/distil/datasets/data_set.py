@@ -1,4 +1,4 @@
-"""A data set: inputs, labels and what they are called."""
+"""Labeled data sets: inputs, labels, class names and transforms."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ Split = tuple[NDArray[Any], NDArray[Any]]  # inputs (N, ...), labels (N,)
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Inputs and labels, and what is done to a batch of inputs before a network sees it.
+    """Inputs and labels for training and testing, with the transforms of a batch of inputs.
 
     Attributes:
-        name: Its first name, ``fmnist`` for ``fashion_mnist``; a file's own for ``csv``, ``libsvm`` and ``npz``.
-        x_train: (N, ...): float32 for tables, uint8 (N, channels, H, W) for images.
-        y_train: (N,) int64 in 0..num_classes-1; classes without an example are normal.
-        x_test: Like ``x_train``, or None where the set has no test split of its own.
-        y_test: Like ``y_train``, or None with ``x_test``.
-        num_classes: At least 2.
-        class_names: One a class, or empty.
-        transform: Prepares a batch of inputs: for training and for scoring alike. None: nothing to do.
-        augment: Changes a batch of training inputs at random, before ``transform``. None: nothing.
-        names: The user's ids of ``x_train``, one a row; empty where there are none.
-        read: Sentences on what was read of tables, where their content decided that.
-        made_of: What the inputs were made of, where a file tells: of embeddings, the ``model`` and the ``key`` of model and pool.
+        name: The name of the set without aliases (``fmnist`` for ``fashion_mnist``); the file name for ``csv``, ``libsvm`` and
+            ``npz``.
+        x_train: Training inputs: (N, ...) float32 for tables, (N, channels, H, W) uint8 for images.
+        y_train: Training labels, (N,) int64 in 0..num_classes-1; classes without examples are allowed.
+        x_test: Test inputs in the form of ``x_train``; None if the set has no test split.
+        y_test: Test labels in the form of ``y_train``; None if the set has no test split.
+        num_classes: Number of classes, at least 2.
+        class_names: One name per class, or empty.
+        transform: A function that prepares a batch of inputs, in training and scoring; None: no preparation.
+        augment: A function that changes a batch of training inputs at random, before ``transform``; None: no augmentation.
+        names: The user's ids of ``x_train``, one per row; empty if there are none.
+        read: Sentences on which columns of tables were read, if their content decided it.
+        made_of: The origin of embeddings, if a file records it: the ``model``, and the ``key`` of model and pool.
 
     Raises:
-        InvalidInput: Shapes, types or widths that do not agree, a label out of range, a NaN or infinity.
+        InvalidInput: Shapes, types or widths do not match, a label is out of range, or an input is NaN or infinite.
     """
 
     name: str
@@ -55,22 +56,23 @@ class DataSet:
         if self.num_classes < 2:
             raise InvalidInput(f"{self.name}: num_classes must be at least 2; got {self.num_classes}")
         if self.class_names and len(self.class_names) != self.num_classes:
-            raise InvalidInput(f"{self.name}: {len(self.class_names)} class names for {self.num_classes} classes")
+            raise InvalidInput(
+                f"{self.name}: expected one class name for each of {self.num_classes} classes; got {len(self.class_names)}"
+            )
         self._check("train", self.x_train, self.y_train)
         if self.names and len(self.names) != len(self.x_train):
-            raise InvalidInput(f"{self.name}: {len(self.names)} names for {len(self.x_train)} rows of x_train")
+            raise InvalidInput(
+                f"{self.name}: expected one name for each of the {len(self.x_train)} rows of x_train; got {len(self.names)}"
+            )
         if (self.x_test is None) != (self.y_test is None):
-            raise InvalidInput(f"{self.name}: give both x_test and y_test, or neither")
+            raise InvalidInput(f"{self.name}: pass both x_test and y_test, or neither")
         if self.x_test is not None and self.y_test is not None:
             self._check("test", self.x_test, self.y_test)
-            here, there = (
-                (self.x_train.shape[1:], self.x_train.dtype),
-                (self.x_test.shape[1:], self.x_test.dtype),
-            )
+            here, there = ((x.shape[1:], x.dtype) for x in (self.x_train, self.x_test))
             if here != there:
                 raise InvalidInput(
-                    f"{self.name}: an example of the training set is {tuple(here[0])} {here[1]}, "
-                    f"one of the test set {tuple(there[0])} {there[1]}; they must agree"
+                    f"{self.name}: examples of the training set are {tuple(here[0])} {here[1]}, "
+                    f"those of the test set {tuple(there[0])} {there[1]}; they must have the same shape and type"
                 )
 
     def _check(self, part: str, x: Tensor, y: Tensor) -> None:
@@ -99,7 +101,7 @@ class DataSet:
 
 
 def first_not_finite(x: Tensor) -> int | None:
-    """The first row with a NaN or an infinity; the extremes of a block carry both along, and need no mask as large as ``x``."""
+    """The first row with a NaN or an infinity; None if there is none. Only the extremes of each block are checked first."""
     if x.is_floating_point() and x.numel():
         for start, rows in zip(range(0, len(x), CHUNK_ROWS), x.split(CHUNK_ROWS), strict=True):
             if not all(bool(end.isfinite()) for end in rows.aminmax()):

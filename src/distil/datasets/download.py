@@ -1,4 +1,4 @@
-"""The sets that can be fetched, and the fetching: checked, synced, renamed; a broken one leaves no file."""
+"""Downloads of published data sets: files are checked, synced and renamed; a failed download leaves no file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from distil.errors import DataNotFound
 from distil.system.files import replacing
 
 BLOCK: Final = 2**18  # bytes read at a time
-PATIENCE: Final = 30.0  # seconds without a byte after which a server is given up
+PATIENCE: Final = 30.0  # seconds without a byte after which a download fails
 
 
 @dataclass(frozen=True)
 class Download:
-    """Where the files of a data set are published.
+    """Addresses and checksums of the files of a data set.
 
     Attributes:
-        base: The address in front of every file name, ending in a slash.
-        folder: The folder under the data root that the files go to.
-        md5: The published checksum of each file, by file name.
+        base: The address of the folder of all files, ending in a slash.
+        folder: The folder for the files, below the data root.
+        md5: File name -> published checksum.
     """
 
     base: str
@@ -33,8 +33,8 @@ class Download:
     md5: dict[str, str]
 
 
-# The addresses and sums that torchvision publishes, and the folders that it uses. Some servers speak http only: what
-# they send is held against its sum, and read by readers that trust nothing.
+# The addresses and checksums that torchvision publishes, and the folders that it uses. Some servers use plain http: every
+# file is compared with its checksum, and the readers check everything that they read.
 DOWNLOADS: Final[dict[str, Download]] = {
     "mnist": Download(
         base="https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -93,15 +93,15 @@ DOWNLOADS: Final[dict[str, Download]] = {
 
 
 def fetch(name: str, root: Path) -> None:
-    """Download the files of a data set that are not there yet, under the data root.
+    """Download the missing files of a data set to the data root.
 
     Args:
         name: A key of ``DOWNLOADS``.
-        root: The data root; made if it is missing.
+        root: The data root; created if it is missing.
 
     Raises:
-        DataNotFound: The server cannot be reached, breaks off or sends something else, or the folder cannot
-            be written. Files that arrived whole stay; nothing else does.
+        DataNotFound: The server cannot be reached, breaks off or sends other content, or the folder cannot
+            be written. Complete files stay, and no others.
     """
     source = DOWNLOADS[name]
     for file, md5 in source.md5.items():
@@ -127,13 +127,13 @@ def _fetch_file(url: str, target: Path, md5: str) -> None:
 
 
 def _copy(response: http.client.HTTPResponse, file: BinaryIO, label: str, md5: str) -> None:
-    """Copy the body to the file.
+    """Copy the body of a response to a file.
 
     Raises:
-        OSError: It breaks off, or is not what was published.
+        OSError: The body breaks off, or its checksum is not the published one.
     """
-    promised = response.headers.get("Content-Length", "")
-    total = int(promised) if promised.isdigit() else None
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isdigit() else None
     digest, size = hashlib.md5(usedforsecurity=False), 0
     with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:
         while block := response.read(BLOCK):

@@ -1,4 +1,4 @@
-"""Pools whose labels stand in a table of ids: embeddings as a data set, and labeled items to train on."""
+"""Data sets of embeddings, whose labels are in a table of ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from distil.data.arrays import readable, take
 from distil.data.ids import ListedIds, index_of, read_ids
 from distil.datasets.data_set import DataSet, first_not_finite
 from distil.datasets.load import data_root
-from distil.datasets.locations import given_file
+from distil.datasets.locations import user_file
 from distil.datasets.tables import encode
 from distil.errors import InvalidInput
 from distil.system.runtime import CHUNK_ROWS
@@ -27,11 +27,11 @@ _FLOATS = (np.float16, np.float32, np.float64)
 
 @dataclass(frozen=True, eq=False)
 class Standardize:
-    """Rows to mean 0 and standard deviation 1 in every column, minibatch by minibatch: the array itself stays as it is.
+    """Scale every column to mean 0 and standard deviation 1, minibatch by minibatch, without changing the array.
 
     Attributes:
-        mean: Of each column, (D,) float32.
-        std: Of each column, (D,) float32; 1 where a column is constant.
+        mean: Mean of each column, (D,) float32.
+        std: Standard deviation of each column, (D,) float32; 1 for a constant column.
     """
 
     mean: Tensor
@@ -39,13 +39,13 @@ class Standardize:
 
     @classmethod
     def fitted(cls, x: Tensor) -> Standardize:
-        """The transform for these rows (N, D); one pass in float64, block by block."""
+        """The transform for the rows ``x`` (N, D), computed in float64 in one pass, block by block."""
         first = x[0].double()
         total, squares = torch.zeros_like(first), torch.zeros_like(first)
         for rows in x.split(CHUNK_ROWS):
-            away = rows.double() - first  # from a row of the data: sums of squares then lose nothing to a large mean
-            total += away.sum(0)
-            squares += away.square().sum(0)
+            shifted = rows.double() - first  # without the shift, a large mean would cancel digits of the variance
+            total += shifted.sum(0)
+            squares += shifted.square().sum(0)
         mean = total / len(x)
         std = (squares / len(x) - mean.square()).clamp_min(0).sqrt()
         mean += first
@@ -53,7 +53,7 @@ class Standardize:
         return cls(mean.float(), std.float())
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, D) of floating-point numbers to (B, D) float32, on the device of ``x``."""
+        """Scale floating-point rows (B, D); the result is float32, on the device of ``x``."""
         mean, std = (torch.as_tensor(value, device=x.device) for value in (self.mean, self.std))
         return (x.float() - mean) / std
 
@@ -68,37 +68,37 @@ def load_embeddings(
     standardize: bool = True,
     root: str | Path | None = None,
 ) -> DataSet:
-    """A data set of embeddings and of labels that are matched by id.
+    """Load a data set from a file of embeddings and a table of labels, matched by id.
 
     Args:
-        embeddings: A row an example, as :func:`distil.data.array_files.read_column` reads it, (N, D); ``FILE#NAME`` names the
-            array.
-        labels: A table of ids and labels, one for every row, as :func:`distil.data.ids.read_ids` reads it. Where the rows have no
-            ids, their positions serve.
-        test_embeddings: The test set's, likewise; default: no test split.
-        test_labels: Its labels.
-        name: What to call it; default: the file's name.
-        standardize: Give every column mean 0 and standard deviation 1 over ``embeddings``, as a transform.
-        root: Where files are looked for that are not found from the working directory; see
-            :func:`distil.datasets.load.data_root`.
+        embeddings: A file of embeddings (N, D), one row per example, in a format of
+            :func:`distil.data.array_files.read_column`; ``FILE#NAME`` names the array.
+        labels: A table with the id and label of every row, in a format of :func:`distil.data.ids.read_ids`. If the rows have no
+            ids, positions are the ids.
+        test_embeddings: A file of the test set's embeddings; default: no test split.
+        test_labels: A table of the test set's labels.
+        name: Name of the data set; default: the name of the file.
+        standardize: Give every column mean 0 and standard deviation 1 over ``embeddings``, by a transform.
+        root: Folder for files that are not in the working directory; see :func:`distil.datasets.load.data_root`.
 
     Returns:
-        The data set, with the ids in ``names``. Arrays of float16, float32 and float64 are used where they lie: memory-mapped
-        where the file allows it. Classes are the distinct labels of both tables: whole numbers by size, all else by name.
+        The data set, with the ids in ``names``. Arrays of float16, float32 and float64 are used without copying, memory-mapped
+        if the file allows it. Classes are the distinct labels of both tables: whole numbers in their order, other labels sorted
+        by name.
 
     Raises:
         DataNotFound: There is no such file.
-        InvalidInput: A row without a label, a label of an unknown id, an id that is in both sets, a row with a NaN (named by its
-            id), fewer than two classes, or a test set that does not fit.
+        InvalidInput: A row has no label or a NaN, a label has an unknown id, an id is in both sets, there are fewer than two
+            classes, or the test set does not match.
     """
     if (test_embeddings is None) != (test_labels is None):
-        raise InvalidInput("test_embeddings and test_labels go together; give both, or neither")
+        raise InvalidInput("test_embeddings and test_labels belong together; pass both, or neither")
     base, name = data_root(root), name or Path(embeddings).name
-    given = [(embeddings, labels)]
+    files = [(embeddings, labels)]
     if test_embeddings is not None and test_labels is not None:
-        given.append((test_embeddings, test_labels))
-    columns = [read_column(_place(name, values, base)) for values, _ in given]
-    tables = [read_labels(given_file(name, table, base)) for _, table in given]
+        files.append((test_embeddings, test_labels))
+    columns = [read_column(_array_path(name, values, base)) for values, _ in files]
+    tables = [read_labels(user_file(name, table, base)) for _, table in files]
     matched = [_matched(column, table) for column, table in zip(columns, tables, strict=True)]
     if len(columns) == 2:
         _check_apart(*columns)
@@ -120,20 +120,20 @@ def load_embeddings(
     )
 
 
-def _place(name: str, path: str | Path, base: Path) -> str:
-    """The file of an array from the working directory or the data root, with the ``#COLUMN`` it came with."""
+def _array_path(name: str, path: str | Path, base: Path) -> str:
+    """The file of an array, in the working directory or the data root, with the ``#COLUMN`` of ``path``."""
     whole, hash_, column = str(path).partition("#")
-    if hash_ and Path(path).expanduser().exists():  # a name with a # in it
+    if hash_ and Path(path).expanduser().exists():  # the file name contains a #
         whole, hash_, column = str(path), "", ""
-    return f"{given_file(name, whole, base)}{hash_}{column}"
+    return f"{user_file(name, whole, base)}{hash_}{column}"
 
 
 def read_labels(path: Path) -> ListedIds:
-    """ListedIds and labels out of a table; InvalidInput where it has no labels."""
-    found = read_ids(path)
-    if found.labels is None:
+    """Read a table of ids and labels; InvalidInput if it has no labels."""
+    table = read_ids(path)
+    if table.labels is None:
         raise InvalidInput(f"{path} has no labels; expected a table with the columns id and label")
-    return found
+    return table
 
 
 def _matched(column: Column, table: ListedIds) -> NDArray[np.str_]:
@@ -142,33 +142,34 @@ def _matched(column: Column, table: ListedIds) -> NDArray[np.str_]:
     without = np.ones(len(column), dtype=bool)
     without[rows] = False
     if without.any():
-        told = _told(column, np.flatnonzero(without))
         raise InvalidInput(
-            f"{table.origin} has no label for {without.sum()} of the {len(column)} rows of {column.origin}: {told}; label them, "
-            "or leave them out of the array"
+            f"{table.origin} has no label for {without.sum()} of the {len(column)} rows of {column.origin}: "
+            f"{_first_ids(column, np.flatnonzero(without))}; label them, or leave them out of the array"
         )
     labels = np.array(table.labels)
-    placed = np.empty(len(column), dtype=labels.dtype)
-    placed[rows] = labels
-    return placed
+    by_row = np.empty(len(column), dtype=labels.dtype)
+    by_row[rows] = labels
+    return by_row
 
 
 def _rows(column: Column) -> Tensor:
-    """The rows (N, D): the array itself where torch and networks can use it, else as float32."""
+    """The rows as a tensor (N, D); the array is used without copying if torch and networks can use its type, else as float32."""
     values = column.values
     if values.ndim != 2 or 0 in values.shape:
         raise InvalidInput(f"{column.origin}: embeddings must have the axes (examples, columns), got {values.shape}")
     mapped = readable(values if values.dtype in _FLOATS else values.astype(np.float32))
-    found = take(mapped, torch.arange(len(values)))
-    wrong = first_not_finite(found)
+    x = take(mapped, torch.arange(len(values)))
+    wrong = first_not_finite(x)
     if wrong is not None:
-        told = _told(column, [wrong])
-        raise InvalidInput(f"{column.origin}: the row of {told} holds a NaN or an infinity; mend it, or leave it out")
-    return found
+        name = _first_ids(column, [wrong])
+        raise InvalidInput(
+            f"{column.origin}: the row of {name} holds a NaN or an infinity; correct it, or leave it out"
+        )
+    return x
 
 
-def _told(column: Column, rows: Sequence[int] | NDArray[np.int64]) -> str:
-    """The ids of some rows, or of the first of them."""
+def _first_ids(column: Column, rows: Sequence[int] | NDArray[np.int64]) -> str:
+    """The ids of the first three of some rows, for messages."""
     named = [repr(str(row) if column.names is None else column.names[row]) for row in rows[:3]]
     return ", ".join(named) + (", ..." if len(rows) > 3 else "")
 
@@ -177,8 +178,10 @@ def _check_apart(train: Column, test: Column) -> None:
     known = set(train.names or ())
     both = [name for name in test.names or () if name in known]
     if both:
-        told = ", ".join(map(repr, both[:3])) + (", ..." if len(both) > 3 else "")
-        raise InvalidInput(f"{len(both)} ids are in {train.origin} and in {test.origin}: {told}; keep what tests apart")
+        listing = ", ".join(map(repr, both[:3])) + (", ..." if len(both) > 3 else "")
+        raise InvalidInput(
+            f"{len(both)} ids are in {train.origin} and in {test.origin}: {listing}; remove them from one of the two"
+        )
 
 
 def _names(column: Column) -> list[str]:
@@ -186,7 +189,7 @@ def _names(column: Column) -> list[str]:
 
 
 def _made_of(column: Column) -> dict[str, str]:
-    """What ``distil embed`` noted of the array: the model, and the key of model and pool; nothing where the note is of another."""
+    """The model, and the key of model and pool, from the note of ``distil embed`` on this array; empty without such a note."""
     path = Path(column.origin).with_suffix(".info.json")
     try:
         info = json.loads(path.read_text(encoding="utf-8"))

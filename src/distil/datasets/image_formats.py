@@ -1,7 +1,7 @@
 """Readers of the published image formats: idx (MNIST), pickled batches (CIFAR), MATLAB (SVHN), plain bytes (STL-10).
 
-What is read is not trusted: sizes are checked before they are believed, a pickle is given stand-ins for the
-few names that an array needs and nothing else, and an archive is read where it lies, never unpacked.
+The files are not trusted: sizes are checked before memory is allocated, a pickle gets stand-ins for the few names
+that an array needs and no other name, and an archive is read without unpacking it to disk.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from distil.errors import InvalidInput
 
 IDX_BYTES: Final = 0x08  # the type code of unsigned bytes in an idx file's magic number
 CIFAR_SHAPE: Final = (3, 32, 32)
-STL10_SHAPE: Final = (3, 96, 96)  # planes column by column
+STL10_SHAPE: Final = (3, 96, 96)  # each channel is stored column by column
 LARGEST_MEMBER: Final = 256 * 2**20  # bytes; the largest published file in an archive has 221 MB (STL-10's test set)
 
 LabeledImages: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]  # (n, channels, H, W) and (n,)
@@ -38,26 +38,26 @@ def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:
 
     Args:
         path: The file, plain or ``.gz``.
-        dims: The number of dimensions it must have: 1 for labels, 3 for images.
+        dims: The expected number of axes: 1 for labels, 3 for images.
 
     Returns:
-        An array of ``dims`` dimensions.
+        An array with ``dims`` axes.
 
     Raises:
-        InvalidInput: Another magic number, or more or fewer bytes than the header promises.
+        InvalidInput: The magic number is wrong, or the number of bytes does not match the header.
     """
     with reading(path) as file:
         raw = file.read()
     start = 4 + 4 * dims
     if len(raw) < start or raw[:4] != bytes((0, 0, IDX_BYTES, dims)):
         raise InvalidInput(
-            f"{path}: expected an idx file of unsigned bytes in {dims} dimension(s), magic number "
+            f"{path}: expected an idx file of unsigned bytes with {dims} dimension(s), magic number "
             f"0000{IDX_BYTES:02x}{dims:02x}; its {len(raw)} bytes begin with {raw[:4].hex() or 'nothing'}"
         )
     shape = struct.unpack(f">{dims}I", raw[4:start])
     if len(raw) - start != math.prod(shape):
         raise InvalidInput(
-            f"{path}: the header promises {shape}, {math.prod(shape)} bytes, but {len(raw) - start} follow; "
+            f"{path}: the header gives the shape {shape}, {math.prod(shape)} bytes, but {len(raw) - start} follow; "
             "the file is truncated or damaged, fetch it again"
         )
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
@@ -67,16 +67,16 @@ def read_cifar_batch(raw: bytes, origin: str, key: str = "labels") -> LabeledIma
     """Read one pickled batch of CIFAR-10 or CIFAR-100.
 
     Args:
-        raw: The pickle's bytes.
-        origin: Where they come from, for messages.
-        key: What the labels are called: ``"labels"``, or CIFAR-100's ``"fine_labels"``.
+        raw: The bytes of the pickle.
+        origin: The file they come from, for messages.
+        key: The key of the labels: ``"labels"``, or CIFAR-100's ``"fine_labels"``.
 
     Returns:
         Images (n, 3, 32, 32) and labels (n,).
 
     Raises:
-        InvalidInput: The pickle asks for anything but arrays, dict, list, str, bytes and numbers, is damaged,
-            or does not hold a batch.
+        InvalidInput: The pickle holds anything other than arrays, dict, list, str, bytes and numbers, is damaged,
+            or is not a batch.
     """
     content = _unpickled(raw, origin)
     if not isinstance(content, dict):
@@ -98,12 +98,12 @@ def read_cifar_batch(raw: bytes, origin: str, key: str = "labels") -> LabeledIma
 
 
 def read_archive(path: Path, folder: str, names: Sequence[str]) -> dict[str, bytes]:
-    """The files called ``names`` in ``folder`` of a published ``.tar.gz``, which is not unpacked.
+    """Name -> content of the files ``names`` in ``folder`` of a published ``.tar.gz``.
 
-    It is read up to the last of them: in STL-10's, 2 GB without labels follow.
+    Reading stops at the last of these files: in STL-10's archive, 2 GB without labels follow.
 
     Raises:
-        InvalidInput: The archive is damaged, or lacks one of them.
+        InvalidInput: The archive is damaged or lacks one of the files.
     """
     wanted = {PurePosixPath(folder, name): name for name in names}
     found: dict[str, bytes] = {}
@@ -116,7 +116,7 @@ def read_archive(path: Path, folder: str, names: Sequence[str]) -> dict[str, byt
                     if len(found) == len(wanted):
                         break
     except tarfile.TarError as error:
-        raise InvalidInput(f"{path} is not a sound tar archive: {error}; fetch it again") from error
+        raise InvalidInput(f"{path} is not a valid tar archive: {error}; fetch it again") from error
     if len(found) < len(wanted):
         missing = ", ".join(f"{folder}/{name}" for name in names if name not in found)
         raise InvalidInput(f"{path}: the archive lacks {missing}; fetch it again")
@@ -130,7 +130,7 @@ def read_svhn(path: Path) -> LabeledImages:
         Images (n, 3, 32, 32) and labels (n,) in 0..9.
 
     Raises:
-        InvalidInput: The file is damaged, or does not hold this.
+        InvalidInput: The file is damaged or lacks these variables.
     """
     with reading(path) as file:
         content = read_matlab(file.read(), ("X", "y"), str(path), LARGEST_MEMBER)
@@ -147,14 +147,14 @@ def read_svhn(path: Path) -> LabeledImages:
 
 
 def _shown(array: NDArray[Any] | None) -> str:
-    return "none" if array is None else f"{array.dtype} {array.shape}"
+    return "no such variable" if array is None else f"{array.dtype} {array.shape}"
 
 
 def read_stl10_images(raw: bytes, origin: str) -> NDArray[np.uint8]:
     """Images (n, 3, 96, 96) from the bytes of a ``_X.bin`` file of STL-10.
 
     Raises:
-        InvalidInput: Not a whole number of images.
+        InvalidInput: The bytes are not a whole number of images.
     """
     size = math.prod(STL10_SHAPE)
     if not raw or len(raw) % size:
@@ -164,10 +164,10 @@ def read_stl10_images(raw: bytes, origin: str) -> NDArray[np.uint8]:
 
 
 def read_stl10_labels(raw: bytes, origin: str) -> NDArray[np.int64]:
-    """Labels (n,) in 0..9 from the bytes of a ``_y.bin`` file of STL-10, which counts them from 1.
+    """Labels (n,) in 0..9 from the bytes of a ``_y.bin`` file of STL-10, where they are 1..10.
 
     Raises:
-        InvalidInput: A label outside 1..10.
+        InvalidInput: A label is outside 1..10.
     """
     labels = np.frombuffer(raw, np.uint8).astype(np.int64)
     if not np.isin(labels, np.arange(1, 11)).all():
@@ -178,26 +178,28 @@ def read_stl10_labels(raw: bytes, origin: str) -> NDArray[np.int64]:
 def _unpickled(raw: bytes, origin: str) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged text may hold escapes that Python warns of
+            warnings.simplefilter("ignore")  # damaged text may hold escapes about which Python warns
             _check_memo(raw, origin)
             return _ArraysOnly(io.BytesIO(raw), origin).load()
     except InvalidInput:
         raise
-    # what a damaged or crafted pickle makes the unpickler raise; nothing of it has been executed
+    # errors that the unpickler raises for a damaged or crafted pickle; none of its content has been executed
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError,
             ImportError, OverflowError, MemoryError, RecursionError) as error:  # fmt: skip
-        raise InvalidInput(f"{origin} is not a sound pickle: {error}; fetch it again") from error
+        raise InvalidInput(f"{origin} is not a valid pickle: {error}; fetch it again") from error
 
 
 def _check_memo(raw: bytes, origin: str) -> None:
-    """Refuse a pickle whose memo has holes: the unpickler would make room for every place up to the highest."""
+    """Refuse a pickle whose memo has gaps: the unpickler would allocate memory up to the largest index."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(raw)):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and cast(int, argument) > count:
-            raise InvalidInput(f"{origin} is not a sound pickle: it asks for room that it does not use")
+            raise InvalidInput(
+                f"{origin} is not a valid pickle: it asks for memory that it does not use; fetch it again"
+            )
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that knows the four names an array is pickled with, and gives stand-ins for them."""
+    """An unpickler that resolves only the names with which arrays are pickled, to stand-ins."""
 
     def __init__(self, file: BinaryIO, origin: str) -> None:
         super().__init__(file, encoding="latin1")  # the published files were written by Python 2
@@ -213,14 +215,14 @@ class _ArraysOnly(pickle.Unpickler):
         }
         if (module, name) not in known:
             raise InvalidInput(
-                f"{self._origin}: the pickle asks for {module}.{name}, which data does not need; only "
-                "arrays, dict, list, str, bytes and numbers are read. Do not open it with pickle; fetch it again"
+                f"{self._origin}: the pickle asks for {module}.{name}; expected only arrays, dict, list, str, bytes and "
+                "numbers. Do not open it with pickle; fetch it again"
             )
         return known[module, name]
 
 
 class _StoredType:
-    """Stands in for a dtype: NumPy's own would believe a crafted state."""
+    """Stands in for a dtype: NumPy's would accept a crafted state without checking it."""
 
     def __init__(self, code: object = "", *_: object) -> None:
         self.code = code
@@ -232,12 +234,12 @@ class _StoredType:
 
     def dtype(self, origin: str) -> np.dtype[Any]:
         if not isinstance(self.code, str) or not re.fullmatch("[biuf][1248]", self.code) or self.order not in "<>|=":
-            raise InvalidInput(f"{origin}: the pickle holds an array that is not of plain numbers")
+            raise InvalidInput(f"{origin}: the pickle holds an array that is not of plain numbers; fetch it again")
         return np.dtype(self.code).newbyteorder("=" if self.order == "|" else self.order)  # type: ignore[arg-type]
 
 
 class _StoredArray:
-    """Stands in for an array until its shape has been held against its bytes."""
+    """Stands in for an array until its shape has been compared with its bytes."""
 
     def __init__(self, *_: object) -> None:
         self.state: object = None
@@ -253,7 +255,7 @@ class _StoredArray:
                 natural = all(type(side) is int and side >= 0 for side in shape)
                 if natural and len(raw) == math.prod(shape) * dtype.itemsize:
                     return np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C").copy()
-        raise InvalidInput(f"{origin}: the pickle holds an array whose shape and bytes do not agree; fetch it again")
+        raise InvalidInput(f"{origin}: the pickle holds an array whose shape does not match its bytes; fetch it again")
 
 
 def _empty(*_: object) -> _StoredArray:
@@ -262,5 +264,5 @@ def _empty(*_: object) -> _StoredArray:
 
 def _latin1(text: object, encoding: object = "latin1") -> bytes:
     if not isinstance(text, str) or encoding != "latin1":
-        raise InvalidInput(f"the pickle asks for the encoding {encoding!r}; only latin1 text is read")
+        raise InvalidInput(f"the pickle asks for the encoding {encoding!r}; expected latin1; fetch the file again")
     return text.encode("latin1")

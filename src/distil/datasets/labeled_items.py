@@ -1,4 +1,4 @@
-"""A pool of items with a table of labels, as training data."""
+"""Training data from a pool of items and a table of labels."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ from distil.errors import InvalidInput, nearest
 
 
 def labeled_items(
-    pool: Any,  # noqa: ANN401 - whatever open_pool takes
+    pool: Any,  # noqa: ANN401 - anything that open_pool takes
     labels: str | Path,
     classes: Sequence[str] | None = None,
 ) -> tuple[LabeledSet, tuple[str, ...]]:
-    """The items of a pool that a table labels, to train on: ``distil.fit_dataset`` takes them.
+    """The labeled items of a pool as training data for ``distil.fit_dataset``.
 
-    This ends a proxy loop: the table is the ``labeled.csv`` that a run over embeddings leaves behind, the pool what the embeddings
-    were made of.
+    It is the last step of active learning on embeddings: the table is the ``labeled.csv`` that a run over embeddings writes, and the
+    pool holds the items that were embedded.
 
     Args:
-        pool: A pool, or whatever :func:`distil.data.pools.open_pool` takes.
-        labels: A table of ids and labels, as :func:`distil.data.ids.read_ids` reads it; items that it does not name are left out.
-        classes: What the classes are called, in order; say so where the table may lack one. Default: its distinct labels, whole
-            numbers by size, all else by name.
+        pool: A pool, or anything that :func:`distil.data.pools.open_pool` takes.
+        labels: A table of ids and labels, in a format of :func:`distil.data.ids.read_ids`; items without a row in it are left
+            out.
+        classes: The names of the classes, in order; pass them if the table may lack one. Default: the distinct labels, whole
+            numbers in their order, other labels sorted by name.
 
     Returns:
-        A map-style data set of (item, class), in the order of the table; and what the classes are called.
+        A map-style data set of (item, class), in the order of the table, and the names of the classes.
 
     Raises:
-        InvalidInput: Ids that the pool does not have, no labels, one class, or a label that is not in ``classes``.
+        InvalidInput: An id is not in the pool, there are no labels or only one class, or a label is not in ``classes``.
     """
     items: Items | Minibatches = open_pool(pool)
     table = read_labels(Path(labels))
     rows = torch.from_numpy(table.rows(index_of(items.names), len(items)))
-    told = table.labels or ()
+    y = table.labels or ()
     if classes is None:
-        (codes,), names = encode(table.origin, np.array(told))
+        (codes,), names = encode(table.origin, np.array(y))
         return LabeledSet(items, rows, torch.from_numpy(codes)), names
     number = {name: place for place, name in enumerate(classes)}
-    for name, label in zip(table.names, told, strict=True):
+    for name, label in zip(table.names, y, strict=True):
         if label not in number:
-            raise InvalidInput(f"{table.origin}: {name!r} is {label!r}, which is no class{nearest(label, classes)}")
-    return LabeledSet(items, rows, torch.tensor([number[label] for label in told])), tuple(classes)
+            raise InvalidInput(
+                f"{table.origin}: the label of {name!r} is {label!r}, which is not one of the classes{nearest(label, classes)}"
+            )
+    return LabeledSet(items, rows, torch.tensor([number[label] for label in y])), tuple(classes)

@@ -1,14 +1,13 @@
-"""Data sets by name: local files first, a download only when it is asked for.
+"""Data sets by name, from local files; files are downloaded only on request.
 
 Images: ``mnist``, ``fmnist`` (or ``fashion_mnist``), ``kmnist``, ``cifar10``, ``cifar100``, ``svhn``, ``stl10``.
-Tables: ``digits`` (comes with scikit-learn), ``satimage``, ``ijcnn1``. Files of your own: ``csv``, ``libsvm``,
-``npz``, with ``path=``. Where they are looked for: :func:`data_root`.
+Tables: ``digits`` (part of scikit-learn), ``satimage``, ``ijcnn1``. Your own files: ``csv``, ``libsvm``, ``npz``, with
+``path=``. The folder of all files is :func:`data_root`.
 
-Training images are shifted by up to 4 pixels and mirrored where that leaves the class alone: ``cifar10``,
-``cifar100``, ``stl10`` and ``fmnist``. House numbers (``svhn``) are shifted, never mirrored; the centered characters
-of ``mnist`` and ``kmnist`` are used as they are. (The handlers of the DISTIL document, ``distil.utils.data_handler``,
-shift and mirror them all, as documented.) Means and standard deviations are those that document uses: MNIST's for the
-three sets in its format, ImageNet's for ``svhn`` and ``stl10``.
+The training images of ``cifar10``, ``cifar100``, ``stl10`` and ``fmnist`` are shifted by up to 4 pixels and mirrored. House
+numbers (``svhn``) are shifted, not mirrored; the centered characters of ``mnist`` and ``kmnist`` are neither. (The
+handlers of the DISTIL document, ``distil.utils.data_handler``, shift and mirror them all, as documented.) Means and standard
+deviations are those of that document: MNIST's for the three sets in its format, ImageNet's for ``svhn`` and ``stl10``.
 
 >>> data = load("digits")
 >>> data.x_train.shape, data.num_classes, data.x_test
@@ -46,7 +45,7 @@ from distil.datasets.image_formats import (
     read_stl10_labels,
     read_svhn,
 )
-from distil.datasets.locations import Places, given_file, locate
+from distil.datasets.locations import Places, locate, user_file
 from distil.datasets.tables import Table, encode, read_csv, read_libsvm, read_npz, read_statlog
 from distil.datasets.transforms import CropFlip, Normalize
 from distil.errors import InvalidInput, UnknownName, nearest
@@ -60,9 +59,9 @@ CROP_FLIP: Final = CropFlip(4, True)
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """The folder in which data sets are looked for, and to which they are downloaded.
+    """The folder that data sets are read from and downloaded to; it need not exist.
 
-    ``root``, else the environment variable ``DISTIL_DATA``, else the folder of distil in the user's cache. It need not exist.
+    It is ``root``, else the environment variable ``DISTIL_DATA``, else the folder of distil in the user's cache.
     """
     if root is not None:
         return Path(root).expanduser()
@@ -72,7 +71,7 @@ def data_root(root: str | Path | None = None) -> Path:
 
 
 def data_set_names() -> tuple[str, ...]:
-    """Every name that :func:`load` knows, sorted; ``csv``, ``libsvm`` and ``npz`` want a ``path``."""
+    """All names that :func:`load` takes, sorted; ``csv``, ``libsvm`` and ``npz`` need a ``path``."""
     return tuple(sorted([*_PUBLISHED, *_ALIASES, *_FILES]))
 
 
@@ -86,50 +85,50 @@ def load(
     label: str | int | None = None,
     standardize: bool = False,
 ) -> DataSet:
-    """Load a data set.
+    """Load a data set by name, or from your own files.
 
     Args:
         name: One of :func:`data_set_names`.
-        root: Where to look; see :func:`data_root`.
-        download: Fetch a set of images whose files are not there. Tables cannot be fetched.
-        path: For ``csv``, ``libsvm`` and ``npz``: the file, from the working directory or else from the root.
-        test_path: For ``csv`` and ``libsvm``: the test set's file. Default: no test split.
-        label: For ``csv``: the label's column, by name or index from 0. Default: the one called ``label``, ``labels``,
+        root: The folder of the files; see :func:`data_root`.
+        download: Whether to download missing files; only sets of images can be downloaded.
+        path: For ``csv``, ``libsvm`` and ``npz``: the file, in the working directory or else in ``root``.
+        test_path: For ``csv`` and ``libsvm``: the file of the test set. Default: no test split.
+        label: For ``csv``: the column of labels, by name or index from 0. Default: the one called ``label``, ``labels``,
             ``class`` or ``target``, else the last.
         standardize: For ``csv``, ``libsvm`` and tables in ``npz``: give every feature mean 0 and standard
-            deviation 1 over the training set (the test set is changed alike).
+            deviation 1 over the training set; the test set is scaled by the same numbers.
 
     Returns:
-        The data set. Classes of ``csv`` and ``libsvm`` files are the distinct labels of both files in sorted
-        order; whole numbers in ``npz`` files are classes as they stand, text is sorted. Images in an ``npz``
-        file get the :class:`Normalize` of their own training set.
+        The data set. The classes of ``csv`` and ``libsvm`` files are the distinct labels of both files in sorted order;
+        those of ``npz`` files are the labels if they are whole numbers, or sorted texts. Images in an ``npz`` file are
+        normalized by the :class:`Normalize` of their training set.
 
     Raises:
-        UnknownName: No such name.
-        DataNotFound: The files are in none of the places looked at, or could not be downloaded.
-        InvalidInput: A damaged or malformed file, or an option that the set does not take.
+        UnknownName: There is no data set of that name.
+        DataNotFound: The files are missing or could not be downloaded; the message lists the folders searched.
+        InvalidInput: A file is damaged or malformed, or the set does not take an option.
     """
     options = {"path": path, "test_path": test_path, "label": label, "standardize": standardize or None}
-    given = {key for key, value in options.items() if value is not None}
+    passed = {key for key, value in options.items() if value is not None}
     name = _ALIASES.get(name, name)
     if name in _PUBLISHED:
-        _check_options(name, given, frozenset())
+        _check_options(name, passed, frozenset())
         return _PUBLISHED[name](_Request(data_root(root), download))
     if name not in _FILES:
         known = data_set_names()
         raise UnknownName(f"no data set is called {name!r}{nearest(name, known)}; there are {', '.join(known)}")
     reader, allowed = _FILES[name]
-    _check_options(name, given, allowed)
+    _check_options(name, passed, allowed)
     if path is None:
-        raise InvalidInput(f"data set {name!r} is a file of your own: give its path=...")
+        raise InvalidInput(f"data set {name!r} is read from your own file; pass path=...")
     base = data_root(root)
-    paths = tuple(given_file(name, part, base) for part in (path, test_path) if part is not None)
+    paths = tuple(user_file(name, part, base) for part in (path, test_path) if part is not None)
     return reader(_Request(base, download, paths, label, standardize))
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What :func:`load` was asked for; ``paths``: the training file and, if given, the test file."""
+    """The checked arguments of :func:`load`; ``paths``: the training file and, if there is one, the test file."""
 
     root: Path
     download: bool
@@ -138,8 +137,8 @@ class _Request:
     standardize: bool = False
 
 
-def _check_options(name: str, given: set[str], allowed: frozenset[str]) -> None:
-    if extra := sorted(given - allowed):
+def _check_options(name: str, passed: set[str], allowed: frozenset[str]) -> None:
+    if extra := sorted(passed - allowed):
         takes = f"; it takes {', '.join(sorted(allowed))}" if allowed else ""
         raise InvalidInput(f"data set {name!r} does not take {', '.join(extra)}{takes}")
 
@@ -155,7 +154,7 @@ def _digits(_: _Request) -> DataSet:
 
 
 def _mnist(asked: _Request) -> DataSet:
-    # no augmentation: a mirrored digit is another digit, or none
+    # no augmentation: a mirrored digit may be another digit, or none at all
     return _idx_set(asked, "mnist", ("MNIST/raw", "mnist", "mnist/raw", "MNIST", "."), DIGITS)
 
 
@@ -175,7 +174,7 @@ def _idx_set(
     class_names: Sequence[str],
     augment: CropFlip | None = None,
 ) -> DataSet:
-    """MNIST, or a set published under the names of MNIST's files: the folder alone tells them apart."""
+    """MNIST, or a set whose files have the names of MNIST's; only the folder differs."""
     files = [(f"{part}-{kind}-ubyte",) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
     _, paths = locate(name, asked.root, asked.download, Places(folders, tuple(files), ("", ".gz")))
     images, labels = ([read_idx(path, dims) for path in paths[start::2]] for start, dims in ((0, 3), (1, 1)))
@@ -214,7 +213,7 @@ def _stl10(asked: _Request) -> DataSet:
 def _files_or_archive(
     asked: _Request, name: str, folder: str, archive: str, names: Sequence[str]
 ) -> Iterator[tuple[bytes, str]]:
-    """The content of each file, one at a time, and where it comes from: unpacked, or inside the published archive."""
+    """Yield the content of each file and its origin, from unpacked files or from the published archive."""
     files = Places((folder, f"{name}/{folder}", name, "."), tuple((n,) for n in names))
     packed = Places((".", name), ((f"{archive}.tar.gz", f"{archive}.tar"),))
     kind, paths = locate(name, asked.root, asked.download, files, packed)
@@ -251,7 +250,7 @@ def _ijcnn1(asked: _Request) -> DataSet:
     return _assemble("ijcnn1", first, second, 2, ("-1", "1"))
 
 
-# ---------------------------------------------------------------------------------- files of one's own
+# ------------------------------------------------------------------------------------ users' own files
 
 
 def _csv(asked: _Request) -> DataSet:
@@ -281,14 +280,15 @@ def _npz(asked: _Request) -> DataSet:
     first, second, names = read_npz(path)
     tables = [table for table in (first, second) if table is not None]
     if all(table.labels.dtype.kind in "iu" for table in tables):
-        # already classes: to renumber those that occur would surprise
+        # whole numbers are classes already, and are not renumbered
         labels = [table.labels.astype(np.int64) for table in tables]
         num_classes = len(names) or max(2, *(int(y.max()) + 1 for y in labels))
     elif all(table.labels.dtype.kind == "U" for table in tables):
         labels, names = encode(str(path), *(table.labels for table in tables))
         num_classes = len(names)
     else:
-        raise InvalidInput(f"{path}: labels must be whole numbers from 0, or text; got {tables[0].labels.dtype}")
+        types = " and ".join(str(table.labels.dtype) for table in tables)
+        raise InvalidInput(f"{path}: labels must be whole numbers from 0, or text; got {types}")
     splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
     train, test = splits[0], splits[1] if len(splits) == 2 else None
     return _table_set(asked, train, test, num_classes, names)
@@ -301,17 +301,17 @@ def _table_set(asked: _Request, train: Split, test: Split | None, num_classes: i
     name, transform = asked.paths[0].name, None
     if train[0].dtype == np.uint8:
         if asked.standardize:
-            raise InvalidInput(f"{name} holds images, which their transform normalizes; leave standardize out")
+            raise InvalidInput(f"{name} holds images, which a transform normalizes; leave standardize out")
         transform = Normalize.fitted(torch.from_numpy(train[0]))
     elif asked.standardize and (test is None or test[0].shape[1:] == train[0].shape[1:]):
-        train, test = _standardized(train, test)  # DataSet judges widths that differ
+        train, test = _standardized(train, test)  # DataSet refuses different widths
     return _assemble(name, train, test, num_classes, names, transform)
 
 
 def _standardized(train: Split, test: Split | None) -> tuple[Split, Split | None]:
-    """Every feature to mean 0 and standard deviation 1 over the training set; a constant one to 0."""
+    """Both splits with every feature scaled to mean 0 and standard deviation 1 over the training set; a constant becomes 0."""
     mean, std = train[0].mean(0, dtype=np.float64), train[0].std(0, dtype=np.float64)
-    scale = np.where(std > 1e-12 * np.abs(mean), std, 1.0)  # a constant's std is rounding
+    scale = np.where(std > 1e-12 * np.abs(mean), std, 1.0)  # the std of a constant is rounding error
     parts = [((x - mean) / scale).astype(np.float32) for x, _ in (train, test or train)]
     return (parts[0], train[1]), None if test is None else (parts[1], test[1])
 
@@ -343,7 +343,9 @@ _PUBLISHED: Final[dict[str, Callable[[_Request], DataSet]]] = {
     "ijcnn1": _ijcnn1,
 }
 _ALIASES: Final = {"fashion_mnist": "fmnist"}
-_FILES: Final[dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]] = {  # and the options they take
+_FILES: Final[
+    dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]
+] = {  # name -> reader, and the options that it takes
     "csv": (_csv, frozenset({"path", "test_path", "label", "standardize"})),
     "libsvm": (_libsvm, frozenset({"path", "test_path", "standardize"})),
     "npz": (_npz, frozenset({"path", "standardize"})),

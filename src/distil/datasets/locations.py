@@ -1,4 +1,4 @@
-"""Where the files of a data set may lie, and what is said when they do not."""
+"""Finding the files of data sets on disk, and the message that lists missing files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from distil.errors import DataNotFound
 
 @dataclass(frozen=True)
 class Places:
-    """Where the files of a set may lie.
+    """The folders and names under which the files of a set are searched.
 
     Attributes:
-        folders: Under the root, best first; all files of a set come from one of them.
-        files: For each file, the names it goes by, best first.
-        suffixes: What may be appended to each name.
+        folders: Folders below the root, preferred ones first; all files of a set come from one of them.
+        files: For each file, the names that it may have, preferred ones first.
+        suffixes: Endings that may follow each name, preferred ones first.
     """
 
     folders: tuple[str, ...]
@@ -25,15 +25,15 @@ class Places:
     suffixes: tuple[str, ...] = ("",)
 
     def find(self, root: Path) -> list[Path] | None:
-        """The files, in order, from the first folder that has all of them."""
+        """The files, in order, in the first folder that has all of them; None if no folder has."""
         for folder in self.folders:
-            found = [self._first(root / folder, names) for names in self.files]
-            if None not in found:
-                return [path for path in found if path is not None]
+            paths = [self._first(root / folder, names) for names in self.files]
+            if None not in paths:
+                return [path for path in paths if path is not None]
         return None
 
     def missing(self, root: Path) -> list[str]:
-        """A line for each folder: the files that it lacks."""
+        """One line for each folder with the files that it lacks."""
         packed = "|".join(suffix for suffix in self.suffixes if suffix)
         optional = f"[{packed}]" if packed else ""
         lines = []
@@ -49,42 +49,42 @@ class Places:
 
 
 def locate(name: str, root: Path, download: bool, *places: Places) -> tuple[int, list[Path]]:
-    """Find the files of a set, fetching them first if that is allowed, needed and possible.
+    """Find the files of a set; download missing ones if that is allowed and possible.
 
     Args:
-        name: The data set.
+        name: The name of the data set.
         root: The data root.
-        download: Whether they may be fetched.
-        *places: Forms in which the set is published, best first.
+        download: Whether to download missing files.
+        *places: The forms of the set (unpacked files, an archive), preferred ones first.
 
     Returns:
-        Which of ``places`` was found, and its files in order.
+        The index of the form that was found, and its files in order.
 
     Raises:
-        DataNotFound: None of them; the message lists what is missing from each folder.
+        DataNotFound: No form is complete; the message lists the files that each folder lacks.
     """
     for attempt in range(2):
         for index, place in enumerate(places):
-            if found := place.find(root):
-                return index, found
+            if paths := place.find(root):
+                return index, paths
         if attempt or not download or name not in DOWNLOADS:
             break
         fetch(name, root)
     tried = "".join(f"\n  {line}" for place in places for line in place.missing(root))
     advice = "this set cannot be downloaded by distil"
     if name in DOWNLOADS:
-        advice = f"or have it fetched from {DOWNLOADS[name].base} with download=True (--download)"
+        advice = f"or download it from {DOWNLOADS[name].base} with download=True (--download)"
     raise DataNotFound(
-        f"data set {name!r} was not found; these files are missing:{tried}\nSay where your data sets are "
+        f"data set {name!r} was not found; these files are missing:{tried}\nName the folder of your data sets "
         f"with --data, root=... or the environment variable DISTIL_DATA; {advice}"
     )
 
 
-def given_file(name: str, path: str | Path, root: Path) -> Path:
-    """The file that a user named: from the working directory, or else from the data root.
+def user_file(name: str, path: str | Path, root: Path) -> Path:
+    """The path of a user's file, in the working directory or else in the data root.
 
     Raises:
-        DataNotFound: It is in neither.
+        DataNotFound: It is in neither folder.
     """
     asked = Path(path).expanduser()
     tried = [Path.cwd() / asked] + ([] if asked.is_absolute() else [root / asked])
@@ -92,6 +92,6 @@ def given_file(name: str, path: str | Path, root: Path) -> Path:
         if place.is_file():
             return place
     raise DataNotFound(
-        f"no file {str(path)!r} for data set {name!r}; looked for {' and '.join(map(str, tried))}. Give a "
-        "full path, or say where your data sets are with --data, root=... or the variable DISTIL_DATA"
+        f"no file {str(path)!r} for data set {name!r}; tried {' and '.join(map(str, tried))}. Pass the "
+        "full path, or name the folder of your data sets with --data, root=... or the environment variable DISTIL_DATA"
     )

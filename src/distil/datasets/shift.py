@@ -1,7 +1,7 @@
-"""Shifts of a data set, made on purpose: noisy labels, rare classes, redundant examples.
+"""Controlled changes of a data set: noisy labels, rare classes, redundant examples.
 
-Pure functions: labels or ids in, new labels or ids out; what is given is left as it is, and the generator is the only
-source of randomness.
+Pure functions from labels or ids to new labels or ids: arguments are not modified, and the generator is the only source of
+randomness.
 
 >>> y = torch.tensor([0, 0, 0, 1, 1, 1])
 >>> noisy = flip_labels(y, 2, 0.5, torch.Generator().manual_seed(0))
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 
-RARE = 0.1  # what a class that is made rare keeps, as a share of the smallest class
+RARE = 0.1  # size of a rare class as a share of the smallest class
 
 
 def flip_labels(y: Tensor, num_classes: int, ratio: float, generator: torch.Generator) -> Tensor:
@@ -30,20 +30,20 @@ def flip_labels(y: Tensor, num_classes: int, ratio: float, generator: torch.Gene
 
     Args:
         y: (N,) labels in 0..num_classes-1.
-        num_classes: C, at least 2.
+        num_classes: Number of classes, C, at least 2.
         ratio: Share of the labels to change, 0 to 1.
-        generator: Decides which, and to what.
+        generator: Draws the examples and their wrong labels.
 
     Returns:
-        (N,) int64, a tensor of its own.
+        The new labels, (N,) int64.
 
     Raises:
-        InvalidInput: Labels out of range, a ratio outside 0..1, or fewer than two classes.
+        InvalidInput: A label or the ratio is out of range, or there are fewer than two classes.
     """
     labels = _labels(y, num_classes)
     count = int(_number("ratio", ratio, 0, 1) * len(labels))
     rows = torch.randperm(len(labels), generator=generator)[:count]
-    steps = torch.randint(1, num_classes, (count,), generator=generator)  # never all the way around
+    steps = torch.randint(1, num_classes, (count,), generator=generator)  # 1..C-1: adding C would keep the label
     labels[rows] = (labels[rows] + steps.to(labels.device)) % num_classes
     return labels
 
@@ -51,20 +51,20 @@ def flip_labels(y: Tensor, num_classes: int, ratio: float, generator: torch.Gene
 def imbalanced(y: Tensor, num_classes: int, class_ratio: float, generator: torch.Generator) -> Tensor:
     """Ids of a subset in which a share of the classes is rare.
 
-    ``int(class_ratio * num_classes)`` classes, drawn without replacement, keep a tenth (rounded down, but at least one) of
-    what the smallest class that occurs has, drawn at random; the others keep all they have.
+    ``int(class_ratio * num_classes)`` classes, drawn without replacement, become rare: each keeps a random sample of a tenth of
+    the size of the smallest class that occurs (rounded down, at least one example). The other classes keep all their examples.
 
     Args:
         y: (N,) labels in 0..num_classes-1.
-        num_classes: C, at least 2.
+        num_classes: Number of classes, C, at least 2.
         class_ratio: Share of the classes to make rare, 0 to 1.
-        generator: Decides which classes, and which examples stay.
+        generator: Draws the rare classes and the examples that they keep.
 
     Returns:
         Distinct positions in ``y``, int64, ascending.
 
     Raises:
-        InvalidInput: Labels out of range, a ratio outside 0..1, or fewer than two classes.
+        InvalidInput: A label or the ratio is out of range, or there are fewer than two classes.
     """
     labels = _labels(y, num_classes)
     counts = labels.bincount(minlength=num_classes)
@@ -80,23 +80,23 @@ def imbalanced(y: Tensor, num_classes: int, class_ratio: float, generator: torch
 
 
 def redundant(y: Tensor, factor: float, generator: torch.Generator, *, keep: int = 0) -> Tensor:
-    """Which example stands in each row of a redundant copy of a data set: same size, same labels, fewer distinct examples.
+    """Ids of a redundant copy of a data set: same size, same labels, fewer distinct examples.
 
-    Within each class, ``ceil(n / factor)`` of its ``n`` rows after the first ``keep`` are drawn at random and stay; each of
-    the other rows repeats one of them, all about equally often. Rows and labels keep their places, so
-    ``x[redundant(y, 10, generator)]`` goes with ``y`` as it is.
+    Of the ``n`` rows of each class after the first ``keep`` rows, ``ceil(n / factor)`` are drawn at random and stay; each of
+    the other rows becomes a copy of one of them, and all get about equally many copies. Labels do not change, so
+    ``x[redundant(y, 10, generator)]`` matches ``y``.
 
     Args:
         y: (N,) labels; any whole numbers.
         factor: At least 1; 1 changes nothing.
-        generator: Decides which examples stay.
-        keep: Rows at the start that are left alone.
+        generator: Draws the examples that stay.
+        keep: Number of rows at the start that do not change.
 
     Returns:
         (N,) int64 positions in ``y``, with ``y[ids] == y``.
 
     Raises:
-        InvalidInput: A factor below 1, or ``keep`` outside 0..N.
+        InvalidInput: ``factor`` is below 1, or ``keep`` is outside 0..N.
     """
     labels = _whole(y)
     factor, keep = _number("factor", factor, 1, math.inf), _count("keep", keep, 0, len(labels))
@@ -110,15 +110,15 @@ def redundant(y: Tensor, factor: float, generator: torch.Generator, *, keep: int
 
 
 def tiled(ids: Tensor, copies: int, generator: torch.Generator) -> Tensor:
-    """A share of the ids, each ``copies`` times: what a pool of duplicates is made of.
+    """A random part of the ids, each ``copies`` times, for a pool of duplicates.
 
-    ``len(ids) // copies`` of them are drawn without replacement; the drawn list is then repeated as a whole. Unlike
-    ``redundant`` it does not look at labels.
+    ``len(ids) // copies`` ids are drawn without replacement; this list is then repeated as a whole. Unlike ``redundant``, it
+    ignores labels.
 
     Args:
         ids: (N,) whole numbers.
-        copies: 1 to N.
-        generator: Decides which ids.
+        copies: Number of copies of each id, 1 to N.
+        generator: Draws the ids.
 
     Returns:
         ``(len(ids) // copies * copies,)``, of the type of ``ids``.
@@ -136,7 +136,7 @@ def tiled(ids: Tensor, copies: int, generator: torch.Generator) -> Tensor:
 
 
 def _labels(y: Tensor, num_classes: int) -> Tensor:
-    """A copy of the labels as int64, if all of them are classes."""
+    """A copy of the labels as int64, checked to be in 0..num_classes-1."""
     _count("num_classes", num_classes, 2, math.inf)
     labels = _whole(y)
     outside = (labels < 0) | (labels >= num_classes)
@@ -148,8 +148,8 @@ def _labels(y: Tensor, num_classes: int) -> Tensor:
 
 def _whole(y: Tensor) -> Tensor:
     if not isinstance(y, Tensor) or y.ndim != 1 or y.is_floating_point() or y.is_complex():
-        came = f"{y.dtype} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-        raise InvalidInput(f"expected a tensor of whole numbers of shape (N,), got {came}")
+        got = f"{y.dtype} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+        raise InvalidInput(f"expected a tensor of whole numbers of shape (N,), got {got}")
     return y.detach().to(torch.int64, copy=True)
 
 

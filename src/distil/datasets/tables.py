@@ -1,7 +1,7 @@
-"""Readers of tables: csv, libsvm text, npz and UCI's Statlog; each fault is named by file, line and column.
+"""Readers of labeled tables: csv, libsvm text, npz and UCI's Statlog; errors name the file, line and column.
 
-A table that was read is a pair of arrays, features (N, ...) and labels (N,); labels are as they stand in the
-file (numbers or text) until :func:`encode` makes classes of them.
+A table is a pair of arrays, features (N, ...) and labels (N,); labels are those of the file (numbers or text) until
+:func:`encode` turns them into classes.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
 
 LARGEST_TABLE: Final = 16 * 2**30  # bytes of a libsvm file as a dense table
-NO_LABEL: Final = frozenset({"", "?", "nan"})  # fewer: "na" and "none" may be classes
+NO_LABEL: Final = frozenset(
+    {"", "?", "nan"}
+)  # not the other spellings of missing numbers: "na" and "none" may be classes
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What a table file holds.
+    """The features and labels of a file.
 
     Attributes:
-        x: Features (N, ...), float32 for text formats.
-        labels: (N,): numbers from libsvm and Statlog, text from csv, either from npz.
-        columns: The names of all columns, label included; empty where the file has none.
-        note: Which columns of a csv these are, as a sentence; empty where their names say so.
+        x: Features, (N, ...); float32 for text formats.
+        labels: Labels, (N,): numbers from libsvm and Statlog, text from csv, either from npz.
+        columns: The names of all columns, including the label's; empty if the file has none.
+        note: Which columns of a csv file were read, as a sentence; empty if their names make it evident.
     """
 
     x: NDArray[Any]
@@ -48,17 +50,17 @@ class Table:
 
 
 def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
-    """Turn labels into classes 0..C-1, in sorted order over all the arrays together.
+    """Turn labels into classes 0..C-1, numbered in the sorted order of the labels in all arrays.
 
     Args:
         origin: The file, for messages.
-        *labels: (N,) each, all of numbers or all of text; text that is all numbers counts as numbers.
+        *labels: Arrays (N,) of numbers or of text; if all texts are numbers, they count as numbers.
 
     Returns:
-        The classes of each array, and the name of each class.
+        The classes of each array, (N,) int64, and the name of each class.
 
     Raises:
-        InvalidInput: A label that is a number but not a whole one, or fewer than two classes.
+        InvalidInput: A label is a number but not a whole one, or there are fewer than two classes.
     """
     together = _as_numbers(np.concatenate(labels))
     if together.dtype.kind == "f" and (fractions := together[together != np.round(together)]).size:
@@ -68,7 +70,7 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
         )
     classes, codes = np.unique(together, return_inverse=True)
     if len(classes) < 2:
-        raise InvalidInput(f"{origin}: every label is {classes[0]!s}; at least two classes are needed")
+        raise InvalidInput(f"{origin}: every label is {classes[0]!s}; expected at least two classes")
     names = tuple(str(int(value)) if together.dtype.kind == "f" else str(value) for value in classes)
     cuts = np.cumsum([len(part) for part in labels])[:-1]
     return np.split(codes.astype(np.int64), cuts), names
@@ -80,17 +82,17 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
 def read_csv(path: Path, label: str | int | None = None) -> Table:
     """Read a table of numbers with one column of labels, separated by commas, semicolons or tabs.
 
-    Whether the first row is a header is decided by content, as in every table: see :func:`distil.data.headers.is_header`. The index
-    that pandas writes and the column ``id`` are no features. Blanks around a cell and blank lines are ignored.
+    Its content decides whether the first row is a header; see :func:`distil.data.headers.is_header`. The index that pandas writes
+    and the column ``id`` are not features. Surrounding blanks of cells and blank lines are ignored.
 
     Args:
-        path: The file, UTF-8; plain, ``.gz``, ``.bz2`` or ``.xz``.
-        label: The label's column, by name or by index from 0 (negative: from the end); default: the one
+        path: A UTF-8 file; plain, ``.gz``, ``.bz2`` or ``.xz``.
+        label: The column of labels, by name or by index from 0 (negative: from the end); default: the one
             called ``label``, ``labels``, ``class`` or ``target``, else the last.
 
     Raises:
-        InvalidInput: No such column, rows of different lengths, a value that is missing, not a number or not
-            finite in float32; the message names line and column, both from 1.
+        InvalidInput: There is no such column, rows differ in length, or a value is missing, not a number or not
+            finite in float32; the message gives the line and column, both from 1.
     """
     table = DelimitedTable(path, [None if label is None or is_number(label) else str(label)])
     columns = table.columns
@@ -105,20 +107,22 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
     hint = "; encode text features as numbers"
     if not table.header:
         hint += " (a header row must hold no numbers, or name the label's column)"
-    found = table.read(features, [columns[place]], Runtime(), wide=True, hint=hint)
-    labels = [cell.strip() for cell in found.cells[0]]
-    for line, cell in zip(found.places, labels, strict=True):
+    rows = table.read(features, [columns[place]], Runtime(), wide=True, hint=hint)
+    labels = [cell.strip() for cell in rows.cells[0]]
+    for line, cell in zip(rows.places, labels, strict=True):
         if cell.lower() in NO_LABEL:
-            raise InvalidInput(f"{table.where(line)}, {table.column_title(place)}: the label is missing")
+            raise InvalidInput(
+                f"{table.where(line)}, {table.column_title(place)}: the label is missing; fill it in or drop the row"
+            )
     if not labels:
         raise InvalidInput(f"{path}: there is no row below the header")
-    _check_finite(table, features, found)
-    told = tuple(columns) if table.header else ()
-    return Table(_float32(found.values), np.array(labels), told, _note(table, len(features), place))
+    _check_finite(table, features, rows)
+    names = tuple(columns) if table.header else ()
+    return Table(_float32(rows.values), np.array(labels), names, _note(table, len(features), place))
 
 
 def _note(table: DelimitedTable, features: int, place: int) -> str:
-    """What was read of a table, unless its labels are called so and all else are features."""
+    """A sentence on which columns were read; empty if the labels have a usual name and all other columns are features."""
     own, label = table.named(ID), table.columns[place]
     left = {**({} if own is None else {own: "names the rows"}), **table.left_out}
     left.pop(label, None)
@@ -129,14 +133,12 @@ def _note(table: DelimitedTable, features: int, place: int) -> str:
     return "; ".join([*parts, *(f"`{name}` {why} and is left out" for name, why in left.items())])
 
 
-def _check_finite(table: DelimitedTable, features: Sequence[str], found: Rows) -> None:
-    for row, feature in np.argwhere(~np.isfinite(_float32(found.values)))[:1]:
-        where = (
-            f"{table.where(found.places[int(row)])}, {table.column_title(table.columns.index(features[int(feature)]))}"
-        )
-        value = found.values[row, feature]
+def _check_finite(table: DelimitedTable, features: Sequence[str], rows: Rows) -> None:
+    for row, feature in np.argwhere(~np.isfinite(_float32(rows.values)))[:1]:
+        column = table.column_title(table.columns.index(features[int(feature)]))
+        value = rows.values[row, feature]
         fault = "the value is missing" if math.isnan(value) else f"{value} is not finite in float32"
-        raise InvalidInput(f"{where}: {fault}")
+        raise InvalidInput(f"{table.where(rows.places[int(row)])}, {column}: {fault}; correct it or drop the row")
 
 
 def _label_column(table: DelimitedTable, label: str | int | None) -> int:
@@ -155,12 +157,14 @@ def _label_column(table: DelimitedTable, label: str | int | None) -> int:
             f"{'' if label in columns else nearest(str(label), columns)}"
         ) from None
     if not -len(columns) <= place < len(columns):
-        raise InvalidInput(f"{path}: label column {place} asked for; the table has {len(columns)} columns, from 0")
+        raise InvalidInput(
+            f"{path}: there is no column {place} for the label; the table has {len(columns)} columns, from 0"
+        )
     return place % len(columns)
 
 
 def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
-    """The labels as float64 if all of them are finite numbers, else as they are."""
+    """The labels as float64 if all of them are finite numbers; else unchanged."""
     try:
         numbers = labels.astype(np.float64)
     except ValueError:
@@ -169,7 +173,7 @@ def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what overflows becomes inf and is refused by name
+    with np.errstate(over="ignore"):  # values that overflow become inf, which is refused later
         return values.astype(np.float32)
 
 
@@ -177,15 +181,15 @@ def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def read_libsvm(paths: Sequence[Path], features: int | None = None) -> list[Table]:
-    """Read libsvm text (``label index:value ...``) as dense tables of one width, the widest file's.
+    """Read libsvm text (``label index:value ...``) as dense tables with the width of the widest file.
 
     Args:
-        paths: Files that belong together; plain, ``.gz``, ``.bz2`` or ``.xz``.
-        features: The number of features, where it is known: indices then run from 1 to it.
+        paths: Files of one data set; plain, ``.gz``, ``.bz2`` or ``.xz``.
+        features: The number of features, if known; indices must then be between 1 and this number.
 
     Raises:
-        InvalidInput: A line that is not libsvm text, an index out of range, a value that is not finite, or a
-            table that would take more than 16 GiB.
+        InvalidInput: A line is not libsvm text, an index is out of range, a value is not finite, or a table would take
+            more than 16 GiB.
     """
     from sklearn.datasets import load_svmlight_files
 
@@ -203,7 +207,7 @@ def read_libsvm(paths: Sequence[Path], features: int | None = None) -> list[Tabl
 
 @contextmanager
 def _libsvm_file(path: Path) -> Iterator[BinaryIO]:
-    """A file without its byte order mark."""
+    """Open a file and skip its byte order mark."""
     with reading(path) as file:
         if cast(io.BufferedReader, file).peek(3)[:3] == codecs.BOM_UTF8:
             file.read(3)
@@ -212,7 +216,7 @@ def _libsvm_file(path: Path) -> Iterator[BinaryIO]:
 
 def _libsvm_table(path: Path, x: Any, y: NDArray[np.float64]) -> Table:  # noqa: ANN401 - a SciPy matrix
     if not len(y):
-        raise InvalidInput(f"{path} holds no example")
+        raise InvalidInput(f"{path} holds no example; expected lines `label index:value ...`")
     if 4 * math.prod(x.shape) > LARGEST_TABLE:
         raise InvalidInput(
             f"{path}: {x.shape[0]} examples x {x.shape[1]} features are "
@@ -227,7 +231,7 @@ def _libsvm_table(path: Path, x: Any, y: NDArray[np.float64]) -> Table:  # noqa:
 
 
 def _libsvm_fault(paths: Sequence[Path], reason: str) -> str:
-    """What is wrong with one of these files; a second, slow reading, for the line's number."""
+    """The fault in one of the files with its line number, found by reading them again."""
     number = r"[-+]?(\d+\.?\d*|\.\d+|nan|inf|infinity)(e[-+]?\d+)?"
     sound = re.compile(rf"({number}(\s+\d+:{number})*)?\s*(#.*)?", re.IGNORECASE)
     for path in paths:
@@ -242,16 +246,16 @@ def _libsvm_fault(paths: Sequence[Path], reason: str) -> str:
 
 
 def read_npz(path: Path) -> tuple[Table, Table | None, tuple[str, ...]]:
-    """Read ``X_train``, ``y_train`` [, ``X_test``, ``y_test``] or ``X``, ``y`` [, ``classes``], in any case.
+    """Read the arrays ``X_train``, ``y_train`` [, ``X_test``, ``y_test``] or ``X``, ``y`` [, ``classes``], upper or lower case.
 
-    uint8 arrays (N, H, W), (N, H, W, channels) or (N, channels, H, W) are images and come out as
-    (N, channels, H, W), channels being 1, 3 or 4; all else becomes float32, in the shape it has.
+    uint8 arrays (N, H, W), (N, H, W, channels) or (N, channels, H, W) with 1, 3 or 4 channels are images and become
+    (N, channels, H, W); other arrays become float32 and keep their shape.
 
     Returns:
-        The training table, the test table or None, and the names of the classes (empty where there are none).
+        The training table, the test table or None, and the names of the classes (empty if the file has none).
 
     Raises:
-        InvalidInput: Not an npz file, pickled objects in it, missing keys, arrays of no use as features.
+        InvalidInput: The file is not an npz file, holds pickled objects, lacks an array, or an array cannot be features.
     """
     arrays = _npz_arrays(path)
     suffix = "_train" if "x_train" in arrays else ""
@@ -278,7 +282,9 @@ def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Tabl
     if x.dtype.kind not in "biuf" or x.ndim < 2 or not len(x):
         raise InvalidInput(f"{path}: X{suffix} must be numbers of shape (N, ...), N > 0; got {x.dtype} {x.shape}")
     if y.shape != x.shape[:1]:
-        raise InvalidInput(f"{path}: y{suffix} must have shape ({len(x)},), as X{suffix} has rows; got {y.shape}")
+        raise InvalidInput(
+            f"{path}: y{suffix} must have shape ({len(x)},), one label per row of X{suffix}; got {y.shape}"
+        )
     if x.dtype != np.uint8 or x.ndim == 2:
         return Table(_float32(x), y)
     if x.ndim == 3:
@@ -294,17 +300,17 @@ def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Tabl
 
 
 def read_statlog(path: Path, features: int, codes: Sequence[int]) -> Table:
-    """Read a table of numbers separated by blanks or tabs, class last, as UCI's Statlog sets are published.
+    """Read a table of numbers separated by blanks or tabs, the class last: the format of UCI's Statlog sets.
 
-    A first row that is not all numbers, or whose last number is that of its columns, is a header.
+    A first row that is not all numbers, or whose last number is its number of columns, is a header.
 
     Args:
         path: The file.
-        features: The number of features that a row must have.
-        codes: The classes that occur.
+        features: The number of features in every row.
+        codes: The numbers of the classes.
 
     Raises:
-        InvalidInput: Another number of columns, a value that is not a finite number, an unknown class.
+        InvalidInput: A row has another number of columns, a value is not a finite number, or a class is unknown.
     """
     with reading(path) as file:
         text = file.read().decode("latin1").splitlines()
@@ -312,7 +318,7 @@ def read_statlog(path: Path, features: int, codes: Sequence[int]) -> Table:
     if rows and (not all(map(is_number, rows[0][1])) or rows[0][1][-1] == str(features + 1)):
         del rows[0]
     if not rows:
-        raise InvalidInput(f"{path} holds no row of numbers")
+        raise InvalidInput(f"{path} holds no row of numbers; expected {features} features and the class in every row")
     for line, cells in rows:
         _check_statlog(f"{path}, line {line}", cells, features, codes)
     values = np.array([cells for _, cells in rows], dtype=np.float64)

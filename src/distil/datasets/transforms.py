@@ -1,4 +1,4 @@
-"""What is done to a batch of uint8 images before a network sees it: whole batches at once, on any device."""
+"""Transforms of batches of uint8 images: normalization and random augmentation, on any device."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from distil.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Normalize:
-    """uint8 images to float32: ``(x / 255 - mean) / std``, channel by channel.
+    """Normalize uint8 images to float32, channel by channel: ``(x / 255 - mean) / std``.
 
     >>> Normalize((0.5,), (0.5,))(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
     tensor([[[[-1.,  1.]]]])
 
     Attributes:
-        mean: Of each channel, on the scale 0 to 1.
-        std: Of each channel, on the same scale.
+        mean: Mean of each channel, on the scale 0 to 1.
+        std: Standard deviation of each channel, on the same scale.
 
     Raises:
-        InvalidInput: Different lengths, numbers that are not finite, or a ``std`` that is not positive.
+        InvalidInput: ``mean`` and ``std`` differ in length, a number is not finite, or a ``std`` is not positive.
     """
 
     mean: tuple[float, ...]
@@ -32,7 +32,7 @@ class Normalize:
 
     def __post_init__(self) -> None:
         if not self.mean or len(self.mean) != len(self.std):
-            raise InvalidInput(f"mean and std need one number a channel each; got {len(self.mean)} and {len(self.std)}")
+            raise InvalidInput(f"mean and std need one number per channel; got {len(self.mean)} and {len(self.std)}")
         if not all(map(math.isfinite, self.mean + self.std)) or min(self.std) <= 0:
             raise InvalidInput(f"mean must be finite and std finite and positive; got mean {self.mean}, std {self.std}")
 
@@ -40,7 +40,7 @@ class Normalize:
     def fitted(cls, images: Tensor) -> Normalize:
         """The transform that gives these images mean 0 and standard deviation 1 in every channel.
 
-        A channel of one value gets ``std`` 1. Exact, from the counts of the 256 values.
+        A channel with a single value gets ``std`` 1. The result is exact: it is computed from the counts of the 256 values.
 
         Args:
             images: (N, C, H, W) uint8, N at least 1.
@@ -56,7 +56,7 @@ class Normalize:
         return cls(tuple(means), tuple(std if std > 1e-9 else 1.0 for std in stds))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Normalize a batch.
+        """Normalize a batch of images.
 
         Args:
             x: (B, C, H, W) uint8.
@@ -65,28 +65,28 @@ class Normalize:
             (B, C, H, W) float32, on the device of ``x``.
 
         Raises:
-            InvalidInput: Another shape, type or number of channels (a second normalization, for one).
+            InvalidInput: The shape, type or number of channels is wrong; for example, the images are normalized already.
         """
         _check_images(x, "Normalize's input")
         if x.shape[1] != len(self.mean):
-            raise InvalidInput(f"Normalize is for {len(self.mean)} channel(s); the images have {x.shape[1]}")
+            raise InvalidInput(f"Normalize expects {len(self.mean)} channel(s); the images have {x.shape[1]}")
         mean, std = (torch.tensor(v, device=x.device).view(1, -1, 1, 1) for v in (self.mean, self.std))
         return x.float().div_(255).sub_(mean).div_(std)
 
 
 @dataclass(frozen=True)
 class CropFlip:
-    """Shift each image at random by up to ``padding`` pixels, zeros coming in, and mirror half of them.
+    """Shift each image at random by up to ``padding`` pixels, filling with zeros, and mirror half of the images.
 
-    The usual augmentation of CIFAR-10, before :class:`Normalize` (so what comes in is black). The numbers are
-    drawn on the generator's device and one generator state gives one answer on every device.
+    This is the usual augmentation of CIFAR-10. It comes before :class:`Normalize`, so zeros are black. Random numbers are drawn
+    on the device of the generator: equal states of one generator give equal images on every device.
 
     Attributes:
-        padding: Pixels added on each side before an image of the first size is cut out.
-        flip: Also mirror left to right with probability 1/2. Not for digits or letters, which it changes.
+        padding: Number of zeros added on each side before the image is cropped to its size.
+        flip: Whether to mirror images left to right with probability 1/2; not for digits or letters, which it would change.
 
     Raises:
-        InvalidInput: A negative ``padding``.
+        InvalidInput: ``padding`` is negative.
     """
 
     padding: int
@@ -97,7 +97,7 @@ class CropFlip:
             raise InvalidInput(f"padding must be 0 or more; got {self.padding}")
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Change a batch at random.
+        """Augment a batch of images.
 
         Args:
             x: (B, C, H, W) uint8.
@@ -107,7 +107,7 @@ class CropFlip:
             (B, C, H, W) uint8, on the device of ``x``.
 
         Raises:
-            InvalidInput: Another shape or type.
+            InvalidInput: The shape or type is wrong.
         """
         _check_images(x, "CropFlip's input")
         (b, c, h, w), p = x.shape, self.padding

@@ -180,7 +180,7 @@ def as_collate(collate: Any) -> Collate | None:  # noqa: ANN401 - any argument o
 
 
 def check_array_data(data: Data, ids: Tensor, name: str, names: Sequence[Any] | None) -> None:
-    """Refuse NaN and infinity before the first forward pass, except in mapped data, which may be huge: there outputs are checked."""
+    """Refuse NaN and infinity before the first forward pass; for mapped data, which may be huge, outputs are checked instead."""
     if is_array(data) and not isinstance(data, np.memmap):
         for part in ids.split(CHUNK_ROWS):
             check_rows(part, take(data, part), name, names)

@@ -1,6 +1,6 @@
 """The best scores of a pool: all rows are scored in bfloat16, and the possible winners again in full precision.
 
-Why: processors with bfloat16 units multiply matrices several times faster in bfloat16, and few rows of a pool can be among the best.
+Why: processors with bfloat16 units multiply matrices several times faster in bfloat16, and few rows can be among the best.
 What it won: ``margin_sampling`` of 100 among 20,000 by an MLP of 512-2048-2048-10 took 0.90 s instead of 2.44 s, with the same
 ids. A ResNet-18 with random weights lost on 1,000 images of 64 x 64: 7.4 s instead of 5.5 s. So it is off by default
 (medians of 3 alternating calls, and one call, on one thread of a Xeon with AMX, torch 2.13).

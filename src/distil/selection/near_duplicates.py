@@ -1,7 +1,7 @@
 """Selections without near-duplicates, for arrays that may be memory-mapped: distances are computed block by block.
 
-Distances are Euclidean. They are compared with the typical distance of the pool, the median distance between two random rows. Unlike
-the distance to the nearest neighbor, it does not shrink with the number of copies in the pool; and shares of it do not
+Distances are Euclidean. They are compared with the typical distance of the pool, the median distance between two random rows.
+Unlike the distance to the nearest neighbor, it does not shrink with the number of copies in the pool; and shares of it do not
 depend on the scale of an embedding or on an offset that all rows have.
 """
 
