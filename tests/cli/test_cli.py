@@ -212,7 +212,7 @@ def test_a_damaged_run(said, file, here, no_plot):
     events.write_text("".join([lines[0], "rubbish\n", *lines[2:]]))
     code, _, err = said("resume", "runs/small")
     assert code == 1
-    assert "line 2, is not an event" in err
+    assert "line 2: expected a JSON object" in err
     assert "Traceback" not in err
 
 

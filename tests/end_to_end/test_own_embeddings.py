@@ -100,7 +100,7 @@ def test_what_is_said_is_kept(here):
     ("changes", "fault"),
     [
         ({"dataset": {"label": "labels.csv"}}, "unknown key dataset.label; did you mean 'labels'?"),
-        ({"dataset": {"test_embeddings": "t.npy"}}, "dataset.test_embeddings and dataset.test_labels go together"),
+        ({"dataset": {"test_embeddings": "t.npy"}}, "dataset must have both test_embeddings and test_labels"),
         ({"dataset": {"embeddings": 3}}, "dataset.embeddings must be text, got 3"),
         ({"dataset": {"standardize": 1}}, "dataset.standardize must be true or false, got 1"),
         ({"dataset": {"path": "x.csv"}}, "unknown key dataset.path"),
@@ -126,7 +126,7 @@ def test_labels_are_mandatory_and_other_data_sets_keep_their_rules(here):
 
 def test_too_few_target_classes(here):
     model = {"architecture": "logistic_regression", "target_classes": 2}
-    with pytest.raises(ConfigError, match=r"target_classes is 2, but emb\.npy has 3 classes"):
+    with pytest.raises(ConfigError, match=r"target_classes must be at least 3, the classes of emb\.npy, got 2"):
         parse_config(document(model=model)).load_data()
 
 

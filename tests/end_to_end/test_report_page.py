@@ -129,9 +129,9 @@ def test_all_is_there_and_nothing_sticks_out(opened, viewport, scheme):
         "Learning curves",
         "Areas under the curves",
         "Labels saved",
-        "Who beats whom",
+        "Pairwise comparison",
         "Time and memory",
-        "What was selected",
+        "Selections",
         "Provenance",
     ]
     for name in FIGURES:

@@ -112,5 +112,5 @@ def test_ways_to_retrain_are_a_dimension(config):
 
 @pytest.mark.parametrize("label", ["full_data", "first_round"])
 def test_labels_of_other_folders_are_taken(config, label):
-    with pytest.raises(ConfigError, match=f"the label '{label}' is taken"):
+    with pytest.raises(ConfigError, match=f"the label '{label}' is the name of a folder that distil uses"):
         config(active_learning__strategies=[{"name": "badge", "label": label}])

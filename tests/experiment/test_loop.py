@@ -698,7 +698,7 @@ def test_the_run_of_another_strategy_or_seed_is_refused(config, experiment, tmp_
     made = config(active_learning__strategies=STRATEGIES)
     stopped_at(experiment(made, path=tmp_path / "run"), "evaluated", 0)
     for other in ({"strategy": 1}, {"seed": 1}):
-        with pytest.raises(RunError, match="holds the run of random_sampling, seed 0"):
+        with pytest.raises(RunError, match="it holds that of random_sampling, seed 0"):
             experiment(made, path=tmp_path / "run", **other).advance()
 
 

@@ -188,7 +188,9 @@ def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(path, damaged, t
     lines = WHOLE.splitlines()
     events(path).write_bytes(b"\n".join([lines[0], damaged, lines[1], b""]) + tail)
     before = events(path).read_bytes()
-    with pytest.raises(RunError, match=r"events\.jsonl, line 2, is not an event; the file is damaged"):
+    with pytest.raises(
+        RunError, match=r"events\.jsonl, line 2: expected a JSON object with the key 'event'; the file is damaged"
+    ):
         Run(path)
     assert events(path).read_bytes() == before
 

@@ -77,7 +77,7 @@ def test_the_data_of_something_else_is_refused(made_up):
     config = made_up()
     for path in config.output.rglob("events.jsonl"):
         path.write_text(path.read_text().replace('"pool": 1297', '"pool": 1296'))
-    with pytest.raises(InvalidInput, match="on a pool of 1296 examples, but the data has 1297"):
+    with pytest.raises(InvalidInput, match="on a pool of 1296 examples, but the pool of the data now has 1297"):
         selections_of(config, finished_runs(config), config.load_data())
 
 

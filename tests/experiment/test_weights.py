@@ -38,7 +38,9 @@ def test_another_file_is_refused_and_the_module_left_alone(run, tmp_path, damage
     sha256 = Weights(run).save(nn.Linear(3, 2), "weights-000.safetensors")
     path = tmp_path / "weights-000.safetensors"
     path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(RunError, match="is missing or is not the file that the run wrote; the run cannot be resumed"):
+    with pytest.raises(
+        RunError, match="is missing or is not the file that the run wrote, so the run cannot be resumed"
+    ):
         Weights(run).load(module, trained(0, "weights-000.safetensors", sha256))
     assert torch.equal(module.weight, before)
 

@@ -1,1 +1,1 @@
-"""Experiments: strategies run over rounds and seeds, and what their learning curves say."""
+"""Experiments: strategies run over rounds and seeds, and compared by their learning curves."""

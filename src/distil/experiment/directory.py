@@ -1,4 +1,4 @@
-"""The directory of an experiment: whose it is, and how it grows by strategies and seeds."""
+"""The directory of an experiment: its configuration, and how later commands add strategies and seeds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from distil.system.files import remove_unfinished, write_text
 
 BASELINE = "random_sampling"
 SEEDS = 10
-"""Seeds of a comparison where the configuration does not say how many."""
+"""Number of seeds of a comparison whose configuration gives none."""
 
 
 def open_config(output: Path) -> ExperimentConfig:
-    """The configuration of an experiment that was begun in a directory, wherever that has been moved to since.
+    """The configuration that a directory of results was begun with; the directory may have been moved since.
 
     Raises:
-        RunError: It is not the directory of an experiment.
+        RunError: The directory holds no experiment.
     """
     if not (output / CONFIG).exists():
         raise RunError(f"{output} holds no experiment: there is no {output / CONFIG}")
@@ -33,16 +33,16 @@ def open_config(output: Path) -> ExperimentConfig:
 
 
 def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data: bool = True) -> ExperimentConfig:
-    """The configuration of a fair comparison: with random sampling, the bound of all data, and seeds enough for an interval.
+    """The configuration of a fair comparison: adds random sampling, training on the whole pool, and enough seeds for an interval.
 
     Args:
-        config: What a file says.
-        retrain: Ways to start a round's training from; every strategy is run with each. Those other than the configuration's own
-            are appended to its label.
-        full_data: Whether to train once a seed on the whole pool.
+        config: The user's configuration.
+        retrain: Values of ``retrain``; every strategy is run with each. The label of a strategy that is run with another value
+            than the configuration's ends with that value.
+        full_data: Whether to train once per seed on the whole pool.
 
     Raises:
-        ConfigError: There is no such way.
+        ConfigError: An unknown value of ``retrain``.
     """
     entries = _by_label(config.document)
     entries = {BASELINE: {"name": BASELINE, "label": BASELINE}, **entries} if BASELINE not in entries else entries
@@ -63,11 +63,14 @@ def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data
 
 
 def claim(config: ExperimentConfig) -> ExperimentConfig:
-    """Write the configuration into the output directory; what the directory holds by then, with what it held before.
+    """Write the configuration into the output directory, joined with the experiment that the directory already holds.
+
+    Returns:
+        The joined configuration.
 
     Raises:
-        ConfigError: The directory holds no experiment but something else.
-        RunError: It holds an experiment that differs in more than its strategies and seeds.
+        ConfigError: The directory is not empty and holds no experiment.
+        RunError: The directory holds an experiment that differs in more than its strategies and seeds.
     """
     path = config.output / CONFIG
     remove_unfinished(config.output, CONFIG)
@@ -84,19 +87,19 @@ def claim(config: ExperimentConfig) -> ExperimentConfig:
     differing += [label for label, entry in _by_label(config.document).items() if known.get(label, entry) != entry]
     if "dataset" in differing and {**mine["dataset"], "sha256": ""} == {**theirs["dataset"], "sha256": ""}:
         raise RunError(
-            f"the embeddings, ids or labels have changed since {config.output} was begun; choose another output directory for "
-            "the new ones, or put the old ones back"
+            f"the embeddings, ids or labels have changed since {config.output} was begun; choose another output directory, "
+            "or restore the old files"
         )
     if differing:
         raise RunError(
             f"{config.output} holds another experiment (its {', '.join(differing)} differ); choose another output directory, "
-            f"or go on with that one: distil resume {config.output}"
+            f"or continue the old experiment: distil resume {config.output}"
         )
     return _grown(config, before)
 
 
 def _grown(config: ExperimentConfig, before: Mapping[str, Any]) -> ExperimentConfig:
-    """The experiment with the strategies and seeds of both documents, written where it grew."""
+    """The experiment with the strategies and seeds of both documents; written to disk if that adds any."""
     entries = {**_by_label(before), **_by_label(config.document)}
     earlier = parse_config(before).seeds
     seeds = [*earlier, *(seed for seed in config.seeds if seed not in earlier)]
@@ -120,7 +123,7 @@ def _grown(config: ExperimentConfig, before: Mapping[str, Any]) -> ExperimentCon
 
 
 def _listed(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The strategies of a document as objects, each with its label."""
+    """The strategies of a document, each as an object with its label."""
     loop = document["active_learning"]
     given = loop["strategies"] if "strategies" in loop else [loop["strategy"]]
     entries = [{"name": entry} if isinstance(entry, str) else entry for entry in given]
@@ -132,7 +135,7 @@ def _by_label(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections, without strategies and seeds, which may grow, and without what is no part of the result: where things are."""
+    """The sections without keys that may differ between runs of one experiment: strategies, seeds and paths."""
     omitted = {
         "active_learning": ("strategy", "strategies"),
         "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers"),

@@ -1,6 +1,6 @@
 """The log file of the DISTIL document's training script, for programs that read it.
 
-A block a round::
+One block per round::
 
     ---------------------
     Round 1
@@ -31,8 +31,8 @@ def block(run: Run, evaluated: Mapping[str, Any]) -> str:
     """The lines of one round; the misspelled "Trainining Time" is the published one.
 
     Args:
-        run: Its events hold the training; its times the seconds.
-        evaluated: The event of the round's evaluation.
+        run: The run; its events hold the training, its times the seconds.
+        evaluated: The round's ``evaluated`` event.
     """
     number = evaluated["round"]
     trained = run.last("trained") or {}
@@ -48,10 +48,10 @@ def block(run: Run, evaluated: Mapping[str, Any]) -> str:
 
 
 def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
-    """Append a round's block to a log, once, whatever kills the process meanwhile.
+    """Append a round's block to a log exactly once, even if the process is killed while it writes.
 
-    What will be written, and where, is noted in the run's directory first. Who comes after a kill finds the block there, or a part
-    of it at the end of the file, which is completed; other runs may write to the same file.
+    The block and its position are first saved in the run's directory. After a kill, the next process finds the block in the log,
+    or a part of it at the end, which it completes. Other runs may write to the same log.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     note_path = run.path / "log.json"
@@ -61,10 +61,10 @@ def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
         note = {"round": evaluated["round"], "offset": size, "block": block(run, evaluated)}
         write_text(note_path, json.dumps(note))
     wanted = note["block"].encode()
-    there = path.read_bytes()[note["offset"] :] if path.exists() else b""
-    if there.startswith(wanted):
+    written = path.read_bytes()[note["offset"] :] if path.exists() else b""
+    if written.startswith(wanted):
         return
-    rest = wanted[len(there) :] if wanted.startswith(there) else wanted
+    rest = wanted[len(written) :] if wanted.startswith(written) else wanted
     with path.open("ab") as file:
         file.write(rest)
         file.flush()

@@ -1,4 +1,4 @@
-"""How good a network is on examples that it was not trained on."""
+"""The metrics of a network on test or validation examples."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from distil.system.runtime import Runtime
 
 
 def evaluate(network: Network, x: Tensor, y: Tensor, runtime: Runtime) -> dict[str, float]:
-    """Every metric, by its name in an ``evaluated`` event.
+    """Every metric, under its name in an ``evaluated`` event.
 
     Args:
-        network: What is evaluated.
-        x: Inputs, (T, ...).
-        y: Their classes, (T,).
-        runtime: How ``x`` is measured.
+        network: The network to evaluate.
+        x: Inputs of the test examples, (T, ...).
+        y: Classes of the test examples, (T,).
+        runtime: Device and minibatch size of the forward passes.
     """
     logits = NetworkSource(network, x, torch.arange(len(x))).table((Logits(),), runtime, Rng(0))[Logits()]
     return {name: metric.measure(logits, y) for name, metric in METRICS.items()}

@@ -1,4 +1,4 @@
-"""The first round of a seed, which all strategies have in common: trained and evaluated once, then taken over."""
+"""The first round of a seed is the same for all strategies: it is trained and evaluated once, and the other runs copy it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
 class FirstRound:
     """A directory that keeps the events and the weights of round 0, for the runs of one seed.
 
-    Every strategy trains the same network on the same initial labels from the same weights in the same order; whichever run comes
-    first does so, and the others take what it found. Several processes may use one directory.
+    Every strategy trains the same network on the same initial labels from the same weights in the same order. The first run does
+    so, and the others copy its result. Several processes may use one directory.
 
     Args:
-        path: The directory; it is made when it is needed.
+        path: The directory, created when first written to.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def trained(self, train: Callable[[], Event], folder: Path) -> tuple[Event, bool]:
-        """The event of the training, and whether this call trained; other processes wait meanwhile.
+        """The ``trained`` event, and whether this call trained; other processes wait until it is kept.
 
         Args:
-            train: Called where no training has been kept: trains, writes the weights, and returns the event that names them.
-            folder: Where it writes them.
+            train: Trains, writes the weights, and returns the event that names them; called only if no training has been kept.
+            folder: Directory that ``train`` writes the weights to.
         """
         with self._claimed():
             kept = self._events().get("trained")
@@ -47,7 +47,7 @@ class FirstRound:
             return event, True
 
     def evaluated(self, evaluate: Callable[[], Event]) -> Event:
-        """The event of the evaluation; ``evaluate`` is called where none has been kept."""
+        """The ``evaluated`` event; ``evaluate`` is called only if none has been kept."""
         event = self._events().get("evaluated")
         if event is None:
             event = evaluate()
@@ -55,8 +55,8 @@ class FirstRound:
                 self._keep(event)
         return event
 
-    def give_weights(self, path: Path, sha256: str) -> None:
-        """Put the weights under ``path``, by a hard link where the file system has them.
+    def copy_weights(self, path: Path, sha256: str) -> None:
+        """Copy the weights to ``path``, by a hard link where the file system supports them.
 
         Raises:
             RunError: The file is missing or is not the one that was kept.
@@ -75,7 +75,7 @@ class FirstRound:
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:
-        """Keep other processes waiting: what they need is being made."""
+        """Make other processes wait until this one has written its result."""
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path / ".lock"):
             remove_unfinished(self.path)

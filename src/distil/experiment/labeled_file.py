@@ -1,4 +1,4 @@
-"""``labeled.csv``: everything that a run labeled, with the user's ids, for a final training on the items themselves."""
+"""``labeled.csv``: the labels of a finished run by the user's own ids, for a final training on the original items."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ LABELED = "labeled.csv"
 
 
 def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> None:
-    """Write id, label and round of each example that was labeled, once, in the order of their first labels.
+    """Write the id, label and round of each labeled example, once, in the order of the first labels.
 
-    The label that came last counts: answers are corrected, and a redundant pool has copies.
+    The last label of an id counts: answers may be corrected, and a redundant pool holds copies.
 
     Args:
-        run: Its ``labeled`` events are what is written.
-        names: The user's id of every row that events speak of.
-        classes: What the classes are called; empty where they have no names.
+        run: The run whose ``labeled`` events are written.
+        names: The user's ids, one per row of the pool.
+        classes: Names of the classes; empty if they have none.
     """
     entries = {
         names[row]: (classes[label] if classes else label, event["round"])

@@ -1,7 +1,7 @@
 """The experiment: rounds of train, evaluate, select and label, as idempotent steps over a run's events.
 
-A step is done when its events are on disk. Whatever kills the process, the next one reads the events, does the first step that
-has none, and comes to the very same results: see ``steps``.
+A step is done when its events are on disk. After a kill, the next process reads the events, does the first step that has none,
+and reaches exactly the same results: see ``steps``.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Experiment:
     """One run: a strategy and a seed, in a directory of its own.
 
     Args:
-        run: The directory.
-        config: What to do.
-        spec: The strategy.
-        seed: Decides the split, the initial labels, the weights, the minibatch order and the strategy's draws, but for what
+        run: The run's directory.
+        config: The configuration of the experiment.
+        spec: The strategy and its arguments.
+        seed: Seed of the split, the initial labels, the weights, the minibatch order and the strategy's draws, except those that
             the configuration fixes.
         data: The data set.
-        oracle: Who answers; default: the data set's own labels.
-        first: Where round 0, which all strategies of a seed have in common, is kept; default: nowhere.
+        oracle: The oracle that answers queries; default: the data set's own labels.
+        first: Directory of round 0, which all strategies of a seed share; default: this run trains its own.
 
     Raises:
         ConfigError: The data set does not fit the configuration.
@@ -80,7 +80,7 @@ class Experiment:
         )
 
     def advance(self, on_event: Callable[[Event], None] | None = None) -> bool:
-        """Do every step that is left; False when the oracle has not answered yet.
+        """Do all remaining steps; False if the oracle has not answered yet.
 
         Args:
             on_event: Called with each event once it is on disk.
@@ -103,13 +103,13 @@ class Experiment:
         return tracking(self._config.trackers, self.run, self._config.output.name, parameters)
 
     def _next(self) -> list[Event]:
-        """The events of the next step, its work done; none while an answer is pending."""
+        """Do the next step and return its events; none while an answer is pending."""
         last: Event = self.run.events[-1] if self.run.events else {"event": None}
         return STEPS[last["event"]](self._steps, last.get("round", 0))
 
     def _record(self, event: Event) -> None:
-        """Let the pool know of an event, put it on disk, then drop the weights that it has made superfluous."""
-        if event["event"] in ("labeled", "skipped"):  # of what it asked, the learner knows already
+        """Record an event in the pool, write it to disk, then remove the weights that are no longer needed."""
+        if event["event"] in ("labeled", "skipped"):  # the learner recorded its own query already
             self._learner.pool.record(event)
         log = self._config.log_of(self._spec, self._seed)
         if event["event"] == "evaluated" and log is not None:
@@ -119,10 +119,13 @@ class Experiment:
             self._weights.tidy()
 
     def _catch_up(self) -> None:
-        """Bring the learner to where the events end."""
+        """Bring the learner to the state after the last event."""
         started = self.run.last("started")
         if started is not None and (started["strategy"], started["seed"]) != (self._spec.label, self._seed):
-            raise RunError(f"{self.run.path} holds the run of {started['strategy']}, seed {started['seed']}")
+            raise RunError(
+                f"expected {self.run.path} to hold the run of {self.name}, but it holds that of {started['strategy']}, "
+                f"seed {started['seed']}; choose another output directory"
+            )
         self._weights.tidy()
         self._learner.pool.load_state_dict(self._blank)
         replay(self.run, self._learner, self._weights)

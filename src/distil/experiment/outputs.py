@@ -1,4 +1,4 @@
-"""What a directory of runs is summarized in: table, figure, CSV, page."""
+"""Summaries of a directory of runs: table, figure, CSV and page."""
 
 from __future__ import annotations
 
@@ -28,29 +28,36 @@ from distil.system.files import write_text
 
 
 def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
-    """Write what the finished runs show; returns a terminal table.
+    """Write the results of the finished runs, and return them as a table for the terminal.
 
-    ``results.csv`` with every number, ``results.md``, ``curves.png`` where matplotlib is installed, and, with ``page`` and several
-    strategies, ``report.html``. The baseline is random sampling, or the first strategy where that is not among those that were run.
+    The files are ``results.csv`` with every number, ``results.md``, ``curves.png`` if matplotlib is installed, and, with ``page``
+    and several strategies, ``report.html``. The baseline is random sampling, or the first strategy if random sampling was not run.
     """
-    if "target_classes" not in config.model:  # known once the embeddings were read: the run wrote it down
+    if "target_classes" not in config.model:  # the run counted the classes when it read the embeddings
         config = replace(config, model=open_config(config.output).model)
     runs = finished_runs(config)
     if not runs:
         raise RunError(
-            f"no strategy in {config.output} has finished all of its seeds; go on with: distil resume {config.output}"
+            f"no strategy in {config.output} has finished all of its seeds; continue with: distil resume {config.output}"
         )
     write_text(config.output / "results.csv", _as_csv(config, runs))
     curves, paged = comparable(runs, config.seeds), _paged(config) if page else ""
     left_out = [label for label in runs if label not in curves]
     if not curves:
-        return f"The runs have different numbers of labels, so there is no table; see {config.output / 'results.csv'}{paged}"
+        return (
+            f"There is no table: the runs have different numbers of labels. See {config.output / 'results.csv'}{paged}"
+        )
     baseline, twins = baseline_of(curves), identical(config, runs)
     target = config.target_accuracy
     summaries = summarize(curves, baseline=baseline, target=target)
     tests: Any = {"comparisons": comparisons(curves, baseline, twins), "twins": twins}
     title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
-    note = f"\n\nLeft out, for other numbers of labels: {', '.join(left_out)} (see results.csv)" if left_out else ""
+    note = (
+        f"\n\nNot in the table, because their numbers of labels differ from the baseline's: {', '.join(left_out)} "
+        "(see results.csv)"
+        if left_out
+        else ""
+    )
     write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
     plotted = _plotted(config, runs, summaries, title)
     return f"{terminal_table(summaries, target, **tests)}{note}\n\n{plotted}{paged}"
@@ -69,7 +76,7 @@ def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], tit
 
 
 def _paged(config: ExperimentConfig) -> str:
-    """Write the page of a comparison, and say where it is."""
+    """Write the page of a comparison, and return the line that names the file; "" for one strategy."""
     if len(config.strategies) == 1:
         return ""
     return f"\nReport: {write_page([config], config.output / 'report.html')}"

@@ -1,4 +1,4 @@
-"""What a run was made with, and what it took."""
+"""The provenance of a run (versions, fingerprint of the data), and its time and memory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of this package (with its git revision in a checkout) and of what it computes with.
+    """Versions of Python, of this package (in a checkout, with its git revision) and of the packages that it computes with.
 
-    The same on every call on one installation: they are part of the events of a run.
+    They are part of a run's events, so every call on one installation returns the same.
     """
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -38,29 +38,29 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(data: DataSet) -> str:
-    """SHA-256 of the inputs, labels, ids and class names of a data set, in hexadecimal; about a second a gigabyte."""
-    found = hashlib.sha256()
+    """SHA-256 of the inputs, labels, ids and class names of a data set, in hexadecimal; about one second per gigabyte."""
+    digest = hashlib.sha256()
     for tensor in (data.x_train, data.y_train, data.x_test, data.y_test):
         if tensor is None:
-            found.update(b"none\n")
+            digest.update(b"none\n")
             continue
-        found.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(np.ascontiguousarray(tensor.numpy()).data)
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(np.ascontiguousarray(tensor.numpy()).data)
     for name in (*data.names, "", *data.class_names):
-        found.update(name.encode(errors="surrogateescape") + b"\0")
-    return found.hexdigest()
+        digest.update(name.encode(errors="surrogateescape") + b"\0")
+    return digest.hexdigest()
 
 
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], int | None]]:
-    """A function that returns by how many bytes this process's memory grew at most, within the block.
+    """Yield a function that returns, after the block, by how many bytes the memory of this process grew at most within it.
 
-    None where the system does not know (other than Linux). One measurement at a time in a process.
+    None where the system does not report it (any other than Linux). A process can make one measurement at a time.
     """
     start = peak = None
     if _CLEAR.exists():
         try:
-            _CLEAR.write_text("5")  # sets the high-water mark back to what is held now
+            _CLEAR.write_text("5")  # sets the high-water mark back to the present size
             start = _held("VmRSS")
         except OSError:
             start = None
@@ -73,7 +73,7 @@ def peak_memory() -> Iterator[Callable[[], int | None]]:
 
 @contextmanager
 def timed(run: Run, round: int, step: str) -> Iterator[None]:  # noqa: A002 - the loop's word
-    """Note in a run how long a step takes, and how much memory it adds at its peak."""
+    """Record in a run the seconds that a step takes, and the memory that it adds at its peak."""
     with peak_memory() as peak:
         start = time.perf_counter()
         yield
@@ -90,7 +90,7 @@ def _held(key: str) -> int:
 
 @functools.cache
 def _revision() -> str | None:
-    """The git revision that the package lies in, where it is a checkout of its own, with a + when files differ from it."""
+    """The git revision of the checkout that the package is in, with a + if files differ from it; None without a checkout."""
     root = Path(distil.errors.__file__).parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""A learner brought to where the events of its run end: what makes every run resumable."""
+"""Replaying the events of a run in a learner, which makes every run resumable."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from distil.selection.pool import POOL_EVENTS
 
 
 def replay(run: Run, learner: Learner, weights: Weights) -> None:
-    """Let a learner whose pool knows of no event know of all, and give it the weights that the next step needs.
+    """Record all events of a run in a fresh learner's pool, and load the weights that the next step needs.
 
     Raises:
-        RunError: The file of the weights is missing or is not the one that the run wrote.
+        RunError: The weights file is missing or is not the one that the run wrote.
     """
     for event in run.events:
         if event["event"] in POOL_EVENTS:
@@ -23,10 +23,10 @@ def replay(run: Run, learner: Learner, weights: Weights) -> None:
 
 
 def replay_training(trained: Event, run: Run, learner: Learner, weights: Weights) -> None:
-    """Bring a learner to the end of a training that is on disk.
+    """Bring a learner to the state after a training that is on disk.
 
     Raises:
-        RunError: The file of the weights is missing or is not the one that the run wrote.
+        RunError: The weights file is missing or is not the one that the run wrote.
     """
     weights.load(learner.module, trained)
     state = {"round": trained["round"] + 1, "queries": len(run.all("asked"))}

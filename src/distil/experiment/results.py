@@ -1,4 +1,4 @@
-"""What the runs in an experiment's directory show: curves, bounds, costs, and which strategies were one and the same."""
+"""Results of the runs in an experiment's directory: curves, bounds, costs, and strategies with equal selections."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from distil.experiment.directory import BASELINE
 from distil.experiment.run import Run
 
 Runs = Mapping[str, Sequence[Run]]
-"""The runs of every strategy, seed by seed."""
+"""For each strategy, its runs in the order of the seeds."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What the runs of one strategy took, on average over them.
+    """Time and memory of the runs of one strategy.
 
     Attributes:
-        training: Seconds a run spent in training. The first round counts as if the run had trained it, also where it was taken
-            over from another strategy's, so that strategies can be compared.
-        selection: Seconds a run spent in selecting.
-        training_peak: The most bytes that a training added to the process; None where that is not known.
-        selection_peak: The same of a selection.
-        saved: Seconds saved, all runs together, by taking over first rounds.
+        training: Mean seconds of training per run. A first round that was copied from another strategy's run counts as if this
+            run had trained it, so that strategies can be compared.
+        selection: Mean seconds of selecting per run.
+        training_peak: Largest number of bytes that a training added to the process; None if unknown.
+        selection_peak: Largest number of bytes that a selection added to the process; None if unknown.
+        saved: Seconds that all runs together saved by copying first rounds.
     """
 
     training: float
@@ -48,7 +48,7 @@ def run_path(output: Path, label: str, seed: int) -> Path:
 
 
 def all_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
-    """The runs of every strategy of the configuration, finished or not, begun or not."""
+    """All runs of the configuration by strategy, whether finished, begun, or neither."""
     return {
         spec.label: [Run(run_path(config.output, spec.label, seed)) for seed in config.seeds]
         for spec in config.strategies
@@ -56,29 +56,26 @@ def all_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
 
 
 def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
-    """The runs, seed by seed, of every strategy that has finished all of them."""
+    """The runs of every strategy that has finished all of its seeds."""
     return {label: own for label, own in all_runs(config).items() if all(run.finished for run in own)}
 
 
 def full_data_runs(config: ExperimentConfig) -> list[Run]:
-    """Those of the trainings on the whole pool that are finished; empty unless all of them are."""
+    """The trainings on the whole pool, one run per seed; empty unless all are finished."""
     runs = [Run(run_path(config.output, FULL_DATA, seed)) for seed in config.seeds]
     return runs if all(run.finished for run in runs) else []
 
 
 def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, Curves]:
-    """The learning curves of the strategies that have finished all of their runs, as far as they can be compared.
-
-    See ``comparable``.
-    """
+    """The ``comparable`` learning curves of the strategies that have finished all of their runs."""
     return comparable(finished_runs(config), config.seeds, metric)
 
 
 def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> dict[str, Curves]:
-    """The learning curves that can be compared: those with the numbers of labels of the baseline's first run, round by round.
+    """The learning curves that can be compared: each round has as many labels as the baseline's first run had in that round.
 
-    Numbers differ where answers were skipped or are missing. Curves without the metric, which older runs may be, are left
-    out, and there are none where the baseline's first run labeled nothing in one of its rounds.
+    The numbers differ if answers were skipped or are missing. Curves without the metric, as older runs may have, are left out.
+    There are none if the baseline's first run labeled nothing in one of its rounds.
     """
     if not runs:
         return {}
@@ -95,16 +92,16 @@ def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> di
 
 
 def baseline_of(strategies: Mapping[str, Any]) -> str:
-    """Random sampling, or the first strategy where that is not among them."""
+    """Random sampling, or the first strategy if random sampling is not among them."""
     return BASELINE if BASELINE in strategies else next(iter(strategies))
 
 
 def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") -> Bounds | None:
-    """The model trained on the whole pool, and always predicting the class that is most frequent there: means over seeds.
+    """Two references, as means over seeds: the model trained on the whole pool, and always predicting the pool's largest class.
 
     Returns:
-        None where the runs do not hold m, as older ones do not; without the first where not every seed was trained on the
-        whole pool.
+        The bounds; ``full`` is None unless every seed was trained on the whole pool. None for older runs, whose events do not
+        name the largest class.
     """
     full = full_data_runs(config)
     begun = [[run.last("started") or {} for run in own] for own in [full, *runs.values()] if own]
@@ -118,13 +115,13 @@ def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") ->
 
 
 def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
-    """Strategies that are another one under another name: every round of every run selects the same examples, in whatever order.
+    """Strategies with the same selections as an earlier one: the same examples in every round of every run, in any order.
 
-    Such as the dropout form of a strategy with a network that has no dropout, or all measures of uncertainty with two classes.
-    Those whose trainings start from something else are not alike: random sampling selects the same whatever it is trained from.
+    Examples are the dropout form of a strategy when the network has no dropout, and all uncertainty measures with two classes.
+    Strategies with different ``retrain`` are not compared: random sampling selects the same examples with each.
 
     Returns:
-        Their names, each with that of the first strategy that it is like; the baseline counts as the first of all.
+        Name of each strategy of this kind -> name of the first strategy with its selections. The baseline comes first.
     """
     seen: dict[str, str] = {}
     twins = {}
@@ -139,9 +136,9 @@ def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
 
 
 def comparisons(curves: Mapping[str, Curves], baseline: str, twins: Mapping[str, str]) -> dict[str, Comparison]:
-    """Each strategy against the baseline, by the areas under their curves; nothing with fewer than two seeds or strategies.
+    """Each strategy against the baseline, by the areas under their curves; empty with fewer than two seeds or strategies.
 
-    Those that are another one under another name are not tested twice, and no part of the family that is corrected for.
+    Strategies in ``twins`` are not tested a second time and do not count in the correction for multiple tests.
     """
     scores = {name: area for name, area in areas(curves).items() if twins.get(name) not in curves}
     if len(scores) < 2 or len(scores[baseline]) < 2:
@@ -150,9 +147,9 @@ def comparisons(curves: Mapping[str, Curves], baseline: str, twins: Mapping[str,
 
 
 def costs(runs: Runs) -> dict[str, Cost]:
-    """What every strategy took; those whose runs hold no times are left out."""
+    """The cost of every strategy whose runs hold times."""
     times = {label: [_latest(run) for run in own] for label, own in runs.items()}
-    alone: dict[int, float] = {}  # seconds of each seed's first round, where it was trained
+    alone: dict[int, float] = {}  # for each seed, the seconds of its first round in the run that trained it
     for own in times.values():
         for seed, entries in enumerate(own):
             entry = entries.get(("train", 0))
@@ -171,7 +168,7 @@ def _cost(times: Sequence[Mapping[tuple[str, int], Mapping[str, Any]]], alone: M
     for (step, _), entry in ((key, entry) for entries in times for key, entry in entries.items()):
         seconds[step] += entry["seconds"]
         peaks[step].append(-1 if entry.get("peak_bytes") is None else entry["peak_bytes"])
-    most = {step: max(found) for step, found in peaks.items()}
+    most = {step: max(own) for step, own in peaks.items()}
     return Cost(
         training=seconds["train"] / len(times),
         selection=seconds["select"] / len(times),
@@ -182,7 +179,7 @@ def _cost(times: Sequence[Mapping[tuple[str, int], Mapping[str, Any]]], alone: M
 
 
 def _latest(run: Run) -> dict[tuple[str, int], dict[str, Any]]:
-    """The times of a run's steps; of one that was done again, after a kill in the middle, only the last."""
+    """The times of a run's steps; for a step that was repeated after a kill, only the last."""
     return {(e["step"], e["round"]): e for e in run.times() if e.get("step") in ("train", "select")}
 
 

@@ -3,12 +3,12 @@
 ::
 
     RUN/
-      config.json            what is run
+      config.json            the configuration
       events.jsonl           one JSON object a line, appended and synced; holds no clock
-      times.jsonl            seconds that the steps took
-      weights-007.safetensors  of the last training, named by the event that relies on it
+      times.jsonl            the seconds of each step
+      weights-007.safetensors  weights after the last training, named in its event
       model.safetensors      the final model
-      labeled.csv            id, label and round of everything labeled, where the data has the user's own ids
+      labeled.csv            id, label and round of every labeled example, if the data has the user's own ids
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ EVENTS, TIMES, CONFIG = "events.jsonl", "times.jsonl", "config.json"
 
 
 class Run:
-    """One run directory. Looking at it changes nothing; going on with it wants ``lock``.
+    """One run directory. Reading it changes nothing; hold ``lock`` to continue the run.
 
     Args:
-        path: The directory; it is made when the run is locked.
+        path: The directory, created when the run is locked.
 
     Attributes:
-        events: What has happened so far.
+        events: The events so far, in order.
 
     Raises:
-        RunError: A line of ``events.jsonl`` other than the last cannot be read. The last may be torn, by a crash in the middle
-            of a write; it is passed over.
+        RunError: A line of ``events.jsonl`` other than the last cannot be read. A torn last line, left by a crash in the middle
+            of a write, is ignored.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,14 +58,14 @@ class Run:
             sync_folder(self.path)
         self.events.append(json.loads(line))
 
-    def time(self, **entry: Any) -> None:  # noqa: ANN401 - whatever is worth noting
-        """Note how long something took, in a file other than the events: clocks are no part of a run's result."""
+    def time(self, **entry: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Record the time of a step in a file of its own: events hold no clock, so a resumed run has the same bytes."""
         with (self.path / TIMES).open("ab+") as file:
             torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
             file.write((("\n" if torn else "") + json.dumps(entry) + "\n").encode())
 
     def times(self) -> list[dict[str, Any]]:
-        """The entries of ``time``; what a crash tore is left out."""
+        """The entries that ``time`` recorded, without lines that a crash tore."""
         path = self.path / TIMES
         lines = path.read_bytes().split(b"\n") if path.exists() else []
         entries = [_parsed(line) for line in lines]
@@ -86,9 +86,9 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from going on with this run, and cut off a torn last line.
+        """Keep other processes from continuing this run, and cut off a torn last line.
 
-        The lock goes with its process, however that ends.
+        The lock ends with its process, even if that is killed.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path / ".lock", f"{self.path} is being run by another process"):
@@ -107,7 +107,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _read_events(path: Path) -> tuple[list[Event], int]:
-    """The events in a file, and how many bytes of it are whole lines of them."""
+    """The events in a file, and the length in bytes of the lines that hold them."""
     content = path.read_bytes() if path.exists() else b""
     lines = content.split(b"\n")[:-1]
     events: list[Event] = []
@@ -117,7 +117,10 @@ def _read_events(path: Path) -> tuple[list[Event], int]:
         if event is None or "event" not in event:
             if number == len(lines) and whole + len(line) + 1 == len(content):
                 break  # a torn last line
-            raise RunError(f"{path}, line {number}, is not an event; the file is damaged")
+            raise RunError(
+                f"{path}, line {number}: expected a JSON object with the key 'event'; the file is damaged. Restore it from a "
+                f"backup, or remove {path.parent} to run it again"
+            )
         events.append(event)
         whole += len(line) + 1
     return events, whole

@@ -1,4 +1,4 @@
-"""What the strategies of an experiment selected, round by round: the numbers of ``diagnostics``, averaged over seeds."""
+"""Diagnostics of the selections of each strategy and round, averaged over seeds: see ``distil.evaluation.diagnostics``."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from distil.system.runtime import threads
 _MOST_WORK = 2e11  # products of distances; about five seconds on two cores
 
 Series = Mapping[str, tuple[float | None, ...]]
-"""A number a round for every strategy; None where no seed has one."""
+"""For each strategy, one number per round; None for rounds in which no seed has one."""
 
 
 @dataclass(frozen=True)
 class Selections:
-    """What strategies selected, on average over seeds.
+    """Diagnostics of the selections, as means over seeds.
 
     Attributes:
-        balance: How evenly the classes of a selection occur: 1 when all are equally frequent, 0 when there is one only.
-        duplicates: The share of a selection that equals an example that was labeled or selected before.
-        to_labeled: The mean distance of a selection to the nearest example that was labeled before.
-        to_selected: The mean distance to the nearest other example of the same selection.
-        measured: Seeds that duplicates and distances are of, 0 where the data is not at hand: the first ones, where all would
-            take too long.
-        strategies: The rows and columns of ``overlap``.
-        overlap: Jaccard index of everything that each two strategies selected, without the initial labels.
+        balance: How evenly the classes of a selection occur: 1 if all are equally frequent, 0 if there is only one.
+        duplicates: Share of a selection that equals an example that was labeled or selected earlier.
+        to_labeled: Mean distance from a selected example to the nearest example that was labeled earlier.
+        to_selected: Mean distance from a selected example to the nearest other example of the same selection.
+        measured: Number of seeds, from the first, that duplicates and distances are means over: fewer than all if all would take
+            too long, 0 without the data.
+        strategies: Names of the rows and columns of ``overlap``.
+        overlap: Jaccard index of the examples that two strategies selected, without the initial labels.
     """
 
     balance: Series
@@ -50,40 +50,41 @@ class Selections:
 
 
 def selections_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) -> Selections:
-    """Describe what runs selected.
+    """The diagnostics of all selections of the runs.
 
     Args:
-        config: What was run.
-        runs: With finished runs of the same numbers of labels, round by round.
-        data: What distances and duplicates are measured between; without it they are left out, and classes are those of
-            the answers.
+        config: The configuration of the runs.
+        runs: Finished runs with the same numbers of labels, round by round.
+        data: The data set of the runs; without it, duplicates and distances are left out.
 
     Raises:
         InvalidInput: The data is not that of the runs, or is not finite.
-        ConfigError: There is too little of it.
+        ConfigError: The data has too few examples for the configuration.
     """
     balance = {label: _mean([_balances(config, run) for run in own]) for label, own in runs.items()}
     measured = 0 if data is None else _affordable(runs, prod(data.x_train.shape[1:]))
-    found: dict[str, list[list[tuple[float | None, ...]]]] = {label: [] for label in runs}  # strategy, seed, round
+    distances: dict[str, list[list[tuple[float | None, ...]]]] = {label: [] for label in runs}  # strategy, seed, round
     with threads(config.threads), tqdm(total=measured * len(runs), unit="run", disable=None, leave=False) as bar:
         for seed in range(measured):
             if data is not None:
                 here = split(data, config, config.seeds[seed])
                 _check_pool(len(here.pool), next(iter(runs.values()))[seed])
                 for label, own in runs.items():
-                    found[label].append(_distances(here.x, here.y, own[seed], config.num_classes))
+                    distances[label].append(_distances(here.x, here.y, own[seed], config.num_classes))
                     bar.update()
     duplicates, to_labeled, to_selected = (
-        {label: _mean([[round_[part] for round_ in seed] for seed in found[label]]) for label in runs}
+        {label: _mean([[round_[part] for round_ in seed] for seed in distances[label]]) for label in runs}
         for part in range(3)
     )
     return Selections(balance, duplicates, to_labeled, to_selected, measured, tuple(runs), _overlap(runs))
 
 
 def _check_pool(size: int, run: Run) -> None:
-    then = (run.last("started") or {}).get("pool")
-    if then != size:
-        raise InvalidInput(f"the runs were made on a pool of {then} examples, but the data has {size}")
+    expected = (run.last("started") or {}).get("pool")
+    if expected != size:
+        raise InvalidInput(
+            f"the runs were made on a pool of {expected} examples, but the pool of the data now has {size}"
+        )
 
 
 def _balances(config: ExperimentConfig, run: Run) -> list[float | None]:
@@ -95,7 +96,7 @@ def _balances(config: ExperimentConfig, run: Run) -> list[float | None]:
 
 
 def _distances(x: torch.Tensor, y: torch.Tensor, run: Run, num_classes: int) -> list[tuple[float | None, ...]]:
-    """Duplicates, distance to the labeled and distance to the others, of every selection."""
+    """For every selection, its duplicates, distance to the labeled set and distance within the selection."""
     rows: list[tuple[float | None, ...]] = []
     labeled: list[int] = []
     for event in run.events:
@@ -108,7 +109,7 @@ def _distances(x: torch.Tensor, y: torch.Tensor, run: Run, num_classes: int) -> 
 
 
 def _affordable(runs: Runs, width: int) -> int:
-    """How many seeds' distances can be had in a few seconds, one at least."""
+    """The number of seeds whose distances take a few seconds to compute, at least one."""
     work, seeds = 0, 0
     for own in runs.values():
         seeds, n_labeled = len(own), 0
@@ -121,13 +122,13 @@ def _affordable(runs: Runs, width: int) -> int:
 
 
 def _mean(rows: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
-    """The mean over seeds of the numbers that there are, round by round."""
+    """For each round, the mean over the seeds that have a number."""
     known = [[value for value in column if value is not None] for column in zip(*rows, strict=True)]
     return tuple(float(np.mean(values)) if values else None for values in known)
 
 
 def _overlap(runs: Runs) -> tuple[tuple[float, ...], ...]:
-    """Mean over seeds of the Jaccard indices of all that was selected, (k, k)."""
+    """Jaccard indices of all selections of each two strategies, as means over seeds, (k, k)."""
     seeds = zip(*runs.values(), strict=True)
     each = [overlap([[id_ for event in run.all("asked") for id_ in event["ids"]] for run in own]) for own in seeds]
     return tuple(map(tuple, np.mean(each, axis=0).tolist()))

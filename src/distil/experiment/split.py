@@ -1,4 +1,4 @@
-"""What a seed makes of a data set: pool, initial labels, validation and test examples."""
+"""The split of a data set that a seed draws: pool, initial labels, validation and test examples."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from distil.rng import Rng
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What a seed makes of a data set.
+    """The split of a data set for one seed.
 
     Attributes:
-        x: The inputs that ids refer to: those of the training set, or of a pool of duplicates made of them.
-        y: The labels that the data set's own oracle gives: with ``label_noise``, some are wrong.
+        x: Inputs of the training set, (N, ...), or of the redundant pool made from it; ids are positions in it.
+        y: Labels that the data set's own oracle answers, (N,); with ``label_noise``, some are wrong.
         pool: Ids that may be labeled, ascending.
-        initial: Ids among them that are labeled at the start.
-        x_test: Inputs to evaluate on.
-        y_test: Their labels.
+        initial: Ids of the pool that are labeled at the start.
+        x_test: Inputs of the test examples, (T, ...).
+        y_test: Labels of the test examples, (T,).
         validation: Inputs and labels held out for early stopping, or None.
-        names: The user's ids of ``x``, one a row; empty where the data set has none.
+        names: The user's ids, one per row of ``x``; empty if the data set has none.
     """
 
     x: Tensor
@@ -41,14 +41,15 @@ class Split:
 
 
 def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
-    """Hold out test points (where the set has no test split of its own) and validation points, and draw the initial labels.
+    """Hold out test points (if the data set has no test split of its own) and validation points, and draw the initial labels.
 
     Every strategy of a seed gets the same split. Without ``dataset.test_points`` a quarter of the examples is held out. With
-    ``dataset.imbalance`` a share of the pool's classes is rare; with ``dataset.redundancy`` r, the pool is a random 1/r of what is
-    left, each example r times; with ``dataset.label_noise`` a share of the pool's labels is wrong. What is held out stays as it is.
+    ``dataset.imbalance`` a share of the pool's classes is rare; with ``dataset.redundancy`` r, the pool is a random 1/r of the
+    remaining examples, each r times; with ``dataset.label_noise`` a share of the pool's labels is wrong. None of the three changes
+    test and validation points.
 
     Raises:
-        ConfigError: The numbers asked for leave too few examples.
+        ConfigError: Too few examples are left for the pool.
     """
     seeds = config.seeds_of(seed)
     order = torch.randperm(len(data.x_train), generator=Rng(seeds.split).child("split").torch())
@@ -57,7 +58,9 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
         n_test = config.dataset.get("test_points", len(order) // 4)
         x_test, y_test = data.x_train[order[:n_test]], data.y_train[order[:n_test]]
     elif "test_points" in config.dataset:
-        raise ConfigError(f"dataset.test_points: {data.name} has a test set of its own, of {len(x_test)} examples")
+        raise ConfigError(
+            f"dataset.test_points: {data.name} has a test set of its own, of {len(x_test)} examples; remove the key"
+        )
     n_validation = config.dataset.get("validation_points", 0)
     held = order[n_test : n_test + n_validation]
     x, y, names, pool = data.x_train, data.y_train, data.names, order[n_test + n_validation :].sort().values
@@ -74,8 +77,9 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
     wanted = config.initial_points + config.budget * (config.rounds - 1)
     if len(pool) < wanted:
         raise ConfigError(
-            f"{config.initial_points} initial points and {config.rounds - 1} selections of {config.budget} make {wanted} labels, "
-            f"but only {len(pool)} of the {len(order)} training examples of {data.name} are left for the pool"
+            f"{config.initial_points} initial points and {config.rounds - 1} selections of {config.budget} need {wanted} examples, "
+            f"but only {len(pool)} of the {len(order)} training examples of {data.name} are left for the pool; lower "
+            "active_learning.rounds, active_learning.budget or the points held out"
         )
     drawn = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())[: config.initial_points]
     validation = (data.x_train[held], data.y_train[held]) if n_validation else None

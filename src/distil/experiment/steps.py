@@ -1,7 +1,7 @@
-"""The steps of a run, each from the events so far to the next ones.
+"""The steps of a run, each a function from the events so far to the next events.
 
-A step does its work and returns the events that say so; the experiment records them. A step that was stopped before its
-event was on disk is done again, and comes to the same: every draw is a function of the seed and the round alone.
+A step does its work and returns the events that describe it; the experiment records them. A step that was stopped before its
+event was on disk is repeated with the same result: every draw depends only on the seed and the round.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class Steps:
     """The steps of one run.
 
     Attributes:
-        run: Events are read from it; times and files are written to its directory.
-        config: What to do.
-        spec: The strategy.
-        seed: That of the run.
+        run: The run; steps read its events, and write times and files to its directory.
+        config: The configuration of the experiment.
+        spec: The strategy and its arguments.
+        seed: The run's seed.
         data: The data set.
-        split: What the seed makes of it.
-        learner: What is trained and queried; it is where the events end.
-        weights: Where its weights are kept.
-        runtime: How the examples of an evaluation are measured.
-        oracle: Answers queries.
-        first: Where round 0, which all strategies of a seed have in common, is kept; None: nowhere.
+        split: The split of the data set for this seed.
+        learner: The learner, in the state after the last event.
+        weights: The weights files of the run.
+        runtime: Device and minibatch size of evaluations.
+        oracle: The oracle that answers queries.
+        first: Directory of round 0, which all strategies of a seed share; None: this run trains its own.
     """
 
     run: Run
@@ -64,7 +64,7 @@ class Steps:
     first: FirstRound | None
 
     def start(self, _: int) -> list[Event]:
-        """Say what is run, on what, with what."""
+        """Record the strategy, the data and the versions of the run."""
         pool = self.split.y[self.split.pool]
         event = {
             "event": "started",
@@ -82,39 +82,39 @@ class Steps:
         return [event | self._content()]
 
     def label_initial(self, _: int) -> list[Event]:
-        """Label the first examples."""
+        """Label the initial examples of the split."""
         ids = self.split.initial.tolist()
         labels = self.split.y[ids].tolist()
         return [{"event": "labeled", "round": 0, "ids": ids, **self._names(ids), "labels": labels}]
 
     def train(self, round: int) -> list[Event]:  # noqa: A002 - the loop's word
-        """Train on everything that is labeled, or take over the first training of the seed."""
+        """Train on the labeled set, or copy the seed's first training from another run."""
         if round or self.first is None:
             return [self._trained(round)]
         event, is_new = self.first.trained(lambda: self._trained(0), self.run.path)
         if not is_new:
             start = time.perf_counter()
-            self.first.give_weights(self.run.path / event["weights"], event["sha256"])
+            self.first.copy_weights(self.run.path / event["weights"], event["sha256"])
             replay_training(event, self.run, self.learner, self.weights)
             self.run.time(round=0, step="train", seconds=time.perf_counter() - start, shared=True)
         return [event]
 
     def evaluate(self, round: int) -> list[Event]:  # noqa: A002
-        """Evaluate the network on the test examples, and on those held out for validation."""
+        """Evaluate the network on the test and validation examples."""
         if round or self.first is None:
             return [self._evaluated(round)]
         return [self.first.evaluated(lambda: self._evaluated(0))]
 
     def select_or_finish(self, round: int) -> list[Event]:  # noqa: A002
-        """Go on to the next round, if there is one."""
+        """Select for the next round; after the last round, or without unlabeled examples, finish."""
         final = round == self.config.rounds - 1 or len(self.learner.pool.unlabeled) == 0
         return [self._finished() if final else self._asked(round + 1)]
 
     def ask(self, round: int) -> list[Event]:  # noqa: A002
-        """Ask for the labels of everything that is pending; no event while there is no answer."""
+        """Ask for the labels of all pending examples; no event while there is no answer."""
         asked = self.run.last("asked") or {"ids": []}
         pending = self.learner.pool.asked.tolist()
-        if not pending:  # everything was skipped, and the process killed before it could say that nothing is labeled
+        if not pending:  # everything was skipped, and the process was killed before it recorded that nothing is labeled
             return [{"event": "labeled", "round": round, "ids": [], "labels": []}]
         first = [i for i in asked["ids"] if i in set(pending)]
         answers = self.oracle.ask(Query(round, (*first, *(i for i in pending if i not in set(first)))))
@@ -127,7 +127,7 @@ class Steps:
         return events if skipped["ids"] else events[1:]
 
     def _content(self) -> Event:
-        """Of data with the user's own ids: its hash, what it was made of, and what the classes are called."""
+        """For data with the user's own ids: its hash, the files that it was read from, and the names of the classes."""
         if not self.split.names:
             return {}
         classes = {"classes": list(self.data.class_names)}
@@ -155,8 +155,7 @@ class Steps:
         event = {"event": "evaluated", "round": round, "labels": len(self.learner.pool.labeled)}
         event |= self._measured(self.split.x_test, self.split.y_test)
         if self.split.validation is not None:
-            found = self._measured(*self.split.validation)
-            event |= {f"validation_{name}": value for name, value in found.items()}
+            event |= {f"validation_{name}": value for name, value in self._measured(*self.split.validation).items()}
         return event
 
     def _measured(self, x: Tensor, y: Tensor) -> dict[str, float]:
@@ -176,16 +175,16 @@ class Steps:
         return event
 
     def _left_out(self, unlabeled: Tensor, round: int) -> Tensor | None:  # noqa: A002
-        """What the strategy may not choose this round, where it chooses among a random part of the pool."""
+        """Ids that the strategy may not select this round because they are not among its random candidates; None: no ids."""
         if self.spec.candidates is None:
             return None
         draws = Rng(self.config.seeds_of(self.seed).selection).child("candidates", round).torch()
-        # Of an order of the whole pool, so that strategies which labeled other examples get nearly the same part.
+        # The whole pool is ordered first, so that strategies with different labeled sets get nearly the same candidates.
         order = self.split.pool[torch.randperm(len(self.split.pool), generator=draws)]
         return order[torch.isin(order, unlabeled)][self.spec.candidates :]
 
     def _check_answers(self, events: Sequence[Event]) -> None:
-        """Raise InvalidInput before anything of a wrong answer is on disk, where it would be for good."""
+        """Raise InvalidInput before any part of a wrong answer is written to disk."""
         before = self.learner.pool.state_dict()
         try:
             for event in events:
@@ -199,7 +198,7 @@ class Steps:
         return {"event": "finished", "model": MODEL, "sha256": self.weights.save(self.learner.module, MODEL)}
 
     def _names(self, ids: Sequence[int]) -> Event:
-        """What the user calls these, where the data set knows."""
+        """The user's own ids of these examples, if the data set has them."""
         return {"names": [self.split.names[row] for row in ids]} if self.split.names else {}
 
 
@@ -212,4 +211,4 @@ STEPS: Mapping[str | None, Callable[[Steps, int], list[Event]]] = {
     "asked": Steps.ask,
     "skipped": Steps.ask,
 }
-"""The step that follows an event, given the event's round; None is before the first."""
+"""Kind of the last event (None: no event yet) -> the next step, which gets that event's round."""

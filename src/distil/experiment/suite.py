@@ -1,15 +1,15 @@
-"""All runs of an experiment: every strategy with every seed, each in a directory of its own, and what they show together.
+"""All runs of an experiment: every strategy with every seed, each in a directory of its own.
 
 ::
 
     OUTPUT/
-      config.json              what was run
+      config.json              the configuration
       STRATEGY/SEED/           one run each; see distil.experiment.run
-      first_round/SEED/        round 0 of a seed, which its runs have in common
-      full_data/SEED/          one training on the whole pool, where the configuration asks for it
+      first_round/SEED/        round 0 of a seed, which its runs share
+      full_data/SEED/          one training on the whole pool, if the configuration asks for it
       results.md  results.csv  the table, and every number behind it
-      curves.png               the learning curves (where matplotlib is installed)
-      report.html              the page of `distil report`, where strategies are compared
+      curves.png               the learning curves (if matplotlib is installed)
+      report.html              the page of `distil report`, if strategies are compared
 """
 
 from __future__ import annotations
@@ -44,35 +44,35 @@ def run_all(
     progress: bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> bool:
-    """Do every run that is not finished yet; False when some wait for answers.
+    """Do every unfinished run; False if some wait for answers.
 
-    An output directory that holds an experiment which differs in its strategies and seeds only is gone on with, and holds both
-    from then on: only what is missing is run.
+    If the output directory holds an experiment that differs only in its strategies and seeds, both are joined and only the
+    missing runs are done.
 
     Args:
-        config: What to do.
-        oracle: Who answers, for a strategy and a seed; default: the data set's own labels.
-        workers: Processes that share the runs. No part of the result: each run computes with ``config.threads``.
-        progress: Whether to show a progress bar; default: when the output is a terminal.
-        say: Called with each sentence on what was read of tables.
+        config: The configuration of the experiment.
+        oracle: Strategy and seed -> the oracle that answers queries; default: the data set's own labels.
+        workers: Number of processes that share the runs. It does not change results: each run computes with ``config.threads``.
+        progress: Whether to show a progress bar; default: if stderr is a terminal.
+        say: Called with each sentence that describes how the data was read.
 
     Raises:
         ConfigError: The data does not fit the configuration.
-        RunError: The output directory holds something else, or a process was killed.
+        RunError: The output directory holds another experiment, or a process was killed.
     """
     if workers < 1 or (workers > 1 and oracle is not None):
-        raise InvalidInput(f"workers must be a whole number from 1, and 1 with an oracle of your own; got {workers}")
+        raise InvalidInput(f"workers must be a whole number from 1, and 1 if an oracle is given; got {workers}")
     data = config.load_data()
     if say is not None:
         for sentence in data.read:
             say(sentence)
     config = config.pinned(data)
-    # Everything that can be wrong is found out here, before the first training.
+    # Faults in the data or a strategy are reported here, before the first training.
     for spec in config.strategies:
         experiment_of(config, data, spec.label, config.seeds[0])
     config = claim(config)
     labels = [*([FULL_DATA] if config.full_data else []), *(spec.label for spec in config.strategies)]
-    # Seeds change fastest: the runs that train a first round come early, and apart.
+    # Seeds change fastest, so the runs that train a first round start early, and workers do not wait for one another.
     tasks = [(label, seed) for label in labels for seed in config.seeds]
     rounds = {label: 1 if label == FULL_DATA else config.rounds for label in labels}
     hidden = not sys.stderr.isatty() if progress is None else not progress
@@ -96,7 +96,7 @@ def experiment_of(
     seed: int,
     oracle: Callable[[StrategySpec, int], Oracle] | None = None,
 ) -> Experiment:
-    """One run of an experiment, by the label of its strategy (``full_data`` for the bound) and its seed."""
+    """One run of an experiment, by the label of its strategy (``full_data``: training on the whole pool) and its seed."""
     run = Run(run_path(config.output, label, seed))
     if label == FULL_DATA:
         everything = len(split(data, config, seed).pool)

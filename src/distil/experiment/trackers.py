@@ -1,4 +1,4 @@
-"""Runs logged to TensorBoard or MLflow as they go: copies for looking at, never what a run is resumed from."""
+"""Runs logged to TensorBoard or MLflow while they run. The logs are copies: a run is resumed from its events."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from distil.system.files import write_text
 
 
 class Tracker(ABC):
-    """Logs the events of one run somewhere else.
+    """Copies the events of one run to a tracking tool.
 
-    A process that is killed between an event and its logging leaves a gap: the events have every number.
+    A process killed between writing an event and logging it leaves a gap in the log; the events have every number.
     """
 
     @abstractmethod
     def log(self, event: Event) -> None:
-        """Log an event that is on disk."""
+        """Log an event; it is already on disk."""
 
     @abstractmethod
     def close(self) -> None:
-        """Write whatever is held back; the run may go on later."""
+        """Write buffered numbers; the run may be continued later."""
 
 
 class TensorBoard(Tracker):
-    """Scalars in ``RUN/tensorboard``, by number of labels: ``tensorboard --logdir OUTPUT`` shows all runs together.
+    """Scalars in ``RUN/tensorboard`` by number of labels; ``tensorboard --logdir OUTPUT`` shows all runs together.
 
     Raises:
         MissingPackage: tensorboard is not installed.
@@ -39,12 +39,12 @@ class TensorBoard(Tracker):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise MissingPackage("tracking with tensorboard needs its package: pip install tensorboard") from error
+            raise MissingPackage("the tracker tensorboard needs a package: pip install tensorboard") from error
         self._writer: Any = SummaryWriter(str(run.path / "tensorboard"))
         self._labels = _labels(run)
 
     def log(self, event: Event) -> None:
-        """Write the numbers of an evaluation, or of a training, at the number of labels they were made with."""
+        """Write the numbers of an evaluation or a training; the step is the number of labels."""
         if event["event"] == "labeled":
             self._labels += len(event["ids"])
         for name, value in _numbers(event).items():
@@ -52,19 +52,19 @@ class TensorBoard(Tracker):
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the file; what is logged later goes to another one in the same directory."""
+        """Close the file; later events go to another file in the same directory."""
         self._writer.close()
 
 
 class MLflow(Tracker):
-    """A run of an MLflow experiment called like the output directory, at ``$MLFLOW_TRACKING_URI``.
+    """An MLflow run at ``$MLFLOW_TRACKING_URI``, in an MLflow experiment with the name of the output directory.
 
-    Its id is kept in ``RUN/mlflow.json``, so that a resumed run goes on in the same one. ``mlflow-skinny`` is enough for a server,
-    and for a directory where ``MLFLOW_ALLOW_FILE_STORE=true``; a database wants the whole package.
+    Its id is kept in ``RUN/mlflow.json``, so a resumed run continues the same MLflow run. ``mlflow-skinny`` is enough for a
+    server, and for a directory with ``MLFLOW_ALLOW_FILE_STORE=true``; a database needs the full package.
 
     Raises:
         MissingPackage: MLflow is not installed.
-        ConfigError: MLflow cannot use that address.
+        ConfigError: MLflow cannot use the address.
     """
 
     def __init__(self, run: Run, experiment: str, parameters: Mapping[str, Any]) -> None:
@@ -72,17 +72,17 @@ class MLflow(Tracker):
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
         except ImportError as error:
-            raise MissingPackage("tracking with mlflow needs its package: pip install mlflow-skinny") from error
+            raise MissingPackage("the tracker mlflow needs a package: pip install mlflow-skinny") from error
         self._labels = _labels(run)
         try:
             self._client: Any = MlflowClient()
-            self._id = self._resumed(run) or self._begun(run, experiment, parameters)
+            self._id = self._resumed(run) or self._created(run, experiment, parameters)
         except MlflowException as error:
             first = str(error).strip().splitlines()[0]
             raise ConfigError(f"cannot log runs to MLflow: {first}; set MLFLOW_TRACKING_URI to your server") from error
 
     def log(self, event: Event) -> None:
-        """Log the numbers of an evaluation or of a training; the step is the number of labels."""
+        """Log the numbers of an evaluation or a training; the step is the number of labels."""
         if event["event"] == "labeled":
             self._labels += len(event["ids"])
         for name, value in _numbers(event).items():
@@ -91,21 +91,21 @@ class MLflow(Tracker):
             self._client.set_terminated(self._id)
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no number is buffered."""
 
     def _resumed(self, run: Run) -> str | None:
         path = run.path / "mlflow.json"
         return str(json.loads(path.read_text())["run_id"]) if path.exists() else None
 
-    def _begun(self, run: Run, experiment: str, parameters: Mapping[str, Any]) -> str:
-        found = self._client.get_experiment_by_name(experiment)
-        number = found.experiment_id if found is not None else self._client.create_experiment(experiment)
-        made = self._client.create_run(number, run_name=f"{parameters['strategy']}-{parameters['seed']}")
-        identity = str(made.info.run_id)
+    def _created(self, run: Run, experiment: str, parameters: Mapping[str, Any]) -> str:
+        existing = self._client.get_experiment_by_name(experiment)
+        number = existing.experiment_id if existing is not None else self._client.create_experiment(experiment)
+        created = self._client.create_run(number, run_name=f"{parameters['strategy']}-{parameters['seed']}")
+        run_id = str(created.info.run_id)
         for key, value in _flat(parameters).items():
-            self._client.log_param(identity, key, value)
-        write_text(run.path / "mlflow.json", json.dumps({"run_id": identity}))
-        return identity
+            self._client.log_param(run_id, key, value)
+        write_text(run.path / "mlflow.json", json.dumps({"run_id": run_id}))
+        return run_id
 
 
 TRACKERS: Mapping[str, Callable[[Run, str, Mapping[str, Any]], Tracker]] = {
@@ -118,13 +118,13 @@ TRACKERS: Mapping[str, Callable[[Run, str, Mapping[str, Any]], Tracker]] = {
 def tracking(
     names: Sequence[str], run: Run, experiment: str, parameters: Mapping[str, Any]
 ) -> Iterator[Callable[[Event], None]]:
-    """A function that logs an event with every tracker; of a finished run there is nothing to log.
+    """Yield a function that logs an event with every tracker; for a finished run it does nothing.
 
     Args:
-        names: Of the trackers, keys of ``TRACKERS``.
-        run: Whose events they are.
-        experiment: What the experiment is called.
-        parameters: What the run is made with: ``strategy``, ``seed``, and the sections of a configuration.
+        names: Names of the trackers, keys of ``TRACKERS``.
+        run: The run whose events are logged.
+        experiment: Name of the experiment.
+        parameters: Parameters of the run: ``strategy``, ``seed``, and the sections of its configuration.
     """
     trackers = [] if run.finished else [TRACKERS[name](run, experiment, parameters) for name in names]
 
@@ -140,12 +140,12 @@ def tracking(
 
 
 def _labels(run: Run) -> int:
-    """How many labels the events of a run hold."""
+    """The number of labels in the events of a run."""
     return sum(len(event["ids"]) for event in run.all("labeled"))
 
 
 def _numbers(event: Event) -> dict[str, float]:
-    """What an event measured."""
+    """The numbers that an evaluation or a training measured, under the names that trackers show."""
     if event["event"] not in ("evaluated", "trained"):
         return {}
     prefix = "test" if event["event"] == "evaluated" else "training"
@@ -157,11 +157,11 @@ def _numbers(event: Event) -> dict[str, float]:
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """The numbers and texts of a configuration by their dotted names."""
-    found: dict[str, str] = {}
+    """The numbers and texts of a configuration under dotted names; lists are left out."""
+    flat: dict[str, str] = {}
     for key, value in document.items():
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.")
         elif not isinstance(value, list):
-            found[f"{prefix}{key}"] = str(value)
-    return found
+            flat[f"{prefix}{key}"] = str(value)
+    return flat

@@ -1,4 +1,4 @@
-"""The weights of a run on disk: written with their hash, read back only if they are what was written, removed once unused."""
+"""The weights of a run on disk: written with their hash, checked against it when read, removed when no step needs them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MODEL = "model.safetensors"
 
 
 class Weights:
-    """The files of weights in the directory of a run.
+    """The weights files in the directory of a run.
 
     Args:
-        run: Its events name the files, and their hashes.
+        run: The run; its events name the files and their hashes.
     """
 
     def __init__(self, run: Run) -> None:
@@ -29,18 +29,21 @@ class Weights:
         return digest(self._run.path / name)
 
     def load(self, module: nn.Module, trained: Event) -> None:
-        """Read the weights of a training into a module.
+        """Load the weights that a ``trained`` event names into a module.
 
         Raises:
             RunError: The file is missing or is not the one that the training wrote.
         """
         path = self._run.path / trained["weights"]
         if digest(path) != trained["sha256"]:
-            raise RunError(f"{path} is missing or is not the file that the run wrote; the run cannot be resumed")
+            raise RunError(
+                f"{path} is missing or is not the file that the run wrote, so the run cannot be resumed; restore the file, or "
+                f"remove {path.parent} to run it again"
+            )
         load_model(module, path)
 
     def tidy(self) -> None:
-        """Remove weights that no step needs any more, and what a killed process had begun to write."""
+        """Remove weights that no step needs any more, and files that a killed process left unfinished."""
         trained = {} if self._run.finished else self._run.last("trained") or {}
         for path in self._run.path.glob("weights-*.safetensors"):
             if path.name != trained.get("weights"):

@@ -1,4 +1,4 @@
-"""Processes that share a list of tasks."""
+"""A list of tasks done by several processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ State = TypeVar("State")
 Task = TypeVar("Task")
 Report = Callable[[int], object]
 
-_SECONDS = 0.1  # between two looks at what the processes report
+_SECONDS = 0.1  # between two reads of the processes' reports
 
 
 def run_in_processes(
@@ -28,20 +28,20 @@ def run_in_processes(
     workers: int,
     report: Report,
 ) -> bool:
-    """Do every task in one of several processes; whether all of them returned True.
+    """Do every task in one of several processes, and return whether all of them returned True.
 
-    Tasks are begun in order. The processes are started afresh, not forked, and end with this one, however it ends: what they do
-    must survive that.
+    Tasks are started in order. The processes are spawned, not forked, and end when this one ends, even if it is killed; tasks
+    must tolerate that.
 
     Args:
-        prepare: Called once in each process, for what its tasks have in common.
-        work: Called with that, a task, and a function that reports steps of it.
-        tasks: What to do.
-        workers: How many processes, at most one a task.
-        report: Called here with the steps that the processes report.
+        prepare: Called once in each process; returns the state that its tasks share.
+        work: Does one task; called with the state, the task, and a function that reports finished steps.
+        tasks: The tasks.
+        workers: Number of processes; at most one per task is started.
+        report: Called in this process with the steps that the others report.
 
     Raises:
-        RunError: A process was killed, for example for want of memory.
+        RunError: A process was killed, for example because memory ran out.
     """
     context = multiprocessing.get_context("spawn")
     steps: multiprocessing.queues.SimpleQueue[int] = context.SimpleQueue()
@@ -61,17 +61,18 @@ def run_in_processes(
         return complete
     except BrokenProcessPool:
         raise RunError(
-            "a worker process was killed, perhaps for want of memory; nothing is lost: use fewer workers and run the same again"
+            "a worker process was killed, perhaps because memory ran out; finished steps are on disk: run the same command "
+            "again with fewer workers"
         ) from None
     finally:
-        for process in (pool._processes or {}).values():  # those at work when this one is interrupted
-            if left:
+        for process in (pool._processes or {}).values():
+            if left:  # interrupted: tasks are still running
                 process.terminate()
         pool.shutdown(cancel_futures=True)
 
 
 class _Worker(Generic[State, Task]):
-    """What a process keeps between its tasks."""
+    """The state that a process keeps between its tasks."""
 
     def __init__(
         self, prepare: Callable[[], State], work: Callable[[State, Task, Report], bool], report: Report
@@ -86,7 +87,7 @@ _worker: _Worker[Any, Any] | None = None
 
 def _start(prepare: Callable[[], Any], work: Callable[..., bool], steps: Any) -> None:  # noqa: ANN401
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and stops this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal too, and stops this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Worker(prepare, work, steps.put)
 
@@ -100,10 +101,10 @@ def _do(task: Any) -> bool:  # noqa: ANN401
 def _end_with_parent() -> None:
     """End this process once its parent has ended.
 
-    Why: workers of a ``ProcessPoolExecutor`` finish their task when their parent is killed, and a run that is resumed meanwhile
-    could write to the same files. Only ``os._exit`` ends a process from another thread than its main one.
-    What it won: after ``kill -9`` of the parent, workers were gone within 20 ms; without this they still ran 15 s later.
-    Delete it when the pool ends workers whose parent is gone.
+    Why: workers of a ``ProcessPoolExecutor`` finish their task after their parent is killed, and a run that is resumed meanwhile
+    could write to the same files. Only ``os._exit`` ends a process from a thread other than the main one.
+    Gain: after ``kill -9`` of the parent, workers ended within 20 ms; without this they still ran 15 s later.
+    Delete it when the pool ends workers whose parent has ended.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -296,13 +296,13 @@ def test_input_dim_is_that_of_the_data():
     data = config.load_data()
     assert config.builder(data)().hidden.in_features == 64
     assert parse_config(SMALL).builder(data)().hidden.in_features == 64
-    with pytest.raises(ConfigError, match=r"model\.input_dim is 63, but digits has 64"):
+    with pytest.raises(ConfigError, match=r"model\.input_dim must be 64, as in digits, got 63"):
         parse_config(changed(model__input_dim=63)).builder(data)
 
 
 def test_images_are_wanted_for_a_resnet():
     config = parse_config(changed(model={"architecture": "resnet18", "target_classes": 10}))
-    with pytest.raises(ConfigError, match="resnet18 wants images, and digits has 64 numbers a row"):
+    with pytest.raises(ConfigError, match="resnet18 expects images, but an example of digits is 64 numbers"):
         config.builder(config.load_data())
 
 
@@ -310,7 +310,7 @@ def test_images_are_wanted_for_a_resnet():
 
 
 def test_fewer_target_classes_than_the_data_has():
-    with pytest.raises(ConfigError, match=r"model\.target_classes is 9, but digits has 10 classes"):
+    with pytest.raises(ConfigError, match=r"model\.target_classes must be at least 10, the classes of digits, got 9"):
         parse_config(changed(model__target_classes=9)).load_data()
 
 
@@ -372,20 +372,20 @@ def test_all_faults_are_told_at_once_with_the_nearest_spelling():
         "unknown key modle; did you mean 'model'?",
         "unknown key model.target_class; did you mean 'target_classes'?",
         "missing key model.target_classes",
-        "model.architecture: there is none called 'resnet81'; did you mean 'resnet18'?",
+        "model.architecture: no architecture is called 'resnet81'; did you mean 'resnet18'?",
         "unknown key train_parameters.learning_rate",
         "unknown key train_parameters.batchsize; did you mean 'batch_size'?",
         "missing key train_parameters.batch_size",
         "n_epoch: expected a whole number of at least 1",
         "train_parameters.isreset must be true or false, got 'yes'",
-        "active_learning.strategy: there is none called 'entropy_samplng'; did you mean 'entropy_sampling'?",
+        "active_learning.strategy: no strategy is called 'entropy_samplng'; did you mean 'entropy_sampling'?",
         "active_learning.budget must be a whole number from 1, got -5",
         "unknown key active_learning.round; did you mean 'rounds'?",
         "missing key active_learning.rounds",
         "active_learning.strategy_args.batch_size must be a whole number from 1, got 0",
-        "dataset.name: there is none called 'cifar1O'; did you mean 'cifar10'?",
+        "dataset.name: no data set is called 'cifar1O'; did you mean 'cifar10'?",
         "unknown key dataset.testpoints; did you mean 'test_points'?",
-        "experiment takes either seed or seeds",
+        "experiment must have seed or seeds, not both",
         "experiment.target_accuracy must be a fraction above 0, at most 1, got 94",
         "unknown key experiment.thread; did you mean 'threads'?",
     ):
@@ -428,8 +428,8 @@ def test_a_missing_mandatory_key(section, key):
 
 
 def test_a_strategy_is_mandatory_one_way_or_the_other():
-    refused(changed(active_learning__strategy=ABSENT), "needs either strategy or strategies")
-    refused(changed(active_learning__strategies=["badge"]), "needs either strategy or strategies")
+    refused(changed(active_learning__strategy=ABSENT), "must have strategy or strategies, and not both")
+    refused(changed(active_learning__strategies=["badge"]), "must have strategy or strategies, and not both")
 
 
 def test_a_key_of_another_section_is_unknown():
@@ -576,7 +576,7 @@ def test_several_strategies():
 
 def test_two_strategies_of_one_label():
     loop = {"strategies": ["badge", "badge"], "budget": 5, "rounds": 3}
-    refused(changed(active_learning=loop), "has badge more than once; give each a label")
+    refused(changed(active_learning=loop), "has the label badge more than once; give each entry its own label")
 
 
 def test_patience_wants_validation_points():
@@ -598,15 +598,15 @@ def test_a_faulty_key_hides_no_fault_of_another():
         "model.target_classes must be a whole number from 2, got '10'",
         "missing key model.hidden_units_2",
         "train_parameters.lr: expected a number above 0, got -1",
-        "train_parameters.patience watches validation points",
+        "train_parameters.patience needs validation points",
         "missing key train_parameters.logs_location, which islogs needs",
         "train_parameters.isverbose must be true or false, got 'no'",
-        "active_learning.strategies has badge more than once",
-        "active_learning.strategies[2]: there is none called 'bagde'; did you mean 'badge'?",
+        "active_learning.strategies has the label badge more than once",
+        "active_learning.strategies[2]: no strategy is called 'bagde'; did you mean 'badge'?",
         "active_learning.candidates must be a whole number from 5, the budget, got 2",
         "active_learning.rounds must be a whole number from 1, got 1.0",
         "dataset.test_points must be a whole number from 1, got 0",
-        "experiment.seeds has a seed more than once",
+        "experiment.seeds must not list a seed twice",
         "experiment.threads must be a whole number from 1, got True",
     ):
         assert any(fault in line for line in faults), fault

@@ -53,10 +53,10 @@ def test_the_examples_have_keys_of_the_schema(name):
 
 
 def test_what_the_schema_says():
-    assert schema()["required"] == ["active_learning", "dataset"]  # of embeddings, the others may be left out
+    assert schema()["required"] == ["active_learning", "dataset"]  # the others may be left out for embeddings
     assert "$schema" in schema()["properties"]
     loop = kinds("active_learning")[0]["properties"]
-    assert loop["budget"] == {"description": "Examples per selection.", "minimum": 1, "type": "integer"}
+    assert loop["budget"] == {"description": "Number of examples per selection.", "minimum": 1, "type": "integer"}
     assert "default" not in loop["candidates"]  # None stands for "left out"
     optimizer = kinds("train_parameters")[0]["properties"]["optimizer"]
     assert (optimizer["enum"], optimizer["default"]) == (["sgd", "adam", "adamw"], "sgd")
@@ -88,7 +88,7 @@ def test_what_a_value_has_to_be(kind, key, words):
 
 def test_a_row_of_the_table():
     rows = table(ActiveLearning).splitlines()
-    assert "| `budget` | a whole number from 1 | mandatory | Examples per selection. |" in rows
+    assert "| `budget` | a whole number from 1 | mandatory | Number of examples per selection. |" in rows
     assert any(row.startswith("| `candidates` *(ours)* | a whole number from 1, or null |  | ") for row in rows)
     assert "*(ours)*" not in table(EmbeddingsData)  # all of them are
 

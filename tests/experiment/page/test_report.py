@@ -220,7 +220,7 @@ def test_the_penalty_matrix_says_which_way_to_read_it(made_up):
 def test_one_seed(made_up):
     config = made_up(seeds=1)
     made = reported(config)["experiments"][0]
-    assert "One seed: no intervals, and no test of any difference." in made["notes"]
+    assert "With one seed there are no intervals and no tests of differences." in made["notes"]
     accuracy = made["metrics"]["accuracy"]
     assert accuracy["comparisons"] == {}
     assert accuracy["penalty"] is None
@@ -232,7 +232,7 @@ def test_runs_that_are_not_finished(made_up):
     config = made_up(unfinished=[("badge", 1), ("badge", 2)])
     made = reported(config)["experiments"][0]
     assert made["strategies"] == ["random_sampling", "margin_sampling"]
-    assert "badge is left out: 2 of 4 seeds finished. Go on with: distil resume" in " ".join(made["notes"])
+    assert "badge is left out: 2 of 4 seeds finished. Continue with: distil resume" in " ".join(made["notes"])
 
 
 def test_nothing_is_finished_or_even_begun(made_up):
@@ -255,7 +255,7 @@ def test_other_numbers_of_labels(made_up):
     config = made_up(budgets={"badge": 4})
     made = reported(config)["experiments"][0]
     assert made["strategies"] == ["random_sampling", "margin_sampling"]
-    assert "badge is left out: its runs have other numbers of labels than the baseline's." in made["notes"]
+    assert "badge is left out: the numbers of labels in its runs differ from the baseline's." in made["notes"]
     assert "badge" in made["ids"]
 
 
@@ -265,7 +265,7 @@ def test_a_round_without_labels(made_up):
 
 def test_without_the_bound_of_all_data(made_up):
     made = reported(made_up(full=False))["experiments"][0]
-    assert "No training on the whole pool" in " ".join(made["notes"])
+    assert "there was no training on the whole pool" in " ".join(made["notes"])
     assert made["metrics"]["accuracy"]["reach"] is None
     assert made["metrics"]["accuracy"]["majority"] == pytest.approx(0.115)
 
@@ -273,7 +273,7 @@ def test_without_the_bound_of_all_data(made_up):
 def test_old_runs(made_up):
     made = reported(made_up(old=True, full=False))["experiments"][0]
     assert set(made["metrics"]) == {"accuracy", "balanced_accuracy", "macro_f1"}
-    assert "Not measured by all of these runs, which may be older: calibration error." in made["notes"]
+    assert "Some runs, perhaps of an older version, did not measure: calibration error." in made["notes"]
     assert made["metrics"]["accuracy"]["majority"] is None
     assert made["provenance"]["device"] == []
 
@@ -335,7 +335,7 @@ def test_ids_that_are_too_many_for_a_page(made_up, monkeypatch):
     monkeypatch.setattr(page, "_MOST_IDS", 3 * 4 * 25 - 1)
     made = reported(config)["experiments"][0]
     assert made["ids"] is None
-    assert "There are too many ids for a page; they are in the files events.jsonl of the runs." in made["notes"]
+    assert "The selected ids are too many for this page; the file events.jsonl of each run has them." in made["notes"]
 
 
 def test_a_report_of_nothing():
@@ -347,7 +347,7 @@ def test_a_damaged_run_is_an_error(made_up):
     config = made_up()
     path = config.output / "badge" / "0" / "events.jsonl"
     path.write_text("rubbish\n" + path.read_text())
-    with pytest.raises(RunError, match="line 1, is not an event"):
+    with pytest.raises(RunError, match="line 1: expected a JSON object"):
         report_of([config])
 
 

@@ -1,4 +1,4 @@
-"""The section ``dataset`` of a configuration: its keys, and what embeddings make unnecessary to say."""
+"""The section ``dataset`` of a configuration: its checks, and the keys that are filled in for the user's own embeddings."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ EMBEDDINGS = "embeddings"
 DataSection: TypeAlias = NamedData | CalledData | EmbeddingsData
 _LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "standardize")
 
-# A linear head on embeddings, and a training that suits it: they are standardized, so one rate serves embeddings of any scale. The
-# decay is strong because there are many numbers to a label.
+# A linear head on embeddings, and its training. One learning rate serves all embeddings because they are standardized. The weight
+# decay is strong because an embedding has many numbers and labels are few.
 _LINEAR_HEAD = {
     "model": {"architecture": "logistic_regression"},
     "train_parameters": {
@@ -36,7 +36,7 @@ _LINEAR_HEAD = {
 
 
 def filled(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document; of embeddings, with their name, and the sections of a linear head that it leaves out."""
+    """The document; for embeddings, with their name and the sections of a linear head filled in if they are missing."""
     data = document.get("dataset")
     if not isinstance(data, Mapping) or EMBEDDINGS not in data:
         return document
@@ -44,7 +44,7 @@ def filled(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def pinned(document: Mapping[str, Any], data: DataSet) -> Mapping[str, Any]:
-    """The document; of embeddings, with what only the data tells: the number of classes, and the hash of its content."""
+    """The document; for embeddings, with their number of classes and the hash of their content filled in if missing."""
     section = document["dataset"]
     if EMBEDDINGS not in section:
         return document
@@ -56,24 +56,24 @@ def load_own(dataset: Mapping[str, Any], root: str | None) -> DataSet:
     """The data set of the user's own embeddings.
 
     Raises:
-        ConfigError: Its content has another hash than the section says.
+        ConfigError: The hash of its content is not the section's ``sha256``.
     """
-    taken = {key: value for key, value in dataset.items() if key in _LOADED}
-    data = load_embeddings(**taken, root=root)
+    arguments = {key: value for key, value in dataset.items() if key in _LOADED}
+    data = load_embeddings(**arguments, root=root)
     if "sha256" in dataset and dataset["sha256"] != fingerprint(data):
         raise ConfigError(
-            f"dataset.sha256: the embeddings, ids or labels of {data.name} are not those that this experiment was begun with; put "
-            "those back, or begin another with the new ones, in an output directory of its own"
+            f"dataset.sha256: the embeddings, ids or labels of {data.name} have changed since this experiment was begun; restore "
+            "the old files, or start a new experiment in another output directory"
         )
     return data
 
 
 def check_data(check: Faults, given: object) -> DataSection:
-    """The section; what is wrong with it is noted."""
+    """The section ``dataset``, with its faults added to ``check``."""
     if isinstance(given, Mapping) and EMBEDDINGS in given:
         data = check.section("dataset", EmbeddingsData, given)
         if (data.test_embeddings is None) != (data.test_labels is None):
-            check.faults.append("dataset.test_embeddings and dataset.test_labels go together: give both, or neither")
+            check.faults.append("dataset must have both test_embeddings and test_labels, or neither")
         return data
     if ":" in text_in(given, "name"):
         called = check.section("dataset", CalledData, given)
@@ -84,7 +84,7 @@ def check_data(check: Faults, given: object) -> DataSection:
         hint = nearest(named.name, data_set_names())
         known = ", ".join(data_set_names())
         check.faults.append(
-            f"dataset.name: there is none called {named.name!r}{hint} (known: {known}, or package.module:callable; of your own "
-            "embeddings, dataset.embeddings)"
+            f"dataset.name: no data set is called {named.name!r}{hint} (known: {known}, or package.module:callable; for your own "
+            "embeddings, set dataset.embeddings)"
         )
     return named

@@ -1,4 +1,4 @@
-"""The JSON object of a configuration, before any of its keys has a meaning."""
+"""Reading the JSON object of a configuration, before its keys are checked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DIGITS = 25
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a configuration file holds, without the ``$schema`` that editors read.
+    """The JSON object in a configuration file, without the key ``$schema``, which editors read.
 
     Raises:
-        ConfigError: There is no such file, or it does not hold one JSON object.
+        ConfigError: The file does not exist, or does not hold one JSON object.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_repeats, parse_int=_whole)
@@ -37,13 +37,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def plain(value: object, faults: list[str], where: str = "", depth: int = 0) -> Any:  # noqa: ANN401
-    """A copy of a JSON value. Values that JSON cannot hold are faults, in the arguments of the user's own callables too.
+    """A copy of a JSON value. Values that JSON cannot hold are faults, also among arguments of the user's own callables.
 
     Args:
         value: The value; mappings and tuples count as objects and lists.
-        faults: Where faults are appended.
-        where: The path of the value.
-        depth: How many lists and objects it is in.
+        faults: The list that faults are appended to.
+        where: Path of the value in the document.
+        depth: Number of lists and objects around the value.
 
     Raises:
         ConfigError: The value is nested too deeply, or contains itself.
@@ -72,7 +72,7 @@ def text_in(section: object, key: str) -> str:
 
 
 def _fault_of(value: object) -> str | None:
-    """Why a value that is no list or object cannot be in a configuration."""
+    """The fault of a value other than a list or object; None if a configuration may hold it."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"must be finite, got {value}"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -83,14 +83,14 @@ def _fault_of(value: object) -> str | None:
 
 
 def _whole(digits: str) -> int:
-    """The number; of one that is far beyond 64 bits, its first digits, which are too. ``plain`` refuses it, and knows the key."""
+    """The number; of a very long one only the first digits, still beyond 64 bits, so that ``plain`` refuses it under its key."""
     return int(digits[:_DIGITS])
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in members:
             raise InvalidInput(f"the key {key!r} occurs twice in one object")
-        found[key] = value
-    return found
+        members[key] = value
+    return members

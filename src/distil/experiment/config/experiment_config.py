@@ -1,6 +1,6 @@
-"""The JSON configuration of an experiment: the format of the DISTIL document, and what a researcher needs besides.
+"""The JSON configuration of an experiment: the format of the DISTIL document, with more keys for researchers.
 
-``docs/configuration.md`` describes every key. Everything is checked before anything is run, and all faults are reported at once.
+``docs/configuration.md`` describes every key. The configuration is checked before any run, and all faults are reported at once.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _HIDDEN = {"two_layer_net": ["hidden_units_1"], "three_layer_net": ["hidden_unit
 
 @dataclass(frozen=True)
 class Seeds:
-    """What decides a replicate: equal ones make equal splits, initial labels, weights and draws for every strategy.
+    """The seeds of one replicate: equal seeds give equal splits, initial labels, weights and draws for every strategy.
 
     Attributes:
-        split: Test, validation and pool, and what is done to the pool (redundancy, imbalance, noise).
-        initial: The examples labeled at the start.
-        model: First weights, minibatch order, dropout and augmentation in training.
-        selection: The strategy's draws.
+        split: Seed of the test, validation and pool examples, and of the pool's redundancy, imbalance and label noise.
+        initial: Seed of the examples labeled at the start.
+        model: Seed of the initial weights, and of minibatch order, dropout and augmentation in training.
+        selection: Seed of the strategy's draws.
     """
 
     split: int
@@ -68,26 +68,26 @@ class ExperimentConfig:
     """A checked configuration.
 
     Attributes:
-        model: The section ``model`` as given.
-        fit: How each round is trained.
-        retrain: What each round's training starts from.
+        model: The section ``model`` of the document.
+        fit: The settings of each round's training.
+        retrain: The weights that each round's training starts from.
         strategies: The strategies to compare.
-        budget: Examples a round.
-        rounds: Rounds, counting round 0, which trains on the initial points: there are ``rounds - 1`` selections.
-        initial_points: Random examples labeled at the start.
-        dataset: The section ``dataset`` as given.
-        seeds: One run each, for every strategy.
-        fixed_seeds: Parts of ``Seeds`` that are the same in every replicate, by name.
-        full_data: Whether to train once a seed on the whole pool too, as the bound that strategies work towards.
+        budget: Number of examples per selection.
+        rounds: Number of rounds. Round 0 trains on the initial points, so there are ``rounds - 1`` selections.
+        initial_points: Number of random examples labeled at the start.
+        dataset: The section ``dataset`` of the document.
+        seeds: The seeds; every strategy is run once with each.
+        fixed_seeds: Field of ``Seeds`` -> its value, for those that are the same in every replicate.
+        full_data: Whether to train once per seed on the whole pool too, as an upper bound.
         output: The directory of the experiment.
-        threads: Threads that torch computes with; part of the result's last digits, so it is recorded.
-        target_accuracy: For "labels needed"; None: not shown.
-        data_root: Where data sets are looked for; None: as ``distil.datasets.load.data_root`` says.
-        batch_size: Examples in one forward pass over the pool; None: as ``Runtime`` has it.
-        trackers: What every run is logged to: ``"tensorboard"``, ``"mlflow"``.
-        device: Where to train and select; None: the CPU, or wherever the architecture puts itself.
-        log: File for the documented log; None: no log.
-        document: The whole configuration as a JSON object: what a run directory keeps.
+        threads: Number of threads that torch computes with; recorded, because the last digits of sums depend on it.
+        target_accuracy: Accuracy that "labels needed" refers to; None: not shown.
+        data_root: Directory to look for data sets in; None: that of ``distil.datasets.load.data_root``.
+        batch_size: Number of examples in one forward pass over the pool; None: the default of ``Runtime``.
+        trackers: Tools that every run is logged to: ``"tensorboard"``, ``"mlflow"``.
+        device: Device to train and select on; None: the CPU, or the device that the architecture puts itself on.
+        log: File of the documented log; None: no log.
+        document: The whole configuration as a JSON object, as ``config.json`` keeps it.
     """
 
     model: Mapping[str, Any]
@@ -113,15 +113,15 @@ class ExperimentConfig:
 
     @property
     def num_classes(self) -> int:
-        """``target_classes``; of embeddings that it is not given for, known once they are ``pinned``."""
+        """C, the key ``target_classes``. For embeddings it may be left out; ``pinned`` then fills it in."""
         return int(self.model["target_classes"])
 
     def seeds_of(self, seed: int) -> Seeds:
-        """What decides the replicate of that seed."""
+        """The seeds of the replicate ``seed``: ``seed`` itself for each field that is not fixed."""
         return Seeds(**{part: self.fixed_seeds.get(part, seed) for part in _PARTS})
 
     def log_of(self, spec: StrategySpec, seed: int) -> Path | None:
-        """The documented log of one run: ``log`` itself, or a file beside it where there are several runs."""
+        """The documented log of one run: ``log`` itself, or with several runs a file of its own in the same directory."""
         if self.log is None or len(self.strategies) * len(self.seeds) == 1:
             return self.log
         return self.log.with_name(f"{self.log.stem}-{spec.label}-{seed}{self.log.suffix}")
@@ -130,7 +130,7 @@ class ExperimentConfig:
         """The data set, from local files.
 
         Raises:
-            ConfigError: It has more classes than the model, or is not the one that ``dataset.sha256`` tells.
+            ConfigError: The data has more classes than the model, or its hash is not ``dataset.sha256``.
         """
         name = self.dataset["name"]
         options = {key: value for key, value in self.dataset.items() if key not in ("name", *DataSection.model_fields)}
@@ -146,12 +146,12 @@ class ExperimentConfig:
             data = load(name, self.data_root, **options)
         if data.num_classes > self.model.get("target_classes", data.num_classes):
             raise ConfigError(
-                f"model.target_classes is {self.num_classes}, but {data.name} has {data.num_classes} classes"
+                f"model.target_classes must be at least {data.num_classes}, the classes of {data.name}, got {self.num_classes}"
             )
         return data
 
     def pinned(self, data: DataSet) -> ExperimentConfig:
-        """The configuration with what only embeddings can say: how many classes there are, and the hash of their content."""
+        """The configuration; for embeddings, with their number of classes and the hash of their content filled in."""
         document = pinned(self.document, data)
         return self if document is self.document else parse_config(document)
 
@@ -164,18 +164,19 @@ class ExperimentConfig:
             build = named_object(name)
             return lambda: build(**arguments)
         renamed = {"hidden_units_1": "hidden_units", "channel": "channels"}
-        if "hidden_units_2" in arguments:  # of the three-layer network, whose parameters keep their numbers
+        if "hidden_units_2" in arguments:  # the parameters of the three-layer network have these names
             renamed.pop("hidden_units_1")
         arguments = {renamed.get(key, key): value for key, value in arguments.items()}
         takes, shape = architecture_parameters(name), data.x_train.shape[1:]
         key, here = ("input_dim", shape.numel()) if "input_dim" in takes else ("channels", shape[0])
         if key == "channels" and len(shape) != 3:
             raise ConfigError(
-                f"model.architecture {name} wants images, and {data.name} has {shape.numel()} numbers a row"
+                f"model.architecture: {name} expects images, but an example of {data.name} is {shape.numel()} numbers; "
+                "choose an architecture for tables, such as two_layer_net"
             )
         if arguments.setdefault(key, here) != here:
             asked = {"channels": "channel"}.get(key, key)
-            raise ConfigError(f"model.{asked} is {arguments[key]}, but {data.name} has {here}")
+            raise ConfigError(f"model.{asked} must be {here}, as in {data.name}, got {arguments[key]}")
         return lambda: architecture_named(name, **arguments)
 
 
@@ -183,11 +184,11 @@ def read_config(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | N
     """Read and check a configuration file.
 
     Args:
-        path: A JSON file.
-        overrides: By section, keys that replace those of the file; None takes a key away.
+        path: The JSON file.
+        overrides: Section -> keys that replace those of the file; the value None removes a key.
 
     Raises:
-        ConfigError: The file is missing, is not JSON, or cannot be run; every fault is named.
+        ConfigError: The file is missing, is not JSON, or cannot be run; the message lists every fault.
     """
     path = Path(path)
     document = read_json(path)
@@ -204,17 +205,19 @@ def read_config(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | N
 
 
 def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
-    """Check a configuration given as the object that its JSON file holds.
+    """Check a configuration given as a JSON object.
 
     Raises:
-        ConfigError: It cannot be run; every fault is named.
+        ConfigError: It cannot be run; the message lists every fault.
     """
     check = Faults()
     document = filled(plain(document, check.faults))
     check.done()
     check.section("", Configuration, document)
     if "logs" in document:
-        warnings.warn("the section `logs` has no effect; see train_parameters.islogs", DistilWarning, stacklevel=2)
+        warnings.warn(
+            "the section `logs` has no effect; set train_parameters.islogs instead", DistilWarning, stacklevel=2
+        )
     data = check_data(check, document.get("dataset", {}))
     _check_model(check, document.get("model", {}), needs_classes=not isinstance(data, EmbeddingsData))
     train = check.section("train_parameters", TrainParameters, document.get("train_parameters", {}))
@@ -224,7 +227,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         and "validation_points" not in data.model_fields_set
         and not isinstance(data, CalledData)
     ):
-        check.faults.append("train_parameters.patience watches validation points: set dataset.validation_points")
+        check.faults.append("train_parameters.patience needs validation points: set dataset.validation_points")
     loop = check.section("active_learning", ActiveLearning, document.get("active_learning", {}))
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
     strategies = strategies_of(check, loop)
@@ -270,13 +273,13 @@ def _check_model(check: Faults, given: object, *, needs_classes: bool) -> None:
     elif name and name not in architecture_names():
         known = ", ".join(architecture_names())
         check.faults.append(
-            f"model.architecture: there is none called {name!r}{nearest(name, architecture_names())} "
+            f"model.architecture: no architecture is called {name!r}{nearest(name, architecture_names())} "
             f"(known: {known}, or package.module:callable)"
         )
 
 
 def _fit(check: Faults, train: TrainParameters) -> FitConfig:
-    """The training; each key is tried on its own, so that all faults are reported."""
+    """The settings of the training; each key is checked by itself, so that all faults are reported."""
     given = {key: getattr(train, key) for key in _FIT_KEYS if key in train.model_fields_set}
     right = {}
     for key, value in given.items():
@@ -297,21 +300,21 @@ def _device(check: Faults, section: str, device: str | None) -> str | None:
 
 
 def _seeds(check: Faults, more: ExperimentSection) -> tuple[int, ...]:
-    """From ``seed`` (one) or ``seeds`` (a list, or how many)."""
+    """The seeds that ``seed`` (one) or ``seeds`` (a list, or a number of them) names."""
     if {"seed", "seeds"} <= more.model_fields_set:
-        check.faults.append("experiment takes either seed or seeds")
+        check.faults.append("experiment must have seed or seeds, not both")
     if not more.seeds:
         return (more.seed,)
     seeds = tuple(range(more.seeds) if isinstance(more.seeds, int) else more.seeds)
     if len(set(seeds)) < len(seeds):
-        check.faults.append("experiment.seeds has a seed more than once")
+        check.faults.append("experiment.seeds must not list a seed twice")
     return seeds
 
 
 def _retrain(check: Faults, train: TrainParameters) -> Retrain:
-    """From ``isreset`` (the document's) or ``retrain`` (ours)."""
+    """The value of ``retrain``, or the one that the documented ``isreset`` stands for."""
     if {"isreset", "retrain"} <= train.model_fields_set:
-        check.faults.append("train_parameters takes either isreset or retrain")
+        check.faults.append("train_parameters must have isreset or retrain, not both")
     if "retrain" in train.model_fields_set:
         return train.retrain
     return "scratch" if train.isreset else "warm"

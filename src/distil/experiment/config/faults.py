@@ -16,39 +16,39 @@ _LONGEST = 200
 
 
 class Faults:
-    """What is wrong with a document; ``done`` raises when there is anything."""
+    """The faults of a document; ``done`` raises them."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
 
     def section(self, where: str, kind: type[S], given: object) -> S:
-        """The keys of a section, each checked by itself.
+        """Check the keys of a section, each by itself.
 
         Args:
-            where: The path of the section, "" for the whole document.
-            kind: Its keys.
-            given: The JSON value in that place.
+            where: Path of the section; "" for the whole document.
+            kind: The class that describes its keys.
+            given: The section's JSON value.
 
         Returns:
-            The section. Where there are faults, the keys that have none, None for the mandatory ones that have, and the defaults;
-            ``model_fields_set`` has what was given either way.
+            The section. A key with a fault has its default, or None if it is mandatory; ``model_fields_set`` holds every key that
+            was given, right or wrong.
         """
         try:
             return kind.model_validate(given)
         except ValidationError as error:
-            found = error.errors(include_url=False)
+            errors = error.errors(include_url=False)
         given = given if isinstance(given, Mapping) else {}
-        self.faults += [_sentence(where, kind, given, fault) for fault in found]
-        wrong = {fault["loc"][0] for fault in found if fault["loc"]}
+        self.faults += [_sentence(where, kind, given, fault) for fault in errors]
+        wrong = {fault["loc"][0] for fault in errors if fault["loc"]}
         right = {key: value for key, value in given.items() if key in kind.model_fields and key not in wrong}
         needed = {key: None for key, field in kind.model_fields.items() if field.is_required()}
         return kind.model_construct(_fields_set=set(given), **{**needed, **right})
 
     def attempt(self, where: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
-        """What ``make`` returns; None where it raises, and then that is a fault."""
+        """The result of ``make``; if it raises, the error is a fault and the result None."""
         try:
             return make()
-        except (DistilError, TypeError) as error:  # TypeError: arguments that somebody's own callable does not take
+        except (DistilError, TypeError) as error:  # TypeError: arguments that the user's own callable does not take
             self.faults.append(f"{where}: {error}")
             return None
 
@@ -61,7 +61,7 @@ class Faults:
 
 
 def _sentence(where: str, kind: type[Section], given: Mapping[str, Any], fault: Mapping[str, Any]) -> str:
-    """A fault that pydantic found, in the words of a configuration."""
+    """An error of pydantic as a sentence about keys of the configuration."""
     if not fault["loc"]:
         return f"{'' if '.' in where else 'section '}{where} must be a JSON object, got {_shown(fault['input'])}"
     key = str(fault["loc"][0])

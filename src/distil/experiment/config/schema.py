@@ -1,4 +1,4 @@
-"""The keys of a configuration for editors (JSON Schema), for readers (a table), and in the words of errors."""
+"""Descriptions of the keys of a configuration: JSON Schema for editors, a table for the docs, phrases for errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOUNS = {"string": "text", "boolean": "true or false", "object": "a JSON object
 
 
 class _ForEditors(GenerateJsonSchema):
-    """Without titles that repeat the key, and without the default None, which stands for a key that is left out."""
+    """JSON Schema without titles, which repeat the keys, and without defaults of None, which mean that the key is left out."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002
         return False
@@ -31,19 +31,19 @@ class _ForEditors(GenerateJsonSchema):
 def schema() -> Schema:
     """The JSON Schema of a configuration file, for completion and checks in editors.
 
-    A file may name it under ``$schema``, which is read past.
+    A file may name it under ``$schema``, a key that distil ignores.
     """
-    made = _schema_of(Configuration)
+    keys = _schema_of(Configuration)
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
-        **made,
-        "properties": {"$schema": {"type": "string"}, **made["properties"]},
+        **keys,
+        "properties": {"$schema": {"type": "string"}, **keys["properties"]},
         "required": ["active_learning", "dataset"],  # the user's own embeddings make the other sections optional
     }
 
 
 def expected(kind: type[Section], key: str) -> str:
-    """What the value of a key has to be, as the end of "must be".
+    """The values that a key may have, as the end of a sentence with "must be".
 
     >>> from distil.experiment.config.sections import ActiveLearning
     >>> expected(ActiveLearning, "budget")
@@ -53,12 +53,12 @@ def expected(kind: type[Section], key: str) -> str:
 
 
 def choices(kind: type[Section], key: str) -> list[str]:
-    """The texts that a key may hold, where they are listed."""
+    """The texts that a key may hold, if they form a list; otherwise none."""
     return [value for value in _schema_of(kind)["properties"][key].get("enum", []) if isinstance(value, str)]
 
 
 def table(kind: type[Section]) -> str:
-    """The keys of a section as a table in Markdown, the mandatory ones first; ours are marked unless all of them are."""
+    """The keys of a section as a Markdown table, mandatory keys first; keys of ours are marked, unless all are ours."""
     required = _schema_of(kind).get("required", [])
     mixed = not all(OURS in field.metadata for field in kind.model_fields.values())
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]

@@ -1,4 +1,4 @@
-"""The keys of a configuration: the type, default and meaning of each. How keys depend on one another is checked elsewhere.
+"""The keys of a configuration: the type, default and meaning of each. Rules that join keys are checked elsewhere.
 
 Error messages, the tables of docs/configuration.md and the JSON Schema for editors are all made from these classes. A key whose
 default is None and whose type has no None may be left out, but must not be null.
@@ -23,7 +23,7 @@ OURS = "ours"
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]+$")]
-"""Not empty, and without the NUL characters that no path has."""
+"""Not empty, and without NUL characters, which paths cannot have."""
 Fraction: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 FixedSeed: TypeAlias = Annotated[int, Field(ge=0)]
 Tracker: TypeAlias = Annotated[
@@ -51,11 +51,11 @@ class NamedModel(Section):
 
     architecture: Text = _needed(
         "An architecture, one of `distil.utils.models.architecture_names()`; or your own, `package.module:callable`, which is "
-        "called with `num_classes` and the other keys of this section, whatever they are.",
+        "called with `num_classes` and all other keys of this section.",
         architecture_names(),
     )
     target_classes: Annotated[int, Field(ge=2)] = _key(
-        "Number of outputs; at least the classes of the data set. Mandatory, except for your own embeddings."
+        "Number of outputs, at least the number of classes of the data set. Mandatory, except for your own embeddings."
     )
     input_dim: Count = _key("Input width of networks for tables. Default: that of the data.")
     hidden_units_1: Count = _key(
@@ -63,7 +63,7 @@ class NamedModel(Section):
     )
     hidden_units_2: Count = _key("Width of the second hidden layer. Mandatory for `three_layer_net`.")
     channel: Count = _key(
-        "Input channels of image architectures; undocumented, but in published files. Default: those of the data."
+        "Number of input channels of image architectures; undocumented, but in published files. Default: that of the data."
     )
     net_size: Annotated[float, Field(gt=0), OURS] = _key(
         "Width multiplier of `shufflenetv2`: 0.5, 1, 1.5 or 2. Default: 1."
@@ -71,7 +71,7 @@ class NamedModel(Section):
 
 
 class OwnModel(Section):
-    """The user's own architecture, which takes whatever keys it likes."""
+    """The user's own architecture, which may take any keys."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -80,29 +80,31 @@ class OwnModel(Section):
 
 
 class TrainParameters(Section):
-    """How each round is trained; ``FitConfig`` checks the values that it takes."""
+    """The training of each round; ``FitConfig`` checks the values of its own fields."""
 
     lr: SkipValidation[float] = _needed("Learning rate of the first epoch, above 0.")
-    batch_size: SkipValidation[int] = _needed("Examples in a minibatch.")
-    n_epoch: SkipValidation[int] = _needed("Epochs at most.")
+    batch_size: SkipValidation[int] = _needed("Number of examples in a minibatch.")
+    n_epoch: SkipValidation[int] = _needed("Largest number of epochs.")
     max_accuracy: SkipValidation[float | None] = _key(
         "Stop after an epoch whose training accuracy, a fraction, reaches this. Default: never.", FitConfig.max_accuracy
     )
-    isreset: bool = _key("`true`: new weights every round; `false`: continue from the last ones.", True)
+    isreset: bool = _key("`true`: new weights every round; `false`: continue from the last round's weights.", True)
     retrain: Annotated[Retrain, OURS] = _key(
-        "In place of `isreset`: start every round from new weights (`scratch`), from the last ones (`warm`), or from the last ones "
-        "shrunk towards 0 with noise added (`shrink_perturb`)."
+        "In place of `isreset`: start every round from new weights (`scratch`), from the last round's weights (`warm`), or from "
+        "the last round's weights shrunk towards 0 with noise added (`shrink_perturb`)."
     )
     islogs: bool = _key("Whether to append the documented log to `logs_location`.", False)
     logs_location: Text | None = _key(
-        "The file of that log; mandatory with `islogs`. Several runs write one file each, with strategy and seed in its name."
+        "File of the documented log; mandatory with `islogs`. Several runs write one file each, with strategy and seed in its name."
     )
-    optimizer: SkipValidation[Literal["sgd", "adam", "adamw"]] = _key("The optimizer.", FitConfig.optimizer)
+    optimizer: SkipValidation[Literal["sgd", "adam", "adamw"]] = _key(
+        "Optimizer, as in `torch.optim`.", FitConfig.optimizer
+    )
     min_diff_acc: SkipValidation[float] = _key(
-        "Gain in training accuracy that counts as progress, a fraction.", FitConfig.min_diff_acc
+        "Smallest gain in training accuracy, a fraction, that `window_size` counts as progress.", FitConfig.min_diff_acc
     )
     window_size: SkipValidation[int | None] = _key(
-        "Stop when, among the last `window_size` training accuracies, none is `min_diff_acc` above an earlier one; `null`: never.",
+        "Stop if none of the last `window_size` training accuracies is `min_diff_acc` above an earlier one of them; `null`: never.",
         FitConfig.window_size,
     )
     momentum: Annotated[SkipValidation[float], OURS] = _key("Momentum of `sgd`, in [0, 1).", FitConfig.momentum)
@@ -122,70 +124,71 @@ class TrainParameters(Section):
         FitConfig.patience,
     )
     device: Text | None = _key(
-        "Where to train and select, for example `cuda`. Default: the CPU, or where your own architecture is."
+        "Device to train and select on, for example `cuda`. Default: the CPU, or the device of your own architecture."
     )
-    isverbose: bool | None = _key("Accepted without effect: a bar shows the progress.")
+    isverbose: bool | None = _key("Accepted without effect: a progress bar is always shown.")
 
 
 class StrategyArgs(Section):
-    """Arguments of every strategy; the strategies themselves check all but these two."""
+    """Arguments of every strategy; the strategies check all keys but these two."""
 
     model_config = ConfigDict(extra="allow")
 
-    batch_size: Count | None = _key("Examples in one forward pass over the pool.")
-    device: Text | None = _key("Where to train and select, unless `train_parameters.device` says so.")
+    batch_size: Count | None = _key("Number of examples in one forward pass over the pool.")
+    device: Text | None = _key("Device to train and select on, unless `train_parameters.device` is given.")
 
 
 class StrategyEntry(Section):
-    """A strategy of ``strategies`` with settings of its own."""
+    """An entry of ``strategies`` with settings of its own."""
 
     name: Text = _needed("A strategy, or `package.module:callable`.", tuple(sorted(STRATEGIES)))
-    args: dict[str, Any] | None = _key("Its arguments, added to `strategy_args`.")
-    label: Text = _key("What its results are filed under: the name of a folder. Default: its name.")
+    args: dict[str, Any] | None = _key("Arguments of this strategy, added to `strategy_args`.")
+    label: Text = _key("Name of this strategy in results, also the name of its folder. Default: its name.")
     retrain: Retrain | None = _key("As in `train_parameters`, for this strategy alone.")
     candidates: Count | None = _key("As in `active_learning`, for this strategy alone.")
 
 
 class ActiveLearning(Section):
-    """The loop of selecting and training; each strategy is checked by itself."""
+    """The active-learning loop; each strategy is checked by itself."""
 
     strategy: SkipValidation[str | StrategyEntry] = _key("The strategy to run. Give either this or `strategies`.")
     strategies: Annotated[list[SkipValidation[str | StrategyEntry]], Field(min_length=1), OURS] = _key(
         "The strategies to compare: names, or objects "
         '`{"name": ..., "args": {...}, "label": ..., "retrain": ..., "candidates": ...}`.'
     )
-    budget: Count = _needed("Examples per selection.")
+    budget: Count = _needed("Number of examples per selection.")
     rounds: Count = _needed(
-        "Rounds, counting round 0, which trains on the initial points: there are `rounds - 1` selections."
+        "Number of rounds. Round 0 trains on the initial points, so there are `rounds - 1` selections."
     )
-    initial_points: Count = _key("Random examples labeled at the start. Default: the budget.")
+    initial_points: Count = _key("Number of random examples labeled at the start. Default: the budget.")
     candidates: Annotated[Count | None, OURS] = _key(
-        "How many random examples of the unlabeled pool the strategy chooses among, drawn anew each round. Default: all."
+        "Number of random examples of the unlabeled pool that the strategy chooses from, drawn anew each round. Default: all."
     )
     strategy_args: SkipValidation[StrategyArgs | None] = _key(
-        "`batch_size` (of the forward passes over the pool), `device`, `n_drop` (dropout masks), `lr`, `eps`, `max_iter`, "
-        "`submod`, `selection_type`: every strategy accepts all of them and uses those it has. "
-        "Besides, whatever the strategy itself takes."
+        "Arguments of the strategies. Every strategy accepts `batch_size` (of the forward passes over the pool), `device`, "
+        "`n_drop` (dropout masks), `lr`, `eps`, `max_iter`, `submod` and `selection_type`, and ignores those that it does not "
+        "have; other keys must be its own parameters."
     )
 
 
 class DataSection(Section):
-    """What every data set has: how it is split, and what is done to its pool. The other keys are those of its reader."""
+    """Keys that every data set has: its split, and changes to its pool. The other keys belong to the reader."""
 
     test_points: Annotated[Count, OURS] = _key(
-        "Examples held out, drawn anew for every seed, where the set has no test split of its own. Default: a quarter."
+        "Number of test examples to hold out, drawn anew for every seed; only for a data set without a test split of its own. "
+        "Default: a quarter."
     )
     validation_points: Annotated[Count, OURS] = _key(
-        "Examples held out for early stopping, whose accuracy is reported every round. Default: none."
+        "Number of examples to hold out for early stopping; their accuracy is reported every round. Default: none."
     )
     redundancy: Annotated[int, Field(ge=2), OURS] = _key(
-        "r: the pool is a random 1/r of the examples left, each r times; ids are positions in that pool."
+        "r: the pool is a random 1/r of the remaining examples, each r times; ids are positions in that pool."
     )
     label_noise: Annotated[Fraction | None, OURS] = _key(
-        "Share of the pool's labels that are wrong, each changed to one of the other classes at random."
+        "Share of the pool's labels to make wrong: each is changed to another class at random."
     )
     imbalance: Annotated[Fraction | None, OURS] = _key(
-        "Share of the classes that are rare in the pool: each has a tenth of the smallest class."
+        "Share of the classes to make rare in the pool: each keeps a tenth as many examples as the smallest class has."
     )
 
 
@@ -193,20 +196,24 @@ class NamedData(DataSection):
     """A data set that the library reads by name."""
 
     name: Text = _needed("A data set of the list below; or your own, `package.module:callable`.", data_set_names())
-    path: Annotated[Text | None, OURS] = _key("The file of `csv`, `libsvm` and `npz`.")
-    test_path: Annotated[Text | None, OURS] = _key("The file of their test set. Default: `test_points` of the rows.")
+    path: Annotated[Text | None, OURS] = _key("The file, for `csv`, `libsvm` and `npz`.")
+    test_path: Annotated[Text | None, OURS] = _key(
+        "The file of the test set, for `csv`, `libsvm` and `npz`. Default: `test_points` of the rows are held out."
+    )
     label: Annotated[int | Text, OURS] = _key(
         "The label column of `csv`, by its number from 0 or its name. Default: `label`, `labels`, `class` or `target`, "
-        "else the last; `id` is no feature."
+        "else the last; a column `id` is not a feature."
     )
     standardize: Annotated[bool, OURS] = _key(
-        "Every column of `csv`, `libsvm` and `npz` to mean 0 and standard deviation 1.", False
+        "Whether to bring every column of `csv`, `libsvm` and `npz` to mean 0 and standard deviation 1.", False
     )
-    download: Annotated[bool, OURS] = _key("Download what is missing; so does `--download`.", False)
+    download: Annotated[bool, OURS] = _key(
+        "Whether to download missing files; the option `--download` does the same.", False
+    )
 
 
 class CalledData(DataSection):
-    """A data set of the user's own callable, which takes whatever keys it likes."""
+    """A data set of the user's own callable, which may take any keys."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -217,52 +224,57 @@ class EmbeddingsData(DataSection):
     """A data set of the user's own embeddings."""
 
     embeddings: Annotated[Text, OURS] = _needed(
-        "The array, as `distil select --embeddings` reads it; with `FILE#NAME`, that array or column of the file. It is mapped, "
-        "not read, where the file allows it."
+        "File of the array, in any format that `distil select --embeddings` reads; `FILE#NAME` names an array or column in the "
+        "file. Formats that can be memory-mapped are not read into memory."
     )
     labels: Annotated[Text, OURS] = _needed(
-        "A table of `id` and `label`, a label for every row, in any order; names or whole numbers."
+        "A table with the columns `id` and `label`: a label, text or whole number, for every row of the array, in any order."
     )
     test_embeddings: Annotated[Text | None, OURS] = _key(
-        "The test set's array; goes with `test_labels`. Default: `test_points` of the rows."
+        "File of the test set's array; needs `test_labels`. Default: `test_points` of the rows are held out."
     )
-    test_labels: Annotated[Text | None, OURS] = _key("The test set's table.")
+    test_labels: Annotated[Text | None, OURS] = _key("The test set's table of `id` and `label`.")
     standardize: Annotated[bool, OURS] = _key(
-        "Every column to mean 0 and standard deviation 1, minibatch by minibatch.", True
+        "Whether to bring every column to mean 0 and standard deviation 1, minibatch by minibatch.", True
     )
     name: Annotated[Text, OURS] = _key("The data set's name in results. Default: the name of the file.")
     sha256: Annotated[Text | None, OURS] = _key(
-        "Hash of what was read: numbers, ids and labels. A run writes it into its `config.json` and refuses other content."
+        "Hash of the numbers, ids and labels. A run writes it into its `config.json`, and refuses data with another hash."
     )
 
 
 class ExperimentSection(Section):
-    """What a researcher needs besides."""
+    """Seeds, output and other settings of the experiment."""
 
-    seed: int = _key("The one seed to run. Give either this or `seeds`.", 0)
+    seed: int = _key("The only seed. Give either this or `seeds`.", 0)
     seeds: (
         Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[list[int], Field(min_length=1, max_length=MOST_SEEDS)]
-    ) = _key("How many seeds (0, 1, ...), or a list of them: one run per seed and strategy.")
+    ) = _key("Number of seeds (0, 1, ...), or a list of seeds: one run per seed and strategy.")
     split_seed: FixedSeed = _key(
-        "The same seed in all replicates for the split, and for what is done to the pool. Default: each replicate's own."
+        "Seed of the split and of the changes to the pool, the same for all runs. Default: the run's seed."
     )
-    initial_seed: FixedSeed = _key("The same for the initial labels.")
-    model_seed: FixedSeed = _key("The same for weights and minibatch order.")
-    selection_seed: FixedSeed = _key("The same for the strategy's draws.")
-    output: Text | None = _key("The directory of the experiment. Default: `runs/NAME OF THE FILE`.")
-    threads: Count = _key("Threads to compute with. The last digits of sums depend on it, so it is recorded.", 1)
-    target_accuracy: Fraction | None = _key('Accuracy of "labels needed" in the table.')
-    full_data: bool = _key("Train once per seed on the whole pool, as an upper bound; `distil compare` does.", False)
-    trackers: list[Tracker] = _key("Where every run is logged as it goes; so does `--track`.", [])
-    data: Text | None = _key("Where data sets are looked for first; so does `--data`.")
+    initial_seed: FixedSeed = _key("Seed of the initial labels, the same for all runs. Default: the run's seed.")
+    model_seed: FixedSeed = _key("Seed of weights and minibatch order, the same for all runs. Default: the run's seed.")
+    selection_seed: FixedSeed = _key("Seed of the strategy's draws, the same for all runs. Default: the run's seed.")
+    output: Text | None = _key("Directory of the results. Default: `runs/NAME OF THE FILE`.")
+    threads: Count = _key(
+        "Number of threads to compute with. The last digits of sums depend on it, so it is recorded.", 1
+    )
+    target_accuracy: Fraction | None = _key('Accuracy that "labels needed" in the table refers to.')
+    full_data: bool = _key(
+        "Whether to train once per seed on the whole pool, as an upper bound; `distil compare` does so by default.",
+        False,
+    )
+    trackers: list[Tracker] = _key("Tools to log every run to; the option `--track` does the same.", [])
+    data: Text | None = _key("Directory to look for data sets in first; the option `--data` does the same.")
 
 
 class Configuration(Section):
     """The configuration of a distil experiment."""
 
     model: SkipValidation[NamedModel | OwnModel] = _needed("The network.")
-    train_parameters: SkipValidation[TrainParameters] = _needed("How each round is trained.")
-    active_learning: SkipValidation[ActiveLearning] = _needed("What is selected, by which strategies.")
+    train_parameters: SkipValidation[TrainParameters] = _needed("The training of each round.")
+    active_learning: SkipValidation[ActiveLearning] = _needed("The strategies, budget and rounds.")
     dataset: SkipValidation[NamedData | CalledData | EmbeddingsData] = _needed("The examples and labels.")
-    experiment: SkipValidation[ExperimentSection] = _key("Seeds, output and what else a researcher needs.", {})
-    logs: Any = _key("Of two published files; read past with a warning.")
+    experiment: SkipValidation[ExperimentSection] = _key("Seeds, output and other settings of the experiment.", {})
+    logs: Any = _key("Ignored with a warning; two published files have this section.")

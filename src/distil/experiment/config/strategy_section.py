@@ -14,14 +14,14 @@ from distil.selection.learner import Retrain
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.system.imports import named_object
 
-# Names of folders beside those of the strategies.
+# Names of folders that an experiment has besides those of its strategies.
 FULL_DATA, FIRST_ROUND = "full_data", "first_round"
 ARGS = "active_learning.strategy_args"
-# Keys of strategy_args that every strategy accepts, used or not, as the document has it.
+# Keys of strategy_args that every strategy accepts, used or not, as in the document.
 _STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
-# Names that published files have for a strategy.
+# Names of strategies in published files.
 _STRATEGY_ALIASES = {"coreset": "core_set"}
-# Where the document's argument is a parameter of another name: for each strategy, argument -> parameter.
+# For each strategy, the document's arguments whose parameter has another name: argument -> parameter.
 _DROPOUT = {"n_drop": "n_samples"}
 _DOCUMENTED: Mapping[str, Mapping[str, str]] = {
     "adversarial_bim": {"stop_iterations_by_count": "max_steps"},
@@ -35,7 +35,7 @@ _DOCUMENTED: Mapping[str, Mapping[str, str]] = {
     "margin_sampling_dropout": _DROPOUT,
     "submod_sampling": {"submod": "function", "typeOf": "function", "if_grad": "representation"},
 }
-# The document's switches: what they say of that parameter when off, and when on.
+# The document's switches: the value of the parameter when off, and when on.
 _SWITCHES = {"linear_layer": ("bias", "all"), "if_grad": ("embedding", "gradient")}
 
 
@@ -44,11 +44,11 @@ class StrategySpec:
     """A strategy to run.
 
     Attributes:
-        name: Registered, or ``package.module:callable``.
-        args: The ``strategy_args`` as given.
-        label: What results are filed under; the name unless the same name is run with several arguments.
-        retrain: What each round's training starts from; None: as the experiment has it.
-        candidates: How many random examples of the unlabeled pool it chooses among, drawn anew each round; None: all.
+        name: A registered name, or ``package.module:callable``.
+        args: Arguments of the strategy, under the document's names or ours.
+        label: Name of the strategy in results, also the name of its folder.
+        retrain: The weights that each round's training starts from; None: the experiment's ``retrain``.
+        candidates: Number of random examples of the unlabeled pool that it chooses from, drawn anew each round; None: all.
     """
 
     name: str
@@ -58,7 +58,7 @@ class StrategySpec:
     candidates: int | None = None
 
     def build(self) -> Strategy:
-        """The strategy; arguments that it does not have are those of others in the same file."""
+        """The strategy; arguments that it does not have are ignored, as they may belong to other strategies."""
         if ":" in self.name:
             own = {key: value for key, value in self.args.items() if key not in ("batch_size", "device")}
             strategy = named_object(self.name)(**own)
@@ -79,15 +79,15 @@ class StrategySpec:
 
 
 def strategies_of(check: Faults, loop: ActiveLearning) -> tuple[StrategySpec, ...]:
-    """From ``strategy`` (one) or ``strategies`` (several), those without a fault."""
-    given = loop.model_fields_set & {"strategy", "strategies"}
-    if len(given) != 1:
-        check.faults.append("active_learning needs either strategy or strategies")
+    """The strategies that ``strategy`` (one) or ``strategies`` (several) names, without those that have a fault."""
+    present = loop.model_fields_set & {"strategy", "strategies"}
+    if len(present) != 1:
+        check.faults.append("active_learning must have strategy or strategies, and not both")
         return ()
     listed = {f"active_learning.strategies[{number}]": entry for number, entry in enumerate(loop.strategies or [])}
-    entries = listed if "strategies" in given else {"active_learning.strategy": loop.strategy}
-    found = [_spec(check, loop, where, entry) for where, entry in entries.items()]
-    specs = tuple(spec for spec in found if spec is not None)
+    entries = listed if "strategies" in present else {"active_learning.strategy": loop.strategy}
+    checked = [_spec(check, loop, where, entry) for where, entry in entries.items()]
+    specs = tuple(spec for spec in checked if spec is not None)
     _check_labels(check, [spec.label for spec in specs])
     return specs
 
@@ -114,11 +114,13 @@ def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object) -> Str
 
 def _check_labels(check: Faults, labels: list[str]) -> None:
     for label in sorted({label for label in labels if labels.count(label) > 1}):
-        check.faults.append(f"active_learning.strategies has {label} more than once; give each a label of its own")
+        check.faults.append(
+            f"active_learning.strategies has the label {label} more than once; give each entry its own label"
+        )
     wrong = [label for label in labels if not label.strip(".") or set(label) & set('/\\*?"<>|')]
-    check.faults += [f"the label {label!r} is no name for a folder" for label in wrong]
+    check.faults += [f"the label {label!r} cannot be the name of a folder; choose another" for label in wrong]
     taken = [label for label in labels if label in (FULL_DATA, FIRST_ROUND)]
-    check.faults += [f"the label {label!r} is taken: it is a folder of every experiment" for label in taken]
+    check.faults += [f"the label {label!r} is the name of a folder that distil uses; choose another" for label in taken]
 
 
 def _check_strategy(check: Faults, where: str, spec: StrategySpec) -> None:
@@ -128,7 +130,7 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec) -> None:
     if spec.name not in STRATEGIES:
         known = ", ".join(sorted(STRATEGIES))
         check.faults.append(
-            f"{where}: there is none called {spec.name!r}{nearest(spec.name, STRATEGIES)} "
+            f"{where}: no strategy is called {spec.name!r}{nearest(spec.name, STRATEGIES)} "
             f"(known: {known}, or package.module:callable)"
         )
         return
@@ -137,11 +139,11 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec) -> None:
     check.faults += [f"unknown key {ARGS}.{key}{nearest(key, known_args)}" for key in unknown]
     check.attempt(ARGS, spec.build)
     if spec.args.get("valid"):
-        check.faults.append(f"{ARGS}.valid: in experiments, strategies get no validation set; use distil.select")
+        check.faults.append(f"{ARGS}.valid: an experiment gives its strategies no validation set; use distil.select")
 
 
 def _switched(key: str, value: object) -> str:
-    """The value of a parameter that the document has a switch for."""
+    """The value of the parameter that a switch of the document sets."""
     if not isinstance(value, bool):
         raise ConfigError(f"{key} must be true or false, got {value!r}")
     return _SWITCHES[key][value]

@@ -1,4 +1,4 @@
-// Figures and tables of the page, of whichever numbers they are given.
+// Figures and tables of the page, for any numbers.
 
 const report = JSON.parse(document.getElementById("report").textContent);
 const HIGHER_IS_BETTER = report.higher_is_better;
@@ -16,10 +16,10 @@ const MARKERS = [
 const SYMBOLS = { win: "▲", loss: "▼", tie: "=", same: "≡", remark: "•" };
 const WORDS = { win: "better", loss: "worse", tie: "no significant difference", same: "the same", remark: "remark" };
 const QUANTITIES = {
-  balance: ["balance of classes", "1 when all classes are equally frequent in a selection, 0 when there is one only (entropy / log of the number of classes)", 2],
+  balance: ["balance of classes", "1 if all classes are equally frequent in a selection, 0 if there is only one (entropy / log of the number of classes)", 2],
   duplicates: ["duplicates", "share of a selection that equals, number for number, an example labeled or selected before", 2],
-  to_labeled: ["distance to the labeled", "mean Euclidean distance of a selection, between inputs, to the nearest example labeled before", 3],
-  to_selected: ["distance to each other", "mean Euclidean distance, between inputs, to the nearest other example of the same selection", 3],
+  to_labeled: ["distance to the labeled set", "mean Euclidean distance between the inputs of a selected example and of the nearest example labeled earlier", 3],
+  to_selected: ["distance within the selection", "mean Euclidean distance between the inputs of a selected example and of the nearest other one in the same selection", 3],
 };
 const state = { experiment: 0, metric: "accuracy", log: false, bands: true, whole: false, quantity: "balance", hidden: new Map() };
 const everyone = [...new Set(report.experiments.flatMap((e) => e.strategies))];
@@ -82,7 +82,7 @@ function sample(name) {
 const broken = (name) => name.split(/(?<=[_+.-])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
 const withSample = (name) => h("span", {}, sample(name), " ", broken(name));
 
-// With many strategies a figure begins with the baseline and the six of the largest area.
+// With many strategies a figure first shows the baseline and the six strategies with the largest areas.
 function hidden() {
   if (!state.hidden.has(state.experiment)) {
     const { strategies, twins, baseline, metrics } = experiment();
@@ -160,7 +160,7 @@ function apart(wanted, gap, low, high) {
   return result;
 }
 
-// Bands may stick out of the figure, where they would make curves small.
+// Bands may extend beyond the figure: fitting them in would flatten the curves.
 function lineScale(model) {
   if (model.range) return model.range;
   const means = [...(model.include ?? []), ...model.series.flatMap(({ y }) => y.filter(known))];
@@ -303,7 +303,7 @@ function listen(drawn, model, plot, tip) {
   });
 }
 
-// A figure: what draws it at a width, with its buttons and, where `tools` are given, those who change it.
+// A figure: `draw` returns its SVG for a width; the buttons save it, and `tools` are controls that change it.
 function figure({ name, title, caption, tools = [], draw, table, wide = 640, exported = 900, after }) {
   const plot = h("div", { class: "plot" });
   const tip = h("div", { class: "tip", role: "status", hidden: true });
@@ -341,7 +341,7 @@ function lineFigure({ name, title, caption, tools, model }) {
 
 const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"];
 
-// What the style sheet says, written into the elements, in the colors for light paper.
+// The styles of the style sheet, written into the elements, in the colors of the light theme.
 function standalone(svg) {
   const host = h("div", { style: "position:absolute;left:-99999px;top:0" }, svg);
   document.documentElement.dataset.theme = "light";
@@ -373,7 +373,7 @@ function savePicture(svg, name, kind) {
 
 // ------------------------------------------------------------------------------------------ tables
 
-// Columns: head, cell (what is shown) and, where that is not the number itself, csv.
+// Columns: head, cell (the text shown) and, if that is not the number itself, csv.
 function table({ name, title, columns, rows, note, tools = [] }) {
   const numbersOf = () => [columns.flatMap(({ csvHead, head }) => csvHead ?? [head]), ...rows.map((row) => columns.flatMap(({ csv, cell }) => (csv ?? cell)(row)))];
   const save = h("button", { type: "button", "data-save": "csv", "aria-label": `${title}: save as CSV`, onclick: () => download(`${name}.csv`, "text/csv", csvOf(numbersOf())) }, "CSV");
@@ -388,7 +388,7 @@ function table({ name, title, columns, rows, note, tools = [] }) {
     note && h("p", { class: "note" }, note));
 }
 
-// A matrix with its rows named and its columns numbered.
+// A matrix with named rows and numbered columns.
 function matrix({ name, title, names, values, most, digits, note, corner, last }) {
   const rows = names.map((label, i) => ({ label: `(${i + 1}) ${label}`, plain: label, values: values[i], i }));
   if (last) rows.push({ label: last.head, plain: last.head, values: last.values, i: -1 });

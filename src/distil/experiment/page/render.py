@@ -12,16 +12,16 @@ from distil.system.pages import render
 
 
 def write_page(configs: Sequence[ExperimentConfig], path: Path) -> Path:
-    """Write the page of one or several experiments; returns its path. See ``report_of``."""
+    """Write the page of one or several experiments, and return its path; see ``report_of``."""
     write_text(path, page_of(report_of(configs)))
     return path
 
 
 def page_of(report: Json) -> str:
-    """The page of a report: HTML that is read offline, and links to nothing.
+    """The page of a report: HTML that loads nothing else.
 
     Args:
-        report: What ``report_of`` returned.
+        report: The JSON document that ``report_of`` returns.
     """
     parts = {"title": report["title"], "experiments": report["experiments"], "report": report}
     return render("experiment/page/report.html", parts)

@@ -1,7 +1,4 @@
-"""One page of a comparison: a file of HTML that needs nothing else, with every number that it shows.
-
-``report_of`` makes the numbers and sentences, a JSON document; ``page_of`` puts it into the page, whose script draws it.
-"""
+"""The numbers and sentences of a report, as a JSON document; the script of the page draws it: see ``page_of``."""
 
 from __future__ import annotations
 
@@ -33,23 +30,22 @@ from distil.experiment.selections import selections_of
 
 Json = dict[str, Any]
 
-# Of summaries: what the report says once for all strategies.
-_SAID_ELSEWHERE = ("name", "baseline", "seeds", "labels", "target")
-_MOST_IDS = 2_000_000  # in a page; more make it slow to open
+# Fields of summaries that the report has once for all strategies.
+_COMMON = ("name", "baseline", "seeds", "labels", "target")
+_MOST_IDS = 2_000_000  # more make the page slow to open
 
 
 def report_of(configs: Sequence[ExperimentConfig]) -> Json:
-    """Everything there is to say about one or several experiments, as JSON.
+    """The results of one or several experiments, as JSON.
 
-    Several are taken for several data sets (or settings): strategies that all of them have are compared over them, too. What
-    cannot be said - with one seed, of unfinished runs, without a training on the whole pool, without the data at hand - is
-    said not to be known, and why.
+    Several experiments count as several data sets (or settings): the strategies that all of them have are compared over them
+    too. A note gives the reason for each missing result: one seed, unfinished runs, no training on the whole pool, no data.
 
     Args:
-        configs: The experiments, such as ``open_config`` returns.
+        configs: The configurations of the experiments, as ``open_config`` returns them.
 
     Raises:
-        InvalidInput: No experiments.
+        InvalidInput: No configuration is given.
         RunError: The events of a run are damaged.
     """
     if not configs:
@@ -57,8 +53,8 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
     names = _names(configs)
     experiments, curves = [], []
     for config, name in zip(configs, names, strict=True):
-        made, own = _experiment(config, name)
-        experiments.append(made)
+        content, own = _experiment(config, name)
+        experiments.append(content)
         curves.append(own)
     return {
         "title": _title(experiments),
@@ -72,7 +68,7 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
 
 
 def _names(configs: Sequence[ExperimentConfig]) -> list[str]:
-    """The data sets' names, followed by the directories' where experiments have a data set in common."""
+    """Names of the data sets, with the directory in parentheses if several experiments have the same data set."""
     names = [str(config.dataset["name"]) for config in configs]
     folders = [config.output.resolve().name for config in configs]
     long = [
@@ -89,12 +85,12 @@ def _title(experiments: Sequence[Json]) -> str:
 
 
 def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str, Mapping[str, Curves]]]:
-    """What there is to say about one experiment, and its curves by metric."""
+    """The results of one experiment, and its curves by metric."""
     everything = all_runs(config)
     runs = {label: own for label, own in everything.items() if all(run.finished for run in own)}
-    found = {metric: comparable(runs, config.seeds, metric) for metric in METRICS}
-    accuracy = found["accuracy"]
-    curves = {metric: own for metric, own in found.items() if own and own.keys() == accuracy.keys()}
+    by_metric = {metric: comparable(runs, config.seeds, metric) for metric in METRICS}
+    accuracy = by_metric["accuracy"]
+    curves = {metric: own for metric, own in by_metric.items() if own and own.keys() == accuracy.keys()}
     twins = {name: like for name, like in identical(config, runs).items() if {name, like} <= accuracy.keys()}
     baseline = baseline_of(accuracy) if accuracy else None
     order = [] if baseline is None else [baseline, *(label for label in accuracy if label != baseline)]
@@ -103,7 +99,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
     notes = [*_notes(config, everything, runs, accuracy, metrics, ids), *twin_notes(twins)]
-    made: Json = {
+    content: Json = {
         "name": name,
         "facts": _facts(config, runs),
         "seeds": config.seeds,
@@ -120,7 +116,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "ids": ids,
         "table": _table(config, accuracy, baseline, twins) if baseline else "\n".join(notes),
     }
-    return made, curves
+    return content, curves
 
 
 def _metric(
@@ -131,29 +127,25 @@ def _metric(
     order: Sequence[str],
     twins: Mapping[str, str],
 ) -> Json:
-    """The numbers of one metric."""
+    """The results for one metric."""
     target = config.target_accuracy if metric == "accuracy" else None
     bounds = bounds_of(config, runs, metric)
     full = None if bounds is None else bounds.full
     summaries = summarize(curves, baseline=order[0], target=target)
-    made: Json = {
+    content: Json = {
         "full": full,
         "majority": None if bounds is None else bounds.majority,
         "values": {name: curves[name].values.tolist() for name in order},
         "summaries": {
-            s.name: {
-                f.name: _finite(getattr(s, f.name))
-                for f in dataclasses.fields(Summary)
-                if f.name not in _SAID_ELSEWHERE
-            }
+            s.name: {f.name: _finite(getattr(s, f.name)) for f in dataclasses.fields(Summary) if f.name not in _COMMON}
             for s in summaries
         },
     }
-    return made | (_tests(curves, order, twins, full) if METRICS[metric].higher_is_better else {})
+    return content | (_tests(curves, order, twins, full) if METRICS[metric].higher_is_better else {})
 
 
 def _tests(curves: Mapping[str, Curves], order: Sequence[str], twins: Mapping[str, str], full: float | None) -> Json:
-    """Comparisons of the strategies, for a metric of which the larger is the better."""
+    """Comparisons of the strategies by a metric whose larger values are better."""
     tested = comparisons(curves, order[0], twins)
     means = {name: curves[name].values.mean(axis=0) for name in order}
     labels = curves[order[0]].labels
@@ -198,10 +190,10 @@ def _comparison(c: Comparison) -> Json:
 
 
 def _penalty(settings: Sequence[Mapping[str, Curves]], baseline: str | None) -> Json | None:
-    """The penalty matrix, where there is enough for one, with its own words on how to read it."""
+    """The penalty matrix and a note on how to read it; None with one strategy, one seed or one point."""
     try:
         matrix: PenaltyMatrix = penalty_matrix(settings, baseline=baseline)
-    except InvalidInput:  # one strategy, seed or point
+    except InvalidInput:
         return None
     return {
         "strategies": matrix.strategies,
@@ -212,7 +204,7 @@ def _penalty(settings: Sequence[Mapping[str, Curves]], baseline: str | None) -> 
 
 
 def _selections(config: ExperimentConfig, runs: Runs) -> Json:
-    """What was selected; without distances, and why, where the data is not at hand."""
+    """Diagnostics of the selections; if the data cannot be loaded, without distances and with the reason."""
     local = {key: value for key, value in config.dataset.items() if key != "download"}
     try:
         data = dataclasses.replace(config, dataset=local).load_data()
@@ -229,36 +221,37 @@ def _notes(
     metrics: Mapping[str, Json],
     ids: Json | None,
 ) -> list[str]:
-    """What is missing, and why, in words."""
+    """One sentence for each missing result, with the reason."""
     notes = []
     for label, own in everything.items():
         if label not in runs:
             done = sum(run.finished for run in own)
             notes.append(
-                f"{label} is left out: {done} of {_counted(len(own), 'seed')} finished. Go on with: distil resume"
+                f"{label} is left out: {done} of {_counted(len(own), 'seed')} finished. Continue with: distil resume"
             )
         elif label not in accuracy:
-            notes.append(f"{label} is left out: its runs have other numbers of labels than the baseline's.")
+            notes.append(f"{label} is left out: the numbers of labels in its runs differ from the baseline's.")
     if runs and not accuracy:
         notes.append(
             "There are no curves: a round of the baseline added no label, or its seeds differ in their numbers of labels."
         )
     if accuracy and len(config.seeds) == 1:
-        notes.append("One seed: no intervals, and no test of any difference.")
+        notes.append("With one seed there are no intervals and no tests of differences.")
     if accuracy and metrics["accuracy"]["full"] is None:
         notes.append(
-            "No training on the whole pool, so shares of its accuracy are not known: `distil compare` makes one a seed."
+            "Shares of the accuracy with all labels are unknown, because there was no training on the whole pool; "
+            "`distil compare` does one per seed."
         )
     missing = [metric.words for name, metric in METRICS.items() if name not in metrics]
     if accuracy and missing:
-        notes.append(f"Not measured by all of these runs, which may be older: {', '.join(missing)}.")
+        notes.append(f"Some runs, perhaps of an older version, did not measure: {', '.join(missing)}.")
     if ids is None:
-        notes.append("There are too many ids for a page; they are in the files events.jsonl of the runs.")
+        notes.append("The selected ids are too many for this page; the file events.jsonl of each run has them.")
     return notes
 
 
 def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
-    """What was run, in a few words."""
+    """The data, network, labels and seeds, each as a name and a phrase."""
     begun = _started(runs)
     sizes = [f"{begun[0]['pool']:,} in the pool, {begun[0]['test']:,} to test on"] if begun else []
     more = [
@@ -271,13 +264,13 @@ def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
         ["Labels", f"{config.initial_points:,} at the start, then {rounds} of {config.budget:,}"],
         [
             "Seeds",
-            f"{len(config.seeds)}, paired: split, initial labels, weights and minibatches are the same for all strategies",
+            f"{len(config.seeds)}, paired: all strategies have the same split, initial labels, weights and minibatches",
         ],
     ]
 
 
 def _provenance(config: ExperimentConfig, runs: Runs) -> Json:
-    """What the runs were made with; several values where runs differ."""
+    """Versions, device, threads, seeds and configuration of the runs; several values if runs differ."""
     begun = _started(runs)
     packages = dict.fromkeys(name for event in begun for name in event.get("versions", {}))
     return {
@@ -293,14 +286,14 @@ def _started(runs: Runs) -> list[Json]:
     return [event for own in runs.values() for run in own if (event := run.last("started")) is not None]
 
 
-def _distinct(values: Any) -> list[str]:  # noqa: ANN401 - any iterable of what events hold
+def _distinct(values: Any) -> list[str]:  # noqa: ANN401 - an iterable of any values in events
     return [str(value) for value in dict.fromkeys(values) if value is not None]
 
 
 def _ids(config: ExperimentConfig, runs: Runs) -> Json | None:
-    """The ids of every round, the user's own where the data has some; None where they are too many for a page.
+    """The ids of every round, the initial ones first, then selections in pick order; None if they are too many for a page.
 
-    The initial ones come first, then selections in pick order.
+    They are the user's own ids if the data has them.
     """
     ids = {
         label: {
@@ -314,7 +307,7 @@ def _ids(config: ExperimentConfig, runs: Runs) -> Json | None:
 
 
 def _table(config: ExperimentConfig, curves: Mapping[str, Curves], baseline: str, twins: Mapping[str, str]) -> str:
-    """The accuracies for those who read without scripts."""
+    """The table of accuracies for readers without JavaScript."""
     summaries = summarize(curves, baseline=baseline, target=config.target_accuracy)
     tests = comparisons(curves, baseline, twins)
     return terminal_table(summaries, config.target_accuracy, comparisons=tests, twins=twins)
@@ -332,9 +325,9 @@ def _across(curves: Sequence[Mapping[str, Mapping[str, Curves]]]) -> Json:
 
 
 def _ranking(settings: Sequence[Mapping[str, Curves]]) -> Json:
-    """Ranks by mean area, whether they differ, and the penalty matrix of all settings."""
+    """Ranks by mean area, the test of their differences, and the penalty matrix over all settings."""
     scores = {name: [float(own[name].values.mean()) for own in settings] for name in settings[0]}
-    made: Json = {
+    ranking: Json = {
         "scores": scores,
         "ranks": {name: own.tolist() for name, own in ranks(scores).items()},
         "penalty": _penalty(settings, baseline_of(scores)),
@@ -344,9 +337,9 @@ def _ranking(settings: Sequence[Mapping[str, Curves]]) -> Json:
     try:
         test = rank_test(scores)
     except InvalidInput as error:
-        return {**made, "why_not": f"No critical difference diagram. {error}."}
+        return {**ranking, "why_not": f"There is no critical difference diagram. {error}."}
     return {
-        **made,
+        **ranking,
         "test": {
             "strategies": test.strategies,
             "mean_ranks": test.ranks.tolist(),
@@ -361,8 +354,8 @@ def _ranking(settings: Sequence[Mapping[str, Curves]]) -> Json:
     }
 
 
-def _finite(x: Any) -> Any:  # noqa: ANN401 - a number or numbers, None or without those that JSON has no word for
-    """The number or numbers; None in place of what is NaN or infinite."""
+def _finite(x: Any) -> Any:  # noqa: ANN401 - a number, a sequence of numbers, or None
+    """The number or numbers, with None in place of NaN and infinities, which JSON does not have."""
     if isinstance(x, Difference):
         x = x[:3]
     if x is None:

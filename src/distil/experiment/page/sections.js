@@ -1,11 +1,11 @@
-// The sections of the page: which numbers of the report are shown, and in what words.
+// The sections of the page: the numbers of the report that each shows, and its texts.
 
 // ------------------------------------------------------------------------------------------ sections
 
 const section = (id, title, lead, ...children) => h("section", { id }, h("h2", {}, title), lead && h("p", { class: "soft" }, lead), ...children);
 const check = (text, key) => h("label", {}, h("input", { type: "checkbox", checked: state[key], "data-option": key, onchange: (event) => { state[key] = event.target.checked; redraw(); } }), text);
 
-function said(outcome, text) {
+function finding(outcome, text) {
   const [name, rest] = outcome === "remark" ? ["", text] : [text.slice(0, text.indexOf(": ")), text.slice(text.indexOf(": "))];
   return h("li", {}, h("span", { class: `mark ${outcome}`, title: WORDS[outcome], role: "img", "aria-label": WORDS[outcome] }, SYMBOLS[outcome]), h("span", {}, h("b", {}, name), rest));
 }
@@ -17,19 +17,19 @@ function tiles() {
   const { summaries, comparisons, full } = numbers();
   const better = HIGHER_IS_BETTER[state.metric] ? 1 : -1;
   const best = [...strategies].sort((a, b) => better * (summaries[b].area - summaries[a].area))[0];
-  const made = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${percent(summaries[best].area, 2)} %`, best)];
+  const all = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${percent(summaries[best].area, 2)} %`, best)];
   if (comparisons && Object.keys(comparisons).length) {
     const list = Object.values(comparisons);
     const wins = list.filter(({ outcome }) => outcome === "win").length;
-    made.push(tile(`Significantly better than ${plain(baseline)}`, `${wins} of ${list.length}`, `with ${seeds.length} seeds, at ${report.alpha}`));
+    all.push(tile(`Significantly better than ${plain(baseline)}`, `${wins} of ${list.length}`, `with ${seeds.length} seeds, at ${report.alpha}`));
   }
   const reached = strategies.filter((name) => known(summaries[name].labels_needed));
   if (reached.length) {
     const first = reached.sort((a, b) => summaries[a].labels_needed - summaries[b].labels_needed)[0];
-    made.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))} %`, count(Math.ceil(summaries[first].labels_needed - 1e-6)), first));
+    all.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))} %`, count(Math.ceil(summaries[first].labels_needed - 1e-6)), first));
   }
-  if (known(full)) made.push(tile("All labels of the pool give", `${percent(full)} %`, metricName()));
-  return h("div", { class: "tiles" }, made);
+  if (known(full)) all.push(tile("With all labels of the pool", `${percent(full)} %`, metricName()));
+  return h("div", { class: "tiles" }, all);
 }
 
 function summary() {
@@ -37,11 +37,11 @@ function summary() {
   const tests = strategies.length ? numbers().comparisons ?? {} : {};
   const order = ["win", "loss", "tie", "same"];
   const tested = strategies.filter((name) => tests[name]).sort((a, b) => order.indexOf(tests[a].outcome) - order.indexOf(tests[b].outcome));
-  const list = tested.map((name) => said(tests[name].outcome, tests[name].verdict));
-  const remarks = notes.map((note) => said("remark", note));
+  const list = tested.map((name) => finding(tests[name].outcome, tests[name].verdict));
+  const remarks = notes.map((note) => finding("remark", note));
   const lead = strategies.length && !numbers().comparisons
-    ? `Tests are made of metrics of which the larger is the better, not of the ${metricName()}.`
-    : list.length ? `What the paired seeds allow to be said of the ${metricName()}, by the areas under the curves.` : null;
+    ? `There are no tests of the ${metricName()}: strategies are compared by metrics whose larger values are better.`
+    : list.length ? `Comparisons of the areas under the curves of ${metricName()}, over paired seeds.` : null;
   const several = report.experiments.length > 1;
   return section("summary", several ? `In short: ${experiment().name}` : "In short", lead, several ? facts() : null, strategies.length ? tiles() : null, h("ul", { class: "said" }, list, remarks));
 }
@@ -66,12 +66,12 @@ function curvesModel() {
 
 function curves() {
   const { seeds } = experiment();
-  const bands = seeds.length > 1 ? `Bands are pointwise ${100 * report.level} % intervals of the mean over ${seeds.length} seeds (Student t). ` : "One seed: there are no bands. ";
+  const bands = seeds.length > 1 ? `Bands are pointwise ${100 * report.level} % intervals of the mean over ${seeds.length} seeds (Student t). ` : "With one seed there are no bands. ";
   return section("curves", "Learning curves", null,
     lineFigure({
       name: `curves-${state.metric}`, title: `Mean ${metricName()} by number of labels`, model: curvesModel,
       tools: [check("log budget", "log"), seeds.length > 1 ? check("bands", "bands") : null, check("0 to 100 %", "whole")].filter(known),
-      caption: `${bands}Point at the figure, or use the arrow keys, for values; choose strategies below.`,
+      caption: `${bands}Point at the figure or press the arrow keys to see values. Choose the strategies below.`,
     }), legend(), numbersTable());
 }
 
@@ -82,14 +82,14 @@ function numbersTable() {
     { head: "strategy", cell: withSample, csv: (name) => [name] },
     ...labels.map((label, i) => ({ head: count(label), csvHead: [String(label)], cell: (name) => percent(summaries[name].mean[i]), csv: (name) => [summaries[name].mean[i]] })),
   ];
-  return h("details", {}, h("summary", {}, "The same as a table"), table({ name: `means-${state.metric}`, title: `Mean ${metricName()} in %, by number of labels`, columns, rows: strategies }));
+  return h("details", {}, h("summary", {}, "The means as a table"), table({ name: `means-${state.metric}`, title: `Mean ${metricName()} in %, by number of labels`, columns, rows: strategies }));
 }
 
 function areas() {
   const { strategies, twins, seeds, baseline, labels } = experiment();
   const { summaries, comparisons } = numbers();
   const tests = comparisons ?? {};
-  const of = (name, tell) => (tests[name] ? tell(tests[name]) : "–");
+  const of = (name, show) => (tests[name] ? show(tests[name]) : "–");
   const raw = (name, ...keys) => keys.map((key) => tests[name]?.[key]);
   const columns = [
     { head: "strategy", cell: withSample, csv: (name) => [name] },
@@ -107,16 +107,16 @@ function areas() {
   if (Object.keys(tests).length) columns.push(
     { head: "p (Holm)", title: "Paired t test, corrected for the number of comparisons", csvHead: ["p", "p Holm"], cell: (name) => of(name, (c) => pValue(c.p_holm)), csv: (name) => raw(name, "p", "p_holm") },
     { head: "Wilcoxon p (Holm)", title: "Signed-rank test, exact, corrected for the number of comparisons", csvHead: ["Wilcoxon p", "Wilcoxon p Holm"], cell: (name) => of(name, (c) => pValue(c.wilcoxon_holm)), csv: (name) => raw(name, "wilcoxon_p", "wilcoxon_holm") },
-    { head: "effect g_z", title: "Mean difference in standard deviations of the differences, unbiased (Hedges); d_z with two seeds", csvHead: ["d_z", "g_z"], cell: (name) => of(name, (c) => { const g = c.g_z ?? c.d_z; return known(g) ? g.toFixed(2) : "∞"; }), csv: (name) => raw(name, "d_z", "g_z") },
+    { head: "effect g_z", title: "Mean difference divided by the standard deviation of the differences, with Hedges' correction; with two seeds d_z, which has none", csvHead: ["d_z", "g_z"], cell: (name) => of(name, (c) => { const g = c.g_z ?? c.d_z; return known(g) ? g.toFixed(2) : "∞"; }), csv: (name) => raw(name, "d_z", "g_z") },
     { head: "wins / ties / losses", csvHead: ["wins", "ties", "losses"], cell: (name) => of(name, (c) => `${c.wins} / ${c.ties} / ${c.losses}`), csv: (name) => raw(name, "wins", "ties", "losses") },
     { head: `beats ${plain(baseline)}`, title: "Share of seeds won, ties counting half, with its Jeffreys interval", csvHead: ["better", "better low", "better high"], cell: (name) => of(name, (c) => `${percent(c.better[0], 0)} % [${percent(c.better[1], 0)}, ${percent(c.better[2], 0)}]`), csv: (name) => tests[name]?.better ?? [null, null, null] },
-    { head: "finding", cell: (name) => (tests[name] ? h("span", { class: tests[name].outcome }, `${SYMBOLS[tests[name].outcome]} ${WORDS[tests[name].outcome]}`) : name in twins ? h("span", { class: "same" }, `≡ the selections of ${plain(twins[name])}`) : name === baseline ? "baseline" : ""), csv: (name) => [tests[name] ? WORDS[tests[name].outcome] : name in twins ? `the selections of ${twins[name]}` : ""] },
+    { head: "finding", cell: (name) => (tests[name] ? h("span", { class: tests[name].outcome }, `${SYMBOLS[tests[name].outcome]} ${WORDS[tests[name].outcome]}`) : name in twins ? h("span", { class: "same" }, `≡ same selections as ${plain(twins[name])}`) : name === baseline ? "baseline" : ""), csv: (name) => [tests[name] ? WORDS[tests[name].outcome] : name in twins ? `same selections as ${twins[name]}` : ""] },
   );
   const level = 100 * report.level;
   const note = seeds.length > 1
-    ? `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. ± and [ ] are ${level} % intervals over ${seeds.length} paired seeds, not corrected; p-values are corrected by Holm's method for all strategies of the table. “Beats ${plain(baseline)}” is the share of seeds won: the chance to win with one more.`
+    ? `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. ± and [ ] are ${level} % intervals over ${seeds.length} paired seeds, without correction; p-values are corrected by Holm's method for all strategies in the table. “Beats ${plain(baseline)}” is the share of seeds won, an estimate of the chance to win with another seed.`
     : `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. With one seed there are no intervals and no tests.`;
-  return section("areas", "Areas under the curves", null, table({ name: `areas-${state.metric}`, title: `Area: mean ${metricName()}, and difference to ${plain(baseline)}`, columns, rows: strategies, note }), forest());
+  return section("areas", "Areas under the curves", null, table({ name: `areas-${state.metric}`, title: `Area: mean ${metricName()}, and difference from ${plain(baseline)}`, columns, rows: strategies, note }), forest());
 }
 
 function drawForest(width) {
@@ -128,7 +128,7 @@ function drawForest(width) {
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const pad = 0.04 * (high - low || 1);
   const X = (x) => left + ((x - low + pad) / (high - low + 2 * pad)) * (right - left);
-  const describe = `Difference of the area to ${plain(baseline)}'s, in points: ${rows.map((name) => `${name} ${points(summaries[name].difference[0])}${interval(...summaries[name].difference.slice(1))}`).join("; ")}.`;
+  const describe = `Difference of the area from ${plain(baseline)}'s, in points: ${rows.map((name) => `${name} ${points(summaries[name].difference[0])}${interval(...summaries[name].difference.slice(1))}`).join("; ")}.`;
   const svg = s("svg", { viewBox: `0 0 ${width} ${bottom + 44}`, width, height: bottom + 44, role: "img", "aria-label": describe });
   for (const tick of niceTicks(low - pad, high + pad, Math.max(3, Math.floor((right - left) / 90)))) {
     svg.append(s("line", { class: "gridline", x1: X(tick), x2: X(tick), y1: top, y2: bottom }),
@@ -152,8 +152,8 @@ function forest() {
   const rows = strategies.filter((name) => name !== baseline && !(name in twins));
   if (!rows.length) return null;
   return figure({
-    name: `differences-${state.metric}`, title: `Paired differences to ${plain(baseline)}`, draw: drawForest,
-    caption: HIGHER_IS_BETTER[state.metric] ? "▲ significantly better, ▼ significantly worse after Holm's correction, ● no significant difference. Lines are intervals that are not corrected." : "Of this metric the smaller is the better. Lines are intervals that are not corrected.",
+    name: `differences-${state.metric}`, title: `Paired differences from ${plain(baseline)}`, draw: drawForest,
+    caption: HIGHER_IS_BETTER[state.metric] ? "▲ significantly better, ▼ significantly worse after Holm's correction, ● no significant difference. Lines are intervals without correction." : "Smaller values of this metric are better. Lines are intervals without correction.",
     table: () => [["strategy", "difference", "low", "high"], ...rows.map((name) => [name, ...summaries[name].difference])],
   });
 }
@@ -165,7 +165,7 @@ function efficiencyModel() {
   const ends = series.map(({ name, y }) => `${name} ${y[y.length - 1].toFixed(2)} times`).join("; ");
   return {
     xs: labels, xLabel: "labels", yLabel: `times fewer labels than ${plain(baseline)}`, series, log: state.log, lines: [], include: [1], least: 0, format: (x, exact) => `${exact ? x.toFixed(2) : Number(x.toFixed(4))}×`,
-    describe: () => `Label efficiency beside ${plain(baseline)}, at the last point: ${ends || "no strategy is shown"}.`,
+    describe: () => `Label efficiency against ${plain(baseline)}, at the last point: ${ends || "no strategy is shown"}.`,
   };
 }
 
@@ -183,19 +183,19 @@ function efficiency() {
     { head: `target ${Number((100 * target).toFixed(2))} %`, csvHead: [`labels to ${target}`], cell: (name) => needed(summaries[name].labels_needed), csv: (name) => [summaries[name].labels_needed] },
     { head: "times fewer", csvHead: ["times fewer"], cell: (name) => (known(summaries[name].times_fewer) && known(summaries[name].labels_needed) ? summaries[name].times_fewer.toFixed(1) : known(summaries[name].labels_needed) ? `> ${(Math.floor((10 * last) / summaries[name].labels_needed) / 10).toFixed(1)}` : "–"), csv: (name) => [summaries[name].times_fewer] });
   const words = columns.length > 1
-    ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Where the mean curve first gets there, interpolated, rounded up; > ${count(last)}: not reached with ${count(last)} labels.${reach ? " Full is what a training on all labels of the pool gives." : ""}` })
-    : h("p", { class: "soft" }, "There was no training on the whole pool and no target, so labels needed for a level are not shown.");
+    ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Labels with which the mean curve first reaches the level, interpolated and rounded up; > ${count(last)}: not reached with ${count(last)} labels.${reach ? ` Full is the ${metricName()} after training on all labels of the pool.` : ""}` })
+    : h("p", { class: "soft" }, "The labels needed for a level are not shown: there was no training on the whole pool, and no target accuracy is set.");
   const figure_ = labels.length < 2 ? null : lineFigure({
     name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${plain(baseline)}`, model: efficiencyModel, tools: [check("log budget", "log")],
-    caption: `At every point: the labels with which ${plain(baseline)} first reaches what the strategy has reached, divided by the labels that the strategy needed. Above 1 it saves labels; “≥” where ${plain(baseline)} never gets there, so that only a bound is known.`,
+    caption: `At every point: the number of labels with which ${plain(baseline)} first reaches the strategy's ${metricName()}, divided by the strategy's number of labels. Above 1 the strategy saves labels. “≥” marks a lower bound: ${plain(baseline)} never reaches that ${metricName()}.`,
   });
   return section("labels", "Labels saved", null, figure_, figure_ && legend(), words);
 }
 
 function pairs() {
   const { penalty } = numbers();
-  if (!penalty) return section("pairs", "Who beats whom", "A matrix of pairs needs two strategies, two seeds and a selection.");
-  return section("pairs", "Who beats whom", null, matrix({
+  if (!penalty) return section("pairs", "Pairwise comparison", "A matrix of pairs needs two strategies, two seeds and a selection.");
+  return section("pairs", "Pairwise comparison", null, matrix({
     name: `penalty-${state.metric}`, title: `Pairwise penalty matrix, ${metricName()}`, names: penalty.strategies, values: penalty.beats, most: 1, digits: 2,
     corner: "row beats column", note: penalty.note, last: { head: "mean of column (lower is better)", values: penalty.penalties },
   }));
@@ -204,13 +204,13 @@ function pairs() {
 function cost() {
   const { costs, strategies } = experiment();
   const rows = strategies.filter((name) => costs[name]);
-  if (!rows.length) return section("costs", "Time and memory", "The runs hold no times.");
+  if (!rows.length) return section("costs", "Time and memory", "The runs recorded no times.");
   const slowest = Math.max(...rows.map((name) => Math.max(costs[name].selection, costs[name].training)), 1e-9);
   const metered = (key) => (name) => h("span", {}, h("span", { class: "room", "aria-hidden": "true" }, h("span", { class: "meter", style: `width:${(100 * costs[name][key]) / slowest}%` })), seconds(costs[name][key]));
   const saved = rows.reduce((sum, name) => sum + costs[name].saved, 0);
-  const shared = saved > 0 ? `Sharing the first round of each seed between strategies saved ${seconds(saved)} s of training.` : "Every run trained its own first round, or their times are not known, so nothing was saved by sharing it.";
+  const shared = saved > 0 ? `Sharing the first round of each seed between strategies saved ${seconds(saved)} s of training.` : "Sharing first rounds saved nothing: every run trained its own, or the times are unknown.";
   return section("costs", "Time and memory", null, table({
-    name: "costs", title: "Seconds a run, and peak memory", rows,
+    name: "costs", title: "Seconds per run, and peak memory", rows,
     columns: [
       { head: "strategy", cell: withSample, csv: (name) => [name] },
       { head: "selection, s", csvHead: ["selection seconds"], cell: metered("selection"), csv: (name) => [costs[name].selection] },
@@ -218,7 +218,7 @@ function cost() {
       { head: "selection adds, MB", csvHead: ["selection peak bytes"], cell: (name) => bytes(costs[name].selection_peak), csv: (name) => [costs[name].selection_peak] },
       { head: "training adds, MB", csvHead: ["training peak bytes"], cell: (name) => bytes(costs[name].training_peak), csv: (name) => [costs[name].training_peak] },
     ],
-    note: `Seconds are sums over the rounds of a run, averaged over seeds, by the clock: with several processes on one machine they are longer. Memory is the most that a step added to its process; –: not known. ${shared}`,
+    note: `Seconds are wall time, summed over the rounds of a run and averaged over seeds; several processes on one machine make them longer. Memory is the most that a step added to its process; –: unknown. ${shared}`,
   }));
 }
 
@@ -235,37 +235,37 @@ function selectionsModel() {
 
 function selections() {
   const { selections, strategies, seeds, labels } = experiment();
-  if (labels.length < 2) return section("selections", "What was selected", "There was no selection.");
+  if (labels.length < 2) return section("selections", "Selections", "There was no selection.");
   const has = Object.keys(QUANTITIES).filter((key) => strategies.some((name) => selections[key][name]?.some(known)));
   if (!has.includes(state.quantity)) state.quantity = has[0];
   const choose = h("label", {}, h("span", {}, "show"), h("select", { "data-option": "quantity", onchange: (event) => { state.quantity = event.target.value; render(); } },
     has.map((key) => h("option", { value: key, selected: key === state.quantity }, QUANTITIES[key][0]))));
-  const measured = selections.missing ? `Duplicates and distances need the data, which could not be had: ${selections.missing}` : selections.measured < seeds.length ? `Duplicates and distances are of the first ${selections.measured} of ${seeds.length} seeds.` : null;
+  const measured = selections.missing ? `Duplicates and distances need the data, which could not be loaded: ${selections.missing}` : selections.measured < seeds.length ? `Duplicates and distances are means over the first ${selections.measured} of ${seeds.length} seeds.` : null;
   const mean = (list) => { const some = list.filter(known); return some.length ? some.reduce((a, b) => a + b, 0) / some.length : null; };
   const columns = [{ head: "strategy", cell: withSample, csv: (name) => [name] }, ...has.map((key) => ({
     head: QUANTITIES[key][0], title: QUANTITIES[key][1], csvHead: [key],
     cell: (name) => { const x = mean(selections[key][name] ?? []); return known(x) ? x.toFixed(QUANTITIES[key][2]) : "–"; }, csv: (name) => [mean(selections[key][name] ?? [])],
   }))];
-  return section("selections", "What was selected", measured,
-    has.length ? lineFigure({ name: `selections-${state.quantity}`, title: "Selection by selection", model: selectionsModel, tools: [choose], caption: `${QUANTITIES[state.quantity][1]}; mean over seeds.` }) : null,
+  return section("selections", "Selections", measured,
+    has.length ? lineFigure({ name: `selections-${state.quantity}`, title: "Each selection", model: selectionsModel, tools: [choose], caption: `${QUANTITIES[state.quantity][1]}; mean over seeds.` }) : null,
     has.length ? legend() : null,
-    table({ name: "selections", title: "On average over selections", columns, rows: strategies }),
-    matrix({ name: "overlap", title: "Overlap between strategies", names: selections.strategies, values: selections.overlap, most: 1, digits: 2, corner: "Jaccard index", note: "Of everything that two strategies selected with the same seed, initial labels left out: the share that both selected. 1: the same examples, in whatever order; mean over seeds." }));
+    table({ name: "selections", title: "Means over selections", columns, rows: strategies }),
+    matrix({ name: "overlap", title: "Overlap between strategies", names: selections.strategies, values: selections.overlap, most: 1, digits: 2, corner: "Jaccard index", note: "Share of the examples selected by either of two strategies with the same seed that both selected, without the initial labels; mean over seeds. 1: the same examples, in any order." }));
 }
 
 function provenance() {
-  const { provenance: made, ids, strategies, seeds } = experiment();
+  const { provenance: recorded, ids, strategies, seeds } = experiment();
   const list = (values) => (values.length ? values.join(" and ") : "not recorded");
-  const rows = [...Object.entries(made.versions).map(([name, values]) => [name === "revision" ? "git revision" : name, list(values)]), ["device", list(made.device)], ["threads", list(made.threads)]];
+  const rows = [...Object.entries(recorded.versions).map(([name, values]) => [name === "revision" ? "git revision" : name, list(values)]), ["device", list(recorded.device)], ["threads", list(recorded.threads)]];
   const parts = ["split", "initial", "model", "selection"];
-  return section("provenance", "Provenance", "What is needed to do it again.",
+  return section("provenance", "Provenance", "Everything needed to repeat the experiment.",
     listed(rows),
     h("details", {}, h("summary", {}, "Seeds"), table({
-      name: "seeds", title: "What each seed decides", rows: Object.entries(made.seeds),
+      name: "seeds", title: "Seeds of each run", rows: Object.entries(recorded.seeds),
       columns: [{ head: "seed", cell: ([seed]) => seed, csv: ([seed]) => [seed] }, ...parts.map((part) => ({ head: part, cell: ([, own]) => String(own[part]), csv: ([, own]) => [own[part]] }))],
     })),
-    h("details", {}, h("summary", {}, "Configuration"), h("pre", { tabindex: "0" }, JSON.stringify(made.config, null, 2)),
-      h("button", { type: "button", "data-save": "config", onclick: () => download("config.json", "application/json", JSON.stringify(made.config, null, 2)) }, "Save config.json")),
+    h("details", {}, h("summary", {}, "Configuration"), h("pre", { tabindex: "0" }, JSON.stringify(recorded.config, null, 2)),
+      h("button", { type: "button", "data-save": "config", onclick: () => download("config.json", "application/json", JSON.stringify(recorded.config, null, 2)) }, "Save config.json")),
     ids && Object.keys(ids).length ? idsBlock(ids, seeds) : null);
 }
 
@@ -285,9 +285,9 @@ function idsBlock(ids, seeds) {
 
 function across() {
   if (!report.across) return null;
-  const lead = "Strategies that all data sets have, by the mean area under the curve on each.";
+  const lead = "Strategies that were run on all data sets, ranked by their mean area under the curve on each.";
   const own = report.across.metrics[state.metric];
-  if (!own) return section("across", "Over all data sets", state.metric in report.across.metrics ? lead : "Not all data sets have this metric, of a strategy that all of them have.");
+  if (!own) return section("across", "Over all data sets", state.metric in report.across.metrics ? lead : "No strategy has this metric on all data sets.");
   const names = report.experiments.map(({ name }) => name);
   const strategies = Object.keys(own.scores).sort((a, b) => mean(own.ranks[a]) - mean(own.ranks[b]));
   function mean(list) { return list.reduce((a, b) => a + b, 0) / list.length; }
@@ -297,10 +297,10 @@ function across() {
       name: `ranks-${state.metric}`, title: `Mean rank and area, ${metricName()}`, rows: strategies,
       columns: [{ head: "strategy", cell: (name) => h("span", {}, broken(name)), csv: (name) => [name] }, { head: "mean rank", cell: (name) => mean(own.ranks[name]).toFixed(2), csv: (name) => [mean(own.ranks[name])] },
         ...names.map((data, i) => ({ head: data, csvHead: [`${data} area`, `${data} rank`], cell: (name) => h("span", {}, `${percent(own.scores[name][i], 2)} `, h("span", { class: outcome(name, i) ?? "tie", title: WORDS[outcome(name, i)] }, SYMBOLS[outcome(name, i)] ?? "")), csv: (name) => [own.scores[name][i], own.ranks[name][i]] }))],
-      note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ the selections of another strategy.",
+      note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ same selections as another strategy.",
     }),
     own.test ? figure({ name: `critical-difference-${state.metric}`, title: "Critical difference diagram", wide: 0, draw: (width) => drawRanks(own.test, width), table: () => [["strategy", "mean rank"], ...own.test.strategies.map((name, i) => [name, own.test.mean_ranks[i]])],
-      caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${pValue(own.test.p)}; Iman and Davenport's F: p ${pValue(own.test.f_p)}. Bars join strategies that Nemenyi's test does not tell apart at ${report.alpha}; they count where Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
+      caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${pValue(own.test.p)}; Iman and Davenport's F: p ${pValue(own.test.f_p)}. Bars join strategies whose ranks do not differ significantly by Nemenyi's test at ${report.alpha}; read them only if Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
     own.penalty ? matrix({ name: `penalty-all-${state.metric}`, title: "Pairwise penalty matrix over all data sets", names: own.penalty.strategies, values: own.penalty.beats, most: names.length, digits: 2, corner: "row beats column", note: own.penalty.note, last: { head: "mean of column (lower is better)", values: own.penalty.penalties } }) : null);
 }
 
