@@ -308,7 +308,7 @@ def test_a_timm_backbone(here, images, suffix):
     with pytest.raises(UnknownName, match="did you mean"):
         embed("images", "timm:resnet18x", weights="random", out="emb.npy")
     Path("bad.pth").write_bytes(b"nonsense")
-    with pytest.raises(UnsupportedModel, match="holds other things than tensors"):
+    with pytest.raises(UnsupportedModel, match="must hold tensors only"):
         embed("images", "timm:resnet10t", weights="bad.pth", out="emb.npy")
 
 

@@ -193,7 +193,7 @@ CAPABILITIES = [
     (
         SubmodularSampling(representation="raw"),
         Showing,
-        r"^SubmodularSampling needs what the model is called with, .*Own\(\)",
+        r"^SubmodularSampling needs the inputs of the model as one tensor, .*Own\(\)",
     ),
     (
         AdversarialDeepFool(),

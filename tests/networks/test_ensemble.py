@@ -121,7 +121,7 @@ def test_members_without_a_capability(nets):
         select("adversarial_bim", network, X, 3)
     assert measured(network, (Inputs(),))[Inputs()].equal(X)
     other_way = Ensemble([Bare(), TorchNetwork(nets[0])])
-    with pytest.raises(UnsupportedModel, match=r"whose inputs are read needs .* one tensor, and Bare\(\) has none"):
+    with pytest.raises(UnsupportedModel, match=r"reading the inputs of an ensemble needs .* one tensor, and Bare\(\) has none"):
         measured(other_way, (Inputs(),))
     expected = torch.stack([X[:, :4].softmax(-1), opinions(nets)[:, 0]], 1)
     torch.testing.assert_close(measured(other_way, (MCProbs(),))[MCProbs()], expected)
@@ -139,7 +139,7 @@ def test_members_of_several_kinds(nets):
 
 
 def test_what_cannot_be_an_ensemble(nets):
-    with pytest.raises(InvalidInput, match="an ensemble has at least two members, got 1"):
+    with pytest.raises(InvalidInput, match="an ensemble needs at least two members, got 1"):
         wrap(nets[:1])
     with pytest.raises(InvalidInput, match="got 0"):
         Ensemble([])

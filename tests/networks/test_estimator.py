@@ -122,7 +122,7 @@ def test_a_chosen_embedding():
     for embedding in (pca, pca.transform):
         found = measured(wrap(model, embedding=embedding), (Embedding(),))[Embedding()]
         np.testing.assert_allclose(found.numpy(), pca.transform(X))
-    with pytest.raises(InvalidInput, match="must be a function or something with transform, got 'cls'"):
+    with pytest.raises(InvalidInput, match="must be a function or a fitted object with transform, got 'cls'"):
         wrap(model, embedding="cls")
 
 
@@ -136,7 +136,7 @@ def test_tensors_are_given_as_arrays(data):
 def test_inputs_of_other_minibatches():
     model = LogisticRegression().fit(X, Y)
     data = [{"a": x[:2], "b": x[2:]} for x in X]
-    with pytest.raises(UnsupportedModel, match=r"is given a dict of \['a', 'b'\]; pass inputs="):
+    with pytest.raises(UnsupportedModel, match=r"is a dict of \['a', 'b'\]; pass inputs="):
         select("entropy_sampling", model, data, 3)
     network = wrap(model, inputs=lambda batch: np.concatenate([batch["a"], batch["b"]], 1))
     assert select("badge", network, data, 5).tolist() == select("badge", model, X, 5).tolist()
@@ -151,7 +151,7 @@ def test_a_number_of_classes_puts_columns_in_their_places():
     expected = np.zeros((N, 4))
     expected[:, [0, 2]] = model.predict_proba(X)
     np.testing.assert_allclose(table[Probs()].numpy(), expected, rtol=1e-5, atol=1e-12)
-    with pytest.raises(UnsupportedModel, match=r"fitted with the class 2, which is not among the 2 expected: \[0, 1\]"):
+    with pytest.raises(UnsupportedModel, match=r"fitted with the class 2, which is not among the 2 expected classes: \[0, 1\]"):
         wrap(model, num_classes=2)
 
 
@@ -225,7 +225,7 @@ def test_bagging_whose_members_have_not_seen_all_classes():
 def test_what_does_not_vote_gives_equal_samples_and_a_warning(model):
     """Members of boosting and of one-versus-rest are no opinions about the same question."""
     model = clone(model).fit(X, Y)
-    with pytest.warns(DistilWarning, match="has no members that vote, so all samples are equal") as caught:
+    with pytest.warns(DistilWarning, match="is not a mean of members, so all samples are equal") as caught:
         found = measured(model, (MCProbs(4),))[MCProbs(4)].numpy()
     assert len(caught) == 1
     np.testing.assert_allclose(found, np.repeat(model.predict_proba(X)[:, None], 4, 1), rtol=1e-5, atol=1e-7)
@@ -300,7 +300,7 @@ def test_attacks_and_inputs_that_are_no_numbers():
         UnsupportedModel, match=r"^AdversarialDeepFool needs gradients .*Estimator\(Pipeline.* has none"
     ):
         select("adversarial_deepfool", model, TEXTS, 3)
-    with pytest.raises(UnsupportedModel, match="is called with something other than numbers"):
+    with pytest.raises(UnsupportedModel, match="to be called with rows of numbers"):
         measured(model, (Inputs(),), TEXTS)
     words = KNeighborsClassifier(1, metric=lambda a, b: 0.0).fit(X, Y)
     assert measured(words, (Embedding(),), X)[Embedding()].shape == (N, 5)

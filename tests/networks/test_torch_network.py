@@ -342,12 +342,12 @@ def test_one_column_without_saying_sigmoid():
 
 def test_rows_that_sum_to_one_without_saying_probs():
     message = refused(returning(lambda m, h, z: z.softmax(1)))
-    assert "already sum to 1" in message
+    assert "rows that the model returns sum to 1" in message
     assert 'output="probs"' in message
 
 
 def test_probs_that_are_none():
-    assert "sum to 1, and these do not" in refused(returning(lambda m, h, z: z), output="probs")
+    assert "sum to 1, but some rows do not" in refused(returning(lambda m, h, z: z), output="probs")
 
 
 def test_one_column_of_probs_that_are_none():
@@ -490,7 +490,7 @@ def test_inputs_are_what_the_model_is_called_with():
     with plain.asking(Runtime()):
         assert plain.inputs([X, "label"]) is X
         assert plain.inputs(torch.ones(3, 2, dtype=torch.uint8)).dtype == torch.float32
-        with pytest.raises(UnsupportedModel, match="called with a dict; what needs its inputs needs one tensor"):
+        with pytest.raises(UnsupportedModel, match="reads inputs needs .* one tensor, and this one is called with a dict"):
             plain.inputs({"x": X})
 
 
@@ -742,7 +742,7 @@ def test_sampling_finds_out_what_the_model_returns_by_itself():
     with pytest.raises(UnsupportedModel) as caught, network.asking(Runtime()):
         network.sample(X, 2, draw_for(X))
     message = str(caught.value)
-    assert "already sum to 1" in message
+    assert "rows that the model returns sum to 1" in message
 
 
 class DictRows(Dataset):

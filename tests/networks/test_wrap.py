@@ -259,7 +259,7 @@ def test_without_a_pooler(transformers, seeded):
     model = seeded(transformers.DistilBertForSequenceClassification, config)
     assert len(select("core_set", wrap(model, embedding="mean"), IDS, 3)) == 3
     with pytest.raises(
-        UnsupportedModel, match="wants the base model's pooler_output, and it gives none; pass 'cls' or"
+        UnsupportedModel, match="needs the base model's pooler_output, which it does not return; pass 'cls' or"
     ):
         wrap(model, embedding="pooled", example=IDS)
 
@@ -331,7 +331,7 @@ class Softmax(Net):
 def test_skorch(module, criterion, n_out, seeded, fingerprint):
     skorch = pytest.importorskip("skorch")
     net = skorch.NeuralNet(module, criterion=criterion, module__n_out=n_out, verbose=0)
-    with pytest.raises(UnsupportedModel, match="NeuralNet has no module yet; call its initialize or fit first"):
+    with pytest.raises(UnsupportedModel, match="NeuralNet has no module yet; call its initialize\(\) or fit\(\) first"):
         wrap(net)
     seeded(net.initialize)
     before = fingerprint(net.module_)
@@ -408,7 +408,7 @@ def test_parts_of_what_a_model_returns(seeded, fingerprint):
     both = wrap(model, logits=lambda r: r["scores"], embedding="summary")
     embedding = check_module(model, X, None, fingerprint, call=expected, model=both)
     torch.testing.assert_close(embedding, model(X)["hidden"][:, :2].detach())
-    with pytest.raises(UnsupportedModel, match="logits='z' is no tensor in what the model returns, a dict"):
+    with pytest.raises(UnsupportedModel, match="logits='z' must name a tensor in the model's return value, a dict"):
         wrap(model, logits="z", example=X)
     with pytest.raises(UnsupportedModel, match="embedding=3 is no tensor"):
         wrap(model, logits="scores", embedding=3, example=X)
@@ -431,9 +431,9 @@ def test_positions_in_what_a_model_returns(net):
 def test_the_head_by_name_or_function(net):
     for head in ("body.0", lambda module: module.body[0]):
         assert measured(wrap(net, head=head), X)[1].equal(X)
-    with pytest.raises(UnsupportedModel, match="head= gave a Linear that is no layer of the model"):
+    with pytest.raises(UnsupportedModel, match="head= must return a layer of the model, and returned a Linear"):
         wrap(net, head=lambda module: nn.Linear(2, 2))
-    with pytest.raises(InvalidInput, match="head= and embedding= both say what the embedding is"):
+    with pytest.raises(InvalidInput, match="expected head= or embedding=, got both"):
         wrap(net, head="head", embedding="cls")
 
 
@@ -479,7 +479,7 @@ def test_weights_in_files(name, net, tmp_path):
 
 def test_files_that_hold_more_than_tensors_are_not_read(net, tmp_path):
     torch.save(net, tmp_path / "model.pt")
-    with pytest.raises(UnsupportedModel, match=r"holds other things than tensors; save model\.state_dict\(\) instead"):
+    with pytest.raises(UnsupportedModel, match=r"must hold tensors only, and holds other objects; save model\.state_dict\(\) instead"):
         wrap(tmp_path / "model.pt", build=Net)
     torch.save([torch.ones(2)], tmp_path / "list.pt")
     with pytest.raises(UnsupportedModel, match="expected a state_dict in the file, got a list"):
@@ -493,7 +493,7 @@ def test_files_that_hold_more_than_tensors_are_not_read(net, tmp_path):
 
 def test_what_is_found_in_a_line(net):
     network = wrap(net)
-    assert repr(network) == "TorchNetwork(Net: logits and embedding are found on the first minibatch)"
+    assert repr(network) == "TorchNetwork(Net: logits and embedding will be found on the first minibatch)"
     measured(network, X)
     told = "TorchNetwork(Net: 3 classes; embedding: 5 numbers, the input of head)"
     assert repr(network) == told == repr(wrap(net, example=X[:2])) == str(wrap(net, example=X))
@@ -505,13 +505,13 @@ def test_what_is_found_in_a_line(net):
 def test_a_network_is_itself(net):
     network = TorchNetwork(net)
     assert wrap(network) is network
-    with pytest.raises(InvalidInput, match="head= cannot be used with a Network, which knows all this"):
+    with pytest.raises(InvalidInput, match="head= cannot be used with a Network, which has its own"):
         wrap(network, head="fc")
 
 
 def test_the_number_of_classes(net):
     assert wrap(net, num_classes=CLASSES, example=X)
-    with pytest.raises(UnsupportedModel, match="the model has outputs for 3 classes, and num_classes is 4"):
+    with pytest.raises(UnsupportedModel, match="expected outputs for num_classes=4 classes, and the model has 3"):
         wrap(net, num_classes=4, example=X)
 
 
@@ -523,17 +523,17 @@ def test_other_things_are_refused(model):
 
 @pytest.mark.parametrize("model", [Net, LogisticRegression])
 def test_a_class_is_no_model(model):
-    with pytest.raises(UnsupportedModel, match=rf"^got the class {model.__name__} as a model; pass one that is made"):
+    with pytest.raises(UnsupportedModel, match=rf"^expected a model, got the class {model.__name__}; pass an instance"):
         wrap(model)
 
 
 def test_no_models_are_no_ensemble():
-    with pytest.raises(InvalidInput, match="an ensemble has at least two members, got 0"):
+    with pytest.raises(InvalidInput, match="an ensemble needs at least two members, got 0"):
         wrap([])
 
 
 def test_build_is_for_files(net):
-    with pytest.raises(InvalidInput, match="build= goes with a path of weights, got Net"):
+    with pytest.raises(InvalidInput, match="build= needs a path of weights as the model, got Net"):
         wrap(net, build=Net)
 
 

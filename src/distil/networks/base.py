@@ -1,4 +1,4 @@
-"""What the library knows a model by: its outputs, and what else it can be asked for."""
+"""The interface of a model for strategies: its outputs, and the capabilities that it may have."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LABELS = ("labels", "label")
 
 
 class Outputs:
-    """What one minibatch gave: floating-point tensors with a row for each of its B examples, in their order.
+    """Outputs for one minibatch: floating-point tensors with a row for each of its B examples, in their order.
 
     Attributes:
-        logits: (B, C).
+        logits: Logits, (B, C).
 
     Args:
-        logits: (B, C), C at least 2.
-        embedding: (B, D), None where the network has none that can be found, or a function that makes it once it is asked for.
+        logits: Logits, (B, C), C at least 2.
+        embedding: Embedding (B, D); a function that computes it when it is first read; or None if the network has none.
     """
 
     def __init__(self, logits: Tensor, embedding: Tensor | Callable[[], Tensor | None] | None) -> None:
@@ -43,12 +43,12 @@ class Outputs:
 class Network(ABC):
     """A model as strategies see it. Asking does not change it.
 
-    These two methods are all that most strategies use. A network may have any of three capabilities too, each one more
-    method, called within ``asking``: ``sample`` (``Samples``), ``inputs`` (``HasInputs``) and ``differentiable``
-    (``Differentiable``). Strategies that use one refuse a network without it.
+    Most strategies use only these two methods. A network may also have any of three capabilities, each of which adds a method
+    to call within ``asking``: ``sample`` (``Samples``), ``inputs`` (``HasInputs``) and ``differentiable``
+    (``Differentiable``). Strategies that use a capability refuse a network without it.
 
     Attributes:
-        classes: The classes by name, in the order of the columns; None where only their numbers are known.
+        classes: Names of the classes, in the order of the columns; None if only their numbers are known.
     """
 
     classes: Sequence[Any] | np.ndarray[Any, Any] | None = None
@@ -58,10 +58,10 @@ class Network(ABC):
 
     @abstractmethod
     def asking(self, runtime: Runtime) -> AbstractContextManager[None]:
-        """A context in which the other methods may be called; on leaving it the model is as it was before."""
+        """A context in which the other methods may be called; when it ends, the model is in its earlier state."""
 
     @abstractmethod
-    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401 - whatever the data set's collate function makes
+    def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401 - any return value of a collate function
         """Logits and embedding of one minibatch."""
 
 
@@ -76,11 +76,11 @@ class Samples(Protocol):
 
 @runtime_checkable
 class HasInputs(Protocol):
-    """The capability of a network to show the tensor that the model is called with."""
+    """The capability of a network to return the tensor that the model is called with."""
 
     @abstractmethod
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
-        """What the model is called with, (B, ...) floating: a single tensor."""
+        """The only tensor that the model is called with, (B, ...) floating."""
 
 
 @runtime_checkable
@@ -91,7 +91,7 @@ class Differentiable(Protocol):
     def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
         """The inputs of one minibatch, (B, ...) floating, and the function from such inputs to logits, (B, ...) -> (B, C).
 
-        The function takes any rows of the inputs, and may be called until ``asking`` is left. Where the caller has gradients on,
+        The function takes any rows of the inputs, and may be called until ``asking`` ends. If the caller has enabled gradients,
         autograd can differentiate it by its argument; parameters do not collect gradients.
         """
 
@@ -102,7 +102,7 @@ _ADVICE: dict[type[object], tuple[str, str]] = {
         "pass a torch.nn.Module with dropout or a list of models, or give the network a method sample(batch, n_samples, draw)",
     ),
     HasInputs: (
-        "what the model is called with, as one tensor",
+        "the inputs of the model as one tensor",
         "pass a torch.nn.Module, or give the network a method inputs(batch)",
     ),
     Differentiable: ("gradients by the model's inputs", "use margin_sampling, or pass a torch.nn.Module"),
@@ -113,8 +113,8 @@ def lacking(asker: str, network: Network, capability: type[object]) -> Unsupport
     """The error for a network without a capability.
 
     Args:
-        asker: Who needs it, for the message: a strategy.
-        network: The model.
+        asker: Subject of the message: the strategy that needs the capability.
+        network: The network.
         capability: ``Samples``, ``HasInputs`` or ``Differentiable``.
     """
     what, advice = _ADVICE[capability]

@@ -1,4 +1,4 @@
-"""How many examples went into a model and how many rows came out, and what it means when a call fails."""
+"""Checks of a model's calls: as many rows out as examples in, and errors that explain a failed call."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from distil.errors import UnsupportedModel
 
-# Ids that a message names.
+# Largest number of ids in a message.
 _NAMED = 5
 
 
 class WrongRows(UnsupportedModel):
-    """A model gave another number of rows than it was given examples.
+    """A model returned a number of rows other than its number of examples.
 
     Args:
-        what: What it gave.
-        came: How many rows.
-        asked: Of how many examples.
-        ids: What the caller calls them, where that is known.
+        what: Name of the rows in the message, for example "logits".
+        came: Number of rows that the model returned.
+        asked: Number of examples that it was called with.
+        ids: The caller's ids of the examples, if known.
     """
 
     def __init__(self, what: str, came: int, asked: int, ids: Sequence[Any] | None = None) -> None:
@@ -30,18 +30,18 @@ class WrongRows(UnsupportedModel):
         which = "" if ids is None else f" ({named(ids)})"
         super().__init__(
             f"the model returned {came} row{'s' * (came != 1)} of {what} for {asked} examples{which}; expected one row for each "
-            "example, along the first axis and in their order: if the examples are the second axis of an LSTM or transformer, "
+            "example, along the first axis and in their order: if the examples are on the second axis of an LSTM or transformer, "
             "build it with batch_first=True or transpose; if collate leaves examples out, return all of them, or pass exclude="
         )
 
 
 def named(ids: Sequence[Any]) -> str:
-    """The first few ids, as the caller calls them, for messages."""
+    """The first few of the caller's ids, for messages."""
     return f"ids {', '.join(map(repr, ids[:_NAMED]))}{', ...' if len(ids) > _NAMED else ''}"
 
 
-def rows_of(batch: Any) -> int | None:  # noqa: ANN401 - whatever a collate function makes
-    """How many examples a minibatch holds: the length of each tensor, array and list of texts; None if they differ."""
+def rows_of(batch: Any) -> int | None:  # noqa: ANN401 - any return value of a collate function
+    """The number of examples in a minibatch: the length of each tensor, array and list of texts; None if they differ."""
     lengths = set(_lengths(batch))
     return lengths.pop() if len(lengths) == 1 else None
 
@@ -62,9 +62,9 @@ def _lengths(batch: Any) -> Iterator[int]:  # noqa: ANN401
 
 
 def refuse_whole_numbers(module: nn.Module, x: object, error: RuntimeError) -> None:
-    """Raise UnsupportedModel where a call failed that was made with whole numbers, and the module has no layer for tokens.
+    """Raise UnsupportedModel if a call with whole numbers failed and the module has no layer for tokens.
 
-    Whole numbers are given to a module as they are, since they may be token ids.
+    Whole numbers are passed to a module unchanged, since they may be token ids.
     """
     embeds = any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
     whole = isinstance(x, Tensor) and not x.is_floating_point() and not x.is_complex()

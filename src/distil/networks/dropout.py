@@ -16,10 +16,10 @@ from torch.overrides import TorchFunctionMode
 
 from distil.rng import Rng
 
-# Rising ids that are at most this far apart are drawn for in one go, with all ids between them.
+# Masks of ascending ids at most this far apart are drawn together with those of all ids between them.
 DRAW_BLOCK = 256
 
-# Rates are rounded to multiples of 2**-16: a probability costs as many random bits as it has binary digits.
+# Rates are rounded to multiples of 2**-16: each binary digit of a probability costs a random bit.
 _DIGITS = 16
 
 _ELEMENTWISE = {F.dropout, F.alpha_dropout}
@@ -34,15 +34,15 @@ _Words = np.ndarray[Any, np.dtype[np.uint64]]
 
 @dataclass(frozen=True)
 class Draw:
-    """Random masks for the examples of one minibatch, the same however the pool is cut.
+    """Random masks for the examples of one minibatch, which do not depend on the minibatch.
 
-    Every place in the network has a stream of random words, of which an example reads those that begin at id times the number it
-    needs: its mask is a pure function of (rng, place, id).
+    Every dropout call has a stream of random words. An example that needs w words reads those from position id * w on, so its mask
+    is a pure function of (rng, dropout call, id).
 
     Attributes:
         rng: The stream of this sample.
         ids: Positions of the examples in the data set, (B,).
-        shared: One mask for all examples instead of one each.
+        shared: Whether all examples have the same mask.
     """
 
     rng: Rng
@@ -54,15 +54,15 @@ class Draw:
         return Draw(self.rng.child(sample), self.ids, self.shared)
 
     def kept(self, site: int, shape: Sequence[int], p: float) -> Tensor:
-        """Which numbers are kept where each is dropped with probability p, for one place in the network.
+        """The mask of one dropout call: each number is dropped with probability p.
 
-        Random words are combined bit by bit, 64 numbers at a time: read from the last digit of the probability to the first,
-        "or" with a random bit for a digit 1 and "and" for a 0 give a bit that is 1 with just this probability.
+        Random words are combined bit by bit, 64 numbers at a time. From the last binary digit of the probability to the first,
+        "or" with a random bit for a digit 1 and "and" for a digit 0 give a bit that is 1 with exactly this probability.
 
-        Why: a floating-point number for every number to drop costs more than the rest of most networks.
-        What it won: masks of 4,096 x 512 took 0.6 ms (p = 0.5), 0.8 ms (p = 0.25) and 6.6 ms (p = 0.1, of 16 digits) in place of 16
-        to 21 ms with ``torch.rand`` (medians of 5 calls, one thread of a Xeon, torch 2.13).
-        Delete it when PyTorch draws Bernoulli bits as fast from a stream that can be entered anywhere.
+        Why: drawing a floating-point number for every number of a mask costs more than the rest of most networks.
+        Gain: masks of 4,096 x 512 took 0.6 ms (p = 0.5), 0.8 ms (p = 0.25) and 6.6 ms (p = 0.1, 16 digits), against 16 to 21 ms
+        with ``torch.rand`` (medians of 5 calls, one thread of a Xeon, torch 2.13).
+        Delete it when PyTorch draws Bernoulli bits as fast from a stream that can be read from any position.
 
         Returns:
             (B, *shape), or (1, *shape) when shared, uint8 of 0 and 1, on the CPU.
@@ -77,7 +77,7 @@ class Draw:
         return torch.from_numpy(np.unpackbits(octets, axis=1, count=n_numbers, bitorder="little")).reshape(-1, *shape)
 
     def _words(self, site: int, n_words: int) -> _Words:
-        """The random words of each example, (B, n_words), or of all, (1, n_words)."""
+        """The random words of each example, (B, n_words), or with ``shared`` those of all, (1, n_words)."""
         names = (site, "shared") if self.shared else (site,)
         stream = np.random.PCG64(self.rng.child(*names).integer())
         if self.shared:
@@ -86,14 +86,14 @@ class Draw:
         gaps = np.diff(ids)
         for run in np.split(ids, np.flatnonzero((gaps < 1) | (gaps > DRAW_BLOCK)) + 1):
             first, end = int(run[0]), int(run[-1]) + 1
-            stream.advance((first - position) * n_words)  # modulo the period, so backwards too
+            stream.advance((first - position) * n_words)  # also backwards: it works modulo the period
             parts.append(np.asarray(stream.random_raw((end - first) * n_words)).reshape(-1, n_words)[run - first])
             position = end
         return np.concatenate(parts)
 
 
 def _binary(probability: float) -> list[int]:
-    """The binary digits of a probability in (0, 1), from the last that is 1 to the first after the point."""
+    """The binary digits of a probability in (0, 1), from the last 1 to the first digit after the point."""
     number, n_digits = min(max(round(probability * 2**_DIGITS), 1), 2**_DIGITS - 1), _DIGITS
     while number % 2 == 0:
         number, n_digits = number // 2, n_digits - 1
@@ -101,7 +101,7 @@ def _binary(probability: float) -> list[int]:
 
 
 class Calls(TorchFunctionMode, ABC):
-    """While active, every call of a torch function comes here; of a dropout function, in whatever mode its module is."""
+    """Intercepts every call of a torch function while active, also dropout calls of modules in evaluation mode."""
 
     def __torch_function__(
         self,
@@ -119,23 +119,23 @@ class Calls(TorchFunctionMode, ABC):
 
     @abstractmethod
     def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
-        """What takes the place of ``func(x, p)``, p > 0."""
+        """The result to return in place of the dropout call ``func(x, p)``, p > 0."""
 
     @abstractmethod
     def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """What takes the place of any other ``func(*args, **kwargs)``."""
+        """The result to return in place of any other call ``func(*args, **kwargs)``."""
 
 
 class SampledDropout(Calls):
-    """While active, every call of a dropout function drops.
+    """Makes every call of a dropout function drop while active.
 
     Args:
         draw: The masks of one sample of one minibatch.
-        axes: For each dropout call, the axis of its input that runs over the examples; default: the first of each.
+        axes: For each dropout call, the axis of its input that runs over the examples; default: the first axis.
 
     Attributes:
-        n_sites: Dropout calls that dropped.
-        n_unaligned: Those among them whose input has no such axis; their mask is the same for all examples.
+        n_sites: Number of dropout calls.
+        n_unaligned: Number of dropout calls whose input has no such axis; their mask is the same for all examples.
     """
 
     def __init__(self, draw: Draw, axes: Sequence[int | None] | None = None) -> None:
@@ -165,7 +165,7 @@ class SampledDropout(Calls):
         return func(*args, **kwargs)
 
     def _kept(self, x: Tensor, axis: int | None, p: float, channels: bool) -> Tensor:
-        """Zeros and ones that broadcast against x, an example's own along ``axis``."""
+        """The mask of zeros and ones, which broadcasts against x; each example has its own along ``axis``."""
         n = len(self._draw.ids)
         shape = (*x.shape[:2], *[1] * (x.dim() - 2)) if channels else tuple(x.shape)
         if axis is None or shape[axis] % n:
@@ -180,9 +180,9 @@ class SampledDropout(Calls):
 
 
 def example_axes(of_two: Sequence[tuple[int, ...]], of_three: Sequence[tuple[int, ...]]) -> tuple[int | None, ...]:
-    """Which axis of each dropout call's input runs over the examples, from the shapes for two and for three examples.
+    """For each dropout call, the axis of its input that runs over the examples, or None, from shapes for two and three examples.
 
-    Shapes for one number of examples do not tell: any axis may happen to be as long. None: no axis does.
+    Shapes for one number of examples are not enough: another axis may happen to have the same length.
     """
     axes: list[int | None] = []
     for two, three in zip(of_two, of_three, strict=False):
@@ -193,18 +193,18 @@ def example_axes(of_two: Sequence[tuple[int, ...]], of_three: Sequence[tuple[int
 
 
 def unreachable_dropout(module: nn.Module) -> list[str]:
-    """Names of layers whose dropout happens inside a fused kernel, where it cannot be switched on from outside."""
-    found = []
+    """Names of layers whose dropout is inside a fused kernel, where it cannot be switched on from outside."""
+    names = []
     for name, layer in module.named_modules():
         attention = isinstance(layer, nn.MultiheadAttention) and layer.dropout > 0
         recurrent = isinstance(layer, nn.RNNBase) and layer.dropout > 0 and layer.num_layers > 1
         if attention or recurrent:
-            found.append(name or type(layer).__name__)
-    return found
+            names.append(name or type(layer).__name__)
+    return names
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
-    """The tensors in a nest of sequences and dicts."""
+    """The tensors in nested sequences and dicts."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):
@@ -213,6 +213,6 @@ def tensors_in(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
 
 
 def _alpha_drop(x: Tensor, kept: Tensor, p: float) -> Tensor:
-    """Alpha dropout: dropped units take SELU's floor, then mean and variance are put back."""
+    """Alpha dropout: dropped units take SELU's floor, then mean and variance are restored."""
     a: float = ((1 - p) * (1 + p * _SELU_FLOOR**2)) ** -0.5
     return a * (x * kept + _SELU_FLOOR * (1 - kept)) - a * p * _SELU_FLOOR

@@ -1,4 +1,4 @@
-"""Probabilities under several dropout masks, what comes before the first dropout computed once."""
+"""Probabilities under several dropout masks; the layers before the first dropout are computed once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from distil.networks.trunk import RecordedTrunk, ReplayedTrunk, Survey, Trunk
 
 
 class DropoutSamples:
-    """Draws samples of a module by its dropout.
+    """Samples of a module's probabilities under dropout masks.
 
     Args:
-        module: The module, in evaluation mode whenever it is sampled.
-        probs: From what the module is called with to probabilities, (B, C): one forward pass.
+        module: The module; it must be in evaluation mode while it is sampled.
+        probs: Inputs of the module -> probabilities, (B, C), by one forward pass.
     """
 
     def __init__(self, module: nn.Module, probs: Callable[[Any], Tensor]) -> None:
@@ -32,15 +32,15 @@ class DropoutSamples:
         self._probs = probs
         self._convolves = any(isinstance(layer, nn.Conv2d) for layer in module.modules())
         self._warned = False
-        self._axes: tuple[int | None, ...] | None = None  # of dropout calls; None: not looked at yet
+        self._axes: tuple[int | None, ...] | None = None  # of dropout calls; None: not surveyed yet
         self._trunk: Trunk | None = None  # None: whole passes
 
     def of(self, x: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
-        """Probabilities under K masks, (B, K, C); K equal ones of a module without dropout."""
+        """Probabilities under K masks, (B, K, C); all K are equal if the module has no dropout."""
         draws = [draw.child(k) for k in range(n_samples)]
         if self._axes is None:
             self._survey(x, draw)
-        if not self._axes:  # no dropout: one sample is all of them
+        if not self._axes:  # no dropout: all samples are equal
             return self._whole(x, draws[:1]).repeat(1, n_samples, 1)
         probs = None
         if self._trunk is not None and n_samples > 1:
@@ -48,7 +48,7 @@ class DropoutSamples:
         return self._whole(x, draws) if probs is None else probs
 
     def _survey(self, x: Any, draw: Draw) -> None:  # noqa: ANN401
-        """Look at a few rows: where dropout is called, along which axis the examples lie there, and what may be computed once."""
+        """From passes over a few rows, find the dropout calls, the example axis of each, and the calls that need computing once."""
         two, three = Survey(), Survey()
         for n, survey in ((2, two), (3, three)):
             rows = first_rows(x, n, repeat=True)
@@ -60,18 +60,18 @@ class DropoutSamples:
             return
         rows = first_rows(x, TRIED_ROWS)
         draws = [Draw(draw.rng.child(k), draw.ids[:TRIED_ROWS], draw.shared) for k in range(2)]
-        found = self._trunk_once(rows, draws, trunk)
-        if found is not None and close(found, self._whole(rows, draws)):
+        probs = self._trunk_once(rows, draws, trunk)
+        if probs is not None and close(probs, self._whole(rows, draws)):
             self._trunk = trunk
 
     def _whole(self, x: Any, draws: Sequence[Draw]) -> Tensor:  # noqa: ANN401
-        """Probabilities under several masks, (B, K, C), one whole pass each."""
+        """Probabilities under several masks, (B, K, C), by one whole pass for each."""
         return torch.stack([self._sampled(x, draw) for draw in draws], 1)
 
     def _trunk_once(self, x: Any, draws: Sequence[Draw], trunk: Trunk) -> Tensor | None:  # noqa: ANN401
-        """The same, the trunk computed once; None where the network takes another way."""
+        """Probabilities under several masks, (B, K, C), with the trunk computed once; None if a pass makes other calls."""
         recorded = RecordedTrunk(trunk)
-        # A TrunkLeft, or what missing numbers lead to; should it be anything else, the whole passes will say so.
+        # TrunkLeft, or errors from results that were not kept. Any other error is raised again by the whole passes.
         with suppress(RuntimeError, TypeError, ValueError):
             probs = [self._sampled(x, draws[0], recorded)]
             with attributes_kept(self._module):
@@ -89,7 +89,7 @@ class DropoutSamples:
         return probs
 
     def _pooling(self) -> AbstractContextManager[object]:
-        """Faster max pooling, in convolutional networks."""
+        """A context with faster max pooling, for convolutional networks."""
         return ChannelsLastPooling() if self._convolves else nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their predictions, and their disagreement."""
+"""An ensemble of models: the mean of their predictions, and each prediction as a sample."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from distil.system.runtime import Runtime
 
 
 class Ensemble(Network, Samples, HasInputs, Differentiable):
-    """Networks that vote: the members' probabilities are averaged, and they are the samples of the strategies that want some.
+    """Networks whose probabilities are averaged (Lakshminarayanan et al. 2017, section 2.4).
 
-    Lakshminarayanan et al. 2017, section 2.4; Beluch et al. 2018, section 3, for active learning: BALD and the ``*_dropout``
-    strategies, which draw K dropout masks of one network, read the probabilities of the K members instead, so K is the number
-    of members whatever the strategy's own. The embedding, and inputs, are those of the first member. An attack needs members that
-    can all be differentiated. Costs what its members cost.
+    The members' probabilities are the samples of the ensemble (Beluch et al. 2018, section 3): BALD and the ``*_dropout``
+    strategies read them in place of dropout samples, so K is the number of members and the strategy's own K is ignored. Embedding
+    and inputs are those of the first member. An attack needs members that can all be differentiated. Cost: that of all members.
 
     Args:
         members: At least two networks with the same classes in the same order.
 
     Raises:
-        InvalidInput: There are fewer than two.
+        InvalidInput: There are fewer than two members.
     """
 
     def __init__(self, members: Sequence[Network]) -> None:
         if len(members) < 2:
-            raise InvalidInput(f"an ensemble has at least two members, got {len(members)}")
+            raise InvalidInput(f"an ensemble needs at least two members, got {len(members)}")
         self.members = tuple(members)
         self.classes = self.members[0].classes
 
@@ -42,7 +41,7 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
 
     @contextmanager
     def asking(self, runtime: Runtime) -> Iterator[None]:
-        """All members may be asked."""
+        """A context in which all members may be asked."""
         with ExitStack() as stack:
             for member in self.members:
                 stack.enter_context(member.asking(runtime))
@@ -54,28 +53,29 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
         return Outputs(_averaged([o.logits for o in outputs]), lambda: outputs[0].embedding)
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
-        """What the first member is called with."""
+        """The tensor that the first member is called with."""
         first = self.members[0]
         if not isinstance(first, HasInputs):
-            raise lacking("an ensemble whose inputs are read", first, HasInputs)
+            raise lacking("reading the inputs of an ensemble", first, HasInputs)
         return first.inputs(batch)
 
     def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
-        """The first member's inputs, which are given to all, and the way to the logarithms of the averaged probabilities."""
-        ways = []
+        """The first member's inputs, and the function from them to the logarithms of the averaged probabilities."""
+        functions = []
         for member in self.members:
             if not isinstance(member, Differentiable):
-                raise lacking("an ensemble that is attacked", member, Differentiable)
-            ways.append(member.differentiable(batch))
-        x = ways[0][0]
-        if any(other.shape != x.shape for other, _ in ways):
+                raise lacking("an attack on an ensemble", member, Differentiable)
+            functions.append(member.differentiable(batch))
+        x = functions[0][0]
+        if any(other.shape != x.shape for other, _ in functions):
             raise UnsupportedModel(
-                "an attack changes one tensor, and the members of the ensemble are called with several"
+                "an attack changes one tensor, but the members of the ensemble are called with tensors of different shapes; use "
+                "margin_sampling, or members with the same inputs"
             )
-        return x, lambda z: _averaged([logits(z.to(own.dtype)) for own, logits in ways])
+        return x, lambda z: _averaged([logits(z.to(own.dtype)) for own, logits in functions])
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
-        """The members' probabilities, (B, members, C), in their order."""
+        """The members' probabilities in their order, (B, members, C)."""
         return torch.stack(_same_classes([m.outputs(batch).logits for m in self.members]), 1).softmax(-1)
 
 
@@ -85,7 +85,7 @@ def _averaged(logits: Sequence[Tensor]) -> Tensor:
 
 
 def _same_classes(logits: Sequence[Tensor]) -> list[Tensor]:
-    """The members' logits, of one type and place."""
+    """The members' logits, brought to one dtype and device."""
     widths = [z.shape[-1] for z in logits]
     if len(set(widths)) > 1:
         raise UnsupportedModel(f"the members of an ensemble must have the same classes, got {widths} of them")

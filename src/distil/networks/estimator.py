@@ -1,4 +1,4 @@
-"""Classifiers that are called with arrays: scikit-learn's, and others with the same methods."""
+"""Classifiers of scikit-learn, and others with the same methods."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from distil.networks.dropout import Draw
 from distil.networks.output_kinds import close
 from distil.system.runtime import Runtime
 
-# The probability that stands for 0 where a logarithm is taken.
+# Stands for a probability of 0 in logarithms.
 _TINY = np.finfo(np.float32).tiny
 
 Scores = Literal["predict_proba", "decision_function"]
-"""The method of an estimator that tells its logits, or their softmax."""
+"""The method of an estimator that returns its probabilities or logits."""
 
 
 class Estimator(Network, Samples, HasInputs):
     """A fitted scikit-learn classifier, unchanged.
 
-    Columns are in the order of its ``classes_``. The embedding is what the classifier itself is called with: of a pipeline, what
-    the steps before it make of the inputs (computed once); else the inputs. Samples, for BALD and the like, are the probabilities
-    of its ``estimators_`` (random forests, bagging, soft voting), if their mean is its own prediction; else a warning says that
-    all are equal. A search such as ``GridSearchCV`` is asked through its ``best_estimator_``.
+    Columns are in the order of its ``classes_``. The embedding is the input of the classifier itself: in a pipeline, the output of
+    the steps before it (computed once). Samples, as for BALD, are the probabilities of its ``estimators_`` (random forests,
+    bagging, soft voting), if their mean is its own prediction; otherwise all samples are equal, with a warning. For a search, as
+    in ``GridSearchCV``, the ``best_estimator_`` is asked.
 
     Args:
-        estimator: The classifier; a minibatch is given to it as a NumPy array, or as a list where it holds texts.
-        logits: ``"predict_proba"``, whose logarithm is taken, or ``"decision_function"``, whose values serve as logits for
-            classifiers that have no probabilities. Calibrate them (``CalibratedClassifierCV``) if strategies are to read more
-            than an order.
-        embedding: Something fitted with ``transform``, or a function, from the inputs to the embedding (B, D).
-        inputs: From the minibatch to what the estimator is called with.
-        classes: All classes in column order, where the estimator may not have seen some, whose probability is 0; default:
-            its own.
+        estimator: The classifier; it is called with a NumPy array, or with a list if the minibatch holds texts.
+        logits: ``"predict_proba"``, whose logarithms are the logits; or ``"decision_function"``, whose values are the logits, for
+            classifiers without probabilities. Calibrate these (``CalibratedClassifierCV``) for strategies that read more than
+            their order.
+        embedding: A fitted object with ``transform``, or a function, from the inputs to the embedding (B, D).
+        inputs: A function from the minibatch to the argument that the estimator is called with.
+        classes: All classes in column order, if the estimator may not have seen some; those have probability 0. Default: its
+            own classes.
 
     Raises:
-        UnsupportedModel: It is not fitted, is no classifier, or has no such method.
+        UnsupportedModel: It is not fitted, is not a classifier, or lacks the method in ``logits``.
     """
 
     classes: NDArray[Any]
@@ -67,7 +67,7 @@ class Estimator(Network, Samples, HasInputs):
         self._columns = _columns(own, self.classes, type(self._final).__name__)
         self._embedding = None if embedding is None else _mapping(embedding)
         self._read = inputs
-        self._committee: bool | None = None  # whether the mean of the members is the prediction; None: not known yet
+        self._committee: bool | None = None  # whether the prediction is the members' mean; None: unknown as yet
 
     def __repr__(self) -> str:
         embedding = "as given" if self._embedding else f"the inputs of {type(self._final).__name__}"
@@ -76,25 +76,28 @@ class Estimator(Network, Samples, HasInputs):
         )
 
     def asking(self, runtime: Runtime) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Nothing has to be prepared."""
+        """An empty context: asking an estimator needs no preparation."""
         return nullcontext()
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
-        """Logits of one minibatch, and what the classifier itself was called with."""
+        """Logits of one minibatch, and as embedding the input of the classifier itself."""
         x = self._inputs(batch)
         seen = self._seen(x)
-        # Sparse rows are filled up only for a strategy that reads them.
+        # Sparse rows are made dense only for a strategy that reads the embedding.
         return Outputs(self._logits(seen), lambda: _numbers(seen if self._embedding is None else self._embedding(x)))
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
-        """What the estimator is called with, where it is numbers, as floating-point ones."""
+        """The argument that the estimator is called with, as floating-point numbers (B, D)."""
         x = _numbers(self._inputs(batch))
         if x is None:
-            raise UnsupportedModel(f"{_name(self.estimator)} is called with something other than numbers")
+            raise UnsupportedModel(
+                f"expected {_name(self.estimator)} to be called with rows of numbers, and it is called with other values; use a "
+                "strategy that does not read inputs"
+            )
         return x if x.is_floating_point() else x.float()
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
-        """Probabilities of the members, (B, members, C), or ``n_samples`` times those of the only one."""
+        """Probabilities of the members, (B, members, C); without members, ``n_samples`` copies of its own."""
         seen = self._seen(self._inputs(batch))
         members = [] if self._committee is False or self._scores != "predict_proba" else _members(self._final)
         votes = [self._vote(seen, *member) for member in members]
@@ -102,13 +105,13 @@ class Estimator(Network, Samples, HasInputs):
             self._committee = bool(votes) and close(torch.stack(votes).mean(0), self._logits(seen).softmax(-1))
             if not self._committee:
                 name = _name(self.estimator)
-                warnings.warn(f"{name} has no members that vote, so all samples are equal", DistilWarning, 2)
+                warnings.warn(f"{name} is not a mean of members, so all samples are equal", DistilWarning, 2)
         if self._committee:
             return torch.stack(votes, 1)
         return self._logits(seen).softmax(-1)[:, None].repeat(1, n_samples, 1)
 
     def _vote(self, seen: Any, member: Any, features: Any) -> Tensor:  # noqa: ANN401
-        """One member's probabilities, (B, C). Members number the classes of their committee from 0, and may not have seen all."""
+        """One member's probabilities, (B, C). Members number the classes from 0, and may not have seen all of them."""
         named = getattr(member, "feature_names_in_", None) is not None
         x = seen if named else _array(seen)
         probs = np.asarray(member.predict_proba(x if features is None else x[:, features]))
@@ -117,7 +120,7 @@ class Estimator(Network, Samples, HasInputs):
         return torch.from_numpy(_placed(probs, columns, len(self.classes), 0.0))
 
     def _seen(self, x: Any) -> Any:  # noqa: ANN401
-        """What the classifier itself is called with."""
+        """The input of the classifier itself, after the steps before it."""
         return x if self._before is None else self._before.transform(x)
 
     def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
@@ -127,21 +130,22 @@ class Estimator(Network, Samples, HasInputs):
         x = batch[0] if pair else batch
         if isinstance(x, Mapping):
             raise UnsupportedModel(
-                f"{_name(self.estimator)} is given a dict of {list(x)}; pass inputs=, a function from it to what it is called with"
+                f"the minibatch for {_name(self.estimator)} is a dict of {list(x)}; pass inputs=, a function from it to the "
+                "argument of the estimator"
             )
         if isinstance(x, Tensor):
             return x.numpy(force=True)
         return list(x) if isinstance(x, tuple) else x
 
     def _logits(self, seen: Any) -> Tensor:  # noqa: ANN401
-        """(B, C) logits from what the classifier gives."""
+        """Logits (B, C) from the classifier's scores."""
         scores = np.asarray(self._ask(seen))
         if self._scores == "decision_function" and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], 1)
         if scores.ndim != 2 or scores.shape[1] != len(self._columns):
             raise UnsupportedModel(
-                f"expected a column for each of {len(self._columns)} classes from {self._scores}, got {scores.shape}; of a "
-                "support vector machine, decision_function_shape='ovr' gives them"
+                f"expected a column for each of {len(self._columns)} classes from {self._scores}, got {scores.shape}; for a "
+                "support vector machine, set decision_function_shape='ovr'"
             )
         if self._scores == "predict_proba":
             scores = np.log(np.maximum(scores, _TINY))
@@ -149,23 +153,23 @@ class Estimator(Network, Samples, HasInputs):
 
 
 def is_estimator(model: object) -> bool:
-    """Whether a model speaks as those of scikit-learn do."""
+    """Whether a model has the methods of a scikit-learn estimator."""
     return callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))
 
 
 def named_classes(model: object) -> NDArray[Any] | None:
-    """The classes of a fitted estimator, in the order of its columns; None of one that is not fitted, and of other models."""
+    """The classes of a fitted estimator, in the order of its columns; None for unfitted ones and for other models."""
     own = getattr(_steps(model)[1], "classes_", None) if is_estimator(model) else None
     return None if own is None or isinstance(own, list) else np.asarray(own)
 
 
 def all_classes(estimators: Sequence[object]) -> NDArray[Any]:
-    """Every class that one of the fitted estimators knows, sorted."""
+    """The classes of all fitted estimators, sorted."""
     return np.unique(np.concatenate([_classes(_steps(estimator)[1]) for estimator in estimators]))
 
 
 def _steps(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """What comes before the classifier, or None, and the classifier."""
+    """The steps of a pipeline before the classifier, or None, and the classifier."""
     best = getattr(estimator, "best_estimator_", None)
     if best is not None:
         return _steps(best)
@@ -177,7 +181,7 @@ def _steps(estimator: Any) -> tuple[Any, Any]:  # noqa: ANN401
 
 def _method(final: object, scores: Scores) -> Callable[[Any], Any]:
     if scores not in ("predict_proba", "decision_function"):
-        raise InvalidInput(f"logits of an estimator must be 'predict_proba' or 'decision_function', got {scores!r}")
+        raise InvalidInput(f"logits= of an estimator must be 'predict_proba' or 'decision_function', got {scores!r}")
     method = getattr(final, scores, None)
     if callable(method):
         return method  # type: ignore[no-any-return]
@@ -199,25 +203,26 @@ def _classes(final: object) -> NDArray[Any]:
 
 
 def _columns(own: NDArray[Any], classes: NDArray[Any], name: str) -> NDArray[Any]:
-    """The columns of ``classes`` that the estimator's own are, (C,) int."""
+    """For each of the estimator's own classes, its column among ``classes``, (C,) int."""
     position = {label: column for column, label in enumerate(classes.tolist())}
     unknown = [label for label in own.tolist() if label not in position]
     if unknown:
         raise UnsupportedModel(
-            f"{name} was fitted with the class {unknown[0]!r}, which is not among the {len(classes)} expected: {classes.tolist()}"
+            f"{name} was fitted with the class {unknown[0]!r}, which is not among the {len(classes)} expected classes: "
+            f"{classes.tolist()}"
         )
     return np.array([position[label] for label in own.tolist()], dtype=int)
 
 
 def _placed(part: NDArray[Any], columns: NDArray[Any], n_columns: int, missing: float) -> NDArray[Any]:
-    """Columns put at their positions among ``n_columns``, a number in all others."""
+    """The columns of ``part`` at their positions among ``n_columns``, and ``missing`` in all others."""
     whole = np.full((len(part), n_columns), missing, dtype=part.dtype if part.dtype.kind == "f" else float)
     whole[:, columns] = part
     return whole
 
 
 def _members(final: object) -> list[tuple[Any, Any]]:
-    """The estimators that may be the members of a committee, each with the features it reads (None: all)."""
+    """The estimators that may be members of a committee, each with the features that it reads (None: all)."""
     members = getattr(final, "estimators_", None)
     if not isinstance(members, list) or not all(callable(getattr(m, "predict_proba", None)) for m in members):
         return []
@@ -229,19 +234,19 @@ def _mapping(embedding: Any) -> Callable[[Any], Any]:  # noqa: ANN401
     transform = getattr(embedding, "transform", embedding)
     if not callable(transform):
         raise InvalidInput(
-            f"embedding of an estimator must be a function or something with transform, got {embedding!r}"
+            f"embedding= of an estimator must be a function or a fitted object with transform, got {embedding!r}"
         )
     return transform  # type: ignore[no-any-return]
 
 
 def _array(x: Any) -> Any:  # noqa: ANN401
-    """A data frame as an array; everything else as it is."""
+    """A data frame as an array; any other value unchanged."""
     to_numpy = getattr(x, "to_numpy", None)
     return to_numpy() if callable(to_numpy) else x
 
 
 def _numbers(x: Any) -> Tensor | None:  # noqa: ANN401
-    """Rows of numbers as a tensor (B, D), sparse ones filled up; None where there are other things than numbers."""
+    """Rows of numbers as a dense tensor (B, D); None if they are not numbers."""
     if isinstance(x, Tensor):
         return x.flatten(1)
     dense = getattr(x, "toarray", None)

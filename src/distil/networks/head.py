@@ -15,12 +15,12 @@ from distil.networks.output_kinds import OutputKind, close
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Where a model's logits and embedding come from.
+    """The sources of a model's logits and embedding.
 
     Attributes:
-        position: Which of the tensors that the model returns are the logits.
-        layer: The layer whose input is the embedding, or None where there is none.
-        call: Which of the layer's calls in one forward pass, from 0; None: the last.
+        position: Index of the logits among the tensors that the model returns.
+        layer: The layer whose input is the embedding; None if no layer was found.
+        call: Index, from 0, of the layer's call in a forward pass whose input is the embedding; None: the last.
     """
 
     position: int
@@ -35,17 +35,17 @@ def find_head(
     again: Callable[[], object],
     output: OutputKind,
 ) -> Head:
-    """Find the Linear or convolution layer whose output is among what the model returns.
+    """Find the Linear or convolution layer whose output the model returns.
 
     Args:
         module: The model.
-        named: The layer that the user calls the head, if any; it need not give the logits itself.
+        named: The layer that the user named as the head, if any; its output need not be the logits.
         returned: The tensors that the model returned for a few rows.
-        again: Calls the model once more on the same rows.
-        output: What the logits are: themselves, or what softmax or sigmoid made of them.
+        again: A function that calls the model once more on the same rows.
+        output: Kind of the numbers that the model returns: logits, or their softmax or sigmoid.
 
     Raises:
-        UnsupportedModel: There are several tensors, and no layer maps one of them to another.
+        UnsupportedModel: The model returns several tensors, and no layer maps one of them to another.
     """
     matches: list[tuple[Head, Tensor]] = []
     calls: dict[nn.Module, int] = {}
@@ -68,8 +68,8 @@ def find_head(
         if not matches:
             shapes = ", ".join(str(tuple(t.shape)) for t in returned)
             raise UnsupportedModel(
-                f"the model returns {len(returned)} tensors ({shapes}) and no layer of it maps one to another, so which is the "
-                "logits is unknown; pass outputs=lambda module, x: (logits, embedding)"
+                f"the model returns {len(returned)} tensors ({shapes}), and no layer of it maps one to another, so it is unknown "
+                "which one holds the logits; pass outputs=lambda module, x: (logits, embedding)"
             )
     if named is not None:
         own = [head for head, _ in matches if head.layer is named]
@@ -79,10 +79,10 @@ def find_head(
 
 
 class HeadInput:
-    """Keeps what a head was called with in the last forward pass.
+    """Keeps the input of a head in the last forward pass.
 
     Attributes:
-        value: The embedding, (B, D), or None where the head was not called.
+        value: The embedding, (B, D); None if the head was not called.
     """
 
     def __init__(self) -> None:
@@ -90,12 +90,12 @@ class HeadInput:
         self._calls = 0
 
     def clear(self) -> None:
-        """Forget, before a forward pass or after use."""
+        """Drop the value, before a forward pass or after use."""
         self.value, self._calls = None, 0
 
     @contextmanager
     def watching(self, head: Head) -> Iterator[None]:
-        """While the context lasts, keep the input of the head."""
+        """A context in which the input of the head is kept."""
 
         def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if head.call is None or head.call == self._calls:
@@ -109,11 +109,11 @@ class HeadInput:
 
 
 def embedding_of(x: Tensor, layer: nn.Module | None = None) -> Tensor:
-    """Rows of a head's input or output: (B, D) as it is, the mean over places of (B, D, places...), or over tokens.
+    """Rows of a head's input or output, (B, D): the mean over all axes but those of examples and features.
 
     Args:
-        x: (B, D), (B, D, places...), or, of what works along the last axis, (B, places..., D).
-        layer: What x goes into, or comes from.
+        x: (B, D), (B, D, places...) or, for a layer that works along the last axis, (B, places..., D).
+        layer: The layer that x is an input or output of.
     """
     if x.dim() <= 2:
         return x
@@ -121,7 +121,7 @@ def embedding_of(x: Tensor, layer: nn.Module | None = None) -> Tensor:
 
 
 def _along_last_axis(x: Tensor, layer: nn.Module | None) -> bool:
-    """Linear layers do; a layer that is given three axes and has no convolution or pooling for them is given tokens."""
+    """Whether the features of x are on its last axis: for Linear layers, and for three axes without a convolution or pooling."""
     if isinstance(layer, (nn.Linear, nn.LayerNorm)):
         return True
     of_places = (nn.Conv1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.AvgPool1d, nn.MaxPool1d)
@@ -133,11 +133,11 @@ def _input_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: AN
 
 
 def _gives(out: Tensor, returned: Tensor, output: OutputKind) -> bool:
-    """Whether a layer's output is the logits, or what softmax, log-softmax or sigmoid made ``returned`` of."""
+    """Whether ``returned`` is a layer's output, or its log-softmax, softmax or sigmoid."""
     if out.dim() != 2 or out.numel() != returned.numel():
         return False
     out, returned = out.float(), returned.float().reshape(out.shape)
-    made = [out, out.log_softmax(-1)]
+    candidates = [out, out.log_softmax(-1)]
     if output == "probs":
-        made.append(out.softmax(-1) if out.shape[1] > 1 else out.sigmoid())
-    return any(close(m, returned) for m in made)
+        candidates.append(out.softmax(-1) if out.shape[1] > 1 else out.sigmoid())
+    return any(close(candidate, returned) for candidate in candidates)

@@ -1,12 +1,12 @@
-"""Images in the memory format that convolutions on a CPU are fastest in.
+"""Images in channels-last memory format, in which convolutions on a CPU are fastest.
 
-Why: PyTorch's kernels follow the format of their input, and rearrange it around each convolution and pool where that is not the
-one they compute in. ``x.view(len(x), -1)``, which many models call before their head, fails with channels last; hence ``Images``.
-What it won: passes with ``Images``, see ``distil.measuring.channels_last``; with ``ChannelsLastPooling``, 20 dropout samples of
-4,096 images by whole passes of the small CNN of the benchmarks took 4.4 s in place of 6.6 s, and 0.39 s in place of 0.43 s where
-the part before the first dropout is computed once (medians of 5 to 7 alternating calls, one thread of a busy Xeon, torch 2.13).
-Delete it when PyTorch chooses the format by itself on a CPU, and ``ChannelsLastPooling`` when its kernel for consecutive channels
-is as fast as the other.
+Why: PyTorch's kernels keep the format of their input, and rearrange it around each convolution and pooling that computes in another
+one. ``x.view(len(x), -1)``, which many models call before their head, fails with channels last; ``Images`` replaces it.
+Gain: for ``Images``, see ``distil.measuring.channels_last``. With ``ChannelsLastPooling``, 20 dropout samples of 4,096 images took
+4.4 s instead of 6.6 s by whole passes of the benchmarks' small CNN, and 0.39 s instead of 0.43 s with the part before the first
+dropout computed once (medians of 5 to 7 alternating calls, one thread of a busy Xeon, torch 2.13).
+Delete ``Images`` when PyTorch chooses the format by itself on a CPU, and ``ChannelsLastPooling`` when its kernel for consecutive
+channels is as fast as the one for channels last.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from torch.overrides import TorchFunctionMode
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same images (B, C, H, W) with channels last in memory; for one channel nothing moves."""
+    """The same images (B, C, H, W) with channels last in memory; images of one channel are not copied."""
     b, c, h, w = x.shape
-    if c == 1 and x.is_contiguous():  # both formats describe this memory, and PyTorch would keep the strides it has
+    if c == 1 and x.is_contiguous():  # both formats have the same memory, and PyTorch would keep the strides
         return x.as_strided((b, c, h, w), (h * w, 1, w, 1))
     return x.contiguous(memory_format=torch.channels_last)
 
 
 class Images(TorchFunctionMode):
-    """While active, images that a module is called with have their channels last, and views of such may be copies.
+    """Converts the images that a module is called with to channels last while active, and lets ``view`` copy if it must.
 
-    Without the latter, ``x.view(len(x), -1)`` before a head is an error: it takes axes that are in order in memory.
+    PyTorch's own ``x.view(len(x), -1)`` raises an error for images with channels last.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -63,14 +63,14 @@ def _turned(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(channels_last(x) if isinstance(x, Tensor) and x.dim() == 4 else x for x in args)
 
 
-# From as many channels on, max pooling on a CPU pays for turning an image to channels last and back.
+# Least number of channels for which max pooling on a CPU repays converting an image to channels last and back.
 _POOLED_CHANNELS = 4
 
 
 class ChannelsLastPooling(TorchFunctionMode):
-    """Max pooling of images on a CPU that is several times as fast and gives the same numbers.
+    """Makes max pooling of images on a CPU several times as fast while active, with the same results.
 
-    PyTorch's kernel for consecutive channels works place by place, that for channels last on all channels at once.
+    PyTorch's kernel for consecutive channels works pixel by pixel, the one for channels last on all channels at once.
     """
 
     def __torch_function__(

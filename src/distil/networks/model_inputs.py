@@ -1,4 +1,4 @@
-"""From a minibatch to what a module is called with."""
+"""The inputs of a module, read from a minibatch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from distil.errors import UnsupportedModel
 from distil.networks.base import LABELS
 
-# Rows of the first minibatch on which it is tried what a model does.
+# Number of rows of the first minibatch that a model is tried on.
 TRIED_ROWS = 8
 
 
-def inputs_of(batch: Any, read: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 - whatever a collate function makes
-    """The inputs in a minibatch: what ``read`` gives, else the minibatch itself, or the first of a sequence.
+def inputs_of(batch: Any, read: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 - any return value of a collate function
+    """The inputs in a minibatch: the result of ``read``; by default the minibatch itself, or the first item of a sequence.
 
     Raises:
-        UnsupportedModel: Without ``read``, they are neither a tensor nor a dict.
+        UnsupportedModel: Without ``read``, the inputs are neither a tensor nor a dict.
     """
     if read is not None:
         return read(batch)
@@ -29,13 +29,13 @@ def inputs_of(batch: Any, read: Callable[[Any], Any] | None) -> Any:  # noqa: AN
     if not isinstance(x, (Tensor, Mapping)):
         raise UnsupportedModel(
             f"cannot read a minibatch of type {type(batch).__name__}: expected a tensor, a sequence that starts with one, or a "
-            "dict; pass inputs=, a function from the minibatch to what the model is called with"
+            "dict; pass inputs=, a function from the minibatch to the argument of the model"
         )
     return x
 
 
 def placed(x: Any, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401
-    """The inputs on a device; floating-point tensors in that precision."""
+    """The inputs on a device, with floating-point tensors in the given dtype."""
     if isinstance(x, Tensor):
         return x.to(device, dtype if x.is_floating_point() else x.dtype, non_blocking=True)
     if isinstance(x, Mapping):
@@ -46,7 +46,7 @@ def placed(x: Any, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: AN
 
 
 def first_rows(x: Any, n: int, *, repeat: bool = False) -> Any:  # noqa: ANN401
-    """The first ``n`` rows of a tensor, or of each in a dict or sequence; the first one repeated where there are fewer."""
+    """The first ``n`` rows of each tensor; with ``repeat``, the first row ``n`` times if there are fewer."""
     if isinstance(x, Tensor):
         return x[:1].repeat(n, *[1] * (x.dim() - 1)) if repeat and len(x) < n else x[:n]
     if isinstance(x, Mapping):
@@ -57,7 +57,7 @@ def first_rows(x: Any, n: int, *, repeat: bool = False) -> Any:  # noqa: ANN401
 
 
 def call_module(module: nn.Module, x: Any) -> Any:  # noqa: ANN401
-    """What a module returns for the inputs; of a dict, for those entries that it takes, labels left out."""
+    """Call a module with the inputs; from a dict, with the entries that are parameters of its ``forward``, without labels."""
     if not isinstance(x, Mapping):
         return module(x)
     parameters = inspect.signature(module.forward).parameters
@@ -68,14 +68,14 @@ def call_module(module: nn.Module, x: Any) -> Any:  # noqa: ANN401
 def check_differentiable(x: object) -> None:
     """Raise UnsupportedModel unless x is a floating-point tensor."""
     advice = (
-        "pass TorchNetwork(module, inputs=..., outputs=...), where inputs makes such a tensor of a minibatch (for tokens, their "
-        "embeddings) and outputs calls the module with it"
+        "pass TorchNetwork(module, inputs=..., outputs=...), where inputs turns a minibatch into a floating-point tensor (for "
+        "tokens, their embeddings) and outputs calls the module with it"
     )
     if not isinstance(x, Tensor):
         raise UnsupportedModel(
-            f"the model is called with a {type(x).__name__}, and an attack changes one floating-point tensor; {advice}"
+            f"the model is called with a {type(x).__name__}, but an attack needs one floating-point tensor; {advice}"
         )
     if not x.is_floating_point():
         raise UnsupportedModel(
-            f"the model is called with {x.dtype}, and an attack needs inputs that can change a little; {advice}"
+            f"the model is called with {x.dtype}, but an attack needs floating-point inputs; {advice}"
         )

@@ -1,4 +1,4 @@
-"""From what a module returns to logits and embedding: found out on the first rows that it is called with."""
+"""Reading logits and embedding from the return value of a module, whose form is found on the first rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from distil.networks.timm_and_transformers import ReadOutputs, own_outputs
 
 
 class ModelOutputs:
-    """Reads logits and embedding from what a module returns. ``TorchNetwork`` describes what is found, and the arguments.
+    """Reads logits and embedding from the return value of a module; ``TorchNetwork`` describes how, and the arguments.
 
     Raises:
         UnsupportedModel: ``module`` has no layer called ``head``.
@@ -47,11 +47,11 @@ class ModelOutputs:
         self._seen = HeadInput()
         read = outputs is not None or returns is not None
         self._documented = not read and "last" in inspect.signature(module.forward).parameters
-        self._widths: tuple[int, int | None] | None = None  # of logits and embedding; None: not found out yet
+        self._widths: tuple[int, int | None] | None = None  # of logits and embedding; None: no minibatch seen yet
 
     def __repr__(self) -> str:
         if self._widths is None:
-            return "logits and embedding are found on the first minibatch"
+            return "logits and embedding will be found on the first minibatch"
         logits, embedding = self._widths
         layers = {layer: name for name, layer in self._module.named_modules()}
         layer = None if self._head is None else self._head.layer
@@ -60,7 +60,7 @@ class ModelOutputs:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """A context in which the module may be called: the input of the head is kept from call to call."""
+        """A context in which the module may be called; the input of its head is kept in each call."""
         with ExitStack() as stack:
             stack.callback(self._seen.clear)
             self._watching = stack.enter_context(ExitStack())
@@ -73,26 +73,26 @@ class ModelOutputs:
         return as_logits(returned, self._kind), embedding
 
     def forget(self) -> None:
-        """Let go of the embedding of the last pass, which would keep its graph alive."""
+        """Drop the embedding of the last pass, which would keep its autograd graph in memory."""
         self._seen.clear()
 
     def find_out(self, x: Any) -> None:  # noqa: ANN401
-        """Look at what the model returns for a few of these rows, and find its head; done once.
+        """Call the model with a few of these rows, check what it returns and find its head; done once.
 
         Raises:
-            UnsupportedModel: What it returns cannot be read, or is not what it is said to be.
+            UnsupportedModel: The return value cannot be read, or is not of the given kind.
         """
         if self._widths is not None:
             return
-        # Not all rows, where there are several: as many rows of another axis would look right.
+        # Fewer rows than the minibatch has, so that an axis as long as the minibatch is not taken for the examples.
         x = first_rows(x, min(TRIED_ROWS, max((rows_of(x) or TRIED_ROWS + 1) - 1, 2)))
         try:
-            self._look_at(x)
+            self._try(x)
         except RuntimeError as error:
             refuse_whole_numbers(self._module, x, error)
             raise
 
-    def _look_at(self, x: Any) -> None:  # noqa: ANN401
+    def _try(self, x: Any) -> None:  # noqa: ANN401
         if self._outputs is None and not self._documented and self._head is None:
             self._find_head(x)
         returned, embedding = self._read(x)
@@ -105,7 +105,8 @@ class ModelOutputs:
         n_classes = as_logits(returned, self._kind).shape[1]
         if self._num_classes not in (None, n_classes):
             raise UnsupportedModel(
-                f"the model has outputs for {n_classes} classes, and num_classes is {self._num_classes}; replace its last layer"
+                f"expected outputs for num_classes={self._num_classes} classes, and the model has {n_classes}; replace its last "
+                "layer, or correct num_classes"
             )
         self._widths = n_classes, None if embedding is None else embedding.shape[1]
 
@@ -121,7 +122,7 @@ class ModelOutputs:
             self._watching.enter_context(self._seen.watching(self._head))
 
     def _read(self, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
-        """What the model returns, as (B, ?) outputs and (B, D) embedding."""
+        """The outputs of the model, (B, C) or one column, and the embedding (B, D)."""
         if self._outputs is not None:
             return self._outputs(self._module, x)
         if self._documented:
@@ -156,12 +157,12 @@ def _first_call(module: nn.Module, x: Any) -> Any:  # noqa: ANN401
             raise
         raise UnsupportedModel(
             f"{type(module).__name__} cannot be called with a list as {lists[0]!r}; pass a data set whose items hold "
-            'tensors (of Hugging Face: data.with_format("torch")), or collate='
+            'tensors (for a data set of Hugging Face: data.with_format("torch")), or collate='
         ) from error
 
 
 def _tensors(returned: Any) -> Sequence[Tensor]:  # noqa: ANN401
-    """The tensors in what a model returns among which are the logits."""
+    """The tensors in a model's return value, one of which holds the logits."""
     if isinstance(returned, Tensor):
         return [returned]
     if isinstance(returned, Mapping) and isinstance(returned.get("logits"), Tensor):

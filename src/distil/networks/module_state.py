@@ -1,4 +1,4 @@
-"""A module's own state, which asking it must not change."""
+"""The state of a module, saved before it is asked and restored afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside ``torch.compile`` and (Distributed)DataParallel: hooks do not see through compiled graphs."""
+    """The module inside ``torch.compile`` and (Distributed)DataParallel; hooks do not run in compiled graphs."""
     while True:
         inner = dict(module.named_children())
         if type(module).__name__ == "OptimizedModule" and "_orig_mod" in inner:
@@ -22,7 +22,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Device of the first parameter or buffer, and the first floating dtype; CPU and float32 without any."""
+    """Device of the first parameter or buffer, and the first floating-point dtype; CPU and float32 if there are none."""
     tensors = [*module.parameters(), *module.buffers()]
     floating = [t.dtype for t in tensors if t.is_floating_point()]
     device = tensors[0].device if tensors else torch.device("cpu")
@@ -31,20 +31,20 @@ def placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 @contextmanager
 def evaluating(module: nn.Module, device: torch.device | str | None) -> Iterator[None]:
-    """While the context lasts, the module is in evaluation mode, its parameters collect no gradients, and it is on ``device``.
+    """A context in which the module is in evaluation mode and on ``device``, and its parameters collect no gradients.
 
-    Afterwards modes (layer by layer), buffers, ``requires_grad`` and the device are as they were.
+    Afterwards modes (layer by layer), buffers, ``requires_grad`` and the device are restored.
 
     Args:
         module: The module.
-        device: Default: where it is.
+        device: The device; None: the module is not moved.
     """
     home = placement(module)[0]
     trainable = [p for p in module.parameters() if p.requires_grad]
     modes = {layer: layer.training for layer in module.modules()}
     buffers = [(m, name, b, b.detach().clone()) for m in modes for name, b in m.named_buffers(recurse=False)]
     try:
-        for parameter in trainable:  # what is differentiated here is differentiated by the inputs
+        for parameter in trainable:  # gradients are needed by inputs only
             parameter.requires_grad_(False)
         if device is not None:
             module.to(device)
@@ -57,11 +57,11 @@ def evaluating(module: nn.Module, device: torch.device | str | None) -> Iterator
             module.to(home)
         for layer, mode in modes.items():
             layer.training = mode
-        _put_back(buffers)
+        _restore(buffers)
 
 
-def _put_back(buffers: list[tuple[nn.Module, str, Tensor, Tensor]]) -> None:
-    """Each buffer of a layer, and its content: a forward pass, or another device, may have put another tensor there."""
+def _restore(buffers: list[tuple[nn.Module, str, Tensor, Tensor]]) -> None:
+    """Restore each buffer and its content: a forward pass, or a move to another device, may have replaced the tensor."""
     with torch.no_grad():
         for layer, name, buffer, content in buffers:
             layer._buffers[name] = buffer
@@ -71,7 +71,7 @@ def _put_back(buffers: list[tuple[nn.Module, str, Tensor, Tensor]]) -> None:
 
 @contextmanager
 def attributes_kept(module: nn.Module) -> Iterator[None]:
-    """Puts back what a forward pass assigns to a module's attributes and buffers."""
+    """A context after which the attributes and buffers that a forward pass assigned are restored."""
     kept = [(d, d.copy()) for layer in module.modules() for d in (layer.__dict__, layer._buffers)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the numbers are that a model returns, and the logits that are made of them."""
+"""The kinds of numbers that a model may return (logits or probabilities), and their conversion to logits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 from distil.errors import UnsupportedModel
 
 OutputKind = Literal["logits", "probs", "sigmoid"]
-"""Logits; probabilities, rows that sum to 1; or one logit of a binary model."""
+"""Logits (B, C); probabilities (B, C), rows that sum to 1; or one logit (B, 1) of a binary model."""
 
 OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 
 
 def close(a: Tensor, b: Tensor) -> bool:
-    """Equal up to rounding; NaN equals NaN, so that a model that returns NaN equals itself."""
+    """Whether two tensors are equal up to rounding; NaN equals NaN, so that a model that returns NaN equals itself."""
     return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 def as_logits(returned: Tensor, output: OutputKind) -> Tensor:
-    """(B, C) float32 or float64 logits, C >= 2."""
+    """Logits (B, C), C >= 2, in float32 or float64."""
     returned = returned if returned.dtype == torch.float64 else returned.float()
     if output == "logits":
         return returned
@@ -33,28 +33,32 @@ def as_logits(returned: Tensor, output: OutputKind) -> Tensor:
 
 
 def check_kind(returned: Tensor, output: OutputKind) -> None:
-    """Raise UnsupportedModel where what a model returned cannot be of that kind."""
+    """Raise UnsupportedModel if a model's return value cannot be of the given kind."""
     one_column = returned.dim() == 1 or (returned.dim() == 2 and returned.shape[1] == 1)
     if returned.dim() > 2 or returned.dim() == 0:
         raise UnsupportedModel(
-            f"expected logits of shape (B, C), got {tuple(returned.shape)}; pass outputs= to reduce them to one row an example"
+            f"expected logits of shape (B, C), got {tuple(returned.shape)}; pass outputs= to reduce them to one row per example"
         )
     if output == "logits" and one_column:
-        raise UnsupportedModel('the model returns one column; for a binary model pass output="sigmoid"')
+        raise UnsupportedModel(
+            'expected logits of shape (B, C) with C of at least 2, got one column; for a binary model pass output="sigmoid"'
+        )
     if output == "sigmoid" and not one_column:
         raise UnsupportedModel(f'output="sigmoid" expects one column of logits, got {tuple(returned.shape)}')
-    if len(returned):  # else nothing to look at; the first rows that come are looked at by the next pass
+    if len(returned):  # without rows, the next pass checks
         _check_sums(returned, output, one_column)
 
 
 def _check_sums(returned: Tensor, output: OutputKind, one_column: bool) -> None:
-    """The same, by whether rows are probabilities."""
+    """Raise UnsupportedModel if rows sum to 1 for logits, or do not for probabilities."""
     sums_to_one = bool((returned >= 0).all()) and close(returned.sum(-1), torch.ones_like(returned.sum(-1)))
     if output == "logits" and sums_to_one:
         raise UnsupportedModel(
-            'the rows that the model returns already sum to 1; if they are probabilities pass output="probs"'
+            'expected logits, but the rows that the model returns sum to 1; if they are probabilities pass output="probs"'
         )
     if output == "probs" and one_column and not bool(((returned >= 0) & (returned <= 1)).all()):
-        raise UnsupportedModel('output="probs" expects a column of probabilities, between 0 and 1, and these are not')
+        raise UnsupportedModel(
+            'output="probs" expects a column of probabilities from 0 to 1, but some values are outside'
+        )
     if output == "probs" and not one_column and not sums_to_one:
-        raise UnsupportedModel('output="probs" expects rows that are >= 0 and sum to 1, and these do not')
+        raise UnsupportedModel('output="probs" expects rows that are >= 0 and sum to 1, but some rows do not')

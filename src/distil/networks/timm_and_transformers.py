@@ -1,4 +1,4 @@
-"""What is particular to the models of well-known libraries: timm and transformers. None of them is imported here."""
+"""Reading the embedding of models of timm and transformers. Neither package is imported here."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ ReadOutputs = Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]]
 """``outputs(module, x) -> (logits, embedding)``, as ``TorchNetwork`` takes it."""
 
 Call = Callable[[nn.Module, Any], Any]
-"""Calls a module with what was made of a minibatch."""
+"""``call(module, x)`` calls a module with the inputs of a minibatch."""
 
 Pooling = Literal["cls", "mean", "pooled"]
-"""Which vector of a transformers model serves as embedding."""
+"""The vector of a transformers model that serves as embedding."""
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> ReadOutputs | None:
-    """A way to the embedding of a model no layer of which gives just its logits, where its library has one.
+    """A function that reads logits and embedding of a timm or transformers model without a head layer; None if there is none.
 
     Args:
-        module: The model.
-        x: What it is called with, for a few rows.
-        logits: What it returned for them, (B, C).
-        call: Calls it.
+        module: The model; none of its layers returns exactly its logits.
+        x: Inputs of a few rows.
+        logits: The logits that the model returned for them, (B, C).
+        call: Calls the model.
     """
-    for way in (_timm(module, x), _one_token(module, x, logits, call)):
-        if way is not None:
-            found, embedding = way(module, x)
-            if close(found, logits) and embedding is not None and len(embedding) == len(logits):
-                return way
+    for outputs in (_timm(module, x), _one_token(module, x, logits, call)):
+        if outputs is not None:
+            own, embedding = outputs(module, x)
+            if close(own, logits) and embedding is not None and len(embedding) == len(logits):
+                return outputs
     return None
 
 
 def _timm(module: nn.Module, x: object) -> ReadOutputs | None:
-    """What ``forward_head(pre_logits=True)`` of timm gives: for models that average several heads, such as distilled ones."""
+    """The embedding from timm's ``forward_head(pre_logits=True)``, for models that average several heads (distilled ones)."""
     features, head = getattr(module, "forward_features", None), getattr(module, "forward_head", None)
     if not callable(features) or not callable(head) or not isinstance(x, Tensor):
         return None
@@ -59,7 +59,7 @@ def _timm(module: nn.Module, x: object) -> ReadOutputs | None:
 
 
 def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> ReadOutputs | None:
-    """A Linear layer that is called at every token, and the model returns what it gives at one: the last, for decoders."""
+    """The embedding of models that return the output of a Linear layer at one of all tokens (in decoders, the last)."""
     with ExitStack() as stack:
         linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
         calls = {layer: stack.enter_context(_calls(layer)) for layer in linear}
@@ -77,22 +77,22 @@ def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> Read
 
 
 def _token(seen: list[tuple[Tensor, Any]], logits: Tensor) -> Tensor | None:
-    """The layer's input at the token whose output is the logits, (B, D); of several, the last."""
+    """The layer's input at the token whose output is the logits, (B, D); at the last, if there are several."""
     if len(seen) != 1 or not isinstance(seen[0][1], Tensor):
         return None
-    given, out = seen[0]
+    x, out = seen[0]
     if out.dim() != 3 or (len(out), out.shape[2]) != tuple(logits.shape):
         return None
     same = (out == logits[:, None]).all(-1)  # (B, T)
     if not bool(same.any(1).all()):
         return None
     last = same.shape[1] - 1 - same.flip(1).int().argmax(1)
-    return given[torch.arange(len(out), device=out.device), last]
+    return x[torch.arange(len(out), device=out.device), last]
 
 
 @contextmanager
 def _calls(layer: nn.Module) -> Iterator[list[tuple[Any, Any]]]:
-    """The first input and the output of every call of the layer."""
+    """Yield a list that collects the first input and the output of every call of the layer."""
     seen: list[tuple[Any, Any]] = []
 
     def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:  # noqa: ANN401
@@ -106,11 +106,11 @@ def _calls(layer: nn.Module) -> Iterator[list[tuple[Any, Any]]]:
 
 
 def pooled_outputs(kind: Pooling, call: Call) -> ReadOutputs:
-    """Logits of a transformers model, and one vector made of what its base model gives.
+    """A function that reads the logits of a transformers model, and one vector per example from its base model.
 
     Args:
-        kind: ``"cls"``, the first token of the last hidden state; ``"mean"``, the mean of its tokens, or of its places, those
-            that ``attention_mask`` leaves out left out; ``"pooled"``, the base model's ``pooler_output``.
+        kind: ``"cls"``: the first token of the last hidden state; ``"mean"``: the mean of its tokens in ``attention_mask``, or of
+            its pixels; ``"pooled"``: the base model's ``pooler_output``.
         call: Calls the model.
     """
 
@@ -119,7 +119,7 @@ def pooled_outputs(kind: Pooling, call: Call) -> ReadOutputs:
         if not isinstance(base, nn.Module):
             raise UnsupportedModel(
                 f"embedding={kind!r} is for models of transformers, and {type(module).__name__} has no base_model; pass "
-                "embedding=, a function of what the model returns"
+                "embedding=, a function from the model's return value to the embedding"
             )
         with _calls(base) as seen:
             returned = call(module, x)
@@ -131,7 +131,7 @@ def pooled_outputs(kind: Pooling, call: Call) -> ReadOutputs:
 def _cls(base: object, _: object) -> Tensor:
     hidden = _field(base, "last_hidden_state", "cls")
     if hidden.dim() != 3:
-        raise UnsupportedModel(f"embedding='cls' wants tokens, got hidden states {tuple(hidden.shape)}; pass 'mean'")
+        raise UnsupportedModel(f"embedding='cls' expects tokens, got hidden states {tuple(hidden.shape)}; pass 'mean'")
     return hidden[:, 0]
 
 
@@ -154,6 +154,8 @@ _POOLINGS: dict[str, Callable[[object, object], Tensor]] = {"cls": _cls, "mean":
 def _field(base: object, name: str, kind: str) -> Tensor:
     value = getattr(base, name, None)
     if not isinstance(value, Tensor):
-        others = "'cls' or 'mean'" if kind == "pooled" else "a function of what the model returns"
-        raise UnsupportedModel(f"embedding={kind!r} wants the base model's {name}, and it gives none; pass {others}")
+        others = "'cls' or 'mean'" if kind == "pooled" else "a function from the model's return value to the embedding"
+        raise UnsupportedModel(
+            f"embedding={kind!r} needs the base model's {name}, which it does not return; pass {others}"
+        )
     return value

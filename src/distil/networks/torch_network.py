@@ -1,4 +1,4 @@
-"""A ``torch.nn.Module`` as a network, which is left exactly as it was."""
+"""A ``torch.nn.Module`` as a network; asking it does not change the module."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from distil.system.runtime import Runtime
 class TorchNetwork(Network, Samples, HasInputs, Differentiable):
     """A ``torch.nn.Module``, unchanged.
 
-    What it returns is found out on the first minibatch, in this order: the callable ``outputs``; the documented protocol
-    ``forward(x, last=True) -> (logits, embedding)``; else its plain call, whose logits may be the tensor it returns, the
-    first or second of a pair, or a field called ``logits``, and whose embedding is the input of the head: the last Linear
-    (or convolution) layer whose output is those logits. A pair of tensors counts as (logits, embedding) only if the
-    head maps the one to the other. Compiled and DataParallel modules are asked through the module they wrap.
+    Logits and embedding are read in the first of these ways that applies: the callable ``outputs``; the documented protocol
+    ``forward(x, last=True) -> (logits, embedding)``; the plain call. The logits of the plain call are the tensor that it
+    returns, the first or second of a pair, or a field called ``logits``. Its embedding is the input of the head: the last Linear
+    (or convolution) layer whose output is those logits. A pair of tensors counts as (logits, embedding) only if the head maps one
+    to the other. The head is found on the first minibatch. In compiled and DataParallel modules, the inner module is called.
 
     Args:
         module: The model.
-        head: Name of the layer whose input is the embedding, as in ``module.named_modules()``; default: found.
-        outputs: ``outputs(module, x) -> (logits, embedding)``, for a model that none of the above describes.
-        returns: ``returns(what the model returned) -> (logits, embedding)``, the latter None for the input of the head.
+        head: Name of the layer whose input is the embedding, as in ``module.named_modules()``; default: found automatically.
+        outputs: ``outputs(module, x) -> (logits, embedding)``, for a model that can be read in none of the other ways.
+        returns: ``returns(value) -> (logits, embedding)`` reads the model's return value; an embedding of None stands for the
+            input of the head.
         inputs: ``inputs(batch) -> x``, for minibatches that are not a tensor, a sequence that starts with one, or a dict.
-        output: What the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one logit of a
-            binary model. The latter two are turned into logits of C columns.
-        num_classes: C; a model with another number of outputs is an error.
+        output: Kind of the numbers that the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one
+            logit of a binary model. The last two are converted to logits of C columns.
+        num_classes: C; a model with another number of outputs is refused.
 
     Raises:
         UnsupportedModel: ``module`` is not a module, or has no layer called ``head``.
@@ -62,20 +63,20 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
             self.module, head=head, outputs=outputs, returns=returns, output=output, num_classes=num_classes
         )
         self._samples = DropoutSamples(self.module, self._probs)
-        self._device, self._dtype = torch.device("cpu"), torch.float32  # where the module is while it is asked
+        self._device, self._dtype = torch.device("cpu"), torch.float32  # those of the module while it is asked
 
     def __repr__(self) -> str:
         return f"TorchNetwork({type(self.module).__name__}: {self._outputs!r})"
 
     @contextmanager
     def asking(self, runtime: Runtime) -> Iterator[None]:
-        """Evaluation mode, no gradients, the head observed, on the device asked for; all put back afterwards."""
+        """A context in which the module is on the runtime's device, in evaluation mode and without gradients."""
         with evaluating(self.module, runtime.device), torch.no_grad(), self._outputs.watching():
             self._device, self._dtype = placement(self.module)
             yield
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
-        """Logits and embedding of one minibatch: one forward pass."""
+        """Logits and embedding of one minibatch, by one forward pass."""
         x = self._inputs(batch)
         self._outputs.find_out(x)
         return Outputs(*self._outputs.of(x))
@@ -85,15 +86,16 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         x = self._inputs(batch)
         if not isinstance(x, Tensor):
             raise UnsupportedModel(
-                f"the model is called with a {type(x).__name__}; what needs its inputs needs one tensor"
+                f"a strategy that reads inputs needs a model that is called with one tensor, and this one is called with a "
+                f"{type(x).__name__}; pass inputs=, or use another strategy"
             )
         return x if x.is_floating_point() else x.to(self._dtype)
 
     def differentiable(self, batch: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]]:  # noqa: ANN401
-        """The tensor that the module is called with (alone, or as the only entry of a dict), and the way to its logits.
+        """The tensor that the module is called with (alone, or as the only entry of a dict), and the function to its logits.
 
         Raises:
-            UnsupportedModel: There is no one such tensor, it holds whole numbers, or the module cuts its outputs off from it.
+            UnsupportedModel: The module is called with several tensors or with whole numbers, or its logits are detached from them.
         """
         x = self._inputs(batch)
         names = [name for name in x if name not in LABELS] if isinstance(x, Mapping) else []
@@ -103,23 +105,23 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
 
         def logits(z: Tensor) -> Tensor:
             with _differentiable_layers(self.module, z):
-                found = self._outputs.of({names[0]: z} if names else z)[0]
+                out = self._outputs.of({names[0]: z} if names else z)[0]
             self._outputs.forget()
-            if torch.is_grad_enabled() and z.requires_grad and not found.requires_grad:
+            if torch.is_grad_enabled() and z.requires_grad and not out.requires_grad:
                 raise UnsupportedModel(
-                    f"{type(self.module).__name__} gives logits that are cut off from its inputs, so an attack finds no "
-                    "direction; remove torch.no_grad and detach from its forward"
+                    f"the logits of {type(self.module).__name__} have no gradient by its inputs, which an attack needs; remove "
+                    "torch.no_grad and detach from its forward"
                 )
-            return found
+            return out
 
         return tensor, logits
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
         """Probabilities under K dropout masks, (B, K, C); normalization layers stay in evaluation mode.
 
-        What comes before the first dropout is computed once, all else K times. Whether that gives what K whole passes give is
-        tried on a few rows of the first minibatch; where it does not, as in a network with a state or randomness of its own, K
-        whole passes are made. A module without dropout gives K equal samples and a warning.
+        The layers before the first dropout are computed once, all others K times, if a few rows of the first minibatch give the
+        same as K whole passes; otherwise, as in a network with a state or randomness of its own, K whole passes are made. A module
+        without dropout gives K equal samples and a warning.
         """
         x = self._inputs(batch)
         self._outputs.find_out(x)
@@ -130,14 +132,14 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
 
     def _probs(self, x: Any) -> Tensor:  # noqa: ANN401
         logits = self._outputs.of(x)[0]
-        # Softmax. Why not PyTorch's own: on a CPU it is slow for fewer classes than a vector register holds. What it won: 98 us in
-        # place of 671 us for 4,096 rows of 10 classes; of 100 classes it lost, 480 us in place of 342 us (medians of 51 and 21
-        # calls, one thread of a Xeon, torch 2.13). Delete it when ``logits.softmax(-1)`` is as fast for ten classes.
+        # Softmax. Why: PyTorch's own is slow on a CPU for fewer classes than a vector register holds. Gain: 98 us instead of 671 us
+        # for 4,096 rows of 10 classes; for 100 classes a loss, 480 us instead of 342 us (medians of 51 and 21 calls, one thread of
+        # a Xeon, torch 2.13). Delete it when ``logits.softmax(-1)`` is as fast for ten classes.
         odds = (logits - logits.amax(-1, keepdim=True)).exp_()
         return odds.div_(odds.sum(-1, keepdim=True))
 
 
 def _differentiable_layers(module: nn.Module, z: Tensor) -> AbstractContextManager[None]:
-    """Recurrent layers of cuDNN have no gradients in evaluation mode; PyTorch's own have."""
+    """A context without cuDNN if the module has recurrent layers: cuDNN's have no gradients in evaluation mode."""
     recurrent = z.is_cuda and any(isinstance(layer, nn.RNNBase) for layer in module.modules())
     return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()

@@ -1,9 +1,9 @@
 """The part of a network before its first dropout, computed once for all dropout samples.
 
-Why: dropout samples differ only behind the first dropout, and PyTorch cannot start a module in its middle. So one pass records
-the calls of torch functions, and the others are answered from the record.
-What it won: 20 samples of 4,096 images took 0.64 s in place of 6.8 s with the small CNN of the benchmarks, 0.30 s in place of
-0.61 s with the MLP (medians of 5 alternating calls, one thread of a Xeon, torch 2.13).
+Why: dropout samples differ only after the first dropout, and PyTorch cannot start a module in its middle. So one pass records
+the results of torch functions, and the other passes read them from the record.
+Gain: 20 samples of 4,096 images took 0.64 s instead of 6.8 s with the benchmarks' small CNN, 0.30 s instead of 0.61 s with the MLP
+(medians of 5 alternating calls, one thread of a Xeon, torch 2.13).
 Delete it when PyTorch can run the rest of a module from a given call, or when few models have layers before their dropout.
 """
 
@@ -20,25 +20,25 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 
 from distil.networks.dropout import ALPHA, CHANNELWISE, Calls, tensors_in
 
-# What gives the same of channels that were multiplied by numbers >= 0 as when the result is multiplied.
+# Functions with f(c x) = c f(x) for every channel x and every c >= 0.
 _COMMUTING = {F.relu, torch.relu, Tensor.relu, F.max_pool1d, F.max_pool2d, F.max_pool3d}
 
 
 class TrunkLeft(RuntimeError):
-    """A forward pass took another way than the ones before."""
+    """A forward pass made other calls than the earlier ones."""
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """What a network calls before its first dropout: the same in all samples.
+    """The functions that a network calls before its first dropout, which are the same in all samples.
 
-    Where that dropout drops whole channels, what comes right after it and gives the same before it, ReLU and max pooling,
-    belongs to the trunk too, and the dropout is moved behind.
+    If that dropout drops whole channels, ReLU and max pooling directly after it may be applied before it with the same result.
+    They then belong to the trunk too, and the dropout is moved behind them.
 
     Attributes:
         calls: The functions, in order.
-        used: Positions in ``calls`` of those whose results are used later on.
-        n_moved: How many of them, the last ones, the dropout was moved behind.
+        used: Positions in ``calls`` of the functions whose results are used after the trunk.
+        n_moved: Number of functions at the end of ``calls`` that the dropout was moved behind.
     """
 
     calls: tuple[Callable[..., Any], ...]
@@ -48,7 +48,7 @@ class Trunk:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """One call of a forward pass, with the tensors that went in and what came out."""
+    """One call of a forward pass: the function, its tensor arguments and its result."""
 
     func: Callable[..., Any]
     tensors: tuple[Tensor, ...]
@@ -56,20 +56,20 @@ class _Step:
 
 
 class Survey(Calls):
-    """Leaves everything as it is, and notes all calls of a forward pass.
+    """Records all calls of a forward pass without changing them.
 
     Attributes:
-        shapes: Of the input of every dropout call.
+        shapes: Shape of the input of every dropout call.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.shapes: list[tuple[int, ...]] = []
-        self._steps: list[_Step] = []  # which keep their tensors alive, so that an id is one tensor's
+        self._steps: list[_Step] = []  # they keep their tensors alive, so each id() belongs to one tensor
         self._first = 0
 
     def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:  # noqa: ARG002
-        """``x``, as another tensor: which of the two is used later on tells what the dropout may be moved behind."""
+        """``x`` as a new tensor, so that later uses of the dropout's result differ from those of its input."""
         if not self.shapes:
             self._first = len(self._steps)
         self.shapes.append(tuple(x.shape))
@@ -78,13 +78,13 @@ class Survey(Calls):
         return out
 
     def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """The call itself."""
+        """The result of the call itself."""
         result = func(*args, **kwargs)
         self._steps.append(_Step(func, tuple(tensors_in((args, kwargs))), result))
         return result
 
     def trunk(self) -> Trunk | None:
-        """What was seen, or None where there is no dropout or nothing before it."""
+        """The trunk, or None if there is no dropout or no call before it."""
         moved = self._moved()
         before, behind = self._steps[: self._first], self._steps[self._first + 1 + len(moved) :]
         if not self.shapes or not before:
@@ -96,7 +96,7 @@ class Survey(Calls):
         return Trunk(tuple(step.func for step in trunk), frozenset(kept), len(moved))
 
     def _moved(self) -> list[_Step]:
-        """The calls right after the first dropout that it may be moved behind."""
+        """The calls directly after the first dropout that it may be moved behind."""
         moved: list[_Step] = []
         if not self.shapes or self._steps[self._first].func not in CHANNELWISE - ALPHA:
             return moved
@@ -112,7 +112,7 @@ class Survey(Calls):
 
 
 class _TrunkPass(Calls):
-    """A forward pass through a known trunk. To be entered inside of ``SampledDropout``."""
+    """A forward pass through a known trunk; enter it inside ``SampledDropout``."""
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class _TrunkPass(Calls):
         self._pending: tuple[Callable[..., Any], float] | None = None
 
     def dropout(self, func: Callable[..., Any], x: Tensor, p: float) -> Tensor:
-        """The call itself; the first one at the end of the trunk."""
+        """The result of the dropout call; the first one is postponed to the end of the trunk."""
         dropped: Tensor = x
         if self._next is not None:
             if self._pending or self._next != len(self.trunk.calls) - self.trunk.n_moved:
@@ -133,7 +133,7 @@ class _TrunkPass(Calls):
         return dropped
 
     def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """The call itself, or what stands for it in the trunk."""
+        """The result of the call itself, or in the trunk that of ``result``."""
         if self._next is None:
             return func(*args, **kwargs)
         if self._next == len(self.trunk.calls) or func != self.trunk.calls[self._next]:
@@ -147,19 +147,19 @@ class _TrunkPass(Calls):
 
     @abstractmethod
     def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Of the i-th call of the trunk."""
+        """The result of the i-th call of the trunk."""
 
 
 class RecordedTrunk(_TrunkPass):
-    """A forward pass that keeps what the trunk gives.
+    """A forward pass that keeps the results of the trunk.
 
-    Of results that are not used later only the shape is kept: a tensor on the device "meta", without numbers.
+    Of a result that is not used after the trunk only the shape is kept: a tensor without numbers on the device "meta".
 
     Args:
-        trunk: What will be called before the first dropout; another call raises TrunkLeft.
+        trunk: The calls before the first dropout; any other call raises TrunkLeft.
 
     Attributes:
-        results: One a call.
+        results: The results, one per call.
     """
 
     def __init__(self, trunk: Trunk) -> None:
@@ -167,7 +167,7 @@ class RecordedTrunk(_TrunkPass):
         self.results: list[Any] = []
 
     def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Of the call itself."""
+        """The result of the call itself, which is kept."""
         result = func(*args, **kwargs)
         unused = isinstance(result, Tensor) and i not in self.trunk.used
         self.results.append(torch.empty_like(result, device="meta") if unused else result)
@@ -175,11 +175,11 @@ class RecordedTrunk(_TrunkPass):
 
 
 class ReplayedTrunk(_TrunkPass):
-    """Another forward pass of the same inputs, in which the trunk gives what it gave before and computes nothing.
+    """Another forward pass of the same inputs that reads the results of the trunk from a record.
 
     Args:
-        recorded: A pass that went through the whole trunk. Another call than there raises TrunkLeft; a use of what was not kept, a
-            RuntimeError or TypeError of torch's.
+        recorded: A pass through the whole trunk. A different call raises TrunkLeft; using a result that was not kept raises
+            torch's RuntimeError or TypeError.
     """
 
     def __init__(self, recorded: RecordedTrunk) -> None:
@@ -187,5 +187,5 @@ class ReplayedTrunk(_TrunkPass):
         self._results = recorded.results
 
     def result(self, i: int, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401, ARG002
-        """What was recorded."""
+        """The recorded result."""
         return self._results[i]

@@ -17,9 +17,9 @@ from distil.rng import Rng
 
 
 def loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
-    """The module that ``build`` makes, with the weights in the file. Nothing but tensors is read from it."""
+    """The module that ``build`` makes, with the weights in the file. Only tensors are read from the file."""
     if build is None:
-        raise InvalidInput(f"{path} holds weights only; pass build=, a function that makes the module they belong to")
+        raise InvalidInput(f"{path} holds weights only; pass build=, a function that makes the module of these weights")
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     with Rng(0).scope():
@@ -35,7 +35,7 @@ def loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
 
 
 def weights_in(path: Path) -> Mapping[str, Any]:
-    """The tensors in a file, by name: safetensors, or what ``torch.save`` made of a state_dict. Nothing else is unpickled.
+    """The tensors in a file, by name: safetensors, or a state_dict that ``torch.save`` wrote. Nothing else is unpickled.
 
     Raises:
         UnsupportedModel: The file holds something else, or cannot be read.
@@ -45,14 +45,16 @@ def weights_in(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
-        raise UnsupportedModel(f"{path} holds other things than tensors; save model.state_dict() instead") from None
+        raise UnsupportedModel(
+            f"{path} must hold tensors only, and holds other objects; save model.state_dict() instead"
+        ) from None
     except (OSError, EOFError, RuntimeError, SafetensorError) as error:
-        raise UnsupportedModel(f"{path} cannot be read as a file of weights: {error}") from None
+        raise UnsupportedModel(f"{path} cannot be read as a weights file: {error}") from None
     return _state(content)
 
 
 def _state(content: Any) -> Mapping[str, Any]:  # noqa: ANN401
-    """The weights in what was saved: itself, or an entry such as Lightning's ``state_dict``."""
+    """The weights in a saved object: the object itself, or an entry of it, as Lightning's ``state_dict``."""
     for name in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             return content[name]  # type: ignore[no-any-return]

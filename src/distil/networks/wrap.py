@@ -1,4 +1,4 @@
-"""From a model of any kind to a Network."""
+"""``wrap``: a Network made from a model of any kind."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from distil.networks.weights import loaded
 from distil.system.runtime import Runtime
 
 Where = str | int | Callable[[Any], Any]
-"""A part of what a model returns: a name, a position, or a function of it."""
+"""A part of a model's return value: a key or attribute, a position, or a function of the value."""
 
 Returns = Callable[[Any], tuple[Tensor, Tensor | None]]
-"""From what a model returns to logits, and the embedding unless that is the input of the head."""
+"""Return value of a model -> logits, and embedding; None for the input of the head."""
 
 
 def wrap(
@@ -43,41 +43,43 @@ def wrap(
     build: Callable[[], nn.Module] | None = None,
     example: Any = None,  # noqa: ANN401 - a minibatch
 ) -> Network:
-    """Make a model of any kind one that strategies can ask; the model stays as it is.
+    """Make a Network, which strategies can ask, from a model of any kind; the model is not changed.
 
-    ``select`` and ``Learner`` do this by themselves; call it to say what cannot be found, and print the result to see what was
-    found. What ``model`` may be:
+    ``select`` and ``Learner`` call it. Call it yourself to pass arguments for what it cannot find, and print the result to see
+    what it found. ``model`` may be:
 
     * a ``torch.nn.Module``, of torchvision, timm, transformers, Lightning or your own;
-    * an initialized skorch net: its module; the criterion says what that returns;
-    * a fitted classifier of scikit-learn, a pipeline, a search: ``Estimator`` describes it;
-    * a function from a minibatch to logits, or to a pair (logits, embedding), as tensors or arrays. Modules that it names are put
-      into evaluation mode while it is asked, and looked through for the head;
-    * a list of any of these: their ``Ensemble``. All other arguments are for each of them;
-    * a path of weights (``.safetensors``, or what ``torch.save`` wrote of a ``state_dict``), with ``build``;
-    * a ``Network``.
+    * an initialized skorch net: its module is used, and its criterion decides ``output``;
+    * a fitted classifier, pipeline or search of scikit-learn: see ``Estimator``;
+    * a function from a minibatch to logits, or to a pair (logits, embedding), as tensors or arrays. The modules that it uses are
+      in evaluation mode while it is asked, and are searched for the head;
+    * a list of any of these: their ``Ensemble``; all other arguments apply to each member;
+    * a path of weights (``.safetensors``, or a ``state_dict`` that ``torch.save`` wrote), with ``build``;
+    * a ``Network``, returned unchanged.
 
     Args:
-        model: See above.
+        model: The model; see above.
         head: The layer whose input is the embedding: its name, as in ``module.named_modules()``, or a function from the
-            module to it. Default: the layer that gives the logits.
-        logits: Where they are in what the model returns: a key or attribute, a position, or a function of it. Default: found. Of
-            an estimator: ``"predict_proba"`` or ``"decision_function"``.
-        embedding: In place of the input of the head, a part of what the model returns, said as for ``logits``; or, of models of
-            transformers, ``"cls"`` (the first token of the last hidden state), ``"mean"`` (of the tokens that ``attention_mask``
-            leaves) or ``"pooled"`` (their ``pooler_output``). Of an estimator: something fitted with ``transform``, or a
-            function of the inputs.
-        output: What the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one logit.
-        inputs: From the minibatch to what the model is called with. Default: the minibatch, or the first of a sequence.
-        num_classes: C, checked against what the model returns; columns of estimators that have not seen all of the
-            classes 0..C-1 are put in their places.
-        build: Makes the module that weights in a file belong to.
-        example: A minibatch, to ask the model now rather than on the first minibatch of a pool: faults come out early, and
-            printing the result shows the head and the widths.
+            module to it. Default: the layer whose output is the logits.
+        logits: Position of the logits in the model's return value: a key or attribute, an index, or a function of the value.
+            Default: found automatically. For an estimator: ``"predict_proba"`` or ``"decision_function"``.
+        embedding: A part of the model's return value, given as for ``logits``, to use in place of the input of the head. For
+            models of transformers also ``"cls"`` (the first token of the last hidden state), ``"mean"`` (the mean of the tokens in
+            ``attention_mask``) or ``"pooled"`` (the ``pooler_output``). For an estimator: a fitted object with ``transform``, or
+            a function of the inputs.
+        output: Kind of the numbers that the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one
+            logit. Default: ``"logits"``.
+        inputs: A function from the minibatch to the argument of the model. Default: the minibatch, or its first item if it is a
+            sequence.
+        num_classes: C; a model with another number of outputs is refused. For estimators, the classes are 0..C-1, also those
+            that they have not seen.
+        build: A function that makes the module of the weights in a file.
+        example: A minibatch to ask the model with now: faults then show before the first minibatch of a pool, and printing the
+            result shows the head and the widths.
 
     Raises:
-        UnsupportedModel: The model cannot be read; the message says which argument would help.
-        InvalidInput: An argument does not go with this kind of model.
+        UnsupportedModel: The model cannot be read; the message names the argument that would help.
+        InvalidInput: An argument cannot be used with this kind of model.
 
     >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
     >>> wrap(model, example=torch.zeros(2, 8))
@@ -103,16 +105,16 @@ def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
     """``model`` as a Network; ``given`` are the arguments of ``wrap`` that are not None."""
     if inspect.isclass(model):
         raise UnsupportedModel(
-            f"got the class {model.__name__} as a model; pass one that is made, {model.__name__}(...)"
+            f"expected a model, got the class {model.__name__}; pass an instance, {model.__name__}(...)"
         )
     if isinstance(model, (str, os.PathLike)):
         return _module(loaded(Path(model), given.get("build")), {k: v for k, v in given.items() if k != "build"})
     if isinstance(model, (list, tuple)):
         return _ensemble(model, given)
     if "build" in given:
-        raise InvalidInput(f"build= goes with a path of weights, got {type(model).__name__}")
+        raise InvalidInput(f"build= needs a path of weights as the model, got {type(model).__name__}")
     if isinstance(model, Network):
-        _refuse(given, (), "a Network, which knows all this")
+        _refuse(given, (), "a Network, which has its own")
         return model
     if isinstance(model, nn.Module):
         return _module(model, given)
@@ -129,10 +131,10 @@ def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
 
 
 def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None = None) -> TorchNetwork:
-    """A module: through its head, unless the embedding is said to be something else."""
+    """A module as a network; the embedding is the input of its head unless ``embedding`` names another."""
     head, embedding = given.get("head"), given.get("embedding")
     if head is not None and embedding is not None:
-        raise InvalidInput("head= and embedding= both say what the embedding is; pass one of them")
+        raise InvalidInput("expected head= or embedding=, got both; pass one of them")
     shared = {name: given[name] for name in ("output", "inputs", "num_classes") if name in given}
     if embedding in POOLINGS:
         _refuse(given, ("embedding", *shared), f"embedding={embedding!r}")
@@ -146,26 +148,26 @@ def _layer_name(module: nn.Module, head: str | Callable[[nn.Module], nn.Module] 
     if head is None or isinstance(head, str):
         return head
     layer = head(module)
-    name: str | None = next((name for name, found in module.named_modules() if found is layer), None)
+    name: str | None = next((name for name, own in module.named_modules() if own is layer), None)
     if name is None:
         raise UnsupportedModel(
-            f"head= gave a {type(layer).__name__} that is no layer of the model; return one of its layers"
+            f"head= must return a layer of the model, and returned a {type(layer).__name__} that is not one of them"
         )
     return name
 
 
 def _returns(logits: Where | None, embedding: Where | None) -> Returns:
-    """How to read what a model returns."""
+    """A function that reads logits and embedding from a model's return value."""
 
     def returns(returned: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
-        found = _part(returned, logits, "logits") if logits is not None else _plain_logits(returned)
-        return found, None if embedding is None else _part(returned, embedding, "embedding").flatten(1)
+        out = _part(returned, logits, "logits") if logits is not None else _plain_logits(returned)
+        return out, None if embedding is None else _part(returned, embedding, "embedding").flatten(1)
 
     return returns
 
 
 def _plain_logits(returned: Any) -> Tensor:  # noqa: ANN401
-    """Logits whose place was not said: the tensor, the field of that name, or the first of a sequence."""
+    """Logits when no position was given: the tensor, the field ``logits``, or the first item of a sequence."""
     if isinstance(returned, Tensor):
         return returned
     named = isinstance(returned, Mapping) or not isinstance(returned, (tuple, list))
@@ -183,8 +185,8 @@ def _part(returned: Any, where: Where, what: Literal["logits", "embedding"]) -> 
         part = getattr(returned, where, None)
     if not isinstance(part, Tensor):
         raise UnsupportedModel(
-            f"{what}={where!r} is no tensor in what the model returns, a {type(returned).__name__}; pass {what}=, a key, a "
-            "position or a function of it"
+            f"{what}={where!r} must name a tensor in the model's return value, a {type(returned).__name__}; pass {what}= as a "
+            "key, a position or a function of it"
         )
     return part
 
@@ -194,10 +196,10 @@ def _is_skorch(model: object) -> bool:
 
 
 def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
-    """The module of a skorch net. Its classifiers expect probabilities of a module whose criterion is NLLLoss."""
+    """The module of a skorch net; with the criterion NLLLoss, skorch expects the module to return probabilities."""
     module = getattr(net, "module_", None)
     if not isinstance(module, nn.Module):
-        raise UnsupportedModel(f"{type(net).__name__} has no module yet; call its initialize or fit first")
+        raise UnsupportedModel(f"{type(net).__name__} has no module yet; call its initialize() or fit() first")
     kinds: dict[str, OutputKind] = {"BCEWithLogitsLoss": "sigmoid", "NLLLoss": "probs", "BCELoss": "probs"}
     kind = kinds.get(type(getattr(net, "criterion_", None)).__name__, "logits")
     return _module(module, {"output": kind, **given})
@@ -218,7 +220,7 @@ def _ensemble(models: Sequence[Any], given: Mapping[str, Any]) -> Ensemble:
 
 
 def _refuse(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
-    """Raise InvalidInput where something was said that does not go with the model."""
+    """Raise InvalidInput if an argument was given that cannot be used with the model."""
     others = [f"{name}=" for name in given if name not in known and name != "classes"]
     if others:
         raise InvalidInput(f"{' and '.join(others)} cannot be used with {what}")
@@ -228,10 +230,10 @@ def _refuse(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
 
 
 def _function(function: Callable[[Any], Any], given: Mapping[str, Any]) -> TorchNetwork:
-    """A function, as a module of the modules that it uses."""
+    """A function as a network, with the modules that it uses."""
     module = Function(function)
     head = given.get("head")
-    if isinstance(head, str):  # the user's name for the layer, without the module around
+    if isinstance(head, str):  # a name in the user's own module, not in Function
         layers = dict(layer for used in module.used for layer in used.named_modules())
         given = {**given, "head": lambda _: layers.get(head)}
     return _module(module, given, _of_function)
@@ -244,7 +246,7 @@ def _of_function(returned: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
 
 
 class Function(nn.Module):
-    """A function of a minibatch whose arrays are made tensors, with the modules it uses: they are asked in evaluation mode."""
+    """A function of a minibatch as a module: the modules that it uses are its children, and arrays it returns become tensors."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -252,7 +254,7 @@ class Function(nn.Module):
         self.used = nn.ModuleList(dict.fromkeys(_modules_of(function)))
 
     def forward(self, x: Any) -> Any:  # noqa: ANN401
-        """What the function returns."""
+        """The function's return value, with arrays as tensors."""
         returned = self.function(x)
         if isinstance(returned, (tuple, list)):
             return tuple(map(_as_tensor, returned))
@@ -264,7 +266,7 @@ def _as_tensor(value: Any) -> Any:  # noqa: ANN401
 
 
 def _modules_of(function: Any) -> list[nn.Module]:  # noqa: ANN401
-    """Modules that a function names, is a method of, or was given beforehand."""
+    """The modules that a function names, is a method of, or is bound to by ``partial``."""
     if isinstance(function, partial):
         used = [function.func, *function.args, *function.keywords.values()]
     elif inspect.ismethod(function):
