@@ -14,7 +14,7 @@ import pytest
 
 import distil
 from distil.cli import main
-from distil.cli.pool_options import parameters_of, size_of
+from distil.cli.options import parameters_of, size_of
 from distil.data.distances import NEAR
 from distil.errors import InvalidInput
 from distil.selection.dry_run import plan

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import distil.strategies
-from distil.cli.pool_options import parameters_of
+from distil.cli.options import parameters_of
 from distil.errors import InvalidInput, UnknownName
 from distil.experiment.config.strategy_section import StrategySpec
 from distil.signals import Gradient, Labels, Measured, Probs

@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import (
-    PathLike,
-    add_command,
-    add_output,
-    add_progress,
-    keywords,
-    optional_path,
-    path_of,
-    print_json,
-    print_notes,
-)
-from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of
+from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note
+from distil.cli.pools import OnError, embedded
+from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from distil.data.array_files import Column
     from distil.data.ids import ListedIds
     from distil.data.items import Items
     from distil.embedding.embed import Embedded
-
-_DESCRIPTION = """\
-Look a pool over before labels are paid for: exact and near duplicates, items of the test set that leak into what is labeled,
-outliers, classes without a label, parts of the pool far from every label, and whether the labeled set still looks like the pool.
-
-  distil audit emb.npy --labeled labeled.csv --out audit.html
-  distil audit images/ --model timm:resnet18 --weights resnet18.safetensors --labeled labeled.csv --test test/ --out audit.html
-
-POOL is an array of embeddings, or images or texts with --embeddings or --model; without either, only exact duplicates and classes
-are looked at. --labeled and --test are lists of ids of the pool, or pools of their own: what the file holds decides.
-"""
 
 
 def audit(
     pool: PathLike,
     *,
     embeddings: PathLike | None = None,
-    labeled: PathLike | None = None,
+    labeled: PathLike | Sequence[PathLike] | None = None,
     labeled_embeddings: PathLike | None = None,
-    test: PathLike | None = None,
+    test: PathLike | Sequence[PathLike] | None = None,
     test_embeddings: PathLike | None = None,
     labels: PathLike | None = None,
     near: float | None = None,
@@ -61,36 +40,48 @@ def audit(
     out: PathLike | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Find duplicates, leaks, outliers, missing classes and drift in a pool, as the command ``distil audit`` does.
+    """Find duplicates, leaks, outliers, missing classes and drift.
+
+    An audit shows, before you pay for labels, exact and near duplicates, items of the test set among the labeled ones, outliers,
+    classes without a label, parts of the pool that are far from every label, and whether the labeled set still looks like the
+    pool. Examples::
+
+        distil audit emb.npy --labeled labeled.csv --out audit.html
+        distil audit images/ --model timm:resnet18 --weights resnet18.safetensors --labeled labeled.csv --test test/
+
+    The pool is an array of embeddings, or images or texts with --embeddings or --model; without either, an audit finds only exact
+    duplicates and missing classes. --labeled and --test are lists of ids of the pool, or pools of their own, depending on what the
+    file holds.
 
     Args:
         pool: Embeddings, a folder of images, or a table of texts.
         embeddings: A file of the pool's embeddings, where the pool does not hold them.
-        labeled: What is labeled: a file of ids with labels, or a pool of its own.
-        labeled_embeddings: Embeddings of such a pool.
-        test: What tests the model, likewise.
-        test_embeddings: Embeddings of such a pool.
+        labeled: The labeled set: a file of ids with labels, or a pool of its own; several files of ids count as one.
+        labeled_embeddings: A file of the labeled set's embeddings, where it is a pool of its own.
+        test: The test set: a file of ids, or a pool of its own; several files of ids count as one.
+        test_embeddings: A file of the test set's embeddings, where it is a pool of its own.
         labels: A file of ids with labels, as many as are known.
-        near: Within what share of the typical distance two items are near-duplicates; default: 0.05.
-        rows: Items that are compared with all others; of more, a random sample.
-        seed: Of the samples.
-        model: What embeds images and texts without embeddings; this and the next six as in :func:`distil.embed`.
-        weights: Of a timm model.
-        column: Of the texts or image paths.
-        ids: What the items of the pool are called.
-        on_error: ``"raise"``, or ``"skip"`` to leave out items that cannot be read.
-        device: Where to run the model.
+        near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
+        rows: The number of items that are compared with all others; of more, a random sample.
+        seed: The seed of the samples.
+        model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
+            ``package.module:callable``, which takes a list of items and returns (B, D).
+        weights: The file with the weights of a timm model.
+        column: The column of texts or image paths, where the pool is a table.
+        ids: The ids of the items: a file, or a column of the table; default: the column id, or image paths.
+        on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
+        device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
-        out: Where to write the report too: a page, ``.html``, or the numbers, ``.json``.
-        progress: Whether to show progress bars; default: when the output is a terminal.
+        out: The file to write the report to: a page, ``.html``, or the numbers, ``.json``.
+        progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
-        What ``distil audit --json`` prints: ``findings`` (sentences), ``notes`` (what could not be looked at), ``pool``,
-        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, and ``read``, sentences on what was read
-        of tables.
+        The document that ``distil audit --json`` prints: ``findings`` (sentences), ``notes`` (what could not be looked at),
+        ``pool``, ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, and ``read``, sentences on
+        what was read of tables.
 
     Raises:
-        InvalidInput: ListedIds that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
+        InvalidInput: Ids that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
         DataNotFound: There is no pool at that path.
     """
     from distil.auditing.audit import audit as report_of
@@ -103,17 +94,16 @@ def audit(
 
     path, place = out_of(out, (".html", ".json")), path_of("pool", pool)
     opened = open_pool(place, column=column, ids=optional_path("ids", ids))
-    files = {
-        "labeled": optional_path("labeled", labeled),
-        "labeled_embeddings": optional_path("labeled_embeddings", labeled_embeddings),
-        "test": optional_path("test", test),
-        "test_embeddings": optional_path("test_embeddings", test_embeddings),
+    files = {"labeled": paths_of("labeled", labeled), "test": paths_of("test", test)}
+    own = {
+        "labeled": optional_path("labeled_embeddings", labeled_embeddings),
+        "test": optional_path("test_embeddings", test_embeddings),
     }
     make = None
     if model is not None:
         make = partial(embedded, model=model, weights=weights, column=column, on_error=on_error)
         make = partial(make, device=device, batch_size=batch_size, progress=progress)
-    sets = _sets(items_of(opened), optional_path("embeddings", embeddings), files, make)
+    sets = _sets(items_of(opened), optional_path("embeddings", embeddings), files, own, make)
     given = [items_of(opened), *(found for found in sets.values() if found is not None)]
     report = report_of(
         items_of(opened),
@@ -126,70 +116,68 @@ def audit(
     )
     report["read"] = list(dict.fromkeys(found.note for found in given if found.note))
     if path is not None:
-        page = Path(path).suffix.lower() == ".html"
+        page = path.suffix.lower() == ".html"
         text = audit_page(report, place, items_of(opened)) if page else json.dumps(report, indent=2) + "\n"
-        write_text(Path(path), text.encode(errors="backslashreplace").decode())  # ids may be names of files
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text.encode(errors="backslashreplace").decode())  # ids may be names of files
     return report
 
 
 def _sets(
-    pool: Items, embeddings: str | None, files: dict[str, str | None], make: Callable[[Items], Embedded] | None
+    pool: Items,
+    embeddings: str | None,
+    files: dict[str, list[str]],
+    own: dict[str, str | None],
+    make: Callable[[Items], Embedded] | None,
 ) -> dict[str, Any]:
     """The sets with their embeddings, made by ``make`` for those that have none."""
-    from distil.auditing.given import given_set
     from distil.data.array_files import read_column
     from distil.data.items import Items, items_of
     from distil.data.pools import open_pool
 
-    def column(path: str | None, items: Items | ListedIds) -> Any:  # noqa: ANN401
+    def column(path: str | None, items: Items | ListedIds) -> Column | None:
         if path is None and make is not None and isinstance(items, Items) and items.kind != "rows":
             path = str(make(items).path)
         return None if path is None else read_column(path)
 
-    found: dict[str, Any] = {"embeddings": column(embeddings, pool)}
-    for name in ("labeled", "test"):
-        file, own = files[name], files[f"{name}_embeddings"]
-        if file is not None:
-            items = given_set(name, file, pool, found["embeddings"]) if own is None else items_of(open_pool(file))
-            found |= {name: items, f"{name}_embeddings": column(own, items)}
+    whole = column(embeddings, pool)
+    found: dict[str, Any] = {"embeddings": whole}
+    for name, paths in files.items():
+        if paths:
+            items = _given(name, paths, pool, whole) if own[name] is None else items_of(open_pool(_only(name, paths)))
+            found |= {name: items, f"{name}_embeddings": column(own[name], items)}
     return found
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
-    """Add the command to the parser."""
-    parser = add_command(
-        commands,
-        "audit",
-        "find duplicates, leaks, outliers, missing classes and drift",
-        _DESCRIPTION,
-    )
-    parser.add_argument("pool", metavar="POOL", help="embeddings, a folder of images, or a table of texts")
-    parser.add_argument("--embeddings", metavar="FILE", help="of the pool, where it does not hold them")
-    parser.add_argument("--labeled", metavar="FILE|POOL", help="what is labeled: ids with labels, or a pool of its own")
-    parser.add_argument("--labeled-embeddings", metavar="FILE", help="of such a pool")
-    parser.add_argument("--test", metavar="FILE|POOL", help="what tests the model, likewise")
-    parser.add_argument("--test-embeddings", metavar="FILE", help="of such a pool")
-    parser.add_argument("--labels", metavar="FILE", help="ids with labels, as many as are known")
-    parser.add_argument(
-        "--near", metavar="SHARE", type=float, help="what is near: a share of the typical distance; default: 0.05"
-    )
-    parser.add_argument("--rows", metavar="N", type=int, help="items compared with all; default: 20000")
-    parser.add_argument("--seed", metavar="S", type=int, help="of the samples; default: 0")
-    add_model(parser)
-    parser.add_argument("--ids", metavar="FILE|COLUMN", help="what the items of the pool are called")
-    parser.add_argument("--out", metavar="FILE", help="the page, .html, or the report, .json")
-    add_output(parser, "print the report as JSON")
-    add_progress(parser)
-    parser.set_defaults(run=_command, interrupted=INTERRUPTED)
+def _given(name: str, paths: list[str], pool: Items, embeddings: Column | None) -> ListedIds | Items:
+    """The set that one file holds, or that several lists of ids name together."""
+    from distil.auditing.given import given_set, names_of
+    from distil.data.ids import ListedIds, index_of, merged
+
+    sets = [given_set(name, path, pool, embeddings) for path in paths]
+    lists = [found for found in sets if isinstance(found, ListedIds)]
+    if len(lists) < len(paths):
+        place = sets.index(next(found for found in sets if not isinstance(found, ListedIds)))
+        _only(name, [paths[place], *paths[:place], *paths[place + 1 :]])
+        return sets[0]
+    return merged(lists, index_of(names_of(pool, embeddings)), len(pool))
 
 
-def _command(arguments: argparse.Namespace) -> int:
-    report = audit(**keywords(audit, arguments))
-    print_notes(report, arguments)
-    if arguments.json:
-        print_json(report)
-    else:
-        print("\n".join([*report["findings"], *(f"note: {note}" for note in report["notes"])]))
-        if "out" in arguments:
-            print(f"\nReport: {arguments.out}")
+def _only(name: str, paths: list[str]) -> str:
+    """The first path; an error if there are more."""
+    if len(paths) > 1:
+        raise InvalidInput(
+            f"{name}: {paths[0]} is a pool of its own, so give it alone; several files must be lists of ids"
+        )
+    return paths[0]
+
+
+def act(given: dict[str, Any]) -> int:
+    """Audit, and print what was found."""
+    report = audit(**given)
+    for note in report["read"]:
+        print_note(note)
+    print("\n".join([*report["findings"], *(f"note: {note}" for note in report["notes"])]))
+    if given["out"] is not None:
+        print(f"\nReport: {given['out']}")
     return 0

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.experiment_options import add_options, advanced, configured, document_of, finish
-from distil.cli.options import PathLike, add_command, keywords, listed
+from distil.cli.experiments import advanced, configured, document_of, finish
+from distil.cli.options import PathLike, listed
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
-
-_DESCRIPTION = """\
-Compare strategies fairly: every strategy runs with every seed, and those of one seed share the split, the initial labels, the first
-weights and the order of minibatches, so that differences are the strategies' own. Random sampling is always among them, and one
-training on all of the pool a seed shows what there is to reach.
-
-The output directory grows: the same command with more strategies or more seeds runs only what is missing, and one that was
-stopped, however it was stopped, goes on with the same command. At the end there is a page, report.html;
-`distil report` makes it again, or one of several experiments.
-"""
 
 
 def compare(
@@ -38,33 +27,41 @@ def compare(
     workers: int = 1,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Compare strategies over paired seeds, as the command ``distil compare`` does; the same call resumes.
+    """Compare strategies over paired seeds, with statistics.
 
-    To compare scores that you have already, there is :func:`distil.evaluation.compare.compare`.
+    Every strategy runs with every seed. The strategies of one seed share the split, the initial labels, the first weights and the
+    order of minibatches, so that only the strategies differ. Random sampling is always one of them, and one training on the whole
+    pool per seed shows the best accuracy to expect.
+
+    The output directory grows: started again with more strategies or more seeds, a comparison runs only what is missing, and one
+    that was stopped goes on. At the end it writes a page, report.html, which ``distil report`` makes again.
 
     Args:
-        config: A JSON file; this and the next seven as in :func:`distil.run`.
-        output: The directory to write to; with ``report.html`` at the end.
-        data: Where data sets are.
-        download: Whether to download the data set if it is missing.
-        strategies: The strategies to compare; random sampling is always among them.
-        seeds: How many seeds to run; default: the file's, or 10.
-        threads: Threads to compute with.
-        track: The trackers that every run is logged to, such as ``"tensorboard"``.
-        retrain: Run every strategy with each of these ways to start a round's training: ``"scratch"``, ``"warm"``,
-            ``"shrink_perturb"``.
-        full_data: Whether to train once a seed on the whole pool, too.
-        workers: Processes that share the runs. With more than one, a script calls this under ``if __name__ == "__main__":``, as
-            for every use of processes that are started afresh.
-        progress: Whether to show a progress bar; default: when the output is a terminal.
+        config: A JSON file; docs/configuration.md describes its keys.
+        output: The directory to write to; default: the file's, or ``runs/NAME OF THE FILE``.
+        data: The folder of the data sets; default: ``$DISTIL_DATA``, then the user's cache.
+        download: Download the data set if it is missing.
+        strategies: The strategies to run, in place of the file's: a list, or text such as ``badge,core_set``.
+        seeds: The number of seeds, in place of the file's: 0 to N-1; default: the file's, or 10.
+        threads: Threads to compute with; default: the file's, or 1.
+        track: Where to log every run as it goes, such as ``tensorboard`` or ``mlflow``; a list, or text with commas.
+        retrain: Run every strategy with each of these ways to start a round's training: ``scratch``, ``warm``,
+            ``shrink_perturb``; a list, or text with commas.
+        full_data: Train on the whole pool too, once per seed.
+        workers: Processes that share the runs.
+        progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
-        What ``distil compare --json`` prints: the report of the directory, see :func:`distil.report`.
+        The document that ``distil compare --json`` prints: the report of the directory, see :func:`distil.report`.
 
     Raises:
         ConfigError: The configuration cannot be run; every fault is named.
         DataNotFound: The data set is in none of the places looked at.
         RunError: The directory holds another experiment, or is damaged.
+
+    Note:
+        :func:`distil.evaluation.compare.compare` compares scores that you have already. A script that uses more than one worker
+        calls this under ``if __name__ == "__main__":``, because the processes are started afresh.
     """
     experiment = configured(
         config,
@@ -85,22 +82,11 @@ def _fair(
 ) -> ExperimentConfig:
     from distil.experiment.directory import compared
 
-    return compared(experiment, retrain=[] if retrain is None else listed(retrain), full_data=full_data)
+    return compared(experiment, retrain=listed(retrain), full_data=full_data)
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
-    """Add the command to the parser."""
-    parser = add_command(commands, "compare", "compare strategies over paired seeds", _DESCRIPTION)
-    add_options(parser)
-    parser.add_argument(
-        "--retrain", metavar="A,B,...", help="run every strategy with each of scratch, warm, shrink_perturb"
-    )
-    parser.add_argument(
-        "--no-full-data", dest="full_data", action="store_false", help="do not train on all of the pool"
-    )
-    parser.set_defaults(run=_command)
-
-
-def _command(arguments: argparse.Namespace) -> int:
-    experiment = _fair(configured(**keywords(configured, arguments)), **keywords(_fair, arguments))
-    return finish(experiment, arguments, page=True)
+def act(given: dict[str, Any]) -> int:
+    """Compare, and print the table."""
+    running = {name: given.pop(name) for name in ("workers", "progress")}
+    fair = {name: given.pop(name) for name in ("retrain", "full_data")}
+    return finish(_fair(configured(**given), **fair), page=True, **running)

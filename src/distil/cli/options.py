@@ -1,17 +1,13 @@
-"""What the commands share.
-
-A command parses its options and calls the function of its file. An option's name in the namespace is the function's keyword, and
-an option that was not given is missing from the namespace, so that every default is written once, in the function.
-"""
+"""What the commands share: how they print, and how their functions read paths and lists."""
 
 from __future__ import annotations
 
-import argparse
-import inspect
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from distil.errors import InvalidInput
@@ -19,51 +15,9 @@ from distil.errors import InvalidInput
 PathLike = str | os.PathLike[str]
 
 
-def add_command(commands: Any, name: str, summary: str, description: str) -> argparse.ArgumentParser:  # noqa: ANN401
-    """The parser of a command, without any options yet.
-
-    Args:
-        commands: What ``add_subparsers`` returned; its class has no public name.
-        name: Of the command.
-        summary: The line about it in ``distil --help``.
-        description: What its own ``--help`` begins with.
-    """
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-    )
-    return parser
-
-
-def add_output(parser: argparse.ArgumentParser, json_help: str = "print JSON, for programs") -> None:
-    """Add what says how results are printed."""
-    parser.add_argument("--json", action="store_true", default=False, help=json_help)
-
-
-def add_progress(parser: argparse.ArgumentParser) -> None:
-    """Add the switch of the progress bars."""
-    parser.add_argument("--no-progress", dest="progress", action="store_false", help="show no progress bar")
-
-
-def keywords(function: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    """The given options that ``function`` takes."""
-    given = vars(arguments)
-    return {name: given[name] for name in inspect.signature(function).parameters if name in given}
-
-
-def print_notes(found: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Say on standard error what was read, where the content of a file decided that; with ``--json``, the document says it."""
-    if not arguments.json:
-        for note in found["read"]:
-            print_note(note)
-
-
-def print_note(note: str) -> None:
-    """Say one thing on standard error."""
-    sys.stderr.write(f"note: {note}\n")
+def print_note(text: str) -> None:
+    """Print a note on standard error."""
+    sys.stderr.write(f"note: {text}\n")
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold
@@ -77,11 +31,13 @@ def as_json(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def listed(given: str | Sequence[str]) -> list[str]:
+def listed(given: str | Sequence[str] | None) -> list[str]:
     """Names from a sequence of them, or from text with commas in between."""
-    if not isinstance(given, (str, Sequence)):
+    if given is None:
+        return []
+    if not isinstance(given, (str, Sequence)) or not all(isinstance(name, str) for name in given):
         raise InvalidInput(f"expected a list of names, or text with commas in between, got {given!r}")
-    return given.split(",") if isinstance(given, str) else list(given)
+    return [name for text in ([given] if isinstance(given, str) else given) for name in text.split(",")]
 
 
 def path_of(what: str, given: PathLike, instead: str = "") -> str:
@@ -90,7 +46,7 @@ def path_of(what: str, given: PathLike, instead: str = "") -> str:
     Args:
         what: What the caller calls it.
         given: The path.
-        instead: What the error adds: where something that is no path belongs.
+        instead: What the error adds about values that are not paths.
 
     Raises:
         InvalidInput: It is something else, such as an array.
@@ -103,3 +59,51 @@ def path_of(what: str, given: PathLike, instead: str = "") -> str:
 def optional_path(what: str, given: PathLike | None, instead: str = "") -> str | None:
     """The same of a path that may be left out."""
     return None if given is None else path_of(what, given, instead)
+
+
+def paths_of(what: str, given: PathLike | Sequence[PathLike] | None) -> list[str]:
+    """The paths of an argument that takes one or several."""
+    if given is None:
+        return []
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        return [path_of(what, given)]
+    return [path_of(what, path) for path in given]
+
+
+def out_of(out: PathLike | None, endings: tuple[str, ...], what: str = "out") -> Path | None:
+    """The file to write; refuses a name that cannot be written to, before any work."""
+    if out is None:
+        return None
+    path = Path(path_of(what, out))
+    if path.suffix.lower() not in endings:
+        raise InvalidInput(f"{path}: expected a name that ends in {' or '.join(endings)}")
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder; expected a file")
+    blocked = next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None)
+    if blocked is not None:
+        raise InvalidInput(f"{path} cannot be written: {blocked} is a file; expected a folder")
+    return path
+
+
+def size_of(size: str | int) -> int:
+    """Bytes from ``512MB``, ``2G`` or a number."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", str(size), re.IGNORECASE)
+    if found is None:
+        raise InvalidInput(f"{size!r} is not a size; expected one such as 512MB or 2GB")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))
+
+
+def parameters_of(entries: Sequence[str]) -> dict[str, Any]:
+    """Parameters from ``NAME=VALUE``; values are JSON where they can be, else text."""
+    found: dict[str, Any] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"--set {entry}: expected NAME=VALUE")
+        if name in found:
+            raise InvalidInput(f"--set {name} is given twice; give it once")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distil.cli.experiment_options import add_output_options, finish
-from distil.cli.options import add_command
+from distil.cli.experiments import advanced, document_of, finish
+from distil.cli.options import PathLike
 
-_DESCRIPTION = """\
-Go on with an experiment that was stopped - interrupted, killed, or resting until its answers come - and end with the very results
-that it would have had. Finished runs are left as they are.
-"""
+if TYPE_CHECKING:
+    from distil.experiment.config.experiment_config import ExperimentConfig
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
-    """Add the command to the parser."""
-    parser = add_command(commands, "resume", "go on with an experiment that was stopped", _DESCRIPTION)
-    parser.add_argument("run_directory", metavar="RUN", type=Path, help="the output directory of `distil run`")
-    add_output_options(parser)
-    parser.set_defaults(run=_command)
+def resume(run: PathLike, *, workers: int = 1, progress: bool | None = None) -> dict[str, Any]:
+    """Go on with an experiment that was stopped.
+
+    It may have been interrupted or killed, or it may wait for answers. The results are those that it would have had without the
+    stop. Finished runs are left as they are.
+
+    Args:
+        run: The output directory of ``distil run`` or ``distil compare``.
+        workers: Processes that share the runs.
+        progress: Show a progress bar; default: when the output is a terminal.
+
+    Returns:
+        What :func:`distil.run` returns.
+    """
+    experiment = _opened(run)
+    return document_of(experiment, advanced(experiment, workers=workers, progress=progress))
 
 
-def _command(arguments: argparse.Namespace) -> int:
+def _opened(run: PathLike) -> ExperimentConfig:
     from distil.experiment.directory import open_config
 
-    return finish(open_config(arguments.run_directory), arguments)
+    return open_config(Path(run))
+
+
+def act(given: dict[str, Any]) -> int:
+    """Go on, and print the table."""
+    return finish(_opened(given.pop("run")), **given)

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import (
-    PathLike,
-    add_command,
-    add_output,
-    add_progress,
-    keywords,
-    optional_path,
-    path_of,
-    print_json,
-    print_notes,
-)
-from distil.cli.pool_options import INTERRUPTED, OnError, add_model, embedded, out_of, parameters_of, size_of
+from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note, size_of
+from distil.cli.pools import OnError, embedded
 from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from distil.data.ids import ListedIds
     from distil.embedding.embed import Embedded
+    from distil.selection.request import Arrays
     from distil.strategies import Strategy
-
-_DESCRIPTION = """\
-Choose what to label next from files: embeddings, probabilities or both, one row an example. No training, no model:
-
-  distil select --embeddings emb.npy --probs p.npy --labeled labeled.csv --strategy badge --n 500 --out picks.csv
-
-Or from a folder of images, or a table of texts, which are embedded first (see `distil embed`), once:
-
-  distil select --pool images/ --model timm:resnet18 --weights resnet18.safetensors --strategy core_set --n 500 --out picks.csv
-
-Arrays are files such as .npy, .npz and .safetensors, or tables; FILE#NAME says which array or column. Ids are yours wherever the
-files have them - the column `id`, the lines of --ids, the names of image files - and positions elsewhere. Lists of ids are .csv
-(id[,label]), .txt, .jsonl or .npy (positions). The picks have the columns rank, id, score and why; the file is written whole or not
-at all.
-"""
 
 # Where arrays in memory belong.
 _ARRAYS = "; distil.select_from takes arrays"
@@ -60,9 +36,9 @@ def pick(
     on_error: OnError = "raise",
     device: str | None = None,
     batch_size: int | None = None,
-    labeled: PathLike | None = None,
-    candidates: PathLike | None = None,
-    exclude: PathLike | None = None,
+    labeled: PathLike | Sequence[PathLike] | None = None,
+    candidates: PathLike | Sequence[PathLike] | None = None,
+    exclude: PathLike | Sequence[PathLike] | None = None,
     no_duplicates: bool = False,
     near: float | None = None,
     parameters: Mapping[str, Any] | None = None,
@@ -72,47 +48,61 @@ def pick(
     dry_run: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Choose the ``n`` examples to label next from files, as the command ``distil select`` does.
+    """Choose what to label next, from files.
 
-    For arrays in memory there is :func:`distil.select_from`.
+    The files hold embeddings, probabilities or both, one row an example; no model is needed and nothing is trained::
+
+        distil select --embeddings emb.npy --probs p.npy --labeled labeled.csv --strategy badge --n 500 --out picks.csv
+
+    A folder of images or a table of texts is embedded first, once (see ``distil embed``)::
+
+        distil select --pool images/ --model timm:resnet18 --weights resnet18.safetensors --strategy core_set --n 500
+
+    Arrays are files such as .npy, .npz and .safetensors, or tables; FILE#NAME names an array or a column. Ids are your own where
+    the files have them (the column id, the lines of --ids, the names of image files), and positions elsewhere. Lists of ids are
+    .csv (id and optionally label), .txt, .jsonl or .npy files (positions); several of them count as one list. The picks have the
+    columns rank, id, score and why. Their file is written whole or not at all.
 
     Args:
         strategy: The name of a registered strategy; ``distil strategies`` lists them.
-        n: How many.
-        embeddings: A file of embeddings, (N, D), such as ``.npy`` or ``.csv`` (``docs/your-data.md`` lists the formats);
-            ``FILE#NAME`` says which array or column.
-        probs: Of class probabilities, (N, C).
-        mc_probs: Of sampled class probabilities, (N, K, C).
-        ids: What the rows are called: a file of ids, or a column. Default: what the files say, else positions.
-        pool: In place of ``embeddings``: a folder of images or a table of texts, which ``model`` embeds first, once.
-        model: What embeds the pool; this and the next five as in :func:`distil.embed`.
-        weights: Of a timm model.
-        column: Of the texts or image paths.
-        on_error: ``"raise"``, or ``"skip"`` to leave out items that cannot be read.
-        device: Where to run the model.
+        n: The number of examples to choose.
+        embeddings: A file of embeddings, (N, D), such as ``.npy`` or ``.csv``; docs/your-data.md lists the formats.
+        probs: A file of class probabilities, (N, C).
+        mc_probs: A file of sampled class probabilities, (N, K, C).
+        ids: The ids of the rows: a file, or a column; default: the ids in the files, else positions.
+        pool: A folder of images or a table of texts, which the model embeds; in place of embeddings.
+        model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
+            ``package.module:callable``, which takes a list of items and returns (B, D).
+        weights: The file with the weights of a timm model.
+        column: The column of texts or image paths, where the pool is a table.
+        on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
+        device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
-        labeled: A file of ids that are labeled already, with labels for strategies that read them.
-        candidates: A file of ids that may be chosen; default: all that are not labeled.
-        exclude: A file of ids that may not, such as those being labeled now.
-        no_duplicates: Whether to leave out near-duplicates of labeled rows and of each other; this needs embeddings.
-        near: Within what share of the typical distance two rows are near-duplicates; default: 0.05.
-        parameters: Hyper-parameters of the strategy by name.
-        seed: The same one gives the same picks.
-        memory: For what has to be copied, such as ``"2GB"`` or a number of bytes; more goes to files.
-        out: Where to write the picks, ``.csv`` or ``.jsonl``.
-        dry_run: Choose nothing, and return what would be read, and how much memory and time it would take.
-        progress: Whether to show progress bars; default: when the output is a terminal.
+        labeled: A file of ids that are labeled already, with labels for strategies that read them; one or several.
+        candidates: A file of ids that may be chosen; default: all that are not labeled; one or several.
+        exclude: A file of ids that may not be chosen, such as those being labeled now; one or several.
+        no_duplicates: Leave out near-duplicates of labeled rows and of each other; this needs embeddings.
+        near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
+        parameters: Hyper-parameters of the strategy: a dictionary; in the command NAME=VALUE, once for each.
+        seed: The same seed gives the same picks.
+        memory: Memory for copies, such as ``2GB`` or a number of bytes; larger copies go to files.
+        out: The file to write the picks to, ``.csv`` or ``.jsonl``.
+        dry_run: Choose nothing, and say what would be read, and how much memory and time it would take.
+        progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
-        What ``distil select --json`` prints: ``strategy``, ``n``, ``seed``, ``may_be_chosen`` (the number of rows that the picks
-        are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``, ``notes`` on the whole, and ``read``, sentences on
-        what was read of tables. With ``dry_run`` the plan.
+        The document that ``distil select --json`` prints: ``strategy``, ``n``, ``seed``, ``may_be_chosen`` (the number of rows that
+        the picks are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``, ``notes`` on the whole, and ``read``,
+        sentences on what was read of tables. With ``dry_run`` the plan.
 
     Raises:
-        InvalidInput: Ids that are not in the pool or there twice, arrays that do not fit together, rows that are NaN, infinite or
-            no probabilities: named by their ids.
+        InvalidInput: Ids that are not in the pool or there twice, an id with two labels, arrays that do not fit together, rows that
+            are NaN, infinite or not probabilities: named by their ids.
         MissingSignal: The strategy needs an array that was not given.
-        UnknownName: There is no such strategy.
+        UnknownName: There is no strategy of that name.
+
+    Note:
+        :func:`distil.select_from` takes arrays in memory.
     """
     from distil.data.distances import NEAR
     from distil.data.ids import read_ids
@@ -133,14 +123,14 @@ def pick(
     }
     arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime)
     paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
-    lists = {name: read_ids(place) for name, path in paths.items() if (place := optional_path(name, path)) is not None}
+    lists = {name: [read_ids(path) for path in paths_of(name, given)] for name, given in paths.items()}
     notes = [made.note if isinstance(made, Embedded) else "", *(array.note for array in arrays.columns.values())]
-    read = [note for note in (*notes, *(ids_.note for ids_ in lists.values())) if note]
+    read = [note for note in (*notes, *(listed.note for several in lists.values() for listed in several)) if note]
     asked = request(
         chooser,
         n,
         arrays,
-        **lists,
+        **{name: _one_list(name, several, arrays) for name, several in lists.items()},
         seed=seed,
         near=(NEAR if near is None else near) if no_duplicates else None,
         runtime=runtime,
@@ -152,6 +142,15 @@ def pick(
         write_picks(picks, path)
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
     return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
+
+
+def _one_list(name: str, lists: list[ListedIds], arrays: Arrays) -> ListedIds | None:
+    """The lists of one argument as one; labels count only where they say what is labeled."""
+    from distil.data.ids import merged
+
+    if name != "labeled":
+        lists = [replace(listed, labels=None) for listed in lists]
+    return merged(lists, None if arrays.names is None else arrays.reader.index, len(arrays)) if lists else None
 
 
 def _chooser(strategy: object, parameters: object) -> Strategy:
@@ -191,71 +190,16 @@ def _embeddings(
     return make(path_of("pool", pool), model)
 
 
-def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
-    """Add the command to the parser."""
-    parser = add_command(commands, "select", "choose what to label next, from arrays, images or texts", _DESCRIPTION)
-    arrays = parser.add_argument_group("what to choose from")
-    arrays.add_argument("--embeddings", metavar="FILE", help="embeddings, (N, D)")
-    arrays.add_argument("--probs", metavar="FILE", help="class probabilities, (N, C)")
-    arrays.add_argument("--mc-probs", metavar="FILE", help="sampled class probabilities, (N, K, C)")
-    arrays.add_argument("--ids", metavar="FILE|COLUMN", help="what the rows are called: a file of ids, or a column")
-    arrays.add_argument(
-        "--pool", metavar="POOL", help="a folder of images or a table of texts, to be embedded by --model"
-    )
-    add_model(arrays)
-    rows = parser.add_argument_group("which of it")
-    rows.add_argument(
-        "--labeled", metavar="FILE", help="ids labeled already, with labels for strategies that read them"
-    )
-    rows.add_argument("--candidates", metavar="FILE", help="ids that may be chosen; default: all that are not labeled")
-    rows.add_argument("--exclude", metavar="FILE", help="ids that may not, such as those being labeled now")
-    rows.add_argument(
-        "--no-duplicates", action="store_true", help="no near-duplicates of labeled rows, nor of each other"
-    )
-    rows.add_argument(
-        "--near", metavar="SHARE", type=float, help="what is near: a share of the typical distance; default: 0.05"
-    )
-    _add_how(parser)
-    parser.add_argument("--out", metavar="FILE", help="where to write the picks, .csv or .jsonl; default: print them")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be read, and how much memory and time it takes"
-    )
-    add_output(parser)
-    add_progress(parser)
-    parser.set_defaults(run=_command, interrupted=INTERRUPTED)
-
-
-def _add_how(parser: argparse.ArgumentParser) -> None:
-    """Add what says how to choose."""
-    how = parser.add_argument_group("how")
-    how.add_argument("--strategy", required=True, help="one of `distil strategies`")
-    how.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        dest="parameters",
-        action="append",
-        help="a parameter of the strategy; may be repeated",
-    )
-    how.add_argument("--n", metavar="N", type=int, required=True, help="how many")
-    how.add_argument("--seed", metavar="S", type=int, help="the same seed gives the same picks; default: 0")
-    how.add_argument("--memory", metavar="SIZE", help="for what has to be copied; more goes to files; default: 512MB")
-
-
-def _command(arguments: argparse.Namespace) -> int:
-    options = keywords(pick, arguments)
-    found = pick(**{**options, "parameters": parameters_of(options.get("parameters", []))})
-    print_notes(found, arguments)
-    for note in found.get("notes", []):  # a plan has none
-        sys.stderr.write(f"note: {note}\n")
-    if arguments.json:
-        print_json(found)
-    elif "dry_run" in arguments:
+def act(given: dict[str, Any]) -> int:
+    """Choose, and print the picks."""
+    found = pick(**given)
+    for note in (*found["read"], *found.get("notes", [])):  # a plan has no notes
+        print_note(note)
+    if given["dry_run"]:
         _print_plan(found)
-    elif "out" in arguments:
-        first = found["picks"][0]
-        print(
-            f"{found['n']} picks of {found['may_be_chosen']:,} in {arguments.out}; the first: {first['id']} ({first['why']})"
-        )
+    elif given["out"] is not None:
+        first, size = found["picks"][0], f"{found['n']} picks of {found['may_be_chosen']:,}"
+        print(f"{size} in {given['out']}; the first: {first['id']} ({first['why']})")
     else:
         for entry in found["picks"]:
             score = "" if entry["score"] is None else f"{entry['score']:.6g}"
@@ -270,14 +214,13 @@ def _print_plan(found: dict[str, Any]) -> None:
     for name, array in found["arrays"].items():
         shape = " x ".join(f"{side:,}" for side in array["shape"])
         how = "not read" if not array["read"] else "mapped" if array["mapped"] else "in memory"
-        print(f"  {name}: {array['file']}, {shape} {array['type']}, {_told(array['bytes'])}, {how}")
+        print(f"  {name}: {array['file']}, {shape} {array['type']}, {_size(array['bytes'])}, {how}")
     print(f"  ids are {found['ids']}")
-    print(
-        f"  memory of the process beside mapped files: about {_told(found['memory_bytes'])}; files: {_told(found['scratch_bytes'])}"
-    )
+    memory, files = _size(found["memory_bytes"]), _size(found["scratch_bytes"])
+    print(f"  memory of the process without mapped files: about {memory}; files: {files}")
     if found["seconds"] is not None:
         print(f"  time: about {max(1, round(found['seconds'])):,} s, scaled up from a part of the rows")
 
 
-def _told(size: int) -> str:
+def _size(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

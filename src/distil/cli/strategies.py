@@ -1,41 +1,16 @@
-"""``distil strategies``: what there is to choose from."""
+"""``distil strategies``: the strategies there are."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from typing import Any
 
-from distil.cli.options import add_command, add_output, print_json
-
-_DESCRIPTION = """\
-List every registered strategy: the signals it reads of the pool (and of other sets), its parameters with their defaults, and
-the paper it comes from.
-"""
-
-
-def add(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
-    """Add the command to the parser."""
-    parser = add_command(commands, "strategies", "list the strategies", _DESCRIPTION)
-    add_output(parser)
-    parser.set_defaults(run=_command)
-
-
-def _command(arguments: argparse.Namespace) -> int:
-    entries = described()
-    if arguments.json:
-        print_json(entries)
-        return 0
-    for entry in entries:
-        reads = "; ".join(f"{role}: {', '.join(signals)}" for role, signals in entry["signals"].items()) or "nothing"
-        takes = ", ".join(f"{name}={default!r}" for name, default in entry["parameters"].items()) or "none"
-        print(f"{entry['name']}\n    {entry['summary']}\n    reads {reads}")
-        print(f"    parameters: {takes}\n    {entry['paper']}\n")
-    return 0
-
 
 def described() -> list[dict[str, Any]]:
-    """For every strategy its name, the first line of its docstring, signals by set, parameters and paper."""
+    """List the strategies.
+
+    Each with the signals that it reads of the pool and of other sets, its parameters with their defaults, and its paper.
+    """
     from distil.strategies import STRATEGIES
     from distil.strategies.base import ROLES
 
@@ -49,3 +24,13 @@ def described() -> list[dict[str, Any]]:
             {"name": name, "summary": summary, "signals": signals, "parameters": parameters, "paper": cls.paper}
         )
     return entries
+
+
+def act(given: dict[str, Any]) -> int:
+    """Print the list."""
+    for entry in described(**given):
+        reads = "; ".join(f"{role}: {', '.join(signals)}" for role, signals in entry["signals"].items()) or "nothing"
+        takes = ", ".join(f"{name}={default!r}" for name, default in entry["parameters"].items()) or "none"
+        print(f"{entry['name']}\n    {entry['summary']}\n    reads {reads}")
+        print(f"    parameters: {takes}\n    {entry['paper']}\n")
+    return 0

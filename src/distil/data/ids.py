@@ -72,6 +72,41 @@ class ListedIds:
         return f"{self.origin}: {len(missing)} of {len(self.names)} ids are not in the pool: {listing}; {expected}"
 
 
+def merged(lists: Sequence[ListedIds], index: Mapping[str, int] | None, size: int) -> ListedIds:
+    """Several lists of ids of one pool as one list; an id that is in two of them counts once.
+
+    Args:
+        lists: At least one.
+        index: Name -> row of the pool, as for :meth:`ListedIds.rows`.
+        size: Rows of the pool.
+
+    Raises:
+        InvalidInput: An id has different labels in two lists, or only some of the lists have labels.
+    """
+    if len(lists) == 1:
+        return lists[0]
+    labeled = [each for each in lists if each.labels is not None]
+    bare = next((each for each in lists if each.labels is None), None)
+    if labeled and bare is not None:
+        raise InvalidInput(
+            f"{labeled[0].origin} has labels and {bare.origin} has none; give labels in both, or in neither"
+        )
+    first: dict[int, tuple[str, str, str]] = {}
+    for each in lists:
+        for row, name, label in zip(
+            each.rows(index, size).tolist(), each.names, each.labels or each.names, strict=True
+        ):
+            _, known, origin = first.setdefault(row, (name, label, each.origin))
+            if labeled and normal(known) != normal(label):
+                raise InvalidInput(
+                    f"{name!r} has the label {known!r} in {origin} and {label!r} in {each.origin}; keep one of them"
+                )
+    by_row = len({each.positions for each in lists}) > 1
+    names = tuple(map(str, first)) if by_row else tuple(name for name, _, _ in first.values())
+    labels = tuple(label for _, label, _ in first.values()) if labeled else None
+    return ListedIds(names, labels, " and ".join(each.origin for each in lists), by_row or lists[0].positions)
+
+
 def _position(name: str, size: int) -> int:
     """The row that a number names; -1 for a name that is not a row number of the pool."""
     text = normal(name)

@@ -1,51 +1,16 @@
-"""Options of the commands that run experiments."""
+"""What the commands that run experiments share."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import (
-    PathLike,
-    add_output,
-    add_progress,
-    as_json,
-    keywords,
-    listed,
-    optional_path,
-    path_of,
-    print_json,
-    print_note,
-)
+from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
+from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what ``run`` and ``compare`` take."""
-    parser.add_argument("config", help="a JSON file")
-    parser.add_argument("--output", metavar="DIR", help="where to write; default: runs/NAME OF THE FILE")
-    parser.add_argument(
-        "--data", metavar="DIR", help="where data sets are; default: $DISTIL_DATA, then the user's cache"
-    )
-    parser.add_argument("--download", action="store_true", help="download the data set if it is missing")
-    parser.add_argument("--strategies", metavar="A,B,...", help="the strategies to run, in place of the file's")
-    parser.add_argument(
-        "--seeds", metavar="N", type=int, help="how many seeds to run: 0 to N-1, in place of the file's"
-    )
-    parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with; default: the file's, or 1")
-    parser.add_argument("--track", metavar="A,B", help="log every run as it goes, such as to tensorboard,mlflow")
-    add_output_options(parser)
-
-
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add what ``resume`` takes as well."""
-    parser.add_argument("--workers", metavar="N", type=int, help="processes that share the runs; default: 1")
-    add_output(parser, "print what `distil report --json` does, for programs")
-    add_progress(parser)
 
 
 def configured(
@@ -78,7 +43,15 @@ def configured(
         overrides["active_learning"] = {"strategies": listed(strategies), "strategy": None}
     if download:
         overrides["dataset"] = {"download": True}
-    return read_config(Path(path_of("config", config)), overrides)
+    found = read_config(Path(path_of("config", config)), overrides)
+    blocked = next(
+        (path for path in (found.output, *found.output.parents) if path.exists() and not path.is_dir()), None
+    )
+    if blocked is not None:
+        raise InvalidInput(
+            f"the output directory cannot be {found.output}: {blocked} is a file; choose another (--output)"
+        )
+    return found
 
 
 def advanced(
@@ -107,12 +80,10 @@ def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, An
     return as_json(report_of([open_config(experiment.output)]))
 
 
-def finish(experiment: ExperimentConfig, arguments: argparse.Namespace, *, page: bool = False) -> int:
+def finish(experiment: ExperimentConfig, *, workers: int, progress: bool | None, page: bool = False) -> int:
     """Do what is left of an experiment and print its table."""
-    table = advanced(experiment, **keywords(advanced, arguments), page=page, say=None if arguments.json else print_note)
-    if arguments.json:
-        print_json(document_of(experiment, table))
-    elif table is None:
+    table = advanced(experiment, workers=workers, progress=progress, page=page, say=print_note)
+    if table is None:
         print(f"Waiting for answers. When they are there: distil resume {experiment.output}")
     else:
         print(table)

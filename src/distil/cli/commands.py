@@ -1,0 +1,115 @@
+"""Commands made from functions: the signature gives the options, the docstring gives their help."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from distil.cli.completions import COMPLETIONS
+from distil.cli.options import parameters_of, print_json
+
+Act = Callable[[dict[str, Any]], int]
+"""What a command does with its options when it does not print JSON; returns the exit code."""
+
+_NAMED = ("strategy", "n")  # positional in Python, options on the command line
+
+
+def _remember(context: typer.Context, verbose: bool) -> None:
+    if verbose:
+        context.meta["verbose"] = True
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        callback=_remember,
+        help="Show the traceback of an error.",
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+class _Command(TyperCommand):
+    """A command that refuses an option given twice, unless it takes several values."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer has no public name for it
+        """Parse the options; see ``TyperCommand``."""
+        given: Counter[Any] = Counter(self.make_parser(ctx).parse_args(args=list(args))[2])
+        for option, times in given.items():
+            if times > 1 and not option.multiple and not option.is_flag:
+                raise typer.BadParameter(f"given {times} times; give it once", ctx=ctx, param=option)
+        return super().parse_args(ctx, args)
+
+
+def add_command(app: typer.Typer, name: str, function: Callable[..., Any], act: Act) -> None:
+    """Add a command that takes the arguments of ``function`` as options, and ``--json`` and ``--verbose``.
+
+    Args:
+        app: The application.
+        name: The name of the command.
+        function: The function, whose result ``--json`` prints. Its positional arguments are positional in the command too.
+        act: What the command does without ``--json``.
+    """
+    description, helps = documented(function)
+    hints = get_type_hints(function)
+    options = [_option(p, hints[p.name], helps.get(p.name)) for p in inspect.signature(function).parameters.values()]
+
+    def command(**given: Any) -> int:  # noqa: ANN401 - each option has its own type
+        json = given.pop("json")
+        del given["verbose"]  # remembered already
+        if given.get("parameters"):
+            given["parameters"] = parameters_of(given["parameters"])
+        if not json:
+            return act(given)
+        document = function(**given)
+        print_json(document)
+        return 3 if "waiting" in document else 0
+
+    for own, hint in {"json": _Json, "verbose": Verbose}.items():
+        options.append(inspect.Parameter(own, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=False))
+    command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    app.command(name, help=description, cls=_Command)(command)
+
+
+def documented(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """The description in a Google docstring, for a terminal, and the text on each argument."""
+    description, _, rest = (inspect.getdoc(function) or "").replace("``", "`").partition("\nArgs:\n")
+    paragraphs = [  # the examples keep their lines
+        f"\b\n{text}" if text.startswith(" ") else " ".join(text.replace("::", ":").split())
+        for text in description.strip("\n").split("\n\n")
+    ]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", rest.partition("\n\n")[0], re.MULTILINE)
+    return "\n\n".join(paragraphs), {name: " ".join(text.split()) for name, text in entries}
+
+
+def _option(parameter: inspect.Parameter, hint: object, text: str | None) -> inspect.Parameter:
+    """The parameter as typer reads it."""
+    kind, name = _type_of(hint), parameter.name
+    more: dict[str, Any] = {"help": text, "autocompletion": COMPLETIONS.get(name), "path_type": str}
+    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name not in _NAMED:
+        info: Any = typer.Argument(metavar=name.upper(), **more)
+    else:
+        flag = f"--{'set' if name == 'parameters' else name.replace('_', '-')}"
+        both = kind is bool and parameter.default is not False
+        info = typer.Option(f"{flag}/--no-{flag[2:]}" if both else flag, **more)
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info])
+
+
+def _type_of(hint: object) -> Any:  # noqa: ANN401 - a type or an alias
+    """The type of the values on the command line: a list where the function takes several."""
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    found = [get_origin(part) or part for part in parts]
+    if Mapping in found or Sequence in found:
+        return list[Path] if PathLike in found else list[str]
+    return Path if PathLike in found else parts[0]

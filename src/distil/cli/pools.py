@@ -1,0 +1,52 @@
+"""What the commands that read a pool share."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from distil.cli.options import PathLike, optional_path, path_of
+from distil.errors import DistilWarning
+
+if TYPE_CHECKING:
+    from distil.embedding.embed import Embedded
+
+OnError = Literal["raise", "skip"]
+
+_SHOWN = 5
+
+
+def embedded(
+    pool: Any,  # noqa: ANN401 - a path or a pool
+    model: PathLike,
+    *,
+    weights: PathLike | None = None,
+    out: Path | None = None,
+    column: str | None = None,
+    ids: PathLike | None = None,
+    on_error: OnError = "raise",
+    device: str | None = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> Embedded:
+    """Embed a pool as the options say; DistilWarning names the items that were skipped."""
+    from distil.embedding.embed import embed
+    from distil.system.runtime import Runtime
+
+    found = embed(
+        pool,
+        path_of("model", model),
+        weights=optional_path("weights", weights),
+        out=out,
+        column=column,
+        ids=optional_path("ids", ids),
+        on_error=on_error,
+        runtime=Runtime(device=device, batch_size=batch_size, progress=progress),
+    )
+    lines = [f"skipped {name}: {fault}" for name, fault in found.skipped.items()]
+    if len(lines) > _SHOWN:
+        lines[_SHOWN:] = [f"skipped {len(lines) - _SHOWN} more, listed in {found.path.stem}.info.json"]
+    for line in lines:
+        warnings.warn(line, DistilWarning, stacklevel=3)
+    return found
