@@ -41,7 +41,7 @@ def draw(source: Path, n: int, seed: int) -> list[Fault]:
     sizes = {path: len({fault.before for fault in found}) for path, found in offers.items()}
     faults = []
     for path, share in _shares(sizes, n).items():
-        faults += _drawn(offers[path], share, random.Random(f"{seed} {path.relative_to(source).as_posix()}"))
+        faults += _drawn(path.read_text(encoding="utf-8"), offers[path], share, random.Random(f"{seed} {path.relative_to(source).as_posix()}"))
     return faults
 
 
@@ -55,13 +55,13 @@ def _shares(sizes: dict[Path, int], n: int) -> dict[Path, int]:
     return shares
 
 
-def _drawn(offers: Sequence[Fault], n: int, rng: random.Random) -> list[Fault]:
+def _drawn(text: str, offers: Sequence[Fault], n: int, rng: random.Random) -> list[Fault]:
     """``n`` of the offers: first a kind of fault, so that rare kinds occur, then one of that kind."""
     left, drawn = list(offers), []
     while left and len(drawn) < n:
         kind = rng.choice(sorted({fault.kind for fault in left}))
         fault = rng.choice([fault for fault in left if fault.kind == kind])
-        drawn.append(fault)
+        drawn += [fault] if _compiles(faulty(text, fault)) else []
         left = [other for other in left if (other.function, other.before) != (fault.function, fault.before)]
     return drawn
 
@@ -77,7 +77,7 @@ def _offers(path: Path, source: Path) -> list[Fault]:
             before, after = _line(text, node.lineno), _changed_line(text, change)
             by_line[change.owner, before].add(node.lineno)
             fault = Fault(path.relative_to(source).as_posix(), change.owner, change.kind, before, after)
-            if before != after and _compiles(text, node.lineno, after):
+            if before != after:
                 found.append(fault)
     return [fault for fault in dict.fromkeys(found) if len(by_line[fault.function, fault.before]) == 1]
 
@@ -93,9 +93,9 @@ def _changed_line(text: str, change: Change) -> str:
     return _COMMENT.sub("", changed).strip()
 
 
-def _compiles(text: str, number: int, line: str) -> bool:
+def _compiles(text: str | None) -> bool:
     try:
-        return ast.dump(ast.parse(_with_line(text, number, line))) != ast.dump(ast.parse(text))
+        return text is not None and bool(ast.parse(text))
     except SyntaxError:
         return False
 
