@@ -154,7 +154,7 @@ def test_an_rng_is_a_value():
 def test_what_is_no_seed(seed):
     with pytest.raises(InvalidInput, match="a seed must be a whole number, got "):
         Rng(seed)
-    with pytest.raises(InvalidInput, match=r"a name of a stream must be text or a whole number, got 1\.5"):
+    with pytest.raises(InvalidInput, match=r"the name of a stream must be text or a whole number, got 1\.5"):
         Rng(0).child("x", 1.5)
 
 

@@ -101,8 +101,8 @@ GOOD = Curves(LABELS, seeds(RANDOM))
         (Curves(LABELS, -GOOD.values), "badge: values must be fractions"),
         (Curves(LABELS[::-1], GOOD.values), "badge: labels must be above 0 and increase"),
         (Curves(LABELS - 20, GOOD.values), "badge: labels must be above 0"),
-        (Curves(LABELS[:, None], GOOD.values), "badge: labels must be one number a point"),
-        (Curves([], np.empty((10, 0))), "badge: labels must be one number a point"),
+        (Curves(LABELS[:, None], GOOD.values), "badge: labels must hold one number for each point"),
+        (Curves([], np.empty((10, 0))), "badge: labels must hold one number for each point"),
         (Curves(np.full(11, np.inf), GOOD.values), "badge: labels must be finite"),
     ],
 )

@@ -188,11 +188,11 @@ def test_areas_are_of_paired_curves_only():
     areas({"r": Curves(LABELS, a, [3, 5]), "m": Curves(LABELS, b)})  # not known: the caller's word
     with pytest.raises(InvalidInput, match=r"m: seeds \[5, 3\], but r has \[3, 5\]"):
         areas({"r": Curves(LABELS, a, [3, 5]), "m": Curves(LABELS, b, [5, 3])})
-    with pytest.raises(InvalidInput, match="m: 1 seeds are named for 2 rows"):
+    with pytest.raises(InvalidInput, match="m: seeds must hold one seed for each of the 2 rows, got 1"):
         areas({"r": Curves(LABELS, a, [3, 5]), "m": Curves(LABELS, b, [3])})
     with pytest.raises(InvalidInput, match="m: measured at"):
         areas({"r": Curves(LABELS, a), "m": Curves(LABELS[:-1], b[:, :-1])})  # a missing round
-    with pytest.raises(InvalidInput, match="no curves"):
+    with pytest.raises(InvalidInput, match="curves must hold at least one strategy"):
         paired({})
 
 
@@ -201,11 +201,11 @@ def test_what_the_numbers_refuse():
         area_under_curve([10, 20], [0.5, 0.6])
     with pytest.raises(InvalidInput, match="values must be finite, got 1 NaN"):
         area_under_curve([10, 20], [[0.5, math.nan]], "linear")
-    with pytest.raises(InvalidInput, match="a value a point"):
+    with pytest.raises(InvalidInput, match="one value for each point"):
         labels_to_reach([10, 20], [0.5], 0.5)
     with pytest.raises(InvalidInput, match="target must be finite"):
         labels_to_reach([10, 20], [0.5, 0.6], math.nan)
-    with pytest.raises(InvalidInput, match="baseline_curve must have a value a point"):
+    with pytest.raises(InvalidInput, match="baseline_curve must hold one value for each point"):
         efficiency_curve([10, 20], [0.5, 0.6], [0.5])
     with pytest.raises(InvalidInput, match="mean_curve must be finite"):
         efficiency_curve([10, 20], [0.5, math.nan], [0.5, 0.6])

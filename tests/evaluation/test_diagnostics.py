@@ -135,17 +135,17 @@ def test_random_selections_overlap_as_documented():
 def test_what_the_diagnostics_refuse():
     x, y = torch.rand(4, 2), torch.tensor([0, 1, 1, 0])
     for call, message in (
-        (lambda: diagnose(x, y, [], [0], 2), "one example at least"),
+        (lambda: diagnose(x, y, [], [0], 2), "with at least one example"),
         (lambda: diagnose(x, y, [4], [0], 2), "ids must be from 0 to 3, got 0 to 4"),
         (lambda: diagnose(x, y, [1], [-1], 2), "ids must be from 0 to 3, got -1 to 1"),
-        (lambda: diagnose(x, y[:3], [1], [0], 2), "a row an id, got 4 and 3"),
+        (lambda: diagnose(x, y[:3], [1], [0], 2), "one row for each id, got 4 and 3"),
         (lambda: diagnose(x, y, [1], [0], 1), "y must be classes from 0 to 0"),
-        (lambda: class_balance(y[:0], 2), "one example at least"),
-        (lambda: duplicate_share(x[:0]), "rows must be one at least"),
-        (lambda: duplicate_share(x, x[:, :1]), "rows are 2 wide, but those before are 1"),
+        (lambda: class_balance(y[:0], 2), "with at least one example"),
+        (lambda: duplicate_share(x[:0]), "rows must hold at least one row"),
+        (lambda: duplicate_share(x, x[:, :1]), "rows and before must be equally wide, got 2 and 1"),
         (lambda: duplicate_share(x[0]), "rows must be finite rows"),
         (lambda: duplicate_share(x * math.inf), "rows must be finite rows"),
-        (lambda: spread(Dense(x[:0]), Dense(x)), "rows must be one at least"),
+        (lambda: spread(Dense(x[:0]), Dense(x)), "rows must hold at least one row"),
         (lambda: spread(Dense(x), Dense(x * math.nan)), "finite"),
     ):
         with pytest.raises(InvalidInput, match=message):

@@ -323,9 +323,9 @@ def test_ranks_are_scipys_with_the_largest_first():
 
 
 def test_fewer_than_five_data_sets_are_refused_with_the_reason():
-    with pytest.raises(InvalidInput, match=r"5 data sets or more, got 4.*seeds of one data set do not count"):
+    with pytest.raises(InvalidInput, match=r"at least 5 data sets, got 4.*seeds of one data set do not count"):
         rank_test({name: [0.1, 0.2, 0.3, 0.4] for name in "abc"})
-    with pytest.raises(InvalidInput, match="three strategies or more, got 2"):
+    with pytest.raises(InvalidInput, match="at least three strategies, got 2"):
         rank_test({name: np.ones(6) for name in "ab"})
 
 
@@ -358,13 +358,13 @@ def test_what_the_numbers_refuse():
             test([], [])
         with pytest.raises(InvalidInput, match="b must be finite"):
             test([0.5, 0.6], [0.5, math.nan])
-        with pytest.raises(InvalidInput, match="one number a seed"):
+        with pytest.raises(InvalidInput, match="one number for each seed"):
             test([[0.5, 0.6]], [[0.5, 0.4]])
     for wrong in ([0.5, 1.5], [-0.1], [math.nan], [[0.5]]):
-        with pytest.raises(InvalidInput, match="p must be"):
+        with pytest.raises(InvalidInput, match="p must hold one number"):
             holm(wrong)
     for x, n in ((-1, 5), (6, 5), (0, 0)):
-        with pytest.raises(InvalidInput, match="successes must be"):
+        with pytest.raises(InvalidInput, match="successes from 0 to count"):
             share_interval(x, n)
     with pytest.raises(InvalidInput, match="two seeds"):
         paired_power(0.5, 1)

@@ -114,7 +114,7 @@ def test_one_under_another_name_is_told_and_not_beside(curves):
     twins = {"margin_sampling_dropout": "margin_sampling"}
     text = markdown_table(summarize(curves, target=None), None, comparisons=tests, twins=twins)
     assert (
-        "- margin_sampling_dropout: in every run the very selections of margin_sampling, so it is not tested a second time."
+        "- margin_sampling_dropout: the same selections as margin_sampling in every run, so it is not tested a second time."
         in text
     )
     (row,) = [line for line in text.split("\n") if line.startswith("| margin_sampling_dropout")]
@@ -280,7 +280,7 @@ def test_pictures_that_cannot_be_drawn_are_refused(curves, tmp_path):
     summaries = summarize(curves, target=None)
     with pytest.raises(InvalidInput, match=r"\.png or \.svg, got 'a\.pdf'"):
         plot_curves(summaries, tmp_path / "a.pdf")
-    with pytest.raises(InvalidInput, match="summaries is empty"):
+    with pytest.raises(InvalidInput, match="at least one summary, got none"):
         plot_curves([], tmp_path / "a.png")
     with pytest.raises(InvalidInput, match="target must be a fraction"):
         plot_curves(summaries, tmp_path / "a.png", target=94)

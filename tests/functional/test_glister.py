@@ -255,7 +255,7 @@ def test_a_validation_set_may_come_in_parts():
     x = layer.gradients(layer.pool, layer.y_pool)
     parts = [layer.judges(layer.val[rows], layer.y_val[rows]) for rows in (slice(0, 7), slice(7, 40), slice(40, 40))]
     assert glister(x, parts, 12, lr=0.05).tolist() == layer.select(12)
-    with pytest.raises(InvalidInput, match="no example to judge"):
+    with pytest.raises(InvalidInput, match="at least one example in judges"):
         glister(x, parts[2:], 12, lr=0.05)
 
 

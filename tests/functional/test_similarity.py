@@ -202,7 +202,7 @@ def test_classes_have_nothing_in_common():
         np.testing.assert_array_equal(similarity.exact(slice(3, 9)), plain.exact(slice(3, 9)).numpy() * same[3:9])
         apart = similarity.disparities(slice(None)).numpy()[~same]
         np.testing.assert_allclose(apart, np.sqrt(2))
-    with pytest.raises(InvalidInput, match="classes must be one for each"):
+    with pytest.raises(InvalidInput, match="classes must hold one class for each"):
         Similarity(x, cosine(), classes=classes[:-1])
 
 

@@ -240,10 +240,10 @@ def test_rows_that_can_be_seen(batch, rows):
         (lambda b: Outputs(b[:, :3, None], b), ("the logits must have shape (B, C), got (7, 3, 1)",)),
         (lambda b: Outputs(b[:, :3], b[:, :0]), ("the embeddings must have shape (B, D), got (7, 0)",)),
         (lambda b: Outputs(b[:, :3], b[:, :, None]), ("the embeddings must have shape (B, D), got (7, 6, 1)",)),
-        (lambda b: Outputs(b[:, : 3 + (len(b) < 7)], b), ("rows of (3,) before, and of (4,) for ids 35",)),
+        (lambda b: Outputs(b[:, : 3 + (len(b) < 7)], b), ("rows were (3,) before, and are (4,) for ids 35",)),
         (
             lambda b: Outputs(b[:, :3], b[:, : len(b)]),
-            ("the embeddings", "rows of (6,) before, and of (5,) for ids 35"),
+            ("the embeddings", "rows were (6,) before, and are (5,) for ids 35"),
         ),
     ],
 )
@@ -254,7 +254,7 @@ def test_what_is_no_answer(outputs, parts, x, refuses):
 
 def test_numbers_of_samples_do_not_change(x, refuses):
     sample = lambda b: b[:, None, :3].softmax(-1).repeat(1, len(b), 1)  # noqa: E731
-    with refuses(UnsupportedModel, "sampled probabilities", "rows of (7, 3) before, and of (5, 3) for ids 35"):
+    with refuses(UnsupportedModel, "sampled probabilities", "rows were (7, 3) before, and are (5, 3) for ids 35"):
         select("bald_dropout", Own(None, sample), x, 5, runtime=SMALL)
     with refuses(UnsupportedModel, "the sampled probabilities must have shape (B, K, C), got (7, 3)"):
         select("bald_dropout", Own(None, lambda b: b[:, :3]), x, 5, runtime=SMALL)
@@ -305,7 +305,7 @@ def test_what_a_network_gives_carries_no_gradient(net, x):
 def test_classes_are_as_many_as_columns(x, refuses):
     network = Own(lambda b: Outputs(b[:, :3], b))
     network.classes = ["a", "b"]
-    with refuses(UnsupportedModel, "Own() names 2 classes, and its logits have 3 columns"):
+    with refuses(UnsupportedModel, "Own() names 2 classes, but its logits have 3 columns"):
         select("margin_sampling", network, x, 5)
 
 

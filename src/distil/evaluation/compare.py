@@ -262,8 +262,8 @@ def penalty_matrix(
 
     Args:
         settings: Curves of the same strategies for each setting; within a setting, they must be comparable (see ``paired``).
-        baseline: With a baseline, the rounds are those of the paper, after the 1st, 2nd, 4th, 8th, ... selection, up to the round at
-            which the baseline's mean first reaches 99 % of its last value, because later curves are all alike; the first
+        baseline: With a baseline, the rounds are those of the paper: after the 1st, 2nd, 4th, 8th, ... selection, up to the round
+            at which the baseline's mean first reaches 99 % of its last value, because all curves are alike after it; the first
             selection always counts. Without a baseline, every round counts. Round 0, before any selection, never counts.
         alpha: Level of the tests, not corrected for their number.
 

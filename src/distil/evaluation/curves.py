@@ -1,4 +1,4 @@
-"""Numbers about learning curves: areas, labels needed, and how many labels they save against another curve.
+"""Learning curves in numbers: areas, labels needed to reach a target, and label efficiency against another curve.
 
 Metrics are fractions in [0, 1]; a report turns them into percent.
 """
@@ -16,12 +16,12 @@ from distil.errors import InvalidInput
 from distil.evaluation.statistics import Floats, finite_array
 
 Budget = Literal["points", "linear", "log"]
-"""What an area is over: see ``area_under_curve``."""
+"""The axis of an area: see ``area_under_curve``."""
 
 SHARES = (0.9, 0.95, 0.99)
-"""Shares of the full-data accuracy that are worth counting labels for."""
+"""Default shares of the full-data accuracy for which the labels needed are counted."""
 
-_REACHED = 1e-9  # a mean of seeds that is the target but for rounding has reached it
+_REACHED = 1e-9  # a mean over seeds that is below the target only by rounding has reached it
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +29,10 @@ class Curves:
     """The learning curves of one strategy.
 
     Attributes:
-        labels: The number of labels at each of the P points, increasing, (P,).
-        values: The metric, in [0, 1], one row a seed, (S, P). Row s belongs to the same seed in every
+        labels: Number of labels at each of the P points, increasing, (P,).
+        values: The metric, in [0, 1], one row for each seed, (S, P). Row s belongs to the same seed in every
             strategy that is compared.
-        seeds: The seeds of the rows, (S,), so that a comparison can see that they are the same; None where they are not known.
+        seeds: The seeds of the rows, (S,), so that a comparison can check that they agree; None if they are unknown.
     """
 
     labels: np.ndarray
@@ -42,11 +42,11 @@ class Curves:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Reference lines for learning curves, means over seeds, in the unit of the metric.
+    """Reference lines for learning curves: means over seeds, in the unit of the metric.
 
     Attributes:
-        full: The model trained on the whole labeled pool; None where it was not.
-        majority: Always the class that is most frequent in the pool; see ``metrics.majority_accuracy``.
+        full: The metric of a model trained on the whole labeled pool; None if there is no such model.
+        majority: The metric of always predicting the most frequent class of the pool; see ``metrics.majority_accuracy``.
     """
 
     full: float | None
@@ -60,13 +60,13 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Reach:
-    """The labels that a curve needs for a share of the full-data accuracy.
+    """The labels that a curve needs to reach a share of the full-data accuracy.
 
     Attributes:
-        share: Of the full-data accuracy.
-        target: That share, in the unit of the metric.
-        labels: Labels needed, interpolated; infinity when the curve never gets there.
-        last: Labels at the end of the curve.
+        share: The share of the full-data accuracy.
+        target: The share times the full-data accuracy, in the unit of the metric.
+        labels: Number of labels needed, interpolated; infinity if the curve never reaches the target.
+        last: Number of labels at the end of the curve.
     """
 
     share: float
@@ -76,11 +76,11 @@ class Reach:
 
     @property
     def reached(self) -> bool:
-        """Whether the curve gets there."""
+        """Whether the curve reaches the target."""
         return self.labels < np.inf
 
     def __str__(self) -> str:
-        """In words.
+        """A line of text with the share, the target and the labels needed.
 
         >>> print(Reach(0.95, 0.9025, float("inf"), 420.0))
         95 % of the full-data accuracy (90.2 %): not reached with 420 labels
@@ -92,16 +92,16 @@ class Reach:
 
 @dataclass(frozen=True, eq=False)
 class Efficiency:
-    """How many labels a strategy saves against a baseline, at each of its points.
+    """Label efficiency of a strategy against a baseline at each point of its curve.
 
     Attributes:
-        labels: The strategy's points, (P,).
-        value: The best mean that it has reached by then, (P,).
-        baseline_labels: Labels with which the baseline's mean first reaches that; infinity where it never does, (P,).
-        ratio: ``baseline_labels`` / labels with which the strategy first reached it: above 1 where it needs fewer, infinity
-            where the baseline never gets there, (P,).
-        at_least: The same, but where the baseline never gets there the largest ratio that is known: it needs more than its
-            last number of labels, (P,).
+        labels: Number of labels at each point, (P,).
+        value: The best mean that the strategy has reached up to each point, (P,).
+        baseline_labels: Labels with which the baseline's mean first reaches ``value``; infinity where it never does, (P,).
+        ratio: ``baseline_labels`` divided by the labels with which the strategy first reached ``value``, (P,): above 1 where the
+            strategy needs fewer, infinity where the baseline never reaches ``value``.
+        at_least: The same as ``ratio``, (P,), but finite where the baseline never reaches ``value``: the bound that follows from
+            its last number of labels.
     """
 
     labels: Floats
@@ -112,32 +112,32 @@ class Efficiency:
 
 
 def area_under_curve(labels: ArrayLike, values: ArrayLike, budget: Budget = "points") -> Floats:
-    """The mean of the metric over the budget, one number a seed.
+    """The mean of the metric over the budget for each seed, (S,).
 
-    - ``points``: every point counts the same, the first and the last included.
+    - ``points``: the mean over points; all points count the same, the first and the last included.
     - ``linear``: the trapezoid over the number of labels, divided by its range: the area under the budget curve (Zhan et al.,
-      "A Comparative Survey: Benchmarking for Pool-based Active Learning", 2021). End points count half and every gap by its
-      width: with equal gaps it is (mean - (first + last) / 2) / (P - 1) above ``points``.
+      "A Comparative Survey: Benchmarking for Pool-based Active Learning", 2021). End points count half, and every gap counts by
+      its width; with equal gaps, the area exceeds ``points`` by (mean - (first + last) / 2) / (P - 1).
     - ``log``: the trapezoid over the logarithm of the number of labels, divided by its range: each doubling counts the
-      same, so that small budgets are not drowned by large ones.
+      same, so large budgets do not outweigh small ones.
 
-    Compare areas only between curves on the same points.
+    Compare only areas of curves on the same points.
 
     Args:
-        labels: The number of labels at each point, increasing, (P,). With one point every area is its value.
-        values: One row a seed, (S, P).
-        budget: Which of the three.
+        labels: Number of labels at each point, increasing, (P,). With one point, every area is the value there.
+        values: The metric, one row for each seed, (S, P).
+        budget: ``"points"``, ``"linear"`` or ``"log"``.
 
     Returns:
-        (S,), in the unit of the metric.
+        Areas, (S,), in the unit of the metric.
 
     Raises:
-        InvalidInput: Shapes that do not fit, labels that do not increase, a NaN or an infinity (a missing round is one), or
-            another budget.
+        InvalidInput: The shapes do not match, labels do not increase, there is a NaN or an infinity (a missing round is NaN), or
+            ``budget`` is none of the three.
     """
     grid, rows = label_grid(labels), finite_array("values", values)
     if rows.ndim != 2 or rows.shape[1] != len(grid):
-        raise InvalidInput(f"values must be (seeds, {len(grid)}), a column a point, got shape {rows.shape}")
+        raise InvalidInput(f"values must be (seeds, {len(grid)}), one column for each point, got shape {rows.shape}")
     if budget not in ("points", "linear", "log"):
         raise InvalidInput(f"budget must be 'points', 'linear' or 'log', got {budget!r}")
     if budget == "points" or len(grid) == 1:
@@ -151,19 +151,19 @@ def area_under_curve(labels: ArrayLike, values: ArrayLike, budget: Budget = "poi
 def labels_to_reach(labels: ArrayLike, mean_curve: ArrayLike, target: float) -> float:
     """The number of labels at which a curve first reaches a target, interpolated linearly between points.
 
-    A curve that falls below the target again later has reached it all the same.
+    The curve may fall below the target again later.
 
     Args:
-        labels: The number of labels at each point, increasing, (P,).
+        labels: Number of labels at each point, increasing, (P,).
         mean_curve: The metric, averaged over seeds, (P,).
-        target: In the unit of the metric.
+        target: The target, in the unit of the metric.
 
     Returns:
-        A number of labels, not rounded; the first point's when the curve begins at or above the target, and
-        infinity when it never gets there.
+        A number of labels, not rounded: that of the first point if the curve starts at or above the target, and
+        infinity if it never reaches the target.
 
     Raises:
-        InvalidInput: Shapes that do not fit, labels that do not increase, a NaN or an infinity.
+        InvalidInput: The shapes do not match, labels do not increase, or there is a NaN or an infinity.
     """
     grid, goal = label_grid(labels), float(finite_array("target", target))
     curve = _mean_curve("mean_curve", mean_curve, grid)
@@ -180,19 +180,19 @@ def labels_to_reach(labels: ArrayLike, mean_curve: ArrayLike, target: float) -> 
 def labels_for_shares(
     labels: ArrayLike, mean_curve: ArrayLike, full: float, shares: Sequence[float] = SHARES
 ) -> tuple[Reach, ...]:
-    """The labels needed for shares of the accuracy that the whole labeled pool gives.
+    """The labels needed to reach shares of the accuracy of a model trained on the whole pool.
 
     Args:
-        labels: The number of labels at each point, increasing, (P,).
+        labels: Number of labels at each point, increasing, (P,).
         mean_curve: The metric, averaged over seeds, (P,).
         full: The metric of a model trained on the whole pool, averaged over seeds, in (0, 1].
-        shares: Each above 0; one above 1 asks for more than the whole pool gave.
+        shares: Shares of ``full``, each above 0; a share above 1 is a target above ``full``.
 
     Returns:
-        One for each share; printed, it says in words what was not reached.
+        The labels needed for each share.
 
     Raises:
-        InvalidInput: As ``labels_to_reach``, or a full-data accuracy or share out of range.
+        InvalidInput: As ``labels_to_reach``, or ``full`` or a share is out of range.
     """
     if not 0 < full <= 1:
         raise InvalidInput(f"full must be a fraction in (0, 1], got {full}")
@@ -203,21 +203,20 @@ def labels_for_shares(
 
 
 def label_efficiency(baseline: float, strategy: float) -> float:
-    """How many times fewer labels a strategy needs than the baseline: their ratio.
+    """Label efficiency: the baseline's labels needed divided by the strategy's.
 
-    The label efficiency of Beck et al., "Effective Evaluation of Deep Active Learning on Image Classification
-    Tasks", 2021, arXiv:2106.15324.
+    Beck et al., "Effective Evaluation of Deep Active Learning on Image Classification Tasks", 2021, arXiv:2106.15324.
 
     Args:
-        baseline: Labels the baseline needs for the target, infinity when it never reaches it.
-        strategy: Labels the strategy needs, likewise.
+        baseline: Labels that the baseline needs to reach the target; infinity if it never does.
+        strategy: Labels that the strategy needs to reach the target; infinity if it never does.
 
     Returns:
-        Above 1 when the strategy needs fewer. Infinity when only the strategy gets there, 0 when only the
-        baseline does, NaN when neither does: the ratio is then unknown, not 1.
+        A ratio, above 1 if the strategy needs fewer labels. Infinity if only the strategy reaches the target, 0 if only the
+        baseline does, and NaN if neither does: the ratio is then unknown, not 1.
 
     Raises:
-        InvalidInput: A number of labels that is NaN, or not above 0.
+        InvalidInput: A number of labels is NaN or not above 0.
     """
     for who, labels in (("baseline", baseline), ("strategy", strategy)):
         if not labels > 0:
@@ -230,18 +229,18 @@ def label_efficiency(baseline: float, strategy: float) -> float:
 def efficiency_curve(labels: ArrayLike, mean_curve: ArrayLike, baseline_curve: ArrayLike) -> Efficiency:
     """The label efficiency (Beck et al. 2021) at each point of a strategy's mean curve.
 
-    At every point the question is how many labels the baseline needs for the best mean that the strategy has reached by
-    then, and how many the strategy needed; both by ``labels_to_reach``, so the baseline beside itself has a ratio of 1
-    everywhere, however bumpy. Where the strategy is below the baseline's first point the ratio is too large, as the
-    baseline would have got there with fewer labels than were tried.
+    At every point, the target is the best mean that the strategy has reached so far. The labels that the baseline and the
+    strategy need are those of ``labels_to_reach``, so the baseline against itself has a ratio of 1 everywhere, however bumpy its
+    curve is. Where the strategy is below the baseline's first point, the ratio is too large: the baseline would have reached the
+    target with fewer labels than its first point has.
 
     Args:
-        labels: The number of labels at each point, increasing, (P,).
+        labels: Number of labels at each point, increasing, (P,).
         mean_curve: The strategy's metric, averaged over seeds, (P,).
-        baseline_curve: The baseline's, on the same points, (P,).
+        baseline_curve: The baseline's metric on the same points, averaged over seeds, (P,).
 
     Raises:
-        InvalidInput: Shapes that do not fit, labels that do not increase, a NaN or an infinity.
+        InvalidInput: The shapes do not match, labels do not increase, or there is a NaN or an infinity.
     """
     grid = label_grid(labels)
     own, other = _mean_curve("mean_curve", mean_curve, grid), _mean_curve("baseline_curve", baseline_curve, grid)
@@ -252,27 +251,27 @@ def efficiency_curve(labels: ArrayLike, mean_curve: ArrayLike, baseline_curve: A
 
 
 def areas(curves: Mapping[str, Curves], budget: Budget = "points") -> dict[str, Floats]:
-    """Each strategy's area under the curve, one number a seed, refused unless they are paired: what ``compare`` takes.
+    """Each strategy's area under the curve for each seed, (S,), as scores for ``compare``.
 
     Args:
         curves: Each strategy's curves, all on the same points and from the same seeds in the same order.
-        budget: See ``area_under_curve``.
+        budget: The axis of the area, see ``area_under_curve``.
 
     Raises:
-        InvalidInput: As ``paired``.
+        InvalidInput: The curves are not comparable, see ``paired``.
     """
     return {name: area_under_curve(own.labels, own.values, budget) for name, own in paired(curves).items()}
 
 
 def paired(curves: Mapping[str, Curves]) -> dict[str, Curves]:
-    """The same curves in float64, seen to be comparable point by point and seed by seed.
+    """The same curves in float64, after checking that they are comparable point by point and seed by seed.
 
     Raises:
-        InvalidInput: No curves, or a strategy's are not finite, not in [0, 1], on other points or from other seeds than the
-            first strategy's.
+        InvalidInput: There are no curves, or a strategy's curves are not finite, not in [0, 1], on other points or from other
+            seeds than the first strategy's.
     """
     if not curves:
-        raise InvalidInput("there are no curves to compare")
+        raise InvalidInput("curves must hold at least one strategy, got none")
     checked = {name: _checked(name, own) for name, own in curves.items()}
     first = next(iter(checked))
     for name, own in checked.items():
@@ -284,11 +283,11 @@ def label_grid(labels: ArrayLike, what: str = "labels") -> Floats:
     """The numbers of labels as float64, (P,).
 
     Raises:
-        InvalidInput: There are none, or they are not all above 0 and increasing; ``what`` names them.
+        InvalidInput: There are none, or they are not above 0 and increasing; ``what`` names them in the message.
     """
     grid = finite_array(what, labels)
     if grid.ndim != 1 or len(grid) == 0:
-        raise InvalidInput(f"{what} must be one number a point, (points,), got shape {grid.shape}")
+        raise InvalidInput(f"{what} must hold one number for each point, (points,), got shape {grid.shape}")
     if grid[0] <= 0 or (np.diff(grid) <= 0).any():
         raise InvalidInput(f"{what} must be above 0 and increase from point to point, got {grid.tolist()}")
     return grid
@@ -297,28 +296,32 @@ def label_grid(labels: ArrayLike, what: str = "labels") -> Floats:
 def _mean_curve(what: str, values: ArrayLike, grid: Floats) -> Floats:
     curve = finite_array(what, values)
     if curve.shape != grid.shape:
-        raise InvalidInput(f"{what} must have a value a point, {grid.shape}, got shape {curve.shape}")
+        raise InvalidInput(f"{what} must hold one value for each point, {grid.shape}, got shape {curve.shape}")
     return curve
 
 
 def _checked(name: str, curves: Curves) -> Curves:
-    """The same curves in float64, refused with the strategy's name when they cannot be right."""
+    """The same curves in float64, after checking them alone; errors name the strategy."""
     grid = label_grid(curves.labels, f"{name}: labels")
     values = finite_array(f"{name}: values", curves.values)
     if values.ndim != 2 or len(values) == 0 or values.shape[1] != len(grid):
-        raise InvalidInput(f"{name}: values must be (seeds, {len(grid)}), a row a seed, got shape {values.shape}")
+        raise InvalidInput(
+            f"{name}: values must be (seeds, {len(grid)}), one row for each seed, got shape {values.shape}"
+        )
     if values.min() < 0 or values.max() > 1:
         raise InvalidInput(
             f"{name}: values must be fractions in [0, 1], got {values.min():g} to {values.max():g}; "
             "divide percentages by 100"
         )
     if curves.seeds is not None and len(curves.seeds) != len(values):
-        raise InvalidInput(f"{name}: {len(curves.seeds)} seeds are named for {len(values)} rows of values")
+        raise InvalidInput(
+            f"{name}: seeds must hold one seed for each of the {len(values)} rows, got {len(curves.seeds)}"
+        )
     return Curves(grid, values, curves.seeds)
 
 
 def _check_pairing(name: str, own: Curves, baseline: str, other: Curves) -> None:
-    """Refuse curves that cannot be compared point by point and seed by seed."""
+    """Check that two strategies can be compared point by point and seed by seed."""
     if not np.array_equal(own.labels, other.labels):
         raise InvalidInput(
             f"{name}: measured at {own.labels.tolist()} labels, but {baseline} at {other.labels.tolist()}; "
@@ -327,10 +330,10 @@ def _check_pairing(name: str, own: Curves, baseline: str, other: Curves) -> None
     if len(own.values) != len(other.values):
         raise InvalidInput(
             f"{name}: {len(own.values)} seeds, but {baseline} has {len(other.values)}; "
-            "strategies are compared seed by seed, keep the seeds that all of them share"
+            "strategies are compared seed by seed; keep the seeds that all of them share"
         )
     if own.seeds is not None and other.seeds is not None and list(own.seeds) != list(other.seeds):
         raise InvalidInput(
             f"{name}: seeds {list(own.seeds)}, but {baseline} has {list(other.seeds)}; "
-            "strategies are compared seed by seed, in the same order"
+            "strategies are compared seed by seed; pass the same seeds in the same order"
         )

@@ -1,6 +1,6 @@
-"""What strategies select: classes, duplicates, how spread out, and how much they agree.
+"""Diagnostics of selections: class balance, duplicates, spread, and agreement between strategies.
 
-How well the selecting model was calibrated is ``metrics.calibration_error`` of its probabilities on held-out examples.
+For the calibration of the selecting model, see ``metrics.calibration_error`` of its probabilities on held-out examples.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class ClassBalance:
     """How evenly classes occur.
 
     Attributes:
-        counts: Examples of each class.
-        entropy: Of their shares, in nats.
-        normalized: That divided by log C: 1 when all classes are equally frequent, 0 when there is one only.
+        counts: Number of examples of each class.
+        entropy: Entropy of the shares of the classes, in nats.
+        normalized: The entropy divided by log C: 1 if all classes are equally frequent, 0 if only one occurs.
     """
 
     counts: tuple[int, ...]
@@ -36,11 +36,11 @@ class ClassBalance:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far selected examples are from others: mean (not squared) Euclidean distances.
+    """Distances of selected examples from other examples: mean Euclidean distances, not squared.
 
     Attributes:
-        to_labeled: To the nearest example that was labeled before; None when none was.
-        to_selected: To the nearest other example of the same selection; None when it is the only one.
+        to_labeled: Mean distance to the nearest example labeled before; None if there is none.
+        to_selected: Mean distance to the nearest other example of the same selection; None for a selection of one.
     """
 
     to_labeled: float | None
@@ -49,12 +49,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is to be said about one selection.
+    """Diagnostics of one selection.
 
     Attributes:
-        balance: Of the classes of the selected examples.
-        duplicates: Share of them that equal one that was labeled or selected before; see ``duplicate_share``.
-        spread: How far they are from others.
+        balance: Balance of the classes of the selected examples.
+        duplicates: Share of the selected examples that equal one labeled or selected before; see ``duplicate_share``.
+        spread: Distances of the selected examples from other examples.
     """
 
     balance: ClassBalance
@@ -63,21 +63,21 @@ class Diagnosis:
 
 
 def diagnose(x: Tensor, y: Tensor, selected: Sequence[int], labeled: Sequence[int], num_classes: int) -> Diagnosis:
-    """Describe one selection.
+    """Compute the diagnostics of one selection.
 
     Args:
-        x: What distances and duplicates are about, inputs or embeddings, a row an id: (N, ...), flattened.
-        y: Classes, (N,).
-        selected: Ids that were selected, in pick order.
+        x: Inputs or embeddings for distances and duplicates, one row for each id, (N, ...); rows are flattened.
+        y: Classes, (N,) int64.
+        selected: Selected ids in pick order, at least one.
         labeled: Ids that were labeled before.
-        num_classes: C.
+        num_classes: Number of classes C.
 
     Raises:
-        InvalidInput: Nothing selected, ids that x does not have, shapes that do not fit, a NaN or an infinity in the rows that
-            are looked at.
+        InvalidInput: There is no selected id, an id is not below N, the shapes do not match, or a selected or labeled row has a
+            NaN or an infinity.
     """
     if len(x) != len(y):
-        raise InvalidInput(f"x and y must have a row an id, got {len(x)} and {len(y)}")
+        raise InvalidInput(f"x and y must have one row for each id, got {len(x)} and {len(y)} rows")
     ids = [*labeled, *selected]
     if ids and not 0 <= min(ids) <= max(ids) < len(x):
         raise InvalidInput(f"ids must be from 0 to {len(x) - 1}, got {min(ids)} to {max(ids)}")
@@ -90,14 +90,14 @@ def class_balance(y: Tensor, num_classes: int) -> ClassBalance:
     """How evenly classes occur among examples.
 
     Args:
-        y: Classes, (n,), n >= 1.
-        num_classes: C; with one class the balance is perfect.
+        y: Classes, (n,) int64, n >= 1.
+        num_classes: Number of classes C; with one class, the balance is perfect.
 
     Raises:
-        InvalidInput: No examples, or a class outside 0 ... C - 1.
+        InvalidInput: There are no examples, or a class is outside 0 ... C - 1.
     """
     if y.ndim != 1 or len(y) == 0:
-        raise InvalidInput(f"y must be (n,), one example at least, got {tuple(y.shape)}")
+        raise InvalidInput(f"y must be (n,) with at least one example, got shape {tuple(y.shape)}")
     check_classes("y", y, num_classes)
     counts = torch.bincount(y, minlength=num_classes)
     entropy = float(torch.special.entr(counts.double() / len(y)).sum())
@@ -105,29 +105,29 @@ def class_balance(y: Tensor, num_classes: int) -> ClassBalance:
 
 
 def duplicate_share(rows: Tensor, before: Tensor | None = None) -> float:
-    """The share of rows that equal, number for number, one before them: labels spent on what was known already.
+    """The share of rows that equal an earlier row exactly, so that their labels add nothing.
 
     Args:
         rows: Selected examples in pick order, (n, D), n >= 1.
-        before: Examples that were labeled before, (M, D); None leaves them out.
+        before: Examples that were labeled before, (M, D); default: none.
 
     Raises:
-        InvalidInput: No rows, shapes that do not fit, a NaN or an infinity.
+        InvalidInput: There are no rows, the shapes do not match, or there is a NaN or an infinity.
     """
     _check_rows("rows", rows)
     if len(rows) == 0:
-        raise InvalidInput("rows must be one at least, got none")
+        raise InvalidInput("rows must hold at least one row, got none")
     known = rows[:0] if before is None else before
     _check_rows("before", known)
     if known.shape[1] != rows.shape[1]:
-        raise InvalidInput(f"rows are {rows.shape[1]} wide, but those before are {known.shape[1]}")
+        raise InvalidInput(f"rows and before must be equally wide, got {rows.shape[1]} and {known.shape[1]} columns")
     kinds = torch.unique(torch.cat([known, rows]), dim=0, return_inverse=True)[1]  # (M + n,)
     n_new = len(kinds.unique()) - len(kinds[: len(known)].unique())
     return (len(rows) - n_new) / len(rows)
 
 
 def spread(rows: Features, before: Features) -> Spread:
-    """How far selected examples are from their nearest neighbors, on average.
+    """Mean distances of selected examples to their nearest neighbors.
 
     Args:
         rows: Selected examples, n >= 1.
@@ -136,10 +136,10 @@ def spread(rows: Features, before: Features) -> Spread:
     Cost: n (n + M) distances, in blocks.
 
     Raises:
-        InvalidInput: No rows, a NaN or an infinity.
+        InvalidInput: There are no rows, or there is a NaN or an infinity.
     """
     if len(rows) == 0:
-        raise InvalidInput("rows must be one at least, got none")
+        raise InvalidInput("rows must hold at least one row, got none")
     if not (rows.sq_norms().isfinite().all() and before.sq_norms().isfinite().all()):
         raise InvalidInput("rows must be finite, got NaN or infinite")
     to_labeled = _mean_nearest(rows, before, itself=False) if len(before) else None
@@ -148,19 +148,19 @@ def spread(rows: Features, before: Features) -> Spread:
 
 
 def overlap(selections: Sequence[Collection[int]]) -> Floats:
-    """How much selections agree, by their Jaccard indices |A and B| / |A or B| (Jaccard 1912), (k, k).
+    """The agreement of k selections by their Jaccard indices |A and B| / |A or B| (Jaccard 1912), (k, k).
 
-    Two selections of n drawn at random from N overlap by about n / (2 N - n). Two empty ones are the same: 1.
+    Two selections of n examples drawn at random from N overlap by about n / (2 N - n). Two empty selections overlap by 1.
 
     Args:
-        selections: The ids of each of k selections, in any order.
+        selections: The ids of each selection, in any order.
     """
     sets = [set(ids) for ids in selections]
     return np.array([[len(a & b) / len(a | b) if a or b else 1.0 for b in sets] for a in sets])
 
 
 def _mean_nearest(rows: Features, others: Features, *, itself: bool) -> float:
-    """The mean distance of rows to the nearest of others; ``itself`` says that both are the same and a row does not count."""
+    """Mean distance of rows to the nearest of ``others``; with ``itself``, both are the same rows and a row is not its neighbor."""
     step = max(1, BLOCK_BYTES // (8 * len(others)))
     nearest = []
     for start in range(0, len(rows), step):

@@ -30,7 +30,7 @@ _METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}
 
 
 class _Look(NamedTuple):
-    """How one strategy is drawn."""
+    """The style of one strategy's curve."""
 
     color: str
     line: str | tuple[int, tuple[int, int]]
@@ -49,34 +49,33 @@ def plot_curves(
 ) -> Path:
     """Draw the mean learning curves with their 95 % bands, each named at its right end.
 
-    Colors differ for every kind of color vision; markers and, past six strategies, line styles tell
-    the curves apart in gray. The baseline is black and dashed. Bands are pointwise and are left out with one
-    seed. The same summaries give the same bytes, with the same version of Matplotlib.
+    Colors differ for every kind of color vision; markers and, with more than six strategies, line styles distinguish
+    the curves in gray. The baseline is black and dashed. Bands are pointwise, and left out with one
+    seed. The same summaries give the same bytes with the same version of Matplotlib.
 
     Args:
-        summaries: What ``summarize`` returned.
-        path: Where to write; PNG or SVG by its suffix. The picture appears whole or not at all. Missing
-            folders are an error.
+        summaries: The summaries of one call of ``summarize``.
+        path: File to write, ``.png`` or ``.svg``, in an existing folder. A failed write leaves no partial file.
         title: A line above the picture.
-        target: A value of the metric in [0, 1] to mark with a line.
-        full: What a model trained on the whole pool reaches, to mark likewise.
-        metric: What the curves measure, for the axis.
+        target: Value of the metric in [0, 1] to mark with a line; default: none.
+        full: Metric of a model trained on the whole pool, in [0, 1], to mark with a line; default: none.
+        metric: Name of the metric, for the axis.
 
     Returns:
         The path written.
 
     Raises:
-        InvalidInput: No summaries, a suffix other than ``.png`` and ``.svg``, or a value to mark outside [0, 1].
+        InvalidInput: There are no summaries, the suffix is not ``.png`` or ``.svg``, or ``target`` or ``full`` is not in [0, 1].
         MissingPackage: Matplotlib is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in _METADATA:
-        raise InvalidInput(f"a picture is written as .png or .svg, got {path.name!r}")
+        raise InvalidInput(f"path must end in .png or .svg, got {path.name!r}")
     if not summaries:
-        raise InvalidInput("there is nothing to draw: summaries is empty")
+        raise InvalidInput("summaries must hold at least one summary, got none")
     for name, value in (("target", target), ("full", full)):
         if value is not None and not 0 <= value <= 1:
-            raise InvalidInput(f"{name} must be a fraction in [0, 1], such as 0.94 for 94 %, got {value}")
+            raise InvalidInput(f"{name} must be a fraction in [0, 1], for example 0.94 for 94 %, got {value}")
     _require_matplotlib()
     _write(_figure(summaries, title, target, full, metric), path)
     return path
@@ -86,11 +85,13 @@ def _require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise MissingPackage('drawing curves needs Matplotlib; pip install "distil[plot]"') from error
+        raise MissingPackage(
+            'drawing curves needs Matplotlib, which is not installed; pip install "distil[plot]"'
+        ) from error
 
 
 def _figure(summaries: Sequence[Summary], title: str, target: float | None, full: float | None, metric: str) -> Figure:
-    # A Figure of its own, not pyplot's: pyplot keeps every figure alive and may look for a screen.
+    # Not a figure of pyplot, which keeps every figure alive and may need a screen.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -113,7 +114,7 @@ def _figure(summaries: Sequence[Summary], title: str, target: float | None, full
 
 
 def _mark(axes: Axes, value: float, text: str, line: str | tuple[int, tuple[int, int]]) -> None:
-    """A line across, with words at its left end."""
+    """Draw a horizontal line with a text at its left end."""
     axes.axhline(100 * value, color=_FAINT, linewidth=0.9, linestyle=line, zorder=1)
     place: dict[str, Any] = {"xytext": (3, 2), "textcoords": "offset points"}
     place["xycoords"] = axes.get_yaxis_transform()  # x in widths of the axes, y in data
@@ -121,7 +122,7 @@ def _mark(axes: Axes, value: float, text: str, line: str | tuple[int, tuple[int,
 
 
 def _looks(summaries: Sequence[Summary]) -> list[_Look]:
-    """The baseline in black and dashed, the others in color; styles change when the colors are used up."""
+    """The styles: the baseline black and dashed, the others in color; line styles change once all colors are used."""
     looks, k = [], 0
     for summary in summaries:
         if summary.name == summary.baseline:
@@ -152,7 +153,7 @@ def _style(look: _Look) -> dict[str, Any]:
 
 
 def _dress(axes: Axes, title: str, metric: str) -> None:
-    """Axes, grid and title."""
+    """Style the axes, the grid and the title."""
     axes.set_xlabel("number of labels", color=_INK)
     axes.set_ylabel(f"{metric} (%)", color=_INK)
     axes.set_title(title, loc="left", fontsize=11, color=_INK, fontweight="bold", parse_math=False)
@@ -165,9 +166,9 @@ def _dress(axes: Axes, title: str, metric: str) -> None:
 
 
 def _name(axes: Axes, summaries: Sequence[Summary], looks: Sequence[_Look]) -> None:
-    """Each curve's name and a sample of it next to its right end, moved apart where ends are close."""
+    """Write each curve's name with a sample of its line next to its right end, moved apart where ends are close."""
     bottom, top = axes.get_ylim()
-    axes.set_ylim(bottom, top)  # the names must not move what they point at
+    axes.set_ylim(bottom, top)  # fixed, so that the names do not move the curves
     axes.set_xlim(axes.get_xlim())
     ends = np.array([(100 * s.mean[-1] - bottom) / (top - bottom) for s in summaries])  # in heights of the axes
     size = min(9.0, _HEIGHT / 1.4 / len(summaries))
@@ -182,14 +183,14 @@ def _name(axes: Axes, summaries: Sequence[Summary], looks: Sequence[_Look]) -> N
         sample: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False, "markevery": [1]}
         axes.plot([1.04, 1.065, 1.09], [at] * 3, **_style(look), **sample)
         name = axes.text(1.1, at, summary.name, transform=axes.transAxes, va="center", fontsize=size, color=_INK)
-        name.set_parse_math(False)  # a name with dollar signs is no formula
+        name.set_parse_math(False)  # dollar signs in a name do not start a formula
 
 
 def _apart(wanted: Floats, gap: float) -> Floats:
     """The positions nearest to ``wanted`` (least squares) that keep their order and are ``gap`` apart.
 
-    With x_k the k-th smallest and y_k = x_k - k gap, the y must only not decrease: isotonic regression, solved
-    by pooling neighbors that violate the order (Ayer et al. 1955). Kept within [0, 1] while there is room.
+    With x_k the k-th smallest position, y_k = x_k - k gap must not decrease: this is isotonic regression, solved
+    by pooling neighbors that violate the order (Ayer et al. 1955). Positions stay in [0, 1] while there is room.
     """
     order = np.argsort(wanted, kind="stable")
     pools: list[tuple[float, int]] = []  # mean and size of each run of equal y
@@ -207,7 +208,7 @@ def _apart(wanted: Floats, gap: float) -> Floats:
 
 
 def _write(figure: Figure, path: Path) -> None:
-    """Write beside ``path`` and rename, so that half a picture is never read."""
+    """Write to a temporary file in the folder of ``path`` and rename it, so that no reader sees half a picture."""
     import matplotlib
 
     suffix = path.suffix.lower()

@@ -1,9 +1,9 @@
 """Statistics of few paired seeds: intervals, tests, effect sizes, power, and ranks over data sets.
 
 Number s of every strategy comes from the same seed, hence from the same split, initial pool, initial weights and minibatch
-order. Differences between strategies are then far less noisy than the strategies themselves, and are what is tested.
+order. Differences between strategies are then far less noisy than the strategies themselves, so the tests use differences.
 
-Nothing here knows what is measured; units are those of what comes in. Every test is two-sided.
+Results are in the units of the arguments. Every test is two-sided.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from distil.errors import InvalidInput
 Floats: TypeAlias = NDArray[np.float64]
 
 LEVEL = 0.95
-"""The level of every interval unless another one is given."""
+"""Default level of confidence intervals."""
 
 ALPHA = 0.05
-"""The level of every test unless another one is given."""
+"""Default level of tests."""
 
 MIN_DATA_SETS = 5
-"""Data sets that ``rank_test`` wants at least."""
+"""Smallest number of data sets for ``rank_test``."""
 
-_STEPS = 20_000  # of the integral over the spread
-_DIGITS = 12  # what is left over in further digits of numbers of order 1 is rounding
+_STEPS = 20_000  # steps of the integral over the spread
+_DIGITS = 12  # digits of numbers of order 1 that are kept; further digits are rounding errors
 
 
 class Interval(NamedTuple):
-    """A mean over seeds and the ends of its confidence interval."""
+    """A mean over seeds and the ends of its confidence interval, (...) each."""
 
     mean: Floats
     low: Floats
@@ -51,14 +51,14 @@ class Difference(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A paired difference in multiples of its spread; ``g_z`` is None with two seeds."""
+    """A mean paired difference in standard deviations of the differences: Cohen's d_z and, from three seeds on, unbiased."""
 
     d_z: float
     g_z: float | None
 
 
 class Share(NamedTuple):
-    """A share and the ends of its interval."""
+    """A share and the ends of its confidence interval."""
 
     share: float
     low: float
@@ -67,18 +67,18 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RankTest:
-    """Friedman's test of strategies over data sets, and which of them Nemenyi's test tells apart.
+    """Friedman's test of strategies over data sets, and the strategies that Nemenyi's test distinguishes.
 
     Attributes:
-        strategies: Names, best mean rank first.
-        ranks: Their mean ranks, ascending, (k,); 1 is best.
+        strategies: Names of the k strategies, best mean rank first.
+        ranks: Mean ranks of the strategies, ascending, (k,); 1 is best.
         data_sets: Number of data sets N.
         chi2: Friedman's statistic, corrected for ties.
-        p: Its p-value by the chi-square distribution with k - 1 degrees of freedom.
-        f: Iman and Davenport's statistic, which is less conservative; infinite where all data sets rank alike.
-        f_p: Its p-value by the F distribution with k - 1 and (k - 1)(N - 1) degrees of freedom.
-        critical_difference: Mean ranks that differ by as much differ significantly (Nemenyi).
-        groups: The largest sets without a significant difference, best first: the bars of a critical difference diagram.
+        p: P-value of ``chi2`` by the chi-square distribution with k - 1 degrees of freedom.
+        f: Iman and Davenport's statistic, which is less conservative; infinite if all data sets give the same ranks.
+        f_p: P-value of ``f`` by the F distribution with k - 1 and (k - 1)(N - 1) degrees of freedom.
+        critical_difference: Smallest significant difference of mean ranks (Nemenyi).
+        groups: Largest sets of strategies without a significant difference, best first: the bars of a critical difference diagram.
     """
 
     strategies: tuple[str, ...]
@@ -96,7 +96,7 @@ def finite_array(what: str, values: ArrayLike) -> Floats:
     """``values`` as float64.
 
     Raises:
-        InvalidInput: They are not numbers, not in rows of equal length, or not finite; ``what`` names them.
+        InvalidInput: They are not numbers, not in rows of equal length, or not finite; ``what`` names them in the message.
     """
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -110,18 +110,18 @@ def finite_array(what: str, values: ArrayLike) -> Floats:
 def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     """The mean over seeds and its two-sided Student t interval, mean +- t(S - 1) s / sqrt(S).
 
-    The interval is about the mean, not about a further run, and is pointwise: it does not hold for all points
+    The interval is for the mean, not for a further run, and it is pointwise: it does not hold for all points
     at once. It is not clipped to [0, 1].
 
     Args:
-        values: One row a seed, (S, ...).
+        values: One row for each seed, (S, ...).
         level: Confidence level, in (0, 1).
 
     Returns:
-        mean, low and high, each (...). With one seed low and high are NaN: one run says nothing about spread.
+        Mean, low and high, (...) each. With one seed, low and high are NaN, because one run has no spread.
 
     Raises:
-        InvalidInput: No seeds, a NaN or an infinity, or a level outside (0, 1).
+        InvalidInput: There are no seeds, a NaN or an infinity, or ``level`` is out of range.
     """
     rows = _seeds(values)
     _check_fraction("level", level)
@@ -137,42 +137,42 @@ def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
 
 
 def differences(a: ArrayLike, b: ArrayLike) -> Floats:
-    """The paired differences a - b, rounded to 12 digits of the largest number.
+    """The paired differences a - b, (S, ...), rounded to 12 digits of the largest number.
 
-    What only rounding left over must not be tested as if it were measured: equal differences are then equal to the bit, which
-    is what ties and a spread of zero are about.
+    After rounding, equal differences are equal to the bit, so ties and a spread of zero are exact and rounding errors are not
+    tested as if they were measured.
 
     Args:
-        a: One row a seed, (S, ...).
-        b: As ``a``, in the same order of seeds.
+        a: One row for each seed, (S, ...).
+        b: One row for each seed, (S, ...), in the same order of seeds.
 
     Raises:
-        InvalidInput: Different shapes, no seeds, a NaN or an infinity.
+        InvalidInput: The shapes differ, there are no seeds, or there is a NaN or an infinity.
     """
     left, right = finite_array("a", a), finite_array("b", b)
     if left.ndim == 0 or left.shape != right.shape or len(left) == 0:
         raise InvalidInput(
-            f"a and b must have one number a seed, for the same seeds, got shapes {left.shape}, {right.shape}"
+            f"a and b must have one number for each seed, for the same seeds, got shapes {left.shape} and {right.shape}"
         )
     return _rounded(left - right, max(np.abs(left).max(initial=0), np.abs(right).max(initial=0)))
 
 
 def spread_of(difference: Floats) -> float:
-    """Standard deviation of paired differences, (S,), with S - 1 in the denominator; exactly 0 where all are equal."""
+    """Standard deviation of paired differences (S,), with S - 1 in the denominator; exactly 0 if all are equal."""
     return float(difference.std(ddof=1)) if np.ptp(difference) else 0.0
 
 
 def t_test(difference: ArrayLike) -> Floats:
-    """P-values of Student's one-sample t test of a mean of 0, two-sided, along the first axis.
+    """P-values of Student's two-sided one-sample t test of a mean of 0, along the first axis.
 
     Args:
-        difference: One row a seed, (S, ...), such as ``differences`` returns.
+        difference: One row for each seed, (S, ...), for example from ``differences``.
 
     Returns:
-        (...). With one seed NaN. Where all differences are equal, 1 where they are 0 and 0 otherwise.
+        P-values, (...); NaN with one seed. Where all differences are equal, the p-value is 1 if they are 0, and 0 otherwise.
 
     Raises:
-        InvalidInput: No seeds, a NaN or an infinity.
+        InvalidInput: There are no seeds, or there is a NaN or an infinity.
     """
     rows = _seeds(difference)
     count = len(rows)
@@ -189,20 +189,20 @@ def t_test(difference: ArrayLike) -> Floats:
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> Difference:
     """The mean of a - b over seeds, its Student t interval, and the p-value of the paired t test.
 
-    The test is two-sided, against a mean difference of 0; its p-value is below 1 - level exactly when the
-    interval leaves 0 out. Nothing is corrected for testing several strategies; see ``holm``.
+    The test is two-sided, against a mean difference of 0; its p-value is below 1 - level exactly if the
+    interval excludes 0. The p-value is not corrected for testing several strategies; see ``holm``.
 
     Args:
-        a: One number a seed, (S,).
-        b: One number a seed, (S,), in the same order of seeds.
+        a: One number for each seed, (S,).
+        b: One number for each seed, (S,), in the same order of seeds.
         level: Confidence level, in (0, 1).
 
     Returns:
-        mean, low, high and p. With one seed low, high and p are NaN. When all differences are equal, p is 1
-        where they are 0 and 0 otherwise.
+        Mean, low, high and p. With one seed, low, high and p are NaN. If all differences are equal, p is 1
+        if they are 0, and 0 otherwise.
 
     Raises:
-        InvalidInput: Different numbers of seeds, no seeds, a NaN or an infinity, or a level outside (0, 1).
+        InvalidInput: The numbers of seeds differ, there are no seeds, a NaN or an infinity, or ``level`` is out of range.
     """
     difference = _one_number_a_seed(a, b)
     mean, low, high = (float(x) for x in mean_interval(difference, level))
@@ -210,28 +210,30 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> Diffe
 
 
 def wilcoxon(a: ArrayLike, b: ArrayLike) -> float:
-    """The p-value of Wilcoxon's signed-rank test of a - b, two-sided and exact whatever the number of seeds.
+    """The p-value of Wilcoxon's signed-rank test of a - b, two-sided and exact for any number of seeds.
 
-    Wilcoxon, "Individual Comparisons by Ranking Methods", 1945. Differences of 0 are dropped and equal ones share their mean
-    rank, as there; the distribution is that of all sign changes of these very ranks, so it stays exact with ties (where
-    published tables and large-sample formulas do not). With S differences the smallest p-value is 2^(1 - S): below 0.05 from
-    six seeds on only. Costs O(S^3).
+    Wilcoxon, "Individual Comparisons by Ranking Methods", 1945. As in the paper, differences of 0 are dropped and equal
+    differences share their mean rank. The distribution is that of all sign changes of these ranks, so it is exact with ties too
+    (published tables and large-sample formulas are not). With S differences, the smallest p-value is 2^(1 - S), which is below
+    0.05 only from six seeds on. Cost: O(S^3).
 
     Args:
-        a: One number a seed, (S,).
-        b: One number a seed, (S,), in the same order of seeds.
+        a: One number for each seed, (S,).
+        b: One number for each seed, (S,), in the same order of seeds.
 
     Returns:
-        The p-value; 1 when all differences are 0.
+        The p-value; 1 if all differences are 0.
 
     Raises:
-        InvalidInput: Different numbers of seeds, no seeds, a NaN or an infinity.
+        InvalidInput: The numbers of seeds differ, there are no seeds, or there is a NaN or an infinity.
     """
     difference = _one_number_a_seed(a, b)
     difference = difference[difference != 0]
-    doubled = (2 * _mean_ranks(np.abs(difference))).round().astype(np.int64)  # whole numbers, halves of ties included
+    doubled = (
+        (2 * _mean_ranks(np.abs(difference))).round().astype(np.int64)
+    )  # doubled ranks are whole numbers, also with ties
     total, positive = int(doubled.sum()), int(doubled[difference > 0].sum())
-    chance = np.zeros(total + 1)  # of each sum of positive ranks, over all signs
+    chance = np.zeros(total + 1)  # probability of each sum of positive ranks over all signs
     chance[0] = 1
     for rank in doubled:
         with_it = chance[:-rank] / 2
@@ -243,22 +245,22 @@ def wilcoxon(a: ArrayLike, b: ArrayLike) -> float:
 def holm(p: ArrayLike) -> Floats:
     """P-values corrected for testing all of them, by Holm's step-down method.
 
-    Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979: with p_(1) <= ... <= p_(m) the k-th becomes
-    max over j <= k of (m - j + 1) p_(j), at most 1. The chance of any false finding is then at most the level, whatever
-    depends on what; never less powerful than Bonferroni's m p.
+    Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979: with p_(1) <= ... <= p_(m), the k-th becomes
+    max over j <= k of (m - j + 1) p_(j), at most 1. The chance of any false finding is then at most the level, also for dependent
+    tests. The method is never less powerful than Bonferroni's m p.
 
     Args:
         p: P-values of one family of tests, (m,).
 
     Returns:
-        (m,), in the same order.
+        Corrected p-values, (m,), in the same order.
 
     Raises:
-        InvalidInput: Not one number a test, a NaN, or a number outside [0, 1].
+        InvalidInput: ``p`` is not (m,), or a p-value is NaN or outside [0, 1].
     """
     values = finite_array("p", p)
     if values.ndim != 1 or (values < 0).any() or (values > 1).any():
-        raise InvalidInput(f"p must be one number in [0, 1] a test, got {values.tolist()}")
+        raise InvalidInput(f"p must hold one number in [0, 1] for each test, got {values.tolist()}")
     order = np.argsort(values, kind="stable")
     steps = values[order] * np.arange(len(values), 0, -1)
     corrected = np.empty_like(values)
@@ -271,15 +273,19 @@ def effect_size(a: ArrayLike, b: ArrayLike) -> Effect:
 
     Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, section 2.3.5; g_z = J d_z with Hedges' exact
     factor, J = Gamma(v / 2) / (sqrt(v / 2) Gamma((v - 1) / 2)) with v = S - 1 (Hedges, "Distribution Theory for Glass's
-    Estimator of Effect Size and Related Estimators", 1981). d_z is in the unit of what paired seeds differ by, so it is
-    larger than the d of unpaired groups.
+    Estimator of Effect Size and Related Estimators", 1981). Paired differences vary less than the groups do, so d_z is larger
+    than the d of unpaired groups.
+
+    Args:
+        a: One number for each seed, (S,), S >= 2.
+        b: One number for each seed, (S,), in the same order of seeds.
 
     Returns:
-        d_z and g_z. Where all differences are equal both are 0 if they are 0 and infinite otherwise. With two seeds g_z
-        is None: there is no unbiased form.
+        d_z and g_z. If all differences are equal, both are 0 if they are 0, and infinite otherwise. With two seeds, g_z
+        is None, because there is no unbiased form.
 
     Raises:
-        InvalidInput: Different numbers of seeds, a NaN or an infinity, or fewer than two seeds.
+        InvalidInput: The numbers of seeds differ, there are fewer than two seeds, or there is a NaN or an infinity.
     """
     difference = _one_number_a_seed(a, b)
     _check_seeds("an effect size", len(difference))
@@ -295,20 +301,20 @@ def effect_size(a: ArrayLike, b: ArrayLike) -> Effect:
 def share_interval(successes: float, count: int, level: float = LEVEL) -> Share:
     """A share and its Jeffreys interval: quantiles of Beta(x + 1/2, n - x + 1/2).
 
-    Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", 2001: with no success the lower
-    end is 0, with nothing but successes the upper end is 1.
+    Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", 2001: the lower end is 0 if x = 0, and the upper
+    end is 1 if x = n.
 
     Args:
-        successes: x, in [0, count]; a tie may count half.
-        count: n, at least 1.
+        successes: Number of successes x, in [0, count]; a tie may count half.
+        count: Number of trials n, at least 1.
         level: Confidence level, in (0, 1).
 
     Raises:
-        InvalidInput: Numbers out of range.
+        InvalidInput: An argument is out of range.
     """
     _check_fraction("level", level)
     if count < 1 or not 0 <= successes <= count:
-        raise InvalidInput(f"successes must be between 0 and count, at least 1, got {successes} of {count}")
+        raise InvalidInput(f"count must be at least 1 and successes from 0 to count, got {successes} of {count}")
     from scipy.special import betaincinv
 
     a, b = successes + 0.5, count - successes + 0.5
@@ -318,18 +324,18 @@ def share_interval(successes: float, count: int, level: float = LEVEL) -> Share:
 
 
 def paired_power(effect: float, seeds: int, alpha: float = ALPHA) -> float:
-    """The chance that a paired t test with so many seeds finds an effect of this size, two-sided.
+    """The power of a two-sided paired t test: the chance that it finds an effect with a given number of seeds.
 
-    With S seeds and d_z the statistic has a noncentral t distribution with S - 1 degrees of freedom and noncentrality
+    With S seeds and effect d_z, the statistic has a noncentral t distribution with S - 1 degrees of freedom and noncentrality
     d_z sqrt(S) (Cohen 1988, section 2.3.5).
 
     Args:
         effect: The true d_z; its sign does not matter.
-        seeds: S, at least 2.
+        seeds: Number of seeds S, at least 2.
         alpha: Level of the test, in (0, 1).
 
     Raises:
-        InvalidInput: Numbers out of range.
+        InvalidInput: An argument is out of range.
     """
     size = abs(float(finite_array("effect", effect)))
     _check_seeds("a paired test", seeds)
@@ -337,40 +343,40 @@ def paired_power(effect: float, seeds: int, alpha: float = ALPHA) -> float:
     from scipy.special import ndtr, stdtrit
 
     v, shift = seeds - 1, size * math.sqrt(seeds)
-    # s = 1 + e is the estimated spread over the true one. Integrating over it stands in for SciPy's noncentral t, which
+    # s = 1 + e is the estimated spread divided by the true one. The integral over it replaces SciPy's noncentral t, which
     # is NaN for some arguments.
     reach = 8.5 / math.sqrt(2 * v)
     low = max(-1.0, -reach)
     e = low + (np.arange(_STEPS) + 0.5) * (reach - low) / _STEPS
-    density = np.exp((v - 1) * np.log1p(e) - v * (e + e * e / 2))  # of s, but for a factor
+    density = np.exp((v - 1) * np.log1p(e) - v * (e + e * e / 2))  # of s, up to a factor
     bar = float(stdtrit(v, 1 - alpha / 2)) * (1 + e)
     return float(density @ (ndtr(shift - bar) + ndtr(-shift - bar)) / density.sum())
 
 
 def seeds_needed(difference: float, spread: float, *, power: float = 0.8, alpha: float = ALPHA) -> int:
-    """How many seeds a paired t test needs to find a difference with the given chance.
+    """The number of seeds with which a paired t test finds a difference with a given power.
 
-    Starts from the normal approximation, which is never too many, and adds seeds until ``paired_power`` is reached.
-    The spread is itself estimated: with S seeds it is uncertain by about 1 / sqrt(2 (S - 1)) of itself, and the answer by
-    twice as much.
+    The search starts from the normal approximation, which is never too large, and adds seeds until ``paired_power`` is reached.
+    The spread is an estimate: with S seeds, its relative error is about 1 / sqrt(2 (S - 1)), and that of the answer twice as
+    large.
 
     Args:
         difference: The true mean difference, not 0.
-        spread: Standard deviation of the differences between paired seeds, in the same unit.
-        power: The chance, in [0.5, 1).
+        spread: Standard deviation of the differences between paired seeds, in the unit of ``difference``.
+        power: Chance of finding the difference, in [0.5, 1).
         alpha: Level of the test, in (0, 1).
 
     Returns:
-        At least 2, which is also the answer without spread.
+        A number of seeds, at least 2; 2 if ``spread`` is 0.
 
     Raises:
-        InvalidInput: Numbers out of range.
+        InvalidInput: An argument is out of range.
     """
     size, noise = abs(float(finite_array("difference", difference))), float(finite_array("spread", spread))
     _check_fraction("alpha", alpha)
     if size == 0 or noise < 0 or not 0.5 <= power < 1:
         raise InvalidInput(
-            "difference must not be 0, spread not negative and power in [0.5, 1), "
+            "difference must not be 0, spread must not be negative, and power must be in [0.5, 1), "
             f"got {difference}, {spread} and {power}"
         )
     if noise == 0:
@@ -390,16 +396,16 @@ def critical_difference(strategies: int, data_sets: int, alpha: float = ALPHA) -
     range quantile for k groups and infinitely many degrees of freedom, divided by sqrt(2) (his table 5a).
 
     Args:
-        strategies: k, at least 2.
-        data_sets: N, at least 1.
+        strategies: Number of strategies k, at least 2.
+        data_sets: Number of data sets N, at least 1.
         alpha: Level of the test, in (0, 1).
 
     Raises:
-        InvalidInput: Numbers out of range.
+        InvalidInput: An argument is out of range.
     """
     _check_fraction("alpha", alpha)
     if strategies < 2 or data_sets < 1:
-        raise InvalidInput(f"two strategies and a data set at least, got {strategies} and {data_sets}")
+        raise InvalidInput(f"expected at least two strategies and one data set, got {strategies} and {data_sets}")
     from scipy.stats import studentized_range
 
     q = float(studentized_range.ppf(1 - alpha, strategies, np.inf)) / math.sqrt(2)
@@ -410,42 +416,43 @@ def ranks(scores: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     """Each strategy's rank on every data set: 1 for the largest score, ties share their mean rank.
 
     Args:
-        scores: Each strategy's score on each data set, (N,), larger is better: such as mean areas.
+        scores: Each strategy's score on each data set, (N,), for example mean areas; larger is better.
 
     Returns:
         Each strategy's ranks, (N,), in the order of ``scores``.
 
     Raises:
-        InvalidInput: No strategies, different numbers of data sets, a NaN or an infinity.
+        InvalidInput: There are no strategies, the numbers of data sets differ, or there is a NaN or an infinity.
     """
     table = _score_table(scores)
     return dict(zip(scores, _mean_ranks(-table).T, strict=True))
 
 
 def rank_test(scores: Mapping[str, ArrayLike], alpha: float = ALPHA) -> RankTest:
-    """Friedman's test, whether strategies differ over data sets at all, and Nemenyi's, which of them do.
+    """Friedman's test of whether strategies differ over data sets, and Nemenyi's test of which strategies differ.
 
-    Demsar 2006, section 3.2; with Iman and Davenport's F (1980). Chi-square is corrected for ties (Conover, "Practical
-    Nonparametric Statistics", 1999, section 5.8; as in SciPy), which Demsar's formula is not; without ties both are the
-    same. Nemenyi's answer counts where Friedman's test rejects.
+    Demsar 2006, section 3.2; with Iman and Davenport's F (1980). Chi-square is corrected for ties as in SciPy (Conover, "Practical
+    Nonparametric Statistics", 1999, section 5.8); Demsar's formula is not, and equals it without ties. Nemenyi's test is valid
+    only if Friedman's test rejects.
 
     Args:
-        scores: Each strategy's score on each data set, (N,), larger is better: such as mean areas.
-        alpha: Level of Nemenyi's test.
+        scores: Each strategy's score on each data set, (N,), for example mean areas; larger is better.
+        alpha: Level of Nemenyi's test, in (0, 1).
 
     Raises:
-        InvalidInput: Fewer than three strategies or five data sets, different numbers of data sets, a NaN or an infinity.
+        InvalidInput: There are fewer than three strategies or five data sets, the numbers of data sets differ, or there is a NaN
+            or an infinity.
     """
     table = _score_table(scores)
     count, k = table.shape
     if count < MIN_DATA_SETS:
         raise InvalidInput(
-            f"Friedman's and Nemenyi's tests compare strategies over {MIN_DATA_SETS} data sets or more, got {count}: with "
-            "fewer their distributions do not hold, and seeds of one data set do not count as data sets; test paired seeds "
+            f"Friedman's and Nemenyi's tests need at least {MIN_DATA_SETS} data sets, got {count}; with fewer, their "
+            "distributions do not hold, and seeds of one data set do not count as data sets: test paired seeds "
             "within each data set, and show ranks without a test"
         )
     if k < 3:
-        raise InvalidInput(f"Friedman's test compares three strategies or more, got {k}; compare two by a paired test")
+        raise InvalidInput(f"Friedman's test needs at least three strategies, got {k}; compare two with a paired test")
     each = _mean_ranks(-table)  # (N, k)
     chi2, p, f, f_p = _friedman(each)
     mean = each.mean(axis=0)
@@ -455,34 +462,34 @@ def rank_test(scores: Mapping[str, ArrayLike], alpha: float = ALPHA) -> RankTest
 
 
 def _friedman(each: Floats) -> tuple[float, float, float, float]:
-    """Chi-square, its p-value, F and its p-value, of ranks (N, k)."""
+    """Chi-square with its p-value, and F with its p-value, for ranks (N, k)."""
     from scipy.special import chdtrc, fdtrc
 
     count, k = each.shape
     spread = float(np.square(each - (k + 1) / 2).sum())
-    if spread == 0:  # all strategies alike on every data set
+    if spread == 0:  # all strategies tie on every data set
         return 0.0, 1.0, 0.0, 1.0
     between = float(np.square(each.sum(axis=0) - count * (k + 1) / 2).sum())
     chi2 = (k - 1) * between / spread
     rest = count * (k - 1) - chi2
-    if rest <= 1e-9 * chi2:  # all data sets rank alike
+    if rest <= 1e-9 * chi2:  # all data sets give the same ranks
         return chi2, float(chdtrc(k - 1, chi2)), math.inf, 0.0
     f = (count - 1) * chi2 / rest
     return chi2, float(chdtrc(k - 1, chi2)), f, float(fdtrc(k - 1, (k - 1) * (count - 1), f))
 
 
 def _groups(names: tuple[str, ...], mean: Floats, far: float) -> tuple[tuple[str, ...], ...]:
-    """The largest runs of ascending mean ranks that span less than ``far``, of two strategies or more."""
+    """The largest runs of at least two strategies whose ascending mean ranks span less than ``far``."""
     ends = [int(np.searchsorted(mean, rank + far, side="left")) for rank in mean]
     starts = [i for i in range(len(mean)) if ends[i] - i > 1 and (i == 0 or ends[i] > ends[i - 1])]
     return tuple(names[i : ends[i]] for i in starts)
 
 
 def _score_table(scores: Mapping[str, ArrayLike]) -> Floats:
-    """Scores as (N, k), rounded so that ties are ties."""
+    """Scores as (N, k), rounded so that ties are exact."""
     table = finite_array("scores", [np.asarray(own) for own in scores.values()])
     if table.ndim != 2 or table.size == 0:
-        raise InvalidInput(f"scores must be one number a data set for every strategy, got shape {table.shape}")
+        raise InvalidInput(f"scores must hold one number for each strategy and data set, got shape {table.shape}")
     return _rounded(table, np.abs(table).max()).T
 
 
@@ -494,7 +501,7 @@ def _mean_ranks(values: Floats) -> Floats:
 
 
 def _rounded(values: Floats, largest: float) -> Floats:
-    """To 12 digits of ``largest``."""
+    """``values`` rounded to 12 digits of ``largest``."""
     if largest == 0:
         return values
     return np.round(values, min(_DIGITS - math.ceil(math.log10(largest)), 300))  # 10^300 is finite
@@ -503,14 +510,14 @@ def _rounded(values: Floats, largest: float) -> Floats:
 def _one_number_a_seed(a: ArrayLike, b: ArrayLike) -> Floats:
     difference = differences(a, b)
     if difference.ndim != 1:
-        raise InvalidInput(f"a and b must have one number a seed, (S,), got shape {difference.shape}")
+        raise InvalidInput(f"a and b must have one number for each seed, (S,), got shape {difference.shape}")
     return difference
 
 
 def _seeds(values: ArrayLike) -> Floats:
     rows = finite_array("values", values)
     if rows.ndim == 0 or len(rows) == 0:
-        raise InvalidInput(f"values needs at least one seed along its first axis, got shape {rows.shape}")
+        raise InvalidInput(f"values must have at least one seed along the first axis, got shape {rows.shape}")
     return rows
 
 
@@ -526,4 +533,4 @@ def _check_fraction(what: str, value: float) -> None:
 
 def _check_seeds(what: str, count: int) -> None:
     if count < 2:
-        raise InvalidInput(f"{what} needs at least two seeds, got {count}: one says nothing about spread")
+        raise InvalidInput(f"{what} needs at least two seeds, got {count}; one seed has no spread")

@@ -1,4 +1,4 @@
-"""Tables of summaries, for a terminal and for a document; what does not differ is said in words."""
+"""Tables of summaries for a terminal and for Markdown, with sentences on the test results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from distil.evaluation.compare import Comparison, Summary, plain, verdict
 from distil.evaluation.statistics import ALPHA, LEVEL, Difference
 
 WIDTH = 110
-"""Columns that a terminal table fits."""
+"""Largest width of a terminal table, in columns."""
 
-# The longest name and the most points of a terminal table, the first that fits: points go before names do.
+# Longest name and largest number of points of a terminal table. The first pair that fits is used: points are dropped before
+# names are shortened.
 _LAYOUTS = [*((longest, most) for longest in (28, 22, 16) for most in range(8, 3, -1)), (16, 3), (16, 2)]
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """What a table is about; summaries begin with the baseline's."""
+    """The content of a table; the baseline's summary comes first."""
 
     summaries: Sequence[Summary]
     target: float | None
@@ -43,26 +44,27 @@ def terminal_table(
     comparisons: Mapping[str, Comparison] | None = None,
     twins: Mapping[str, str] | None = None,
 ) -> str:
-    """A table for a terminal, one row a strategy, at most 110 columns wide.
+    """A table for a terminal, one row for each strategy, at most 110 columns wide.
 
     It shows the metric in percent at no more than eight numbers of labels, evenly spaced from the first to
-    the last (fewer where names are long); the area under the curve, which is the mean over all points; the
-    labels needed for the target; how many times fewer these are than the baseline's; the paired difference of
-    the area to the baseline's, and its p-value, corrected for the number of comparisons. Lines below say what the
-    intervals are, and what the tests allow to be said.
+    the last (fewer if names are long); the area under the curve, which is the mean over all points; the
+    labels needed to reach the target, and how many times fewer these are than the baseline's; the paired difference
+    between the strategy's area and the baseline's, and its p-value, corrected for the number of comparisons. Sentences below
+    explain the intervals and state the test results.
 
     Args:
-        summaries: What ``summarize`` returned.
-        target: The target they were made with.
-        metric: What the curves measure, in the words of a heading.
-        comparisons: Tests of the areas against the baseline's, by strategy; without, nothing is said about significance.
-        twins: Strategies that are another one under another name, with that one's name.
+        summaries: The summaries of one call of ``summarize``.
+        target: The target of that call.
+        metric: Name of the metric, for a heading.
+        comparisons: Tests of the areas against the baseline's, by strategy; without them, the table says nothing about
+            significance.
+        twins: For each strategy that selects the same examples as another one in every run, the name of the other.
 
     Returns:
-        Lines joined by newlines, without one at the end.
+        Lines joined by newlines, without a newline at the end.
 
     Raises:
-        InvalidInput: No summaries, or summaries that were not made together, with this target.
+        InvalidInput: There are no summaries, or they are not those of one call of ``summarize`` with this target.
     """
     table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {})
     for longest, most in _LAYOUTS:
@@ -81,20 +83,21 @@ def markdown_table(
     comparisons: Mapping[str, Comparison] | None = None,
     twins: Mapping[str, str] | None = None,
 ) -> str:
-    """The same as a Markdown table, with every number of labels as a column, effect sizes, and how many seeds were won.
+    """The columns of ``terminal_table`` in Markdown, with every number of labels, effect sizes, and wins, ties and losses.
 
     Args:
-        summaries: What ``summarize`` returned.
-        target: The target they were made with.
-        metric: What the curves measure, in the words of a heading.
-        comparisons: Tests of the areas against the baseline's, by strategy; without, nothing is said about significance.
-        twins: Strategies that are another one under another name, with that one's name.
+        summaries: The summaries of one call of ``summarize``.
+        target: The target of that call.
+        metric: Name of the metric, for a heading.
+        comparisons: Tests of the areas against the baseline's, by strategy; without them, the table says nothing about
+            significance.
+        twins: For each strategy that selects the same examples as another one in every run, the name of the other.
 
     Returns:
         The table, a blank line, and the notes as a list, without a newline at the end.
 
     Raises:
-        InvalidInput: No summaries, or summaries that were not made together, with this target.
+        InvalidInput: There are no summaries, or they are not those of one call of ``summarize`` with this target.
     """
     table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {})
     points = range(len(table.baseline.labels))
@@ -112,28 +115,28 @@ def markdown_table(
 
 
 def _ordered(summaries: Sequence[Summary], target: float | None) -> list[Summary]:
-    """The summaries, the baseline's first, refused unless one call of ``summarize`` can have made them."""
+    """The summaries, the baseline's first, after checking that one call of ``summarize`` made them."""
     baseline = [s for s in summaries if s.name == s.baseline]
     if len(baseline) != 1:
-        raise InvalidInput(f"summaries must hold the baseline's exactly once, got it {len(baseline)} times")
+        raise InvalidInput(f"summaries must hold the baseline's summary exactly once, got it {len(baseline)} times")
     first = baseline[0]
     for summary in summaries:
         if summary.target != target:
             raise InvalidInput(
                 f"{summary.name} was summarized with target={summary.target}, not {target}; "
-                "pass the target that summarize was given"
+                "pass the target that was passed to summarize"
             )
         together = summary.baseline == first.name and summary.seeds == first.seeds
         if not together or not np.array_equal(summary.labels, first.labels):
             raise InvalidInput(
                 f"{summary.name} has another baseline, other points or other seeds than {first.name}; "
-                "report what one call of summarize returned"
+                "pass the summaries of one call of summarize"
             )
     return [first, *(s for s in summaries if s is not first)]
 
 
 def _terminal_lines(table: _Table, longest: int, points: Sequence[int]) -> list[str]:
-    """Two lines of headings, a rule, and a line a strategy."""
+    """Two lines of headings, a rule, and one line for each strategy."""
     summaries = table.summaries
     curves = [[_count(table.baseline.labels[i]) for i in points], *(_values(s, points) for s in summaries)]
     columns = [max(map(len, column)) for column in zip(*curves, strict=True)]
@@ -157,7 +160,7 @@ def _joined(cells: Iterable[str], widths: Iterable[int], gap: str = " ") -> str:
 
 
 def _headings(table: _Table) -> list[tuple[str, str]]:
-    """The headings of ``_numbers``, each in two lines."""
+    """The headings of ``_numbers``, in two lines each."""
     baseline = plain(table.baseline.name)
     reached = [] if table.target is None else [("labels", f"to {_percent(table.target)}"), ("times", "fewer")]
     whose = f"{baseline}'s" if len(baseline) < 18 else "the baseline's"
@@ -165,7 +168,7 @@ def _headings(table: _Table) -> list[tuple[str, str]]:
 
 
 def _numbers(summary: Summary, table: _Table) -> list[str]:
-    """What follows the curve in a row: the area, labels needed, times fewer, the difference, its p-value."""
+    """The cells of a row after the curve: area, labels needed, times fewer, difference, p-value."""
     area = f"{100 * summary.area:.2f}"
     if summary.seeds > 1:
         area += f" ±{50 * (summary.area_high - summary.area_low):.2f}"
@@ -176,7 +179,7 @@ def _numbers(summary: Summary, table: _Table) -> list[str]:
 
 
 def _effects(summary: Summary, table: _Table) -> list[str]:
-    """Effect size, and seeds that the strategy won, tied and lost."""
+    """The effect size, and the numbers of seeds with a win, a tie and a loss."""
     if not table.comparisons:
         return []
     tested = table.comparisons.get(summary.name)
@@ -198,7 +201,7 @@ def _count(labels: float) -> str:
 
 
 def _labels(summary: Summary) -> str:
-    """Whole labels, rounded up: with fewer the target is not reached."""
+    """The labels needed, rounded up, because fewer labels do not reach the target."""
     needed = summary.labels_needed
     if needed is None or math.isinf(needed):
         return f"> {_count(summary.labels[-1])}"
@@ -206,7 +209,7 @@ def _labels(summary: Summary) -> str:
 
 
 def _times(summary: Summary, baseline: Summary) -> str:
-    """The label efficiency, or the bound on it that is known, rounded to its safe side.
+    """The label efficiency, or a bound of it that is rounded to the safe side.
 
     A curve that did not reach the target needs more than its last number of labels.
     """
@@ -235,12 +238,12 @@ def _notes(table: _Table) -> list[str]:
     if baseline.seeds > 1:
         notes = [
             f"Means over {baseline.seeds} seeds; ± and [ ] are {_percent(LEVEL)} intervals (Student t over seeds), not "
-            f"corrected for the number of strategies. Differences to {whose} are paired by seed."
+            f"corrected for the number of strategies. Differences from {whose} are paired by seed."
         ]
     notes.append(f"area: the area under the curve as the mean {table.metric} in % over all {points} numbers of labels.")
     if target is not None:
         notes.append(
-            f"labels to {_percent(target)}: where the mean curve first gets there, interpolated linearly; "
+            f"labels to {_percent(target)}: where the mean curve first reaches {_percent(target)}, interpolated linearly; "
             f"times fewer: {whose}'s labels / the strategy's."
         )
     if target is not None and any(_labels(s).startswith(">") for s in table.summaries):
@@ -250,26 +253,26 @@ def _notes(table: _Table) -> list[str]:
 
 
 def _findings(table: _Table) -> list[str]:
-    """What the tests allow to be said: together for those that differ, one by one for those that do not."""
-    found: dict[str, list[Comparison]] = {"win": [], "loss": [], "tie": []}
+    """Sentences on the tests: one for all better strategies, one for all worse, and one for each that does not differ."""
+    by_outcome: dict[str, list[Comparison]] = {"win": [], "loss": [], "tie": []}
     for comparison in table.comparisons.values():
-        found[comparison.outcome()].append(comparison)
-    said = []
+        by_outcome[comparison.outcome()].append(comparison)
+    sentences = []
     for outcome, word in (("win", "better"), ("loss", "worse")):
-        if found[outcome]:
-            family, names = found[outcome][0].family, ", ".join(c.strategy for c in found[outcome])
+        if by_outcome[outcome]:
+            family, names = by_outcome[outcome][0].family, ", ".join(c.strategy for c in by_outcome[outcome])
             corrected = f", corrected for {family} comparisons by Holm's method" if family > 1 else ""
-            said.append(
+            sentences.append(
                 f"Significantly {word} than {plain(table.baseline.name)} at {ALPHA:g} (paired t test of the areas{corrected}): "
                 f"{names}."
             )
-    return [*said, *(f"{verdict(c)}." for c in found["tie"])]
+    return [*sentences, *(f"{verdict(c)}." for c in by_outcome["tie"])]
 
 
 def twin_notes(twins: Mapping[str, str]) -> list[str]:
-    """A sentence for each strategy that is another one under another name."""
+    """One sentence for each strategy that selects the same examples as another one in every run."""
     return [
-        f"{name}: in every run the very selections of {plain(like)}, so it is not tested a second time."
+        f"{name}: the same selections as {plain(like)} in every run, so it is not tested a second time."
         for name, like in twins.items()
     ]
 
@@ -279,7 +282,7 @@ def _spaced(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     steps = next(k for k in range(most - 1, 0, -1) if (count - 1) % k == 0)
-    if steps < most // 2:  # equal steps would show too little; uneven by one is the lesser evil
+    if steps < most // 2:  # with equal steps, too few points would be shown, so steps may differ by one
         steps = most - 1
     return [int(i) for i in np.linspace(0, count - 1, steps + 1).round()]
 
@@ -289,6 +292,6 @@ def _percent(fraction: float) -> str:
 
 
 def _shortened(name: str, longest: int) -> str:
-    """A name that leaves room for the numbers; both ends stay, since variants differ at theirs."""
+    """A name of at most ``longest`` characters; both ends are kept, because variants of a strategy differ there."""
     half = (longest - 2) // 2
     return name if len(name) <= longest else f"{name[:half]}..{name[-half:]}"

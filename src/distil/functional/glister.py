@@ -94,7 +94,7 @@ def glister(
         InvalidInput: There is no judge.
 
     Cost: O((m + V) C D) a pick, and O(V C) memory in addition to the factors. Here m <= N rows may have become
-    the best since all gains were computed, by |<g_i, g_V> - <g_i, g_V'>| <= |g_i| |g_V - g_V'|; it is small where steps are small.
+    the best since all gains were computed, by |<g_i, g_V> - <g_i, g_V'>| <= |g_i| |g_V - g_V'|; m is small where steps are small.
     Diversity adds O(N (C + D)) a pick. FacLoc has m = N; it adds O(N^2 (C + D)) once, a small part of that for every further pick
     (lazy evaluation), and O(N) memory.
     """

@@ -452,7 +452,7 @@ def test_results_of_a_comparison_have_a_page(really_run):
     assert read(path.read_text())[1]["title"] == "digits: 4 strategies, 3 seeds"
     text = (really_run.output / "results.md").read_text()
     assert "p (Holm)" in text
-    assert "margin_sampling_dropout: in every run the very selections of margin_sampling" in text
+    assert "margin_sampling_dropout: the same selections as margin_sampling in every run" in text
 
 
 def test_results_of_one_strategy_have_none(made_up):
