@@ -710,7 +710,7 @@ def test_a_label_that_the_network_has_no_output_for(digits):
         ({"train_args": {"batchsize": 3}}, "did you mean 'batch_size'"),
         ({"train_args": {"shuffle": True}}, "shuffle"),
         ({"optimizer_args": {"lr": 0.1, "nesterov": True}}, "nesterov"),
-        ({"optimizer_args": {"momentum": 0.1}}, "lacks 'lr'"),
+        ({"optimizer_args": {"momentum": 0.1}}, "optimizer_args must have the keys 'lr'; missing: lr"),
         ({"optimizer_args": {"lr": -1}}, "lr"),
         ({"n_epoch": 0}, "n_epoch"),
         ({"test_args": None}, "test_args must be a dictionary"),
@@ -722,7 +722,7 @@ def test_params_that_cannot_be_right(changed, told):
 
 
 def test_params_that_lack_something():
-    with pytest.raises(InvalidInput, match="lacks 'test_args'"):
+    with pytest.raises(InvalidInput, match="params must have the keys .*; missing: test_args"):
         Net(DigitsNet, {key: value for key, value in PARAMS.items() if key != "test_args"}, "cpu")
 
 

@@ -1,7 +1,7 @@
-"""DeepAL: the framework of Huang, "DeepAL: Deep Active Learning in Python" (2021), on distil's training and selection.
+"""DeepAL: the interface of Huang, "DeepAL: Deep Active Learning in Python" (2021), on distil's training and selection.
 
-Three nouns. ``Data`` knows which examples of a pool are labeled, ``Net`` trains a classifier and predicts with it, and a
-``Strategy`` has both::
+``Data`` records which examples of a pool are labeled, ``Net`` trains a classifier and predicts with it, and a ``Strategy``
+queries a ``Data`` with a ``Net``::
 
     dataset = get_dataset("MNIST")
     net = get_net("MNIST", "cpu")
@@ -14,8 +14,8 @@ Three nouns. ``Data`` knows which examples of a pool are labeled, ``Net`` trains
         strategy.train()
         print(dataset.cal_test_acc(strategy.predict(dataset.get_test_data())))
 
-Ids are positions in the whole pool. Every query, training and first labeling draws a seed from torch's global generator and all
-its randomness from that seed, so that ``torch.manual_seed`` makes a run repeatable.
+Ids are positions in the whole pool. Every query, training and ``initialize_labels`` draws one seed from torch's global generator
+and takes all its randomness from that seed, so ``torch.manual_seed`` makes a run repeatable.
 """
 
 from distil.deepal.data import Data, get_CIFAR10, get_FashionMNIST, get_MNIST, get_SVHN

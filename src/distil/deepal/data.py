@@ -1,4 +1,4 @@
-"""The labeled pool, the unlabeled pool and the testing set; and those of the published demo."""
+"""A pool with its labels and a testing set, and the data sets of the published demo."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ Handler = Callable[..., Any]
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 POOL_SIZE: Final = 40_000
-"""The published demo uses the first so many training examples of every data set."""
+"""The published demo uses this many training examples of every data set, the first ones."""
 
 
 class Data:
-    """A pool, which of its examples are labeled, and a testing set.
+    """A pool, a mask of its labeled examples, and a testing set.
 
     Args:
-        X_train: Inputs of the pool: an array, a tensor or a list.
-        Y_train: Their labels, as many. Those of unlabeled examples are never read by a query.
-        X_test: Inputs of the testing set.
-        Y_test: Their labels.
+        X_train: Inputs of the pool: an array, a tensor or a list of length n_pool.
+        Y_train: Labels of the pool, (n_pool,). A query never reads the labels of unlabeled examples.
+        X_test: Inputs of the testing set, n_test of them.
+        Y_test: Labels of the testing set, (n_test,).
         handler: ``handler(X, Y)`` makes a map-style data set of ``(x, y, index)``.
 
     Attributes:
-        X_train: As given.
-        Y_train: As given.
-        X_test: As given.
-        Y_test: As given.
-        handler: As given.
+        X_train: The argument.
+        Y_train: The argument.
+        X_test: The argument.
+        Y_test: The argument.
+        handler: The argument.
         n_pool: Number of examples in the pool.
         n_test: Number of examples in the testing set.
-        labeled_idxs: Which examples of the pool are labeled, (n_pool,) bool.
+        labeled_idxs: Mask of the labeled examples of the pool, (n_pool,) bool.
 
     Raises:
-        InvalidInput: Inputs without labels or labels without inputs, an empty pool, or a handler that cannot be called.
+        InvalidInput: Inputs and labels differ in number, the pool is empty, or the handler is not callable.
     """
 
     def __init__(
@@ -60,11 +60,13 @@ class Data:
     ) -> None:
         for name, x, y in (("train", X_train, Y_train), ("test", X_test, Y_test)):
             if len(x) != len(y):
-                raise InvalidInput(f"X_{name} has {len(x)} examples and Y_{name} {len(y)}; they must have as many")
+                raise InvalidInput(
+                    f"X_{name} and Y_{name} must have equal lengths, got {len(x)} examples and {len(y)} labels"
+                )
         if len(X_train) == 0:
-            raise InvalidInput("X_train is empty: there is nothing to query")
+            raise InvalidInput("X_train is empty; pass at least one example to query")
         if not callable(handler):
-            raise InvalidInput(f"handler must be a class that is called as handler(X, Y), got {handler!r}")
+            raise InvalidInput(f"handler must be a class that can be called as handler(X, Y), got {handler!r}")
         self.X_train, self.Y_train = X_train, Y_train
         self.X_test, self.Y_test = X_test, Y_test
         self.handler = handler
@@ -72,60 +74,62 @@ class Data:
         self.labeled_idxs = np.zeros(self.n_pool, dtype=bool)
 
     def initialize_labels(self, num: int) -> None:
-        """Make ``num`` unlabeled examples labeled, drawn at random without replacement.
+        """Mark ``num`` unlabeled examples as labeled, drawn at random without replacement.
 
         Raises:
-            InvalidInput: There are not as many unlabeled ones.
+            InvalidInput: ``num`` is not a whole number from 0 to the number of unlabeled examples.
         """
-        free = torch.from_numpy(self.unlabeled())
-        if isinstance(num, bool) or not isinstance(num, int | np.integer) or not 0 <= num <= len(free):
-            raise InvalidInput(f"num must be from 0 to the {len(free)} examples that are not labeled, got {num!r}")
+        unlabeled = torch.from_numpy(self.unlabeled())
+        if isinstance(num, bool) or not isinstance(num, int | np.integer) or not 0 <= num <= len(unlabeled):
+            raise InvalidInput(
+                f"num must be a whole number from 0 to {len(unlabeled)}, the number of unlabeled examples, got {num!r}"
+            )
         if num:
-            chosen = RandomSampling().select(Sets(Signals(free, {})), int(num), Rng(drawn_seed()))
+            chosen = RandomSampling().select(Sets(Signals(unlabeled, {})), int(num), Rng(drawn_seed()))
             self.labeled_idxs[chosen.ids.numpy()] = True
 
     def get_labeled_data(self) -> tuple[Ids, Any]:
-        """Ids of the labeled examples in the pool, (M,) int64 ascending, and ``handler`` of them."""
+        """Ids of the labeled examples in the pool, (M,) int64 ascending, and the handler's data set of these examples."""
         return self._part(self.labeled())
 
     def get_unlabeled_data(self) -> tuple[Ids, Any]:
-        """Ids of the other examples in the pool, ascending, and ``handler`` of them; its labels are whatever ``Y_train`` has."""
+        """Ids of the unlabeled examples in the pool, ascending, and the handler's data set of them, with labels of ``Y_train``."""
         return self._part(self.unlabeled())
 
     def get_train_data(self) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], Any]:
-        """A copy of ``labeled_idxs``, and ``handler`` of the whole pool."""
+        """A copy of ``labeled_idxs``, and the handler's data set of the whole pool."""
         return self.labeled_idxs.copy(), self.handler(self.X_train, self.Y_train)
 
     def get_test_data(self) -> Any:  # noqa: ANN401
-        """``handler`` of the testing set."""
+        """The handler's data set of the testing set."""
         return self.handler(self.X_test, self.Y_test)
 
     def cal_test_acc(self, preds: Tensor | np.ndarray[Any, Any] | Sequence[int]) -> float:
-        """The fraction of the testing set that is predicted right.
+        """The accuracy on the testing set, a fraction between 0 and 1.
 
         Args:
-            preds: (n_test,) predicted classes, in the order of ``X_test``.
+            preds: Predicted classes, (n_test,), in the order of ``X_test``.
 
         Raises:
-            InvalidInput: Another number of predictions, or an empty testing set.
+            InvalidInput: There is not one prediction per test example, or the testing set is empty.
         """
-        found, right = as_tensor(preds), as_tensor(self.Y_test)
-        if found.shape != right.shape or not self.n_test:
+        predicted, labels = as_tensor(preds), as_tensor(self.Y_test)
+        if predicted.shape != labels.shape or not self.n_test:
             raise InvalidInput(
-                f"preds must have a class for each of {self.n_test} test examples, got {tuple(found.shape)}"
+                f"preds must have one class for each of {self.n_test} test examples, got shape {tuple(predicted.shape)}"
             )
-        return int((found.to(right.device) == right).sum()) / self.n_test
+        return int((predicted.to(labels.device) == labels).sum()) / self.n_test
 
     def labeled(self) -> Ids:
         """Ids of the labeled examples, ascending."""
         return np.flatnonzero(self.labeled_idxs).astype(np.int64)
 
     def unlabeled(self) -> Ids:
-        """Ids of the other examples, ascending."""
+        """Ids of the unlabeled examples, ascending."""
         return np.flatnonzero(~self.labeled_idxs).astype(np.int64)
 
     def inputs(self) -> Dataset[Any]:
-        """The inputs of the whole pool, as a data set without labels: ``handler`` is given zeros in their place."""
+        """The inputs of the whole pool, as a data set without labels: ``handler`` receives zeros for the labels."""
         return inputs_of(self.handler(self.X_train, _zeros_like(self.Y_train, self.n_pool)))
 
     def _part(self, ids: Ids) -> tuple[Ids, Any]:
@@ -133,7 +137,7 @@ class Data:
 
 
 class Inputs(Dataset[Any]):
-    """The inputs of a handler's examples: what else it gives, its labels first of all, goes no further.
+    """The inputs of a handler's examples, without the labels and the index.
 
     Args:
         examples: A map-style data set of ``(x, y, index)``.
@@ -150,7 +154,7 @@ class Inputs(Dataset[Any]):
 
 
 class _InputsAtOnce(Inputs):
-    """Inputs of a handler that can give many at once."""
+    """The inputs of a handler with ``batch``, which reads many of them at once."""
 
     def batch(self, rows: Tensor) -> Tensor:
         """The inputs of these rows, (B, ...)."""
@@ -159,7 +163,7 @@ class _InputsAtOnce(Inputs):
 
 
 def inputs_of(examples: Any) -> Inputs:  # noqa: ANN401
-    """The inputs of a handler's examples, many at once where it can."""
+    """The inputs of a handler's examples, read many at once if the handler has ``batch``."""
     return _InputsAtOnce(examples) if isinstance(examples, Batched) else Inputs(examples)
 
 
@@ -172,30 +176,30 @@ def get_MNIST(handler: Handler, data_root: str | Path | None = None) -> Data:  #
     """MNIST: the first 40,000 training images as the pool, all 10,000 of the test set.
 
     Args:
-        handler: See ``Data``; ``MNIST_Handler`` goes with this one.
-        data_root: Where the data is, or is downloaded to; default: see ``distil.datasets.load.data_root``.
+        handler: See ``Data``; ``MNIST_Handler`` is made for this data set.
+        data_root: Folder that holds the data or receives the download; default: see ``distil.datasets.load.data_root``.
 
     Returns:
-        Images as a uint8 tensor (N, 28, 28), labels as an int64 tensor.
+        The data, with images as a uint8 tensor (N, 28, 28) and labels as an int64 tensor (N,).
 
     Raises:
-        DataNotFound: The files are not there and cannot be downloaded.
+        DataNotFound: The files are missing and cannot be downloaded.
     """
     return _published("mnist", handler, data_root)
 
 
 def get_FashionMNIST(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802
-    """Fashion-MNIST; all else as in ``get_MNIST``."""
+    """Fashion-MNIST; sizes, arguments and errors are those of ``get_MNIST``."""
     return _published("fmnist", handler, data_root)
 
 
 def get_SVHN(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802
-    """House numbers: 40,000 and 26,032 images as arrays (N, 3, 32, 32); all else as in ``get_MNIST``."""
+    """Street View House Numbers: 40,000 and 26,032 images as arrays (N, 3, 32, 32); arguments and errors as in ``get_MNIST``."""
     return _published("svhn", handler, data_root)
 
 
 def get_CIFAR10(handler: Handler, data_root: str | Path | None = None) -> Data:  # noqa: N802
-    """CIFAR-10: 40,000 and 10,000 images as arrays (N, 32, 32, 3); all else as in ``get_MNIST``."""
+    """CIFAR-10: 40,000 and 10,000 images as arrays (N, 32, 32, 3); arguments and errors as in ``get_MNIST``."""
     return _published("cifar10", handler, data_root)
 
 
@@ -209,7 +213,7 @@ def _published(name: str, handler: Handler, data_root: str | Path | None) -> Dat
 
 
 def _documented(name: str, x: Tensor) -> Tensor | np.ndarray[Any, Any]:
-    """Images (N, channels, H, W) in the published kind and layout."""
+    """Images (N, channels, H, W) in the published type and layout."""
     if x.shape[1] == 1:
         return x[:, 0]
     array: np.ndarray[Any, Any] = (x.permute(0, 2, 3, 1).contiguous() if name == "cifar10" else x).numpy()
@@ -217,14 +221,14 @@ def _documented(name: str, x: Tensor) -> Tensor | np.ndarray[Any, Any]:
 
 
 def _rows(values: Any, ids: Ids) -> Any:  # noqa: ANN401
-    """The elements at these positions of an array, a tensor or a list, in the kind that it is."""
+    """The elements of an array, a tensor or a list at these positions, as an object of the same type."""
     if isinstance(values, Tensor):
         return values[torch.from_numpy(ids)]
     return values[ids] if is_array(values) else [values[i] for i in ids.tolist()]
 
 
 def _zeros_like(labels: Any, n: int) -> Any:  # noqa: ANN401
-    """``n`` labels of the kind of ``labels``, without looking at any of those."""
+    """``n`` zeros of the type of ``labels``, whose elements are not read."""
     if isinstance(labels, Tensor):
         return torch.zeros_like(labels)
     if isinstance(labels, np.ndarray):

@@ -1,7 +1,7 @@
 """The published demo: ``python -m distil.deepal.demo --dataset_name MNIST --strategy_name MarginSampling``.
 
-Labels some examples at random, trains, and then, round by round, queries, labels and trains again; prints the accuracy on the
-testing set after each. ``n_round`` counts the queries: there is a round 0 before them.
+Labels some examples at random and trains. Then every round queries, labels and trains again. Prints the accuracy on the testing
+set after every training. ``n_round`` is the number of queries, so the first training is round 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from distil.errors import DistilError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the demo with the arguments of the command line, or with these."""
+    """Run the demo with the arguments ``argv``; default: those of the command line."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
@@ -33,7 +33,7 @@ def _run(arguments: argparse.Namespace) -> None:
     for name, value in sorted(vars(arguments).items()):
         _say(f"{name}: {value}")
     random.seed(arguments.seed)
-    np.random.seed(arguments.seed % 2**32)  # noqa: NPY002 - for handlers and networks of the user's that draw from it
+    np.random.seed(arguments.seed % 2**32)  # noqa: NPY002 - users' handlers and networks may draw from it
     torch.manual_seed(arguments.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dataset = get_dataset(arguments.dataset_name, arguments.data)
@@ -56,18 +56,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m distil.deepal.demo", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=1, help="decides every random draw")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all random draws")
     parser.add_argument("--n_init_labeled", type=int, default=10000, help="examples labeled at the start")
     parser.add_argument("--n_query", type=int, default=1000, help="examples queried in a round")
-    parser.add_argument("--n_round", type=int, default=10, help="rounds after the first training")
+    parser.add_argument("--n_round", type=int, default=10, help="rounds of query and training after the first training")
     parser.add_argument("--dataset_name", default="MNIST", choices=DATASETS, help="the data set")
     parser.add_argument("--strategy_name", default="RandomSampling", choices=STRATEGIES, help="the strategy")
-    parser.add_argument("--data", help="where data sets are, or are downloaded to")
+    parser.add_argument("--data", help="folder that holds the data sets or receives the download")
     return parser
 
 
 def _say_accuracy(number: int, strategy: Strategy) -> None:
-    """Accuracy on the testing set after round ``number``, and how many labels it took."""
+    """Print the accuracy on the testing set after round ``number``, and the number of labels."""
     dataset = strategy.dataset
     accuracy = dataset.cal_test_acc(strategy.predict(dataset.get_test_data()))
     _say(f"round {number}: test accuracy {accuracy:.4f} with {len(dataset.labeled())} labels")

@@ -1,7 +1,7 @@
-"""Arrays as data sets of ``(x, y, index)``, for the four data sets of the published demo.
+"""Handlers for the four data sets of the published demo: arrays as data sets of ``(x, y, index)``.
 
-A handler is any class that is called with inputs and labels and is a map-style data set of ``(x, y, index)``. One that also has
-``batch(rows)``, which gives many inputs at once, is scored at the speed of arrays; these have.
+A handler is any class that is called with inputs and labels and is a map-style data set of ``(x, y, index)``. The handlers here
+also have ``batch(rows)``, which returns many inputs at once, so that scoring them is as fast as scoring arrays.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from distil.utils.data_handler import DataHandler_CIFAR10, DataHandler_MNIST, Da
 
 
 class MNIST_Handler(DataHandler_MNIST):  # noqa: N801 - the published names, as all here
-    """MNIST and Fashion-MNIST: uint8 (N, 28, 28) to float32 (1, 28, 28), normalized by MNIST's mean and deviation.
+    """MNIST and Fashion-MNIST: uint8 (N, 28, 28) to float32 (1, 28, 28), normalized by MNIST's mean and standard deviation.
 
     Args:
-        X: (N, H, W) uint8, an array or a tensor; not copied.
-        Y: (N,) labels.
+        X: Images, (N, H, W) uint8, an array or a tensor; not copied.
+        Y: Labels, (N,).
 
     Raises:
         InvalidInput: ``X`` has another layout or type, or ``Y`` another length.
@@ -30,10 +30,10 @@ class MNIST_Handler(DataHandler_MNIST):  # noqa: N801 - the published names, as 
 
 
 class SVHN_Handler(DataHandler_SVHN):  # noqa: N801
-    """House numbers: uint8 (N, 3, 32, 32) to float32, normalized by the set's own mean and deviation.
+    """Street View House Numbers: uint8 (N, 3, 32, 32) to float32 (3, 32, 32), normalized by its mean and standard deviation.
 
     Args:
-        X: (N, 3, H, W) uint8.
+        X: Images, (N, 3, H, W) uint8, an array or a tensor; not copied.
         Y: See ``MNIST_Handler``.
     """
 
@@ -44,10 +44,10 @@ class SVHN_Handler(DataHandler_SVHN):  # noqa: N801
 
 
 class CIFAR10_Handler(DataHandler_CIFAR10):  # noqa: N801
-    """CIFAR-10: uint8 (N, 32, 32, 3) to float32 (3, 32, 32), normalized by the set's own mean and deviation.
+    """CIFAR-10: uint8 (N, 32, 32, 3) to float32 (3, 32, 32), normalized by its mean and standard deviation.
 
     Args:
-        X: (N, H, W, 3) uint8.
+        X: Images, (N, H, W, 3) uint8, an array or a tensor; not copied.
         Y: See ``MNIST_Handler``.
     """
 

@@ -1,4 +1,4 @@
-"""A classifier that is trained anew on every call, and the networks of the published demo."""
+"""A classifier that every training starts afresh, and the networks of the published demo."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _KEYS = {
 
 
 class Net:
-    """A classifier and how it is trained.
+    """A classifier and the settings of its training.
 
     Args:
-        net: The network's class, or any function without arguments that builds one. Its ``forward(x)`` returns the pair (logits,
-            embedding); it has ``get_embedding_dim()``.
-        params: ``n_epoch``; ``train_args`` and ``test_args``, each with ``batch_size`` and ``num_workers`` (processes that read a
-            handler's examples one by one; handlers with ``batch`` need none); ``optimizer_args`` of plain SGD, with ``lr`` and,
-            where wanted, ``momentum`` and ``weight_decay``. Never changed.
-        device: Where the network is trained and asked.
+        net: The network's class, or a function without arguments that builds a network. The network's ``forward(x)`` returns
+            the pair (logits, embedding), and it has ``get_embedding_dim()``.
+        params: ``n_epoch``; ``train_args`` and ``test_args``, each with ``batch_size`` and ``num_workers`` (processes that read
+            a handler's examples one by one; handlers with ``batch`` need none); ``optimizer_args`` of plain SGD: ``lr`` and
+            optionally ``momentum`` and ``weight_decay``. Not changed.
+        device: Device for training and prediction; None: the device that the network is built on.
 
     Attributes:
-        net: As given.
-        params: As given.
-        device: As given.
+        net: The argument.
+        params: The argument.
+        device: The argument.
         clf: The network of the last training; None before the first.
 
     Raises:
-        InvalidInput: ``params`` lacks something, or has a key that has no meaning; the message names it.
+        InvalidInput: ``params`` lacks a key or has an unknown one; the message names it.
     """
 
     def __init__(
@@ -64,14 +64,16 @@ class Net:
     def train(self, data: Any) -> None:  # noqa: ANN401
         """Train a fresh network, ``clf``, on a handler's examples.
 
-        ``n_epoch`` epochs of SGD on the cross entropy, at a constant rate and in full precision, nothing stopped early; every epoch
-        goes through all examples in an order of its own, the last minibatch as short as it comes.
+        ``n_epoch`` epochs of SGD on the cross entropy, at a constant learning rate, in full precision and without early stopping.
+        Every epoch reads all examples in a new random order; the last minibatch may be smaller.
 
         Raises:
-            InvalidInput: No examples, labels that the network has no output for, or a training that diverged.
+            InvalidInput: There are no examples, a label has no output of the network, or training diverged.
         """
         if len(data) == 0:
-            raise InvalidInput("there are no labels to train on yet; call initialize_labels(num) or update(ids) first")
+            raise InvalidInput(
+                "there are no labeled examples to train on; call initialize_labels(num) or update(ids) first"
+            )
         rng = Rng(drawn_seed())
         self.reset(rng.child("weights"))
         clf = self._trained()
@@ -96,7 +98,7 @@ class Net:
         return self._measured(data, Logits()).argmax(1)
 
     def predict_prob(self, data: Any) -> Tensor:  # noqa: ANN401
-        """Class probabilities, (N, C); C is the number of outputs of the network, whichever classes occur."""
+        """Class probabilities, (N, C), where C is the number of outputs of the network."""
         return self._measured(data, Probs())
 
     def predict_prob_dropout(self, data: Any, n_drop: int = 10) -> Tensor:  # noqa: ANN401
@@ -112,28 +114,28 @@ class Net:
         return self._measured(data, Embedding())
 
     def reset(self, rng: Rng) -> None:
-        """Make ``clf`` a fresh network, not trained."""
+        """Set ``clf`` to a fresh network without training."""
         with rng.scope():
             self.clf = self.net()
 
     def network(self) -> TorchNetwork:
-        """``clf`` as the strategies of the library see it."""
+        """``clf`` in the form that the strategies of ``distil.strategies`` take."""
         return TorchNetwork(self._trained(), outputs=_pair)
 
     def runtime(self) -> Runtime:
-        """How a pool is measured: ``test_args`` and the device."""
+        """The settings of predictions: ``test_args`` and the device."""
         arguments = self.params["test_args"]
         return Runtime(self.device, arguments.get("batch_size"), arguments.get("num_workers", 0))
 
     def _measured(self, data: Any, signal: Signal[Tensor], seed: int = 0) -> Tensor:  # noqa: ANN401
         if len(data) == 0:
-            raise InvalidInput("data has no examples: there is nothing to predict")
+            raise InvalidInput("data has no examples; pass at least one to predict")
         source = NetworkSource(self.network(), inputs_of(data), torch.arange(len(data)))
         return gather(source, (signal,), self.runtime(), Rng(seed))[signal]
 
     def _trained(self) -> nn.Module:
         if self.clf is None:
-            raise InvalidInput("the network has not been trained; call train first")
+            raise InvalidInput("the network is not trained yet; call train first")
         return self.clf
 
     def _config(self) -> FitConfig:
@@ -150,7 +152,7 @@ class Net:
 
 
 class _PairNet(nn.Module, ABC):
-    """A network that returns its logits and, before the last dropout, the embedding that they are made of."""
+    """A network that returns logits and the embedding; a dropout layer between the two is not applied to the embedding."""
 
     @property
     @abstractmethod
@@ -159,19 +161,19 @@ class _PairNet(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, E)."""
+        """The embedding of a minibatch: (B, channels, H, W) to (B, E)."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, 10) and embedding (B, E)."""
+        """Return the logits, (B, 10), and the embedding, (B, E)."""
         embedding = self.embed(x)
         return self.head(F.dropout(embedding, training=self.training)), embedding
 
     def get_embedding_dim(self) -> int:
-        """E."""
+        """The width E of the embedding."""
         return self.head.in_features
 
 
-class MNIST_Net(_PairNet):  # noqa: N801 - the published names, as those of all layers, so that saved weights can be loaded
+class MNIST_Net(_PairNet):  # noqa: N801 - classes and layers have the published names, so that saved weights load
     """Two convolutions of 5x5 and a hidden layer of 50, for (1, 28, 28): 21,840 parameters."""
 
     def __init__(self) -> None:
@@ -188,7 +190,7 @@ class MNIST_Net(_PairNet):  # noqa: N801 - the published names, as those of all 
         return self.fc2
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, 1, 28, 28) -> (B, 50)."""
+        """The embedding of a minibatch: (B, 1, 28, 28) to (B, 50)."""
         maps = F.max_pool2d(self.conv1(x), 2).relu()  # (B, 10, 12, 12)
         maps = F.max_pool2d(self.conv2_drop(self.conv2(maps)), 2).relu()  # (B, 20, 4, 4)
         hidden: Tensor = self.fc1(maps.flatten(1))
@@ -214,7 +216,7 @@ class SVHN_Net(_PairNet):  # noqa: N801
         return self.fc3
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, 3, 32, 32) -> (B, 50)."""
+        """The embedding of a minibatch: (B, 3, 32, 32) to (B, 50)."""
         maps = self.conv1(x).relu()  # (B, 32, 30, 30)
         maps = F.max_pool2d(self.conv2(maps), 2).relu()  # (B, 32, 14, 14)
         maps = F.max_pool2d(self.conv3_drop(self.conv3(maps)), 2).relu()  # (B, 32, 6, 6)
@@ -239,7 +241,7 @@ class CIFAR10_Net(_PairNet):  # noqa: N801
         return self.fc2
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, 3, 32, 32) -> (B, 50)."""
+        """The embedding of a minibatch: (B, 3, 32, 32) to (B, 50)."""
         maps = self.conv1(x).relu()  # (B, 32, 28, 28)
         maps = F.max_pool2d(self.conv2(maps), 2).relu()  # (B, 32, 12, 12)
         maps = F.max_pool2d(self.conv3(maps), 2).relu()  # (B, 64, 4, 4)
@@ -248,7 +250,7 @@ class CIFAR10_Net(_PairNet):  # noqa: N801
 
 
 def _pair(module: nn.Module, x: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-    """What a network of the paper's protocol returns."""
+    """The logits and the embedding that a network of DeepAL's protocol returns."""
     returned = module(x)
     if not (isinstance(returned, tuple | list) and len(returned) == 2 and all(isinstance(t, Tensor) for t in returned)):
         raise UnsupportedModel(
@@ -259,16 +261,18 @@ def _pair(module: nn.Module, x: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    """Raise InvalidInput unless everything is there and nothing is misspelt."""
+    """Raise InvalidInput if a key is missing or unknown."""
     for name, known in _KEYS.items():
-        given = params if name == "params" else params[name]
-        if not isinstance(given, Mapping):
-            raise InvalidInput(f"{name} must be a dictionary, got {type(given).__name__}")
-        for key in given:
+        section = params if name == "params" else params[name]
+        if not isinstance(section, Mapping):
+            raise InvalidInput(f"{name} must be a dictionary, got {type(section).__name__}")
+        for key in section:
             if key not in known:
                 raise InvalidInput(
-                    f"{name} has the unknown key {key!r}{nearest(str(key), known)}; known: {', '.join(known)}"
+                    f"{name} has the unknown key {key!r}{nearest(str(key), known)}; known are {', '.join(known)}"
                 )
         needed = known if name == "params" else ("lr",) if name == "optimizer_args" else ()
-        if missing := [key for key in needed if key not in given]:
-            raise InvalidInput(f"{name} lacks {', '.join(map(repr, missing))}")
+        if missing := [key for key in needed if key not in section]:
+            raise InvalidInput(
+                f"{name} must have the keys {', '.join(map(repr, needed))}; missing: {', '.join(missing)}"
+            )

@@ -1,4 +1,4 @@
-"""The strategies of the DeepAL paper, each a line of the library's own, where its details are described."""
+"""The strategies of the DeepAL paper; ``distil.strategies`` makes the selections and documents the details."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from distil.deepal.strategy import Strategy
 
 
 class RandomSampling(Strategy):
-    """A uniform random subset; see ``distil.strategies.RandomSampling``."""
+    """Queries a uniform random subset; see ``distil.strategies.RandomSampling``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
@@ -17,7 +17,7 @@ class RandomSampling(Strategy):
 
 
 class LeastConfidence(Strategy):
-    """Smallest probability of the most probable class; see ``distil.strategies.LeastConfidence``."""
+    """Queries by smallest probability of the most probable class; see ``distil.strategies.LeastConfidence``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
@@ -25,7 +25,7 @@ class LeastConfidence(Strategy):
 
 
 class MarginSampling(Strategy):
-    """Smallest difference of the two largest probabilities; see ``distil.strategies.MarginSampling``."""
+    """Queries by smallest difference between the two largest probabilities; see ``distil.strategies.MarginSampling``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
@@ -33,20 +33,20 @@ class MarginSampling(Strategy):
 
 
 class EntropySampling(Strategy):
-    """Largest entropy of the predicted distribution; see ``distil.strategies.EntropySampling``."""
+    """Queries by largest entropy of the predicted distribution; see ``distil.strategies.EntropySampling``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
         return self.select(core.EntropySampling(), n)
 
 
-class _OfDropout(Strategy):
-    """A strategy that samples dropout masks.
+class _WithDropout(Strategy):
+    """Base of the strategies that sample dropout masks.
 
     Args:
         dataset: See ``Strategy``.
         net: See ``Strategy``.
-        n_drop: Masks for each example, also an attribute.
+        n_drop: Number of dropout masks per example; also an attribute.
     """
 
     def __init__(self, dataset: Data, net: Net, n_drop: int = 10) -> None:
@@ -54,32 +54,32 @@ class _OfDropout(Strategy):
         self.n_drop = n_drop
 
 
-class LeastConfidenceDropout(_OfDropout):
-    """Least confidence averaged over ``n_drop`` dropout masks; see ``distil.strategies.LeastConfidenceDropout``."""
+class LeastConfidenceDropout(_WithDropout):
+    """Queries by least confidence of the mean over ``n_drop`` dropout masks; see ``distil.strategies.LeastConfidenceDropout``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
         return self.select(core.LeastConfidenceDropout(self.n_drop), n)
 
 
-class MarginSamplingDropout(_OfDropout):
-    """Margin of the average over ``n_drop`` dropout masks; see ``distil.strategies.MarginSamplingDropout``."""
+class MarginSamplingDropout(_WithDropout):
+    """Queries by smallest margin of the mean over ``n_drop`` dropout masks; see ``distil.strategies.MarginSamplingDropout``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
         return self.select(core.MarginSamplingDropout(self.n_drop), n)
 
 
-class EntropySamplingDropout(_OfDropout):
-    """Entropy of the average over ``n_drop`` dropout masks; see ``distil.strategies.EntropySamplingDropout``."""
+class EntropySamplingDropout(_WithDropout):
+    """Queries by largest entropy of the mean over ``n_drop`` dropout masks; see ``distil.strategies.EntropySamplingDropout``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
         return self.select(core.EntropySamplingDropout(self.n_drop), n)
 
 
-class BALDDropout(_OfDropout):
-    """Largest mutual information between label and weights, over ``n_drop`` masks; see ``distil.strategies.BALD``."""
+class BALDDropout(_WithDropout):
+    """Queries by largest mutual information between label and weights, over ``n_drop`` masks; see ``distil.strategies.BALD``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
@@ -87,7 +87,7 @@ class BALDDropout(_OfDropout):
 
 
 class KMeansSampling(Strategy):
-    """The example nearest to the mean of each of n clusters; see ``distil.strategies.KMeansSampling``."""
+    """Queries the example nearest to the mean of each of n clusters; see ``distil.strategies.KMeansSampling``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
@@ -95,7 +95,7 @@ class KMeansSampling(Strategy):
 
 
 class KMediansSampling(Strategy):
-    """The example nearest to the median of each of n clusters; see ``distil.strategies.KMediansSampling``."""
+    """Queries the example nearest to the median of each of n clusters; see ``distil.strategies.KMediansSampling``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
@@ -103,7 +103,7 @@ class KMediansSampling(Strategy):
 
 
 class KCenterGreedy(Strategy):
-    """One by one, the example farthest from all that is labeled or picked; see ``distil.strategies.CoreSet``."""
+    """Queries, one by one, the example farthest from all that are labeled or picked; see ``distil.strategies.CoreSet``."""
 
     def query(self, n: int) -> Ids:
         """See ``Strategy.query``."""
@@ -111,12 +111,12 @@ class KCenterGreedy(Strategy):
 
 
 class AdversarialBIM(Strategy):
-    """Smallest change by sign steps that changes the prediction; see ``distil.strategies.AdversarialBIM``.
+    """Queries by smallest perturbation of BIM that changes the prediction; see ``distil.strategies.AdversarialBIM``.
 
     Args:
         dataset: See ``Strategy``.
         net: See ``Strategy``.
-        eps: Size of a step in every input feature, as the network sees it; also an attribute.
+        eps: Change of each input feature in one step, in the units of the network's inputs; also an attribute.
     """
 
     def __init__(self, dataset: Data, net: Net, eps: float = 0.05) -> None:
@@ -129,12 +129,12 @@ class AdversarialBIM(Strategy):
 
 
 class AdversarialDeepFool(Strategy):
-    """Smallest change found by DeepFool that changes the prediction; see ``distil.strategies.AdversarialDeepFool``.
+    """Queries by smallest perturbation of DeepFool that changes the prediction; see ``distil.strategies.AdversarialDeepFool``.
 
     Args:
         dataset: See ``Strategy``.
         net: See ``Strategy``.
-        max_iter: Most steps for an example; also an attribute.
+        max_iter: Most steps per example; also an attribute.
     """
 
     def __init__(self, dataset: Data, net: Net, max_iter: int = 50) -> None:

@@ -1,4 +1,4 @@
-"""What every strategy has: a data set, a network, and the steps of the loop."""
+"""The base class of the strategies: a data set, a network, and the steps of the loop."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from distil.strategies.registry import as_strategy
 
 
 class Strategy:
-    """Base of the strategies: queries a data set with a network.
+    """Base of the strategies, which query a data set with a network.
 
-    A strategy of your own defines ``query``: from scratch, with ``predict_prob`` and the like of
-    ``dataset.get_unlabeled_data()``, or by ``self.select(core, n)`` with any strategy of ``distil.strategies``.
+    To write a strategy, define ``query``: either from the predictions for ``dataset.get_unlabeled_data()``, for example of
+    ``predict_prob``, or by ``self.select(core, n)`` with any strategy of ``distil.strategies``.
 
     Args:
         dataset: The pool and the testing set.
         net: The network.
 
     Attributes:
-        dataset: As given.
-        net: As given.
+        dataset: The argument.
+        net: The argument.
     """
 
     def __init__(self, dataset: Data, net: Net) -> None:
@@ -42,7 +42,7 @@ class Strategy:
         """The ``n`` examples to label next.
 
         Args:
-            n: From 1 to the number of unlabeled examples.
+            n: Number of examples, from 1 to the number of unlabeled ones.
 
         Returns:
             Ids in the pool, (n,) int64, distinct, unlabeled, best first. Ties go to the smaller id.
@@ -50,21 +50,21 @@ class Strategy:
         Raises:
             InvalidInput: ``n`` is out of range, or the network returns a NaN.
         """
-        raise NotImplementedError(f"{type(self).__name__} defines no query(n)")
+        raise NotImplementedError(f"{type(self).__name__} must define query(n)")
 
     def update(
         self,
         pos_idxs: Sequence[int] | Tensor | np.ndarray[Any, Any],
         neg_idxs: Sequence[int] | Tensor | np.ndarray[Any, Any] | None = None,
     ) -> None:
-        """Move examples to the labeled pool, and others back to the unlabeled one.
+        """Mark examples as labeled, and others as unlabeled.
 
         Args:
-            pos_idxs: Ids in the pool, or a mask of it, of examples that are labeled from now on.
-            neg_idxs: Likewise, of examples that are not labeled any more.
+            pos_idxs: Ids in the pool, or a mask of the pool (n_pool,) bool, of the examples to mark as labeled.
+            neg_idxs: Ids in the pool, or a mask of the pool, of the examples to mark as unlabeled; default: none.
 
         Raises:
-            InvalidInput: Anything but ids in the pool; nothing is then changed.
+            InvalidInput: An argument is neither ids in the pool nor a mask of it; nothing is changed.
         """
         added = self._ids(pos_idxs, "pos_idxs")
         removed = self._ids([] if neg_idxs is None else neg_idxs, "neg_idxs")
@@ -96,13 +96,13 @@ class Strategy:
         return self.net.get_embeddings(data)
 
     def select(self, core: Core | str, n: int) -> Ids:
-        """What a strategy of the library queries of the unlabeled pool, as ``query`` returns it.
+        """The ids that a strategy of ``distil.strategies`` selects from the unlabeled pool, in the form of ``query``.
 
-        A network that was never trained is trained first, should there be labels (the paper's f(0)); without any, a
-        fresh network is asked as it is, and a warning says so.
+        If the network was never trained, it is trained first on the labeled examples (the paper's f(0)). Without labeled
+        examples, a fresh network is used and a warning says so.
 
         Args:
-            core: A strategy, or the name of a registered one.
+            core: A strategy of ``distil.strategies``, or its registered name.
             n: See ``query``.
         """
         core = as_strategy(core)
@@ -121,26 +121,26 @@ class Strategy:
         return ids
 
     def _begin(self, core: Core) -> None:
-        """Make a network where there is none yet."""
+        """Train a network on the labeled examples, or make a fresh one if there are none."""
         if self.dataset.labeled_idxs.any():
             self.train()
             return
         warnings.warn(
-            f"{type(core).__name__} asks a network that was never trained, as nothing is labeled: its selection is close to "
+            f"{type(core).__name__} uses a network that was never trained, as no example is labeled: its selection is close to "
             "random; call initialize_labels(num) first",
             DistilWarning,
             stacklevel=4,
         )
         self.net.reset(Rng(drawn_seed()))
 
-    def _ids(self, given: Any, name: str) -> Ids:  # noqa: ANN401
-        """Ids in the pool, from a sequence of them or a mask."""
-        n_pool, ids = self.dataset.n_pool, np.asarray(given)
+    def _ids(self, argument: Any, name: str) -> Ids:  # noqa: ANN401
+        """Ids in the pool, from a sequence of ids or a mask."""
+        n_pool, ids = self.dataset.n_pool, np.asarray(argument)
         if ids.dtype == bool and ids.shape == (n_pool,):
             ids = np.flatnonzero(ids)
-        right = ids.ndim == 1 and (ids.dtype.kind in "iu" or not ids.size)
-        if not right or (ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < n_pool):
+        are_ids = ids.ndim == 1 and (ids.dtype.kind in "iu" or not ids.size)
+        if not are_ids or (ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < n_pool):
             raise InvalidInput(
-                f"{name} must be ids in the pool, from 0 to {n_pool - 1}, or a mask of it; got {given!r}"
+                f"{name} must be ids in the pool, from 0 to {n_pool - 1}, or a mask of length {n_pool}, got {argument!r}"
             )
         return ids.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Data sets, handlers, networks, parameters and strategies by the names that the published demo gives them."""
+"""Data sets, handlers, networks, parameters and strategies, by their names in the published demo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class NoSuchName(UnknownName, NotImplementedError):
-    """A name that is not known; a NotImplementedError, as published."""
+    """An unknown name; also a NotImplementedError, as in the published code."""
 
 
 def _params(n_epoch: int, lr: float, momentum: float) -> dict[str, Any]:
@@ -77,33 +77,33 @@ _STRATEGIES: Final[Mapping[str, type[Strategy]]] = {
 }
 
 DATASETS: Final = tuple(_READERS)
-"""The names of the data sets."""
+"""The names that ``get_dataset``, ``get_handler``, ``get_net`` and ``get_params`` take."""
 
 STRATEGIES: Final = tuple(_STRATEGIES)
-"""The names of the strategies."""
+"""The names that ``get_strategy`` takes."""
 
 
 def get_handler(name: str) -> Callable[..., Any]:
-    """The handler of a data set: ``MNIST``, ``FashionMNIST``, ``SVHN`` or ``CIFAR10``.
+    """The handler class of the data set ``MNIST``, ``FashionMNIST``, ``SVHN`` or ``CIFAR10``.
 
     Raises:
-        NoSuchName: Another name; also a NotImplementedError.
+        NoSuchName: (a NotImplementedError) No data set has that name.
     """
     return _named(_HANDLERS, name, "data set")
 
 
 def get_dataset(name: str, data_root: str | Path | None = None) -> Data:
-    """A data set with its handler; see ``get_MNIST`` for where it is looked for.
+    """A data set with its handler; ``data_root`` is as for ``get_MNIST``.
 
     Raises:
         NoSuchName: See ``get_handler``.
-        DataNotFound: The files are not there and cannot be downloaded.
+        DataNotFound: The files are missing and cannot be downloaded.
     """
     return _named(_READERS, name, "data set")(get_handler(name), data_root)
 
 
 def get_net(name: str, device: torch.device | str | None) -> Net:
-    """The network of a data set, with the parameters of ``get_params``.
+    """The classifier of a data set, with the training parameters of ``get_params``.
 
     Raises:
         NoSuchName: See ``get_handler``.
@@ -112,7 +112,7 @@ def get_net(name: str, device: torch.device | str | None) -> Net:
 
 
 def get_params(name: str) -> dict[str, Any]:
-    """The published training parameters of a data set: a copy, to change as you like.
+    """The published training parameters of a data set, as a new dictionary that may be changed.
 
     Raises:
         NoSuchName: See ``get_handler``.
@@ -121,15 +121,15 @@ def get_params(name: str) -> dict[str, Any]:
 
 
 def get_strategy(name: str) -> type[Strategy]:
-    """The class of a strategy: one of ``STRATEGIES``.
+    """The class of the strategy with this name, one of ``STRATEGIES``.
 
     Raises:
-        NoSuchName: Another name; also a NotImplementedError.
+        NoSuchName: (a NotImplementedError) No strategy has that name.
     """
     return _named(_STRATEGIES, name, "strategy")
 
 
-def _named(known: Mapping[str, T], name: str, what: str) -> T:
+def _named(known: Mapping[str, T], name: str, noun: str) -> T:
     if name not in known:
-        raise NoSuchName(f"there is no {what} called {name!r}{nearest(str(name), known)}; there are {', '.join(known)}")
+        raise NoSuchName(f"no {noun} is called {name!r}{nearest(str(name), known)}; known are {', '.join(known)}")
     return known[name]

@@ -1,1 +1,1 @@
-"""The utilities of the DISTIL document, under the module paths it gives them."""
+"""The utilities of the DISTIL document, under their documented module paths."""

@@ -1,4 +1,4 @@
-"""Reading a configuration file, as the DISTIL document's scripts do."""
+"""The reader of configuration files that the scripts of the DISTIL document use."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ __all__ = ["ConfigFileError", "ConfigFileNotFound", "read_config_file"]
 
 
 class ConfigFileError(ConfigError, OSError):
-    """A file that cannot be read as a configuration."""
+    """A configuration file cannot be read."""
 
 
 class ConfigFileNotFound(ConfigFileError, FileNotFoundError):
-    """A configuration file that is not there."""
+    """A configuration file does not exist."""
 
 
 def read_config_file(filename: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object that a JSON file holds, as it stands: nothing is checked, filled in or printed.
+    """Read the JSON object in a file, without checking its keys or filling in defaults.
 
-    ``distil.experiment.config.experiment_config.read_config`` reads the same file and checks it.
+    ``distil.experiment.config.experiment_config.read_config`` also checks the configuration.
 
     Args:
-        filename: A file whose name ends in ``.json``.
+        filename: Path of a file whose name ends in ``.json``.
 
     Returns:
-        The configuration.
+        The JSON object as a dictionary.
 
     Raises:
-        ConfigFileError: (an OSError) The name ends otherwise, or the file cannot be read or does not hold a JSON object.
-        ConfigFileNotFound: (a FileNotFoundError) There is no such file.
+        ConfigFileError: (an OSError) The name does not end in ``.json``, or the file is unreadable or is not a JSON object.
+        ConfigFileNotFound: (a FileNotFoundError) The file does not exist.
     """
     path = Path(filename)
     if path.suffix != ".json":
@@ -42,7 +42,7 @@ def read_config_file(filename: str | os.PathLike[str]) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigFileNotFound(f"there is no configuration file {str(path)!r}") from None
-    except (ValueError, OSError, RecursionError) as error:  # RecursionError: nesting without end
+    except (ValueError, OSError, RecursionError) as error:  # RecursionError: too deeply nested
         raise ConfigFileError(f"{str(path)!r} cannot be read as JSON: {error}") from error
     if not isinstance(document, dict):
         raise ConfigFileError(f"{str(path)!r} must hold a JSON object, got a {type(document).__name__}")

@@ -1,12 +1,12 @@
 """The data handlers of the DISTIL document: arrays as data sets, with the published transforms.
 
 Every handler is called as ``Handler(X)``, ``Handler(X, Y, False)`` or ``Handler(X, Y, False, use_test_transform=True)``.
-It is a map-style data set of ``(x, index)``, or of ``(x, y, index)`` with ``select=False``. Where many inputs are wanted,
-``batch(rows)`` makes them all at once.
+It is a map-style data set of ``(x, index)``, or of ``(x, y, index)`` with ``select=False``; ``batch(rows)`` returns many inputs
+at once.
 
-Images are shifted by up to 4 pixels and mirrored with probability 1/2 unless ``use_test_transform=True``: the transform
-that the document has for every image set, characters included. (The data sets of ``distil.datasets.load`` do not mirror
-characters.) The draws come from PyTorch's global generator, which a DataLoader's workers seed for themselves.
+Unless ``use_test_transform=True``, images are shifted by up to 4 pixels and mirrored with probability 1/2, as in the document,
+for sets of characters too. (The data sets of ``distil.datasets.load`` do not mirror characters.) The draws come from PyTorch's
+global generator, which each DataLoader worker seeds separately.
 """
 
 from __future__ import annotations
@@ -44,19 +44,20 @@ class DataHandler(Dataset[Any], ABC):
     """An array, with or without labels, as a data set.
 
     Args:
-        X: (N, ...) inputs, an array or a tensor; not copied.
-        Y: (N,) labels: an array, a tensor or a list.
-        select: True gives ``(x, index)``; False gives ``(x, y, index)`` and needs ``Y``. ``index`` is the row in this ``X``.
-        use_test_transform: Transform as for testing rather than as for training.
+        X: Inputs, (N, ...), an array or a tensor; not copied.
+        Y: Labels, (N,): an array, a tensor or a list.
+        select: Whether items are ``(x, index)``; otherwise they are ``(x, y, index)``, which needs ``Y``. ``index`` is the row
+            in ``X``.
+        use_test_transform: Whether to apply the test transform instead of the training transform.
 
     Attributes:
-        X: The inputs, as given.
-        Y: The labels, as given, or None.
-        select: As given.
-        use_test_transform: As given.
+        X: The inputs.
+        Y: The labels, or None.
+        select: The argument.
+        use_test_transform: The argument.
 
     Raises:
-        InvalidInput: ``X`` has another layout or type, ``Y`` another length, or ``Y`` is missing with ``select=False``.
+        InvalidInput: ``X`` has another layout or type, ``Y`` has another length, or ``Y`` is missing with ``select=False``.
     """
 
     def __init__(
@@ -72,10 +73,10 @@ class DataHandler(Dataset[Any], ABC):
         self.use_test_transform = use_test_transform
         self.check()
         if Y is None and not select:
-            raise InvalidInput("select=False gives (x, y, index): pass the labels Y, or leave select out")
+            raise InvalidInput("select=False gives items (x, y, index) and needs labels; pass Y, or leave select out")
         if Y is not None and (not isinstance(Y, Sized) or len(Y) != len(self.X)):
-            came = len(Y) if isinstance(Y, Sized) else f"{type(Y).__name__} {Y!r}"
-            raise InvalidInput(f"Y must have one label for each of the {len(self.X)} rows of X; got {came}")
+            got = f"{len(Y)} labels" if isinstance(Y, Sized) else f"{type(Y).__name__} {Y!r}"
+            raise InvalidInput(f"Y must have one label for each of the {len(self.X)} rows of X, got {got}")
 
     @abstractmethod
     def check(self) -> None:
@@ -83,36 +84,36 @@ class DataHandler(Dataset[Any], ABC):
 
     @abstractmethod
     def transformed(self, x: Tensor) -> Tensor:
-        """What a network sees of some rows of ``X``.
+        """The network's inputs for some rows of ``X``.
 
         Args:
-            x: (B, ...) rows of ``X``, on any device.
+            x: Rows of ``X``, (B, ...), on any device.
 
         Returns:
-            (B, ...) float32, on the device of ``x``.
+            The transformed rows, (B, ...) float32, on the device of ``x``.
         """
 
     def batch(self, rows: Sequence[int] | Tensor | np.ndarray[Any, Any]) -> Tensor:
-        """The inputs of many rows, made at once.
+        """The inputs of many rows at once.
 
-        With the test transform these are exactly the stacked inputs that indexing gives, row by row; a subclass that makes
-        its items in a way of its own is asked for them one by one.
+        With the test transform they are exactly the inputs of the single items, stacked. A subclass that overrides
+        ``__getitem__`` is read item by item.
 
         Args:
-            rows: (B,) rows of ``X``, in any order, repeated or not.
+            rows: Rows of ``X``, (B,), in any order; a row may occur several times.
 
         Returns:
-            (B, ...) float32.
+            The inputs, (B, ...) float32.
 
         Raises:
-            InvalidInput: A row that ``X`` does not have.
+            InvalidInput: ``rows`` are not whole numbers, or ``X`` does not have one of them.
         """
         ids = torch.as_tensor(rows)
         if ids.ndim != 1 or (len(ids) and (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)):
-            raise InvalidInput(f"rows must be whole numbers of shape (B,); got {ids.dtype} {tuple(ids.shape)}")
+            raise InvalidInput(f"rows must be whole numbers of shape (B,), got {ids.dtype} {tuple(ids.shape)}")
         ids = ids.long()
         if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= len(self)):
-            raise InvalidInput(f"rows must be in 0..{len(self) - 1}; got {int(ids.min())} to {int(ids.max())}")
+            raise InvalidInput(f"rows must be from 0 to {len(self) - 1}, got {int(ids.min())} to {int(ids.max())}")
         if whole_batches(self) is None and len(ids):
             return torch.stack([self[row][0] for row in ids.tolist()])
         return self.transformed(take(self.X, ids))
@@ -120,7 +121,7 @@ class DataHandler(Dataset[Any], ABC):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         row = operator.index(index)
         if not -len(self) <= row < len(self):
-            raise IndexError(f"row {row} of {len(self)}")
+            raise IndexError(f"index must be from {-len(self)} to {len(self) - 1}, got {row}")
         row %= len(self)
         x = self.transformed(take(self.X, torch.tensor([row])))[0]
         return (x, row) if self.select or self.Y is None else (x, self.Y[row], row)
@@ -130,9 +131,9 @@ class DataHandler(Dataset[Any], ABC):
 
 
 def whole_batches(dataset: object) -> DataHandler | None:
-    """``dataset`` if it is a handler whose inputs are ``transformed`` rows of its ``X`` and nothing else.
+    """``dataset`` if it is a handler whose inputs are ``transformed(X[rows])``, otherwise None.
 
-    A subclass with an indexing of its own is none.
+    A subclass that overrides ``__getitem__`` may have other inputs, so the result is None.
     """
     if isinstance(dataset, DataHandler) and type(dataset).__getitem__ is DataHandler.__getitem__:
         return dataset
@@ -140,10 +141,10 @@ def whole_batches(dataset: object) -> DataHandler | None:
 
 
 class DataHandler_Points(DataHandler):  # noqa: N801 - the document's name
-    """Rows of numbers of any shape, as float32; ``use_test_transform`` changes nothing.
+    """Rows of numbers of any shape, as float32; ``use_test_transform`` has no effect.
 
     Args:
-        X: (N, ...) numbers.
+        X: Numbers, (N, ...).
         Y: See ``DataHandler``.
         select: See ``DataHandler``.
         use_test_transform: See ``DataHandler``.
@@ -153,7 +154,7 @@ class DataHandler_Points(DataHandler):  # noqa: N801 - the document's name
         """See ``DataHandler``."""
         kind = np.empty(0, self.X.dtype).dtype.kind if isinstance(self.X, np.ndarray) else "f"
         if kind not in "biuf" or not self.X.ndim:
-            raise InvalidInput(f"X must hold numbers, in shape (N, ...); got {self.X.dtype} {tuple(self.X.shape)}")
+            raise InvalidInput(f"X must be numbers of shape (N, ...), got {self.X.dtype} {tuple(self.X.shape)}")
 
     def transformed(self, x: Tensor) -> Tensor:
         """See ``DataHandler``."""
@@ -161,7 +162,7 @@ class DataHandler_Points(DataHandler):  # noqa: N801 - the document's name
 
 
 class _ImageHandler(DataHandler):
-    """Images of bytes."""
+    """Base of the image handlers: uint8 images in the layout of one data set, normalized by ``pixels``."""
 
     layout: ClassVar[Literal["HW", "HWC", "CHW"]]
     pixels: ClassVar[Normalize]
@@ -173,7 +174,7 @@ class _ImageHandler(DataHandler):
         if not fits or str(x.dtype).removeprefix("torch.") != "uint8":
             expected = ", ".join(self.layout).replace("C", "3")
             raise InvalidInput(
-                f"{type(self).__name__}: X must be uint8 of shape (N, {expected}), the layout of this set; "
+                f"{type(self).__name__}: X must be uint8 of shape (N, {expected}), the layout of this data set, "
                 f"got {x.dtype} {tuple(x.shape)}"
             )
 
@@ -196,42 +197,42 @@ class DataHandler_MNIST(_ImageHandler):  # noqa: N801
 
 
 class DataHandler_FASHION_MNIST(_ImageHandler):  # noqa: N801
-    """Fashion-MNIST: as ``DataHandler_MNIST``, MNIST's mean and standard deviation included, as published."""
+    """Fashion-MNIST: like ``DataHandler_MNIST``, also with MNIST's mean and standard deviation, as published."""
 
     layout = "HW"
     pixels = MNIST_PIXELS
 
 
 class DataHandler_KMNIST(_ImageHandler):  # noqa: N801
-    """Kuzushiji-MNIST: as ``DataHandler_MNIST``, MNIST's mean and standard deviation included, as published."""
+    """Kuzushiji-MNIST: like ``DataHandler_MNIST``, also with MNIST's mean and standard deviation, as published."""
 
     layout = "HW"
     pixels = MNIST_PIXELS
 
 
 class DataHandler_CIFAR10(_ImageHandler):  # noqa: N801
-    """CIFAR-10: ``X`` is uint8 (N, H, W, 3); inputs are (3, H, W), normalized by the set's own statistics."""
+    """CIFAR-10: ``X`` is uint8 (N, H, W, 3); inputs are (3, H, W), normalized by CIFAR-10's mean and standard deviation."""
 
     layout = "HWC"
     pixels = CIFAR10_PIXELS
 
 
 class DataHandler_CIFAR100(_ImageHandler):  # noqa: N801
-    """CIFAR-100: ``X`` is uint8 (N, H, W, 3); inputs are (3, H, W), normalized by the set's own statistics."""
+    """CIFAR-100: ``X`` is uint8 (N, H, W, 3); inputs are (3, H, W), normalized by CIFAR-100's mean and standard deviation."""
 
     layout = "HWC"
     pixels = CIFAR100_PIXELS
 
 
 class DataHandler_SVHN(_ImageHandler):  # noqa: N801
-    """Street View House Numbers: ``X`` is uint8 (N, 3, H, W), and so are inputs, by ImageNet's statistics."""
+    """Street View House Numbers: ``X`` is uint8 (N, 3, H, W); inputs are (3, H, W), normalized by ImageNet's statistics."""
 
     layout = "CHW"
     pixels = IMAGENET_PIXELS
 
 
 class DataHandler_STL10(_ImageHandler):  # noqa: N801
-    """STL-10: ``X`` is uint8 (N, 3, H, W), and so are inputs, by ImageNet's statistics."""
+    """STL-10: ``X`` is uint8 (N, 3, H, W); inputs are (3, H, W), normalized by ImageNet's statistics."""
 
     layout = "CHW"
     pixels = IMAGENET_PIXELS
@@ -241,4 +242,4 @@ def _as_array(rows: Sequence[Any]) -> np.ndarray[Any, Any]:
     try:
         return np.asarray(rows)
     except ValueError as error:
-        raise InvalidInput(f"X must be an array or a tensor; a list must have rows of one shape: {error}") from error
+        raise InvalidInput(f"X must be an array, a tensor or a list whose rows have one shape: {error}") from error

@@ -1,8 +1,8 @@
-"""Data sets as arrays and shifts of them, as the DISTIL document has them.
+"""The data sets of the DISTIL document as arrays, and its functions that change labels and class frequencies.
 
-The readers are those of ``distil.datasets.load``, the shifts those of ``distil.datasets.shift``. Functions that change labels
-or rows return new ones, whatever the published code did to those it was given, and draw from PyTorch's global generator:
-``torch.manual_seed`` repeats them. Loading a set is the same every time and draws from no global generator.
+Reading uses ``distil.datasets.load``, changes use ``distil.datasets.shift``. Functions that change labels or rows return copies
+(the published code changed its arguments) and draw from PyTorch's global generator, so ``torch.manual_seed`` makes them
+repeatable. Loading a data set gives the same result every time and uses no global generator.
 """
 
 from __future__ import annotations
@@ -44,37 +44,37 @@ R = TypeVar("R")
 Labels = TypeVar("Labels", bound="Sequence[int] | np.ndarray[Any, Any] | Tensor")
 Rows = TypeVar("Rows", bound="np.ndarray[Any, Any] | Tensor")
 
-SEED: Final = 42  # the published code's, here of a generator of its own
+SEED: Final = 42  # as in the published code; seeds a separate generator here
 _SHIFTS: Final = ("class_imbalance_ratio", "noisy_labels_ratio")
 
 
 def get_MNIST(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
-    """MNIST as arrays; downloaded to ``path`` unless its files are there.
+    """MNIST as arrays; downloaded to ``path`` if its files are missing.
 
     Args:
-        path: The folder that holds ``MNIST/raw``, or will.
-        tr_load_args: What is done to the training set: one of ``{"class_imbalance_ratio": r}``, which makes ``int(10 r)``
-            classes rare, and ``{"noisy_labels_ratio": r}``, which gives ``int(N r)`` examples a wrong label.
-        te_load_args: Likewise for the test set.
+        path: Folder that holds ``MNIST/raw`` or receives the download.
+        tr_load_args: Change to the training set: ``{"class_imbalance_ratio": r}`` makes ``int(10 r)`` classes rare,
+            ``{"noisy_labels_ratio": r}`` gives ``int(N r)`` examples a wrong label; default: no change.
+        te_load_args: Change to the test set, in the same form.
 
     Returns:
-        ``X_tr`` (60000, 28, 28) uint8, ``Y_tr`` (60000,) an int64 tensor, ``X_te`` (10000, 28, 28), ``Y_te`` (10000,),
-        both sets shuffled, in the same order every time.
+        ``X_tr`` (60000, 28, 28) uint8, ``Y_tr`` (60000,) an int64 tensor, ``X_te`` (10000, 28, 28), ``Y_te`` (10000,);
+        both sets are shuffled, in the same order every time.
 
     Raises:
-        DataNotFound: The files are not there and cannot be downloaded.
-        InvalidInput: Damaged files, or load arguments that are unknown, both given or no fraction.
+        DataNotFound: The files are missing and cannot be downloaded.
+        InvalidInput: The files are damaged, or a change is unknown, not the only one, or not a fraction.
     """
     return _arrays("mnist", path, tr_load_args, te_load_args)
 
 
 def get_FASHION_MNIST(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
-    """Fashion-MNIST as arrays, from or to ``path/FashionMNIST/raw``; all else as in ``get_MNIST``."""
+    """Fashion-MNIST as arrays, in ``path/FashionMNIST/raw``; arguments, results and errors are those of ``get_MNIST``."""
     return _arrays("fmnist", path, tr_load_args, te_load_args)
 
 
 def get_KMNIST(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
-    """Kuzushiji-MNIST as arrays, from or to ``path/KMNIST/raw``; all else as in ``get_MNIST``."""
+    """Kuzushiji-MNIST as arrays, in ``path/KMNIST/raw``; arguments, results and errors are those of ``get_MNIST``."""
     return _arrays("kmnist", path, tr_load_args, te_load_args)
 
 
@@ -86,20 +86,23 @@ def get_CIFAR10(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs
 def get_CIFAR100(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
     """CIFAR-100 as arrays (50000 and 10000, 32, 32, 3) with its 100 fine labels; see ``get_MNIST``.
 
-    From ``path/cifar-100-python`` or its archive.
+    The files are in ``path/cifar-100-python`` or its archive.
     """
     return _arrays("cifar100", path, tr_load_args, te_load_args)
 
 
 def get_SVHN(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
-    """House numbers as arrays (73257 and 26032, 3, 32, 32), from ``path/train_32x32.mat`` and its twin; see ``get_MNIST``."""
+    """Street View House Numbers as arrays (73257 and 26032, 3, 32, 32); see ``get_MNIST``.
+
+    The files are ``path/train_32x32.mat`` and ``path/test_32x32.mat``.
+    """
     return _arrays("svhn", path, tr_load_args, te_load_args)
 
 
 def get_STL10(path: str, tr_load_args: LoadArgs = None, te_load_args: LoadArgs = None) -> Arrays:  # noqa: N802
     """STL-10 as arrays (5000 and 8000, 3, 96, 96), from ``path/stl10_binary`` or its archive; see ``get_MNIST``.
 
-    The 100,000 images without a label are not part of it. The download has 2.6 GB, most of it theirs.
+    The 100,000 unlabeled images are left out, though they make up most of the download of 2.6 GB.
     """
     return _arrays("stl10", path, tr_load_args, te_load_args)
 
@@ -126,15 +129,15 @@ def get_dataset(name: str, path: str, tr_load_args: LoadArgs = None, te_load_arg
 
     Returns:
         See ``get_MNIST``; images are (N, H, W) for the three sets in MNIST's format, (N, H, W, 3) for CIFAR and
-        (N, 3, H, W) for SVHN and STL-10: what the handlers of the same name take.
+        (N, 3, H, W) for SVHN and STL-10, as the handlers of the same names take them.
 
     Raises:
-        InvalidInput: No set has that name, or see ``get_MNIST``.
+        InvalidInput: No data set has that name, or see ``get_MNIST``.
         DataNotFound: See ``get_MNIST``.
     """
     known = str(name).upper()
     if known not in _SETS:
-        raise InvalidInput(f"no data set is called {name!r}{nearest(known, _SETS)}; there are {', '.join(_SETS)}")
+        raise InvalidInput(f"no data set is called {name!r}{nearest(known, _SETS)}; known are {', '.join(_SETS)}")
     return _SETS[known](path, tr_load_args, te_load_args)
 
 
@@ -142,15 +145,15 @@ def add_label_noise(y_trn: Labels, num_cls: int, noise_ratio: float = 0.8) -> La
     """Give some examples a wrong label; see ``distil.datasets.shift.flip_labels``.
 
     Args:
-        y_trn: (N,) labels: a list, an array or a tensor. It stays as it is.
+        y_trn: Labels, (N,): a list, an array or a tensor; not changed.
         num_cls: Number of classes.
-        noise_ratio: ``int(noise_ratio * N)`` labels are changed, each to another class.
+        noise_ratio: Fraction of labels to change: ``int(noise_ratio * N)`` labels, each to another class.
 
     Returns:
-        (N,) labels, of the kind that came.
+        The new labels, (N,), of the same type as ``y_trn``.
 
     Raises:
-        InvalidInput: Labels that are no classes, or a ratio outside 0..1.
+        InvalidInput: A label is not a class, or the ratio is not between 0 and 1.
     """
     noisy = flip_labels(_tensor("y_trn", y_trn), num_cls, noise_ratio, _drawn())
     if isinstance(y_trn, Tensor):
@@ -166,22 +169,23 @@ def get_imbalanced_idx(
     """Rows of a class-imbalanced subset; see ``distil.datasets.shift.imbalanced``.
 
     Args:
-        y_trn: (N,) labels.
+        y_trn: Labels, (N,).
         num_cls: Number of classes.
-        class_ratio: ``int(class_ratio * num_cls)`` classes keep a tenth of what the smallest class has, but at least one.
+        class_ratio: Fraction of classes to make rare: ``int(class_ratio * num_cls)`` classes keep a tenth as many examples as the
+            smallest class has, but at least one.
 
     Returns:
         Distinct rows, ascending.
 
     Raises:
-        InvalidInput: Labels that are no classes, or a ratio outside 0..1.
+        InvalidInput: A label is not a class, or the ratio is not between 0 and 1.
     """
     rows: list[int] = imbalanced(_tensor("y_trn", y_trn), num_cls, class_ratio, _drawn()).tolist()
     return rows
 
 
 def _also_spelled(**spellings: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function take a keyword under the spelling of the published code too."""
+    """Accept keywords of a function in the spellings of the published code too."""
 
     def with_spellings(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -190,7 +194,7 @@ def _also_spelled(**spellings: str) -> Callable[[Callable[P, R]], Callable[P, R]
             for key, value in kwargs.items():
                 name = spellings.get(key, key)
                 if name in renamed or (name != key and name in kwargs):
-                    raise InvalidInput(f"{name} and {key} are one argument: give one of them")
+                    raise InvalidInput(f"{name} and {key} are the same argument; pass only {name}")
                 renamed[name] = value
             return function(*args, **renamed)
 
@@ -209,40 +213,42 @@ def make_data_redundant(
 ) -> Rows:
     """A copy of a data set in which many rows repeat others; see ``distil.datasets.shift.redundant``.
 
-    The first ``initial_bud + unique_points`` rows are left alone. Of the ``n`` rows of each class after them,
-    ``ceil(n / amtRed)`` stay and the others repeat them, so that ``Y`` goes with the result as it is.
+    The first ``initial_bud + unique_points`` rows are kept. Of the ``n`` later rows of each class, ``ceil(n / amtRed)`` are kept
+    and the others become copies of these, so ``Y`` also fits the result.
 
     Args:
-        X: (N, ...) inputs, an array or a tensor. It stays as it is (the published code wrote into it).
-        Y: (N,) labels.
-        initial_bud: Examples labeled at the start; also accepted as ``intial_bud``, the published code's spelling.
-        unique_points: Rows of the unlabeled pool that are left alone.
-        amtRed: How often a distinct example occurs, about; at least 1.
+        X: Inputs, (N, ...), an array or a tensor; not changed (the published code wrote into it).
+        Y: Labels, (N,).
+        initial_bud: Number of examples labeled at the start; also accepted as ``intial_bud``, the published code's spelling.
+        unique_points: Number of rows of the unlabeled pool to keep unchanged.
+        amtRed: Approximate number of times that each distinct example occurs; at least 1.
 
     Returns:
-        (N, ...), of the kind that came.
+        The new inputs, (N, ...), of the same type as ``X``.
 
     Raises:
-        InvalidInput: Different lengths, a negative number of rows, or ``amtRed`` below 1.
+        InvalidInput: ``X`` and ``Y`` differ in length, a number of rows is negative, or ``amtRed`` is below 1.
     """
     if not isinstance(X, np.ndarray | Tensor) or not X.ndim or len(X) != len(Y):
-        came = f"shape {tuple(X.shape)}" if isinstance(X, np.ndarray | Tensor) else type(X).__name__
-        raise InvalidInput(f"X must be an array or tensor with a row for each of the {len(Y)} labels; got {came}")
+        got = f"shape {tuple(X.shape)}" if isinstance(X, np.ndarray | Tensor) else type(X).__name__
+        raise InvalidInput(f"X must be an array or a tensor with one row for each of the {len(Y)} labels, got {got}")
     for name, count in (("initial_bud", initial_bud), ("unique_points", unique_points)):
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
-            raise InvalidInput(f"{name} must be a whole number of at least 0; got {count!r}")
+            raise InvalidInput(f"{name} must be a whole number from 0, got {count!r}")
     kept = min(len(X), int(initial_bud) + int(unique_points))
     rows = redundant(_tensor("Y", Y), amtRed, _drawn(), keep=kept)
     return cast(Rows, X[rows.to(X.device)] if isinstance(X, Tensor) else X[rows.numpy()])
 
 
 def _arrays(name: str, path: str | os.PathLike[str], train: LoadArgs, test: LoadArgs) -> Arrays:
-    """The set under this name of ``distil.datasets.load``, shifted and shuffled."""
-    shifts = [_checked_shift(part, given) for part, given in (("tr_load_args", train), ("te_load_args", test))]
+    """The data set of this name in ``distil.datasets.load``, changed and shuffled."""
+    shifts = [_checked_shift(*argument) for argument in (("tr_load_args", train), ("te_load_args", test))]
     data = load(name, Path(path), download=True)
-    x_test, y_test = cast(tuple[Tensor, Tensor], (data.x_test, data.y_test))  # which every published set of images has
+    x_test, y_test = cast(
+        tuple[Tensor, Tensor], (data.x_test, data.y_test)
+    )  # every published image set has a test split
     splits = (("train", data.x_train, data.y_train), ("test", x_test, y_test))
-    made = []
+    arrays = []
     for (part, x, y), shift in zip(splits, shifts, strict=True):
         rng = Rng(SEED).child(name, part)
         rows, labels = torch.arange(len(y)), y
@@ -251,12 +257,12 @@ def _arrays(name: str, path: str | os.PathLike[str], train: LoadArgs, test: Load
         elif shift is not None:
             rows = imbalanced(y, data.num_classes, shift[1], rng.child("shift").torch())
         rows = rows[torch.randperm(len(rows), generator=rng.child("order").torch())]
-        made.append((_documented(name, x[rows]), labels[rows]))
-    return (*made[0], *made[1])
+        arrays.append((_documented(name, x[rows]), labels[rows]))
+    return (*arrays[0], *arrays[1])
 
 
 def _documented(name: str, x: Tensor) -> np.ndarray[Any, Any]:
-    """Images (N, channels, H, W) in the layout that the document's handler of the set takes."""
+    """Images (N, channels, H, W) in the layout that the documented handler of the data set takes."""
     if x.shape[1] == 1:
         x = x[:, 0]
     elif name.startswith("cifar"):
@@ -265,25 +271,25 @@ def _documented(name: str, x: Tensor) -> np.ndarray[Any, Any]:
     return array
 
 
-def _checked_shift(argument: str, given: LoadArgs) -> tuple[str, float] | None:
-    """The one shift asked for and its ratio."""
-    if given is not None and not isinstance(given, Mapping):
-        raise InvalidInput(f"{argument} must be a dict such as {{{_SHIFTS[0]!r}: 0.5}}; got {given!r}")
-    if not given:
+def _checked_shift(name: str, load_args: LoadArgs) -> tuple[str, float] | None:
+    """The change in ``load_args`` and its ratio; None for no change."""
+    if load_args is not None and not isinstance(load_args, Mapping):
+        raise InvalidInput(f"{name} must be a dict such as {{{_SHIFTS[0]!r}: 0.5}}, got {load_args!r}")
+    if not load_args:
         return None
-    for key in given:
+    for key in load_args:
         if key not in _SHIFTS:
             raise InvalidInput(
-                f"{argument}: unknown key {key!r}{nearest(str(key), _SHIFTS)}; known: {', '.join(_SHIFTS)}"
+                f"{name}: unknown key {key!r}{nearest(str(key), _SHIFTS)}; known are {', '.join(_SHIFTS)}"
             )
-    if len(given) > 1:
-        raise InvalidInput(f"{argument}: give {' or '.join(_SHIFTS)}, not both")
-    (shift,) = given.items()
+    if len(load_args) > 1:
+        raise InvalidInput(f"{name} must have one key, {' or '.join(_SHIFTS)}, got both; leave one out")
+    (shift,) = load_args.items()
     return shift
 
 
 def _tensor(name: str, labels: Sequence[int] | np.ndarray[Any, Any] | Tensor) -> Tensor:
-    """The labels as a tensor; whether they are whole numbers is checked by the function they are for."""
+    """The labels as a tensor; the function that reads them checks that they are whole numbers."""
     if isinstance(labels, Tensor):
         return labels
     try:
@@ -294,5 +300,5 @@ def _tensor(name: str, labels: Sequence[int] | np.ndarray[Any, Any] | Tensor) ->
 
 
 def _drawn() -> torch.Generator:
-    """A generator whose seed comes from PyTorch's global one."""
+    """A generator whose seed is drawn from PyTorch's global generator."""
     return Rng(int(torch.randint(2**63 - 1, ()))).torch()

@@ -1,4 +1,4 @@
-"""Submodular functions over a labeled table."""
+"""Selection from labeled data by submodular functions."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from distil.utils.similarity_mat import SimilarityComputation
 
 
 class SubmodularFunction(SimilarityComputation):
-    """Examples that greedily maximize a submodular function.
+    """Selects examples that greedily maximize a submodular function.
 
-    What ``distil.strategies.SubmodularSampling`` does, for data with labels at hand. (The document lists ``model`` and
-    ``if_convex`` too; its signature does not have them.)
+    ``distil.strategies.SubmodularSampling`` for data with labels. (The document also lists ``model`` and ``if_convex``, which are
+    not in its signature.)
 
     Args:
-        device: As for ``SimilarityComputation``.
-        x_trn: Data, one row (of any shape) an example.
-        y_trn: Their labels, (N,), from 0.
-        N_trn: How many there are.
-        batch_size: As for ``SimilarityComputation``.
-        submod: ``"facility_location"``, ``"graph_cut"``, ``"saturated_coverage"``, ``"sum_redundancy"``, ``"feature_based"``, or
-            ``"disparity-min"``, ``"disparity-sum"``, ``"DPP"``.
+        device: See ``SimilarityComputation``.
+        x_trn: Data, (N, ...).
+        y_trn: Labels of the data, (N,), from 0.
+        N_trn: Number N of examples.
+        batch_size: See ``SimilarityComputation``.
+        submod: ``"facility_location"``, ``"graph_cut"``, ``"saturated_coverage"``, ``"sum_redundancy"``, ``"feature_based"``,
+            ``"disparity-min"``, ``"disparity-sum"`` or ``"DPP"``.
         selection_type: ``"PerClass"``, ``"Supervised"`` or ``"Full"``.
 
     Raises:
-        InvalidInput: (a ValueError) Another ``submod`` or ``selection_type``.
+        InvalidInput: (a ValueError) ``submod`` or ``selection_type`` is unknown, or see ``SimilarityComputation``.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class SubmodularFunction(SimilarityComputation):
         self._strategy = SubmodularSampling(function=submod, selection_type=selection_type)
 
     def lazy_greedy_max(self, budget: int) -> list[int]:
-        """The ``budget`` best examples, as plain distinct ints, the best first.
+        """The ``budget`` selected rows of ``x_trn``, distinct plain ints in pick order.
 
         Raises:
-            InvalidInput: A budget below 1 or above the number of examples.
+            InvalidInput: ``budget`` is below 1 or above the number of examples.
         """
         if isinstance(budget, bool) or not 1 <= budget <= self.N_trn:
-            raise InvalidInput(f"budget must be between 1 and the {self.N_trn} examples, got {budget!r}")
+            raise InvalidInput(f"budget must be between 1 and {self.N_trn}, the number of examples, got {budget!r}")
         columns: dict[Signal[Tensor], Tensor] = {Embedding(): self.x_trn, Probs(): one_hot(self.y_trn).float()}
         table = Signals(torch.arange(self.N_trn), columns)
         return self._strategy.select(Sets(table), int(budget), Rng(0)).tolist()

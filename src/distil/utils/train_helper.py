@@ -1,4 +1,4 @@
-"""Training as the published DISTIL scripts call it, on the training loop of the library.
+"""Training with the interface of DISTIL 0.1, on the training loop of ``distil.training``.
 
 >>> import numpy as np
 >>> from distil.utils.data_handler import DataHandler_Points
@@ -38,7 +38,7 @@ __all__ = ["data_train", "init_weights"]
 
 Handler = Callable[..., Dataset[Any]]
 
-# What the published code assumed, but for batch_size, which was 1: slow, and nothing that BatchNorm can train on.
+# The published defaults, except batch_size. It was 1, which is slow and cannot train BatchNorm.
 DEFAULTS: Final[Mapping[str, Any]] = {
     "batch_size": 64,
     "optimizer": "sgd",
@@ -54,48 +54,49 @@ _KEYS: Final = (*_FIT_KEYS, "islogs", "isverbose", "isreset", "criterion", "devi
 
 
 class data_train:  # noqa: N801 - the published name
-    """Trains a network, in place, on the examples labeled so far.
+    """Trains a network, in place, on the labeled examples.
 
-    Keys of ``args`` (the section ``train_parameters`` of a configuration file may be given as it is):
+    Keys of ``args`` (the section ``train_parameters`` of a configuration file has this form):
 
-    * ``n_epoch`` and ``lr``, required: epochs at most (``n_epoch`` of them; the published code ran one fewer), and the
-      learning rate of the first epoch, lowered along a cosine;
+    * ``n_epoch`` and ``lr``, required: the maximum number of epochs (the published code ran one fewer), and the learning rate
+      of the first epoch, which decreases along a cosine;
     * ``batch_size`` (64), ``optimizer`` (``"sgd"`` with momentum 0.9 and weight decay 5e-4, or ``"adam"``), and the other
-      fields of ``FitConfig`` but ``patience``;
-    * ``max_accuracy`` (0.95), a training accuracy to stop at; ``min_diff_acc`` (0.001) and ``window_size`` (10), which say
-      when the training accuracy is saturated;
+      fields of ``FitConfig`` except ``patience``;
+    * ``max_accuracy`` (0.95): training stops at this training accuracy; ``min_diff_acc`` (0.001) and ``window_size`` (10):
+      training also stops when the training accuracy rises by less than ``min_diff_acc`` over ``window_size`` epochs;
     * ``isreset`` (True): draw new weights before every training, with the ``reset_parameters`` of each submodule that has
-      one (other weights stay). False: only before the first, as published; later ones go on from the weights there are;
-    * ``islogs`` (False): return the log lines as well; ``isverbose`` (False): show a progress bar;
-    * ``criterion`` (``CrossEntropyLoss()``): a callable of logits (B, C) and labels (B,) that gives one loss, or one for
-      each example (which weights need);
-    * ``device`` (CUDA where there is one): where to train; the network stays there;
-    * ``seed``: makes every training a function of it, the data and the network. Without it the seed is drawn from
-      PyTorch's global generator, so that ``torch.manual_seed`` repeats a script;
-    * ``logs_location``: of use to scripts, not here.
+      one (other weights are kept). False: only before the first training, as published; later ones start from the current
+      weights;
+    * ``islogs`` (False): also return the log lines; ``isverbose`` (False): show a progress bar;
+    * ``criterion`` (``CrossEntropyLoss()``): a callable of logits (B, C) and labels (B,) that returns one loss, or one loss
+      per example (required with weights);
+    * ``device`` (CUDA if available): the device to train on; the network stays there;
+    * ``seed``: makes every training a function of seed, data and network. Without it the seed is drawn from PyTorch's global
+      generator, so that ``torch.manual_seed`` makes a script repeatable;
+    * ``logs_location``: accepted, but not used here.
 
-    Unlike the published code, no training is thrown away in its 50th epoch for an accuracy below 20 %, and a training with
-    weights leaves the criterion as it was.
+    Unlike the published code, this class does not discard a training whose accuracy is below 20 % in the 50th epoch, and
+    training with weights does not change the criterion.
 
     Args:
-        X: (N, ...) inputs, as ``handler`` takes them.
-        Y: (N,) labels.
+        X: Inputs, (N, ...), in the form that ``handler`` takes.
+        Y: Labels, (N,).
         net: The network; its number of outputs is the number of classes.
-        handler: ``handler(X, Y, False)`` gives a data set of ``(x, y, index)``.
-        args: See above. It stays as it is.
+        handler: ``handler(X, Y, False)`` makes a data set of ``(x, y, index)``.
+        args: Options by name, see above; not changed.
 
     Attributes:
         X: The inputs.
         Y: The labels.
         net: The network.
-        clf: The network once it has been trained: the very same object.
+        clf: The trained network: the same object as ``net``.
         handler: The handler.
-        args: The arguments, defaults filled in.
-        idxs_lb: The rows given to ``update_index``.
+        args: The options with defaults filled in.
+        idxs_lb: The argument of the last ``update_index``; None before the first.
         n_pool: ``len(Y)``.
 
     Raises:
-        InvalidInput: A key that is unknown (the message offers the nearest) or missing, or a value out of range.
+        InvalidInput: A key is unknown (the message offers the nearest one) or missing, or a value is invalid.
     """
 
     def __init__(
@@ -117,34 +118,34 @@ class data_train:  # noqa: N801 - the published name
         self.update_data(X, Y)
 
     def update_index(self, idxs_lb: Any) -> None:  # noqa: ANN401 - kept as it comes
-        """Remember which examples of some pool these are; nothing here depends on it."""
+        """Store the rows of the labeled examples in a pool; training does not use them."""
         self.idxs_lb = idxs_lb
 
     def update_data(self, X: Array | Sequence[Any], Y: Array | Sequence[int]) -> None:  # noqa: N803
-        """Train on these examples from now on.
+        """Replace the training examples.
 
         Args:
-            X: (N, ...) inputs.
-            Y: (N,) labels.
+            X: Inputs, (N, ...).
+            Y: Labels, (N,).
 
         Raises:
-            InvalidInput: Different lengths, or none.
+            InvalidInput: ``X`` and ``Y`` differ in length or are empty.
         """
         _check_lengths(X, Y, "X", "Y")
         self.X, self.Y, self.n_pool = X, Y, len(Y)
 
     def get_acc_on_set(self, X_test: Array | Sequence[Any], Y_test: Array | Sequence[int]) -> float:  # noqa: N803
-        """Accuracy on some examples, through the test transform.
+        """The accuracy on a test set, through the test transform; the network is not changed.
 
         Args:
-            X_test: (N, ...) inputs.
-            Y_test: (N,) labels.
+            X_test: Inputs, (N, ...).
+            Y_test: Labels, (N,).
 
         Returns:
-            The fraction that is right, 0 to 1. The network is left as it was.
+            The accuracy, a fraction between 0 and 1.
 
         Raises:
-            InvalidInput: Different lengths, or none, or a NaN in what the network returns.
+            InvalidInput: ``X_test`` and ``Y_test`` differ in length or are empty, or the network returns NaN.
             UnsupportedModel: The network does not return logits (B, C).
         """
         _check_lengths(X_test, Y_test, "X_test", "Y_test")
@@ -154,18 +155,19 @@ class data_train:  # noqa: N801 - the published name
         return float((predicted == _tensor(Y_test).to(predicted.device)).double().mean())
 
     def train(self, gradient_weights: Array | Sequence[float] | None = None) -> nn.Module | tuple[nn.Module, list[str]]:
-        """Train the network.
+        """Train the network and return it.
 
         Args:
-            gradient_weights: (N,) at least 0: the loss of a minibatch is the mean of its losses with these weights.
+            gradient_weights: Weights of the examples, (N,), at least 0: the loss of a minibatch is the weighted mean of its
+                losses; default: equal weights.
 
         Returns:
-            The network; with ``islogs`` the pair of the network and a line for each epoch,
+            The network; with ``islogs`` the pair of the network and one line per epoch,
             ``Epoch:1- training accuracy:0.5- training loss:0.69``.
 
         Raises:
-            InvalidInput: Labels that the network has no output for, weights or losses of another shape, NaN, or a
-                training that diverged.
+            InvalidInput: A label has no output of the network, weights or losses have another shape, a value is NaN, or training
+                diverged.
             UnsupportedModel: The network does not return logits (B, C).
         """
         seed = self.args.get("seed")
@@ -178,12 +180,12 @@ class data_train:  # noqa: N801 - the published name
         return (self.clf, _lines(result)) if self.args["islogs"] else self.clf
 
     def check_saturation(self, acc_monitor: Sequence[float]) -> bool:
-        """Whether no later one of these accuracies is at least ``min_diff_acc`` above an earlier one."""
+        """Whether none of these accuracies is higher than an earlier one by ``min_diff_acc`` or more."""
         return saturated(acc_monitor, len(acc_monitor), self._config.min_diff_acc)
 
     def _fit(self, rng: Rng, weights: Tensor | None) -> FitResult:
         dataset = self._dataset(self.X, self.Y, test=False)
-        with rng.child("outputs").scope():  # a training transform draws
+        with rng.child("outputs").scope():  # training transforms draw random numbers
             num_classes = self._logits(dataset, torch.zeros(1, dtype=torch.long), Runtime()).shape[1]
         options: dict[str, Any] = {
             "num_classes": num_classes,
@@ -200,18 +202,18 @@ class data_train:  # noqa: N801 - the published name
         return fit(self.net, x, y, self._config, transform=handler.transformed, **options)
 
     def _dataset(self, x: Array | Sequence[Any], y: Array | Sequence[int], *, test: bool) -> Dataset[Any]:
-        takes = inspect.signature(self.handler).parameters
-        given = any(p.kind is p.VAR_KEYWORD for p in takes.values()) or "use_test_transform" in takes
-        return self.handler(x, y, False, **({"use_test_transform": test} if given else {}))
+        parameters = inspect.signature(self.handler).parameters
+        takes_it = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or "use_test_transform" in parameters
+        return self.handler(x, y, False, **({"use_test_transform": test} if takes_it else {}))
 
     def _logits(self, dataset: Dataset[Any], rows: Tensor, runtime: Runtime) -> Tensor:
-        """What the network says of some rows, (B, C), in evaluation mode; it is left as it was."""
+        """The network's logits for some rows, (B, C), in evaluation mode; the network is not changed."""
         source = NetworkSource(TorchNetwork(self.net), dataset, rows)
         return source.table((Logits(),), runtime, Rng(0))[Logits()]
 
 
 def init_weights(m: nn.Module) -> None:
-    """Xavier-uniform weights and biases of 0.01 for a linear layer, as published; anything else is left alone.
+    """Set a linear layer's weights Xavier-uniformly and its bias to 0.01, as published; other layers are not changed.
 
     >>> _ = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).apply(init_weights)
     """
@@ -222,14 +224,14 @@ def init_weights(m: nn.Module) -> None:
 
 
 def _checked(args: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, if every key is known and the required ones are there."""
+    """A copy of ``args``, checked: every key is known, required keys are present, and values have the right types."""
     if not isinstance(args, Mapping):
         raise InvalidInput(f"args must be a dict with at least n_epoch and lr, got {type(args).__name__}")
     for key in args:
         if key not in _KEYS:
-            raise InvalidInput(f"args: unknown key {key!r}{nearest(str(key), _KEYS)}; known: {', '.join(_KEYS)}")
+            raise InvalidInput(f"args: unknown key {key!r}{nearest(str(key), _KEYS)}; known are {', '.join(_KEYS)}")
     if missing := [key for key in ("n_epoch", "lr") if key not in args]:
-        raise InvalidInput(f"args: missing {' and '.join(missing)}")
+        raise InvalidInput(f"args must have n_epoch and lr; missing: {', '.join(missing)}")
     criterion, seed = args.get("criterion"), args.get("seed")
     if criterion is not None and not callable(criterion):
         raise InvalidInput(f"args: criterion must be a callable of logits and labels, got {criterion!r}")
@@ -247,7 +249,7 @@ def _device(name: Any) -> torch.device:  # noqa: ANN401
     try:
         return torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise InvalidInput(f"args: {name!r} is no device; expected one such as 'cpu' or 'cuda:0'") from error
+        raise InvalidInput(f"args: device must be a device such as 'cpu' or 'cuda:0', got {name!r}") from error
 
 
 def _check_lengths(x: object, y: object, x_name: str, y_name: str) -> None:
@@ -260,15 +262,15 @@ def _check_lengths(x: object, y: object, x_name: str, y_name: str) -> None:
 
 
 def _loss(criterion: Any, weighted: bool) -> Callable[[Tensor, Tensor], Tensor] | None:  # noqa: ANN401
-    """The criterion as the training loop takes it; None for the plain cross entropy, which the loop has itself."""
+    """The criterion in the form that the training loop takes: None for the plain cross entropy, its default."""
     if criterion is None or _is_plain(criterion):
         return None
     if isinstance(criterion, nn.Module):
-        criterion = copy.deepcopy(criterion)  # it moves to the device, and the caller's stays as it is
+        criterion = copy.deepcopy(criterion)  # training moves it to the device, and the caller's must not change
         if weighted and isinstance(getattr(criterion, "reduction", None), str):
             criterion.reduction = "none"
-    given: Callable[[Tensor, Tensor], Tensor] = criterion
-    return given
+    loss: Callable[[Tensor, Tensor], Tensor] = criterion
+    return loss
 
 
 def _is_plain(criterion: object) -> bool:
