@@ -1,7 +1,7 @@
-"""The architectures of the DISTIL document, by class and by the name a configuration gives them.
+"""The architectures of the DISTIL document, as classes and by their names in a configuration.
 
-To add one: a module beside this file whose class derives from ``DocumentedModel``, its import, and a line in
-the table below.
+To add one, write a module in this folder with a class that derives from ``DocumentedModel``, import it here, and add it to the
+table of names below.
 """
 
 from __future__ import annotations
@@ -155,31 +155,30 @@ def architecture_names() -> tuple[str, ...]:
 
 
 def architecture_parameters(name: str) -> tuple[str, ...]:
-    """What an architecture takes, by its Python names.
+    """The names of an architecture's arguments.
 
     Raises:
-        UnknownName: There is no architecture of that name.
+        UnknownName: No architecture has this name.
     """
     return tuple(inspect.signature(_builder(name)).parameters)
 
 
 def architecture_named(name: str, **arguments: Any) -> DocumentedModel:  # noqa: ANN401 - each builder's own
-    """Build an architecture by its name.
+    """Build the architecture of this name.
 
-    The initial weights come from PyTorch's global generator; build inside ``Rng.scope()`` to fix them.
+    The initial weights are drawn from PyTorch's global generator; build inside ``Rng.scope()`` to fix them.
 
     Args:
         name: One of ``architecture_names()``.
-        **arguments: What the architecture takes, by its Python names: ``num_classes`` and, for images,
-            ``channels``, for vectors ``input_dim`` and the widths of hidden layers.
+        **arguments: Keyword arguments of the architecture: ``num_classes`` and, for images, ``channels``, for vectors
+            ``input_dim`` and the widths of hidden layers.
 
     Returns:
         A new module in training mode, on the CPU.
 
     Raises:
         UnknownName: No architecture has this name; the message offers the nearest one.
-        InvalidInput: The architecture does not take one of the arguments, lacks one that it requires, or
-            cannot be built from a value.
+        InvalidInput: An argument is unknown or missing, or has an invalid value.
 
     >>> net = architecture_named("two_layer_net", input_dim=64, num_classes=10, hidden_units=128)
     >>> net.get_embedding_dim()
@@ -193,7 +192,7 @@ def architecture_named(name: str, **arguments: Any) -> DocumentedModel:  # noqa:
             raise InvalidInput(f"{name} takes {', '.join(taken)}, but not {argument!r}{hint}")
     missing = [p.name for p in taken.values() if p.default is p.empty and p.name not in arguments]
     if missing:
-        raise InvalidInput(f"{name} needs {', '.join(missing)} as well; it takes {', '.join(taken)}")
+        raise InvalidInput(f"{name} needs {', '.join(missing)}; it takes {', '.join(taken)}")
     return builder(**arguments)
 
 
@@ -202,5 +201,5 @@ def _builder(name: str) -> Callable[..., DocumentedModel]:
     if builder is None:
         known = ", ".join(architecture_names())
         hint = nearest(str(name), _ARCHITECTURES)
-        raise UnknownName(f"no architecture is called {name!r}{hint}; there are: {known}")
+        raise UnknownName(f"no architecture is called {name!r}{hint}; known are {known}")
     return builder

@@ -1,6 +1,6 @@
-"""The layers that several architectures of the zoo are made of.
+"""The layers that several architectures share.
 
-A convolution that is followed by batch normalization has no bias here: the normalization would take it out again.
+A convolution before batch normalization has no bias, because the normalization would subtract it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 
 def conv(inputs: int, outputs: int, size: int, stride: int = 1, *, groups: int = 1) -> nn.Conv2d:
-    """A convolution without bias, of odd ``size``, that keeps the resolution at stride 1."""
+    """A convolution of odd ``size`` without bias, padded so that stride 1 keeps the resolution."""
     return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, groups=groups, bias=False)
 
 
@@ -26,23 +26,23 @@ def conv_bn(
     groups: int = 1,
     activation: type[nn.Module] | None = None,
 ) -> nn.Sequential:
-    """Convolution, batch normalization and, where one is given, activation."""
+    """Convolution, batch normalization and the activation, if there is one."""
     layers = [conv(inputs, outputs, size, stride, groups=groups), nn.BatchNorm2d(outputs)]
     return nn.Sequential(*layers) if activation is None else nn.Sequential(*layers, activation())
 
 
 def conv_bn_relu(inputs: int, outputs: int, size: int, stride: int = 1, *, groups: int = 1) -> nn.Sequential:
-    """Convolution, batch normalization, ReLU."""
+    """Convolution, batch normalization and ReLU."""
     return conv_bn(inputs, outputs, size, stride, groups=groups, activation=nn.ReLU)
 
 
 def bn_relu_conv(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequential:
-    """The same three the other way round, as in pre-activation and dense networks."""
+    """Batch normalization, ReLU and convolution, in the order of pre-activation and dense networks."""
     return nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), conv(inputs, outputs, size, stride))
 
 
 def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A shortcut: nothing where the shapes agree, else a normalized 1x1 convolution."""
+    """A shortcut: the identity if the shapes agree, otherwise a normalized 1x1 convolution."""
     if stride == 1 and inputs == outputs:
         return nn.Sequential()
     return conv_bn(inputs, outputs, 1, stride)
@@ -61,14 +61,14 @@ class Residual(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Every channel times a number between 0 and 1 that the averages of all channels decide.
+    """Scales every channel by a factor between 0 and 1, computed from the averages of all channels.
 
-    Hu, Shen and Sun, "Squeeze-and-Excitation Networks", CVPR 2018, equations 2 to 4. Both of its layers have a bias.
+    Hu, Shen and Sun, "Squeeze-and-Excitation Networks", CVPR 2018, equations 2 to 4. Both linear layers have a bias.
 
     Args:
         channels: Channels of the input and of the output.
-        squeezed: Width between the two layers: ``channels / r`` in the paper.
-        activation: What follows the first layer; ReLU in the paper.
+        squeezed: Width between the two linear layers: ``channels / r`` in the paper.
+        activation: Activation after the first linear layer; ReLU in the paper.
     """
 
     def __init__(self, channels: int, squeezed: int, activation: type[nn.Module] = nn.ReLU) -> None:
@@ -86,7 +86,7 @@ class SqueezeExcite(nn.Module):
 def stage(
     block: Callable[[int, int, int], nn.Module], inputs: int, outputs: int, depth: int, stride: int
 ) -> nn.Sequential:
-    """``depth`` blocks ``block(inputs, outputs, stride)``; the first changes the width and the resolution."""
+    """A sequence of ``depth`` blocks ``block(inputs, outputs, stride)``; only the first changes width and resolution."""
     rest = (block(outputs, outputs, 1) for _ in range(depth - 1))
     return nn.Sequential(block(inputs, outputs, stride), *rest)
 
@@ -94,24 +94,24 @@ def stage(
 def averaged(x: Tensor) -> Tensor:
     """The average over all positions, (B, C, H, W) to (B, C).
 
-    The same numbers as adaptive average pooling to 1x1, which has no deterministic gradient on an accelerator.
+    It equals adaptive average pooling to 1x1, whose gradient is not deterministic on an accelerator.
     """
     return x.mean(dim=(2, 3))
 
 
 def fitted(x: Tensor, side: int) -> Tensor:
-    """The map a fully connected layer asks for, (B, C, H, W) to (B, C, side, side).
+    """A map of the size that a fully connected layer requires, (B, C, H, W) to (B, C, side, side).
 
-    A map of that size is left alone; any other goes through adaptive average pooling, so that images of another size
-    than the one the network was drawn for are admitted.
+    A map of that size is returned unchanged; any other goes through adaptive average pooling, so that the network also accepts
+    images of other sizes than it was designed for.
     """
     return x if x.shape[2:] == (side, side) else functional.adaptive_avg_pool2d(x, side)
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
-    """Channels dealt out anew, so that the next grouped convolution sees some of every group.
+    """The channels of the groups interleaved, so that each group of the next convolution reads some of every group.
 
-    Zhang et al., "ShuffleNet", CVPR 2018, section 3.1: (B, g n, H, W) read as (g, n), transposed, and read as one row.
+    Zhang et al., "ShuffleNet", CVPR 2018, section 3.1: the channels of (B, g n, H, W) as a (g, n) matrix, transposed, flattened.
     """
     grouped: Tensor = x.unflatten(1, (groups, -1))  # (B, g, n, H, W)
     return grouped.transpose(1, 2).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""What every architecture of the zoo has in common, written once."""
+"""The base class of the architectures, and the check of their sizes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from distil.errors import InvalidInput
 
 
 class DocumentedModel(nn.Module, ABC):
-    """The model protocol of the DISTIL document: logits, and on request the embedding they came from.
+    """The model protocol of the DISTIL document: a network returns logits and, on request, the embedding.
 
-    An architecture says two things: how to compute ``features(x)`` and which layer, ``self.linear``, turns
-    them into logits. For every architecture ``linear(embedding)`` is exactly the logits that came with it,
-    which is what strategies made of last-layer gradients (BADGE, GLISTER, GradMatch) rest on.
+    An architecture defines ``features(x)``, the embedding, and the layer ``self.linear``, which computes the logits from it.
+    ``linear(embedding)`` equals the logits exactly, as strategies on last-layer gradients (BADGE, GLISTER, GradMatch) require.
 
     Attributes:
         linear: The final ``nn.Linear``, from the E numbers of the embedding to the C logits.
@@ -33,18 +32,18 @@ class DocumentedModel(nn.Module, ABC):
             x: A minibatch, (B, ...).
 
         Returns:
-            (B, E).
+            The embedding, (B, E).
         """
 
     def forward(self, x: Tensor, last: bool = False, freeze: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """The logits, and with ``last`` the embedding beside them.
+        """The logits and, with ``last``, the embedding.
 
         Args:
-            x: A minibatch, (B, ...), of the shape the architecture states.
-            last: Also return the embedding.
-            freeze: Compute the embedding without gradients, so that a backward pass reaches ``self.linear``
-                alone. The numbers are the same. Only gradients are frozen: in training mode, BatchNorm still
-                updates its running statistics and dropout still drops, as in DISTIL 0.1.
+            x: A minibatch, (B, ...), in the shape that the architecture takes.
+            last: Whether to return the embedding too.
+            freeze: Whether to compute the embedding without gradients, so that a backward pass reaches only ``self.linear``.
+                The outputs are the same. In training mode, BatchNorm still updates its running statistics and dropout is still
+                applied, as in DISTIL 0.1.
 
         Returns:
             The logits (B, C), or the pair of logits (B, C) and embedding (B, E).
@@ -60,18 +59,18 @@ class DocumentedModel(nn.Module, ABC):
 
 
 def check_sizes(owner: str, sizes: Mapping[str, object]) -> None:
-    """Refuse a layer size that is not a positive integer.
+    """Check that layer sizes are positive integers.
 
-    PyTorch accepts a width of 0 with no more than a warning and fails rounds later, on the first loss.
+    PyTorch only warns of a width of 0 and fails much later, at the first loss.
 
     Args:
-        owner: The name of the architecture, for the message.
-        sizes: Each size by the name of its argument.
+        owner: Name of the architecture, for the message.
+        sizes: Sizes by the names of their arguments.
 
     Raises:
-        InvalidInput: A size is not an integer (``bool`` is not one here) or is below 1.
+        InvalidInput: A size is not an integer (a ``bool`` is not) or is below 1.
     """
     for name, size in sizes.items():
-        # Integral rather than int: a NumPy integer, such as ``labels.max() + 1``, is welcome.
+        # Integral rather than int, to accept a NumPy integer such as ``labels.max() + 1``.
         if isinstance(size, bool) or not isinstance(size, Integral) or int(size) < 1:
             raise InvalidInput(f"{owner}: {name} must be an integer of at least 1, got {size!r}")

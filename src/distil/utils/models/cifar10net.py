@@ -1,4 +1,4 @@
-"""A small convolutional network for 32x32 images that published experiments use; from no paper."""
+"""A small convolutional network for 32x32 images that published experiments use; no paper describes it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 class CifarNet(DocumentedModel):
     """Three convolutions with pooling and two hidden layers: 538 thousand parameters, embedding of 256.
 
-    No padding: a 32x32 image leaves a 2x2 map, which the first hidden layer wants. For images of another size the map is
-    averaged to 2x2 (adaptively); the least size is 22x22.
+    Without padding, a 32x32 image gives a 2x2 map, the size that the first hidden layer requires. For images of another size,
+    adaptive average pooling makes the map 2x2; the smallest image is 22x22.
 
     Args:
         num_classes: Number of classes C.

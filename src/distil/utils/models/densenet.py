@@ -1,13 +1,13 @@
 """Densely connected networks for small images.
 
 Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks", CVPR 2017 (arXiv:1608.06993).
-Every layer reads the outputs of all layers before it in its block. Depths are those of table 1 (161, of growth 48, is
-in the first version of the paper), with bottlenecks of four times the growth and transitions that halve the channels
-(DenseNet-BC), and the initial weights of He et al. (2015), as the paper has them.
+Every layer reads the outputs of all layers before it in its block. Depths are those of table 1 (DenseNet-161, with growth 48,
+is in the first version of the paper). Bottlenecks have four times the growth as channels, transitions halve the channels
+(DenseNet-BC), and initial weights follow He et al. (2015), all as in the paper.
 
-The stem is the paper's for CIFAR, a 3x3 convolution of stride 1 with twice the growth as channels. DISTIL 0.1 kept the
-stem for ImageNet, which divides the resolution by four, so that the last block of a 32x32 image saw a single position;
-the parameters differ by that one convolution. No dropout, as there. Images of 8 pixels a side and more.
+The stem is the paper's for CIFAR, a 3x3 convolution of stride 1 with twice the growth as channels. DISTIL 0.1 kept the stem for
+ImageNet, which divides the resolution by four, so that the last block had a single position for a 32x32 image; the parameters
+differ in this convolution only. There is no dropout, as in DISTIL 0.1. The smallest image is 8x8.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 
 
 class DenseLayer(nn.Module):
-    """The input with ``growth`` new channels after it (paper, section 3: bottleneck layers)."""
+    """Appends ``growth`` new channels to its input (paper, section 3: bottleneck layers)."""
 
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
@@ -66,11 +66,11 @@ class DenseNet(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last block averaged over positions: (B, channels, H, W) to (B, E)."""
-        return averaged(self.body(x))  # of (B, E, H / 8, W / 8)
+        return averaged(self.body(x))  # from (B, E, H / 8, W / 8)
 
 
 def _transition(width: int) -> nn.Sequential:
-    """Half the channels and half the resolution."""
+    """A layer that halves the channels and the resolution."""
     return nn.Sequential(bn_relu_conv(width, width // 2, 1), nn.AvgPool2d(2))
 
 

@@ -1,12 +1,12 @@
 """Deep layer aggregation for small images.
 
 Yu, Wang, Shelhamer and Darrell, "Deep Layer Aggregation", CVPR 2018 (arXiv:1707.06484). Residual blocks are the leaves
-of trees, and the node above them merges what they computed. Widths are those of DLA-34, with the stem and the first
-stages at stride 1 for 32x32 images: a 32x32 image leaves a 4x4 map.
+of trees, and the node above them merges their outputs. Widths are those of DLA-34; the stem and the first stages have stride 1,
+so that a 32x32 image gives a 4x4 map.
 
-What differs from the paper is how a stage of two levels is handed what came before it: there, the pooled input of the
-stage goes into the node; here, as in DISTIL 0.1, a residual block of that input does. Pooling at the end is over all
-positions, not over a fixed 4x4 window as there: the same numbers at 32x32, and 28x28 or larger images work as well.
+Difference from the paper, as in DISTIL 0.1: in a stage of two levels, the node reads a residual block of the stage's input
+instead of the pooled input. Difference from DISTIL 0.1: the final average is over all positions instead of a fixed 4x4 window.
+The results for 32x32 images are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from distil.utils.models.resnet import BasicBlock
 class Tree(nn.Module):
     """Hierarchical deep aggregation (paper, equation 2) of residual blocks.
 
-    One level is two blocks in a row and a node over both. Level n begins with trees of level n - 1 down to 1, one after
-    the other, and its node sees each of them, a block of the input, and the two blocks at the end.
+    A tree of level 1 is a sequence of two blocks and a node that merges both. A tree of level n is a sequence of trees of levels
+    n - 1 down to 1 and two blocks; its node merges all their outputs and a block of the input.
 
     Args:
         inputs: Channels of the input.
         outputs: Channels of every block and of the output.
         level: Depth of the tree; 1 or more.
-        stride: Of whatever reads the input.
+        stride: Stride of the layers that read the input.
     """
 
     def __init__(self, inputs: int, outputs: int, level: int, stride: int) -> None:
@@ -59,7 +59,7 @@ class AggregatedNet(DocumentedModel):
     """Three convolutions, four trees, and the average over positions; see the top of the module.
 
     Args:
-        tree: ``tree(inputs, outputs, level, stride)``, the module that makes up one stage.
+        tree: ``tree(inputs, outputs, level, stride)`` builds the module of one stage.
         num_classes: Number of classes C.
         channels: Channels of the images.
 
@@ -79,7 +79,7 @@ class AggregatedNet(DocumentedModel):
     def features(self, x: Tensor) -> Tensor:
         """The last tree averaged over positions: (B, channels, H, W) to (B, 512)."""
         out = self.stem(x)  # (B, 32, H, W)
-        return averaged(self.stages(out))  # of (B, 512, H / 8, W / 8)
+        return averaged(self.stages(out))  # from (B, 512, H / 8, W / 8)
 
 
 def DLA(num_classes: int = 10, channels: int = 3) -> AggregatedNet:  # noqa: N802 - the documented name

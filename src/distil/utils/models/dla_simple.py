@@ -1,8 +1,8 @@
 """Deep layer aggregation with plain binary trees.
 
-A simplification, by the published code, of Yu, Wang, Shelhamer and Darrell, "Deep Layer Aggregation", CVPR 2018
-(arXiv:1707.06484): a node merges its two subtrees and nothing else, which is the tree of the paper's figure 2d without
-the connections that skip a level. Stem, widths and pooling are those of ``distil.utils.models.dla``.
+The published code's simplification of Yu, Wang, Shelhamer and Darrell, "Deep Layer Aggregation", CVPR 2018
+(arXiv:1707.06484): a node merges its two subtrees only, as in the paper's figure 2d without the connections that skip a level.
+Stem, widths and pooling are those of ``distil.utils.models.dla``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from distil.utils.models.resnet import BasicBlock
 
 
 class BinaryTree(nn.Module):
-    """Two subtrees in a row, with residual blocks for leaves, and a node over both.
+    """A sequence of two subtrees, with residual blocks as leaves, and a node that merges both.
 
     Args:
         inputs: Channels of the input.
         outputs: Channels of every block and of the output.
         level: Depth of the tree; 1 or more.
-        stride: Of the first leaf.
+        stride: Stride of the first leaf.
     """
 
     def __init__(self, inputs: int, outputs: int, level: int, stride: int) -> None:

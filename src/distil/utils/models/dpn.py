@@ -1,12 +1,12 @@
 """Dual path networks for small images.
 
-Chen, Li, Xiao, Jin, Yan and Feng, "Dual Path Networks", NIPS 2017 (arXiv:1707.01629). Of the channels of a block the
-first part is added to, as in a residual network, and the rest grows, as in a dense one. Widths, growth and the 32 groups
-are those of DPN-92 in table 1; DPN26 has two blocks a stage.
+Chen, Li, Xiao, Jin, Yan and Feng, "Dual Path Networks", NIPS 2017 (arXiv:1707.01629). A block adds to the first channels of its
+input, as in a residual network, and appends new channels, as in a dense network. Widths, growth and the 32 groups are those of
+DPN-92 in table 1; DPN26 has two blocks per stage.
 
-The stem is a 3x3 convolution of stride 1 for 32x32 images, and a block normalizes and activates after its convolutions and
-after the sum, both as in DISTIL 0.1. The average is taken over all positions, not over a fixed 4x4 window as there: the
-same numbers at 32x32, and 28x28 or larger images work as well.
+As in DISTIL 0.1, the stem is a 3x3 convolution of stride 1 for 32x32 images, and a block normalizes and activates after its
+convolutions and after the sum. Difference from DISTIL 0.1: the average is taken over all positions instead of a fixed 4x4
+window. The results for 32x32 images are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _GROUPS = 32
 
 
 class DualPathBlock(nn.Module):
-    """A grouped bottleneck whose output is partly added and partly appended (paper, figure 2).
+    """A grouped bottleneck whose output is partly added to the input and partly appended to it (paper, figure 2).
 
     Args:
         inputs: Channels of the input.
         width: Channels of the grouped convolution.
         outputs: Channels of the residual path.
-        growth: Channels that the dense path gains.
-        stride: Of the grouped convolution.
-        first: Whether this block opens a stage; its input is then projected onto both paths.
+        growth: Channels that the block appends to the dense path.
+        stride: Stride of the grouped convolution.
+        first: Whether this is the first block of a stage, which projects its input onto both paths.
     """
 
     def __init__(self, inputs: int, width: int, outputs: int, growth: int, stride: int, *, first: bool) -> None:
@@ -81,7 +81,7 @@ class DPN(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last stage averaged over positions: (B, channels, H, W) to (B, E)."""
-        return averaged(self.body(x))  # of (B, E, H / 8, W / 8)
+        return averaged(self.body(x))  # from (B, E, H / 8, W / 8)
 
 
 def DPN26(num_classes: int = 10, channels: int = 3) -> DPN:  # noqa: N802 - the documented name

@@ -2,12 +2,12 @@
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019 (arXiv:1905.11946).
 Stages are those of table 1, with SiLU, squeeze-and-excitation to a quarter of the block's input, stochastic depth
-(Huang et al., ECCV 2016) that rises to 0.2 along the network, and dropout of 0.2 before the last layer. What differs from the
-paper, as in DISTIL 0.1: the stem has stride 1, a 32x32 image leaves a 2x2 map, and the 1x1 convolution to 1,280
-channels is left out, so that the embedding has 320 numbers. The embedding is what comes out of the dropout.
+(Huang et al., ECCV 2016) that rises to 0.2 along the network, and dropout of 0.2 before the last layer. Differences from the
+paper, as in DISTIL 0.1: the stem has stride 1, so that a 32x32 image gives a 2x2 map, and the 1x1 convolution to 1,280 channels
+is left out, so that the embedding has 320 numbers. The embedding is the output of the dropout layer.
 
-What differs from DISTIL 0.1: its first block held a convolution that it never used, 1,088 parameters; and both kinds of dropout
-are dropout layers of PyTorch here, so that Monte-Carlo dropout finds them, too.
+Differences from DISTIL 0.1: the first block has no unused convolution (1,088 parameters there), and both kinds of dropout are
+dropout layers of PyTorch, so that Monte-Carlo dropout samples them too.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _DROP = 0.2
 
 
 class StochasticDepth(nn.Module):
-    """In training, all of an example's input or nothing of it (Huang et al., ECCV 2016, section 3).
+    """Sets all of an example to 0 with probability p during training (Huang et al., ECCV 2016, section 3).
 
-    What survives is divided by the probability of surviving, so that evaluation mode needs no factor.
+    The other examples are divided by 1 - p, so that evaluation mode needs no factor.
     """
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.drop = nn.Dropout3d(p)  # drops channels of a volume: let each example be a single channel
+        self.drop = nn.Dropout3d(p)  # drops channels of a volume; each example is one channel here
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
@@ -48,10 +48,7 @@ class StochasticDepth(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expansion, depthwise convolution, squeeze-and-excitation and projection.
-
-    The input is added where the shapes agree.
-    """
+    """Expansion, depthwise convolution, squeeze-and-excitation and projection; adds the input where the shapes agree."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, size: int, stride: int, drop: float) -> None:
         super().__init__()
@@ -98,5 +95,5 @@ class EfficientNetB0(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last stage averaged over positions, after dropout: (B, channels, H, W) to (B, 320)."""
-        pooled: Tensor = self.dropout(averaged(self.body(x)))  # of (B, 320, H / 16, W / 16)
+        pooled: Tensor = self.dropout(averaged(self.body(x)))  # from (B, 320, H / 16, W / 16)
         return pooled

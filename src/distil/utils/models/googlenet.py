@@ -1,12 +1,12 @@
 """GoogLeNet for small images.
 
 Szegedy et al., "Going Deeper with Convolutions", CVPR 2015 (arXiv:1409.4842). The nine inception modules have the widths
-of table 1. What differs, as in DISTIL 0.1: a single 3x3 convolution to 192 channels is the stem, and only two poolings
-follow, so that a 32x32 image leaves an 8x8 map; two 3x3 convolutions stand for each 5x5 one, and every convolution is
-normalized (Ioffe and Szegedy, ICML 2015, both); there are no auxiliary classifiers and no dropout.
+of table 1. Differences from the paper, as in DISTIL 0.1: the stem is a single 3x3 convolution to 192 channels, and only two
+poolings follow, so that a 32x32 image gives an 8x8 map; two 3x3 convolutions replace each 5x5 one, and every convolution is
+normalized (for both see Ioffe and Szegedy, ICML 2015); there are no auxiliary classifiers and no dropout.
 
-What differs from DISTIL 0.1: no biases before normalization; the average is taken over all positions, not over a fixed 8x8
-window: the same numbers at 32x32, and 28x28 or larger images work as well.
+Differences from DISTIL 0.1: convolutions before normalization have no bias, and the average is taken over all positions instead
+of a fixed 8x8 window. The results for 32x32 images are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 
 
 class Inception(nn.Module):
-    """Four branches side by side (paper, figure 2b).
+    """Four parallel branches whose outputs are concatenated (paper, figure 2b).
 
     Args:
         inputs: Channels of the input.
         one: Channels of the 1x1 branch.
-        three: Channels before and after the 3x3 branch's large convolution.
-        five: The same of the 5x5 branch.
-        pooled: Channels of the branch that begins with pooling.
+        three: Channels before and after the 3x3 convolution of the 3x3 branch.
+        five: Channels before and after the two 3x3 convolutions of the 5x5 branch.
+        pooled: Channels of the branch that starts with pooling.
     """
 
     def __init__(self, inputs: int, one: int, three: tuple[int, int], five: tuple[int, int], pooled: int) -> None:
@@ -79,4 +79,4 @@ class GoogLeNet(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last module averaged over positions: (B, channels, H, W) to (B, 1024)."""
-        return averaged(self.body(x))  # of (B, 1024, H / 4, W / 4)
+        return averaged(self.body(x))  # from (B, 1024, H / 4, W / 4)

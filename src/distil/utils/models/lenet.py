@@ -1,8 +1,8 @@
 """LeNet-5 in its present-day form.
 
 LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 86(11),
-1998, section II.B. What differs from the paper, as in DISTIL 0.1: ReLU and max pooling, every map of a layer connected to
-every map of the next, a linear last layer, and three channels.
+1998, section II.B. Differences from the paper, as in DISTIL 0.1: ReLU and max pooling, every map of a layer connected to
+every map of the next, a linear last layer, and three channels by default.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 class LeNet(DocumentedModel):
     """LeNet-5: 62 thousand parameters, embedding of 84.
 
-    Its first fully connected layer wants a 5x5 map, which is what a 32x32 image leaves. For images of another size the
-    map is averaged to 5x5 (adaptively: at 28x28 it has 4x4 positions, and neighbors are repeated); the least size is 16x16.
+    The first fully connected layer requires a 5x5 map, which a 32x32 image gives. For images of another size, adaptive average
+    pooling makes the map 5x5 (a 28x28 image has a 4x4 map, whose positions are repeated); the smallest image is 16x16.
 
     Args:
         num_classes: Number of classes C.

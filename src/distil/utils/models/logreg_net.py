@@ -10,8 +10,8 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 class LogisticRegNet(DocumentedModel):
     """One linear layer; the embedding is the input.
 
-    The model in which strategies of last-layer gradients see all there is, and training has one optimum: the one to
-    check a strategy with. DISTIL 0.1 also froze the last layer when told to freeze; here, as everywhere, it stays free.
+    Use it to check a strategy: the last layer's gradients are the gradients of the whole model, and training has a single optimum.
+    DISTIL 0.1 also froze the last layer with ``freeze``; here it stays free, as in the other architectures.
 
     Args:
         input_dim: Numbers per example. An input of shape (B, ...) is flattened to (B, input_dim).

@@ -1,4 +1,4 @@
-"""A small convolutional network with dropout for 28x28 images that published experiments use; from no paper."""
+"""A small convolutional network with dropout for 28x28 images that published experiments use; no paper describes it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 
 
 class MnistNet(DocumentedModel):
-    """Two convolutions, a hidden layer, dropout after both: 1.2 million parameters, embedding of 128.
+    """Two convolutions and a hidden layer with dropout after each part: 1.2 million parameters, embedding of 128.
 
-    The network to try Monte-Carlo dropout with: a quarter of the maps and half of the hidden units are dropped, the
-    embedding being what comes out of the latter. DISTIL 0.1 used dropout of whole maps (``Dropout2d``) for the hidden
-    units, too, which PyTorch has given up for vectors; here it is ordinary dropout, which drops the same way.
+    Use it to try Monte-Carlo dropout: a quarter of the maps and half of the hidden units are dropped. The embedding is the output
+    of the second dropout layer. DISTIL 0.1 used ``Dropout2d`` for the hidden units too, which PyTorch has deprecated for vectors;
+    the ordinary dropout here has the same distribution.
 
-    A 28x28 image leaves a 12x12 map, which the hidden layer wants. For images of another size the map is averaged to 12x12
-    (adaptively); the least size is 6x6.
+    A 28x28 image gives a 12x12 map, the size that the hidden layer requires. For images of another size, adaptive average pooling
+    makes the map 12x12; the smallest image is 6x6.
 
     Args:
         num_classes: Number of classes C.

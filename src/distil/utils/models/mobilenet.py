@@ -1,9 +1,9 @@
 """MobileNet for small images.
 
 Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017
-(arXiv:1704.04861), table 1. The stem has stride 1, so that a 32x32 image leaves a 2x2 map, and the last block, to which the
-table gives stride 2 by mistake, has stride 1. The average is taken over all positions, not over a fixed 2x2 window as in
-DISTIL 0.1: the same numbers at 32x32, and 28x28 or larger images work as well.
+(arXiv:1704.04861), table 1. The stem has stride 1, so that a 32x32 image gives a 2x2 map. The last block has stride 1; the
+stride 2 in the table is a mistake. Difference from DISTIL 0.1: the average is taken over all positions instead of a fixed 2x2
+window. The results for 32x32 images are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -42,4 +42,4 @@ class MobileNet(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last block averaged over positions: (B, channels, H, W) to (B, 1024)."""
-        return averaged(self.body(x))  # of (B, 1024, H / 16, W / 16)
+        return averaged(self.body(x))  # from (B, 1024, H / 16, W / 16)

@@ -1,12 +1,12 @@
 """MobileNetV2 for small images.
 
 Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018
-(arXiv:1801.04381), table 2. What differs from the paper, as in DISTIL 0.1: stem and second stage have stride 1, so that a
-32x32 image leaves a 4x4 map; ReLU stands for ReLU6; the first block has an expansion layer although it does not expand;
-and a block of stride 1 that changes the width has a shortcut, too, a 1x1 convolution.
+(arXiv:1801.04381), table 2. Differences from the paper, as in DISTIL 0.1: stem and second stage have stride 1, so that a
+32x32 image gives a 4x4 map; ReLU replaces ReLU6; the first block has an expansion layer although it does not expand;
+and a block of stride 1 that changes the width also has a shortcut, a 1x1 convolution.
 
-The average is taken over all positions, not over a fixed 4x4 window: the same numbers at 32x32, and 28x28 or larger
-images work as well.
+Difference from DISTIL 0.1: the average is taken over all positions instead of a fixed 4x4 window. The results for 32x32 images
+are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STAGES = (
 
 
 class InvertedResidual(nn.Module):
-    """Expansion, depthwise convolution and linear projection (paper, figure 4d); at stride 1, around a shortcut."""
+    """Expansion, depthwise convolution and linear projection (paper, figure 4d); with a shortcut at stride 1."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, expansion: int) -> None:
         super().__init__()
@@ -73,4 +73,4 @@ class MobileNetV2(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last layer of maps averaged over positions: (B, channels, H, W) to (B, 1280)."""
-        return averaged(self.body(x))  # of (B, 1280, H / 8, W / 8)
+        return averaged(self.body(x))  # from (B, 1280, H / 8, W / 8)

@@ -1,12 +1,12 @@
-"""Two small networks in the manner of progressive architecture search.
+"""Two small networks in the style of progressive architecture search.
 
 Liu, Zoph, Neumann, Shlens, Hua, Li, Fei-Fei, Yuille, Huang and Murphy, "Progressive Neural Architecture Search", ECCV
-2018 (arXiv:1712.00559). The arrangement is the paper's for CIFAR-10 (figure 1), three times six cells with one that halves
-the resolution between them; the two cells are far simpler than the one it found: A has one pair of operations, B has two.
-As in DISTIL 0.1, a "separable" convolution is the depthwise half of one, once, and a cell sees the cell before it only.
+2018 (arXiv:1712.00559). The arrangement is the paper's for CIFAR-10 (figure 1): three stages of six cells, with a cell that
+halves the resolution between stages. The cells are far simpler than the paper's: A has one pair of operations, B has two. As in
+DISTIL 0.1, a "separable" convolution is a single depthwise convolution, and a cell reads only the previous cell.
 
-The average is taken over all positions, not over a fixed 8x8 window: the same numbers at 32x32, and 28x28 or larger images
-work as well.
+Difference from DISTIL 0.1: the average is taken over all positions instead of a fixed 8x8 window. The results for 32x32 images
+are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CELLS = 6
 
 
 class CellA(nn.Module):
-    """A depthwise 7x7 convolution and max pooling, added."""
+    """The sum of a depthwise 7x7 convolution and max pooling."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class CellA(nn.Module):
 
 
 class CellB(nn.Module):
-    """Depthwise 7x7 and 3x3 convolutions, added; 5x5 and max pooling, added; both joined and narrowed again."""
+    """The sums of depthwise 7x7 and 3x3 convolutions and of 5x5 convolution and max pooling, concatenated and projected."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class CellB(nn.Module):
 
 
 def _pooling(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Max pooling over 3x3, widened where the resolution is reduced."""
+    """Max pooling over 3x3, followed by a projection to ``outputs`` channels if the stride is not 1."""
     pool = nn.MaxPool2d(3, stride=stride, padding=1)
     return nn.Sequential(pool) if stride == 1 else nn.Sequential(pool, conv_bn(inputs, outputs, 1))
 
@@ -64,8 +64,8 @@ class PNASNet(DocumentedModel):
     """Eighteen cells at three resolutions and two cells between them; see the top of the module.
 
     Args:
-        cell: ``cell(inputs, outputs, stride)``; ``CellA`` or ``CellB``.
-        width: Channels of the first cells; those after them have twice and four times as many.
+        cell: ``cell(inputs, outputs, stride)`` builds a cell: ``CellA`` or ``CellB``.
+        width: Channels of the first stage; the second has twice, the third four times as many.
         num_classes: Number of classes C.
         channels: Channels of the images.
 
@@ -88,7 +88,7 @@ class PNASNet(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last cell averaged over positions: (B, channels, H, W) to (B, E)."""
-        return averaged(self.body(x))  # of (B, E, H / 4, W / 4)
+        return averaged(self.body(x))  # from (B, E, H / 4, W / 4)
 
 
 def PNASNetA(num_classes: int = 10, channels: int = 3) -> PNASNet:  # noqa: N802 - the documented name

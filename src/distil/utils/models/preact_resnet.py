@@ -1,13 +1,13 @@
 """Residual networks with pre-activation for small images.
 
 He, Zhang, Ren and Sun, "Identity Mappings in Deep Residual Networks", ECCV 2016 (arXiv:1603.05027). Normalization and ReLU
-come before each convolution (figure 1b), and nothing after the sum. Depths, widths and the stem for 32x32 images are those of
-``distil.utils.models.resnet``; where a block changes the shape, its shortcut is a 1x1 convolution of what the
-block's first ReLU gives. As in DISTIL 0.1, the normalization and ReLU that the paper's appendix puts after the last block
-are left out, so that an embedding may be negative.
+precede each convolution (figure 1b), and nothing follows the sum. Depths, widths and the stem for 32x32 images are those of
+``distil.utils.models.resnet``; where a block changes the shape, its shortcut is a 1x1 convolution of the block's first ReLU.
+As in DISTIL 0.1, the normalization and ReLU after the last block in the paper's appendix are left out, so that an embedding
+may be negative.
 
-The average is taken over all positions, not over a fixed 4x4 window: the same numbers at 32x32, and 28x28 or larger images
-work as well.
+Difference from DISTIL 0.1: the average is taken over all positions instead of a fixed 4x4 window. The results for 32x32 images
+are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class PreActBlock(nn.Module):
     Args:
         inputs: Channels of the input.
         outputs: Channels of the output.
-        stride: Of the body, and of the shortcut.
-        body: The layers after the first activation.
+        stride: Stride of the body and of the shortcut.
+        body: Layers after the first activation.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, body: nn.Module) -> None:
@@ -45,13 +45,13 @@ class PreActBlock(nn.Module):
 
 
 def basic_block(inputs: int, outputs: int, stride: int, *then: nn.Module) -> PreActBlock:
-    """Two 3x3 convolutions, and ``then`` whatever else comes before the sum."""
+    """A block of two 3x3 convolutions, followed by the layers ``then`` before the sum."""
     body = nn.Sequential(conv(inputs, outputs, 3, stride), bn_relu_conv(outputs, outputs, 3), *then)
     return PreActBlock(inputs, outputs, stride, body)
 
 
 def bottleneck(inputs: int, outputs: int, stride: int) -> PreActBlock:
-    """1x1, 3x3 and 1x1 convolutions, the first two a quarter as wide as the output."""
+    """A block of 1x1, 3x3 and 1x1 convolutions, the first two with a quarter of the output's channels."""
     width = outputs // 4
     body = nn.Sequential(conv(inputs, width, 1), bn_relu_conv(width, width, 3, stride), bn_relu_conv(width, outputs, 1))
     return PreActBlock(inputs, outputs, stride, body)
@@ -61,12 +61,12 @@ class PreActResNet(DocumentedModel):
     """A pre-activation network of four stages; see the top of the module.
 
     Args:
-        block: ``block(inputs, outputs, stride)``.
-        width: Channels of the first stage's blocks; each later stage has twice as many as the one before.
+        block: ``block(inputs, outputs, stride)`` builds a block.
+        width: Output channels of the first stage; each later stage has twice as many as the one before.
         depths: Blocks in each of the four stages.
         num_classes: Number of classes C.
         channels: Channels of the images.
-        stem: ``stem(inputs, outputs, size)``; by default a convolution alone, whose output the first block normalizes.
+        stem: ``stem(inputs, outputs, size)`` builds the stem; default: a convolution, whose output the first block normalizes.
 
     Raises:
         InvalidInput: ``num_classes`` or ``channels`` is not an integer of at least 1.
@@ -95,7 +95,7 @@ class PreActResNet(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last stage averaged over positions: (B, channels, H, W) to (B, 8 width)."""
-        return averaged(self.body(x))  # of (B, 8 width, H / 8, W / 8)
+        return averaged(self.body(x))  # from (B, 8 width, H / 8, W / 8)
 
 
 def PreActResNet18(num_classes: int = 10, channels: int = 3) -> PreActResNet:  # noqa: N802 - the documented name

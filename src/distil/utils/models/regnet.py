@@ -1,10 +1,10 @@
 """RegNets for small images.
 
 Radosavovic, Kosaraju, Girshick, He and Dollár, "Designing Network Design Spaces", CVPR 2020 (arXiv:2003.13678). Depths,
-widths and group widths of the two RegNetX are the paper's (appendix). What differs, as in DISTIL 0.1: a stem of
-64 channels and stride 1, and strides of 1, 1, 2 and 2 instead of 2 throughout, so that a 32x32 image leaves an 8x8
-map; and RegNetY_400MF is RegNetX_400MF with squeeze-and-excitation (to a quarter of the block's input), where the
-paper's RegNetY has widths of its own (48, 104, 208 and 440).
+widths and group widths of the two RegNetX are the paper's (appendix). Differences from the paper, as in DISTIL 0.1: the stem
+has 64 channels and stride 1, and the stages have strides 1, 1, 2 and 2 instead of 2, so that a 32x32 image gives an 8x8 map;
+RegNetY_400MF is RegNetX_400MF with squeeze-and-excitation (to a quarter of the block's input), whereas the paper's RegNetY has
+other widths (48, 104, 208 and 440).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STRIDES = (1, 1, 2, 2)
 
 
 def _block(inputs: int, outputs: int, stride: int, *, group_width: int, squeeze: bool) -> Residual:
-    """The X block (paper, figure 4), or the Y block with ``squeeze``; no narrowing in between."""
+    """The X block (paper, figure 4), or the Y block with ``squeeze``, without a bottleneck."""
     gate = [SqueezeExcite(outputs, round(inputs / 4))] if squeeze else []
     body = nn.Sequential(
         conv_bn_relu(inputs, outputs, 1),
@@ -78,7 +78,7 @@ class RegNet(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last stage averaged over positions: (B, channels, H, W) to (B, E)."""
-        return averaged(self.body(x))  # of (B, E, H / 4, W / 4)
+        return averaged(self.body(x))  # from (B, E, H / 4, W / 4)
 
 
 def RegNetX_200MF(num_classes: int = 10, channels: int = 3) -> RegNet:  # noqa: N802 - the documented name

@@ -1,17 +1,15 @@
 """Residual networks for small images.
 
-He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385). The
-blocks are those of the paper's figure 5, the depths those of its table 1. What differs is the stem, which is
-the usual one for 32x32 images: a 3x3 convolution of stride 1 and no max pooling, where the paper's ImageNet
-networks begin with a 7x7 convolution of stride 2 and a 3x3 max pooling and would leave a 32x32 image with a
-single position before the last stage. Where a block changes the shape, its shortcut is a 1x1 convolution
-(option B of the paper's section 4.1); in a bottleneck the stride sits on the 3x3 convolution, as is usual in
-PyTorch, not on the first 1x1 convolution of the paper.
+He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385). Blocks are those of the
+paper's figure 5, depths those of its table 1. Where a block changes the shape, its shortcut is a 1x1 convolution (option B of
+section 4.1). Differences from the paper: the stem is the usual one for 32x32 images, a 3x3 convolution of stride 1 without max
+pooling, whereas the paper's stem for ImageNet (a 7x7 convolution of stride 2 and a 3x3 max pooling) would reduce a 32x32 image
+to a single position before the last stage; and the stride of a bottleneck is at its 3x3 convolution, as is usual in PyTorch,
+instead of its first 1x1 convolution.
 
-DISTIL 0.1 pooled over a fixed 4x4 window and flattened, which fails below 25 and above 56 pixels a side and
-ignores part of an image above 32. Here the average is taken over all positions that are left (adaptive
-average pooling): the same numbers from 25 to 32 pixels, 28x28 and 32x32 among them, and any other size works.
-Layers are named as there (``conv1``, ``layer1`` ... ``linear``).
+DISTIL 0.1 pooled over a fixed 4x4 window and flattened, which fails below 25 and above 56 pixels per side and ignores part of an
+image above 32. Here the average is taken over all positions, so that every size works; the results from 25 to 32 pixels, which
+include 28x28 and 32x32, are equal. Layers have the names of DISTIL 0.1 (``conv1``, ``layer1`` ... ``linear``).
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al. 2016, figure 5 left)."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left)."""
 
     expansion = 1
 
@@ -44,7 +42,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a shortcut (He et al. 2016, figure 5 right)."""
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (He et al. 2016, figure 5 right)."""
 
     expansion = 4
 
@@ -99,7 +97,7 @@ class ResNet(DocumentedModel):
         out = torch.relu(self.bn1(self.conv1(x)))  # (B, 64, H, W)
         out = self.layer2(self.layer1(out))  # (B, 128 wide, H / 2, W / 2)
         out = self.layer4(self.layer3(out))  # (B, 512 wide, H / 8, W / 8)
-        # Adaptive average pooling to 1x1 is this mean, which unlike it is deterministic on every device.
+        # This mean equals adaptive average pooling to 1x1, and is deterministic on every device.
         pooled: Tensor = out.mean(dim=(2, 3))
         return pooled
 
@@ -107,7 +105,7 @@ class ResNet(DocumentedModel):
 def _stage(
     block: type[BasicBlock] | type[Bottleneck], inputs: int, width: int, depth: int, *, stride: int
 ) -> nn.Sequential:
-    """``depth`` blocks, the first of which changes the resolution by ``stride``."""
+    """A sequence of ``depth`` blocks; the first changes the resolution by ``stride``."""
     outputs = block.expansion * width
     rest = (block(outputs, width, 1) for _ in range(depth - 1))
     return nn.Sequential(block(inputs, width, stride), *rest)

@@ -1,13 +1,13 @@
 """ResNeXt-29 for small images.
 
 Xie, Girshick, Dollár, Tu and He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017
-(arXiv:1611.05431), section 5.3: three stages of three bottlenecks whose 3x3 convolution has groups, the width doubling from one
-stage to the next. What differs, as in DISTIL 0.1: the stem is a 1x1 convolution, not a 3x3 one, and a block's output is twice as
-wide as its groups together, where the paper's is 256, 512 and 1,024 wide whatever the groups. The two agree for 2x64d; 4x64d and
-8x64d are larger here (the paper's 8x64d has 34 million parameters).
+(arXiv:1611.05431), section 5.3: three stages of three bottlenecks with grouped 3x3 convolutions; the width doubles from one
+stage to the next. Differences from the paper, as in DISTIL 0.1: the stem is a 1x1 convolution instead of a 3x3 one, and a block's
+output is twice as wide as all its groups, whereas the paper's outputs have 256, 512 and 1,024 channels for any groups. The two
+agree for 2x64d; 4x64d and 8x64d are larger here (the paper's 8x64d has 34 million parameters).
 
-The average is taken over all positions, not over a fixed 8x8 window: the same numbers at 32x32, and 28x28 or larger images
-work as well.
+Difference from DISTIL 0.1: the average is taken over all positions instead of a fixed 8x8 window. The results for 32x32 images
+are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ResNeXt(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last stage averaged over positions: (B, channels, H, W) to (B, 8 cardinality width)."""
-        return averaged(self.body(x))  # of (B, E, H / 4, W / 4)
+        return averaged(self.body(x))  # from (B, E, H / 4, W / 4)
 
 
 def ResNeXt29_2x64d(num_classes: int = 10, channels: int = 3) -> ResNeXt:  # noqa: N802 - the documented name

@@ -1,8 +1,8 @@
 """A residual network with squeeze-and-excitation for small images.
 
-Hu, Shen and Sun, "Squeeze-and-Excitation Networks", CVPR 2018 (arXiv:1709.01507). As in DISTIL 0.1 the network underneath is
-the pre-activation ResNet-18 of ``distil.utils.models.preact_resnet``, where the paper takes the original ones, with
-normalization and ReLU after the stem; every block weighs its channels before the sum, with the paper's reduction of 16.
+Hu, Shen and Sun, "Squeeze-and-Excitation Networks", CVPR 2018 (arXiv:1709.01507). As in DISTIL 0.1, the base network is the
+pre-activation ResNet-18 of ``distil.utils.models.preact_resnet`` with normalization and ReLU after the stem, whereas the paper
+uses the original residual networks. Every block scales its channels before the sum, with the paper's reduction of 16.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """ShuffleNet for small images.
 
 Zhang, Zhou, Lin and Sun, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices", CVPR 2018
-(arXiv:1707.01083), table 1 for two and for three groups. What differs, as in DISTIL 0.1: the stem is a 1x1 convolution of
-stride 1 without pooling, so that a 32x32 image leaves a 4x4 map, and a ReLU follows the depthwise convolution, too.
+(arXiv:1707.01083), table 1 for two and for three groups. Differences from the paper, as in DISTIL 0.1: the stem is a 1x1
+convolution of stride 1 without pooling, so that a 32x32 image gives a 4x4 map, and a ReLU also follows the depthwise convolution.
 
-The average is taken over all positions, not over a fixed 4x4 window: the same numbers at 32x32, and 28x28 or larger images
-work as well.
+Difference from DISTIL 0.1: the average is taken over all positions instead of a fixed 4x4 window. The results for 32x32 images
+are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _DEPTHS = (4, 8, 4)
 
 
 class ShuffleUnit(nn.Module):
-    """Two grouped 1x1 convolutions around a shuffle and a depthwise 3x3 one (paper, figure 2b and c).
+    """A grouped 1x1, a depthwise 3x3 and a grouped 1x1 convolution, with a shuffle after the first (paper, figure 2b and c).
 
-    At stride 1 the input is added; at stride 2 its average over 3x3 is appended.
+    With stride 1 the input is added; with stride 2 its 3x3 average pooling is appended.
 
     Args:
         inputs: Channels of the input.
         outputs: Channels of the output.
         stride: 1 or 2.
-        groups: Of the two 1x1 convolutions; the first has none on the few channels of the stem (paper, section 3.3).
+        groups: Groups of the two 1x1 convolutions; after the stem, which has few channels, the first has one (section 3.3).
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int) -> None:
@@ -80,7 +80,7 @@ class ShuffleNet(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last stage averaged over positions: (B, channels, H, W) to (B, E)."""
-        return averaged(self.body(x))  # of (B, E, H / 8, W / 8)
+        return averaged(self.body(x))  # from (B, E, H / 8, W / 8)
 
 
 def ShuffleNetG2(num_classes: int = 10, channels: int = 3) -> ShuffleNet:  # noqa: N802 - the documented name

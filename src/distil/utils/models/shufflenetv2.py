@@ -1,9 +1,9 @@
 """ShuffleNetV2 for small images.
 
 Ma, Zhang, Zheng and Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", ECCV 2018
-(arXiv:1807.11164), table 5. The stem has stride 1 and no pooling, so that a 32x32 image leaves a 4x4 map. What differs from
-DISTIL 0.1: twice the size begins with the paper's 244 channels, not with 224; and the average is taken over all
-positions, not over a fixed 4x4 window: the same numbers at 32x32, and 28x28 or larger images work as well.
+(arXiv:1807.11164), table 5. The stem has stride 1 and no pooling, so that a 32x32 image gives a 4x4 map. Differences from
+DISTIL 0.1: size 2 starts with the paper's 244 channels instead of 224, and the average is taken over all positions instead of a
+fixed 4x4 window. The results for 32x32 images are equal, and 28x28 or larger images work as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DEPTHS = (4, 8, 4)
 
 
 class SplitUnit(nn.Module):
-    """Half of the channels as they are, the other half through three convolutions (paper, figure 3c)."""
+    """Passes half of the channels through three convolutions and keeps the other half (paper, figure 3c)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class SplitUnit(nn.Module):
 
 
 class DownUnit(nn.Module):
-    """Half the resolution: all channels through both branches (paper, figure 3d)."""
+    """Halves the resolution and passes all channels through both branches (paper, figure 3d)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class DownUnit(nn.Module):
 
 
 def _right(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A 1x1, a depthwise 3x3 and a 1x1 convolution."""
+    """The branch with a 1x1, a depthwise 3x3 and a 1x1 convolution."""
     return nn.Sequential(
         conv_bn_relu(inputs, outputs, 1),
         conv_bn(outputs, outputs, 3, stride, groups=outputs),
@@ -99,4 +99,4 @@ class ShuffleNetV2(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last layer of maps averaged over positions: (B, channels, H, W) to (B, 1024 or 2048)."""
-        return averaged(self.body(x))  # of (B, E, H / 8, W / 8)
+        return averaged(self.body(x))  # from (B, E, H / 8, W / 8)

@@ -10,10 +10,10 @@ from distil.utils.models.base import DocumentedModel, check_sizes
 
 
 class TwoLayerNet(DocumentedModel):
-    """Linear, ReLU, linear. The embedding is the hidden layer after its ReLU.
+    """One hidden layer with ReLU, whose output is the embedding, and a linear layer.
 
-    It runs a whole active-learning experiment on tabular data in seconds; use it there, and to try a
-    strategy out. For images of more than a few hundred pixels take a convolutional network.
+    Use it for tabular data, where a whole active-learning experiment takes seconds, and to try a strategy. For images of more
+    than a few hundred pixels take a convolutional network.
 
     Args:
         input_dim: Numbers per example. An input of shape (B, ...) is flattened to (B, input_dim).
@@ -42,7 +42,7 @@ class TwoLayerNet(DocumentedModel):
 
 
 class ThreeLayerNet(DocumentedModel):
-    """Linear, ReLU, linear, ReLU, linear. The embedding is the second hidden layer after its ReLU.
+    """Two hidden layers with ReLU, the second of which is the embedding, and a linear layer.
 
     Args:
         input_dim: Numbers per example. An input of shape (B, ...) is flattened to (B, input_dim).

@@ -1,6 +1,6 @@
-"""``TwoLayerNet`` and ``ThreeLayerNet`` under the other name that published scripts import them by.
+"""``TwoLayerNet`` and ``ThreeLayerNet`` under a second module name that published scripts import.
 
-DISTIL 0.1 had them twice; those of this module could not be frozen, so that some strategies failed with them.
+DISTIL 0.1 had two versions of them. The version of this module had no ``freeze``, so that some strategies failed with it.
 """
 
 from distil.utils.models.simpleNN_net import ThreeLayerNet, TwoLayerNet

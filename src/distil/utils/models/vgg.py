@@ -1,12 +1,12 @@
 """VGG networks for small images.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015 (arXiv:1409.1556),
-columns A, B, D and E of table 1. What differs from the paper, as in DISTIL 0.1: every convolution is normalized (Ioffe and
-Szegedy, ICML 2015), and one linear layer stands for the three fully connected ones, without dropout.
+columns A, B, D and E of table 1. Differences from the paper, as in DISTIL 0.1: every convolution is normalized (Ioffe and
+Szegedy, ICML 2015), and one linear layer without dropout replaces the three fully connected layers.
 
-What differs from DISTIL 0.1: no biases before normalization; pooling rounds up, which changes nothing where the sides are
-multiples of 32, and lets a 28x28 image through, of which rounding down leaves nothing; and the average is taken over the
-positions that are left, of which a 32x32 image has a single one.
+Differences from DISTIL 0.1: convolutions before normalization have no bias; pooling rounds sizes up, so that a 28x28 image, for
+which rounding down leaves no position, works too (sides that are multiples of 32 give equal results); and the average is taken
+over all remaining positions, of which a 32x32 image has one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from distil.errors import UnknownName, nearest
 from distil.utils.models._layers import averaged, conv_bn_relu
 from distil.utils.models.base import DocumentedModel, check_sizes
 
-# Convolutions in each of the five stages (paper, table 1), by name; and the channels of the stages.
+# Convolutions in each of the five stages, by name, and channels of the stages (paper, table 1).
 _DEPTHS = {
     "VGG11": (1, 1, 2, 2, 2),
     "VGG13": (2, 2, 2, 2, 2),
@@ -45,7 +45,7 @@ class VGG(DocumentedModel):
         channels: Channels of the images.
 
     Raises:
-        UnknownName: There is no such network.
+        UnknownName: No VGG network has that name.
         InvalidInput: ``num_classes`` or ``channels`` is not an integer of at least 1.
     """
 
@@ -54,7 +54,7 @@ class VGG(DocumentedModel):
         check_sizes("VGG", {"num_classes": num_classes, "channels": channels})
         if vgg_name not in _DEPTHS:
             hint = nearest(str(vgg_name), _DEPTHS)
-            raise UnknownName(f"no VGG is called {vgg_name!r}{hint}; there are: {', '.join(_DEPTHS)}")
+            raise UnknownName(f"no VGG is called {vgg_name!r}{hint}; known are {', '.join(_DEPTHS)}")
         layers: list[nn.Module] = []
         inputs = channels
         for width, depth in zip(_WIDTHS, _DEPTHS[vgg_name], strict=True):
@@ -67,4 +67,4 @@ class VGG(DocumentedModel):
 
     def features(self, x: Tensor) -> Tensor:
         """The last stage averaged over positions: (B, channels, H, W) to (B, 512)."""
-        return averaged(self.body(x))  # of (B, 512, H / 32, W / 32)
+        return averaged(self.body(x))  # from (B, 512, H / 32, W / 32)
