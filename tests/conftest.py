@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,21 @@ def data_root_real() -> Path:
             f"no real data at {root}; set DISTIL_DATA to a folder with MNIST/raw, tabular/satimage, tabular/ijcnn1"
         )
     return root
+
+
+@pytest.fixture(scope="session")
+def case():
+    """``case(*labels)``: a context for one of several cases in a loop; a failure in it shows the labels."""
+
+    @contextmanager
+    def labeled(*labels):
+        try:
+            yield
+        except BaseException as error:  # pytest's own failures are no Exceptions
+            error.add_note(f"in the case {', '.join(map(repr, labels))}")
+            raise
+
+    return labeled
 
 
 @pytest.fixture

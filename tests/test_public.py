@@ -1,4 +1,4 @@
-"""The public names, what importing the package costs, and the warning of its namesake."""
+"""The public names, the cost of importing the package, and the warning about its namesake."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOURCE = Path(distil.__file__).parents[1]
 
 
 def python(code, *path, **environment):
-    """Run code in a new interpreter; gives what it printed, and its standard error."""
+    """Run code in a new interpreter; returns its standard output and standard error."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -59,7 +59,7 @@ def seen_by_type_checkers(module):
     for node in block.body:
         assert isinstance(node, ast.ImportFrom)
         for alias in node.names:
-            assert alias.asname == alias.name  # the form that hands a name on
+            assert alias.asname == alias.name  # the form that re-exports a name
             found[alias.name] = node.module
     return found
 
@@ -102,15 +102,16 @@ def test_a_name_that_does_not_exist(module):
     assert not hasattr(module, "__wrapped__")
 
 
-@pytest.mark.parametrize("name", distil.__all__)
-def test_every_name_can_be_imported_and_is_described(name):
-    value = getattr(distil, name)
-    if inspect.isclass(value) or inspect.isfunction(value):
-        text = value.__dict__.get("__doc__") if inspect.isclass(value) else value.__doc__
-        assert text
-        assert not re.match(rf"{re.escape(name)}\(", text), "the signature that a dataclass writes by itself"
-        assert text.strip()[0].isupper() or text.strip()[0] in "`("
-        assert value.__module__.startswith("distil")
+def test_every_name_can_be_imported_and_is_described(case):
+    for name in distil.__all__:
+        with case(name):
+            value = getattr(distil, name)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                text = value.__dict__.get("__doc__") if inspect.isclass(value) else value.__doc__
+                assert text
+                assert not re.match(rf"{re.escape(name)}\(", text), "the signature that a dataclass writes by itself"
+                assert text.strip()[0].isupper() or text.strip()[0] in "`("
+                assert value.__module__.startswith("distil")
 
 
 def test_star_import():
@@ -129,38 +130,41 @@ def public_members(cls):
             yield name, member
 
 
-@pytest.mark.parametrize("name", [n for n in distil.__all__ if inspect.isclass(getattr(distil, n))])
-def test_every_method_of_a_public_class_is_described(name):
-    missing = [member for member, value in public_members(getattr(distil, name)) if not inspect.getdoc(value)]
-    assert not missing
+def test_every_method_of_a_public_class_is_described(case):
+    for name in [n for n in distil.__all__ if inspect.isclass(getattr(distil, n))]:
+        with case(name):
+            missing = [member for member, value in public_members(getattr(distil, name)) if not inspect.getdoc(value)]
+            assert not missing
 
 
-@pytest.mark.parametrize("name", [n for n in distil.__all__ if callable(getattr(distil, n))])
-def test_public_functions_are_annotated(name):
-    value = getattr(distil, name)
-    if inspect.isfunction(value):
-        signature = inspect.signature(value)
-        assert signature.return_annotation is not inspect.Signature.empty
-        assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
+def test_public_functions_are_annotated(case):
+    for name in [n for n in distil.__all__ if callable(getattr(distil, n))]:
+        with case(name):
+            value = getattr(distil, name)
+            if inspect.isfunction(value):
+                signature = inspect.signature(value)
+                assert signature.return_annotation is not inspect.Signature.empty
+                assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
 
 
 def test_the_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", distil.__version__)
-    # The build reads it from the text.
+    # the build reads the version from the source text
     assert re.findall(r'^__version__ = "(.+)"$', Path(distil.__file__).read_text(), re.MULTILINE) == [
         distil.__version__
     ]
 
 
-@pytest.mark.parametrize("name", [n for n in distil.__all__ if callable(getattr(distil, n))])
-def test_hints_can_be_resolved(name):
-    value = getattr(distil, name)
-    hints = typing.get_type_hints(value)
-    if inspect.isfunction(value):
-        assert hints.keys() == {*inspect.signature(value).parameters, "return"}
+def test_hints_can_be_resolved(case):
+    for name in [n for n in distil.__all__ if callable(getattr(distil, n))]:
+        with case(name):
+            value = getattr(distil, name)
+            hints = typing.get_type_hints(value)
+            if inspect.isfunction(value):
+                assert hints.keys() == {*inspect.signature(value).parameters, "return"}
 
 
-def test_help_shows_what_is_public():
+def test_help_shows_all_public_names():
     assert {*distil.__all__, *distil._MODULES, "__version__"} <= {*dir(distil)}
     text = pydoc.plain(pydoc.render_doc(distil))
     for name in distil.__all__:
@@ -172,7 +176,7 @@ def test_the_example_of_the_package():
     assert (found.failed, found.attempted) == (0, 4)
 
 
-def test_what_is_public_can_be_pickled():
+def test_public_objects_can_be_pickled():
     for value in (distil.pick, distil.Rng, distil.Rng(3).child("x"), distil.FitConfig(), distil.signals.Probs()):
         again = pickle.loads(pickle.dumps(value))
         assert again is value or repr(again) == repr(value)
@@ -183,7 +187,7 @@ def test_the_package_is_typed():
 
 
 def test_git_ignores_no_file_of_the_package():
-    """The wheel holds every file below src/distil but what git ignores: the page's styles and scripts among them."""
+    """The wheel holds every file below src/distil that git does not ignore, including styles and scripts of pages."""
     files = [path for path in (SOURCE / "distil").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert {".py", ".html", ".css", ".js", ".typed"} <= {path.suffix or path.name for path in files}
     done = subprocess.run(
@@ -199,14 +203,14 @@ def test_git_ignores_no_file_of_the_package():
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def test_every_module_can_be_imported_and_says_what_it_is_for():
+def test_every_module_can_be_imported_and_has_a_docstring():
     for module in pkgutil.walk_packages(distil.__path__, "distil."):
         if module.name == "distil.__main__":
             continue
         try:
             found = import_module(module.name)
         except distil.MissingPackage:
-            continue  # an optional one
+            continue  # an optional package
         assert found.__doc__, module.name
 
 
@@ -222,12 +226,13 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("name", ERRORS)
-def test_the_error_tree(name):
-    error = getattr(distil, name)
-    assert issubclass(error, distil.DistilError)
-    assert issubclass(error, ERRORS[name])
-    assert str(error("what to do")) == "what to do"
+def test_the_error_tree(case):
+    for name in ERRORS:
+        with case(name):
+            error = getattr(distil, name)
+            assert issubclass(error, distil.DistilError)
+            assert issubclass(error, ERRORS[name])
+            assert str(error("what to do")) == "what to do"
 
 
 def test_the_warning_is_no_error_of_the_tree():
@@ -265,7 +270,7 @@ def test_importing_loads_next_to_nothing_in_no_time():
     assert min(float(seconds) for seconds, _ in tries) < 0.1
 
 
-def test_help_loads_neither_torch_nor_what_one_command_needs():
+def test_help_loads_neither_torch_nor_the_packages_of_one_command():
     code = (
         "import sys\nfrom distil.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit as end:\n"
         f"    print(end.code, [m for m in ('torch', *{HEAVY}) if m in sys.modules])"
@@ -282,16 +287,14 @@ def test_errors_need_no_torch():
     assert python(code) == ("True False\n", "")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["functional.centers.k_center_greedy", "errors.RunError", "deepal.Data"],
-)
-def test_one_import_is_enough(name):
-    out, err = python(f"import distil; print(distil.{name}.__name__)")
-    assert (out, err) == (f"{name.rpartition('.')[2]}\n", "")
+def test_one_import_is_enough(case):
+    for name in ["functional.centers.k_center_greedy", "errors.RunError", "deepal.Data"]:
+        with case(name):
+            out, err = python(f"import distil; print(distil.{name}.__name__)")
+            assert (out, err) == (f"{name.rpartition('.')[2]}\n", "")
 
 
-def test_using_it_loads_no_optional_package_changes_nothing_and_says_nothing():
+def test_star_import_loads_no_optional_package_and_changes_no_global_state():
     code = (
         "import random, sys, warnings, torch\n"
         "def state(): return (torch.get_rng_state().tolist(), random.getstate(), torch.get_num_threads(),\n"
@@ -313,22 +316,23 @@ def namesake(folder, version="0.2"):
     return folder
 
 
-def test_the_namesake_is_warned_of(tmp_path):
-    """Once, where the package is first used and not where it is imported; it works all the same."""
+def test_a_warning_about_the_namesake(tmp_path):
+    """One warning where the package is first used, not where it is imported; the package works."""
     code = "import distil\nprint(distil.__version__)\nprint(distil.select)\nprint(distil.signals, distil.Learner)"
     out, err = python(code, namesake(tmp_path), PYTHONWARNINGS="always")
     assert err.count("decile-distil") == 1
     assert "DistilWarning: decile-distil 0.2 is installed beside distil" in err
     assert "Uninstall both" in err
-    assert err.startswith("<string>:3:")  # it points at the use
+    assert err.startswith("<string>:3:")  # it names the line of the use
     assert "function select" in out
 
 
-@pytest.mark.parametrize("use", ["from distil import InvalidInput", "import distil; distil.errors"])
-def test_the_namesake_is_warned_of_however_the_package_is_used(tmp_path, use):
-    _, err = python(f"{use}\n{use}", namesake(tmp_path), PYTHONWARNINGS="always")
-    assert err.count("decile-distil") == 1
-    assert err.startswith("<string>:1:")
+def test_a_warning_about_the_namesake_for_every_import(case, tmp_path):
+    for use in ["from distil import InvalidInput", "import distil; distil.errors"]:
+        with case(use):
+            _, err = python(f"{use}\n{use}", namesake(tmp_path), PYTHONWARNINGS="always")
+            assert err.count("decile-distil") == 1
+            assert err.startswith("<string>:1:")
 
 
 def test_importing_alone_looks_for_no_namesake(tmp_path):
@@ -367,7 +371,7 @@ distil.run("a.json", seed=2)  # type: ignore[call-arg]
 
 @pytest.mark.slow
 def test_a_script_passes_mypy(tmp_path):
-    """Each ignored error is one: an ignore that nothing needs is an error itself under --strict."""
+    """Each ignored line is an error: --strict reports an ignore without one."""
     pytest.importorskip("mypy")
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(

@@ -267,7 +267,7 @@ def put(array, row, value):
         (
             {},
             ("--labeled", "odd.txt"),
-            "odd.txt: 1 of 1 ids are not in the pool: 'nobody'; the ids there begin with 'dir/000.jpg'",
+            "odd.txt: 1 of 1 ids are not in the pool: 'nobody'; the pool's ids begin with 'dir/000.jpg'",
         ),
         ({}, ("--ids", "odd.txt"), "odd.txt has 1 ids, and emb.npy has 200 rows"),
         ({}, ("--strategy", "bagde"), "did you mean 'badge'"),
@@ -277,12 +277,12 @@ def put(array, row, value):
         (
             {},
             ("--candidates", "labeled.csv", "--labeled", "labeled.csv"),
-            "candidates has 'dir/000.jpg', which is in labeled too; take it out of one of them",
+            "candidates has 'dir/000.jpg', which is in labeled too; remove it from one of them",
         ),
         ({}, ("--pool", "emb.npy"), "pool is embedded by model; give these two, or embeddings (--pool"),
         ({}, ("--model", "x:y"), "say which one with pool"),
         ({}, ("--no-duplicates", "--near", "0"), "near must be a share of the typical distance, above 0"),
-        ({}, ("--strategy", "bald_dropout"), "reads mc_probs, which was not given: --mc-probs"),
+        ({}, ("--strategy", "bald_dropout"), "needs mc_probs; pass --mc-probs"),
     ],
 )
 def test_faults(here, said, change, more, message):

@@ -1,10 +1,11 @@
-"""Arrays with ids out of every kind of file, memory-mapped where that can be, and lists of ids; each fault by its message."""
+"""Reading arrays with ids, and lists of ids, from every kind of file; faults by their messages."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -47,21 +48,23 @@ def test_npy_is_mapped(tmp_path):
     np.testing.assert_array_equal(found.values, X)
 
 
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8"])
-def test_npz_is_mapped_where_it_is_not_compressed(tmp_path, save, order, dtype):
-    x = np.asarray(X * 10, dtype=dtype, order=order)
-    save(tmp_path / "x.npz", other=np.zeros(3), emb=x, ids=np.array(NAMES))
-    found = read_column(tmp_path / "x.npz", column="emb")
-    np.testing.assert_array_equal(found.values, x)
-    assert found.names == NAMES
-    assert is_mapped(found.values) == (save is np.savez)
-    assert read_column(f"{tmp_path}/x.npz#emb").names == NAMES
-    with pytest.raises(InvalidInput, match=r"x.npz holds other, emb; say which, as in x.npz#other"):
-        read_column(tmp_path / "x.npz")
-    with pytest.raises(InvalidInput, match=r"no 'embb'; did you mean 'emb'"):
-        read_column(tmp_path / "x.npz", column="embb")
+def test_npz_is_mapped_where_it_is_not_compressed(case, tmp_path):
+    for save in [np.savez, np.savez_compressed]:
+        for order in ["C", "F"]:
+            for dtype in ["f2", "f4", "f8", "i8"]:
+                root = Path(mkdtemp(dir=tmp_path))
+                with case(save, order, dtype):
+                    x = np.asarray(X * 10, dtype=dtype, order=order)
+                    save(root / "x.npz", other=np.zeros(3), emb=x, ids=np.array(NAMES))
+                    found = read_column(root / "x.npz", column="emb")
+                    np.testing.assert_array_equal(found.values, x)
+                    assert found.names == NAMES
+                    assert is_mapped(found.values) == (save is np.savez)
+                    assert read_column(f"{root}/x.npz#emb").names == NAMES
+                    with pytest.raises(InvalidInput, match=r"x.npz holds other, emb; say which, as in x.npz#other"):
+                        read_column(root / "x.npz")
+                    with pytest.raises(InvalidInput, match=r"no 'embb'; did you mean 'emb'"):
+                        read_column(root / "x.npz", column="embb")
 
 
 def test_the_only_array_of_an_npz_file_needs_no_name(tmp_path):
@@ -69,13 +72,15 @@ def test_the_only_array_of_an_npz_file_needs_no_name(tmp_path):
     np.testing.assert_array_equal(read_column(tmp_path / "x.npz").values, X)
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u1"])
-def test_safetensors_is_mapped(tmp_path, dtype):
-    x = (X * 5 + 20).astype(dtype)
-    save_file({"a": np.zeros((2, 2)), "emb": x}, tmp_path / "x.safetensors")
-    found = read_column(tmp_path / "x.safetensors", column="emb")
-    assert is_mapped(found.values)
-    np.testing.assert_array_equal(found.values, x)
+def test_safetensors_is_mapped(case, tmp_path):
+    for dtype in ["f2", "f4", "f8", "i4", "u1"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(dtype):
+            x = (X * 5 + 20).astype(dtype)
+            save_file({"a": np.zeros((2, 2)), "emb": x}, root / "x.safetensors")
+            found = read_column(root / "x.safetensors", column="emb")
+            assert is_mapped(found.values)
+            np.testing.assert_array_equal(found.values, x)
 
 
 def test_safetensors_of_a_type_that_numpy_lacks(tmp_path):
@@ -103,16 +108,16 @@ def test_pickled_objects_are_refused(tmp_path):
             read_column(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("x.npy", b"no array"), ("x.npz", b"no zip"), ("x.npy", b""), ("x.safetensors", b"")]
-)
-def test_damaged_files(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InvalidInput, match=name):
-        read_column(tmp_path / name)
+def test_damaged_files(case, tmp_path):
+    for name, content in [("x.npy", b"no array"), ("x.npz", b"no zip"), ("x.npy", b""), ("x.safetensors", b"")]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(name, content):
+            (root / name).write_bytes(content)
+            with pytest.raises(InvalidInput, match=name):
+                read_column(root / name)
 
 
-def test_what_is_no_array(tmp_path):
+def test_files_that_are_not_arrays(tmp_path):
     with pytest.raises(DataNotFound, match=r"no file .*x\.npy"):
         read_column(tmp_path / "x.npy")
     with pytest.raises(DataNotFound, match="is not a file"):
@@ -144,23 +149,26 @@ def parquet(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("kind", ["fixed", "list", "large", "columns"])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-def test_parquet(parquet, kind, dtype):
-    arrow = parquet.arrow
-    x = X.astype(dtype)
-    inner = arrow.from_numpy_dtype(x.dtype)
-    if kind == "columns":
-        values = {f"e{i}": arrow.array(x[:, i]) for i in range(3)}
-    elif kind == "fixed":
-        values = {"emb": arrow.FixedSizeListArray.from_arrays(arrow.array(x.ravel()), 3)}
-    else:
-        values = {"emb": arrow.array(list(x), type=(arrow.list_ if kind == "list" else arrow.large_list)(inner))}
-    path = parquet(id=NAMES, label=[1] * 7, **values)
-    found = read_column(path)
-    assert found.names == NAMES
-    assert found.values.dtype == (np.float64 if dtype == "float64" else np.float32)
-    np.testing.assert_array_equal(found.values, x)
+def test_parquet(case, parquet):
+    for kind in ["fixed", "list", "large", "columns"]:
+        for dtype in ["float32", "float64", "float16"]:
+            with case(kind, dtype):
+                arrow = parquet.arrow
+                x = X.astype(dtype)
+                inner = arrow.from_numpy_dtype(x.dtype)
+                if kind == "columns":
+                    values = {f"e{i}": arrow.array(x[:, i]) for i in range(3)}
+                elif kind == "fixed":
+                    values = {"emb": arrow.FixedSizeListArray.from_arrays(arrow.array(x.ravel()), 3)}
+                else:
+                    values = {
+                        "emb": arrow.array(list(x), type=(arrow.list_ if kind == "list" else arrow.large_list)(inner))
+                    }
+                path = parquet(id=NAMES, label=[1] * 7, **values)
+                found = read_column(path)
+                assert found.names == NAMES
+                assert found.values.dtype == (np.float64 if dtype == "float64" else np.float32)
+                np.testing.assert_array_equal(found.values, x)
 
 
 def test_parquet_beyond_memory_goes_to_a_file(parquet, tmp_path, monkeypatch):
@@ -200,15 +208,17 @@ def test_a_missing_package_is_named(monkeypatch):
 # ------------------------------------------------------------------------------------------------------------------- csv
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("ids", [None, "key"])
-def test_csv(tmp_path, separator, ids):
-    rows = [[ids or "ID", "u", "Label", "v"], *([f"n{i}", X[i, 0], "cat", X[i, 1]] for i in range(7))]
-    path = lines(tmp_path / "x.csv", [separator.join(map(str, row)) for row in rows])
-    found = read_column(path, ids=ids)
-    assert found.names == [f"n{i}" for i in range(7)]
-    np.testing.assert_array_equal(found.values, X[:, :2])
-    np.testing.assert_array_equal(read_column(path, ids=ids, column="v").values, X[:, 1:2])
+def test_csv(case, tmp_path):
+    for separator in [",", ";", "\t"]:
+        for ids in [None, "key"]:
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(separator, ids):
+                rows = [[ids or "ID", "u", "Label", "v"], *([f"n{i}", X[i, 0], "cat", X[i, 1]] for i in range(7))]
+                path = lines(root / "x.csv", [separator.join(map(str, row)) for row in rows])
+                found = read_column(path, ids=ids)
+                assert found.names == [f"n{i}" for i in range(7)]
+                np.testing.assert_array_equal(found.values, X[:, :2])
+                np.testing.assert_array_equal(read_column(path, ids=ids, column="v").values, X[:, 1:2])
 
 
 def test_csv_without_a_header(tmp_path):
@@ -264,14 +274,14 @@ def test_ids_of_a_folder_of_images_are_not_ignored(tmp_path):
             open_pool(tmp_path, **given)
 
 
-def test_ids_as_bytes_and_as_numbers_that_pandas_made_floats(tmp_path):
+def test_ids_as_bytes_and_as_floats(tmp_path):
     np.savez(tmp_path / "x.npz", x=X, ids=np.array([b"a%d" % row for row in range(7)]))
     assert read_column(tmp_path / "x.npz").names == [f"a{row}" for row in range(7)]
     np.save(tmp_path / "l.npy", np.array([b"a1", b"a2"]))
     assert (read_ids(tmp_path / "l.npy").names, read_ids(tmp_path / "l.npy").positions) == (("a1", "a2"), False)
     found = read_ids(lines(tmp_path / "l.csv", ["id,label", "4.0,1.0", "2.0,0.0"]))
     assert found.rows(None, 7).tolist() == found.rows({str(row): row for row in range(7)}, 7).tolist() == [4, 2]
-    assert found.rows({"4.0": 0, "4": 1, "2.0": 2}, 3).tolist() == [0, 2]  # the very name first
+    assert found.rows({"4.0": 0, "4": 1, "2.0": 2}, 3).tolist() == [0, 2]  # the exact name comes first
 
 
 def test_lists_of_ids(tmp_path):
@@ -299,7 +309,7 @@ def test_ids_become_rows(tmp_path):
     found = read_ids(lines(tmp_path / "a.txt", ["b", "a"]))
     assert found.rows(index_of(["x", "a", "b"]), 3).tolist() == [2, 1]
     with pytest.raises(
-        InvalidInput, match=r"a\.txt: 2 of 2 ids are not in the pool: 'b', 'a'; the ids there begin with 'x'"
+        InvalidInput, match=r"a\.txt: 2 of 2 ids are not in the pool: 'b', 'a'; the pool's ids begin with 'x'"
     ):
         found.rows(index_of(["x"]), 1)
     with pytest.raises(InvalidInput, match=r"a pool without names has the ids 0 to 8"):
@@ -312,9 +322,8 @@ def test_ids_become_rows(tmp_path):
     assert read_ids(tmp_path / "c.npy").rows(index_of(["x", "y"]), 2).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
+def test_faults_of_lists(case, tmp_path):
+    for name, content, message in [
         ("a.txt", "a\na\n", "'a' is there more than once"),
         ("a.csv", "id,label\na,\n", "line 2: the id or its label is missing"),
         ("a.csv", "id,label\na\n", "line 2: expected 2 columns"),
@@ -322,17 +331,15 @@ def test_ids_become_rows(tmp_path):
         ("a.jsonl", "{\n", "line 1 is not JSON"),
         ("a.jsonl", '{"id": 1, "label": 2}\n{"id": 2}\n', "1 of 2 lines have a label"),
         ("a.xml", "", "ids are read from"),
-    ],
-)
-def test_faults_of_lists(tmp_path, name, content, message):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(InvalidInput, match=message):
-        read_ids(tmp_path / name)
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(name, content, message):
+            (root / name).write_text(content)
+            with pytest.raises(InvalidInput, match=message):
+                read_ids(root / name)
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".npy"])
-def test_ids_are_kept_as_they_are(tmp_path, suffix):
-    """Also with blanks around them, and with bytes that are not UTF-8, as names of files may have."""
+def check_ids_are_kept_as_they_are(tmp_path, suffix):
     names = [" a.png", "a.png", "b.png ", "caf\udce9.png", "é.png"]
     path = tmp_path / f"ids{suffix}"
     if suffix == ".npy":
@@ -348,6 +355,14 @@ def test_ids_are_kept_as_they_are(tmp_path, suffix):
     assert read_ids(path).rows(index_of(names), 5).tolist() == [0, 1, 2, 3, 4]
 
 
+def test_ids_are_kept_as_they_are(case, tmp_path):
+    """Also with surrounding blanks, and with bytes that are not UTF-8, as file names may have."""
+    for suffix in [".txt", ".csv", ".tsv", ".jsonl", ".npy"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(suffix):
+            check_ids_are_kept_as_they_are(root, suffix)
+
+
 def test_blanks_around_ids_and_labels_do_not_matter(tmp_path):
     found = read_ids(lines(tmp_path / "a.csv", ["id, label", "a , cat", " b,dog "]))
     assert found.labels == ("cat", "dog")
@@ -361,7 +376,7 @@ def test_ids_that_are_not_utf_8_and_unknown(tmp_path):
         read_ids(tmp_path / "a.txt").rows(index_of(["é"]), 1)
 
 
-def test_what_was_read_as_ids(tmp_path):
+def test_the_note_names_the_column_of_ids(tmp_path):
     assert read_ids(lines(tmp_path / "a.csv", ["id,label", "a,x"])).note == ""
     assert read_ids(lines(tmp_path / "b.csv", ["a,x", "b,y"])).note == "read `0` of b.csv as ids and `1` as labels"
     assert (

@@ -1,4 +1,4 @@
-"""Damaged and absurd files of arrays: one clear error each, before memory is taken; compressed arrays within ``Runtime.memory``."""
+"""Damaged array files give one clear error before memory is allocated; compressed arrays stay within ``Runtime.memory``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -30,9 +32,8 @@ def header_of(shape, descr="'<f4'"):
     return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_headers_of_npy(case, tmp_path):
+    for content, message in [
         (npy_bytes(header_of((10**6, 10**6)), X.tobytes()), r"4,000,000,000,000 bytes, and 1,200 follow"),
         (npy_bytes(header_of((10**20, 10**20))), "its header gives an array of shape"),
         (npy_bytes(header_of((-1, 6)), X.tobytes()), "its header gives an array of shape"),
@@ -45,15 +46,15 @@ def header_of(shape, descr="'<f4'"):
         (np.lib.format.magic(2, 0) + struct.pack("<I", 2**31) + b"{", "its header would have 2,147,483,648 bytes"),
         (b"\x93NUMPY", "cannot be read as an array"),
         (b"", "cannot be read as an array"),
-    ],
-)
-def test_headers_of_npy(tmp_path, content, message):
-    (tmp_path / "x.npy").write_bytes(content)
-    tracemalloc.start()
-    with pytest.raises(InvalidInput, match=rf"x\.npy.*({message})"):
-        read_column(tmp_path / "x.npy")
-    assert tracemalloc.get_traced_memory()[1] < 4 << 20
-    tracemalloc.stop()
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(content, message):
+            (root / "x.npy").write_bytes(content)
+            tracemalloc.start()
+            with pytest.raises(InvalidInput, match=rf"x\.npy.*({message})"):
+                read_column(root / "x.npy")
+            assert tracemalloc.get_traced_memory()[1] < 4 << 20
+            tracemalloc.stop()
 
 
 def save_npz(path, content, compression=zipfile.ZIP_DEFLATED):
@@ -83,25 +84,27 @@ def test_a_flipped_byte_in_a_compressed_npz(tmp_path):
 def test_an_encrypted_npz(tmp_path):
     np.savez_compressed(tmp_path / "x.npz", x=X)
     raw = bytearray((tmp_path / "x.npz").read_bytes())
-    raw[6] |= 1  # the flag, in the member's own header and in the directory
+    raw[6] |= 1  # the flag in the header of the member and in the directory
     raw[raw.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "x.npz").write_bytes(raw)
     with pytest.raises(InvalidInput, match=r"x\.npz: x is encrypted; store it without a password"):
         read_column(tmp_path / "x.npz")
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u1", "i8", ">f4"])
-def test_a_compressed_npz_takes_no_more_memory_than_it_may(tmp_path, order, dtype):
-    x = np.asarray(np.arange(3 << 20).reshape(1 << 20, 3) % 250, dtype=dtype, order=order)
-    np.savez_compressed(tmp_path / "x.npz", x=x)
-    tracemalloc.start()
-    found = read_column(tmp_path / "x.npz", runtime=Runtime(memory=1 << 20, scratch=tmp_path)).values
-    assert tracemalloc.get_traced_memory()[1] < 4 << 20  # blocks of a megabyte; what is beyond is in a file
-    tracemalloc.stop()
-    np.testing.assert_array_equal(found, x)
-    assert found.dtype == x.dtype
-    assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+def test_a_compressed_npz_takes_no_more_memory_than_it_may(case, tmp_path):
+    for order in ["C", "F"]:
+        for dtype in ["f2", "f4", "f8", "u1", "i8", ">f4"]:
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(order, dtype):
+                x = np.asarray(np.arange(3 << 20).reshape(1 << 20, 3) % 250, dtype=dtype, order=order)
+                np.savez_compressed(root / "x.npz", x=x)
+                tracemalloc.start()
+                found = read_column(root / "x.npz", runtime=Runtime(memory=1 << 20, scratch=root)).values
+                assert tracemalloc.get_traced_memory()[1] < 4 << 20  # blocks of a megabyte; the rest is in a file
+                tracemalloc.stop()
+                np.testing.assert_array_equal(found, x)
+                assert found.dtype == x.dtype
+                assert [path.name for path in root.iterdir()] == ["x.npz"]
 
 
 def test_arrays_of_an_npz_share_the_memory(tmp_path):
@@ -120,9 +123,8 @@ def safetensors_bytes(entry):
 SOUND = {"dtype": "F32", "shape": [50, 6], "data_offsets": [0, 1200]}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_headers_of_safetensors(case, tmp_path):
+    for content in [
         safetensors_bytes({**SOUND, "shape": [10**9, 10**9]}),
         safetensors_bytes({**SOUND, "shape": [10**9, 10**9], "data_offsets": [0, 4 * 10**18]}),
         safetensors_bytes({**SOUND, "shape": [-50, -6]}),
@@ -138,23 +140,23 @@ SOUND = {"dtype": "F32", "shape": [50, 6], "data_offsets": [0, 1200]}
         safetensors_bytes(b"\xff\xfe"),
         struct.pack("<Q", 2**63) + b"{}",
         b"\x00",
-    ],
-)
-def test_headers_of_safetensors(tmp_path, content):
-    (tmp_path / "x.safetensors").write_bytes(content)
-    with pytest.raises(InvalidInput, match=r"x\.safetensors"):
-        read_column(tmp_path / "x.safetensors")
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(content):
+            (root / "x.safetensors").write_bytes(content)
+            with pytest.raises(InvalidInput, match=r"x\.safetensors"):
+                read_column(root / "x.safetensors")
 
 
-@pytest.mark.parametrize(
-    "dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.bool, torch.uint16, torch.float64]
-)
-def test_types_of_safetensors(tmp_path, dtype):
-    from safetensors.torch import save_file
+def test_types_of_safetensors(case, tmp_path):
+    for dtype in [torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.bool, torch.uint16, torch.float64]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(dtype):
+            from safetensors.torch import save_file
 
-    x = (torch.arange(12).reshape(6, 2) % 3).to(dtype)
-    save_file({"other": torch.zeros(3), "x": x}, tmp_path / "x.safetensors")
-    np.testing.assert_array_equal(read_column(tmp_path / "x.safetensors", column="x").values, x.double().numpy())
+            x = (torch.arange(12).reshape(6, 2) % 3).to(dtype)
+            save_file({"other": torch.zeros(3), "x": x}, root / "x.safetensors")
+            np.testing.assert_array_equal(read_column(root / "x.safetensors", column="x").values, x.double().numpy())
 
 
 def test_json_lines_that_python_refuses(tmp_path):
@@ -175,22 +177,26 @@ def test_text_in_parquet_that_is_not_utf_8(tmp_path):
             read(tmp_path / "x.parquet")
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
-def test_compressed_tables(tmp_path, suffix):
-    import bz2
-    import gzip
-    import lzma
+def test_compressed_tables(case, tmp_path):
+    for suffix in [".gz", ".bz2", ".xz"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(suffix):
+            import bz2
+            import gzip
+            import lzma
 
-    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
-    content = io.StringIO()
-    np.savetxt(content, X, delimiter=",")
-    (tmp_path / f"x.csv{suffix}").write_bytes(pack(content.getvalue().encode()))
-    np.testing.assert_allclose(read_column(tmp_path / f"x.csv{suffix}").values, X)
-    whole = (tmp_path / f"x.csv{suffix}").read_bytes()
-    for part in (whole[: len(whole) // 2], b"1,2\n"):
-        (tmp_path / f"y.csv{suffix}").write_bytes(part)
-        with pytest.raises(InvalidInput, match=r"y\.csv\.\w+ cannot be read: .*; if it is damaged, fetch it again"):
-            read_column(tmp_path / f"y.csv{suffix}")
+            pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
+            content = io.StringIO()
+            np.savetxt(content, X, delimiter=",")
+            (root / f"x.csv{suffix}").write_bytes(pack(content.getvalue().encode()))
+            np.testing.assert_allclose(read_column(root / f"x.csv{suffix}").values, X)
+            whole = (root / f"x.csv{suffix}").read_bytes()
+            for part in (whole[: len(whole) // 2], b"1,2\n"):
+                (root / f"y.csv{suffix}").write_bytes(part)
+                with pytest.raises(
+                    InvalidInput, match=r"y\.csv\.\w+ cannot be read: .*; if it is damaged, fetch it again"
+                ):
+                    read_column(root / f"y.csv{suffix}")
 
 
 def test_a_folder_is_no_file(tmp_path):

@@ -2,6 +2,8 @@
 
 import gc
 import re
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -40,9 +42,7 @@ def probs_of(n, *shape, seed=0):
 # --- rows of arrays -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ids", IDS)
-@pytest.mark.parametrize("kind", ["tensor", "numpy", "read-only", "fortran", "reversed", "big-endian"])
-def test_take_is_indexing(ids, kind):
+def check_take_is_indexing(ids, kind):
     x = rows()
     array = {
         "tensor": lambda: torch.from_numpy(x),
@@ -58,6 +58,13 @@ def test_take_is_indexing(ids, kind):
     np.testing.assert_array_equal(taken, x[ids])
 
 
+def test_take_is_indexing(case):
+    for ids in IDS:
+        for kind in ["tensor", "numpy", "read-only", "fortran", "reversed", "big-endian"]:
+            with case(ids, kind):
+                check_take_is_indexing(ids, kind)
+
+
 def test_consecutive_rows_are_a_view():
     x = torch.from_numpy(rows())
     assert take(x, torch.arange(2, 6)).data_ptr() == x[2:].data_ptr()
@@ -65,23 +72,26 @@ def test_consecutive_rows_are_a_view():
     assert take(x, torch.tensor([2, 4])).data_ptr() != x[2:].data_ptr()
 
 
-@pytest.mark.parametrize("mode", ["r", "r+", "c"])
-def test_memory_mapped_files(mode, tmp_path):
-    x = rows()
-    np.save(tmp_path / "x.npy", x)
-    mapped = np.load(tmp_path / "x.npy", mmap_mode=mode)
-    for ids in IDS:
-        np.testing.assert_array_equal(take(mapped, torch.tensor(ids, dtype=torch.long)), x[ids])
-    take(mapped, torch.arange(10)) + 1
-    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), x)
+def test_memory_mapped_files(case, tmp_path):
+    for mode in ["r", "r+", "c"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(mode):
+            x = rows()
+            np.save(root / "x.npy", x)
+            mapped = np.load(root / "x.npy", mmap_mode=mode)
+            for ids in IDS:
+                np.testing.assert_array_equal(take(mapped, torch.tensor(ids, dtype=torch.long)), x[ids])
+            take(mapped, torch.arange(10)) + 1
+            np.testing.assert_array_equal(np.load(root / "x.npy"), x)
 
 
-@pytest.mark.parametrize("dtype", [">f4", "<f8", "float16", "uint8", "int64", ">i2", "bool"])
-def test_from_numpy_keeps_values(dtype):
-    array = np.arange(6).reshape(2, 3).astype(dtype)
-    array.flags.writeable = False
-    np.testing.assert_array_equal(from_numpy(array), array)
-    np.testing.assert_array_equal(from_numpy(array[:, ::-1]), array[:, ::-1])
+def test_from_numpy_keeps_values(case):
+    for dtype in [">f4", "<f8", "float16", "uint8", "int64", ">i2", "bool"]:
+        with case(dtype):
+            array = np.arange(6).reshape(2, 3).astype(dtype)
+            array.flags.writeable = False
+            np.testing.assert_array_equal(from_numpy(array), array)
+            np.testing.assert_array_equal(from_numpy(array[:, ::-1]), array[:, ::-1])
 
 
 def test_from_numpy_does_not_write_through_to_read_only_memory():
@@ -92,22 +102,24 @@ def test_from_numpy_does_not_write_through_to_read_only_memory():
     np.testing.assert_array_equal(array, before)
 
 
-@pytest.mark.parametrize(("data", "answer"), [(torch.ones(1), True), (np.ones(1), True), ([1.0], False), ("x", False)])
-def test_is_array(data, answer):
-    assert is_array(data) is answer
+def test_is_array(case):
+    for data, answer in [(torch.ones(1), True), (np.ones(1), True), ([1.0], False), ("x", False)]:
+        with case(data, answer):
+            assert is_array(data) is answer
 
 
-@pytest.mark.parametrize("kind", [torch.from_numpy, np.asarray])
-def test_a_labeled_set_is_a_data_set_of_pairs(kind):
-    x = rows()
-    labeled = LabeledSet(kind(x), torch.tensor([7, 0, 3]), torch.tensor([2, 1, 0]))
-    assert len(labeled) == 3
-    for i in range(3):
-        found, y = labeled[i]
-        np.testing.assert_array_equal(found, x[[7, 0, 3][i]])
-        assert y == [2, 1, 0][i]
-        assert type(y) is int
-    np.testing.assert_array_equal(labeled.x, x[[7, 0, 3]])
+def test_a_labeled_set_is_a_data_set_of_pairs(case):
+    for kind in [torch.from_numpy, np.asarray]:
+        with case(kind):
+            x = rows()
+            labeled = LabeledSet(kind(x), torch.tensor([7, 0, 3]), torch.tensor([2, 1, 0]))
+            assert len(labeled) == 3
+            for i in range(3):
+                found, y = labeled[i]
+                np.testing.assert_array_equal(found, x[[7, 0, 3][i]])
+                assert y == [2, 1, 0][i]
+                assert type(y) is int
+            np.testing.assert_array_equal(labeled.x, x[[7, 0, 3]])
 
 
 def test_a_labeled_set_of_a_data_set_knows_its_own_labels_only():
@@ -131,11 +143,11 @@ def test_batched_data_have_a_method_for_many_rows():
     assert not isinstance([1, 2], Batched)
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------------------
 
 
 def read(name, array, ids=None):
-    """What a source of that array gives for Probs or MCProbs, as chunks and as one table."""
+    """The chunks and the table that a source of that array yields for Probs or MCProbs."""
     checked = checked_probs(array, name, 2 if name == "probs" else 3)
     signal = Probs() if name == "probs" else MCProbs(2)
     found = ArraySource(torch.arange(len(checked)) if ids is None else torch.as_tensor(ids), {name: checked})
@@ -145,34 +157,38 @@ def read(name, array, ids=None):
     )
 
 
-@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, np.ndarray.tolist])
-def test_good_probabilities_come_back(kind):
-    for name, probs in (("probs", probs_of(5, 3)), ("mc_probs", probs_of(5, 2, 3))):
-        for way in read(name, kind(probs)):
-            np.testing.assert_array_equal(way(), probs)
+def test_good_probabilities_come_back(case):
+    for kind in [np.asarray, torch.from_numpy, np.ndarray.tolist]:
+        with case(kind):
+            for name, probs in (("probs", probs_of(5, 3)), ("mc_probs", probs_of(5, 2, 3))):
+                for way in read(name, kind(probs)):
+                    np.testing.assert_array_equal(way(), probs)
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda p: p * 1.01,
-        lambda p: p * 0.9,
-        lambda p: p * np.float32([2, -1, 0]) / (2 * p[..., :1] - p[..., 1:2]),
-        lambda p: p * np.nan,
-        lambda p: p * np.float32([np.inf, 1, 1]),
-        lambda p: p + np.float32([np.inf, -np.inf, 0]),
-        lambda p: np.log(p),
-    ],
-    ids=["above 1", "below 1", "negative", "nan", "infinite", "both infinities", "logs"],
-)
-@pytest.mark.parametrize("row", [0, 3, CHUNK_ROWS + 2])
-def test_rows_that_are_no_distributions_are_named(spoil, row):
-    for name, shape in (("probs", (3,)), ("mc_probs", (2, 3))):
-        array = probs_of(CHUNK_ROWS + 5, *shape)
-        array[row] = spoil(array[row])
-        for way in read(name, array):
-            with pytest.raises(InvalidInput, match=re.escape(f"{name}[{row}] is not a probability distribution")):
-                way()
+def test_rows_that_are_no_distributions_are_named(case):
+    for kind, spoil in zip(
+        ["above 1", "below 1", "negative", "nan", "infinite", "both infinities", "logs"],
+        [
+            lambda p: p * 1.01,
+            lambda p: p * 0.9,
+            lambda p: p * np.float32([2, -1, 0]) / (2 * p[..., :1] - p[..., 1:2]),
+            lambda p: p * np.nan,
+            lambda p: p * np.float32([np.inf, 1, 1]),
+            lambda p: p + np.float32([np.inf, -np.inf, 0]),
+            lambda p: np.log(p),
+        ],
+        strict=True,
+    ):
+        for row in [0, 3, CHUNK_ROWS + 2]:
+            with case(kind, row):
+                for name, shape in (("probs", (3,)), ("mc_probs", (2, 3))):
+                    array = probs_of(CHUNK_ROWS + 5, *shape)
+                    array[row] = spoil(array[row])
+                    for way in read(name, array):
+                        with pytest.raises(
+                            InvalidInput, match=re.escape(f"{name}[{row}] is not a probability distribution")
+                        ):
+                            way()
 
 
 def test_the_first_wrong_row_is_named():
@@ -191,24 +207,26 @@ def test_rows_that_are_not_asked_for_are_not_looked_at():
         np.testing.assert_array_equal(way(), array[[0, 1, 2, 3, 5]])
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_rounding_is_no_error(dtype):
-    for n_classes in (2, 10, 1000):
-        probs = probs_of(50, n_classes).astype(dtype)
-        assert checked_probs(probs, "probs", 2) is probs
-        for way in (*read("probs", probs), *read("probs", torch.from_numpy(probs))):
-            np.testing.assert_array_equal(way(), probs)
+def test_rounding_is_no_error(case):
+    for dtype in [np.float16, np.float32, np.float64]:
+        with case(dtype):
+            for n_classes in (2, 10, 1000):
+                probs = probs_of(50, n_classes).astype(dtype)
+                assert checked_probs(probs, "probs", 2) is probs
+                for way in (*read("probs", probs), *read("probs", torch.from_numpy(probs))):
+                    np.testing.assert_array_equal(way(), probs)
 
 
-@pytest.mark.parametrize(("dtype", "error", "right"), [("float16", 5e-3, True), ("float32", 5e-3, False)])
-def test_coarse_types_may_be_off_by_more(dtype, error, right):
-    probs = np.full((3, 4), 0.25 * (1 + error)).astype(dtype)
-    way = read("probs", probs)[0]
-    if right:
-        np.testing.assert_array_equal(way(), probs)
-    else:
-        with pytest.raises(InvalidInput):
-            way()
+def test_coarse_types_may_be_off_by_more(case):
+    for dtype, error, right in [("float16", 5e-3, True), ("float32", 5e-3, False)]:
+        with case(dtype, error, right):
+            probs = np.full((3, 4), 0.25 * (1 + error)).astype(dtype)
+            way = read("probs", probs)[0]
+            if right:
+                np.testing.assert_array_equal(way(), probs)
+            else:
+                with pytest.raises(InvalidInput):
+                    way()
 
 
 def test_one_class_is_too_few():
@@ -216,9 +234,8 @@ def test_one_class_is_too_few():
         checked_probs(np.ones((4, 1)), "probs", 2)
 
 
-@pytest.mark.parametrize(
-    ("array", "n_dims", "message"),
-    [
+def test_wrong_arrays(case):
+    for array, n_dims, message in [
         (np.ones(3), 2, r"emb must have two axes, \(examples, columns\), got shape \(3,\)"),
         (np.ones((3, 2, 2)), 2, r"two axes.*got shape \(3, 2, 2\)"),
         (np.ones((3, 2)), 3, r"three axes, \(examples, samples, classes\), got shape \(3, 2\)"),
@@ -228,11 +245,9 @@ def test_one_class_is_too_few():
         (np.array([["a", "b"]]), 2, "emb must hold numbers, got an array of <U1"),
         (np.array([[None, 1]]), 2, "must hold numbers, got an array of object"),
         (np.array([[1j]]), 2, "must hold numbers, got an array of complex128"),
-    ],
-)
-def test_arrays_that_cannot_be_right(array, n_dims, message):
-    with pytest.raises(InvalidInput, match=message):
-        checked_array(array, "emb", n_dims)
+    ]:
+        with case(array, n_dims, message), pytest.raises(InvalidInput, match=message):
+            checked_array(array, "emb", n_dims)
 
 
 def test_ragged_lists_are_refused():
@@ -245,16 +260,17 @@ def test_tensors_that_want_gradients_are_detached():
     assert not checked_array(x, "emb", 2).requires_grad
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.bfloat16])
-def test_ids_of_rows_that_are_not_finite_are_named(value, dtype):
-    ids = torch.tensor([7, 30, 2, 11])
-    good = torch.ones(4, 2, 3, dtype=dtype)
-    check_rows(ids, good, "data")
-    bad = good.clone()
-    bad[1, 1, 2] = bad[3, 0, 0] = value
-    with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 4 examples: ids 30, 11$"):
-        check_rows(ids, bad, "data")
+def test_ids_of_rows_that_are_not_finite_are_named(case):
+    for value in [np.nan, np.inf, -np.inf]:
+        for dtype in [torch.float16, torch.float32, torch.float64, torch.bfloat16]:
+            with case(value, dtype):
+                ids = torch.tensor([7, 30, 2, 11])
+                good = torch.ones(4, 2, 3, dtype=dtype)
+                check_rows(ids, good, "data")
+                bad = good.clone()
+                bad[1, 1, 2] = bad[3, 0, 0] = value
+                with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 4 examples: ids 30, 11$"):
+                    check_rows(ids, bad, "data")
 
 
 def test_many_ids_are_cut_short():
@@ -325,7 +341,7 @@ def addresses(array):
 
 
 def test_memory_mapped_files_are_not_copied(tmp_path):
-    """Read-only memory, mapped or not; a column of them outlives the array it was made of."""
+    """Read-only memory, mapped or not; a column made from it outlives the array."""
     x = rows(9, 4)
     np.save(tmp_path / "x.npy", x)
     frozen = x.copy()
@@ -340,28 +356,38 @@ def test_memory_mapped_files_are_not_copied(tmp_path):
         np.testing.assert_array_equal(column, x[3:8])
 
 
-@pytest.mark.parametrize(
-    "change",
-    [lambda x: x.astype(">f4"), np.asfortranarray, lambda x: x[::-1], lambda x: x[:, ::2], lambda x: x.astype("f2")],
-    ids=["big-endian", "fortran", "reversed", "strided", "half"],
-)
-@pytest.mark.parametrize("memory", [0, 1 << 20])
-def test_arrays_that_do_not_serve_as_they_are(change, memory):
-    array = change(rows(2 * CHUNK_ROWS + 3, 4))
-    array.flags.writeable = False
-    column = source(range(len(array)), embeddings=array).table((Embedding(),), Runtime(memory=memory), Rng(0))
-    np.testing.assert_array_equal(column[Embedding()], array.astype(np.float32))
-    assert column[Embedding()].is_contiguous()
+def test_arrays_that_must_be_copied(case):
+    for kind, change in zip(
+        ["big-endian", "fortran", "reversed", "strided", "half"],
+        [
+            lambda x: x.astype(">f4"),
+            np.asfortranarray,
+            lambda x: x[::-1],
+            lambda x: x[:, ::2],
+            lambda x: x.astype("f2"),
+        ],
+        strict=True,
+    ):
+        for memory in [0, 1 << 20]:
+            with case(kind, memory):
+                array = change(rows(2 * CHUNK_ROWS + 3, 4))
+                array.flags.writeable = False
+                column = source(range(len(array)), embeddings=array).table(
+                    (Embedding(),), Runtime(memory=memory), Rng(0)
+                )
+                np.testing.assert_array_equal(column[Embedding()], array.astype(np.float32))
+                assert column[Embedding()].is_contiguous()
 
 
-@pytest.mark.parametrize("memory", [0, 1 << 20])
-def test_gathered_rows_and_log_probabilities_in_memory_and_in_files(memory):
-    n = CHUNK_ROWS + 50
-    ids = np.random.default_rng(0).permutation(n)
-    arrays = {"probs": probs_of(n, 3), "embeddings": rows(n, 4)}
-    found = source(ids, **arrays).table((Logits(), Embedding()), Runtime(memory=memory), Rng(0))
-    np.testing.assert_array_equal(found[Embedding()], arrays["embeddings"][ids])
-    np.testing.assert_allclose(found[Probs()], arrays["probs"][ids], rtol=1e-5)
+def test_gathered_rows_and_log_probabilities_in_memory_and_in_files(case):
+    for memory in [0, 1 << 20]:
+        with case(memory):
+            n = CHUNK_ROWS + 50
+            ids = np.random.default_rng(0).permutation(n)
+            arrays = {"probs": probs_of(n, 3), "embeddings": rows(n, 4)}
+            found = source(ids, **arrays).table((Logits(), Embedding()), Runtime(memory=memory), Rng(0))
+            np.testing.assert_array_equal(found[Embedding()], arrays["embeddings"][ids])
+            np.testing.assert_allclose(found[Probs()], arrays["probs"][ids], rtol=1e-5)
 
 
 def test_bad_rows_of_a_large_table_are_named():
@@ -376,16 +402,17 @@ def test_bad_rows_of_a_large_table_are_named():
             assert len(found.table((Embedding(),), *RUN)) == len(ids)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "uint8", "int64", "bool"])
-def test_other_types_become_float32(dtype):
-    array = np.arange(12).reshape(4, 3).astype(dtype)
-    column = source(range(4), embeddings=array).table((Embedding(),), *RUN)[Embedding()]
-    assert column.dtype == torch.float32
-    np.testing.assert_array_equal(column, array)
+def test_other_types_become_float32(case):
+    for dtype in ["float16", "uint8", "int64", "bool"]:
+        with case(dtype):
+            array = np.arange(12).reshape(4, 3).astype(dtype)
+            column = source(range(4), embeddings=array).table((Embedding(),), *RUN)[Embedding()]
+            assert column.dtype == torch.float32
+            np.testing.assert_array_equal(column, array)
 
 
 def test_columns_of_one_selection_have_one_precision():
-    """The wider one; rows of the other are converted exactly."""
+    """float64 wins; float32 rows are converted exactly."""
     probs, x = probs_of(9, 3), rows(9, 4)
     for kind in (np.asarray, torch.from_numpy, np.asfortranarray):
         found = ArraySource(torch.arange(9), {"probs": kind(probs), "embeddings": kind(x)}, precision=torch.float64)
@@ -400,20 +427,17 @@ def test_columns_of_one_selection_have_one_precision():
         assert precision_of([other]) == torch.float32
 
 
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
+def test_sparse_nested_and_masked_arrays(case):
+    for array, message in [
         (torch.ones(3, 2).to_sparse(), r"emb is a sparse tensor; pass emb\.to_dense\(\)"),
         (scipy.sparse.csr_matrix(np.eye(3)), r"emb is a sparse matrix; pass emb\.toarray\(\)"),
         (np.ma.array([[1.0, 2.0]], mask=[[True, False]]), "emb has masked entries"),
         (torch.ones(3, 2, dtype=torch.complex64), "emb must hold numbers, got an array of torch.complex64"),
-        (iter([[1.0, 2.0]]), "emb can only be gone through once; make an array of it"),
+        (iter([[1.0, 2.0]]), "emb can be read only once; pass an array"),
         ({"a": 1}, "emb must hold numbers, got an array of object"),
-    ],
-)
-def test_arrays_whose_rows_are_not_simply_there(array, message):
-    with pytest.raises(InvalidInput, match=message):
-        checked_array(array, "emb", 2)
+    ]:
+        with case(array, message), pytest.raises(InvalidInput, match=message):
+            checked_array(array, "emb", 2)
 
 
 def test_wider_types_than_float64_become_float64():
@@ -426,9 +450,8 @@ def test_float64_arrays_stay_float64():
     assert source(range(4), embeddings=array).table((Embedding(),), *RUN)[Embedding()].dtype == torch.float64
 
 
-@pytest.mark.parametrize(
-    ("needs", "given", "message"),
-    [
+def test_missing_arrays_are_reported_before_any_work(case):
+    for needs, given, message in [
         (
             (Gradient(),),
             ("embeddings",),
@@ -442,12 +465,11 @@ def test_float64_arrays_stay_float64():
         ((Probs(),), ("embeddings", "mc_probs"), r"`probs` \(N, C\), and `embeddings` and `mc_probs` was given"),
         ((MCMean(5),), ("probs",), r"needs `mc_probs` \(N, K, C\), and `probs` was given; pass mc_probs=\.\.\."),
         ((Logits(),), (), r"needs `probs` \(N, C\), and nothing was given"),
-    ],
-)
-def test_missing_arrays_are_told_before_any_work(needs, given, message):
-    arrays = {"probs": probs_of(4, 3), "embeddings": rows(4), "mc_probs": probs_of(4, 2, 3)}
-    with pytest.raises(MissingSignal, match=message):
-        source(range(4), **{name: arrays[name] for name in given}).measured(needs)
+    ]:
+        with case(needs, given, message):
+            arrays = {"probs": probs_of(4, 3), "embeddings": rows(4), "mc_probs": probs_of(4, 2, 3)}
+            with pytest.raises(MissingSignal, match=message):
+                source(range(4), **{name: arrays[name] for name in given}).measured(needs)
 
 
 def test_the_role_is_part_of_the_name():

@@ -25,25 +25,30 @@ def rows_of(kind, n=90, dims=5):
     return x
 
 
-@pytest.mark.parametrize("kind", ["random", "clustered", "duplicated", "far from the origin"])
-@pytest.mark.parametrize("k", [1, 4])
-@pytest.mark.parametrize("same", [True, False])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
-def test_nearest(kind, k, same, dtype, monkeypatch):
-    monkeypatch.setattr(distances, "CHUNK_ROWS", 16)
-    x = rows_of(kind).to(dtype)
-    y = x if same else rows_of(kind)[torch.randperm(90, generator=torch.Generator().manual_seed(1))].to(dtype)
-    rows, others = torch.arange(3, 80), torch.arange(0, 90, 2)
-    found = nearest(x, rows, y, others, k, ruler(x, torch.arange(90)), Runtime())
-    dists = cdist(x[rows].double(), y[others].double())
-    if same:
-        dists[rows[:, None] == others] = np.inf
-    slack = 2e-3 if kind == "far from the origin" and dtype == torch.float32 else 1e-6
-    np.testing.assert_allclose(found.dists, np.sort(dists, 1)[:, :k], rtol=1e-4, atol=slack)
-    own = np.linalg.norm(x[rows].double()[:, None] - y[found.rows].double(), axis=2)
-    np.testing.assert_allclose(found.dists, own, atol=1e-9)
-    assert np.isin(found.rows, others).all()
-    assert not (same and bool((found.rows == rows[:, None]).any()))
+def test_nearest(case, monkeypatch):
+    for kind in ["random", "clustered", "duplicated", "far from the origin"]:
+        for k in [1, 4]:
+            for same in [True, False]:
+                for dtype in [torch.float32, torch.float16, torch.float64]:
+                    with case(kind, k, same, dtype):
+                        monkeypatch.setattr(distances, "CHUNK_ROWS", 16)
+                        x = rows_of(kind).to(dtype)
+                        y = (
+                            x
+                            if same
+                            else rows_of(kind)[torch.randperm(90, generator=torch.Generator().manual_seed(1))].to(dtype)
+                        )
+                        rows, others = torch.arange(3, 80), torch.arange(0, 90, 2)
+                        found = nearest(x, rows, y, others, k, ruler(x, torch.arange(90)), Runtime())
+                        dists = cdist(x[rows].double(), y[others].double())
+                        if same:
+                            dists[rows[:, None] == others] = np.inf
+                        slack = 2e-3 if kind == "far from the origin" and dtype == torch.float32 else 1e-6
+                        np.testing.assert_allclose(found.dists, np.sort(dists, 1)[:, :k], rtol=1e-4, atol=slack)
+                        own = np.linalg.norm(x[rows].double()[:, None] - y[found.rows].double(), axis=2)
+                        np.testing.assert_allclose(found.dists, own, atol=1e-9)
+                        assert np.isin(found.rows, others).all()
+                        assert not (same and bool((found.rows == rows[:, None]).any()))
 
 
 def test_memory_mapped_arrays_are_the_same_array(tmp_path):

@@ -1,4 +1,4 @@
-"""What a pool may be: every kind is read as what it is, or refused with what to pass."""
+"""Every kind of data: read as examples, or refused with advice."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ X = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
 class Frame:
-    """What a data frame of polars has of it: rows by slices and arrays of positions."""
+    """The interface of a polars data frame that the code uses: rows by slices and arrays of positions."""
 
     def __init__(self, values):
         self.values = np.asarray(values)
@@ -31,7 +31,7 @@ class Frame:
 
 
 class PandasFrame(Frame):
-    """What one of pandas has of it: rows by ``iloc``, columns by ``[]``."""
+    """The interface of a pandas data frame that the code uses: rows by ``iloc``, columns by ``[]``."""
 
     @property
     def iloc(self):
@@ -52,7 +52,7 @@ class ArrowTable(Frame):
 
 
 class Splits(dict):
-    """As ``datasets.DatasetDict`` is."""
+    """A dict like ``datasets.DatasetDict``."""
 
 
 class Stream(IterableDataset):
@@ -66,7 +66,7 @@ def objects(*values):
     return array
 
 
-def test_what_has_rows_is_itself():
+def test_data_with_rows_are_returned_unchanged():
     for data in (
         X,
         torch.from_numpy(X),
@@ -79,14 +79,15 @@ def test_what_has_rows_is_itself():
         assert as_data(data) is data
 
 
-@pytest.mark.parametrize("kind", [Frame, PandasFrame, scipy.sparse.csr_matrix, scipy.sparse.coo_matrix])
-def test_tables_give_rows(kind):
-    rows = as_data(kind(X))
-    assert isinstance(rows, Rows)
-    assert len(rows) == 4
-    found = rows.batch(torch.tensor([2, 0]))
-    np.testing.assert_array_equal(found.toarray() if hasattr(found, "toarray") else found.to_numpy(), X[[2, 0]])
-    assert form_of(rows) == Form((3,), whole=False)
+def test_tables_give_rows(case):
+    for kind in [Frame, PandasFrame, scipy.sparse.csr_matrix, scipy.sparse.coo_matrix]:
+        with case(kind):
+            rows = as_data(kind(X))
+            assert isinstance(rows, Rows)
+            assert len(rows) == 4
+            found = rows.batch(torch.tensor([2, 0]))
+            np.testing.assert_array_equal(found.toarray() if hasattr(found, "toarray") else found.to_numpy(), X[[2, 0]])
+            assert form_of(rows) == Form((3,), whole=False)
 
 
 def test_a_column_of_texts_is_a_pool_and_one_of_numbers_is_not():
@@ -114,20 +115,21 @@ def test_examples_of_another_length_are_like_the_pool_only_where_they_may_be_tok
     assert form_of(np.ones((4, 2, 5, 6))).is_like(form_of(np.ones((4, 2, 7, 8))))
 
 
-@pytest.mark.parametrize(
-    ("ids", "shape"),
-    [
-        (torch.tensor([[0], [1]]), r"\(1,\)"),  # what torch.nonzero(mask) gives
-        ([[0], [1]], r"\(1,\)"),
-        ([(0, 1), (1, 0)], r"\(\)"),  # what zip(ids, labels) gives
-        ([0j, 1j], r"\(\)"),
-    ],
-    ids=["nonzero", "lists", "zip", "complex"],
-)
-def test_ids_in_another_form_are_not_taken_for_examples(ids, shape):
-    for pool in (X, list(X), TensorDataset(torch.from_numpy(X)), Pairs()):
-        with pytest.raises(InvalidInput, match=f"^labeled must be examples like .* flat list.* shape {shape}$"):
-            select("random_sampling", None, pool, 1, labeled=ids)
+def test_ids_in_another_form_are_not_taken_for_examples(case):
+    for kind, (ids, shape) in zip(
+        ["nonzero", "lists", "zip", "complex"],
+        [
+            (torch.tensor([[0], [1]]), r"\(1,\)"),  # the result of torch.nonzero(mask)
+            ([[0], [1]], r"\(1,\)"),
+            ([(0, 1), (1, 0)], r"\(\)"),  # the result of zip(ids, labels)
+            ([0j, 1j], r"\(\)"),
+        ],
+        strict=True,
+    ):
+        with case(kind):
+            for pool in (X, list(X), TensorDataset(torch.from_numpy(X)), Pairs()):
+                with pytest.raises(InvalidInput, match=f"^labeled must be examples like .* flat list.* shape {shape}$"):
+                    select("random_sampling", None, pool, 1, labeled=ids)
 
 
 def test_the_same_frame_is_the_same_data():
@@ -137,16 +139,15 @@ def test_the_same_frame_is_the_same_data():
     assert not same_data(as_data(frame), as_data(Frame(X)))
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
+def test_other_data_are_refused_with_advice(case):
+    for data, message in [
         (
             Splits(train=TensorDataset(torch.ones(3, 2)), test=[1]),
             r"got a dict; pass one of .*: x\['train'\], x\['test'\]$",
         ),
         ({"a": X, "b": X}, r"got a dict of columns; pass torch\.utils\.data\.StackDataset\(\*\*columns\)"),
         ({}, "got a dict"),
-        (X[:, 0], r"one row an example, got shape \(4,\); pass x\.reshape\(-1, 1\) if each number"),
+        (X[:, 0], r"one row per example, got shape \(4,\); pass x\.reshape\(-1, 1\) if each number"),
         (np.array(["a", "b"]), r"pass .*x\.tolist\(\) if each text is one"),
         (objects(X[0], X[0, :2]), r"numpy\.stack\(x\) if it holds arrays"),
         (torch.tensor(3.0), r"got shape \(\)"),
@@ -156,8 +157,8 @@ def test_the_same_frame_is_the_same_data():
         (X[:, :0], r"examples without numbers: its shape is \(4, 0\)"),
         (b"abc", r"got bytes; pass a list of examples, or distil\.open_pool\(path\)"),
         ("abc", "got str; pass a list of examples"),
-        (iter(X), r"which can only be gone through once; pass a list, list\(x\)"),
-        ((row for row in X), "got generator, which can only be gone through once"),
+        (iter(X), r"which can be read only once; pass a list, list\(x\)"),
+        ((row for row in X), "got generator, which can be read only once"),
         (torch.from_numpy(X).to_sparse(), r"x is a sparse tensor; pass x\.to_dense\(\)"),
         (
             torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
@@ -172,12 +173,10 @@ def test_the_same_frame_is_the_same_data():
         (None, "got NoneType"),
         (Frame(X[:0]), "x is empty"),
         (X[:0], "x is empty"),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_what_is_no_pool_is_refused_with_what_to_pass(data, message):
-    with pytest.raises(InvalidInput, match=f"^x .*{message}" if not message.startswith("x") else f"^{message}"):
-        as_data(data, "x")
+    ]:
+        full = message if message.startswith("x") else f"x .*{message}"
+        with case(data, message), pytest.raises(InvalidInput, match=f"^{full}"):
+            as_data(data, "x")
 
 
 def test_the_advice_for_columns_works():

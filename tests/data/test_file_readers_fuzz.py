@@ -126,7 +126,7 @@ FORMATS = {
 
 
 def mutated(raw, rng):
-    """Up to three changes: bytes flipped, cut out, put in or doubled; often near the start or the end, where headers are."""
+    """Up to three changes: bytes flipped, removed, inserted or doubled, often near the start or end, where headers are."""
     data = bytearray(raw)
     for _ in range(rng.integers(1, 4)):
         size = max(1, len(data))
@@ -179,7 +179,7 @@ def outcome(read, path):
 
 @pytest.fixture(autouse=True)
 def bounded():
-    """A reader that asks for terabytes is refused by the system, and then fails the test."""
+    """With a limit on memory: a reader that asks for terabytes fails the test."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 28, before[1]))
     yield

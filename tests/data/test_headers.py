@@ -1,4 +1,4 @@
-"""What the first row of a table is, and what its columns are: decided by content, by one rule for every user."""
+"""The content of a table decides what its first row and its columns are, by one rule for all readers."""
 
 from __future__ import annotations
 
@@ -23,24 +23,22 @@ def write(path, text):
 
 
 def pandas_csv(x, header, index):
-    """What ``DataFrame(x).to_csv(index=index)`` writes."""
+    """The text that ``DataFrame(x).to_csv(index=index)`` writes."""
     names = [str(place) for place in range(x.shape[1])] if header is None else header
     rows = [[*([""] if index else []), *names]]
     rows += [[*([row] if index else []), *values] for row, values in enumerate(x.tolist())]
     return "".join(",".join(map(str, row)) + "\n" for row in rows)
 
 
-@pytest.mark.parametrize("index", [False, True])
-@pytest.mark.parametrize("header", [None, ["a", "b", "c"], ["e0", "e1", "e2"]])
-@pytest.mark.parametrize("columns", [1, 2, 3])
-@pytest.mark.parametrize("whole", [False, True])
-def test_tables_as_pandas_writes_them(tmp_path, index, header, columns, whole):
+def check_tables_as_pandas_writes_them(tmp_path, index, header, columns, whole):
     x = (X * 4 if whole else X)[:, :columns]
     x = x.astype(int) if whole else x
     path = write(tmp_path / "x.csv", pandas_csv(x, header and header[:columns], index))
     if whole and header is None and not index and columns < 3:
         if columns == 2:
-            with pytest.raises(InvalidInput, match="may be the names of the columns or the first example; write names"):
+            with pytest.raises(
+                InvalidInput, match="may be the names of the columns or the first example; begin the file"
+            ):
                 read_column(path)
         else:  # a list of numbers
             assert read_column(path).values.ravel().tolist() == [0, *x.ravel().tolist()]
@@ -54,14 +52,22 @@ def test_tables_as_pandas_writes_them(tmp_path, index, header, columns, whole):
     assert read_column(path, column="Unnamed: 0").values.ravel().tolist() == [0, 1, 2] if index else True
 
 
+def test_tables_as_pandas_writes_them(case, tmp_path):
+    for index in [False, True]:
+        for header in [None, ["a", "b", "c"], ["e0", "e1", "e2"]]:
+            for columns in [1, 2, 3]:
+                for whole in [False, True]:
+                    with case(index, header, columns, whole):
+                        check_tables_as_pandas_writes_them(tmp_path, index, header, columns, whole)
+
+
 def test_advice_on_a_header_that_may_be_an_example(tmp_path):
     write(tmp_path / "x.csv", "e0,e1\n0,1\n5,7\n")
     assert read_column(tmp_path / "x.csv").values.tolist() == [[0, 1], [5, 7]]
 
 
-@pytest.mark.parametrize(
-    ("text", "names", "header"),
-    [
+def test_the_header(case, tmp_path):
+    for text, names, header in [
         ("0,1,2\n3,4,5\n", ["0", "1", "2"], True),
         ("1,2\n3,4\n", ["0", "1"], False),
         ("1,2,3\n4,5,6\n", ["0", "1", "2"], False),
@@ -75,15 +81,14 @@ def test_advice_on_a_header_that_may_be_an_example(tmp_path):
         ("scan\nscan-1\nscan-2\n", ["scan"], True),
         ("utterance\nhow do you do\nvery well thanks\n", ["utterance"], True),
         ("how do you do\nvery well thanks\n", ["0"], False),
-        ("title,x\ntitle,y\n", ["0", "1"], False),  # a class that is called as columns are
+        ("title,x\ntitle,y\n", ["0", "1"], False),  # a class with the name of a column
         ("\ufeffid;label\na;b\n", ["id", "label"], True),
         ("a,a,b\n1,2,3\n", ["a", "a.1", "b"], True),
         ("1_000,b\n1_000,c\n", ["0", "1"], False),
-    ],
-)
-def test_the_header(tmp_path, text, names, header):
-    table = open_table(write(tmp_path / "x.csv", text))
-    assert (table.columns, table.header) == (names, header)
+    ]:
+        with case(text, names, header):
+            table = open_table(write(tmp_path / "x.csv", text))
+            assert (table.columns, table.header) == (names, header)
 
 
 def test_every_user_finds_the_same_header(tmp_path):
@@ -94,7 +99,7 @@ def test_every_user_finds_the_same_header(tmp_path):
     assert (read_ids(path).names, read_ids(path).labels) == (("a", "b"), ("x", "y"))
     path = write(tmp_path / "z.csv", ",id,text\n0,a,one two\n1,b,three four\n")
     assert (open_pool(path).names, open_pool(path).read(1)) == (["a", "b"], "three four")
-    path = write(tmp_path / "ids.csv", ",e0,e1\na.png,1,2\nb.png,3,4\n")  # an index of text is the ids
+    path = write(tmp_path / "ids.csv", ",e0,e1\na.png,1,2\nb.png,3,4\n")  # an index of text holds the ids
     assert read_column(path).names == ["a.png", "b.png"]
     assert read_column(path).note.endswith("`Unnamed: 0` holds the ids")
 
@@ -115,27 +120,21 @@ def test_an_index_in_parquet(tmp_path):
     assert read_column(tmp_path / "y.parquet").names == ["p", "q"]
 
 
-FRAMES = {
-    "filtered": [3, 7, 12],
-    "shuffled": [2, 0, 1],
-    "of R": [1, 2, 3],
-}
-
-
-@pytest.mark.parametrize("index", FRAMES.values(), ids=FRAMES)
-@pytest.mark.parametrize("name", ["", "index"])
-def test_the_index_of_a_frame_is_its_ids_unless_it_counts_rows(tmp_path, index, name):
-    names = [str(entry) for entry in index]
-    path = write(tmp_path / "x.csv", f"{name},a,b\n" + "".join(f"{i},{i / 7},{i / 3}\n" for i in index))
-    found = read_column(path)
-    assert (found.names, found.values.shape) == (names, (3, 2))
-    assert found.note.endswith(f"`{name or 'Unnamed: 0'}` holds the ids")
-    assert read_csv(path).x.shape == (3, 1)
-    path = write(tmp_path / "y.csv", f"{name},text\n" + "".join(f"{i},the {i}th text\n" for i in index))
-    assert open_pool(path).names == names
-    assert read_ids(path).names == tuple(names)  # sentences are no ids
-    path = write(tmp_path / "z.csv", f"{name},a,label\n" + "".join(f"{i},{i / 7},x\n" for i in index))
-    assert read_ids(path).names == tuple(names)  # nor are features
+def test_the_index_of_a_frame_is_its_ids_unless_it_counts_rows(case, tmp_path):
+    for index in ([3, 7, 12], [2, 0, 1], [1, 2, 3]):  # filtered, shuffled, as R counts
+        for name in ["", "index"]:
+            with case(index, name):
+                names = [str(entry) for entry in index]
+                path = write(tmp_path / "x.csv", f"{name},a,b\n" + "".join(f"{i},{i / 7},{i / 3}\n" for i in index))
+                found = read_column(path)
+                assert (found.names, found.values.shape) == (names, (3, 2))
+                assert found.note.endswith(f"`{name or 'Unnamed: 0'}` holds the ids")
+                assert read_csv(path).x.shape == (3, 1)
+                path = write(tmp_path / "y.csv", f"{name},text\n" + "".join(f"{i},the {i}th text\n" for i in index))
+                assert open_pool(path).names == names
+                assert read_ids(path).names == tuple(names)  # sentences are not ids
+                path = write(tmp_path / "z.csv", f"{name},a,label\n" + "".join(f"{i},{i / 7},x\n" for i in index))
+                assert read_ids(path).names == tuple(names)  # nor are numbers with fractions
 
 
 def test_names_beside_an_index_are_the_ids_of_a_list(tmp_path):
@@ -144,12 +143,15 @@ def test_names_beside_an_index_are_the_ids_of_a_list(tmp_path):
         assert (read_ids(path).names, read_ids(path).labels) == (names, ("cat", "dog"))
 
 
-@pytest.mark.parametrize("header", ["id,a,id,label", "id,a,ID,label", "id,label,a,label"])
-def test_two_columns_of_ids_or_labels_are_refused(tmp_path, header):
-    path = write(tmp_path / "x.csv", f"{header}\n5,1,6,0\n7,2,8,1\n")
-    for read in (read_column, read_ids, read_csv):
-        with pytest.raises(InvalidInput, match=r"more than one column called '(id|label)'; keep or rename one"):
-            read(path)
+def test_two_columns_of_ids_or_labels_are_refused(case, tmp_path):
+    for header in ["id,a,id,label", "id,a,ID,label", "id,label,a,label"]:
+        with case(header):
+            path = write(tmp_path / "x.csv", f"{header}\n5,1,6,0\n7,2,8,1\n")
+            for read in (read_column, read_ids, read_csv):
+                with pytest.raises(
+                    InvalidInput, match=r"more than one column called '(id|label)'; rename or remove all but one"
+                ):
+                    read(path)
 
 
 def test_a_list_of_labels_alone_has_no_ids(tmp_path):
@@ -167,15 +169,14 @@ def test_an_index_that_stops_counting_behind_the_rows_looked_at(tmp_path):
     assert found.note.endswith("`Unnamed: 0` has repeats, so it names no row, and is left out")
 
 
-@pytest.mark.parametrize(
-    "text", ["{},a,b\n1,2,3\n,4,5\n", "1,2.5\n,3.5\n3,1.5\n4,1.5\n", ",a,b,label\n3,1,5,x\n7,,6,y\n"]
-)
-@pytest.mark.parametrize("name", ["", "index"])
-def test_a_number_that_is_missing_from_an_index_or_next_to_it(tmp_path, text, name):
-    path = write(tmp_path / "x.csv", text.format(name))
-    with pytest.raises(InvalidInput, match="is missing"):
-        read_column(path)
-    assert len(read_ids(path).names) == 2 if "label" in text else True
+def test_a_number_that_is_missing_from_an_index_or_next_to_it(case, tmp_path):
+    for text in ["{},a,b\n1,2,3\n,4,5\n", "1,2.5\n,3.5\n3,1.5\n4,1.5\n", ",a,b,label\n3,1,5,x\n7,,6,y\n"]:
+        for name in ["", "index"]:
+            with case(text, name):
+                path = write(tmp_path / "x.csv", text.format(name))
+                with pytest.raises(InvalidInput, match="is missing"):
+                    read_column(path)
+                assert len(read_ids(path).names) == 2 if "label" in text else True
 
 
 def test_rows_that_are_counted_without_a_header(tmp_path):
@@ -224,38 +225,45 @@ def test_quotes_in_tsv_are_text(tmp_path):
     assert pool.names == ["0", "1", "2", "3"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "id;a;b\nx;1;2\ny;3;4\n",
-        "\n \nid;a;b\nx;1;2\ny;3;4\n",
-        "sep=;\r\nid;a;b\r\nx;1;2\r\ny;3;4\r\n",
-        '"id";"a, in cm, more or less";b\nx;1;2\ny;3;4\n',
-        'id,"a; in cm; more or less",b\nx,1,2\ny,3,4\n',
-    ],
-    ids=["plain", "blank lines first", "told", "commas in quotes", "semicolons in quotes"],
-)
-def test_what_parts_the_cells(tmp_path, text):
-    path = write(tmp_path / "x.csv", text)
-    assert (read_column(path).names, read_column(path).values.tolist()) == (["x", "y"], [[1, 2], [3, 4]])
-    assert read_ids(path).names == ("x", "y")
+def test_delimiters(case, tmp_path):
+    for kind, text in zip(
+        ["plain", "blank lines first", "declared", "commas in quotes", "semicolons in quotes"],
+        [
+            "id;a;b\nx;1;2\ny;3;4\n",
+            "\n \nid;a;b\nx;1;2\ny;3;4\n",
+            "sep=;\r\nid;a;b\r\nx;1;2\r\ny;3;4\r\n",
+            '"id";"a, in cm, more or less";b\nx;1;2\ny;3;4\n',
+            'id,"a; in cm; more or less",b\nx,1,2\ny,3,4\n',
+        ],
+        strict=True,
+    ):
+        with case(kind):
+            path = write(tmp_path / "x.csv", text)
+            assert (read_column(path).names, read_column(path).values.tolist()) == (["x", "y"], [[1, 2], [3, 4]])
+            assert read_ids(path).names == ("x", "y")
 
 
-@pytest.mark.parametrize("header", ["", "a;b\n"])
-def test_decimal_commas_are_refused_by_name(tmp_path, header):
-    path = write(tmp_path / "x.csv", header + "1,5;2,5\n3,5;4,5\n")
-    with pytest.raises(InvalidInput, match=r"column 1.*: '1,5' is not a number; write numbers with a decimal point"):
-        read_column(path)
+def test_decimal_commas_are_refused_by_name(case, tmp_path):
+    for header in ["", "a;b\n"]:
+        with case(header):
+            path = write(tmp_path / "x.csv", header + "1,5;2,5\n3,5;4,5\n")
+            with pytest.raises(
+                InvalidInput, match=r"column 1.*: '1,5' is not a number; write numbers with a decimal point"
+            ):
+                read_column(path)
 
 
-@pytest.mark.parametrize(
-    "text", ["# mine\nid,a\nx,1\n", '"a","b"\n"1",5,6\n'], ids=["a comment", "of R, without a corner"]
-)
-def test_a_first_line_of_another_width_is_named(tmp_path, text):
-    path = write(tmp_path / "x.csv", text)
-    for read in (read_column, read_ids, open_pool, read_csv):
-        with pytest.raises(InvalidInput, match=r"line 2: expected . columns as in line 1, got .; a title or a comment"):
-            read(path)
+def test_a_first_line_of_another_width_is_named(case, tmp_path):
+    for kind, text in zip(
+        ["a comment", "of R, without a corner"], ["# mine\nid,a\nx,1\n", '"a","b"\n"1",5,6\n'], strict=True
+    ):
+        with case(kind):
+            path = write(tmp_path / "x.csv", text)
+            for read in (read_column, read_ids, open_pool, read_csv):
+                with pytest.raises(
+                    InvalidInput, match=r"line 2: expected . columns as in line 1, got .; a title or a comment"
+                ):
+                    read(path)
 
 
 def test_a_broken_quote_in_csv_is_named_by_the_line_it_begins_in(tmp_path):
@@ -275,23 +283,21 @@ def test_a_cell_of_several_lines(tmp_path):
         open_pool(path)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_files_that_are_not_text_tables(case, tmp_path):
+    for content, message in [
         ("id,text\n1,x\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
         ("id,text\n1,é\n".encode("latin1"), "is not UTF-8 text"),
         (b"id,text\n1,a\0b\n", "line 2 holds a NUL character"),
         (b"", "x.csv is empty"),
-    ],
-)
-def test_what_is_no_table_of_text(tmp_path, content, message):
-    (tmp_path / "x.csv").write_bytes(content)
-    with pytest.raises(InvalidInput, match=message):
-        open_pool(tmp_path / "x.csv")
+    ]:
+        with case(content, message):
+            (tmp_path / "x.csv").write_bytes(content)
+            with pytest.raises(InvalidInput, match=message):
+                open_pool(tmp_path / "x.csv")
 
 
 def work_of(columns, tmp_path):
-    """Lines of Python that run while a table of so many columns is read."""
+    """The number of Python lines that run while a table of this many columns is read."""
     import sys
 
     path = write(
@@ -329,4 +335,4 @@ def test_a_table_of_many_columns(tmp_path):
             assert read_column(path).values.shape == (1, columns)
             times.append(time.process_time() - began)
         took.append(min(times))
-    assert took[1] < 10 * took[0] + 0.1  # 4 times as much where it is linear, 16 where it is quadratic
+    assert took[1] < 10 * took[0] + 0.1  # 4 times as many if the work is linear, 16 times if it is quadratic

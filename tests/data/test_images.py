@@ -1,9 +1,11 @@
-"""Image files: pixels keep their meaning or are refused, cameras' rotation is applied, links are followed once."""
+"""Image files: pixels keep their meaning or are refused, EXIF rotation is applied, links are followed once."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -22,11 +24,13 @@ def red(path):
     return np.asarray(open_image(path, "name"))[..., 0]
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
-def test_sixteen_bits_of_gray(tmp_path, name):
-    values = np.round(RAMP * 65535).astype(np.uint16)
-    Image.fromarray(values).save(tmp_path / name)
-    np.testing.assert_array_equal(red(tmp_path / name), np.round(values / 257.0))
+def test_sixteen_bits_of_gray(case, tmp_path):
+    for name in ["a.png", "a.tif", "a.pgm"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(name):
+            values = np.round(RAMP * 65535).astype(np.uint16)
+            Image.fromarray(values).save(root / name)
+            np.testing.assert_array_equal(red(root / name), np.round(values / 257.0))
 
 
 def test_sixteen_bits_of_either_byte_order(tmp_path):
@@ -45,30 +49,32 @@ def test_images_of_many_strips(tmp_path, monkeypatch):
     test_sixteen_bits_of_gray(tmp_path, "a.png")
 
 
-@pytest.mark.parametrize(
-    "values", [RAMP * 255, RAMP - 0.5, np.where(RAMP > 0.5, np.nan, RAMP), np.round(RAMP * 9).astype(np.int32)]
-)
-def test_numbers_whose_range_is_not_known_are_refused(tmp_path, values):
-    Image.fromarray(values.astype(np.int32 if values.dtype == np.int32 else np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(InvalidInput, match=r"^name: .*what is white is not known; save it with 8 or 16 bits"):
-        open_image(tmp_path / "a.tif", "name")
+def test_numbers_whose_range_is_not_known_are_refused(case, tmp_path):
+    for values in [RAMP * 255, RAMP - 0.5, np.where(RAMP > 0.5, np.nan, RAMP), np.round(RAMP * 9).astype(np.int32)]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(values):
+            Image.fromarray(values.astype(np.int32 if values.dtype == np.int32 else np.float32)).save(root / "a.tif")
+            with pytest.raises(InvalidInput, match=r"^name: .*what is white is not known; save it with 8 or 16 bits"):
+                open_image(root / "a.tif", "name")
 
 
 # Where the corner that is top left on the screen lies in the file, for each of the eight values of EXIF.
 CORNERS = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}
 
 
-@pytest.mark.parametrize("orientation", CORNERS)
-def test_the_rotation_that_a_camera_noted_is_applied(tmp_path, orientation):
-    pixels = np.zeros((4, 6), np.uint8)
-    down, right = CORNERS[orientation]
-    pixels[down * 3, right * 5] = 255
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
-    turned = red(tmp_path / "a.png")
-    assert turned.shape == ((6, 4) if orientation > 4 else (4, 6))
-    assert turned[0, 0] == 255
+def test_the_rotation_that_a_camera_noted_is_applied(case, tmp_path):
+    for orientation in CORNERS:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(orientation):
+            pixels = np.zeros((4, 6), np.uint8)
+            down, right = CORNERS[orientation]
+            pixels[down * 3, right * 5] = 255
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            Image.fromarray(pixels).save(root / "a.png", exif=exif)
+            turned = red(root / "a.png")
+            assert turned.shape == ((6, 4) if orientation > 4 else (4, 6))
+            assert turned[0, 0] == 255
 
 
 def folder_of(tmp_path, *names):
@@ -83,7 +89,7 @@ def test_a_dead_link_is_named_and_can_be_skipped(tmp_path):
     (folder / "b.png").symlink_to("gone.png")
     pool = open_pool(folder)
     assert pool.names == ["a.png", "b.png"]
-    with pytest.raises(InvalidInput, match=r"^b\.png: cannot be read: it links to gone\.png, which is not there"):
+    with pytest.raises(InvalidInput, match=r"^b\.png: cannot be read: it links to gone\.png, which does not exist"):
         pool.read(1)
     (tmp_path / "ones.py").write_text("def encode(items): return [[1.0, 2.0] for _ in items]\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -95,7 +101,7 @@ def test_a_dead_link_is_named_and_can_be_skipped(tmp_path):
 def test_linked_folders_are_followed_once(tmp_path):
     folder_of(tmp_path, "pool/a/1.png", "elsewhere/2.png")
     (tmp_path / "pool/z").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "pool/0").symlink_to(tmp_path / "pool/a")  # known already, under its own path
+    (tmp_path / "pool/0").symlink_to(tmp_path / "pool/a")  # found already, under its own path
     (tmp_path / "pool/a/up").symlink_to(tmp_path / "pool")
     (tmp_path / "elsewhere/round").symlink_to(tmp_path / "elsewhere")
     assert open_pool(tmp_path / "pool").names == ["a/1.png", "z/2.png"]
@@ -104,20 +110,22 @@ def test_linked_folders_are_followed_once(tmp_path):
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))
 
 
-@pytest.mark.parametrize(("file", "given"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED), (" a.png", "a.png")])
-def test_names_that_differ_in_how_they_are_written(tmp_path, file, given):
-    assert COMPOSED != DECOMPOSED
-    pool = open_pool(folder_of(tmp_path / "pool", "b.png", file))
-    place = pool.names.index(file)
-    index = {name: row for row, name in enumerate(pool.names)}
-    assert ListedIds((given,), None, "list").rows(index, 2).tolist() == [place]
-    both = {**index, given: 7}
-    assert ListedIds((given,), None, "list").rows(both, 8).tolist() == [7]  # the very name comes first
-    other = f"  {given.strip()}"
-    with pytest.raises(InvalidInput, match="not in the pool"):  # which of two?
-        ListedIds((other,), None, "list").rows(both, 8)
-    with pytest.raises(InvalidInput, match="are one id of the pool"):
-        ListedIds((file, given), None, "list").rows(index, 2)
+def test_names_that_differ_in_how_they_are_written(case, tmp_path):
+    for file, given in [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED), (" a.png", "a.png")]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(file, given):
+            assert COMPOSED != DECOMPOSED
+            pool = open_pool(folder_of(root / "pool", "b.png", file))
+            place = pool.names.index(file)
+            index = {name: row for row, name in enumerate(pool.names)}
+            assert ListedIds((given,), None, "list").rows(index, 2).tolist() == [place]
+            both = {**index, given: 7}
+            assert ListedIds((given,), None, "list").rows(both, 8).tolist() == [7]  # the exact name comes first
+            other = f"  {given.strip()}"
+            with pytest.raises(InvalidInput, match="not in the pool"):  # two files match
+                ListedIds((other,), None, "list").rows(both, 8)
+            with pytest.raises(InvalidInput, match="are one id of the pool"):
+                ListedIds((file, given), None, "list").rows(index, 2)
 
 
 def test_paths_in_a_table_that_are_written_in_another_way(tmp_path):

@@ -1,4 +1,4 @@
-"""Labels in every form, brought to columns."""
+"""Labels in every form become columns of the model's outputs."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,8 @@ class Series:
         return self.values
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
+def test_whole_numbers_are_columns(case):
+    for labels in [
         [0, 2, 1],
         (0, 2, 1),
         np.array([0, 2, 1], dtype=np.uint8),
@@ -29,27 +28,28 @@ class Series:
         [torch.tensor(0), np.int64(2), np.array(1)],
         Series([0, 2, 1]),
         [False, 2, True],
-    ],
-)
-@pytest.mark.parametrize("classes", [None, range(3), [0, 1, 2], np.arange(3), [0.0, 1.0, 2.0]])
-def test_whole_numbers_are_columns(labels, classes):
-    found = as_labels(labels, "labels", count=3, classes=classes)
-    assert found.dtype == torch.int64
-    assert found.tolist() == [0, 2, 1]
+    ]:
+        for classes in [None, range(3), [0, 1, 2], np.arange(3), [0.0, 1.0, 2.0]]:
+            with case(labels, classes):
+                found = as_labels(labels, "labels", count=3, classes=classes)
+                assert found.dtype == torch.int64
+                assert found.tolist() == [0, 2, 1]
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [[True, False], np.array([True, False]), torch.tensor([True, False]), [np.bool_(True), torch.tensor(False)]],
-)
-@pytest.mark.parametrize("classes", [None, range(2), [False, True], np.array([0, 1])])
-def test_booleans_are_the_classes_0_and_1(labels, classes):
-    assert as_labels(labels, "labels", classes=classes).tolist() == [1, 0]
+def test_booleans_are_the_classes_0_and_1(case):
+    for labels in [
+        [True, False],
+        np.array([True, False]),
+        torch.tensor([True, False]),
+        [np.bool_(True), torch.tensor(False)],
+    ]:
+        for classes in [None, range(2), [False, True], np.array([0, 1])]:
+            with case(labels, classes):
+                assert as_labels(labels, "labels", classes=classes).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize(
-    ("classes", "labels", "expected"),
-    [
+def test_classes_by_name(case):
+    for classes, labels, expected in [
         ([1, 2, 3], [3, 1, 1], [2, 0, 0]),
         (np.array([1, 2, 3]), torch.tensor([3, 1, 1]), [2, 0, 0]),
         (np.array(["cat", "cow", "dog"]), ["dog", "cat"], [2, 0]),
@@ -57,38 +57,38 @@ def test_booleans_are_the_classes_0_and_1(labels, classes):
         (["dog", "cat"], Series(["cat", "dog"]), [1, 0]),
         ([0.5, 1.5], [1.5, 0.5], [1, 0]),
         (["a", "b"], [], []),
-    ],
-)
-def test_classes_by_name(classes, labels, expected):
-    assert as_labels(labels, "labels", classes=classes).tolist() == expected
+    ]:
+        with case(classes, labels, expected):
+            assert as_labels(labels, "labels", classes=classes).tolist() == expected
 
 
-@pytest.mark.parametrize(
-    ("labels", "classes", "message"),
-    [
+def test_a_label_that_is_not_a_class_is_named(case):
+    for labels, classes, message in [
         ([0, 3], range(3), "y: 3 is not one of the 3 classes, 0 to 2$"),
         ([0, -1], range(3), "y: -1 is not one of the 3 classes"),
         ([0, -1], None, "y: -1 is not one of the classes, which are numbered from 0"),
-        ([0, 1.0], None, r"y must be whole numbers, .* got 1.0; convert them with \.astype\(int\)"),
-        (torch.tensor([0.0, 1.0]), range(3), r"got 0.0; convert them with \.astype\(int\)"),
-        (["a", "b"], None, "got 'a'; only a classifier that knows its classes has columns of that name"),
+        ([0, 1.0], None, r"y must be whole numbers, .* got 1.0; convert the labels with \.astype\(int\)"),
+        (torch.tensor([0.0, 1.0]), range(3), r"got 0.0; convert the labels with \.astype\(int\)"),
+        (["a", "b"], None, "got 'a'; only a classifier that knows its classes takes their names"),
         ([None, 1], None, "got None"),
         ([[0], [1]], None, r"got \[0\]"),
         (np.zeros((2, 1), int), None, r"y must be a flat list, got shape \(2, 1\)"),
         (None, None, r"y must be a flat list"),
         ({0, 1}, None, "y must be a list, one label for each example; got set, which has no order"),
-        (iter([0, 1]), None, "got list_iterator, which can only be gone through once"),
+        (iter([0, 1]), None, "got list_iterator, which can be read only once"),
         ("01", None, r"y must be a flat list"),
         (["cat", "dgo"], ["cat", "dog"], "y: 'dgo' is not one of the 2 classes, 'cat', 'dog'; did you mean 'dog'"),
         ([0, 1], ["cat", "dog"], "y: 0 is not one of the 2 classes, 'cat', 'dog'$"),
-        ([1.0, 2.0], [1, 2], r"y: 1.0 is a floating-point number, and no class is; convert them with \.astype\(int\)"),
+        (
+            [1.0, 2.0],
+            [1, 2],
+            r"y: 1.0 is a floating-point number, and no class is; convert the labels with \.astype\(int\)",
+        ),
         ([[1], [2]], ["a", "b"], r"y: \[1\] is not one of the 2 classes"),
         ([0, 50], list(range(1, 40)), r"y: 0 is not one of the 39 classes, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, \.\.\.$"),
-    ],
-)
-def test_what_is_no_class_is_named(labels, classes, message):
-    with pytest.raises(InvalidInput, match=message):
-        as_labels(labels, "y", classes=classes)
+    ]:
+        with case(labels, classes, message), pytest.raises(InvalidInput, match=message):
+            as_labels(labels, "y", classes=classes)
 
 
 def test_another_number_of_labels():

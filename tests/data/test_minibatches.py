@@ -1,4 +1,4 @@
-"""Minibatches of whatever holds examples: what PyTorch's own loader gives, in order."""
+"""Minibatches of every kind of data: equal to those of PyTorch's DataLoader, in order."""
 
 import threading
 
@@ -61,16 +61,17 @@ def equal(one, other):
     return one == other
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("seconds", [0, 60])
-@pytest.mark.parametrize("name", DATA)
-def test_minibatches_are_those_of_a_data_loader(name, seconds, workers, monkeypatch):
-    monkeypatch.setattr("distil.data.minibatches._WORTH_A_THREAD", seconds)
-    data = DATA[name]
-    expected = list(DataLoader(data, batch_sampler=[ids.tolist() for ids in IDS]))
-    found = list(minibatches(data, IDS, Runtime(num_workers=workers), Rng(0)))
-    assert [ids.tolist() for ids, _ in found] == [ids.tolist() for ids in IDS]
-    assert equal([batch for _, batch in found], expected)
+def test_minibatches_are_those_of_a_data_loader(case, monkeypatch):
+    for workers in [0, 1]:
+        for seconds in [0, 60]:
+            for name in DATA:
+                with case(workers, seconds, name):
+                    monkeypatch.setattr("distil.data.minibatches._WORTH_A_THREAD", seconds)
+                    data = DATA[name]
+                    expected = list(DataLoader(data, batch_sampler=[ids.tolist() for ids in IDS]))
+                    found = list(minibatches(data, IDS, Runtime(num_workers=workers), Rng(0)))
+                    assert [ids.tolist() for ids, _ in found] == [ids.tolist() for ids in IDS]
+                    assert equal([batch for _, batch in found], expected)
 
 
 def test_arrays_are_sliced(tmp_path):
@@ -85,7 +86,7 @@ def test_arrays_are_sliced(tmp_path):
 
 
 def test_minibatches_are_large_of_vectors_smaller_of_images_and_least_of_tokens():
-    """Bytes are those of images; a token may become a vector of any length."""
+    """Bytes are pixels of images; a token may become a vector of any length."""
     images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
     for array in (images, images.numpy()):
         assert row_bytes(array) == 8 * 28 * 28
@@ -97,7 +98,7 @@ def test_minibatches_are_large_of_vectors_smaller_of_images_and_least_of_tokens(
     assert sizes == [8192, 668, 256]
 
 
-def test_what_is_read_ahead(tmp_path):
+def test_slow_data_are_read_ahead(tmp_path):
     np.save(tmp_path / "x.npy", X.numpy())
     assert all(in_memory(data) for data in (X, X.numpy(), DATA["tensors"], DATA["subset of a subset"]))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -111,7 +112,7 @@ def slow(monkeypatch):
 
 
 def test_one_minibatch_is_read_ahead_and_no_more(slow):
-    """The second is being read when the first is used; the third only once the second is."""
+    """The second is read while the first is used; the third only while the second is used."""
     started = [threading.Event() for _ in IDS]
     numbers = iter(range(len(IDS)))
 
@@ -133,23 +134,28 @@ def test_the_thread_reads_and_knows_no_gradients(slow):
     seen = []
     here = threading.get_ident()
     list(read_ahead(lambda ids: seen.append((threading.get_ident() == here, torch.is_grad_enabled())), IDS))
-    assert seen == [(True, True), *[(False, False)] * (len(IDS) - 1)]  # the first tells how long it takes
+    assert seen == [(True, True), *[(False, False)] * (len(IDS) - 1)]  # the first is timed
 
 
-def test_what_is_fast_is_read_by_the_caller(monkeypatch):
+def test_fast_data_are_read_by_the_caller(monkeypatch):
     monkeypatch.setattr("distil.data.minibatches._WORTH_A_THREAD", 60)
     here = threading.get_ident()
     found = list(read_ahead(lambda ids: (threading.get_ident() == here, ids), IDS))
     assert equal(found, [(ids, (True, ids)) for ids in IDS])
 
 
-@pytest.mark.parametrize("n_parts", [1, 2, 3])
-def test_all_minibatches_come_however_few(n_parts, slow):
+def check_small_numbers_of_minibatches(n_parts, slow):
     assert equal(list(read_ahead(lambda ids: ids * 2, IDS[:n_parts])), [(ids, ids * 2) for ids in IDS[:n_parts]])
 
 
+def test_small_numbers_of_minibatches(case, slow):
+    for n_parts in [1, 2, 3]:
+        with case(n_parts):
+            check_small_numbers_of_minibatches(n_parts, slow)
+
+
 def test_data_that_belong_to_a_thread_are_read_in_it(slow):
-    """As a connection to SQLite, which refuses every other thread."""
+    """Data that refuse other threads, like a connection to SQLite."""
     here, asked = threading.get_ident(), []
 
     def read(ids):
@@ -186,7 +192,7 @@ def test_a_reader_that_is_left_ends_its_thread(slow):
 
 
 def test_items_without_rows_of_numbers_are_stacked_as_they_are(monkeypatch):
-    """Looking through every item costs more than stacking them: the first tells."""
+    """Only the first item is searched for rows: searching all costs more than stacking them."""
     looked = []
     monkeypatch.setattr("distil.data.minibatches._with_rows", lambda item: looked.append(item) or item)
     plain = [(torch.ones(2), 0)] * 5

@@ -1,10 +1,12 @@
-"""Pools as people have them: what they hold, how their items are called, and that `select` takes them."""
+"""Opening every kind of pool: its items, its names, and selecting from it."""
 
 from __future__ import annotations
 
 import json
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def model():
 
 
 def test_a_table_of_several_texts_and_a_class_asks_which(tmp_path):
-    path = tmp_path / "news.csv"  # AG News as it is published: class, title, description
+    path = tmp_path / "news.csv"  # the published form of AG News: class, title, description
     path.write_text("".join(f'"{row % 3}","Title of {row}","What happened on day {row}."\n' for row in range(9)))
     with pytest.raises(InvalidInput, match=r"has the columns 0, 1, 2; say which one holds the texts .*--column"):
         open_pool(path)
@@ -92,18 +94,20 @@ def test_an_image_that_cannot_be_read_is_named(folder):
         pool[1]
 
 
-@pytest.mark.parametrize("size", [(8, 8), (8, 30), (301, 40), (3, 3)])
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
-def test_images_are_resized_cut_and_normalized(tmp_path, size, mode):
-    path = picture(tmp_path / "images" / "a.png", size, mode)
-    made = open_pool(tmp_path / "images", transform=ImageTransform(size=7, crop=1.0))[0]
-    with Image.open(path) as image:
-        wide = size[0] * 7 // min(size), size[1] * 7 // min(size)
-        image = image.convert("RGB").resize(wide, Image.Resampling.BICUBIC)
-        left, top = round((wide[0] - 7) / 2), round((wide[1] - 7) / 2)
-        pixels = np.asarray(image)[top : top + 7, left : left + 7] / 255
-    expected = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    torch.testing.assert_close(made, torch.tensor(expected.transpose(2, 0, 1), dtype=torch.float32))
+def test_images_are_resized_cut_and_normalized(case, tmp_path):
+    for size in [(8, 8), (8, 30), (301, 40), (3, 3)]:
+        for mode in ["RGB", "L", "P", "RGBA"]:
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(size, mode):
+                path = picture(root / "images" / "a.png", size, mode)
+                made = open_pool(root / "images", transform=ImageTransform(size=7, crop=1.0))[0]
+                with Image.open(path) as image:
+                    wide = size[0] * 7 // min(size), size[1] * 7 // min(size)
+                    image = image.convert("RGB").resize(wide, Image.Resampling.BICUBIC)
+                    left, top = round((wide[0] - 7) / 2), round((wide[1] - 7) / 2)
+                    pixels = np.asarray(image)[top : top + 7, left : left + 7] / 255
+                expected = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+                torch.testing.assert_close(made, torch.tensor(expected.transpose(2, 0, 1), dtype=torch.float32))
 
 
 @pytest.mark.skipif(find_spec("torchvision") is None, reason='needs torchvision: pip install "distil[vision]"')
@@ -157,31 +161,37 @@ def write_table(path, entries):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
-def test_tables_of_texts(tmp_path, suffix):
-    texts = [text.replace("\n", " ") for text in TEXTS] if suffix == ".tsv" else TEXTS
-    path = write_table(tmp_path / f"t{suffix}", [{"id": i * 3, "text": text, "n": 1} for i, text in enumerate(texts)])
-    pool = open_pool(path)
-    assert pool.kind == "texts"
-    assert [pool[row] for row in range(4)] == texts
-    assert pool.names == ["0", "3", "6", "9"]
-    assert open_pool(path, column="text", ids="n" if suffix == "none" else None).names == pool.names
+def test_tables_of_texts(case, tmp_path):
+    for suffix in [".csv", ".tsv", ".jsonl", ".parquet"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(suffix):
+            texts = [text.replace("\n", " ") for text in TEXTS] if suffix == ".tsv" else TEXTS
+            path = write_table(
+                root / f"t{suffix}", [{"id": i * 3, "text": text, "n": 1} for i, text in enumerate(texts)]
+            )
+            pool = open_pool(path)
+            assert pool.kind == "texts"
+            assert [pool[row] for row in range(4)] == texts
+            assert pool.names == ["0", "3", "6", "9"]
+            assert open_pool(path, column="text", ids="n" if suffix == "none" else None).names == pool.names
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_tables_of_images(tmp_path, suffix):
-    for name in ("x/1.png", "2.png"):
-        picture(tmp_path / name)
-    path = write_table(tmp_path / f"t{suffix}", [{"file": name, "label": "?"} for name in ("x/1.png", "2.png")])
-    pool = open_pool(path)
-    assert pool.kind == "images"
-    assert pool.names == ["x/1.png", "2.png"]
-    assert pool.read(1).size == (9, 6)
-    named = write_table(tmp_path / f"u{suffix}", [{"id": "k", "file": "2.png"}])
-    assert open_pool(named).names == ["k"]
-    missing = write_table(tmp_path / f"v{suffix}", [{"file": "3.png"}])
-    with pytest.raises(DataNotFound, match=r"names '3\.png', and there is no file"):
-        open_pool(missing)
+def test_tables_of_images(case, tmp_path):
+    for suffix in [".csv", ".jsonl", ".parquet"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(suffix):
+            for name in ("x/1.png", "2.png"):
+                picture(root / name)
+            path = write_table(root / f"t{suffix}", [{"file": name, "label": "?"} for name in ("x/1.png", "2.png")])
+            pool = open_pool(path)
+            assert pool.kind == "images"
+            assert pool.names == ["x/1.png", "2.png"]
+            assert pool.read(1).size == (9, 6)
+            named = write_table(root / f"u{suffix}", [{"id": "k", "file": "2.png"}])
+            assert open_pool(named).names == ["k"]
+            missing = write_table(root / f"v{suffix}", [{"file": "3.png"}])
+            with pytest.raises(DataNotFound, match=r"names '3\.png', and there is no file"):
+                open_pool(missing)
 
 
 def test_columns_that_have_to_be_named(tmp_path):
@@ -200,28 +210,40 @@ def test_columns_that_have_to_be_named(tmp_path):
         open_pool(wrong)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
-@pytest.mark.parametrize(
-    "name", ["message", "Review", "tweet", "headline", "comment", "title", "body", "content", "what they wrote"]
-)
-def test_columns_of_texts_are_found_by_name_or_content(tmp_path, suffix, name):
-    entries = [{"id": i, "city": "New York", "n": i, name: f"text number {i}"} for i in range(3)]
-    pool = open_pool(write_table(tmp_path / f"t{suffix}", entries))
-    assert (pool.kind, pool.read(2), pool.names) == ("texts", "text number 2", ["0", "1", "2"])
-    assert pool.note == f"read `{name}` of t{suffix} as texts and `id` as ids"
+def test_columns_of_texts_are_found_by_name_or_content(case, tmp_path):
+    for suffix in [".csv", ".tsv", ".jsonl", ".parquet"]:
+        for name in [
+            "message",
+            "Review",
+            "tweet",
+            "headline",
+            "comment",
+            "title",
+            "body",
+            "content",
+            "what they wrote",
+        ]:
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(suffix, name):
+                entries = [{"id": i, "city": "New York", "n": i, name: f"text number {i}"} for i in range(3)]
+                pool = open_pool(write_table(root / f"t{suffix}", entries))
+                assert (pool.kind, pool.read(2), pool.names) == ("texts", "text number 2", ["0", "1", "2"])
+                assert pool.note == f"read `{name}` of t{suffix} as texts and `id` as ids"
 
 
-def test_nothing_is_said_of_columns_that_say_it_themselves(tmp_path):
+def test_no_note_for_columns_with_usual_names(tmp_path):
     assert open_pool(write_table(tmp_path / "t.csv", [{"id": 1, "text": "x", "n": 2}])).note == ""
 
 
-@pytest.mark.parametrize("text", ["one two,5\nthree four,6\n", "one two\nthree four\n"])
-def test_texts_without_a_header(tmp_path, text):
-    (tmp_path / "t.csv").write_text(text)
-    pool = open_pool(tmp_path / "t.csv")
-    assert [pool.read(0), pool.read(1)] == ["one two", "three four"]
-    assert pool.names is None
-    assert pool.note == "read `0` of t.csv as texts; it has no header"
+def test_texts_without_a_header(case, tmp_path):
+    for text in ["one two,5\nthree four,6\n", "one two\nthree four\n"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(text):
+            (root / "t.csv").write_text(text)
+            pool = open_pool(root / "t.csv")
+            assert [pool.read(0), pool.read(1)] == ["one two", "three four"]
+            assert pool.names is None
+            assert pool.note == "read `0` of t.csv as texts; it has no header"
 
 
 def test_the_advice_on_columns_helps(tmp_path):
@@ -236,19 +258,21 @@ def test_the_advice_on_columns_helps(tmp_path):
     assert open_pool(path, column="right").read(1) == "and that too"
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
-@pytest.mark.parametrize("missing", ["", "  ", None, float("nan")])
-def test_missing_texts_are_faults_of_their_rows(tmp_path, suffix, missing):
-    if suffix in (".csv", ".tsv") and not isinstance(missing, str):
-        missing = ""
-    if suffix == ".parquet" and isinstance(missing, float):
-        missing = None  # pyarrow keeps no NaN in a column of text
-    entries = [{"id": f"n{i}", "text": missing if i < 2 else f"text {i}"} for i in range(4)]
-    pool = open_pool(write_table(tmp_path / f"t{suffix}", entries))
-    with pytest.raises(InvalidInput, match=r"^n1: the text is missing"):
-        pool[1]
-    assert pool[2] == "text 2"
-    assert pool.content(0) != pool.content(1)  # what is missing repeats nothing
+def test_missing_texts_are_faults_of_their_rows(case, tmp_path):
+    for suffix in [".csv", ".tsv", ".jsonl", ".parquet"]:
+        for missing in ["", "  ", None, float("nan")]:
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(suffix, missing):
+                if suffix in (".csv", ".tsv") and not isinstance(missing, str):
+                    missing = ""
+                if suffix == ".parquet" and isinstance(missing, float):
+                    missing = None  # pyarrow keeps no NaN in a column of text
+                entries = [{"id": f"n{i}", "text": missing if i < 2 else f"text {i}"} for i in range(4)]
+                pool = open_pool(write_table(root / f"t{suffix}", entries))
+                with pytest.raises(InvalidInput, match=r"^n1: the text is missing"):
+                    pool[1]
+                assert pool[2] == "text 2"
+                assert pool.content(0) != pool.content(1)  # a missing text equals no other
 
 
 def test_missing_texts_in_memory():
@@ -342,7 +366,7 @@ def test_arrays_and_data_sets_give_the_same_picks(tmp_path):
     assert items_of(open_pool(x)).array is x
 
 
-def test_a_collate_function_of_ones_own():
+def test_a_users_collate_function():
     x = torch.randn(50, 5)
     ragged = [row[: 3 + i % 3].tolist() for i, row in enumerate(x)]
     seen = []
@@ -356,7 +380,7 @@ def test_a_collate_function_of_ones_own():
     assert seen == [20, 20, 10]
 
 
-def test_what_is_no_pool():
+def test_sources_that_are_not_pools():
     class Stream(IterableDataset):
         def __iter__(self):
             yield torch.zeros(2)

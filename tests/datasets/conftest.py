@@ -1,4 +1,4 @@
-"""What the tests of data sets share."""
+"""Fixtures for the tests of data sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _no_data_of_the_user(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server on the loopback: its files, by name; a value of (total, body) promises more than it sends."""
+    """A local server of files by name; a file given as (length, body) announces more bytes than it sends."""
     files, asked = {}, []
 
     class Handler(BaseHTTPRequestHandler):
@@ -32,7 +32,7 @@ def server(monkeypatch):
             self.send_response(200)
             self.send_header("Content-Length", str(total))
             if name.endswith(".gz"):
-                self.send_header("Content-Encoding", "x-gzip")  # as some servers do; the file is not to be unpacked
+                self.send_header("Content-Encoding", "x-gzip")  # as some servers do; the file must stay compressed
             self.end_headers()
             self.wfile.write(body)
 

@@ -1,8 +1,7 @@
-"""The DataSet itself: what it refuses, and how it is shown."""
+"""The checks and the repr of a DataSet."""
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from distil.datasets.data_set import DataSet
@@ -29,9 +28,8 @@ def test_data_set_repr_and_identity():
     assert hash(data)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_data_set_refuses(case, refuses):
+    for changes, message in [
         ({"num_classes": 1}, ["at least 2; got 1"]),
         ({"class_names": ("a",)}, ["1 class names for 2 classes"]),
         ({"names": ("a",)}, ["1 names for 4 rows of x_train"]),
@@ -46,8 +44,6 @@ def test_data_set_repr_and_identity():
         ({"x_test": torch.zeros(2, 3, dtype=torch.uint8)}, ["torch.float32", "torch.uint8"]),
         ({"x_train": torch.tensor([[1.0], [2.0], [float("nan")], [3.0]])}, ["x_train[2]", "NaN"]),
         ({"x_test": torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, float("inf")]])}, ["x_test[1]"]),
-    ],
-)
-def test_data_set_refuses(changes, message, refuses):
-    with refuses(InvalidInput, "d: ", *message):
-        DataSet(**parts(**changes))
+    ]:
+        with case(changes, message), refuses(InvalidInput, "d: ", *message):
+            DataSet(**parts(**changes))

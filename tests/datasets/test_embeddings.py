@@ -29,7 +29,7 @@ def here(tmp_path, monkeypatch):
 
 
 def write(stem, n=12, dims=4, dtype=np.float32, first=0, kinds=KINDS, named=True):
-    """``STEM.npy`` with ids beside it and ``STEM.csv`` with its labels in another order; the array, names and labels."""
+    """Write ``STEM.npy``, its ids, and ``STEM.csv`` with its labels in another order; return the array, names and labels."""
     x = np.random.default_rng(first).normal(3, 2, size=(n, dims)).astype(dtype)
     np.save(f"{stem}.npy", x)
     names = [f"scan-{first + row}.png" if named else str(row) for row in range(n)]
@@ -51,53 +51,54 @@ def write_labels(path, rows):
 # ------------------------------------------------------------------------------------------------------------ embeddings
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_labels_are_matched_by_id(here, named):
-    x, names, labels = write("emb", named=named)
-    data = load_embeddings("emb.npy", "emb.csv")
-    assert isinstance(data, DataSet)
-    assert data.x_train.numpy().tobytes() == x.tobytes()
-    assert [data.class_names[y] for y in data.y_train] == labels
-    assert (data.names, data.class_names, data.num_classes, data.name) == (names, KINDS, 3, "emb.npy")
-    assert data.x_test is None
-    assert data.made_of == {}
+def test_labels_are_matched_by_id(case, here):
+    for named in [True, False]:
+        with case(named):
+            x, names, labels = write("emb", named=named)
+            data = load_embeddings("emb.npy", "emb.csv")
+            assert isinstance(data, DataSet)
+            assert data.x_train.numpy().tobytes() == x.tobytes()
+            assert [data.class_names[y] for y in data.y_train] == labels
+            assert (data.names, data.class_names, data.num_classes, data.name) == (names, KINDS, 3, "emb.npy")
+            assert data.x_test is None
+            assert data.made_of == {}
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_the_array_is_looked_at_where_it_lies(here, dtype):
-    """What changes in the file changes in the data set: nothing was copied."""
-    write("emb", dtype=dtype)
-    data = load_embeddings("emb.npy", "emb.csv")
-    np.lib.format.open_memmap("emb.npy", "r+")[3, 1] = 77
-    assert float(data.x_train[3, 1]) == 77
+def test_the_array_is_used_without_copying(case, here):
+    """A change in the file changes the data set: nothing was copied."""
+    for dtype in [np.float16, np.float32, np.float64]:
+        with case(dtype):
+            write("emb", dtype=dtype)
+            data = load_embeddings("emb.npy", "emb.csv")
+            np.lib.format.open_memmap("emb.npy", "r+")[3, 1] = 77
+            assert float(data.x_train[3, 1]) == 77
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.dtype(">f4"), bool])
-def test_other_numbers_become_float32(here, dtype):
-    x, _, _ = write("emb", dtype=dtype)
-    data = load_embeddings("emb.npy", "emb.csv")
-    assert data.x_train.dtype == torch.float32
-    assert np.array_equal(data.x_train.numpy(), x.astype(np.float32))
+def test_other_numbers_become_float32(case, here):
+    for dtype in [np.uint8, np.int64, np.dtype(">f4"), bool]:
+        with case(dtype):
+            x, _, _ = write("emb", dtype=dtype)
+            data = load_embeddings("emb.npy", "emb.csv")
+            assert data.x_train.dtype == torch.float32
+            assert np.array_equal(data.x_train.numpy(), x.astype(np.float32))
 
 
-@pytest.mark.parametrize(
-    ("written", "classes"),
-    [
+def test_the_order_of_classes(case, here):
+    for written, classes in [
         (["10", "9", "2"], ("2", "9", "10")),
         (["b", "B", "a"], ("B", "a", "b")),
         (["1.0", "0", "1"], ("0", "1")),
-    ],
-)
-def test_the_order_of_classes(here, written, classes):
-    write("emb", n=3, kinds=written)
-    assert load_embeddings("emb.npy", "emb.csv").class_names == classes
+    ]:
+        with case(written, classes):
+            write("emb", n=3, kinds=written)
+            assert load_embeddings("emb.npy", "emb.csv").class_names == classes
 
 
 def test_a_test_set_of_its_own(here):
     write("emb")
     x, _, labels = write("other", n=5, first=100, kinds=("dog", "fox"))
     data = load_embeddings("emb.npy", "emb.csv", test_embeddings="other.npy", test_labels="other.csv")
-    assert data.class_names == ("cat", "dog", "eel", "fox")  # of both
+    assert data.class_names == ("cat", "dog", "eel", "fox")  # classes of both tables
     assert np.array_equal(data.x_test.numpy(), x)
     assert [data.class_names[y] for y in data.y_test] == labels
 
@@ -133,20 +134,19 @@ def test_standardized(here):
     assert half.dtype == torch.float32
 
 
-def test_what_embed_noted_is_known(here):
+def test_the_note_of_embed_is_read(here):
     (here / "mine_labeled.py").write_text("def encode(items): return [[len(item), 1.0] for item in items]\n")
     (here / "texts.csv").write_text("id,text\n" + "".join(f"t{row},{'x' * row}.\n" for row in range(6)))
     embed("texts.csv", "mine_labeled:encode", out="emb.npy")
     write_labels("labels.csv", [(f"t{row}", row % 2) for row in range(6)])
     note = json.loads((here / "emb.info.json").read_text())
     assert load_embeddings("emb.npy", "labels.csv").made_of == {"model": "mine_labeled:encode", "key": note["key"]}
-    np.save("emb.npy", np.zeros((6, 5)))  # another array beside the note
+    np.save("emb.npy", np.zeros((6, 5)))  # another array than that of the note
     assert load_embeddings("emb.npy", "labels.csv").made_of == {}
 
 
-@pytest.mark.parametrize(
-    ("rows", "parts"),
-    [
+def test_wrong_labels(case, here, refuses):
+    for rows, parts in [
         ([("scan-0.png", "a"), ("scan-1.png", "b")], ["no label for 2 of the 4 rows", "'scan-2.png', 'scan-3.png'"]),
         (
             [*((f"scan-{r}.png", "ab"[r % 2]) for r in range(4)), ("scan-9.png", "a")],
@@ -159,13 +159,12 @@ def test_what_embed_noted_is_known(here):
         ([(f"scan-{r}.png", "a") for r in range(4)], ["at least two classes"]),
         ([(f"scan-{r}.png", r / 2) for r in range(4)], ["regression"]),
         ([(f"scan-{r}.png", "a" if r else "") for r in range(4)], ["missing"]),
-    ],
-)
-def test_wrong_labels(here, refuses, rows, parts):
-    write("emb", n=4)
-    write_labels("emb.csv", rows)
-    with refuses(InvalidInput, "emb.csv", *parts):
-        load_embeddings("emb.npy", "emb.csv")
+    ]:
+        with case(rows, parts):
+            write("emb", n=4)
+            write_labels("emb.csv", rows)
+            with refuses(InvalidInput, "emb.csv", *parts):
+                load_embeddings("emb.npy", "emb.csv")
 
 
 def test_wrong_rows(here, refuses):
@@ -220,7 +219,7 @@ def test_labeled_items_are_trained_on(here, images):
     assert model(torch.stack([images[row] for row in range(6)])).argmax(1).tolist() == [0, 1, 0, 1, 0, 1]
 
 
-def test_classes_may_be_said(here, images, refuses):
+def test_classes_may_be_passed(here, images, refuses):
     write_labels("labeled.csv", [("3.png", "red"), ("0.png", "red")])
     labeled, classes = labeled_items(images, "labeled.csv", classes=["green", "red", "blue"])
     assert (classes, labeled.y.tolist()) == (("green", "red", "blue"), [1, 1])

@@ -1,4 +1,4 @@
-"""The published sets of images beside MNIST and CIFAR-10: small files in the real formats."""
+"""The published sets of images other than MNIST and CIFAR-10: small files in the real formats."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pickle
 import struct
 import tarfile
 import zlib
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
-import pytest
 import torch
 from scipy.io import loadmat, savemat
 
@@ -48,39 +49,40 @@ def idx_arrays(seed):
     return [rng.integers(0, 10 if len(size) == 1 else 256, size) for size in ((6, 28, 28), (6,), (3, 28, 28), (3,))]
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "folder", "augment", "classes"),
-    [
+def test_sets_in_the_format_of_mnist(case, tmp_path, write):
+    for name, first, folder, augment, classes in [
         ("fmnist", "fmnist", "FashionMNIST/raw", CropFlip(4, True), ("T-shirt/top", "Ankle boot")),
         ("fashion_mnist", "fmnist", "fashion_mnist", CropFlip(4, True), ("T-shirt/top", "Ankle boot")),
         ("kmnist", "kmnist", "KMNIST/raw", None, ("o", "wo")),
         ("kmnist", "kmnist", "kmnist", None, ("o", "wo")),
-    ],
-)
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_sets_in_the_format_of_mnist(tmp_path, name, first, folder, augment, classes, suffix, write):
-    arrays = idx_arrays(1)
-    for decoy in ("MNIST/raw", "."):  # files of the same names that belong to another set
-        for file, array in zip(IDX_FILES, idx_arrays(2), strict=True):
-            write(tmp_path / decoy / file, idx(array))
-    for file, array in zip(IDX_FILES, arrays, strict=True):
-        write(tmp_path / folder / (file + suffix), gzip.compress(idx(array)) if suffix else idx(array))
-    data = load(name, tmp_path)
-    np.testing.assert_array_equal(data.x_train[:, 0], arrays[0])
-    np.testing.assert_array_equal(data.y_train, arrays[1])
-    np.testing.assert_array_equal(data.x_test[:, 0], arrays[2])
-    np.testing.assert_array_equal(data.y_test, arrays[3])
-    assert (data.name, data.num_classes, data.class_names[0], data.class_names[9]) == (first, 10, *classes)
-    assert (data.transform, data.augment) == (MNIST_PIXELS, augment)
+    ]:
+        for suffix in ["", ".gz"]:
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(name, first, folder, augment, classes, suffix):
+                arrays = idx_arrays(1)
+                for decoy in ("MNIST/raw", "."):  # files of the same names that belong to another set
+                    for file, array in zip(IDX_FILES, idx_arrays(2), strict=True):
+                        write(root / decoy / file, idx(array))
+                for file, array in zip(IDX_FILES, arrays, strict=True):
+                    write(root / folder / (file + suffix), gzip.compress(idx(array)) if suffix else idx(array))
+                data = load(name, root)
+                np.testing.assert_array_equal(data.x_train[:, 0], arrays[0])
+                np.testing.assert_array_equal(data.y_train, arrays[1])
+                np.testing.assert_array_equal(data.x_test[:, 0], arrays[2])
+                np.testing.assert_array_equal(data.y_test, arrays[3])
+                assert (data.name, data.num_classes, data.class_names[0], data.class_names[9]) == (first, 10, *classes)
+                assert (data.transform, data.augment) == (MNIST_PIXELS, augment)
 
 
-@pytest.mark.parametrize("name", ["fmnist", "kmnist"])
-def test_the_files_of_mnist_are_not_taken_for_another_set(tmp_path, name, write, refuses):
-    for folder in ("MNIST/raw", "mnist", "."):
-        for file, array in zip(IDX_FILES, idx_arrays(2), strict=True):
-            write(tmp_path / folder / file, idx(array))
-    with refuses(DataNotFound, repr(name), "download=True"):
-        load(name, tmp_path)
+def test_the_files_of_mnist_are_not_taken_for_another_set(case, tmp_path, write, refuses):
+    for name in ["fmnist", "kmnist"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(name):
+            for folder in ("MNIST/raw", "mnist", "."):
+                for file, array in zip(IDX_FILES, idx_arrays(2), strict=True):
+                    write(root / folder / file, idx(array))
+            with refuses(DataNotFound, repr(name), "download=True"):
+                load(name, root)
 
 
 # ----------------------------------------------------------------------------------------------------- cifar100
@@ -100,25 +102,27 @@ def cifar100_files(n=4):
     }
 
 
-@pytest.mark.parametrize("form", ["cifar-100-python", "cifar100/cifar-100-python", "archive", "cifar100/archive"])
-def test_cifar100(tmp_path, form, write):
-    files = cifar100_files()
-    raw = {part: pickle.dumps(content, protocol=2) for part, content in files.items()}
-    if form.endswith("archive"):
-        place = (tmp_path / form).with_name("cifar-100-python.tar.gz")
-        write(place, packed("cifar-100-python", {"meta": b"never read", **raw}))
-    else:
-        for part, content in raw.items():
-            write(tmp_path / form / part, content)
-    data = load("cifar100", tmp_path)
-    np.testing.assert_array_equal(data.x_train, files["train"]["data"].reshape(-1, 3, 32, 32))
-    np.testing.assert_array_equal(data.y_train, files["train"]["fine_labels"])
-    np.testing.assert_array_equal(data.x_test, files["test"]["data"].reshape(-1, 3, 32, 32))
-    np.testing.assert_array_equal(data.y_test, files["test"]["fine_labels"])
-    assert (data.num_classes, data.class_names[0], data.class_names[-1]) == (100, "apple", "worm")
-    assert list(data.class_names) == sorted(set(data.class_names))
-    assert data.augment == CropFlip(4, True)
-    assert data.transform == Normalize((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
+def test_cifar100(case, tmp_path, write):
+    for form in ["cifar-100-python", "cifar100/cifar-100-python", "archive", "cifar100/archive"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(form):
+            files = cifar100_files()
+            raw = {part: pickle.dumps(content, protocol=2) for part, content in files.items()}
+            if form.endswith("archive"):
+                place = (root / form).with_name("cifar-100-python.tar.gz")
+                write(place, packed("cifar-100-python", {"meta": b"never read", **raw}))
+            else:
+                for part, content in raw.items():
+                    write(root / form / part, content)
+            data = load("cifar100", root)
+            np.testing.assert_array_equal(data.x_train, files["train"]["data"].reshape(-1, 3, 32, 32))
+            np.testing.assert_array_equal(data.y_train, files["train"]["fine_labels"])
+            np.testing.assert_array_equal(data.x_test, files["test"]["data"].reshape(-1, 3, 32, 32))
+            np.testing.assert_array_equal(data.y_test, files["test"]["fine_labels"])
+            assert (data.num_classes, data.class_names[0], data.class_names[-1]) == (100, "apple", "worm")
+            assert list(data.class_names) == sorted(set(data.class_names))
+            assert data.augment == CropFlip(4, True)
+            assert data.transform == Normalize((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
 
 
 def test_cifar100_without_fine_labels(tmp_path, write, refuses):
@@ -153,25 +157,26 @@ def matlab(content, **options) -> bytes:
     return raw.getvalue()
 
 
-@pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize("folder", [".", "svhn", "SVHN"])
-def test_svhn(tmp_path, folder, compressed, write):
-    train, test = svhn_arrays(12, 0), svhn_arrays(5, 1)
-    for part, content in (("train", train), ("test", test)):
-        write(tmp_path / folder / f"{part}_32x32.mat", matlab(content, do_compression=compressed))
-    data = load("svhn", tmp_path)
-    for x, y, content in ((data.x_train, data.y_train, train), (data.x_test, data.y_test, test)):
-        assert x.dtype == torch.uint8
-        for row in range(len(x)):
-            np.testing.assert_array_equal(x[row].permute(1, 2, 0), content["X"][:, :, :, row])
-            assert int(y[row]) == (0 if content["y"][row, 0] == 10 else content["y"][row, 0])
-    assert (data.num_classes, data.class_names) == (10, tuple("0123456789"))
-    assert (data.transform, data.augment) == (IMAGENET_PIXELS, CropFlip(4, False))
+def test_svhn(case, tmp_path, write):
+    for compressed in [True, False]:
+        for folder in [".", "svhn", "SVHN"]:
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(compressed, folder):
+                train, test = svhn_arrays(12, 0), svhn_arrays(5, 1)
+                for part, content in (("train", train), ("test", test)):
+                    write(root / folder / f"{part}_32x32.mat", matlab(content, do_compression=compressed))
+                data = load("svhn", root)
+                for x, y, content in ((data.x_train, data.y_train, train), (data.x_test, data.y_test, test)):
+                    assert x.dtype == torch.uint8
+                    for row in range(len(x)):
+                        np.testing.assert_array_equal(x[row].permute(1, 2, 0), content["X"][:, :, :, row])
+                        assert int(y[row]) == (0 if content["y"][row, 0] == 10 else content["y"][row, 0])
+                assert (data.num_classes, data.class_names) == (10, tuple("0123456789"))
+                assert (data.transform, data.augment) == (IMAGENET_PIXELS, CropFlip(4, False))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_files_that_are_not_svhn(case, tmp_path, write, refuses):
+    for change, message in [
         ({"X": np.zeros((32, 32, 3, 4))}, ["'X' must be uint8", "float64 (32, 32, 3, 4)"]),
         ({"X": np.zeros((32, 32, 4), np.uint8)}, ["'X' must be uint8 of shape", "(32, 32, 4)"]),
         ({"X": np.zeros((3, 32, 32, 4), np.uint8)}, ["(3, 32, 32, 4)"]),
@@ -181,37 +186,38 @@ def test_svhn(tmp_path, folder, compressed, write):
         ({"y": np.full((4, 1), 1.5)}, ["1..10", "[1.5]"]),
         ({"y": np.array(["a", "b", "c", "d"], object)[:, None]}, ["y is not an array of real numbers"]),
         ({"X": None}, ["'X' must be uint8", "got none"]),
-    ],
-)
-def test_what_is_not_svhn(tmp_path, change, message, write, refuses):
-    content = {key: value for key, value in {**svhn_arrays(4, 0), **change}.items() if value is not None}
-    path = write(tmp_path / "a.mat", matlab(content))
-    with refuses(InvalidInput, str(path), *message):
-        read_svhn(path)
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(change, message):
+            content = {key: value for key, value in {**svhn_arrays(4, 0), **change}.items() if value is not None}
+            path = write(root / "a.mat", matlab(content))
+            with refuses(InvalidInput, str(path), *message):
+                read_svhn(path)
 
 
-@pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.float32, np.float64, np.int64])
-def test_the_matlab_reader_equals_scipys(compressed, dtype):
-    content = {
-        "scalar": np.array([[3]], dtype),
-        "B": RNG.integers(0, 100, (2, 3, 4)).astype(dtype),
-        "a_long_name_that_needs_more": RNG.integers(0, 100, (5, 1)).astype(dtype),
-        "text": "not a number",
-        "empty": np.zeros((0, 3), dtype),
-    }
-    raw = matlab(content, do_compression=compressed)
-    names = [name for name in content if name != "text"]
-    ours, theirs = read_matlab(raw, names, "file", 10_000), loadmat(io.BytesIO(raw))
-    assert set(ours) == set(names)
-    for name in names:
-        np.testing.assert_array_equal(ours[name], theirs[name])
-        assert ours[name].dtype == theirs[name].dtype
-    assert list(read_matlab(raw, ["B", "C"], "file", 10_000)) == ["B"]
+def test_the_matlab_reader_equals_scipys(case):
+    for compressed in [True, False]:
+        for dtype in [np.uint8, np.int16, np.uint32, np.float32, np.float64, np.int64]:
+            with case(compressed, dtype):
+                content = {
+                    "scalar": np.array([[3]], dtype),
+                    "B": RNG.integers(0, 100, (2, 3, 4)).astype(dtype),
+                    "a_long_name_that_needs_more": RNG.integers(0, 100, (5, 1)).astype(dtype),
+                    "text": "not a number",
+                    "empty": np.zeros((0, 3), dtype),
+                }
+                raw = matlab(content, do_compression=compressed)
+                names = [name for name in content if name != "text"]
+                ours, theirs = read_matlab(raw, names, "file", 10_000), loadmat(io.BytesIO(raw))
+                assert set(ours) == set(names)
+                for name in names:
+                    np.testing.assert_array_equal(ours[name], theirs[name])
+                    assert ours[name].dtype == theirs[name].dtype
+                assert list(read_matlab(raw, ["B", "C"], "file", 10_000)) == ["B"]
 
 
 def test_a_big_endian_file_written_by_hand():
-    """Element by element, as the format's description has it; a double array that is stored as bytes."""
+    """Element by element, following the description of the format; a double array stored as bytes."""
 
     def element(kind, content):
         return struct.pack(">II", kind, len(content)) + content + bytes(-len(content) % 8)
@@ -224,18 +230,15 @@ def test_a_big_endian_file_written_by_hand():
     assert loadmat(io.BytesIO(raw))["Q"].tolist() == expected
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
+def test_files_that_are_not_matlab(case, refuses):
+    for damage, message in [
         (lambda raw: b"", "format 5"),
         (lambda raw: b"MATLAB 7.3" + raw[10:], "7.3"),
         (lambda raw: raw[:-9], "not a sound MATLAB file"),
         (lambda raw: raw[:136] + b"\0" * 40 + raw[176:], "not a sound MATLAB file"),
-    ],
-)
-def test_matlab_files_that_are_none(damage, message, refuses):
-    with refuses(InvalidInput, "file", message):
-        read_matlab(damage(matlab(svhn_arrays(2, 0), do_compression=True)), ["X", "y"], "file", 10**6)
+    ]:
+        with case(damage, message), refuses(InvalidInput, "file", message):
+            read_matlab(damage(matlab(svhn_arrays(2, 0), do_compression=True)), ["X", "y"], "file", 10**6)
 
 
 def test_a_variable_that_grows_when_it_is_unpacked(refuses):
@@ -247,7 +250,7 @@ def test_a_variable_that_grows_when_it_is_unpacked(refuses):
         read_matlab(raw, ["X"], "file", 1000)
 
 
-def test_damaged_matlab_files_are_refused_whatever_was_damaged():
+def test_damaged_matlab_files_are_refused():
     rng = np.random.default_rng(0)
     small = {"X": rng.integers(0, 256, (4, 4, 3, 5), dtype=np.uint8), "y": np.ones((5, 1), np.uint8)}
     for compressed in (True, False):
@@ -279,39 +282,40 @@ def stl10_files(sizes):
     return arrays, files
 
 
-@pytest.mark.parametrize("form", ["folder", "archive"])
-def test_stl10(tmp_path, form, write):
-    arrays, files = stl10_files({"train": 3, "test": 2})
-    if form == "archive":
-        write(tmp_path / "stl10_binary.tar.gz", packed("stl10_binary", {**files, "unlabeled_X.bin": b"?"}))
-    else:
-        for name, content in files.items():
-            write(tmp_path / "stl10_binary" / name, content)
-    data = load("stl10", tmp_path)
-    np.testing.assert_array_equal(data.x_train, arrays["train"][0])
-    np.testing.assert_array_equal(data.y_train, arrays["train"][1])
-    np.testing.assert_array_equal(data.x_test, arrays["test"][0])
-    np.testing.assert_array_equal(data.y_test, arrays["test"][1])
-    assert (data.num_classes, data.class_names[1], data.class_names[7]) == (10, "bird", "monkey")
-    assert (data.transform, data.augment) == (IMAGENET_PIXELS, CropFlip(4, True))
+def test_stl10(case, tmp_path, write):
+    for form in ["folder", "archive"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(form):
+            arrays, files = stl10_files({"train": 3, "test": 2})
+            if form == "archive":
+                write(root / "stl10_binary.tar.gz", packed("stl10_binary", {**files, "unlabeled_X.bin": b"?"}))
+            else:
+                for name, content in files.items():
+                    write(root / "stl10_binary" / name, content)
+            data = load("stl10", root)
+            np.testing.assert_array_equal(data.x_train, arrays["train"][0])
+            np.testing.assert_array_equal(data.y_train, arrays["train"][1])
+            np.testing.assert_array_equal(data.x_test, arrays["test"][0])
+            np.testing.assert_array_equal(data.y_test, arrays["test"][1])
+            assert (data.num_classes, data.class_names[1], data.class_names[7]) == (10, "bird", "monkey")
+            assert (data.transform, data.augment) == (IMAGENET_PIXELS, CropFlip(4, True))
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
+def test_stl10_damaged(case, tmp_path, write, refuses):
+    for name, content, message in [
         ("train_X.bin", b"", ["27648 bytes", "got 0"]),
         ("test_X.bin", bytes(27649), ["27648 bytes", "got 27649"]),
         ("train_y.bin", bytes([1, 0, 3]), ["1..10", "[0 1 3]"]),
         ("test_y.bin", bytes([11, 1]), ["1..10"]),
         ("test_y.bin", bytes([1]), ["y_test must be int64 of shape (2,)"]),
-    ],
-)
-def test_stl10_damaged(tmp_path, name, content, message, write, refuses):
-    _, files = stl10_files({"train": 3, "test": 2})
-    for file, raw in (files | {name: content}).items():
-        write(tmp_path / "stl10_binary" / file, raw)
-    with refuses(InvalidInput, *message):
-        load("stl10", tmp_path)
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(name, content, message):
+            _, files = stl10_files({"train": 3, "test": 2})
+            for file, raw in (files | {name: content}).items():
+                write(root / "stl10_binary" / file, raw)
+            with refuses(InvalidInput, *message):
+                load("stl10", root)
 
 
 # ----------------------------------------------------------------------------------------------------- download

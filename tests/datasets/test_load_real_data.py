@@ -1,4 +1,4 @@
-"""The real data sets, where they are."""
+"""The real data sets, if they are on this machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_real_ijcnn1(data_root_real):
     assert data.x_train.shape == (49990, 22)
     assert data.x_test.shape == (91701, 22)
     assert data.y_train.bincount().tolist() == [45137, 4853]
-    with bz2.open(data_root_real / "tabular/ijcnn1/ijcnn1.trn.bz2", "rt") as file:  # a reading by hand
+    with bz2.open(data_root_real / "tabular/ijcnn1/ijcnn1.trn.bz2", "rt") as file:  # read by hand
         for row in range(200):
             label, *cells = next(file).split()
             expected = torch.zeros(22)

@@ -59,8 +59,8 @@ def test_imbalanced_counts():
         assert ids.tolist() == sorted(set(ids.tolist()))
         counts, kept = y.bincount(minlength=6), y[ids].bincount(minlength=6)
         rare = [c for c in range(6) if kept[c] != counts[c]]
-        assert all(kept[c] == 3 for c in rare)  # a tenth of the 33 of the smallest class there is
-        assert len(rare) in (2, 3)  # three classes, one of which may be the one that does not occur
+        assert all(kept[c] == 3 for c in rare)  # a tenth of the 33 examples of the smallest class that occurs
+        assert len(rare) in (2, 3)  # three classes, one of which may be the class without examples
     counts = (y[imbalanced(y, 6, 0.5, gen(seed))].bincount(minlength=6) for seed in range(9))
     chosen = {tuple((kept == 3).tolist()) for kept in counts}
     assert len(chosen) > 1
@@ -90,7 +90,7 @@ def test_redundant_counts(labels, factor, seed, data):
         copies = Counter(tail[y[keep:] == label].tolist())
         assert len(copies) == max(1, math.ceil(n / factor))
         assert max(copies.values()) - min(copies.values()) <= 1
-        assert all(row >= keep and int(ids[row]) == row for row in copies)  # what stays stays in its place
+        assert all(row >= keep and int(ids[row]) == row for row in copies)  # rows that stay keep their places
     if factor == 1:
         assert ids.tolist() == list(range(len(y)))
 
@@ -112,26 +112,24 @@ def test_tiled_counts(n, copies, seed):
     assert torch.equal(ids, before)
 
 
-@pytest.mark.parametrize(
-    "shift",
-    [
+def test_the_generator_is_the_only_source_of_randomness(case):
+    for shift in [
         lambda g: flip_labels(LABELS, 4, 0.5, g),
         lambda g: imbalanced(LABELS, 4, 0.5, g),
         lambda g: redundant(LABELS, 4, g),
         lambda g: tiled(LABELS, 4, g),
-    ],
-)
-def test_the_generator_is_the_only_source_of_randomness(shift):
-    before, state, numpy = LABELS.clone(), torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    first, again, other = shift(gen(1)), shift(gen(1)), shift(gen(2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert torch.equal(LABELS, before)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert np.random.get_state()[1].tolist() == numpy  # noqa: NPY002
+    ]:
+        with case(shift):
+            before, state, numpy = LABELS.clone(), torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+            first, again, other = shift(gen(1)), shift(gen(1)), shift(gen(2))
+            assert torch.equal(first, again)
+            assert not torch.equal(first, other)
+            assert torch.equal(LABELS, before)
+            assert torch.equal(torch.get_rng_state(), state)
+            assert np.random.get_state()[1].tolist() == numpy  # noqa: NPY002
 
 
-def test_what_cannot_be_shifted(refuses):
+def test_invalid_arguments_of_shifts(refuses):
     y = torch.tensor([0, 1, 2])
     for call, parts in (
         (lambda: flip_labels(y, 2, 0.5, gen()), ["0..1", "y[2] is 2"]),

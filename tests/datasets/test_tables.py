@@ -1,4 +1,4 @@
-"""Tables: each format as it is published or usually written, each fault by its message."""
+"""Tables in their published or usual forms; faults by their messages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import io
 import lzma
 import os
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
-import pytest
 import torch
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 from sklearn.preprocessing import StandardScaler
@@ -38,38 +38,39 @@ def as_text(x, y, separator, header):
     return "".join(separator.join(map(str, row)) + "\r\n" for row in rows)
 
 
-@pytest.mark.parametrize("separator", ["\t", " ", "  "])
-@pytest.mark.parametrize("header", [True, False])
-@pytest.mark.parametrize("folder", ["tabular/satimage", "satimage", "."])
-def test_satimage(tmp_path, separator, header, folder, write):
-    (x, y), (x_test, y_test) = satimage_rows(30, 0), satimage_rows(12, 1)
-    write(tmp_path / folder / "sat.trn", as_text(x, y, separator, header))
-    write(tmp_path / folder / "sat.tst", as_text(x_test, y_test, separator, header) + "\n")
-    data = load("satimage", tmp_path)
-    scaler = StandardScaler().fit(x)
-    np.testing.assert_allclose(data.x_train, scaler.transform(x), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(data.x_test, scaler.transform(x_test), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(data.y_train, np.where(y == 7, 5, y - 1))
-    np.testing.assert_array_equal(data.y_test, np.where(y_test == 7, 5, y_test - 1))
-    assert data.num_classes == len(data.class_names) == 6
+def test_satimage(case, tmp_path, write):
+    for separator in ["\t", " ", "  "]:
+        for header in [True, False]:
+            for folder in ["tabular/satimage", "satimage", "."]:
+                root = Path(mkdtemp(dir=tmp_path))
+                with case(separator, header, folder):
+                    (x, y), (x_test, y_test) = satimage_rows(30, 0), satimage_rows(12, 1)
+                    write(root / folder / "sat.trn", as_text(x, y, separator, header))
+                    write(root / folder / "sat.tst", as_text(x_test, y_test, separator, header) + "\n")
+                    data = load("satimage", root)
+                    scaler = StandardScaler().fit(x)
+                    np.testing.assert_allclose(data.x_train, scaler.transform(x), rtol=1e-5, atol=1e-6)
+                    np.testing.assert_allclose(data.x_test, scaler.transform(x_test), rtol=1e-5, atol=1e-6)
+                    np.testing.assert_array_equal(data.y_train, np.where(y == 7, 5, y - 1))
+                    np.testing.assert_array_equal(data.y_test, np.where(y_test == 7, 5, y_test - 1))
+                    assert data.num_classes == len(data.class_names) == 6
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_satimage_damaged(case, tmp_path, refuses, write):
+    for change, message in [
         (lambda rows: [*rows[:2], rows[2][:-1], *rows[3:]], ["sat.trn, line 3", "36 features", "got 36 columns"]),
         (lambda rows: [rows[0], ["x", *rows[1][1:]], *rows[2:]], ["line 2, column 1", "'x'"]),
         (lambda rows: [rows[0], [*rows[1][:4], "nan", *rows[1][5:]], *rows[2:]], ["line 2, column 5", "'nan'"]),
         (lambda rows: [[*rows[0][:-1], "6"], *rows[1:]], ["line 1", "class 6", "1, 2, 3, 4, 5, 7"]),
         (lambda rows: [], ["holds no row"]),
-    ],
-)
-def test_satimage_damaged(tmp_path, change, message, refuses, write):
-    rows = [line.split() for line in as_text(*satimage_rows(8, 0), " ", False).splitlines()]
-    write(tmp_path / "sat.tst", as_text(*satimage_rows(8, 0), " ", False))
-    write(tmp_path / "sat.trn", "\n".join(map(" ".join, change(rows))))
-    with refuses(InvalidInput, *message):
-        load("satimage", tmp_path)
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(change, message):
+            rows = [line.split() for line in as_text(*satimage_rows(8, 0), " ", False).splitlines()]
+            write(root / "sat.tst", as_text(*satimage_rows(8, 0), " ", False))
+            write(root / "sat.trn", "\n".join(map(" ".join, change(rows))))
+            with refuses(InvalidInput, *message):
+                load("satimage", root)
 
 
 # ------------------------------------------------------------------------------------------- ijcnn1 and libsvm
@@ -84,55 +85,55 @@ def libsvm_text(n, seed, width=22, labels=(-1, 1)):
     return x, y, packed.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("train", "test"),
-    [
+def test_ijcnn1(case, tmp_path, write):
+    for train, test in [
         ("tabular/ijcnn1/ijcnn1.trn.bz2", "tabular/ijcnn1/ijcnn1.tst.bz2"),
         ("ijcnn1/ijcnn1.tr", "ijcnn1/ijcnn1.t"),
         ("ijcnn1/ijcnn1", "ijcnn1/ijcnn1.t.gz"),
         ("ijcnn1.tr.gz", "ijcnn1.tst"),
-    ],
-)
-def test_ijcnn1(tmp_path, train, test, write):
-    files = {}
-    for name, n in ((train, 20), (test, 9)):
-        x, y, raw = libsvm_text(n, n)
-        write(tmp_path / name, PACK[{".gz": ".gz", ".bz2": ".bz2"}.get(Path(name).suffix, "")](raw))
-        files[name] = x, y
-    data = load("ijcnn1", tmp_path)
-    np.testing.assert_allclose(data.x_train, files[train][0], rtol=1e-6)
-    np.testing.assert_array_equal(data.y_train, (files[train][1] + 1) // 2)
-    np.testing.assert_allclose(data.x_test, files[test][0], rtol=1e-6)
-    np.testing.assert_array_equal(data.y_test, (files[test][1] + 1) // 2)
-    assert (data.num_classes, data.class_names) == (2, ("-1", "1"))
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(train, test):
+            files = {}
+            for name, n in ((train, 20), (test, 9)):
+                x, y, raw = libsvm_text(n, n)
+                write(root / name, PACK[{".gz": ".gz", ".bz2": ".bz2"}.get(Path(name).suffix, "")](raw))
+                files[name] = x, y
+            data = load("ijcnn1", root)
+            np.testing.assert_allclose(data.x_train, files[train][0], rtol=1e-6)
+            np.testing.assert_array_equal(data.y_train, (files[train][1] + 1) // 2)
+            np.testing.assert_allclose(data.x_test, files[test][0], rtol=1e-6)
+            np.testing.assert_array_equal(data.y_test, (files[test][1] + 1) // 2)
+            assert (data.num_classes, data.class_names) == (2, ("-1", "1"))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_ijcnn1_damaged(case, tmp_path, refuses, write):
+    for text, message in [
         ("1 1:2\n2 3:4\n", ["labels of ijcnn1 are -1 and 1", "[1. 2.]"]),
         ("1 1:2\n-1 23:4\n", ["ijcnn1.tr", "22"]),
         ("1 1:2\n-1 0:4\n", ["ijcnn1.tr"]),
         ("1 1:2\n-1 3:x\n", ["ijcnn1.tr, line 2", "label index:value", "'-1 3:x'"]),
-    ],
-)
-def test_ijcnn1_damaged(tmp_path, text, message, refuses, write):
-    write(tmp_path / "ijcnn1.tr", text)
-    write(tmp_path / "ijcnn1.t", libsvm_text(5, 0)[2])
-    with refuses(InvalidInput, *message):
-        load("ijcnn1", tmp_path)
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(text, message):
+            write(root / "ijcnn1.tr", text)
+            write(root / "ijcnn1.t", libsvm_text(5, 0)[2])
+            with refuses(InvalidInput, *message):
+                load("ijcnn1", root)
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
-def test_libsvm(tmp_path, suffix, write):
-    _, y, raw = libsvm_text(15, 0, width=5, labels=(3, 1, 10))
-    path = write(tmp_path / f"a.txt{suffix}", PACK[suffix](raw))
-    data = load("libsvm", path=path)
-    np.testing.assert_allclose(data.x_train, load_svmlight_file(str(path))[0].toarray(), rtol=1e-6)
-    np.testing.assert_array_equal(data.y_train, np.searchsorted([1, 3, 10], y))
-    assert data.class_names == ("1", "3", "10")
-    assert data.x_test is None
-    assert data.name == f"a.txt{suffix}"
+def test_libsvm(case, tmp_path, write):
+    for suffix in ["", ".gz", ".bz2"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(suffix):
+            _, y, raw = libsvm_text(15, 0, width=5, labels=(3, 1, 10))
+            path = write(root / f"a.txt{suffix}", PACK[suffix](raw))
+            data = load("libsvm", path=path)
+            np.testing.assert_allclose(data.x_train, load_svmlight_file(str(path))[0].toarray(), rtol=1e-6)
+            np.testing.assert_array_equal(data.y_train, np.searchsorted([1, 3, 10], y))
+            assert data.class_names == ("1", "3", "10")
+            assert data.x_test is None
+            assert data.name == f"a.txt{suffix}"
 
 
 def test_libsvm_through_xz_and_with_a_byte_order_mark(tmp_path, write):
@@ -156,9 +157,8 @@ def test_libsvm_standardize(tmp_path, write):
     np.testing.assert_allclose(data.x_train, StandardScaler().fit_transform(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("raw", "message"),
-    [
+def test_libsvm_damaged(case, tmp_path, refuses, write):
+    for raw, message in [
         (b"1 1:2\n1 3:4\n", ["every label is 1.0", "two classes"]),
         (b"1.5 1:2\n1 3:4\n", ["whole numbers or names", "1.5", "regression"]),
         (b"1 1:2\nfoo 3:4\n", ["line 2", "'foo 3:4'"]),
@@ -170,11 +170,10 @@ def test_libsvm_standardize(tmp_path, write):
         (b"1 1:1\n2 99999999999:1\n", ["a: "]),
         (b"1 1:1\n2 2000000000:1\n1 1:1\n", ["22 GiB", "reduce the features"]),
         (b"", ["holds no example"]),
-    ],
-)
-def test_libsvm_damaged(tmp_path, raw, message, refuses, write):
-    with refuses(InvalidInput, str(tmp_path / "a"), *message):
-        load("libsvm", path=write(tmp_path / "a", raw))
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(raw, message), refuses(InvalidInput, str(root / "a"), *message):
+            load("libsvm", path=write(root / "a", raw))
 
 
 def test_libsvm_truncated_gzip(tmp_path, refuses, write):
@@ -188,33 +187,37 @@ def test_libsvm_truncated_gzip(tmp_path, refuses, write):
 IRIS = "a,b,kind\n1,2.5,cat\n-3,4e1,ant\n5,6,cat\n"
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
-@pytest.mark.parametrize(
-    "change",
-    [
-        str,
-        lambda text: "\ufeff" + text,
-        lambda text: text.replace(",", ";"),
-        lambda text: text.replace(",", "\t"),
-        lambda text: text.replace("\n", "\r\n"),
-        lambda text: text.replace(",", " , ") + "\n \n",
-    ],
-    ids=["plain", "byte order mark", "semicolons", "tabs", "crlf", "blanks"],
-)
-def test_csv(tmp_path, suffix, change, write):
-    data = load("csv", path=write(tmp_path / f"a.csv{suffix}", PACK[suffix](change(IRIS).encode())))
-    assert data.x_train.tolist() == [[1, 2.5], [-3, 40], [5, 6]]
-    assert data.y_train.tolist() == [1, 0, 1]
-    assert data.class_names == ("ant", "cat")
-    assert data.x_test is None
+def test_csv(case, tmp_path, write):
+    for suffix in ["", ".gz", ".bz2"]:
+        for kind, change in zip(
+            ["plain", "byte order mark", "semicolons", "tabs", "crlf", "blanks"],
+            [
+                str,
+                lambda text: "\ufeff" + text,
+                lambda text: text.replace(",", ";"),
+                lambda text: text.replace(",", "\t"),
+                lambda text: text.replace("\n", "\r\n"),
+                lambda text: text.replace(",", " , ") + "\n \n",
+            ],
+            strict=True,
+        ):
+            root = Path(mkdtemp(dir=tmp_path))
+            with case(suffix, kind):
+                data = load("csv", path=write(root / f"a.csv{suffix}", PACK[suffix](change(IRIS).encode())))
+                assert data.x_train.tolist() == [[1, 2.5], [-3, 40], [5, 6]]
+                assert data.y_train.tolist() == [1, 0, 1]
+                assert data.class_names == ("ant", "cat")
+                assert data.x_test is None
 
 
-@pytest.mark.parametrize("label", ["kind", 0, "0", -3])
-def test_csv_label_column(tmp_path, label, write):
-    path = write(tmp_path / "a.csv", 'kind,a,b\n"x, y",2,3\nz,5,6\n')
-    data = load("csv", path=path, label=label)
-    assert data.x_train.tolist() == [[2, 3], [5, 6]]
-    assert data.class_names == ("x, y", "z")
+def test_csv_label_column(case, tmp_path, write):
+    for label in ["kind", 0, "0", -3]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(label):
+            path = write(root / "a.csv", 'kind,a,b\n"x, y",2,3\nz,5,6\n')
+            data = load("csv", path=path, label=label)
+            assert data.x_train.tolist() == [[2, 3], [5, 6]]
+            assert data.class_names == ("x, y", "z")
 
 
 def test_csv_finds_the_label_by_its_name_and_takes_no_id_for_a_feature(tmp_path, write):
@@ -226,10 +229,11 @@ def test_csv_finds_the_label_by_its_name_and_takes_no_id_for_a_feature(tmp_path,
     assert load("csv", path=path, label="b").x_train.tolist() == [[2], [5]]
 
 
-@pytest.mark.parametrize("text", ["id,label\n1,cat\n2,dog\n", "label\ncat\ndog\n"])
-def test_csv_of_labels_alone(tmp_path, text, write, refuses):
-    with refuses(InvalidInput, "at least one feature", "label"):
-        load("csv", path=write(tmp_path / "a.csv", text))
+def test_csv_of_labels_alone(case, tmp_path, write, refuses):
+    for text in ["id,label\n1,cat\n2,dog\n", "label\ncat\ndog\n"]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(text), refuses(InvalidInput, "at least one feature", "label"):
+            load("csv", path=write(root / "a.csv", text))
 
 
 def test_csv_without_header(tmp_path, write):
@@ -263,7 +267,7 @@ def test_csv_whole_numbers_are_sorted_as_numbers(tmp_path, write):
 def test_csv_with_a_test_file(tmp_path, refuses, write):
     train = write(tmp_path / "a.csv", "x,y\n1,0\n2,1\n")
     data = load("csv", path=train, test_path=write(tmp_path / "b.csv", "x,y\n4,1\n3,unsure\n"))
-    assert data.class_names == ("0", "1", "unsure")  # one text makes text of all
+    assert data.class_names == ("0", "1", "unsure")  # one text makes all labels text
     assert (data.x_test.tolist(), data.y_test.tolist()) == ([[4], [3]], [1, 2])
     with refuses(InvalidInput, "c.csv has the columns z, y", "x, y"):
         load("csv", path=train, test_path=write(tmp_path / "c.csv", "z,y\n4,1\n3,0\n"))
@@ -288,9 +292,8 @@ def test_standardizing_a_constant_gives_zeros(tmp_path, write):
     assert load("csv", path=path, standardize=True).x_train[:, 0].abs().max() < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("text", "label", "message"),
-    [
+def test_csv_damaged(case, tmp_path, refuses, write):
+    for text, label, message in [
         ("a,b,y\n1,,x\n", None, ["line 2, column 2 ('b')", "missing"]),
         ("a,b,y\n1,2,x\n3,NA,z\n", None, ["line 3, column 2 ('b')", "missing"]),
         ("y,a,b\nx,1,2\nz,3,nan\n", 0, ["line 3, column 3 ('b')", "missing"]),
@@ -310,11 +313,10 @@ def test_standardizing_a_constant_gives_zeros(tmp_path, write):
         ("a,b,y\n1,2,x\n", 3, ["label column 3", "3 columns"]),
         ("a,b,y\n1,2,x\n", -4, ["label column -4"]),
         ('a,b,y\n1,2,"x\n', None, ["line 2", "end of data"]),
-    ],
-)
-def test_csv_damaged(tmp_path, text, label, message, refuses, write):
-    with refuses(InvalidInput, str(tmp_path / "a.csv"), *message):
-        load("csv", path=write(tmp_path / "a.csv", text), label=label)
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(text, label, message), refuses(InvalidInput, str(root / "a.csv"), *message):
+            load("csv", path=write(root / "a.csv", text), label=label)
 
 
 def test_csv_that_is_not_text(tmp_path, refuses, write):
@@ -362,31 +364,29 @@ def test_npz_uint8_table_is_a_table(tmp_path):
     assert data.x_train.dtype == torch.float32
 
 
-@pytest.mark.parametrize(
-    ("shape", "to_nchw"),
-    [
+def test_npz_images_become_nchw(case, tmp_path, refuses):
+    for shape, to_nchw in [
         ((6, 8, 5, 3), lambda x: x.transpose(0, 3, 1, 2)),
         ((6, 8, 5, 1), lambda x: x.transpose(0, 3, 1, 2)),
         ((6, 8, 5), lambda x: x[:, None]),
         ((6, 3, 8, 5), lambda x: x),
-    ],
-)
-def test_npz_images_become_nchw(tmp_path, shape, to_nchw, refuses):
-    x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    path = save(tmp_path / "a.npz", X=x, y=np.arange(6) % 2)
-    data = load("npz", path=path)
-    np.testing.assert_array_equal(data.x_train, to_nchw(x))
-    assert data.x_train.dtype == torch.uint8
-    ready = data.transform(data.x_train).transpose(0, 1).flatten(1)
-    np.testing.assert_allclose(ready.mean(1), 0, atol=1e-5)
-    np.testing.assert_allclose(ready.std(1, correction=0), 1, atol=1e-5)
-    with refuses(InvalidInput, "a.npz holds images", "leave standardize out"):
-        load("npz", path=path, standardize=True)
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(shape, to_nchw):
+            x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+            path = save(root / "a.npz", X=x, y=np.arange(6) % 2)
+            data = load("npz", path=path)
+            np.testing.assert_array_equal(data.x_train, to_nchw(x))
+            assert data.x_train.dtype == torch.uint8
+            ready = data.transform(data.x_train).transpose(0, 1).flatten(1)
+            np.testing.assert_allclose(ready.mean(1), 0, atol=1e-5)
+            np.testing.assert_allclose(ready.std(1, correction=0), 1, atol=1e-5)
+            with refuses(InvalidInput, "a.npz holds images", "leave standardize out"):
+                load("npz", path=path, standardize=True)
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
+def test_npz_damaged(case, tmp_path, refuses):
+    for arrays, message in [
         ({"X": np.ones((3, 2))}, ["X_train, y_train", "got x"]),
         ({}, ["got none"]),
         ({"X_train": np.ones((3, 2)), "y": [0, 1, 0]}, ["got x_train, y"]),
@@ -403,12 +403,14 @@ def test_npz_images_become_nchw(tmp_path, shape, to_nchw, refuses):
         ({"X": np.array([[1.0], [1e300]]), "y": [0, 1]}, ["x_train[1]", "infinity"]),
         ({"X": np.ones((3, 8, 8, 7), np.uint8), "y": [0, 1, 0]}, ["1, 3 or 4 channels", "(3, 8, 8, 7)"]),
         ({"X": np.ones((3, 2, 8, 8, 3), np.uint8), "y": [0, 1, 0]}, ["1, 3 or 4 channels"]),
-        ({"X_train": np.ones((3, 2)), "y_train": [0, 1, 0], "X_test": np.ones((1, 4)), "y_test": [1]}, ["(2,)", "(4,)"]),
-    ],
-)  # fmt: skip
-def test_npz_damaged(tmp_path, arrays, message, refuses):
-    with refuses(InvalidInput, "a.npz", *message):
-        load("npz", path=save(tmp_path / "a.npz", **arrays))
+        (
+            {"X_train": np.ones((3, 2)), "y_train": [0, 1, 0], "X_test": np.ones((1, 4)), "y_test": [1]},
+            ["(2,)", "(4,)"],
+        ),
+    ]:
+        root = Path(mkdtemp(dir=tmp_path))
+        with case(arrays, message), refuses(InvalidInput, "a.npz", *message):
+            load("npz", path=save(root / "a.npz", **arrays))
 
 
 def test_npz_with_pickled_objects_is_refused_and_not_run(tmp_path, refuses):
@@ -422,7 +424,7 @@ def test_npz_with_pickled_objects_is_refused_and_not_run(tmp_path, refuses):
     assert not (tmp_path / "made").exists()
 
 
-def test_npz_that_is_none(tmp_path, refuses, write):
+def test_a_file_that_is_not_npz(tmp_path, refuses, write):
     np.save(tmp_path / "a.npy", np.ones(3))
     with refuses(InvalidInput, "a.npy holds one array"):
         load("npz", path=tmp_path / "a.npy")

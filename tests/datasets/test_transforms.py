@@ -1,4 +1,4 @@
-"""What is done to a batch of images: the formulas, by brute force."""
+"""Transforms of batches of images, against brute force."""
 
 from __future__ import annotations
 

@@ -409,7 +409,7 @@ def test_what_a_learner_of_an_estimator_refuses():
     with pytest.raises(InvalidInput, match="trains modules, not list"):
         Learner(X, [torch.nn.Linear(5, 3)] * 2, "margin_sampling", num_classes=3)
     with pytest.raises(
-        InvalidInput, match="transform= cannot be used with an estimator; put what prepares into a Pipeline"
+        InvalidInput, match="transform= cannot be used with an estimator; put the preparation of inputs into a Pipeline"
     ):
         Learner(X, GaussianNB(), "margin_sampling", num_classes=3, transform=lambda x: x)
 

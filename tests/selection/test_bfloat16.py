@@ -1,4 +1,4 @@
-"""Scores in bfloat16 first: the picks of full precision, from a few of the examples."""
+"""Scoring in bfloat16 first gives the picks of full precision, with few examples scored again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ N, PICKS = 6_000, 40
 
 @pytest.fixture
 def seen(monkeypatch):
-    """How many rows were scored again, call by call."""
+    """The number of rows scored again in each call."""
     counts = []
     of = NetworkSource.of
 
@@ -39,21 +39,29 @@ def pool(n=N):
     return 3 * torch.randn(n, 32, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize(
-    "strategy", ["margin_sampling", "least_confidence", "entropy_sampling", "bald_dropout", "margin_sampling_dropout"]
-)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_picks_are_those_of_full_precision(strategy, seed, seen):
-    module, data = network(seed), pool()
-    expected = select(strategy, module, data, PICKS, labeled=range(5), rng=0)
-    found = select(strategy, module, data, PICKS, labeled=range(5), rng=0, runtime=Runtime(bfloat16_first=True))
-    assert found.tolist() == expected.tolist()
-    torch.testing.assert_close(found.scores, expected.scores)
-    assert 0 < sum(seen) < N / 2
+def test_the_picks_are_those_of_full_precision(case, seen):
+    for strategy in [
+        "margin_sampling",
+        "least_confidence",
+        "entropy_sampling",
+        "bald_dropout",
+        "margin_sampling_dropout",
+    ]:
+        for seed in [0, 1]:
+            with case(strategy, seed):
+                seen.clear()
+                module, data = network(seed), pool()
+                expected = select(strategy, module, data, PICKS, labeled=range(5), rng=0)
+                found = select(
+                    strategy, module, data, PICKS, labeled=range(5), rng=0, runtime=Runtime(bfloat16_first=True)
+                )
+                assert found.tolist() == expected.tolist()
+                torch.testing.assert_close(found.scores, expected.scores)
+                assert 0 < sum(seen) < N / 2
 
 
 def test_bfloat16_alone_would_pick_others():
-    """Otherwise these tests would show nothing."""
+    """The other tests can therefore fail."""
     module, data = network(), pool()
     with torch.autocast("cpu", torch.bfloat16):
         rough = select("margin_sampling", module, data, PICKS)
@@ -74,14 +82,13 @@ def test_all_of_a_small_pool():
     assert found.tolist() == select("entropy_sampling", module, data, 7).tolist()
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, strategy in STRATEGIES.items() if not issubclass(strategy, ScoreStrategy)][:3]
-)
-def test_others_are_scored_in_full_precision(name, seen):
-    module, data = network(), pool(200)
-    found = select(name, module, data, 5, rng=0, runtime=Runtime(bfloat16_first=True))
-    assert found.tolist() == select(name, module, data, 5, rng=0).tolist()
-    assert not seen
+def test_others_are_scored_in_full_precision(case, seen):
+    for name in [name for name, strategy in STRATEGIES.items() if not issubclass(strategy, ScoreStrategy)][:3]:
+        with case(name):
+            module, data = network(), pool(200)
+            found = select(name, module, data, 5, rng=0, runtime=Runtime(bfloat16_first=True))
+            assert found.tolist() == select(name, module, data, 5, rng=0).tolist()
+            assert not seen
 
 
 def test_attacks_are_scored_in_full_precision(seen):
@@ -93,7 +100,7 @@ def test_attacks_are_scored_in_full_precision(seen):
 
 @dataclass(frozen=True)
 class Scored(ScoreStrategy):
-    """The first logit, but for rows whose second is positive."""
+    """The first logit, except for rows whose second logit is positive."""
 
     paper = "none"
     instead: float = 0.0
@@ -109,7 +116,8 @@ def test_a_score_that_is_nan_is_refused():
         select(Scored(float("nan")), network(), pool(300), 5, runtime=Runtime(bfloat16_first=True))
 
 
-@pytest.mark.parametrize("instead", [float("inf"), float("-inf")])
-def test_infinite_scores(instead):
-    found = select(Scored(instead), network(), pool(300), 5, runtime=Runtime(bfloat16_first=True))
-    assert found.tolist() == select(Scored(instead), network(), pool(300), 5).tolist()
+def test_infinite_scores(case):
+    for instead in [float("inf"), float("-inf")]:
+        with case(instead):
+            found = select(Scored(instead), network(), pool(300), 5, runtime=Runtime(bfloat16_first=True))
+            assert found.tolist() == select(Scored(instead), network(), pool(300), 5).tolist()

@@ -1,4 +1,4 @@
-"""What strategies of users return: taken where it is clear, refused with the strategy's name and what came where it is not."""
+"""The values that users' strategies return: read if they are clear, else refused with the strategy's name and the value."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ def probs():
 
 @dataclass(frozen=True, eq=False)
 class Mine(Strategy):
-    """Returns what it is given, or what a function of the ids of its pool gives; ``reads`` says whether it reads signals."""
+    """Returns a fixed value, or the value of a function of its pool's ids; ``reads``: whether it reads signals."""
 
     returns: Any
     reads: bool = True
@@ -41,7 +41,7 @@ class Mine(Strategy):
 
 @dataclass(frozen=True, eq=False)
 class Scores(ScoreStrategy):
-    """Its scores are a function of the probabilities."""
+    """Scores by a function of the probabilities."""
 
     rule: Any
     needs = property(lambda self: Needs(pool=(Probs(),)))
@@ -55,9 +55,8 @@ class Scores(ScoreStrategy):
 THREE = [9, 4, 20]
 
 
-@pytest.mark.parametrize(
-    "returned",
-    [
+def test_ids_in_every_form_are_a_selection(case, probs):
+    for returned in [
         Selection(torch.tensor(THREE)),
         Selection(torch.tensor(THREE, dtype=torch.int32)),
         Selection(THREE),
@@ -70,22 +69,20 @@ THREE = [9, 4, 20]
         torch.tensor(THREE),
         torch.tensor(THREE, dtype=torch.uint8),
         [torch.tensor(i) for i in THREE],
-    ],
-)
-@pytest.mark.parametrize("reads", [True, False])
-def test_ids_in_every_form_are_a_selection(returned, reads, probs):
-    found = select_from(Mine(returned, reads), 3, probs=probs, names=[f"n{i}" for i in range(N)])
-    assert isinstance(found, Selection)
-    assert found.ids.dtype == torch.int64
-    assert found.tolist() == THREE
-    assert found.names == ("n9", "n4", "n20")
-    if not reads:
-        assert select(Mine(returned, reads), None, probs, 3).tolist() == THREE
+    ]:
+        for reads in [True, False]:
+            with case(returned, reads):
+                found = select_from(Mine(returned, reads), 3, probs=probs, names=[f"n{i}" for i in range(N)])
+                assert isinstance(found, Selection)
+                assert found.ids.dtype == torch.int64
+                assert found.tolist() == THREE
+                assert found.names == ("n9", "n4", "n20")
+                if not reads:
+                    assert select(Mine(returned, reads), None, probs, 3).tolist() == THREE
 
 
-@pytest.mark.parametrize(
-    ("returned", "parts"),
-    [
+def test_a_value_that_is_not_a_selection_is_refused(case, probs, refuses):
+    for returned, parts in [
         (None, ("must return a Selection or ids, got None",)),
         ({1, 2, 3}, ("got set",)),
         ("abc", ("got str",)),
@@ -118,16 +115,14 @@ def test_ids_in_every_form_are_a_selection(returned, reads, probs):
         (Selection(torch.tensor(THREE), notes=None), ("the notes of Mine.select", "got None")),
         (Selection(torch.tensor(THREE), reasons="abc"), ("the reasons of Mine.select must be texts", "got 'abc'")),
         (Selection(torch.tensor(THREE), weights="abc"), ("the weights of Mine.select", "got str")),
-    ],
-)
-@pytest.mark.parametrize("reads", [True, False])
-def test_what_is_no_selection_is_refused(returned, parts, reads, probs, refuses):
-    with refuses(InvalidInput, "Mine.select", *parts):
-        select_from(Mine(returned, reads), 3, probs=probs)
+    ]:
+        for reads in [True, False]:
+            with case(returned, parts, reads), refuses(InvalidInput, "Mine.select", *parts):
+                select_from(Mine(returned, reads), 3, probs=probs)
 
 
 def test_ids_outside_the_candidates_are_refused(probs, refuses):
-    """Also those that are rows of the pool rather than ids."""
+    """Rows of the pool that are not ids, too."""
     with refuses(InvalidInput, "Mine.select returned the id 0, which is not in the pool"):
         select_from(Mine(lambda ids: torch.arange(3)), 3, probs=probs, candidates=[20, 21, 22, 23])
     found = select_from(Mine(lambda ids: ids[:3]), 3, probs=probs, candidates=[23, 22, 21, 20])
@@ -142,7 +137,7 @@ def test_scores_and_weights_are_kept(probs):
     assert not found.weights.requires_grad
 
 
-def test_what_select_raises_passes_through(probs):
+def test_errors_of_select_pass_through(probs):
     def fails(ids):
         raise ZeroDivisionError("mine")
 
@@ -160,9 +155,8 @@ def test_learners_check_it_too(probs, refuses):
 # --- score ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
+def test_scores_in_every_form(case, probs):
+    for rule in [
         lambda p: p[:, 0],
         lambda p: p[:, 0].numpy(),
         lambda p: p[:, 0].tolist(),
@@ -170,23 +164,21 @@ def test_learners_check_it_too(probs, refuses):
         lambda p: p[:, 0].numpy().astype(">f8"),
         lambda p: p[:, 0].clone().requires_grad_(),
         lambda p: p[:, 0].numpy()[::-1][::-1],
-    ],
-)
-def test_scores_in_every_form(rule, probs):
-    found = select_from(Scores(rule), 5, probs=probs)
-    assert found.tolist() == np.argsort(-probs[:, 0], kind="stable")[:5].tolist()
-    np.testing.assert_allclose(found.scores.numpy(), np.sort(probs[:, 0])[::-1][:5])
+    ]:
+        with case(rule):
+            found = select_from(Scores(rule), 5, probs=probs)
+            assert found.tolist() == np.argsort(-probs[:, 0], kind="stable")[:5].tolist()
+            np.testing.assert_allclose(found.scores.numpy(), np.sort(probs[:, 0])[::-1][:5])
 
 
-@pytest.mark.parametrize(
-    "rule", [lambda p: p[:, 0] > 0.5, lambda p: (p[:, 0] > 0.5).long(), lambda p: (p[:, 0] > 0.5).half()]
-)
-def test_bools_and_whole_numbers_are_scores(rule, probs):
-    n = int((probs[:, 0] > 0.5).sum())
-    found = select_from(Scores(rule), n + 1, probs=probs)
-    assert found.scores.is_floating_point()
-    assert found.scores.tolist() == [1.0] * n + [0.0]
-    assert set(found.tolist()[:n]) == set(np.flatnonzero(probs[:, 0] > 0.5).tolist())
+def test_bools_and_whole_numbers_are_scores(case, probs):
+    for rule in [lambda p: p[:, 0] > 0.5, lambda p: (p[:, 0] > 0.5).long(), lambda p: (p[:, 0] > 0.5).half()]:
+        with case(rule):
+            n = int((probs[:, 0] > 0.5).sum())
+            found = select_from(Scores(rule), n + 1, probs=probs)
+            assert found.scores.is_floating_point()
+            assert found.scores.tolist() == [1.0] * n + [0.0]
+            assert set(found.tolist()[:n]) == set(np.flatnonzero(probs[:, 0] > 0.5).tolist())
 
 
 def test_infinite_scores_put_first_or_last(probs):
@@ -195,9 +187,8 @@ def test_infinite_scores_put_first_or_last(probs):
     assert set(found.tolist()[-n:]) == set(np.flatnonzero(probs[:, 0] > 0.5).tolist())
 
 
-@pytest.mark.parametrize(
-    ("rule", "parts"),
-    [
+def test_a_value_that_is_not_a_score_is_refused(case, probs, refuses):
+    for rule, parts in [
         (lambda p: p[1:, 0], ("one number for each row of sets.pool, of shape (30,)", "shape (29,)")),
         (lambda p: p[:, :1], ("shape (30, 1)", "return its only column")),
         (lambda p: p, ("shape (30, 4)",)),
@@ -207,11 +198,9 @@ def test_infinite_scores_put_first_or_last(probs):
         (lambda p: p[:, 0] + 1j, ("real numbers", "torch.complex128")),
         (lambda p: p[:, 0].index_fill(0, torch.tensor([3, 7]), torch.nan), ("NaN", "2 of 30 examples: ids 3, 7")),
         (lambda p: np.where(np.arange(N) == 5, np.nan, p[:, 0]), ("NaN", "ids 5")),
-    ],
-)
-def test_what_is_no_score_is_refused(rule, parts, probs, refuses):
-    with refuses(InvalidInput, "Scores", *parts):
-        select_from(Scores(rule), 3, probs=probs)
+    ]:
+        with case(rule, parts), refuses(InvalidInput, "Scores", *parts):
+            select_from(Scores(rule), 3, probs=probs)
 
 
 def test_scores_of_each_minibatch_are_checked(probs, refuses, small_net):
@@ -230,29 +219,36 @@ def test_names_of_a_selection_are_the_callers(probs):
     assert select_from(Mine(Selection(torch.tensor(THREE), names=("a",))), 3, probs=probs).names is None
 
 
-@pytest.mark.parametrize(
-    ("reasons", "message"),
-    [
-        (("a",), "one for each of 3 ids, got 1"),
-        (iter("abc"), "one for each id, got"),
-        ((1, 2, 3), "one for each id, got"),
-    ],
-)
-def test_reasons_of_scores_are_checked(reasons, message, probs, refuses, monkeypatch):
+def check_reasons_of_scores_are_checked(reasons, message, probs, refuses, monkeypatch):
     monkeypatch.setattr(Scores, "reasons", lambda self, chosen, scores: reasons)
     with refuses(InvalidInput, "the reasons of Scores.select must be texts", message):
         select_from(Scores(lambda p: p[:, 0]), 3, probs=probs)
 
 
-@pytest.mark.parametrize("method", ["select", "explained"])
-def test_a_score_strategy_does_nothing_but_score(method, probs, refuses):
-    other = type("Other", (Scores,), {method: lambda self, *args: Selection(torch.tensor(THREE))})
-    with refuses(InvalidInput, f"so Other.{method} would never be called; derive Other from distil.Strategy instead"):
-        select_from(other(lambda p: p[:, 0]), 3, probs=probs)
-    needs = Needs(pool=(Probs(),), shortlist=Shortlist(Scores(lambda p: p[:, 0]), 2))
-    short = type("Short", (Scores,), {"needs": needs})
-    with refuses(InvalidInput, "Short.needs has a shortlist, but a ScoreStrategy scores every example; leave it out"):
-        select_from(short(lambda p: p[:, 0]), 3, probs=probs)
+def test_reasons_of_scores_are_checked(case, probs, refuses, monkeypatch):
+    for reasons, message in [
+        (("a",), "one for each of 3 ids, got 1"),
+        (iter("abc"), "one for each id, got"),
+        ((1, 2, 3), "one for each id, got"),
+    ]:
+        with case(reasons, message):
+            check_reasons_of_scores_are_checked(reasons, message, probs, refuses, monkeypatch)
+
+
+def test_a_score_strategy_does_nothing_but_score(case, probs, refuses):
+    for method in ["select", "explained"]:
+        with case(method):
+            other = type("Other", (Scores,), {method: lambda self, *args: Selection(torch.tensor(THREE))})
+            with refuses(
+                InvalidInput, f"so Other.{method} would never be called; derive Other from distil.Strategy instead"
+            ):
+                select_from(other(lambda p: p[:, 0]), 3, probs=probs)
+            needs = Needs(pool=(Probs(),), shortlist=Shortlist(Scores(lambda p: p[:, 0]), 2))
+            short = type("Short", (Scores,), {"needs": needs})
+            with refuses(
+                InvalidInput, "Short.needs has a shortlist, but a ScoreStrategy scores every example; leave it out"
+            ):
+                select_from(short(lambda p: p[:, 0]), 3, probs=probs)
 
 
 # --- the library's own ----------------------------------------------------------------------------------------------

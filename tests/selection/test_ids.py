@@ -1,4 +1,4 @@
-"""Ids in every form that callers have them in: each argument reads each form, and picks what plain positions pick."""
+"""Ids in every form: each argument reads each form, and the picks are those of plain positions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROBS = np.random.default_rng(1).dirichlet(np.ones(3), N).astype(np.float32)
 
 
 class Series:
-    """What a column of pandas or polars has of it; the index of its rows is not looked at."""
+    """The interface of a pandas or polars column that the code uses; the index of its rows is ignored."""
 
     def __init__(self, values):
         self.values = np.asarray(values)
@@ -54,7 +54,7 @@ class Series:
 
 
 class Items(Dataset):
-    """A data set that is no array, of X."""
+    """The rows of X as a data set that is not an array."""
 
     def __len__(self):
         return N
@@ -64,7 +64,7 @@ class Items(Dataset):
 
 
 def pick(strategy, n, *, embeddings=None, probs=None, ids=None, no_duplicates=False, **options):
-    """A selection from files or columns, by the steps of ``distil select``."""
+    """Select from files or columns by the steps of ``distil select``."""
     arrays = read_arrays({"embeddings": embeddings, "probs": probs, "mc_probs": None}, ids, Runtime())
     return chosen(request(strategy, n, arrays, near=NEAR if no_duplicates else None, **options))
 
@@ -75,8 +75,8 @@ def mask_of(ids):
     return mask
 
 
-# Each way keeps the order of the ids, or has none: what is chosen may not depend on it.
-WAYS = {
+# Some forms keep the order of the ids and some have none; picks must not depend on it.
+FORMS = {
     "list": list,
     "tuple": tuple,
     "deque": deque,
@@ -107,8 +107,8 @@ WAYS = {
     "objects that are names": lambda ids: np.array([NAMES[i] for i in ids], dtype=object),
     "Series of names": lambda ids: Series([NAMES[i] for i in ids]),
 }
-LABELED_WAYS = {
-    **WAYS,
+LABELED_FORMS = {
+    **FORMS,
     "LabeledSet": lambda ids: LabeledSet(X, ids, [0] * len(ids)),
     "dict": lambda ids: dict.fromkeys(ids, 0),
     "dict of names": lambda ids: {NAMES[i]: 1 for i in ids},
@@ -120,7 +120,7 @@ LABELED_WAYS = {
 
 @dataclasses.dataclass(frozen=True)
 class Near(Strategy):
-    """The examples nearest to the mean of all sets that it is given."""
+    """The examples nearest to the sum of the inputs in all sets."""
 
     paper: ClassVar[str] = "none"
 
@@ -140,31 +140,30 @@ def net():
     return nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 3))
 
 
-@pytest.mark.parametrize("way", LABELED_WAYS)
-@pytest.mark.parametrize("role", ["labeled", "validation", "query", "private", "candidates", "exclude"])
-def test_select(role, way, net):
-    if role in ("candidates", "exclude") and way not in WAYS:
-        return
-    asked = LABELED_WAYS[way](GIVEN)
+def check_select(role, way, net):
+    asked = LABELED_FORMS[way](GIVEN)
     for strategy in (Near(), "random_sampling", "margin_sampling"):
         expected = select(strategy, net, X, 3, **{role: GIVEN}).tolist()
         assert select(strategy, net, X, 3, names=NAMES, **{role: asked}).tolist() == expected
 
 
+def test_select(case, net):
+    for role in ("labeled", "validation", "query", "private", "candidates", "exclude"):
+        for way in FORMS if role in ("candidates", "exclude") else LABELED_FORMS:
+            with case(way, role):
+                check_select(role, way, net)
+
+
 def test_labeled_examples_are_never_asked_again(net):
-    for way, form in LABELED_WAYS.items():
+    for way, form in LABELED_FORMS.items():
         found = select("random_sampling", None, X, N - len(GIVEN), labeled=form(GIVEN), names=NAMES)
         assert sorted(found) == sorted(set(range(N)) - set(GIVEN)), way
     items = Items()
     assert not set(select("random_sampling", None, items, N - 4, labeled=Subset(items, GIVEN))) & set(GIVEN)
 
 
-@pytest.mark.parametrize("way", LABELED_WAYS)
-@pytest.mark.parametrize("argument", ["labeled", "candidates", "exclude"])
-def test_select_from_and_pick(argument, way):
-    if argument != "labeled" and way not in WAYS:
-        return
-    given = LABELED_WAYS[way](GIVEN)
+def check_select_from_and_pick(argument, way):
+    given = LABELED_FORMS[way](GIVEN)
     for strategy in ("core_set", "random_sampling"):
         expected = select_from(strategy, 3, embeddings=X, **{argument: GIVEN})
         found = select_from(strategy, 3, embeddings=X, names=NAMES, **{argument: given})
@@ -174,9 +173,15 @@ def test_select_from_and_pick(argument, way):
         assert (picks.rows, picks.ids) == (expected.tolist(), list(found.names))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_learner(way):
-    given = WAYS[way](GIVEN)
+def test_select_from_and_pick(case):
+    for argument in ("labeled", "candidates", "exclude"):
+        for way in LABELED_FORMS if argument == "labeled" else FORMS:
+            with case(way, argument):
+                check_select_from_and_pick(argument, way)
+
+
+def check_learner(way):
+    given = FORMS[way](GIVEN)
 
     def learner(**options):
         return Learner(
@@ -201,6 +206,12 @@ def test_learner(way):
     assert labeling.pool.labels(GIVEN if ordered else sorted(GIVEN)).tolist() == labels
 
 
+def test_learner(case):
+    for way in FORMS:
+        with case(way):
+            check_learner(way)
+
+
 def test_learner_takes_dicts_and_pairs():
     for given in ({NAMES[3]: 1, NAMES[1]: 2}, {3: 1, 1: 2}, ([3, 1], [1, 2]), (np.array([3, 1]), Series([1, 2]))):
         subject = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES)
@@ -211,7 +222,7 @@ def test_learner_takes_dicts_and_pairs():
 
 
 def test_labels_in_dicts_and_pairs_are_those_of_the_ids():
-    """GLISTER reads them."""
+    """GLISTER reads labels."""
     labels = [2, 0, 1, 1]
     arrays = {"probs": PROBS, "embeddings": X}
     expected = select_from("glister", 5, labeled=GIVEN, labels=labels, **arrays).tolist()
@@ -230,7 +241,7 @@ def test_labels_in_dicts_and_pairs_are_those_of_the_ids():
     assert select_from("glister", 5, labeled=(mask, sorted_labels), **arrays).tolist() == expected
     with pytest.raises(InvalidInput, match="labeled has labels too"):
         select_from("glister", 5, labeled=(GIVEN, labels), labels=labels, **arrays)
-    with pytest.raises(InvalidInput, match="labels belong to the rows of labeled, which was not given"):
+    with pytest.raises(InvalidInput, match="labels are those of the rows in labeled, which is missing"):
         select_from("glister", 5, labels=labels, **arrays)
     with pytest.raises(InvalidInput, match="labels must be 4, one for each example; got 3"):
         select_from("glister", 5, labeled=GIVEN, labels=labels[:3], **arrays)
@@ -253,15 +264,14 @@ WRONG = [
     (np.array([1.0, np.nan]), "has the floating-point number 1.0"),
     (torch.tensor([0.5]), "has the floating-point number 0.5"),
     (torch.tensor([0.5], dtype=torch.bfloat16), "has the floating-point number 0.5"),
-    (np.zeros(N - 1, bool), "is a boolean mask, which must have an entry for each of the 40 examples; got 39"),
+    (np.zeros(N - 1, bool), "is a boolean mask, and must have an entry for each of the 40 examples; got 39"),
     ([True, 1], "has booleans among other ids"),
     (np.ma.array([1, 2], mask=[True, False]), "has masked entries"),
     (torch.tensor([1, 0, 2]).to_sparse(), "is a sparse tensor"),
 ]
 
 
-@pytest.mark.parametrize(("given", "message"), WRONG, ids=[str(given) for given, _ in WRONG])
-def test_what_names_no_examples_is_refused_everywhere(given, message, net):
+def check_wrong_ids_are_refused_everywhere(given, message, net):
     learner = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES)
     calls = [
         *(
@@ -286,8 +296,13 @@ def test_what_names_no_examples_is_refused_everywhere(given, message, net):
     assert learner.pool.unlabeled.tolist() == list(range(N))
 
 
-@pytest.mark.parametrize("given", [5, "dir/03.jpg", 2.5, torch.tensor(3)])
-def test_what_is_no_list_says_what_would_be(given):
+def test_wrong_ids_are_refused_everywhere(case, net):
+    for given, message in WRONG:
+        with case(given, message):
+            check_wrong_ids_are_refused_everywhere(given, message, net)
+
+
+def check_a_value_that_is_not_a_list_is_refused_with_advice(given):
     with pytest.raises(
         InvalidInput, match=r"labeled must be ids of the pool .* boolean mask, or a Selection.*a dict {id: label}"
     ):
@@ -296,62 +311,73 @@ def test_what_is_no_list_says_what_would_be(given):
         lambda: select("random_sampling", None, X, 3, exclude=given),
         lambda: select_from("random_sampling", 3, probs=PROBS, exclude=given),
     ):
-        with pytest.raises(InvalidInput, match="exclude must name examples of the pool: a list, tuple, set"):
+        with pytest.raises(InvalidInput, match="exclude must hold ids of the pool: a list, tuple, set"):
             call()
 
 
-def test_what_can_be_gone_through_once_is_refused():
+def test_a_value_that_is_not_a_list_is_refused_with_advice(case):
+    for given in [5, "dir/03.jpg", 2.5, torch.tensor(3)]:
+        with case(given):
+            check_a_value_that_is_not_a_list_is_refused_with_advice(given)
+
+
+def test_iterators_are_refused():
     for role in ("labeled", "exclude", "candidates", "query"):
-        with pytest.raises(InvalidInput, match=rf"^{role} .*can only be gone through once; pass (list|a list)"):
+        with pytest.raises(InvalidInput, match=rf"^{role} .*can be read only once; pass (list|a list)"):
             select("random_sampling", None, X, 3, **{role: (i for i in GIVEN)})
-    with pytest.raises(InvalidInput, match="names must be a list, one name an example, got generator; pass list"):
+    with pytest.raises(InvalidInput, match="names must be a list with one name per example, got generator; pass list"):
         select("random_sampling", None, X, 3, names=(str(i) for i in range(N)))
 
 
 def test_ids_alone_are_no_labels():
     for role in ("candidates", "exclude"):
-        with pytest.raises(InvalidInput, match=f"{role} must name examples of the pool: .*; got dict"):
+        with pytest.raises(InvalidInput, match=f"{role} must hold ids of the pool: .*; got dict"):
             select("random_sampling", None, X, 3, **{role: {3: 1}})
         with pytest.raises(InvalidInput, match=f"{role} is a LabeledSet of other data; pass ids of this pool"):
             select("random_sampling", None, X, 3, **{role: LabeledSet(X.copy(), [3], [1])})
 
 
-@pytest.mark.parametrize("names", [None, NAMES])
-def test_names_where_there_are_none(names):
-    given = ["nobody"]
-    message = "has no names|have no names" if names is None else "which is not the name"
-    for role in ("labeled", "query", "candidates", "exclude"):
-        with pytest.raises(InvalidInput, match=message):
-            select("random_sampling", None, X, 3, names=names, **{role: given})
+def test_names_in_a_pool_without_names(case):
+    for names in [None, NAMES]:
+        with case(names):
+            given = ["missing"]
+            message = "has no names|have no names" if names is None else "which is not the name"
+            for role in ("labeled", "query", "candidates", "exclude"):
+                with pytest.raises(InvalidInput, match=message):
+                    select("random_sampling", None, X, 3, names=names, **{role: given})
 
 
 # --- names that are not texts ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)],
-        [("a", i) for i in range(N)],
-        np.datetime64("2026-01-01", "ns") + np.arange(N),
-        [0.5 * i + 0.25 for i in range(N)],
-        list(range(100, 100 + N)),
-        np.arange(100, 100 + N),
-        torch.arange(100, 100 + N),
-        Series(np.arange(100, 100 + N)),
-    ],
-    ids=["dates", "tuples", "times", "floats", "numbers", "array", "tensor", "Series"],
-)
-def test_names_of_any_kind(names):
-    listed = names.to_numpy() if isinstance(names, Series) else names
-    given = [listed[i] for i in GIVEN]
-    expected = select_from("core_set", 3, embeddings=X, labeled=GIVEN).tolist()
-    assert select_from("core_set", 3, embeddings=X, labeled=given, names=names).tolist() == expected
-    assert select_from("core_set", 3, embeddings=X, labeled=dict.fromkeys(given, 1), names=names).tolist() == expected
+def test_names_of_any_kind(case):
+    for kind, names in zip(
+        ["dates", "tuples", "times", "floats", "numbers", "array", "tensor", "Series"],
+        [
+            [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)],
+            [("a", i) for i in range(N)],
+            np.datetime64("2026-01-01", "ns") + np.arange(N),
+            [0.5 * i + 0.25 for i in range(N)],
+            list(range(100, 100 + N)),
+            np.arange(100, 100 + N),
+            torch.arange(100, 100 + N),
+            Series(np.arange(100, 100 + N)),
+        ],
+        strict=True,
+    ):
+        with case(kind):
+            listed = names.to_numpy() if isinstance(names, Series) else names
+            given = [listed[i] for i in GIVEN]
+            expected = select_from("core_set", 3, embeddings=X, labeled=GIVEN).tolist()
+            assert select_from("core_set", 3, embeddings=X, labeled=given, names=names).tolist() == expected
+            assert (
+                select_from("core_set", 3, embeddings=X, labeled=dict.fromkeys(given, 1), names=names).tolist()
+                == expected
+            )
 
 
 def test_whole_numbers_that_are_positions_and_other_names_are_refused():
-    names = list(range(1, N + 1))  # as databases count
+    names = list(range(1, N + 1))  # numbered from 1, as in databases
     for given in (GIVEN, np.array(GIVEN), {4}):
         with pytest.raises(InvalidInput, match="labeled has 4, which is a position and the name of another example"):
             select_from("core_set", 3, embeddings=X, labeled=given, names=names)
@@ -369,7 +395,7 @@ def test_whole_numbers_that_are_positions_and_other_names_are_refused():
 def test_a_name_that_is_there_twice_names_nothing():
     names = [*NAMES[:-1], NAMES[0]]
     assert len(select("random_sampling", None, X, 3, names=names).names) == 3
-    with pytest.raises(InvalidInput, match=r"names has 'dir/00\.jpg' more than once, so it names no single example"):
+    with pytest.raises(InvalidInput, match=r"names has 'dir/00\.jpg' more than once; names must be distinct"):
         select("random_sampling", None, X, 3, names=names, exclude=[NAMES[5]])
 
 
@@ -380,10 +406,10 @@ def test_a_pool_of_texts_without_names_has_texts_for_examples():
     assert len(select("random_sampling", None, texts, N, labeled=["text 3", "another"])) == N
 
 
-# --- what is said speaks the caller's names -----------------------------------------------------------------------------
+# --- names in messages -------------------------------------------------------------------------------------------------
 
 
-def test_errors_speak_the_callers_names(net):
+def test_errors_contain_the_callers_names(net):
     spoiled = X.copy()
     spoiled[[7, 30]] = np.nan
     named = r"for 2 of 40 examples: ids 'dir/07.jpg', 'dir/30.jpg'$"
@@ -418,7 +444,7 @@ def test_rows_of_their_own_have_no_names_of_the_pool():
 
 
 def test_files_are_read_once(monkeypatch):
-    """What is scored is checked in the same walk."""
+    """Values are checked in the pass that scores them."""
     read = []
     take = source.take
     monkeypatch.setattr(source, "take", lambda array, ids: read.append(len(ids)) or take(array, ids))
@@ -446,12 +472,12 @@ def test_subsets_of_one_data_set_share_examples():
             select("random_sampling", None, pool, 1, **{argument: Subset(items, [1, 12])})
 
 
-def test_labels_need_ids_in_order_wherever_they_are_given():
+def test_labels_need_ids_in_order():
     for labeled in (({1, 2}, [0, 1]), {"labeled": {1, 2}, "labels": [0, 1]}):
         given = labeled if isinstance(labeled, dict) else {"labeled": labeled}
         with pytest.raises(InvalidInput, match="labeled is a set, which has no order that labels could follow"):
             select_from("glister", 1, probs=PROBS, embeddings=X, **given)
 
 
-def test_ids_of_a_selection_that_somebody_made_are_read_too():
+def test_a_selection_made_by_the_caller_is_read():
     assert IdReader(N).positions(Selection([3, 1]), "ids").tolist() == [3, 1]

@@ -1,4 +1,4 @@
-"""The loop around a selection: query, label, skip and fit; what each round starts from; and going on from a state."""
+"""A learner's rounds of query, label, skip and fit; the weights each round starts from; continuing from a state."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def learner(strategy="margin_sampling", model=build, *, data=X, fit=SHORT, seed=
 
 
 def play(subject, rounds, n=5):
-    """Rounds of fit, query and label; what was asked in each."""
+    """Play rounds of fit, query and label; returns the ids queried in each."""
     asked = []
     for _ in range(rounds):
         subject.fit()
@@ -78,20 +78,21 @@ def begun(*args, **options):
     return subject
 
 
-# -------------------------------------------------------------------------------------------- asking and telling
+# -------------------------------------------------------------------------------------------- queries and labels
 
 
-@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling", "badge", "core_set", "bald_dropout"])
-def test_rounds(strategy):
-    subject = begun(strategy)
-    asked = play(subject, 4)
-    flat = [i for ids in asked for i in ids]
-    assert len(set(flat)) == 20
-    assert not set(flat) & set(range(6))
-    assert subject.pool.labeled.tolist() == sorted([*range(6), *flat])
-    assert torch.equal(subject.pool.labels(subject.pool.labeled), Y[subject.pool.labeled])
-    assert subject.round == 4
-    assert subject.queries == 4
+def test_rounds(case):
+    for strategy in ["random_sampling", "margin_sampling", "badge", "core_set", "bald_dropout"]:
+        with case(strategy):
+            subject = begun(strategy)
+            asked = play(subject, 4)
+            flat = [i for ids in asked for i in ids]
+            assert len(set(flat)) == 20
+            assert not set(flat) & set(range(6))
+            assert subject.pool.labeled.tolist() == sorted([*range(6), *flat])
+            assert torch.equal(subject.pool.labels(subject.pool.labeled), Y[subject.pool.labeled])
+            assert subject.round == 4
+            assert subject.queries == 4
 
 
 def test_a_query_is_a_selection_and_its_ids_are_pending():
@@ -102,7 +103,7 @@ def test_a_query_is_a_selection_and_its_ids_are_pending():
     assert subject.pool.asked.tolist() == sorted(selection)
 
 
-def test_the_pending_are_never_asked_again():
+def test_pending_examples_are_not_queried_again():
     """Twelve queries without an answer, until the pool is used up."""
     subject = begun()
     asked = [i for _ in range(9) for i in subject.query(6)]
@@ -118,62 +119,61 @@ def test_repeated_random_queries_differ():
     assert subject.queries == 2
 
 
-def test_answers_may_be_partial_late_in_any_order_repeated_or_none():
+def test_answers_may_be_partial_late_repeated_or_missing():
     subject = begun()
     first = subject.query(6).tolist()
-    subject.label([first[4], first[1]], [0, 2])  # partial, in another order
+    subject.label([first[4], first[1]], [0, 2])  # some labels, in another order
     subject.skip([first[0]])
     assert subject.pool.asked.tolist() == sorted([first[2], first[3], first[5]])
     subject.fit()
     second = subject.query(6).tolist()
     assert not set(second) & set(first)
     subject.label([first[5]], [1])  # late, while another query is pending
-    subject.label(first[4:5], torch.tensor([1]))  # told again: the last one counts
-    subject.label([first[0]], [2])  # after all
+    subject.label(first[4:5], torch.tensor([1]))  # a second label: the last one counts
+    subject.label([first[0]], [2])  # labeled after a skip
     subject.skip([first[2]])
     result = subject.fit()
     assert isinstance(result, FitResult)
     known = dict(zip(subject.labeled.ids.tolist(), subject.labeled.y.tolist(), strict=True))
-    told = dict(enumerate(Y[:6].tolist())) | {first[0]: 2, first[1]: 2, first[4]: 1, first[5]: 1}
-    assert known == told
+    expected = dict(enumerate(Y[:6].tolist())) | {first[0]: 2, first[1]: 2, first[4]: 1, first[5]: 1}
+    assert known == expected
     assert subject.pool.skipped.tolist() == [first[2]]
     assert subject.pool.asked.tolist() == sorted([first[3], *second])
     third = subject.query(len(subject.pool.unlabeled))
     assert not set(third) & {*first, *second}
 
 
-def test_labels_that_nobody_asked_for_are_welcome():
+def test_labels_of_examples_that_were_not_queried():
     subject = learner()
     subject.label(np.array([50, 7]), np.array([1, 0], dtype=np.uint8))
     assert subject.pool.labels([7, 50]).tolist() == [0, 1]
     assert 50 not in subject.query(58).tolist()
 
 
-@pytest.mark.parametrize(
-    ("ids", "labels", "message"),
-    [
+def test_wrong_labels_are_refused(case):
+    for ids, labels, message in [
         ([0], [3], "labels: 3 is not one of the 3 classes"),
         ([0], [-1], "labels: -1 is not one"),
         ([60], [0], "ids has 60, which is not a position in data of 60 examples"),
         ([0, 1], [0], "labels must be 2, one for each example; got 1"),
         ([0, 0], [0, 1], "more than once"),
         ([0], [0.5], "whole number"),
-    ],
-)
-def test_labels_that_cannot_be_right_are_refused(ids, labels, message):
-    subject = learner()
-    with pytest.raises(InvalidInput, match=message):
-        subject.label(ids, labels)
-    assert len(subject.pool.labeled) == 0
+    ]:
+        with case(ids, labels, message):
+            subject = learner()
+            with pytest.raises(InvalidInput, match=message):
+                subject.label(ids, labels)
+            assert len(subject.pool.labeled) == 0
 
 
-@pytest.mark.parametrize("n", [0, -1, 55, 1.5, True])
-def test_a_query_of_a_wrong_size_leaves_no_trace(n):
-    subject = begun()
-    with pytest.raises(InvalidInput):
-        subject.query(n)
-    assert subject.queries == 0
-    assert len(subject.pool.asked) == 0
+def test_a_query_of_a_wrong_size_changes_nothing(case):
+    for n in [0, -1, 55, 1.5, True]:
+        with case(n):
+            subject = begun()
+            with pytest.raises(InvalidInput):
+                subject.query(n)
+            assert subject.queries == 0
+            assert len(subject.pool.asked) == 0
 
 
 def test_candidates():
@@ -210,7 +210,7 @@ def test_the_seed_decides_everything():
     assert play(rng, 3) == asked
 
 
-def test_what_others_draw_in_between_changes_nothing():
+def test_other_draws_in_between_change_nothing():
     undisturbed = play(begun(), 3)
     subject, asked = begun(), []
     for k in range(3):
@@ -220,18 +220,20 @@ def test_what_others_draw_in_between_changes_nothing():
     assert asked == undisturbed
 
 
-@pytest.mark.parametrize("strategy", ["random_sampling", "bald_dropout", "badge"])
-def test_the_global_generators_are_left_alone(strategy):
-    def states():
-        numbers = np.random.get_state()  # noqa: NPY002
-        return torch.get_rng_state().tolist(), random.getstate(), numbers[1].tolist(), numbers[2:]
+def test_the_global_generators_are_left_alone(case):
+    for strategy in ["random_sampling", "bald_dropout", "badge"]:
+        with case(strategy):
 
-    before = states()
-    play(begun(strategy, retrain="shrink_perturb"), 2)
-    assert states() == before
+            def states():
+                numbers = np.random.get_state()  # noqa: NPY002
+                return torch.get_rng_state().tolist(), random.getstate(), numbers[1].tolist(), numbers[2:]
+
+            before = states()
+            play(begun(strategy, retrain="shrink_perturb"), 2)
+            assert states() == before
 
 
-def test_a_fit_of_ones_own_sees_seeded_generators():
+def test_a_users_fit_sees_seeded_generators():
     drawn = []
 
     def fit(module, labeled, number):
@@ -243,14 +245,14 @@ def test_a_fit_of_ones_own_sees_seeded_generators():
         random.seed(k)
         play(begun(fit=fit), 2)
     assert drawn[:2] == drawn[2:]
-    assert drawn[0][1:] != drawn[1][1:]  # a round draws its own
+    assert drawn[0][1:] != drawn[1][1:]  # each round has its own draws
 
 
 # -------------------------------------------------------------------------------------------- where a round starts
 
 
 class Nudge:
-    """A fit that adds one to every weight and remembers where it started."""
+    """A fit that records its first weights and adds one to every weight."""
 
     def __init__(self):
         self.starts = []
@@ -263,7 +265,7 @@ class Nudge:
 
 
 class Builder:
-    """Builds networks, and remembers the weights of each."""
+    """Builds networks and records the weights of each."""
 
     def __init__(self):
         self.built = []
@@ -282,16 +284,17 @@ def test_scratch_draws_new_weights_every_round():
     assert not any(same(a, b) for a, b in zip(builder.built, builder.built[1:], strict=False))
 
 
-@pytest.mark.parametrize("model", [build, build()], ids=["a builder", "a module"])
-def test_warm_goes_on_from_the_last_weights(model):
-    fit = Nudge()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        play(begun(model=copy.deepcopy(model), fit=fit, retrain="warm"), 3)
-    first, *later = fit.starts
-    for k, start in enumerate(later, 1):
-        for p, q in zip(first, start, strict=True):
-            torch.testing.assert_close(q, p + k)
+def test_warm_goes_on_from_the_last_weights(case):
+    for kind, model in zip(["a builder", "a module"], [build, build()], strict=True):
+        with case(kind):
+            fit = Nudge()
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                play(begun(model=copy.deepcopy(model), fit=fit, retrain="warm"), 3)
+            first, *later = fit.starts
+            for k, start in enumerate(later, 1):
+                for p, q in zip(first, start, strict=True):
+                    torch.testing.assert_close(q, p + k)
 
 
 def test_shrink_perturb_by_brute_force():
@@ -304,7 +307,7 @@ def test_shrink_perturb_by_brute_force():
             torch.testing.assert_close(start.double(), expected, rtol=0, atol=1e-6)
 
 
-def test_a_module_without_builder_starts_from_its_first_weights_and_says_so_once():
+def test_a_module_without_builder_starts_from_its_first_weights_with_one_warning():
     module, fit = build(), Nudge()
     first = weights(module)
     subject = begun(model=module, fit=fit)
@@ -313,7 +316,7 @@ def test_a_module_without_builder_starts_from_its_first_weights_and_says_so_once
         subject.fit()
     subject.fit()  # a second warning would be an error here
     assert len(caught) == 1
-    assert caught[0].filename == __file__  # it points at the caller
+    assert caught[0].filename == __file__  # it names the caller's file
     assert all(same(start, first) for start in fit.starts)
     assert subject.module is module
 
@@ -339,10 +342,10 @@ def test_the_first_fit_of_a_module_starts_from_its_own_weights():
     assert same(fit.starts[0], first)
 
 
-# -------------------------------------------------------------------------------------------- a fit of one's own
+# -------------------------------------------------------------------------------------------- users' own fit functions
 
 
-def test_a_fit_of_ones_own_gets_the_model_the_labeled_set_and_the_round():
+def test_a_users_fit_gets_the_model_the_labeled_set_and_the_round():
     seen = []
 
     def fit(module, labeled, number):
@@ -364,13 +367,13 @@ def test_a_fit_of_ones_own_gets_the_model_the_labeled_set_and_the_round():
     assert seen == [(nn.Sequential, [2, 9, 30], [0, 2, 1], 0), (nn.Sequential, [2, 5, 9, 30], [0, 1, 2, 1], 1)]
 
 
-def test_what_a_fit_of_ones_own_returns_is_handed_on():
+def test_the_result_of_a_users_fit_is_returned():
     assert learner(fit=lambda *_: "anything")._fit is not None
     assert begun(fit=lambda *_: "anything").fit() == "anything"
 
 
-def test_a_fit_of_ones_own_may_return_another_module():
-    """The network is made anew: a query after the fit must see the new module, also through a network of one's own."""
+def test_a_users_fit_may_return_another_module():
+    """A query after the fit must see the new module, also through the user's own network function."""
     made = []
 
     def network(module):
@@ -401,7 +404,7 @@ def test_a_fit_of_ones_own_may_return_another_module():
 
 
 def test_a_fit_may_return_another_kind_of_module_from_scratch():
-    """Scratch restores the model that was given: whatever the fit returned has other weights, perhaps of other shapes."""
+    """Scratch restores the first model: the module that the fit returned may have weights of other shapes."""
     given = build()
     first, starts = weights(given), []
 
@@ -466,19 +469,20 @@ def test_training_is_the_librarys_own():
     assert same(weights(module), weights(subject.module))
 
 
-@pytest.mark.parametrize("form", ["numpy float64", "numpy float32", "tensor float64", "items float64", "pairs float64"])
-def test_a_pool_in_double_precision_and_a_model_in_single(form):
-    data = {
-        "numpy float64": X.double().numpy(),
-        "numpy float32": X.numpy(),
-        "tensor float64": X.double(),
-        "items float64": list(X.double()),
-        "pairs float64": [(x, "not read") for x in X.double().numpy()],
-    }[form]
-    reference, subject = begun(), begun(data=data)
-    assert play(subject, 2) == play(reference, 2)
-    assert same(weights(subject.module), weights(reference.module))
-    assert subject.module[0].weight.dtype == torch.float32
+def test_a_pool_in_double_precision_and_a_model_in_single(case):
+    for form in ["numpy float64", "numpy float32", "tensor float64", "items float64", "pairs float64"]:
+        with case(form):
+            data = {
+                "numpy float64": X.double().numpy(),
+                "numpy float32": X.numpy(),
+                "tensor float64": X.double(),
+                "items float64": list(X.double()),
+                "pairs float64": [(x, "not read") for x in X.double().numpy()],
+            }[form]
+            reference, subject = begun(), begun(data=data)
+            assert play(subject, 2) == play(reference, 2)
+            assert same(weights(subject.module), weights(reference.module))
+            assert subject.module[0].weight.dtype == torch.float32
 
 
 def test_a_model_in_double_precision():
@@ -488,7 +492,7 @@ def test_a_model_in_double_precision():
 
 
 class Rows(Dataset):
-    """Inputs alone."""
+    """A data set of inputs without labels."""
 
     def __len__(self):
         return len(X)
@@ -498,7 +502,7 @@ class Rows(Dataset):
 
 
 class Secret(Dataset):
-    """Labels that would be refused if they were looked at."""
+    """A data set whose labels would be refused if they were read."""
 
     def __len__(self):
         return len(X)
@@ -507,18 +511,17 @@ class Secret(Dataset):
         return X[row], torch.tensor(7)
 
 
-@pytest.mark.parametrize(
-    "data", [Rows(), TensorDataset(X), TensorDataset(X, Y), Secret()], ids=lambda d: type(d).__name__
-)
-def test_a_dataset_as_pool_is_the_same_as_its_tensor(data):
-    reference, subject = begun(), begun(data=data)
-    assert play(subject, 2) == play(reference, 2)
-    assert same(weights(subject.module), weights(reference.module))
-    assert subject.labeled.x is None
+def test_a_dataset_as_pool_is_the_same_as_its_tensor(case):
+    for data in [Rows(), TensorDataset(X), TensorDataset(X, Y), Secret()]:
+        with case(data):
+            reference, subject = begun(), begun(data=data)
+            assert play(subject, 2) == play(reference, 2)
+            assert same(weights(subject.module), weights(reference.module))
+            assert subject.labeled.x is None
 
 
 def test_images_through_a_transform():
-    """Bytes in, floats to the network; the augmentation is for training alone."""
+    """Bytes in, floats to the network; augmentation in training only."""
     images = (torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
     augmented, prepared = [], []
 
@@ -578,14 +581,14 @@ def test_validation_stops_early():
 
 
 def test_validation_in_double_precision_beside_a_pool_in_double_precision():
-    """What is done for the pool is done for the examples held out from it."""
+    """Held-out examples are transformed like the pool."""
     x, y = X.double(), Y
     subject = begun(data=x.numpy(), validation=(x[40:], y[40:]), candidates=range(40))
     assert len(subject.fit().validation_accuracies) == 3
 
 
 def test_validation_beside_a_dataset_is_refused_with_advice():
-    with pytest.raises(InvalidInput, match="pass a fit function of your own"):
+    with pytest.raises(InvalidInput, match="or your own function as fit"):
         begun(data=TensorDataset(X, Y), validation=(X, Y)).fit()
 
 
@@ -594,7 +597,7 @@ def test_validation_beside_a_dataset_is_refused_with_advice():
 
 @dataclass(frozen=True)
 class First(Strategy):
-    """Takes the smallest ids, and remembers what it was shown."""
+    """Takes the smallest ids and records the sets it gets."""
 
     seen: list
 
@@ -607,7 +610,7 @@ class First(Strategy):
         return Selection(sets.pool.ids[:n])
 
 
-def test_a_strategy_of_ones_own():
+def test_a_users_strategy():
     seen = []
     subject = begun(First(seen))
     assert subject.query(3).tolist() == [6, 7, 8]
@@ -615,13 +618,14 @@ def test_a_strategy_of_ones_own():
     assert subject.query(2).tolist() == [10, 11]
     assert seen[0][0] == list(range(6, 60))
     assert seen[1][0] == list(range(10, 60))
-    assert seen[0][1] != seen[1][1]  # every query draws anew
+    assert seen[0][1] != seen[1][1]  # every query has new draws
 
 
-@pytest.mark.parametrize("strategy", ["margin_sampling", "badge", "core_set"])
-def test_the_minibatch_size_is_not_part_of_the_answer(strategy):
-    small = play(begun(strategy, runtime=Runtime(batch_size=7)), 2)
-    assert small == play(begun(strategy, runtime=Runtime(batch_size=1000)), 2)
+def test_the_minibatch_size_is_not_part_of_the_answer(case):
+    for strategy in ["margin_sampling", "badge", "core_set"]:
+        with case(strategy):
+            small = play(begun(strategy, runtime=Runtime(batch_size=7)), 2)
+            assert small == play(begun(strategy, runtime=Runtime(batch_size=1000)), 2)
 
 
 def test_asking_does_not_change_the_model(fingerprint):
@@ -632,27 +636,28 @@ def test_asking_does_not_change_the_model(fingerprint):
     assert fingerprint(subject.module) == before
 
 
-# -------------------------------------------------------------------------------------------- going on from a state
+# -------------------------------------------------------------------------------------------- continuing from a state
 
 
-@pytest.mark.parametrize("retrain", ["scratch", "warm", "shrink_perturb"])
-@pytest.mark.parametrize("strategy", ["random_sampling", "badge", "bald_dropout"])
-def test_a_learner_goes_on_from_its_state(strategy, retrain):
-    reference = begun(strategy, retrain=retrain)
-    play(reference, 2)
-    reference.skip([next(i for i in range(6, 60) if i not in reference.pool.labeled.tolist())])
-    pending = reference.query(3).tolist()
-    file = io.BytesIO()
-    torch.save(reference.state_dict(), file)
-    expected, expected_weights = play(reference, 2), weights(reference.module)
+def test_a_learner_goes_on_from_its_state(case):
+    for retrain in ["scratch", "warm", "shrink_perturb"]:
+        for strategy in ["random_sampling", "badge", "bald_dropout"]:
+            with case(retrain, strategy):
+                reference = begun(strategy, retrain=retrain)
+                play(reference, 2)
+                reference.skip([next(i for i in range(6, 60) if i not in reference.pool.labeled.tolist())])
+                pending = reference.query(3).tolist()
+                file = io.BytesIO()
+                torch.save(reference.state_dict(), file)
+                expected, expected_weights = play(reference, 2), weights(reference.module)
 
-    file.seek(0)
-    resumed = learner(strategy, retrain=retrain)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
-    assert resumed.pool.asked.tolist() == sorted(pending)
-    assert play(resumed, 2) == expected
-    assert same(weights(resumed.module), expected_weights)
-    assert (resumed.round, resumed.queries) == (reference.round, reference.queries)
+                file.seek(0)
+                resumed = learner(strategy, retrain=retrain)
+                resumed.load_state_dict(torch.load(file, weights_only=True))
+                assert resumed.pool.asked.tolist() == sorted(pending)
+                assert play(resumed, 2) == expected
+                assert same(weights(resumed.module), expected_weights)
+                assert (resumed.round, resumed.queries) == (reference.round, reference.queries)
 
 
 def test_a_state_is_a_copy_of_the_pool():
@@ -665,7 +670,7 @@ def test_a_state_is_a_copy_of_the_pool():
 
 
 def test_a_state_is_a_copy_of_the_weights():
-    """Kept in memory to go back to, it must not move with the training."""
+    """A state in memory must not change with further training."""
     subject = begun(retrain="warm")
     subject.fit()
     before = weights(subject.module)
@@ -698,20 +703,20 @@ def test_the_example_of_the_readme_in_five_lines():
         subject.label(ids, [int(x[i] > 0) for i in ids])
     asked = [i for i in subject.pool.labeled.tolist() if i not in (0, 99)]
     assert len(asked) == 15
-    assert max(abs(i - 49.5) for i in asked) < 30  # it asks where the classes meet
+    assert max(abs(i - 49.5) for i in asked) < 30  # it queries examples near the boundary
 
 
 # ------------------------------------------------------------------------------------------------- the user's own names
 
 
 def named(**options):
-    """A learner over rows that are called a0, a1, ..., of which six are labeled."""
+    """A learner over rows with the names a0, a1, ..., six of them labeled."""
     subject = learner(names=[f"a{i}" for i in range(len(X))], **options)
     subject.label(["a0", "a5", "a1", "a2", "a4", "a3"], Y[[0, 5, 1, 2, 4, 3]])
     return subject
 
 
-def test_names_serve_wherever_ids_are_told():
+def test_names_are_taken_as_ids():
     subject = named()
     assert subject.pool.labeled.tolist() == list(range(6))
     assert torch.equal(subject.pool.labels(range(6)), torch.as_tensor(Y[:6]))
@@ -724,12 +729,12 @@ def test_names_serve_wherever_ids_are_told():
     assert subject.pool.labels([first]).tolist() == [2]
     subject.skip(np.array(asked.names[1:]))
     assert subject.pool.skipped.tolist() == sorted(others)
-    subject.label(asked, [0, 1, 2])  # positions still do
+    subject.label(asked, [0, 1, 2])  # positions are still read
     few = named(candidates=["a7", *(f"a{i}" for i in range(6))])
     assert few.pool.unlabeled.tolist() == [7]
 
 
-def test_names_do_not_change_what_is_asked():
+def test_names_do_not_change_the_queries():
     assert play(named(), 2) == play(begun(), 2)
 
 
@@ -761,7 +766,7 @@ def test_wrong_names():
         learner(names=["a"] * len(X))
 
 
-def test_settings_that_cannot_be_right_are_refused_when_the_learner_is_made():
+def test_wrong_settings_are_refused_at_construction():
     for option, message in {
         "fit": r"^fit must be a FitConfig or a function fit\(model, labeled, round\), got 3$",
         "runtime": "^runtime must be a Runtime",
@@ -771,10 +776,13 @@ def test_settings_that_cannot_be_right_are_refused_when_the_learner_is_made():
             Learner(X, nn.Linear(X.shape[1], 3), "margin_sampling", num_classes=3, **{option: 3})
 
 
-@pytest.mark.parametrize("state", [None, {}, {"weight": 1}])
-def test_what_is_no_state_is_refused(state):
-    with pytest.raises(InvalidInput, match=r"^a state is what state_dict\(\) of a Learner gave, a dict of pool, round"):
-        Learner(X, nn.Linear(X.shape[1], 3), "margin_sampling", num_classes=3).load_state_dict(state)
+def test_a_value_that_is_not_a_state_is_refused(case):
+    for state in [None, {}, {"weight": 1}]:
+        with (
+            case(state),
+            pytest.raises(InvalidInput, match=r"^expected the state_dict\(\) of a Learner, a dict of pool, round"),
+        ):
+            Learner(X, nn.Linear(X.shape[1], 3), "margin_sampling", num_classes=3).load_state_dict(state)
 
 
 def test_examples_of_other_data_are_no_ids_of_the_pool():

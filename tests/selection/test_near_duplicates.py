@@ -1,4 +1,4 @@
-"""Nearest rows, near-duplicates and selections without them, against brute force."""
+"""Selections without near-duplicates, against brute force."""
 
 from __future__ import annotations
 
@@ -26,25 +26,28 @@ def top(x, scores, n, pool):
     return choose
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("copies", [1, 3, 10])
-def test_without_near_duplicates_of_a_score_are_the_best_that_differ(seed, copies, monkeypatch):
-    """Greedy over the ranking, leaving out what is near one before: what top-n without near-duplicates means."""
-    monkeypatch.setattr(near, "_PICKS", 3)
-    generator = Rng(seed).torch()
-    centers = torch.randn(40, 4, generator=generator) * 10
-    x = (centers.repeat(copies, 1) + torch.rand(40 * copies, 4, generator=generator) * 0.01)[
-        torch.randperm(40 * copies, generator=generator)
-    ]
-    scores = torch.rand(len(x), generator=generator)
-    every = torch.arange(len(x))
-    labeled, pool = every[:5], every[5:]
-    found = without_near_duplicates(top(x, scores, 12, pool), x, pool, labeled, 0.1, ruler(x, pool), Runtime())
-    expected = []
-    for row in pool[scores[pool].argsort(descending=True, stable=True)].tolist():
-        if np.min(cdist(x[[row]], x[labeled.tolist() + expected])) > 0.1:
-            expected.append(row)
-    assert found.tolist() == expected[:12]
+def test_without_near_duplicates_of_a_score_are_the_best_that_differ(case, monkeypatch):
+    """The definition: go down the ranking and leave out every row that is near an earlier one."""
+    for seed in range(6):
+        for copies in [1, 3, 10]:
+            with case(seed, copies):
+                monkeypatch.setattr(near, "_PICKS", 3)
+                generator = Rng(seed).torch()
+                centers = torch.randn(40, 4, generator=generator) * 10
+                x = (centers.repeat(copies, 1) + torch.rand(40 * copies, 4, generator=generator) * 0.01)[
+                    torch.randperm(40 * copies, generator=generator)
+                ]
+                scores = torch.rand(len(x), generator=generator)
+                every = torch.arange(len(x))
+                labeled, pool = every[:5], every[5:]
+                found = without_near_duplicates(
+                    top(x, scores, 12, pool), x, pool, labeled, 0.1, ruler(x, pool), Runtime()
+                )
+                expected = []
+                for row in pool[scores[pool].argsort(descending=True, stable=True)].tolist():
+                    if np.min(cdist(x[[row]], x[labeled.tolist() + expected])) > 0.1:
+                        expected.append(row)
+                assert found.tolist() == expected[:12]
 
 
 def test_too_few_that_differ():

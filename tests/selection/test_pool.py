@@ -1,4 +1,4 @@
-"""The pool: what every event does to it, what it refuses, and that a refused event leaves no trace."""
+"""The pool: the effect of every event, and refused events, which change nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from distil.selection.pool import POOL_EVENTS, Pool
 
 
 def state(pool):
-    """What a pool says about itself, as plain lists."""
+    """All states of a pool, as plain lists."""
     lists = {name: getattr(pool, name).tolist() for name in ("unlabeled", "asked", "labeled", "skipped", "held_out")}
     return lists | {"labels": pool.labels(pool.labeled).tolist()}
 
@@ -58,16 +58,16 @@ def test_a_new_pool_is_unlabeled():
     assert pool.unlabeled.dtype == torch.int64
 
 
-@pytest.mark.parametrize(("size", "classes"), [(0, 2), (-1, 2), (3, 1), (3, 0)])
-def test_a_pool_needs_an_example_and_two_classes(size, classes):
-    with pytest.raises(InvalidInput, match="an example and two classes"):
-        Pool(size, num_classes=classes)
+def test_a_pool_needs_an_example_and_two_classes(case):
+    for size, classes in [(0, 2), (-1, 2), (3, 1), (3, 0)]:
+        with case(size, classes), pytest.raises(InvalidInput, match="an example and two classes"):
+            Pool(size, num_classes=classes)
 
 
-@pytest.mark.parametrize("classes", ["3", 3.0, True, None])
-def test_the_number_of_classes_is_whole(classes):
-    with pytest.raises(InvalidInput, match=f"^num_classes must be a whole number, got {classes!r}$"):
-        Pool(3, num_classes=classes)
+def test_the_number_of_classes_is_whole(case):
+    for classes in ["3", 3.0, True, None]:
+        with case(classes), pytest.raises(InvalidInput, match=f"^num_classes must be a whole number, got {classes!r}$"):
+            Pool(3, num_classes=classes)
 
 
 def test_every_event_moves_its_ids(pool):
@@ -91,12 +91,13 @@ def test_ids_are_ascending_and_labels_follow_the_ids_asked_for():
     assert pool.labels([]).tolist() == []
 
 
-@pytest.mark.parametrize("id_", [0, 1, 3], ids=["never asked", "asked", "skipped"])
-def test_a_label_is_welcome_whether_or_not_it_was_asked_and_after_a_skip(pool, id_):
-    pool.record(labeled([id_], [2]))
-    assert id_ in pool.labeled.tolist()
-    assert pool.labels([id_]).tolist() == [2]
-    assert id_ not in pool.skipped.tolist() + pool.asked.tolist() + pool.unlabeled.tolist()
+def test_examples_may_be_labeled_unasked_and_after_a_skip(case, pool):
+    for kind, id_ in zip(["never asked", "asked", "skipped"], [0, 1, 3], strict=True):
+        with case(kind):
+            pool.record(labeled([id_], [2]))
+            assert id_ in pool.labeled.tolist()
+            assert pool.labels([id_]).tolist() == [2]
+            assert id_ not in pool.skipped.tolist() + pool.asked.tolist() + pool.unlabeled.tolist()
 
 
 def test_the_last_of_two_labels_counts(pool):
@@ -104,10 +105,11 @@ def test_the_last_of_two_labels_counts(pool):
     assert pool.labels([2]).tolist() == [0]
 
 
-@pytest.mark.parametrize("id_", [0, 1, 3], ids=["never asked", "asked", "skipped already"])
-def test_whatever_has_no_label_can_be_skipped(pool, id_):
-    pool.record(skipped(id_))
-    assert id_ in pool.skipped.tolist()
+def test_examples_without_a_label_can_be_skipped(case, pool):
+    for kind, id_ in zip(["never asked", "asked", "skipped already"], [0, 1, 3], strict=True):
+        with case(kind):
+            pool.record(skipped(id_))
+            assert id_ in pool.skipped.tolist()
 
 
 def test_the_end_of_a_pool_is_an_empty_tensor_of_ids():
@@ -117,9 +119,8 @@ def test_the_end_of_a_pool_is_an_empty_tensor_of_ids():
     assert pool.unlabeled.dtype == torch.int64
 
 
-@pytest.mark.parametrize(
-    "ids",
-    [
+def test_ids_come_in_many_forms(case, pool):
+    for ids in [
         [7, 5],
         (7, 5),
         np.array([7, 5]),
@@ -128,12 +129,10 @@ def test_the_end_of_a_pool_is_an_empty_tensor_of_ids():
         torch.tensor([7, 5], dtype=torch.int32),
         [np.int64(7), np.int32(5)],
         Selection(torch.tensor([7, 5])),
-    ],
-    ids=lambda ids: type(ids).__name__,
-)
-def test_ids_come_in_many_forms(pool, ids):
-    pool.record({"event": "labeled", "ids": ids, "labels": np.array([2, 0])})
-    assert pool.labels([7, 5]).tolist() == [2, 0]
+    ]:
+        with case(ids):
+            pool.record({"event": "labeled", "ids": ids, "labels": np.array([2, 0])})
+            assert pool.labels([7, 5]).tolist() == [2, 0]
 
 
 def test_an_event_of_no_ids_changes_nothing(pool):
@@ -157,15 +156,15 @@ WRONG = [
     (asked(0, -1), "ids has -1, which is not a position"),
     (asked(0, 0), "more than once"),
     (asked(0.5), "floating-point number 0.5"),
-    (asked(True), "a boolean mask, which must have an entry for each of the 10 examples; got 1"),
+    (asked(True), "a boolean mask, and must have an entry for each of the 10 examples; got 1"),
     (asked("0"), "ids has '0', and the examples of this pool have no names"),
     ({"event": "asked", "ids": [[0, 1]]}, r"ids has \[0, 1\], and the examples"),
-    ({"event": "asked", "ids": 5}, "ids must name examples of the pool: a list, .*; got int"),
+    ({"event": "asked", "ids": 5}, "ids must hold ids of the pool: a list, .*; got int"),
     (labeled([0, 5], [0, 3]), "labels: 3 is not one of the 3 classes, 0 to 2"),
     (labeled([0, 5], [-1, 0]), "labels: -1 is not one of the 3 classes"),
     (labeled([0, 5], [1]), "labels must be 2, one for each example; got 1"),
     (labeled([0, 5], [[0], [1]]), r"whole numbers, .* got \[0\]"),
-    (labeled([0, 5], [0.0, 1.0]), r"whole numbers, .* got 0.0; convert them with \.astype\(int\)"),
+    (labeled([0, 5], [0.0, 1.0]), r"whole numbers, .* got 0.0; convert the labels with \.astype\(int\)"),
     ({"event": "labeled", "ids": [0, 5]}, "labels must be 2, one for each example; got 0"),
     (labeled([0, 5], ["0", "1"]), "whole numbers, .* got '0'; only a classifier that knows its classes"),
     ({"event": "label", "ids": [0], "labels": [1]}, "got 'label'; did you mean 'labeled'"),
@@ -173,18 +172,19 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("event", "message"), WRONG, ids=[str(event) for event, _ in WRONG])
-def test_an_event_that_cannot_be_right_is_refused_and_leaves_no_trace(pool, event, message):
-    before = state(pool)
-    with pytest.raises(InvalidInput, match=message):
-        pool.record(event)
-    assert state(pool) == before
+def test_a_wrong_event_is_refused_and_changes_nothing(case, pool):
+    for event, message in WRONG:
+        with case(event, message):
+            before = state(pool)
+            with pytest.raises(InvalidInput, match=message):
+                pool.record(event)
+            assert state(pool) == before
 
 
-@pytest.mark.parametrize("id_", [0, 1, 3, 4])
-def test_there_are_no_labels_of_what_has_none(pool, id_):
-    with pytest.raises(InvalidInput, match=f"id {id_} has no label"):
-        pool.labels([2, id_])
+def test_labels_of_examples_without_labels(case, pool):
+    for id_ in [0, 1, 3, 4]:
+        with case(id_), pytest.raises(InvalidInput, match=f"id {id_} has no label"):
+            pool.labels([2, id_])
 
 
 def test_hold_out_all_but():
@@ -196,7 +196,7 @@ def test_hold_out_all_but():
         Pool(6, num_classes=2).hold_out_all_but([6])
 
 
-def test_what_is_handed_out_is_no_door_to_the_inside(pool):
+def test_returned_tensors_are_copies(pool):
     before = state(pool)
     for tensor in (pool.unlabeled, pool.labeled, pool.labels([2]), *pool.state_dict().values()):
         tensor.fill_(0)
@@ -208,7 +208,7 @@ def test_state_dict_round_trip(pool):
     other = Pool(10, num_classes=3)
     other.load_state_dict(kept)
     assert state(other) == state(pool)
-    other.record(labeled([0], [0]))  # and they share nothing
+    other.record(labeled([0], [0]))  # copies share no memory
     assert 0 in pool.unlabeled.tolist()
     again = Pool(10, num_classes=3)
     again.load_state_dict(kept)
@@ -216,7 +216,7 @@ def test_state_dict_round_trip(pool):
 
 
 def test_a_state_of_another_size_is_refused(pool):
-    with pytest.raises(InvalidInput, match="a pool of 10 examples, this one has 9"):
+    with pytest.raises(InvalidInput, match="a pool of 10 examples, this pool has 9"):
         Pool(9, num_classes=3).load_state_dict(pool.state_dict())
 
 
@@ -232,7 +232,7 @@ EVENTS = st.lists(
 
 @given(EVENTS)
 def test_against_a_dictionary(events):
-    """The documented rules, written as a dictionary of strings; a refused event must leave both as they were."""
+    """The documented rules as a dictionary of strings; a refused event must change neither pool."""
     pool, known = Pool(7, num_classes=2), dict.fromkeys(range(7), "unlabeled")
     forbidden = {
         "asked": {"asked", "labeled", "skipped", "held_out"},

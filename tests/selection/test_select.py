@@ -1,4 +1,4 @@
-"""From a model and data, or from arrays, to ids; and what is said when that cannot be."""
+"""Selecting from a model and data or from arrays, and refusals."""
 
 import dataclasses
 from typing import ClassVar
@@ -83,7 +83,7 @@ def farthest_first(rows, n, labeled):
 
 
 class Rows(Dataset):
-    """A data set whose items are made of the rows of an array."""
+    """A data set whose items are made from the rows of an array."""
 
     def __init__(self, x, item=lambda x, i: x[i]):
         self.x, self.item = torch.as_tensor(x), item
@@ -98,18 +98,19 @@ class Rows(Dataset):
 # --- the right ids --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 7, N])
-def test_uncertainty_is_the_sorted_score(n, net, x):
-    probs = outputs_of(net, x)[0]
-    ordered = np.sort(probs, 1)
-    for strategy, score in [
-        (EntropySampling(), entropies(probs)),
-        (LeastConfidence(), 1 - ordered[:, -1]),
-        (MarginSampling(), ordered[:, -2] - ordered[:, -1]),
-    ]:
-        found = select(strategy, net, x, n)
-        assert found.tolist() == np.argsort(-score)[:n].tolist()
-        np.testing.assert_allclose(found.scores, score[found], atol=1e-5)
+def test_uncertainty_is_the_sorted_score(case, net, x):
+    for n in [1, 7, N]:
+        with case(n):
+            probs = outputs_of(net, x)[0]
+            ordered = np.sort(probs, 1)
+            for strategy, score in [
+                (EntropySampling(), entropies(probs)),
+                (LeastConfidence(), 1 - ordered[:, -1]),
+                (MarginSampling(), ordered[:, -2] - ordered[:, -1]),
+            ]:
+                found = select(strategy, net, x, n)
+                assert found.tolist() == np.argsort(-score)[:n].tolist()
+                np.testing.assert_allclose(found.scores, score[found], atol=1e-5)
 
 
 def test_core_set_is_farthest_first_from_the_labeled_set(net, x, embeddings):
@@ -187,20 +188,21 @@ def test_ties_go_to_the_smaller_id_across_chunks():
 # --- the forms that data take ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "item",
-    [
-        lambda x, i: x[i],
-        lambda x, i: (x[i], 3),
-        lambda x, i: [x[i], "a name", torch.ones(2)],
-        lambda x, i: (x[i].numpy(), np.int64(1)),
-        lambda x, i: {"x": x[i], "labels": 1},
-    ],
-    ids=["x", "pair", "triple", "numpy", "dict"],
-)
-def test_items_of_a_data_set(item, net, x):
-    expected = select("badge", net, x, 8)
-    assert select("badge", net, Rows(x, item), 8).tolist() == expected.tolist()
+def test_items_of_a_data_set(case, net, x):
+    for kind, item in zip(
+        ["x", "pair", "triple", "numpy", "dict"],
+        [
+            lambda x, i: x[i],
+            lambda x, i: (x[i], 3),
+            lambda x, i: [x[i], "a name", torch.ones(2)],
+            lambda x, i: (x[i].numpy(), np.int64(1)),
+            lambda x, i: {"x": x[i], "labels": 1},
+        ],
+        strict=True,
+    ):
+        with case(kind):
+            expected = select("badge", net, x, 8)
+            assert select("badge", net, Rows(x, item), 8).tolist() == expected.tolist()
 
 
 def test_kinds_of_data(net, x, tmp_path):
@@ -234,11 +236,12 @@ def test_memory_mapped_arrays(probs, embeddings, tmp_path):
         assert select_from(name, 9, labeled=[3], **mapped).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("kind", [list, np.asarray, torch.as_tensor, tuple, lambda ids: np.asarray(ids, np.int32)])
-def test_positions_of_any_kind(kind, net, x):
-    expected = select("core_set", net, x, 5, labeled=[4, 40, 7], candidates=[1, 2, 3, 50, 51, 52, 53])
-    found = select("core_set", net, x, 5, labeled=kind([4, 40, 7]), candidates=kind([1, 2, 3, 50, 51, 52, 53]))
-    assert found.tolist() == expected.tolist()
+def test_positions_of_any_kind(case, net, x):
+    for kind in [list, np.asarray, torch.as_tensor, tuple, lambda ids: np.asarray(ids, np.int32)]:
+        with case(kind):
+            expected = select("core_set", net, x, 5, labeled=[4, 40, 7], candidates=[1, 2, 3, 50, 51, 52, 53])
+            found = select("core_set", net, x, 5, labeled=kind([4, 40, 7]), candidates=kind([1, 2, 3, 50, 51, 52, 53]))
+            assert found.tolist() == expected.tolist()
 
 
 def test_a_range_and_a_selection_are_positions(net, x):
@@ -249,11 +252,12 @@ def test_a_range_and_a_selection_are_positions(net, x):
     assert set(select("core_set", net, x, 5, labeled=range(50))) <= set(range(50, N))
 
 
-@pytest.mark.parametrize("nothing", [None, [], (), np.array([]), torch.empty(0, dtype=torch.long), torch.tensor([])])
-def test_no_labels(nothing, net, x, embeddings):
-    assert select("core_set", net, x, 5, labeled=nothing).tolist() == select("core_set", net, x, 5).tolist()
-    expected = select_from("core_set", 5, embeddings=embeddings)
-    assert select_from("core_set", 5, embeddings=embeddings, labeled=nothing).tolist() == expected.tolist()
+def test_no_labels(case, net, x, embeddings):
+    for nothing in [None, [], (), np.array([]), torch.empty(0, dtype=torch.long), torch.tensor([])]:
+        with case(nothing):
+            assert select("core_set", net, x, 5, labeled=nothing).tolist() == select("core_set", net, x, 5).tolist()
+            expected = select_from("core_set", 5, embeddings=embeddings)
+            assert select_from("core_set", 5, embeddings=embeddings, labeled=nothing).tolist() == expected.tolist()
 
 
 def test_labeled_positions_and_labeled_data_are_the_same_centers(net, x):
@@ -263,7 +267,7 @@ def test_labeled_positions_and_labeled_data_are_the_same_centers(net, x):
     for own in (x[labeled], torch.from_numpy(x[labeled]), TensorDataset(torch.from_numpy(x[labeled]))):
         by_data = select("core_set", net, x[rest], 9, labeled=own)
         assert rest[by_data].tolist() == by_position.tolist()
-        # data of their own leave every position of the pool free
+        # with separate data, every position of the pool may be chosen
         assert select("core_set", net, x, N, labeled=own).tolist()[-1] in labeled
 
 
@@ -283,7 +287,7 @@ def test_a_pair_of_inputs_and_labels_is_data(net, x):
     for labels, message in [
         ([0, 1, 2], "must be 4, one for each example; got 3"),
         (np.zeros((4, 1), int), r"must be a flat list, got shape \(4, 1\)"),
-        (torch.zeros(4), r"must be whole numbers, .* got 0.0; convert them with \.astype\(int\)"),
+        (torch.zeros(4), r"must be whole numbers, .* got 0.0; convert the labels with \.astype\(int\)"),
     ]:
         with pytest.raises(InvalidInput, match=f"the labels of labeled {message}"):
             select("core_set", net, x, 9, labeled=(x[:4], labels))
@@ -291,7 +295,7 @@ def test_a_pair_of_inputs_and_labels_is_data(net, x):
 
 @dataclasses.dataclass(frozen=True)
 class NearTheLabels(Strategy):
-    """Orders the pool by what it reads: the inputs, and the labels of the labeled set."""
+    """Orders the pool by inputs and by the labels of the labeled set."""
 
     paper: ClassVar[str] = "none"
 
@@ -304,23 +308,24 @@ class NearTheLabels(Strategy):
         return best(sets.pool.ids, sets.pool[Inputs()] @ goal, n)
 
 
-@pytest.mark.parametrize("batch_size", [2, 256])
-def test_inputs_and_labels_are_signals(batch_size, net, x):
-    ids, y = torch.tensor([4, 40, 7]), torch.tensor([2, 1, 3])
-    score = x @ (x[ids] * y[:, None].numpy()).sum(0)
-    score[ids] = -np.inf
-    expected = np.argsort(-score)[:9].tolist()
-    runtime = Runtime(batch_size=batch_size)
-    labeled = LabeledSet(x, ids, y)
-    assert select(NearTheLabels(), net, x, 9, labeled=labeled, runtime=runtime).tolist() == expected
-    candidates = np.setdiff1d(np.arange(N), ids)
-    own = TensorDataset(torch.from_numpy(x[ids]), y)
-    for given in ((x[ids], y), own, [(x[i], int(label)) for i, label in zip(ids, y, strict=True)]):
-        found = select(NearTheLabels(), net, x, 9, labeled=given, candidates=candidates, runtime=runtime)
-        assert found.tolist() == expected
+def test_inputs_and_labels_are_signals(case, net, x):
+    for batch_size in [2, 256]:
+        with case(batch_size):
+            ids, y = torch.tensor([4, 40, 7]), torch.tensor([2, 1, 3])
+            score = x @ (x[ids] * y[:, None].numpy()).sum(0)
+            score[ids] = -np.inf
+            expected = np.argsort(-score)[:9].tolist()
+            runtime = Runtime(batch_size=batch_size)
+            labeled = LabeledSet(x, ids, y)
+            assert select(NearTheLabels(), net, x, 9, labeled=labeled, runtime=runtime).tolist() == expected
+            candidates = np.setdiff1d(np.arange(N), ids)
+            own = TensorDataset(torch.from_numpy(x[ids]), y)
+            for given in ((x[ids], y), own, [(x[i], int(label)) for i, label in zip(ids, y, strict=True)]):
+                found = select(NearTheLabels(), net, x, 9, labeled=given, candidates=candidates, runtime=runtime)
+                assert found.tolist() == expected
 
 
-def test_labels_that_are_needed_and_not_given(net, x):
+def test_missing_labels(net, x):
     for labeled in ([4, 40, 7], x[:3]):
         with pytest.raises(
             MissingSignal, match=r"labels are needed .*pass it as a pair \(x, y\), or a Dataset of \(x, y\)"
@@ -344,14 +349,17 @@ def test_data_that_give_many_rows_at_once(net, x):
     assert asked == [25, 25, 8]
 
 
-@pytest.mark.parametrize("strategy", ["badge", "gradmatch", "glister", "craig", "fass"])
-@pytest.mark.parametrize("wide", ["probs", "embeddings"])
-def test_float64_wins_where_columns_of_two_precisions_meet(wide, strategy, probs, embeddings):
-    arrays = {"probs": probs, "embeddings": embeddings}
-    labels = {"labeled": [1, 2, 3], "labels": [0, 1, 2]}
-    expected = select_from(strategy, 6, **{name: np.float64(array) for name, array in arrays.items()}, **labels)
-    mixed = {name: np.float64(array) if name == wide else array for name, array in arrays.items()}
-    assert select_from(strategy, 6, **mixed, **labels).tolist() == expected.tolist()
+def test_float64_wins_where_columns_of_two_precisions_meet(case, probs, embeddings):
+    for strategy in ["badge", "gradmatch", "glister", "craig", "fass"]:
+        for wide in ["probs", "embeddings"]:
+            with case(strategy, wide):
+                arrays = {"probs": probs, "embeddings": embeddings}
+                labels = {"labeled": [1, 2, 3], "labels": [0, 1, 2]}
+                expected = select_from(
+                    strategy, 6, **{name: np.float64(array) for name, array in arrays.items()}, **labels
+                )
+                mixed = {name: np.float64(array) if name == wide else array for name, array in arrays.items()}
+                assert select_from(strategy, 6, **mixed, **labels).tolist() == expected.tolist()
 
 
 def test_labeled_embeddings_of_another_precision(embeddings):
@@ -373,19 +381,20 @@ def test_arrays_that_are_not_read_do_not_decide_the_precision(probs, embeddings)
     assert shown == [torch.float32]
 
 
-@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.int32, torch.uint8])
-def test_arrays_of_other_types_are_read_as_float32(kind, probs, embeddings):
-    rows = torch.from_numpy(embeddings * 20).abs().to(kind)
-    soft = (
-        torch.from_numpy(probs).to(kind)
-        if kind.is_floating_point
-        else torch.eye(CLASSES, dtype=kind)[torch.arange(N) % CLASSES]
-    )
-    for strategy in ("core_set", "kmeans_sampling"):
-        expected = select_from(strategy, 5, embeddings=rows.float()).tolist()
-        assert select_from(strategy, 5, embeddings=rows).tolist() == expected
-    for strategy in ("badge", "gradmatch", "margin_sampling"):
-        assert len(set(select_from(strategy, 5, probs=soft, embeddings=rows))) == 5
+def test_arrays_of_other_types_are_read_as_float32(case, probs, embeddings):
+    for kind in [torch.bfloat16, torch.float16, torch.int32, torch.uint8]:
+        with case(kind):
+            rows = torch.from_numpy(embeddings * 20).abs().to(kind)
+            soft = (
+                torch.from_numpy(probs).to(kind)
+                if kind.is_floating_point
+                else torch.eye(CLASSES, dtype=kind)[torch.arange(N) % CLASSES]
+            )
+            for strategy in ("core_set", "kmeans_sampling"):
+                expected = select_from(strategy, 5, embeddings=rows.float()).tolist()
+                assert select_from(strategy, 5, embeddings=rows).tolist() == expected
+            for strategy in ("badge", "gradmatch", "margin_sampling"):
+                assert len(set(select_from(strategy, 5, probs=soft, embeddings=rows))) == 5
 
 
 def test_a_network_in_bfloat16_is_computed_with_in_float32(x):
@@ -399,21 +408,24 @@ def test_a_network_in_bfloat16_is_computed_with_in_float32(x):
         assert found.tolist() == select_from(strategy, 5, **arrays).tolist()
 
 
-@pytest.mark.parametrize("names", [[1, 2, 3, 4], ["a", "b", "c", "d"], [2.0, 3.0, 4.0, 5.0]])
-def test_labels_are_classes_as_the_classifier_calls_them(names, x):
-    """GLISTER reads them; what the classes are called is no part of the answer."""
-    y = np.arange(N) % CLASSES
-    called = np.array(names)[y]
-    ids = [4, 40, 7]
-    plain, own = (GaussianNB().fit(x, labels) for labels in (y, called))
-    expected = select("glister", plain, x, 6, labeled=(ids, y[ids])).tolist()
-    apart = select("glister", plain, x[9:], 6, labeled=(x[:9], y[:9])).tolist()
-    for given in ((ids, called[ids]), dict(zip(ids, called[ids], strict=True)), (ids, called[ids].tolist())):
-        assert select("glister", own, x, 6, labeled=given).tolist() == expected
-    for given in ((x[:9], called[:9]), [(x[i], called[i]) for i in range(9)]):
-        assert select("glister", own, x[9:], 6, labeled=given).tolist() == apart
-    with pytest.raises(InvalidInput, match=f"the labels of labeled: 0 is not one of the 4 classes, {names[0]!r}, "):
-        select("glister", own, x, 6, labeled=([4, 7], [names[0], 0]))
+def test_labels_are_classes_as_the_classifier_calls_them(case, x):
+    """GLISTER reads labels; the names of the classes do not change its picks."""
+    for names in [[1, 2, 3, 4], ["a", "b", "c", "d"], [2.0, 3.0, 4.0, 5.0]]:
+        with case(names):
+            y = np.arange(N) % CLASSES
+            called = np.array(names)[y]
+            ids = [4, 40, 7]
+            plain, own = (GaussianNB().fit(x, labels) for labels in (y, called))
+            expected = select("glister", plain, x, 6, labeled=(ids, y[ids])).tolist()
+            apart = select("glister", plain, x[9:], 6, labeled=(x[:9], y[:9])).tolist()
+            for given in ((ids, called[ids]), dict(zip(ids, called[ids], strict=True)), (ids, called[ids].tolist())):
+                assert select("glister", own, x, 6, labeled=given).tolist() == expected
+            for given in ((x[:9], called[:9]), [(x[i], called[i]) for i in range(9)]):
+                assert select("glister", own, x[9:], 6, labeled=given).tolist() == apart
+            with pytest.raises(
+                InvalidInput, match=f"the labels of labeled: 0 is not one of the 4 classes, {names[0]!r}, "
+            ):
+                select("glister", own, x, 6, labeled=([4, 7], [names[0], 0]))
 
 
 def test_labels_by_name_without_a_classifier_that_knows_them(net, x, probs, embeddings):
@@ -463,7 +475,7 @@ def test_excluded_examples_are_not_chosen(net, x, probs, embeddings):
     with pytest.raises(InvalidInput, match="n must be between 1 and the 2 unlabeled examples, got 3"):
         select("badge", net, x, 3, candidates=[1, 2, 3], exclude=[2])
     with pytest.raises(
-        InvalidInput, match="nothing to choose from: every example is labeled already, excluded or no candidate"
+        InvalidInput, match="nothing to choose from: every example is labeled, excluded or not a candidate"
     ):
         select("badge", net, x, 3, exclude=range(N))
 
@@ -519,21 +531,22 @@ def test_a_strategy_with_parameters_and_by_name(net, x):
 # --- the selection --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [list, tuple, np.asarray])
-def test_names_are_attached(kind, net, x, probs):
-    names = kind([f"image-{i}" for i in range(N)])
-    found = select("entropy_sampling", net, x, 5, names=names)
-    assert list(found.names) == [f"image-{i}" for i in found]
-    assert list(select("random_sampling", None, x, 5, names=names).names) == [
-        f"image-{i}" for i in select("random_sampling", None, x, 5)
-    ]
-    found = select_from("entropy_sampling", 5, probs=probs, names=names, candidates=range(10, 30))
-    assert list(found.names) == [f"image-{i}" for i in found]
-    assert select("entropy_sampling", net, x, 5).names is None
+def test_names_are_attached(case, net, x, probs):
+    for kind in [list, tuple, np.asarray]:
+        with case(kind):
+            names = kind([f"image-{i}" for i in range(N)])
+            found = select("entropy_sampling", net, x, 5, names=names)
+            assert list(found.names) == [f"image-{i}" for i in found]
+            assert list(select("random_sampling", None, x, 5, names=names).names) == [
+                f"image-{i}" for i in select("random_sampling", None, x, 5)
+            ]
+            found = select_from("entropy_sampling", 5, probs=probs, names=names, candidates=range(10, 30))
+            assert list(found.names) == [f"image-{i}" for i in found]
+            assert select("entropy_sampling", net, x, 5).names is None
 
 
-class Called(Dataset):
-    """Rows with an attribute ``names``, whatever it holds."""
+class Named(Dataset):
+    """Rows with an attribute ``names`` of any value."""
 
     def __init__(self, x, names):
         self.x, self.names = x, names
@@ -545,19 +558,21 @@ class Called(Dataset):
         return self.x[row]
 
 
-@pytest.mark.parametrize("kind", [list, tuple, np.array])
-def test_names_are_those_of_the_data(kind, net, x):
-    own = [f"image-{i}" for i in range(N)]
-    found = select("entropy_sampling", net, Called(x, kind(own)), 5)
-    assert list(found.names) == [f"image-{i}" for i in found]
-    given = select("entropy_sampling", net, Called(x, kind(own)), 5, names=range(N))
-    assert list(given.names) == list(given)
+def test_names_are_those_of_the_data(case, net, x):
+    for kind in [list, tuple, np.array]:
+        with case(kind):
+            own = [f"image-{i}" for i in range(N)]
+            found = select("entropy_sampling", net, Named(x, kind(own)), 5)
+            assert list(found.names) == [f"image-{i}" for i in found]
+            given = select("entropy_sampling", net, Named(x, kind(own)), 5, names=range(N))
+            assert list(given.names) == list(given)
 
 
-@pytest.mark.parametrize("names", [None, ["cat", "dog"], "x" * N, dict.fromkeys(range(N)), N])
-def test_other_names_are_left_alone(names, net, x):
-    """Those of classes, say."""
-    assert select("entropy_sampling", net, Called(x, names), 5).names is None
+def test_other_names_are_ignored(case, net, x):
+    """Names of classes, for example."""
+    for names in [None, ["cat", "dog"], "x" * N, dict.fromkeys(range(N)), N]:
+        with case(names):
+            assert select("entropy_sampling", net, Named(x, names), 5).names is None
 
 
 def test_a_selection_is_an_index(net, x):
@@ -591,45 +606,47 @@ def test_streaming_is_selecting_from_the_whole_table():
         assert found.tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("batch_size", [1, 13, 59, 60, 1000])
-def test_tables_are_the_chunks_joined(batch_size, net, x):
-    ids = torch.arange(N).flip(0)
-    source = NetworkSource(TorchNetwork(net), x, ids)
-    signals, runtime = (Logits(), Embedding(), MCProbs(2)), Runtime(batch_size=batch_size)
-    chunks = list(source.chunks(signals, runtime, Rng(0)))
-    assert [len(c) for c in chunks] == [len(part) for part in ids.split(batch_size)]
-    table = gather(source, signals, runtime, Rng(0))
-    assert torch.equal(table.ids, ids)
-    for signal in signals:
-        assert torch.equal(torch.cat([c[signal] for c in chunks]), table[signal])
-    with torch.no_grad():
-        net.eval()
-        torch.testing.assert_close(table[Logits()], net(torch.from_numpy(x[ids])))
+def test_tables_are_the_chunks_joined(case, net, x):
+    for batch_size in [1, 13, 59, 60, 1000]:
+        with case(batch_size):
+            ids = torch.arange(N).flip(0)
+            source = NetworkSource(TorchNetwork(net), x, ids)
+            signals, runtime = (Logits(), Embedding(), MCProbs(2)), Runtime(batch_size=batch_size)
+            chunks = list(source.chunks(signals, runtime, Rng(0)))
+            assert [len(c) for c in chunks] == [len(part) for part in ids.split(batch_size)]
+            table = gather(source, signals, runtime, Rng(0))
+            assert torch.equal(table.ids, ids)
+            for signal in signals:
+                assert torch.equal(torch.cat([c[signal] for c in chunks]), table[signal])
+            with torch.no_grad():
+                net.eval()
+                torch.testing.assert_close(table[Logits()], net(torch.from_numpy(x[ids])))
 
 
-@pytest.mark.parametrize("n", [1, 3, 50, 700, 5000])
-@pytest.mark.parametrize("n_values", [1, 7, 10**6])
-@pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
-def test_leaders_are_the_best_of_all(order, n_values, n):
-    """Ties everywhere, at the edge too; ids in any order; values stay with their ids."""
-    rng = np.random.default_rng(n)
-    scores = rng.integers(n_values, size=30_000).astype(np.float32)
-    scores = scores if order == "mixed" else np.sort(scores)[:: 1 if order == "rising" else -1].copy()
-    ids = rng.permutation(40_000)[:30_000]
-    expected = np.lexsort((ids, -scores))[:n]
-    leaders = Leaders(n, (Logits(),))
-    start = 0
-    while start < len(ids):
-        rows = slice(start, start + int(rng.integers(1, 3000)))
-        table = Signals(torch.from_numpy(ids[rows]), {Logits(): torch.from_numpy(ids[rows] * 2)})
-        leaders.add(table, torch.from_numpy(scores[rows]))
-        start = rows.stop
-        assert leaders._count < 2 * n + 4096 + 3000
-    found, kept = leaders.leaders()
-    assert found.ids.tolist() == ids[expected].tolist()
-    assert found[Logits()].tolist() == (ids[expected] * 2).tolist()
-    assert kept.tolist() == scores[expected].tolist()
-    assert best(torch.from_numpy(ids), torch.from_numpy(scores), n).tolist() == ids[expected].tolist()
+def test_leaders_are_the_best_of_all(case):
+    """Many ties, also between the last leader and others; ids in any order; values stay with their ids."""
+    for n in [1, 3, 50, 700, 5000]:
+        for n_values in [1, 7, 10**6]:
+            for order in ["rising", "falling", "mixed"]:
+                with case(n, n_values, order):
+                    rng = np.random.default_rng(n)
+                    scores = rng.integers(n_values, size=30_000).astype(np.float32)
+                    scores = scores if order == "mixed" else np.sort(scores)[:: 1 if order == "rising" else -1].copy()
+                    ids = rng.permutation(40_000)[:30_000]
+                    expected = np.lexsort((ids, -scores))[:n]
+                    leaders = Leaders(n, (Logits(),))
+                    start = 0
+                    while start < len(ids):
+                        rows = slice(start, start + int(rng.integers(1, 3000)))
+                        table = Signals(torch.from_numpy(ids[rows]), {Logits(): torch.from_numpy(ids[rows] * 2)})
+                        leaders.add(table, torch.from_numpy(scores[rows]))
+                        start = rows.stop
+                        assert leaders._count < 2 * n + 4096 + 3000
+                    found, kept = leaders.leaders()
+                    assert found.ids.tolist() == ids[expected].tolist()
+                    assert found[Logits()].tolist() == (ids[expected] * 2).tolist()
+                    assert kept.tolist() == scores[expected].tolist()
+                    assert best(torch.from_numpy(ids), torch.from_numpy(scores), n).tolist() == ids[expected].tolist()
 
 
 def test_leaders_keep_the_columns_that_are_asked_for(x, probs):
@@ -641,7 +658,7 @@ def test_leaders_keep_the_columns_that_are_asked_for(x, probs):
     assert torch.equal(found[TopClasses()], table[TopClasses()][-5:].flip(0))
 
 
-def test_leaders_do_not_keep_what_they_were_shown(x):
+def test_leaders_copy_their_rows(x):
     """Chunks may be views of something large."""
     leaders = Leaders(5, (Inputs(),))
     leaders.add(Signals(torch.arange(N), {Inputs(): torch.from_numpy(x)}), torch.arange(float(N)))
@@ -658,20 +675,24 @@ def test_scores_that_are_nan_name_the_ids(monkeypatch, net, x):
             select(strategy, net, x, 5)
 
 
-# --- strategies that look at a part of the pool ---------------------------------------------------------------------
+# --- strategies with a shortlist ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 4, 11, 12, 13, N - 1])
-@pytest.mark.parametrize("top_n", [1, 1.1, 2.5, 5])
-@pytest.mark.parametrize("batch_size", [7, 100])
-def test_a_shortlist_gives_the_picks_of_the_whole_table(batch_size, top_n, n, net, x):
-    strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
-    source = NetworkSource(TorchNetwork(net), x, torch.arange(1, N))
-    whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
-    expected = strategy.select(Sets(whole), n, Rng(0)).tolist()
-    assert select(strategy, net, x, n, labeled=[0], runtime=Runtime(batch_size=batch_size)).tolist() == expected
-    arrays = {"probs": outputs_of(net, x)[0], "embeddings": outputs_of(net, x)[1]}
-    assert select_from(strategy, n, labeled=[0], **arrays).tolist() == expected
+def test_a_shortlist_gives_the_picks_of_the_whole_table(case, net, x):
+    for n in [1, 4, 11, 12, 13, N - 1]:
+        for top_n in [1, 1.1, 2.5, 5]:
+            for batch_size in [7, 100]:
+                with case(n, top_n, batch_size):
+                    strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
+                    source = NetworkSource(TorchNetwork(net), x, torch.arange(1, N))
+                    whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
+                    expected = strategy.select(Sets(whole), n, Rng(0)).tolist()
+                    assert (
+                        select(strategy, net, x, n, labeled=[0], runtime=Runtime(batch_size=batch_size)).tolist()
+                        == expected
+                    )
+                    arrays = {"probs": outputs_of(net, x)[0], "embeddings": outputs_of(net, x)[1]}
+                    assert select_from(strategy, n, labeled=[0], **arrays).tolist() == expected
 
 
 def test_a_strategy_with_a_shortlist_is_shown_that_only(monkeypatch, probs, embeddings):
@@ -705,9 +726,8 @@ def test_worker_processes_are_not_part_of_the_answer(net, x):
         assert serial.tolist() == parallel.tolist()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_wrong_settings_of_a_runtime(case):
+    for options, message in [
         ({"batch_size": 0}, "batch_size must be a whole number from 1, got 0"),
         ({"batch_size": 2.0}, "batch_size must be a whole number from 1, got 2.0"),
         ({"batch_size": True}, "batch_size must be a whole number from 1, got True"),
@@ -717,11 +737,9 @@ def test_worker_processes_are_not_part_of_the_answer(net, x):
         ({"device": f"cuda:{torch.cuda.device_count()}"}, "and PyTorch sees . CUDA devices on this machine"),
         ({"num_workers": -1}, "num_workers must be a whole number from 0, got -1"),
         ({"num_workers": None}, "num_workers must be a whole number from 0, got None"),
-    ],
-)
-def test_a_runtime_that_cannot_be(options, message):
-    with pytest.raises(InvalidInput, match=message):
-        Runtime(**options)
+    ]:
+        with case(options, message), pytest.raises(InvalidInput, match=message):
+            Runtime(**options)
 
 
 def test_counts_of_a_runtime_may_be_numpys():
@@ -730,19 +748,25 @@ def test_counts_of_a_runtime_may_be_numpys():
     assert [type(n) for n in (runtime.batch_size, runtime.num_workers, runtime.memory)] == [int] * 3
 
 
-@pytest.mark.parametrize("n", [np.int64(5), np.uint8(5), torch.tensor(5)])
-def test_n_may_be_numpys(n, net, x):
-    assert select("badge", net, x, n).tolist() == select("badge", net, x, 5).tolist()
+def test_n_may_be_numpys(case, net, x):
+    for n in [np.int64(5), np.uint8(5), torch.tensor(5)]:
+        with case(n):
+            assert select("badge", net, x, n).tolist() == select("badge", net, x, 5).tolist()
 
 
-@pytest.mark.parametrize("seed", ["a", 1.5, np.float64(2), [1]])
-def test_what_is_no_seed(seed, net, x, probs):
+def check_invalid_seed(seed, net, x, probs):
     for call in (
         lambda: select("badge", net, x, 5, rng=seed),
         lambda: select_from("margin_sampling", 5, probs=probs, seed=seed),
     ):
         with pytest.raises(InvalidInput, match="a seed must be a whole number, got "):
             call()
+
+
+def test_invalid_seeds(case, net, x, probs):
+    for seed in ["a", 1.5, np.float64(2), [1]]:
+        with case(seed):
+            check_invalid_seed(seed, net, x, probs)
 
 
 def test_progress_bars_are_silent_unless_asked_for(net, x, capsys):
@@ -764,12 +788,22 @@ class Endless(Dataset):
         return i
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def check_wrong_arguments_are_refused_before_any_work(strategy, options, message, net, x):
+    calls = []
+    net.register_forward_pre_hook(lambda *_: calls.append(1))
+    arguments = {"strategy": strategy, "network": net, "data": x, "n": 2, **options}
+    with pytest.raises(InvalidInput, match=message) as caught:
+        select(**arguments)
+    assert isinstance(caught.value, DistilError)
+    assert isinstance(caught.value, ValueError)
+    assert not calls
+
+
+def test_wrong_arguments_are_refused_before_any_work(case, net, x):
+    for options, message in [
         ({"data": np.zeros((0, 3))}, "data is empty"),
         ({"data": []}, "data is empty"),
-        ({"data": np.zeros(5)}, r"data must have one row an example, got shape \(5,\)"),
+        ({"data": np.zeros(5)}, r"data must have one row per example, got shape \(5,\)"),
         ({"data": torch.tensor(5.0)}, "data must"),
         ({"data": Stream()}, r"data must be a map-style Dataset .*got Stream"),
         ({"data": Endless()}, r"data must be a map-style Dataset .*got Endless"),
@@ -783,22 +817,25 @@ class Endless(Dataset):
         ({"n": True}, "n must be a whole number, got True"),
         ({"n": 2.5}, "n must be a whole number, got 2.5"),
         ({"n": "5"}, "n must be a whole number, got '5'"),
-        ({"labeled": range(N)}, "nothing to choose from: every example is labeled already"),
+        ({"labeled": range(N)}, "nothing to choose from: every example is labeled"),
         ({"candidates": []}, "nothing to choose from"),
         ({"labeled": [3, 60]}, "labeled has 60, which is not a position in data of 60 examples"),
         ({"labeled": [3, -1]}, "labeled has -1, which is not a position"),
         ({"labeled": [3, 4, 3]}, "labeled has 3 more than once"),
-        ({"labeled": np.ones(N, bool)}, "nothing to choose from: every example is labeled already"),
+        ({"labeled": np.ones(N, bool)}, "nothing to choose from: every example is labeled"),
         (
             {"labeled": [True, False]},
-            "labeled is a boolean mask, which must have an entry for each of the 60 examples; got 2",
+            "labeled is a boolean mask, and must have an entry for each of the 60 examples; got 2",
         ),
-        ({"labeled": [True, 3]}, "labeled has booleans among other ids; a mask is of booleans alone"),
-        ({"labeled": [0, 1] * (N // 2)}, "labeled has 0 more than once; of a mask, pass booleans"),
+        (
+            {"labeled": [True, 3]},
+            "labeled has booleans among other ids; pass ids without them, or a mask of booleans only",
+        ),
+        ({"labeled": [0, 1] * (N // 2)}, "labeled has 0 more than once; if this is a mask, pass booleans"),
         ({"labeled": Stream()}, "labeled must be a map-style Dataset .*got Stream"),
         (
             {"labeled": 5},
-            r"labeled must be ids of the pool \(.*\), a dict .*, a pair .*, or data of its own .*; got 5$",
+            r"labeled must be ids of the pool \(.*\), a dict .*, a pair .*, or separate data .*; got 5$",
         ),
         ({"labeled": np.zeros(3)}, r"labeled has the floating-point number 0.0; convert ids with \.astype\(int\)"),
         ({"query": [100]}, "query has 100, which is not a position"),
@@ -806,7 +843,7 @@ class Endless(Dataset):
         ({"candidates": [1, 2, 1]}, "candidates has 1 more than once"),
         (
             {"candidates": np.zeros((3, 2))},
-            r"candidates must name examples of the pool: a list, .*; got shape \(3, 2\)",
+            r"candidates must hold ids of the pool: a list, .*; got shape \(3, 2\)",
         ),
         ({"candidates": [1.0, 2.0]}, "candidates has the floating-point number 1.0"),
         ({"candidates": np.zeros(N, bool)}, "nothing to choose from"),
@@ -814,31 +851,14 @@ class Endless(Dataset):
         ({"names": ["a", "b"]}, "names must have one entry for each of the 60 examples, got 2"),
         ({"strategy": 7}, "expected a strategy or the name of one, got int"),
         ({"strategy": EntropySampling}, "expected a strategy or the name of one, got"),
-        ({"network": None}, "measures a model; pass one as network"),
-    ],
-)
-@pytest.mark.parametrize("strategy", ["core_set", "entropy_sampling"])
-def test_what_cannot_be_right_is_refused_before_any_work(strategy, options, message, net, x):
-    calls = []
-    net.register_forward_pre_hook(lambda *_: calls.append(1))
-    arguments = {"strategy": strategy, "network": net, "data": x, "n": 2, **options}
-    with pytest.raises(InvalidInput, match=message) as caught:
-        select(**arguments)
-    assert isinstance(caught.value, DistilError)
-    assert isinstance(caught.value, ValueError)
-    assert not calls
+        ({"network": None}, "needs a model; pass one as network"),
+    ]:
+        for strategy in ["core_set", "entropy_sampling"]:
+            with case(options, message, strategy):
+                check_wrong_arguments_are_refused_before_any_work(strategy, options, message, net, x)
 
 
-@pytest.mark.parametrize(
-    ("name", "offer"),
-    [
-        ("entropy_samplng", "'entropy_sampling'"),
-        ("badg", "'badge'"),
-        ("coreset", "'core_set'"),
-        ("Margin_Sampling", "'margin_"),
-    ],
-)
-def test_an_unknown_strategy_offers_the_nearest(name, offer, net, x, probs):
+def check_an_unknown_strategy_offers_the_nearest(name, offer, net, x, probs):
     for call in (lambda: select(name, net, x, 3), lambda: select_from(name, 3, probs=probs)):
         with pytest.raises(UnknownName, match=f"no strategy called '{name}'; did you mean {offer}") as caught:
             call()
@@ -849,13 +869,25 @@ def test_an_unknown_strategy_offers_the_nearest(name, offer, net, x, probs):
     assert "did you mean" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_data_that_are_not_finite_name_the_ids(value, net, x):
-    spoiled = x.copy()
-    spoiled[[41, 7], 2] = value
-    for data in (spoiled, torch.from_numpy(spoiled)):
-        with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 60 examples: ids 7, 41$"):
-            select("badge", net, data, 3)
+def test_an_unknown_strategy_offers_the_nearest(case, net, x, probs):
+    for name, offer in [
+        ("entropy_samplng", "'entropy_sampling'"),
+        ("badg", "'badge'"),
+        ("coreset", "'core_set'"),
+        ("Margin_Sampling", "'margin_"),
+    ]:
+        with case(name, offer):
+            check_an_unknown_strategy_offers_the_nearest(name, offer, net, x, probs)
+
+
+def test_data_that_are_not_finite_name_the_ids(case, net, x):
+    for value in [np.nan, np.inf, -np.inf]:
+        with case(value):
+            spoiled = x.copy()
+            spoiled[[41, 7], 2] = value
+            for data in (spoiled, torch.from_numpy(spoiled)):
+                with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 60 examples: ids 7, 41$"):
+                    select("badge", net, data, 3)
 
 
 def test_a_data_set_that_is_not_finite_is_found_in_the_outputs(net, x, tmp_path):
@@ -875,15 +907,14 @@ def test_labeled_data_that_are_not_finite(net, x):
         select("core_set", net, spoiled, 3, labeled=[4, 5])
 
 
-def test_parameters_that_cannot_be():
+def test_wrong_parameters():
     for bad in (0, -1, 2.0, True, "3"):
         with pytest.raises(InvalidInput, match="n_samples must be a whole number from 1"):
             BALD(bad)
 
 
-@pytest.mark.parametrize(
-    ("strategy", "given", "message"),
-    [
+def test_a_missing_array_is_named(case, probs, embeddings):
+    for strategy, given, message in [
         ("badge", ["embeddings"], r"BADGE needs `probs` \(N, C\), and `embeddings` was given; pass probs=\.\.\."),
         ("badge", ["probs"], r"BADGE needs `embeddings` \(N, D\), and `probs` was given; pass embeddings=\.\.\."),
         ("core_set", ["probs"], r"CoreSet needs `embeddings` \(N, D\), and `probs` was given"),
@@ -895,13 +926,12 @@ def test_parameters_that_cannot_be():
             r"BALD needs `mc_probs` \(N, K, C\), and `probs` and `embeddings` was given",
         ),
         ("margin_sampling_dropout", ["probs"], r"MarginSamplingDropout needs `mc_probs` \(N, K, C\)"),
-    ],
-)
-def test_a_missing_array_is_named(strategy, given, message, probs, embeddings):
-    arrays = {"probs": probs, "embeddings": embeddings}
-    with pytest.raises(MissingSignal, match=message) as caught:
-        select_from(strategy, 3, **{name: arrays[name] for name in given})
-    assert isinstance(caught.value, LookupError)
+    ]:
+        with case(strategy, given, message):
+            arrays = {"probs": probs, "embeddings": embeddings}
+            with pytest.raises(MissingSignal, match=message) as caught:
+                select_from(strategy, 3, **{name: arrays[name] for name in given})
+            assert isinstance(caught.value, LookupError)
 
 
 def spoiled(array, row, value):
@@ -910,10 +940,9 @@ def spoiled(array, row, value):
     return array
 
 
-@pytest.mark.parametrize(
-    ("arrays", "options", "error", "message"),
-    [
-        (lambda p, e: {}, {}, InvalidInput, "was given no array; pass probs=, embeddings= or mc_probs="),
+def test_wrong_arrays(case, probs, embeddings):
+    for arrays, options, error, message in [
+        (lambda p, e: {}, {}, InvalidInput, "needs an array; pass probs=, embeddings= or mc_probs="),
         (lambda p, e: {"probs": p[:0], "embeddings": e[:0]}, {}, InvalidInput, "the arrays are empty"),
         (lambda p, e: {"probs": p, "embeddings": e[:50]}, {}, InvalidInput, "probs has 60, embeddings has 50"),
         (
@@ -948,7 +977,7 @@ def spoiled(array, row, value):
             lambda p, e: {"probs": p, "embeddings": e},
             {"labeled": np.zeros((3, 2))},
             InvalidInput,
-            r"labeled must name examples of the pool: a list, .* a boolean mask, or a Selection; got shape \(3, 2\)",
+            r"labeled must hold ids of the pool: a list, .* a boolean mask, or a Selection; got shape \(3, 2\)",
         ),
         (
             lambda p, e: {"probs": p, "embeddings": e},
@@ -969,11 +998,9 @@ def spoiled(array, row, value):
             "pass labeled .* or labeled_embeddings .*, not both",
         ),
         (lambda p, e: {"probs": p, "embeddings": e}, {"names": ["a"]}, InvalidInput, "names must have one entry"),
-    ],
-)
-def test_arrays_that_cannot_be_right(arrays, options, error, message, probs, embeddings):
-    with pytest.raises(error, match=message):
-        select_from("badge", **{"n": 3, **arrays(probs, embeddings), **options})
+    ]:
+        with case(arrays, options, error, message), pytest.raises(error, match=message):
+            select_from("badge", **{"n": 3, **arrays(probs, embeddings), **options})
 
 
 def test_labeled_embeddings_that_are_not_finite(embeddings):
@@ -981,9 +1008,7 @@ def test_labeled_embeddings_that_are_not_finite(embeddings):
         select_from("core_set", 3, embeddings=embeddings, labeled_embeddings=spoiled(embeddings[:3], 1, np.nan))
 
 
-@pytest.mark.parametrize("strategy", [BADGE(), CoreSet(), KMeansSampling()])
-def test_embeddings_whose_squares_overflow_float32(strategy, probs, embeddings):
-    """Either the answer, which does not depend on the scale, or an error of ours."""
+def check_embeddings_whose_squares_overflow_float32(strategy, probs, embeddings):
     scaled = embeddings * np.float32(1e25)
     try:
         found = select_from(strategy, 6, probs=probs, embeddings=scaled)
@@ -992,9 +1017,16 @@ def test_embeddings_whose_squares_overflow_float32(strategy, probs, embeddings):
     assert found.tolist() == select_from(strategy, 6, probs=probs, embeddings=embeddings).tolist()
 
 
+def test_embeddings_whose_squares_overflow_float32(case, probs, embeddings):
+    """Either the same picks, which do not depend on the scale, or InvalidInput."""
+    for strategy in [BADGE(), CoreSet(), KMeansSampling()]:
+        with case(strategy):
+            check_embeddings_whose_squares_overflow_float32(strategy, probs, embeddings)
+
+
 def test_large_numbers_of_mc_samples_are_read_as_they_come(probs):
     mc_probs = np.stack([probs, probs], 1)
-    for strategy in (BALD(10), BALD(2), BALD(77)):  # K is that of the array
+    for strategy in (BALD(10), BALD(2), BALD(77)):  # the array decides K
         assert isinstance(select_from(strategy, 3, mc_probs=mc_probs), Selection)
 
 
@@ -1028,12 +1060,13 @@ def test_the_advice_for_labeled_rows_without_probabilities_can_be_followed(x, pr
     assert len(select_from("bait", 3, probs=probs, embeddings=x, labeled=[0, 1])) == 3
 
 
-@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling"])
-def test_labels_are_counted_whether_or_not_the_strategy_reads_them(strategy, net, x):
-    for labeled, message in (
-        (([0, 1], [0, 1, 2]), r"^the labels of labeled must be 2, one for each example; got 3$"),
-        ((x[:2], [0]), r"^the labels of labeled must be 2, one for each example; got 1$"),
-        (([0, 1], {0, 1}), r"^the labels of labeled must be a list, .* got set, which has no order$"),
-    ):
-        with pytest.raises(InvalidInput, match=message):
-            select(strategy, net, x, 3, labeled=labeled)
+def test_labels_are_counted_whether_or_not_the_strategy_reads_them(case, net, x):
+    for strategy in ["random_sampling", "margin_sampling"]:
+        with case(strategy):
+            for labeled, message in (
+                (([0, 1], [0, 1, 2]), r"^the labels of labeled must be 2, one for each example; got 3$"),
+                ((x[:2], [0]), r"^the labels of labeled must be 2, one for each example; got 1$"),
+                (([0, 1], {0, 1}), r"^the labels of labeled must be a list, .* got set, which has no order$"),
+            ):
+                with pytest.raises(InvalidInput, match=message):
+                    select(strategy, net, x, 3, labeled=labeled)

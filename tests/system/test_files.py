@@ -1,4 +1,4 @@
-"""Files that two write at once, and locks: that they exclude, wait, and go with their process."""
+"""Files written by two writers at once; locks exclude, wait, and end with their process."""
 
 from __future__ import annotations
 

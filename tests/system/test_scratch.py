@@ -15,41 +15,48 @@ from distil.system.scratch import Space
 
 
 def mapped_files():
-    """Files mapped by this process that were scratch: they have no name any more."""
+    """The mapped scratch files of this process, which have no name."""
     with open("/proc/self/maps", encoding="utf-8") as maps:
         return [line for line in maps if "distil-" in line or "(deleted)" in line]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bfloat16])
-@pytest.mark.parametrize("memory", [0, 1 << 20])
-def test_a_column_is_an_ordinary_tensor(dtype, memory, tmp_path):
-    column = Space(Runtime(memory=memory, scratch=tmp_path)).column(7, 3, dtype=dtype)
-    assert (column.shape, column.dtype, column.device.type, column.is_contiguous()) == ((7, 3), dtype, "cpu", True)
-    values = torch.arange(21).reshape(7, 3).to(dtype)
-    column.copy_(values)
-    assert torch.equal(column, values)
-    assert torch.equal(column[torch.tensor([6, 0])], values[[6, 0]])
-    assert list(tmp_path.iterdir()) == []
+def test_a_column_is_an_ordinary_tensor(case, tmp_path):
+    for dtype in [torch.float32, torch.float64, torch.int64, torch.bfloat16]:
+        for memory in [0, 1 << 20]:
+            with case(dtype, memory):
+                column = Space(Runtime(memory=memory, scratch=tmp_path)).column(7, 3, dtype=dtype)
+                assert (column.shape, column.dtype, column.device.type, column.is_contiguous()) == (
+                    (7, 3),
+                    dtype,
+                    "cpu",
+                    True,
+                )
+                values = torch.arange(21).reshape(7, 3).to(dtype)
+                column.copy_(values)
+                assert torch.equal(column, values)
+                assert torch.equal(column[torch.tensor([6, 0])], values[[6, 0]])
+                assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bfloat16])
-@pytest.mark.parametrize("memory", [0, 1 << 20])
-@pytest.mark.parametrize("shape", [(7, 3), (7,), (7, 2, 3)])
-def test_a_column_whose_rows_come_in_order(dtype, memory, shape, tmp_path):
-    filling = Space(Runtime(memory=memory, scratch=tmp_path)).filling(*shape, dtype=dtype)
-    values = torch.arange(math.prod(shape)).reshape(shape)
-    for part in values.split(3):
-        filling.add(part.to(dtype) if len(part) > 1 else part)  # of another type
-    column = filling.column()
-    assert (column.dtype, column.device.type, column.is_contiguous()) == (dtype, "cpu", True)
-    assert torch.equal(column, values.to(dtype))
-    column.fill_(1)
-    assert list(tmp_path.iterdir()) == []
+def test_a_column_whose_rows_come_in_order(case, tmp_path):
+    for dtype in [torch.float32, torch.float64, torch.int64, torch.bfloat16]:
+        for memory in [0, 1 << 20]:
+            for shape in [(7, 3), (7,), (7, 2, 3)]:
+                with case(dtype, memory, shape):
+                    filling = Space(Runtime(memory=memory, scratch=tmp_path)).filling(*shape, dtype=dtype)
+                    values = torch.arange(math.prod(shape)).reshape(shape)
+                    for part in values.split(3):
+                        filling.add(part.to(dtype) if len(part) > 1 else part)  # rows of another type are converted
+                    column = filling.column()
+                    assert (column.dtype, column.device.type, column.is_contiguous()) == (dtype, "cpu", True)
+                    assert torch.equal(column, values.to(dtype))
+                    column.fill_(1)
+                    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_column_that_was_not_filled_leaves_nothing(tmp_path):
-    gc.collect()  # what other tests left
+    gc.collect()  # tensors of other tests
     before = len(os.listdir("/proc/self/fd"))
     filling = Space(Runtime(memory=0, scratch=tmp_path)).filling(50, 2, dtype=torch.float32)
     filling.add(torch.zeros(3, 2))
@@ -81,9 +88,9 @@ def test_nothing_takes_no_room():
     assert Space(Runtime(memory=0)).column(0, 5, dtype=torch.float32).shape == (0, 5)
 
 
-def test_a_folder_that_is_none(tmp_path):
+def test_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(
-        InvalidInput, match=r"1 MB of measured quantities do not fit Runtime.memory, and .*nowhere has no room"
+        InvalidInput, match=r"1 MB of measured quantities do not fit in Runtime.memory, and .*nowhere has no room"
     ):
         Space(Runtime(memory=0, scratch=tmp_path / "nowhere")).column(250_000, dtype=torch.float32)
 
@@ -99,7 +106,7 @@ def test_a_disk_that_is_full(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("memory", [-1, 1.5, True, "512MB", None])
-def test_memory_is_a_number_of_bytes(memory):
-    with pytest.raises(InvalidInput, match="memory must be a whole number of bytes from 0"):
-        Runtime(memory=memory)
+def test_memory_is_a_number_of_bytes(case):
+    for memory in [-1, 1.5, True, "512MB", None]:
+        with case(memory), pytest.raises(InvalidInput, match="memory must be a whole number of bytes from 0"):
+            Runtime(memory=memory)

@@ -195,7 +195,7 @@ class Learner:
             return partial(fit_estimator, classes=self._classes)
         name = type(self.module).__name__
         raise InvalidInput(
-            f"the built-in trainer trains modules, not {name}; pass your own function fit(model, labeled, round)"
+            f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)"
         )
 
     @property

@@ -833,7 +833,7 @@ def test_what_ones_own_callables_must_return(mine):
         ("{name}:nothing", "has no attribute 'nothing'"),
         ("{name}:", "cannot import"),
         (":network", "cannot import"),
-        ("{name}:NOT_CALLABLE", "is a int; expected something that can be called"),
+        ("{name}:NOT_CALLABLE", "is a int; expected a function, a class or another callable"),
         (".{name}:network", "cannot import"),
     ],
 )
