@@ -575,7 +575,7 @@ def test_no_needs_no_model_and_no_data_read(name):
     if strategy.needs == Needs():
         check_valid(select(strategy, None, Unreadable(), 5), 5, range(20))
     else:
-        with pytest.raises(InvalidInput, match="measures a model"):
+        with pytest.raises(InvalidInput, match="needs a model"):
             select(strategy, None, Unreadable(), 5)
 
 

@@ -183,7 +183,7 @@ def test_parquet_faults(parquet):
     arrow = parquet.arrow
     with pytest.raises(InvalidInput, match=r"row 5: expected 3 numbers as before, got 2"):
         read_column(parquet(e=[*([[0.0, 1.0, 2.0]] * 5), [1.0, 2.0]]))
-    with pytest.raises(InvalidInput, match=r"row 1: there is no e"):
+    with pytest.raises(InvalidInput, match=r"row 1: 'e' is missing"):
         read_column(parquet(e=arrow.array([[1.0], None])))
     with pytest.raises(InvalidInput, match=r"row 1: the id is missing"):
         read_column(parquet(id=["a", None], e=[1.0, 2.0]))

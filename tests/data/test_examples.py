@@ -92,7 +92,7 @@ def test_tables_give_rows(case):
 
 def test_a_column_of_texts_is_a_pool_and_one_of_numbers_is_not():
     assert len(as_data(Frame(["a", "b"]))) == 2
-    with pytest.raises(InvalidInput, match=r"data is a column of numbers; pass a data frame of it, data\.to_frame\(\)"):
+    with pytest.raises(InvalidInput, match=r"data is a column of numbers; pass a data frame, data\.to_frame\(\)"):
         as_data(Frame([1.0, 2.0]))
 
 

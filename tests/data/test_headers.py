@@ -261,18 +261,18 @@ def test_a_first_line_of_another_width_is_named(case, tmp_path):
             path = write(tmp_path / "x.csv", text)
             for read in (read_column, read_ids, open_pool, read_csv):
                 with pytest.raises(
-                    InvalidInput, match=r"line 2: expected . columns as in line 1, got .; a title or a comment"
+                    InvalidInput, match=r"line 2: expected . columns as in line 1, got .; remove any title"
                 ):
                     read(path)
 
 
 def test_a_broken_quote_in_csv_is_named_by_the_line_it_begins_in(tmp_path):
     path = write(tmp_path / "x.csv", 'id,text\n1,"fine, ""really"""\n2,"never\n3,closed\n4,x\n')
-    with pytest.raises(InvalidInput, match=r"x\.csv, line 3: a quoted cell does not end as it should"):
+    with pytest.raises(InvalidInput, match=r"x\.csv, line 3: a quoted cell does not end correctly"):
         open_pool(path)
     path = write(tmp_path / "y.csv", 'id,text\n1,"' + "long " * 30_000 + '"\n')
     with pytest.raises(
-        InvalidInput, match=r"line 2: .* more than 131,072 characters .* longer texts can be read from \.jsonl"
+        InvalidInput, match=r"line 2: .* more than 131,072 characters .* store longer texts in \.jsonl"
     ):
         open_pool(path)
 

@@ -44,9 +44,9 @@ def test_floats_from_0_to_1(tmp_path):
     np.testing.assert_array_equal(red(tmp_path / "a.tif"), np.round(RAMP.astype(np.float32).astype(float) * 255))
 
 
-def test_images_of_many_strips(tmp_path, monkeypatch):
+def test_images_of_many_strips(case, tmp_path, monkeypatch):
     monkeypatch.setattr("distil.data.images._STRIP", 20)
-    test_sixteen_bits_of_gray(tmp_path, "a.png")
+    test_sixteen_bits_of_gray(case, tmp_path)
 
 
 def test_numbers_whose_range_is_not_known_are_refused(case, tmp_path):
@@ -54,7 +54,7 @@ def test_numbers_whose_range_is_not_known_are_refused(case, tmp_path):
         root = Path(mkdtemp(dir=tmp_path))
         with case(values):
             Image.fromarray(values.astype(np.int32 if values.dtype == np.int32 else np.float32)).save(root / "a.tif")
-            with pytest.raises(InvalidInput, match=r"^name: .*what is white is not known; save it with 8 or 16 bits"):
+            with pytest.raises(InvalidInput, match=r"^name: .*so white is not known; save it with 8 or 16 bits"):
                 open_image(root / "a.tif", "name")
 
 

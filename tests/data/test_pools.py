@@ -305,7 +305,7 @@ def test_a_missing_path_of_an_image(tmp_path):
     assert pool.read(0).size == (9, 6)
     with pytest.raises(InvalidInput, match=r"^y: the path of the image is missing"):
         pool.read(1)
-    with pytest.raises(InvalidInput, match=r"row 1: the path is missing, and without `id`"):
+    with pytest.raises(InvalidInput, match=r"row 1: the path is missing, and there is no column id"):
         open_pool(write_table(tmp_path / "u.jsonl", [{"file": "a.png"}, {"file": None}]))
 
 
@@ -412,5 +412,5 @@ def test_hugging_face(tmp_path, monkeypatch):
     assert open_pool(rows)[1].tolist() == [3.0, 4.0]
     with pytest.raises(InvalidInput, match="no column 'txt'; did you mean 'text'"):
         open_pool(texts, column="txt")
-    with pytest.raises(InvalidInput, match="dictionary; open one of what it holds: train"):
+    with pytest.raises(InvalidInput, match="dictionary; open one of its values: train"):
         open_pool(datasets.DatasetDict({"train": texts}))

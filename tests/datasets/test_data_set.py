@@ -31,8 +31,8 @@ def test_data_set_repr_and_identity():
 def test_data_set_refuses(case, refuses):
     for changes, message in [
         ({"num_classes": 1}, ["at least 2; got 1"]),
-        ({"class_names": ("a",)}, ["1 class names for 2 classes"]),
-        ({"names": ("a",)}, ["1 names for 4 rows of x_train"]),
+        ({"class_names": ("a",)}, ["one class name for each of 2 classes; got 1"]),
+        ({"names": ("a",)}, ["one name for each of the 4 rows of x_train; got 1"]),
         ({"x_train": torch.rand(4)}, ["(N, ...)", "(4,)"]),
         ({"x_train": torch.rand(0, 3)}, ["N > 0", "(0, 3)"]),
         ({"y_train": torch.tensor([0, 1, 1])}, ["y_train must be int64 of shape (4,)", "(3,)"]),
@@ -40,7 +40,7 @@ def test_data_set_refuses(case, refuses):
         ({"y_train": torch.tensor([0, 1, 2, 0])}, ["0..1", "y_train[2] is 2"]),
         ({"y_test": torch.tensor([0, -1])}, ["y_test[1] is -1"]),
         ({"y_test": None}, ["both x_test and y_test"]),
-        ({"x_test": torch.rand(2, 4)}, ["training set is (3,)", "test set (4,)"]),
+        ({"x_test": torch.rand(2, 4)}, ["training set are (3,)", "test set (4,)"]),
         ({"x_test": torch.zeros(2, 3, dtype=torch.uint8)}, ["torch.float32", "torch.uint8"]),
         ({"x_train": torch.tensor([[1.0], [2.0], [float("nan")], [3.0]])}, ["x_train[2]", "NaN"]),
         ({"x_test": torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, float("inf")]])}, ["x_test[1]"]),

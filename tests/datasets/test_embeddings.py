@@ -52,7 +52,7 @@ def write_labels(path, rows):
 
 
 def test_labels_are_matched_by_id(case, here):
-    for named in [True, False]:
+    for named in (False, True):  # a file of ids would stay for the next case
         with case(named):
             x, names, labels = write("emb", named=named)
             data = load_embeddings("emb.npy", "emb.csv")
@@ -184,7 +184,7 @@ def test_wrong_test_sets(here, refuses):
         write(name, **options)
     with refuses(InvalidInput, "12 ids are in", "'scan-0.png'"):
         load_embeddings("emb.npy", "emb.csv", test_embeddings="same.npy", test_labels="same.csv")
-    with refuses(InvalidInput, "(4,)", "(5,)", "agree"):
+    with refuses(InvalidInput, "(4,)", "(5,)", "the same shape and type"):
         load_embeddings("emb.npy", "emb.csv", test_embeddings="wide.npy", test_labels="wide.csv")
     with refuses(InvalidInput, "go together"):
         load_embeddings("emb.npy", "emb.csv", test_embeddings="same.npy")

@@ -185,7 +185,7 @@ def test_files_that_are_not_svhn(case, tmp_path, write, refuses):
         ({"y": np.zeros((4, 1), np.uint8)}, ["1..10", "[0]"]),
         ({"y": np.full((4, 1), 1.5)}, ["1..10", "[1.5]"]),
         ({"y": np.array(["a", "b", "c", "d"], object)[:, None]}, ["y is not an array of real numbers"]),
-        ({"X": None}, ["'X' must be uint8", "got none"]),
+        ({"X": None}, ["'X' must be uint8", "got no such variable"]),
     ]:
         root = Path(mkdtemp(dir=tmp_path))
         with case(change, message):
@@ -234,8 +234,8 @@ def test_files_that_are_not_matlab(case, refuses):
     for damage, message in [
         (lambda raw: b"", "format 5"),
         (lambda raw: b"MATLAB 7.3" + raw[10:], "7.3"),
-        (lambda raw: raw[:-9], "not a sound MATLAB file"),
-        (lambda raw: raw[:136] + b"\0" * 40 + raw[176:], "not a sound MATLAB file"),
+        (lambda raw: raw[:-9], "not a valid MATLAB file"),
+        (lambda raw: raw[:136] + b"\0" * 40 + raw[176:], "not a valid MATLAB file"),
     ]:
         with case(damage, message), refuses(InvalidInput, "file", message):
             read_matlab(damage(matlab(svhn_arrays(2, 0), do_compression=True)), ["X", "y"], "file", 10**6)

@@ -175,7 +175,7 @@ def test_mnist_damaged(case, tmp_path, digits_small, refuses, write):
         (1, lambda raw: b"", ["begin with nothing"]),
         (1, lambda raw: raw[:-1] + b"\x0a", ["0..9", "y_train[11] is 10"]),
         (1, lambda raw: idx(np.zeros(3)), ["y_train must be int64 of shape (12,)", "(3,)"]),
-        (2, lambda raw: idx(np.zeros((5, 14, 14))), ["training set is (1, 28, 28)", "test set (1, 14, 14)"]),
+        (2, lambda raw: idx(np.zeros((5, 14, 14))), ["training set are (1, 28, 28)", "test set (1, 14, 14)"]),
     ]:
         root = Path(mkdtemp(dir=tmp_path))
         with case(which, damage, message):
@@ -391,9 +391,9 @@ def test_pickles_that_are_not_batches(case, refuses):
 
 
 def test_a_pickle_that_asks_for_much_memory_is_refused(refuses):
-    with refuses(InvalidInput, "room that it does not use"):
+    with refuses(InvalidInput, "memory that it does not use"):
         read_cifar_batch(b"\x80\x02]r\xff\xff\xff\x7f.", "batch")  # one list, stored in the memo at 2**31 - 1
-    with refuses(InvalidInput, "not a sound pickle"):
+    with refuses(InvalidInput, "not a valid pickle"):
         read_cifar_batch(b"\x80\x04\x8e" + struct.pack("<Q", 2**50) + b"x.", "batch")  # more bytes than the pickle has
 
 

@@ -271,7 +271,7 @@ def test_csv_with_a_test_file(tmp_path, refuses, write):
     assert (data.x_test.tolist(), data.y_test.tolist()) == ([[4], [3]], [1, 2])
     with refuses(InvalidInput, "c.csv has the columns z, y", "x, y"):
         load("csv", path=train, test_path=write(tmp_path / "c.csv", "z,y\n4,1\n3,0\n"))
-    with refuses(InvalidInput, "training set is (1,)", "test set (2,)"):
+    with refuses(InvalidInput, "training set are (1,)", "test set (2,)"):
         load("csv", path=train, test_path=write(tmp_path / "d.csv", "4,4,1\n3,3,0\n"), standardize=True)
 
 
@@ -310,8 +310,8 @@ def test_csv_damaged(case, tmp_path, refuses, write):
         ("a\n1\n", None, ["got 1 column(s)"]),
         ("alpha,b,y\n1,2,x\n", "alpah", ["no column named 'alpah'", "alpha, b, y", "did you mean 'alpha'?"]),
         ("a,a,y\n1,2,x\n", "a", ["2 columns named 'a'"]),
-        ("a,b,y\n1,2,x\n", 3, ["label column 3", "3 columns"]),
-        ("a,b,y\n1,2,x\n", -4, ["label column -4"]),
+        ("a,b,y\n1,2,x\n", 3, ["there is no column 3 for the label", "3 columns"]),
+        ("a,b,y\n1,2,x\n", -4, ["there is no column -4 for the label"]),
         ('a,b,y\n1,2,"x\n', None, ["line 2", "end of data"]),
     ]:
         root = Path(mkdtemp(dir=tmp_path))

@@ -60,7 +60,7 @@ def test_a_new_pool_is_unlabeled():
 
 def test_a_pool_needs_an_example_and_two_classes(case):
     for size, classes in [(0, 2), (-1, 2), (3, 1), (3, 0)]:
-        with case(size, classes), pytest.raises(InvalidInput, match="an example and two classes"):
+        with case(size, classes), pytest.raises(InvalidInput, match="at least one example and two classes"):
             Pool(size, num_classes=classes)
 
 
@@ -216,7 +216,7 @@ def test_state_dict_round_trip(pool):
 
 
 def test_a_state_of_another_size_is_refused(pool):
-    with pytest.raises(InvalidInput, match="a pool of 10 examples, this pool has 9"):
+    with pytest.raises(InvalidInput, match="a pool of 10 examples, and this pool has 9"):
         Pool(9, num_classes=3).load_state_dict(pool.state_dict())
 
 
