@@ -271,9 +271,7 @@ def test_a_broken_quote_in_csv_is_named_by_the_line_it_begins_in(tmp_path):
     with pytest.raises(InvalidInput, match=r"x\.csv, line 3: a quoted cell does not end correctly"):
         open_pool(path)
     path = write(tmp_path / "y.csv", 'id,text\n1,"' + "long " * 30_000 + '"\n')
-    with pytest.raises(
-        InvalidInput, match=r"line 2: .* more than 131,072 characters .* store longer texts in \.jsonl"
-    ):
+    with pytest.raises(InvalidInput, match=r"line 2: .* more than 131,072 characters .* store longer texts in \.jsonl"):
         open_pool(path)
 
 

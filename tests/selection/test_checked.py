@@ -239,7 +239,9 @@ def test_a_score_strategy_does_nothing_but_score(case, probs, refuses):
     for method in ["select", "explained"]:
         with case(method):
             other = type("Other", (Scores,), {method: lambda self, *args: Selection(torch.tensor(THREE))})
-            with refuses(InvalidInput, f"so Other.{method} would never be called; derive Other from distil.Strategy instead"):
+            with refuses(
+                InvalidInput, f"so Other.{method} would never be called; derive Other from distil.Strategy instead"
+            ):
                 select_from(other(lambda p: p[:, 0]), 3, probs=probs)
             needs = Needs(pool=(Probs(),), shortlist=Shortlist(Scores(lambda p: p[:, 0]), 2))
             short = type("Short", (Scores,), {"needs": needs})

@@ -1,1 +1,1 @@
-"""What users have: arrays, files, images, tables, data frames; and their ids."""
+"""The data of users (arrays, files, images, tables, data frames) and their ids."""

@@ -80,8 +80,8 @@ def read_column(
         raise InvalidInput(f"{path} has no rows: its shape is {values.shape}")
     if ids is not None and own_ids is None:
         names = list(read_ids(ids).names)
-    elif names is None and (beside := path.with_suffix(_IDS_SUFFIX)).exists():
-        ids, names = beside, list(read_ids(beside).names)
+    elif names is None and (listing := path.with_suffix(_IDS_SUFFIX)).exists():
+        ids, names = listing, list(read_ids(listing).names)
     if names is not None and len(names) != len(values):
         raise InvalidInput(f"{ids or path} has {len(names)} ids, and {path} has {len(values)} rows")
     return Column(values, None if names is None else distinct(names, str(path)), str(path), note)
@@ -95,7 +95,7 @@ def _split(path: str | Path, column: str | None) -> tuple[Path, str | None]:
     return existing(whole), column
 
 
-_Read = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and what was read
+_Read = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and a note on the columns read
 
 
 # ---------------------------------------------------------------------------------------- arrays of NumPy and safetensors

@@ -284,5 +284,5 @@ ID_FILES: Final = tuple(_ID_READERS)
 
 
 def names_column(ids: object) -> str | None:
-    """``ids`` where it is the name of a column; None where it is a file, by its ending, or the ids themselves."""
+    """``ids`` if it is the name of a column; None if it is a file, by its ending, or a list of ids."""
     return ids if isinstance(ids, str) and ending(Path(ids)) not in ID_FILES else None

@@ -1,1 +1,1 @@
-"""Data sets by name, local files first; each reader trusts nothing that it reads."""
+"""Data sets by name, from local files or downloads; the readers check everything that they read."""

@@ -25,8 +25,8 @@ def labeled_items(
 ) -> tuple[LabeledSet, tuple[str, ...]]:
     """The labeled items of a pool as training data for ``distil.fit_dataset``.
 
-    It is the last step of active learning on embeddings: the table is the ``labeled.csv`` that a run over embeddings writes, and the
-    pool holds the items that were embedded.
+    It is the last step of active learning on embeddings: the table is the ``labeled.csv`` that a run over embeddings writes, and
+    the pool holds the items that were embedded.
 
     Args:
         pool: A pool, or anything that :func:`distil.data.pools.open_pool` takes.

@@ -153,22 +153,22 @@ def _digits(_: _Request) -> DataSet:
     return _assemble("digits", ((x / 16).astype(np.float32), y.astype(np.int64)), None, 10, DIGITS)
 
 
-def _mnist(asked: _Request) -> DataSet:
+def _mnist(request: _Request) -> DataSet:
     # no augmentation: a mirrored digit may be another digit, or none at all
-    return _idx_set(asked, "mnist", ("MNIST/raw", "mnist", "mnist/raw", "MNIST", "."), DIGITS)
+    return _idx_set(request, "mnist", ("MNIST/raw", "mnist", "mnist/raw", "MNIST", "."), DIGITS)
 
 
-def _fmnist(asked: _Request) -> DataSet:
+def _fmnist(request: _Request) -> DataSet:
     folders = ("FashionMNIST/raw", "fmnist", "fmnist/raw", "fashion_mnist", "FashionMNIST")
-    return _idx_set(asked, "fmnist", folders, FMNIST_CLASSES, CROP_FLIP)
+    return _idx_set(request, "fmnist", folders, FMNIST_CLASSES, CROP_FLIP)
 
 
-def _kmnist(asked: _Request) -> DataSet:
-    return _idx_set(asked, "kmnist", ("KMNIST/raw", "kmnist", "kmnist/raw", "KMNIST"), KMNIST_CLASSES)
+def _kmnist(request: _Request) -> DataSet:
+    return _idx_set(request, "kmnist", ("KMNIST/raw", "kmnist", "kmnist/raw", "KMNIST"), KMNIST_CLASSES)
 
 
 def _idx_set(
-    asked: _Request,
+    request: _Request,
     name: str,
     folders: tuple[str, ...],
     class_names: Sequence[str],
@@ -176,47 +176,47 @@ def _idx_set(
 ) -> DataSet:
     """MNIST, or a set whose files have the names of MNIST's; only the folder differs."""
     files = [(f"{part}-{kind}-ubyte",) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-    _, paths = locate(name, asked.root, asked.download, Places(folders, tuple(files), ("", ".gz")))
+    _, paths = locate(name, request.root, request.download, Places(folders, tuple(files), ("", ".gz")))
     images, labels = ([read_idx(path, dims) for path in paths[start::2]] for start, dims in ((0, 3), (1, 1)))
     train, test = ((x[:, None], y.astype(np.int64)) for x, y in zip(images, labels, strict=True))
     return _assemble(name, train, test, 10, class_names, MNIST_PIXELS, augment)
 
 
-def _cifar10(asked: _Request) -> DataSet:
+def _cifar10(request: _Request) -> DataSet:
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
-    files = _files_or_archive(asked, "cifar10", "cifar-10-batches-py", "cifar-10-python", names)
+    files = _files_or_archive(request, "cifar10", "cifar-10-batches-py", "cifar-10-python", names)
     batches = [read_cifar_batch(raw, origin) for raw, origin in files]
     x, y = (np.concatenate([batch[part] for batch in batches[:-1]]) for part in (0, 1))
     return _assemble("cifar10", (x, y), batches[-1], 10, CIFAR_CLASSES, CIFAR10_PIXELS, CROP_FLIP)
 
 
-def _cifar100(asked: _Request) -> DataSet:
-    files = _files_or_archive(asked, "cifar100", "cifar-100-python", "cifar-100-python", ["train", "test"])
+def _cifar100(request: _Request) -> DataSet:
+    files = _files_or_archive(request, "cifar100", "cifar-100-python", "cifar-100-python", ["train", "test"])
     train, test = (read_cifar_batch(raw, origin, "fine_labels") for raw, origin in files)
     return _assemble("cifar100", train, test, 100, CIFAR100_CLASSES, CIFAR100_PIXELS, CROP_FLIP)
 
 
-def _svhn(asked: _Request) -> DataSet:
+def _svhn(request: _Request) -> DataSet:
     places = Places((".", "svhn", "SVHN"), (("train_32x32.mat",), ("test_32x32.mat",)))
-    _, paths = locate("svhn", asked.root, asked.download, places)
+    _, paths = locate("svhn", request.root, request.download, places)
     train, test = (read_svhn(path) for path in paths)
     return _assemble("svhn", train, test, 10, DIGITS, IMAGENET_PIXELS, CropFlip(4, False))  # see _mnist
 
 
-def _stl10(asked: _Request) -> DataSet:
+def _stl10(request: _Request) -> DataSet:
     names = [f"{part}_{kind}.bin" for part in ("train", "test") for kind in "Xy"]
-    files = _files_or_archive(asked, "stl10", "stl10_binary", "stl10_binary", names)
+    files = _files_or_archive(request, "stl10", "stl10_binary", "stl10_binary", names)
     train, test = ((read_stl10_images(*next(files)), read_stl10_labels(*next(files))) for _ in range(2))
     return _assemble("stl10", train, test, 10, STL10_CLASSES, IMAGENET_PIXELS, CROP_FLIP)
 
 
 def _files_or_archive(
-    asked: _Request, name: str, folder: str, archive: str, names: Sequence[str]
+    request: _Request, name: str, folder: str, archive: str, names: Sequence[str]
 ) -> Iterator[tuple[bytes, str]]:
     """Yield the content of each file and its origin, from unpacked files or from the published archive."""
     files = Places((folder, f"{name}/{folder}", name, "."), tuple((n,) for n in names))
     packed = Places((".", name), ((f"{archive}.tar.gz", f"{archive}.tar"),))
-    kind, paths = locate(name, asked.root, asked.download, files, packed)
+    kind, paths = locate(name, request.root, request.download, files, packed)
     if kind == 0:
         for path in paths:
             with reading(path) as file:
@@ -228,9 +228,9 @@ def _files_or_archive(
             yield content.pop(member), f"{paths[0]}:{member}"
 
 
-def _satimage(asked: _Request) -> DataSet:
+def _satimage(request: _Request) -> DataSet:
     places = Places(("tabular/satimage", "satimage", "."), (("sat.trn",), ("sat.tst",)))
-    _, paths = locate("satimage", asked.root, asked.download, places)
+    _, paths = locate("satimage", request.root, request.download, places)
     codes = tuple(SATIMAGE_CLASSES)
     train, test = (
         (table.x, np.searchsorted(codes, table.labels)) for table in (read_statlog(path, 36, codes) for path in paths)
@@ -238,10 +238,10 @@ def _satimage(asked: _Request) -> DataSet:
     return _assemble("satimage", *_standardized(train, test), 6, tuple(SATIMAGE_CLASSES.values()))
 
 
-def _ijcnn1(asked: _Request) -> DataSet:
+def _ijcnn1(request: _Request) -> DataSet:
     files = (("ijcnn1.trn", "ijcnn1", "ijcnn1.tr"), ("ijcnn1.tst", "ijcnn1.t"))
     places = Places(("tabular/ijcnn1", "ijcnn1", "."), files, ("", ".gz", ".bz2"))
-    _, paths = locate("ijcnn1", asked.root, asked.download, places)
+    _, paths = locate("ijcnn1", request.root, request.download, places)
     train, test = read_libsvm(paths, features=22)
     for path, table in zip(paths, (train, test), strict=True):
         if not np.isin(table.labels, (-1, 1)).all():
@@ -253,30 +253,30 @@ def _ijcnn1(asked: _Request) -> DataSet:
 # ------------------------------------------------------------------------------------ users' own files
 
 
-def _csv(asked: _Request) -> DataSet:
-    paths = asked.paths
-    tables = [read_csv(path, asked.label) for path in paths]
+def _csv(request: _Request) -> DataSet:
+    paths = request.paths
+    tables = [read_csv(path, request.label) for path in paths]
     if len(tables) == 2 and tables[0].columns and tables[1].columns and tables[0].columns != tables[1].columns:
         raise InvalidInput(
             f"{paths[1]} has the columns {', '.join(tables[1].columns[:20])}; expected those of {paths[0]}, "
             f"{', '.join(tables[0].columns[:20])}"
         )
-    return replace(_from_tables(asked, tables), read=[table.note for table in tables if table.note])
+    return replace(_from_tables(request, tables), read=[table.note for table in tables if table.note])
 
 
-def _libsvm(asked: _Request) -> DataSet:
-    return _from_tables(asked, read_libsvm(asked.paths))
+def _libsvm(request: _Request) -> DataSet:
+    return _from_tables(request, read_libsvm(request.paths))
 
 
-def _from_tables(asked: _Request, tables: Sequence[Table]) -> DataSet:
-    labels, names = encode(" and ".join(map(str, asked.paths)), *(table.labels for table in tables))
+def _from_tables(request: _Request, tables: Sequence[Table]) -> DataSet:
+    labels, names = encode(" and ".join(map(str, request.paths)), *(table.labels for table in tables))
     splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
     train, test = splits[0], splits[1] if len(splits) == 2 else None
-    return _table_set(asked, train, test, len(names), names)
+    return _table_set(request, train, test, len(names), names)
 
 
-def _npz(asked: _Request) -> DataSet:
-    path = asked.paths[0]
+def _npz(request: _Request) -> DataSet:
+    path = request.paths[0]
     first, second, names = read_npz(path)
     tables = [table for table in (first, second) if table is not None]
     if all(table.labels.dtype.kind in "iu" for table in tables):
@@ -291,19 +291,21 @@ def _npz(asked: _Request) -> DataSet:
         raise InvalidInput(f"{path}: labels must be whole numbers from 0, or text; got {types}")
     splits = [(table.x, y) for table, y in zip(tables, labels, strict=True)]
     train, test = splits[0], splits[1] if len(splits) == 2 else None
-    return _table_set(asked, train, test, num_classes, names)
+    return _table_set(request, train, test, num_classes, names)
 
 
 # -------------------------------------------------------------------------------------------- assembly
 
 
-def _table_set(asked: _Request, train: Split, test: Split | None, num_classes: int, names: tuple[str, ...]) -> DataSet:
-    name, transform = asked.paths[0].name, None
+def _table_set(
+    request: _Request, train: Split, test: Split | None, num_classes: int, names: tuple[str, ...]
+) -> DataSet:
+    name, transform = request.paths[0].name, None
     if train[0].dtype == np.uint8:
-        if asked.standardize:
+        if request.standardize:
             raise InvalidInput(f"{name} holds images, which a transform normalizes; leave standardize out")
         transform = Normalize.fitted(torch.from_numpy(train[0]))
-    elif asked.standardize and (test is None or test[0].shape[1:] == train[0].shape[1:]):
+    elif request.standardize and (test is None or test[0].shape[1:] == train[0].shape[1:]):
         train, test = _standardized(train, test)  # DataSet refuses different widths
     return _assemble(name, train, test, num_classes, names, transform)
 

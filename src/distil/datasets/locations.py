@@ -86,8 +86,8 @@ def user_file(name: str, path: str | Path, root: Path) -> Path:
     Raises:
         DataNotFound: It is in neither folder.
     """
-    asked = Path(path).expanduser()
-    tried = [Path.cwd() / asked] + ([] if asked.is_absolute() else [root / asked])
+    file = Path(path).expanduser()
+    tried = [Path.cwd() / file] + ([] if file.is_absolute() else [root / file])
     for place in tried:
         if place.is_file():
             return place

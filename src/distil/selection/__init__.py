@@ -1,1 +1,1 @@
-"""Selecting, once or in rounds, from a model and data, from arrays, or from files of arrays."""
+"""Selecting examples, once or in rounds, from a model and data, from arrays, or from files."""

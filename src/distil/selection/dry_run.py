@@ -25,14 +25,14 @@ _SCRATCH_SECONDS = 1e-9  # for each byte that is copied to a file
 _OWN_BYTES, _ROW_BYTES, _NAME_BYTES = 200 << 20, 64, 200
 
 
-def plan(asked: Request) -> dict[str, Any]:
+def plan(request: Request) -> dict[str, Any]:
     """Report what :func:`chosen` would read, and estimate the memory, disk space and time that it would take.
 
     The time is extrapolated from selections of a part of n from the same part of the pool, which take a second or two. It is a
     guess: a cold disk, large copies and other work on the machine may multiply it. The memory is that of the whole process,
     without mapped files.
     """
-    runs = [name for name in asked.reads if name in asked.arrays.columns]
+    runs = [name for name in request.reads if name in request.arrays.columns]
     arrays = {
         name: {
             "file": column.origin,
@@ -40,55 +40,55 @@ def plan(asked: Request) -> dict[str, Any]:
             "type": str(column.values.dtype).removeprefix("torch."),
             "bytes": column.values.nbytes,
             "mapped": isinstance(column.values, np.memmap),
-            "read": name in runs or (name == "embeddings" and asked.near is not None),
+            "read": name in runs or (name == "embeddings" and request.near is not None),
         }
-        for name, column in asked.arrays.columns.items()
+        for name, column in request.arrays.columns.items()
     }
     memory, scratch = 0, 0
     for size in (
-        _copied_bytes(asked, name) for name in runs
+        _copied_bytes(request, name) for name in runs
     ):  # the rule of distil.system.scratch.Space: a column is in memory or in a file
-        fits = memory + size <= asked.runtime.memory
+        fits = memory + size <= request.runtime.memory
         memory, scratch = memory + size * fits, scratch + size * (not fits)
-    loaded = sum(c.values.nbytes for c in asked.arrays.columns.values() if not isinstance(c.values, np.memmap))
+    loaded = sum(c.values.nbytes for c in request.arrays.columns.values() if not isinstance(c.values, np.memmap))
     return {
-        "strategy": type(asked.strategy).__name__,
-        "n": asked.n,
-        "rows": len(asked.arrays),
-        "ids": "positions" if asked.arrays.names is None else "names",
-        "may_be_chosen": len(asked.pool),
-        "labeled": 0 if asked.labeled is None else len(asked.labeled),
+        "strategy": type(request.strategy).__name__,
+        "n": request.n,
+        "rows": len(request.arrays),
+        "ids": "positions" if request.arrays.names is None else "names",
+        "may_be_chosen": len(request.pool),
+        "labeled": 0 if request.labeled is None else len(request.labeled),
         "arrays": arrays,
-        "memory_bytes": memory + loaded + _working_bytes(asked),
+        "memory_bytes": memory + loaded + _working_bytes(request),
         "scratch_bytes": scratch,
-        "seconds": _seconds(asked, scratch),
+        "seconds": _seconds(request, scratch),
     }
 
 
-def _copied_bytes(asked: Request, name: str) -> int:
+def _copied_bytes(request: Request, name: str) -> int:
     """Bytes of the copy of an array; 0 if it is used without copying or streamed."""
-    values = asked.arrays.columns[name].values
-    precision = precision_of(asked.arrays.columns[read].values for read in asked.reads)
-    if isinstance(asked.strategy, ScoreStrategy) or (serves(values, precision) and are_consecutive(asked.pool)):
+    values = request.arrays.columns[name].values
+    precision = precision_of(request.arrays.columns[read].values for read in request.reads)
+    if isinstance(request.strategy, ScoreStrategy) or (serves(values, precision) and are_consecutive(request.pool)):
         return 0
-    return len(asked.pool) * math.prod(values.shape[1:]) * precision.itemsize
+    return len(request.pool) * math.prod(values.shape[1:]) * precision.itemsize
 
 
-def _working_bytes(asked: Request) -> int:
+def _working_bytes(request: Request) -> int:
     """Bytes that the process takes without arrays: its libraries and its records of every row."""
-    name_bytes = 0 if asked.arrays.names is None else _NAME_BYTES
-    return _OWN_BYTES + (_ROW_BYTES + name_bytes) * len(asked.arrays)
+    name_bytes = 0 if request.arrays.names is None else _NAME_BYTES
+    return _OWN_BYTES + (_ROW_BYTES + name_bytes) * len(request.arrays)
 
 
-def _seconds(asked: Request, scratch: int) -> float | None:
+def _seconds(request: Request, scratch: int) -> float | None:
     """Seconds of the selection, extrapolated from growing shares of n and the pool; None if a trial fails."""
     share, trial, growth = 1, (0.0, 0.0), float(_TRIAL_STEP)
-    while len(asked.pool) > _TRIAL_ROWS * share:
+    while len(request.pool) > _TRIAL_ROWS * share:
         share *= _TRIAL_STEP
     while True:
         before = trial
         try:
-            trial = min(_seconds_of(asked, share) for _ in range(2))
+            trial = min(_seconds_of(request, share) for _ in range(2))
         except DistilError:  # a wrong row, or missing labels: the selection itself will report it
             return None
         if share == 1:
@@ -100,11 +100,11 @@ def _seconds(asked: Request, scratch: int) -> float | None:
         share //= _TRIAL_STEP
 
 
-def _seconds_of(asked: Request, share: int) -> tuple[float, float]:
+def _seconds_of(request: Request, share: int) -> tuple[float, float]:
     """Wall time and processor time, in seconds, of selecting n / share rows from 1 / share of the pool."""
-    rows = asked.pool[: -(-len(asked.pool) // share)].numpy()
-    quiet = replace(asked.runtime, progress=False)
-    trial = replace(asked, n=max(1, asked.n // share), candidates=rows, exclude=None, runtime=quiet)
+    rows = request.pool[: -(-len(request.pool) // share)].numpy()
+    quiet = replace(request.runtime, progress=False)
+    trial = replace(request, n=max(1, request.n // share), candidates=rows, exclude=None, runtime=quiet)
     begin = time.perf_counter(), time.process_time()
     selected(trial)
     return time.perf_counter() - begin[0], time.process_time() - begin[1]

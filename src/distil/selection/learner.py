@@ -194,9 +194,7 @@ class Learner:
             _check_estimator_settings(**own)
             return partial(fit_estimator, classes=self._classes)
         name = type(self.module).__name__
-        raise InvalidInput(
-            f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)"
-        )
+        raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
 
     @property
     def labeled(self) -> LabeledSet:

@@ -1,1 +1,1 @@
-"""What the machine and the installation give: devices and memory, files, optional packages."""
+"""Access to the machine and the installation: devices and memory, files, optional packages, HTML pages."""
