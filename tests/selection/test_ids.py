@@ -27,7 +27,7 @@ from distil.strategies.base import best
 from distil.system.runtime import Runtime
 
 N = 40
-GIVEN = [4, 30, 7, 12]
+IDS = [4, 30, 7, 12]
 NAMES = [f"dir/{i:02}.jpg" for i in range(N)]
 X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
 PROBS = np.random.default_rng(1).dirichlet(np.ones(3), N).astype(np.float32)
@@ -129,8 +129,8 @@ class Near(Strategy):
         return Needs(**dict.fromkeys(("pool", "labeled", "validation", "query", "private"), (Inputs(),)))
 
     def select(self, sets, n, rng):
-        given = [getattr(sets, role)[Inputs()] for role in ("labeled", "validation", "query", "private")]
-        center = torch.cat(given).double().sum(0)
+        value = [getattr(sets, role)[Inputs()] for role in ("labeled", "validation", "query", "private")]
+        center = torch.cat(value).double().sum(0)
         return best(sets.pool.ids, -(sets.pool[Inputs()].double() - center).norm(dim=1), n)
 
 
@@ -140,82 +140,82 @@ def net():
     return nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 3))
 
 
-def check_select(role, way, net):
-    asked = LABELED_FORMS[way](GIVEN)
+def check_select(role, name, net):
+    asked = LABELED_FORMS[name](IDS)
     for strategy in (Near(), "random_sampling", "margin_sampling"):
-        expected = select(strategy, net, X, 3, **{role: GIVEN}).tolist()
+        expected = select(strategy, net, X, 3, **{role: IDS}).tolist()
         assert select(strategy, net, X, 3, names=NAMES, **{role: asked}).tolist() == expected
 
 
 def test_select(case, net):
     for role in ("labeled", "validation", "query", "private", "candidates", "exclude"):
-        for way in FORMS if role in ("candidates", "exclude") else LABELED_FORMS:
-            with case(way, role):
-                check_select(role, way, net)
+        for name in FORMS if role in ("candidates", "exclude") else LABELED_FORMS:
+            with case(name, role):
+                check_select(role, name, net)
 
 
 def test_labeled_examples_are_never_asked_again(net):
-    for way, form in LABELED_FORMS.items():
-        found = select("random_sampling", None, X, N - len(GIVEN), labeled=form(GIVEN), names=NAMES)
-        assert sorted(found) == sorted(set(range(N)) - set(GIVEN)), way
+    for name, form in LABELED_FORMS.items():
+        found = select("random_sampling", None, X, N - len(IDS), labeled=form(IDS), names=NAMES)
+        assert sorted(found) == sorted(set(range(N)) - set(IDS)), name
     items = Items()
-    assert not set(select("random_sampling", None, items, N - 4, labeled=Subset(items, GIVEN))) & set(GIVEN)
+    assert not set(select("random_sampling", None, items, N - 4, labeled=Subset(items, IDS))) & set(IDS)
 
 
-def check_select_from_and_pick(argument, way):
-    given = LABELED_FORMS[way](GIVEN)
+def check_select_from_and_pick(argument, name):
+    value = LABELED_FORMS[name](IDS)
     for strategy in ("core_set", "random_sampling"):
-        expected = select_from(strategy, 3, embeddings=X, **{argument: GIVEN})
-        found = select_from(strategy, 3, embeddings=X, names=NAMES, **{argument: given})
+        expected = select_from(strategy, 3, embeddings=X, **{argument: IDS})
+        found = select_from(strategy, 3, embeddings=X, names=NAMES, **{argument: value})
         assert found.tolist() == expected.tolist()
         assert list(found.names) == [NAMES[i] for i in expected]
-        picks = pick(strategy, 3, embeddings=Column(X, NAMES, "x.npy"), **{argument: given})
+        picks = pick(strategy, 3, embeddings=Column(X, NAMES, "x.npy"), **{argument: value})
         assert (picks.rows, picks.ids) == (expected.tolist(), list(found.names))
 
 
 def test_select_from_and_pick(case):
     for argument in ("labeled", "candidates", "exclude"):
-        for way in LABELED_FORMS if argument == "labeled" else FORMS:
-            with case(way, argument):
-                check_select_from_and_pick(argument, way)
+        for name in LABELED_FORMS if argument == "labeled" else FORMS:
+            with case(name, argument):
+                check_select_from_and_pick(argument, name)
 
 
-def check_learner(way):
-    given = FORMS[way](GIVEN)
+def check_learner(name):
+    value = FORMS[name](IDS)
 
     def learner(**options):
         return Learner(
             X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES, fit=FitConfig(), **options
         )
 
-    assert learner(candidates=given).pool.unlabeled.tolist() == sorted(GIVEN)
+    assert learner(candidates=value).pool.unlabeled.tolist() == sorted(IDS)
     skipping = learner()
-    skipping.skip(given)
-    assert skipping.pool.skipped.tolist() == sorted(GIVEN)
-    assert not set(learner().query(N - 4, exclude=given)) & set(GIVEN)
+    skipping.skip(value)
+    assert skipping.pool.skipped.tolist() == sorted(IDS)
+    assert not set(learner().query(N - 4, exclude=value)) & set(IDS)
     labeling = learner()
-    if "set" in way or way == "keys":
+    if "set" in name or name == "keys":
         with pytest.raises(
             InvalidInput, match="ids is a set, which has no order that labels could follow; pass a list"
         ):
-            labeling.label(given, [0, 1, 2, 1])
+            labeling.label(value, [0, 1, 2, 1])
         return
     labels = [0, 1, 2, 1]
-    ordered = "mask" not in way and "where" not in way
-    labeling.label(given, labels)
-    assert labeling.pool.labels(GIVEN if ordered else sorted(GIVEN)).tolist() == labels
+    ordered = "mask" not in name and "where" not in name
+    labeling.label(value, labels)
+    assert labeling.pool.labels(IDS if ordered else sorted(IDS)).tolist() == labels
 
 
 def test_learner(case):
-    for way in FORMS:
-        with case(way):
-            check_learner(way)
+    for name in FORMS:
+        with case(name):
+            check_learner(name)
 
 
 def test_learner_takes_dicts_and_pairs():
-    for given in ({NAMES[3]: 1, NAMES[1]: 2}, {3: 1, 1: 2}, ([3, 1], [1, 2]), (np.array([3, 1]), Series([1, 2]))):
+    for value in ({NAMES[3]: 1, NAMES[1]: 2}, {3: 1, 1: 2}, ([3, 1], [1, 2]), (np.array([3, 1]), Series([1, 2]))):
         subject = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES)
-        subject.label(given)
+        subject.label(value)
         assert subject.pool.labels([1, 3]).tolist() == [2, 1]
     with pytest.raises(InvalidInput, match="labels are missing"):
         subject.label([5, 6])
@@ -225,26 +225,26 @@ def test_labels_in_dicts_and_pairs_are_those_of_the_ids():
     """GLISTER reads labels."""
     labels = [2, 0, 1, 1]
     arrays = {"probs": PROBS, "embeddings": X}
-    expected = select_from("glister", 5, labeled=GIVEN, labels=labels, **arrays).tolist()
-    assert expected != select_from("glister", 5, labeled=GIVEN, labels=[0, 0, 0, 0], **arrays).tolist()
-    named = [NAMES[i] for i in GIVEN]
-    for given in (
-        dict(zip(GIVEN, labels, strict=True)),
+    expected = select_from("glister", 5, labeled=IDS, labels=labels, **arrays).tolist()
+    assert expected != select_from("glister", 5, labeled=IDS, labels=[0, 0, 0, 0], **arrays).tolist()
+    named = [NAMES[i] for i in IDS]
+    for value in (
+        dict(zip(IDS, labels, strict=True)),
         dict(zip(named, labels, strict=True)),
-        (GIVEN, labels),
+        (IDS, labels),
         (named, torch.tensor(labels)),
         (Series(named), [torch.tensor(y) for y in labels]),
-        LabeledSet(X, GIVEN, labels),
+        LabeledSet(X, IDS, labels),
     ):
-        assert select_from("glister", 5, labeled=given, names=NAMES, **arrays).tolist() == expected
-    mask, sorted_labels = mask_of(GIVEN), [labels[GIVEN.index(i)] for i in sorted(GIVEN)]
+        assert select_from("glister", 5, labeled=value, names=NAMES, **arrays).tolist() == expected
+    mask, sorted_labels = mask_of(IDS), [labels[IDS.index(i)] for i in sorted(IDS)]
     assert select_from("glister", 5, labeled=(mask, sorted_labels), **arrays).tolist() == expected
     with pytest.raises(InvalidInput, match="labeled has labels too"):
-        select_from("glister", 5, labeled=(GIVEN, labels), labels=labels, **arrays)
+        select_from("glister", 5, labeled=(IDS, labels), labels=labels, **arrays)
     with pytest.raises(InvalidInput, match="labels are those of the rows in labeled, which is missing"):
         select_from("glister", 5, labels=labels, **arrays)
     with pytest.raises(InvalidInput, match="labels must be 4, one for each example; got 3"):
-        select_from("glister", 5, labeled=GIVEN, labels=labels[:3], **arrays)
+        select_from("glister", 5, labeled=IDS, labels=labels[:3], **arrays)
 
 
 WRONG = [
@@ -271,24 +271,24 @@ WRONG = [
 ]
 
 
-def check_wrong_ids_are_refused_everywhere(given, message, net):
+def check_wrong_ids_are_refused_everywhere(value, message, net):
     learner = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=NAMES)
     calls = [
         *(
-            (role, lambda role=role: select("random_sampling", None, X, 3, names=NAMES, **{role: given}))
+            (role, lambda role=role: select("random_sampling", None, X, 3, names=NAMES, **{role: value}))
             for role in ("labeled", "validation", "query", "private", "candidates", "exclude")
         ),
         *(
-            (name, lambda name=name: select_from("random_sampling", 3, probs=PROBS, names=NAMES, **{name: given}))
+            (name, lambda name=name: select_from("random_sampling", 3, probs=PROBS, names=NAMES, **{name: value}))
             for name in ("labeled", "candidates", "exclude")
         ),
         *(
-            (name, lambda name=name: pick("random_sampling", 3, probs=Column(PROBS, NAMES, "p"), **{name: given}))
+            (name, lambda name=name: pick("random_sampling", 3, probs=Column(PROBS, NAMES, "p"), **{name: value}))
             for name in ("labeled", "candidates", "exclude")
         ),
-        ("ids", lambda: learner.label(given, [0] * len(given))),
-        ("ids", lambda: learner.skip(given)),
-        ("exclude", lambda: learner.query(3, exclude=given)),
+        ("ids", lambda: learner.label(value, [0] * len(value))),
+        ("ids", lambda: learner.skip(value)),
+        ("exclude", lambda: learner.query(3, exclude=value)),
     ]
     for argument, call in calls:
         with pytest.raises(InvalidInput, match=f"^{argument} {message}"):
@@ -297,34 +297,34 @@ def check_wrong_ids_are_refused_everywhere(given, message, net):
 
 
 def test_wrong_ids_are_refused_everywhere(case, net):
-    for given, message in WRONG:
-        with case(given, message):
-            check_wrong_ids_are_refused_everywhere(given, message, net)
+    for value, message in WRONG:
+        with case(value, message):
+            check_wrong_ids_are_refused_everywhere(value, message, net)
 
 
-def check_a_value_that_is_not_a_list_is_refused_with_advice(given):
+def check_a_value_that_is_not_a_list_is_refused_with_advice(value):
     with pytest.raises(
         InvalidInput, match=r"labeled must be ids of the pool .* boolean mask, or a Selection.*a dict {id: label}"
     ):
-        select("random_sampling", None, X, 3, labeled=given, names=NAMES)
+        select("random_sampling", None, X, 3, labeled=value, names=NAMES)
     for call in (
-        lambda: select("random_sampling", None, X, 3, exclude=given),
-        lambda: select_from("random_sampling", 3, probs=PROBS, exclude=given),
+        lambda: select("random_sampling", None, X, 3, exclude=value),
+        lambda: select_from("random_sampling", 3, probs=PROBS, exclude=value),
     ):
         with pytest.raises(InvalidInput, match="exclude must hold ids of the pool: a list, tuple, set"):
             call()
 
 
 def test_a_value_that_is_not_a_list_is_refused_with_advice(case):
-    for given in [5, "dir/03.jpg", 2.5, torch.tensor(3)]:
-        with case(given):
-            check_a_value_that_is_not_a_list_is_refused_with_advice(given)
+    for value in [5, "dir/03.jpg", 2.5, torch.tensor(3)]:
+        with case(value):
+            check_a_value_that_is_not_a_list_is_refused_with_advice(value)
 
 
 def test_iterators_are_refused():
     for role in ("labeled", "exclude", "candidates", "query"):
         with pytest.raises(InvalidInput, match=rf"^{role} .*can be read only once; pass (list|a list)"):
-            select("random_sampling", None, X, 3, **{role: (i for i in GIVEN)})
+            select("random_sampling", None, X, 3, **{role: (i for i in IDS)})
     with pytest.raises(InvalidInput, match="names must be a list with one name per example, got generator; pass list"):
         select("random_sampling", None, X, 3, names=(str(i) for i in range(N)))
 
@@ -340,11 +340,11 @@ def test_ids_alone_are_no_labels():
 def test_names_in_a_pool_without_names(case):
     for names in [None, NAMES]:
         with case(names):
-            given = ["missing"]
+            value = ["missing"]
             message = "has no names|have no names" if names is None else "which is not the name"
             for role in ("labeled", "query", "candidates", "exclude"):
                 with pytest.raises(InvalidInput, match=message):
-                    select("random_sampling", None, X, 3, names=names, **{role: given})
+                    select("random_sampling", None, X, 3, names=names, **{role: value})
 
 
 # --- names that are not texts ------------------------------------------------------------------------------------------
@@ -367,24 +367,24 @@ def test_names_of_any_kind(case):
     ):
         with case(kind):
             listed = names.to_numpy() if isinstance(names, Series) else names
-            given = [listed[i] for i in GIVEN]
-            expected = select_from("core_set", 3, embeddings=X, labeled=GIVEN).tolist()
-            assert select_from("core_set", 3, embeddings=X, labeled=given, names=names).tolist() == expected
+            value = [listed[i] for i in IDS]
+            expected = select_from("core_set", 3, embeddings=X, labeled=IDS).tolist()
+            assert select_from("core_set", 3, embeddings=X, labeled=value, names=names).tolist() == expected
             assert (
-                select_from("core_set", 3, embeddings=X, labeled=dict.fromkeys(given, 1), names=names).tolist()
+                select_from("core_set", 3, embeddings=X, labeled=dict.fromkeys(value, 1), names=names).tolist()
                 == expected
             )
 
 
 def test_whole_numbers_that_are_positions_and_other_names_are_refused():
     names = list(range(1, N + 1))  # numbered from 1, as in databases
-    for given in (GIVEN, np.array(GIVEN), {4}):
+    for value in (IDS, np.array(IDS), {4}):
         with pytest.raises(InvalidInput, match="labeled has 4, which is a position and the name of another example"):
-            select_from("core_set", 3, embeddings=X, labeled=given, names=names)
-    expected = select_from("core_set", 3, embeddings=X, labeled=GIVEN).tolist()
-    for given in (mask_of(GIVEN), Selection(torch.tensor(GIVEN))):
-        assert select_from("core_set", 3, embeddings=X, labeled=given, names=names).tolist() == expected
-    assert select_from("core_set", 3, embeddings=X, labeled=GIVEN, names=range(N)).tolist() == expected
+            select_from("core_set", 3, embeddings=X, labeled=value, names=names)
+    expected = select_from("core_set", 3, embeddings=X, labeled=IDS).tolist()
+    for value in (mask_of(IDS), Selection(torch.tensor(IDS))):
+        assert select_from("core_set", 3, embeddings=X, labeled=value, names=names).tolist() == expected
+    assert select_from("core_set", 3, embeddings=X, labeled=IDS, names=range(N)).tolist() == expected
     learner = Learner(X, lambda: nn.Linear(3, 3), "random_sampling", num_classes=3, names=names)
     asked = learner.query(4)
     learner.label(asked, [0, 1, 2, 0])
@@ -431,7 +431,7 @@ def test_errors_contain_the_callers_names(net):
     with pytest.raises(InvalidInput, match=named):
         learner.query(3)
     with pytest.raises(InvalidInput, match=r"candidates has 'dir/04\.jpg', which is in labeled too"):
-        select("random_sampling", None, X, 3, labeled=GIVEN, candidates=[1, 4], names=NAMES)
+        select("random_sampling", None, X, 3, labeled=IDS, candidates=[1, 4], names=NAMES)
     learner.skip([3])
     with pytest.raises(InvalidInput, match=r"id 'dir/03\.jpg' has no label"):
         learner.pool.labels([3])
@@ -474,9 +474,9 @@ def test_subsets_of_one_data_set_share_examples():
 
 def test_labels_need_ids_in_order():
     for labeled in (({1, 2}, [0, 1]), {"labeled": {1, 2}, "labels": [0, 1]}):
-        given = labeled if isinstance(labeled, dict) else {"labeled": labeled}
+        value = labeled if isinstance(labeled, dict) else {"labeled": labeled}
         with pytest.raises(InvalidInput, match="labeled is a set, which has no order that labels could follow"):
-            select_from("glister", 1, probs=PROBS, embeddings=X, **given)
+            select_from("glister", 1, probs=PROBS, embeddings=X, **value)
 
 
 def test_a_selection_made_by_the_caller_is_read():
