@@ -201,7 +201,7 @@ def test_coverage(write):
 def test_too_little_to_say_anything(write):
     report = audit(pool_of(rows_of(12)), labeled=write(NAMES[:2]))
     assert report["drift"] == []
-    assert any("too few to look for drift" in note for note in report["notes"])
+    assert any("too few to test for drift" in note for note in report["notes"])
     with pytest.raises(InvalidInput, match="all embeddings are equal"):
         audit(pool_of(np.ones((9, 2), np.float32)))
 
@@ -240,7 +240,7 @@ def test_images_with_embeddings_of_some(images):
     report = audit(pool, embeddings=Column(rows_of(29), names, "emb.npy"))
     assert report["pool"]["items"] == 29
     assert report["duplicates"]["exact"]["examples"] == [["<05>.png", "<03>.png"]]
-    with pytest.raises(InvalidInput, match="29 rows and no ids, and the pool has 30 items"):
+    with pytest.raises(InvalidInput, match="29 rows and no ids, but the pool has 30 items"):
         audit(pool, embeddings=Column(rows_of(29), None, "emb.npy"))
 
 
@@ -284,7 +284,7 @@ def test_the_page(images, write):
     assert "images &amp; more" in page
     assert "<b>cat</b>" in checker.text
     assert page.count("<b>") == 1  # the footer's own
-    for title in ("Classes", "Exact duplicates", "Near-duplicates", "Farthest from everything labeled"):
+    for title in ("Classes", "Exact duplicates", "Near-duplicates", "Items farthest from the labeled set"):
         assert f"<h2>{title}" in page
 
 

@@ -232,7 +232,7 @@ def test_audit(printed, returned):
     found = returned(distil.audit, Path("emb.npy"), labeled="labeled.csv", near=0.1, rows=30, seed=2, out="a.HTML")
     argv = ["audit", "emb.npy", "--labeled", "labeled.csv", "--near", 0.1, "--rows", 30, "--seed", 2]
     assert found == printed(*argv, "--out", "b.json") == json.loads(Path("b.json").read_text())
-    assert "1 of 60 items repeat another one exactly" in "\n".join(found["findings"])
+    assert "1 of 60 items are exact copies of another item" in "\n".join(found["findings"])
     assert Path("a.HTML").read_text().startswith("<!doctype html>")
 
 

@@ -68,7 +68,7 @@ def test_missing_texts_are_skipped_and_what_was_read_is_said(here, said):
     asked = ("t.csv", "--model", "size:encode", "--out", "t.npy")
     code, _, err = said(*asked)
     assert code == 2
-    assert err.startswith("distil: a: the text is missing; to leave out what cannot be read")
+    assert err.startswith("distil: a: the text is missing; to leave out items that cannot be read")
     code, out, err = said(*asked, "--on-error", "skip")
     assert (code, out) == (0, "3 items embedded: t.npy holds 1 x 2, 2 skipped\n")
     assert "note: read `review` of t.csv as texts and `id` as ids" in err.splitlines()
@@ -100,9 +100,9 @@ def test_names_of_files_go_through_all_commands(here, capfdbinary, name):
         (("images", "--out", "emb.npy"), "say what to embed with: --model"),
         (("images", "--model", "red:encode", "--out", "emb.csv"), "ends in .npy or .parquet"),
         (("nothing", "--model", "red:encode", "--out", "emb.npy"), "there is no pool at nothing"),
-        (("images", "--model", "timm:resnet18", "--out", "emb.npy"), "none are downloaded"),
+        (("images", "--model", "timm:resnet18", "--out", "emb.npy"), "distil downloads none"),
         (("images", "--model", "no.such.module:encode", "--out", "emb.npy"), "cannot import"),
-        (("images", "--model", "none-such", "--out", "emb.npy"), "is no model"),
+        (("images", "--model", "none-such", "--out", "emb.npy"), "expected a model as timm:NAME"),
     ],
 )
 def test_faults(here, said, argv, message):

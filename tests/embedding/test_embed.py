@@ -160,7 +160,7 @@ def test_an_image_that_cannot_be_read(here, images):
     np.testing.assert_allclose(column.values, np.delete(means, 4, 0), atol=1e-5)
     assert embed("images", "means:encode", out="emb.npy", on_error="skip").made == 0
     assert json.loads(Path("emb.info.json").read_text())["skipped"] == found.skipped
-    with pytest.raises(InvalidInput, match=rf"^{names[4]}: .*was made with on_error='skip'"):
+    with pytest.raises(InvalidInput, match=rf"^{names[4]}: .*was written with on_error='skip'"):
         embed("images", "means:encode", out="emb.npy")
 
 
@@ -178,16 +178,19 @@ def test_what_cannot_be_asked(here, images):
         embed("images", "means:encode", out="emb.npy", on_error="ignore")
     with pytest.raises(UnsupportedModel, match=r"must give an array \(30, D\); got \(29, 2\)"):
         embed("images", "means:wrong", out="emb.npy")
-    with pytest.raises(InvalidInput, match="timm:resnet18 is for images, and the pool holds texts"):
+    with pytest.raises(InvalidInput, match="timm:resnet18 embeds images, but the pool holds texts"):
         embed(["a"], "timm:resnet18", weights="random", out="emb.npy")
-    for model, message in (("nothing-like-that", "is no model"), ("timm", "is no model")):
+    for model, message in (
+        ("nothing-like-that", "expected a model as timm:NAME"),
+        ("timm", "expected a model as timm:NAME"),
+    ):
         with pytest.raises(UnknownName, match=message):
             encoder_named(model)
     with pytest.raises(InvalidInput, match="weights are for timm models"):
         encoder_named("means:encode", "w.pth")
-    with pytest.raises(InvalidInput, match="none are downloaded"):
+    with pytest.raises(InvalidInput, match="distil downloads none"):
         encoder_named("timm:resnet18")
-    with pytest.raises(DataNotFound, match="no file of weights"):
+    with pytest.raises(DataNotFound, match="no weights file"):
         encoder_named("timm:resnet18", "missing.pth")
 
 
@@ -406,5 +409,5 @@ def test_texts_of_a_table_and_their_ids_through_a_sentence_transformer(here, tin
     Path("t.csv").write_text("id,text\nq-7,a b c\nq-2,d\n")
     embed("t.csv", "lib/tiny_bert/model", out="emb.npy")
     assert read_column("emb.npy").names == ["q-7", "q-2"]
-    with pytest.raises(InvalidInput, match="is for texts, and the pool holds rows"):
+    with pytest.raises(InvalidInput, match="embeds texts, but the pool holds rows"):
         embed(np.zeros((3, 2)), "lib/tiny_bert/model", out="rows.npy")

@@ -121,7 +121,9 @@ def test_members_without_a_capability(nets):
         select("adversarial_bim", network, X, 3)
     assert measured(network, (Inputs(),))[Inputs()].equal(X)
     other_way = Ensemble([Bare(), TorchNetwork(nets[0])])
-    with pytest.raises(UnsupportedModel, match=r"reading the inputs of an ensemble needs .* one tensor, and Bare\(\) has none"):
+    with pytest.raises(
+        UnsupportedModel, match=r"reading the inputs of an ensemble needs .* one tensor, and Bare\(\) has none"
+    ):
         measured(other_way, (Inputs(),))
     expected = torch.stack([X[:, :4].softmax(-1), opinions(nets)[:, 0]], 1)
     torch.testing.assert_close(measured(other_way, (MCProbs(),))[MCProbs()], expected)

@@ -151,7 +151,9 @@ def test_a_number_of_classes_puts_columns_in_their_places():
     expected = np.zeros((N, 4))
     expected[:, [0, 2]] = model.predict_proba(X)
     np.testing.assert_allclose(table[Probs()].numpy(), expected, rtol=1e-5, atol=1e-12)
-    with pytest.raises(UnsupportedModel, match=r"fitted with the class 2, which is not among the 2 expected classes: \[0, 1\]"):
+    with pytest.raises(
+        UnsupportedModel, match=r"fitted with the class 2, which is not among the 2 expected classes: \[0, 1\]"
+    ):
         wrap(model, num_classes=2)
 
 
@@ -273,7 +275,7 @@ def test_the_decision_function_of_two_classes():
         (
             SVC(decision_function_shape="ovo").fit(X[:40], np.arange(40) % 4),
             {"logits": "decision_function"},
-            "='ovr' gives",
+            "set decision_function_shape='ovr'",
         ),
     ],
     ids=["not fitted", "pipeline not fitted", "regression", "several outputs", "one versus one"],

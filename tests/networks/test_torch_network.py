@@ -490,7 +490,9 @@ def test_inputs_are_what_the_model_is_called_with():
     with plain.asking(Runtime()):
         assert plain.inputs([X, "label"]) is X
         assert plain.inputs(torch.ones(3, 2, dtype=torch.uint8)).dtype == torch.float32
-        with pytest.raises(UnsupportedModel, match="reads inputs needs .* one tensor, and this one is called with a dict"):
+        with pytest.raises(
+            UnsupportedModel, match="reads inputs needs .* one tensor, and this one is called with a dict"
+        ):
             plain.inputs({"x": X})
 
 

@@ -479,7 +479,9 @@ def test_weights_in_files(name, net, tmp_path):
 
 def test_files_that_hold_more_than_tensors_are_not_read(net, tmp_path):
     torch.save(net, tmp_path / "model.pt")
-    with pytest.raises(UnsupportedModel, match=r"must hold tensors only, and holds other objects; save model\.state_dict\(\) instead"):
+    with pytest.raises(
+        UnsupportedModel, match=r"must hold tensors only, and holds other objects; save model\.state_dict\(\) instead"
+    ):
         wrap(tmp_path / "model.pt", build=Net)
     torch.save([torch.ones(2)], tmp_path / "list.pt")
     with pytest.raises(UnsupportedModel, match="expected a state_dict in the file, got a list"):

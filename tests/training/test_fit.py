@@ -169,7 +169,7 @@ def test_frozen_parameters_stay():
     assert torch.equal(module[0].weight, before)
     assert not module[0].weight.requires_grad
     module.requires_grad_(False)
-    with pytest.raises(InvalidInput, match="requires a gradient"):
+    with pytest.raises(InvalidInput, match="expected a module with trainable parameters"):
         fit(module, x, y, FitConfig(n_epoch=2), num_classes=3, rng=RNG)
 
 

@@ -1,1 +1,1 @@
-"""What is odd about a pool, before labels are paid for."""
+"""Auditing a pool before labels are paid for."""

@@ -1,8 +1,8 @@
-"""What is wrong with a pool, before a budget is spent on it: duplicates, leaks, outliers, missing classes, drift.
+"""``audit``: duplicates, leaks, outliers, missing classes and drift in a pool, before a budget is spent on it.
 
-The function behind ``distil audit``. Exact duplicates are found by content; all else by embeddings, with distances in shares of
-the typical one (see :mod:`distil.data.distances`). Of large pools a sample of items is looked at, each of them against the
-whole pool.
+The function behind ``distil audit``. Exact duplicates are found by content, all other faults by embeddings, with distances as
+fractions of the typical distance (see :mod:`distil.data.distances`). In a large pool only a sample of items is examined, each
+against the whole pool.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from distil.system.runtime import CHUNK_ROWS, Runtime, as_runtime, checked_count
 Json = dict[str, Any]
 
 SHOWN = 20
-"""Items that a list of the report holds at most."""
+"""Largest number of items in a list of the report."""
 
 _NEIGHBORS = 10
 _OUTLIER = 3.5
@@ -46,15 +46,15 @@ _DRIFT_ERRORS, _DRIFT = 3.0, 0.6
 
 @dataclass(frozen=True, eq=False)
 class Set:
-    """Some items with embeddings, if there are any: all of a pool or a part of it.
+    """A pool or a part of it, with embeddings if there are any.
 
     Attributes:
-        name: What it is called: pool, labeled or test.
-        names: ListedIds of the rows, of all rows of ``x``.
-        rows: Those that belong to the set, ascending.
-        x: Embeddings, or None.
-        content: Row -> bytes that are equal for equal items only, or None.
-        runtime: Progress bars.
+        name: Name of the set: pool, labeled or test.
+        names: Ids of all rows of the pool.
+        rows: Rows that belong to the set, ascending.
+        x: Embeddings of all rows of the pool, (N, D), or None.
+        content: Row -> hash of its content, equal for equal items only; None if the content is unknown.
+        runtime: Whether to show progress bars.
     """
 
     name: str
@@ -66,19 +66,19 @@ class Set:
 
     @cached_property
     def digests(self) -> dict[bytes, list[int]]:
-        """Rows by content; empty where that is not known."""
-        found: dict[bytes, list[int]] = {}
+        """Hash of a content -> the rows that have it; empty if the content is unknown."""
+        rows_by_hash: dict[bytes, list[int]] = {}
         if self.content is not None:
             for row in self.runtime.bar(self.rows.tolist(), f"reading the {self.name}", len(self.rows)):
-                found.setdefault(self.content(row), []).append(row)
-        return found
+                rows_by_hash.setdefault(self.content(row), []).append(row)
+        return rows_by_hash
 
     def part(self, name: str, rows: Tensor) -> Set:
-        """A part of it under another name."""
+        """The set of these rows, under another name."""
         return Set(name, self.names, rows, self.x, self.content, self.runtime)
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """At most ``n`` of its rows, ascending."""
+        """At most ``n`` random rows of the set, ascending."""
         if len(self.rows) <= n:
             return self.rows
         order = torch.randperm(len(self.rows), generator=Rng(seed).child("audit", self.name).torch())
@@ -99,28 +99,28 @@ def audit(
     seed: int = 0,
     runtime: Runtime | None = None,
 ) -> Json:
-    """Look a pool over.
+    """Find duplicates, leaks, outliers, missing classes and drift in a pool.
 
     Args:
-        pool: A pool, or what :func:`distil.data.pools.open_pool` takes: images, texts, or embeddings themselves.
-        embeddings: Of the pool, where it does not hold them: matched with it by ids. Without any, only what content and labels
-            tell is reported.
-        labeled: What is labeled: a list of ids of the pool, optionally with labels, or a pool of its own; of a file, the content
-            decides which (see :func:`distil.auditing.given.given_set`).
-        labeled_embeddings: Of such a pool of its own.
-        test: What tests the model, likewise.
-        test_embeddings: Of such a pool of its own.
-        labels: A list of ids with labels: of labeled items, or of as many as are known.
-        near: Within what share of the typical distance two items are near-duplicates.
-        rows: Items of a set that are looked at one by one; of more, a random sample.
-        seed: Of the samples.
-        runtime: Progress bars.
+        pool: A pool, or an argument of :func:`distil.data.pools.open_pool`: images, texts or embeddings.
+        embeddings: Embeddings of the pool, matched with it by ids; needed if the pool does not hold them. Without embeddings, only
+            exact duplicates and classes are reported.
+        labeled: The labeled set: a list of ids of the pool, optionally with labels, or a pool of its own. The content of a file
+            decides which of the two it is (see :func:`distil.auditing.given.given_set`).
+        labeled_embeddings: Embeddings of the labeled set, if it is a pool of its own.
+        test: The test set, in the same forms as ``labeled``.
+        test_embeddings: Embeddings of the test set, if it is a pool of its own.
+        labels: A list of ids with labels, for all labeled items or as many as are known.
+        near: Largest distance between near-duplicates, as a fraction of the typical distance.
+        rows: Largest number of items of a set to examine; from more, a random sample is drawn.
+        seed: Seed of the samples.
+        runtime: Whether to show progress bars.
 
     Returns:
-        The report, for JSON: ``findings`` (sentences), ``notes`` (what could not be looked at), ``pool``, ``duplicates``,
-        ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, each None where it could not be computed.
+        The report, for JSON: ``findings`` (sentences), ``notes`` (sentences on what could not be examined), ``pool``,
+        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``; those that could not be computed are None.
 
-    Cost: O(S N D) for S items looked at of N.
+    Cost: O(S N D) for S examined items of N.
     """
     runtime, near = as_runtime(runtime), checked_near(near)
     rows = checked_count(rows, "rows must be a whole number", 1)
@@ -139,9 +139,9 @@ def audit(
     by = None if whole.x is None else ruler(whole.x, whole.rows, seed)
     radius = None if by is None else near * by.typical
     report: Json = {"pool": _described(whole, by, near), "classes": _classes(others.get("labeled"), known)}
-    looked = None if by is None or whole.x is None else _looked_at(whole, rows, by, seed, runtime)
-    report["duplicates"] = _duplicates(whole, looked, radius, by)
-    report["outliers"] = None if looked is None or by is None else _outliers(whole, looked, by)
+    examined = None if by is None or whole.x is None else _examined(whole, rows, by, seed, runtime)
+    report["duplicates"] = _duplicates(whole, examined, radius, by)
+    report["outliers"] = None if examined is None or by is None else _outliers(whole, examined, by)
     pairs = [
         (a, b)
         for a, b in (("test", "labeled"), ("test", "pool"), ("labeled", "pool"))
@@ -151,9 +151,9 @@ def audit(
     report["leakage"] = [_leakage(sets[a], sets[b], near, by, rows, seed, runtime) for a, b in pairs]
     report["coverage"] = _coverage(free, others.get("labeled"), by, rows, seed, runtime)
     report["drift"] = [
-        found
+        drift
         for name in ("labeled", "test")
-        if name in others and (found := _drift(others[name], free, seed)) is not None
+        if name in others and (drift := _drift(others[name], free, seed)) is not None
     ]
     return {"findings": _findings(report), "notes": _notes(whole, others, known, rows), **report}
 
@@ -167,12 +167,13 @@ def _set(name: str, items: Items, embeddings: str | Path | Column | None, runtim
     if embeddings is None:
         if items.array is not None and items.array.ndim != 2:
             raise InvalidInput(
-                f"the {name} has rows of shape {tuple(items.array.shape[1:])}; embeddings have one axis, (N, D)"
+                f"expected embeddings (N, D) as the {name}, got an array of shape {tuple(items.array.shape)}"
             )
         return _checked(Set(name, names, torch.arange(len(items)), items.array, _hashed(items.content), runtime))
     if embeddings.names is None and len(embeddings) != len(items):
         raise InvalidInput(
-            f"{embeddings.origin} has {len(embeddings)} rows and no ids, and the {name} has {len(items)} items"
+            f"{embeddings.origin} has {len(embeddings)} rows and no ids, but the {name} has {len(items)} items; add the ids, or "
+            "give one row per item in the same order"
         )
     places = ListedIds(tuple(names), None, embeddings.origin).rows(index_of(items.names), len(items))
     return _checked(
@@ -187,7 +188,7 @@ def _column(embeddings: str | Path | Column | None) -> Column | None:
 def _hashed(
     content: Callable[[int], bytes] | None, places: NDArray[np.int64] | None = None
 ) -> Callable[[int], bytes] | None:
-    """Row -> hash of its content, which is read once."""
+    """Row -> hash of its content; each row is read once."""
     if content is None:
         return None
     return cache(
@@ -195,41 +196,43 @@ def _hashed(
     )
 
 
-def _checked(found: Set) -> Set:
-    """The set, if its embeddings are finite; InvalidInput names those that are not."""
-    if found.x is not None:
-        x = readable(found.x)
+def _checked(items: Set) -> Set:
+    """The set, if its embeddings are finite; otherwise InvalidInput with the ids of those that are not."""
+    if items.x is not None:
+        x = readable(items.x)
         wrong = [
-            row for part in found.rows.split(CHUNK_ROWS) for row in part[~take(x, part).isfinite().all(1)].tolist()
+            row for part in items.rows.split(CHUNK_ROWS) for row in part[~take(x, part).isfinite().all(1)].tolist()
         ]
         if wrong:
-            told = ", ".join(found.names[row] for row in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+            ids = ", ".join(items.names[row] for row in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
             raise InvalidInput(
-                f"embeddings of {len(wrong)} of {len(found.rows)} items of the {found.name} are NaN or infinite: {told}"
+                f"expected finite embeddings, but those of {len(wrong)} of {len(items.rows)} items of the {items.name} are NaN or "
+                f"infinite: {ids}; remove these items, or embed them again"
             )
-    return found
+    return items
 
 
 def _other(name: str, given: ListedIds | Items, embeddings: str | Path | Column | None, whole: Set) -> Set:
-    """A set of ids of the pool, or one of its own."""
+    """The set of these ids of the pool, or a set of its own."""
     if isinstance(given, ListedIds):
         return whole.part(name, torch.from_numpy(np.sort(given.rows(index_of(whole.names), len(whole.names)))))
-    found = _set(name, given, embeddings, whole.runtime)
-    if found.x is not None and whole.x is not None and found.x.shape[1] != whole.x.shape[1]:
+    other = _set(name, given, embeddings, whole.runtime)
+    if other.x is not None and whole.x is not None and other.x.shape[1] != whole.x.shape[1]:
         raise InvalidInput(
-            f"embeddings of the {name} set have {found.x.shape[1]} columns, those of the pool {whole.x.shape[1]}"
+            f"embeddings of the {name} set have {other.x.shape[1]} columns, but those of the pool have {whole.x.shape[1]}; embed "
+            "both with the same model"
         )
-    return found
+    return other
 
 
 def _left(whole: Set, others: Mapping[str, Set]) -> Tensor:
     """Rows of the pool that are in no other set."""
-    taken = [found.rows for found in others.values() if found.x is whole.x and found.names is whole.names]
+    taken = [other.rows for other in others.values() if other.x is whole.x and other.names is whole.names]
     return whole.rows[~torch.isin(whole.rows, torch.cat(taken))] if taken else whole.rows
 
 
 def _known_labels(labeled: ListedIds | Items | None, labels: str | Path | None, whole: Set) -> dict[str, str]:
-    """Id of the pool -> label, as far as labels are known."""
+    """Id of the pool -> label, for the items with a known label."""
     tables = [labeled] if isinstance(labeled, ListedIds) else []
     if labels is not None:
         tables.insert(0, read_ids(labels))
@@ -247,22 +250,21 @@ def _known_labels(labeled: ListedIds | Items | None, labels: str | Path | None, 
 
 
 @dataclass(frozen=True, eq=False)
-class _Looked:
-    """Items that were looked at, their nearest others and how far these are: rows (S,), ids (S, k), dists (S, k)."""
+class _Examined:
+    """The examined items with their nearest neighbors: rows (S,), neighbors (S, k) as rows, and dists (S, k)."""
 
     rows: Tensor
-    ids: Tensor
+    neighbors: Tensor
     dists: Tensor
 
 
-def _looked_at(whole: Set, rows: int, by: Ruler, seed: int, runtime: Runtime) -> _Looked | None:
+def _examined(whole: Set, rows: int, by: Ruler, seed: int, runtime: Runtime) -> _Examined | None:
     if whole.x is None or len(whole.rows) < 2:
         return None
     sample = whole.sample(rows, seed)
-    found = nearest(
-        whole.x, sample, whole.x, whole.rows, min(_NEIGHBORS, len(whole.rows) - 1), by, runtime, "comparing"
-    )
-    return _Looked(sample, found.rows, found.dists)
+    k = min(_NEIGHBORS, len(whole.rows) - 1)
+    neighbors = nearest(whole.x, sample, whole.x, whole.rows, k, by, runtime, "comparing")
+    return _Examined(sample, neighbors.rows, neighbors.dists)
 
 
 def _described(whole: Set, by: Ruler | None, near: float) -> Json:
@@ -275,8 +277,8 @@ def _described(whole: Set, by: Ruler | None, near: float) -> Json:
     }
 
 
-def _duplicates(whole: Set, looked: _Looked | None, radius: float | None, by: Ruler | None) -> Json:
-    """Exact ones of all items; near ones of those looked at."""
+def _duplicates(whole: Set, examined: _Examined | None, radius: float | None, by: Ruler | None) -> Json:
+    """Exact duplicates of all items, and near-duplicates of the examined items."""
     groups = sorted((rows for rows in whole.digests.values() if len(rows) > 1), key=len, reverse=True)
     exact = None
     if whole.content is not None:
@@ -285,33 +287,33 @@ def _duplicates(whole: Set, looked: _Looked | None, radius: float | None, by: Ru
             "groups": len(groups),
             "examples": [[whole.names[row] for row in rows[:SHOWN]] for rows in groups[:SHOWN]],
         }
-    if looked is None or radius is None or by is None:
+    if examined is None or radius is None or by is None:
         return {"exact": exact, "near": None}
-    close = looked.dists[:, 0] <= radius
-    examples = _close_pairs(whole, looked, radius, by)
+    close = examined.dists[:, 0] <= radius
+    examples = _close_pairs(whole, examined, radius, by)
     return {"exact": exact, "near": {"items": int(close.sum()), "looked_at": len(close), "examples": examples}}
 
 
-def _close_pairs(whole: Set, looked: _Looked, radius: float, by: Ruler) -> list[Json]:
-    """The closest pairs that are not equal in content, each once."""
-    place, column = torch.nonzero(looked.dists <= radius, as_tuple=True)
-    order = looked.dists[place, column].argsort(stable=True).tolist()
+def _close_pairs(whole: Set, examined: _Examined, radius: float, by: Ruler) -> list[Json]:
+    """The closest pairs whose contents differ, each once."""
+    place, column = torch.nonzero(examined.dists <= radius, as_tuple=True)
+    order = examined.dists[place, column].argsort(stable=True).tolist()
     same = {row: group[0] for group in whole.digests.values() for row in group}
-    found: dict[tuple[int, int], Json] = {}
+    pairs: dict[tuple[int, int], Json] = {}
     for one in order:
-        row, other = int(looked.rows[place[one]]), int(looked.ids[place[one], column[one]])
+        row, other = int(examined.rows[place[one]]), int(examined.neighbors[place[one], column[one]])
         pair = (min(row, other), max(row, other))
-        if same.get(row, row) != same.get(other, other) and pair not in found:
-            share = float(looked.dists[place[one], column[one]]) / by.typical
-            found[pair] = {"ids": [whole.names[i] for i in pair], "distance": share}
-        if len(found) == SHOWN:
+        if same.get(row, row) != same.get(other, other) and pair not in pairs:
+            share = float(examined.dists[place[one], column[one]]) / by.typical
+            pairs[pair] = {"ids": [whole.names[i] for i in pair], "distance": share}
+        if len(pairs) == SHOWN:
             break
-    return list(found.values())
+    return list(pairs.values())
 
 
-def _outliers(whole: Set, looked: _Looked, by: Ruler) -> Json:
-    """Items far from their neighbors: a modified z-score (Iglewicz and Hoaglin 1993) above 3.5 of the log of the mean distance."""
-    means = looked.dists.mean(1)
+def _outliers(whole: Set, examined: _Examined, by: Ruler) -> Json:
+    """Items whose log mean distance to their neighbors has a modified z-score above 3.5 (Iglewicz and Hoaglin 1993)."""
+    means = examined.dists.mean(1)
     logs = means[means > 0].log()
     center = float(logs.median()) if len(logs) else 0.0
     spread = 1.4826 * float((logs - center).abs().median()) if len(logs) else 0.0
@@ -321,17 +323,17 @@ def _outliers(whole: Set, looked: _Looked, by: Ruler) -> Json:
     return {
         "items": len(far),
         "looked_at": len(means),
-        "neighbors": looked.dists.shape[1],
+        "neighbors": examined.dists.shape[1],
         "threshold": threshold / by.typical if math.isfinite(threshold) else None,
         "examples": [
-            {"id": whole.names[int(looked.rows[i])], "distance": float(means[i]) / by.typical}
+            {"id": whole.names[int(examined.rows[i])], "distance": float(means[i]) / by.typical}
             for i in far[:SHOWN].tolist()
         ],
     }
 
 
 def _classes(labeled: Set | None, known: Mapping[str, str]) -> Json | None:
-    """How many labeled items each known class has."""
+    """The number of labeled items of each known class."""
     if not known:
         return None
     names = [labeled.names[row] for row in labeled.rows.tolist()] if labeled is not None else list(known)
@@ -347,7 +349,7 @@ def _classes(labeled: Set | None, known: Mapping[str, str]) -> Json | None:
 
 
 def _coverage(free: Set, labeled: Set | None, by: Ruler | None, rows: int, seed: int, runtime: Runtime) -> Json | None:
-    """How far the pool is from what is labeled."""
+    """Distances from the pool to the nearest labeled item."""
     if (
         by is None
         or labeled is None
@@ -358,47 +360,45 @@ def _coverage(free: Set, labeled: Set | None, by: Ruler | None, rows: int, seed:
     ):
         return None
     sample = free.sample(rows, seed)
-    found = (
-        nearest(free.x, sample, labeled.x, labeled.rows, 1, by, runtime, "comparing with labeled").dists[:, 0]
-        / by.typical
-    )
-    far = found.argsort(descending=True, stable=True)[:SHOWN]
+    closest = nearest(free.x, sample, labeled.x, labeled.rows, 1, by, runtime, "comparing with labeled")
+    dists = closest.dists[:, 0] / by.typical
+    far = dists.argsort(descending=True, stable=True)[:SHOWN]
     return {
-        "median": float(found.median()),
-        "farthest": [{"id": free.names[int(sample[i])], "distance": float(found[i])} for i in far.tolist()],
+        "median": float(dists.median()),
+        "farthest": [{"id": free.names[int(sample[i])], "distance": float(dists[i])} for i in far.tolist()],
     }
 
 
 def _leakage(a: Set, b: Set, near: float, by: Ruler | None, rows: int, seed: int, runtime: Runtime) -> Json:
-    """Items of one set that are in another one too."""
-    shared = [(x, b.digests[content][0]) for content, found in a.digests.items() if content in b.digests for x in found]
-    told: Json = {
+    """Items of one set that are in another set too, exactly or nearly."""
+    shared = [(x, b.digests[content][0]) for content, rows in a.digests.items() if content in b.digests for x in rows]
+    leakage: Json = {
         "between": [a.name, b.name],
         "exact": len(shared) if a.content is not None and b.content is not None else None,
         "near": None,
         "examples": [{"ids": [a.names[x], b.names[y]], "distance": 0.0} for x, y in shared[:SHOWN]],
     }
     if by is None or a.x is None or b.x is None or not len(a.rows) or not len(b.rows):
-        return told
+        return leakage
     sample = a.sample(rows, seed)
-    found = nearest(a.x, sample, b.x, b.rows, 1, by, runtime, f"comparing {a.name} and {b.name}")
-    dists = found.dists[:, 0] / by.typical
+    closest = nearest(a.x, sample, b.x, b.rows, 1, by, runtime, f"comparing {a.name} and {b.name}")
+    dists = closest.dists[:, 0] / by.typical
     equal = {x for x, _ in shared}
     order = [i for i in dists.argsort(stable=True).tolist() if dists[i] <= near and int(sample[i]) not in equal]
-    told |= {"near": int((dists <= near).sum()), "looked_at": len(sample)}
-    told["examples"] += [
-        {"ids": [a.names[int(sample[i])], b.names[int(found.rows[i, 0])]], "distance": float(dists[i])}
+    leakage |= {"near": int((dists <= near).sum()), "looked_at": len(sample)}
+    leakage["examples"] += [
+        {"ids": [a.names[int(sample[i])], b.names[int(closest.rows[i, 0])]], "distance": float(dists[i])}
         for i in order[:SHOWN]
     ]
-    return told
+    return leakage
 
 
 def _drift(a: Set, b: Set, seed: int) -> Json | None:
-    """Whether a classifier tells two sets apart: the area under its ROC curve on items that it was not fitted on.
+    """Whether a classifier distinguishes two sets: the area under its ROC curve on items that it was not fitted on.
 
-    A classifier two-sample test (Lopez-Paz and Oquab 2017) rather than MMD: it needs no width of a kernel, and its scale, from 0.5
-    for sets that nothing tells apart to 1, is known. Logistic regression sees up to 2,000 items of each set in 32 principal
-    components. The standard error is that of the Mann-Whitney statistic of sets that do not differ.
+    A classifier two-sample test (Lopez-Paz and Oquab 2017) is used rather than MMD because it needs no kernel width, and its
+    scale is known: 0.5 if the sets cannot be distinguished, at most 1. Logistic regression is fitted on up to 2,000 items of each
+    set in 32 principal components. The standard error is that of the Mann-Whitney statistic for sets that do not differ.
     """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
@@ -432,31 +432,33 @@ def _drift(a: Set, b: Set, seed: int) -> Json | None:
 
 
 def _findings(report: Json) -> list[str]:
-    """What the numbers say, what matters most first."""
-    found = [_leak_said(entry) for entry in report["leakage"]]
-    found += [_drift_said(entry) for entry in report["drift"]]
+    """The findings as sentences, the most important first."""
+    sentences = [_leak_sentence(entry) for entry in report["leakage"]]
+    sentences += [_drift_sentence(entry) for entry in report["drift"]]
     if report["classes"] is not None:
-        found.append(_classes_said(report["classes"]))
+        sentences.append(_classes_sentence(report["classes"]))
     exact, near = report["duplicates"]["exact"], report["duplicates"]["near"]
     if exact is not None:
-        found.append(f"{exact['items']:,} of {report['pool']['items']:,} items repeat another one exactly")
+        sentences.append(f"{exact['items']:,} of {report['pool']['items']:,} items are exact copies of another item")
     if near is not None:
         share = report["pool"]["near"]
-        found.append(
-            f"{near['items']:,} of {near['looked_at']:,} items looked at have a near-duplicate, within {share:.0%} of the typical "
-            "distance; `distil select --no-duplicates` picks none twice"
+        sentences.append(
+            f"{near['items']:,} of {near['looked_at']:,} examined items have a near-duplicate, within {share:.0%} of the typical "
+            "distance; `distil select --no-duplicates` selects only one of them"
         )
     if report["outliers"] is not None:
         outliers = report["outliers"]
-        found.append(f"{outliers['items']:,} of {outliers['looked_at']:,} items looked at are far from everything else")
+        sentences.append(
+            f"{outliers['items']:,} of {outliers['looked_at']:,} examined items are far from all other items"
+        )
     if report["coverage"] is not None:
-        found.append(
+        sentences.append(
             f"half of the pool is within {report['coverage']['median']:.2g} typical distances of a labeled item"
         )
-    return found
+    return sentences
 
 
-def _leak_said(entry: Json) -> str:
+def _leak_sentence(entry: Json) -> str:
     a, b = entry["between"]
     parts = [
         f"{entry[kind]:,} {word}"
@@ -468,36 +470,37 @@ def _leak_said(entry: Json) -> str:
     return f"{a} items that are in the {b} set too: {', '.join(parts)}"
 
 
-def _drift_said(entry: Json) -> str:
+def _drift_sentence(entry: Json) -> str:
     a, b = entry["between"]
-    told = "differs from" if entry["drift"] else "looks like"
-    return f"the {a} set {told} the {b}: a classifier ranks them with an AUC of {entry['auc']:.2f} (0.5: they do not differ)"
+    verb = "differs from" if entry["drift"] else "looks like"
+    return f"the {a} set {verb} the {b}: a classifier separates them with an AUC of {entry['auc']:.2f} (0.5: they do not differ)"
 
 
-def _classes_said(classes: Json) -> str:
+def _classes_sentence(classes: Json) -> str:
     counts = [count for count in classes["labeled"].values() if count]
-    told = f"{len(counts)} of {len(classes['labeled'])} known classes have a labeled item"
+    sentence = f"{len(counts)} of {len(classes['labeled'])} known classes have a labeled item"
     if counts:
-        told += f", from {min(counts):,} to {max(counts):,} of each"
-    return told + (f"; none: {', '.join(classes['without'][:SHOWN])}" if classes["without"] else "")
+        sentence += f", from {min(counts):,} to {max(counts):,} items each"
+    without = f"; classes without one: {', '.join(classes['without'][:SHOWN])}" if classes["without"] else ""
+    return sentence + without
 
 
 def _notes(whole: Set, others: Mapping[str, Set], known: Mapping[str, str], rows: int) -> list[str]:
-    """What was not looked at, and what would help."""
+    """Sentences on what was not examined, and what would help."""
     notes = []
     if whole.x is None:
         notes.append("without embeddings (--embeddings, or --model) only exact duplicates and classes are found")
     elif len(whole.rows) > rows:
-        notes.append(f"of {len(whole.rows):,} items, {rows:,} drawn at random were compared with all (--rows)")
+        notes.append(f"{rows:,} of {len(whole.rows):,} items, drawn at random, were compared with all (--rows)")
     if whole.content is None:
-        notes.append("the content of these items is not known, so exact duplicates are not")
+        notes.append("exact duplicates are not found, because the content of these items is unknown")
     if "labeled" not in others:
-        notes.append("without a labeled set (--labeled) nothing is said about drift and coverage")
+        notes.append("without a labeled set (--labeled) there are no findings on drift and coverage")
     elif not known:
-        notes.append("without labels (a label column, or --labels) nothing is said about classes")
-    for name, found in others.items():
-        if found.x is not None and len(found.rows) < 2 * _FOLDS:
-            notes.append(f"the {name} set has {len(found.rows)} items, too few to look for drift")
-        if found.x is None and whole.x is not None:
+        notes.append("without labels (a label column, or --labels) there are no findings on classes")
+    for name, other in others.items():
+        if other.x is not None and len(other.rows) < 2 * _FOLDS:
+            notes.append(f"the {name} set has {len(other.rows)} items, too few to test for drift")
+        if other.x is None and whole.x is not None:
             notes.append(f"the {name} set has no embeddings (--model embeds it too), so only exact copies are found")
     return notes

@@ -1,4 +1,4 @@
-"""What the sets of an audit are given as: ids of the pool, or items of their own. The content of a file decides."""
+"""Reading a set of an audit, which is either ids of the pool or items of its own; the content of a file decides."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Given = str | Path | ListedIds | Items | Minibatches
 def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = None) -> ListedIds | Items:
     """A set of an audit: ids of the pool, or items of its own.
 
-    A table is a list of ids where it holds nothing else but labels, or where its ids are those of the pool and its items are the
-    pool's. It is items of its own where they are others.
+    A table is a list of ids if it holds nothing but ids and labels, or if its ids and items are those of the pool. Otherwise it
+    is items of its own.
 
     Args:
-        name: What the set is called, for messages.
-        given: A path, or what was read of one.
+        name: Name of the set, for messages.
+        given: A path, or ids or items that were already read.
         pool: The pool.
-        embeddings: Of the pool, where it does not hold them.
+        embeddings: Embeddings of the pool, if it does not hold them.
 
     Raises:
-        InvalidInput: Both may be meant: the ids are numbers, and the items cannot be compared with the pool's.
+        InvalidInput: The file is ambiguous: its ids are numbers, and its items cannot be compared with the pool's.
     """
     if isinstance(given, (Items, Minibatches)):
         return items_of(given)
@@ -52,17 +52,17 @@ def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = 
         return items_of(open_pool(path)) if set(rows) == {-1} else read_ids(path)
     if -1 in rows:
         return items_of(open_pool(path))
-    return _told_apart(name, path, column, pool)
+    return _ids_or_items(name, path, column, pool)
 
 
 def names_of(pool: Items, embeddings: Column | None) -> Sequence[str]:
-    """The ids by which the items of a pool are known: those of its embeddings, its own, or positions."""
+    """The ids of the items of a pool: those of its embeddings, else its own, else positions."""
     named = None if embeddings is None else embeddings.names
     return named or pool.names or [str(row) for row in range(len(pool))]
 
 
-def _told_apart(name: str, path: Path, column: str, pool: Items) -> ListedIds | Items:
-    """A table of items with ids, all of which the pool has: a part of the pool, unless they only count both."""
+def _ids_or_items(name: str, path: Path, column: str, pool: Items) -> ListedIds | Items:
+    """A table of items whose ids the pool has too: a part of the pool, unless the ids merely number both."""
     ids, own = read_ids(path), items_of(open_pool(path))
     if not all(id_.strip().isdecimal() for id_ in ids.names):
         return ids
@@ -70,13 +70,14 @@ def _told_apart(name: str, path: Path, column: str, pool: Items) -> ListedIds | 
         rows = ids.rows(index_of(pool.names), len(pool)).tolist()
         return ids if all(own.content(place) == pool.content(row) for place, row in enumerate(rows)) else own
     raise InvalidInput(
-        f"{path}: its ids are numbers that the pool has too, and it holds `{column}` as well. If these are items of the pool, keep "
-        f"the columns id and label only; if they are others, give their embeddings (--{name}-embeddings)"
+        f"{path}: expected ids of the pool or items of its own, but its ids are numbers that the pool has too, and it has the "
+        f"column `{column}`. If these are items of the pool, keep the columns id and label only; otherwise give their embeddings "
+        f"(--{name}-embeddings)"
     )
 
 
 def _items_in(path: Path, pool: Items, dims: int | None) -> tuple[str | None, bool]:
-    """The column of items that a file may hold, or None; and whether there are ids beside it."""
+    """The column that may hold items, or None; and whether the file has ids too."""
     if ending(path) == ".txt":
         return ("lines" if pool.kind == "texts" else None), False
     table = open_table(path, errors="surrogateescape")
@@ -89,7 +90,7 @@ def _items_in(path: Path, pool: Items, dims: int | None) -> tuple[str | None, bo
 
 
 def _column_of_items(table: Table, others: Sequence[str], dims: int | None) -> str | None:
-    """The column of texts or images, if it is called as such or alone; or the first one of embeddings."""
+    """The column of texts or images, if it has one of the usual names or is the only one; or the first column of embeddings."""
     lists = [name for name in others if table.kinds[name] == "list"]
     if lists or (
         dims is not None and 1 < dims == len(others) and all(table.kinds[name] == "number" for name in others)
@@ -97,14 +98,14 @@ def _column_of_items(table: Table, others: Sequence[str], dims: int | None) -> s
         return (lists or others)[0]
     try:
         column = item_column(table)
-    except InvalidInput:  # several columns of words, none of which is called as texts are
+    except InvalidInput:  # several columns of words, none with a usual name
         return None
     usual = column is not None and column.lower() in (*TEXTS, *IMAGE_PATHS)
     return column if usual or others == [column] else None
 
 
 def _rows_of(path: Path, names: Sequence[str]) -> list[int]:
-    """The rows of the pool that a file names as ids, -1 where it has no such id."""
+    """For each id in a file, its row in the pool, or -1; just [-1] if the file has no ids."""
     try:
         return matched(read_ids(path).names, index_of(names) or {})
     except InvalidInput:

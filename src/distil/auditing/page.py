@@ -1,4 +1,4 @@
-"""The report of an audit as one page of HTML that needs nothing else."""
+"""The report of an audit as an HTML page that loads nothing else."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Table(NamedTuple):
     """A table of the page.
 
     Attributes:
-        title: Its heading.
-        columns: The heads, each with what its cells are: ``text``, ``number``, ``ids`` (a list) or ``share`` (a bar).
-        rows: The cells.
+        title: Heading of the table.
+        columns: For each column, its head and the kind of its cells: ``text``, ``number``, ``ids`` (a list) or ``share`` (a bar).
+        rows: The cells, row by row.
     """
 
     title: str
@@ -31,15 +31,17 @@ class Table(NamedTuple):
 
 
 def audit_page(report: Json, title: str, items: Items | None = None) -> str:
-    """The page.
+    """The HTML page of a report.
 
     Args:
-        report: Of :func:`distil.auditing.audit.audit`.
-        title: What was looked at.
-        items: The pool; small pictures of what is listed are shown where it holds images.
+        report: The report that :func:`distil.auditing.audit.audit` returns.
+        title: Name of the pool.
+        items: The pool; if it holds images, the page shows small pictures of the listed items.
     """
     count, dims = report["pool"]["items"], report["pool"]["dims"]
-    measured = "" if dims is None else f", embeddings of {dims:,} numbers; distances are shares of the typical one"
+    measured = (
+        "" if dims is None else f", embeddings of {dims:,} numbers; distances are fractions of the typical distance"
+    )
     values = {
         "title": f"Audit of {title}",
         "size": f"{count:,} items{measured}",
@@ -52,7 +54,7 @@ def audit_page(report: Json, title: str, items: Items | None = None) -> str:
 
 
 def _pictures(items: Items | None) -> Callable[[str], str]:
-    """Id -> the address of a small picture, its bytes; nothing for other pools, and for ids that are not the pool's."""
+    """Id -> a small picture as a data URL; "" if the pool does not hold images or does not have the id."""
     if items is None or items.kind != "images":
         return lambda _: ""
     index = {items.name(row): row for row in range(len(items))}
@@ -76,7 +78,7 @@ def _tables(report: Json) -> Iterator[Table]:
     distance = ("distance", "number")
     for entry in report["leakage"]:
         a, b = entry["between"]
-        yield Table(f"In {a} and in {b}", [(a, "ids"), (b, "ids"), distance], _pairs(entry["examples"]))
+        yield Table(f"Items in both {a} and {b}", [(a, "ids"), (b, "ids"), distance], _pairs(entry["examples"]))
     yield _drifts(report["drift"])
     if report["classes"]:
         yield _classes(report["classes"])
@@ -86,10 +88,10 @@ def _tables(report: Json) -> Iterator[Table]:
     if near := report["duplicates"]["near"]:
         yield Table("Near-duplicates", [("one", "ids"), ("other", "ids"), distance], _pairs(near["examples"]))
     if outliers := report["outliers"]:
-        title = f"Far from their {outliers['neighbors']} nearest neighbors"
+        title = f"Items far from their {outliers['neighbors']} nearest neighbors"
         yield Table(title, [("id", "ids"), distance], _singles(outliers["examples"]))
     if coverage := report["coverage"]:
-        title = "Farthest from everything labeled"
+        title = "Items farthest from the labeled set"
         yield Table(title, [("id", "ids"), distance], _singles(coverage["farthest"]))
 
 
@@ -106,12 +108,12 @@ def _drifts(entries: Iterable[Json]) -> Table:
         [
             " and ".join(entry["between"]),
             f"{entry['auc']:.3f} ± {entry['standard_error']:.3f}",
-            "differ" if entry["drift"] else "no difference seen",
+            "differ" if entry["drift"] else "no difference found",
         ]
         for entry in entries
     ]
     heads = [("sets", "text"), ("area under the ROC curve", "number"), ("verdict", "text")]
-    return Table("Can a classifier tell them apart?", heads, rows)
+    return Table("Drift: can a classifier distinguish the sets?", heads, rows)
 
 
 def _classes(classes: Json) -> Table:

@@ -1,1 +1,1 @@
-"""Embeddings of a pool, computed once and kept in a file."""
+"""Embeddings of a pool by a pretrained model, computed once and kept in a file."""

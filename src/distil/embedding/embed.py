@@ -1,8 +1,8 @@
-"""Embeddings of a pool of images or texts, streamed to a file: once, and from where it was stopped.
+"""``embed``: embeddings of a pool of images or texts, written to a file once; a call that was stopped can be continued.
 
-The function behind ``distil embed``. Next to the array are a file of ids and one that says from which model and pool it was made
-of; where both are what is asked for, nothing is done. While it is being made, rows are appended to a hidden file and synced every
-other second; a call that was killed goes on from there.
+The function behind ``distil embed``. Next to the array it writes a file of ids, and a file that identifies the model and the pool;
+a second call for the same model and pool does nothing. During a call, rows are appended to a hidden file and synced every other
+second; after a kill, the next call continues from there.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Embedded:
     """Embeddings in a file.
 
     Attributes:
-        path: The array, (N, D) float32; its ids are in ``ids.txt`` beside it, or in the Parquet file.
-        shape: (N, D).
-        skipped: Id -> what was wrong with it.
-        made: How many items were embedded by this call; 0 where the file was there already.
-        note: Which columns of a table were read, as a sentence, where the content decided; else empty.
+        path: File of the array, (N, D) float32; its ids are in ``NAME.ids.txt`` in the same folder, or in the Parquet file.
+        shape: Shape of the array, (N, D).
+        skipped: Id of each item that was left out -> the reason.
+        made: Number of items that this call embedded; 0 if the file existed already.
+        note: A sentence that names the columns that were read, if they were found by their content; else empty.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Embedded:
 
 
 def embed(
-    pool: Any,  # noqa: ANN401 - whatever open_pool takes
+    pool: Any,  # noqa: ANN401 - any argument of open_pool
     model: str | Encoder,
     *,
     weights: str | Path | None = None,
@@ -74,58 +74,63 @@ def embed(
     """Embed every item of a pool, once.
 
     Args:
-        pool: A pool, or whatever :func:`distil.data.pools.open_pool` takes.
-        model: ``"timm:NAME"`` with ``weights``; a folder that sentence-transformers saved, or a package that holds one; or
-            ``"package.module:callable"``, called with a list of items (``PIL.Image`` in RGB, texts, rows) and giving (B, D). Or an
-            Encoder.
-        weights: For timm: a file of weights (``.safetensors``, or ``.pth`` that holds tensors only), or ``"random"``. Nothing is
+        pool: A pool, or an argument of :func:`distil.data.pools.open_pool`.
+        model: ``"timm:NAME"`` with ``weights``; a folder that sentence-transformers saved, or an installed package that holds one;
+            ``"package.module:callable"``, which is called with a list of items (``PIL.Image`` in RGB, texts, rows) and returns
+            (B, D); or an Encoder.
+        weights: For timm: a weights file (``.safetensors``, or ``.pth`` that holds tensors only), or ``"random"``. Nothing is
             downloaded.
-        out: ``.npy``, with ids in ``NAME.ids.txt`` beside it, or ``.parquet`` with the columns id and embedding. Default: a file in
-            the user's cache folder, named by what it was made of.
-        column: The pool's column, where it is a table.
-        ids: The pool's ids; see :func:`distil.data.pools.open_pool`.
-        on_error: ``"raise"``, or ``"skip"``: items that cannot be read are left out and listed.
-        runtime: Device, minibatch size (32 images or texts by default), progress bar, readers (``num_workers`` threads, one a core
-            by default).
+        out: Output file: ``.npy``, with ids in ``NAME.ids.txt`` in the same folder, or ``.parquet`` with the columns id and
+            embedding. Default: a file in the user's cache folder, named by a hash of model and pool.
+        column: Column of the items, if the pool is a table.
+        ids: Ids of the items; see :func:`distil.data.pools.open_pool`.
+        on_error: What to do with items that cannot be read: ``"raise"`` an error, or ``"skip"`` and list them.
+        runtime: Device, minibatch size (default: 32 images or texts), progress bar, and ``num_workers`` threads that read items
+            (default: one per core).
 
     Raises:
-        InvalidInput: An item that cannot be read, by its name; weights that do not fit; a model that is not for such items.
-        RunError: Another process writes this file.
+        InvalidInput: An item cannot be read, the weights do not fit the model, or the model is for another kind of items.
+        RunError: Another process is writing the file.
 
-    The pool is recognized by names, sizes and times of change of its files, not by their content: reading all of it would
+    The pool is identified by names, sizes and modification times of its files, not by their content: reading all of it would
     take as long as embedding it. Memory: a few minibatches, and the names.
     """
     runtime = as_runtime(runtime)
     items = items_of(pool if isinstance(pool, (Items, Minibatches)) else open_pool(pool, column=column, ids=ids))
     encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
     if encoder.kind is not None and items.kind != encoder.kind:
-        raise InvalidInput(f"{encoder.name} is for {encoder.kind}, and the pool holds {items.kind}")
+        raise InvalidInput(
+            f"{encoder.name} embeds {encoder.kind}, but the pool holds {items.kind}; choose another model"
+        )
     if on_error not in ("raise", "skip"):
         raise InvalidInput(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     key = _key(items, encoder)
     path = _cached_file(key) if out is None else Path(out).expanduser()
     if path.suffix.lower() not in (".npy", ".parquet"):
-        raise InvalidInput(f"{path}: embeddings are written as .npy or .parquet")
+        raise InvalidInput(f"out must be a .npy or .parquet file, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = _finished(path, key)
-    if found is None:
+    embedded = _finished(path, key)
+    if embedded is None:
         with Journal.locked(path, key) as journal:
             made = _append(items, encoder, journal, on_error, runtime)
-            found = _finish(items, encoder, journal, made)
-    if found.skipped and on_error == "raise":
-        name, fault = next(iter(found.skipped.items()))
-        raise InvalidInput(f"{name}: {fault}; {found.path} was made with on_error='skip' (--on-error skip)")
-    return replace(found, note=items.note)
+            embedded = _finish(items, encoder, journal, made)
+    if embedded.skipped and on_error == "raise":
+        name, fault = next(iter(embedded.skipped.items()))
+        raise InvalidInput(
+            f"{name}: {fault}; {embedded.path} was written with on_error='skip' (--on-error skip): pass it again, or repair the "
+            "item and write another file"
+        )
+    return replace(embedded, note=items.note)
 
 
 # ------------------------------------------------------------------------------------------------------------- streaming
 
 
 class _Prepared:
-    """The items of a pool, prepared for a model by several threads; what cannot be read is noted and stood in for.
+    """The items of a pool, prepared for a model by several threads; items that cannot be read are replaced by a blank item.
 
     Attributes:
-        faults: Row -> what was wrong with it.
+        faults: Row of each item that could not be read -> the reason.
     """
 
     def __init__(self, items: Items, loaded: Loaded, on_error: OnError, threads: int) -> None:
@@ -148,7 +153,7 @@ class _Prepared:
         return self._loaded.collate(list(ready))
 
     def close(self) -> None:
-        """Let the threads go."""
+        """End the threads."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 
@@ -159,16 +164,16 @@ class _Prepared:
             fault = str(error).removeprefix(f"{self._items.name(row)}: ")
             if not self._skips:
                 raise InvalidInput(
-                    f"{self._items.name(row)}: {fault}; to leave out what cannot be read: on_error='skip' (--on-error skip)"
+                    f"{self._items.name(row)}: {fault}; to leave out items that cannot be read: on_error='skip' (--on-error skip)"
                 ) from error
             self.faults[row] = fault
-            stand_ins = {"images": Image.new("RGB", (64, 64)), "texts": "text"}
-            item = stand_ins[self._items.kind] if self._items.kind in stand_ins else self._items.read(0)
+            blanks = {"images": Image.new("RGB", (64, 64)), "texts": "text"}
+            item = blanks[self._items.kind] if self._items.kind in blanks else self._items.read(0)
         return self._loaded.prepare(item)
 
 
 def _append(items: Items, encoder: Encoder, journal: Journal, on_error: OnError, runtime: Runtime) -> int:
-    """Embed what the journal does not have yet; how many items that was."""
+    """Embed the items that the journal does not have yet, and return their number."""
     left = torch.arange(journal.done, len(items))
     if not len(left):
         return 0
@@ -190,7 +195,7 @@ def _append(items: Items, encoder: Encoder, journal: Journal, on_error: OnError,
 
 
 def _finished(path: Path, key: str) -> Embedded | None:
-    """The embeddings, if they are there whole and made of the same; the file of rows goes last."""
+    """The embeddings, if they are complete and of the same model and pool; otherwise None."""
     if not key or not path.exists() or not info_path(path).exists() or rows_path(path).exists():
         return None
     try:
@@ -203,10 +208,10 @@ def _finished(path: Path, key: str) -> Embedded | None:
 
 
 def _finish(items: Items, encoder: Encoder, journal: Journal, made: int) -> Embedded:
-    """Give the files their names: those about the rows first."""
+    """Write ids and information, then give the array its final name; this last step marks the embeddings as complete."""
     if not journal.kept:
         raise InvalidInput(
-            f"none of the {len(items)} items could be read; the first: {next(iter(journal.faults.values()))}"
+            f"none of the {len(items)} items could be read; the reason for the first: {next(iter(journal.faults.values()))}"
         )
     path, rows, dims = journal.path, journal.kept, journal.dims
     names = [items.name(row) for row in range(len(items)) if row not in journal.faults]
@@ -230,7 +235,7 @@ def _finish(items: Items, encoder: Encoder, journal: Journal, made: int) -> Embe
 def _write_ids(path: Path, names: Sequence[str]) -> None:
     for name in names:
         if "\n" in name or "\r" in name or not name.strip():
-            raise InvalidInput(f"the id {name!r} cannot be a line of {path.name}; write .parquet")
+            raise InvalidInput(f"the id {name!r} cannot be a line of {path.name}; write a .parquet file")
     with (
         replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file,
@@ -241,7 +246,7 @@ def _write_ids(path: Path, names: Sequence[str]) -> None:
 def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) -> None:
     for name in names:
         if name != name.encode("utf-8", "ignore").decode():
-            raise InvalidInput(f"the id {name!r} is not UTF-8 text, as Parquet needs it; write .npy")
+            raise InvalidInput(f"the id {name!r} is not UTF-8 text, which Parquet needs; write a .npy file")
     arrow, parquet = (optional(name, f"writing {path.name}") for name in ("pyarrow", "pyarrow.parquet"))
     kind = arrow.list_(arrow.float32(), rows.shape[1])
     schema = arrow.schema([("id", arrow.string()), ("embedding", kind)])
@@ -253,21 +258,21 @@ def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) 
 
 
 def _key(items: Items, encoder: Encoder) -> str:
-    """What the embeddings are made of; empty where that is not known, and then nothing is kept for a second call."""
-    found = hashlib.sha256(f"2\n{encoder.identity}\n{items.kind}\n{len(items)}\n{items.fingerprint}\n".encode())
+    """Hash of model and pool; empty if the pool cannot be identified, and then no call finds the embeddings of an earlier one."""
+    key = hashlib.sha256(f"2\n{encoder.identity}\n{items.kind}\n{len(items)}\n{items.fingerprint}\n".encode())
     if not items.fingerprint:
         if items.content is None:
             return ""
         for row in range(len(items)):
-            found.update(hashlib.sha256(items.content(row)).digest())
+            key.update(hashlib.sha256(items.content(row)).digest())
     for row in range(len(items)):
-        found.update(items.name(row).encode(errors="surrogateescape") + b"\0")
-    return found.hexdigest()
+        key.update(items.name(row).encode(errors="surrogateescape") + b"\0")
+    return key.hexdigest()
 
 
 def _cached_file(key: str) -> Path:
     if not key:
         raise InvalidInput(
-            "this pool cannot be distinguished from another one, so its embeddings cannot be cached; say where to write them"
+            "the embeddings cannot be cached, because this pool has no content or files to identify it by; pass out= (--out)"
         )
     return cache_folder() / "embeddings" / f"{key[:32]}.npy"

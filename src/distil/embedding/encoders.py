@@ -1,6 +1,6 @@
-"""Models that make embeddings of images or texts: timm backbones, sentence-transformers, and callables of the user's.
+"""Models that embed images or texts: timm backbones, sentence-transformers, and the user's own callables.
 
-Nothing is downloaded: weights are files, folders or installed packages.
+Nothing is downloaded: weights come from files, folders or installed packages.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from distil.system.files import digest
 from distil.system.imports import import_torchvision, named_object, optional
 from distil.system.runtime import Runtime
 
-# Minibatches of texts that are ordered by length together. A minibatch is padded to its longest text: of news in the order of a
-# pool more than half of what is computed is padding, and ordering eight minibatches nearly halves the time.
+# Number of minibatches of texts that are sorted by length together. A minibatch is padded to its longest text: for news articles in
+# pool order, more than half of the computation is padding, and sorting eight minibatches nearly halves the time.
 _WINDOW = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model that is ready.
+    """An encoder in memory.
 
     Attributes:
-        network: Its embedding is what is asked for.
-        prepare: An item of the pool -> what minibatches are made of; several threads call it.
-        collate: What was prepared -> a minibatch.
-        window: Minibatches that the network is given as one, since it orders and cuts them by itself.
+        network: The network whose embedding is written.
+        prepare: Item of the pool -> prepared item; several threads call it.
+        collate: List of prepared items -> minibatch.
+        window: Number of minibatches that the network is called with at once, for networks that sort and split them themselves.
     """
 
     network: Network
@@ -52,13 +52,13 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """What makes embeddings of items.
+    """A model that embeds items.
 
     Attributes:
-        name: For messages.
-        identity: Text that changes when the model does.
-        kind: The pools it is for: ``"images"``, ``"texts"``, or None for any.
-        load: Builds it; called only where there is something to do.
+        name: Name of the model, for messages.
+        identity: Text that is equal for equal models only.
+        kind: Kind of items that it embeds: ``"images"``, ``"texts"``, or None for any.
+        load: Loads the model; called only if there are items to embed.
     """
 
     name: str
@@ -71,13 +71,13 @@ def encoder_named(model: str, weights: str | Path | None = None) -> Encoder:
     """The encoder that a text names; see :func:`distil.embedding.embed.embed`.
 
     Raises:
-        InvalidInput: Weights that are missing, or that the model does not have.
-        UnknownName: No such model or package.
+        InvalidInput: ``weights`` is missing, or the model takes none.
+        UnknownName: There is no such model or package.
     """
     if model.startswith("timm:"):
         return _timm(model.removeprefix("timm:"), weights)
     if weights is not None:
-        raise InvalidInput(f"weights are for timm models; {model} brings its own")
+        raise InvalidInput(f"weights are for timm models only; {model} has its own, so leave weights out")
     if (Path(model).expanduser() / "modules.json").is_file():
         return _sentences(model, Path(model).expanduser())
     if ":" in model:
@@ -85,20 +85,20 @@ def encoder_named(model: str, weights: str | Path | None = None) -> Encoder:
     if (folder := _packaged(model)) is not None:
         return _sentences(model, folder)
     raise UnknownName(
-        f"{model!r} is no model: expected timm:NAME, a folder that sentence-transformers saved (with modules.json), an installed "
-        "package that holds one, or package.module:callable"
+        f"expected a model as timm:NAME, a folder that sentence-transformers saved (with modules.json), an installed package that "
+        f"holds one, or package.module:callable; got {model!r}"
     )
 
 
 def _timm(name: str, weights: str | Path | None) -> Encoder:
     if weights is None:
         raise InvalidInput(
-            f"timm:{name} needs weights, and none are downloaded: give a file (--weights FILE), or `random` to try it out"
+            f"timm:{name} needs weights, and distil downloads none: pass a file (--weights FILE), or `random` to try the command"
         )
     content = "random"
     if weights != "random":
         if not Path(weights).is_file():
-            raise DataNotFound(f"there is no file of weights {weights}")
+            raise DataNotFound(f"there is no weights file {weights}")
         content = digest(Path(weights))
 
     def load(runtime: Runtime) -> Loaded:  # noqa: ARG001 - the network places itself
@@ -112,7 +112,7 @@ def _timm(name: str, weights: str | Path | None) -> Encoder:
 
 
 def _timm_module(name: str, weights: Path | None) -> nn.Module:
-    """A model without its head; InvalidInput where weights do not fit it."""
+    """A model without its head; InvalidInput if the weights do not fit."""
     import_torchvision()
     timm = optional("timm", "timm:NAME")
     if not timm.is_model(name):
@@ -133,7 +133,7 @@ def _timm_module(name: str, weights: Path | None) -> nn.Module:
 
 
 def _features(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What comes before a head, in the place of logits too: there is no head."""
+    """The features as logits and as embedding: a backbone has no head."""
     features = module(x)
     return features, features
 
@@ -163,7 +163,7 @@ def _sentences(name: str, folder: Path) -> Encoder:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """No progress bar while transformers loads weights: it shows one whether or not there is a terminal."""
+    """A context without the progress bar of transformers, which it shows even without a terminal."""
     logging: Any = sys.modules.get("transformers.utils.logging")
     shown = logging is not None and logging.is_progress_bar_enabled()
     if shown:
@@ -176,13 +176,13 @@ def _without_bars() -> Iterator[None]:
 
 
 def _torchvision_if_there() -> None:
-    """Import torchvision the way that works here, where it is installed: sentence-transformers imports it by itself."""
+    """If torchvision is installed, import it safely before sentence-transformers does."""
     if importlib.util.find_spec("torchvision") is not None:
         import_torchvision()
 
 
 def _packaged(name: str) -> Path | None:
-    """The folder of a sentence-transformers model in an installed package."""
+    """The folder of a sentence-transformers model in an installed package; None if there is none."""
     try:
         spec = importlib.util.find_spec(name.replace("-", "_"))
     except (ImportError, ValueError):
@@ -214,7 +214,7 @@ def _version(package: str) -> str:
 
 
 class _Called(Network):
-    """A callable: items -> (B, D)."""
+    """A callable from a list of items to their embeddings (B, D), as a network."""
 
     def __init__(self, name: str, call: Callable[[list[Any]], Any]) -> None:
         self._name = name
@@ -224,10 +224,10 @@ class _Called(Network):
         return torch.inference_mode()
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
-        given = self._call(batch)
-        found = given.float() if isinstance(given, Tensor) else torch.from_numpy(np.array(given, dtype=np.float32))
-        if found.dim() != 2 or len(found) != len(batch):
+        returned = self._call(batch)
+        x = returned.float() if isinstance(returned, Tensor) else torch.from_numpy(np.array(returned, dtype=np.float32))
+        if x.dim() != 2 or len(x) != len(batch):
             raise UnsupportedModel(
-                f"{self._name} was given {len(batch)} items and must give an array ({len(batch)}, D); got {tuple(found.shape)}"
+                f"{self._name} must return an array ({len(batch)}, D) for {len(batch)} items, got shape {tuple(x.shape)}"
             )
-        return Outputs(found, found)
+        return Outputs(x, x)

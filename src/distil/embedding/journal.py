@@ -1,4 +1,4 @@
-"""The journal of an embedding in progress: rows on disk, and which of them are done."""
+"""The journal of an unfinished file of embeddings: its rows so far, and the items that they belong to."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ from distil.errors import InvalidInput
 from distil.system.files import locked
 
 _HEADER_BYTES = 128
-
-
 _SYNC_SECONDS = 2.0
 
 
 class Journal:
-    """Embeddings that are being made: rows in one hidden file, and in another how far they go.
+    """An unfinished file of embeddings: the rows are in one hidden file, their number is in another.
 
-    Rows are synced before the line that counts them, so what a line says is there. Use within :meth:`locked`.
+    Rows are synced before the line that counts them, so the rows that a line counts are on disk. Use it within :meth:`locked`.
 
     Attributes:
-        done: Items of the pool that are dealt with.
-        dims: Numbers a row; 0 while no row is known.
-        faults: Row of the pool -> what was wrong with it.
+        done: Number of items of the pool that were embedded or skipped.
+        dims: D, the numbers in a row; 0 before the first row.
+        faults: Row of each skipped item -> the reason.
     """
 
     def __init__(self, path: Path, key: str, log: IO[str]) -> None:
@@ -48,7 +46,7 @@ class Journal:
     @classmethod
     @contextmanager
     def locked(cls, path: Path, key: str) -> Iterator[Journal]:
-        """The journal of a file of embeddings, for this process alone."""
+        """A context with the journal of a file of embeddings, which keeps other processes out."""
         with (
             locked(lock_path(path), f"{path} is being written by another process"),
             log_path(path).open("a+", encoding="utf-8") as log,
@@ -58,14 +56,16 @@ class Journal:
 
     @property
     def kept(self) -> int:
-        """Rows that were written."""
+        """Number of rows that were written."""
         return self.done - len(self.faults)
 
     def add(self, rows: NDArray[np.float32], count: int, faults: Mapping[int, str]) -> None:
-        """Append the embeddings of the next ``count`` items, but for those with faults."""
+        """Append the embeddings of the next ``count`` items, without those that have faults."""
         self.dims = self.dims or rows.shape[1]
         if rows.shape[1] != self.dims:
-            raise InvalidInput(f"the model gave {rows.shape[1]} numbers a row, and {self.dims} before")
+            raise InvalidInput(
+                f"expected embeddings of {self.dims} numbers, as in earlier minibatches, but the model returned {rows.shape[1]}"
+            )
         self._rows.write(np.ascontiguousarray(rows).tobytes())
         self.done += count
         self.faults.update(faults)
@@ -73,7 +73,7 @@ class Journal:
             self.sync()
 
     def sync(self) -> None:
-        """Make sure that what was added is on the disk."""
+        """Write all added rows, and their number, to disk."""
         _flushed(self._rows)
         state = {"key": self.key, "done": self.done, "dims": self.dims, "faults": list(self.faults.items())}
         self._log.write(json.dumps(state) + "\n")
@@ -87,11 +87,11 @@ class Journal:
         _flushed(self._rows)
 
     def close(self) -> None:
-        """Close the rows."""
+        """Close the file of rows."""
         self._rows.close()
 
     def _resume(self) -> None:
-        """Take up what a call with the same key left; else begin anew."""
+        """Continue the rows of an earlier call with the same key; without them, start from the first item."""
         self._log.seek(0)
         states = [state for line in self._log if (state := _parsed(line)) is not None]
         if states and self.key and states[-1]["key"] == self.key and self.rows_path.exists():
@@ -103,7 +103,7 @@ class Journal:
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
-    """A state; None for a torn line."""
+    """The state in a line; None for a torn line."""
     try:
         state = json.loads(line)
     except json.JSONDecodeError:
@@ -112,22 +112,22 @@ def _parsed(line: str) -> dict[str, Any] | None:
 
 
 def log_path(path: Path) -> Path:
-    """Where the journal of ``path`` is."""
+    """The file that records the progress of ``path``."""
     return path.with_name(f".{path.name}.journal")
 
 
 def lock_path(path: Path) -> Path:
-    """What the process that makes ``path`` holds."""
+    """The file that the process that writes ``path`` locks."""
     return path.with_name(f".{path.name}.lock")
 
 
 def rows_path(path: Path) -> Path:
-    """Where the rows made so far are."""
+    """The file of the rows of ``path`` so far."""
     return path.with_name(f".{path.name}.rows")
 
 
 def info_path(path: Path) -> Path:
-    """Where it is noted what made ``path``."""
+    """The file that identifies the model and the pool of ``path``."""
     return path.with_suffix(".info.json")
 
 

@@ -1,1 +1,1 @@
-"""Training: the one loop of the library (``fit``) and its settings (``config``)."""
+"""Training: the only training loop of the library (``fit``) and its settings (``config``)."""

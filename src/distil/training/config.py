@@ -1,4 +1,4 @@
-"""Settings of a training: the optimizer, how long, and when to stop."""
+"""The settings of a training: optimizer, number of epochs, and when to stop."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ _WEIGHT_DECAY = {"sgd": 5e-4, "adam": 0.0, "adamw": 0.01}
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How to train; every value is checked when the object is made.
+    """The settings of a training; every value is checked when the object is made.
 
-    The optimizers, the schedule and the two ways of stopping early are those of DISTIL 0.1, with two deliberate
-    differences: ``n_epoch`` epochs are ``n_epoch`` epochs (there, one fewer), and no network is thrown away and
-    drawn anew in the middle of a training (there, every 50th epoch below 20 % accuracy).
+    The optimizers, the schedule and the two rules for stopping early are those of DISTIL 0.1, with two deliberate
+    differences: ``n_epoch`` is the exact number of epochs (there, one fewer), and the weights are never drawn anew in the
+    middle of a training (there, every 50th epoch below 20 % accuracy).
 
-    The saturation rule looks at the training accuracy alone. Where one class is very common, a network may say
-    nothing else for its first ``window_size`` epochs, at a constant accuracy, although its loss still falls: set
-    ``window_size=None`` for such data.
+    The saturation rule reads the training accuracy only. If one class is very common, a network may predict that class
+    for all examples in its first ``window_size`` epochs, at a constant accuracy while its loss still falls. Set
+    ``window_size=None`` for imbalanced data.
 
     Attributes:
         lr: Learning rate of the first epoch, above 0.
-        batch_size: Examples in a minibatch, at least 1.
-        n_epoch: Epochs at most, at least 1; also the length of the cosine.
+        batch_size: Number of examples in a minibatch, at least 1.
+        n_epoch: Largest number of epochs, at least 1; also the length of the cosine.
         optimizer: ``"sgd"``, ``"adam"`` or ``"adamw"``, with the update rules of ``torch.optim``.
-        momentum: Of ``"sgd"``, in [0, 1); the others ignore it.
-        weight_decay: At least 0. ``None``: 5e-4 for ``"sgd"``, 0 for ``"adam"``, 0.01 for ``"adamw"``.
-        schedule: ``"cosine"`` lowers the rate from ``lr`` towards 0 over ``n_epoch`` epochs, a step an epoch;
+        momentum: Momentum of ``"sgd"``, in [0, 1); the others ignore it.
+        weight_decay: Weight decay, at least 0. ``None``: 5e-4 for ``"sgd"``, 0 for ``"adam"``, 0.01 for ``"adamw"``.
+        schedule: ``"cosine"`` lowers the learning rate from ``lr`` towards 0 over ``n_epoch`` epochs, one step per epoch;
             ``"constant"`` keeps it.
         max_accuracy: Stop after an epoch whose training accuracy, a fraction in (0, 1], reaches this.
             ``None``: never.
-        min_diff_acc: The gain in training accuracy that counts as progress, a fraction of at least 0.
-        window_size: Stop when, among the last ``window_size`` training accuracies, no later one is at least
+        min_diff_acc: Smallest gain in training accuracy that counts as progress, a fraction of at least 0.
+        window_size: Stop if, among the last ``window_size`` training accuracies, no later one is at least
             ``min_diff_acc`` above an earlier one. At least 2. ``None``: never.
-        patience: Stop after this many epochs in a row without a better validation accuracy. When it is set, the
-            weights of the best epoch (the first of equals) are put back at the end, whatever ended the training.
+        patience: Stop after this many epochs in a row without a better validation accuracy. If it is set, the
+            weights of the best epoch (the first of equals) are restored at the end, whichever rule ended the training.
             At least 1; needs validation data. ``None``: never, and the last weights stay.
-        amp: Run the forward pass in bfloat16 where that is safe. ``"auto"``: on accelerators that compute in
-            bfloat16, never on a CPU. ``True``: everywhere. ``False``: nowhere.
+        amp: Whether to run the forward pass in bfloat16 (by ``torch.autocast``). ``"auto"``: on accelerators that compute
+            in bfloat16, never on a CPU. ``True``: on every device. ``False``: never.
 
     Raises:
         InvalidInput: A value is out of its range; the message names the field.
@@ -82,7 +82,7 @@ class FitConfig:
 
     @property
     def decay(self) -> float:
-        """The weight decay in force: ``weight_decay``, or the usual one of the optimizer."""
+        """The weight decay in use: ``weight_decay``, or the default of the optimizer."""
         return _WEIGHT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
 
     def rate(self, epoch: int) -> float:
@@ -97,7 +97,7 @@ class FitConfig:
             return
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not holds(value):
             raise self._fault(name, expected)
-        object.__setattr__(self, name, float(value))  # a plain number, whatever kind came
+        object.__setattr__(self, name, float(value))  # a plain float also for NumPy's numbers
 
     def _integer(self, name: str, least: int, *, optional: bool = False) -> None:
         value = getattr(self, name)

@@ -1,8 +1,8 @@
-"""The one training loop of the library.
+"""The only training loop of the library.
 
-``fit`` trains on tensors, ``fit_dataset`` on a map-style data set. Both hand their minibatches to the same loop,
-and for one ``rng`` both see the same examples in the same order. Nothing in the loop waits for the device: the
-outputs and losses of an epoch are read once, at its end.
+``fit`` trains on tensors, ``fit_dataset`` on a map-style data set. Both pass their minibatches to the same loop, and for
+equal ``rng`` both see the same examples in the same order. The loop never waits for the device: the outputs and losses
+of an epoch are read once, at its end.
 """
 
 from __future__ import annotations
@@ -35,20 +35,19 @@ Augment: TypeAlias = Callable[[Any, torch.Generator], Any]
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 Stopped: TypeAlias = Literal["max_accuracy", "saturation", "patience", "n_epoch"]
 
-_HELD_LOGITS = 2**22  # outputs kept before they are turned into a count of hits
+_HELD_LOGITS = 2**22  # number of logits kept before their hits are counted
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What happened in a training, an entry an epoch.
+    """The course of a training, with one entry per epoch.
 
     Attributes:
-        accuracies: Fraction of the labeled examples that were right in the epoch's own minibatches, each judged
-            by the network as it was just before it learned from that minibatch.
+        accuracies: Training accuracy, a fraction: each minibatch is predicted by the network just before it learns from it.
         losses: Mean loss over the same minibatches, in nats unless a ``loss`` was given.
-        stopped: What ended the training.
-        validation_accuracies: After each epoch; empty without validation data.
+        stopped: The rule that ended the training.
+        validation_accuracies: Validation accuracy after each epoch; empty without validation data.
     """
 
     accuracies: tuple[float, ...]
@@ -58,7 +57,7 @@ class FitResult:
 
     @property
     def n_epochs(self) -> int:
-        """How many epochs were run."""
+        """The number of epochs that were run."""
         return len(self.accuracies)
 
 
@@ -81,44 +80,43 @@ def fit(
 ) -> FitResult:
     """Train ``module`` in place on labeled tensors.
 
-    The loss is the cross entropy, or its binary form for one logit and two classes, unless another is given. The
-    order of epoch e is the e-th ``torch.randperm`` drawn from ``rng.child("order").torch()``. Dropout, and whatever
-    else draws from the global generators, is seeded by ``rng``; those generators are afterwards as they were before.
-    The last minibatch may be short, but one of a single example joins the one before it if the module has BatchNorm,
-    which cannot train on one. Afterwards every submodule is in the mode it came in and every ``.grad`` is None, also
-    when the training was interrupted.
+    The loss is the cross entropy, or its binary form for one logit and two classes, unless another is given. The order of
+    epoch e is the e-th ``torch.randperm`` drawn from ``rng.child("order").torch()``. ``rng`` also seeds the global
+    generators, for dropout and other code that draws from them; afterwards they are restored. The last minibatch may be
+    short; but if it has a single example and the module has BatchNorm, which cannot train on one, the example joins the
+    minibatch before. Afterwards every submodule is in its earlier mode and every ``.grad`` is None, even if the training
+    was interrupted.
 
-    Cost: a forward pass, a backward pass and a step for each minibatch. Memory: besides the module and its
-    optimizer, a copy of the labeled set (of 256 MB of it at a time, if it is larger).
+    Cost: one forward pass, one backward pass and one step per minibatch. Memory: besides the module and its optimizer, a
+    copy of the labeled set (of 256 MB of it at a time, if it is larger).
 
     Args:
-        module: The network: ``num_classes`` logits (B, C), or one logit (B, 1) where ``num_classes`` is 2.
-        x: Inputs (N, ...), on any device; finite if floating-point, and then brought to the module's precision.
-        y: Labels (N,), whole numbers in 0..num_classes-1; not every class need occur.
-        config: The optimizer, the schedule and when to stop.
-        num_classes: C, at least 2; never taken from the labels seen.
-        rng: A seed, or an Rng, that decides every random draw of the training.
-        transform: Applied to each minibatch, after ``augment`` in training and alone in validation.
-        augment: ``augment(x, generator)``, applied to each training minibatch. The CPU generator is its own:
-            what it draws changes neither the order nor dropout.
-        validation: Inputs and labels on which to measure the accuracy after each epoch.
-        weights: (N,), at least 0; the loss of a minibatch is the mean of its losses with these weights.
-            Examples of weight 0 are left out of the training altogether.
-        read: ``read(module, x)`` gives the logits. Default: ``module(x)``, or its first if that is a tuple.
-        loss: ``loss(logits, y)`` gives the losses (B,) of a minibatch or, where there are no ``weights``, the number to
-            lower. Default: the cross entropy.
-        progress: Show a bar over the epochs; it stays silent where standard error is no terminal.
-        device: Where to train; the module, and a ``loss`` that is one, is moved there and stays. Default: where the
-            module's parameters are.
+        module: The network: ``num_classes`` logits (B, C), or one logit (B, 1) if ``num_classes`` is 2.
+        x: Inputs (N, ...), on any device; finite if floating-point, and then converted to the module's dtype.
+        y: Labels (N,), whole numbers in 0..num_classes-1; classes may be absent.
+        config: The settings of the training.
+        num_classes: C, at least 2; never inferred from the labels.
+        rng: An Rng, or a seed for one, that decides every random draw of the training.
+        transform: Applied to each minibatch: in training after ``augment``, in validation alone.
+        augment: ``augment(x, generator)``, applied to each training minibatch. The CPU generator is used for nothing else,
+            so its draws change neither the order nor dropout.
+        validation: Inputs and labels to measure the accuracy on after each epoch.
+        weights: Weights of the examples (N,), at least 0; the loss of a minibatch is the weighted mean of its losses.
+            Examples of weight 0 are left out of the training.
+        read: ``read(module, x)`` returns the logits. Default: ``module(x)``, or its first item if that is a tuple.
+        loss: ``loss(logits, y)`` returns the losses (B,) of a minibatch or, without ``weights``, their mean or another
+            number to minimize. Default: the cross entropy.
+        progress: Whether to show a bar over the epochs; it is hidden if standard error is not a terminal.
+        device: Device to train on; the module, and a ``loss`` that is a module, are moved there and stay. Default: the
+            device of the module's parameters.
 
     Returns:
-        Accuracy and loss of each epoch, and what ended the training.
+        Accuracy and loss of each epoch, and the rule that ended the training.
 
     Raises:
-        InvalidInput: Shapes that do not fit, labels or a head that disagree with ``num_classes``, NaN, patience
-            without validation data, one example alone under BatchNorm, a ``loss`` of another shape, or a training
-            that diverged.
-        UnsupportedModel: What the module returns is no tensor (give ``read``), or it cannot be called with whole numbers.
+        InvalidInput: Shapes do not fit, labels or logits disagree with ``num_classes``, a value is NaN, patience has no
+            validation data, a single example meets BatchNorm, ``loss`` returns another shape, or the training diverged.
+        UnsupportedModel: The module does not return a tensor (pass ``read``), or cannot be called with whole numbers.
 
     >>> x, y = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1])
     >>> config = FitConfig(lr=0.5, max_accuracy=1.0, window_size=None)
@@ -156,27 +154,27 @@ def fit_dataset(
     device: torch.device | str | None = None,
     num_workers: int = 0,
 ) -> FitResult:
-    """Train ``module`` in place on a map-style data set; ``fit`` is faster where the inputs fit in memory.
+    """Train ``module`` in place on a map-style data set; ``fit`` is faster if the inputs fit in memory.
 
-    All that is not said here is as in ``fit``, the order of the examples included. Inputs may be tensors, or
-    tuples and dictionaries of them, stacked as by PyTorch's loader (a tuple arrives as a list); lists of numbers are rows.
-    Randomness inside the data set comes from ``rng`` as well, but with workers it depends on their number.
+    It works like ``fit``, with the same order of the examples. Inputs may be tensors, or tuples and dictionaries of tensors,
+    which are stacked as by PyTorch's loader (a tuple arrives as a list); a list of numbers is a row. ``rng`` also seeds
+    randomness inside the data set, which then depends on the number of workers.
 
     Args:
         module: See ``fit``.
-        dataset: Examples (x, y, ...); what follows the label is not used. Labels are checked as they come.
+        dataset: Examples (x, y, ...); items after the label are ignored. Labels are checked when they are loaded.
         config: See ``fit``.
         num_classes: See ``fit``.
         rng: See ``fit``.
         transform: See ``fit``.
         augment: See ``fit``.
-        validation: A data set on which to measure the accuracy after each epoch.
+        validation: A data set to measure the accuracy on after each epoch.
         weights: See ``fit``.
         read: See ``fit``.
         loss: See ``fit``.
         progress: See ``fit``.
         device: See ``fit``.
-        num_workers: Processes that load examples; 0 loads them in this one.
+        num_workers: Number of processes that load examples; 0: they are loaded in this process.
 
     Returns:
         See ``fit``.
@@ -207,7 +205,7 @@ def fit_dataset(
 
 @dataclass(frozen=True)
 class _Training:
-    """A module and all that decides how it is trained, but for the examples."""
+    """A module and the settings of its training, without the examples."""
 
     module: nn.Module
     config: FitConfig
@@ -226,7 +224,7 @@ class _Training:
             raise InvalidInput(f"num_classes: expected a whole number of at least 2, got {classes!r}")
 
     def run(self, source: Source, validation: Source | None) -> FitResult:
-        """The whole training."""
+        """Run all epochs."""
         config, n = self.config, len(source.rows)
         if config.patience is not None and validation is None:
             raise InvalidInput("patience: expected validation data to measure, got none; pass validation=...")
@@ -254,20 +252,20 @@ class _Training:
                 bar.set_postfix_str(f"accuracy {accuracy:.3f}, loss {loss:.3g}", refresh=False)
                 bar.update()
             if best:
-                _put_back(best, self.module)
-            # The last step comes after the last loss.
+                _restore(best, self.module)
+            # The loss of the last step is never computed, so it cannot show that the step diverged.
             if not all(bool(p.isfinite().all()) for p in self.module.parameters()):
                 raise self._divergence("a weight became infinite or NaN", len(losses), step.lr)
         return FitResult(tuple(accuracies), tuple(losses), stopped, tuple(held_out))
 
     def _epoch(self, minibatches: Iterator[Minibatch], step: Step, draws: torch.Generator) -> tuple[float, float]:
-        """Learn from every minibatch once; accuracy and mean loss."""
+        """Learn from every minibatch once; returns training accuracy and mean loss."""
         augment, tally = self.augment, _Tally()
         self.module.train()
         read = self._logits
         for x, y, weights in minibatches:
             logits = read(x if augment is None else augment(x, draws), y.shape[0])
-            loss = _loss(logits, y, weights) if self.loss is None else _given_loss(self.loss, logits, y, weights)
+            loss = _cross_entropy(logits, y, weights) if self.loss is None else _own_loss(self.loss, logits, y, weights)
             torch.autograd.backward(loss)
             step()
             tally.add(logits, y, loss)
@@ -277,14 +275,14 @@ class _Training:
         """Accuracy in evaluation mode."""
         tally = _Tally()
         self.module.eval()
-        # Without what gradients need, four times as many examples fit in the same memory with room to spare.
+        # Without gradients, minibatches of four times the size need less memory than those of training.
         sizes = sizes_of(len(source.rows), 4 * self.config.batch_size)
         with torch.no_grad():
             for x, y, _ in source.minibatches(source.rows, sizes):
                 tally.add(self._logits(x, y.shape[0]), y)
         return tally.read()[0]
 
-    def _logits(self, x: Any, n: int) -> Tensor:  # noqa: ANN401 - whatever the module takes
+    def _logits(self, x: Any, n: int) -> Tensor:  # noqa: ANN401 - any argument of a module
         """Logits (B, C) or (B, 1) of ``n`` inputs, in at least single precision."""
         if self.transform is not None:
             x = self.transform(x)
@@ -298,7 +296,7 @@ class _Training:
         if not isinstance(logits, Tensor):
             raise UnsupportedModel(
                 f"expected logits (B, C) from the module, got {type(logits).__name__}; pass read=..., "
-                "a function of (module, x) that returns them"
+                "a function of (module, x) that returns the logits"
             )
         if logits.shape != (n, self.num_classes) and (logits.shape != (n, 1) or self.num_classes != 2):
             raise InvalidInput(
@@ -309,7 +307,7 @@ class _Training:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Under it, BatchNorm that would have to train on one value a channel is an error that says what to do."""
+        """A context that raises a clear error if BatchNorm would train on one value per channel."""
 
         def refuse(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
             x, own_values = inputs[0], layer.training or layer.running_mean is None
@@ -330,13 +328,13 @@ class _Training:
     def _read(self, x: Any) -> Tensor:  # noqa: ANN401
         if not self._autocasts:
             return self.reader(self.module, x)
-        # Entered for each minibatch: autocast keeps its copies of the weights until it is left, and they change.
+        # Entered for each minibatch: autocast caches copies of the weights until it ends, and each step changes the weights.
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.reader(self.module, x)
 
     @cached_property
     def _dtype(self) -> torch.dtype | None:
-        """The precision that the module computes in; inputs are brought to it, as they are when a pool is scored."""
+        """The dtype that the module computes in; inputs are converted to it, as when a pool is scored."""
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), None)
 
     @cached_property
@@ -348,7 +346,7 @@ class _Training:
 
     @contextmanager
     def _under_training(self) -> Iterator[Step]:
-        """The module on its device, with a step, gradients, and seeded generators; modes and grads are put back."""
+        """A context with the module on its device, gradients enabled and seeded generators; it restores modes and gradients."""
         self.module.to(self.device)
         if isinstance(self.loss, nn.Module):
             self.loss.to(self.device)  # class weights
@@ -374,7 +372,7 @@ class _Training:
 
 
 def _cast(x: Any, dtype: torch.dtype | None) -> Any:  # noqa: ANN401
-    """Inputs with their floating-point tensors in that precision; whole numbers, which may be token ids, stay."""
+    """Inputs with floating-point tensors in the given dtype; whole numbers, which may be token ids, are kept."""
     if isinstance(x, Tensor):
         return x.to(dtype) if dtype is not None and x.is_floating_point() else x
     if isinstance(x, Mapping):
@@ -385,8 +383,9 @@ def _cast(x: Any, dtype: torch.dtype | None) -> Any:  # noqa: ANN401
 class _Tally:
     """Hits and losses of the minibatches so far, kept on the device and read once.
 
-    Counting hits at every minibatch would cost as much as a part of its step, and wait for an accelerator. Held back, they won 109
-    against 128 ms on one core (30 epochs of 400 examples in minibatches of 16). Delete it where counting costs nothing.
+    Why: counting hits after every minibatch costs a sizable part of a step, and waits for an accelerator.
+    Gain: 109 ms instead of 128 ms on one core (30 epochs of 400 examples in minibatches of 16).
+    Delete it when counting costs nothing.
     """
 
     def __init__(self) -> None:
@@ -398,7 +397,7 @@ class _Tally:
         self._limit = 0
 
     def add(self, logits: Tensor, y: Tensor, loss: Tensor | None = None) -> None:
-        """Note a minibatch: logits (B, C), labels (B,), mean loss."""
+        """Add a minibatch: logits (B, C), labels (B,), mean loss."""
         self._logits.append(logits.detach())
         self._ys.append(y)
         self._sizes.append(y.shape[0])
@@ -415,7 +414,7 @@ class _Tally:
         self._logits, self._ys = [], []
 
     def read(self) -> tuple[float, float]:
-        """Accuracy and mean loss (0 if none was given) over all that was noted: the one wait for the device."""
+        """Accuracy and mean loss (0 without losses) over all minibatches; this is the only wait for the device."""
         if self._logits:
             self._fold()
         values = torch.stack(self._hits + self._losses).tolist()
@@ -424,7 +423,7 @@ class _Tally:
 
 
 def _verdict(config: FitConfig, accuracies: Sequence[float], held_out: Sequence[float]) -> Stopped | None:
-    """Why the training ends after the last of these epochs, or None."""
+    """The rule that ends the training after the last of these epochs, or None."""
     if config.max_accuracy is not None and accuracies[-1] >= config.max_accuracy:
         return "max_accuracy"
     if config.patience is not None and len(held_out) - 1 - held_out.index(max(held_out)) >= config.patience:
@@ -437,7 +436,7 @@ def _verdict(config: FitConfig, accuracies: Sequence[float], held_out: Sequence[
 def saturated(accuracies: Sequence[float], window: int | None, gain: float) -> bool:
     """Whether the last ``window`` accuracies have no i < j with ``accuracies[j] - accuracies[i] >= gain``.
 
-    Never with fewer of them than that, nor with ``window`` None.
+    False with fewer than ``window`` accuracies, and if ``window`` is None.
     """
     if window is None or len(accuracies) < window:
         return False
@@ -449,18 +448,18 @@ def saturated(accuracies: Sequence[float], window: int | None, gain: float) -> b
     return True
 
 
-def _loss(logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
+def _cross_entropy(logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
     """Mean cross entropy of logits (B, C) or (B, 1) and labels (B,), weighted by ``weights`` (B,)."""
-    how = "mean" if weights is None else "none"
+    reduction = "mean" if weights is None else "none"
     if logits.shape[1] == 1:
-        losses = F.binary_cross_entropy_with_logits(logits[:, 0], y.to(logits.dtype), reduction=how)
+        losses = F.binary_cross_entropy_with_logits(logits[:, 0], y.to(logits.dtype), reduction=reduction)
     else:
-        losses = F.cross_entropy(logits, y, reduction=how)
+        losses = F.cross_entropy(logits, y, reduction=reduction)
     return losses if weights is None else (losses * weights).sum() / weights.sum()
 
 
-def _given_loss(loss: Loss, logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
-    """The number to lower, from a loss that gives one for each example or, without weights, one for all."""
+def _own_loss(loss: Loss, logits: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
+    """The number to minimize, from the user's loss, which returns one per example or, without weights, one for all."""
     losses: Any = loss(logits, y)
     if isinstance(losses, Tensor) and losses.shape == y.shape:
         return losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
@@ -477,14 +476,14 @@ def _predicted(logits: Tensor) -> Tensor:
 
 
 def _first_output(module: nn.Module, x: Any) -> Tensor:  # noqa: ANN401
-    """``module(x)``, or its first if that is a tuple; whether it is a tensor is checked by the caller."""
+    """``module(x)``, or its first item if that is a tuple; the caller checks that it is a tensor."""
     out: Any = module(x)
     logits: Tensor = out[0] if isinstance(out, tuple) and out else out
     return logits
 
 
 def _place(module: nn.Module, device: torch.device | str | None) -> torch.device:
-    """Where to train."""
+    """The device to train on."""
     if device is not None:
         return torch.device(device)
     return next((p.device for p in module.parameters()), torch.device("cpu"))
@@ -495,11 +494,11 @@ def _has_batch_norm(module: nn.Module) -> bool:
 
 
 def _tensors_of(module: nn.Module) -> list[Tensor]:
-    """Parameters and buffers, also those that a state dict leaves out."""
+    """Parameters and buffers, including those that a state dict leaves out."""
     return [*module.parameters(), *module.buffers()]
 
 
-def _put_back(kept: Sequence[Tensor], module: nn.Module) -> None:
+def _restore(kept: Sequence[Tensor], module: nn.Module) -> None:
     with torch.no_grad():
         for tensor, value in zip(_tensors_of(module), kept, strict=True):
             tensor.copy_(value)

@@ -1,4 +1,4 @@
-"""Minibatches on the training device, from tensors or from a map-style data set; both checked as they enter."""
+"""Minibatches on the training device, from tensors or a map-style data set, with checked labels and weights."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from distil.rng import Rng
 
 Minibatch: TypeAlias = tuple[Any, Tensor, Tensor | None]
 
-_BLOCK_BYTES = 2**28  # inputs gathered at once; a labeled set that fits is permuted in one go
+_BLOCK_BYTES = 2**28  # of inputs gathered at once; a labeled set that fits is permuted in one step
 
 
 class Source(ABC):
-    """Labeled examples, to be had by row.
+    """Labeled examples that minibatches are made from.
 
     Attributes:
-        rows: Rows to train on, on the CPU: all, or those whose weight is not 0.
+        rows: Rows to train on, on the CPU: all rows, or those whose weight is not 0.
     """
 
     rows: Tensor
@@ -34,7 +34,7 @@ class Source(ABC):
         """The examples ``rows`` (N,) in minibatches of ``sizes``.
 
         Yields:
-            Inputs, labels (B,) and weights (B,), or None for those, on the training device.
+            Inputs, labels (B,) and weights (B,) or None, on the training device.
         """
 
 
@@ -42,15 +42,15 @@ class TensorSource(Source):
     """Inputs (N, ...) and labels (N,) in memory, gathered block by block and cut into views.
 
     Args:
-        x: Inputs, finite if floating-point.
-        y: Labels in 0..num_classes-1.
-        weights: (N,), at least 0, or None.
+        x: Inputs (N, ...), finite if floating-point.
+        y: Labels (N,) in 0..num_classes-1.
+        weights: Weights (N,), at least 0, or None.
         num_classes: C.
         device: The training device.
-        names: What the caller calls ``x`` and ``y``.
+        names: The caller's names of ``x`` and ``y``, for messages.
 
     Raises:
-        InvalidInput: Any of these is not so.
+        InvalidInput: ``x``, ``y`` or ``weights`` is not as described.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class TensorSource(Source):
         labels, weights = checked_labels(y, num_classes, names[1]), _checked_weights(weights, len(x))
         self.rows, self._device = _rows(weights, len(x)), device
         self._row_bytes = x[0].numel() * x.element_size()
-        # What fits one block moves to the device once; more stays where it is, and moves block by block.
+        # Inputs that fit in one block are moved to the device once; larger ones are moved block by block.
         self._x = x.detach().to(device if len(x) * self._row_bytes <= _BLOCK_BYTES else x.device)
         self._y = labels.to(device)
         self._weights = None if weights is None else weights.to(device)
 
     def minibatches(self, rows: Tensor, sizes: Sequence[int]) -> Iterator[Minibatch]:
-        """See ``Source``; one gather a block, of a copy of at most 256 MB (or one minibatch)."""
+        """See ``Source``; rows are gathered in blocks of at most 256 MB (or one minibatch)."""
         per_block = max(1, _BLOCK_BYTES // (max(sizes) * self._row_bytes))
         start = 0
         for first in range(0, len(sizes), per_block):
@@ -90,19 +90,19 @@ class TensorSource(Source):
 
 
 class DatasetSource(Source):
-    """A map-style data set of (x, y, ...), loaded by a DataLoader that is given each minibatch's rows.
+    """A map-style data set of (x, y, ...), loaded by a DataLoader that gets the rows of each minibatch.
 
     Args:
-        dataset: The examples; labels are checked as they come.
-        weights: (N,), at least 0, or None.
+        dataset: The examples; labels are checked when they are loaded.
+        weights: Weights (N,), at least 0, or None.
         num_classes: C.
         device: The training device.
-        name: What the caller calls ``dataset``.
+        name: The caller's name of ``dataset``, for messages.
         rng: Seeds the workers.
-        num_workers: Processes that load examples.
+        num_workers: Number of processes that load examples; 0: none but this one.
 
     Raises:
-        InvalidInput: No map-style data set, or an empty one, or weights that cannot be right.
+        InvalidInput: The data set is not map-style or is empty, or ``weights`` is not as described.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class DatasetSource(Source):
         self._device, self._num_classes, self._name = device, num_classes, name
         self._weights = _checked_weights(weights, len(dataset))
         self.rows = _rows(self._weights, len(dataset))
-        self._batches: list[list[int]] = []  # refilled every epoch; the loader keeps this very list
+        self._batches: list[list[int]] = []  # refilled every epoch; the loader holds this list
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=self._batches,
@@ -133,7 +133,7 @@ class DatasetSource(Source):
         )
 
     def minibatches(self, rows: Tensor, sizes: Sequence[int]) -> Iterator[Minibatch]:
-        """See ``Source``; the data set is asked for every row, every time."""
+        """See ``Source``; every row is loaded from the data set each time."""
         pieces = torch.split(rows, list(sizes))
         self._batches[:] = [piece.tolist() for piece in pieces]
         for piece, loaded in zip(pieces, self._loader, strict=True):
@@ -142,14 +142,14 @@ class DatasetSource(Source):
                     f"{self._name}: expected examples (x, y, ...) with a whole number y, "
                     f"got minibatches of {type(loaded).__name__}"
                 )
-            # Checked where it was loaded: on an accelerator this would wait for every minibatch.
+            # Checked before the move: on an accelerator the check would wait for every minibatch.
             y = checked_labels(loaded[1], self._num_classes, f"labels of {self._name}")
             weights = None if self._weights is None else self._weights[piece].to(self._device)
             yield _moved(loaded[0], self._device), y.to(self._device, non_blocking=True), weights
 
 
 def sizes_of(n: int, batch_size: int, *, join_last: bool = False) -> list[int]:
-    """How ``n`` examples are cut into minibatches; ``join_last`` leaves no single example at the end.
+    """The sizes of the minibatches of ``n`` examples; with ``join_last``, a single last example joins the minibatch before.
 
     >>> sizes_of(9, 4), sizes_of(9, 4, join_last=True)
     ([4, 4, 1], [4, 5])
@@ -161,7 +161,11 @@ def sizes_of(n: int, batch_size: int, *, join_last: bool = False) -> list[int]:
 
 
 def checked_labels(y: Tensor, num_classes: int, name: str) -> Tensor:
-    """``y`` as int64 (N,), if every label is a whole number in 0..num_classes-1; an InvalidInput if not."""
+    """Labels as int64 (N,), checked to be whole numbers in 0..num_classes-1.
+
+    Raises:
+        InvalidInput: They are not.
+    """
     if y.ndim != 1 or y.is_floating_point() or y.is_complex():
         raise InvalidInput(f"{name}: expected whole numbers of shape (N,), got {y.dtype} of shape {tuple(y.shape)}")
     y = y.long()
@@ -186,22 +190,22 @@ def _check_shapes(x: Tensor, y: Tensor, names: tuple[str, str]) -> None:
 
 
 def _check_finite(x: Tensor, name: str) -> None:
-    # The extremes, which carry a NaN along, need no mask as large as the inputs.
+    # The extremes are NaN if any input is, and need no mask as large as the inputs.
     if x.is_floating_point() and not all(bool(end.isfinite()) for end in x.detach().aminmax()):
         raise InvalidInput(f"{name}: expected finite inputs, got NaN or infinity")
 
 
 def _checked_weights(weights: Tensor | None, n: int) -> Tensor | None:
-    """The weights (N,) as floating-point numbers, if they can be right."""
+    """The weights as floating-point numbers (N,), checked to be finite, at least 0 and not all 0."""
     if weights is None:
         return None
     if not isinstance(weights, Tensor) or weights.shape != (n,):
         came = f"shape {tuple(weights.shape)}" if isinstance(weights, Tensor) else type(weights).__name__
-        raise InvalidInput(f"weights: expected a tensor of shape ({n},), one weight an example, got {came}")
+        raise InvalidInput(f"weights: expected a tensor of shape ({n},), one weight per example, got {came}")
     weights = weights.detach() if weights.is_floating_point() else weights.float()
     if not bool(weights.isfinite().all()) or bool((weights < 0).any()) or not bool((weights > 0).any()):
         raise InvalidInput(
-            "weights: expected finite weights of at least 0, one of them above 0, "
+            "weights: expected finite weights of at least 0, with at least one above 0, "
             f"got weights from {float(weights.min())} to {float(weights.max())}"
         )
     return weights
@@ -211,8 +215,8 @@ def _rows(weights: Tensor | None, n: int) -> Tensor:
     return torch.arange(n) if weights is None else weights.cpu().nonzero().flatten()
 
 
-def _moved(value: Any, device: torch.device) -> Any:  # noqa: ANN401 - whatever the data set's inputs are
-    """The tensors in ``value`` on ``device``, in the lists and dictionaries they came in."""
+def _moved(value: Any, device: torch.device) -> Any:  # noqa: ANN401 - any inputs of a data set
+    """The same lists and dictionaries with their tensors on ``device``."""
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
     if isinstance(value, Mapping):

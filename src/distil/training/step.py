@@ -18,15 +18,14 @@ _Update: TypeAlias = Callable[[list[Tensor], list[Tensor], list[list[Any]], floa
 
 
 class Step:
-    """One update of every trainable parameter, and the end of the gradients it used.
+    """Updates every trainable parameter once, and drops the gradients.
 
-    Calls the functional forms in ``torch.optim``, which do the arithmetic of its classes.
+    It calls the functional forms in ``torch.optim``, which do the arithmetic of its classes.
 
-    Why: for a network of two linear layers a class's ``step`` spends more time on the way to that arithmetic than in it.
-    What it won: 17 us a step in place of 36 us for the fused class with momentum, 32 us in place of 59 us with Adam (medians of 7
-    alternating rounds of 500 steps, one thread of a Xeon, torch 2.13). An earlier measurement, on another machine, gave 26 us in
-    place of 54 us, of 80 us for the single-tensor form and of 91 us for ``foreach``; at 4 million weights 1.5 ms in place of 3.4
-    ms.
+    Why: for a network of two linear layers, the ``step`` of a class spends more time on overhead than on arithmetic.
+    Gain: 17 us per step instead of 36 us for the fused class with momentum, 32 us instead of 59 us with Adam (medians of 7
+    alternating rounds of 500 steps, one thread of a Xeon, torch 2.13). An earlier measurement, on another machine, gave 26 us
+    against 54 us (fused), 80 us (single tensor) and 91 us (``foreach``); at 4 million weights 1.5 ms instead of 3.4 ms.
     Delete it when a fused ``torch.optim`` class takes less than 1.2 times as long.
 
     Attributes:
@@ -37,10 +36,12 @@ class Step:
         self.lr = config.lr
         self._params: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
         if not self._params:
-            raise InvalidInput("expected a module with a parameter that requires a gradient, got one without")
+            raise InvalidInput(
+                "expected a module with trainable parameters, got one whose parameters all have requires_grad=False, or none"
+            )
         sparse = any(isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse for m in module.modules())
         plain = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in self._params)
-        # None leaves the choice to torch, which knows what each device can do.
+        # None: torch chooses by what the device supports.
         fused = True if plain and not sparse else None
         if config.optimizer == "sgd":
             self._state, self._update = _sgd(self._params, config, fused, sparse)
@@ -48,10 +49,12 @@ class Step:
             self._state, self._update = _adam(self._params, config, fused)
 
     def __call__(self) -> None:
-        """Update from the gradients there are, then drop them."""
+        """Update the parameters that have gradients, then drop the gradients."""
         params, state = self._params, self._state
         grads = [p.grad for p in params if p.grad is not None]
-        if len(grads) < len(params):  # a branch not taken: as in torch.optim, its parameters and state stay
+        if len(grads) < len(
+            params
+        ):  # as in torch.optim, parameters of branches that were not used, and their state, stay
             live = [i for i, p in enumerate(params) if p.grad is not None]
             params, state = [params[i] for i in live], [[column[i] for i in live] for column in state]
         with torch.no_grad():
@@ -63,7 +66,7 @@ class Step:
 def _sgd(
     params: Sequence[Tensor], config: FitConfig, fused: bool | None, sparse: bool
 ) -> tuple[list[list[Any]], _Update]:
-    """The momenta, and the update of ``torch.optim.SGD``."""
+    """The state (momenta) and the update function of ``torch.optim.SGD``."""
     decay, momentum, foreach = config.decay, config.momentum, False if fused else None
 
     def update(params: list[Tensor], grads: list[Tensor], state: list[list[Any]], lr: float) -> None:
@@ -82,12 +85,12 @@ def _sgd(
             maximize=False,
         )
 
-    # From zero, the first momentum is the first gradient, as in torch.optim, which starts without one.
+    # Starting at zero, the first momentum is the first gradient, as in torch.optim, which starts without momenta.
     return [[torch.zeros_like(p) if momentum else None for p in params]], update
 
 
 def _adam(params: Sequence[Tensor], config: FitConfig, fused: bool | None) -> tuple[list[list[Any]], _Update]:
-    """The two moments and the count of steps, and the update of ``torch.optim.Adam`` or ``AdamW``."""
+    """The state (two moments and the number of steps) and the update function of ``torch.optim.Adam`` or ``AdamW``."""
     rule = adam if config.optimizer == "adam" else adamw
     decay, foreach = config.decay, False if fused else None
 
@@ -111,6 +114,6 @@ def _adam(params: Sequence[Tensor], config: FitConfig, fused: bool | None) -> tu
             maximize=False,
         )
 
-    # The unfused rules want the count on the CPU, the fused ones on the device of the parameter.
+    # The unfused functions expect the number of steps on the CPU, the fused ones on the device of the parameter.
     steps = [torch.zeros((), dtype=torch.float32, device=p.device if fused else "cpu") for p in params]
     return [[torch.zeros_like(p) for p in params], [torch.zeros_like(p) for p in params], steps], update
