@@ -321,7 +321,7 @@ def test_a_warning_about_the_namesake(tmp_path):
     code = "import distil\nprint(distil.__version__)\nprint(distil.select)\nprint(distil.signals, distil.Learner)"
     out, err = python(code, namesake(tmp_path), PYTHONWARNINGS="always")
     assert err.count("decile-distil") == 1
-    assert "DistilWarning: decile-distil 0.2 is installed beside distil" in err
+    assert "DistilWarning: decile-distil 0.2 and distil are both installed" in err
     assert "Uninstall both" in err
     assert err.startswith("<string>:3:")  # it names the line of the use
     assert "function select" in out

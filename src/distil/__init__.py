@@ -1,4 +1,4 @@
-"""distil: deep active learning. Given a model, a pool and a budget, which examples to label next.
+"""distil: deep active learning. Given a model, a pool and a budget, it selects the examples to label next.
 
 >>> import torch, distil
 >>> pool, model = torch.randn(1000, 8), torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
@@ -112,10 +112,10 @@ _HOMES = {
     "strategy_named": "distil.strategies",
     "wrap": "distil.networks.wrap",
 }
-"""Public name -> the module that it is imported from."""
+"""Public name -> the module that defines it."""
 
 _MODULES = ("active_learning_strategies", "deepal", "errors", "functional", "signals", "strategies", "utils")
-"""Public modules, which are attributes after ``import distil`` alone."""
+"""Public modules, which ``import distil`` makes available as attributes."""
 
 __all__ = [*_HOMES]
 
@@ -138,18 +138,18 @@ if not TYPE_CHECKING:  # a type checker that saw this function would accept ever
 
 @cache  # warn once
 def _warn_of_namesake() -> None:
-    """The distribution ``decile-distil`` installs a package of the same name; files of both would be mixed."""
+    """Warn if ``decile-distil`` is installed: its package has the same name, so files of both would be mixed."""
     import warnings
     from importlib.metadata import PackageNotFoundError, distribution
 
     from distil.errors import DistilWarning
 
     try:
-        found = distribution("decile-distil")
+        namesake = distribution("decile-distil")
     except PackageNotFoundError:
         return
     warnings.warn(
-        f"decile-distil {found.version} is installed beside distil, and both install a package called `distil`: files of one "
+        f"decile-distil {namesake.version} and distil are both installed, and both have a package called `distil`: files of one "
         "replace those of the other. Uninstall both, then install the one you want",
         DistilWarning,
         stacklevel=3,

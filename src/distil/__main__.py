@@ -1,4 +1,4 @@
-"""``python -m distil`` is the command ``distil``."""
+"""``python -m distil`` runs the command ``distil``."""
 
 import sys
 
