@@ -86,9 +86,8 @@ def test_summarizing_changes_nothing_and_takes_lists():
 GOOD = Curves(LABELS, seeds(RANDOM))
 
 
-@pytest.mark.parametrize(
-    ("curves", "message"),
-    [
+def test_curves_that_cannot_be_compared_are_refused_by_name(subtests):
+    for curves, message in [
         (Curves(LABELS[:-1], GOOD.values[:, :-1]), "badge: measured at"),
         (Curves(LABELS + 1, GOOD.values), "badge: measured at"),
         (Curves(LABELS, GOOD.values[:9]), "badge: 9 seeds, but random_sampling has 10"),
@@ -104,17 +103,15 @@ GOOD = Curves(LABELS, seeds(RANDOM))
         (Curves(LABELS[:, None], GOOD.values), "badge: labels must hold one number for each point"),
         (Curves([], np.empty((10, 0))), "badge: labels must hold one number for each point"),
         (Curves(np.full(11, np.inf), GOOD.values), "badge: labels must be finite"),
-    ],
-)
-def test_curves_that_cannot_be_compared_are_refused_by_name(curves, message):
-    with pytest.raises(InvalidInput, match=message):
-        summarize({"random_sampling": GOOD, "badge": curves}, target=0.9)
+    ]:
+        with subtests.test(curves=curves, message=message), pytest.raises(InvalidInput, match=message):
+            summarize({"random_sampling": GOOD, "badge": curves}, target=0.9)
 
 
-@pytest.mark.parametrize("target", [0, -0.1, 94, math.nan])
-def test_a_target_that_is_no_fraction_is_refused(target):
-    with pytest.raises(InvalidInput, match="target must be a fraction"):
-        summarize({"random_sampling": GOOD}, target=target)
+def test_a_target_that_is_no_fraction_is_refused(subtests):
+    for target in [0, -0.1, 94, math.nan]:
+        with subtests.test(target=target), pytest.raises(InvalidInput, match="target must be a fraction"):
+            summarize({"random_sampling": GOOD}, target=target)
 
 
 def test_a_baseline_that_is_not_there_is_refused():
@@ -317,15 +314,15 @@ def test_the_penalty_matrix_of_a_brute_force():
     np.testing.assert_allclose(relabeled.beats, found.beats[::-1, ::-1])
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 20])
-def test_the_critical_value_is_that_of_the_number_of_seeds(count):
-    rng = np.random.default_rng(0)
-    d = rng.standard_normal((count, 4_000))
-    half = Curves(np.arange(1, 4_002), np.full((count, 4_001), 0.5))
-    noisy = Curves(half.labels, np.concatenate([half.values[:, :1], 0.5 + 0.01 * d], axis=1))
-    beats = penalty_matrix([{"a": half, "b": noisy}]).beats
-    assert beats.sum() == pytest.approx(0.05, abs=0.011)
-    assert beats[0, 1] == pytest.approx(0.025, abs=0.008)
+def test_the_critical_value_is_that_of_the_number_of_seeds():
+    for count in [2, 3, 5, 20]:
+        rng = np.random.default_rng(0)
+        d = rng.standard_normal((count, 4_000))
+        half = Curves(np.arange(1, 4_002), np.full((count, 4_001), 0.5))
+        noisy = Curves(half.labels, np.concatenate([half.values[:, :1], 0.5 + 0.01 * d], axis=1))
+        beats = penalty_matrix([{"a": half, "b": noisy}]).beats
+        assert beats.sum() == pytest.approx(0.05, abs=0.011), count
+        assert beats[0, 1] == pytest.approx(0.025, abs=0.008), count
 
 
 def test_with_a_baseline_the_rounds_are_those_of_the_paper():

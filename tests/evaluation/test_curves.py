@@ -35,17 +35,16 @@ def test_area_is_the_mean_over_the_points():
     np.testing.assert_allclose(area_under_curve([1, 20, 30, 400], values), [0.6, 0.2])
 
 
-@pytest.mark.parametrize("curve", [RANDOM, MARGIN, KMEANS])
-def test_the_documented_distance_to_the_trapezoid(curve):
-    area = area_under_curve(LABELS, curve[None])[0]
-    trapezoid = np.sum((curve[1:] + curve[:-1]) / 2 * np.diff(LABELS)) / (LABELS[-1] - LABELS[0])
-    ends = (curve[0] + curve[-1]) / 2
-    assert trapezoid - area == pytest.approx((area - ends) / (len(curve) - 1))
+def test_the_documented_distance_to_the_trapezoid():
+    for curve in [RANDOM, MARGIN, KMEANS]:
+        area = area_under_curve(LABELS, curve[None])[0]
+        trapezoid = np.sum((curve[1:] + curve[:-1]) / 2 * np.diff(LABELS)) / (LABELS[-1] - LABELS[0])
+        ends = (curve[0] + curve[-1]) / 2
+        assert trapezoid - area == pytest.approx((area - ends) / (len(curve) - 1)), curve
 
 
-@pytest.mark.parametrize(
-    ("curve", "target", "expected"),
-    [
+def test_labels_to_reach_by_hand():
+    for curve, target, expected in [
         (RANDOM, 0.94, 300 + 40 * 8 / 9),  # 93.2 at 300, 94.1 at 340
         (MARGIN, 0.94, 140 + 40 * 3 / 12),  # 93.7 at 140, 94.9 at 180
         (MARGIN, 0.937, 140),  # on a point
@@ -54,10 +53,8 @@ def test_the_documented_distance_to_the_trapezoid(curve):
         (RANDOM, 0.945, 340 + 40 * 4 / 6),  # and below again at 420
         (RANDOM, 0.95, math.inf),
         (KMEANS, 0.94, math.inf),
-    ],
-)
-def test_labels_to_reach_by_hand(curve, target, expected):
-    assert labels_to_reach(LABELS, curve, target) == pytest.approx(expected)
+    ]:
+        assert labels_to_reach(LABELS, curve, target) == pytest.approx(expected), (curve, target, expected)
 
 
 def test_the_first_crossing_counts():
@@ -92,12 +89,13 @@ def test_label_efficiency():
     assert math.isnan(label_efficiency(math.inf, math.inf))
 
 
-@pytest.mark.parametrize("wrong", [0, -1, math.nan])
-def test_label_efficiency_refuses_what_is_no_number_of_labels(wrong):
-    with pytest.raises(InvalidInput, match="strategy must be above 0"):
-        label_efficiency(10, wrong)
-    with pytest.raises(InvalidInput, match="baseline must be above 0"):
-        label_efficiency(wrong, 10)
+def test_label_efficiency_refuses_what_is_no_number_of_labels(subtests):
+    for wrong in [0, -1, math.nan]:
+        with subtests.test(wrong=wrong):
+            with pytest.raises(InvalidInput, match="strategy must be above 0"):
+                label_efficiency(10, wrong)
+            with pytest.raises(InvalidInput, match="baseline must be above 0"):
+                label_efficiency(wrong, 10)
 
 
 def test_budget_areas_by_hand():
@@ -108,12 +106,12 @@ def test_budget_areas_by_hand():
     np.testing.assert_allclose(area_under_curve(labels, values, "log"), [(0.4 + 0.8 * 2) / 3, 0.5])
 
 
-@pytest.mark.parametrize("curve", [RANDOM, MARGIN, KMEANS])
-def test_budget_areas_are_scipys_trapezoids(curve):
-    linear, log = (area_under_curve(LABELS, curve[None], budget)[0] for budget in ("linear", "log"))
-    assert linear == pytest.approx(integrate.trapezoid(curve, LABELS) / 400)
-    assert log == pytest.approx(integrate.trapezoid(curve, np.log2(LABELS)) / np.log2(21))
-    assert log < linear  # it is about small budgets, where curves are low
+def test_budget_areas_are_scipys_trapezoids():
+    for curve in [RANDOM, MARGIN, KMEANS]:
+        linear, log = (area_under_curve(LABELS, curve[None], budget)[0] for budget in ("linear", "log"))
+        assert linear == pytest.approx(integrate.trapezoid(curve, LABELS) / 400), curve
+        assert log == pytest.approx(integrate.trapezoid(curve, np.log2(LABELS)) / np.log2(21)), curve
+        assert log < linear, curve  # it is about small budgets, where curves are low
 
 
 def test_with_one_point_every_area_is_its_value():

@@ -1,5 +1,6 @@
 """Diagnostics of selections by hand, and against SciPy, scikit-learn and plain loops."""
 
+import itertools
 import math
 
 import numpy as np
@@ -58,16 +59,16 @@ def test_nearly_equal_is_not_equal():
     assert duplicate_share(torch.tensor([[0.0], [-0.0]])) == 0.5
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 5), (7, 3), (40, 60)])
-@pytest.mark.parametrize("block", [64, 8 << 20])
-def test_distances_are_scipys(n, m, block, monkeypatch):
-    monkeypatch.setattr(diagnostics, "BLOCK_BYTES", block)
-    rng = np.random.default_rng(n)
-    rows, before = rng.standard_normal((n, 3)), rng.standard_normal((m, 3))
-    found = spread(Dense(torch.from_numpy(rows)), Dense(torch.from_numpy(before)))
-    assert found.to_labeled == pytest.approx(cdist(rows, before).min(1).mean())
-    among = cdist(rows, rows) + np.diag(np.full(n, np.inf))
-    assert found.to_selected == (None if n == 1 else pytest.approx(among.min(1).mean()))
+def test_distances_are_scipys(monkeypatch):
+    for (n, m), block in itertools.product([(1, 1), (2, 5), (7, 3), (40, 60)], [64, 8 << 20]):
+        with monkeypatch.context() as patch:
+            patch.setattr(diagnostics, "BLOCK_BYTES", block)
+            rng = np.random.default_rng(n)
+            rows, before = rng.standard_normal((n, 3)), rng.standard_normal((m, 3))
+            found = spread(Dense(torch.from_numpy(rows)), Dense(torch.from_numpy(before)))
+            assert found.to_labeled == pytest.approx(cdist(rows, before).min(1).mean()), (n, m, block)
+            among = cdist(rows, rows) + np.diag(np.full(n, np.inf))
+            assert found.to_selected == (None if n == 1 else pytest.approx(among.min(1).mean())), (n, m, block)
 
 
 def test_distances_of_duplicates_and_far_clusters():

@@ -47,19 +47,16 @@ def test_against_scikit_learn(case):
     assert confusion(predicted, true, classes).tolist() == table.tolist()
 
 
-@pytest.mark.parametrize(
-    ("predicted", "true", "expected"),
-    [
+def test_by_hand():
+    for predicted, true, expected in [
         ([0, 1, 2], [0, 1, 2], (1.0, 1.0, 1.0)),
         ([1, 2, 0], [0, 1, 2], (0.0, 0.0, 0.0)),
         ([0, 0, 0, 0], [0, 0, 0, 1], (0.75, 0.5, (6 / 7) / 2)),  # one class predicted only
         ([0, 2], [0, 0], (0.5, 0.5, (2 / 3) / 2)),  # class 2 is predicted, never true; class 1 does not occur
         ([3], [3], (1.0, 1.0, 1.0)),  # one example
-    ],
-)
-def test_by_hand(predicted, true, expected):
-    found = metrics(torch.tensor(predicted), torch.tensor(true), 5)
-    assert tuple(found.values()) == pytest.approx(expected)
+    ]:
+        found = metrics(torch.tensor(predicted), torch.tensor(true), 5)
+        assert tuple(found.values()) == pytest.approx(expected), (predicted, true, expected)
 
 
 def test_columns_are_predictions_and_rows_the_truth():
@@ -129,7 +126,7 @@ def test_what_the_metrics_refuse():
         (lambda: metrics(two, two.float(), 2), "true must be whole numbers, got torch.float32"),
         (lambda: calibration_error(probs[:0], none), r"probs must be \(N, C\)"),
         (lambda: calibration_error(probs, two[:1]), r"probs must be \(N, C\)"),
-        (lambda: calibration_error(probs * 4, two), "sum to 1; logits"),
+        (lambda: calibration_error(probs * 4, two), "sum to 1; for logits"),
         (lambda: calibration_error(probs * torch.nan, two), "sum to 1"),
         (lambda: calibration_error(torch.tensor([[1.5, -0.5]] * 2), two), "sum to 1"),
         (lambda: calibration_error(probs, two + 1), "true must be classes"),

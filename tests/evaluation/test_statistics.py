@@ -36,14 +36,13 @@ DEMSAR = {
 }
 
 
-@pytest.mark.parametrize("count", [2, 3, 10])
-@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
-def test_mean_interval_is_scipys(count, level):
-    values = np.random.default_rng(count).random((count, 4))
-    mean, low, high = mean_interval(values, level)
-    expected = stats.t.interval(level, count - 1, loc=values.mean(0), scale=stats.sem(values, axis=0))
-    np.testing.assert_allclose(mean, values.mean(0))
-    np.testing.assert_allclose((low, high), expected)
+def test_mean_interval_is_scipys():
+    for count, level in itertools.product([2, 3, 10], [0.5, 0.95, 0.99]):
+        values = np.random.default_rng(count).random((count, 4))
+        mean, low, high = mean_interval(values, level)
+        expected = stats.t.interval(level, count - 1, loc=values.mean(0), scale=stats.sem(values, axis=0))
+        np.testing.assert_allclose(mean, values.mean(0), err_msg=str((count, level)))
+        np.testing.assert_allclose((low, high), expected, err_msg=str((count, level)))
 
 
 def test_mean_interval_by_hand():
@@ -65,16 +64,20 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     assert abs(((low < 0) & (high > 0)).mean() - 0.95) < 0.006
 
 
-@pytest.mark.parametrize("count", [2, 5, 30])
-def test_paired_difference_is_scipys(count):
-    rng = np.random.default_rng(count)
-    a, b = rng.random(count), rng.random(count)
-    mean, low, high, p = paired_difference(a, b, 0.9)
-    expected = stats.ttest_rel(a, b)
-    interval = expected.confidence_interval(0.9)
-    np.testing.assert_allclose((mean, low, high, p), ((a - b).mean(), *interval, expected.pvalue))
-    back = paired_difference(b, a, 0.9)
-    np.testing.assert_allclose((back.mean, back.low, back.high, back.p), (-mean, -high, -low, p))
+def test_paired_difference_is_scipys():
+    for count in [2, 5, 30]:
+        rng = np.random.default_rng(count)
+        a, b = rng.random(count), rng.random(count)
+        mean, low, high, p = paired_difference(a, b, 0.9)
+        expected = stats.ttest_rel(a, b)
+        interval = expected.confidence_interval(0.9)
+        np.testing.assert_allclose(
+            (mean, low, high, p), ((a - b).mean(), *interval, expected.pvalue), err_msg=str(count)
+        )
+        back = paired_difference(b, a, 0.9)
+        np.testing.assert_allclose(
+            (back.mean, back.low, back.high, back.p), (-mean, -high, -low, p), err_msg=str(count)
+        )
 
 
 def test_t_tests_of_many_columns_are_scipys():
@@ -110,13 +113,13 @@ def test_differences_without_spread():
     assert rounding == (0, 0, 0, 1)
 
 
-@pytest.mark.parametrize("scale", [1e-290, 1e-9, 1.0, 1e9, 1e300])
-def test_equal_differences_are_equal_to_the_bit_at_every_scale(scale):
-    b = np.arange(1, 40) / 500
-    a = np.arange(101, 140) / 500
-    assert len(set((scale * a - scale * b).tolist())) > 1
-    assert len(set(differences(scale * a, scale * b).tolist())) == 1
-    np.testing.assert_allclose(differences(scale * a, scale * b), 0.2 * scale, rtol=1e-9)
+def test_equal_differences_are_equal_to_the_bit_at_every_scale():
+    for scale in [1e-290, 1e-9, 1.0, 1e9, 1e300]:
+        b = np.arange(1, 40) / 500
+        a = np.arange(101, 140) / 500
+        assert len(set((scale * a - scale * b).tolist())) > 1, scale
+        assert len(set(differences(scale * a, scale * b).tolist())) == 1, scale
+        np.testing.assert_allclose(differences(scale * a, scale * b), 0.2 * scale, rtol=1e-9, err_msg=str(scale))
 
 
 def test_one_seed_has_a_difference_and_no_test():
@@ -125,12 +128,12 @@ def test_one_seed_has_a_difference_and_no_test():
     assert np.isnan(rest).all()
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 6, 13, 20, 50])
-def test_wilcoxon_is_scipys_exact_one(count):
-    rng = np.random.default_rng(count)
-    for shift in (0, 0.2):
-        a, b = rng.random(count) + shift, rng.random(count)
-        assert wilcoxon(a, b) == pytest.approx(stats.wilcoxon(a, b, method="exact").pvalue, rel=1e-9)
+def test_wilcoxon_is_scipys_exact_one():
+    for count in [1, 2, 5, 6, 13, 20, 50]:
+        rng = np.random.default_rng(count)
+        for shift in (0, 0.2):
+            a, b = rng.random(count) + shift, rng.random(count)
+            assert wilcoxon(a, b) == pytest.approx(stats.wilcoxon(a, b, method="exact").pvalue, rel=1e-9), count
 
 
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
@@ -203,33 +206,33 @@ def test_effect_sizes_without_spread_or_with_two_seeds():
         effect_size([1], [0])
 
 
-@pytest.mark.parametrize(("x", "n"), [(0, 10), (3, 10), (4.5, 10), (10, 10), (1, 1), (0, 1)])
-def test_the_jeffreys_interval_is_quantiles_of_beta(x, n):
-    share, low, high = share_interval(x, n)
-    assert share == x / n
-    assert low == pytest.approx(stats.beta.ppf(0.025, x + 0.5, n - x + 0.5) if x else 0)
-    assert high == pytest.approx(stats.beta.ppf(0.975, x + 0.5, n - x + 0.5) if x < n else 1)
+def test_the_jeffreys_interval_is_quantiles_of_beta():
+    for x, n in [(0, 10), (3, 10), (4.5, 10), (10, 10), (1, 1), (0, 1)]:
+        share, low, high = share_interval(x, n)
+        assert share == x / n, (x, n)
+        assert low == pytest.approx(stats.beta.ppf(0.025, x + 0.5, n - x + 0.5) if x else 0), (x, n)
+        assert high == pytest.approx(stats.beta.ppf(0.975, x + 0.5, n - x + 0.5) if x < n else 1), (x, n)
 
 
-@pytest.mark.parametrize(
-    ("effect", "power", "alpha", "seeds"),
+def test_seeds_needed_as_published():
     # Two-sided paired t test, as in the tables of Cohen 1988 and in G*Power 3.
-    [(0.2, 0.8, 0.05, 199), (0.5, 0.8, 0.05, 34), (0.8, 0.8, 0.05, 15), (0.5, 0.9, 0.05, 44), (0.5, 0.8, 0.01, 51)],
-)
-def test_seeds_needed_as_published(effect, power, alpha, seeds):
-    assert seeds_needed(effect, 1, power=power, alpha=alpha) == seeds
-    assert seeds_needed(-3 * effect, 3, power=power, alpha=alpha) == seeds
+    for effect, power, alpha, seeds in [
+        (0.2, 0.8, 0.05, 199),
+        (0.5, 0.8, 0.05, 34),
+        (0.8, 0.8, 0.05, 15),
+        (0.5, 0.9, 0.05, 44),
+        (0.5, 0.8, 0.01, 51),
+    ]:
+        assert seeds_needed(effect, 1, power=power, alpha=alpha) == seeds, (effect, power, alpha, seeds)
+        assert seeds_needed(-3 * effect, 3, power=power, alpha=alpha) == seeds, (effect, power, alpha, seeds)
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5, 20, 200])
-@pytest.mark.parametrize("effect", [0.05, 0.4, 1.0])
-@pytest.mark.parametrize("alpha", [0.05, 0.0005])
-def test_power_is_scipys_noncentral_t(seeds, effect, alpha):
-    bar, shift = stats.t.ppf(1 - alpha / 2, seeds - 1), effect * math.sqrt(seeds)
-    if shift > 6:  # SciPy's is NaN for some of these
-        return
-    expected = stats.nct.sf(bar, seeds - 1, shift) + stats.nct.cdf(-bar, seeds - 1, shift)
-    assert paired_power(effect, seeds, alpha) == pytest.approx(expected, abs=1e-5)
+def test_power_is_scipys_noncentral_t():
+    for seeds, effect, alpha in itertools.product([2, 3, 5, 20, 200], [0.05, 0.4, 1.0], [0.05, 0.0005]):
+        bar, shift = stats.t.ppf(1 - alpha / 2, seeds - 1), effect * math.sqrt(seeds)
+        if shift <= 6:  # SciPy's is NaN for some larger shifts
+            expected = stats.nct.sf(bar, seeds - 1, shift) + stats.nct.cdf(-bar, seeds - 1, shift)
+            assert paired_power(effect, seeds, alpha) == pytest.approx(expected, abs=1e-5), (seeds, effect, alpha)
 
 
 def test_power_is_the_share_of_experiments_that_find_it():
@@ -260,16 +263,13 @@ def test_seeds_needed_at_the_ends():
             seeds_needed(difference, spread, power=power)
 
 
-@pytest.mark.parametrize(
-    ("alpha", "expected"),  # Demsar 2006, table 5a, from two strategies on
-    [
+def test_critical_values_as_published():
+    for alpha, expected in [
         (0.05, [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164]),
         (0.10, [1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920]),
-    ],
-)
-def test_critical_values_as_published(alpha, expected):
-    q = [critical_difference(k, 1, alpha) / math.sqrt(k * (k + 1) / 6) for k in range(2, 11)]
-    np.testing.assert_allclose(q, expected, atol=1e-3)
+    ]:
+        q = [critical_difference(k, 1, alpha) / math.sqrt(k * (k + 1) / 6) for k in range(2, 11)]
+        np.testing.assert_allclose(q, expected, atol=1e-3, err_msg=str((alpha, expected)))
 
 
 def test_the_worked_example_of_demsar():
@@ -361,7 +361,7 @@ def test_what_the_numbers_refuse():
         with pytest.raises(InvalidInput, match="one number for each seed"):
             test([[0.5, 0.6]], [[0.5, 0.4]])
     for wrong in ([0.5, 1.5], [-0.1], [math.nan], [[0.5]]):
-        with pytest.raises(InvalidInput, match="p must hold one number"):
+        with pytest.raises(InvalidInput, match="p must "):
             holm(wrong)
     for x, n in ((-1, 5), (6, 5), (0, 0)):
         with pytest.raises(InvalidInput, match="successes from 0 to count"):
@@ -374,7 +374,7 @@ def test_what_the_numbers_refuse():
         paired_power(0.5, 5, 0)
     with pytest.raises(InvalidInput, match="two strategies"):
         critical_difference(1, 5)
-    with pytest.raises(InvalidInput, match="scores must be"):
+    with pytest.raises(InvalidInput, match="scores must "):
         ranks({})
-    with pytest.raises(InvalidInput, match="scores must be"):
+    with pytest.raises(InvalidInput, match="scores must "):
         ranks({"a": [0.1, 0.2], "b": [0.1]})

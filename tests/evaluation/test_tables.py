@@ -1,5 +1,6 @@
 import builtins
 import dataclasses
+import itertools
 import re
 import sys
 import xml.etree.ElementTree as ET
@@ -61,7 +62,7 @@ def test_the_notes_say_in_words_what_the_numbers_are(curves):
     assert "significant" not in text  # nothing was tested
 
 
-def beside(curves, baseline="random_sampling"):
+def comparisons_with_baseline(curves, baseline="random_sampling"):
     return {c.strategy: c for c in compare(areas(curves), baseline=baseline)}
 
 
@@ -69,8 +70,8 @@ def words(text):
     return " ".join(text.split())
 
 
-def test_tests_are_corrected_and_told_in_words(curves):
-    summaries, tests = summarize(curves, target=0.75), beside(curves)
+def test_tests_are_corrected_and_stated_in_sentences(curves):
+    summaries, tests = summarize(curves, target=0.75), comparisons_with_baseline(curves)
     for table in (terminal_table, markdown_table):
         text = words(table(summaries, 0.75, comparisons=tests))
         assert (
@@ -94,7 +95,7 @@ def test_the_p_values_of_the_tables_are_those_of_holm(curves):
     for left, name in zip((3, 2, 1), sorted(raw, key=raw.get), strict=True):
         largest = max(largest, min(1, left * raw[name]))
         expected[name] = largest
-    table = markdown_table(summarize(curves, target=0.75), 0.75, comparisons=beside(curves))
+    table = markdown_table(summarize(curves, target=0.75), 0.75, comparisons=comparisons_with_baseline(curves))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n\n")[0].split("\n")]
     assert rows[0][-3:] == ["p (Holm)", "effect d_z", "wins/ties/losses"]
     found = {row[0]: row for row in rows[2:]}
@@ -108,9 +109,9 @@ def test_the_p_values_of_the_tables_are_those_of_holm(curves):
     assert found["worse"][-1] == "0/0/3"
 
 
-def test_one_under_another_name_is_told_and_not_beside(curves):
+def test_a_twin_is_named_and_not_tested(curves):
     curves["margin_sampling_dropout"] = curves["margin_sampling"]
-    tests = {name: c for name, c in beside(curves).items() if name != "margin_sampling_dropout"}
+    tests = {name: c for name, c in comparisons_with_baseline(curves).items() if name != "margin_sampling_dropout"}
     twins = {"margin_sampling_dropout": "margin_sampling"}
     text = markdown_table(summarize(curves, target=None), None, comparisons=tests, twins=twins)
     assert (
@@ -176,29 +177,32 @@ def test_markdown_shows_every_point_and_escapes_names():
     assert row.startswith("| a\\|b | 50.0 |")
 
 
-@pytest.mark.parametrize("name", ["b", "adversarial_deepfool", "least_confidence_dropout", "x" * 60])
-@pytest.mark.parametrize("points", [1, 2, 7, 10, 21, 101])
-@pytest.mark.parametrize("target", [None, 0.945])
-@pytest.mark.parametrize("metric", ["accuracy", "balanced accuracy", "m" * 50])
-def test_a_terminal_table_fits(name, points, target, metric):
-    labels = 100_000 * np.arange(1, points + 1)
-    values = np.random.default_rng(0).random((4, points))
-    curves = {"random_sampling": Curves(labels, values), name: Curves(labels, values[::-1])}
-    text = terminal_table(summarize(curves, target=target), target, metric=metric, comparisons=beside(curves))
-    assert max(map(len, text.split("\n"))) <= WIDTH
-    assert str(labels[0]) in text
-    assert str(labels[-1]) in text
+def test_a_terminal_table_fits():
+    for name, points, target, metric in itertools.product(
+        ["b", "adversarial_deepfool", "least_confidence_dropout", "x" * 60],
+        [1, 2, 7, 10, 21, 101],
+        [None, 0.945],
+        ["accuracy", "balanced accuracy", "m" * 50],
+    ):
+        labels = 100_000 * np.arange(1, points + 1)
+        values = np.random.default_rng(0).random((4, points))
+        curves = {"random_sampling": Curves(labels, values), name: Curves(labels, values[::-1])}
+        text = terminal_table(
+            summarize(curves, target=target), target, metric=metric, comparisons=comparisons_with_baseline(curves)
+        )
+        assert max(map(len, text.split("\n"))) <= WIDTH, (name, points, target, metric)
+        assert str(labels[0]) in text, (name, points, target, metric)
+        assert str(labels[-1]) in text, (name, points, target, metric)
 
 
-@pytest.mark.parametrize("count", range(1, 60))
-@pytest.mark.parametrize("most", range(2, 9))
-def test_the_points_shown_are_evenly_spaced_with_both_ends(count, most):
-    points = _spaced(count, most)
-    assert points[0] == 0
-    assert points[-1] == count - 1
-    assert min(count, most) >= len(points) >= min(count, most // 2 + 1)
-    steps = np.diff(points)
-    assert len(steps) == 0 or (min(steps) >= 1 and max(steps) - min(steps) <= 1)
+def test_the_points_shown_are_evenly_spaced_with_both_ends():
+    for count, most in itertools.product(range(1, 60), range(2, 9)):
+        points = _spaced(count, most)
+        assert points[0] == 0, (count, most)
+        assert points[-1] == count - 1, (count, most)
+        assert min(count, most) >= len(points) >= min(count, most // 2 + 1), (count, most)
+        steps = np.diff(points)
+        assert len(steps) == 0 or (min(steps) >= 1 and max(steps) - min(steps) <= 1), (count, most)
 
 
 def test_steps_are_equal_where_they_can_be():
@@ -208,7 +212,7 @@ def test_steps_are_equal_where_they_can_be():
 
 def test_another_baseline_is_named(curves):
     summaries = summarize(curves, baseline="lucky", target=0.75)
-    text = terminal_table(summaries, 0.75, comparisons=beside(curves, "lucky"))
+    text = terminal_table(summaries, 0.75, comparisons=comparisons_with_baseline(curves, "lucky"))
     assert text.split("\n")[3].startswith("lucky")
     assert "lucky's" in text.split("\n")[1]
     assert "random: no significant difference from lucky at 0.05 with 3 seeds (" in words(text)

@@ -1,5 +1,6 @@
 """DeepFool and BIM against closed forms and against plain loops over one example at a time."""
 
+import itertools
 import math
 
 import numpy as np
@@ -124,63 +125,66 @@ def as_double(net):
     return copy
 
 
-@pytest.mark.parametrize("which", ["mlp", "cnn"])
-def test_deepfool_is_the_plain_loop(which, request):
-    net = as_double(request.getfixturevalue(which))
-    x = inputs(40, (20,) if which == "mlp" else (1, 8, 8), 8, torch.float64)
-    ways, counts = plain_deepfool(net, x)
-    found = deepfool(net, x)
-    assert bool(found.crossed.all())
-    assert found.steps.tolist() == counts
-    assert max(counts) > 1
-    torch.testing.assert_close(found.perturbation, ways, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(found.distance, ways.flatten(1).norm(dim=1), rtol=1e-9, atol=1e-12)
+def test_deepfool_is_the_plain_loop(request, subtests):
+    for which in ["mlp", "cnn"]:
+        with subtests.test(which=which):
+            net = as_double(request.getfixturevalue(which))
+            x = inputs(40, (20,) if which == "mlp" else (1, 8, 8), 8, torch.float64)
+            ways, counts = plain_deepfool(net, x)
+            found = deepfool(net, x)
+            assert bool(found.crossed.all())
+            assert found.steps.tolist() == counts
+            assert max(counts) > 1
+            torch.testing.assert_close(found.perturbation, ways, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(found.distance, ways.flatten(1).norm(dim=1), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("which", ["mlp", "cnn"])
-@pytest.mark.parametrize("eps", [0.05, 0.2])
-def test_bim_is_the_plain_loop(which, eps, request):
-    net = as_double(request.getfixturevalue(which))
-    x = inputs(40, (20,) if which == "mlp" else (1, 8, 8), 8, torch.float64)
-    ways, counts = plain_bim(net, x, eps, 200)
-    found = bim(net, x, eps=eps, max_steps=200)
-    assert bool(found.crossed.all())
-    assert found.steps.tolist() == counts
-    assert max(counts) > 1
-    torch.testing.assert_close(found.perturbation, ways, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(found.distance, ways.flatten(1).norm(dim=1), rtol=1e-9, atol=1e-12)
+def test_bim_is_the_plain_loop(request, subtests):
+    for which, eps in itertools.product(["mlp", "cnn"], [0.05, 0.2]):
+        with subtests.test(which=which, eps=eps):
+            net = as_double(request.getfixturevalue(which))
+            x = inputs(40, (20,) if which == "mlp" else (1, 8, 8), 8, torch.float64)
+            ways, counts = plain_bim(net, x, eps, 200)
+            found = bim(net, x, eps=eps, max_steps=200)
+            assert bool(found.crossed.all())
+            assert found.steps.tolist() == counts
+            assert max(counts) > 1
+            torch.testing.assert_close(found.perturbation, ways, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(found.distance, ways.flatten(1).norm(dim=1), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-@pytest.mark.parametrize("which", ["mlp", "cnn"])
-def test_a_batch_is_its_examples_one_by_one(attack, which, request):
-    net = request.getfixturevalue(which)
-    x = inputs(30, (20,) if which == "mlp" else (1, 8, 8), 3)
-    whole = attack(net, x)
-    single = [attack(net, one[None]) for one in x]
-    for name in ("perturbation", "distance", "gap", "crossed", "steps"):
-        rows = torch.cat([getattr(one, name) for one in single])
-        torch.testing.assert_close(getattr(whole, name), rows, rtol=1e-3, atol=1e-4)
+def test_a_batch_is_its_examples_one_by_one(request, subtests):
+    for attack, which in itertools.product([deepfool, bim], ["mlp", "cnn"]):
+        with subtests.test(attack=attack, which=which):
+            net = request.getfixturevalue(which)
+            x = inputs(30, (20,) if which == "mlp" else (1, 8, 8), 3)
+            whole = attack(net, x)
+            single = [attack(net, one[None]) for one in x]
+            for name in ("perturbation", "distance", "gap", "crossed", "steps"):
+                rows = torch.cat([getattr(one, name) for one in single])
+                torch.testing.assert_close(getattr(whole, name), rows, rtol=1e-3, atol=1e-4)
 
 
 # --- DeepFool ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("n_classes", [2, 3, 10])
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 200.0])
-def test_deepfool_is_exact_in_one_step_where_the_classifier_is_linear(shape, n_classes, scale):
-    f, w = linear(shape, n_classes, scale=scale)
-    x = inputs(200, shape)
-    expected, y = closed_form(f, x, w)
-    found = deepfool(f, x)
-    np.testing.assert_allclose(found.distance.numpy(), expected, rtol=1e-4)
-    assert found.distance.argsort().tolist() == np.argsort(expected).tolist()
-    assert found.perturbation.shape == x.shape
-    assert found.steps.tolist() == [1] * 200
-    assert bool(found.crossed.all())
-    assert bool((f(x + 1.02 * found.perturbation).argmax(1) != torch.from_numpy(y)).all())
-    assert torch.equal(found.distance, deepfool(f, x, max_iter=1).distance)
+def test_deepfool_is_exact_in_one_step_where_the_classifier_is_linear():
+    for shape, n_classes, scale in itertools.product(SHAPES, [2, 3, 10], [1e-3, 1.0, 200.0]):
+        f, w = linear(shape, n_classes, scale=scale)
+        x = inputs(200, shape)
+        expected, y = closed_form(f, x, w)
+        found = deepfool(f, x)
+        np.testing.assert_allclose(found.distance.numpy(), expected, rtol=1e-4, err_msg=str((shape, n_classes, scale)))
+        assert found.distance.argsort().tolist() == np.argsort(expected).tolist(), (shape, n_classes, scale)
+        assert found.perturbation.shape == x.shape, (shape, n_classes, scale)
+        assert found.steps.tolist() == [1] * 200, (shape, n_classes, scale)
+        assert bool(found.crossed.all()), (shape, n_classes, scale)
+        assert bool((f(x + 1.02 * found.perturbation).argmax(1) != torch.from_numpy(y)).all()), (
+            shape,
+            n_classes,
+            scale,
+        )
+        assert torch.equal(found.distance, deepfool(f, x, max_iter=1).distance), (shape, n_classes, scale)
 
 
 def test_the_overshoot_is_not_part_of_the_distance():
@@ -201,17 +205,17 @@ def test_deepfool_of_any_linear_classifier(seed, n_classes, n_features):
     np.testing.assert_allclose(deepfool(f, x).distance.numpy(), closed_form(f, x, w)[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_perturbations_with_the_overshoot_change_the_prediction(seed, seeded):
-    net = seeded(nn.Sequential, nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 5), seed=seed)
-    x = inputs(400, (20,), seed)
-    trained(net, x[:300], 5)
-    found = deepfool(net, x)
-    flipped = net(x + 1.02 * found.perturbation).argmax(1) != net(x).argmax(1)
-    assert flipped.float().mean() > 0.99
-    assert bool((flipped | ~found.crossed).all())  # what is called crossed is
-    not_yet = net(x + 0.9 * found.perturbation).argmax(1) == net(x).argmax(1)
-    assert not_yet.float().mean() > 0.9  # and not from far beyond the boundary
+def test_perturbations_with_the_overshoot_change_the_prediction(seeded):
+    for seed in range(4):
+        net = seeded(nn.Sequential, nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 5), seed=seed)
+        x = inputs(400, (20,), seed)
+        trained(net, x[:300], 5)
+        found = deepfool(net, x)
+        flipped = net(x + 1.02 * found.perturbation).argmax(1) != net(x).argmax(1)
+        assert flipped.float().mean() > 0.99, seed
+        assert bool((flipped | ~found.crossed).all()), seed  # what is called crossed is
+        not_yet = net(x + 0.9 * found.perturbation).argmax(1) == net(x).argmax(1)
+        assert not_yet.float().mean() > 0.9, seed  # and not from far beyond the boundary
 
 
 def test_where_the_boundary_bends_back_the_prediction_changes_all_the_same():
@@ -241,35 +245,33 @@ def test_classes_without_a_gradient_are_passed_over():
     torch.testing.assert_close(flat.distance, torch.tensor([2.0, 5.5]) / 5**0.5)
 
 
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda x: x.flatten(1)[:, :3] * 0 + torch.tensor([0.0, 2.0, 1.5]),
-        lambda x: torch.tensor([[0.0, 2.0, 1.5]]).repeat(len(x), 1),  # no graph at all
-        lambda x: torch.tensor([[0.0, 2.0, 1.5]], requires_grad=True).repeat(
-            len(x), 1
-        ),  # a graph that x is not part of
-        lambda x: F.relu(x.flatten(1)[:, :3] - 100) + torch.tensor([0.0, 2.0, 1.5]),
-    ],
-    ids=["zero", "constant", "other", "dead"],
-)
-@pytest.mark.parametrize("attack", [deepfool, bim])
-def test_without_any_gradient_nothing_is_crossed(f, attack):
-    found = attack(f, inputs(5, (2, 3)))
-    assert not bool(found.crossed.any())
-    assert found.distance.tolist() == [0] * 5
-    assert found.steps.tolist() == [0] * 5
-    assert found.gap.tolist() == [0.5] * 5
-    assert bool((found.perturbation == 0).all())
+def test_without_any_gradient_nothing_is_crossed():
+    for f, attack in itertools.product(
+        [
+            lambda x: x.flatten(1)[:, :3] * 0 + torch.tensor([0.0, 2.0, 1.5]),
+            lambda x: torch.tensor([[0.0, 2.0, 1.5]]).repeat(len(x), 1),  # no graph at all
+            lambda x: torch.tensor([[0.0, 2.0, 1.5]], requires_grad=True).repeat(
+                len(x), 1
+            ),  # a graph that x is not part of
+            lambda x: F.relu(x.flatten(1)[:, :3] - 100) + torch.tensor([0.0, 2.0, 1.5]),
+        ],
+        [deepfool, bim],
+    ):
+        found = attack(f, inputs(5, (2, 3)))
+        assert not bool(found.crossed.any()), (f, attack)
+        assert found.distance.tolist() == [0] * 5, (f, attack)
+        assert found.steps.tolist() == [0] * 5, (f, attack)
+        assert found.gap.tolist() == [0.5] * 5, (f, attack)
+        assert bool((found.perturbation == 0).all()), (f, attack)
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-def test_on_the_boundary_the_distance_is_zero(attack):
-    found = attack(lambda x: torch.stack([x[:, 0], x[:, 0], x[:, 1] - 50], 1), inputs(4, (2,)))
-    assert bool(found.crossed.all())
-    assert found.distance.tolist() == [0] * 4
-    equal = attack(lambda x: x[:, :1].repeat(1, 3), inputs(4, (2,)))
-    assert equal.distance.tolist() == [0] * 4
+def test_on_the_boundary_the_distance_is_zero():
+    for attack in [deepfool, bim]:
+        found = attack(lambda x: torch.stack([x[:, 0], x[:, 0], x[:, 1] - 50], 1), inputs(4, (2,)))
+        assert bool(found.crossed.all()), attack
+        assert found.distance.tolist() == [0] * 4, attack
+        equal = attack(lambda x: x[:, :1].repeat(1, 3), inputs(4, (2,)))
+        assert equal.distance.tolist() == [0] * 4, attack
 
 
 @pytest.mark.parametrize("offset", [1.0, 1e3, 1e5])
@@ -283,16 +285,17 @@ def test_next_to_the_boundary_rounding_is_not_mistaken_for_distance(offset):
     assert bool((found.distance <= 4e-7 * offset).all())
 
 
-@pytest.mark.parametrize("max_iter", [1, 2, 3])
-def test_max_iter_is_kept_to(max_iter):
-    f = lambda x: torch.stack([x[:, 0].exp(), torch.full((len(x),), 1e-6)], 1)  # noqa: E731 - Newton's steps are at most 1
-    x = torch.linspace(0, 5, 6)[:, None]
-    found = deepfool(f, x, max_iter=max_iter)
-    assert found.steps.tolist() == [max_iter] * 6
-    assert not bool(found.crossed.any())
-    assert bool((found.gap > 0).all())
-    torch.testing.assert_close(found.distance, torch.full((6,), float(max_iter)), rtol=1e-3, atol=1e-3)
-    assert bool(deepfool(f, x, max_iter=100).crossed.all())
+def test_max_iter_is_kept_to(subtests):
+    for max_iter in [1, 2, 3]:
+        with subtests.test(max_iter=max_iter):
+            f = lambda x: torch.stack([x[:, 0].exp(), torch.full((len(x),), 1e-6)], 1)  # noqa: E731 - Newton's steps are at most 1
+            x = torch.linspace(0, 5, 6)[:, None]
+            found = deepfool(f, x, max_iter=max_iter)
+            assert found.steps.tolist() == [max_iter] * 6
+            assert not bool(found.crossed.any())
+            assert bool((found.gap > 0).all())
+            torch.testing.assert_close(found.distance, torch.full((6,), float(max_iter)), rtol=1e-3, atol=1e-3)
+            assert bool(deepfool(f, x, max_iter=100).crossed.all())
 
 
 def test_too_far_a_step_is_not_taken():
@@ -368,26 +371,25 @@ def test_finished_examples_are_not_computed_again(attack):
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_the_callers_gradient_mode_does_not_matter(attack, context, mlp):
-    expected = attack(mlp, inputs(10, (20,)))
-    with context():
-        x = inputs(10, (20,))
-        found = attack(mlp, x)
-    assert torch.equal(found.distance, expected.distance)
-    assert not found.perturbation.requires_grad
+def test_the_callers_gradient_mode_does_not_matter(mlp):
+    for attack, context in itertools.product([deepfool, bim], [torch.no_grad, torch.inference_mode, torch.enable_grad]):
+        expected = attack(mlp, inputs(10, (20,)))
+        with context():
+            x = inputs(10, (20,))
+            found = attack(mlp, x)
+        assert torch.equal(found.distance, expected.distance), (attack, context)
+        assert not found.perturbation.requires_grad, (attack, context)
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-def test_nothing_but_the_argument_is_differentiated_and_nothing_is_changed(attack, mlp, fingerprint):
-    before = fingerprint(mlp)
-    x = inputs(10, (20,)).requires_grad_()
-    copy = x.detach().clone()
-    attack(mlp, x)
-    assert fingerprint(mlp) == before
-    assert x.grad is None
-    assert torch.equal(x, copy)
+def test_nothing_but_the_argument_is_differentiated_and_nothing_is_changed(mlp, fingerprint):
+    for attack in [deepfool, bim]:
+        before = fingerprint(mlp)
+        x = inputs(10, (20,)).requires_grad_()
+        copy = x.detach().clone()
+        attack(mlp, x)
+        assert fingerprint(mlp) == before, attack
+        assert x.grad is None, attack
+        assert torch.equal(x, copy), attack
 
 
 @pytest.mark.parametrize("attack", [deepfool, bim])
@@ -409,39 +411,44 @@ def test_other_precisions(attack, dtype):
     assert float((found.distance.double() - expected.distance).abs().median()) < 0.02
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-def test_recurrent_layers(attack, seeded):
-    class Recurrent(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layers, self.head = nn.LSTM(3, 6, batch_first=True), nn.Linear(6, 3)
+def test_recurrent_layers(seeded, subtests):
+    for attack in [deepfool, bim]:
+        with subtests.test(attack=attack):
 
-        def forward(self, x):
-            return self.head(self.layers(x)[0][:, -1])
+            class Recurrent(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.layers, self.head = nn.LSTM(3, 6, batch_first=True), nn.Linear(6, 3)
 
-    net = seeded(Recurrent).eval()
-    x = inputs(6, (5, 3))
-    whole, single = attack(net, x), [attack(net, one[None]) for one in x]
-    torch.testing.assert_close(whole.distance, torch.cat([one.distance for one in single]), rtol=1e-3, atol=1e-4)
+                def forward(self, x):
+                    return self.head(self.layers(x)[0][:, -1])
+
+            net = seeded(Recurrent).eval()
+            x = inputs(6, (5, 3))
+            whole, single = attack(net, x), [attack(net, one[None]) for one in x]
+            torch.testing.assert_close(
+                whole.distance, torch.cat([one.distance for one in single]), rtol=1e-3, atol=1e-4
+            )
 
 
 # --- BIM --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("eps", [0.01, 0.05, 0.3])
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 200.0])  # at 200 the cross entropy and its gradient are exactly 0
-def test_steps_of_bim_across_one_hyperplane(eps, shape, scale):
-    f, w = linear(shape, 2, scale=scale, dtype=torch.float64)
-    x = inputs(100, shape, dtype=torch.float64)
-    logits = f(x)
-    expected = ((logits[:, 0] - logits[:, 1]).abs() / (eps * (w[0] - w[1]).abs().sum())).ceil()
-    found = bim(f, x, eps=eps)
-    assert found.steps.tolist() == expected.tolist()
-    assert bool(found.crossed.all())
-    torch.testing.assert_close(found.distance, eps * expected * math.prod(shape) ** 0.5)
-    order = (logits[:, 0] - logits[:, 1]).abs().argsort()
-    assert bool((found.steps[order].diff() >= 0).all())
+def test_steps_of_bim_across_one_hyperplane(subtests):
+    for eps, shape, scale in itertools.product(
+        [0.01, 0.05, 0.3], SHAPES, [1e-3, 1.0, 200.0]
+    ):  # at 200 the cross entropy and its gradient are exactly 0
+        with subtests.test(eps=eps, shape=shape, scale=scale):
+            f, w = linear(shape, 2, scale=scale, dtype=torch.float64)
+            x = inputs(100, shape, dtype=torch.float64)
+            logits = f(x)
+            expected = ((logits[:, 0] - logits[:, 1]).abs() / (eps * (w[0] - w[1]).abs().sum())).ceil()
+            found = bim(f, x, eps=eps)
+            assert found.steps.tolist() == expected.tolist()
+            assert bool(found.crossed.all())
+            torch.testing.assert_close(found.distance, eps * expected * math.prod(shape) ** 0.5)
+            order = (logits[:, 0] - logits[:, 1]).abs().argsort()
+            assert bool((found.steps[order].diff() >= 0).all())
 
 
 def test_equal_paths_of_bim_are_equally_long():
@@ -537,54 +544,62 @@ def test_neighboring_distances_keep_their_order_whatever_the_gap():
 # --- what is given ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-def test_no_examples(attack):
-    def never(x):
-        raise AssertionError("called")
+def test_no_examples():
+    for attack in [deepfool, bim]:
 
-    found = attack(never, torch.empty(0, 3, 4))
-    assert isinstance(found, Attack)
-    assert found.perturbation.shape == (0, 3, 4)
-    assert found.distance.shape == found.gap.shape == found.crossed.shape == found.steps.shape == (0,)
+        def never(x):
+            raise AssertionError("called")
 
-
-@pytest.mark.parametrize("attack", [deepfool, bim])
-def test_logits_that_are_not_finite_have_no_distance(attack):
-    f, _ = linear((3,), 3)
-    x = inputs(4, (3,))
-    x[2, 0] = torch.nan
-    found = attack(f, x)
-    assert found.distance.isnan().tolist() == [False, False, True, False]
-    assert found.crossed.tolist() == [True, True, False, True]
+        found = attack(never, torch.empty(0, 3, 4))
+        assert isinstance(found, Attack), attack
+        assert found.perturbation.shape == (0, 3, 4), attack
+        assert found.distance.shape == found.gap.shape == found.crossed.shape == found.steps.shape == (0,), attack
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-@pytest.mark.parametrize("x", [torch.zeros(3), torch.zeros(3, 2, dtype=torch.long), np.zeros((3, 2)), None])
-def test_what_cannot_be_attacked(attack, x):
-    with pytest.raises(InvalidInput, match=r"expected floating inputs \(B, \.\.\.\)"):
-        attack(lambda x: x, x)
+def test_logits_that_are_not_finite_have_no_distance():
+    for attack in [deepfool, bim]:
+        f, _ = linear((3,), 3)
+        x = inputs(4, (3,))
+        x[2, 0] = torch.nan
+        found = attack(f, x)
+        assert found.distance.isnan().tolist() == [False, False, True, False], attack
+        assert found.crossed.tolist() == [True, True, False, True], attack
 
 
-@pytest.mark.parametrize("attack", [deepfool, bim])
-@pytest.mark.parametrize("f", [lambda x: x[:, 0], lambda x: x[:, :1], lambda x: x[:2], lambda x: x[None]])
-def test_what_are_no_logits(attack, f):
-    with pytest.raises(InvalidInput, match=r"expected logits \(B, C\)"):
-        attack(f, inputs(3, (4,)))
+def test_what_cannot_be_attacked(subtests):
+    for attack, x in itertools.product(
+        [deepfool, bim], [torch.zeros(3), torch.zeros(3, 2, dtype=torch.long), np.zeros((3, 2)), None]
+    ):
+        with (
+            subtests.test(attack=attack, x=x),
+            pytest.raises(InvalidInput, match=r"expected floating inputs \(B, \.\.\.\)"),
+        ):
+            attack(lambda x: x, x)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "3"])
-def test_impossible_counts(value):
-    for build, name in ((DeepFool, "max_iter"), (BIM, "max_steps")):
-        with pytest.raises(InvalidInput, match=f"{name} must be a whole number from 1"):
-            build(**{name: value})
+def test_what_are_no_logits(subtests):
+    for attack, f in itertools.product(
+        [deepfool, bim], [lambda x: x[:, 0], lambda x: x[:, :1], lambda x: x[:2], lambda x: x[None]]
+    ):
+        with subtests.test(attack=attack, f=f), pytest.raises(InvalidInput, match=r"expected logits \(B, C\)"):
+            attack(f, inputs(3, (4,)))
 
 
-@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, None, "3"])
-def test_impossible_sizes(value):
-    with pytest.raises(InvalidInput, match="overshoot must be a number from 0"):
-        DeepFool(overshoot=value)
-    with pytest.raises(InvalidInput, match="eps must be a number above 0"):
-        BIM(eps=value)
+def test_impossible_counts(subtests):
+    for value in [0, -1, 1.5, True, None, "3"]:
+        with subtests.test(value=value):
+            for build, name in ((DeepFool, "max_iter"), (BIM, "max_steps")):
+                with pytest.raises(InvalidInput, match=f"{name} must be a whole number from 1"):
+                    build(**{name: value})
+
+
+def test_impossible_sizes(subtests):
+    for value in [-0.1, math.nan, math.inf, True, None, "3"]:
+        with subtests.test(value=value):
+            with pytest.raises(InvalidInput, match="overshoot must be a number from 0"):
+                DeepFool(overshoot=value)
+            with pytest.raises(InvalidInput, match="eps must be a number above 0"):
+                BIM(eps=value)
 
 
 def test_settings():

@@ -1,5 +1,7 @@
 """BAIT against its definition on (C D) x (C D) matrices, Woodbury's identity unused."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -65,33 +67,34 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", list(CASES))
-@pytest.mark.parametrize("known", [0, 5])
-def test_picks_are_the_brute_force(case, known):
-    for seed in range(3):
-        p, h = pool(**{"n": 25, "c": 3, "d": 4, "seed": seed, **CASES[case]})
-        labeled = None
-        if known:
-            q, b = pool(**{"n": known, "c": 3, "d": 4, "seed": seed + 50, **CASES[case]})
-            labeled = q, b
-        rows = bait(p, h, 4, labeled=labeled)
-        assert rows.dtype == torch.int64
-        assert rows.tolist() == brute(p, h, 4, labeled)
+def test_picks_are_the_brute_force():
+    for case, known in itertools.product(list(CASES), [0, 5]):
+        for seed in range(3):
+            p, h = pool(**{"n": 25, "c": 3, "d": 4, "seed": seed, **CASES[case]})
+            labeled = None
+            if known:
+                q, b = pool(**{"n": known, "c": 3, "d": 4, "seed": seed + 50, **CASES[case]})
+                labeled = q, b
+            rows = bait(p, h, 4, labeled=labeled)
+            assert rows.dtype == torch.int64, (case, known)
+            assert rows.tolist() == brute(p, h, 4, labeled), (case, known)
 
 
-@pytest.mark.parametrize("n", [1, 6, 13, 24, 25])
-def test_any_number_of_picks(n):
-    p, h = pool(25, 3, 4)
-    assert bait(p, h, n).tolist() == brute(p, h, n)
+def test_any_number_of_picks():
+    for n in [1, 6, 13, 24, 25]:
+        p, h = pool(25, 3, 4)
+        assert bait(p, h, n).tolist() == brute(p, h, n), n
 
 
-@pytest.mark.parametrize("ridge", [1e-4, 0.1, 100.0])
-@pytest.mark.parametrize("oversample", [1, 2, 3])
-def test_options_are_the_brute_force(ridge, oversample):
-    p, h = pool(25, 3, 4, seed=1)
-    labeled = pool(6, 3, 4, seed=2)
-    expected = brute(p, h, 4, labeled, ridge, oversample)
-    assert bait(p, h, 4, labeled=labeled, ridge=ridge, oversample=oversample).tolist() == expected
+def test_options_are_the_brute_force():
+    for ridge, oversample in itertools.product([1e-4, 0.1, 100.0], [1, 2, 3]):
+        p, h = pool(25, 3, 4, seed=1)
+        labeled = pool(6, 3, 4, seed=2)
+        expected = brute(p, h, 4, labeled, ridge, oversample)
+        assert bait(p, h, 4, labeled=labeled, ridge=ridge, oversample=oversample).tolist() == expected, (
+            ridge,
+            oversample,
+        )
 
 
 def test_rows_without_information_come_last():

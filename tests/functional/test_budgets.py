@@ -1,4 +1,4 @@
-"""Budgets of classes: Hamilton's rule, told by its properties and by hand."""
+"""Budgets of classes: Hamilton's rule, by its properties and by hand."""
 
 from fractions import Fraction
 
@@ -24,26 +24,25 @@ def test_properties(labels, data):
     assert not raised or min(raised) >= max(rest[c] for c in range(8) if budgets[c] == int(quotas[c]))
 
 
-@pytest.mark.parametrize(
-    ("populations", "n", "expected"),
-    [
+def test_by_hand():
+    for populations, n, expected in [
         ((60, 30, 20, 10), 15, [8, 4, 2, 1]),  # 7.5, 3.75, 2.5, 1.25: the smaller class of 7.5 and 2.5
         ((5, 5, 5, 5), 2, [1, 1, 0, 0]),
         ((1, 0, 99), 1, [0, 0, 1]),
         ((3, 0, 2), 5, [3, 0, 2]),
         ((3, 1), 0, [0, 0]),
         ((98, 1, 1), 50, [49, 1, 0]),
-    ],
-)
-def test_by_hand(populations, n, expected):
-    labels = torch.cat([torch.full((size,), c) for c, size in enumerate(populations)])
-    assert class_budgets(labels.flip(0), n, len(populations)).tolist() == expected
+    ]:
+        labels = torch.cat([torch.full((size,), c) for c, size in enumerate(populations)])
+        assert class_budgets(labels.flip(0), n, len(populations)).tolist() == expected, (populations, n, expected)
 
 
-@pytest.mark.parametrize(
-    ("labels", "n", "match"),
-    [([0, 3], 1, "labels must be"), ([-1, 0], 1, "labels must be"), ([0, 1], 3, "n must"), ([0], -1, "n must")],
-)
-def test_refusals(labels, n, match):
-    with pytest.raises(InvalidInput, match=match):
-        class_budgets(torch.tensor(labels), n, 3)
+def test_refusals(subtests):
+    for labels, n, match in [
+        ([0, 3], 1, "labels must be"),
+        ([-1, 0], 1, "labels must be"),
+        ([0, 1], 3, "n must"),
+        ([0], -1, "n must"),
+    ]:
+        with subtests.test(labels=labels, n=n, match=match), pytest.raises(InvalidInput, match=match):
+            class_budgets(torch.tensor(labels), n, 3)

@@ -73,47 +73,47 @@ ROWS = {
 }
 
 
-@pytest.fixture(params=list(ROWS))
-def rows(request):
-    """Float32 rows of every kind."""
-    return ROWS[request.param](np.random.default_rng(7)).astype(np.float32)
+def rows_of(kind):
+    """Float32 rows of a kind."""
+    return ROWS[kind](np.random.default_rng(7)).astype(np.float32)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("given_centers", [0, 1, 5])
-def test_k_center_is_the_brute_force(rows, given_centers, dtype):
-    rows = rows.astype(dtype)
-    centers, rest = rows[:given_centers], rows[given_centers:]
-    expected = brute_k_center(rest, len(rest), centers if given_centers else None)
-    picks = k_center_greedy(Dense(torch.from_numpy(rest)), len(rest), Dense(torch.from_numpy(centers)))
-    assert picks.dtype == torch.int64
-    assert picks.tolist() == expected
+def test_k_center_is_the_brute_force():
+    for dtype, given_centers, kind in itertools.product([np.float32, np.float64], [0, 1, 5], list(ROWS)):
+        rows = rows_of(kind)
+        rows = rows.astype(dtype)
+        centers, rest = rows[:given_centers], rows[given_centers:]
+        expected = brute_k_center(rest, len(rest), centers if given_centers else None)
+        picks = k_center_greedy(Dense(torch.from_numpy(rest)), len(rest), Dense(torch.from_numpy(centers)))
+        assert picks.dtype == torch.int64, (dtype, given_centers, kind)
+        assert picks.tolist() == expected, (dtype, given_centers, kind)
 
 
-def test_k_center_without_centers_is_k_center_with_none(rows):
-    x = Dense(torch.from_numpy(rows))
-    assert k_center_greedy(x, 9).tolist() == k_center_greedy(x, 9, x[:0]).tolist() == brute_k_center(rows, 9)
+def test_k_center_without_centers_is_k_center_with_none():
+    for kind in list(ROWS):
+        rows = rows_of(kind)
+        x = Dense(torch.from_numpy(rows))
+        assert k_center_greedy(x, 9).tolist() == k_center_greedy(x, 9, x[:0]).tolist() == brute_k_center(rows, 9), kind
 
 
-@pytest.mark.parametrize("given_centers", [0, 4])
-@pytest.mark.parametrize("kind", ["normal", "residuals", "integers", "duplicated", "offset"])
-def test_k_center_of_outer_products_is_the_brute_force(kind, given_centers):
-    rng = np.random.default_rng(3)
-    a, b = rng.normal(size=(60, 4)), rng.normal(size=(60, 6))
-    if kind == "residuals":
-        probs = np.exp(a) / np.exp(a).sum(1, keepdims=True)
-        a = probs - np.eye(4)[probs.argmax(1)]
-    if kind == "integers":
-        a, b = rng.integers(-2, 3, size=a.shape), rng.integers(-2, 3, size=b.shape)
-    if kind == "duplicated":
-        a, b = np.tile(a[:10], (6, 1)), np.tile(b[:10], (6, 1))
-    if kind == "offset":
-        b = b + 1e3
-    a, b = a.astype(np.float32), b.astype(np.float32)
-    dense, m = outer_dense(a, b), given_centers
-    factors = Outer(torch.from_numpy(a), torch.from_numpy(b))
-    expected = brute_k_center(dense[m:], 30, dense[:m] if m else None)
-    assert k_center_greedy(factors[m:], 30, factors[:m]).tolist() == expected
+def test_k_center_of_outer_products_is_the_brute_force():
+    for given_centers, kind in itertools.product([0, 4], ["normal", "residuals", "integers", "duplicated", "offset"]):
+        rng = np.random.default_rng(3)
+        a, b = rng.normal(size=(60, 4)), rng.normal(size=(60, 6))
+        if kind == "residuals":
+            probs = np.exp(a) / np.exp(a).sum(1, keepdims=True)
+            a = probs - np.eye(4)[probs.argmax(1)]
+        if kind == "integers":
+            a, b = rng.integers(-2, 3, size=a.shape), rng.integers(-2, 3, size=b.shape)
+        if kind == "duplicated":
+            a, b = np.tile(a[:10], (6, 1)), np.tile(b[:10], (6, 1))
+        if kind == "offset":
+            b = b + 1e3
+        a, b = a.astype(np.float32), b.astype(np.float32)
+        dense, m = outer_dense(a, b), given_centers
+        factors = Outer(torch.from_numpy(a), torch.from_numpy(b))
+        expected = brute_k_center(dense[m:], 30, dense[:m] if m else None)
+        assert k_center_greedy(factors[m:], 30, factors[:m]).tolist() == expected, (given_centers, kind)
 
 
 @given(
@@ -152,22 +152,22 @@ def test_k_center_in_several_blocks_is_the_brute_force():
     assert k_center_greedy(Dense(torch.from_numpy(rows)), 6).tolist() == expected
 
 
-@pytest.mark.parametrize("kind", ["random", "clustered", "uncovered", "duplicated", "far from the origin"])
-def test_k_center_of_many_rows_and_many_centers_is_the_brute_force(kind):
+def test_k_center_of_many_rows_and_many_centers_is_the_brute_force():
     """Most rows are then never compared with all centers."""
-    rng = np.random.default_rng(11)
-    rows = rng.normal(size=(6000, 8))
-    if kind in ("clustered", "uncovered"):
-        rows = rng.normal(size=(40, 8))[rng.integers(40, size=6000)] * 10 + rows * 0.2
-    if kind == "duplicated":
-        rows = np.tile(rows[:500], (12, 1))
-    if kind == "far from the origin":
-        rows = rows + 50
-    centers, rows = rows[:300].astype(np.float32), rows[300:].astype(np.float32)
-    if kind == "uncovered":
-        rows[::3] += 30  # a third of the rows is far from every center
-    picks = k_center_greedy(Dense(torch.from_numpy(rows)), 40, Dense(torch.from_numpy(centers)))
-    assert picks.tolist() == brute_k_center_streamed(rows, 40, centers)
+    for kind in ["random", "clustered", "uncovered", "duplicated", "far from the origin"]:
+        rng = np.random.default_rng(11)
+        rows = rng.normal(size=(6000, 8))
+        if kind in ("clustered", "uncovered"):
+            rows = rng.normal(size=(40, 8))[rng.integers(40, size=6000)] * 10 + rows * 0.2
+        if kind == "duplicated":
+            rows = np.tile(rows[:500], (12, 1))
+        if kind == "far from the origin":
+            rows = rows + 50
+        centers, rows = rows[:300].astype(np.float32), rows[300:].astype(np.float32)
+        if kind == "uncovered":
+            rows[::3] += 30  # a third of the rows is far from every center
+        picks = k_center_greedy(Dense(torch.from_numpy(rows)), 40, Dense(torch.from_numpy(centers)))
+        assert picks.tolist() == brute_k_center_streamed(rows, 40, centers), kind
 
 
 def brute_k_center_streamed(rows, n, centers=()):
@@ -233,14 +233,13 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("given_centers", [0, 100])
-@pytest.mark.parametrize("kind", list(LARGE))
-def test_k_center_in_rounds_is_the_brute_force(kind, given_centers):
+def test_k_center_in_rounds_is_the_brute_force():
     """More rows than are picked from at once, so that most distances are never brought up to date."""
-    rows = LARGE[kind](np.random.default_rng(5)).astype(np.float32)
-    given_rows, rest = rows[:given_centers], rows[given_centers:]
-    picks = k_center_greedy(Dense(torch.from_numpy(rest)), 120, Dense(torch.from_numpy(given_rows)))
-    assert picks.tolist() == brute_k_center_streamed(rest, 120, given_rows)
+    for given_centers, kind in itertools.product([0, 100], list(LARGE)):
+        rows = LARGE[kind](np.random.default_rng(5)).astype(np.float32)
+        given_rows, rest = rows[:given_centers], rows[given_centers:]
+        picks = k_center_greedy(Dense(torch.from_numpy(rest)), 120, Dense(torch.from_numpy(given_rows)))
+        assert picks.tolist() == brute_k_center_streamed(rest, 120, given_rows), (given_centers, kind)
 
 
 @pytest.mark.parametrize("factored", [False, True])
@@ -256,16 +255,17 @@ def test_k_center_works_out_a_part_of_the_distances_only(factored, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("given_centers", [0, 7])
-def test_k_center_in_small_blocks_is_the_brute_force(rows, given_centers, dtype):
-    rows = rows.astype(dtype)
-    given_rows, rest = rows[:given_centers], rows[given_centers:]
-    for n in (1, len(rest) // 2, len(rest)):
-        expected = brute_k_center(rest, n, given_rows if given_centers else None)
-        assert (
-            k_center_greedy(Dense(torch.from_numpy(rest)), n, Dense(torch.from_numpy(given_rows))).tolist() == expected
-        )
+def test_k_center_in_small_blocks_is_the_brute_force():
+    for dtype, given_centers, kind in itertools.product([np.float32, np.float64], [0, 7], list(ROWS)):
+        rows = rows_of(kind)
+        rows = rows.astype(dtype)
+        given_rows, rest = rows[:given_centers], rows[given_centers:]
+        for n in (1, len(rest) // 2, len(rest)):
+            expected = brute_k_center(rest, n, given_rows if given_centers else None)
+            assert (
+                k_center_greedy(Dense(torch.from_numpy(rest)), n, Dense(torch.from_numpy(given_rows))).tolist()
+                == expected
+            ), (dtype, given_centers, kind)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -283,18 +283,20 @@ def test_k_center_in_small_blocks_on_integers_with_many_ties(rows, shift, n_give
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("kind", ["outer", "outer with bias", "means", "means of outer"])
-@pytest.mark.parametrize("duplicated", [False, True])
-def test_k_center_in_small_blocks_of_any_rows_is_the_brute_force(kind, duplicated):
-    g = generator(4)
-    a, b = torch.randn(80, 3, generator=g), torch.randn(80, 5, generator=g)
-    if duplicated:
-        a, b = a[torch.arange(80) % 11], b[torch.arange(80) % 11]
-    x = Outer(a, b, bias=kind == "outer with bias") if "outer" in kind else Dense(b)
-    if kind.startswith("means"):
-        x = Grouped(x, torch.arange(80) % 40, 40)
-    dense = x.double().dense().numpy()
-    assert k_center_greedy(x[5:], 33, x[:5]).tolist() == brute_k_center(dense[5:], 33, dense[:5])
+def test_k_center_in_small_blocks_of_any_rows_is_the_brute_force():
+    for kind, duplicated in itertools.product(["outer", "outer with bias", "means", "means of outer"], [False, True]):
+        g = generator(4)
+        a, b = torch.randn(80, 3, generator=g), torch.randn(80, 5, generator=g)
+        if duplicated:
+            a, b = a[torch.arange(80) % 11], b[torch.arange(80) % 11]
+        x = Outer(a, b, bias=kind == "outer with bias") if "outer" in kind else Dense(b)
+        if kind.startswith("means"):
+            x = Grouped(x, torch.arange(80) % 40, 40)
+        dense = x.double().dense().numpy()
+        assert k_center_greedy(x[5:], 33, x[:5]).tolist() == brute_k_center(dense[5:], 33, dense[:5]), (
+            kind,
+            duplicated,
+        )
 
 
 def test_k_center_of_rows_that_all_coincide_takes_them_in_order():

@@ -1,5 +1,7 @@
 """k-means++ against a naive float64 form that makes the same proposals, and against the law of the draws."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -90,20 +92,21 @@ def blocks(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("blocks")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kind", list(ROWS))
-def test_k_means_plus_plus_makes_the_naive_draws(kind, dtype):
-    for seed in range(6):
-        rows = ROWS[kind](np.random.default_rng(seed), 150).astype(np.float32)
-        x = Dense(torch.from_numpy(rows).to(dtype))
-        for n in (1, 2, 60, 150):
-            assert drawn(x, n, seed, seed) == naive_plus_plus(rows, n, seed, generator(seed))
+def test_k_means_plus_plus_makes_the_naive_draws():
+    for dtype, kind in itertools.product([torch.float32, torch.float64], list(ROWS)):
+        for seed in range(2):
+            rows = ROWS[kind](np.random.default_rng(seed), 150).astype(np.float32)
+            x = Dense(torch.from_numpy(rows).to(dtype))
+            for n in (1, 2, 60, 150):
+                assert drawn(x, n, seed, seed) == naive_plus_plus(rows, n, seed, generator(seed)), (dtype, kind)
 
 
-@pytest.mark.parametrize("kind", list(ROWS))
-def test_k_means_plus_plus_over_many_blocks_makes_the_naive_draws(kind):
-    rows = ROWS[kind](np.random.default_rng(1), 9000).astype(np.float64)
-    assert drawn(Dense(torch.from_numpy(rows)), 200, 8999, 3) == naive_plus_plus(rows, 200, 8999, generator(3))
+def test_k_means_plus_plus_over_many_blocks_makes_the_naive_draws():
+    for kind in list(ROWS):
+        rows = ROWS[kind](np.random.default_rng(1), 9000).astype(np.float64)
+        assert drawn(Dense(torch.from_numpy(rows)), 200, 8999, 3) == naive_plus_plus(rows, 200, 8999, generator(3)), (
+            kind
+        )
 
 
 @pytest.mark.usefixtures("blocks")
@@ -173,24 +176,24 @@ def test_the_draws_are_a_function_of_the_generator():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("offset", [0, 1e3])
-def test_duplicates_are_not_drawn_while_distinct_rows_remain(offset):
-    distinct = np.random.default_rng(4).normal(size=(5, 3)) + offset
-    rows = np.tile(distinct, (30, 1)).astype(np.float32)
-    for seed in range(50):
-        picks = k_means_plus_plus(Dense(torch.from_numpy(rows)), 20, seed, generator(seed)).numpy()
-        assert len(set(picks.tolist())) == 20
-        assert sorted(picks[:5] % 5) == [0, 1, 2, 3, 4]
+def test_duplicates_are_not_drawn_while_distinct_rows_remain():
+    for offset in [0, 1e3]:
+        distinct = np.random.default_rng(4).normal(size=(5, 3)) + offset
+        rows = np.tile(distinct, (30, 1)).astype(np.float32)
+        for seed in range(50):
+            picks = k_means_plus_plus(Dense(torch.from_numpy(rows)), 20, seed, generator(seed)).numpy()
+            assert len(set(picks.tolist())) == 20, offset
+            assert sorted(picks[:5] % 5) == [0, 1, 2, 3, 4], offset
 
 
-@pytest.mark.parametrize("value", [0.0, 3.0])
-def test_equal_rows_are_drawn_uniformly(value):
-    x = Dense(torch.full((6, 4), value))
-    picks = [k_means_plus_plus(x, 6, 2, generator(seed)).tolist() for seed in range(400)]
-    assert all(sorted(p) == list(range(6)) and p[0] == 2 for p in picks)
-    counts = np.bincount([p[1] for p in picks], minlength=6)
-    assert counts[2] == 0
-    assert scipy.stats.chisquare(np.delete(counts, 2)).pvalue > 1e-3
+def test_equal_rows_are_drawn_uniformly():
+    for value in [0.0, 3.0]:
+        x = Dense(torch.full((6, 4), value))
+        picks = [k_means_plus_plus(x, 6, 2, generator(seed)).tolist() for seed in range(400)]
+        assert all(sorted(p) == list(range(6)) and p[0] == 2 for p in picks), value
+        counts = np.bincount([p[1] for p in picks], minlength=6)
+        assert counts[2] == 0, value
+        assert scipy.stats.chisquare(np.delete(counts, 2)).pvalue > 1e-3, value
 
 
 @pytest.mark.parametrize("kind", ["floats", "integers", "mostly zero", "one"])
@@ -214,12 +217,12 @@ def test_draw_is_inversion_of_the_cumulated_weights(kind):
             assert row == expected
 
 
-@pytest.mark.parametrize("n", [1, 2, 4095, 4096, 4097, 8192])
-def test_draw_at_the_ends(n):
-    weights = torch.ones(n, dtype=torch.float64)
-    assert draw(weights, 0.0) == 0
-    assert draw(weights, 1 - 2.0**-53) == n - 1
-    assert draw(weights, (n - 0.5) / n) == n - 1
+def test_draw_at_the_ends():
+    for n in [1, 2, 4095, 4096, 4097, 8192]:
+        weights = torch.ones(n, dtype=torch.float64)
+        assert draw(weights, 0.0) == 0, n
+        assert draw(weights, 1 - 2.0**-53) == n - 1, n
+        assert draw(weights, (n - 0.5) / n) == n - 1, n
 
 
 def test_draw_skips_zeros_at_both_ends():

@@ -37,15 +37,19 @@ def same_partition(one, other):
     return len(pairs) == len({p[0] for p in pairs}) == len({p[1] for p in pairs})
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_converged_k_means_is_a_fixed_point(seed):
-    x, _, _ = blobs(std=3.0, seed=seed)
-    found = k_means(torch.from_numpy(x), 9, generator(seed), max_iter=1000, tol=0)
-    dists = cdist(np.float64(x), np.float64(found.centers.numpy()), "sqeuclidean")
-    clusters = found.clusters.numpy()
-    np.testing.assert_allclose(dists[np.arange(len(x)), clusters], dists.min(1), rtol=1e-4, atol=1e-4)
-    for j in range(9):
-        np.testing.assert_allclose(found.centers[j], x[clusters == j].mean(0, dtype=np.float64), rtol=1e-4, atol=1e-4)
+def test_converged_k_means_is_a_fixed_point():
+    for seed in range(4):
+        x, _, _ = blobs(std=3.0, seed=seed)
+        found = k_means(torch.from_numpy(x), 9, generator(seed), max_iter=1000, tol=0)
+        dists = cdist(np.float64(x), np.float64(found.centers.numpy()), "sqeuclidean")
+        clusters = found.clusters.numpy()
+        np.testing.assert_allclose(
+            dists[np.arange(len(x)), clusters], dists.min(1), rtol=1e-4, atol=1e-4, err_msg=str(seed)
+        )
+        for j in range(9):
+            np.testing.assert_allclose(
+                found.centers[j], x[clusters == j].mean(0, dtype=np.float64), rtol=1e-4, atol=1e-4, err_msg=str(seed)
+            )
 
 
 def test_distances_and_inertia_are_those_of_the_clusters():
@@ -56,55 +60,57 @@ def test_distances_and_inertia_are_those_of_the_clusters():
     assert found.inertia == pytest.approx(own.sum(), rel=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_k_means_is_scikit_learns_from_the_same_start(seed):
-    x, _, _ = blobs(std=3.0, seed=seed)
-    stream = generator(seed)
-    first = int(torch.randint(len(x), (1,), generator=stream))
-    start = x[k_means_plus_plus(Dense(torch.from_numpy(x)), 8, first, stream)]
-    theirs = SklearnKMeans(8, init=start, n_init=1, max_iter=1000, tol=0, algorithm="lloyd").fit(x)
-    ours = k_means(torch.from_numpy(x), 8, generator(seed), max_iter=1000, tol=0)
-    np.testing.assert_array_equal(ours.clusters.numpy(), theirs.labels_)
-    np.testing.assert_allclose(ours.centers.numpy(), theirs.cluster_centers_, rtol=1e-4, atol=1e-4)
+def test_k_means_is_scikit_learns_from_the_same_start():
+    for seed in range(5):
+        x, _, _ = blobs(std=3.0, seed=seed)
+        stream = generator(seed)
+        first = int(torch.randint(len(x), (1,), generator=stream))
+        start = x[k_means_plus_plus(Dense(torch.from_numpy(x)), 8, first, stream)]
+        theirs = SklearnKMeans(8, init=start, n_init=1, max_iter=1000, tol=0, algorithm="lloyd").fit(x)
+        ours = k_means(torch.from_numpy(x), 8, generator(seed), max_iter=1000, tol=0)
+        np.testing.assert_array_equal(ours.clusters.numpy(), theirs.labels_, err_msg=str(seed))
+        np.testing.assert_allclose(
+            ours.centers.numpy(), theirs.cluster_centers_, rtol=1e-4, atol=1e-4, err_msg=str(seed)
+        )
 
 
-@pytest.mark.parametrize("std", [2.0, 4.0])
-def test_inertia_is_close_to_scikit_learns(std):
+def test_inertia_is_close_to_scikit_learns():
     """Both from plain k-means++: the default of scikit-learn, which tries several rows a draw, starts better."""
-    x, _, _ = blobs(600, 8, std)
-    starts = [kmeans_plusplus(x, 8, random_state=seed, n_local_trials=1)[0] for seed in range(40)]
-    theirs = np.mean([SklearnKMeans(8, init=start, n_init=1).fit(x).inertia_ for start in starts])
-    ours = np.mean([k_means(torch.from_numpy(x), 8, generator(seed)).inertia for seed in range(40)])
-    assert ours <= 1.05 * theirs
+    for std in [2.0, 4.0]:
+        x, _, _ = blobs(600, 8, std)
+        starts = [kmeans_plusplus(x, 8, random_state=seed, n_local_trials=1)[0] for seed in range(40)]
+        theirs = np.mean([SklearnKMeans(8, init=start, n_init=1).fit(x).inertia_ for start in starts])
+        ours = np.mean([k_means(torch.from_numpy(x), 8, generator(seed)).inertia for seed in range(40)])
+        assert ours <= 1.05 * theirs, std
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_well_separated_blobs_are_recovered(seed):
-    x, y, centers = blobs(std=1e-3, seed=seed)
-    found = k_means(torch.from_numpy(x), 6, generator(seed))
-    assert same_partition(found.clusters, y)
-    assert cdist(centers, np.float64(found.centers.numpy()), "sqeuclidean").min(1).max() < 1e-5
+def test_well_separated_blobs_are_recovered():
+    for seed in range(5):
+        x, y, centers = blobs(std=1e-3, seed=seed)
+        found = k_means(torch.from_numpy(x), 6, generator(seed))
+        assert same_partition(found.clusters, y), seed
+        assert cdist(centers, np.float64(found.centers.numpy()), "sqeuclidean").min(1).max() < 1e-5, seed
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e3])
-def test_k_equal_to_the_number_of_distinct_rows_leaves_no_error(offset):
-    distinct = np.random.default_rng(0).normal(size=(7, 4)) + offset
-    x = torch.from_numpy(np.tile(distinct, (5, 1)).astype(np.float32))
-    found = k_means(x, 7, generator())
-    assert same_partition(found.clusters, np.tile(np.arange(7), 5))
-    own = (x.double() - found.centers[found.clusters].double()) ** 2
-    assert float(own.sum()) <= 35 * 4 * (offset * 2.0**-22 + 1e-9) ** 2
+def test_k_equal_to_the_number_of_distinct_rows_leaves_no_error():
+    for offset in [0.0, 1e3]:
+        distinct = np.random.default_rng(0).normal(size=(7, 4)) + offset
+        x = torch.from_numpy(np.tile(distinct, (5, 1)).astype(np.float32))
+        found = k_means(x, 7, generator())
+        assert same_partition(found.clusters, np.tile(np.arange(7), 5)), offset
+        own = (x.double() - found.centers[found.clusters].double()) ** 2
+        assert float(own.sum()) <= 35 * 4 * (offset * 2.0**-22 + 1e-9) ** 2, offset
 
 
-@pytest.mark.parametrize("k", [1, 3, 4, 9, 20])
-def test_more_clusters_than_distinct_rows(k):
-    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [5.0, 5.0], [-3.0, 2.0]]).repeat(5, 1)
-    found = k_means(x, k, generator())
-    assert found.centers.shape == (k, 2)
-    assert bool(found.centers.isfinite().all())
-    if k >= 4:
-        assert found.inertia == 0
-        assert same_partition(found.clusters, np.tile(np.arange(4), 5))
+def test_more_clusters_than_distinct_rows():
+    for k in [1, 3, 4, 9, 20]:
+        x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [5.0, 5.0], [-3.0, 2.0]]).repeat(5, 1)
+        found = k_means(x, k, generator())
+        assert found.centers.shape == (k, 2), k
+        assert bool(found.centers.isfinite().all()), k
+        if k >= 4:
+            assert found.inertia == 0, k
+            assert same_partition(found.clusters, np.tile(np.arange(4), 5)), k
 
 
 def test_one_cluster_is_the_mean():
@@ -163,15 +169,16 @@ def test_on_a_grid_ties_go_to_the_smaller_center(low_precision, monkeypatch):
     np.testing.assert_array_equal(found.clusters.numpy(), dists.argmin(1))
 
 
-@pytest.mark.parametrize("n_bytes", [1, 700, 30_000])
-def test_blocks_do_not_matter(n_bytes, monkeypatch):
-    x = torch.from_numpy(blobs(500, std=4.0)[0])
-    whole = k_means(x, 12, generator())
-    monkeypatch.setattr(nearest, "BLOCK_BYTES", n_bytes)
-    parts = k_means(x, 12, generator())
-    assert torch.equal(parts.centers, whole.centers)
-    assert torch.equal(parts.clusters, whole.clusters)
-    assert torch.equal(parts.sq_dists, whole.sq_dists)
+def test_blocks_do_not_matter(monkeypatch):
+    for n_bytes in [1, 700, 30_000]:
+        with monkeypatch.context() as patch:
+            x = torch.from_numpy(blobs(500, std=4.0)[0])
+            whole = k_means(x, 12, generator())
+            patch.setattr(nearest, "BLOCK_BYTES", n_bytes)
+            parts = k_means(x, 12, generator())
+            assert torch.equal(parts.centers, whole.centers), n_bytes
+            assert torch.equal(parts.clusters, whole.clusters), n_bytes
+            assert torch.equal(parts.sq_dists, whole.sq_dists), n_bytes
 
 
 def test_it_stops_once_little_is_gained():
@@ -210,20 +217,20 @@ print(megabytes("VmHWM") - before)
 # --- representatives ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_representatives_are_nearest_to_their_centers_larger_clusters_first(seed):
-    x, _, _ = blobs(300, 6, 2.0, seed)
-    found = k_means(torch.from_numpy(x), 6, generator(seed))
-    rows = representatives(torch.from_numpy(x), found, 6).tolist()
-    clusters, centers = found.clusters.numpy(), np.float64(found.centers.numpy())
-    sizes = np.bincount(clusters, minlength=6)
-    chosen = clusters[rows]
-    assert sorted(chosen) == list(range(6))
-    assert sizes[chosen].tolist() == sorted(sizes, reverse=True)
-    for row, j in zip(rows, chosen, strict=True):
-        inside = np.flatnonzero(clusters == j)
-        own = ((np.float64(x[inside]) - centers[j]) ** 2).sum(1)
-        assert row == inside[own.argmin()]
+def test_representatives_are_nearest_to_their_centers_larger_clusters_first():
+    for seed in range(4):
+        x, _, _ = blobs(300, 6, 2.0, seed)
+        found = k_means(torch.from_numpy(x), 6, generator(seed))
+        rows = representatives(torch.from_numpy(x), found, 6).tolist()
+        clusters, centers = found.clusters.numpy(), np.float64(found.centers.numpy())
+        sizes = np.bincount(clusters, minlength=6)
+        chosen = clusters[rows]
+        assert sorted(chosen) == list(range(6)), seed
+        assert sizes[chosen].tolist() == sorted(sizes, reverse=True), seed
+        for row, j in zip(rows, chosen, strict=True):
+            inside = np.flatnonzero(clusters == j)
+            own = ((np.float64(x[inside]) - centers[j]) ** 2).sum(1)
+            assert row == inside[own.argmin()], seed
 
 
 def test_representatives_of_empty_clusters_are_the_next_nearest_of_the_largest():
@@ -241,10 +248,10 @@ def test_ties_between_representatives_go_to_the_smaller_row():
     assert representatives(x, clustering, 5).tolist() == [0, 3, 1, 4, 2]
 
 
-@pytest.mark.parametrize("n", [1, 5, 12, 60])
-def test_representatives_are_distinct_with_fewer_distinct_rows_than_n(n):
-    x = torch.from_numpy(np.tile(np.random.default_rng(0).normal(size=(5, 3)), (12, 1)).astype(np.float32))
-    rows = representatives(x, k_means(x, n, generator()), n).tolist()
-    assert len(set(rows)) == n
-    if n >= 5:
-        assert {row % 5 for row in rows[:5]} == set(range(5))
+def test_representatives_are_distinct_with_fewer_distinct_rows_than_n():
+    for n in [1, 5, 12, 60]:
+        x = torch.from_numpy(np.tile(np.random.default_rng(0).normal(size=(5, 3)), (12, 1)).astype(np.float32))
+        rows = representatives(x, k_means(x, n, generator()), n).tolist()
+        assert len(set(rows)) == n, n
+        if n >= 5:
+            assert {row % 5 for row in rows[:5]} == set(range(5)), n

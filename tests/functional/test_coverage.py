@@ -1,5 +1,7 @@
 """Typical rows, greedy coverage and the pure radius against plain forms in float64."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -62,16 +64,18 @@ def brute_typical(x, clusters, n_labeled, n, n_neighbors):
     return picks[:n]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_neighbors", [1, 5, 20])
-@pytest.mark.parametrize("seed", range(2))
-def test_typical_rows_are_brute_force(kind, n_neighbors, seed):
-    x = data(kind, seed=seed)
-    clusters = torch.randint(9, (len(x),), generator=generator(seed)) ** 2 // 9  # sizes differ; some may be empty
-    n_labeled = torch.randint(3, (9,), generator=generator(seed + 1))
-    expected = brute_typical(x, clusters, n_labeled, len(x), n_neighbors)
-    for n in (1, 6, 60, len(x)):
-        assert typical_rows(x, clusters, n_labeled, n, n_neighbors).tolist() == expected[:n]
+def test_typical_rows_are_brute_force():
+    for kind, n_neighbors, seed in itertools.product(KINDS, [1, 5, 20], range(2)):
+        x = data(kind, seed=seed)
+        clusters = torch.randint(9, (len(x),), generator=generator(seed)) ** 2 // 9  # sizes differ; some may be empty
+        n_labeled = torch.randint(3, (9,), generator=generator(seed + 1))
+        expected = brute_typical(x, clusters, n_labeled, len(x), n_neighbors)
+        for n in (1, 6, 60, len(x)):
+            assert typical_rows(x, clusters, n_labeled, n, n_neighbors).tolist() == expected[:n], (
+                kind,
+                n_neighbors,
+                seed,
+            )
 
 
 def test_the_middle_of_a_cluster_is_typical():
@@ -115,26 +119,25 @@ def graph_bytes(request, monkeypatch):
     monkeypatch.setattr(coverage, "_GRAPH_BYTES", request.param)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("radius", [0.05, 0.7, 1.0, 2.0, 40.0])
-@pytest.mark.parametrize("n_labeled", [0, 12])
-def test_picks_are_those_of_naive_greedy(kind, radius, n_labeled, graph_bytes):
-    x = data(kind)
-    labeled = x[100 : 100 + n_labeled] + 0.01
-    expected = brute_cover(x, len(x), radius, labeled)
-    for n in {1, min(9, len(x)), len(x)}:
-        found = max_coverage(x, n, radius, labeled).tolist()
-        assert len(set(found)) == n
-        assert found[: len(expected)] == expected[:n]
+def test_picks_are_those_of_naive_greedy(graph_bytes):
+    for kind, radius, n_labeled in itertools.product(KINDS, [0.05, 0.7, 1.0, 2.0, 40.0], [0, 12]):
+        x = data(kind)
+        labeled = x[100 : 100 + n_labeled] + 0.01
+        expected = brute_cover(x, len(x), radius, labeled)
+        for n in {1, min(9, len(x)), len(x)}:
+            found = max_coverage(x, n, radius, labeled).tolist()
+            assert len(set(found)) == n, (kind, radius, n_labeled)
+            assert found[: len(expected)] == expected[:n], (kind, radius, n_labeled)
 
 
-@pytest.mark.parametrize("n_bytes", [1, 2000])
-def test_blocks_do_not_matter(n_bytes, graph_bytes, monkeypatch):
-    x = data("grid", 150)
-    whole = max_coverage(x, 30, 1.5).tolist()
-    monkeypatch.setattr(coverage, "BLOCK_BYTES", n_bytes)
-    monkeypatch.setattr("distil.functional.neighbors.BLOCK_BYTES", n_bytes)
-    assert max_coverage(x, 30, 1.5).tolist() == whole
+def test_blocks_do_not_matter(graph_bytes, monkeypatch):
+    for n_bytes in [1, 2000]:
+        with monkeypatch.context() as patch:
+            x = data("grid", 150)
+            whole = max_coverage(x, 30, 1.5).tolist()
+            patch.setattr(coverage, "BLOCK_BYTES", n_bytes)
+            patch.setattr("distil.functional.neighbors.BLOCK_BYTES", n_bytes)
+            assert max_coverage(x, 30, 1.5).tolist() == whole, n_bytes
 
 
 def test_the_rest_is_farthest_first(graph_bytes):
@@ -147,12 +150,13 @@ def test_the_rest_is_farthest_first(graph_bytes):
     assert found[len(covering) :] == [rest[i] for i in k_center_greedy(Dense(x[rest]), len(rest), centers)]
 
 
-@pytest.mark.parametrize("n", [0, 11])
-def test_impossible_n(n):
-    with pytest.raises(InvalidInput, match="n must be between 1 and 10, the number of rows; got"):
-        max_coverage(normal(10), n, 1.0)
-    with pytest.raises(InvalidInput, match="n must be between 1 and 10, the number of rows; got"):
-        typical_rows(normal(10), torch.zeros(10, dtype=torch.long), torch.zeros(1, dtype=torch.long), n)
+def test_impossible_n(subtests):
+    for n in [0, 11]:
+        with subtests.test(n=n):
+            with pytest.raises(InvalidInput, match="n must be between 1 and 10, the number of rows; got"):
+                max_coverage(normal(10), n, 1.0)
+            with pytest.raises(InvalidInput, match="n must be between 1 and 10, the number of rows; got"):
+                typical_rows(normal(10), torch.zeros(10, dtype=torch.long), torch.zeros(1, dtype=torch.long), n)
 
 
 # --- the pure radius ------------------------------------------------------------------------------------------------
@@ -164,14 +168,13 @@ def purity(x, labels, radius):
     return np.mean([(labels[row] == label).all() for row, label in zip(near, labels, strict=True)])
 
 
-@pytest.mark.parametrize("share", [0.5, 0.8, 0.95, 1.0])
-@pytest.mark.parametrize("seed", range(3))
-def test_it_is_the_largest_radius_of_that_purity(share, seed):
-    x = normal(200, 2, seed)
-    labels = (x[:, 0] > 0.3).long() + (x[:, 1] > 0).long()
-    radius = pure_radius(x, labels, generator(), share)
-    assert purity(x, labels, radius) >= share
-    assert purity(x, labels, radius * 1.0002) < share
+def test_it_is_the_largest_radius_of_that_purity():
+    for share, seed in itertools.product([0.5, 0.8, 0.95, 1.0], range(3)):
+        x = normal(200, 2, seed)
+        labels = (x[:, 0] > 0.3).long() + (x[:, 1] > 0).long()
+        radius = pure_radius(x, labels, generator(), share)
+        assert purity(x, labels, radius) >= share, (share, seed)
+        assert purity(x, labels, radius * 1.0002) < share, (share, seed)
 
 
 def test_one_label_has_no_radius():

@@ -1,5 +1,7 @@
 """The numbers that picks come with, each against its definition."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -51,44 +53,43 @@ def to_before(x, rows, others):
     return np.array([cdist(x[[i]], e).min() if len(e) else np.inf for i, e in zip(rows, earlier, strict=True)])
 
 
-@pytest.mark.parametrize("kind", ROWS)
-@pytest.mark.parametrize("given", [0, 7])
-@pytest.mark.parametrize("n", [1, 30, 150])
-def test_k_center_with_gains(kind, given, n):
-    x = ROWS[kind]()
-    found = k_center_with_gains(Dense(x), n, Dense(x[:given]))
-    assert torch.equal(found.rows, k_center_greedy(Dense(x), n, Dense(x[:given])))
-    dists = to_before(x, found.rows.tolist(), x[:given])
-    np.testing.assert_allclose(found.gains.sqrt(), dists, rtol=1e-3, atol=1e-6)
+def test_k_center_with_gains():
+    for kind, given, n in itertools.product(ROWS, [0, 7], [1, 30, 150]):
+        x = ROWS[kind]()
+        found = k_center_with_gains(Dense(x), n, Dense(x[:given]))
+        assert torch.equal(found.rows, k_center_greedy(Dense(x), n, Dense(x[:given]))), (kind, given, n)
+        dists = to_before(x, found.rows.tolist(), x[:given])
+        np.testing.assert_allclose(found.gains.sqrt(), dists, rtol=1e-3, atol=1e-6, err_msg=str((kind, given, n)))
 
 
-@pytest.mark.parametrize("kind", ROWS)
-@pytest.mark.parametrize("n", [1, 30, 150])
-def test_k_means_plus_plus_with_gains(kind, n):
-    x = ROWS[kind]()
-    found = k_means_plus_plus_with_gains(Dense(x), n, 3, generator())
-    assert torch.equal(found.rows, k_means_plus_plus(Dense(x), n, 3, generator()))
-    dists = to_before(x, found.rows.tolist(), x[:0])
-    assert len(found.gains) == n
-    assert found.gains[0] == torch.inf
-    np.testing.assert_allclose(found.gains[1:].sqrt(), dists[1:], rtol=1e-3, atol=2e-3 if kind != "normal" else 0)
+def test_k_means_plus_plus_with_gains():
+    for kind, n in itertools.product(ROWS, [1, 30, 150]):
+        x = ROWS[kind]()
+        found = k_means_plus_plus_with_gains(Dense(x), n, 3, generator())
+        assert torch.equal(found.rows, k_means_plus_plus(Dense(x), n, 3, generator())), (kind, n)
+        dists = to_before(x, found.rows.tolist(), x[:0])
+        assert len(found.gains) == n, (kind, n)
+        assert found.gains[0] == torch.inf, (kind, n)
+        np.testing.assert_allclose(
+            found.gains[1:].sqrt(), dists[1:], rtol=1e-3, atol=2e-3 if kind != "normal" else 0, err_msg=str((kind, n))
+        )
 
 
-@pytest.mark.parametrize("kind", ROWS)
-def test_typical_with_gains(kind):
-    x = ROWS[kind]()
-    clusters = torch.arange(len(x)) % 7 % 5
-    clusters[0] = 5
-    n_labeled = torch.tensor([0, 1, 0, 0, 0, 0])
-    found = typical_with_gains(x, clusters, n_labeled, len(x), n_neighbors=6)
-    assert torch.equal(found.rows, typical_rows(x, clusters, n_labeled, len(x), 6))
-    expected = []
-    for row in found.rows.tolist():
-        own = np.flatnonzero(clusters == clusters[row])
-        dists = np.sort(cdist(x[[row]].double(), x[own].double())[0])[1 : 1 + min(6, len(own) // 2)]
-        expected.append(np.nan if not len(dists) else np.inf if dists.max() == 0 else 1 / dists.mean())
-    assert np.isnan(expected).sum() == 1
-    np.testing.assert_allclose(found.gains, expected, rtol=1e-4)
+def test_typical_with_gains():
+    for kind in ROWS:
+        x = ROWS[kind]()
+        clusters = torch.arange(len(x)) % 7 % 5
+        clusters[0] = 5
+        n_labeled = torch.tensor([0, 1, 0, 0, 0, 0])
+        found = typical_with_gains(x, clusters, n_labeled, len(x), n_neighbors=6)
+        assert torch.equal(found.rows, typical_rows(x, clusters, n_labeled, len(x), 6)), kind
+        expected = []
+        for row in found.rows.tolist():
+            own = np.flatnonzero(clusters == clusters[row])
+            dists = np.sort(cdist(x[[row]].double(), x[own].double())[0])[1 : 1 + min(6, len(own) // 2)]
+            expected.append(np.nan if not len(dists) else np.inf if dists.max() == 0 else 1 / dists.mean())
+        assert np.isnan(expected).sum() == 1, kind
+        np.testing.assert_allclose(found.gains, expected, rtol=1e-4, err_msg=str(kind))
 
 
 def test_max_coverage_with_gains():

@@ -23,7 +23,7 @@ D, C = 6, 4
 
 @pytest.fixture(autouse=True)
 def _few_leading_directions(monkeypatch):
-    """So that rows are told apart by less than all of their embeddings here, too."""
+    """Lower the number of leading directions, so that these small embeddings have more than that."""
     monkeypatch.setattr(module, "_LEADING", 2)
 
 
@@ -107,37 +107,39 @@ def sq_dists(layer):
 # --- the gain is the fall of the validation loss ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("labeled", [False, True])
-def test_the_first_pick_lowers_the_validation_loss_most(labeled):
-    lr = 1e-3
-    for seed in range(8):
-        layer = Layer(seed)
-        weight, bias = layer.weight, layer.bias
-        if labeled:
-            dw, db = gradient_by_autograd(
-                lambda w, b, at=layer: cross_entropy(at.logits(at.labeled, w, b), at.y_labeled), weight, bias
+def test_the_first_pick_lowers_the_validation_loss_most():
+    for labeled in [False, True]:
+        lr = 1e-3
+        for seed in range(8):
+            layer = Layer(seed)
+            weight, bias = layer.weight, layer.bias
+            if labeled:
+                dw, db = gradient_by_autograd(
+                    lambda w, b, at=layer: cross_entropy(at.logits(at.labeled, w, b), at.y_labeled), weight, bias
+                )
+                weight, bias = weight - lr * dw, bias - lr * db
+            steps = zip(*pool_gradients(layer), strict=True)
+            before = mean_loss(layer, weight, bias)
+            falls = torch.stack([before - mean_loss(layer, weight - lr * dw, bias - lr * db) for dw, db in steps])
+            given = layer.gradients(layer.labeled, layer.y_labeled) if labeled else None
+            assert layer.select(1, lr=lr, labeled=given) == [int(falls.argmax())], labeled
+            state = module._LastLayer([layer.judges(layer.val, layer.y_val)], lr, True, None)
+            if labeled:
+                state.step(given.combine(torch.full((12,), 1 / 12)))
+            gains = layer.gradients(layer.pool, layer.y_pool, torch.float64).project(state.gradient())
+            assert scipy.stats.spearmanr(gains, falls).statistic > 0.99, labeled
+
+
+def test_picks_are_those_of_a_layer_that_is_updated():
+    for dtype, lr, labeled in itertools.product([torch.float32, torch.float64], [0.01, 0.3], [False, True]):
+        for seed in range(3):
+            layer = Layer(seed)
+            given = layer.gradients(layer.labeled, layer.y_labeled, dtype) if labeled else None
+            assert layer.select(15, dtype, lr=lr, labeled=given) == brute(layer, 15, lr, labeled=labeled), (
+                dtype,
+                lr,
+                labeled,
             )
-            weight, bias = weight - lr * dw, bias - lr * db
-        steps = zip(*pool_gradients(layer), strict=True)
-        before = mean_loss(layer, weight, bias)
-        falls = torch.stack([before - mean_loss(layer, weight - lr * dw, bias - lr * db) for dw, db in steps])
-        given = layer.gradients(layer.labeled, layer.y_labeled) if labeled else None
-        assert layer.select(1, lr=lr, labeled=given) == [int(falls.argmax())]
-        state = module._LastLayer([layer.judges(layer.val, layer.y_val)], lr, True, None)
-        if labeled:
-            state.step(given.combine(torch.full((12,), 1 / 12)))
-        gains = layer.gradients(layer.pool, layer.y_pool, torch.float64).project(state.gradient())
-        assert scipy.stats.spearmanr(gains, falls).statistic > 0.99
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("lr", [0.01, 0.3])
-@pytest.mark.parametrize("labeled", [False, True])
-def test_picks_are_those_of_a_layer_that_is_updated(dtype, lr, labeled):
-    for seed in range(3):
-        layer = Layer(seed)
-        given = layer.gradients(layer.labeled, layer.y_labeled, dtype) if labeled else None
-        assert layer.select(15, dtype, lr=lr, labeled=given) == brute(layer, 15, lr, labeled=labeled)
 
 
 class Wide:
@@ -158,44 +160,45 @@ class Wide:
         return glister(self.x, self.judges, n, **{"lr": 0.02, **options}).tolist()
 
 
-@pytest.mark.parametrize("type_of", ["none", "Diversity"])
-@pytest.mark.parametrize("decay", [0.0, 0.5, 2.0])
-@pytest.mark.parametrize("bias", [False, True])
-def test_looking_at_few_rows_picks_what_looking_at_all_does(type_of, decay, bias, monkeypatch):
-    for seed in range(3):
-        pool = Wide(seed, decay=decay, bias=bias)
-        monkeypatch.setattr(module, "_LEADING", 4)
-        few = pool.select(60, type_of=type_of, lam=0.01)
-        monkeypatch.setattr(module, "_LEADING", 1000)
-        assert few == pool.select(60, type_of=type_of, lam=0.01)
+def test_looking_at_few_rows_picks_what_looking_at_all_does(monkeypatch):
+    for type_of, decay, bias in itertools.product(["none", "Diversity"], [0.0, 0.5, 2.0], [False, True]):
+        with monkeypatch.context() as patch:
+            for seed in range(3):
+                pool = Wide(seed, decay=decay, bias=bias)
+                patch.setattr(module, "_LEADING", 4)
+                few = pool.select(60, type_of=type_of, lam=0.01)
+                patch.setattr(module, "_LEADING", 1000)
+                assert few == pool.select(60, type_of=type_of, lam=0.01), (type_of, decay, bias)
 
 
 @pytest.mark.parametrize(("decay", "fewest", "most"), [(2.0, 1, 2), (0.0, 2, 10)])
 def test_few_rows_are_looked_at(decay, fewest, most, monkeypatch):
     """Hardly ever all of them, where a few directions hold nearly all and where they do not."""
     looks = []
-    original = module._Steps._look_at_all
-    monkeypatch.setattr(module._Steps, "_look_at_all", lambda self, v: (looks.append(1), original(self, v))[1])
+    original = module._Steps._update_all
+    monkeypatch.setattr(module._Steps, "_update_all", lambda self, v: (looks.append(1), original(self, v))[1])
     Wide(0, decay=decay).select(100)
     assert fewest <= len(looks) <= most
 
 
-@pytest.mark.parametrize("decay", [0.0, 1.0, 4.0])
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("step", [1e-6, 1.0])
-def test_estimated_gains_are_as_near_as_they_say(decay, bias, step, monkeypatch):
-    monkeypatch.setattr(module, "_LEADING", 4)
-    for seed in range(5):
-        x = Wide(seed, n=500, decay=decay, bias=bias).x
-        steps = module._Steps(x, module._NoRegularizer(x, 0.0))
-        g = torch.Generator().manual_seed(seed)
-        at = torch.randn(5, 40 + bias, generator=g).double()
-        steps._look_at_all(at)
-        now = at + step * torch.randn(5, 40 + bias, generator=g).double()
-        gains, unsure = steps._estimates(now)
-        exact = Outer(x.a.double(), x.b.double(), bias).project(now)
-        assert bool(((gains - exact).abs() <= unsure).all())
-        assert float(unsure.max()) < 2 * float(Outer(x.a, x.b, bias).sq_norms().max().sqrt() * (now - at).norm()) + 1e-3
+def test_estimated_gains_are_as_near_as_they_say(monkeypatch):
+    for decay, bias, step in itertools.product([0.0, 1.0, 4.0], [False, True], [1e-6, 1.0]):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_LEADING", 4)
+            for seed in range(5):
+                x = Wide(seed, n=500, decay=decay, bias=bias).x
+                steps = module._Steps(x, module._NoRegularizer(x, 0.0))
+                g = torch.Generator().manual_seed(seed)
+                at = torch.randn(5, 40 + bias, generator=g).double()
+                steps._update_all(at)
+                now = at + step * torch.randn(5, 40 + bias, generator=g).double()
+                gains, unsure = steps._estimates(now)
+                exact = Outer(x.a.double(), x.b.double(), bias).project(now)
+                assert bool(((gains - exact).abs() <= unsure).all()), (decay, bias, step)
+                assert (
+                    float(unsure.max())
+                    < 2 * float(Outer(x.a, x.b, bias).sq_norms().max().sqrt() * (now - at).norm()) + 1e-3
+                ), (decay, bias, step)
 
 
 def test_leading_directions_hold_most():
@@ -283,37 +286,39 @@ def test_arguments_are_left_alone():
     assert all(map(torch.equal, before, (x.a, x.b, judges.logits, judges.embeddings)))
 
 
-@pytest.mark.parametrize("type_of", module.TYPES)
-@pytest.mark.parametrize("kind", ["plain", "duplicated", "all equal", "saturated", "zero"])
-@pytest.mark.parametrize("n", [1, 17, 40])
-def test_n_distinct_rows_whatever_the_data(type_of, kind, n):
-    distinct = {"duplicated": 6, "all equal": 1}.get(kind)
-    layer = Layer(n=40, distinct=distinct, scale=500.0 if kind == "saturated" else 1.0)
-    x = layer.gradients(layer.pool, layer.y_pool)
-    if kind == "zero":
-        x = Outer(torch.zeros_like(x.a), x.b, True)
-    generator = torch.Generator().manual_seed(0)
-    rows = glister(x, [layer.judges(layer.val, layer.y_val)], n, lr=0.1, type_of=type_of, lam=0.5, generator=generator)
-    assert rows.shape == (n,)
-    assert len(set(rows.tolist())) == n
-    assert 0 <= int(rows.min()) <= int(rows.max()) < 40
+def test_n_distinct_rows_whatever_the_data():
+    for type_of, kind, n in itertools.product(
+        module.TYPES, ["plain", "duplicated", "all equal", "saturated", "zero"], [1, 17, 40]
+    ):
+        distinct = {"duplicated": 6, "all equal": 1}.get(kind)
+        layer = Layer(n=40, distinct=distinct, scale=500.0 if kind == "saturated" else 1.0)
+        x = layer.gradients(layer.pool, layer.y_pool)
+        if kind == "zero":
+            x = Outer(torch.zeros_like(x.a), x.b, True)
+        generator = torch.Generator().manual_seed(0)
+        rows = glister(
+            x, [layer.judges(layer.val, layer.y_val)], n, lr=0.1, type_of=type_of, lam=0.5, generator=generator
+        )
+        assert rows.shape == (n,), (type_of, kind, n)
+        assert len(set(rows.tolist())) == n, (type_of, kind, n)
+        assert 0 <= int(rows.min()) <= int(rows.max()) < 40, (type_of, kind, n)
 
 
 # --- regularizers -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lam", [0.01, 0.25, 0.5, 0.75, 0.99])
-@pytest.mark.parametrize("n", [1, 10, 59, 60])
-def test_rand_keeps_the_first_greedy_picks(lam, n):
-    layer = Layer()
-    greedy = n - round(lam * n)
-    drawn = [
-        layer.select(n, type_of="Rand", lam=lam, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1, 0)
-    ]
-    assert all(picks[:greedy] == layer.select(n)[:greedy] for picks in drawn)
-    assert all(len(set(picks)) == n for picks in drawn)
-    assert drawn[0] == drawn[2]
-    assert (drawn[0] == drawn[1]) == (n - greedy == 0 or (n == 60 and n - greedy == 1))
+def test_rand_keeps_the_first_greedy_picks():
+    for lam, n in itertools.product([0.01, 0.25, 0.5, 0.75, 0.99], [1, 10, 59, 60]):
+        layer = Layer()
+        greedy = n - round(lam * n)
+        drawn = [
+            layer.select(n, type_of="Rand", lam=lam, generator=torch.Generator().manual_seed(seed))
+            for seed in (0, 1, 0)
+        ]
+        assert all(picks[:greedy] == layer.select(n)[:greedy] for picks in drawn), (lam, n)
+        assert all(len(set(picks)) == n for picks in drawn), (lam, n)
+        assert drawn[0] == drawn[2], (lam, n)
+        assert (drawn[0] == drawn[1]) == (n - greedy == 0 or (n == 60 and n - greedy == 1)), (lam, n)
 
 
 def test_rand_draws_uniformly_from_what_is_left():
@@ -348,20 +353,19 @@ def test_much_diversity_takes_duplicates_last():
     assert len({p % 12 for p in layer.select(12)}) < 12
 
 
-@pytest.mark.parametrize("lam", [1e-6, 1e-4, 1.0, 1e4])
-@pytest.mark.parametrize("distinct", [None, 9])
-@pytest.mark.parametrize("shift", [0.0, 20.0])
-def test_facility_location_is_the_brute_force(lam, distinct, shift, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 60 * 4)  # four rows are looked at a time
-    layer = Layer(distinct=distinct, shift=shift)
-    dists = sq_dists(layer)
+def test_facility_location_is_the_brute_force(monkeypatch):
+    for lam, distinct, shift in itertools.product([1e-6, 1e-4, 1.0, 1e4], [None, 9], [0.0, 20.0]):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "BLOCK_BYTES", 8 * 60 * 4)  # four rows are looked at a time
+            layer = Layer(distinct=distinct, shift=shift)
+            dists = sq_dists(layer)
 
-    def bonus(picks):
-        nearest = dists[:, picks].amin(1) if picks else dists.max()
-        gains = lam * (nearest - dists).clamp_min(0).sum(1)
-        return gains - gains.max() if not picks else gains
+            def bonus(picks, lam=lam, dists=dists):
+                nearest = dists[:, picks].amin(1) if picks else dists.max()
+                gains = lam * (nearest - dists).clamp_min(0).sum(1)
+                return gains - gains.max() if not picks else gains
 
-    assert layer.select(25, type_of="FacLoc", lam=lam) == brute(layer, 25, 0.05, bonus)
+            assert layer.select(25, type_of="FacLoc", lam=lam) == brute(layer, 25, 0.05, bonus), (lam, distinct, shift)
 
 
 def test_facility_location_only_grows_and_ever_more_slowly():
@@ -377,9 +381,9 @@ def test_facility_location_only_grows_and_ever_more_slowly():
 def test_facility_location_looks_at_few_rows(monkeypatch):
     """After the second pick; before it there are no bounds to go by."""
     looked = []
-    look_at = module._FacilityLocation._look_at
+    update = module._FacilityLocation._update
     monkeypatch.setattr(
-        module._FacilityLocation, "_look_at", lambda self, rows: (looked.append(len(rows)), look_at(self, rows))[1]
+        module._FacilityLocation, "_update", lambda self, rows: (looked.append(len(rows)), update(self, rows))[1]
     )
     monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 400 * 4)
     layer = Layer(n=400)
@@ -395,46 +399,46 @@ def test_facility_location_looks_at_few_rows(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-@pytest.mark.parametrize("call", ["gradmatch", "weights", "glister", "diversity"])
-def test_memory_stays_far_below_written_out_gradients(call):
+def test_memory_stays_far_below_written_out_gradients():
     """10,000 x 50 x 129 numbers would be 258 MB; the factors are 7.2 MB.
 
     The peak is that of the process's own memory: ``ru_maxrss`` would begin at what the process that starts it has.
     """
-    script = """
-        import sys, torch
-        from distil.functional.features import Outer
-        from distil.functional.glister import Judges, glister
-        from distil.functional.matching import fixed_weight_matching, mean_row, orthogonal_matching_pursuit
-        torch.set_num_threads(1)
+    for call in ["gradmatch", "weights", "glister", "diversity"]:
+        script = """
+            import sys, torch
+            from distil.functional.features import Outer
+            from distil.functional.glister import Judges, glister
+            from distil.functional.matching import fixed_weight_matching, mean_row, orthogonal_matching_pursuit
+            torch.set_num_threads(1)
 
-        def peak():
-            with open("/proc/self/status") as status:
-                return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+            def peak():
+                with open("/proc/self/status") as status:
+                    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
-        a, b = torch.randn(10000, 50), torch.randn(10000, 128)
-        x, small = Outer(a, b, True), Outer(a[:50], b[:50], True)
-        calls = {
-            "gradmatch": lambda x: fixed_weight_matching(x, mean_row(x) * 20, 20),
-            "weights": lambda x: orthogonal_matching_pursuit(x, mean_row(x) * len(x), 20),
-            "glister": lambda x: glister(x, [Judges(x.a, x.b, torch.zeros(len(x), dtype=torch.long))], 20, lr=0.01),
-            "diversity": lambda x: glister(
-                x, [Judges(x.a, x.b, torch.zeros(len(x), dtype=torch.long))], 20, lr=0.01, type_of="Diversity", lam=1.0
-            ),
-        }
-        calls[sys.argv[1]](small)  # what a first call loads is not what is measured
-        before = peak()
-        calls[sys.argv[1]](x)
-        factored = peak()
-        x.dense()
-        print(factored - before, peak() - before)
-    """
-    found = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), call],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072", "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    factored, written_out = (int(kilobytes) / 1024 for kilobytes in found.stdout.split())
-    assert factored < 80 < 200 < written_out
+            a, b = torch.randn(10000, 50), torch.randn(10000, 128)
+            x, small = Outer(a, b, True), Outer(a[:50], b[:50], True)
+            calls = {
+                "gradmatch": lambda x: fixed_weight_matching(x, mean_row(x) * 20, 20),
+                "weights": lambda x: orthogonal_matching_pursuit(x, mean_row(x) * len(x), 20),
+                "glister": lambda x: glister(x, [Judges(x.a, x.b, torch.zeros(len(x), dtype=torch.long))], 20, lr=0.01),
+                "diversity": lambda x: glister(
+                    x, [Judges(x.a, x.b, torch.zeros(len(x), dtype=torch.long))], 20, lr=0.01, type_of="Diversity", lam=1.0
+                ),
+            }
+            calls[sys.argv[1]](small)  # what a first call loads is not what is measured
+            before = peak()
+            calls[sys.argv[1]](x)
+            factored = peak()
+            x.dense()
+            print(factored - before, peak() - before)
+        """
+        found = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), call],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072", "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        factored, written_out = (int(kilobytes) / 1024 for kilobytes in found.stdout.split())
+        assert factored < 80 < 200 < written_out, call

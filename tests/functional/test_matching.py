@@ -81,11 +81,6 @@ ROWS = {
 }
 
 
-@pytest.fixture(params=list(ROWS))
-def x(request):
-    return ROWS[request.param]()
-
-
 def brute_matching(rows, target, n, taken=()):
     """Greedy for |sum g - target| on written out rows; differences below 1e-9 are ties, which the smaller row wins."""
     residual = target.ravel() - rows[list(taken)].sum(0)
@@ -115,19 +110,22 @@ def check_distinct(rows, n, size):
 # --- fixed weights ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 5, 20])
-def test_fixed_weights_are_the_brute_force(x, n):
-    rows, target = written_out(x), mean_row(x) * n
-    picks = fixed_weight_matching(x, target, n)
-    check_distinct(picks, n, len(x))
-    assert picks.tolist() == brute_matching(rows, target.numpy(), n)
+def test_fixed_weights_are_the_brute_force():
+    for n, kind in itertools.product([1, 5, 20], list(ROWS)):
+        x = ROWS[kind]()
+        rows, target = written_out(x), mean_row(x) * n
+        picks = fixed_weight_matching(x, target, n)
+        check_distinct(picks, n, len(x))
+        assert picks.tolist() == brute_matching(rows, target.numpy(), n), (n, kind)
 
 
-def test_fixed_weights_to_the_last_row(x):
-    target = mean_row(x) * 7
-    picks = fixed_weight_matching(x, target, len(x))
-    assert sorted(picks.tolist()) == list(range(len(x)))
-    assert picks.tolist() == brute_matching(written_out(x), target.numpy(), len(x))
+def test_fixed_weights_to_the_last_row():
+    for kind in list(ROWS):
+        x = ROWS[kind]()
+        target = mean_row(x) * 7
+        picks = fixed_weight_matching(x, target, len(x))
+        assert sorted(picks.tolist()) == list(range(len(x))), kind
+        assert picks.tolist() == brute_matching(written_out(x), target.numpy(), len(x)), kind
 
 
 def test_fixed_weights_follow_any_target():
@@ -136,16 +134,20 @@ def test_fixed_weights_follow_any_target():
     assert fixed_weight_matching(x, target, 12).tolist() == brute_matching(written_out(x), target.numpy(), 12)
 
 
-def test_rows_taken_count_and_are_not_picked_again(x):
-    taken = torch.tensor([3, 0, 11])
-    target = mean_row(x) * 9
-    picks = fixed_weight_matching(x, target, 6, taken=taken)
-    assert picks.tolist() == brute_matching(written_out(x), target.numpy(), 6, taken.tolist())
+def test_rows_taken_count_and_are_not_picked_again():
+    for kind in list(ROWS):
+        x = ROWS[kind]()
+        taken = torch.tensor([3, 0, 11])
+        target = mean_row(x) * 9
+        picks = fixed_weight_matching(x, target, 6, taken=taken)
+        assert picks.tolist() == brute_matching(written_out(x), target.numpy(), 6, taken.tolist()), kind
 
 
-def test_picks_are_nested_for_one_target(x):
-    target = mean_row(x) * 8
-    assert fixed_weight_matching(x, target, 15)[:6].tolist() == fixed_weight_matching(x, target, 6).tolist()
+def test_picks_are_nested_for_one_target():
+    for kind in list(ROWS):
+        x = ROWS[kind]()
+        target = mean_row(x) * 8
+        assert fixed_weight_matching(x, target, 15)[:6].tolist() == fixed_weight_matching(x, target, 6).tolist(), kind
 
 
 def test_the_error_falls_while_it_can():
@@ -161,15 +163,15 @@ def test_the_error_falls_while_it_can():
             assert errors[k + 1] <= errors[k] or reachable > errors[k]
 
 
-@pytest.mark.parametrize("n", [10, 50])
-def test_the_error_is_below_that_of_random_subsets(n):
-    for seed in range(5):
-        x, _ = gradients(400, 6, 10, seed=seed)
-        rows, target = written_out(x), (mean_row(x) * n).numpy()
-        rng = np.random.default_rng(seed)
-        by_chance = [error(rows, rng.choice(400, n, replace=False), target) for _ in range(400)]
-        found = error(rows, fixed_weight_matching(x, torch.from_numpy(target), n), target)
-        assert found <= np.quantile(by_chance, 0.05)
+def test_the_error_is_below_that_of_random_subsets():
+    for n in [10, 50]:
+        for seed in range(5):
+            x, _ = gradients(400, 6, 10, seed=seed)
+            rows, target = written_out(x), (mean_row(x) * n).numpy()
+            rng = np.random.default_rng(seed)
+            by_chance = [error(rows, rng.choice(400, n, replace=False), target) for _ in range(400)]
+            found = error(rows, fixed_weight_matching(x, torch.from_numpy(target), n), target)
+            assert found <= np.quantile(by_chance, 0.05), n
 
 
 def test_pairs_are_close_to_the_best_pair():
@@ -187,27 +189,39 @@ def test_pairs_are_close_to_the_best_pair():
     assert good >= 45
 
 
-def test_rows_cut_into_many_blocks_are_the_same(x, monkeypatch):
-    target = mean_row(x) * 9
-    whole = fixed_weight_matching(x, target, 9).tolist()
-    monkeypatch.setattr(matching, "BLOCK_BYTES", 64)
-    assert fixed_weight_matching(x, target, 9).tolist() == whole
+def test_rows_cut_into_many_blocks_are_the_same(monkeypatch):
+    for kind in list(ROWS):
+        with monkeypatch.context() as patch:
+            x = ROWS[kind]()
+            target = mean_row(x) * 9
+            whole = fixed_weight_matching(x, target, 9).tolist()
+            patch.setattr(matching, "BLOCK_BYTES", 64)
+            assert fixed_weight_matching(x, target, 9).tolist() == whole, kind
 
 
-@pytest.mark.parametrize("ahead", [1, 3, 8])
-@pytest.mark.parametrize("room", [0, 4 * 80 * 10, 32 << 20])
-def test_columns_made_ahead_are_those_asked_for(x, ahead, room, monkeypatch):
+def test_columns_made_ahead_are_those_asked_for(monkeypatch):
     """However few are made at a time, and however little room there is to keep those not asked for yet."""
-    monkeypatch.setattr(matching, "_AHEAD", ahead)
-    monkeypatch.setattr(matching, "_AHEAD_BYTES", room)
-    rows, target = written_out(x), mean_row(x) * 20
-    columns = matching._Columns(x)
-    rng = np.random.default_rng(0)
-    for row in rng.integers(len(x), size=40).tolist():
-        column = columns.of(row, torch.from_numpy(rng.normal(size=len(x))))
-        size = np.linalg.norm(rows, axis=1) * np.linalg.norm(rows[row])
-        assert np.all(np.abs(column.double().numpy() - rows @ rows[row]) <= 1e-5 * size + 1e-30)
-    assert fixed_weight_matching(x, target, 20).tolist() == brute_matching(rows, target.numpy(), 20)
+    for ahead, room, kind in itertools.product([1, 3, 8], [0, 4 * 80 * 10, 32 << 20], list(ROWS)):
+        with monkeypatch.context() as patch:
+            x = ROWS[kind]()
+            patch.setattr(matching, "_AHEAD", ahead)
+            patch.setattr(matching, "_AHEAD_BYTES", room)
+            rows, target = written_out(x), mean_row(x) * 20
+            columns = matching._Columns(x)
+            rng = np.random.default_rng(0)
+            for row in rng.integers(len(x), size=40).tolist():
+                column = columns.of(row, torch.from_numpy(rng.normal(size=len(x))))
+                size = np.linalg.norm(rows, axis=1) * np.linalg.norm(rows[row])
+                assert np.all(np.abs(column.double().numpy() - rows @ rows[row]) <= 1e-5 * size + 1e-30), (
+                    ahead,
+                    room,
+                    kind,
+                )
+            assert fixed_weight_matching(x, target, 20).tolist() == brute_matching(rows, target.numpy(), 20), (
+                ahead,
+                room,
+                kind,
+            )
 
 
 def test_columns_are_made_ahead_of_time(monkeypatch):
@@ -219,8 +233,12 @@ def test_columns_are_made_ahead_of_time(monkeypatch):
     assert len(asked) < 40
 
 
-def test_the_mean_row_is_the_mean(x):
-    np.testing.assert_allclose(mean_row(x).flatten(), written_out(x).mean(0), rtol=1e-9, atol=1e-9)
+def test_the_mean_row_is_the_mean():
+    for kind in list(ROWS):
+        x = ROWS[kind]()
+        np.testing.assert_allclose(
+            mean_row(x).flatten(), written_out(x).mean(0), rtol=1e-9, atol=1e-9, err_msg=str(kind)
+        )
 
 
 def test_arguments_are_left_alone():
@@ -255,22 +273,25 @@ def brute_pursuit(rows, target, n, ridge, tol):
     return picks
 
 
-@pytest.mark.parametrize("ridge", [0.0, 0.5, 5.0])
-def test_pursuit_is_the_brute_force(x, ridge):
-    rows, target = written_out(x), (mean_row(x) * len(x)).numpy()
-    n = 12
-    picks, weights = orthogonal_matching_pursuit(x, torch.from_numpy(target).reshape(mean_row(x).shape), n, ridge=ridge)
-    check_distinct(picks, n, len(x))
-    expected = brute_pursuit(rows, target, n, ridge, 1e-4)
-    k = len(expected)
-    assert picks[:k].tolist() == expected
-    assert bool((weights[k:] == 0).all())
-    if k:
-        best = reference_weights(rows[expected], target, ridge)
-        scale = max(1e-12, best.max())
-        np.testing.assert_allclose(weights[:k] / scale, best / scale, atol=1e-5)
-    fill = brute_matching(rows, target * n / len(x), n - k, expected)
-    assert picks[k:].tolist() == fill
+def test_pursuit_is_the_brute_force():
+    for ridge, kind in itertools.product([0.0, 0.5, 5.0], list(ROWS)):
+        x = ROWS[kind]()
+        rows, target = written_out(x), (mean_row(x) * len(x)).numpy()
+        n = 12
+        picks, weights = orthogonal_matching_pursuit(
+            x, torch.from_numpy(target).reshape(mean_row(x).shape), n, ridge=ridge
+        )
+        check_distinct(picks, n, len(x))
+        expected = brute_pursuit(rows, target, n, ridge, 1e-4)
+        k = len(expected)
+        assert picks[:k].tolist() == expected, (ridge, kind)
+        assert bool((weights[k:] == 0).all()), (ridge, kind)
+        if k:
+            best = reference_weights(rows[expected], target, ridge)
+            scale = max(1e-12, best.max())
+            np.testing.assert_allclose(weights[:k] / scale, best / scale, atol=1e-5, err_msg=str((ridge, kind)))
+        fill = brute_matching(rows, target * n / len(x), n - k, expected)
+        assert picks[k:].tolist() == fill, (ridge, kind)
 
 
 def test_a_planted_combination_of_orthonormal_atoms_is_recovered():
@@ -309,34 +330,39 @@ def test_the_residual_is_orthogonal_to_the_active_rows_without_ridge():
         assert products[: int((weights > 0).sum())].max() < 1e-9 * scale
 
 
-@pytest.mark.parametrize("ridge", [0.0, 0.5])
-def test_the_pursuit_lowers_its_objective_with_every_pick(ridge):
-    x, _ = gradients(200, 5, 8, dtype=np.float64)
-    rows, target = written_out(x), mean_row(x) * 200
-    objectives = []
-    for n in range(1, 40):
-        picks, weights = orthogonal_matching_pursuit(x, target, n, ridge=ridge)
-        residual = target.numpy().ravel() - weights.numpy() @ rows[picks.numpy()]
-        objectives.append(residual @ residual + ridge * float(weights @ weights))
-    assert np.all(np.diff(objectives) <= 1e-9 * objectives[0])
-    assert objectives[-1] < (0.2 if ridge else 0.01) * objectives[0]
+def test_the_pursuit_lowers_its_objective_with_every_pick():
+    for ridge in [0.0, 0.5]:
+        x, _ = gradients(200, 5, 8, dtype=np.float64)
+        rows, target = written_out(x), mean_row(x) * 200
+        objectives = []
+        for n in range(1, 40):
+            picks, weights = orthogonal_matching_pursuit(x, target, n, ridge=ridge)
+            residual = target.numpy().ravel() - weights.numpy() @ rows[picks.numpy()]
+            objectives.append(residual @ residual + ridge * float(weights @ weights))
+        assert np.all(np.diff(objectives) <= 1e-9 * objectives[0]), ridge
+        assert objectives[-1] < (0.2 if ridge else 0.01) * objectives[0], ridge
 
 
-def test_the_pursuit_without_a_kept_gram_matrix_picks_the_same(x, monkeypatch):
-    target = mean_row(x) * len(x)
-    kept = orthogonal_matching_pursuit(x, target, 10)
-    monkeypatch.setattr(matching, "_GRAM_BYTES", 0)
-    projected = orthogonal_matching_pursuit(x, target, 10)
-    assert kept[0].tolist() == projected[0].tolist()
-    np.testing.assert_allclose(kept[1], projected[1], rtol=1e-6, atol=1e-9)
+def test_the_pursuit_without_a_kept_gram_matrix_picks_the_same(monkeypatch):
+    for kind in list(ROWS):
+        with monkeypatch.context() as patch:
+            x = ROWS[kind]()
+            target = mean_row(x) * len(x)
+            kept = orthogonal_matching_pursuit(x, target, 10)
+            patch.setattr(matching, "_GRAM_BYTES", 0)
+            projected = orthogonal_matching_pursuit(x, target, 10)
+            assert kept[0].tolist() == projected[0].tolist(), kind
+            np.testing.assert_allclose(kept[1], projected[1], rtol=1e-6, atol=1e-9, err_msg=str(kind))
 
 
-def test_the_pursuit_can_take_everything(x):
-    picks, weights = orthogonal_matching_pursuit(x, mean_row(x) * len(x), len(x), ridge=0.1)
-    assert sorted(picks.tolist()) == list(range(len(x)))
-    assert weights.shape == (len(x),)
-    assert weights.dtype == x.sq_norms().dtype
-    assert bool(((weights >= 0) & weights.isfinite()).all())
+def test_the_pursuit_can_take_everything():
+    for kind in list(ROWS):
+        x = ROWS[kind]()
+        picks, weights = orthogonal_matching_pursuit(x, mean_row(x) * len(x), len(x), ridge=0.1)
+        assert sorted(picks.tolist()) == list(range(len(x))), kind
+        assert weights.shape == (len(x),), kind
+        assert weights.dtype == x.sq_norms().dtype, kind
+        assert bool(((weights >= 0) & weights.isfinite()).all()), kind
 
 
 def test_nothing_points_at_an_opposite_target():
@@ -383,21 +409,21 @@ def test_nnls_of_dependent_columns():
 # --- per class ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 30, 90])
-def test_every_class_is_matched_on_its_own(n):
-    x, y = gradients(90, 6, 5)
-    picks, weights = match_per_class(x, y, n, 8, unit_weights)
-    check_distinct(picks, n, 90)
-    assert bool((weights == 1).all())
-    budgets = class_budgets(y, n, 8)
-    assert torch.bincount(y[picks], minlength=8).tolist() == budgets.tolist()
-    rows = written_out(x)
-    for label in range(8):
-        members = np.flatnonzero(y.numpy() == label)
-        if budgets[label]:
-            target = rows[members].mean(0) * int(budgets[label])
-            expected = brute_matching(rows[members], target, int(budgets[label]))
-            assert [p for p in picks.tolist() if y[p] == label] == members[expected].tolist()
+def test_every_class_is_matched_on_its_own():
+    for n in [1, 2, 7, 30, 90]:
+        x, y = gradients(90, 6, 5)
+        picks, weights = match_per_class(x, y, n, 8, unit_weights)
+        check_distinct(picks, n, 90)
+        assert bool((weights == 1).all()), n
+        budgets = class_budgets(y, n, 8)
+        assert torch.bincount(y[picks], minlength=8).tolist() == budgets.tolist(), n
+        rows = written_out(x)
+        for label in range(8):
+            members = np.flatnonzero(y.numpy() == label)
+            if budgets[label]:
+                target = rows[members].mean(0) * int(budgets[label])
+                expected = brute_matching(rows[members], target, int(budgets[label]))
+                assert [p for p in picks.tolist() if y[p] == label] == members[expected].tolist(), n
 
 
 def test_classes_take_turns():
@@ -433,20 +459,19 @@ def test_fitted_weights_of_classes_sum_to_the_whole_gradient():
 # --- per batch ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 4, 6, 8, 30])
-@pytest.mark.parametrize("size", [80, 83])
-def test_batches_are_matched_by_their_means(n, size):
-    x, _ = gradients(size, 4, 6)
-    picks, _ = match_per_batch(x, n, 4, unit_weights)
-    check_distinct(picks, n, size)
-    rows = written_out(x)
-    means = np.stack([rows[start : start + 4].mean(0) for start in range(0, size, 4)])
-    for wanted in (-(-n // 4), -(-n // 4) + 1):
-        batches = brute_matching(means, rows.mean(0) * wanted, wanted)
-        expected = [row for batch in batches for row in range(batch * 4, min(batch * 4 + 4, size))]
-        if len(expected) >= n:
-            break
-    assert picks.tolist() == expected[:n]
+def test_batches_are_matched_by_their_means():
+    for n, size in itertools.product([1, 4, 6, 8, 30], [80, 83]):
+        x, _ = gradients(size, 4, 6)
+        picks, _ = match_per_batch(x, n, 4, unit_weights)
+        check_distinct(picks, n, size)
+        rows = written_out(x)
+        means = np.stack([rows[start : start + 4].mean(0) for start in range(0, size, 4)])
+        for wanted in (-(-n // 4), -(-n // 4) + 1):
+            batches = brute_matching(means, rows.mean(0) * wanted, wanted)
+            expected = [row for batch in batches for row in range(batch * 4, min(batch * 4 + 4, size))]
+            if len(expected) >= n:
+                break
+        assert picks.tolist() == expected[:n], (n, size)
 
 
 def test_the_short_last_batch_does_not_make_the_selection_short():
@@ -457,14 +482,13 @@ def test_the_short_last_batch_does_not_make_the_selection_short():
     assert picks.tolist() == [8, 0, 1, 2]
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 32, 100])
-@pytest.mark.parametrize("match", [unit_weights, fitted_weights])
-def test_batches_can_be_all_of_the_pool(batch_size, match):
-    x, _ = gradients(50, 4, 6)
-    for n in (1, 49, 50):
-        picks, weights = match_per_batch(x, n, batch_size, match)
-        check_distinct(picks, n, 50)
-        assert weights.shape == (n,)
+def test_batches_can_be_all_of_the_pool():
+    for batch_size, match in itertools.product([1, 7, 32, 100], [unit_weights, fitted_weights]):
+        x, _ = gradients(50, 4, 6)
+        for n in (1, 49, 50):
+            picks, weights = match_per_batch(x, n, batch_size, match)
+            check_distinct(picks, n, 50)
+            assert weights.shape == (n,), (batch_size, match)
 
 
 def test_batches_of_one_row_are_rows():

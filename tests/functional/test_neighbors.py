@@ -1,5 +1,7 @@
 """Nearest centers, nearest neighbors and balls against brute force in float64 and scikit-learn."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -71,28 +73,27 @@ def low_precision(request, monkeypatch):
 # --- nearest center -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(3))
-def test_nearest_center_is_brute_force(kind, seed, low_precision):
-    x = rows(kind, seed=seed)
-    centers = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:40]]
-    for other in (centers, (centers[:-1] + centers[1:]) / 2, centers + 0.1 * rows("normal", 40, x.shape[1], seed)):
-        assert nearest_center(x, other).tolist() == first_nearest(sq_dists(x, other)).tolist()
+def test_nearest_center_is_brute_force(low_precision):
+    for kind, seed in itertools.product(KINDS, range(3)):
+        x = rows(kind, seed=seed)
+        centers = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:40]]
+        for other in (centers, (centers[:-1] + centers[1:]) / 2, centers + 0.1 * rows("normal", 40, x.shape[1], seed)):
+            assert nearest_center(x, other).tolist() == first_nearest(sq_dists(x, other)).tolist(), (kind, seed)
 
 
-@pytest.mark.parametrize("gap", [1e-1, 1e-2, 1e-3, 1e-5, 1e-7])
-def test_close_decisions_are_right(gap, low_precision):
+def test_close_decisions_are_right(low_precision):
     """Rows almost halfway between two centers, nearer to one by a share of the distance that low precision cannot see."""
-    rng = np.random.default_rng(0)
-    centers = torch.from_numpy(rng.normal(size=(2, 64)))
-    side = torch.from_numpy(rng.choice([-1.0, 1.0], size=(400, 1)))
-    across = torch.from_numpy(rng.normal(size=(400, 64)))
-    along = centers[1] - centers[0]
-    across -= (across @ along)[:, None] * along / (along @ along)
-    x = (centers.mean(0) + across + side * gap * along).float()
-    found = nearest_center(x, centers.float())
-    assert found.tolist() == first_nearest(sq_dists(x, centers.float())).tolist()
-    assert gap < 1e-6 or found.tolist() == (side[:, 0] > 0).long().tolist()
+    for gap in [1e-1, 1e-2, 1e-3, 1e-5, 1e-7]:
+        rng = np.random.default_rng(0)
+        centers = torch.from_numpy(rng.normal(size=(2, 64)))
+        side = torch.from_numpy(rng.choice([-1.0, 1.0], size=(400, 1)))
+        across = torch.from_numpy(rng.normal(size=(400, 64)))
+        along = centers[1] - centers[0]
+        across -= (across @ along)[:, None] * along / (along @ along)
+        x = (centers.mean(0) + across + side * gap * along).float()
+        found = nearest_center(x, centers.float())
+        assert found.tolist() == first_nearest(sq_dists(x, centers.float())).tolist(), gap
+        assert gap < 1e-6 or found.tolist() == (side[:, 0] > 0).long().tolist(), gap
 
 
 def test_of_equal_centers_the_first_is_nearest(low_precision):
@@ -109,16 +110,16 @@ def test_the_guess_does_not_matter(low_precision):
         assert torch.equal(nearest_center(x, x[:30], guess), plain)
 
 
-@pytest.mark.parametrize("n_bytes", [1, 300, 5000])
-@pytest.mark.parametrize("kind", ["normal", "grid"])
-def test_blocks_do_not_matter(kind, n_bytes, monkeypatch):
-    x = rows(kind, 130)
-    whole = nearest_center(x, x[:20]), nearest_neighbors(x, 7).ids, Balls(x, 2.0).sizes(), mean_dists(x, 7)
-    monkeypatch.setattr(neighbors, "BLOCK_BYTES", n_bytes)
-    monkeypatch.setattr(nearest, "BLOCK_BYTES", n_bytes)
-    parts = nearest_center(x, x[:20]), nearest_neighbors(x, 7).ids, Balls(x, 2.0).sizes(), mean_dists(x, 7)
-    assert all(torch.equal(one, other) for one, other in zip(whole[:3], parts[:3], strict=True))
-    torch.testing.assert_close(whole[3], parts[3])
+def test_blocks_do_not_matter(monkeypatch, subtests):
+    for n_bytes, kind in itertools.product([1, 300, 5000], ["normal", "grid"]):
+        with subtests.test(n_bytes=n_bytes, kind=kind), monkeypatch.context() as patch:
+            x = rows(kind, 130)
+            whole = nearest_center(x, x[:20]), nearest_neighbors(x, 7).ids, Balls(x, 2.0).sizes(), mean_dists(x, 7)
+            patch.setattr(neighbors, "BLOCK_BYTES", n_bytes)
+            patch.setattr(nearest, "BLOCK_BYTES", n_bytes)
+            parts = nearest_center(x, x[:20]), nearest_neighbors(x, 7).ids, Balls(x, 2.0).sizes(), mean_dists(x, 7)
+            assert all(torch.equal(one, other) for one, other in zip(whole[:3], parts[:3], strict=True))
+            torch.testing.assert_close(whole[3], parts[3])
 
 
 def test_float64_rows_are_compared_in_float64():
@@ -131,26 +132,29 @@ def test_float64_rows_are_compared_in_float64():
 # --- nearest neighbors ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("k", [1, 7, 40])
-def test_neighbors_are_brute_force(kind, k):
-    x = rows(kind, 300)
-    found = nearest_neighbors(x, k)
-    expected = brute_neighbors(x, k)
-    np.testing.assert_array_equal(found.ids.numpy(), expected)
-    np.testing.assert_allclose(
-        found.sq_dists.numpy(), np.take_along_axis(sq_dists(x, x), expected, 1), rtol=2e-5, atol=1e-30
-    )
+def test_neighbors_are_brute_force():
+    for kind, k in itertools.product(KINDS, [1, 7, 40]):
+        x = rows(kind, 300)
+        found = nearest_neighbors(x, k)
+        expected = brute_neighbors(x, k)
+        np.testing.assert_array_equal(found.ids.numpy(), expected, err_msg=str((kind, k)))
+        np.testing.assert_allclose(
+            found.sq_dists.numpy(),
+            np.take_along_axis(sq_dists(x, x), expected, 1),
+            rtol=2e-5,
+            atol=1e-30,
+            err_msg=str((kind, k)),
+        )
 
 
-@pytest.mark.parametrize("n", [257, 3000])
-def test_neighbors_are_scikit_learns(n):
-    x = rows("normal", n, 9, seed=4)
-    theirs = NearestNeighbors(n_neighbors=11, algorithm="kd_tree").fit(x.double().numpy())
-    dists, ids = theirs.kneighbors()
-    found = nearest_neighbors(x, 11)
-    np.testing.assert_array_equal(found.ids.numpy(), ids)
-    np.testing.assert_allclose(found.sq_dists.sqrt().numpy(), dists, rtol=1e-5)
+def test_neighbors_are_scikit_learns():
+    for n in [257, 3000]:
+        x = rows("normal", n, 9, seed=4)
+        theirs = NearestNeighbors(n_neighbors=11, algorithm="kd_tree").fit(x.double().numpy())
+        dists, ids = theirs.kneighbors()
+        found = nearest_neighbors(x, 11)
+        np.testing.assert_array_equal(found.ids.numpy(), ids, err_msg=str(n))
+        np.testing.assert_allclose(found.sq_dists.sqrt().numpy(), dists, rtol=1e-5, err_msg=str(n))
 
 
 def test_neighbors_of_some_rows():
@@ -166,20 +170,20 @@ def test_all_other_rows_may_be_neighbors():
     assert nearest_neighbors(x, 39).ids.sort(1).values.tolist() == [[j for j in range(40) if j != i] for i in range(40)]
 
 
-@pytest.mark.parametrize("k", [0, 5, -1])
-@pytest.mark.parametrize("kernel", [nearest_neighbors, mean_dists])
-def test_impossible_k(kernel, k):
-    with pytest.raises(InvalidInput, match="k must be between 1 and 4"):
-        kernel(rows("normal", 5, 3), k)
+def test_impossible_k(subtests):
+    for k, kernel in itertools.product([0, 5, -1], [nearest_neighbors, mean_dists]):
+        with subtests.test(k=k, kernel=kernel), pytest.raises(InvalidInput, match="k must be between 1 and 4"):
+            kernel(rows("normal", 5, 3), k)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("k", [1, 20])
-def test_mean_distances_are_brute_force(kind, k):
-    x = rows(kind, 300)
-    dists = np.sqrt(sq_dists(x, x))
-    np.fill_diagonal(dists, np.inf)
-    np.testing.assert_allclose(mean_dists(x, k).numpy(), np.sort(dists)[:, :k].mean(1), rtol=2e-5, atol=1e-30)
+def test_mean_distances_are_brute_force():
+    for kind, k in itertools.product(KINDS, [1, 20]):
+        x = rows(kind, 300)
+        dists = np.sqrt(sq_dists(x, x))
+        np.fill_diagonal(dists, np.inf)
+        np.testing.assert_allclose(
+            mean_dists(x, k).numpy(), np.sort(dists)[:, :k].mean(1), rtol=2e-5, atol=1e-30, err_msg=str((kind, k))
+        )
 
 
 # --- balls ----------------------------------------------------------------------------------------------------------
@@ -189,16 +193,15 @@ def inside(x, points, radius):
     return sq_dists(x, points) < radius**2 * (1 - 1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.9])
-def test_balls_are_brute_force_with_pairs_on_the_edge(kind, share):
-    x = rows(kind, 300)
-    dists = sq_dists(x, x)
-    radius = max(float(np.quantile(dists, share, method="lower")) ** 0.5, 1e-3)  # the distance of a pair
-    balls = Balls(x, radius)
-    assert balls.sizes().tolist() == inside(x, x, radius).sum(1).tolist()
-    for points in (x[:1], x[:0], x[100:290], x[:30] + 0.01):
-        assert balls.counts(points).tolist() == inside(x, points, radius).sum(1).tolist()
+def test_balls_are_brute_force_with_pairs_on_the_edge():
+    for kind, share in itertools.product(KINDS, [0.001, 0.1, 0.9]):
+        x = rows(kind, 300)
+        dists = sq_dists(x, x)
+        radius = max(float(np.quantile(dists, share, method="lower")) ** 0.5, 1e-3)  # the distance of a pair
+        balls = Balls(x, radius)
+        assert balls.sizes().tolist() == inside(x, x, radius).sum(1).tolist(), (kind, share)
+        for points in (x[:1], x[:0], x[100:290], x[:30] + 0.01):
+            assert balls.counts(points).tolist() == inside(x, points, radius).sum(1).tolist(), (kind, share)
 
 
 def test_on_the_edge_is_outside():

@@ -1,5 +1,7 @@
 """Kernels against NumPy in float64, and the blockwise matrix against the stored one."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -36,41 +38,51 @@ def cosines(rows):
     return unit @ unit.T
 
 
-KINDS = pytest.mark.parametrize("kind", ["dense", "outer", "outer with bias", "grouped"])
+KINDS = ["dense", "outer", "outer with bias", "grouped"]
 
 
-@KINDS
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_kernels(kind, dtype):
-    x, rows = features(kind, dtype=dtype)
-    dists = sq_dists(rows)
-    median = np.sort(dists[np.triu_indices(len(rows), 1)])[(len(rows) * (len(rows) - 1) // 2 - 1) // 2]
-    expected = {
-        "rbf": (rbf(x), np.exp(-dists / (2 * median))),
-        "rbf with gamma": (rbf(x, 0.07), np.exp(-0.07 * dists)),
-        "cosine": (cosine(), (1 + cosines(rows)) / 2),
-        "closeness": (closeness(x), 2 * np.sqrt(dists[0].max()) - np.sqrt(dists)),
-        "closeness with top": (closeness(x, diameter(x)), np.sqrt(dists.max()) - np.sqrt(dists)),
-    }
-    for name, (kernel, matrix) in expected.items():
-        similarity = Similarity(x, kernel)
-        np.testing.assert_allclose(similarity.rows(slice(None)), matrix, rtol=1e-5, atol=1e-6, err_msg=name)
-        np.testing.assert_allclose(similarity.exact(slice(None)), matrix, rtol=1e-9, atol=1e-10, err_msg=name)
-        assert similarity.rows(slice(None)).dtype == torch.float32
-        np.testing.assert_allclose(similarity.diagonal(), np.diag(matrix), rtol=1e-9, err_msg=name)
-        np.testing.assert_allclose(similarity.sums(), matrix.sum(1), rtol=1e-6, err_msg=name)
+def test_kernels():
+    for kind, dtype in itertools.product(KINDS, [torch.float32, torch.float64]):
+        x, rows = features(kind, dtype=dtype)
+        dists = sq_dists(rows)
+        median = np.sort(dists[np.triu_indices(len(rows), 1)])[(len(rows) * (len(rows) - 1) // 2 - 1) // 2]
+        expected = {
+            "rbf": (rbf(x), np.exp(-dists / (2 * median))),
+            "rbf with gamma": (rbf(x, 0.07), np.exp(-0.07 * dists)),
+            "cosine": (cosine(), (1 + cosines(rows)) / 2),
+            "closeness": (closeness(x), 2 * np.sqrt(dists[0].max()) - np.sqrt(dists)),
+            "closeness with top": (closeness(x, diameter(x)), np.sqrt(dists.max()) - np.sqrt(dists)),
+        }
+        for name, (kernel, matrix) in expected.items():
+            similarity = Similarity(x, kernel)
+            np.testing.assert_allclose(
+                similarity.rows(slice(None)), matrix, rtol=1e-5, atol=1e-6, err_msg=str((name, kind, dtype))
+            )
+            np.testing.assert_allclose(
+                similarity.exact(slice(None)), matrix, rtol=1e-9, atol=1e-10, err_msg=str((name, kind, dtype))
+            )
+            assert similarity.rows(slice(None)).dtype == torch.float32, (kind, dtype)
+            np.testing.assert_allclose(
+                similarity.diagonal(), np.diag(matrix), rtol=1e-9, err_msg=str((name, kind, dtype))
+            )
+            np.testing.assert_allclose(similarity.sums(), matrix.sum(1), rtol=1e-6, err_msg=str((name, kind, dtype)))
 
 
-@KINDS
-def test_disparities_are_distances_in_the_space_of_the_kernel(kind):
-    x, _ = features(kind)
-    for kernel in (rbf(x), cosine()):
-        similarity = Similarity(x, kernel)
-        from_similarity = np.sqrt(np.maximum(0, 2 - 2 * similarity.exact(slice(None)).numpy()))
-        np.testing.assert_allclose(similarity.disparities(slice(None)), from_similarity, atol=1e-7)
-    np.testing.assert_allclose(
-        Similarity(x, closeness(x)).disparities(slice(None)), np.sqrt(sq_dists(features(kind)[1])), atol=1e-7
-    )
+def test_disparities_are_distances_in_the_space_of_the_kernel():
+    for kind in KINDS:
+        x, _ = features(kind)
+        for kernel in (rbf(x), cosine()):
+            similarity = Similarity(x, kernel)
+            from_similarity = np.sqrt(np.maximum(0, 2 - 2 * similarity.exact(slice(None)).numpy()))
+            np.testing.assert_allclose(
+                similarity.disparities(slice(None)), from_similarity, atol=1e-7, err_msg=str(kind)
+            )
+        np.testing.assert_allclose(
+            Similarity(x, closeness(x)).disparities(slice(None)),
+            np.sqrt(sq_dists(features(kind)[1])),
+            atol=1e-7,
+            err_msg=str(kind),
+        )
 
 
 def test_near_rows_have_an_exact_disparity():
@@ -82,12 +94,12 @@ def test_near_rows_have_an_exact_disparity():
     assert float(similarity.disparities(slice(None))[0, 1]) == pytest.approx(np.sqrt(2) * 1e-6, rel=1e-6)
 
 
-@pytest.mark.parametrize("scale", [0.1, 10.0, 1e6, 1e-6])
-def test_the_scale_of_the_data_does_not_matter(scale):
-    x = normal(50, 8)
-    for make in (rbf, lambda _: cosine()):
-        one, other = (Similarity(Dense(rows), make(Dense(rows))).exact(slice(None)) for rows in (x, x * scale))
-        np.testing.assert_allclose(one, other, rtol=1e-8)
+def test_the_scale_of_the_data_does_not_matter():
+    for scale in [0.1, 10.0, 1e6, 1e-6]:
+        x = normal(50, 8)
+        for make in (rbf, lambda _: cosine()):
+            one, other = (Similarity(Dense(rows), make(Dense(rows))).exact(slice(None)) for rows in (x, x * scale))
+            np.testing.assert_allclose(one, other, rtol=1e-8, err_msg=str(scale))
 
 
 def test_far_from_the_origin():
@@ -98,15 +110,14 @@ def test_far_from_the_origin():
     )
 
 
-@pytest.mark.parametrize("value", [0.0, 1 / 3, 1e-30, 12345.678])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_all_rows_equal(value, dtype):
-    x = Dense(torch.full((37, 5), value, dtype=dtype))
-    assert rbf(x).gamma == 0
-    for kernel in (rbf(x), cosine()):
-        assert torch.equal(Similarity(x, kernel).rows(slice(None)), torch.ones(37, 37))
-        assert not Similarity(x, kernel).disparities(slice(None)).any()
-    assert not Similarity(x, closeness(x)).rows(slice(None)).any()
+def test_all_rows_equal():
+    for value, dtype in itertools.product([0.0, 1 / 3, 1e-30, 12345.678], [torch.float32, torch.float64]):
+        x = Dense(torch.full((37, 5), value, dtype=dtype))
+        assert rbf(x).gamma == 0, (value, dtype)
+        for kernel in (rbf(x), cosine()):
+            assert torch.equal(Similarity(x, kernel).rows(slice(None)), torch.ones(37, 37)), (value, dtype)
+            assert not Similarity(x, kernel).disparities(slice(None)).any(), (value, dtype)
+        assert not Similarity(x, closeness(x)).rows(slice(None)).any(), (value, dtype)
 
 
 def test_few_rows_differ_from_the_rest():
@@ -136,60 +147,94 @@ def test_zero_rows_by_cosine():
     assert float(torch.linalg.eigvalsh(matrix.double())[0]) > -1e-12
 
 
-@pytest.mark.parametrize("gamma", [0, -1.0, float("nan"), float("inf")])
-def test_gamma_that_cannot_be(gamma):
-    with pytest.raises(InvalidInput, match="gamma must be above 0"):
-        rbf(Dense(normal(3, 2)), gamma)
+def test_gamma_that_cannot_be(subtests):
+    for gamma in [0, -1.0, float("nan"), float("inf")]:
+        with subtests.test(gamma=gamma), pytest.raises(InvalidInput, match="gamma must be above 0"):
+            rbf(Dense(normal(3, 2)), gamma)
 
 
-@KINDS
-@pytest.mark.parametrize("with_classes", [False, True])
-def test_stored_equals_computed(kind, with_classes, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 7)  # the smallest blocks: 16 rows
-    x, _ = features(kind, n=70)
-    classes = torch.arange(len(x)) % 3 if with_classes else None
-    for kernel in (rbf(x), cosine(), closeness(x)):
-        bound, free = (
-            Similarity(x, kernel, classes=classes, memory=memory) for memory in (4 * len(x) ** 2 - 1, 1 << 20)
-        )
-        for similarity in (bound, free):
-            similarity.store()
-        assert bound._stored is None
-        assert free._stored is not None
-        np.testing.assert_allclose(bound.rows(slice(None)), free.rows(slice(None)), rtol=2e-7, atol=1e-7)
-        assert torch.equal(free.rows(slice(None)), free.rows(slice(None)).T)
-        rows = torch.tensor([5, 0, 31, 5])
-        np.testing.assert_allclose(bound.rows(rows), free.rows(slice(None))[rows], rtol=2e-7, atol=1e-7)
-        for similarity in (bound, free):
-            np.testing.assert_allclose(similarity.sums(), free.exact(slice(None)).sum(1), rtol=1e-12)
-            parts = list(similarity.blocks(torch.arange(len(x))))
-            assert [p.start for p, _ in parts] == list(range(0, len(x), 16))
-            np.testing.assert_allclose(torch.cat([b for _, b in parts]), free.rows(slice(None)), rtol=2e-7, atol=1e-7)
-            parts[0][1].zero_()  # a block is the caller's own
-            assert bool(similarity.rows(slice(0, 1)).any())
-            some = torch.arange(len(x) - 1, 0, -1)
-            parts = torch.cat([block for _, block in similarity.blocks(some)])
-            np.testing.assert_allclose(parts, free.rows(slice(None))[some], rtol=2e-7, atol=1e-7)
+def test_stored_equals_computed(monkeypatch):
+    for kind, with_classes in itertools.product(KINDS, [False, True]):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "BLOCK_BYTES", 8 * 7)  # the smallest blocks: 16 rows
+            x, _ = features(kind, n=70)
+            classes = torch.arange(len(x)) % 3 if with_classes else None
+            for kernel in (rbf(x), cosine(), closeness(x)):
+                bound, free = (
+                    Similarity(x, kernel, classes=classes, memory=memory) for memory in (4 * len(x) ** 2 - 1, 1 << 20)
+                )
+                for similarity in (bound, free):
+                    similarity.store()
+                assert bound._stored is None, (kind, with_classes)
+                assert free._stored is not None, (kind, with_classes)
+                np.testing.assert_allclose(
+                    bound.rows(slice(None)),
+                    free.rows(slice(None)),
+                    rtol=2e-7,
+                    atol=1e-7,
+                    err_msg=str((kind, with_classes)),
+                )
+                assert torch.equal(free.rows(slice(None)), free.rows(slice(None)).T), (kind, with_classes)
+                rows = torch.tensor([5, 0, 31, 5])
+                np.testing.assert_allclose(
+                    bound.rows(rows),
+                    free.rows(slice(None))[rows],
+                    rtol=2e-7,
+                    atol=1e-7,
+                    err_msg=str((kind, with_classes)),
+                )
+                for similarity in (bound, free):
+                    np.testing.assert_allclose(
+                        similarity.sums(), free.exact(slice(None)).sum(1), rtol=1e-12, err_msg=str((kind, with_classes))
+                    )
+                    parts = list(similarity.blocks(torch.arange(len(x))))
+                    assert [p.start for p, _ in parts] == list(range(0, len(x), 16)), (kind, with_classes)
+                    np.testing.assert_allclose(
+                        torch.cat([b for _, b in parts]),
+                        free.rows(slice(None)),
+                        rtol=2e-7,
+                        atol=1e-7,
+                        err_msg=str((kind, with_classes)),
+                    )
+                    parts[0][1].zero_()  # a block is the caller's own
+                    assert bool(similarity.rows(slice(0, 1)).any()), (kind, with_classes)
+                    some = torch.arange(len(x) - 1, 0, -1)
+                    parts = torch.cat([block for _, block in similarity.blocks(some)])
+                    np.testing.assert_allclose(
+                        parts, free.rows(slice(None))[some], rtol=2e-7, atol=1e-7, err_msg=str((kind, with_classes))
+                    )
 
 
-@KINDS
-@pytest.mark.parametrize("with_classes", [False, True])
-def test_some_rows_and_some_columns(kind, with_classes, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_BYTES", 1)
-    x, _ = features(kind, n=80)
-    classes = torch.arange(len(x)) % 3 if with_classes else None
-    rows, columns = torch.arange(len(x) - 1, 0, -2), torch.arange(2, len(x) - 3)
-    for kernel in (rbf(x), cosine(), closeness(x)):
-        part = Similarity(x, kernel, classes=classes, rows=rows, columns=columns)
-        full = Similarity(x, kernel, classes=classes).exact(slice(None)).numpy()
-        matrix = full[np.ix_(rows, columns)]
-        assert (len(part), part.width) == matrix.shape
-        for _ in range(2):
-            np.testing.assert_allclose(part.rows(slice(None)), matrix, rtol=1e-6, atol=1e-7)
-            np.testing.assert_allclose(part.rows(torch.tensor([3, 0])), matrix[[3, 0]], rtol=1e-6, atol=1e-7)
-            np.testing.assert_allclose(part.sums(), matrix.sum(1), rtol=1e-12)
-            np.testing.assert_allclose(part.totals(), full[:, columns.numpy()].sum(0), rtol=1e-12)
-            part.store()
+def test_some_rows_and_some_columns(monkeypatch):
+    for kind, with_classes in itertools.product(KINDS, [False, True]):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "BLOCK_BYTES", 1)
+            x, _ = features(kind, n=80)
+            classes = torch.arange(len(x)) % 3 if with_classes else None
+            rows, columns = torch.arange(len(x) - 1, 0, -2), torch.arange(2, len(x) - 3)
+            for kernel in (rbf(x), cosine(), closeness(x)):
+                part = Similarity(x, kernel, classes=classes, rows=rows, columns=columns)
+                full = Similarity(x, kernel, classes=classes).exact(slice(None)).numpy()
+                matrix = full[np.ix_(rows, columns)]
+                assert (len(part), part.width) == matrix.shape, (kind, with_classes)
+                for _ in range(2):
+                    np.testing.assert_allclose(
+                        part.rows(slice(None)), matrix, rtol=1e-6, atol=1e-7, err_msg=str((kind, with_classes))
+                    )
+                    np.testing.assert_allclose(
+                        part.rows(torch.tensor([3, 0])),
+                        matrix[[3, 0]],
+                        rtol=1e-6,
+                        atol=1e-7,
+                        err_msg=str((kind, with_classes)),
+                    )
+                    np.testing.assert_allclose(
+                        part.sums(), matrix.sum(1), rtol=1e-12, err_msg=str((kind, with_classes))
+                    )
+                    np.testing.assert_allclose(
+                        part.totals(), full[:, columns.numpy()].sum(0), rtol=1e-12, err_msg=str((kind, with_classes))
+                    )
+                    part.store()
 
 
 def test_classes_have_nothing_in_common():
@@ -232,18 +277,20 @@ def brute_cluster_sizes(rows, picks, classes=None):
     return sizes
 
 
-@KINDS
-@pytest.mark.parametrize("with_classes", [False, True])
-def test_cluster_sizes(kind, with_classes, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_BYTES", 1)
-    x, rows = features(kind, n=80)
-    classes = torch.arange(len(x)) % 5 if with_classes else None
-    picks = torch.tensor([7, 2, 17, 31])
-    sizes = cluster_sizes(x, picks, classes=classes)
-    np.testing.assert_array_equal(sizes, brute_cluster_sizes(rows, picks.tolist(), classes))
-    assert float(sizes.sum()) == len(x)
-    counted = cluster_sizes(x, picks, classes=classes, counts=torch.full((len(x),), 3))
-    np.testing.assert_array_equal(counted, 3 * sizes)
+def test_cluster_sizes(monkeypatch):
+    for kind, with_classes in itertools.product(KINDS, [False, True]):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "BLOCK_BYTES", 1)
+            x, rows = features(kind, n=80)
+            classes = torch.arange(len(x)) % 5 if with_classes else None
+            picks = torch.tensor([7, 2, 17, 31])
+            sizes = cluster_sizes(x, picks, classes=classes)
+            np.testing.assert_array_equal(
+                sizes, brute_cluster_sizes(rows, picks.tolist(), classes), err_msg=str((kind, with_classes))
+            )
+            assert float(sizes.sum()) == len(x), (kind, with_classes)
+            counted = cluster_sizes(x, picks, classes=classes, counts=torch.full((len(x),), 3))
+            np.testing.assert_array_equal(counted, 3 * sizes, err_msg=str((kind, with_classes)))
 
 
 def test_a_pick_counts_for_itself_whatever_its_duplicates():

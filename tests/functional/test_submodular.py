@@ -110,22 +110,30 @@ def added(objective, picks):
 # --- gains and values -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OF_SIMILARITY)
-@pytest.mark.parametrize("metric", ["rbf", "cosine"])
-@pytest.mark.parametrize("with_classes", [False, True])
-def test_gains_are_differences_of_values(name, metric, with_classes):
-    similar = similarity(metric=metric, classes=torch.arange(14) % 3 if with_classes else None)
-    make, f = OF_SIMILARITY[name]
-    objective, s = make(similar), matrix(similar)
-    order = torch.randperm(14, generator=torch.Generator().manual_seed(1)).tolist()
-    assert len(objective) == 14
-    for t, row in enumerate(order):
-        left = order[t:]
-        differences = [f(s, [*order[:t], x]) - f(s, order[:t]) for x in left]
-        np.testing.assert_allclose(objective.gain(torch.tensor(left)), differences, rtol=2e-6, atol=2e-6)
-        objective.add(row)
-        assert objective.value == pytest.approx(f(s, order[: t + 1]), rel=1e-5, abs=1e-5)
-        assert objective.picks == order[: t + 1]
+def test_gains_are_differences_of_values():
+    for name, metric, with_classes in itertools.product(OF_SIMILARITY, ["rbf", "cosine"], [False, True]):
+        similar = similarity(metric=metric, classes=torch.arange(14) % 3 if with_classes else None)
+        make, f = OF_SIMILARITY[name]
+        objective, s = make(similar), matrix(similar)
+        order = torch.randperm(14, generator=torch.Generator().manual_seed(1)).tolist()
+        assert len(objective) == 14, (name, metric, with_classes)
+        for t, row in enumerate(order):
+            left = order[t:]
+            differences = [f(s, [*order[:t], x]) - f(s, order[:t]) for x in left]
+            np.testing.assert_allclose(
+                objective.gain(torch.tensor(left)),
+                differences,
+                rtol=2e-6,
+                atol=2e-6,
+                err_msg=str((name, metric, with_classes)),
+            )
+            objective.add(row)
+            assert objective.value == pytest.approx(f(s, order[: t + 1]), rel=1e-5, abs=1e-5), (
+                name,
+                metric,
+                with_classes,
+            )
+            assert objective.picks == order[: t + 1], (name, metric, with_classes)
 
 
 def feature_rows(kind):
@@ -138,42 +146,54 @@ def feature_rows(kind):
     return Grouped(x, torch.arange(28) // 2, 14) if kind == "grouped" else x[torch.arange(14)]
 
 
-@pytest.mark.parametrize("kind", ["dense", "not negative", "outer", "grouped"])
-@pytest.mark.parametrize("with_classes", [False, True])
-@pytest.mark.parametrize("block_bytes", [1, 8 << 20])
-def test_gains_of_features(kind, with_classes, block_bytes, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
-    x, classes = feature_rows(kind), torch.arange(14) % 3 if with_classes else None
-    objective, written = FeatureBased(x, classes=classes), x.dense().numpy()
-    np_classes = None if classes is None else classes.numpy()
-    for t in range(14):
-        left = list(range(t, 14))
-        differences = [
-            feature_based(written, [*range(t), row], np_classes) - feature_based(written, list(range(t)), np_classes)
-            for row in left
-        ]
-        np.testing.assert_allclose(objective.gain(torch.tensor(left)), differences, rtol=1e-9)
-        objective.add(t)
-        assert objective.value == pytest.approx(feature_based(written, list(range(t + 1)), np_classes))
+def test_gains_of_features(monkeypatch):
+    for kind, with_classes, block_bytes in itertools.product(
+        ["dense", "not negative", "outer", "grouped"], [False, True], [1, 8 << 20]
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "BLOCK_BYTES", block_bytes)
+            x, classes = feature_rows(kind), torch.arange(14) % 3 if with_classes else None
+            objective, written = FeatureBased(x, classes=classes), x.dense().numpy()
+            np_classes = None if classes is None else classes.numpy()
+            for t in range(14):
+                left = list(range(t, 14))
+                differences = [
+                    feature_based(written, [*range(t), row], np_classes)
+                    - feature_based(written, list(range(t)), np_classes)
+                    for row in left
+                ]
+                np.testing.assert_allclose(
+                    objective.gain(torch.tensor(left)),
+                    differences,
+                    rtol=1e-9,
+                    err_msg=str((kind, with_classes, block_bytes)),
+                )
+                objective.add(t)
+                assert objective.value == pytest.approx(feature_based(written, list(range(t + 1)), np_classes)), (
+                    kind,
+                    with_classes,
+                    block_bytes,
+                )
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_clearing_starts_afresh(name):
-    x = Dense(rows())
-    objective = objective_named(name, x, rbf(x))
-    before = objective.gain(torch.arange(14))
-    added(objective, [3, 1, 8]).clear()
-    assert objective.value == 0
-    assert objective.picks == []
-    assert torch.equal(objective.gain(torch.arange(14)), before)
+def test_clearing_starts_afresh():
+    for name in FUNCTIONS:
+        x = Dense(rows())
+        objective = objective_named(name, x, rbf(x))
+        before = objective.gain(torch.arange(14))
+        added(objective, [3, 1, 8]).clear()
+        assert objective.value == 0, name
+        assert objective.picks == [], name
+        assert torch.equal(objective.gain(torch.arange(14)), before), name
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_named(name):
-    x = Dense(rows())
-    assert type(objective_named(name, x, rbf(x))) is FUNCTIONS[name]
-    with pytest.raises(UnknownName, match="did you mean 'graph_cut'"):
-        objective_named("graf_cut", x, rbf(x))
+def test_named(subtests):
+    for name in FUNCTIONS:
+        with subtests.test(name=name):
+            x = Dense(rows())
+            assert type(objective_named(name, x, rbf(x))) is FUNCTIONS[name]
+            with pytest.raises(UnknownName, match="did you mean 'graph_cut'"):
+                objective_named("graf_cut", x, rbf(x))
 
 
 # --- theory -----------------------------------------------------------------------------------------------------------------
@@ -209,35 +229,32 @@ def test_features_are_monotone_with_diminishing_returns(seed, data):
     assert bool((many.gain(left) >= 0).all())
 
 
-@pytest.mark.parametrize(
-    "name", ["facility location", "saturated coverage", "saturated coverage, 0.4", "graph cut, 0.3", "features"]
-)
-@pytest.mark.parametrize("seed", range(15))
-def test_greedy_is_within_1_minus_1_over_e_of_the_best(name, seed):
-    n, k = 12, 4
-    if name == "features":
-        x = rows(n, seed=seed)
-        objective, value = FeatureBased(Dense(x)), lambda picks: feature_based(x.numpy(), picks)
-    else:
+def test_greedy_is_within_1_minus_1_over_e_of_the_best():
+    for name, seed in itertools.product(
+        ["facility location", "saturated coverage", "saturated coverage, 0.4", "graph cut, 0.3", "features"], range(15)
+    ):
+        n, k = 12, 4
+        if name == "features":
+            x = rows(n, seed=seed)
+            objective, value = FeatureBased(Dense(x)), lambda picks, x=x: feature_based(x.numpy(), picks)
+        else:
+            make, f = OF_SIMILARITY[name]
+            similar = similarity(seed, n)
+            s = matrix(similar)
+            objective, value = make(similar), lambda picks, f=f, s=s: f(s, picks)
+        best = max(value(list(picks)) for picks in itertools.combinations(range(n), k))
+        found = value(lazy_greedy(objective, k).rows.tolist())
+        assert best * (1 - 1 / np.e) <= found <= best * (1 + 1e-9), (name, seed)
+
+
+def test_greedy_dispersion_is_within_half_of_the_best():
+    for name, metric, seed in itertools.product(["disparity min", "disparity sum"], ["rbf", "cosine"], range(10)):
+        n, k = 12, 4
         make, f = OF_SIMILARITY[name]
-        similar = similarity(seed, n)
+        similar = similarity(seed, n, metric)
         s = matrix(similar)
-        objective, value = make(similar), lambda picks: f(s, picks)
-    best = max(value(list(picks)) for picks in itertools.combinations(range(n), k))
-    found = value(lazy_greedy(objective, k).rows.tolist())
-    assert best * (1 - 1 / np.e) <= found <= best * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("name", ["disparity min", "disparity sum"])
-@pytest.mark.parametrize("metric", ["rbf", "cosine"])
-@pytest.mark.parametrize("seed", range(10))
-def test_greedy_dispersion_is_within_half_of_the_best(name, metric, seed):
-    n, k = 12, 4
-    make, f = OF_SIMILARITY[name]
-    similar = similarity(seed, n, metric)
-    s = matrix(similar)
-    best = max(f(s, list(picks)) for picks in itertools.combinations(range(n), k))
-    assert f(s, naive_greedy(make(similar), k).rows.tolist()) >= best / 2
+        best = max(f(s, list(picks)) for picks in itertools.combinations(range(n), k))
+        assert f(s, naive_greedy(make(similar), k).rows.tolist()) >= best / 2, (name, metric, seed)
 
 
 def test_dispersion_is_not_kept_to_the_first_rows():
@@ -289,19 +306,16 @@ def test_copies_are_picked_only_when_nothing_else_is_left_and_then_in_turn():
 # --- refusals and edges ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("make", "match"),
-    [
+def test_hyper_parameters_that_cannot_be(subtests):
+    for make, match in [
         (lambda s: GraphCut(s, -0.1), "lam must be"),
         (lambda s: GraphCut(s, float("nan")), "lam must be"),
         (lambda s: SaturatedCoverage(s, 0), "alpha must be"),
         (lambda s: SaturatedCoverage(s, 1.1), "alpha must be"),
         (lambda s: LogDeterminant(s, 0), "ridge must be"),
-    ],
-)
-def test_hyper_parameters_that_cannot_be(make, match):
-    with pytest.raises(InvalidInput, match=match):
-        make(similarity())
+    ]:
+        with subtests.test(make=make, match=match), pytest.raises(InvalidInput, match=match):
+            make(similarity())
 
 
 def test_only_negative_columns_are_shifted():
@@ -311,7 +325,7 @@ def test_only_negative_columns_are_shifted():
     assert shifts(outer).tolist() == [-1, -5]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_one_row(name):
-    x = Dense(torch.ones(1, 3))
-    assert naive_greedy(objective_named(name, x, rbf(x)), 1).rows.tolist() == [0]
+def test_one_row():
+    for name in FUNCTIONS:
+        x = Dense(torch.ones(1, 3))
+        assert naive_greedy(objective_named(name, x, rbf(x)), 1).rows.tolist() == [0], name

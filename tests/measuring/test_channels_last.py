@@ -1,5 +1,7 @@
 """Images with their channels last in memory: other strides, the same outputs, the same model."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -11,17 +13,18 @@ from distil.networks.torch_network import TorchNetwork
 from distil.system.runtime import Runtime
 
 
-@pytest.mark.parametrize("shape", [(5, 1, 4, 6), (5, 3, 4, 6), (1, 1, 1, 1), (2, 3, 1, 1), (3, 2, 1, 5)])
-@pytest.mark.parametrize("view", [False, True])
-def test_the_same_numbers_in_another_order_in_memory(shape, view):
-    x = torch.arange(torch.Size(shape).numel() * 2.0).reshape(2 * shape[0], *shape[1:])
-    x = x[::2] if view else x[: shape[0]]
-    turned = channels_last(x)
-    assert torch.equal(turned, x)
-    assert turned.is_contiguous(memory_format=torch.channels_last)
-    if shape[1] == 1 and not view:
-        assert turned.data_ptr() == x.data_ptr()
-        assert turned.stride() == (shape[2] * shape[3], 1, shape[3], 1)
+def test_the_same_numbers_in_another_order_in_memory():
+    for shape, view in itertools.product(
+        [(5, 1, 4, 6), (5, 3, 4, 6), (1, 1, 1, 1), (2, 3, 1, 1), (3, 2, 1, 5)], [False, True]
+    ):
+        x = torch.arange(torch.Size(shape).numel() * 2.0).reshape(2 * shape[0], *shape[1:])
+        x = x[::2] if view else x[: shape[0]]
+        turned = channels_last(x)
+        assert torch.equal(turned, x), (shape, view)
+        assert turned.is_contiguous(memory_format=torch.channels_last), (shape, view)
+        if shape[1] == 1 and not view:
+            assert turned.data_ptr() == x.data_ptr(), (shape, view)
+            assert turned.stride() == (shape[2] * shape[3], 1, shape[3], 1), (shape, view)
 
 
 class Net(nn.Module):
@@ -63,47 +66,41 @@ FLATTENINGS = {
 }
 
 
-@pytest.mark.parametrize("name", FLATTENINGS)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_outputs_are_the_same_and_so_is_the_model(channels, name, seeded, fingerprint):
-    module = seeded(Net, channels, FLATTENINGS[name])
-    before = fingerprint(module)
-    plain, found, formats = asked(module, images(channels=channels))
-    for outputs in found:
-        torch.testing.assert_close(outputs.logits, plain.logits)
-        torch.testing.assert_close(outputs.embedding, plain.embedding)
-    assert formats == [True, True]
-    assert fingerprint(module) == before
+def test_outputs_are_the_same_and_so_is_the_model(seeded, fingerprint, subtests):
+    for name, channels in itertools.product(FLATTENINGS, [1, 3]):
+        with subtests.test(name=name, channels=channels):
+            module = seeded(Net, channels, FLATTENINGS[name])
+            before = fingerprint(module)
+            plain, found, formats = asked(module, images(channels=channels))
+            for outputs in found:
+                torch.testing.assert_close(outputs.logits, plain.logits)
+                torch.testing.assert_close(outputs.embedding, plain.embedding)
+            assert formats == [True, True]
+            assert fingerprint(module) == before
 
 
-@pytest.mark.parametrize(
-    "batch",
-    [lambda x: [x, torch.ones(len(x))], lambda x: {"x": x}, lambda x: x.double()],
-    ids=["pair", "dict", "double"],
-)
-def test_minibatches_of_other_kinds(batch, seeded):
+def test_minibatches_of_other_kinds(seeded, subtests):
     """A dict goes to the module by name, where it is left as it is."""
-    module = seeded(Net)
-    plain, found, formats = asked(module, images(), batch=batch)
-    torch.testing.assert_close(found[1].logits, plain.logits)
-    assert formats == [not isinstance(batch(images()), dict)] * 2
+    for batch in [lambda x: [x, torch.ones(len(x))], lambda x: {"x": x}, lambda x: x.double()]:
+        with subtests.test(batch=batch):
+            module = seeded(Net)
+            plain, found, formats = asked(module, images(), batch=batch)
+            torch.testing.assert_close(found[1].logits, plain.logits)
+            assert formats == [not isinstance(batch(images()), dict)] * 2
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
+def test_networks_that_are_explained(seeded, subtests):
+    for network in [
         lambda module: TorchNetwork(module, inputs=lambda x: x * 2),
         lambda module: TorchNetwork(module, outputs=lambda module, x: (module(x), None)),
         lambda module: TorchNetwork(module, head="second"),
-    ],
-    ids=["inputs", "outputs", "head"],
-)
-def test_networks_that_are_explained(network, seeded):
-    plain, found, formats = asked(seeded(Net), images(), network)
-    torch.testing.assert_close(found[1].logits, plain.logits)
-    if plain.embedding is not None:
-        torch.testing.assert_close(found[1].embedding, plain.embedding)
-    assert formats == [True, True]
+    ]:
+        with subtests.test(network=network):
+            plain, found, formats = asked(seeded(Net), images(), network)
+            torch.testing.assert_close(found[1].logits, plain.logits)
+            if plain.embedding is not None:
+                torch.testing.assert_close(found[1].embedding, plain.embedding)
+            assert formats == [True, True]
 
 
 def strided(x):
@@ -116,12 +113,12 @@ def fails(x):
     return x.flatten(1)
 
 
-@pytest.mark.parametrize("flatten", [strided, fails])
-def test_models_that_the_format_would_change_are_asked_as_they_are(flatten, seeded):
-    plain, found, formats = asked(seeded(Net, flatten=flatten), images())
-    for outputs in found:
-        assert torch.equal(outputs.logits, plain.logits)
-    assert formats == [False, False]
+def test_models_that_the_format_would_change_are_asked_as_they_are(seeded):
+    for flatten in [strided, fails]:
+        plain, found, formats = asked(seeded(Net, flatten=flatten), images())
+        for outputs in found:
+            assert torch.equal(outputs.logits, plain.logits), flatten
+        assert formats == [False, False], flatten
 
 
 def test_models_without_images(small_net):

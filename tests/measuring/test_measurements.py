@@ -1,5 +1,6 @@
 """The door for what models return: rows, types and shapes of every column, whatever the model is."""
 
+import itertools
 from contextlib import nullcontext
 
 import numpy as np
@@ -97,40 +98,43 @@ class SecondAxis(nn.Module):
         return self.head(found[:, -1] if self.lstm.batch_first else found[-1])
 
 
-@pytest.mark.parametrize("n_steps", [12, 40, 60])
-@pytest.mark.parametrize("strategy", ["margin_sampling", "badge", "bald_dropout", "adversarial_deepfool"])
-def test_a_recurrent_network_whose_examples_are_the_second_axis(strategy, n_steps, seeded, refuses):
+def test_a_recurrent_network_whose_examples_are_the_second_axis(seeded, refuses, subtests):
     """Fewer rows than examples, as many by chance, and more."""
-    sequences = seeded(torch.randn, N, n_steps, DIMS)
-    parts = (
-        f"returned {n_steps} rows of logits for 8 examples (ids 3, 4, 5, 6, 7, ...)",
-        "batch_first=True",
-        "exclude=",
-    )
-    with refuses(UnsupportedModel, *parts):
-        select(strategy, SecondAxis(), sequences, 15, labeled=[0, 1, 2])
-    right = seeded(SecondAxis, batch_first=True)
-    assert len(set(select("margin_sampling", right, sequences, 15, labeled=[0, 1, 2]))) == 15
-
-
-@pytest.mark.parametrize("n_steps", [3, 5, 8])
-def test_minibatches_of_as_many_sequences_as_steps(n_steps, seeded, refuses):
-    sequences = seeded(torch.randn, N, n_steps, DIMS)
-    with refuses(UnsupportedModel, f"returned {n_steps} rows of logits for {n_steps - 1} examples"):
-        select("margin_sampling", SecondAxis(), sequences, 15, runtime=Runtime(batch_size=n_steps))
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("strategy", ["margin_sampling", "badge"])
-def test_a_collate_function_that_drops_items(strategy, workers, net, x, refuses):
-    collate = lambda items: torch.stack([row for i, row in items if i not in (7, 20)])  # noqa: E731
-    runtime = Runtime(batch_size=10, num_workers=workers)
-    with refuses(
-        InvalidInput, "the minibatch of 10 examples (ids 0, 1, 2, 3, 4, ...) has 9 rows", "collate", "exclude="
+    for n_steps, strategy in itertools.product(
+        [12, 40, 60], ["margin_sampling", "badge", "bald_dropout", "adversarial_deepfool"]
     ):
-        select(strategy, net, Items(x), 5, collate=collate, runtime=runtime)
-    found = select(strategy, net, Items(x), 5, collate=collate, exclude=[7, 20], runtime=runtime)
-    assert found.tolist() == select(strategy, net, x, 5, exclude=[7, 20]).tolist()
+        with subtests.test(n_steps=n_steps, strategy=strategy):
+            sequences = seeded(torch.randn, N, n_steps, DIMS)
+            parts = (
+                f"returned {n_steps} rows of logits for 8 examples (ids 3, 4, 5, 6, 7, ...)",
+                "batch_first=True",
+                "exclude=",
+            )
+            with refuses(UnsupportedModel, *parts):
+                select(strategy, SecondAxis(), sequences, 15, labeled=[0, 1, 2])
+            right = seeded(SecondAxis, batch_first=True)
+            assert len(set(select("margin_sampling", right, sequences, 15, labeled=[0, 1, 2]))) == 15
+
+
+def test_minibatches_of_as_many_sequences_as_steps(seeded, refuses, subtests):
+    for n_steps in [3, 5, 8]:
+        with subtests.test(n_steps=n_steps):
+            sequences = seeded(torch.randn, N, n_steps, DIMS)
+            with refuses(UnsupportedModel, f"returned {n_steps} rows of logits for {n_steps - 1} examples"):
+                select("margin_sampling", SecondAxis(), sequences, 15, runtime=Runtime(batch_size=n_steps))
+
+
+def test_a_collate_function_that_drops_items(net, x, refuses, subtests):
+    for workers, strategy in itertools.product([0, 1], ["margin_sampling", "badge"]):
+        with subtests.test(workers=workers, strategy=strategy):
+            collate = lambda items: torch.stack([row for i, row in items if i not in (7, 20)])  # noqa: E731
+            runtime = Runtime(batch_size=10, num_workers=workers)
+            with refuses(
+                InvalidInput, "the minibatch of 10 examples (ids 0, 1, 2, 3, 4, ...) has 9 rows", "collate", "exclude="
+            ):
+                select(strategy, net, Items(x), 5, collate=collate, runtime=runtime)
+            found = select(strategy, net, Items(x), 5, collate=collate, exclude=[7, 20], runtime=runtime)
+            assert found.tolist() == select(strategy, net, x, 5, exclude=[7, 20]).tolist()
 
 
 def test_only_the_inputs_were_dropped(x, net, refuses):
@@ -140,31 +144,28 @@ def test_only_the_inputs_were_dropped(x, net, refuses):
         select("margin_sampling", net, Items(x), 5, collate=collate)
 
 
-@pytest.mark.parametrize(
-    ("model", "came"),
-    [
+def test_functions_that_return_other_rows(x, refuses, subtests):
+    for model, came in [
         (lambda b: b[:1, :CLASSES], 1),
         (lambda b: b[:, :CLASSES].mean(0), CLASSES),
         (lambda b: b[:, :CLASSES].repeat(2, 1), 16),
-    ],
-)
-def test_functions_that_return_other_rows(model, came, x, refuses):
-    with refuses(UnsupportedModel, f"returned {came} row", "of logits for 8 examples (ids 0, 1, 2, 3, 4, ...)"):
-        select("margin_sampling", model, x, 5)
+    ]:
+        with (
+            subtests.test(model=model, came=came),
+            refuses(UnsupportedModel, f"returned {came} row", "of logits for 8 examples (ids 0, 1, 2, 3, 4, ...)"),
+        ):
+            select("margin_sampling", model, x, 5)
 
 
-@pytest.mark.parametrize(
-    ("outputs", "parts"),
-    [
+def test_networks_of_users(x, refuses, subtests):
+    for outputs, parts in [
         (lambda b: Outputs(b[:5, :3], None), ("5 rows of logits for 7 examples (ids 0, 1, 2, 3, 4, ...)",)),
         (lambda b: Outputs(torch.cat([b, b])[:, :3], None), ("14 rows of logits for 7 examples",)),
         (lambda b: Outputs(b[:, :3].sum(), None), ("1 row of logits for 7 examples",)),
         (lambda b: Outputs(b[:, :3], b[:6]), ("6 rows of embeddings for 7 examples",)),
-    ],
-)
-def test_networks_of_users(outputs, parts, x, refuses):
-    with refuses(UnsupportedModel, *parts):
-        select("badge", Own(outputs), x, 5, runtime=SMALL)
+    ]:
+        with subtests.test(outputs=outputs, parts=parts), refuses(UnsupportedModel, *parts):
+            select("badge", Own(outputs), x, 5, runtime=SMALL)
 
 
 def test_samples_and_ensembles(net, x, refuses):
@@ -202,9 +203,8 @@ def test_another_number_of_labels(net, x, refuses):
         source.table((Labels(),), SMALL, Rng(0))
 
 
-@pytest.mark.parametrize(
-    ("batch", "rows"),
-    [
+def test_rows_that_can_be_seen():
+    for batch, rows in [
         (torch.zeros(5, 2), 5),
         (np.zeros((4, 1)), 4),
         ([torch.zeros(5, 2), torch.zeros(5)], 5),
@@ -215,18 +215,15 @@ def test_another_number_of_labels(net, x, refuses):
         (object(), None),
         ([], None),
         ({}, None),
-    ],
-)
-def test_rows_that_can_be_seen(batch, rows):
-    assert rows_of(batch) == rows
+    ]:
+        assert rows_of(batch) == rows, (batch, rows)
 
 
 # --- types ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("outputs", "parts"),
-    [
+def test_what_is_no_answer(x, refuses, subtests):
+    for outputs, parts in [
         (lambda b: (b, None), ("Own.outputs must return Outputs(logits, embedding), got tuple",)),
         (
             lambda b: Outputs(b[:, :3].long(), None),
@@ -245,11 +242,9 @@ def test_rows_that_can_be_seen(batch, rows):
             lambda b: Outputs(b[:, :3], b[:, : len(b)]),
             ("the embeddings", "rows were (6,) before, and are (5,) for ids 35"),
         ),
-    ],
-)
-def test_what_is_no_answer(outputs, parts, x, refuses):
-    with refuses(UnsupportedModel, *parts):
-        select("badge", Own(outputs), x, 5, runtime=SMALL)
+    ]:
+        with subtests.test(outputs=outputs, parts=parts), refuses(UnsupportedModel, *parts):
+            select("badge", Own(outputs), x, 5, runtime=SMALL)
 
 
 def test_numbers_of_samples_do_not_change(x, refuses):
@@ -325,36 +320,39 @@ def test_errors_call_examples_by_their_names(x, refuses):
 WORDS = ["red", "green", "blue", "dog", "cat", "fish", "sun", "moon"]
 
 
-@pytest.mark.parametrize("strategy", ["badge", "core_set", "kmeans_sampling", "kmedians_sampling", "typiclust", "bait"])
-def test_counts_of_words_are_features(strategy):
+def test_counts_of_words_are_features():
     """As whole numbers, dense and sparse, and as the same numbers in floating point: equal picks."""
-    draw = np.random.default_rng(0)
-    texts = [" ".join(draw.choice(WORDS, 6)) for _ in range(N)]
-    y = np.array([("dog" in text) + 2 * ("sun" in text) for text in texts])
-    counts = CountVectorizer().fit_transform(texts)
-    assert counts.dtype.kind == "i"
-    model = MultinomialNB().fit(counts, y)
-    picks = [select(strategy, model, data, 8).tolist() for data in (counts, counts.toarray(), counts.toarray() * 1.0)]
-    assert picks[0] == picks[1] == picks[2]
-    pipeline = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, y)
-    assert len(set(select(strategy, pipeline, texts, 8))) == 8
+    for strategy in ["badge", "core_set", "kmeans_sampling", "kmedians_sampling", "typiclust", "bait"]:
+        draw = np.random.default_rng(0)
+        texts = [" ".join(draw.choice(WORDS, 6)) for _ in range(N)]
+        y = np.array([("dog" in text) + 2 * ("sun" in text) for text in texts])
+        counts = CountVectorizer().fit_transform(texts)
+        assert counts.dtype.kind == "i", strategy
+        model = MultinomialNB().fit(counts, y)
+        picks = [
+            select(strategy, model, data, 8).tolist() for data in (counts, counts.toarray(), counts.toarray() * 1.0)
+        ]
+        assert picks[0] == picks[1] == picks[2], strategy
+        pipeline = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, y)
+        assert len(set(select(strategy, pipeline, texts, 8))) == 8, strategy
 
 
 # --- whole numbers and lists as inputs --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
-def test_whole_numbers_for_a_module_of_measurements(dtype, net, x, refuses):
+def test_whole_numbers_for_a_module_of_measurements(net, x, refuses, subtests):
     """Scoring and training refuse them alike, and say what helps; floating-point numbers of any precision are taken."""
-    whole = (x * 9).to(dtype)
-    parts = ("SmallNet cannot be called with numbers of " + str(dtype), "x.float()")
-    with refuses(UnsupportedModel, *parts):
-        select("margin_sampling", net, whole, 5)
-    learner = Learner(whole, net, "margin_sampling", num_classes=CLASSES, fit=FitConfig(n_epoch=1))
-    learner.label([0, 1, 2], [0, 1, 2])
-    with refuses(UnsupportedModel, *parts):
-        learner.fit()
-    assert len(select("margin_sampling", lambda b: net(b.float()), whole, 5)) == 5
+    for dtype in [torch.uint8, torch.int64, torch.bool]:
+        with subtests.test(dtype=dtype):
+            whole = (x * 9).to(dtype)
+            parts = ("SmallNet cannot be called with numbers of " + str(dtype), "x.float()")
+            with refuses(UnsupportedModel, *parts):
+                select("margin_sampling", net, whole, 5)
+            learner = Learner(whole, net, "margin_sampling", num_classes=CLASSES, fit=FitConfig(n_epoch=1))
+            learner.label([0, 1, 2], [0, 1, 2])
+            with refuses(UnsupportedModel, *parts):
+                learner.fit()
+            assert len(select("margin_sampling", lambda b: net(b.float()), whole, 5)) == 5
 
 
 def test_tokens_stay_whole_numbers(seeded):

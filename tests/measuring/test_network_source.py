@@ -1,5 +1,6 @@
 """Signals measured by a network: however much memory there is, and whatever the model does to its inputs."""
 
+import itertools
 from contextlib import nullcontext
 
 import numpy as np
@@ -61,19 +62,19 @@ class Small(nn.Module):
         return self.inner(x)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("kind", [lambda x: x, lambda x: TensorDataset(torch.from_numpy(x)), Rows])
-def test_minibatches_that_do_not_fit_are_halved(kind, workers, net, x):
-    ids, signals = torch.arange(N - 1).flip(0), (Logits(), Embedding(), MCProbs(2))
-    expected = NetworkSource(TorchNetwork(net), x, ids).table(signals, Runtime(), Rng(0))
-    module = Small(net, 13)
-    found = NetworkSource(TorchNetwork(module), kind(x), ids).table(
-        signals, Runtime(batch_size=50, num_workers=workers), Rng(0)
-    )
-    assert torch.equal(found.ids, ids)
-    for signal in signals:
-        torch.testing.assert_close(found[signal], expected[signal])
-    assert max(module.asked) == 13  # 50, 25, 13
+def test_minibatches_that_do_not_fit_are_halved(net, x, subtests):
+    for workers, kind in itertools.product([0, 1], [lambda x: x, lambda x: TensorDataset(torch.from_numpy(x)), Rows]):
+        with subtests.test(workers=workers, kind=kind):
+            ids, signals = torch.arange(N - 1).flip(0), (Logits(), Embedding(), MCProbs(2))
+            expected = NetworkSource(TorchNetwork(net), x, ids).table(signals, Runtime(), Rng(0))
+            module = Small(net, 13)
+            found = NetworkSource(TorchNetwork(module), kind(x), ids).table(
+                signals, Runtime(batch_size=50, num_workers=workers), Rng(0)
+            )
+            assert torch.equal(found.ids, ids)
+            for signal in signals:
+                torch.testing.assert_close(found[signal], expected[signal])
+            assert max(module.asked) == 13  # 50, 25, 13
 
 
 def test_halving_goes_on_from_where_it_was(net, x):
@@ -122,17 +123,21 @@ class InPlace(nn.Module):
         return self.inner(x)
 
 
-@pytest.mark.parametrize("inference", [False, True])
-@pytest.mark.parametrize("batch_size", [7, 100])
-def test_a_model_that_works_in_place_does_not_change_the_data(batch_size, inference, net, x):
-    expected = NetworkSource(TorchNetwork(net), (x - 1) * 3, torch.arange(N)).table((Logits(),), Runtime(), Rng(0))
-    with torch.inference_mode() if inference else nullcontext():
-        tensor = torch.from_numpy(x.copy())
-        for data in (tensor, tensor.numpy(), TensorDataset(tensor), Subset(TensorDataset(tensor), range(N))):
-            source = NetworkSource(TorchNetwork(InPlace(net)), data, torch.arange(N))
-            found = source.table((Logits(),), Runtime(batch_size=batch_size), Rng(0))[Logits()]
-            assert torch.equal(tensor, torch.from_numpy(x))
-            torch.testing.assert_close(found[8:], expected[Logits()][8:])  # the first eight are looked at before
+def test_a_model_that_works_in_place_does_not_change_the_data(net, x, subtests):
+    for inference, batch_size in itertools.product([False, True], [7, 100]):
+        with subtests.test(inference=inference, batch_size=batch_size):
+            expected = NetworkSource(TorchNetwork(net), (x - 1) * 3, torch.arange(N)).table(
+                (Logits(),), Runtime(), Rng(0)
+            )
+            with torch.inference_mode() if inference else nullcontext():
+                tensor = torch.from_numpy(x.copy())
+                for data in (tensor, tensor.numpy(), TensorDataset(tensor), Subset(TensorDataset(tensor), range(N))):
+                    source = NetworkSource(TorchNetwork(InPlace(net)), data, torch.arange(N))
+                    found = source.table((Logits(),), Runtime(batch_size=batch_size), Rng(0))[Logits()]
+                    assert torch.equal(tensor, torch.from_numpy(x))
+                    torch.testing.assert_close(
+                        found[8:], expected[Logits()][8:]
+                    )  # the first eight are looked at before
 
 
 class Plain(Network):
@@ -203,14 +208,15 @@ CAPABILITIES = [
 ]
 
 
-@pytest.mark.parametrize(("strategy", "capable", "message"), CAPABILITIES)
-def test_a_missing_capability_is_refused_with_the_strategy_and_the_model(strategy, capable, message, x):
-    with pytest.raises(UnsupportedModel, match=message):
-        select(strategy, Own(), x, 5)
-    assert len(set(select(strategy, capable(), x, 5))) == 5
-    for other in (case[1] for case in CAPABILITIES if case[1] is not capable):
-        with pytest.raises(UnsupportedModel, match=f"^{type(strategy).__name__} needs .* {other.__name__}"):
-            select(strategy, other(), x, 5)
+def test_a_missing_capability_is_refused_with_the_strategy_and_the_model(x, subtests):
+    for strategy, capable, message in CAPABILITIES:
+        with subtests.test(strategy=strategy, capable=capable, message=message):
+            with pytest.raises(UnsupportedModel, match=message):
+                select(strategy, Own(), x, 5)
+            assert len(set(select(strategy, capable(), x, 5))) == 5
+            for other in (case[1] for case in CAPABILITIES if case[1] is not capable):
+                with pytest.raises(UnsupportedModel, match=f"^{type(strategy).__name__} needs .* {other.__name__}"):
+                    select(strategy, other(), x, 5)
 
 
 def test_logits_and_embedding_are_all_that_other_strategies_need(x):

@@ -21,17 +21,14 @@ def test_a_part_of_a_source_names_the_examples_and_computes_as_the_whole_does():
         part.table((Embedding(),), Runtime(), Rng(0))
 
 
-@pytest.mark.parametrize(
-    ("signal", "asked"),
-    [
+def test_a_missing_array_is_asked_for_with_its_shape(subtests):
+    for signal, asked in [
         (Embedding(), r"`embeddings` \(N, D\)"),
         (Probs(), r"`probs` \(N, C\)"),
         (Labels(), r"`labels` \(N,\)"),
-    ],
-)
-def test_a_missing_array_is_asked_for_with_its_shape(signal, asked):
-    with pytest.raises(MissingSignal, match=asked):
-        ArraySource(torch.arange(2), {"mc_probs": np.full((2, 3, 2), 0.5)}).measured((signal,))
+    ]:
+        with subtests.test(signal=signal, asked=asked), pytest.raises(MissingSignal, match=asked):
+            ArraySource(torch.arange(2), {"mc_probs": np.full((2, 3, 2), 0.5)}).measured((signal,))
 
 
 def test_a_signal_says_itself_which_array_holds_it():
