@@ -68,7 +68,7 @@ def test_duplicates():
     )
 
 
-def test_near_is_what_is_said():
+def test_near_sets_the_radius_of_near_duplicates():
     x = rows_of()
     dists = torch.cdist(torch.from_numpy(x).double(), torch.from_numpy(x).double()).fill_diagonal_(torch.inf)
     for near in (0.1, 0.3, 0.5):
@@ -103,7 +103,7 @@ def test_leaks_between_sets_of_ids(write):
     assert leaks["test", "pool"]["examples"] == [{"ids": ["n102", "n300"], "distance": 0.0}]
 
 
-def test_sets_of_their_own(tmp_path):
+def test_sets_outside_the_pool(tmp_path):
     x, y = rows_of(), rows_of(30, seed=1)
     y[3] = x[7]
     np.save(tmp_path / "test.npy", y)
@@ -113,20 +113,21 @@ def test_sets_of_their_own(tmp_path):
     assert leak["examples"][0]["ids"] == ["3", "n007"]
     assert [entry["between"] for entry in report["drift"]] == [["test", "pool"]]
     np.save(tmp_path / "test.npy", y[:, :3])
-    with pytest.raises(InvalidInput, match="have 3 columns, those of the pool 8"):
+    with pytest.raises(InvalidInput, match="have 3 columns, but those of the pool have 8"):
         audit(pool_of(x), test=str(tmp_path / "test.npy"))
 
 
 # ------------------------------------------------------------------------------------- outliers, drift, classes, coverage
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
-def test_outliers(scale):
-    x = rows_of()
-    x[[17, 99]] *= 20
-    report = audit(pool_of(x * np.float32(scale)))
-    assert {"n017", "n099"} == {entry["id"] for entry in report["outliers"]["examples"][:2]}
-    assert report["outliers"]["items"] <= 6
+def test_outliers(case):
+    for scale in [1e-3, 1, 1e3]:
+        with case(scale):
+            x = rows_of()
+            x[[17, 99]] *= 20
+            report = audit(pool_of(x * np.float32(scale)))
+            assert {"n017", "n099"} == {entry["id"] for entry in report["outliers"]["examples"][:2]}
+            assert report["outliers"]["items"] <= 6
 
 
 def test_outliers_are_distances_to_ten_neighbors():
@@ -145,19 +146,20 @@ def test_outliers_are_distances_to_ten_neighbors():
     assert found["distance"] == pytest.approx(dists[3, 1:].mean() / report["pool"]["typical_distance"], rel=1e-3)
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.3, 3.0])
-def test_drift(write, shift):
-    x = np.concatenate([rows_of(800, seed=0), rows_of(2000, seed=1)])
-    x[:800, 0] += np.float32(shift)
-    names = [f"{row}" for row in range(2800)]
-    (found,) = audit(pool_of(x, names), labeled=write(names[:800]))["drift"]
-    assert found["drift"] == (shift >= 3)
-    if shift:
-        from scipy.stats import norm
+def test_drift(case, write):
+    for shift in [0.0, 0.3, 3.0]:
+        with case(shift):
+            x = np.concatenate([rows_of(800, seed=0), rows_of(2000, seed=1)])
+            x[:800, 0] += np.float32(shift)
+            names = [f"{row}" for row in range(2800)]
+            (found,) = audit(pool_of(x, names), labeled=write(names[:800]))["drift"]
+            assert found["drift"] == (shift >= 3)
+            if shift:
+                from scipy.stats import norm
 
-        assert found["auc"] == pytest.approx(norm.cdf(shift / 2**0.5), abs=0.05)  # that of the best classifier
-    else:
-        assert abs(found["auc"] - 0.5) < 4 * found["standard_error"]
+                assert found["auc"] == pytest.approx(norm.cdf(shift / 2**0.5), abs=0.05)  # that of the best classifier
+            else:
+                assert abs(found["auc"] - 0.5) < 4 * found["standard_error"]
 
 
 def test_no_drift_is_seen_in_random_parts(write):
@@ -198,7 +200,7 @@ def test_coverage(write):
 # --------------------------------------------------------------------------------------------------------- what is looked at
 
 
-def test_too_little_to_say_anything(write):
+def test_too_few_items(write):
     report = audit(pool_of(rows_of(12)), labeled=write(NAMES[:2]))
     assert report["drift"] == []
     assert any("too few to test for drift" in note for note in report["notes"])
@@ -234,7 +236,7 @@ def test_images_without_embeddings(images):
     assert any("without embeddings" in note for note in report["notes"])
 
 
-def test_images_with_embeddings_of_some(images):
+def test_images_of_which_some_have_embeddings(images):
     pool = open_pool(str(images))
     names = [name for name in pool.names if name != "<07>.png"][::-1]
     report = audit(pool, embeddings=Column(rows_of(29), names, "emb.npy"))

@@ -45,21 +45,27 @@ def text_of(row):
     return f"pool text {39 - row}" if row % 2 else f"another text {row}"
 
 
-@pytest.mark.parametrize("header", ["id,text", "id,text,label", "text", "text,label", ",text", "id,message"])
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_texts_of_their_own_whose_ids_read_as_row_numbers(tmp_path, texts, header, suffix):
-    cells = {"id": range(40), "": range(40), "text": map(text_of, range(40)), "label": [row % 3 for row in range(40)]}
-    cells["message"] = map(text_of, range(40))
-    names = header.split(",")
-    rows = list(zip(*(list(cells[name]) for name in names), strict=True))
-    test = write(tmp_path / "test.csv", header, rows)
-    if suffix == ".jsonl":
-        test = tmp_path / "test.jsonl"
-        test.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
-    assert leaks(texts, test) == 20
+def test_a_set_of_texts_whose_ids_look_like_row_numbers(case, tmp_path, texts):
+    for header in ["id,text", "id,text,label", "text", "text,label", ",text", "id,message"]:
+        for suffix in [".csv", ".jsonl"]:
+            with case(header, suffix):
+                cells = {
+                    "id": range(40),
+                    "": range(40),
+                    "text": map(text_of, range(40)),
+                    "label": [row % 3 for row in range(40)],
+                }
+                cells["message"] = map(text_of, range(40))
+                names = header.split(",")
+                rows = list(zip(*(list(cells[name]) for name in names), strict=True))
+                test = write(tmp_path / "test.csv", header, rows)
+                if suffix == ".jsonl":
+                    test = tmp_path / "test.jsonl"
+                    test.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
+                assert leaks(texts, test) == 20
 
 
-def test_texts_of_their_own_a_line_each(tmp_path, texts):
+def test_a_set_of_texts_one_per_line(tmp_path, texts):
     (tmp_path / "test.txt").write_text("".join(f"{text_of(row)}\n" for row in range(40)))
     assert leaks(texts, tmp_path / "test.txt") == 20
 
@@ -85,11 +91,11 @@ def test_ids_that_the_pool_lacks_are_named(tmp_path, named):
         audit(str(named), test=str(test))
 
 
-def test_where_both_may_be_meant_the_user_is_asked_and_the_advice_helps(tmp_path):
+def test_an_ambiguous_set_is_refused_and_the_advice_works(tmp_path):
     np.save(tmp_path / "pool.npy", X)
     rows = [(row, f"a text {row}", "ab"[row % 2]) for row in range(20)]
     test = write(tmp_path / "test.csv", "id,text,label", rows)
-    message = r"its ids are numbers .* holds `text` as well.*keep the columns id and label only.*--test-embeddings"
+    message = r"its ids are numbers .* has the column `text`.*keep the columns id and label only.*--test-embeddings"
     with pytest.raises(InvalidInput, match=message):
         audit(str(tmp_path / "pool.npy"), test=str(test))
     y = np.concatenate([X[:5], X[5:20] + 9])
@@ -99,16 +105,19 @@ def test_where_both_may_be_meant_the_user_is_asked_and_the_advice_helps(tmp_path
     assert audit(str(tmp_path / "pool.npy"), test=str(test))["leakage"][0]["near"] == 0
 
 
-@pytest.mark.parametrize("header", ["e0,e1,e2,e3", "id,e0,e1,e2,e3", "id,label,e0,e1,e2,e3", "0,1,2,3"])
-def test_embeddings_of_their_own_in_a_table(tmp_path, header):
-    np.save(tmp_path / "pool.npy", X)
-    y = np.concatenate([X[30:37], X[:5] + 5])
-    names = header.split(",")
-    front = [(row, "a")[: len(names) - 4] for row in range(12)]
-    test = write(
-        tmp_path / "t.csv", header, [(*own, *map(repr, map(float, row))) for own, row in zip(front, y, strict=True)]
-    )
-    assert leaks(tmp_path / "pool.npy", test) == 7
+def test_a_set_of_embeddings_in_a_table(case, tmp_path):
+    for header in ["e0,e1,e2,e3", "id,e0,e1,e2,e3", "id,label,e0,e1,e2,e3", "0,1,2,3"]:
+        with case(header):
+            np.save(tmp_path / "pool.npy", X)
+            y = np.concatenate([X[30:37], X[:5] + 5])
+            names = header.split(",")
+            front = [(row, "a")[: len(names) - 4] for row in range(12)]
+            test = write(
+                tmp_path / "t.csv",
+                header,
+                [(*own, *map(repr, map(float, row))) for own, row in zip(front, y, strict=True)],
+            )
+            assert leaks(tmp_path / "pool.npy", test) == 7
 
 
 def test_labels_reach_ids_that_are_written_in_another_way(tmp_path, named):

@@ -43,7 +43,7 @@ def test_what_it_says_and_writes(here, said):
     code, out, err = said("emb.npy", "--labeled", "labeled.csv", "--out", "audit.html")
     assert (code, err) == (0, "")
     assert "1 of 60 items are exact copies of another item" in out
-    assert "2 of 2 known classes have a labeled item, from 10 to 10 of each" in out
+    assert "2 of 2 known classes have a labeled item, from 10 to 10 items each" in out
     assert out.endswith("\nReport: audit.html\n")
     assert "<h2>Exact duplicates</h2>" in Path("audit.html").read_text()
     assert said("emb.npy", "--labeled", "labeled.csv", "--out", "audit.json")[0] == 0

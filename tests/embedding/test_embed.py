@@ -93,14 +93,14 @@ def test_texts_through_a_callable(here):
     np.testing.assert_array_equal(column.values, [[3, 1], [5, 1]])
 
 
-def test_without_a_name_for_the_file_it_is_cached(here, images):
+def test_without_out_the_file_is_cached(here, images):
     first = embed("images", "means:encode")
     assert first.path.is_relative_to(here / "cache" / "distil")
     assert embed("images", "means:encode").made == 0
     assert embed(open_pool("images"), "means:encode").path == first.path
 
 
-def test_nothing_is_done_twice(here, images, monkeypatch):
+def test_a_second_call_does_nothing(here, images, monkeypatch):
     embed("images", "means:encode", out="emb.npy")
     before = Path("emb.npy").stat().st_mtime_ns
     monkeypatch.setattr(module, "_append", None)
@@ -108,27 +108,28 @@ def test_nothing_is_done_twice(here, images, monkeypatch):
     assert Path("emb.npy").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("change", ["an image", "a new image", "the model", "the ids", "the array is gone"])
-def test_what_has_changed_is_done_again(here, images, change):
-    names, _ = images
-    embed("images", "means:encode", out="emb.npy")
-    ids = None
-    if change == "an image":
-        Image.new("RGB", (9, 9)).save(Path("images") / names[0])
-    elif change == "a new image":
-        Image.new("RGB", (9, 9)).save("images/new.png")
-    elif change == "the model":
-        Path("means.py").write_text(MEANS + "\n# another\n")
-    elif change == "the ids":
-        Path("ids.txt").write_text("".join(f"{row}\n" for row in range(30)))
-        ids = "ids.txt"
-    else:
-        Path("emb.npy").unlink()
-    pool = open_pool("images")
-    if ids is not None:
-        pool.names = [str(row) for row in range(30)]
-    assert embed(pool, "means:encode", out="emb.npy").made == len(pool)
-    assert read_column("emb.npy").names == list(pool.names)
+def test_changed_items_or_models_are_embedded_again(case, here, images):
+    for change in ["an image", "a new image", "the model", "the ids", "the array is gone"]:
+        with case(change):
+            names, _ = images
+            embed("images", "means:encode", out="emb.npy")
+            ids = None
+            if change == "an image":
+                Image.new("RGB", (9, 9)).save(Path("images") / names[0])
+            elif change == "a new image":
+                Image.new("RGB", (9, 9)).save("images/new.png")
+            elif change == "the model":
+                Path("means.py").write_text(MEANS + "\n# another\n")
+            elif change == "the ids":
+                Path("ids.txt").write_text("".join(f"{row}\n" for row in range(30)))
+                ids = "ids.txt"
+            else:
+                Path("emb.npy").unlink()
+            pool = open_pool("images")
+            if ids is not None:
+                pool.names = [str(row) for row in range(30)]
+            assert embed(pool, "means:encode", out="emb.npy").made == len(pool)
+            assert read_column("emb.npy").names == list(pool.names)
 
 
 def test_pools_in_memory(here):
@@ -136,10 +137,10 @@ def test_pools_in_memory(here):
     assert embed(texts, "means:lengths", out="emb.npy").made == 2
     assert embed(list(texts), "means:lengths", out="emb.npy").made == 0
     assert embed(["a", "cc"], "means:lengths", out="emb.npy").made == 2
-    opaque = [[1, 2], [3]]  # nothing tells it from another pool
+    opaque = [[1, 2], [3]]  # nothing identifies this pool
     for _ in range(2):
         assert embed(opaque, "means:lengths", out="x.npy").made == 2
-    with pytest.raises(InvalidInput, match="say where to write them"):
+    with pytest.raises(InvalidInput, match=r"pass out= \(--out\)"):
         embed(opaque, "means:lengths")
 
 
@@ -171,8 +172,8 @@ def test_nothing_can_be_read(here):
         embed("images", "means:encode", out="emb.npy", on_error="skip")
 
 
-def test_what_cannot_be_asked(here, images):
-    with pytest.raises(InvalidInput, match=r"written as \.npy or \.parquet"):
+def test_wrong_arguments_are_refused(here, images):
+    with pytest.raises(InvalidInput, match=r"out must be a \.npy or \.parquet file, got emb\.txt"):
         embed("images", "means:encode", out="emb.txt")
     with pytest.raises(InvalidInput, match="on_error must be"):
         embed("images", "means:encode", out="emb.npy", on_error="ignore")
@@ -194,7 +195,7 @@ def test_what_cannot_be_asked(here, images):
         encoder_named("timm:resnet18", "missing.pth")
 
 
-def test_an_id_that_is_no_line(here):
+def test_an_id_with_a_line_break_is_refused(here):
     pool = open_pool(["a", "b"], ids=["one\nline", "two"])
     with pytest.raises(InvalidInput, match="cannot be a line"):
         embed(pool, "means:lengths", out="emb.npy")
@@ -284,35 +285,38 @@ def test_stopped_while_it_finishes(here, images, monkeypatch, step, out):
 
 @TIMM
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_timm_backbone(here, images, suffix):
-    import_torchvision()
-    import timm
+def test_a_timm_backbone(case, here, images):
+    for suffix in [".safetensors", ".pth"]:
+        with case(suffix):
+            import_torchvision()
+            import timm
 
-    torch.manual_seed(3)
-    whole = timm.create_model("resnet10t", num_classes=7)
-    state = {f"module.{k}": v for k, v in whole.state_dict().items()} if suffix == ".pth" else whole.state_dict()
-    if suffix == ".pth":
-        torch.save({"state_dict": state}, "w.pth")
-    else:
-        save_file(state, "w.safetensors")
-    found = embed("images", "timm:resnet10t", weights=f"w{suffix}", out="emb.npy")
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(whole), is_training=False)
-    pool = open_pool("images", transform=transform)
-    whole.eval()
-    with torch.no_grad():
-        expected = whole.forward_head(
-            whole.forward_features(torch.stack([pool[row] for row in range(30)])), pre_logits=True
-        )
-    np.testing.assert_allclose(np.load(found.path), expected, rtol=1e-3, atol=1e-4)
-    assert embed("images", "timm:resnet10t", weights=f"w{suffix}", out="emb.npy").made == 0
-    with pytest.raises(InvalidInput, match="does not fit timm:resnet14t"):
-        embed("images", "timm:resnet14t", weights=f"w{suffix}", out="emb.npy")
-    with pytest.raises(UnknownName, match="did you mean"):
-        embed("images", "timm:resnet18x", weights="random", out="emb.npy")
-    Path("bad.pth").write_bytes(b"nonsense")
-    with pytest.raises(UnsupportedModel, match="must hold tensors only"):
-        embed("images", "timm:resnet10t", weights="bad.pth", out="emb.npy")
+            torch.manual_seed(3)
+            whole = timm.create_model("resnet10t", num_classes=7)
+            state = (
+                {f"module.{k}": v for k, v in whole.state_dict().items()} if suffix == ".pth" else whole.state_dict()
+            )
+            if suffix == ".pth":
+                torch.save({"state_dict": state}, "w.pth")
+            else:
+                save_file(state, "w.safetensors")
+            found = embed("images", "timm:resnet10t", weights=f"w{suffix}", out="emb.npy")
+            transform = timm.data.create_transform(**timm.data.resolve_model_data_config(whole), is_training=False)
+            pool = open_pool("images", transform=transform)
+            whole.eval()
+            with torch.no_grad():
+                expected = whole.forward_head(
+                    whole.forward_features(torch.stack([pool[row] for row in range(30)])), pre_logits=True
+                )
+            np.testing.assert_allclose(np.load(found.path), expected, rtol=1e-3, atol=1e-4)
+            assert embed("images", "timm:resnet10t", weights=f"w{suffix}", out="emb.npy").made == 0
+            with pytest.raises(InvalidInput, match="does not fit timm:resnet14t"):
+                embed("images", "timm:resnet14t", weights=f"w{suffix}", out="emb.npy")
+            with pytest.raises(UnknownName, match="did you mean"):
+                embed("images", "timm:resnet18x", weights="random", out="emb.npy")
+            Path("bad.pth").write_bytes(b"nonsense")
+            with pytest.raises(UnsupportedModel, match="must hold tensors only"):
+                embed("images", "timm:resnet10t", weights="bad.pth", out="emb.npy")
 
 
 STAND_IN = """

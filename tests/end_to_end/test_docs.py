@@ -37,9 +37,10 @@ def private_imports(code: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
-def test_no_page_imports_what_is_private(page: Path) -> None:
-    assert [name for code in blocks(page, "python") for name in private_imports(code)] == []
+def test_no_page_imports_what_is_private(case):
+    for page in [p for p in PAGES if blocks(p, "python")]:
+        with case(page):
+            assert [name for code in blocks(page, "python") for name in private_imports(code)] == []
 
 
 def test_private_imports_are_found() -> None:
@@ -47,12 +48,13 @@ def test_private_imports_are_found() -> None:
     assert private_imports(code) == [".distil._x", "distil.data._y.z", "distil._w"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)]+)\)", text) if "://" not in t]
-    missing = [t for t in targets if t and not (page.parent / t).exists()]
-    assert not missing
+def test_links_lead_somewhere(case):
+    for page in PAGES:
+        with case(page):
+            text = page.read_text(encoding="utf-8")
+            targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)]+)\)", text) if "://" not in t]
+            missing = [t for t in targets if t and not (page.parent / t).exists()]
+            assert not missing
 
 
 def test_every_strategy_is_described() -> None:

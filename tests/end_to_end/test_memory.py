@@ -60,20 +60,26 @@ def run(folder, what, limit, memory):
     )
 
 
-@pytest.mark.parametrize(
-    ("what", "limit"),
-    [("entropy", 12), ("fass", 12), ("badge", 24), ("gather", 24), ("network", 20), ("network scores", 20)],
-)
-def test_private_memory_is_bounded(what, limit, folder):
+def test_private_memory_is_bounded(case, folder):
     """The embeddings take 51 MB, the probabilities and what is derived of them 13 MB each."""
-    done = run(folder, what, limit, 1)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) in (1, 50)
-    assert sorted(path.name for path in folder.iterdir()) == ["embeddings.npy", "probs.npy"]
+    for what, limit in [
+        ("entropy", 12),
+        ("fass", 12),
+        ("badge", 24),
+        ("gather", 24),
+        ("network", 20),
+        ("network scores", 20),
+    ]:
+        with case(what, limit):
+            done = run(folder, what, limit, 1)
+            assert done.returncode == 0, done.stderr
+            assert len(done.stdout.split()) in (1, 50)
+            assert sorted(path.name for path in folder.iterdir()) == ["embeddings.npy", "probs.npy"]
 
 
-@pytest.mark.parametrize("what", ["gather", "network"])
-def test_the_limit_is_one(what, folder):
-    done = run(folder, what, 20, 1000)
-    assert done.returncode != 0
-    assert "can't allocate memory" in done.stderr
+def test_the_limit_is_one(case, folder):
+    for what in ["gather", "network"]:
+        with case(what):
+            done = run(folder, what, 20, 1000)
+            assert done.returncode != 0
+            assert "can't allocate memory" in done.stderr

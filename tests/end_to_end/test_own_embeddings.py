@@ -84,7 +84,7 @@ def test_the_sections_of_a_linear_head_may_be_left_out(here):
     assert parse_config(pinned.document).document == pinned.document  # what a run directory keeps says everything
 
 
-def test_what_is_said_is_kept(here):
+def test_given_sections_are_kept(here):
     model = {"architecture": "two_layer_net", "hidden_units_1": 7, "target_classes": 4}
     train = {"lr": 0.1, "batch_size": 8, "n_epoch": 3}
     dataset = {"name": "scans: left", "standardize": False}
@@ -96,9 +96,8 @@ def test_what_is_said_is_kept(here):
     assert pinned.builder(data)().linear.out_features == 4
 
 
-@pytest.mark.parametrize(
-    ("changes", "fault"),
-    [
+def test_faults_of_the_configuration(case, here):
+    for changes, fault in [
         ({"dataset": {"label": "labels.csv"}}, "unknown key dataset.label; did you mean 'labels'?"),
         ({"dataset": {"test_embeddings": "t.npy"}}, "dataset must have both test_embeddings and test_labels"),
         ({"dataset": {"embeddings": 3}}, "dataset.embeddings must be text, got 3"),
@@ -107,12 +106,11 @@ def test_what_is_said_is_kept(here):
         ({"model": {"target_classes": 3}}, "missing key model.architecture"),
         ({"train_parameters": {"lr": 0.1}}, "missing key train_parameters.batch_size"),
         ({"model": 3}, "section model must be a JSON object"),
-    ],
-)
-def test_faults_of_the_configuration(here, changes, fault):
-    with pytest.raises(ConfigError) as caught:
-        parse_config(document(**changes))
-    assert fault in str(caught.value)
+    ]:
+        with case(changes, fault):
+            with pytest.raises(ConfigError) as caught:
+                parse_config(document(**changes))
+            assert fault in str(caught.value)
 
 
 def test_labels_are_mandatory_and_other_data_sets_keep_their_rules(here):
@@ -130,7 +128,7 @@ def test_too_few_target_classes(here):
         parse_config(document(model=model)).load_data()
 
 
-def test_wrong_data_is_told_before_any_work(here, capsys):
+def test_wrong_data_is_reported_before_any_work(here, capsys):
     with open("labels.csv", "a") as file:
         file.write("scan-900,cat\n")
     assert main(["run", saved()]) != 0
@@ -158,10 +156,10 @@ def test_compare_with_two_seeds(here, capsys):
             assert (begun["classes"], begun["sha256"]) == (list(KINDS), config.dataset["sha256"])
             asked = run.all("asked")
             assert [event["names"] for event in asked] == [[f"scan-{i}" for i in event["ids"]] for event in asked]
-            told = read_ids(run.path / "labeled.csv")
-            assert list(told.labels) == [labels[name] for name in told.names]
+            table = read_ids(run.path / "labeled.csv")
+            assert list(table.labels) == [labels[name] for name in table.names]
             everything = [name for event in run.events for name in event.get("names", [])]
-            assert list(told.names) == everything
+            assert list(table.names) == everything
             assert len(everything) == 10 + 2 * 5
             held = split(config.load_data(), config, seed)
             assert {f"scan-{i}" for i in held.pool.tolist()} >= set(everything)
@@ -187,7 +185,7 @@ def test_one_run_equals_another_and_a_resumed_one(here, capsys):
 
 
 @pytest.mark.slow
-def test_two_workers_find_the_same(here):
+def test_two_workers_give_the_same_results(here):
     path = saved()
     for workers, output in ((1, "one"), (2, "two")):
         assert run_all(read_config(path, {"experiment": {"output": output}}), workers=workers, progress=False)
@@ -196,7 +194,7 @@ def test_two_workers_find_the_same(here):
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_test_set_of_its_own_and_redundancy(here):
+def test_a_separate_test_set_and_redundancy(here):
     shutil.copy("emb.npy", "test.npy")  # without ids: positions
     labels = truth()
     with open("test.csv", "w") as file:
@@ -210,12 +208,12 @@ def test_a_test_set_of_its_own_and_redundancy(here):
     for event in run.all("asked"):  # ids are positions in the pool of duplicates; names are of what stands there
         rows = [int(name.removeprefix("scan-")) for name in event["names"]]
         assert torch.equal(here_.x[event["ids"]], config.load_data().x_train[rows])
-    told = read_ids(run.path / "labeled.csv")  # each id once, whatever number of its copies was labeled
+    table = read_ids(run.path / "labeled.csv")  # each id once, for any number of labeled copies
     named = [name for event in run.all("labeled") for name in event.get("names", ())] + [
         name for event in run.all("asked") for name in event["names"]
     ]
-    assert len(named) > len(set(named)) == len(told.names)
-    assert dict(zip(told.names, told.labels, strict=True)) == {name: labels[name] for name in named}
+    assert len(named) > len(set(named)) == len(table.names)
+    assert dict(zip(table.names, table.labels, strict=True)) == {name: labels[name] for name in named}
     with pytest.raises(ConfigError, match=r"test_points: emb\.npy has a test set of its own"):
         run_all(parse_config(document({**dataset, "test_points": 5}, experiment={"output": "other"})), progress=False)
 
@@ -224,7 +222,7 @@ def test_a_test_set_of_its_own_and_redundancy(here):
 
 
 @pytest.mark.parametrize("changed", ["a number", "a label", "an id"])
-def test_another_content_is_another_experiment(here, capsys, changed):
+def test_changed_content_is_another_experiment(here, capsys, changed):
     path = saved()
     config = read_config(path, {"experiment": {"output": "out"}})
     assert run_all(config, progress=False)
@@ -257,14 +255,14 @@ def test_the_same_content_in_another_file_has_the_same_hash(here):
     assert fingerprint(parse_config(document()).load_data()) != before
 
 
-def test_what_the_embeddings_were_made_of_is_in_the_events(here):
+def test_the_source_of_the_embeddings_is_in_the_events(here):
     note = {"key": "ab12", "model": "timm:resnet18", "rows": 90, "dims": 5, "skipped": {}}
     (here / "emb.info.json").write_text(json.dumps(note))
     assert main(["run", saved(), "--no-progress", "--output", "out"]) == 0
     assert events(here / "out" / "badge" / "0")[0]["made_of"] == {"model": "timm:resnet18", "key": "ab12"}
 
 
-def test_other_data_sets_have_no_ids_to_tell(here):
+def test_other_data_sets_record_no_ids(here):
     model = {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 4}
     train = {"lr": 0.05, "batch_size": 16, "n_epoch": 1}
     digits = {"model": model, "train_parameters": train, "active_learning": LOOP, "dataset": {"name": "digits"}}

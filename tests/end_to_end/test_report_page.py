@@ -119,7 +119,7 @@ def curves(page, figure="curves-accuracy"):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-def test_all_is_there_and_nothing_sticks_out(opened, viewport, scheme):
+def test_every_section_is_shown_and_nothing_overflows(opened, viewport, scheme):
     page = opened(viewport, scheme)
     assert page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
@@ -153,7 +153,7 @@ def test_all_is_there_and_nothing_sticks_out(opened, viewport, scheme):
         assert scroll["x"] + scroll["width"] <= viewport["width"]
 
 
-def test_what_is_drawn_is_where_the_numbers_say(opened):
+def test_curves_are_drawn_at_their_numbers(opened):
     """The ends of a curve, from its path and the ticks of the axes."""
     page = opened()
     report = json.loads(page.locator("#report").text_content())
@@ -205,17 +205,18 @@ def test_options_of_the_curves(opened):
     assert all(part in words for part in ("all labels", "majority class", "target 50 %"))
 
 
-@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1", "calibration_error"])
-def test_another_metric(opened, metric):
-    page = opened()
-    page.locator('select[data-option="metric"]').select_option(metric)
-    assert curves(page, f"curves-{metric}") == STRATEGIES
-    report = json.loads(page.locator("#report").text_content())
-    area = report["experiments"][0]["metrics"][metric]["summaries"]["margin_sampling"]["area"]
-    assert f"{100 * area:.2f}" in page.locator(f'[data-table="areas-{metric}"]').inner_text()
-    tested = metric != "calibration_error"
-    assert page.locator(f'[data-table="penalty-{metric}"]').count() == tested
-    assert ("p (Holm)" in page.locator(f'[data-table="areas-{metric}"]').inner_text()) == tested
+def test_another_metric(case, opened):
+    for metric in ["balanced_accuracy", "macro_f1", "calibration_error"]:
+        with case(metric):
+            page = opened()
+            page.locator('select[data-option="metric"]').select_option(metric)
+            assert curves(page, f"curves-{metric}") == STRATEGIES
+            report = json.loads(page.locator("#report").text_content())
+            area = report["experiments"][0]["metrics"][metric]["summaries"]["margin_sampling"]["area"]
+            assert f"{100 * area:.2f}" in page.locator(f'[data-table="areas-{metric}"]').inner_text()
+            tested = metric != "calibration_error"
+            assert page.locator(f'[data-table="penalty-{metric}"]').count() == tested
+            assert ("p (Holm)" in page.locator(f'[data-table="areas-{metric}"]').inner_text()) == tested
 
 
 def test_values_under_the_pointer_and_by_keyboard(opened):
@@ -329,23 +330,24 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast(opened, scheme):
+def test_contrast(case, opened):
     """WCAG 2.1: 4.5 to 1 for text, 3 to 1 for lines of figures."""
-    page = opened(DESK, scheme)
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    red = int(re.findall(r"\d+", paper)[0])
-    assert red > 200 if scheme == "light" else red < 60
-    found = page.evaluate(CONTRAST)
-    assert sum(kind == "text" for kind, _, _ in found) > 200
-    assert sum(kind == "curve" for kind, _, _ in found) > 12
-    assert [one for one in found if one[1] < {"text": 4.5, "curve": 3}[one[0]]] == []
+    for scheme in ["light", "dark"]:
+        with case(scheme):
+            page = opened(DESK, scheme)
+            paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            red = int(re.findall(r"\d+", paper)[0])
+            assert red > 200 if scheme == "light" else red < 60
+            found = page.evaluate(CONTRAST)
+            assert sum(kind == "text" for kind, _, _ in found) > 200
+            assert sum(kind == "curve" for kind, _, _ in found) > 12
+            assert [one for one in found if one[1] < {"text": 4.5, "curve": 3}[one[0]]] == []
 
 
-def test_a_narrow_window_that_grows(opened):
+def test_a_narrow_window_that_is_widened(opened):
     page = opened(PHONE)
     figure = page.locator('[data-figure="curves-accuracy"] .plot > svg')
-    assert figure.locator("path.leader").count() == 0  # no room for names beside the curves
+    assert figure.locator("path.leader").count() == 0  # no room for names next to the curves
     page.set_viewport_size(DESK)
     page.wait_for_function("document.querySelectorAll('[data-figure=\"curves-accuracy\"] path.leader').length === 4")
     page.set_viewport_size(PHONE)

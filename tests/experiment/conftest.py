@@ -102,7 +102,7 @@ def made_up(tmp_path):
         old: Whether events and times lack what early versions did not write.
         full: Whether there are trainings on the whole pool.
         budgets: Label -> another number of labels a round.
-        idle: A round in which nobody labels anything.
+        idle: A round in which nothing is labeled.
         gain: Label -> what it is better by, in accuracy, after the first round.
         dataset: Another name of a data set.
         more: Keys of the section experiment.

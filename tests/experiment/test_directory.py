@@ -10,7 +10,7 @@ from distil.experiment.run import Run
 from distil.experiment.suite import run_all
 
 
-def test_a_strategy_and_a_seed_more_run_only_what_is_missing(config, trainings, run_files, tmp_path):
+def test_another_strategy_and_seed_add_only_the_missing_runs(config, trainings, run_files, tmp_path):
     small = config(active_learning__strategies=["random_sampling", "badge"], experiment__seeds=1)
     run_all(small)
     before, done = run_files(small.output), trainings(small.output)
@@ -26,43 +26,41 @@ def test_a_strategy_and_a_seed_more_run_only_what_is_missing(config, trainings, 
     assert run_files(whole.output) == after
 
 
-def test_fewer_strategies_and_seeds_are_those_that_are_there(config):
+def test_fewer_strategies_and_seeds_keep_the_existing_ones(config):
     run_all(config())
     before = (config().output / "config.json").read_bytes()
     assert run_all(config(active_learning__strategies=["badge"], experiment__seeds=1))
     assert (config().output / "config.json").read_bytes() == before
 
 
-def test_a_label_that_means_something_else_is_refused(config):
+def test_a_label_with_other_settings_is_refused(config):
     run_all(config(active_learning__strategies=["random_sampling", {"name": "badge", "label": "mine"}]))
     other = [{"name": "margin_sampling", "label": "mine"}]
     with pytest.raises(RunError, match=r"its mine differ"):
         run_all(config(active_learning__strategies=other))
 
 
-@pytest.mark.parametrize(
-    ("change", "section"),
-    [
+def test_another_configuration_is_refused_by_the_section_that_differs(case, config):
+    for change, section in [
         ({"train_parameters__lr": 0.2}, "train_parameters"),
         ({"model__hidden_units_1": 9}, "model"),
         ({"active_learning__budget": 7}, "active_learning"),
         ({"dataset__test_points": 29}, "dataset"),
         ({"experiment__threads": 2}, "experiment"),
         ({"active_learning__strategy_args": {"lr": 0.5}}, "active_learning"),
-    ],
-)
-def test_another_configuration_is_refused_by_the_section_that_differs(config, change, section):
-    run_all(config(experiment__seeds=1))
-    with pytest.raises(RunError, match=rf"holds another experiment \(its {section} differ\)"):
-        run_all(config(**{"experiment__seeds": 1, **change}))
+    ]:
+        with case(change, section):
+            run_all(config(experiment__seeds=1))
+            with pytest.raises(RunError, match=rf"holds another experiment \(its {section} differ\)"):
+                run_all(config(**{"experiment__seeds": 1, **change}))
 
 
-def test_where_the_data_and_the_output_are_is_no_part_of_an_experiment(config):
+def test_paths_are_not_part_of_an_experiment(config):
     assert run_all(config())
     assert run_all(config(experiment__data="elsewhere", dataset__download=True))
 
 
-def test_a_folder_of_something_else_is_refused(config):
+def test_a_folder_with_other_content_is_refused(config):
     made = config()
     made.output.mkdir()
     (made.output / "thesis.tex").write_text("precious")
@@ -71,18 +69,19 @@ def test_a_folder_of_something_else_is_refused(config):
     assert [p.name for p in made.output.iterdir()] == ["thesis.tex"]
 
 
-def test_an_empty_folder_is_welcome(config):
+def test_an_empty_folder_is_accepted(config):
     made = config()
     made.output.mkdir()
     assert run_all(made)
 
 
-@pytest.mark.parametrize("content_", [None, "{}", "not json", '{"experiment": {}}'])
-def test_what_is_no_experiment_cannot_be_opened(tmp_path, content_):
-    if content_ is not None:
-        (tmp_path / "config.json").write_text(content_)
-    with pytest.raises((RunError, ConfigError)):
-        open_config(tmp_path)
+def test_folders_without_an_experiment_cannot_be_opened(case, tmp_path):
+    for content_ in [None, "{}", "not json", '{"experiment": {}}']:
+        with case(content_):
+            if content_ is not None:
+                (tmp_path / "config.json").write_text(content_)
+            with pytest.raises((RunError, ConfigError)):
+                open_config(tmp_path)
 
 
 def test_a_comparison_has_random_sampling_seeds_and_the_bound(document):
@@ -94,7 +93,7 @@ def test_a_comparison_has_random_sampling_seeds_and_the_bound(document):
     assert not compared(parse_config(made), full_data=False).full_data
 
 
-def test_ways_to_retrain_are_a_dimension(config):
+def test_every_strategy_is_run_with_every_retrain(config):
     made = compared(config(active_learning__strategies=["badge"]), retrain=["scratch", "warm"], full_data=False)
     assert [(spec.label, spec.retrain) for spec in made.strategies] == [
         ("random_sampling", None),
@@ -110,7 +109,10 @@ def test_ways_to_retrain_are_a_dimension(config):
         compared(config(), retrain=["hot"])
 
 
-@pytest.mark.parametrize("label", ["full_data", "first_round"])
-def test_labels_of_other_folders_are_taken(config, label):
-    with pytest.raises(ConfigError, match=f"the label '{label}' is the name of a folder that distil uses"):
-        config(active_learning__strategies=[{"name": "badge", "label": label}])
+def test_labels_of_reserved_folders_are_refused(case, config):
+    for label in ["full_data", "first_round"]:
+        with (
+            case(label),
+            pytest.raises(ConfigError, match=f"the label '{label}' is the name of a folder that distil uses"),
+        ):
+            config(active_learning__strategies=[{"name": "badge", "label": label}])

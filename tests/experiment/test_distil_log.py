@@ -148,13 +148,18 @@ def test_round_0_has_no_selection(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "text"),
-    [(1.0, "100.0"), (0.0, "0.0"), (0.9146, "91.5"), (0.5784, "57.8"), (0.001, "0.1"), (0.57, "57.0")],
-)
-def test_accuracies_are_rounded_to_a_tenth_of_a_percent(tmp_path, accuracy, text):
-    run = Run(tmp_path / "run")
-    assert f"Test Accuracy - {text}\n" in block(run, {"round": 0, "labels": 1, "accuracy": accuracy})
+def test_accuracies_are_rounded_to_a_tenth_of_a_percent(case, tmp_path):
+    for accuracy, text in [
+        (1.0, "100.0"),
+        (0.0, "0.0"),
+        (0.9146, "91.5"),
+        (0.5784, "57.8"),
+        (0.001, "0.1"),
+        (0.57, "57.0"),
+    ]:
+        with case(accuracy, text):
+            run = Run(tmp_path / "run")
+            assert f"Test Accuracy - {text}\n" in block(run, {"round": 0, "labels": 1, "accuracy": accuracy})
 
 
 def test_the_log_of_a_run(experiment, path):
@@ -163,8 +168,8 @@ def test_the_log_of_a_run(experiment, path):
     assert without_seconds(path.read_text()) == expected(made.run)
     for number, lines in blocks(path.read_text()):
         seconds = {line.split(" - ")[0]: float(line.split(" - ")[1]) for line in lines if "Time - " in line}
-        told = {e["step"]: e["seconds"] for e in made.run.times() if e["round"] == number}
-        assert seconds == ({"Selection Time": told["select"], "Trainining Time": told["train"]} if number else {})
+        times = {e["step"]: e["seconds"] for e in made.run.times() if e["round"] == number}
+        assert seconds == ({"Selection Time": times["select"], "Trainining Time": times["train"]} if number else {})
 
 
 def test_the_epochs_are_those_of_the_training(experiment):
@@ -186,16 +191,15 @@ def test_logging_changes_nothing_else(experiment):
 # -------------------------------------------------------------------------------------------- exactly once
 
 
-@pytest.mark.parametrize(
-    "before", ["", "notes of my own\n", "-" * 21 + "\nRound 0\n" + "-" * 21 + "\nTraining Points - 1\n"]
-)
-def test_it_is_appended_to_what_is_there(experiment, path, before):
-    path.write_text(before)
-    made = experiment()
-    made.advance()
-    text = path.read_text()
-    assert text.startswith(before)
-    assert without_seconds(text[len(before) :]) == expected(made.run)
+def test_the_log_is_appended_to(case, experiment, path):
+    for before in ["", "notes of my own\n", "-" * 21 + "\nRound 0\n" + "-" * 21 + "\nTraining Points - 1\n"]:
+        with case(before):
+            path.write_text(before)
+            made = experiment()
+            made.advance()
+            text = path.read_text()
+            assert text.startswith(before)
+            assert without_seconds(text[len(before) :]) == expected(made.run)
 
 
 def test_a_second_experiment_is_appended_to_the_first(experiment, path):
@@ -205,7 +209,7 @@ def test_a_second_experiment_is_appended_to_the_first(experiment, path):
     assert without_seconds(path.read_text()) == expected(first.run) + expected(second.run)
 
 
-def test_the_folder_is_made(experiment, tmp_path):
+def test_the_folder_is_created(experiment, tmp_path):
     location = tmp_path / "new" / "folder" / "log.txt"
     experiment(train_parameters__logs_location=str(location)).advance()
     assert len(blocks(location.read_text())) == 3
@@ -214,13 +218,14 @@ def test_the_folder_is_made(experiment, tmp_path):
 STEPS = [(kind, number) for number in range(3) for kind in ("labeled", "trained", "evaluated")]
 
 
-@pytest.mark.parametrize(("kind", "number"), STEPS)
-def test_stopped_and_resumed(experiment, path, kind, number):
-    path.write_text("notes\n")
-    stopped_at(experiment(), kind, number)
-    made = experiment()
-    assert made.advance()
-    assert without_seconds(path.read_text()) == "notes\n" + expected(made.run)
+def test_stopped_and_resumed(case, experiment, path):
+    for kind, number in STEPS:
+        with case(kind, number):
+            path.write_text("notes\n")
+            stopped_at(experiment(), kind, number)
+            made = experiment()
+            assert made.advance()
+            assert without_seconds(path.read_text()) == "notes\n" + expected(made.run)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -270,7 +275,7 @@ def test_a_torn_block_is_completed(experiment, path, monkeypatch, number, share)
     assert without_seconds(path.read_text()) == "notes\n" + expected(made.run)
 
 
-def test_killed_before_the_place_in_the_file_was_noted(experiment, path, tmp_path):
+def test_killed_before_the_position_in_the_file_was_saved(experiment, path, tmp_path):
     """Made, but empty: the blocks of earlier runs must not be taken for this one's."""
     experiment("earlier").advance()
     earlier = path.read_text()
@@ -313,7 +318,7 @@ def check_logs(made):
 
 
 def test_each_of_several_runs_has_a_log_of_its_own(config):
-    """The published script makes one run; a reader of its format could not tell the blocks of several apart."""
+    """The published script makes one run; its format cannot distinguish the blocks of several runs."""
     made = config(**SEVERAL)
     assert run_all(made)
     check_logs(made)

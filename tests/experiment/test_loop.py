@@ -133,7 +133,7 @@ def test_one_round_is_no_selection(config, done):
     ]
 
 
-def test_what_the_run_says_of_itself(config, done):
+def test_the_start_event_describes_the_run(config, done):
     run = done(config(experiment__threads=2), seed=4)
     started = run.events[0]
     assert (started["strategy"], started["seed"], started["data"]) == ("margin_sampling", 4, "blobs")
@@ -141,24 +141,25 @@ def test_what_the_run_says_of_itself(config, done):
     assert started["versions"]["torch"] == torch.__version__
 
 
-@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling", "badge", "core_set", "kmeans_sampling"])
-def test_ids_are_distinct_from_the_pool_and_never_from_the_test_split(config, done, strategy):
-    made = config(active_learning__strategy=strategy, dataset__validation_points=10)
-    run = done(made, seed=2)
-    parts = split(DATA, made, 2)
-    pool, test, validation = parts.pool.tolist(), rows_of(parts.x_test), rows_of(parts.validation[0])
-    assert sorted(pool + test + validation) == list(range(90))
-    assert (len(test), len(validation)) == (30, 10)
-    assert torch.equal(parts.y_test, DATA.y_train[test])
-    assert torch.equal(parts.validation[1], DATA.y_train[validation])
-    labeled = [i for event in run.all("labeled") for i in event["ids"]]
-    assert len(set(labeled)) == len(labeled) == 26
-    assert set(labeled) <= set(pool)
-    for asked, answered in zip(run.all("asked"), run.all("labeled")[1:], strict=True):
-        assert asked["ids"] == answered["ids"]
-        assert len(asked["ids"]) == 6
-    for event in run.all("labeled"):
-        assert event["labels"] == DATA.y_train[event["ids"]].tolist()
+def test_ids_are_distinct_from_the_pool_and_never_from_the_test_split(case, config, done):
+    for strategy in ["random_sampling", "margin_sampling", "badge", "core_set", "kmeans_sampling"]:
+        with case(strategy):
+            made = config(active_learning__strategy=strategy, dataset__validation_points=10)
+            run = done(made, seed=2)
+            parts = split(DATA, made, 2)
+            pool, test, validation = parts.pool.tolist(), rows_of(parts.x_test), rows_of(parts.validation[0])
+            assert sorted(pool + test + validation) == list(range(90))
+            assert (len(test), len(validation)) == (30, 10)
+            assert torch.equal(parts.y_test, DATA.y_train[test])
+            assert torch.equal(parts.validation[1], DATA.y_train[validation])
+            labeled = [i for event in run.all("labeled") for i in event["ids"]]
+            assert len(set(labeled)) == len(labeled) == 26
+            assert set(labeled) <= set(pool)
+            for asked, answered in zip(run.all("asked"), run.all("labeled")[1:], strict=True):
+                assert asked["ids"] == answered["ids"]
+                assert len(asked["ids"]) == 6
+            for event in run.all("labeled"):
+                assert event["labels"] == DATA.y_train[event["ids"]].tolist()
 
 
 def test_a_test_set_of_its_own(config, done):
@@ -169,7 +170,7 @@ def test_a_test_set_of_its_own(config, done):
         split(data, config(), 0)
 
 
-def test_a_quarter_is_held_out_unless_it_is_said(config, done):
+def test_a_quarter_is_held_out_by_default(config, done):
     run = done(config(dataset__test_points=None))
     assert run.events[0]["test"] == 90 // 4
 
@@ -352,7 +353,7 @@ class Stopped(Exception):
 
 
 def stopped_at(experiment, kind, number=None):
-    """Run, and stop as if killed once such an event is on disk."""
+    """Run, and stop as if killed once the event is on disk."""
     if isinstance(kind, tuple):
         kind, number = kind
 
@@ -371,12 +372,13 @@ def test_isreset_false_keeps_the_weights(recorded):
     assert all(start != end for start, end in zip(starts, ends, strict=True))
 
 
-@pytest.mark.parametrize("options", [{"isreset": True}, {"retrain": "scratch"}, {}])
-def test_scratch_draws_new_weights(recorded, options):
-    starts, ends, built = recorded(**options)
-    assert starts == built
-    assert len({tuple(start) for start in starts}) == 4
-    assert not {tuple(start) for start in starts} & {tuple(end) for end in ends}
+def test_scratch_draws_new_weights(case, recorded):
+    for options in [{"isreset": True}, {"retrain": "scratch"}, {}]:
+        with case(options):
+            starts, ends, built = recorded(**options)
+            assert starts == built
+            assert len({tuple(start) for start in starts}) == 4
+            assert not {tuple(start) for start in starts} & {tuple(end) for end in ends}
 
 
 def test_shrink_perturb(recorded):
@@ -386,13 +388,14 @@ def test_shrink_perturb(recorded):
         assert np.allclose(start, 0.4 * np.array(before) + 0.1 * np.array(fresh), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("at", [("evaluated", 0), ("trained", 1), ("asked", 2), ("labeled", 3)])
-@pytest.mark.parametrize("retrain", ["warm", "shrink_perturb", "scratch"])
-def test_a_resumed_round_starts_where_it_would_have(recorded, retrain, at):
-    starts, ends, _ = recorded(retrain=retrain)
-    again = recorded(stop_after=at, retrain=retrain)
-    assert again[0] == starts
-    assert again[1] == ends
+def test_a_resumed_round_starts_from_the_same_weights(case, recorded):
+    for at in [("evaluated", 0), ("trained", 1), ("asked", 2), ("labeled", 3)]:
+        for retrain in ["warm", "shrink_perturb", "scratch"]:
+            with case(at, retrain):
+                starts, ends, _ = recorded(retrain=retrain)
+                again = recorded(stop_after=at, retrain=retrain)
+                assert again[0] == starts
+                assert again[1] == ends
 
 
 # -------------------------------------------------------------------------------------------- pairing
@@ -432,15 +435,16 @@ def test_seeds_differ_in_everything(config, done):
     assert tests[0] != tests[1]
 
 
-@pytest.mark.parametrize("strategy", ["random_sampling", "margin_sampling", "badge", "bald_dropout"])
 @pytest.mark.filterwarnings("ignore:.*dropout")
-def test_the_same_seed_gives_the_same_bytes(config, done, strategy):
-    made = config(active_learning__strategy=strategy)
-    first = done(made, seed=5)
-    torch.manual_seed(99)
-    np.random.seed(99)  # noqa: NPY002
-    second = done(made, seed=5)
-    assert content(first) == content(second)
+def test_the_same_seed_gives_the_same_bytes(case, config, done):
+    for strategy in ["random_sampling", "margin_sampling", "badge", "bald_dropout"]:
+        with case(strategy):
+            made = config(active_learning__strategy=strategy)
+            first = done(made, seed=5)
+            torch.manual_seed(99)
+            np.random.seed(99)  # noqa: NPY002
+            second = done(made, seed=5)
+            assert content(first) == content(second)
 
 
 def test_the_number_of_rounds_to_come_changes_nothing(config, done):
@@ -605,7 +609,7 @@ def test_all_skipped(config, experiment):
 
 
 def test_no_empty_query_after_a_kill_between_skips_and_labels(config, experiment, tmp_path, monkeypatch):
-    """Everything was skipped, and that is on disk: there is nothing to ask, and nobody to wait for."""
+    """The skips of all examples are on disk, so the next process asks nothing and waits for nothing."""
     path = tmp_path / "run"
     append = Run.append
 
@@ -624,8 +628,8 @@ def test_no_empty_query_after_a_kill_between_skips_and_labels(config, experiment
     assert all(query.ids for query in oracle.queries)
 
 
-def test_nothing_labeled_yet_but_something_pending_is_no_end(config, experiment):
-    """A query nobody has answered in part: labels of nothing, and the next round asks for more."""
+def test_pending_answers_do_not_end_the_run(config, experiment):
+    """An answer without labels while the query is pending: the next round asks for more."""
     oracle = Recorder(lambda query, number: Answers((), ()) if number == 0 else truth(query.ids))
     made = config()
     run = experiment(made, oracle=oracle)
@@ -644,18 +648,19 @@ WRONG_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
-def test_an_answer_that_cannot_be_right_is_an_error_and_not_the_end_of_the_run(config, experiment, tmp_path, wrong):
+def test_an_answer_that_cannot_be_right_is_an_error_and_not_the_end_of_the_run(case, config, experiment, tmp_path):
     """Once it is corrected, the run goes on: nothing wrong may have been written down."""
-    made, path = config(), tmp_path / "run"
-    (held_out, *_) = rows_of(split(DATA, made, 0).x_test)
-    oracle = Recorder(lambda query, _: wrong(query.ids, held_out))
-    with pytest.raises(InvalidInput):
-        experiment(made, oracle=oracle, path=path).advance()
-    resumed = experiment(made, oracle=TrueLabels(DATA.y_train), path=path)
-    assert resumed.advance()
-    for event in resumed.run.all("labeled"):
-        assert event["labels"] == DATA.y_train[event["ids"]].tolist()
+    for wrong in WRONG_ANSWERS.values():
+        with case(wrong):
+            made, path = config(), tmp_path / "run"
+            (held_out, *_) = rows_of(split(DATA, made, 0).x_test)
+            oracle = Recorder(lambda query, _, wrong=wrong, held_out=held_out: wrong(query.ids, held_out))
+            with pytest.raises(InvalidInput):
+                experiment(made, oracle=oracle, path=path).advance()
+            resumed = experiment(made, oracle=TrueLabels(DATA.y_train), path=path)
+            assert resumed.advance()
+            for event in resumed.run.all("labeled"):
+                assert event["labels"] == DATA.y_train[event["ids"]].tolist()
 
 
 # -------------------------------------------------------------------------------------------- going on
@@ -673,25 +678,25 @@ def test_stopped_after_every_event_and_resumed(config, done, experiment, tmp_pat
 def test_a_finished_run_is_left_alone(config, done, experiment):
     run = done(config())
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.path.iterdir() if p.name != ".lock"}
-    told = []
-    assert experiment(config(), path=run.path).advance(told.append)
-    assert told == []
+    events = []
+    assert experiment(config(), path=run.path).advance(events.append)
+    assert events == []
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in run.path.iterdir() if p.name != ".lock"} == before
 
 
-def test_events_are_told_in_order_once_they_are_on_disk(config, experiment):
-    made, told = experiment(config()), []
-    made.advance(lambda event: told.append((event, Run(made.run.path).events[-1] == event)))
-    assert [event for event, _ in told] == made.run.events
-    assert all(on_disk for _, on_disk in told)
+def test_on_event_gets_events_in_order_after_they_are_on_disk(config, experiment):
+    made, calls = experiment(config()), []
+    made.advance(lambda event: calls.append((event, Run(made.run.path).events[-1] == event)))
+    assert [event for event, _ in calls] == made.run.events
+    assert all(on_disk for _, on_disk in calls)
 
 
-def test_skips_are_told_as_well(config, experiment):
-    told = []
+def test_on_event_gets_skips_too(config, experiment):
+    events = []
     oracle = Recorder(lambda query, _: Answers((), (), skipped=query.ids))
     made = experiment(config(), oracle=oracle)
-    made.advance(told.append)
-    assert told == made.run.events
+    made.advance(events.append)
+    assert events == made.run.events
 
 
 def test_the_run_of_another_strategy_or_seed_is_refused(config, experiment, tmp_path):

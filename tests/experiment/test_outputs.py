@@ -68,7 +68,7 @@ def test_results_against_numbers_computed_from_the_events_by_hand(several):
     assert found["badge"].values.tolist() == [[a for _, a in row] for row in curves["badge"]]
 
 
-def test_results_of_what_is_finished(several):
+def test_results_of_finished_strategies(several):
     """One strategy still waits: the others' results can be had."""
     pending, true = answering(lambda query: Pending()), TrueLabels(several.load_data().y_train)
     assert run_all(several, oracle=lambda spec, _: pending if spec.name == "badge" else true) is False
@@ -85,7 +85,7 @@ def test_without_a_strategy_that_has_finished_there_are_no_results(several):
 
 
 def test_results_when_seeds_have_different_numbers_of_labels(several):
-    """Oracles that skip leave every run with labels of its own; the file of all numbers must tell each run's."""
+    """If oracles skip, runs have different numbers of labels; ``results.csv`` must have those of each run."""
     true = several.load_data().y_train
 
     def oracle(spec, seed):

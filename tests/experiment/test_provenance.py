@@ -10,7 +10,7 @@ from distil.experiment.split import split
 from distil.experiment.suite import run_all
 
 
-def test_the_start_tells_what_a_run_was_made_with(config):
+def test_the_start_event_has_the_provenance(config):
     made = config()
     run_all(made)
     started = Run(run_path(made.output, "badge", 0)).events[0]
@@ -21,7 +21,7 @@ def test_the_start_tells_what_a_run_was_made_with(config):
     assert started["majority"] == pytest.approx(float((part.y_test == most).double().mean()))
 
 
-def test_times_tell_the_peak_of_memory(config, monkeypatch):
+def test_times_have_the_peak_of_memory(config, monkeypatch):
     real = loop.Learner.query
 
     def hungry(self, n, **options):
@@ -33,5 +33,5 @@ def test_times_tell_the_peak_of_memory(config, monkeypatch):
     run_all(made)
     entries = [e for e in Run(run_path(made.output, "random_sampling", 0)).times() if e["step"] == "select"]
     if entries[0]["peak_bytes"] is None:
-        pytest.skip("this system does not tell the peak of memory")
+        pytest.skip("this system does not report the peak of memory")
     assert all(180e6 < entry["peak_bytes"] < 500e6 for entry in entries)

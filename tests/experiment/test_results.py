@@ -75,7 +75,7 @@ def test_strategies_with_the_same_selections_are_found(made_up):
     assert identical(config, {}) == {}
 
 
-def test_the_baseline_is_nobodys_twin(made_up):
+def test_the_baseline_is_never_a_twin(made_up):
     config = made_up(strategies=["badge", "random_sampling"], alike={"badge": "random_sampling"})
     assert identical(config, finished_runs(config)) == {"badge": "random_sampling"}
 
@@ -101,7 +101,7 @@ def test_runs_without_a_selection_are_not_alike(made_up):
     assert identical(config, finished_runs(config)) == {}
 
 
-def test_what_is_the_same_is_not_tested_twice(made_up):
+def test_twins_are_not_tested_twice(made_up):
     config = made_up(alike={"badge": "margin_sampling"}, gain={"margin_sampling": 0.05})
     curves = curves_of(config)
     found = comparisons(curves, "random_sampling", {"badge": "margin_sampling"})
@@ -130,7 +130,7 @@ def test_bounds_are_means_over_seeds(made_up):
     assert bounds_of(config, finished_runs(config)).majority == pytest.approx(0.1 + 0.01 * 1.5)
 
 
-def test_what_a_constant_prediction_is_worth():
+def test_metrics_of_a_constant_prediction():
     """Against scikit-learn, on a test set that has every class."""
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
@@ -146,7 +146,7 @@ def test_what_a_constant_prediction_is_worth():
     assert METRICS["calibration_error"].of_constant(share, 3) == pytest.approx(calibration_error(certain, y))
 
 
-def test_bounds_that_are_not_known(made_up):
+def test_unknown_bounds(made_up):
     old = made_up("old", old=True)
     assert bounds_of(old, finished_runs(old)) is None
     without = made_up("without", full=False)
@@ -161,7 +161,7 @@ def test_bounds_that_are_not_known(made_up):
 # ------------------------------------------------------------------------------------------------- costs
 
 
-def test_costs_count_a_first_round_that_was_taken_over_in_full(made_up):
+def test_costs_count_a_copied_first_round_in_full(made_up):
     found = costs(finished_runs(made_up()))
     # Trainings take 2, 3, 4 and 5 s; the first of margin sampling and badge was taken over, in 0.25 s.
     for label, cost in found.items():

@@ -38,7 +38,7 @@ def events(path):
 # -------------------------------------------------------------------------------------------- appending
 
 
-def test_looking_at_a_run_changes_nothing(tmp_path, path):
+def test_reading_a_run_changes_nothing(tmp_path, path):
     assert Run(tmp_path / "nothing").events == []
     assert not (tmp_path / "nothing").exists()
     with events(path).open("ab") as file:
@@ -61,7 +61,7 @@ def test_numbers_survive_to_the_last_digit(path):
     assert run.events == Run(path).events
 
 
-def test_what_is_remembered_is_what_can_be_read_again(path):
+def test_events_in_memory_equal_those_on_disk(path):
     """A tuple comes back as a list: a run that went on and one that was resumed must see the same."""
     run = Run(path)
     mine = {"event": "asked", "round": 1, "ids": (1, 2)}
@@ -72,7 +72,7 @@ def test_what_is_remembered_is_what_can_be_read_again(path):
     assert run.events[-1]["ids"] == [1, 2]
 
 
-def test_what_is_no_json_leaves_no_trace(path):
+def test_values_that_are_not_json_leave_no_trace(path):
     run, before = Run(path), events(path).read_bytes()
     with run.lock(), pytest.raises(TypeError):
         run.append({"event": "asked", "ids": {1, 2}})
@@ -148,18 +148,19 @@ TORN = [LINE[:cut] for cut in range(1, len(LINE))] + [
 ]
 
 
-@pytest.mark.parametrize("torn", [TORN[0], TORN[len(LINE) // 2], *TORN[len(LINE) - 2 :]], ids=repr)
-def test_a_torn_last_line_is_passed_over_and_cut_off_under_the_lock(path, torn):
-    events(path).write_bytes(WHOLE + torn)
-    run = Run(path)
-    assert run.events == [FIRST, SECOND]
-    assert events(path).read_bytes() == WHOLE + torn
-    with run.lock():
-        assert run.events == [FIRST, SECOND]
-        assert events(path).read_bytes() == WHOLE
-        run.append(THIRD)
-    assert events(path).read_bytes() == WHOLE + LINE
-    assert Run(path).events == [FIRST, SECOND, THIRD]
+def test_a_torn_last_line_is_ignored_and_cut_off_under_the_lock(case, path):
+    for torn in [TORN[0], TORN[len(LINE) // 2], *TORN[len(LINE) - 2 :]]:
+        with case(torn):
+            events(path).write_bytes(WHOLE + torn)
+            run = Run(path)
+            assert run.events == [FIRST, SECOND]
+            assert events(path).read_bytes() == WHOLE + torn
+            with run.lock():
+                assert run.events == [FIRST, SECOND]
+                assert events(path).read_bytes() == WHOLE
+                run.append(THIRD)
+            assert events(path).read_bytes() == WHOLE + LINE
+            assert Run(path).events == [FIRST, SECOND, THIRD]
 
 
 def test_torn_after_any_byte(path):
@@ -180,19 +181,19 @@ def test_the_very_first_event_torn(tmp_path):
     assert Run(path).events == [FIRST]
 
 
-@pytest.mark.parametrize(
-    "damaged", [b"", b'{"event": "lab', b"[1, 2]", b'{"round": 1}', b"\xff\xfe\x00", b'{"event": "asked"} {}'], ids=repr
-)
-@pytest.mark.parametrize("tail", [b"", b'{"event": "tor'], ids=["", "and a torn last line"])
-def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(path, damaged, tail):
-    lines = WHOLE.splitlines()
-    events(path).write_bytes(b"\n".join([lines[0], damaged, lines[1], b""]) + tail)
-    before = events(path).read_bytes()
-    with pytest.raises(
-        RunError, match=r"events\.jsonl, line 2: expected a JSON object with the key 'event'; the file is damaged"
-    ):
-        Run(path)
-    assert events(path).read_bytes() == before
+def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(case, path):
+    for damaged in [b"", b'{"event": "lab', b"[1, 2]", b'{"round": 1}', b"\xff\xfe\x00", b'{"event": "asked"} {}']:
+        for case_id, tail in zip(["", "and a torn last line"], [b"", b'{"event": "tor'], strict=True):
+            with case(damaged, case_id):
+                lines = WHOLE.splitlines()
+                events(path).write_bytes(b"\n".join([lines[0], damaged, lines[1], b""]) + tail)
+                before = events(path).read_bytes()
+                with pytest.raises(
+                    RunError,
+                    match=r"events\.jsonl, line 2: expected a JSON object with the key 'event'; the file is damaged",
+                ):
+                    Run(path)
+                assert events(path).read_bytes() == before
 
 
 def test_a_file_that_was_damaged_since_is_not_cut(path):
@@ -215,7 +216,7 @@ def test_the_lock_makes_the_directory_and_reads_what_others_wrote_meanwhile(tmp_
         assert mine.events == [FIRST]
 
 
-def test_the_lock_excludes_and_is_given_back(path):
+def test_the_lock_excludes_others_and_is_released(path):
     with Run(path).lock():
         with pytest.raises(RunError, match="is being run by another process"), Run(path).lock():
             pass
@@ -224,7 +225,7 @@ def test_the_lock_excludes_and_is_given_back(path):
         pass
 
 
-def test_the_lock_is_given_back_after_an_error(path):
+def test_the_lock_is_released_after_an_error(path):
     with pytest.raises(ZeroDivisionError), Run(path).lock():
         raise ZeroDivisionError
     with Run(path).lock():
@@ -240,7 +241,7 @@ with open(sys.argv[1], "w") as file:
 """
 
 
-def test_the_lock_excludes_a_second_process_and_goes_with_it(path):
+def test_the_lock_excludes_a_second_process_and_ends_with_it(path):
     pytest.importorskip("fcntl")
     with subprocess.Popen(
         [sys.executable, "-S", "-c", HOLDER, str(path / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -272,7 +273,7 @@ def test_a_second_process_is_refused_while_this_one_holds_the_lock(path):
 # -------------------------------------------------------------------------------------------- times
 
 
-def test_times_are_kept_beside_the_events(path):
+def test_times_are_kept_in_a_file_of_their_own(path):
     run, before = Run(path), events(path).read_bytes()
     assert run.times() == []
     run.time(round=0, step="train", seconds=0.25)

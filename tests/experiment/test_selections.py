@@ -68,12 +68,12 @@ def test_without_data_classes_are_those_of_the_answers(made_up):
     assert set(without.to_labeled.values()) == {()}
 
 
-def test_nobody_answered(made_up):
+def test_rounds_without_answers_have_no_balance(made_up):
     config = made_up(idle=2, seeds=2)
     assert {own[1] for own in selections_of(config, finished_runs(config), None).balance.values()} == {None}
 
 
-def test_the_data_of_something_else_is_refused(made_up):
+def test_data_of_another_experiment_is_refused(made_up):
     config = made_up()
     for path in config.output.rglob("events.jsonl"):
         path.write_text(path.read_text().replace('"pool": 1297', '"pool": 1296'))
@@ -81,10 +81,10 @@ def test_the_data_of_something_else_is_refused(made_up):
         selections_of(config, finished_runs(config), config.load_data())
 
 
-def test_distances_of_as_many_seeds_as_are_quick(made_up, monkeypatch):
+def test_distances_of_the_seeds_that_take_a_few_seconds(made_up, monkeypatch):
     config = made_up()
     runs, data = finished_runs(config), config.load_data()
-    # One seed: three strategies, three selections of 5, beside 10, 15 and 20 labels, 64 wide.
+    # One seed: three strategies, three selections of 5 against 10, 15 and 20 labeled examples, 64 numbers each.
     one = 3 * 5 * (5 + 10 + 5 + 15 + 5 + 20) * 64
     for budget, measured in ((one * 0.5, 1), (one * 2.5, 2), (one * 99, 4)):
         monkeypatch.setattr(selections, "_MOST_WORK", budget)

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 
-import pytest
 import torch
 
 from distil.experiment.results import run_path
@@ -32,16 +31,20 @@ def test_imbalance_makes_classes_rare_in_the_pool_only(config):
     assert torch.equal(clean.y_test, rare.y_test)
 
 
-@pytest.mark.parametrize("part", ["split", "initial", "model", "selection"])
-def test_each_part_of_a_replicate_has_a_seed_that_can_be_fixed(config, part):
-    made = config(**{f"experiment__{part}_seed": 7, "active_learning__strategies": ["random_sampling"]})
-    run_all(made)
-    runs = [Run(run_path(made.output, "random_sampling", seed)) for seed in (0, 1)]
-    for seed, run in zip((0, 1), runs, strict=True):
-        assert run.events[0]["seeds"] == {**dict.fromkeys(("split", "initial", "model", "selection"), seed), part: 7}
-        assert run.events[0]["seeds"] == asdict(made.seeds_of(seed))
-    splits = [split(made.load_data(), made, seed) for seed in (0, 1)]
-    assert torch.equal(splits[0].pool, splits[1].pool) == (part == "split")
+def test_each_part_of_a_replicate_has_a_seed_that_can_be_fixed(case, config):
+    for part in ["split", "initial", "model", "selection"]:
+        with case(part):
+            made = config(**{f"experiment__{part}_seed": 7, "active_learning__strategies": ["random_sampling"]})
+            run_all(made)
+            runs = [Run(run_path(made.output, "random_sampling", seed)) for seed in (0, 1)]
+            for seed, run in zip((0, 1), runs, strict=True):
+                assert run.events[0]["seeds"] == {
+                    **dict.fromkeys(("split", "initial", "model", "selection"), seed),
+                    part: 7,
+                }
+                assert run.events[0]["seeds"] == asdict(made.seeds_of(seed))
+            splits = [split(made.load_data(), made, seed) for seed in (0, 1)]
+            assert torch.equal(splits[0].pool, splits[1].pool) == (part == "split")
 
 
 def test_fixed_parts_are_shared_by_replicates(config):

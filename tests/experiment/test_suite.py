@@ -44,7 +44,7 @@ def test_again_with_the_same_configuration(several, run_files):
     assert [p.read_bytes() for p in several.output.rglob("times.jsonl")] == times  # nothing was done twice
 
 
-def test_what_cannot_be_run_leaves_nothing_behind(config):
+def test_an_experiment_that_cannot_run_leaves_no_files(config):
     made = config(active_learning__budget=1000)
     with pytest.raises(ConfigError, match="left for the pool"):
         run_all(made)
@@ -94,7 +94,7 @@ def test_moved_and_resumed(several, run_files, tmp_path):
     assert not several.output.exists()
 
 
-def test_waiting_for_answers_every_run_goes_as_far_as_it_can(several):
+def test_runs_that_wait_for_answers_do_not_stop_the_others(several):
     class Waiting:
         def ask(self, query):
             return Pending()
@@ -127,7 +127,7 @@ def test_two_workers_give_the_bytes_of_one(config, run_files, trainings, tmp_pat
     assert [run[2] for run in trainings(two.output)].count(0) == 2
 
 
-def test_workers_want_no_oracle(config):
+def test_workers_cannot_have_an_oracle(config):
     with pytest.raises(InvalidInput, match="1 if an oracle is given"):
         run_all(config(), workers=2, oracle=lambda *_: None)
     with pytest.raises(InvalidInput, match="from 1"):

@@ -20,7 +20,7 @@ def trained(round_, name, sha256=""):
     return {"event": "trained", "round": round_, "weights": name, "sha256": sha256}
 
 
-def test_what_is_saved_is_loaded_and_the_hash_is_that_of_the_file(run, tmp_path):
+def test_saved_weights_are_loaded_and_the_hash_is_that_of_the_file(run, tmp_path):
     torch.manual_seed(0)
     module, other = nn.Linear(3, 2), nn.Linear(3, 2)
     sha256 = Weights(run).save(module, "weights-000.safetensors")
@@ -31,18 +31,19 @@ def test_what_is_saved_is_loaded_and_the_hash_is_that_of_the_file(run, tmp_path)
     assert torch.equal(module.bias, other.bias)
 
 
-@pytest.mark.parametrize("damage", ["missing", "other bytes"])
-def test_another_file_is_refused_and_the_module_left_alone(run, tmp_path, damage):
-    module = nn.Linear(3, 2)
-    before = module.weight.clone()
-    sha256 = Weights(run).save(nn.Linear(3, 2), "weights-000.safetensors")
-    path = tmp_path / "weights-000.safetensors"
-    path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(
-        RunError, match="is missing or is not the file that the run wrote, so the run cannot be resumed"
-    ):
-        Weights(run).load(module, trained(0, "weights-000.safetensors", sha256))
-    assert torch.equal(module.weight, before)
+def test_another_file_is_refused_and_the_module_left_alone(case, run, tmp_path):
+    for damage in ["missing", "other bytes"]:
+        with case(damage):
+            module = nn.Linear(3, 2)
+            before = module.weight.clone()
+            sha256 = Weights(run).save(nn.Linear(3, 2), "weights-000.safetensors")
+            path = tmp_path / "weights-000.safetensors"
+            path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-1] + b"?")
+            with pytest.raises(
+                RunError, match="is missing or is not the file that the run wrote, so the run cannot be resumed"
+            ):
+                Weights(run).load(module, trained(0, "weights-000.safetensors", sha256))
+            assert torch.equal(module.weight, before)
 
 
 def test_only_the_weights_of_the_last_training_are_kept(run, tmp_path):

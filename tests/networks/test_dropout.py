@@ -44,20 +44,21 @@ def sampled(module, x, ids, n_samples=4, batch_size=1000, shared=False, seed=0):
 # --- the masks ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (3, 70)])
-@pytest.mark.parametrize("p", [0.5, 0.3])
-def test_masks_belong_to_ids(shape, p):
-    ids = torch.tensor([0, 3, DRAW_BLOCK - 1, DRAW_BLOCK, 5 * DRAW_BLOCK + 7, 2, 10**9, 3])
-    together = draw_for(ids).kept(1, shape, p)
-    assert together.shape == (8, *shape)
-    assert together.dtype == torch.uint8
-    alone = torch.cat([draw_for(ids[i : i + 1]).kept(1, shape, p) for i in range(8)])
-    backwards = draw_for(ids.flip(0)).kept(1, shape, p).flip(0)
-    assert torch.equal(together, alone)
-    assert torch.equal(together, backwards)
-    assert torch.equal(together[1], together[7])
-    if len(shape) == 2:
-        assert len(together.flatten(1).unique(dim=0)) == 7
+def test_masks_belong_to_ids(case):
+    for shape in [(), (5,), (3, 70)]:
+        for p in [0.5, 0.3]:
+            with case(shape, p):
+                ids = torch.tensor([0, 3, DRAW_BLOCK - 1, DRAW_BLOCK, 5 * DRAW_BLOCK + 7, 2, 10**9, 3])
+                together = draw_for(ids).kept(1, shape, p)
+                assert together.shape == (8, *shape)
+                assert together.dtype == torch.uint8
+                alone = torch.cat([draw_for(ids[i : i + 1]).kept(1, shape, p) for i in range(8)])
+                backwards = draw_for(ids.flip(0)).kept(1, shape, p).flip(0)
+                assert torch.equal(together, alone)
+                assert torch.equal(together, backwards)
+                assert torch.equal(together[1], together[7])
+                if len(shape) == 2:
+                    assert len(together.flatten(1).unique(dim=0)) == 7
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=30))
@@ -66,35 +67,37 @@ def test_masks_of_any_ids_are_rows_of_the_masks_of_all(ids):
     assert torch.equal(draw_for(ids).kept(2, (9,), 0.25), everything[ids])
 
 
-@pytest.mark.parametrize("p", [0.5, 0.25, 0.1])
-def test_masks_are_independent_between_places_samples_streams_examples_and_units(p):
-    ids = range(400)
-    kept = [
-        draw_for(ids).kept(1, (100,), p),
-        draw_for(ids).kept(2, (100,), p),
-        draw_for(ids).child(0).kept(1, (100,), p),
-        draw_for(ids).child(1).kept(1, (100,), p),
-        draw_for(ids, rng=Rng(1)).kept(1, (100,), p),
-        draw_for(ids, shared=True).kept(1, (100,), p).expand(400, 100),
-    ]
-    own = kept[0]
-    others = [*kept[1:], own.roll(1, 0), own.roll(1, 1), own.roll(64, 1), own.roll(DRAW_BLOCK, 0)]
-    for other in others:
-        table = np.histogram2d(own.flatten().numpy(), other.flatten().numpy(), 2)[0]
-        assert scipy.stats.chi2_contingency(table).pvalue > 1e-4
-    both = (own & own.roll(1, 1) & own.roll(2, 1)).double().mean()  # three neighbors at once
-    assert float(both) == pytest.approx((1 - p) ** 3, abs=4 * (0.25 / 40000) ** 0.5)
+def test_masks_are_independent_between_places_samples_streams_examples_and_units(case):
+    for p in [0.5, 0.25, 0.1]:
+        with case(p):
+            ids = range(400)
+            kept = [
+                draw_for(ids).kept(1, (100,), p),
+                draw_for(ids).kept(2, (100,), p),
+                draw_for(ids).child(0).kept(1, (100,), p),
+                draw_for(ids).child(1).kept(1, (100,), p),
+                draw_for(ids, rng=Rng(1)).kept(1, (100,), p),
+                draw_for(ids, shared=True).kept(1, (100,), p).expand(400, 100),
+            ]
+            own = kept[0]
+            others = [*kept[1:], own.roll(1, 0), own.roll(1, 1), own.roll(64, 1), own.roll(DRAW_BLOCK, 0)]
+            for other in others:
+                table = np.histogram2d(own.flatten().numpy(), other.flatten().numpy(), 2)[0]
+                assert scipy.stats.chi2_contingency(table).pvalue > 1e-4
+            both = (own & own.roll(1, 1) & own.roll(2, 1)).double().mean()  # three neighbors at once
+            assert float(both) == pytest.approx((1 - p) ** 3, abs=4 * (0.25 / 40000) ** 0.5)
 
 
-@pytest.mark.parametrize("p", [1e-3, 0.1, 0.25, 1 / 3, 0.5, 0.625, 0.9, 0.999])
-def test_masks_keep_at_their_rate(p):
-    kept = draw_for(range(4000)).kept(1, (250,), p)
-    assert set(kept.unique().tolist()) == {0, 1}
-    assert scipy.stats.binomtest(int(kept.sum()), kept.numel(), 1 - p).pvalue > 1e-3
-    for counts, n in ((kept.sum(0), 4000), (kept.sum(1), 250)):  # of every unit, and of every example
-        expected = scipy.stats.binom(n, 1 - p)
-        spread = float(((counts.double() - expected.mean()) ** 2).mean() / expected.var())
-        assert spread == pytest.approx(1, abs=5 * (2 / len(counts)) ** 0.5 + 0.05)
+def test_masks_keep_at_their_rate(case):
+    for p in [1e-3, 0.1, 0.25, 1 / 3, 0.5, 0.625, 0.9, 0.999]:
+        with case(p):
+            kept = draw_for(range(4000)).kept(1, (250,), p)
+            assert set(kept.unique().tolist()) == {0, 1}
+            assert scipy.stats.binomtest(int(kept.sum()), kept.numel(), 1 - p).pvalue > 1e-3
+            for counts, n in ((kept.sum(0), 4000), (kept.sum(1), 250)):  # of every unit, and of every example
+                expected = scipy.stats.binom(n, 1 - p)
+                spread = float(((counts.double() - expected.mean()) ** 2).mean() / expected.var())
+                assert spread == pytest.approx(1, abs=5 * (2 / len(counts)) ** 0.5 + 0.05)
 
 
 def test_digits_of_a_probability():
@@ -119,56 +122,58 @@ def test_shared_masks_are_one_row_whatever_the_ids():
 # --- the functions --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
-def test_dropout_keeps_at_its_rate_and_scales(p):
-    x = torch.full((1000, 50), 3.0)
-    out = drop(F.dropout, x, p)
-    kept = out != 0
-    np.testing.assert_allclose(out[kept], 3 / (1 - p), rtol=1e-6)
-    assert scipy.stats.binomtest(int(kept.sum()), kept.numel(), 1 - p).pvalue > 1e-3
-    assert torch.equal(x, torch.full((1000, 50), 3.0))
+def test_dropout_keeps_at_its_rate_and_scales(case):
+    for p in [0.1, 0.5, 0.8]:
+        with case(p):
+            x = torch.full((1000, 50), 3.0)
+            out = drop(F.dropout, x, p)
+            kept = out != 0
+            np.testing.assert_allclose(out[kept], 3 / (1 - p), rtol=1e-6)
+            assert scipy.stats.binomtest(int(kept.sum()), kept.numel(), 1 - p).pvalue > 1e-3
+            assert torch.equal(x, torch.full((1000, 50), 3.0))
 
 
-@pytest.mark.parametrize(
-    "function", [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout]
-)
-@pytest.mark.parametrize("p", [0.0, 1.0])
-def test_the_ends_of_p_are_those_of_torch(function, p):
-    dims = {F.dropout1d: 3, F.dropout3d: 5}.get(function, 4)
-    x = torch.randn(4, 3, *[2] * (dims - 2), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(drop(function, x, p), function(x, p, training=True))
+def test_the_ends_of_p_are_those_of_torch(case):
+    for function in [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout]:
+        for p in [0.0, 1.0]:
+            with case(function, p):
+                dims = {F.dropout1d: 3, F.dropout3d: 5}.get(function, 4)
+                x = torch.randn(4, 3, *[2] * (dims - 2), generator=torch.Generator().manual_seed(0))
+                assert torch.equal(drop(function, x, p), function(x, p, training=True))
 
 
-@pytest.mark.parametrize(("function", "dims"), [(F.dropout1d, 3), (F.dropout2d, 4), (F.dropout2d, 3), (F.dropout3d, 5)])
-def test_channelwise_dropout_drops_whole_channels(function, dims):
-    x = torch.rand(400, 6, *[3] * (dims - 2)) + 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns about 3-D input of dropout2d
-        out = drop(function, x, 0.3)
-    kept = (out != 0).flatten(2)
-    assert torch.equal(kept.all(2), kept.any(2))
-    share = kept[:, :, 0]
-    assert scipy.stats.binomtest(int(share.sum()), share.numel(), 0.7).pvalue > 1e-3
-    np.testing.assert_allclose(out[out != 0], (x / 0.7)[out != 0], rtol=1e-6)
-    assert 0 < share.double().mean(1).var() < 0.1  # channels are dropped one by one, not example by example
+def test_channelwise_dropout_drops_whole_channels(case):
+    for function, dims in [(F.dropout1d, 3), (F.dropout2d, 4), (F.dropout2d, 3), (F.dropout3d, 5)]:
+        with case(function, dims):
+            x = torch.rand(400, 6, *[3] * (dims - 2)) + 1
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch warns about 3-D input of dropout2d
+                out = drop(function, x, 0.3)
+            kept = (out != 0).flatten(2)
+            assert torch.equal(kept.all(2), kept.any(2))
+            share = kept[:, :, 0]
+            assert scipy.stats.binomtest(int(share.sum()), share.numel(), 0.7).pvalue > 1e-3
+            np.testing.assert_allclose(out[out != 0], (x / 0.7)[out != 0], rtol=1e-6)
+            assert 0 < share.double().mean(1).var() < 0.1  # channels are dropped one by one, not example by example
 
 
-@pytest.mark.parametrize("p", [0.2, 0.6])
-def test_alpha_dropout_keeps_mean_and_variance_and_writes_torchs_value(p):
-    x = torch.randn(2000, 100, generator=torch.Generator().manual_seed(0))
-    out = drop(F.alpha_dropout, x, p).double()
-    assert out.mean().item() == pytest.approx(0, abs=0.02)
-    assert out.var().item() == pytest.approx(1, abs=0.03)
-    values, counts = np.unique(out.numpy(), return_counts=True)
-    dropped = values[counts.argmax()]
-    assert scipy.stats.binomtest(int(counts.max()), x.numel(), p).pvalue > 1e-3
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        theirs = F.alpha_dropout(x, p, training=True)
-    their_values, their_counts = np.unique(theirs.numpy(), return_counts=True)
-    assert dropped == pytest.approx(their_values[their_counts.argmax()], rel=1e-5)
-    both = (out != dropped) & (theirs != their_values[their_counts.argmax()])
-    np.testing.assert_allclose(out[both], theirs[both], rtol=1e-4, atol=1e-5)
+def test_alpha_dropout_keeps_mean_and_variance_and_writes_torchs_value(case):
+    for p in [0.2, 0.6]:
+        with case(p):
+            x = torch.randn(2000, 100, generator=torch.Generator().manual_seed(0))
+            out = drop(F.alpha_dropout, x, p).double()
+            assert out.mean().item() == pytest.approx(0, abs=0.02)
+            assert out.var().item() == pytest.approx(1, abs=0.03)
+            values, counts = np.unique(out.numpy(), return_counts=True)
+            dropped = values[counts.argmax()]
+            assert scipy.stats.binomtest(int(counts.max()), x.numel(), p).pvalue > 1e-3
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                theirs = F.alpha_dropout(x, p, training=True)
+            their_values, their_counts = np.unique(theirs.numpy(), return_counts=True)
+            assert dropped == pytest.approx(their_values[their_counts.argmax()], rel=1e-5)
+            both = (out != dropped) & (theirs != their_values[their_counts.argmax()])
+            np.testing.assert_allclose(out[both], theirs[both], rtol=1e-4, atol=1e-5)
 
 
 def test_feature_alpha_dropout_drops_whole_channels():
@@ -180,15 +185,16 @@ def test_feature_alpha_dropout_drops_whole_channels():
     assert out.var().item() == pytest.approx(1, abs=0.1)
 
 
-@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Dropout(0.5, inplace=True), nn.AlphaDropout(0.5)])
-def test_modules_in_evaluation_mode_drop(layer):
-    layer.eval()
-    x = torch.ones(64, 32)
-    with SampledDropout(draw_for(range(64))) as mode:
-        out = layer(x.clone())
-    assert mode.n_sites == 1
-    assert 0.3 < (out != out.max()).double().mean() < 0.7
-    assert torch.equal(layer(x.clone()), x)  # and stop afterwards
+def test_modules_in_evaluation_mode_drop(case):
+    for layer in [nn.Dropout(0.5), nn.Dropout(0.5, inplace=True), nn.AlphaDropout(0.5)]:
+        with case(layer):
+            layer.eval()
+            x = torch.ones(64, 32)
+            with SampledDropout(draw_for(range(64))) as mode:
+                out = layer(x.clone())
+            assert mode.n_sites == 1
+            assert 0.3 < (out != out.max()).double().mean() < 0.7
+            assert torch.equal(layer(x.clone()), x)  # and stop afterwards
 
 
 def test_a_rate_given_by_keyword():
@@ -204,15 +210,16 @@ def test_precision_is_kept():
         assert drop(F.dropout, torch.ones(4, 5, dtype=dtype), 0.5).dtype == dtype
 
 
-@pytest.mark.parametrize("repeats", [1, 3])
-def test_rows_that_belong_to_one_example_have_masks_of_their_own(repeats):
+def test_rows_that_belong_to_one_example_have_masks_of_their_own(case):
     """(B r, D): r rows of an example, as patches or tokens that were flattened."""
-    ids = [7, 300, 2, 9]
-    x = torch.ones(4 * repeats, 40)
-    together = drop(F.dropout, x, 0.5, ids)
-    alone = torch.cat([drop(F.dropout, x[:repeats], 0.5, [i]) for i in ids])
-    assert torch.equal(together, alone)
-    assert len({tuple(row.tolist()) for row in together}) == 4 * repeats
+    for repeats in [1, 3]:
+        with case(repeats):
+            ids = [7, 300, 2, 9]
+            x = torch.ones(4 * repeats, 40)
+            together = drop(F.dropout, x, 0.5, ids)
+            alone = torch.cat([drop(F.dropout, x[:repeats], 0.5, [i]) for i in ids])
+            assert torch.equal(together, alone)
+            assert len({tuple(row.tolist()) for row in together}) == 4 * repeats
 
 
 def test_sequence_first_masks_belong_to_examples():
@@ -238,13 +245,14 @@ def test_a_tensor_without_an_example_axis_has_one_mask_and_is_counted():
         assert torch.equal(F.dropout(torch.ones(7, 30), 0.5), out)
 
 
-@pytest.mark.parametrize(("function", "shape"), [(F.dropout, (30,)), (F.dropout, (5, 6)), (F.dropout2d, (9, 2, 2))])
-def test_shared_masks_are_equal_for_all_examples(function, shape):
-    out = drop(function, torch.ones(8, *shape), 0.5, shared=True)
-    assert bool((out == out[:1]).all())
-    assert 0 < (out != 0).double().mean() < 1
-    other = drop(function, torch.ones(3, *shape), 0.5, ids=[900, 5, 31], shared=True)
-    assert torch.equal(other, out[:3])
+def test_shared_masks_are_equal_for_all_examples(case):
+    for function, shape in [(F.dropout, (30,)), (F.dropout, (5, 6)), (F.dropout2d, (9, 2, 2))]:
+        with case(function, shape):
+            out = drop(function, torch.ones(8, *shape), 0.5, shared=True)
+            assert bool((out == out[:1]).all())
+            assert 0 < (out != 0).double().mean() < 1
+            other = drop(function, torch.ones(3, *shape), 0.5, ids=[900, 5, 31], shared=True)
+            assert torch.equal(other, out[:3])
 
 
 def test_shared_masks_of_sequence_first_and_repeated_rows():
@@ -322,32 +330,32 @@ def net_and_pool(request, seeded):
     return seeded(build).eval(), torch.randn(310, *shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_samples_do_not_depend_on_the_cut_into_minibatches(net_and_pool, shared):
-    net, pool = net_and_pool
-    whole = sampled(net, pool, range(310), shared=shared)
-    assert whole.shape[:2] == (310, 4)
-    assert (whole[:, 0] - whole[:, 1]).abs().max() > 1e-3
-    for batch_size in (1, 7, 64):
-        torch.testing.assert_close(sampled(net, pool, range(310), batch_size=batch_size, shared=shared), whole)
+def test_samples_do_not_depend_on_minibatches(case, net_and_pool):
+    for shared in [False, True]:
+        with case(shared):
+            net, pool = net_and_pool
+            whole = sampled(net, pool, range(310), shared=shared)
+            assert whole.shape[:2] == (310, 4)
+            assert (whole[:, 0] - whole[:, 1]).abs().max() > 1e-3
+            for batch_size in (1, 7, 64):
+                torch.testing.assert_close(sampled(net, pool, range(310), batch_size=batch_size, shared=shared), whole)
 
 
-def test_samples_do_not_depend_on_who_else_is_asked(net_and_pool):
+def test_samples_do_not_depend_on_the_other_examples(net_and_pool):
     net, pool = net_and_pool
     whole = sampled(net, pool, range(310))
     ids = [300, 4, 255, 256, 17]
     torch.testing.assert_close(sampled(net, pool, ids), whole[ids])
 
 
-@pytest.mark.parametrize(
-    ("build", "shape", "length"),
-    [(Recurrent, (9, 3), 9), (FlattenedTokens, (5, 8), 8)],
-    ids=["sequence first", "flattened"],
-)
-def test_a_minibatch_as_long_as_another_axis_is_cut_like_any_other(build, shape, length, seeded):
-    """Shapes alone do not tell the axis of examples where two axes are as long as the minibatch."""
-    net, pool = seeded(build).eval(), torch.randn(30, *shape, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(sampled(net, pool, range(30), batch_size=length), sampled(net, pool, range(30)))
+def test_a_minibatch_as_long_as_another_axis(case, seeded):
+    """If two axes are as long as the minibatch, the shape alone does not identify the axis of examples."""
+    for case_id, (build, shape, length) in zip(
+        ["sequence first", "flattened"], [(Recurrent, (9, 3), 9), (FlattenedTokens, (5, 8), 8)], strict=True
+    ):
+        with case(case_id):
+            net, pool = seeded(build).eval(), torch.randn(30, *shape, generator=torch.Generator().manual_seed(0))
+            torch.testing.assert_close(sampled(net, pool, range(30), batch_size=length), sampled(net, pool, range(30)))
 
 
 def test_masks_are_independent_between_examples(seeded):
@@ -406,9 +414,9 @@ def test_a_network_without_dropout_warns_once_and_gives_its_output(seeded):
 
     with pytest.warns(
         DistilWarning, match="Sequential has no dropout that can be sampled, so all samples are eq"
-    ) as told:
+    ) as caught:
         found = measure(5)  # four minibatches
-    assert len(told) == 1
+    assert len(caught) == 1
     assert torch.equal(measure(5), found)  # a second warning would be an error here
     torch.testing.assert_close(
         measure(20), found
@@ -462,45 +470,46 @@ class Remembering(nn.Module):
 TOKENS = torch.randn(24, 5, 8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(
-    ("build", "arguments", "name"),
-    [(Attending, (0.4,), "attention"), (Remembering, (), "cell"), (Remembering, (nn.GRU, 3), "cell")],
-)
-def test_dropout_out_of_reach_is_named(seeded, build, arguments, name):
-    net = seeded(build, *arguments).eval()
-    message = f"no dropout that can be sampled, .* dropout that cannot be reached: {name}$"
-    with pytest.warns(DistilWarning, match=message) as told:
-        found = sampled(net, TOKENS, range(24))
-    assert len(told) == 1
-    assert torch.equal(found, found[:, :1].expand_as(found))
+def test_dropout_out_of_reach_is_named(case, seeded):
+    for build, arguments, name in [
+        (Attending, (0.4,), "attention"),
+        (Remembering, (), "cell"),
+        (Remembering, (nn.GRU, 3), "cell"),
+    ]:
+        with case(build, arguments, name):
+            net = seeded(build, *arguments).eval()
+            message = f"no dropout that can be sampled, .* dropout that cannot be reached: {name}$"
+            with pytest.warns(DistilWarning, match=message) as caught:
+                found = sampled(net, TOKENS, range(24))
+            assert len(caught) == 1
+            assert torch.equal(found, found[:, :1].expand_as(found))
 
 
-@pytest.mark.parametrize("batch_first", [True, False])
-def test_a_transformer_layer_is_sampled_but_for_its_attention(seeded, batch_first):
-    net = seeded(Encoding, batch_first).eval()
-    message = r"part of Encoding's dropout stays off .*cannot be reached: layer\.self_attn$"
-    with pytest.warns(DistilWarning, match=message):
-        whole = sampled(net, TOKENS, range(24), batch_size=24)
-    assert (whole[:, 0] - whole[:, 1]).abs().max() > 1e-3
-    for batch_size in (1, 7, 16):
-        with pytest.warns(DistilWarning, match=message):
-            parts = sampled(net, TOKENS, range(24), batch_size=batch_size)
-        torch.testing.assert_close(parts, whole)
+def test_a_transformer_layer_is_sampled_but_for_its_attention(case, seeded):
+    for batch_first in [True, False]:
+        with case(batch_first):
+            net = seeded(Encoding, batch_first).eval()
+            message = r"part of Encoding's dropout stays off .*cannot be reached: layer\.self_attn$"
+            with pytest.warns(DistilWarning, match=message):
+                whole = sampled(net, TOKENS, range(24), batch_size=24)
+            assert (whole[:, 0] - whole[:, 1]).abs().max() > 1e-3
+            for batch_size in (1, 7, 16):
+                with pytest.warns(DistilWarning, match=message):
+                    parts = sampled(net, TOKENS, range(24), batch_size=batch_size)
+                torch.testing.assert_close(parts, whole)
 
 
-@pytest.mark.parametrize(
-    ("net", "names"),
-    [
+def test_unreachable_dropout(case):
+    for net, names in [
         (Attending(0.0), []),
         (Attending(0.1), ["attention"]),
         (Remembering(n_layers=1, p=0.0), []),
         (Remembering(), ["cell"]),
         (nn.LSTM(2, 2, 2, dropout=0.5), ["LSTM"]),
         (nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 2)), []),
-    ],
-)
-def test_unreachable_dropout(net, names):
-    assert unreachable_dropout(net) == names
+    ]:
+        with case(net, names):
+            assert unreachable_dropout(net) == names
 
 
 def test_a_recurrent_network_with_other_dropout_is_sampled_in_part(seeded):
@@ -510,7 +519,7 @@ def test_a_recurrent_network_with_other_dropout_is_sampled_in_part(seeded):
     assert (found[:, 0] - found[:, 1]).abs().max() > 1e-3
 
 
-def test_masks_without_an_example_axis_are_told(seeded):
+def test_masks_without_an_example_axis_are_reported(seeded):
     class Positions(nn.Module):
         def __init__(self):
             super().__init__()
@@ -709,38 +718,42 @@ def ask_for_samples(network, x, ids, n_samples, shared=False):
         return network.sample(x, n_samples, Draw(Rng(0).child("samples"), ids, shared))
 
 
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("name", list(ONCE))
-def test_computing_the_trunk_once_gives_what_whole_passes_give(name, shared, seeded, fingerprint):
-    build, shape, n_trunk, n_all = ONCE[name]
-    net = seeded(build).train()
-    before = fingerprint(net)
-    network = TorchNetwork(net)
-    pool = torch.randn(64, *shape, generator=torch.Generator().manual_seed(0))
-    for rows in (torch.arange(20), torch.arange(20, 64), torch.tensor([7])):
-        found = ask_for_samples(network, pool[rows], rows, 5, shared)
-        net.eval()
-        torch.testing.assert_close(found, whole_passes(net, pool[rows], rows, 5, shared), rtol=1e-5, atol=1e-6)
-        net.train()
-    assert fingerprint(net) == before
-    if n_all is not None:
-        with Computed() as computed:
-            ask_for_samples(network, pool, torch.arange(64), 5, shared)
-        assert computed.n == n_trunk + 5 * (n_all - n_trunk)
+def test_computing_the_trunk_once_equals_whole_passes(case, seeded, fingerprint):
+    for shared in [False, True]:
+        for name in list(ONCE):
+            with case(shared, name):
+                build, shape, n_trunk, n_all = ONCE[name]
+                net = seeded(build).train()
+                before = fingerprint(net)
+                network = TorchNetwork(net)
+                pool = torch.randn(64, *shape, generator=torch.Generator().manual_seed(0))
+                for rows in (torch.arange(20), torch.arange(20, 64), torch.tensor([7])):
+                    found = ask_for_samples(network, pool[rows], rows, 5, shared)
+                    net.eval()
+                    torch.testing.assert_close(
+                        found, whole_passes(net, pool[rows], rows, 5, shared), rtol=1e-5, atol=1e-6
+                    )
+                    net.train()
+                assert fingerprint(net) == before
+                if n_all is not None:
+                    with Computed() as computed:
+                        ask_for_samples(network, pool, torch.arange(64), 5, shared)
+                    assert computed.n == n_trunk + 5 * (n_all - n_trunk)
 
 
-@pytest.mark.parametrize("name", list(WHOLE))
-def test_where_the_trunk_is_not_the_same_in_all_passes_whole_passes_are_made(name, seeded):
-    net = seeded(WHOLE[name]).eval()
-    network = TorchNetwork(net)
-    x, ids = torch.randn(20, 10, generator=torch.Generator().manual_seed(0)), torch.arange(20)
-    ask_for_samples(network, x[:3], ids[:3], 2)
-    with Computed() as computed:
-        net.memory, net.n = torch.zeros(8), 0
-        found = ask_for_samples(network, x, ids, 4)
-    assert computed.n == 8
-    net.memory, net.n = torch.zeros(8), 0
-    torch.testing.assert_close(found, whole_passes(net, x, ids, 4))
+def test_whole_passes_are_made_if_the_trunk_differs_between_passes(case, seeded):
+    for name in list(WHOLE):
+        with case(name):
+            net = seeded(WHOLE[name]).eval()
+            network = TorchNetwork(net)
+            x, ids = torch.randn(20, 10, generator=torch.Generator().manual_seed(0)), torch.arange(20)
+            ask_for_samples(network, x[:3], ids[:3], 2)
+            with Computed() as computed:
+                net.memory, net.n = torch.zeros(8), 0
+                found = ask_for_samples(network, x, ids, 4)
+            assert computed.n == 8
+            net.memory, net.n = torch.zeros(8), 0
+            torch.testing.assert_close(found, whole_passes(net, x, ids, 4))
 
 
 def test_randomness_of_a_networks_own_is_drawn_in_every_pass(seeded):
@@ -756,7 +769,7 @@ def test_randomness_of_a_networks_own_is_drawn_in_every_pass(seeded):
     assert float(found.var(1).mean()) > 1e-3
 
 
-def test_a_way_that_depends_on_the_data_is_taken(seeded):
+def test_calls_that_depend_on_the_data(seeded):
     class Branching(FunctionalNet):
         def forward(self, x):
             if bool((x > 50).any()):
@@ -775,7 +788,7 @@ def test_a_way_that_depends_on_the_data_is_taken(seeded):
         torch.testing.assert_close(found, whole_passes(net, pool[rows], rows, 4))
 
 
-def test_what_a_forward_pass_leaves_on_the_module_has_numbers(seeded):
+def test_attributes_that_a_forward_pass_sets_have_numbers(seeded):
     class Keeps(FunctionalNet):
         def forward(self, x):
             self.features = self.one(x)
@@ -790,7 +803,7 @@ def test_what_a_forward_pass_leaves_on_the_module_has_numbers(seeded):
         torch.testing.assert_close(net.features, net.one(x).detach())
 
 
-def test_buffers_that_grow_with_every_pass_are_put_back(seeded, fingerprint):
+def test_buffers_that_grow_with_every_pass_are_restored(seeded, fingerprint):
     class Remembers(FunctionalNet):
         def __init__(self):
             super().__init__()
@@ -809,7 +822,7 @@ def test_buffers_that_grow_with_every_pass_are_put_back(seeded, fingerprint):
     torch.testing.assert_close(found, sampled(net, pool, range(25)))
 
 
-def test_an_error_of_the_network_is_told(seeded, fingerprint):
+def test_an_error_of_the_network_is_raised(seeded, fingerprint):
     class Fails(FunctionalNet):
         def forward(self, x):
             hidden = self.one(x)
@@ -826,7 +839,7 @@ def test_an_error_of_the_network_is_told(seeded, fingerprint):
     assert fingerprint(net) == before
 
 
-def test_only_what_is_used_later_on_is_kept_of_the_trunk(seeded):
+def test_only_results_used_after_the_trunk_are_kept(seeded):
     """Of a deep trunk one result; a skip over the dropout keeps its source."""
     deep = nn.Sequential(*[nn.Linear(10, 10) for _ in range(6)], nn.ReLU(), nn.Dropout(0.5), nn.Linear(10, 3))
     for net, n_kept in ((deep, 1), (seeded(Residual), 2), (seeded(ChannelsNet), 1)):

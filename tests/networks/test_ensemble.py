@@ -55,13 +55,14 @@ def test_samples_are_the_members_whatever_their_number(nets):
     assert table[MCProbs(10)].equal(table[MCProbs(2, shared=True)])
 
 
-@pytest.mark.parametrize("strategy", ["bald_dropout", "entropy_sampling_dropout", "margin_sampling_dropout"])
-def test_picks_are_those_from_the_members_probabilities(strategy, nets):
-    picked = select(strategy, nets, X, 5)
-    assert picked.tolist() == select_from(strategy, 5, mc_probs=opinions(nets)).tolist()
+def test_picks_are_those_from_the_members_probabilities(case, nets):
+    for strategy in ["bald_dropout", "entropy_sampling_dropout", "margin_sampling_dropout"]:
+        with case(strategy):
+            picked = select(strategy, nets, X, 5)
+            assert picked.tolist() == select_from(strategy, 5, mc_probs=opinions(nets)).tolist()
 
 
-def test_bald_asks_what_members_disagree_on():
+def test_bald_selects_what_members_disagree_on():
     """Two members that are sure of different classes in one half-space, and of the same in the other."""
     one, other = nn.Linear(6, 2), nn.Linear(6, 2)
     with torch.no_grad():
@@ -140,7 +141,7 @@ def test_members_of_several_kinds(nets):
     torch.testing.assert_close(table[MCProbs()], expected[:, :2])
 
 
-def test_what_cannot_be_an_ensemble(nets):
+def test_models_that_cannot_form_an_ensemble(nets):
     with pytest.raises(InvalidInput, match="an ensemble needs at least two members, got 1"):
         wrap(nets[:1])
     with pytest.raises(InvalidInput, match="got 0"):

@@ -48,7 +48,7 @@ def measured(model, signals, data=X, rows=7):
 
 
 def check(model, data, probs, embeddings):
-    """Signals are those told, and picks those from these arrays."""
+    """The signals are the expected ones, and so are the selections from these arrays."""
     table = measured(model, (Probs(), Embedding()), data)
     np.testing.assert_allclose(table[Probs()].numpy(), probs, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(table[Embedding()].numpy(), embeddings, rtol=1e-6)
@@ -84,11 +84,12 @@ def test_columns_are_in_the_order_of_classes():
     check(model, X, model.predict_proba(X), X)
 
 
-@pytest.mark.parametrize("data", [TEXTS, np.array(TEXTS, dtype=object).tolist(), [(t, 1) for t in TEXTS]])
-def test_a_pipeline_of_texts(data):
+def test_a_pipeline_of_texts(case):
     """The embedding is what the classifier sees: sparse rows, filled up."""
-    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, NAMES)
-    check(model, data, model.predict_proba(TEXTS), model[:-1].transform(TEXTS).toarray())
+    for data in [TEXTS, np.array(TEXTS, dtype=object).tolist(), [(t, 1) for t in TEXTS]]:
+        with case(data):
+            model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, NAMES)
+            check(model, data, model.predict_proba(TEXTS), model[:-1].transform(TEXTS).toarray())
 
 
 def test_a_pipeline_transforms_once():
@@ -126,11 +127,12 @@ def test_a_chosen_embedding():
         wrap(model, embedding="cls")
 
 
-@pytest.mark.parametrize("data", [torch.tensor(X), torch.tensor(X, dtype=torch.float32), [torch.tensor(x) for x in X]])
-def test_tensors_are_given_as_arrays(data):
-    model = GaussianNB().fit(X, Y)
-    found = measured(model, (Probs(),), data)[Probs()]
-    np.testing.assert_allclose(found.numpy(), model.predict_proba(X), rtol=1e-3, atol=1e-5)
+def test_tensors_are_given_as_arrays(case):
+    for data in [torch.tensor(X), torch.tensor(X, dtype=torch.float32), [torch.tensor(x) for x in X]]:
+        with case(data):
+            model = GaussianNB().fit(X, Y)
+            found = measured(model, (Probs(),), data)[Probs()]
+            np.testing.assert_allclose(found.numpy(), model.predict_proba(X), rtol=1e-3, atol=1e-5)
 
 
 def test_inputs_of_other_minibatches():
@@ -194,16 +196,17 @@ def committees():
     yield "pipeline", scaled, [tree.predict_proba(scaled[:-1].transform(X)) for tree in scaled[-1].estimators_]
 
 
-@pytest.mark.parametrize(
-    ("model", "opinions"), [case[1:] for case in committees()], ids=[case[0] for case in committees()]
-)
-def test_committees(model, opinions):
-    expected = np.stack(opinions, 1)
-    table = measured(model, (MCProbs(10), Probs()))
-    np.testing.assert_allclose(table[MCProbs(10)].numpy(), expected, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(table[Probs()].numpy(), expected.mean(1), rtol=1e-5, atol=1e-7)
-    for strategy in ("bald_dropout", "entropy_sampling_dropout"):
-        assert select(strategy, model, X, 6).tolist() == select_from(strategy, 6, mc_probs=expected).tolist()
+def test_committees(case):
+    for case_id, (model, opinions) in zip(
+        [case[0] for case in committees()], [case[1:] for case in committees()], strict=True
+    ):
+        with case(case_id):
+            expected = np.stack(opinions, 1)
+            table = measured(model, (MCProbs(10), Probs()))
+            np.testing.assert_allclose(table[MCProbs(10)].numpy(), expected, rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(table[Probs()].numpy(), expected.mean(1), rtol=1e-5, atol=1e-7)
+            for strategy in ("bald_dropout", "entropy_sampling_dropout"):
+                assert select(strategy, model, X, 6).tolist() == select_from(strategy, 6, mc_probs=expected).tolist()
 
 
 def test_bagging_whose_members_have_not_seen_all_classes():
@@ -219,36 +222,38 @@ def test_bagging_whose_members_have_not_seen_all_classes():
     np.testing.assert_allclose(found.mean(1), knn.predict_proba(X), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [LogisticRegression(), AdaBoostClassifier(n_estimators=3, random_state=0), OneVsRestClassifier(GaussianNB())],
-    ids=lambda model: type(model).__name__,
-)
-def test_what_does_not_vote_gives_equal_samples_and_a_warning(model):
+def test_without_a_committee_samples_are_equal_with_a_warning(case):
     """Members of boosting and of one-versus-rest are no opinions about the same question."""
-    model = clone(model).fit(X, Y)
-    with pytest.warns(DistilWarning, match="is not a mean of members, so all samples are equal") as caught:
-        found = measured(model, (MCProbs(4),))[MCProbs(4)].numpy()
-    assert len(caught) == 1
-    np.testing.assert_allclose(found, np.repeat(model.predict_proba(X)[:, None], 4, 1), rtol=1e-5, atol=1e-7)
+    for model in [
+        LogisticRegression(),
+        AdaBoostClassifier(n_estimators=3, random_state=0),
+        OneVsRestClassifier(GaussianNB()),
+    ]:
+        with case(model):
+            model = clone(model).fit(X, Y)
+            with pytest.warns(DistilWarning, match="is not a mean of members, so all samples are equal") as caught:
+                found = measured(model, (MCProbs(4),))[MCProbs(4)].numpy()
+            assert len(caught) == 1
+            np.testing.assert_allclose(found, np.repeat(model.predict_proba(X)[:, None], 4, 1), rtol=1e-5, atol=1e-7)
 
 
 # --- what has no probabilities --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [LinearSVC(), SVC()], ids=["LinearSVC", "SVC"])
-def test_decision_functions(model):
-    model.fit(X, Y)
-    name = type(model).__name__
-    with pytest.raises(
-        UnsupportedModel, match=rf"{name} has no predict_proba; fit CalibratedClassifierCV\({name}"
-    ) as caught:
-        select("entropy_sampling", model, X, 3)
-    assert 'or pass logits="decision_function"' in str(caught.value)
-    table = measured(wrap(model, logits="decision_function"), (Logits(),))
-    np.testing.assert_allclose(table[Logits()].numpy(), model.decision_function(X))
-    calibrated = CalibratedClassifierCV(type(model)(), cv=2).fit(X, Y)
-    check(calibrated, X, calibrated.predict_proba(X), X)
+def test_decision_functions(case):
+    for case_id, model in zip(["LinearSVC", "SVC"], [LinearSVC(), SVC()], strict=True):
+        with case(case_id):
+            model.fit(X, Y)
+            name = type(model).__name__
+            with pytest.raises(
+                UnsupportedModel, match=rf"{name} has no predict_proba; fit CalibratedClassifierCV\({name}"
+            ) as caught:
+                select("entropy_sampling", model, X, 3)
+            assert 'or pass logits="decision_function"' in str(caught.value)
+            table = measured(wrap(model, logits="decision_function"), (Logits(),))
+            np.testing.assert_allclose(table[Logits()].numpy(), model.decision_function(X))
+            calibrated = CalibratedClassifierCV(type(model)(), cv=2).fit(X, Y)
+            check(calibrated, X, calibrated.predict_proba(X), X)
 
 
 def test_the_decision_function_of_two_classes():
@@ -261,29 +266,30 @@ def test_the_decision_function_of_two_classes():
     assert picked.tolist() == nearest.tolist()
 
 
-@pytest.mark.parametrize(
-    ("model", "told", "message"),
-    [
-        (LogisticRegression(), {}, "LogisticRegression is not fitted; call its fit first"),
-        (make_pipeline(StandardScaler(), GaussianNB()), {}, "GaussianNB is not fitted"),
-        (
-            LinearRegression().fit(X, Y),
-            {},
-            r"LinearRegression has no predict_proba; fit Calibrated.*another classifier",
-        ),
-        (KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)), {}, "has 2 outputs; fit one classifier for each"),
-        (
-            SVC(decision_function_shape="ovo").fit(X[:40], np.arange(40) % 4),
-            {"logits": "decision_function"},
-            "set decision_function_shape='ovr'",
-        ),
-    ],
-    ids=["not fitted", "pipeline not fitted", "regression", "several outputs", "one versus one"],
-)
-def test_what_cannot_be_read(model, told, message):
-    with pytest.raises(UnsupportedModel, match=message) as caught:
-        wrap(model, example=X, **told)
-    assert "\n" not in str(caught.value)
+def test_what_cannot_be_read(case):
+    for case_id, (model, arguments, message) in zip(
+        ["not fitted", "pipeline not fitted", "regression", "several outputs", "one versus one"],
+        [
+            (LogisticRegression(), {}, "LogisticRegression is not fitted; call its fit first"),
+            (make_pipeline(StandardScaler(), GaussianNB()), {}, "GaussianNB is not fitted"),
+            (
+                LinearRegression().fit(X, Y),
+                {},
+                r"LinearRegression has no predict_proba; fit Calibrated.*another classifier",
+            ),
+            (KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)), {}, "has 2 outputs; fit one classifier for each"),
+            (
+                SVC(decision_function_shape="ovo").fit(X[:40], np.arange(40) % 4),
+                {"logits": "decision_function"},
+                "set decision_function_shape='ovr'",
+            ),
+        ],
+        strict=True,
+    ):
+        with case(case_id):
+            with pytest.raises(UnsupportedModel, match=message) as caught:
+                wrap(model, example=X, **arguments)
+            assert "\n" not in str(caught.value)
 
 
 def test_arguments_of_modules_are_refused():
@@ -308,32 +314,33 @@ def test_attacks_and_inputs_that_are_no_numbers():
     assert measured(words, (Embedding(),), X)[Embedding()].shape == (N, 5)
 
 
-def test_what_is_found_in_a_line():
+def test_the_repr_is_one_line():
     model = make_pipeline(StandardScaler(), GaussianNB()).fit(X, Y)
-    told = "Pipeline(StandardScaler, GaussianNB): 3 classes by predict_proba; embedding: "
-    assert repr(wrap(model)) == f"Estimator({told}the inputs of GaussianNB)"
-    assert repr(wrap(model, embedding=PCA(2).fit(X))) == f"Estimator({told}as given)"
+    start = "Pipeline(StandardScaler, GaussianNB): 3 classes by predict_proba; embedding: "
+    assert repr(wrap(model)) == f"Estimator({start}the inputs of GaussianNB)"
+    assert repr(wrap(model, embedding=PCA(2).fit(X))) == f"Estimator({start}as given)"
 
 
 # --- a learner ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [TEXTS, [(t, 9) for t in TEXTS]])
-def test_a_learner_of_texts(data):
-    model = make_pipeline(TfidfVectorizer(), LogisticRegression())
-    learner = Learner(data, model, "margin_sampling", num_classes=4)
-    learner.label([0, 1], Y[[0, 1]])  # classes 2 and 3 have not been seen
-    for _ in range(4):
-        assert learner.fit() is model
-        ids = learner.query(4)
-        learner.label(ids, Y[ids.ids])
-    assert len(learner.pool.labeled) == 18
-    by_hand = clone(model).fit([TEXTS[i] for i in range(2)], Y[:2])
-    first = Learner(data, clone(model), "margin_sampling", num_classes=4)
-    first.label([0, 1], Y[[0, 1]])
-    first.fit()
-    probs = np.concatenate([by_hand.predict_proba(TEXTS), np.zeros((N, 2))], 1)
-    assert first.query(4).tolist() == select_from("margin_sampling", 4, probs=probs, labeled=[0, 1]).tolist()
+def test_a_learner_of_texts(case):
+    for data in [TEXTS, [(t, 9) for t in TEXTS]]:
+        with case(data):
+            model = make_pipeline(TfidfVectorizer(), LogisticRegression())
+            learner = Learner(data, model, "margin_sampling", num_classes=4)
+            learner.label([0, 1], Y[[0, 1]])  # classes 2 and 3 have not been seen
+            for _ in range(4):
+                assert learner.fit() is model
+                ids = learner.query(4)
+                learner.label(ids, Y[ids.ids])
+            assert len(learner.pool.labeled) == 18
+            by_hand = clone(model).fit([TEXTS[i] for i in range(2)], Y[:2])
+            first = Learner(data, clone(model), "margin_sampling", num_classes=4)
+            first.label([0, 1], Y[[0, 1]])
+            first.fit()
+            probs = np.concatenate([by_hand.predict_proba(TEXTS), np.zeros((N, 2))], 1)
+            assert first.query(4).tolist() == select_from("margin_sampling", 4, probs=probs, labeled=[0, 1]).tolist()
 
 
 def test_a_learner_of_arrays_whose_model_is_built_anew():
@@ -367,29 +374,30 @@ def test_a_learner_with_a_fit_that_returns_another_estimator():
     assert len(learner.query(4)) == 4
 
 
-@pytest.mark.parametrize("names", [[1, 2, 3], ["cat", "cow", "dog"]])
-def test_a_learner_of_a_classifier_that_calls_its_classes_otherwise(names):
+def test_a_learner_of_a_classifier_with_other_class_names(case):
     """What the classes are called is no part of the answer; the classifier keeps its names, also where a class is missing."""
-    called = np.array(names)[Y]
+    for names in [[1, 2, 3], ["cat", "cow", "dog"]]:
+        with case(names):
+            called = np.array(names)[Y]
 
-    def play(model, labels):
-        learner = Learner(X, model, "glister", num_classes=3)
-        first = [i for i in range(N) if Y[i] != 2][:8]
-        learner.label(first, labels[first])
-        learner.fit()
-        asked = learner.query(4).tolist()
-        learner.label(dict(zip(asked, labels[asked].tolist(), strict=True)))
-        learner.fit()
-        return asked, learner.query(4).tolist(), learner.module.classes_.tolist(), learner
+            def play(model, labels):
+                learner = Learner(X, model, "glister", num_classes=3)
+                first = [i for i in range(N) if Y[i] != 2][:8]
+                learner.label(first, labels[first])
+                learner.fit()
+                asked = learner.query(4).tolist()
+                learner.label(dict(zip(asked, labels[asked].tolist(), strict=True)))
+                learner.fit()
+                return asked, learner.query(4).tolist(), learner.module.classes_.tolist(), learner
 
-    expected = play(GaussianNB().fit(X, Y), Y)
-    found = play(GaussianNB().fit(X, called), called)
-    assert found[:2] == expected[:2]
-    assert set(found[2]) <= set(names)
-    with pytest.raises(InvalidInput, match=f"labels: 'bird' is not one of the 3 classes, {names[0]!r}, "):
-        found[3].label([0], ["bird"])
-    with pytest.raises(InvalidInput, match="num_classes is 2, and the model is fitted to 3"):
-        Learner(X, GaussianNB().fit(X, called), "glister", num_classes=2)
+            expected = play(GaussianNB().fit(X, Y), Y)
+            found = play(GaussianNB().fit(X, called), called)
+            assert found[:2] == expected[:2]
+            assert set(found[2]) <= set(names)
+            with pytest.raises(InvalidInput, match=f"labels: 'bird' is not one of the 3 classes, {names[0]!r}, "):
+                found[3].label([0], ["bird"])
+            with pytest.raises(InvalidInput, match="num_classes is 2, and the model is fitted to 3"):
+                Learner(X, GaussianNB().fit(X, called), "glister", num_classes=2)
 
 
 def test_the_state_of_a_learner_of_an_estimator():
@@ -405,7 +413,7 @@ def test_the_state_of_a_learner_of_an_estimator():
     assert other.query(3).tolist() == learner.query(3).tolist()
 
 
-def test_what_a_learner_of_an_estimator_refuses():
+def test_arguments_that_a_learner_of_an_estimator_refuses():
     with pytest.raises(InvalidInput, match=r"trains modules, not GaussianNB; pass fit\(model, labeled, round\)"):
         Learner(X, GaussianNB(), "margin_sampling", num_classes=3, fit=FitConfig())
     with pytest.raises(InvalidInput, match="trains modules, not list"):
@@ -467,27 +475,28 @@ class _At:
         return Frame(self.frame.values[rows])
 
 
-@pytest.mark.parametrize("kind", [Frame, csr_matrix, csr_array, coo_array], ids=lambda kind: kind.__name__)
-def test_frames_and_sparse_matrices(kind):
+def test_frames_and_sparse_matrices(case):
     """The same picks as of an array, with labeled rows by position or of their own."""
-    data, model = kind(X), LogisticRegression().fit(X, Y)
-    assert select("badge", model, data, 6).tolist() == select("badge", model, X, 6).tolist()
-    expected = select("core_set", model, X, 6, labeled=range(5)).tolist()
-    assert select("core_set", model, data, 6, labeled=range(5)).tolist() == expected
-    own = select("core_set", model, X[5:], 6, labeled=(X[:5], Y[:5])).tolist()
-    assert select("core_set", model, kind(X[5:]), 6, labeled=(kind(X[:5]), Y[:5])).tolist() == own
-    assert select("core_set", model, kind(X[5:]), 6, labeled=kind(X[:5])).tolist() == own
-    picks = []
-    for pool in (data, X):
-        learner = Learner(pool, LogisticRegression(), "margin_sampling", num_classes=3)
-        learner.label(range(6), Y[:6])
-        learner.fit()
-        picks.append(learner.query(5).tolist())
-    assert picks[0] == picks[1]
-    assert learner.labeled[2][1] == Y[2]
+    for kind in [Frame, csr_matrix, csr_array, coo_array]:
+        with case(kind):
+            data, model = kind(X), LogisticRegression().fit(X, Y)
+            assert select("badge", model, data, 6).tolist() == select("badge", model, X, 6).tolist()
+            expected = select("core_set", model, X, 6, labeled=range(5)).tolist()
+            assert select("core_set", model, data, 6, labeled=range(5)).tolist() == expected
+            own = select("core_set", model, X[5:], 6, labeled=(X[:5], Y[:5])).tolist()
+            assert select("core_set", model, kind(X[5:]), 6, labeled=(kind(X[:5]), Y[:5])).tolist() == own
+            assert select("core_set", model, kind(X[5:]), 6, labeled=kind(X[:5])).tolist() == own
+            picks = []
+            for pool in (data, X):
+                learner = Learner(pool, LogisticRegression(), "margin_sampling", num_classes=3)
+                learner.label(range(6), Y[:6])
+                learner.fit()
+                picks.append(learner.query(5).tolist())
+            assert picks[0] == picks[1]
+            assert learner.labeled[2][1] == Y[2]
 
 
-def test_sparse_rows_are_filled_up_only_for_strategies_that_read_them(monkeypatch):
+def test_sparse_rows_are_made_dense_only_for_strategies_that_read_them(monkeypatch):
     model, data = LogisticRegression().fit(X, Y), csr_array(X)
     expected = select("margin_sampling", model, X, 6).tolist()
 
@@ -500,7 +509,7 @@ def test_sparse_rows_are_filled_up_only_for_strategies_that_read_them(monkeypatc
         select("badge", model, data, 6)
 
 
-def test_a_module_wants_frames_explained():
+def test_a_module_cannot_read_frames():
     with pytest.raises(UnsupportedModel, match=r"cannot read a minibatch of type Frame: .*pass inputs="):
         select("entropy_sampling", torch.nn.Linear(5, 3), Frame(X), 3)
     model = torch.nn.Linear(5, 3)

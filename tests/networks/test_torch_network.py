@@ -78,24 +78,25 @@ class Fields:
 # --- what is found --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [
-        lambda m, h, z: z,
-        lambda m, h, z: (z, h),
-        lambda m, h, z: (h, z),
-        lambda m, h, z: [z, h],
-        lambda m, h, z: (z,),
-        lambda m, h, z: {"logits": z},
-        lambda m, h, z: {"loss": None, "logits": z, "hidden": h},
-        lambda m, h, z: Fields(z, h),
-        lambda m, h, z: types.SimpleNamespace(logits=z),
-    ],
-    ids=["tensor", "pair", "pair, embedding first", "list", "one-tuple", "dict", "fuller dict", "object", "namespace"],
-)
-def test_what_models_return(expression):
-    model = returning(expression)
-    check(ask(TorchNetwork(model), X), *expected(model))
+def test_return_values_of_models(case):
+    for case_id, expression in zip(
+        ["tensor", "pair", "pair, embedding first", "list", "one-tuple", "dict", "fuller dict", "object", "namespace"],
+        [
+            lambda m, h, z: z,
+            lambda m, h, z: (z, h),
+            lambda m, h, z: (h, z),
+            lambda m, h, z: [z, h],
+            lambda m, h, z: (z,),
+            lambda m, h, z: {"logits": z},
+            lambda m, h, z: {"loss": None, "logits": z, "hidden": h},
+            lambda m, h, z: Fields(z, h),
+            lambda m, h, z: types.SimpleNamespace(logits=z),
+        ],
+        strict=True,
+    ):
+        with case(case_id):
+            model = returning(expression)
+            check(ask(TorchNetwork(model), X), *expected(model))
 
 
 def test_a_plain_sequential(seeded):
@@ -151,25 +152,27 @@ def test_a_convolutional_head_has_the_mean_over_places_as_embedding(seeded):
         torch.testing.assert_close(places.mean((2, 3)) @ weight.T + model.classify.bias, model(IMAGES))
 
 
-@pytest.mark.parametrize("freeze_argument", [True, False])
-def test_the_documented_protocol(freeze_argument, seeded):
-    class Documented(Body):
-        if freeze_argument:
+def test_the_documented_protocol(case, seeded):
+    for freeze_argument in [True, False]:
+        with case(freeze_argument):
 
-            def forward(self, x, last=False, freeze=False):
-                hidden = self.body(x)
-                return (self.head(hidden), hidden) if last else self.head(hidden)
-        else:
+            class Documented(Body):
+                if freeze_argument:
 
-            def forward(self, x, *, last=False):
-                hidden = self.body(x)
-                return (self.head(hidden), hidden) if last else self.head(hidden)
+                    def forward(self, x, last=False, freeze=False):
+                        hidden = self.body(x)
+                        return (self.head(hidden), hidden) if last else self.head(hidden)
+                else:
 
-    model = seeded(Documented)
-    check(ask(TorchNetwork(model), X), *expected(model))
+                    def forward(self, x, *, last=False):
+                        hidden = self.body(x)
+                        return (self.head(hidden), hidden) if last else self.head(hidden)
+
+            model = seeded(Documented)
+            check(ask(TorchNetwork(model), X), *expected(model))
 
 
-def test_the_protocol_comes_before_the_head_that_would_be_found(seeded):
+def test_the_protocol_comes_before_the_head(seeded):
     class Documented(Body):
         def forward(self, x, last=False, freeze=False):
             hidden = self.body(x)
@@ -200,10 +203,11 @@ def test_a_head_named_by_the_user():
     check(ask(TorchNetwork(model, head="body.0"), X), expected(model)[0] / 3, X)
 
 
-@pytest.mark.parametrize("expression", [lambda m, h, z: (h, z), lambda m, h, z: (z, h)])
-def test_a_head_named_by_the_user_tells_the_logits_of_a_pair_too(expression):
-    model = returning(expression)
-    check(ask(TorchNetwork(model, head="head"), X), *expected(model))
+def test_a_head_named_by_the_user_identifies_the_logits_of_a_pair(case):
+    for expression in [lambda m, h, z: (h, z), lambda m, h, z: (z, h)]:
+        with case(expression):
+            model = returning(expression)
+            check(ask(TorchNetwork(model, head="head"), X), *expected(model))
 
 
 @pytest.mark.parametrize("logits_first", [True, False])
@@ -280,24 +284,26 @@ def test_probabilities_of_exactly_zero_stay_finite():
     torch.testing.assert_close(outputs.logits.softmax(1), probs, rtol=1e-4, atol=1e-30)
 
 
-@pytest.mark.parametrize("squeeze", [False, True])
-def test_one_logit_of_a_binary_model(squeeze):
-    model = returning(lambda m, h, z: z.squeeze(1) if squeeze else z, n_out=1)
-    logit, hidden = expected(model)
-    outputs = ask(TorchNetwork(model, output="sigmoid"), X)
-    p = torch.sigmoid(logit)
-    torch.testing.assert_close(outputs.logits.softmax(1), torch.cat([1 - p, p], 1))
-    torch.testing.assert_close(outputs.embedding, hidden)
+def test_one_logit_of_a_binary_model(case):
+    for squeeze in [False, True]:
+        with case(squeeze):
+            model = returning(lambda m, h, z, squeeze=squeeze: z.squeeze(1) if squeeze else z, n_out=1)
+            logit, hidden = expected(model)
+            outputs = ask(TorchNetwork(model, output="sigmoid"), X)
+            p = torch.sigmoid(logit)
+            torch.testing.assert_close(outputs.logits.softmax(1), torch.cat([1 - p, p], 1))
+            torch.testing.assert_close(outputs.embedding, hidden)
 
 
-@pytest.mark.parametrize("squeeze", [False, True])
-def test_one_probability_of_a_binary_model(squeeze):
-    model = returning(lambda m, h, z: torch.sigmoid(z.squeeze(1) if squeeze else z), n_out=1)
-    logit, hidden = expected(model)
-    outputs = ask(TorchNetwork(model, output="probs"), X)
-    p = torch.sigmoid(logit)
-    torch.testing.assert_close(outputs.logits.softmax(1), torch.cat([1 - p, p], 1))
-    torch.testing.assert_close(outputs.embedding, hidden)
+def test_one_probability_of_a_binary_model(case):
+    for squeeze in [False, True]:
+        with case(squeeze):
+            model = returning(lambda m, h, z, squeeze=squeeze: torch.sigmoid(z.squeeze(1) if squeeze else z), n_out=1)
+            logit, hidden = expected(model)
+            outputs = ask(TorchNetwork(model, output="probs"), X)
+            p = torch.sigmoid(logit)
+            torch.testing.assert_close(outputs.logits.softmax(1), torch.cat([1 - p, p], 1))
+            torch.testing.assert_close(outputs.embedding, hidden)
 
 
 def test_entropy_of_a_binary_model_is_the_closed_form():
@@ -346,11 +352,11 @@ def test_rows_that_sum_to_one_without_saying_probs():
     assert 'output="probs"' in message
 
 
-def test_probs_that_are_none():
+def test_rows_that_are_no_probabilities():
     assert "sum to 1, but some rows do not" in refused(returning(lambda m, h, z: z), output="probs")
 
 
-def test_one_column_of_probs_that_are_none():
+def test_one_column_that_is_no_probability():
     refused(returning(lambda m, h, z: 10 * z, n_out=1), output="probs")
 
 
@@ -369,17 +375,18 @@ def test_whole_numbers_as_logits():
     assert "floating-point logits" in refused(returning(lambda m, h, z: z.argmax(1)))
 
 
-@pytest.mark.parametrize("value", [None, "text", (), {"scores": torch.ones(N, 3)}, (torch.ones(N, 3), None)])
-def test_nothing_that_could_be_logits(value):
-    message = refused(returning(lambda m, h, z: value))
-    assert "cannot read logits from what the model returns" in message
-    assert "pass outputs=" in message
+def test_return_values_without_logits(case):
+    for value in [None, "text", (), {"scores": torch.ones(N, 3)}, (torch.ones(N, 3), None)]:
+        with case(value):
+            message = refused(returning(lambda m, h, z, value=value: value))
+            assert "cannot read logits from what the model returns" in message
+            assert "pass outputs=" in message
 
 
-@pytest.mark.parametrize("value", [None, "resnet18", nn.Linear, lambda x: x, np.zeros(3)])
-def test_not_a_module(value):
-    with pytest.raises(UnsupportedModel, match=r"expected a torch\.nn\.Module, got"):
-        TorchNetwork(value)
+def test_not_a_module(case):
+    for value in [None, "resnet18", nn.Linear, lambda x: x, np.zeros(3)]:
+        with case(value), pytest.raises(UnsupportedModel, match=r"expected a torch\.nn\.Module, got"):
+            TorchNetwork(value)
 
 
 def test_an_unknown_head_lists_the_linear_layers():
@@ -409,27 +416,27 @@ def test_without_a_head_probabilities_still_serve():
     assert select("entropy_sampling", NoHead(), X, 5).tolist() == np.argsort(-entropies)[:5].tolist()
 
 
-@pytest.mark.parametrize("strategy", ["core_set", "badge", "kmeans_sampling"])
-def test_without_a_head_the_embedding_is_refused_with_advice(strategy):
-    with pytest.raises(
-        UnsupportedModel, match=r"embedding is unknown; name the last layer, .*head=.*embedding="
-    ) as caught:
-        select(strategy, NoHead(), X, 5)
-    assert torch.is_grad_enabled()
-    assert "distil.wrap" in str(caught.value)
-    network = TorchNetwork(NoHead(), outputs=lambda m, x: (m(x), x))
-    assert len(select(strategy, network, X, 5)) == 5
+def test_without_a_head_the_embedding_is_refused_with_advice(case):
+    for strategy in ["core_set", "badge", "kmeans_sampling"]:
+        with case(strategy):
+            with pytest.raises(
+                UnsupportedModel, match=r"embedding is unknown; name the last layer, .*head=.*embedding="
+            ) as caught:
+                select(strategy, NoHead(), X, 5)
+            assert torch.is_grad_enabled()
+            assert "distil.wrap" in str(caught.value)
+            network = TorchNetwork(NoHead(), outputs=lambda m, x: (m(x), x))
+            assert len(select(strategy, network, X, 5)) == 5
 
 
 # --- minibatches ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda x: x, lambda x: [x, torch.zeros(len(x))], lambda x: (x,), lambda x: (x, "name", None)]
-)
-def test_tensors_and_sequences_that_start_with_one(wrap):
-    model = returning(lambda m, h, z: z)
-    check(ask(TorchNetwork(model), wrap(X)), *expected(model))
+def test_tensors_and_sequences_that_start_with_one(case):
+    for wrap in [lambda x: x, lambda x: [x, torch.zeros(len(x))], lambda x: (x,), lambda x: (x, "name", None)]:
+        with case(wrap):
+            model = returning(lambda m, h, z: z)
+            check(ask(TorchNetwork(model), wrap(X)), *expected(model))
 
 
 class Named(Body):
@@ -446,20 +453,28 @@ class TakesAll(Body):
         return self.head(self.body(inputs["tokens"] * inputs["mask"][:, None]))
 
 
-@pytest.mark.parametrize("build", [Named, TakesAll])
-@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: (d, torch.zeros(N)), lambda d: types.MappingProxyType(d)])
-def test_dicts_are_keywords_and_labels_are_dropped(build, wrap):
-    model = build()
-    mask = torch.arange(N) % 2
-    batch = {"tokens": X, "mask": mask, "extra": torch.ones(N), "labels": torch.ones(N), "label": torch.ones(N)}
-    check(ask(TorchNetwork(model), wrap(batch)), *expected(model, X * mask[:, None]))
+def test_dicts_are_keywords_and_labels_are_dropped(case):
+    for build in [Named, TakesAll]:
+        for wrap in [lambda d: d, lambda d: (d, torch.zeros(N)), lambda d: types.MappingProxyType(d)]:
+            with case(build, wrap):
+                model = build()
+                mask = torch.arange(N) % 2
+                batch = {
+                    "tokens": X,
+                    "mask": mask,
+                    "extra": torch.ones(N),
+                    "labels": torch.ones(N),
+                    "label": torch.ones(N),
+                }
+                check(ask(TorchNetwork(model), wrap(batch)), *expected(model, X * mask[:, None]))
 
 
-@pytest.mark.parametrize("batch", ["text", 3, ["a", "b"], [1, 2], None])
-def test_other_minibatches_need_inputs(batch):
-    message = refused(returning(lambda m, h, z: z), batch)
-    assert f"minibatch of type {type(batch).__name__}" in message
-    assert "pass inputs=" in message
+def test_other_minibatches_need_inputs(case):
+    for batch in ["text", 3, ["a", "b"], [1, 2], None]:
+        with case(batch):
+            message = refused(returning(lambda m, h, z: z), batch)
+            assert f"minibatch of type {type(batch).__name__}" in message
+            assert "pass inputs=" in message
 
 
 def test_inputs_reads_the_minibatch():
@@ -491,7 +506,7 @@ def test_inputs_are_what_the_model_is_called_with():
         assert plain.inputs([X, "label"]) is X
         assert plain.inputs(torch.ones(3, 2, dtype=torch.uint8)).dtype == torch.float32
         with pytest.raises(
-            UnsupportedModel, match="reads inputs needs .* one tensor, and this one is called with a dict"
+            UnsupportedModel, match=r"reads inputs needs .* one tensor, and this one is called with a dict"
         ):
             plain.inputs({"x": X})
 
@@ -513,28 +528,29 @@ def test_whole_numbers_are_left_whole(seeded):
 # --- wrapped modules ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda m: torch.compile(m, backend="eager"),
-        nn.DataParallel,
-        lambda m: nn.DataParallel(torch.compile(m, backend="eager")),
-        lambda m: torch.compile(nn.DataParallel(m), backend="eager"),
-    ],
-    ids=["compiled", "parallel", "compiled in parallel", "parallel compiled"],
-)
-def test_wrapped_modules_are_asked_through_what_they_wrap(wrap, small_net):
-    model = small_net()
-    model.eval()
-    with torch.no_grad():
-        hidden = model.body(X)
-        logits = model.head(hidden)
-    wrapped = wrap(model)
-    check(ask(TorchNetwork(wrapped), X), logits, hidden)
-    check(ask(TorchNetwork(wrapped, head="head"), X), logits, hidden)
-    assert select("badge", wrapped, X, 5).tolist() == select("badge", model, X, 5).tolist()
-    plain = select("bald_dropout", model, X, 5)
-    assert select("bald_dropout", wrapped, X, 5).tolist() == plain.tolist()
+def test_compiled_and_parallel_modules_are_asked_through_the_inner_module(case, small_net):
+    for case_id, wrap in zip(
+        ["compiled", "parallel", "compiled in parallel", "parallel compiled"],
+        [
+            lambda m: torch.compile(m, backend="eager"),
+            nn.DataParallel,
+            lambda m: nn.DataParallel(torch.compile(m, backend="eager")),
+            lambda m: torch.compile(nn.DataParallel(m), backend="eager"),
+        ],
+        strict=True,
+    ):
+        with case(case_id):
+            model = small_net()
+            model.eval()
+            with torch.no_grad():
+                hidden = model.body(X)
+                logits = model.head(hidden)
+            wrapped = wrap(model)
+            check(ask(TorchNetwork(wrapped), X), logits, hidden)
+            check(ask(TorchNetwork(wrapped, head="head"), X), logits, hidden)
+            assert select("badge", wrapped, X, 5).tolist() == select("badge", model, X, 5).tolist()
+            plain = select("bald_dropout", model, X, 5)
+            assert select("bald_dropout", wrapped, X, 5).tolist() == plain.tolist()
 
 
 def test_a_network_is_abstract():
@@ -590,28 +606,30 @@ class Breaks(Body):
         return self.head(F.dropout(hidden, 0.5, self.training))
 
 
-@pytest.mark.parametrize("strategy", ["entropy_sampling", "badge", "bald_dropout", "core_set"])
-@pytest.mark.parametrize("batch_size", [4, 256])
-def test_nothing_is_changed_while_the_error_is_still_held(strategy, batch_size, fingerprint):
+def test_nothing_is_changed_while_the_error_is_still_held(case, fingerprint):
     """In a notebook the last error, and with it the frames it came through, lives until the next one."""
-    model = Breaks().train()
-    before = fingerprint(model)
-    pool = X.clone()
-    pool[[9, 15], 0] = 100
-    with pytest.raises(InvalidInput, match=r"NaN or infinite for \d of \d+ examples: ids 9") as held:
-        select(strategy, model, pool, 3, runtime=Runtime(batch_size=batch_size))
-    assert fingerprint(model) == before
-    assert torch.is_grad_enabled()
-    assert held.value.__traceback__ is not None
+    for strategy in ["entropy_sampling", "badge", "bald_dropout", "core_set"]:
+        for batch_size in [4, 256]:
+            with case(strategy, batch_size):
+                model = Breaks().train()
+                before = fingerprint(model)
+                pool = X.clone()
+                pool[[9, 15], 0] = 100
+                with pytest.raises(InvalidInput, match=r"NaN or infinite for \d of \d+ examples: ids 9") as held:
+                    select(strategy, model, pool, 3, runtime=Runtime(batch_size=batch_size))
+                assert fingerprint(model) == before
+                assert torch.is_grad_enabled()
+                assert held.value.__traceback__ is not None
 
 
-@pytest.mark.parametrize("strategy", ["entropy_sampling", "badge", "core_set"])
-def test_a_model_that_gives_nan_from_the_first_row_on_is_told_so(strategy):
-    model = returning(lambda m, h, z: z)
-    with torch.no_grad():
-        model.body[0].weight.fill_(torch.nan)
-    with pytest.raises(InvalidInput, match=r"NaN or infinite for 20 of 20 examples"):
-        select(strategy, model, X, 3)
+def test_nan_in_the_first_row_is_reported(case):
+    for strategy in ["entropy_sampling", "badge", "core_set"]:
+        with case(strategy):
+            model = returning(lambda m, h, z: z)
+            with torch.no_grad():
+                model.body[0].weight.fill_(torch.nan)
+            with pytest.raises(InvalidInput, match=r"NaN or infinite for 20 of 20 examples"):
+                select(strategy, model, X, 3)
 
 
 class Counting(Body):
@@ -636,12 +654,13 @@ class Counting(Body):
         return self.head(hidden)
 
 
-@pytest.mark.parametrize("change", ["in place", "assigned", "grown"])
-def test_buffers_that_a_forward_pass_changes_are_put_back(change, fingerprint):
-    model = Counting(change)
-    before = fingerprint(model)
-    check(ask(TorchNetwork(model), X), *expected(model))
-    assert fingerprint(model) == before
+def test_buffers_that_a_forward_pass_changes_are_restored(case, fingerprint):
+    for change in ["in place", "assigned", "grown"]:
+        with case(change):
+            model = Counting(change)
+            before = fingerprint(model)
+            check(ask(TorchNetwork(model), X), *expected(model))
+            assert fingerprint(model) == before
 
 
 def test_hooks_of_the_user_stay_and_run(small_net):
@@ -683,42 +702,49 @@ def test_a_model_comes_back_from_the_device(small_net, fingerprint):
 # --- samples --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("output", ["logits", "probs", "sigmoid"])
-def test_samples_are_probabilities_of_the_forward_pass_with_dropout(output):
-    end = {"logits": lambda z: z, "probs": lambda z: z.softmax(1), "sigmoid": lambda z: z}[output]
-    model = returning(
-        lambda m, h, z: end(m.head(F.dropout(h, 0.5, m.training))), n_out=1 if output == "sigmoid" else CLASSES
-    )
-    network = TorchNetwork(model, output=output)
-    with network.asking(Runtime()):
-        found = network.sample(X, 6, draw_for(X))
-    assert found.shape == (N, 6, 2 if output == "sigmoid" else CLASSES)
-    torch.testing.assert_close(found.sum(2), torch.ones(N, 6))
-    hidden = expected(model)[1]
-    for k in range(6):  # the masks of sample k, drawn again for the only place that drops
-        keep = draw_for(X).child(k).kept(1, (WIDTH,), 0.5).float()
-        logits = model.head(hidden * keep * 2).detach()
-        by_hand = (
-            torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], 1) if output == "sigmoid" else logits.softmax(1)
-        )
-        torch.testing.assert_close(found[:, k], by_hand)
+def test_samples_are_probabilities_of_the_forward_pass_with_dropout(case):
+    for output in ["logits", "probs", "sigmoid"]:
+        with case(output):
+            end = {"logits": lambda z: z, "probs": lambda z: z.softmax(1), "sigmoid": lambda z: z}[output]
+            model = returning(
+                lambda m, h, z, end=end: end(m.head(F.dropout(h, 0.5, m.training))),
+                n_out=1 if output == "sigmoid" else CLASSES,
+            )
+            network = TorchNetwork(model, output=output)
+            with network.asking(Runtime()):
+                found = network.sample(X, 6, draw_for(X))
+            assert found.shape == (N, 6, 2 if output == "sigmoid" else CLASSES)
+            torch.testing.assert_close(found.sum(2), torch.ones(N, 6))
+            hidden = expected(model)[1]
+            for k in range(6):  # the masks of sample k, drawn again for the only place that drops
+                keep = draw_for(X).child(k).kept(1, (WIDTH,), 0.5).float()
+                logits = model.head(hidden * keep * 2).detach()
+                by_hand = (
+                    torch.cat([torch.sigmoid(-logits), torch.sigmoid(logits)], 1)
+                    if output == "sigmoid"
+                    else logits.softmax(1)
+                )
+                torch.testing.assert_close(found[:, k], by_hand)
 
 
-@pytest.mark.parametrize("options", [{}, {"stride": 1}, {"padding": 1, "ceil_mode": True}, {"dilation": 2}])
-@pytest.mark.parametrize("channels", [3, 8])
-def test_pooling_with_channels_last_gives_the_same_numbers(options, channels):
-    x = torch.randn(5, channels, 9, 11, generator=torch.Generator().manual_seed(0))
-    x[0, 1, 2, 3], x[1, 0, 4, 4], x[2, 2] = torch.nan, torch.inf, -torch.inf
-    with ChannelsLastPooling():
-        found = F.max_pool2d(x, 3, **options)
-        turned = F.max_pool2d(x.transpose(2, 3), 3, **options)
-        values, indices = F.max_pool2d(x[3:], 3, return_indices=True, **options)
-    assert found.is_contiguous()
-    torch.testing.assert_close(found, F.max_pool2d(x, 3, **options), rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(turned, F.max_pool2d(x.transpose(2, 3), 3, **options), rtol=0, atol=0, equal_nan=True)
-    expected = F.max_pool2d(x[3:], 3, return_indices=True, **options)
-    assert torch.equal(values, expected[0])
-    assert torch.equal(indices, expected[1])
+def test_pooling_with_channels_last_gives_the_same_numbers(case):
+    for options in [{}, {"stride": 1}, {"padding": 1, "ceil_mode": True}, {"dilation": 2}]:
+        for channels in [3, 8]:
+            with case(options, channels):
+                x = torch.randn(5, channels, 9, 11, generator=torch.Generator().manual_seed(0))
+                x[0, 1, 2, 3], x[1, 0, 4, 4], x[2, 2] = torch.nan, torch.inf, -torch.inf
+                with ChannelsLastPooling():
+                    found = F.max_pool2d(x, 3, **options)
+                    turned = F.max_pool2d(x.transpose(2, 3), 3, **options)
+                    values, indices = F.max_pool2d(x[3:], 3, return_indices=True, **options)
+                assert found.is_contiguous()
+                torch.testing.assert_close(found, F.max_pool2d(x, 3, **options), rtol=0, atol=0, equal_nan=True)
+                torch.testing.assert_close(
+                    turned, F.max_pool2d(x.transpose(2, 3), 3, **options), rtol=0, atol=0, equal_nan=True
+                )
+                expected = F.max_pool2d(x[3:], 3, return_indices=True, **options)
+                assert torch.equal(values, expected[0])
+                assert torch.equal(indices, expected[1])
 
 
 def test_images_are_pooled_with_channels_last_while_sampling(seeded):
@@ -738,7 +764,7 @@ def test_images_are_pooled_with_channels_last_while_sampling(seeded):
     assert seen[-2:] == [True, False]
 
 
-def test_sampling_finds_out_what_the_model_returns_by_itself():
+def test_sampling_finds_the_kind_of_output_by_itself():
     message = None
     network = TorchNetwork(returning(lambda m, h, z: z.softmax(1)))
     with pytest.raises(UnsupportedModel) as caught, network.asking(Runtime()):

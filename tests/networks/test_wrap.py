@@ -109,14 +109,15 @@ TIMM = {
 }
 
 
-@pytest.mark.parametrize("name", TIMM)
-def test_timm(name, timm, seeded, fingerprint):
-    model = seeded(timm.create_model, name, num_classes=CLASSES, **TIMM[name])
-    embedding = check_module(model, IMAGES, model.get_classifier(), fingerprint)
-    with torch.no_grad():
-        expected = model.forward_head(model.forward_features(IMAGES), pre_logits=True)
-    rounding = 1e-5 * max(1.0, float(expected.abs().max()))
-    torch.testing.assert_close(embedding, expected.flatten(1), rtol=1e-4, atol=rounding)
+def test_timm(case, timm, seeded, fingerprint):
+    for name in TIMM:
+        with case(name):
+            model = seeded(timm.create_model, name, num_classes=CLASSES, **TIMM[name])
+            embedding = check_module(model, IMAGES, model.get_classifier(), fingerprint)
+            with torch.no_grad():
+                expected = model.forward_head(model.forward_features(IMAGES), pre_logits=True)
+            rounding = 1e-5 * max(1.0, float(expected.abs().max()))
+            torch.testing.assert_close(embedding, expected.flatten(1), rtol=1e-4, atol=rounding)
 
 
 def test_timm_models_that_average_two_heads(timm, seeded, fingerprint):
@@ -135,11 +136,12 @@ def test_timm_models_that_average_two_heads(timm, seeded, fingerprint):
 TORCHVISION = {"resnet18": "fc", "mobilenet_v3_small": "classifier.3", "shufflenet_v2_x0_5": "fc"}
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvision(name, models, seeded, fingerprint):
-    model = seeded(getattr(models, name), num_classes=CLASSES)
-    check_module(model, IMAGES, model.get_submodule(TORCHVISION[name]), fingerprint)
-    assert f"the input of {TORCHVISION[name]})" in repr(wrap(model, example=IMAGES[:2]))
+def test_torchvision(case, models, seeded, fingerprint):
+    for name in TORCHVISION:
+        with case(name):
+            model = seeded(getattr(models, name), num_classes=CLASSES)
+            check_module(model, IMAGES, model.get_submodule(TORCHVISION[name]), fingerprint)
+            assert f"the input of {TORCHVISION[name]})" in repr(wrap(model, example=IMAGES[:2]))
 
 
 def test_a_named_convolution_is_a_head(models, seeded):
@@ -174,7 +176,7 @@ def bert(transformers, seeded):
 
 
 class Tokens(Dataset):
-    """Dicts, as a tokenizer makes them, with the labels that a Trainer wants."""
+    """Dicts, as a tokenizer makes them, with the labels that a Trainer needs."""
 
     def __init__(self, kind=dict, padded=True):
         self.kind, self.padded = kind, padded
@@ -218,22 +220,24 @@ def padding(items):
     return padded
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_collate_function_of_the_user(bert, num_workers):
+def test_a_collate_function_of_the_user(case, bert):
     """Texts of different lengths cannot be stacked without one."""
-    data = Tokens(padded=False)
-    runtime = Runtime(batch_size=5, num_workers=num_workers)
-    with pytest.raises(
-        InvalidInput, match=r"cannot be stacked into a minibatch .*; give examples of one size, or pass collate="
-    ):
-        select("margin_sampling", bert, data, 3, runtime=SMALL)
-    found = select("margin_sampling", bert, data, 3, collate=padding, runtime=runtime)
-    assert found.tolist() == select("margin_sampling", bert, Tokens(), 3).tolist()
-    if num_workers == 0:
-        same_picks_as_arrays(bert, data, collate=padding)
+    for num_workers in [0, 1]:
+        with case(num_workers):
+            data = Tokens(padded=False)
+            runtime = Runtime(batch_size=5, num_workers=num_workers)
+            with pytest.raises(
+                InvalidInput,
+                match=r"cannot be stacked into a minibatch .*; give examples of one size, or pass collate=",
+            ):
+                select("margin_sampling", bert, data, 3, runtime=SMALL)
+            found = select("margin_sampling", bert, data, 3, collate=padding, runtime=runtime)
+            assert found.tolist() == select("margin_sampling", bert, Tokens(), 3).tolist()
+            if num_workers == 0:
+                same_picks_as_arrays(bert, data, collate=padding)
 
 
-def test_dropout_is_sampled_whatever_the_minibatch(bert, fingerprint):
+def test_dropout_is_sampled_for_any_minibatch(bert, fingerprint):
     before = fingerprint(bert)
     found = select("bald_dropout", bert, Tokens(), 4, runtime=SMALL)
     assert found.tolist() == select("bald_dropout", bert, Tokens(), 4, runtime=Runtime(batch_size=N)).tolist()
@@ -241,15 +245,18 @@ def test_dropout_is_sampled_whatever_the_minibatch(bert, fingerprint):
     assert fingerprint(bert) == before
 
 
-@pytest.mark.parametrize("kind", ["cls", "mean", "pooled"])
-def test_the_embeddings_of_transformers(kind, bert, fingerprint):
-    embedding = check_module(bert, Tokens(), None, fingerprint, call=plain(bert), model=wrap(bert, embedding=kind))
-    with torch.no_grad():
-        base = bert.bert(input_ids=IDS, attention_mask=MASK)
-    hidden = base.last_hidden_state
-    mean = torch.stack([row[:length].mean(0) for row, length in zip(hidden, LENGTHS, strict=True)])
-    expected = {"cls": hidden[:, 0], "mean": mean, "pooled": base.pooler_output}[kind]
-    torch.testing.assert_close(embedding, expected)
+def test_the_embeddings_of_transformers(case, bert, fingerprint):
+    for kind in ["cls", "mean", "pooled"]:
+        with case(kind):
+            embedding = check_module(
+                bert, Tokens(), None, fingerprint, call=plain(bert), model=wrap(bert, embedding=kind)
+            )
+            with torch.no_grad():
+                base = bert.bert(input_ids=IDS, attention_mask=MASK)
+            hidden = base.last_hidden_state
+            mean = torch.stack([row[:length].mean(0) for row, length in zip(hidden, LENGTHS, strict=True)])
+            expected = {"cls": hidden[:, 0], "mean": mean, "pooled": base.pooler_output}[kind]
+            torch.testing.assert_close(embedding, expected)
 
 
 def test_without_a_pooler(transformers, seeded):
@@ -303,11 +310,11 @@ def test_labels_in_dicts_are_read_of_labeled_sets_only(bert):
         def __getitem__(self, i):
             return {**super().__getitem__(i), "labels": i % CLASSES}
 
-    told = LabeledSet(Labeled(), torch.arange(6), torch.arange(6) % CLASSES)
+    labeled = LabeledSet(Labeled(), torch.arange(6), torch.arange(6) % CLASSES)
     found = select("glister", bert, Labeled(), 3, labeled=range(6), validation=range(6))
     assert (
         found.tolist()
-        == select("glister", bert, Labeled(), 3, labeled=told, validation=told, candidates=range(6, N)).tolist()
+        == select("glister", bert, Labeled(), 3, labeled=labeled, validation=labeled, candidates=range(6, N)).tolist()
     )
     without = [{"input_ids": ids} for ids in IDS]
     with pytest.raises(MissingSignal, match="labels are needed"):
@@ -331,7 +338,9 @@ class Softmax(Net):
 def test_skorch(module, criterion, n_out, seeded, fingerprint):
     skorch = pytest.importorskip("skorch")
     net = skorch.NeuralNet(module, criterion=criterion, module__n_out=n_out, verbose=0)
-    with pytest.raises(UnsupportedModel, match="NeuralNet has no module yet; call its initialize\(\) or fit\(\) first"):
+    with pytest.raises(
+        UnsupportedModel, match=r"NeuralNet has no module yet; call its initialize\(\) or fit\(\) first"
+    ):
         wrap(net)
     seeded(net.initialize)
     before = fingerprint(net.module_)
@@ -457,24 +466,27 @@ def test_a_named_head_that_is_given_tokens(seeded):
 # --- weights in files -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt", "lightning.ckpt"])
-def test_weights_in_files(name, net, tmp_path):
-    path = tmp_path / name
-    if name.endswith("safetensors"):
-        save_file(net.state_dict(), path)
-    else:
-        torch.save({"state_dict": net.state_dict()} if name.endswith("ckpt") else net.state_dict(), path)
-    state = torch.get_rng_state()
-    network = wrap(str(path), build=Net)
-    assert torch.get_rng_state().equal(state)
-    assert measured(network, X)[0].equal(in_minibatches(net, X))
-    several = wrap([path, path], build=Net)
-    torch.testing.assert_close(measured(several, X)[2], net(X).softmax(-1))
-    with pytest.raises(InvalidInput, match="holds weights only; pass build="):
-        wrap(path)
-    with pytest.raises(UnsupportedModel, match=r"do not fit the module: .*size mismatch for head\.weight") as caught:
-        wrap(path, build=lambda: Net(4))
-    assert "\n" not in str(caught.value)
+def test_weights_in_files(case, net, tmp_path):
+    for name in ["weights.safetensors", "weights.pt", "lightning.ckpt"]:
+        with case(name):
+            path = tmp_path / name
+            if name.endswith("safetensors"):
+                save_file(net.state_dict(), path)
+            else:
+                torch.save({"state_dict": net.state_dict()} if name.endswith("ckpt") else net.state_dict(), path)
+            state = torch.get_rng_state()
+            network = wrap(str(path), build=Net)
+            assert torch.get_rng_state().equal(state)
+            assert measured(network, X)[0].equal(in_minibatches(net, X))
+            several = wrap([path, path], build=Net)
+            torch.testing.assert_close(measured(several, X)[2], net(X).softmax(-1))
+            with pytest.raises(InvalidInput, match="holds weights only; pass build="):
+                wrap(path)
+            with pytest.raises(
+                UnsupportedModel, match=r"do not fit the module: .*size mismatch for head\.weight"
+            ) as caught:
+                wrap(path, build=lambda: Net(4))
+            assert "\n" not in str(caught.value)
 
 
 def test_files_that_hold_more_than_tensors_are_not_read(net, tmp_path):
@@ -493,14 +505,14 @@ def test_files_that_hold_more_than_tensors_are_not_read(net, tmp_path):
 # --- what is said ---------------------------------------------------------------------------------------------------
 
 
-def test_what_is_found_in_a_line(net):
+def test_the_repr_is_one_line(net):
     network = wrap(net)
     assert repr(network) == "TorchNetwork(Net: logits and embedding will be found on the first minibatch)"
     measured(network, X)
-    told = "TorchNetwork(Net: 3 classes; embedding: 5 numbers, the input of head)"
-    assert repr(network) == told == repr(wrap(net, example=X[:2])) == str(wrap(net, example=X))
-    told = "TorchNetwork(Linear: 3 classes; embedding: 6 numbers, the input of Linear)"
-    assert repr(wrap(nn.Linear(6, 3), example=X)) == told
+    expected = "TorchNetwork(Net: 3 classes; embedding: 5 numbers, the input of head)"
+    assert repr(network) == expected == repr(wrap(net, example=X[:2])) == str(wrap(net, example=X))
+    expected = "TorchNetwork(Linear: 3 classes; embedding: 6 numbers, the input of Linear)"
+    assert repr(wrap(nn.Linear(6, 3), example=X)) == expected
     assert repr(wrap([net, net], example=X)).startswith("Ensemble(2 members, the first TorchNetwork(Net: 3 classes")
 
 
@@ -517,16 +529,21 @@ def test_the_number_of_classes(net):
         wrap(net, num_classes=4, example=X)
 
 
-@pytest.mark.parametrize("model", [3, None, {"a": 1}, object()])
-def test_other_things_are_refused(model):
-    with pytest.raises(UnsupportedModel, match="cannot read a model of type"):
-        wrap(model)
+def test_other_things_are_refused(case):
+    for model in [3, None, {"a": 1}, object()]:
+        with case(model), pytest.raises(UnsupportedModel, match="cannot read a model of type"):
+            wrap(model)
 
 
-@pytest.mark.parametrize("model", [Net, LogisticRegression])
-def test_a_class_is_no_model(model):
-    with pytest.raises(UnsupportedModel, match=rf"^expected a model, got the class {model.__name__}; pass an instance"):
-        wrap(model)
+def test_a_class_is_no_model(case):
+    for model in [Net, LogisticRegression]:
+        with (
+            case(model),
+            pytest.raises(
+                UnsupportedModel, match=rf"^expected a model, got the class {model.__name__}; pass an instance"
+            ),
+        ):
+            wrap(model)
 
 
 def test_no_models_are_no_ensemble():

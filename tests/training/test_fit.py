@@ -104,36 +104,37 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "constant"])
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_equals_a_loop_written_by_hand(optimizer, schedule):
-    x, y = blobs()
-    config = FitConfig(lr=0.02, batch_size=16, n_epoch=8, optimizer=optimizer, schedule=schedule, window_size=None)
-    ours, theirs = net(), net()
-    result = fit(ours, x, y, config, num_classes=3, rng=RNG)
-    accuracies, losses = by_hand(theirs, x, y, config, RNG, OPTIMIZERS[optimizer](theirs.parameters()))
-    close(ours, theirs, rtol=1e-9, atol=1e-9)
-    assert result.accuracies == pytest.approx(accuracies, abs=1e-12)
-    assert result.losses == pytest.approx(losses, rel=1e-9)
-    assert (result.stopped, result.n_epochs) == ("n_epoch", 8)
+def test_equals_a_loop_written_by_hand(case):
+    for schedule in ["cosine", "constant"]:
+        for optimizer in sorted(OPTIMIZERS):
+            with case(schedule, optimizer):
+                x, y = blobs()
+                config = FitConfig(
+                    lr=0.02, batch_size=16, n_epoch=8, optimizer=optimizer, schedule=schedule, window_size=None
+                )
+                ours, theirs = net(), net()
+                result = fit(ours, x, y, config, num_classes=3, rng=RNG)
+                accuracies, losses = by_hand(theirs, x, y, config, RNG, OPTIMIZERS[optimizer](theirs.parameters()))
+                close(ours, theirs, rtol=1e-9, atol=1e-9)
+                assert result.accuracies == pytest.approx(accuracies, abs=1e-12)
+                assert result.losses == pytest.approx(losses, rel=1e-9)
+                assert (result.stopped, result.n_epochs) == ("n_epoch", 8)
 
 
-@pytest.mark.parametrize(
-    ("config", "make"),
-    [
+def test_momentum_and_weight_decay_are_used(case):
+    for config, make in [
         (FitConfig(momentum=0.0, weight_decay=0.0), lambda p: torch.optim.SGD(p, lr=0.01)),
         (FitConfig(momentum=0.5, weight_decay=0.1), lambda p: torch.optim.SGD(p, 0.01, 0.5, weight_decay=0.1)),
         (FitConfig(optimizer="adam", weight_decay=0.1), lambda p: torch.optim.Adam(p, 0.01, weight_decay=0.1)),
         (FitConfig(optimizer="adamw", weight_decay=0.5), lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.5)),
-    ],
-)
-def test_momentum_and_weight_decay_are_used(config, make):
-    x, y = blobs()
-    config = FitConfig(**{**vars(config), "n_epoch": 3, "batch_size": 16})
-    ours, theirs = net(), net()
-    fit(ours, x, y, config, num_classes=3, rng=RNG)
-    by_hand(theirs, x, y, config, RNG, make(theirs.parameters()))
-    close(ours, theirs, rtol=1e-9, atol=1e-9)
+    ]:
+        with case(config, make):
+            x, y = blobs()
+            config = FitConfig(**{**vars(config), "n_epoch": 3, "batch_size": 16})
+            ours, theirs = net(), net()
+            fit(ours, x, y, config, num_classes=3, rng=RNG)
+            by_hand(theirs, x, y, config, RNG, make(theirs.parameters()))
+            close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 class Forked(nn.Module):
@@ -150,14 +151,15 @@ class Forked(nn.Module):
         return (self.left if self.calls % 3 else self.right)(x)
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_parameters_without_a_gradient_rest(optimizer):
-    x, y = blobs()
-    config = FitConfig(lr=0.02, batch_size=16, n_epoch=3, optimizer=optimizer, schedule="constant")
-    ours, theirs = Forked(), Forked()
-    fit(ours, x, y, config, num_classes=3, rng=RNG)
-    by_hand(theirs, x, y, config, RNG, OPTIMIZERS[optimizer](theirs.parameters()))
-    close(ours, theirs, rtol=1e-9, atol=1e-9)
+def test_parameters_without_a_gradient_stay(case):
+    for optimizer in sorted(OPTIMIZERS):
+        with case(optimizer):
+            x, y = blobs()
+            config = FitConfig(lr=0.02, batch_size=16, n_epoch=3, optimizer=optimizer, schedule="constant")
+            ours, theirs = Forked(), Forked()
+            fit(ours, x, y, config, num_classes=3, rng=RNG)
+            by_hand(theirs, x, y, config, RNG, OPTIMIZERS[optimizer](theirs.parameters()))
+            close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_frozen_parameters_stay():
@@ -234,24 +236,25 @@ def test_one_rng_one_result():
     assert differ(a, c)
 
 
-@pytest.mark.parametrize("as_dataset", [False, True])
-def test_global_generators_are_left_alone(as_dataset):
-    x, y = blobs()
-    torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002
-    random.seed(3)
-    expected = torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
-    torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002
-    random.seed(3)
-    config, module = FitConfig(n_epoch=2), net(nn.Dropout())
-    if as_dataset:
-        fit_dataset(module, TensorDataset(x, y), config, num_classes=3, rng=RNG)
-    else:
-        fit(module, x, y, config, num_classes=3, rng=RNG)
-    assert torch.equal(torch.rand(3), expected[0])
-    assert np.array_equal(np.random.rand(3), expected[1])  # noqa: NPY002
-    assert random.random() == expected[2]
+def test_global_generators_are_left_alone(case):
+    for as_dataset in [False, True]:
+        with case(as_dataset):
+            x, y = blobs()
+            torch.manual_seed(3)
+            np.random.seed(3)  # noqa: NPY002
+            random.seed(3)
+            expected = torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
+            torch.manual_seed(3)
+            np.random.seed(3)  # noqa: NPY002
+            random.seed(3)
+            config, module = FitConfig(n_epoch=2), net(nn.Dropout())
+            if as_dataset:
+                fit_dataset(module, TensorDataset(x, y), config, num_classes=3, rng=RNG)
+            else:
+                fit(module, x, y, config, num_classes=3, rng=RNG)
+            assert torch.equal(torch.rand(3), expected[0])
+            assert np.array_equal(np.random.rand(3), expected[1])  # noqa: NPY002
+            assert random.random() == expected[2]
 
 
 def test_arguments_are_left_alone():
@@ -302,43 +305,44 @@ def test_saturation_ends_a_training_that_learns_nothing():
     assert fit(net(), x, y, never, num_classes=3, rng=RNG).stopped == "n_epoch"
 
 
-def test_n_epoch_means_that_many_epochs():
+def test_n_epoch_is_the_number_of_epochs():
     x, y = blobs()
     result = fit(net(), x, y, FitConfig(n_epoch=5), num_classes=3, rng=RNG)
     assert (result.n_epochs, result.stopped) == (5, "n_epoch")
     assert isinstance(result, FitResult)
 
 
-@pytest.mark.parametrize("patience", [3, 1000])
-def test_patience_puts_the_best_weights_back(patience):
-    x, y = blobs()
-    held_out = blobs(n=150, seed=1)
-    config = FitConfig(lr=0.3, n_epoch=25, schedule="constant", window_size=None, patience=patience)
-    module = net(nn.BatchNorm1d(16))
-    result = fit(module, x, y, config, num_classes=3, rng=RNG, validation=held_out)
-    measured = result.validation_accuracies
-    assert len(measured) == result.n_epochs
-    best = measured.index(max(measured)) + 1
-    assert best < result.n_epochs, "the test wants a training that gets worse"
-    if patience == 3:
-        assert (result.stopped, result.n_epochs) == ("patience", best + 3)
-    else:
-        assert result.stopped == "n_epoch"
-    shorter = net(nn.BatchNorm1d(16))
-    fit(
-        shorter,
-        x,
-        y,
-        FitConfig(**{**vars(config), "n_epoch": best, "patience": None}),
-        num_classes=3,
-        rng=RNG,
-    )
-    same(module, shorter)
-    for ours, theirs in zip(module.buffers(), shorter.buffers(), strict=True):
-        assert torch.equal(ours, theirs)
-    module.eval()
-    right = (module(held_out[0]).argmax(1) == held_out[1]).double().mean().item()
-    assert right == pytest.approx(max(measured))
+def test_patience_restores_the_best_weights(case):
+    for patience in [3, 1000]:
+        with case(patience):
+            x, y = blobs()
+            held_out = blobs(n=150, seed=1)
+            config = FitConfig(lr=0.3, n_epoch=25, schedule="constant", window_size=None, patience=patience)
+            module = net(nn.BatchNorm1d(16))
+            result = fit(module, x, y, config, num_classes=3, rng=RNG, validation=held_out)
+            measured = result.validation_accuracies
+            assert len(measured) == result.n_epochs
+            best = measured.index(max(measured)) + 1
+            assert best < result.n_epochs, "the test needs a training that gets worse"
+            if patience == 3:
+                assert (result.stopped, result.n_epochs) == ("patience", best + 3)
+            else:
+                assert result.stopped == "n_epoch"
+            shorter = net(nn.BatchNorm1d(16))
+            fit(
+                shorter,
+                x,
+                y,
+                FitConfig(**{**vars(config), "n_epoch": best, "patience": None}),
+                num_classes=3,
+                rng=RNG,
+            )
+            same(module, shorter)
+            for ours, theirs in zip(module.buffers(), shorter.buffers(), strict=True):
+                assert torch.equal(ours, theirs)
+            module.eval()
+            right = (module(held_out[0]).argmax(1) == held_out[1]).double().mean().item()
+            assert right == pytest.approx(max(measured))
 
 
 def test_patience_needs_validation():
@@ -388,13 +392,14 @@ def test_last_minibatch_of_one_joins_the_one_before_under_batch_norm():
     assert seen_sizes(net(nn.BatchNorm1d(16)), x[:20], y[:20], config) == [16, 4] * 2
 
 
-@pytest.mark.parametrize(("n", "batch_size"), [(1, 16), (5, 1)])
-def test_one_example_under_batch_norm_is_refused(n, batch_size):
-    x, y = blobs(n=n)
-    module = net(nn.BatchNorm1d(16)).eval()
-    with pytest.raises(InvalidInput, match="at least 2 examples"):
-        fit(module, x, y, FitConfig(batch_size=batch_size), num_classes=3, rng=RNG)
-    assert not module.training
+def test_one_example_under_batch_norm_is_refused(case):
+    for n, batch_size in [(1, 16), (5, 1)]:
+        with case(n, batch_size):
+            x, y = blobs(n=n)
+            module = net(nn.BatchNorm1d(16)).eval()
+            with pytest.raises(InvalidInput, match="at least 2 examples"):
+                fit(module, x, y, FitConfig(batch_size=batch_size), num_classes=3, rng=RNG)
+            assert not module.training
 
 
 def test_one_image_under_batch_norm_is_fine():
@@ -421,15 +426,16 @@ def test_other_value_errors_of_modules_with_batch_norm_are_not_rewritten():
     assert not any(part._forward_pre_hooks for part in module.modules())
 
 
-@pytest.mark.parametrize("seed", [3, np.int64(3)])
-def test_a_seed_is_an_rng(seed):
-    x, y = blobs()
-    one, two = net(), net()
-    fit(one, x, y, FitConfig(n_epoch=2), num_classes=3, rng=Rng(3))
-    fit(two, x, y, FitConfig(n_epoch=2), num_classes=3, rng=seed)
-    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True))
-    with pytest.raises(InvalidInput, match="a seed must be a whole number, got 'a'"):
-        fit(one, x, y, FitConfig(n_epoch=2), num_classes=3, rng="a")
+def test_a_seed_is_an_rng(case):
+    for seed in [3, np.int64(3)]:
+        with case(seed):
+            x, y = blobs()
+            one, two = net(), net()
+            fit(one, x, y, FitConfig(n_epoch=2), num_classes=3, rng=Rng(3))
+            fit(two, x, y, FitConfig(n_epoch=2), num_classes=3, rng=seed)
+            assert all(torch.equal(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True))
+            with pytest.raises(InvalidInput, match="a seed must be a whole number, got 'a'"):
+                fit(one, x, y, FitConfig(n_epoch=2), num_classes=3, rng="a")
 
 
 def test_augment_sees_every_minibatch_with_a_generator_of_its_own():
@@ -486,24 +492,24 @@ def test_weights_equal_a_loop_written_by_hand():
     assert result.losses == pytest.approx(losses)
 
 
-@pytest.mark.parametrize("as_dataset", [False, True])
-def test_weight_zero_is_absence(as_dataset):
-    x, y = blobs()
-    kept = torch.arange(60) % 3 > 0
-    a, b = net(nn.BatchNorm1d(16)), net(nn.BatchNorm1d(16))
-    config = FitConfig(n_epoch=4, batch_size=16)
-    if as_dataset:
-        one = fit_dataset(a, TensorDataset(x, y), config, num_classes=3, rng=RNG, weights=kept.long())
-    else:
-        one = fit(a, x, y, config, num_classes=3, rng=RNG, weights=kept.long())
-    two = fit(b, x[kept], y[kept], config, num_classes=3, rng=RNG, weights=torch.ones(40))
-    same(a, b)
-    assert one == two
+def test_weight_zero_is_absence(case):
+    for as_dataset in [False, True]:
+        with case(as_dataset):
+            x, y = blobs()
+            kept = torch.arange(60) % 3 > 0
+            a, b = net(nn.BatchNorm1d(16)), net(nn.BatchNorm1d(16))
+            config = FitConfig(n_epoch=4, batch_size=16)
+            if as_dataset:
+                one = fit_dataset(a, TensorDataset(x, y), config, num_classes=3, rng=RNG, weights=kept.long())
+            else:
+                one = fit(a, x, y, config, num_classes=3, rng=RNG, weights=kept.long())
+            two = fit(b, x[kept], y[kept], config, num_classes=3, rng=RNG, weights=torch.ones(40))
+            same(a, b)
+            assert one == two
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [
+def test_impossible_weights(case):
+    for weights in [
         torch.ones(59),
         torch.ones(60, 1),
         torch.zeros(60),
@@ -511,11 +517,9 @@ def test_weight_zero_is_absence(as_dataset):
         torch.full((60,), torch.nan),
         torch.full((60,), torch.inf),
         [1.0] * 60,
-    ],
-)
-def test_impossible_weights(weights):
-    with pytest.raises(InvalidInput, match="weights"):
-        fit(net(), *blobs(), FitConfig(), num_classes=3, rng=RNG, weights=weights)
+    ]:
+        with case(weights), pytest.raises(InvalidInput, match="weights"):
+            fit(net(), *blobs(), FitConfig(), num_classes=3, rng=RNG, weights=weights)
 
 
 # -- data sets -------------------------------------------------------------------------------------------------
@@ -596,10 +600,10 @@ class Stream(IterableDataset):
         yield torch.zeros(5), 0
 
 
-@pytest.mark.parametrize("dataset", [Stream(), TensorDataset(torch.zeros(0, 5)), object()])
-def test_data_sets_that_cannot_be_asked_by_row(dataset):
-    with pytest.raises(InvalidInput, match="map-style"):
-        fit_dataset(net(), dataset, FitConfig(), num_classes=3, rng=RNG)
+def test_data_sets_that_cannot_be_asked_by_row(case):
+    for dataset in [Stream(), TensorDataset(torch.zeros(0, 5)), object()]:
+        with case(dataset), pytest.raises(InvalidInput, match="map-style"):
+            fit_dataset(net(), dataset, FitConfig(), num_classes=3, rng=RNG)
 
 
 def test_data_sets_without_labels_or_with_wrong_ones():
@@ -633,17 +637,18 @@ def test_absent_classes_are_normal():
     assert result.n_epochs == 3
 
 
-@pytest.mark.parametrize(("width", "num_classes"), [(3, 4), (4, 3), (1, 3)])
-def test_head_of_another_width(width, num_classes):
-    x, y = blobs()
-    with pytest.raises(InvalidInput, match=rf"\(60, {num_classes}\).*\(60, {width}\)"):
-        fit(net(classes=width), x, y, FitConfig(batch_size=60), num_classes=num_classes, rng=RNG)
+def test_head_of_another_width(case):
+    for width, num_classes in [(3, 4), (4, 3), (1, 3)]:
+        with case(width, num_classes):
+            x, y = blobs()
+            with pytest.raises(InvalidInput, match=rf"\(60, {num_classes}\).*\(60, {width}\)"):
+                fit(net(classes=width), x, y, FitConfig(batch_size=60), num_classes=num_classes, rng=RNG)
 
 
-@pytest.mark.parametrize("num_classes", [1, 0, True, 3.0, None])
-def test_impossible_numbers_of_classes(num_classes):
-    with pytest.raises(InvalidInput, match="num_classes"):
-        fit(net(), *blobs(), FitConfig(), num_classes=num_classes, rng=RNG)
+def test_impossible_numbers_of_classes(case):
+    for num_classes in [1, 0, True, 3.0, None]:
+        with case(num_classes), pytest.raises(InvalidInput, match="num_classes"):
+            fit(net(), *blobs(), FitConfig(), num_classes=num_classes, rng=RNG)
 
 
 def test_shapes_and_values_that_cannot_be_right():
@@ -667,15 +672,16 @@ def test_shapes_and_values_that_cannot_be_right():
             fit(net(), inputs, labels, FitConfig(), num_classes=3, rng=RNG)
 
 
-@pytest.mark.parametrize("n_epoch", [1, 40])
-def test_divergence_is_an_error(n_epoch):
-    x, y = blobs(n=32, dtype=torch.float32)
-    module = net(dtype=torch.float32).eval()
-    config = FitConfig(lr=1e38, n_epoch=n_epoch, batch_size=32, window_size=None)
-    with pytest.raises(InvalidInput, match=r"epoch \d.*lower FitConfig.lr"):
-        fit(module, 1000 * x, y, config, num_classes=3, rng=RNG)
-    assert not module.training
-    assert all(p.grad is None for p in module.parameters())
+def test_divergence_is_an_error(case):
+    for n_epoch in [1, 40]:
+        with case(n_epoch):
+            x, y = blobs(n=32, dtype=torch.float32)
+            module = net(dtype=torch.float32).eval()
+            config = FitConfig(lr=1e38, n_epoch=n_epoch, batch_size=32, window_size=None)
+            with pytest.raises(InvalidInput, match=r"epoch \d.*lower FitConfig.lr"):
+                fit(module, 1000 * x, y, config, num_classes=3, rng=RNG)
+            assert not module.training
+            assert all(p.grad is None for p in module.parameters())
 
 
 class Pair(nn.Module):
@@ -781,7 +787,7 @@ class Stop(BaseException):
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt, Stop, RuntimeError])
-def test_modes_and_gradients_are_put_back(error):
+def test_modes_and_gradients_are_restored(error):
     x, y = blobs()
     module = net(nn.Dropout(), nn.BatchNorm1d(16)).eval()
     module[1].train()
@@ -852,16 +858,17 @@ def test_half_precision_module():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator")
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
-def test_accelerator_equals_cpu(optimizer):
-    x, y = blobs()
-    config = FitConfig(lr=0.02, n_epoch=5, batch_size=16, optimizer=optimizer, amp=False)
-    a, b = net(), net()
-    one = fit(a, x, y, config, num_classes=3, rng=RNG, validation=(x, y))
-    two = fit(b, x, y, config, num_classes=3, rng=RNG, validation=(x, y), device="cuda")
-    assert next(b.parameters()).device.type == "cuda"
-    close(a, b.cpu(), rtol=1e-8, atol=1e-8)
-    assert one.accuracies == pytest.approx(two.accuracies, abs=1e-6)
+def test_accelerator_equals_cpu(case):
+    for optimizer in sorted(OPTIMIZERS):
+        with case(optimizer):
+            x, y = blobs()
+            config = FitConfig(lr=0.02, n_epoch=5, batch_size=16, optimizer=optimizer, amp=False)
+            a, b = net(), net()
+            one = fit(a, x, y, config, num_classes=3, rng=RNG, validation=(x, y))
+            two = fit(b, x, y, config, num_classes=3, rng=RNG, validation=(x, y), device="cuda")
+            assert next(b.parameters()).device.type == "cuda"
+            close(a, b.cpu(), rtol=1e-8, atol=1e-8)
+            assert one.accuracies == pytest.approx(two.accuracies, abs=1e-6)
 
 
 @pytest.mark.gpu
@@ -876,9 +883,8 @@ def test_the_weights_of_a_loss_come_along():
 # -- the configuration -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("field", "values"),
-    [
+def test_config_refuses(case):
+    for field, values in [
         ("lr", [0, -1, float("nan"), float("inf"), "0.1", None, True]),
         ("batch_size", [0, 2.5, None, True]),
         ("n_epoch", [0, -3, "5", 1.0]),
@@ -891,13 +897,12 @@ def test_the_weights_of_a_loss_come_along():
         ("window_size", [1, 0, 2.0]),
         ("patience", [0, 1.5]),
         ("amp", ["bf16", None, 1]),
-    ],
-)
-def test_config_refuses(field, values):
-    for value in values:
-        with pytest.raises(InvalidInput, match=rf"^FitConfig\.{field}: expected .*, got ") as caught:
-            FitConfig(**{field: value})
-        assert repr(value) in str(caught.value)
+    ]:
+        with case(field, values):
+            for value in values:
+                with pytest.raises(InvalidInput, match=rf"^FitConfig\.{field}: expected .*, got ") as caught:
+                    FitConfig(**{field: value})
+                assert repr(value) in str(caught.value)
 
 
 def test_config_offers_the_nearest_and_accepts_numpy():
@@ -913,20 +918,21 @@ def test_config_offers_the_nearest_and_accepts_numpy():
 # --- the precision of inputs ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_inputs_are_brought_to_the_precision_of_the_module(dtype, given):
+def test_inputs_are_brought_to_the_precision_of_the_module(case):
     """Tensors and data sets, training and validation data, after the transform as well: as if they had come in it."""
-    x, y = blobs(dtype=torch.bfloat16)
-    config, modules = FitConfig(n_epoch=2, batch_size=8), [net(dtype=dtype) for _ in range(4)]
-    options = {"num_classes": 3, "rng": RNG}
-    fit(modules[0], x.to(dtype), y, config, validation=(x.to(dtype), y), **options)
-    fit(modules[1], x.to(given), y, config, validation=(x.to(given), y), **options)
-    fit_dataset(modules[2], TensorDataset(x.to(given), y), config, **options)
-    fit(modules[3], x.to(given), y, config, transform=lambda batch: batch.double(), **options)
-    for module in modules[1:]:
-        same(module, modules[0])
-        assert module[0].weight.dtype == dtype
+    for given in [torch.float64, torch.float32, torch.bfloat16]:
+        for dtype in [torch.float64, torch.float32]:
+            with case(given, dtype):
+                x, y = blobs(dtype=torch.bfloat16)
+                config, modules = FitConfig(n_epoch=2, batch_size=8), [net(dtype=dtype) for _ in range(4)]
+                options = {"num_classes": 3, "rng": RNG}
+                fit(modules[0], x.to(dtype), y, config, validation=(x.to(dtype), y), **options)
+                fit(modules[1], x.to(given), y, config, validation=(x.to(given), y), **options)
+                fit_dataset(modules[2], TensorDataset(x.to(given), y), config, **options)
+                fit(modules[3], x.to(given), y, config, transform=lambda batch: batch.double(), **options)
+                for module in modules[1:]:
+                    same(module, modules[0])
+                    assert module[0].weight.dtype == dtype
 
 
 def test_inputs_in_dictionaries_are_brought_to_it_and_tokens_stay():
@@ -950,11 +956,12 @@ def test_lists_of_numbers_are_rows():
     same(one, two)
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
-def test_whole_numbers_for_a_module_of_measurements_are_refused(dtype, refuses):
-    x, y = blobs()
-    with refuses(UnsupportedModel, f"Sequential cannot be called with numbers of {dtype}", "x.float()"):
-        fit(net(), x.to(dtype), y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)
+def test_whole_numbers_for_a_module_of_measurements_are_refused(case, refuses):
+    for dtype in [torch.uint8, torch.int64, torch.bool]:
+        with case(dtype):
+            x, y = blobs()
+            with refuses(UnsupportedModel, f"Sequential cannot be called with numbers of {dtype}", "x.float()"):
+                fit(net(), x.to(dtype), y, FitConfig(n_epoch=1), num_classes=3, rng=RNG)
 
 
 def test_errors_of_a_module_that_takes_tokens_pass_through():

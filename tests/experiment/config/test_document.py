@@ -32,9 +32,8 @@ def read(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
+def test_values_that_no_file_should_hold(case, read):
+    for value, message in [
         ("NaN", f"{LR} must be finite, got nan"),
         ("-Infinity", f"{LR} must be finite, got -inf"),
         ("1e999", f"{LR} must be finite, got inf"),
@@ -44,16 +43,15 @@ def read(tmp_path):
         ("[" * 60 + "]" * 60, "is in more than 50 lists and objects"),
         ('{"a":' * 60 + "1" + "}" * 60, "is in more than 50 lists and objects"),
         ("[" * 100_000 + "]" * 100_000, "a.json cannot be read: its lists and objects are more than 50 deep"),
-    ],
-)
-def test_values_that_no_file_should_hold(read, value, message):
-    with pytest.raises(ConfigError) as caught:
-        read(json.dumps(SMALL).replace("0.05", value))
-    assert message in str(caught.value)
-    assert len(str(caught.value)) < 300
+    ]:
+        with case(value, message):
+            with pytest.raises(ConfigError) as caught:
+                read(json.dumps(SMALL).replace("0.05", value))
+            assert message in str(caught.value)
+            assert len(str(caught.value)) < 300
 
 
-def test_the_arguments_of_ones_own_callables_are_no_exception(read):
+def test_arguments_of_the_users_own_callables_are_checked_too(read):
     document = {**SMALL, "dataset": {"name": "mine:data", "scales": [1.0, math.inf], "more": {"shift": math.nan}}}
     with pytest.raises(ConfigError) as caught:
         read(json.dumps(document))
@@ -66,10 +64,13 @@ def test_the_largest_numbers_are_numbers():
     assert parse_config({**SMALL, **whole}).seeds == (2**63 - 1, -(2**63))
 
 
-@pytest.mark.parametrize("value", [np.int64(5), {1, 2}, b"x", object()])
-def test_python_values_that_are_not_json(value):
-    with pytest.raises(ConfigError, match=r"active_learning\.budget must be text, a number, .* got a value of type"):
-        parse_config({**SMALL, "active_learning": {**SMALL["active_learning"], "budget": value}})
+def test_python_values_that_are_not_json(case):
+    for value in [np.int64(5), {1, 2}, b"x", object()]:
+        with (
+            case(value),
+            pytest.raises(ConfigError, match=r"active_learning\.budget must be text, a number, .* got a value of type"),
+        ):
+            parse_config({**SMALL, "active_learning": {**SMALL["active_learning"], "budget": value}})
 
 
 def test_keys_are_text_and_a_document_is_not_inside_itself():
@@ -85,7 +86,7 @@ def test_tuples_are_lists():
     assert plain({"a": (1, (2,))}, []) == {"a": [1, [2]]}
 
 
-def test_what_editors_write_is_read(read):
+def test_a_byte_order_mark_and_the_schema_key_are_accepted(read):
     """A byte order mark, and the address of the schema."""
     config = read(json.dumps({"$schema": "https://example.org/schema.json", **SMALL}), encoding="utf-8-sig")
     assert set(config.document) == {*SMALL, "experiment"}

@@ -137,7 +137,7 @@ def test_the_shipped_example():
     assert config.output == Path("runs") / "digits"
 
 
-def test_what_is_optional():
+def test_optional_keys():
     loop = {"strategy": "random_sampling", "budget": 7, "rounds": 2}
     config = parse_config(changed(active_learning=loop))
     assert config.initial_points == 7
@@ -149,11 +149,12 @@ def test_what_is_optional():
     assert config.device is None
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
-def test_every_strategy_can_be_named(name):
-    (spec,) = parse_config(changed(active_learning__strategy=name)).strategies
-    assert type(spec.build()) is STRATEGIES[name]
-    assert spec.label == name
+def test_every_strategy_can_be_named(case):
+    for name in sorted(STRATEGIES):
+        with case(name):
+            (spec,) = parse_config(changed(active_learning__strategy=name)).strategies
+            assert type(spec.build()) is STRATEGIES[name]
+            assert spec.label == name
 
 
 IMPLEMENTED = sorted(
@@ -186,13 +187,14 @@ DOCUMENTED_ARGS = {
 }
 
 
-@pytest.mark.parametrize("key", sorted(DOCUMENTED_ARGS))
-@pytest.mark.parametrize("name", IMPLEMENTED)
-def test_documented_strategy_args_are_accepted_by_every_strategy(name, key):
-    config = parse_config(
-        changed(active_learning__strategy=name, active_learning__strategy_args={key: DOCUMENTED_ARGS[key]})
-    )
-    assert type(config.strategies[0].build()) is STRATEGIES[name]
+def test_documented_strategy_args_are_accepted_by_every_strategy(case):
+    for key in sorted(DOCUMENTED_ARGS):
+        for name in IMPLEMENTED:
+            with case(key, name):
+                config = parse_config(
+                    changed(active_learning__strategy=name, active_learning__strategy_args={key: DOCUMENTED_ARGS[key]})
+                )
+                assert type(config.strategies[0].build()) is STRATEGIES[name]
 
 
 def test_n_drop_is_the_number_of_samples():
@@ -201,10 +203,13 @@ def test_n_drop_is_the_number_of_samples():
         assert parse_config(document).strategies[0].build() == STRATEGIES[name](n_samples=3)
 
 
-@pytest.mark.parametrize("value", [0, -1, "ten", 2.5, True])
-def test_a_wrong_n_drop_is_refused(value):
-    document = changed(active_learning__strategy="bald_dropout", active_learning__strategy_args={"n_drop": value})
-    refused(document, "active_learning.strategy_args", "n_samples")
+def test_a_wrong_n_drop_is_refused(case):
+    for value in [0, -1, "ten", 2.5, True]:
+        with case(value):
+            document = changed(
+                active_learning__strategy="bald_dropout", active_learning__strategy_args={"n_drop": value}
+            )
+            refused(document, "active_learning.strategy_args", "n_samples")
 
 
 def test_settings_in_strategy_args():
@@ -212,20 +217,18 @@ def test_settings_in_strategy_args():
     assert (config.batch_size, config.device) == (33, "cpu")
 
 
-@pytest.mark.parametrize(
-    ("train", "expected"),
-    [
+def test_retrain(case):
+    for train, expected in [
         ({}, "scratch"),
         ({"isreset": True}, "scratch"),
         ({"isreset": False}, "warm"),
         ({"retrain": "scratch"}, "scratch"),
         ({"retrain": "warm"}, "warm"),
         ({"retrain": "shrink_perturb"}, "shrink_perturb"),
-    ],
-)
-def test_retrain(train, expected):
-    document = changed(train_parameters={**SMALL["train_parameters"], **train})
-    assert parse_config(document).retrain == expected
+    ]:
+        with case(train, expected):
+            document = changed(train_parameters={**SMALL["train_parameters"], **train})
+            assert parse_config(document).retrain == expected
 
 
 def test_logs_location_is_mandatory_only_with_islogs():
@@ -236,12 +239,16 @@ def test_logs_location_is_mandatory_only_with_islogs():
     refused(changed(train_parameters__islogs=True), "logs_location, which islogs needs")
 
 
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [({}, (0,)), ({"seed": 7}, (7,)), ({"seeds": 3}, (0, 1, 2)), ({"seeds": [5, 2]}, (5, 2)), ({"seed": -1}, (-1,))],
-)
-def test_seeds(more, expected):
-    assert parse_config(changed(experiment=more)).seeds == expected
+def test_seeds(case):
+    for more, expected in [
+        ({}, (0,)),
+        ({"seed": 7}, (7,)),
+        ({"seeds": 3}, (0, 1, 2)),
+        ({"seeds": [5, 2]}, (5, 2)),
+        ({"seed": -1}, (-1,)),
+    ]:
+        with case(more, expected):
+            assert parse_config(changed(experiment=more)).seeds == expected
 
 
 def test_every_option_of_the_trainer():
@@ -264,7 +271,7 @@ def test_every_option_of_the_trainer():
 # -------------------------------------------------------------------------------------------- published extras
 
 
-def test_the_section_logs_of_published_files_is_warned_of_and_passed_over():
+def test_the_section_logs_of_published_files_is_ignored_with_a_warning():
     with pytest.warns(DistilWarning, match="section `logs` has no effect"):
         config = parse_config(changed(logs={"islogs": True, "location": "somewhere.txt"}))
     assert config.log is None
@@ -300,7 +307,7 @@ def test_input_dim_is_that_of_the_data():
         parse_config(changed(model__input_dim=63)).builder(data)
 
 
-def test_images_are_wanted_for_a_resnet():
+def test_a_resnet_needs_images():
     config = parse_config(changed(model={"architecture": "resnet18", "target_classes": 10}))
     with pytest.raises(ConfigError, match="resnet18 expects images, but an example of digits is 64 numbers"):
         config.builder(config.load_data())
@@ -324,21 +331,19 @@ def test_more_target_classes_than_the_data_has(tmp_path):
     assert 0 <= experiment.run.last("evaluated")["accuracy"] <= 1
 
 
-@pytest.mark.parametrize(
-    ("loop", "dataset"),
-    [
+def test_too_few_examples_for_the_rounds(case):
+    for loop, dataset in [
         ({"budget": 600, "rounds": 4, "initial_points": 10}, {}),
         ({"budget": 1, "rounds": 2, "initial_points": 1348}, {}),
         ({"budget": 5, "rounds": 2, "initial_points": 5}, {"test_points": 1790}),
         ({"budget": 5, "rounds": 2, "initial_points": 5}, {"test_points": 100, "validation_points": 1690}),
         ({"budget": 5, "rounds": 2, "initial_points": 5}, {"test_points": 5000}),
-    ],
-)
-def test_too_few_examples_for_the_rounds(loop, dataset):
-    document = changed(active_learning={"strategy": "badge", **loop}, dataset={"name": "digits", **dataset})
-    config = parse_config(document)
-    with pytest.raises(ConfigError, match="are left for the pool"):
-        split(config.load_data(), config, 0)
+    ]:
+        with case(loop, dataset):
+            document = changed(active_learning={"strategy": "badge", **loop}, dataset={"name": "digits", **dataset})
+            config = parse_config(document)
+            with pytest.raises(ConfigError, match="are left for the pool"):
+                split(config.load_data(), config, 0)
 
 
 def test_just_enough_examples_for_the_rounds():
@@ -353,7 +358,7 @@ def test_just_enough_examples_for_the_rounds():
 # -------------------------------------------------------------------------------------------- faults
 
 
-def test_all_faults_are_told_at_once_with_the_nearest_spelling():
+def test_all_faults_are_reported_at_once_with_the_nearest_spelling():
     document = {
         "modle": {},
         "model": {"architecture": "resnet81", "target_class": 10},
@@ -392,16 +397,17 @@ def test_all_faults_are_told_at_once_with_the_nearest_spelling():
         assert any(fault in line for line in faults), fault
 
 
-def test_all_faults_of_the_training_are_told_at_once():
+def test_all_faults_of_the_training_are_reported_at_once():
     document = changed(train_parameters={"lr": -1, "batch_size": 0, "n_epoch": 2.5, "optimizer": "sdg"})
     faults = " ".join(refused(document))
     for name in ("lr", "batch_size", "n_epoch", "optimizer"):
         assert f"{name}: expected" in faults, name
 
 
-@pytest.mark.parametrize("section", ["model", "train_parameters", "active_learning", "dataset"])
-def test_a_missing_section(section):
-    refused(changed(**{section: ABSENT}), f"missing section {section}")
+def test_a_missing_section(case):
+    for section in ["model", "train_parameters", "active_learning", "dataset"]:
+        with case(section):
+            refused(changed(**{section: ABSENT}), f"missing section {section}")
 
 
 def test_an_empty_document():
@@ -421,13 +427,14 @@ MANDATORY = [
 ]
 
 
-@pytest.mark.parametrize(("section", "key"), MANDATORY)
-def test_a_missing_mandatory_key(section, key):
-    (fault,) = (f for f in refused(changed(**{f"{section}__{key}": ABSENT})) if "missing" in f)
-    assert fault == f"missing key {section}.{key}"
+def test_a_missing_mandatory_key(case):
+    for section, key in MANDATORY:
+        with case(section, key):
+            (fault,) = (f for f in refused(changed(**{f"{section}__{key}": ABSENT})) if "missing" in f)
+            assert fault == f"missing key {section}.{key}"
 
 
-def test_a_strategy_is_mandatory_one_way_or_the_other():
+def test_one_of_strategy_and_strategies_is_mandatory():
     refused(changed(active_learning__strategy=ABSENT), "must have strategy or strategies, and not both")
     refused(changed(active_learning__strategies=["badge"]), "must have strategy or strategies, and not both")
 
@@ -504,25 +511,32 @@ KEYS = {
 CASES = [(name, value) for name, values in KEYS.items() for value in values]
 
 
-@pytest.mark.parametrize(("name", "value"), CASES, ids=[f"{name}={value!r}" for name, value in CASES])
-def test_a_wrong_value_is_a_fault_that_names_its_key(file, name, value):
+def test_a_wrong_value_is_a_fault_that_names_its_key(case, file):
     """Through the file, as users meet it; the message must name the section and the key, and nothing else may be raised."""
-    section, _, key = name.partition("__")
-    with pytest.raises(ConfigError) as caught:
-        read_config(file(changed(**{name: value})))
-    assert section in str(caught.value)
-    assert key.removesuffix("y") in str(caught.value)  # strategy, or strategies
+    for case_id, (name, value) in zip([f"{name}={value!r}" for name, value in CASES], CASES, strict=True):
+        with case(case_id):
+            section, _, key = name.partition("__")
+            with pytest.raises(ConfigError) as caught:
+                read_config(file(changed(**{name: value})))
+            assert section in str(caught.value)
+            assert key.removesuffix("y") in str(caught.value)  # strategy, or strategies
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("path", 1), ("path", []), ("path", {}), ("path", ""), ("test_path", 1), ("label", 1.5), ("label", [])],
-)
-def test_a_wrong_value_of_a_data_file(file, tmp_path, key, value):
-    (tmp_path / "data.csv").write_text("a,b,y\n" + "1,2,x\n3,4,z\n" * 20)
-    dataset = {"name": "csv", "path": str(tmp_path / "data.csv"), key: value}
-    with pytest.raises(DistilError):
-        read_config(file(changed(dataset=dataset))).load_data()
+def test_a_wrong_value_of_a_data_file(case, file, tmp_path):
+    for key, value in [
+        ("path", 1),
+        ("path", []),
+        ("path", {}),
+        ("path", ""),
+        ("test_path", 1),
+        ("label", 1.5),
+        ("label", []),
+    ]:
+        with case(key, value):
+            (tmp_path / "data.csv").write_text("a,b,y\n" + "1,2,x\n3,4,z\n" * 20)
+            dataset = {"name": "csv", "path": str(tmp_path / "data.csv"), key: value}
+            with pytest.raises(DistilError):
+                read_config(file(changed(dataset=dataset))).load_data()
 
 
 ENTRIES = [
@@ -547,15 +561,19 @@ ENTRIES = [
 ]
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=repr)
-def test_a_wrong_entry_of_the_strategies(entry):
-    loop = {"strategies": ["random_sampling", entry], "budget": 5, "rounds": 3}
-    refused(changed(active_learning=loop), "active_learning" if entry and "label" not in str(entry) else "")
+def test_a_wrong_entry_of_the_strategies(case):
+    for entry in ENTRIES:
+        with case(entry):
+            loop = {"strategies": ["random_sampling", entry], "budget": 5, "rounds": 3}
+            refused(changed(active_learning=loop), "active_learning" if entry and "label" not in str(entry) else "")
 
 
-@pytest.mark.parametrize("value", ["badge", {}, 1, None, []])
-def test_strategies_is_a_list(value):
-    refused(changed(active_learning={"strategies": value, "budget": 5, "rounds": 3}), "active_learning.strategies")
+def test_strategies_is_a_list(case):
+    for value in ["badge", {}, 1, None, []]:
+        with case(value):
+            refused(
+                changed(active_learning={"strategies": value, "budget": 5, "rounds": 3}), "active_learning.strategies"
+            )
 
 
 def test_several_strategies():
@@ -574,12 +592,12 @@ def test_several_strategies():
     assert [spec.build() for spec in specs[1:]] == [STRATEGIES["bald_dropout"](n_samples=n) for n in (3, 20)]
 
 
-def test_two_strategies_of_one_label():
+def test_two_strategies_with_one_label():
     loop = {"strategies": ["badge", "badge"], "budget": 5, "rounds": 3}
     refused(changed(active_learning=loop), "has the label badge more than once; give each entry its own label")
 
 
-def test_patience_wants_validation_points():
+def test_patience_needs_validation_points():
     """Found out when the file is read, not by the first training."""
     refused(changed(train_parameters__patience=3), "validation_points")
 
@@ -613,14 +631,14 @@ def test_a_faulty_key_hides_no_fault_of_another():
     assert len(set(faults)) == len(faults)
 
 
-def test_any_name_may_be_a_key_of_ones_own(mine):
+def test_callables_of_the_user_may_have_keys_of_any_name(mine):
     """Also those that pydantic gives a meaning to."""
     document = own(mine(MODULE))
     document["dataset"].update({"_fields_set": 1, "model_config": {}, "self": 2, "test_points": 0})
     assert refused(document) == ["dataset.test_points must be a whole number from 1, got 0"]
 
 
-def test_a_misspelt_choice_gets_the_nearest():
+def test_a_misspelt_choice_is_answered_with_the_nearest():
     refused(changed(train_parameters__retrain="wram"), "got 'wram'; did you mean 'warm'?")
 
 
@@ -630,7 +648,7 @@ def test_a_long_value_is_cut():
     assert len(faults[0]) < 400
 
 
-def test_the_keys_of_ones_own_architecture_are_its_own(mine):
+def test_the_keys_of_the_users_architecture_are_not_checked(mine):
     document = own(mine(MODULE))
     document["model"].update({"input_dim": "auto", "channel": None})
     assert parse_config(document).model["input_dim"] == "auto"
@@ -639,9 +657,8 @@ def test_the_keys_of_ones_own_architecture_are_its_own(mine):
 # -------------------------------------------------------------------------------------------- files
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_files_that_hold_no_configuration(case, file):
+    for text, message in [
         ("", "cannot be read as JSON"),
         ("{", "cannot be read as JSON"),
         ("model: resnet18", "cannot be read as JSON"),
@@ -651,16 +668,15 @@ def test_the_keys_of_ones_own_architecture_are_its_own(mine):
         ("null", "must hold a JSON object"),
         ('{"model": {}, "model": {}}', "the key 'model' occurs twice"),
         ('{"train_parameters": {"lr": 1, "lr": 2}}', "the key 'lr' occurs twice in one object"),
-    ],
-)
-def test_what_is_no_configuration(file, text, message):
-    path = file(text)
-    with pytest.raises(ConfigError, match=message) as caught:
-        read_config(path)
-    assert str(path) in str(caught.value)
+    ]:
+        with case(text, message):
+            path = file(text)
+            with pytest.raises(ConfigError, match=message) as caught:
+                read_config(path)
+            assert str(path) in str(caught.value)
 
 
-def test_a_file_that_is_missing_a_folder_or_no_text(tmp_path):
+def test_a_missing_file_a_folder_and_bytes(tmp_path):
     with pytest.raises(ConfigError, match=r"there is no configuration file .*nothing\.json"):
         read_config(tmp_path / "nothing.json")
     with pytest.raises(ConfigError, match="cannot be read"):
@@ -687,7 +703,7 @@ def test_overrides(file):
     assert "strategy" not in config.document["active_learning"]
 
 
-def test_the_output_is_called_after_the_file_unless_it_says(file):
+def test_the_default_output_is_named_after_the_file(file):
     assert read_config(file(SMALL, "first try.json")).output == Path("runs") / "first try"
     assert read_config(file(changed(experiment={"output": "there"}))).output == Path("there")
 
@@ -763,7 +779,7 @@ def own(name, **loop):
     }
 
 
-def test_everything_may_be_ones_own(mine, tmp_path):
+def test_architecture_data_and_strategy_of_the_user(mine, tmp_path):
     name = mine(MODULE)
     config = parse_config(own(name, strategy_args={"offset": 2}))
     data = config.load_data()
@@ -781,7 +797,7 @@ def test_everything_may_be_ones_own(mine, tmp_path):
     assert experiment.run.all("asked")[0]["ids"] == pool[-7:-2]
 
 
-def test_the_keys_of_splits_are_not_given_to_ones_own_data(mine):
+def test_the_keys_of_the_split_are_not_passed_to_the_users_data(mine):
     """Whichever keys a section of data has."""
     document = own(mine(MODULE))
     given = {"validation_points": 3, "redundancy": 2, "label_noise": 0.1, "imbalance": 0.5, "test_points": 12}
@@ -797,7 +813,7 @@ def test_names_inside_classes(mine):
     assert type(config.strategies[0].build()).__name__ == "Last"
 
 
-def test_a_registered_strategy_beside_ones_own(mine):
+def test_a_registered_strategy_and_one_of_the_user(mine):
     name = mine(MODULE)
     document = own(name)
     document["active_learning"]["strategies"] = ["margin_sampling", document["active_learning"].pop("strategy")]
@@ -806,18 +822,18 @@ def test_a_registered_strategy_beside_ones_own(mine):
     assert type(specs[1].build()).__name__ == "Last"
 
 
-def test_the_settings_in_strategy_args_are_no_business_of_ones_own_strategy(mine):
+def test_batch_size_and_device_are_not_passed_to_the_users_strategy(mine):
     """batch_size and device say how the pool is measured, whatever the strategy."""
     config = parse_config(own(mine(MODULE), strategy_args={"batch_size": 17, "offset": 1}))
     assert config.batch_size == 17
     assert config.strategies[0].build().offset == 1
 
 
-def test_an_argument_that_ones_own_strategy_does_not_take(mine):
+def test_an_argument_that_the_users_strategy_does_not_take(mine):
     refused(own(mine(MODULE), strategy_args={"ofset": 1}), "active_learning.strategy", "ofset")
 
 
-def test_what_ones_own_callables_must_return(mine):
+def test_callables_of_the_user_that_return_something_else(mine):
     name = mine(MODULE)
     refused(own(name, strategy=f"{name}:no_strategy"), "returned a str; expected a distil.Strategy")
     document = own(name)
@@ -826,30 +842,28 @@ def test_what_ones_own_callables_must_return(mine):
         parse_config(document).load_data()
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
+def test_names_that_cannot_be_imported_are_faults(case, mine):
+    for path, message in [
         ("no_such_module:x", "No module named 'no_such_module'"),
         ("{name}:nothing", "has no attribute 'nothing'"),
         ("{name}:", "cannot import"),
         (":network", "cannot import"),
         ("{name}:NOT_CALLABLE", "is a int; expected a function, a class or another callable"),
         (".{name}:network", "cannot import"),
-    ],
-)
-@pytest.mark.parametrize("key", ["model__architecture", "active_learning__strategy", "dataset__name"])
-def test_names_that_cannot_be_imported_are_faults(mine, key, path, message):
-    name = mine(MODULE)
-    refused(changed(own(name), **{key: path.format(name=name)}), key.replace("__", "."), message)
+    ]:
+        for key in ["model__architecture", "active_learning__strategy", "dataset__name"]:
+            with case(path, message, key):
+                name = mine(MODULE)
+                refused(changed(own(name), **{key: path.format(name=name)}), key.replace("__", "."), message)
 
 
-def test_a_module_that_lacks_a_package_says_which(mine):
+def test_a_missing_package_of_the_users_module_is_named(mine):
     name = mine("import no_such_package\n")
     with pytest.raises(DistilError, match="no_such_package"):
         named_object(f"{name}:anything")
 
 
-def test_own_architectures_are_built_in_seeded_scope(mine, tmp_path):
+def test_architectures_of_the_user_are_built_with_the_seed(mine, tmp_path):
     config = parse_config(own(mine(MODULE)))
     data = config.load_data()
     runs = []

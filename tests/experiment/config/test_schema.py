@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from distil.experiment.config.schema import expected, schema, table
 from distil.experiment.config.sections import (
     ActiveLearning,
@@ -43,16 +41,19 @@ def kinds(section):
     ]
 
 
-@pytest.mark.parametrize("name", ["digits", "satimage"])
-def test_the_examples_have_keys_of_the_schema(name):
-    assert not schema()["additionalProperties"]
-    for section, content in json.loads((ROOT / "examples" / f"{name}.json").read_text(encoding="utf-8")).items():
-        usual, *_ = kinds(section)
-        assert set(content) <= set(usual["properties"])
-        assert not usual["additionalProperties"]
+def test_the_examples_have_keys_of_the_schema(case):
+    for name in ["digits", "satimage"]:
+        with case(name):
+            assert not schema()["additionalProperties"]
+            for section, content in json.loads(
+                (ROOT / "examples" / f"{name}.json").read_text(encoding="utf-8")
+            ).items():
+                usual, *_ = kinds(section)
+                assert set(content) <= set(usual["properties"])
+                assert not usual["additionalProperties"]
 
 
-def test_what_the_schema_says():
+def test_the_content_of_the_schema():
     assert schema()["required"] == ["active_learning", "dataset"]  # the others may be left out for embeddings
     assert "$schema" in schema()["properties"]
     loop = kinds("active_learning")[0]["properties"]
@@ -64,9 +65,8 @@ def test_what_the_schema_says():
     assert kinds("model")[1]["properties"]["architecture"]["pattern"] == ":"
 
 
-@pytest.mark.parametrize(
-    ("kind", "key", "words"),
-    [
+def test_expected_values_in_words(case):
+    for kind, key, words in [
         (ActiveLearning, "budget", "a whole number from 1"),
         (ActiveLearning, "strategy_args", "a JSON object"),
         (NamedData, "label_noise", "a fraction above 0, at most 1"),
@@ -80,10 +80,9 @@ def test_what_the_schema_says():
             "seeds",
             "a whole number from 1 to 10,000, or a list that is not empty, each entry a whole number",
         ),
-    ],
-)
-def test_what_a_value_has_to_be(kind, key, words):
-    assert expected(kind, key) == words
+    ]:
+        with case(kind, key, words):
+            assert expected(kind, key) == words
 
 
 def test_a_row_of_the_table():

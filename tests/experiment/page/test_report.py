@@ -197,14 +197,14 @@ def test_bounds_and_costs_of_real_runs(really_run):
     assert "random_sampling" in made["table"]
 
 
-def test_versions_that_differ_are_all_told(made_up):
+def test_versions_that_differ_are_all_listed(made_up):
     config = made_up()
     path = config.output / "badge" / "0" / "events.jsonl"
     path.write_text(path.read_text().replace('"torch": "2.13.0"', '"torch": "2.14.0"'))
     assert reported(config)["experiments"][0]["provenance"]["versions"]["torch"] == ["2.13.0", "2.14.0"]
 
 
-def test_the_penalty_matrix_says_which_way_to_read_it(made_up):
+def test_the_penalty_matrix_has_a_note_on_how_to_read_it(made_up):
     config = made_up(gain={"margin_sampling": 0.1, "badge": -0.1}, alike=None)
     found = reported(config)["experiments"][0]["metrics"]["accuracy"]["penalty"]
     better, worse = (found["strategies"].index(name) for name in ("margin_sampling", "badge"))
@@ -235,7 +235,7 @@ def test_runs_that_are_not_finished(made_up):
     assert "badge is left out: 2 of 4 seeds finished. Continue with: distil resume" in " ".join(made["notes"])
 
 
-def test_nothing_is_finished_or_even_begun(made_up):
+def test_no_run_is_finished_or_begun(made_up):
     config = made_up(seeds=1, unfinished=[(label, 0) for label in ("random_sampling", "margin_sampling", "badge")])
     made = reported(config)["experiments"][0]
     assert made["strategies"] == []
@@ -278,7 +278,7 @@ def test_old_runs(made_up):
     assert made["provenance"]["device"] == []
 
 
-def test_data_that_is_not_there(made_up, tmp_path, monkeypatch):
+def test_data_that_is_missing(made_up, tmp_path, monkeypatch):
     monkeypatch.setenv("DISTIL_DATA", str(tmp_path / "nothing"))
     selections = reported(made_up(dataset="mnist"))["experiments"][0]["selections"]
     assert "mnist" in selections["missing"].lower()
@@ -385,7 +385,7 @@ def test_only_strategies_that_all_have_are_ranked(made_up):
     assert apart["across"]["metrics"] == {}
 
 
-def test_names_that_are_the_same_are_told_apart(made_up):
+def test_equal_names_are_made_distinct(made_up):
     config = made_up("a")
     assert [e["name"] for e in reported(config, config)["experiments"]] == ["digits (a) #1", "digits (a) #2"]
 
@@ -393,7 +393,7 @@ def test_names_that_are_the_same_are_told_apart(made_up):
 # ------------------------------------------------------------------------------------------------- the file
 
 
-def test_the_page_is_html_that_needs_nothing_else(made_up):
+def test_the_page_loads_nothing_else(made_up):
     found, _ = read(page_of(report_of([made_up()])))
     assert found.tags.count("h1") == 1
     assert found.references == ["data:,"]  # no icon is asked for
@@ -428,7 +428,7 @@ def test_the_same_runs_make_the_same_page(made_up):
     assert page_of(report_of([config])) == page_of(report_of([config]))
 
 
-def test_without_scripts_there_is_the_table(made_up):
+def test_without_scripts_the_page_has_the_table(made_up):
     found, report = read(page_of(report_of([made_up()])))
     assert report["experiments"][0]["table"] in "".join(found.inside["pre"])
     assert "area minus" in report["experiments"][0]["table"]
@@ -455,7 +455,7 @@ def test_results_of_a_comparison_have_a_page(really_run):
     assert "margin_sampling_dropout: the same selections as margin_sampling in every run" in text
 
 
-def test_results_of_one_strategy_have_none(made_up):
+def test_results_of_one_strategy_have_no_page(made_up):
     config = made_up(strategies=["random_sampling"])
     assert "Report:" not in write_results(config, page=True)
     assert not (config.output / "report.html").exists()
