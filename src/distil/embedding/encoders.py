@@ -188,9 +188,9 @@ def _packaged(name: str) -> Path | None:
     except (ImportError, ValueError):
         return None
     for place in (spec.submodule_search_locations or []) if spec else []:
-        found = sorted(Path(place).rglob("modules.json"), key=lambda path: len(path.parts))
-        if found:
-            return found[0].parent
+        files = sorted(Path(place).rglob("modules.json"), key=lambda path: len(path.parts))
+        if files:
+            return files[0].parent
     return None
 
 

@@ -86,5 +86,5 @@ class FirstRound:
 
     def _events(self) -> dict[str, Event]:
         path = self.path / _EVENTS
-        found: dict[str, Event] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return found
+        kept: dict[str, Event] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return kept

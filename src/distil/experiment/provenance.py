@@ -27,14 +27,14 @@ def versions() -> dict[str, str]:
 
     They are part of a run's events, so every call on one installation returns the same.
     """
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
     revision = _revision()
-    return found if revision is None else {**found, "revision": revision}
+    return installed if revision is None else {**installed, "revision": revision}
 
 
 def fingerprint(data: DataSet) -> str:

@@ -101,8 +101,8 @@ def _distances(x: torch.Tensor, y: torch.Tensor, run: Run, num_classes: int) -> 
     labeled: list[int] = []
     for event in run.events:
         if event["event"] == "asked":
-            found = diagnose(x, y, event["ids"], labeled, num_classes)
-            rows.append((found.duplicates, found.spread.to_labeled, found.spread.to_selected))
+            diagnosis = diagnose(x, y, event["ids"], labeled, num_classes)
+            rows.append((diagnosis.duplicates, diagnosis.spread.to_labeled, diagnosis.spread.to_selected))
         if event["event"] == "labeled":
             labeled += event["ids"]
     return rows

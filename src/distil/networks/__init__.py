@@ -1,1 +1,1 @@
-"""How a model is read: its logits, its embedding, its dropout samples, whatever made it."""
+"""Reading models of any kind: their logits, embedding and dropout samples."""

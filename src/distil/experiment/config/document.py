@@ -66,7 +66,7 @@ def plain(value: object, faults: list[str], where: str = "", depth: int = 0) -> 
 
 
 def text_in(section: object, key: str) -> str:
-    """The text under a key of a section that may be anything; "" where there is none."""
+    """The text under a key of a section, which may be any value; "" if it has no text there."""
     value = section.get(key) if isinstance(section, Mapping) else None
     return value if isinstance(value, str) else ""
 
