@@ -177,7 +177,7 @@ def test_wrong_arguments_are_refused(here, images):
         embed("images", "means:encode", out="emb.txt")
     with pytest.raises(InvalidInput, match="on_error must be"):
         embed("images", "means:encode", out="emb.npy", on_error="ignore")
-    with pytest.raises(UnsupportedModel, match=r"must give an array \(30, D\); got \(29, 2\)"):
+    with pytest.raises(UnsupportedModel, match=r"must return an array \(30, D\) for 30 items, got shape \(29, 2\)"):
         embed("images", "means:wrong", out="emb.npy")
     with pytest.raises(InvalidInput, match="timm:resnet18 embeds images, but the pool holds texts"):
         embed(["a"], "timm:resnet18", weights="random", out="emb.npy")
@@ -392,6 +392,7 @@ def tiny_bert(here):
     return bert, tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [None, 1, 3])
 def test_a_real_sentence_transformer(here, tiny_bert, monkeypatch, capfd, batch_size):
     """Each text as the model alone gives it, in the order of the pool, whatever they are ordered by meanwhile."""
@@ -409,6 +410,7 @@ def test_a_real_sentence_transformer(here, tiny_bert, monkeypatch, capfd, batch_
     assert embed(texts, "lib/tiny_bert/model", out="emb.npy").made == 0  # the same weights, so the same encoder
 
 
+@pytest.mark.slow
 def test_texts_of_a_table_and_their_ids_through_a_sentence_transformer(here, tiny_bert):
     Path("t.csv").write_text("id,text\nq-7,a b c\nq-2,d\n")
     embed("t.csv", "lib/tiny_bert/model", out="emb.npy")

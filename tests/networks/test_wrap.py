@@ -419,7 +419,7 @@ def test_parts_of_what_a_model_returns(seeded, fingerprint):
     torch.testing.assert_close(embedding, model(X)["hidden"][:, :2].detach())
     with pytest.raises(UnsupportedModel, match="logits='z' must name a tensor in the model's return value, a dict"):
         wrap(model, logits="z", example=X)
-    with pytest.raises(UnsupportedModel, match="embedding=3 is no tensor"):
+    with pytest.raises(UnsupportedModel, match="embedding=3 must name a tensor"):
         wrap(model, logits="scores", embedding=3, example=X)
 
 
