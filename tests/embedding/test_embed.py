@@ -108,28 +108,27 @@ def test_a_second_call_does_nothing(here, images, monkeypatch):
     assert Path("emb.npy").stat().st_mtime_ns == before
 
 
-def test_changed_items_or_models_are_embedded_again(case, here, images):
-    for change in ["an image", "a new image", "the model", "the ids", "the array is gone"]:
-        with case(change):
-            names, _ = images
-            embed("images", "means:encode", out="emb.npy")
-            ids = None
-            if change == "an image":
-                Image.new("RGB", (9, 9)).save(Path("images") / names[0])
-            elif change == "a new image":
-                Image.new("RGB", (9, 9)).save("images/new.png")
-            elif change == "the model":
-                Path("means.py").write_text(MEANS + "\n# another\n")
-            elif change == "the ids":
-                Path("ids.txt").write_text("".join(f"{row}\n" for row in range(30)))
-                ids = "ids.txt"
-            else:
-                Path("emb.npy").unlink()
-            pool = open_pool("images")
-            if ids is not None:
-                pool.names = [str(row) for row in range(30)]
-            assert embed(pool, "means:encode", out="emb.npy").made == len(pool)
-            assert read_column("emb.npy").names == list(pool.names)
+@pytest.mark.parametrize("change", ["an image", "a new image", "the model", "the ids", "the array is gone"])
+def test_changed_items_or_models_are_embedded_again(here, images, change):
+    names, _ = images
+    embed("images", "means:encode", out="emb.npy")
+    ids = None
+    if change == "an image":
+        Image.new("RGB", (9, 9)).save(Path("images") / names[0])
+    elif change == "a new image":
+        Image.new("RGB", (9, 9)).save("images/new.png")
+    elif change == "the model":
+        Path("means.py").write_text(MEANS + "\n# another\n")
+    elif change == "the ids":
+        Path("ids.txt").write_text("".join(f"{row}\n" for row in range(30)))
+        ids = "ids.txt"
+    else:
+        Path("emb.npy").unlink()
+    pool = open_pool("images")
+    if ids is not None:
+        pool.names = [str(row) for row in range(30)]
+    assert embed(pool, "means:encode", out="emb.npy").made == len(pool)
+    assert read_column("emb.npy").names == list(pool.names)
 
 
 def test_pools_in_memory(here):

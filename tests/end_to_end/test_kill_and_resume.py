@@ -348,17 +348,16 @@ def test_interrupted(swept):
         assert "Traceback" not in entry["said"]
 
 
-def test_killed_at_every_touch_of_the_disk(case, swept):
+@pytest.mark.parametrize("strategies", [["random_sampling", "margin_sampling"], ["badge"], ["core_set"]], ids="+".join)
+def test_killed_at_every_touch_of_the_disk(swept, strategies):
     """Before and after every sync, naming and removing of any file, and in the middle of every line."""
-    for strategies in [["random_sampling", "margin_sampling"], ["badge"], ["core_set"]]:
-        with case(strategies):
-            configuration = document(strategies, patience=1)
-            configuration["dataset"]["validation_points"] = 50
-            found = swept(configuration, every=1)
-            check_hooks(found, len(strategies))
-            assert len(found["report"]) == len(found["names"]) > 100
-            wrong = [line for line in failures(found) if "config.json" not in line.split(": ")[1]]
-            assert not wrong, "\n".join(wrong)
+    configuration = document(strategies, patience=1)
+    configuration["dataset"]["validation_points"] = 50
+    found = swept(configuration, every=1)
+    check_hooks(found, len(strategies))
+    assert len(found["report"]) == len(found["names"]) > 100
+    wrong = [line for line in failures(found) if "config.json" not in line.split(": ")[1]]
+    assert not wrong, "\n".join(wrong)
 
 
 # -------------------------------------------------------------------------------------------- real processes

@@ -205,18 +205,17 @@ def test_options_of_the_curves(opened):
     assert all(part in words for part in ("all labels", "majority class", "target 50 %"))
 
 
-def test_another_metric(case, opened):
-    for metric in ["balanced_accuracy", "macro_f1", "calibration_error"]:
-        with case(metric):
-            page = opened()
-            page.locator('select[data-option="metric"]').select_option(metric)
-            assert curves(page, f"curves-{metric}") == STRATEGIES
-            report = json.loads(page.locator("#report").text_content())
-            area = report["experiments"][0]["metrics"][metric]["summaries"]["margin_sampling"]["area"]
-            assert f"{100 * area:.2f}" in page.locator(f'[data-table="areas-{metric}"]').inner_text()
-            tested = metric != "calibration_error"
-            assert page.locator(f'[data-table="penalty-{metric}"]').count() == tested
-            assert ("p (Holm)" in page.locator(f'[data-table="areas-{metric}"]').inner_text()) == tested
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1", "calibration_error"])
+def test_another_metric(opened, metric):
+    page = opened()
+    page.locator('select[data-option="metric"]').select_option(metric)
+    assert curves(page, f"curves-{metric}") == STRATEGIES
+    report = json.loads(page.locator("#report").text_content())
+    area = report["experiments"][0]["metrics"][metric]["summaries"]["margin_sampling"]["area"]
+    assert f"{100 * area:.2f}" in page.locator(f'[data-table="areas-{metric}"]').inner_text()
+    tested = metric != "calibration_error"
+    assert page.locator(f'[data-table="penalty-{metric}"]').count() == tested
+    assert ("p (Holm)" in page.locator(f'[data-table="areas-{metric}"]').inner_text()) == tested
 
 
 def test_values_under_the_pointer_and_by_keyboard(opened):
@@ -330,18 +329,17 @@ CONTRAST = """() => {
 }"""
 
 
-def test_contrast(case, opened):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(opened, scheme):
     """WCAG 2.1: 4.5 to 1 for text, 3 to 1 for lines of figures."""
-    for scheme in ["light", "dark"]:
-        with case(scheme):
-            page = opened(DESK, scheme)
-            paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            red = int(re.findall(r"\d+", paper)[0])
-            assert red > 200 if scheme == "light" else red < 60
-            found = page.evaluate(CONTRAST)
-            assert sum(kind == "text" for kind, _, _ in found) > 200
-            assert sum(kind == "curve" for kind, _, _ in found) > 12
-            assert [one for one in found if one[1] < {"text": 4.5, "curve": 3}[one[0]]] == []
+    page = opened(DESK, scheme)
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int(re.findall(r"\d+", paper)[0])
+    assert red > 200 if scheme == "light" else red < 60
+    found = page.evaluate(CONTRAST)
+    assert sum(kind == "text" for kind, _, _ in found) > 200
+    assert sum(kind == "curve" for kind, _, _ in found) > 12
+    assert [one for one in found if one[1] < {"text": 4.5, "curve": 3}[one[0]]] == []
 
 
 def test_a_narrow_window_that_is_widened(opened):

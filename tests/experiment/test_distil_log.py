@@ -191,15 +191,16 @@ def test_logging_changes_nothing_else(experiment):
 # -------------------------------------------------------------------------------------------- exactly once
 
 
-def test_the_log_is_appended_to(case, experiment, path):
-    for before in ["", "notes of my own\n", "-" * 21 + "\nRound 0\n" + "-" * 21 + "\nTraining Points - 1\n"]:
-        with case(before):
-            path.write_text(before)
-            made = experiment()
-            made.advance()
-            text = path.read_text()
-            assert text.startswith(before)
-            assert without_seconds(text[len(before) :]) == expected(made.run)
+@pytest.mark.parametrize(
+    "before", ["", "notes of my own\n", "-" * 21 + "\nRound 0\n" + "-" * 21 + "\nTraining Points - 1\n"]
+)
+def test_the_log_is_appended_to(experiment, path, before):
+    path.write_text(before)
+    made = experiment()
+    made.advance()
+    text = path.read_text()
+    assert text.startswith(before)
+    assert without_seconds(text[len(before) :]) == expected(made.run)
 
 
 def test_a_second_experiment_is_appended_to_the_first(experiment, path):
@@ -218,14 +219,13 @@ def test_the_folder_is_created(experiment, tmp_path):
 STEPS = [(kind, number) for number in range(3) for kind in ("labeled", "trained", "evaluated")]
 
 
-def test_stopped_and_resumed(case, experiment, path):
-    for kind, number in STEPS:
-        with case(kind, number):
-            path.write_text("notes\n")
-            stopped_at(experiment(), kind, number)
-            made = experiment()
-            assert made.advance()
-            assert without_seconds(path.read_text()) == "notes\n" + expected(made.run)
+@pytest.mark.parametrize(("kind", "number"), STEPS)
+def test_stopped_and_resumed(experiment, path, kind, number):
+    path.write_text("notes\n")
+    stopped_at(experiment(), kind, number)
+    made = experiment()
+    assert made.advance()
+    assert without_seconds(path.read_text()) == "notes\n" + expected(made.run)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -388,14 +388,13 @@ def test_shrink_perturb(recorded):
         assert np.allclose(start, 0.4 * np.array(before) + 0.1 * np.array(fresh), rtol=0, atol=1e-6)
 
 
-def test_a_resumed_round_starts_from_the_same_weights(case, recorded):
-    for at in [("evaluated", 0), ("trained", 1), ("asked", 2), ("labeled", 3)]:
-        for retrain in ["warm", "shrink_perturb", "scratch"]:
-            with case(at, retrain):
-                starts, ends, _ = recorded(retrain=retrain)
-                again = recorded(stop_after=at, retrain=retrain)
-                assert again[0] == starts
-                assert again[1] == ends
+@pytest.mark.parametrize("at", [("evaluated", 0), ("trained", 1), ("asked", 2), ("labeled", 3)])
+@pytest.mark.parametrize("retrain", ["warm", "shrink_perturb", "scratch"])
+def test_a_resumed_round_starts_from_the_same_weights(recorded, retrain, at):
+    starts, ends, _ = recorded(retrain=retrain)
+    again = recorded(stop_after=at, retrain=retrain)
+    assert again[0] == starts
+    assert again[1] == ends
 
 
 # -------------------------------------------------------------------------------------------- pairing
@@ -650,9 +649,9 @@ WRONG_ANSWERS = {
 
 def test_an_answer_that_cannot_be_right_is_an_error_and_not_the_end_of_the_run(case, config, experiment, tmp_path):
     """Once it is corrected, the run goes on: nothing wrong may have been written down."""
-    for wrong in WRONG_ANSWERS.values():
-        with case(wrong):
-            made, path = config(), tmp_path / "run"
+    for name, wrong in WRONG_ANSWERS.items():
+        with case(name):
+            made, path = config(), tmp_path / name
             (held_out, *_) = rows_of(split(DATA, made, 0).x_test)
             oracle = Recorder(lambda query, _, wrong=wrong, held_out=held_out: wrong(query.ids, held_out))
             with pytest.raises(InvalidInput):

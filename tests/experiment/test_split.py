@@ -31,10 +31,11 @@ def test_imbalance_makes_classes_rare_in_the_pool_only(config):
     assert torch.equal(clean.y_test, rare.y_test)
 
 
-def test_each_part_of_a_replicate_has_a_seed_that_can_be_fixed(case, config):
+def test_each_part_of_a_replicate_has_a_seed_that_can_be_fixed(case, config, tmp_path):
     for part in ["split", "initial", "model", "selection"]:
         with case(part):
-            made = config(**{f"experiment__{part}_seed": 7, "active_learning__strategies": ["random_sampling"]})
+            fixed = {f"experiment__{part}_seed": 7, "experiment__output": str(tmp_path / part)}
+            made = config(**fixed, active_learning__strategies=["random_sampling"])
             run_all(made)
             runs = [Run(run_path(made.output, "random_sampling", seed)) for seed in (0, 1)]
             for seed, run in zip((0, 1), runs, strict=True):

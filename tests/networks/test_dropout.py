@@ -338,7 +338,9 @@ def test_samples_do_not_depend_on_minibatches(case, net_and_pool):
             assert whole.shape[:2] == (310, 4)
             assert (whole[:, 0] - whole[:, 1]).abs().max() > 1e-3
             for batch_size, first in ((1, DRAW_BLOCK - 10), (7, DRAW_BLOCK - 50), (64, 0)):
-                part = sampled(net, pool, range(first, 310 if first == 0 else 270), batch_size=batch_size, shared=shared)
+                part = sampled(
+                    net, pool, range(first, 310 if first == 0 else 270), batch_size=batch_size, shared=shared
+                )
                 torch.testing.assert_close(part, whole[first : first + len(part)])
 
 

@@ -317,7 +317,7 @@ def test_labels_in_dicts_are_read_of_labeled_sets_only(bert):
         == select("glister", bert, Labeled(), 3, labeled=labeled, validation=labeled, candidates=range(6, N)).tolist()
     )
     without = [{"input_ids": ids} for ids in IDS]
-    with pytest.raises(MissingSignal, match="labels are needed"):
+    with pytest.raises(MissingSignal, match="GLISTER needs labels"):
         select("glister", bert, without, 3, labeled=range(6), validation=range(6))
 
 
