@@ -186,7 +186,7 @@ def test_wrong_test_sets(here, refuses):
         load_embeddings("emb.npy", "emb.csv", test_embeddings="same.npy", test_labels="same.csv")
     with refuses(InvalidInput, "(4,)", "(5,)", "the same shape and type"):
         load_embeddings("emb.npy", "emb.csv", test_embeddings="wide.npy", test_labels="wide.csv")
-    with refuses(InvalidInput, "go together"):
+    with refuses(InvalidInput, "belong together"):
         load_embeddings("emb.npy", "emb.csv", test_embeddings="same.npy")
 
 
