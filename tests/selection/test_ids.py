@@ -264,7 +264,7 @@ WRONG = [
     (np.array([1.0, np.nan]), "has the floating-point number 1.0"),
     (torch.tensor([0.5]), "has the floating-point number 0.5"),
     (torch.tensor([0.5], dtype=torch.bfloat16), "has the floating-point number 0.5"),
-    (np.zeros(N - 1, bool), "is a boolean mask, and must have an entry for each of the 40 examples; got 39"),
+    (np.zeros(N - 1, bool), "is a boolean mask and must have an entry for each of the 40 examples; got 39"),
     ([True, 1], "has booleans among other ids"),
     (np.ma.array([1, 2], mask=[True, False]), "has masked entries"),
     (torch.tensor([1, 0, 2]).to_sparse(), "is a sparse tensor"),

@@ -156,7 +156,7 @@ WRONG = [
     (asked(0, -1), "ids has -1, which is not a position"),
     (asked(0, 0), "more than once"),
     (asked(0.5), "floating-point number 0.5"),
-    (asked(True), "a boolean mask, and must have an entry for each of the 10 examples; got 1"),
+    (asked(True), "a boolean mask and must have an entry for each of the 10 examples; got 1"),
     (asked("0"), "ids has '0', and the examples of this pool have no names"),
     ({"event": "asked", "ids": [[0, 1]]}, r"ids has \[0, 1\], and the examples"),
     ({"event": "asked", "ids": 5}, "ids must hold ids of the pool: a list, .*; got int"),

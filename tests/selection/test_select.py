@@ -825,7 +825,7 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ({"labeled": np.ones(N, bool)}, "nothing to choose from: every example is labeled"),
         (
             {"labeled": [True, False]},
-            "labeled is a boolean mask, and must have an entry for each of the 60 examples; got 2",
+            "labeled is a boolean mask and must have an entry for each of the 60 examples; got 2",
         ),
         (
             {"labeled": [True, 3]},
