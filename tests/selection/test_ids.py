@@ -140,18 +140,14 @@ def net():
     return nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 3))
 
 
-def check_select(role, name, net):
-    asked = LABELED_FORMS[name](IDS)
-    for strategy in (Near(), "random_sampling", "margin_sampling"):
-        expected = select(strategy, net, X, 3, **{role: IDS}).tolist()
-        assert select(strategy, net, X, 3, names=NAMES, **{role: asked}).tolist() == expected
-
-
 def test_select(case, net):
     for role in ("labeled", "validation", "query", "private", "candidates", "exclude"):
-        for name in FORMS if role in ("candidates", "exclude") else LABELED_FORMS:
-            with case(name, role):
-                check_select(role, name, net)
+        forms = FORMS if role in ("candidates", "exclude") else LABELED_FORMS
+        for strategy in (Near(), "random_sampling", "margin_sampling"):
+            expected = select(strategy, net, X, 3, **{role: IDS}).tolist()
+            for name, form in forms.items():
+                with case(role, strategy, name):
+                    assert select(strategy, net, X, 3, names=NAMES, **{role: form(IDS)}).tolist() == expected
 
 
 def test_labeled_examples_are_never_asked_again(net):
@@ -162,22 +158,18 @@ def test_labeled_examples_are_never_asked_again(net):
     assert not set(select("random_sampling", None, items, N - 4, labeled=Subset(items, IDS))) & set(IDS)
 
 
-def check_select_from_and_pick(argument, name):
-    value = LABELED_FORMS[name](IDS)
-    for strategy in ("core_set", "random_sampling"):
-        expected = select_from(strategy, 3, embeddings=X, **{argument: IDS})
-        found = select_from(strategy, 3, embeddings=X, names=NAMES, **{argument: value})
-        assert found.tolist() == expected.tolist()
-        assert list(found.names) == [NAMES[i] for i in expected]
-        picks = pick(strategy, 3, embeddings=Column(X, NAMES, "x.npy"), **{argument: value})
-        assert (picks.rows, picks.ids) == (expected.tolist(), list(found.names))
-
-
 def test_select_from_and_pick(case):
     for argument in ("labeled", "candidates", "exclude"):
-        for name in LABELED_FORMS if argument == "labeled" else FORMS:
-            with case(name, argument):
-                check_select_from_and_pick(argument, name)
+        forms = LABELED_FORMS if argument == "labeled" else FORMS
+        for strategy in ("core_set", "random_sampling"):
+            expected = select_from(strategy, 3, embeddings=X, **{argument: IDS})
+            names = [NAMES[i] for i in expected]
+            for name, form in forms.items():
+                with case(argument, strategy, name):
+                    found = select_from(strategy, 3, embeddings=X, names=NAMES, **{argument: form(IDS)})
+                    assert (found.tolist(), list(found.names)) == (expected.tolist(), names)
+                    picks = pick(strategy, 3, embeddings=Column(X, NAMES, "x.npy"), **{argument: form(IDS)})
+                    assert (picks.rows, picks.ids) == (expected.tolist(), names)
 
 
 def check_learner(name):

@@ -625,7 +625,7 @@ def test_tables_are_the_chunks_joined(case, net, x):
 
 def test_leaders_are_the_best_of_all(case):
     """Many ties, also between the last leader and others; ids in any order; values stay with their ids."""
-    for n in [1, 3, 50, 700, 5000]:
+    for n in [1, 50, 5000]:
         for n_values in [1, 7, 10**6]:
             for order in ["rising", "falling", "mixed"]:
                 with case(n, n_values, order):
