@@ -63,7 +63,9 @@ def test_interrupted(here, said, monkeypatch):
     monkeypatch.setattr("distil.auditing.audit.audit", stops)
     code, out, err = said("emb.npy", "--model", "corner:encode", "--out", "audit.html")
     assert (code, out) == (130, "")
-    assert err.endswith("nothing is lost: the same command begins again, with the embeddings that are made\n")
+    assert err.endswith(
+        "nothing was written; the same command begins again, and embeddings that are finished are kept\n"
+    )
     assert not Path("audit.html").exists()
 
 
@@ -97,15 +99,14 @@ def test_what_was_read_is_said(here, said):
     assert said("x.csv", "--labeled", "l.csv", "--json")[2] == ""
 
 
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
+def test_faults(here, said):
+    Path("audit.html").mkdir()
+    for argv, message in (
         (("nothing.npy",), "there is no pool at nothing.npy"),
         (("emb.npy", "--out", "audit.pdf"), "ends in .html or .json"),
+        (("emb.npy", "--out", "audit.html"), "audit.html is a folder; expected a file"),
         (("emb.npy", "--labeled", "emb.ids.txt", "--labels", "emb.ids.txt"), "has no labels"),
-    ],
-)
-def test_faults(here, said, argv, message):
-    code, out, err = said(*argv)
-    assert (code, out) == (2, "")
-    assert message in err
+    ):
+        code, out, err = said(*argv)
+        assert (code, out) == (2, "")
+        assert message in err

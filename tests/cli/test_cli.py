@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import distil
 from distil import cli
 from distil.cli import main
 from distil.errors import DistilWarning
@@ -76,57 +78,70 @@ def said(capsys):
 
     def call(*argv):
         capsys.readouterr()
-        try:
-            code = main(list(argv))
-        except SystemExit as stopped:  # argparse's
-            code = stopped.code
-        out, err = capsys.readouterr()
-        return code, out, err
+        code = main(list(argv))
+        return code, *capsys.readouterr()
 
     return call
 
 
 # -------------------------------------------------------------------------------------------- help and wrong lines
 
-
-@pytest.mark.parametrize(
-    "command",
-    [(), ("run",), ("compare",), ("report",), ("resume",), ("strategies",)],
-    ids=lambda c: " ".join(c) or "distil",
-)
-def test_help(said, command):
-    code, out, err = said(*command, "--help")
-    assert code == 0
-    assert err == ""
-    assert out.startswith(f"usage: distil {' '.join(command)}".rstrip())
-    assert len(out.splitlines()) > 5
+NAMES = ("run", "compare", "report", "resume", "strategies", "select", "embed", "audit")
 
 
-def test_help_names_every_command(said):
-    out = said("--help")[1]
-    assert all(command in out for command in ("run", "compare", "report", "resume", "strategies"))
+def test_help(said):
+    code, out, err = said("--help")
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: distil [OPTIONS] COMMAND")
+    for name in NAMES:
+        assert f"\n  {name} " in out
+        code, text, err = said(name, "-h")
+        assert (code, err) == (0, "")
+        assert text.startswith(f"Usage: distil {name} [OPTIONS]")
+        assert text.isascii()
+        assert "--json" in text
 
 
-@pytest.mark.parametrize(
-    "argv",
-    [
-        (),
-        ("rum",),
-        ("run",),
-        ("run", "a.json", "b.json"),
-        ("run", "a.json", "--seeds", "x"),
-        ("run", "a.json", "--theads", "2"),
-        ("resume",),
-        ("report",),
-        ("strategies", "extra"),
-    ],
-    ids=" ".join,
-)
-def test_a_wrong_command_line(said, argv):
-    code, out, err = said(*argv)
-    assert code == 2
-    assert out == ""
-    assert "usage: distil" in err
+def test_version(said):
+    assert said("--version") == (0, f"distil {distil.__version__}\n", "")
+
+
+def test_a_wrong_command_line(said):
+    for argv, message in (
+        ((), "Missing command.\nHelp: distil --help"),
+        (("rum",), "No such command 'rum'. Did you mean 'run'"),
+        (("run",), "Missing argument 'CONFIG'. A JSON file"),
+        (("run", "a.json", "b.json"), "unexpected extra argument(s) (b.json)\nHelp: distil run --help"),
+        (("run", "a.json", "--seeds", "x"), "Invalid value for '--seeds': Input should be a valid integer"),
+        (("run", "a.json", "--theads", "2"), "No such option: --theads (Possible options: --seeds, --threads)"),
+        (("run", "a.json", "--seeds", "1", "--seeds", "2"), "Invalid value for '--seeds': given 2 times; give it once"),
+        (("embed", "a", "--out", "a.npy"), "Missing option '--model'. The model of the embeddings: `timm:NAME`"),
+        (("embed", "a", "--on-error", "no"), "'no' is not one of 'raise', 'skip'"),
+        (("strategies", "[/red]"), "([/red])"),
+        (("--verison",), "--version"),
+    ):
+        code, out, err = said(*argv)
+        assert (code, out) == (2, "")
+        assert err.startswith("distil: ")
+        assert message in err
+        assert err.splitlines()[-1].startswith("Help: distil ")
+
+
+def test_verbose_shows_the_traceback_of_an_error(said):
+    for argv in (("-v", "run", "no.json"), ("run", "no.json", "--verbose")):
+        code, _, err = said(*argv)
+        assert code == 2
+        assert err.startswith("Traceback")
+        assert err.endswith("distil: there is no configuration file no.json\n")
+    assert "Traceback" not in said("run", "no.json")[2]
+
+
+def test_an_error_of_the_system_is_a_line(said, file, monkeypatch):
+    def fails(*_, **__):
+        raise PermissionError(13, "Permission denied", "runs/small")
+
+    monkeypatch.setattr(suite, "run_all", fails)
+    assert said("run", file()) == (1, "", "distil: runs/small: Permission denied\n")
 
 
 # -------------------------------------------------------------------------------------------- run and resume
@@ -163,7 +178,18 @@ def test_the_options_of_run_replace_those_of_the_file(said, file, here, no_plot)
     name = file(
         active_learning__strategies=None, active_learning__strategy="core_set", experiment={"seed": 7, "threads": 1}
     )
-    argv = ["--output", "there", "--strategies", "badge,random_sampling", "--seeds", "2", "--threads", "2"]
+    argv = [
+        "--output",
+        "there",
+        "--strategies",
+        "badge",
+        "--strategies",
+        "random_sampling",
+        "--seeds",
+        "2",
+        "--threads",
+        "2",
+    ]
     code, _, err = said("run", name, *argv, "--data", "elsewhere")
     assert (code, err) == (0, "")
     found = json.loads((here / "there" / "config.json").read_text())
@@ -195,14 +221,17 @@ def test_a_folder_of_something_else(said, file, here):
     code, _, err = said("run", file(), "--output", "thesis")
     assert code == 2
     assert "thesis exists and holds no experiment" in err
+    for output in ("thesis/thesis.tex", "thesis/thesis.tex/more"):
+        code, _, err = said("run", file(), "--output", output)
+        assert (code, "thesis/thesis.tex is a file" in err) == (2, True)
 
 
-@pytest.mark.parametrize("folder", ["nothing", "."])
-def test_resume_what_is_no_experiment(said, folder):
-    code, out, err = said("resume", folder)
-    assert (code, out) == (1, "")
-    assert err.startswith("distil: ")
-    assert "holds no experiment" in err
+def test_what_is_no_experiment(said, here):
+    (here / "file").touch()
+    for argv in (("resume", "nothing"), ("resume", "."), ("resume", "file"), ("report", "nothing"), ("report", ".")):
+        code, out, err = said(*argv)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"distil: {argv[1]} holds no experiment")
 
 
 def test_a_damaged_run(said, file, here, no_plot):
@@ -292,27 +321,28 @@ def test_an_unknown_strategy_offers_the_nearest(said, file):
         assert "known: " in err
 
 
-@pytest.mark.parametrize("strategies", ["", ",", "badge,", "badge,badge", " badge"])
-def test_odd_lists_of_strategies(said, file, strategies, here):
-    assert said("run", file(), "--strategies", strategies)[0] == 2
+def test_odd_lists_of_strategies(said, file, here):
+    for strategies in ("", ",", "badge,", "badge,badge", " badge"):
+        assert said("run", file(), "--strategies", strategies)[0] == 2
+    assert said("run", file(), "--strategies", "badge", "--strategies", "badge")[0] == 2
     assert not (here / "runs").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("--seeds", "0"), ("--seeds", "-1"), ("--threads", "0")])
-def test_numbers_out_of_range(said, file, option, value):
-    code, _, err = said("run", file(), option, value)
-    assert code == 2
-    assert option.strip("-") in err
+def test_numbers_out_of_range(said, file):
+    for option, value in (("--seeds", "0"), ("--seeds", "-1"), ("--threads", "0")):
+        code, _, err = said("run", file(), option, value)
+        assert code == 2
+        assert option.strip("-") in err
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"])
-def test_no_configuration(said, here, content):
-    if content is not None:
-        (here / "a.json").write_text(content)
-    code, out, err = said("run", "a.json")
-    assert (code, out) == (2, "")
-    assert err.startswith("distil: ")
-    assert "a.json" in err
+def test_no_configuration(said, here):
+    for content in (None, "{", "[]"):
+        if content is not None:
+            (here / "a.json").write_text(content)
+        code, out, err = said("run", "a.json")
+        assert (code, out) == (2, "")
+        assert err.startswith("distil: ")
+        assert "a.json" in err
 
 
 def test_missing_data_lists_the_places_tried(said, file, here):
@@ -436,11 +466,17 @@ def test_report_looks_for_data_where_it_is_told(said, file, here, no_plot):
     assert (found["missing"], found["measured"]) == (None, 1)
 
 
-@pytest.mark.parametrize("folder", ["nothing", "."])
-def test_report_of_what_is_no_experiment(said, folder):
-    code, out, err = said("report", folder)
-    assert (code, out) == (1, "")
-    assert "holds no experiment" in err
+def test_a_page_replaces_no_other_file(said, here):
+    (here / "emb.npy").write_text("mine")
+    (here / "page.html").mkdir()
+    for output, message in (
+        ("emb.npy", "ends in .html"),
+        ("page.html", "is a folder"),
+        ("emb.npy/a.html", "is a file"),
+    ):
+        code, _, err = said("report", ".", "--output", output)
+        assert (code, message in err) == (2, True)
+    assert (here / "emb.npy").read_text() == "mine"
 
 
 # -------------------------------------------------------------------------------------------- strategies
@@ -474,19 +510,19 @@ def test_strategies_for_people(said):
 # -------------------------------------------------------------------------------------------- real processes
 
 
-def distil(*argv, cwd):
+def process(*argv, cwd, **environment):
     return subprocess.run(
         [sys.executable, "-m", "distil", *argv],
         cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": SOURCE, "MPLBACKEND": "agg"},
+        env={**os.environ, "PYTHONPATH": SOURCE, "MPLBACKEND": "agg", **environment},
     )
 
 
 def test_as_a_process(file, here):
-    done = distil("run", file(logs={"islogs": True}, active_learning__rounds=1), cwd=here)
+    done = process("run", file(logs={"islogs": True}, active_learning__rounds=1), cwd=here)
     assert done.returncode == 0, done.stderr
     assert "random_sampling" in done.stdout
     assert (
@@ -495,20 +531,72 @@ def test_as_a_process(file, here):
 
 
 def test_a_fault_as_a_process(file, here):
-    done = distil("run", file(active_learning__strategies=["bagde"]), cwd=here)
+    done = process("run", file(active_learning__strategies=["bagde"]), cwd=here)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "did you mean 'badge'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_whoever_reads_the_output_may_stop(here):
+def test_the_reader_of_the_output_may_stop(here):
     """As ``distil strategies | head -1`` does."""
     command = [sys.executable, "-m", "distil", "strategies"]
     environment = {**os.environ, "PYTHONPATH": SOURCE}
     with subprocess.Popen(
         command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == 0
+    ) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait() == 0
+
+
+def test_ascii_terminals_and_narrow_ones(here):
+    narrow = process("select", "--help", cwd=here, LC_ALL="C", PYTHONIOENCODING="ascii", COLUMNS="40")
+    wide = process("select", "--help", cwd=here, COLUMNS="120")
+    assert (narrow.returncode, narrow.stderr) == (0, "")
+    assert "".join(narrow.stdout.split()) == "".join(wide.stdout.split())  # nothing is cut off
+    done = process("caf\xe9", cwd=here, LC_ALL="C", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert "caf" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_help_on_a_terminal(here):
+    """In panels where they fit, and as plain text on narrow terminals; nothing is cut off, and brackets are kept."""
+    import pty
+
+    def shown(columns, **more):
+        reader, writer = pty.openpty()
+        environment = {**os.environ, "PYTHONPATH": SOURCE, "COLUMNS": columns, "TERM": "xterm", **more}
+        command = [sys.executable, "-m", "distil", "select", "--help"]
+        with subprocess.Popen(command, stdout=writer, stderr=writer, env=environment) as running:
+            os.close(writer)
+            parts = []
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while part := os.read(reader, 1 << 16):
+                    parts.append(part)
+        os.close(reader)
+        assert running.returncode == 0
+        return b"".join(parts).decode()
+
+    panels, plain = shown("100"), shown("60")
+    assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in panels
+    assert "\x1b[" in panels
+    assert "\N{HORIZONTAL ELLIPSIS}" not in panels
+    assert "\x1b[" not in plain
+    assert plain.isascii()
+    assert "\x1b[3" not in shown("100", NO_COLOR="1")  # no colors
+    assert shown("100", PYTHONIOENCODING="ascii").isascii()
+
+
+def test_help_is_light(here):
+    """No help imports what only a command needs."""
+    code = (
+        "import sys\nfrom distil.cli import main\n"
+        f"codes = [main([*name, '--help']) for name in ((), *((name,) for name in {NAMES}))] + [main(['--version'])]\n"
+        "loaded = [m for m in ('torch', 'numpy', 'sklearn') if m in sys.modules]\n"
+        "print(codes, loaded, file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr == f"{[0] * (len(NAMES) + 2)} []\n"

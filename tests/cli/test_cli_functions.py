@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import inspect
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,20 +11,8 @@ import pytest
 from PIL import Image
 
 import distil
-from distil.cli import audit, compare, embed, main, report, run, select
-from distil.data.distances import NEAR
+from distil.cli import main
 from distil.experiment import outputs, suite
-
-SOURCE = str(Path(__file__).parents[2] / "src")
-
-FUNCTIONS = {
-    "select": (select, distil.pick),
-    "embed": (embed, distil.embed),
-    "audit": (audit, distil.audit),
-    "run": (run, distil.run),
-    "compare": (compare, distil.compare),
-    "report": (report, distil.report),
-}
 
 CONFIG = {
     "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 8},
@@ -101,84 +85,36 @@ def no_plot(monkeypatch):
     monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, **_: path)
 
 
-# ------------------------------------------------------------------------------------------------------------- the options
-
-
-def parser_of(command):
-    commands = argparse.ArgumentParser().add_subparsers()
-    FUNCTIONS[command][0].add(commands)
-    return commands.choices[command]
-
-
-@pytest.mark.parametrize("command", FUNCTIONS)
-def test_options_and_keywords_are_the_same(command):
-    """By their names; the options hold no defaults of their own; all but what the function is about is keyword-only."""
-    options = {action.dest: action for action in parser_of(command)._actions if action.dest not in ("help", "json")}
-    parameters = inspect.signature(FUNCTIONS[command][1]).parameters
-    assert options.keys() == parameters.keys()
-    assert {action.default for action in options.values()} <= {argparse.SUPPRESS, None}
-    required = {name for name, action in options.items() if action.required}
-    required |= {"model"} if command == "embed" else set()  # the command says so itself
-    assert {name for name, p in parameters.items() if p.default is inspect.Parameter.empty} == required
-    positional = [name for name, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
-    assert positional == {"select": ["strategy", "n"], "embed": ["pool"], "audit": ["pool"], "report": ["runs"]}.get(
-        command, ["config"]
-    )
-
-
-@pytest.mark.parametrize(
-    ("command", "keyword"),
-    [
-        ("select", "seed"),
-        ("select", "memory"),
-        ("select", "near"),
-        ("audit", "near"),
-        ("audit", "rows"),
-        ("audit", "seed"),
-        ("run", "workers"),
-        ("compare", "workers"),
-    ],
-)
-def test_help_tells_the_defaults_of_the_function(command, keyword):
-    default = inspect.signature(FUNCTIONS[command][1]).parameters[keyword].default
-    (action,) = [action for action in parser_of(command)._actions if action.dest == keyword]
-    assert action.help.endswith(f"default: {NEAR if keyword == 'near' else default}")
-
-
-def test_help_loads_no_torch():
-    code = (
-        "import sys\nfrom distil.cli import main\ntry: main(['run', '--help'])\nfinally: print('torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": SOURCE},
-    )
-    assert done.stdout.splitlines()[-1] == "False", done.stderr
-
-
 # -------------------------------------------------------------------------------------------------- functions and commands
 
 
-@pytest.mark.parametrize(
-    ("options", "argv"),
-    [
-        ({"embeddings": Path("emb.npy")}, ["--embeddings", "emb.npy"]),
+def test_pick(printed, returned):
+    for options, argv in (
+        ({}, []),
         (
-            {"labeled": "labeled.csv", "candidates": Path("some.txt"), "exclude": "none.txt", "seed": 4},
+            {"labeled": "labeled.csv", "candidates": Path("some.txt"), "exclude": ["none.txt"], "seed": 4},
             ["--labeled", "labeled.csv", "--candidates", "some.txt", "--exclude", "none.txt", "--seed", 4],
         ),
         ({"no_duplicates": True, "near": 0.1, "memory": "1MB"}, ["--no-duplicates", "--near", 0.1, "--memory", "1MB"]),
-    ],
-)
-def test_pick(printed, returned, options, argv):
-    given = {"embeddings": "emb.npy", "probs": "p.npy", "progress": False, **options}
-    found = returned(distil.pick, "badge", 5, **given)
-    argv = ["select", "--embeddings", "emb.npy", "--probs", "p.npy", "--strategy", "badge", "--n", 5, *argv]
-    assert found == printed(*argv, "--no-progress")
-    assert [entry["rank"] for entry in found["picks"]] == [1, 2, 3, 4, 5]
+    ):
+        found = returned(distil.pick, "badge", 5, embeddings=Path("emb.npy"), probs="p.npy", progress=False, **options)
+        asked = ["select", "--embeddings", "emb.npy", "--probs", "p.npy", "--strategy", "badge", "--n", 5]
+        assert found == printed(*asked, *argv, "--no-progress")
+        assert [entry["rank"] for entry in found["picks"]] == [1, 2, 3, 4, 5]
+
+
+def test_several_lists_count_as_one(printed, returned):
+    lines = Path("labeled.csv").read_text().splitlines()
+    Path("a.csv").write_text("\n".join(lines[:12]) + "\n")
+    Path("b.csv").write_text("\n".join([lines[0], *lines[8:]]) + "\n")
+    asked = {"embeddings": "emb.npy", "exclude": ["none.txt", "labeled.csv"]}
+    one = returned(distil.pick, "core_set", 4, labeled="labeled.csv", **asked)
+    assert returned(distil.pick, "core_set", 4, labeled=["a.csv", Path("b.csv")], **asked) == one
+    argv = ["--labeled", "b.csv", "--labeled", "a.csv", "--exclude", "labeled.csv", "--exclude", "none.txt"]
+    assert printed("select", "--embeddings", "emb.npy", "--strategy", "core_set", "--n", 4, *argv) == one
+    assert returned(distil.audit, "emb.npy", labeled=["a.csv", "b.csv"]) == returned(
+        distil.audit, "emb.npy", labeled="labeled.csv"
+    )
 
 
 def test_pick_with_parameters_writes_a_file(printed, returned):
@@ -287,9 +223,10 @@ def test_a_run_that_waits(printed, returned, monkeypatch):
 # ----------------------------------------------------------------------------------------------------------- what is wrong
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
+def test_faults_are_the_librarys_errors():
+    Path("other.csv").write_text("id,label\nn3,7\n")
+    two = ["labeled.csv", "other.csv"]
+    faults = [
         (lambda: distil.pick("bagde", 3, embeddings="emb.npy"), distil.UnknownName, "did you mean 'badge'"),
         (lambda: distil.pick("badge", 3, embeddings="emb.npy"), distil.MissingSignal, "reads probs"),
         (lambda: distil.pick("core_set", 3), distil.InvalidInput, "nothing to choose from"),
@@ -311,7 +248,7 @@ def test_a_run_that_waits(printed, returned, monkeypatch):
         (lambda: distil.run("no.json"), distil.ConfigError, "there is no configuration file no.json"),
         (lambda: distil.run({"model": {}}), distil.InvalidInput, "config must be a path, got dict"),
         (lambda: distil.run(None), distil.InvalidInput, "config must be a path, got NoneType"),
-        (lambda: distil.report(["images", 3]), distil.RunError, "images holds no experiment"),
+        (lambda: distil.report(["images", 3]), distil.InvalidInput, "runs must be a path, got int"),
         (lambda: distil.report([3]), distil.InvalidInput, "runs must be a path, got int"),
         (lambda: distil.run("small.json", strategies=""), distil.ConfigError, "strateg"),
         (lambda: distil.run("small.json", workers=0), distil.InvalidInput, "workers must be"),
@@ -331,10 +268,25 @@ def test_a_run_that_waits(printed, returned, monkeypatch):
         ),
         (lambda: distil.audit("emb.npy", near=-1), distil.InvalidInput, "near must be a share"),
         (lambda: distil.audit("emb.npy", rows=0), distil.InvalidInput, "rows must be a whole number from 1, got 0"),
-    ],
-)
-def test_faults_are_the_librarys_errors(call, error, message):
-    with pytest.raises(error) as found:
-        call()
-    assert message in str(found.value)
+        (
+            lambda: distil.pick("core_set", 3, embeddings="emb.npy", labeled=two),
+            distil.InvalidInput,
+            "'n3' has the label '0' in labeled.csv and '7' in other.csv; keep one of them",
+        ),
+        (lambda: distil.audit("emb.npy", labeled=two), distil.InvalidInput, "'7' in other.csv"),
+        (
+            lambda: distil.audit("emb.npy", labeled=["labeled.csv", "emb.npy"]),
+            distil.InvalidInput,
+            "labeled: emb.npy is a pool of its own, so give it alone",
+        ),
+        (
+            lambda: distil.audit("emb.npy", test=["emb.npy", "p.npy"], test_embeddings="emb.npy"),
+            distil.InvalidInput,
+            "test: emb.npy is a pool of its own",
+        ),
+    ]
+    for call, error, message in faults:
+        with pytest.raises(error) as found:
+            call()
+        assert message in str(found.value)
     assert not Path("runs").exists()

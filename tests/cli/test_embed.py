@@ -94,20 +94,17 @@ def test_names_of_files_go_through_all_commands(here, capfdbinary, name):
     assert main(["audit", "emb.npy", "--labeled", "picks.csv", "--out", "audit.html"]) == 0
 
 
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (("images", "--out", "emb.npy"), "say what to embed with: --model"),
+def test_faults(here, said):
+    for argv, message in (
+        (("images", "--out", "emb.npy"), "Missing option '--model'"),
         (("images", "--model", "red:encode", "--out", "emb.csv"), "ends in .npy or .parquet"),
         (("nothing", "--model", "red:encode", "--out", "emb.npy"), "there is no pool at nothing"),
         (("images", "--model", "timm:resnet18", "--out", "emb.npy"), "distil downloads none"),
         (("images", "--model", "no.such.module:encode", "--out", "emb.npy"), "cannot import"),
         (("images", "--model", "none-such", "--out", "emb.npy"), "expected a model as timm:NAME"),
-    ],
-)
-def test_faults(here, said, argv, message):
-    code, out, err = said(*argv)
-    assert (code, out) == (2, "")
-    assert message in err
-    assert err.startswith("distil: ")
+    ):
+        code, out, err = said(*argv)
+        assert (code, out) == (2, "")
+        assert message in err
+        assert err.startswith("distil: ")
     assert not Path("emb.npy").exists()

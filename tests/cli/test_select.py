@@ -53,12 +53,8 @@ def here(tmp_path, monkeypatch):
 def said(capsys):
     def call(*argv):
         capsys.readouterr()
-        try:
-            code = main(["select", *map(str, argv)])
-        except SystemExit as stopped:
-            code = stopped.code
-        out, err = capsys.readouterr()
-        return code, out, err
+        code = main(["select", *map(str, argv)])
+        return code, *capsys.readouterr()
 
     return call
 
@@ -251,49 +247,63 @@ def put(array, row, value):
     return array
 
 
-@pytest.mark.parametrize(
-    ("change", "more", "message"),
-    [
-        (
-            {"emb": lambda a: put(a, [7, 30], np.nan)},
-            (),
-            "embeddings is NaN or infinite for 2 of 200 examples: ids 'dir/007.jpg', 'dir/030.jpg'",
-        ),
-        ({"p": lambda a: put(a, 9, 1)}, (), "probs['dir/009.jpg'] is not a probability distribution"),
-        ({"p": lambda a: put(a, 9, np.nan)}, (), "must be finite, not negative and sum to 1; if these are logits"),
-        ({"p": lambda a: a[:-1]}, (), "ids.txt has 200 ids, and p.npy has 199 rows"),
-        ({"p": lambda a: a[:, 0]}, (), "p.npy: probs must have two axes, (examples, columns), got shape (200,)"),
-        ({}, ("--labeled", "no.csv"), "there is no file no.csv"),
-        (
-            {},
-            ("--labeled", "odd.txt"),
-            "odd.txt: 1 of 1 ids are not in the pool: 'nobody'; the pool's ids begin with 'dir/000.jpg'",
-        ),
-        ({}, ("--ids", "odd.txt"), "odd.txt has 1 ids, and emb.npy has 200 rows"),
-        ({}, ("--strategy", "bagde"), "did you mean 'badge'"),
-        ({}, ("--n", 0), "n must be between 1 and"),
-        ({}, ("--memory", "lots"), "'lots' is not a size"),
-        ({}, ("--out", "picks.txt"), "picks.txt: expected a name that ends in .csv or .jsonl"),
-        (
-            {},
-            ("--candidates", "labeled.csv", "--labeled", "labeled.csv"),
-            "candidates has 'dir/000.jpg', which is in labeled too; remove it from one of them",
-        ),
-        ({}, ("--pool", "emb.npy"), "pool is embedded by model; give these two, or embeddings (--pool"),
-        ({}, ("--model", "x:y"), "say which one with pool"),
-        ({}, ("--no-duplicates", "--near", "0"), "near must be a share of the typical distance, above 0"),
-        ({}, ("--strategy", "bald_dropout"), "needs mc_probs; pass --mc-probs"),
-    ],
-)
-def test_faults(here, said, change, more, message):
-    faulty(**change)
+FAULTS = [
+    (
+        {"emb": lambda a: put(a, [7, 30], np.nan)},
+        (),
+        "embeddings is NaN or infinite for 2 of 200 examples: ids 'dir/007.jpg', 'dir/030.jpg'",
+    ),
+    ({"p": lambda a: put(a, 9, 1)}, (), "probs['dir/009.jpg'] is not a probability distribution"),
+    ({"p": lambda a: put(a, 9, np.nan)}, (), "must be finite, not negative and sum to 1; if these are logits"),
+    ({"p": lambda a: a[:-1]}, (), "ids.txt has 200 ids, and p.npy has 199 rows"),
+    ({"p": lambda a: a[:, 0]}, (), "p.npy: probs must have two axes, (examples, columns), got shape (200,)"),
+    ({}, ("--labeled", "no.csv"), "there is no file no.csv"),
+    (
+        {},
+        ("--labeled", "odd.txt"),
+        "odd.txt: 1 of 1 ids are not in the pool: 'nobody'; the pool's ids begin with 'dir/000.jpg'",
+    ),
+    ({}, ("--ids", "odd.txt"), "odd.txt has 1 ids, and emb.npy has 200 rows"),
+    ({}, ("--strategy", "bagde"), "did you mean 'badge'"),
+    ({}, ("--n", 0), "n must be between 1 and"),
+    ({}, ("--memory", "lots"), "'lots' is not a size"),
+    ({}, ("--out", "picks.txt"), "picks.txt: expected a name that ends in .csv or .jsonl"),
+    (
+        {},
+        ("--candidates", "labeled.csv", "--labeled", "labeled.csv"),
+        "candidates has 'dir/000.jpg', which is in labeled too; remove it from one of them",
+    ),
+    (
+        {},
+        ("--labeled", "labeled.csv", "--labeled", "second.csv"),
+        f"{NAMES[2]!r} has the label '2' in labeled.csv and '1' in second.csv; keep one of them",
+    ),
+    ({}, ("--labeled", "labeled.csv", "--labeled", "ids.txt"), "labeled.csv has labels and ids.txt has none"),
+    ({}, ("--out", "emb.npy/picks.csv"), "emb.npy is a file; expected a folder"),
+    ({}, ("--pool", "emb.npy"), "pool is embedded by model; give these two, or embeddings (--pool"),
+    ({}, ("--model", "x:y"), "say which one with pool"),
+    ({}, ("--no-duplicates", "--near", "0"), "near must be a share of the typical distance, above 0"),
+    ({}, ("--strategy", "bald_dropout"), "needs mc_probs; pass --mc-probs"),
+]
+
+
+def test_faults(here, said):
     Path("odd.txt").write_text("nobody\n")
-    code, out, err = said(*BADGE, "--n", 5, "--out", "picks.csv", *more)
-    assert (code, out) == (2, "")
-    assert err.startswith("distil: ")
-    assert message in err
-    assert err.count("\n") == 1
-    assert not Path("picks.csv").exists()
+    Path("second.csv").write_text(f"id,label\n{NAMES[3]},3\n{NAMES[2]},1\n")
+    arrays = {f"{name}.npy": np.load(f"{name}.npy") for name in ("emb", "p")}
+    base = {"--ids": "ids.txt", "--strategy": "badge", "--n": 5, "--out": "picks.csv"}
+    for change, more, message in FAULTS:
+        faulty(**change)
+        asked = {name: value for name, value in base.items() if name not in more}
+        options = [text for option in asked.items() for text in option]
+        code, out, err = said("--embeddings", "emb.npy", "--probs", "p.npy", *options, *more)
+        assert (code, out) == (2, "")
+        assert err.startswith("distil: ")
+        assert message in err
+        assert err.count("\n") == 1
+        assert not Path("picks.csv").exists()
+        for name, array in arrays.items():
+            np.save(name, array)
 
 
 def test_a_wrong_row_that_is_excluded_does_not_matter(here, said):
@@ -325,9 +335,7 @@ def test_a_file_is_whole_or_not_there(here, said, monkeypatch):
     monkeypatch.setattr("csv.DictWriter.writerows", fails)
     code, out, err = said(*BADGE, "--n", 5, "--out", "picks.csv")
     assert (code, out) == (130, "")
-    assert err.startswith(
-        "\ndistil: interrupted; nothing was written and nothing is lost: the same command begins again"
-    )
+    assert err.startswith("\ndistil: interrupted; nothing was written; the same command begins again, and embeddings")
     assert Path("picks.csv").read_text() == "old"
     assert [path.name for path in here.iterdir() if path.name.startswith(".")] == []
 

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"\ndistil: interrupted; {_INTERRUPTED.get(context.invoked_subcommand or '', kept)}\n")
         return 130
     except (DistilError, OSError, typer.TyperException) as error:
-        if "verbose" in context.meta:
+        if "verbose" in context.meta and not isinstance(error, typer.TyperException):
             traceback.print_exc()
         sys.stderr.write(f"distil: {_message(error, context.invoked_subcommand)}\n")
         return 1 if isinstance(error, RunError) or not isinstance(error, DistilError | typer.TyperException) else 2
