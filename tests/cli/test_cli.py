@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-import distil
 from distil import cli
 from distil.cli import main
 from distil.errors import DistilWarning
@@ -103,7 +103,7 @@ def test_help(said):
 
 
 def test_version(said):
-    assert said("--version") == (0, f"distil {distil.__version__}\n", "")
+    assert said("--version") == (0, f"distil {version('distil')}\n", "")
 
 
 def test_a_wrong_command_line(said):

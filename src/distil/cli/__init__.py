@@ -17,7 +17,6 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-import distil
 from distil.cli import audit, compare, embed, report, resume, run, select, strategies
 from distil.cli.commands import Act, Verbose, add_command
 from distil.errors import DistilError, RunError
@@ -84,7 +83,9 @@ def _app() -> typer.Typer:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"distil {distil.__version__}")
+        from importlib.metadata import version
+
+        print(f"distil {version('distil')}")
         raise typer.Exit
 
 

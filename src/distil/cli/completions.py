@@ -6,12 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import distil
-
 
 def strategy_names() -> list[str]:
     """The names under which distil registers its strategies, out of the source files."""
-    folder = Path(distil.__file__).parent / "strategies"
+    folder = Path(__file__).parents[1] / "strategies"
     texts = (path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     return sorted(name for text in texts for name in re.findall(r'^@register\("(\w+)"\)', text, re.MULTILINE))
 

@@ -1,0 +1,44 @@
+"""Several lists of ids as one."""
+
+from __future__ import annotations
+
+import pytest
+
+from distil.data.ids import ListedIds, merged
+from distil.errors import InvalidInput
+
+INDEX = {"a": 0, "b": 1, "7": 2, "c": 3}
+
+
+def listed(*names, labels=None, origin="x.csv", positions=False):
+    return ListedIds(names, labels, origin, positions)
+
+
+def test_an_id_counts_once_and_keeps_its_label():
+    one, two = listed("a", "7", labels=("1", "cat")), listed("7.0", " b", labels=("cat", "2"), origin="y.csv")
+    found = merged([one, two], INDEX, 4)
+    assert (found.names, found.labels, found.origin) == (("a", "7", " b"), ("1", "cat", "2"), "x.csv and y.csv")
+    assert found.rows(INDEX, 4).tolist() == [0, 2, 1]
+    assert merged([one], INDEX, 4) is one
+    assert merged([one, one], INDEX, 4).names == one.names
+    assert merged([listed("a", labels=("1.0",)), listed("a", labels=("1",))], INDEX, 4).labels == ("1.0",)
+
+
+def test_names_and_row_numbers():
+    found = merged([listed("7", "c"), listed("0", "2", positions=True)], INDEX, 4)
+    assert found.rows(INDEX, 4).tolist() == [2, 3, 0]
+    assert merged([listed("1", "2"), listed("2", positions=True)], None, 4).rows(None, 4).tolist() == [1, 2]
+
+
+def test_faults():
+    for lists, message in (
+        (
+            [listed("a", labels=("1",)), listed("b", "a", labels=("1", "2"), origin="y.csv")],
+            "'a' has the label '1' in x.csv and '2' in y.csv; keep one of them",
+        ),
+        ([listed("a", labels=("1",)), listed("b", origin="y.txt")], "x.csv has labels and y.txt has none; give labels"),
+        ([listed("a"), listed("d", origin="y.txt")], "y.txt: 1 of 1 ids are not in the pool: 'd'"),
+    ):
+        with pytest.raises(InvalidInput) as found:
+            merged(lists, INDEX, 4)
+        assert message in str(found.value)
