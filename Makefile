@@ -7,7 +7,11 @@ BIN := $(VENV)/bin
 PEERS := .benchmarks/peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast slow lint bench clean
+# The script of the report as a browser runs it: one strict function made of two files.
+PAGE := src/distil/experiment/page
+SCRIPT := (echo '"use strict"; (() => {'; cat $(PAGE)/figures.js $(PAGE)/sections.js; echo '})();')
+
+.PHONY: demo test fast slow lint lint-js coverage bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +32,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/prose.py
+	if command -v node > /dev/null; then $(SCRIPT) | node --check -; fi
+
+# Needs Node.js; npx downloads eslint.
+lint-js:
+	$(SCRIPT) | npx --yes eslint@9 --config eslint.config.mjs --stdin
 
 fast: lint
 	$(BIN)/python -m pytest -n auto -m "not slow" tests/functional tests/strategies tests/selection tests/contract
@@ -38,10 +47,14 @@ test: lint
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m slow
 
+# Lines and branches that the ordinary tests do not reach, on the terminal and in htmlcov/. A report, not a gate.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto -m "not slow" --cov --cov-report=term --cov-report=html
+
 # Some 20 minutes on two quiet cores, and 2 GB for the environment of the packages that distil is compared with.
 bench: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.speed.environment $(PEERS)
 	$(BIN)/python -m benchmarks speed --peers $(PEERS)
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

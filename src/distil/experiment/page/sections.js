@@ -254,7 +254,7 @@ function selections() {
 }
 
 function provenance() {
-  const { provenance: recorded, ids, strategies, seeds } = experiment();
+  const { provenance: recorded, ids, seeds } = experiment();
   const list = (values) => (values.length ? values.join(" and ") : "not recorded");
   const rows = [...Object.entries(recorded.versions).map(([name, values]) => [name === "revision" ? "git revision" : name, list(values)]), ["device", list(recorded.device)], ["threads", list(recorded.threads)]];
   const parts = ["split", "initial", "model", "selection"];

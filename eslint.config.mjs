@@ -1,0 +1,18 @@
+// `make lint-js` checks the report's script, as a browser runs it, by these rules. No imports: eslint then runs through npx alone.
+const browser = ["Blob", "Image", "ResizeObserver", "URL", "XMLSerializer", "document", "getComputedStyle", "setTimeout"];
+
+export default [
+  {
+    languageOptions: { sourceType: "script", globals: Object.fromEntries(browser.map((name) => [name, "readonly"])) },
+    rules: {
+      "array-callback-return": "error", "constructor-super": "error", "eqeqeq": "error", "for-direction": "error",
+      "no-cond-assign": "error", "no-const-assign": "error", "no-constant-condition": "error", "no-dupe-args": "error",
+      "no-dupe-else-if": "error", "no-dupe-keys": "error", "no-duplicate-case": "error", "no-eval": "error",
+      "no-fallthrough": "error", "no-func-assign": "error", "no-implied-eval": "error", "no-loss-of-precision": "error",
+      "no-redeclare": "error", "no-self-assign": "error", "no-self-compare": "error", "no-shadow-restricted-names": "error",
+      "no-sparse-arrays": "error", "no-undef": "error", "no-unreachable": "error", "no-unsafe-negation": "error",
+      "no-unsafe-optional-chaining": "error", "no-unused-vars": "error", "no-use-before-define": ["error", { "functions": false, "variables": false }],
+      "no-useless-escape": "error", "no-var": "error", "prefer-const": "error", "use-isnan": "error", "valid-typeof": "error",
+    },
+  },
+];
