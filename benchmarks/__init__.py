@@ -1,1 +1,1 @@
-"""Benchmarks: each file is run as ``python -m benchmarks.<name>`` and prints what it measured."""
+"""Benchmarks: ``python -m benchmarks NAME`` runs one and prints its results."""

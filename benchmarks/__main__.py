@@ -8,7 +8,7 @@ import benchmarks
 
 
 def main() -> int:
-    """Run the benchmark named on the command line with the rest of the arguments."""
+    """Run the benchmark named on the command line with the remaining arguments."""
     names = sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if not m.name.startswith("_"))
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         sys.stdout.write("usage: python -m benchmarks NAME ...\n\n")

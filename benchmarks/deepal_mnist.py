@@ -3,8 +3,8 @@
 60,000 examples in the pool, 10,000 in the test set, 20 labels at the start, 10 queries of 20. Paired: for one seed and round every
 strategy gets the same first labels, initial weights and minibatch order.
 
-Run as ``python -m benchmarks deepal_mnist``. Every finished run is a file under ``runs/protocols/M``; what is there is not done
-again, so an interrupted benchmark goes on, and seeds may be run in processes of their own (``--seeds 0``).
+Run as ``python -m benchmarks deepal_mnist``. Every finished run is a file under ``runs/protocols/M`` and is not repeated, so an
+interrupted benchmark continues, and seeds may run in separate processes (``--seeds 0``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from distil.rng import Rng
 SEEDS = (0, 1, 2)
 INITIAL, BUDGET, QUERIES = 20, 20, 10
 CANDIDATES = 2_000
-COSTLY = (  # many passes over each example: asked for a random part of the pool, drawn anew for each query
+COSTLY = (  # many passes over each example: these score a random part of the pool, drawn anew for each query
     "LeastConfidenceDropout",
     "MarginSamplingDropout",
     "EntropySamplingDropout",
@@ -41,7 +41,7 @@ COSTLY = (  # many passes over each example: asked for a random part of the pool
 
 
 def network(num_classes: int = 10):
-    """The published network, its convolutions laid out as a CPU likes them; the configurations of protocol M name it."""
+    """The published network in channels-last format, which is faster on a CPU; the configurations of protocol M name it."""
     assert num_classes == 10, "the published network has 10 outputs"
     return MNIST_Net().to(memory_format=torch.channels_last)
 
@@ -69,7 +69,7 @@ def run(data: DataSet, name: str, seed: int, n_epoch: int) -> dict:
 
 
 def query(strategy, dataset: Data) -> np.ndarray:
-    """What the strategy queries: of all that is unlabeled, or of a random part where that would take too long."""
+    """The strategy's query: from all unlabeled examples, or from a random part of them if that would take too long."""
     name = type(strategy).__name__
     if name not in COSTLY:
         return strategy.query(BUDGET)
@@ -80,7 +80,7 @@ def query(strategy, dataset: Data) -> np.ndarray:
 
 
 def report(found: dict[int, dict[str, list[dict]]]) -> str:
-    """The tables, a section for each number of epochs."""
+    """The tables, one section for each number of epochs."""
     grid = np.arange(QUERIES + 1) * BUDGET + INITIAL
     sections = []
     for n_epoch, runs in sorted(found.items()):
@@ -96,7 +96,7 @@ def report(found: dict[int, dict[str, list[dict]]]) -> str:
 
 
 def halves(summaries: list[Summary]) -> str:
-    """A row a strategy, a column a number of labels."""
+    """A table with one row per strategy and one column per number of labels."""
     lines = [" | ".join(["| strategy", *(f"{int(n)}" for n in summaries[0].labels)]) + " |"]
     lines.append("|---" + "|---:" * len(summaries[0].labels) + "|")
     for s in summaries:
@@ -111,7 +111,7 @@ def mean_seconds(runs: list[dict]) -> float:
 
 
 def main(argv: list[str]) -> None:
-    """Do what is missing, and write the tables once all seeds are there."""
+    """Run the missing seeds, and write the tables once all seeds are finished."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks deepal_mnist", description="Protocol M, low budgets.")
     parser.add_argument("--data", help="where MNIST is; default: $DISTIL_DATA, then the user's cache")
     parser.add_argument("--output", type=Path, default=Path("runs/protocols/M"))
@@ -141,7 +141,7 @@ def main(argv: list[str]) -> None:
 
 
 def finished(output: Path) -> dict[int, dict[str, list[dict]]]:
-    """By number of epochs, the runs of every strategy that has all seeds; only where random sampling has."""
+    """For each number of epochs: the runs of every strategy with all seeds, if random sampling has all seeds too."""
     found: dict[int, dict[str, list[dict]]] = {}
     for folder in sorted(output.glob("[0-9]*")):
         paths = {name: [folder / f"{name}-{seed}.json" for seed in SEEDS] for name in STRATEGIES}

@@ -44,7 +44,7 @@ def resnet18(images: list[Image.Image]) -> Tensor:
 
 
 def make(folder: Path, images: int) -> None:
-    """Images of noise, every other one a JPEG; after the first ones, further names of the same files."""
+    """Images of noise, every other one a JPEG; all but the first ones are links to the same files."""
     rng = np.random.default_rng(0)
     paths = [folder / f"{row // A_FOLDER:03}" / f"{row:06}.{'jpg' if row % 2 else 'png'}" for row in range(images)]
     for row, path in enumerate(paths):
@@ -62,7 +62,7 @@ def colors(images: list[Image.Image]) -> Tensor:
 
 
 def measure(folder: Path, model: str) -> None:
-    """In a process of its own: embed, choose 100 images; print seconds, those of embedding again, and megabytes."""
+    """In a separate process: embed, choose 100 images, embed again; print the seconds and megabytes."""
     from distil import select_from
     from distil.embedding.embed import embed
 
@@ -88,7 +88,7 @@ def row(model: str, images: int) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Make the images, embed them, choose some, and write the table."""
+    """Write the images, embed them, choose some, and write the table."""
     if argv:
         measure(Path(argv[1]), argv[2])
         return

@@ -1,4 +1,4 @@
-"""What this machine is, and what it can do at most: the lines that stand under every table."""
+"""The machine's description, printed under every table, and its peak rates."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def peaks(side: int = 4096, megabytes: int = 1024, device: str = "cpu") -> dict[
     """The largest rates seen: ``read`` of memory (bytes a second) and ``gemm`` in float32 (operations a second).
 
     Args:
-        side: Of the square matrices.
-        megabytes: Of the array that is read.
-        device: Where.
+        side: Rows and columns of the square matrices.
+        megabytes: Size of the array that is read.
+        device: Device to measure.
     """
     array = torch.ones(megabytes << 18, device=device)
     square = torch.ones(side, side, device=device)
@@ -58,7 +58,7 @@ def _least(call: Callable[[], object], repeats: int = 4) -> float:
 
 
 def main(_: list[str]) -> None:
-    """Print them."""
+    """Print the description and the peak rates."""
     print(described())
     found = peaks()
     print(f"reads {found['read'] / 1e9:.0f} GB/s, float32 products {found['gemm'] / 1e9:.0f} GFLOP/s")

@@ -1,4 +1,4 @@
-"""Run a fixed experiment (D, S, ...), write its table to benchmarks/results, and its page next to its runs."""
+"""Run a fixed experiment (D, S, ...), write its table to benchmarks/results, and its report next to its runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MORE = {"I": ("balanced_accuracy", "macro_f1")}
 
 
 def main(argv: list[str]) -> None:
-    """Run the protocols named."""
+    """Run the named protocols."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks protocol", description=__doc__)
     parser.add_argument("names", nargs="+", choices=sorted(p.stem for p in (HERE / "protocols").glob("*.json")))
     parser.add_argument("--data", help="where data sets are; default: $DISTIL_DATA, then the user's cache")
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
 
 
 def _table(config, metric: str) -> str:
-    """The table of another metric than accuracy."""
+    """The table of a metric other than accuracy."""
     curves, twins = curves_of(config, metric), identical(config, finished_runs(config))
     tests = comparisons(curves, "random_sampling", twins)
     table = markdown_table(
@@ -54,7 +54,7 @@ def _table(config, metric: str) -> str:
 
 
 def _seconds(config) -> str:
-    """Mean seconds that a run's trainings and selections took, for every strategy, and what all runs took together."""
+    """Mean seconds of the trainings and selections of a run, for every strategy, and the total of all runs."""
     lines = ["| strategy | training, s a run | selection, s a run |", "|---|---|---|"]
     found = costs(finished_runs(config))
     for label, cost in found.items():

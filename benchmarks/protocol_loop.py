@@ -39,7 +39,7 @@ PROTOCOL = Path(__file__).parent / "protocols" / "D.json"
 
 
 def ours(config: ExperimentConfig, data: DataSet, seed: int) -> list[float]:
-    """The library's run; the accuracy of every round."""
+    """Run the library; the accuracy of every round."""
     with tempfile.TemporaryDirectory() as folder:
         spec = StrategySpec("margin_sampling", {}, "margin_sampling")
         experiment = Experiment(Run(folder), config, spec, seed, data)
@@ -79,7 +79,7 @@ def batches(x: Tensor, model: nn.Module):
 
 
 def breakdown(run: Callable[[], object]) -> str:
-    """Seconds of the parts of a run that are no training, as Markdown; selections and evaluations with their forward passes."""
+    """Seconds of all parts of a run except training, as Markdown; selections and evaluations include their forward passes."""
     parts = {
         "selections": (Steps, "_asked"),
         "evaluations": (Steps, "_evaluated"),

@@ -1,4 +1,4 @@
-"""Compares two results of ``speed``: ratios that fell by more than a quarter; exit code 1 where there are any."""
+"""Compare two results of ``speed``: list ratios that fell by more than a quarter; exit code 1 if there are any."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FALL = 0.25
 
 
 def ratios(results: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], float]]:
-    """(row, implementation) and how many times distil's seconds it took; ratios of two times taken in turns outlive a machine."""
+    """(row, implementation) and its seconds divided by distil's; such ratios are comparable across machines."""
     for name, row in results["rows"].items():
         ours = row["ways"][0].get("seconds")
         for way in row["ways"][1:]:
@@ -21,7 +21,7 @@ def ratios(results: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], float]
 
 
 def fallen(old: Mapping[str, Any], new: Mapping[str, Any], fall: float = FALL) -> list[str]:
-    """A line for every ratio that fell by more than ``fall``, and for every one that is gone because distil failed."""
+    """One line for every ratio that fell by more than ``fall``, and for every row in which distil now fails."""
     before, after = dict(ratios(old)), dict(ratios(new))
     lines = []
     for (row, way), ratio in before.items():
@@ -35,7 +35,7 @@ def fallen(old: Mapping[str, Any], new: Mapping[str, Any], fall: float = FALL) -
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print what fell."""
+    """Print the ratios that fell."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks regress", description=__doc__)
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)

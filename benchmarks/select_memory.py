@@ -17,7 +17,7 @@ from benchmarks.machine import write
 N, D, C, BUDGET, LABELED = 50_000, 512, 100, 1_000, 200
 LIMIT_MB = 250
 
-# Of a pool in files: strategy, options of the command, labeled rows; Gaussians of this rank through a ReLU, and noise.
+# Selections from files: strategy, options of the command, labeled rows. Data: Gaussians of this rank through a ReLU, and noise.
 MAPPED = (
     ("margin_sampling", ("probs",), LABELED),
     ("badge", ("embeddings", "probs"), LABELED),
@@ -37,7 +37,7 @@ def _megabytes(key: str, process: int | str = "self") -> float:
 
 
 def measure(strategy: str) -> None:
-    """In a process of its own: print seconds and megabytes."""
+    """In a separate process: print seconds and megabytes."""
     generator = torch.Generator().manual_seed(0)
     embeddings = torch.randn(N, D, generator=generator).relu_()
     probs = torch.softmax(torch.randn(N, C, generator=generator) * 2, 1)
@@ -70,7 +70,7 @@ def make(folder: Path, rows: int) -> None:
 
 
 def measure_mapped(folder: Path, strategy: str, options: list[str], labeled: int) -> None:
-    """In a process of its own: print the seconds of two library calls, the second with warm threads and files."""
+    """In a separate process: print the seconds of two library calls, the second with warm threads and files."""
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in options}
     rows = np.load(folder / f"labeled_{labeled}.npy")
     for _ in range(2):
@@ -81,11 +81,13 @@ def measure_mapped(folder: Path, strategy: str, options: list[str], labeled: int
 
 
 def _watched(command: list[str]) -> tuple[str, float, float]:
-    """What a process prints, its seconds, and the most private memory seen: looked at fifty times a second."""
+    """Output of a process, its seconds, and its largest private memory, sampled fifty times a second."""
     start, most = time.perf_counter(), 0.0
     with subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            if Path(f"/proc/{process.pid}/statm").read_text().strip() != "0 0 0 0 0 0 0":  # it has not ended just now
+            if (
+                Path(f"/proc/{process.pid}/statm").read_text().strip() != "0 0 0 0 0 0 0"
+            ):  # the process may have ended just now
                 most = max(most, _megabytes("RssAnon", process.pid))
             time.sleep(0.02)
         out = process.stdout.read() if process.stdout is not None else ""

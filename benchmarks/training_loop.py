@@ -91,7 +91,7 @@ def sequence(seed: int) -> list[tuple[Tensor, Tensor, Rng]]:
 
 
 def timed(train: Callable[..., int], trainings: list[tuple[Tensor, Tensor, Rng]]) -> tuple[float, list, list]:
-    """Seconds for all trainings (making the networks apart), the epochs of each, the trained networks."""
+    """Seconds for all trainings (without building the networks), the epochs of each, the trained networks."""
     modules = [network(rng.child("weights"), x.dtype) for x, _, rng in trainings]
     start = perf_counter()
     epochs = [train(module, x, y, rng) for module, (x, y, rng) in zip(modules, trainings, strict=True)]
@@ -135,7 +135,7 @@ class Clock:
 
 
 def profile(run: Callable[[], object]) -> dict[str, dict[str, float]]:
-    """Where ``run`` spends its time: seconds and share of each part, and of all that is none of them.
+    """Where ``run`` spends its time: seconds and share of each part, and of everything else.
 
     The forward passes are those of training and those over the pool and the test set.
     """
@@ -153,7 +153,7 @@ def profile(run: Callable[[], object]) -> dict[str, dict[str, float]]:
         total = perf_counter() - start
     parts = {name: clock.seconds for name, clock in clocks.items()}
     parts["everything else"] = total - sum(parts.values())
-    # What a wrapper itself costs falls to "everything else": time empty ones, and show it apart.
+    # The cost of the wrappers counts as "everything else": time empty wrappers, and show their cost separately.
     empty, calls = Clock(), sum(clock.calls for clock in clocks.values())
     nothing = empty.around(lambda *_: None)
     start = perf_counter()
@@ -164,7 +164,7 @@ def profile(run: Callable[[], object]) -> dict[str, dict[str, float]]:
 
 
 def profile_table(parts: dict[str, dict[str, float]]) -> str:
-    """As Markdown."""
+    """The profile as Markdown."""
     rows = [f"| {name} | {part['seconds']:.3f} | {part['share']:.1%} |" for name, part in parts.items()]
     return "\n".join(["| where distil spends it | s | share |", "|---|---|---|", *rows])
 

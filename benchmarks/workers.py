@@ -1,4 +1,4 @@
-"""What two workers give: a part of protocols D, S and M-low with one process and with two, and whether the results are the same."""
+"""Speedup of two workers on parts of protocols D, S and M-low, with a check that the results are the same."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def part(name: str, output: Path, data: str | None) -> ExperimentConfig:
 
 
 def timed(config: ExperimentConfig, workers: int) -> float:
-    """Seconds of all runs, with starting the processes."""
+    """Seconds of all runs, including the start of the processes."""
     start = time.perf_counter()
     run_all(config, workers=workers)
     return time.perf_counter() - start
 
 
 def check_same(alone: Path, both: Path) -> None:
-    """Every event of every run must have the same bytes."""
+    """Check that every event of every run has the same bytes."""
     names = [str(path.relative_to(alone)) for path in alone.rglob("events.jsonl")]
     same, differing, failed = filecmp.cmpfiles(alone, both, names, shallow=False)
     assert not differing + failed, f"{differing + failed} differ"

@@ -1,6 +1,6 @@
-"""Active learning as scripts for DISTIL 0.1 do it: select, add, delete, update, train; on scikit-learn's digits, in seconds.
+"""Active learning as in scripts for DISTIL 0.1: select, add, delete, update, train. Takes seconds on scikit-learn's digits.
 
-Everything but the data comes from the documented modules. Try another strategy by its class.
+Everything except the data comes from the documented modules. To try another strategy, change its class.
 """
 
 import numpy as np
@@ -20,7 +20,10 @@ order = np.random.default_rng(42).permutation(len(images))
 x, y = (images[order] / 16).astype(np.float32), labels[order]
 x_test, y_test = x[:500], y[:500]
 x_train, y_train = x[500 : 500 + INITIAL], y[500 : 500 + INITIAL]
-x_unlabeled, y_unlabeled = x[500 + INITIAL :], y[500 + INITIAL :]  # y_unlabeled is what the people who label know
+x_unlabeled, y_unlabeled = (
+    x[500 + INITIAL :],
+    y[500 + INITIAL :],
+)  # y_unlabeled holds the answers of the people who label
 
 net = TwoLayerNet(64, CLASSES, 128)
 training_args = {"n_epoch": 200, "lr": 0.05, "batch_size": 16, "max_accuracy": 0.99, "optimizer": "sgd"}

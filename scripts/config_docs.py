@@ -14,7 +14,7 @@ _TABLE = re.compile(r"<!-- keys of (\w+) -->\n.*?<!-- end of keys -->", re.DOTAL
 
 
 def current() -> dict[Path, str]:
-    """The content that each file should have."""
+    """The current content of each file."""
     page = DOCS / "configuration.md"
     return {
         page: _TABLE.sub(_with_table, page.read_text(encoding="utf-8")),

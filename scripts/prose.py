@@ -1,7 +1,7 @@
 """Check docs, docstrings, comments and messages for phrases that CONTRIBUTING.md rules out.
 
-``python scripts/prose.py [PATH ...]`` exits with 1 where it finds one. The list is short: it holds what this project wrote too
-often, not a theory of style.
+``python scripts/prose.py [PATH ...]`` exits with 1 where it finds one. The list is short: it holds phrases that this
+project used too often, not a theory of style.
 """
 
 from __future__ import annotations
@@ -29,15 +29,25 @@ BANNED = {
     r"\bbeside (a|the|its|their|that of|each)\b": "next to (a place), or against, as well as",
     r"\bsooner or later\b": "say when",
     r"\bthere (is|are) nothing to be\b": "rewrite",
+    r"\bof yours\b": "your own",
+    r"\bin the place of\b": "in place of, or a stand-in for",
+    r"\b(no|not a) part of the answer\b": "does not change the answer",
+    r"\blikewise\b": "say it again",
+    r"\bwhat there is to\b": "name it",
+    r"\bto be had\b": "available",
+    r"\bfor ever\b": "endlessly, an endless loop",
+    r"\bthan it is worth\b": "rewrite",
+    r"^\s*[a-z_]+: (Of|Whose|Likewise)\b": "begin the entry with a noun",
+    r'^"""(Of|Whose|Likewise)\b': "begin the docstring with a verb or a noun",
 }
 PATTERNS = {re.compile(pattern, re.IGNORECASE): advice for pattern, advice in BANNED.items()}
 SKIPPED = {"CONTRIBUTING.md", "CHANGELOG.md", "scripts/prose.py"}
 
 
 def files(paths: list[str]) -> Iterator[Path]:
-    """The project's pages and modules, or those below the paths."""
+    """The pages and modules of the project, or of the given paths."""
     listed = subprocess.run(
-        ["git", "ls-files", *(paths or ["src", "docs", "README.md", "benchmarks", "examples"])],
+        ["git", "ls-files", *(paths or ["src", "docs", "README.md", "benchmarks", "examples", "scripts"])],
         capture_output=True, text=True, check=True, cwd=ROOT,
     ).stdout.split()  # fmt: skip
     for name in listed:
@@ -46,7 +56,7 @@ def files(paths: list[str]) -> Iterator[Path]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of prose with their numbers: all of a page; strings and comments of a module."""
+    """The lines of a page, or of the strings and comments of a module, with their numbers."""
     if path.suffix == ".md":
         yield from enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         return
@@ -58,7 +68,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def main(paths: list[str]) -> int:
-    """Print what is found; 1 where there is something."""
+    """Print every phrase that is found; 1 if there is one."""
     found = [
         f"{path.relative_to(ROOT)}:{number}: {match[0]!r}: {advice}\n"
         for path in files(paths)

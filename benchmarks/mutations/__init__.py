@@ -29,7 +29,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks mutations", description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="JSON file of faults and verdicts, written as they come")
     parser.add_argument("--tree", type=Path, default=HERE, help="checkout to test; default: this one")
-    parser.add_argument("--faults", type=Path, help="results of another revision, whose faults to make; default: draw new ones")
+    parser.add_argument(
+        "--faults", type=Path, help="results of another revision, whose faults to make; default: draw new ones"
+    )
     parser.add_argument("-n", type=int, default=100, help="faults to draw; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--limit", type=float, default=900, help="seconds for one set of tests; default: %(default)s")
@@ -48,8 +50,14 @@ def _start(options: argparse.Namespace) -> dict:
         faults = [Fault(**row["fault"]) for row in rows]
     else:
         faults = draw(options.tree / "src" / "distil", options.n, options.seed)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=options.tree, capture_output=True, text=True, check=True)
-    return {"commit": commit.stdout.strip(), "seed": options.seed, "faults": [{"fault": asdict(fault)} for fault in faults]}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=options.tree, capture_output=True, text=True, check=True
+    )
+    return {
+        "commit": commit.stdout.strip(),
+        "seed": options.seed,
+        "faults": [{"fault": asdict(fault)} for fault in faults],
+    }
 
 
 def _go_on(results: Path, tree: Path, limit: float) -> None:
@@ -95,7 +103,8 @@ def table(record: dict) -> str:
     lines = [
         f"# {len(record['faults'])} seeded faults in {record['commit']}",
         "",
-        ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("caught", "timeout", "survived", "equivalent", "gone")) + ".",
+        ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("caught", "timeout", "survived", "equivalent", "gone"))
+        + ".",
         "",
         "| file, function | kind | line | changed to | outcome |",
         "|---|---|---|---|---|",
@@ -104,5 +113,7 @@ def table(record: dict) -> str:
         fault = row["fault"]
         before, after = (fault[key].replace("|", "\\|") for key in ("before", "after"))
         outcome = row["outcome"] + (f": {row['note']}" if row.get("note") else "")
-        lines.append(f"| {fault['file']} `{fault['function']}` | {fault['kind']} | `{before}` | `{after}` | {outcome} |")
+        lines.append(
+            f"| {fault['file']} `{fault['function']}` | {fault['kind']} | `{before}` | `{after}` | {outcome} |"
+        )
     return "\n".join(lines) + "\n"

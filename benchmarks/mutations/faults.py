@@ -30,7 +30,11 @@ class Fault:
 
 def core_files(source: Path) -> list[Path]:
     """The modules of the core below ``source`` (the package's folder), in a fixed order."""
-    paths = [path for name in CORE for path in ([source / name] if name.endswith(".py") else sorted((source / name).glob("*.py")))]
+    paths = [
+        path
+        for name in CORE
+        for path in ([source / name] if name.endswith(".py") else sorted((source / name).glob("*.py")))
+    ]
     return [path for path in paths if path.relative_to(source).as_posix() not in SKIPPED]
 
 
@@ -41,7 +45,12 @@ def draw(source: Path, n: int, seed: int) -> list[Fault]:
     sizes = {path: len({fault.before for fault in found}) for path, found in offers.items()}
     faults = []
     for path, share in _shares(sizes, n).items():
-        faults += _drawn(path.read_text(encoding="utf-8"), offers[path], share, random.Random(f"{seed} {path.relative_to(source).as_posix()}"))
+        faults += _drawn(
+            path.read_text(encoding="utf-8"),
+            offers[path],
+            share,
+            random.Random(f"{seed} {path.relative_to(source).as_posix()}"),
+        )
     return faults
 
 

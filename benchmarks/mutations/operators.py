@@ -17,7 +17,22 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 OPPOSITES = {"argmax": "argmin", "amax": "amin", "max": "min", "maximum": "minimum", "cummax": "cummin"}
 OPPOSITES |= {b: a for a, b in OPPOSITES.items()}
 # Methods and functions whose last positional argument may be an axis.
-REDUCTIONS = {"sum", "mean", "amax", "amin", "argmax", "argmin", "max", "min", "any", "all", "cumsum", "logsumexp", "softmax", "norm"}
+REDUCTIONS = {
+    "sum",
+    "mean",
+    "amax",
+    "amin",
+    "argmax",
+    "argmin",
+    "max",
+    "min",
+    "any",
+    "all",
+    "cumsum",
+    "logsumexp",
+    "softmax",
+    "norm",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,9 @@ def _inside(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr, ast.expr
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes below one that are code: not raised errors, warnings, annotations, texts."""
-    if isinstance(node, (ast.Raise, ast.JoinedStr)) or (isinstance(node, ast.Call) and "warn" in ast.unparse(node.func)):
+    if isinstance(node, (ast.Raise, ast.JoinedStr)) or (
+        isinstance(node, ast.Call) and "warn" in ast.unparse(node.func)
+    ):
         return
     yield node
     for name, value in ast.iter_fields(node):

@@ -1,4 +1,4 @@
-"""One implementation in a process of its own: prepares, then makes one timed call on request.
+"""One implementation in a separate process: it prepares, then makes one timed call on request.
 
 Run as ``python -m benchmarks.speed.child JOB``, JOB being JSON with ``prepare``, ``folder``, ``size``, ``device`` and ``out``.
 Reads a line with a number of picks from the standard input for each call, and answers with a line of JSON.
@@ -21,14 +21,14 @@ from benchmarks.speed.spec import Found, Given, Prepared
 
 
 def prepared(job: dict[str, Any]) -> Prepared:
-    """The call that ``job`` is about, everything around it done."""
+    """The call that ``job`` describes, fully prepared."""
     module, function = job["prepare"].split(":")
     given = Given(Path(job["folder"]), job["size"], job["device"])
     return getattr(importlib.import_module(module), function)(given)
 
 
 def answer(call: Prepared, k: int, job: dict[str, Any]) -> dict[str, Any]:
-    """One call, measured; what it found goes to the file ``out``."""
+    """One measured call; its result is written to the file ``out``."""
     peak = Peak(job["device"])
     seconds, cpu, found = timed(functools.partial(call, k), job["device"])
     peak_bytes = peak.bytes()
@@ -37,13 +37,13 @@ def answer(call: Prepared, k: int, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def store(path: Path, found: Found) -> None:
-    """For the judge."""
+    """Write a result for the judge."""
     picks = np.empty(0, np.int64) if found.picks is None else np.asarray(found.picks)
     np.savez(path, picks=picks, value=np.nan if found.value is None else found.value)
 
 
 def stored(path: Path) -> Found:
-    """What ``store`` wrote."""
+    """The result that ``store`` wrote."""
     with np.load(path) as arrays:
         picks, value = arrays["picks"], float(arrays["value"])
     return Found(picks if len(picks) else None, None if np.isnan(value) else value)
@@ -53,7 +53,7 @@ def main() -> None:
     """Answer until the input ends."""
     job = json.loads(sys.argv[1])
     replies: IO[str] = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a package prints is not an answer
+    os.dup2(2, 1)  # the output of a package is not an answer
     call = prepared(job)
     warm()
     print(json.dumps({"ready": True}), file=replies, flush=True)

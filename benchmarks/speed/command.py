@@ -27,7 +27,7 @@ SCALING = "scaling"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure what was asked for; with all defaults, everything."""
+    """Measure the requested rows, by default all."""
     options = _options(argv)
     if options.device != "cpu" and not torch.cuda.is_available():
         print(f"there is no accelerator here: --device {options.device} cannot be measured")
@@ -67,7 +67,7 @@ def row_measured(row: Row, plan: turns.Plan, is_quick: bool, data: Path | None =
 
 
 def _scaled(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measured in a process of its own; the figure next to the page."""
+    """Measure in a separate process, and write the figure next to the page."""
     share = "0.1" if options.quick else "1"
     command = [sys.executable, "-m", "benchmarks.speed.scaling", share]
     environment_ = turns.variables(options.threads)
@@ -81,7 +81,7 @@ def _scaled(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _begun(options: argparse.Namespace) -> dict[str, Any]:
-    """The results so far: those rows of an earlier run of the same kind that are not measured again stay."""
+    """The earlier results of the same kind; rows that are not measured again stay."""
     head = {
         "mode": "quick" if options.quick else "full",
         "device": options.device,

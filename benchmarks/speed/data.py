@@ -1,4 +1,4 @@
-"""The data of the benchmark: seeded, so that everybody measures the same arrays."""
+"""The data of the benchmark: seeded, so that every machine measures the same arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Mixture:
     Args:
         d: Dimensions.
         c: Classes, each a Gaussian.
-        seed: Of everything.
+        seed: Seed of all draws.
     """
 
     def __init__(self, d: int, c: int, seed: int = 0) -> None:
@@ -37,7 +37,7 @@ class Mixture:
         return np.concatenate([self._block(min(_BLOCK, n - start)) for start in range(0, n, _BLOCK)])
 
     def write(self, path: Path, n: int) -> None:
-        """``n`` rows into an ``.npy`` file, block by block: they need not fit into memory."""
+        """Write ``n`` rows to an ``.npy`` file, block by block, so that they need not fit into memory."""
         out = np.lib.format.open_memmap(path, "w+", np.float32, (n, self.lift.shape[1]))
         for start in range(0, n, _BLOCK):
             out[start : start + _BLOCK] = self._block(min(_BLOCK, n - start))
@@ -60,7 +60,7 @@ class Mixture:
 
 
 def save(folder: Path, arrays: Arrays) -> None:
-    """One ``.npy`` file an array."""
+    """Write one ``.npy`` file per array."""
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
 
@@ -76,7 +76,7 @@ def mixture(size: Size, folder: Path) -> None:
 
 
 def shaped(draw: Callable[[np.random.Generator, int, int], np.ndarray]) -> Callable[[Size, Path], None]:
-    """Data for k-center: ``x`` (N, D) and one labeled row, of whatever shape ``draw(rng, rows, d)`` gives them."""
+    """Data for k-center: ``x`` (N, D) and one labeled row, both drawn by ``draw(rng, rows, d)``."""
 
     def write(size: Size, folder: Path) -> None:
         rows = draw(np.random.default_rng(0), size["n"] + size.get("m", 1), size["d"]).astype(np.float32)
@@ -86,7 +86,7 @@ def shaped(draw: Callable[[np.random.Generator, int, int], np.ndarray]) -> Calla
 
 
 def uniform(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
-    """Uniform in a cube."""
+    """Rows distributed uniformly in a cube."""
     return rng.random((n, d))
 
 
@@ -96,7 +96,7 @@ def gaussian(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
 
 
 def tight(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
-    """500 clusters, a thousand times as far apart as they are wide."""
+    """500 clusters whose distances are a thousand times their widths."""
     return rng.standard_normal((500, d))[rng.integers(500, size=n)] + 1e-3 * rng.standard_normal((n, d))
 
 

@@ -1,4 +1,4 @@
-"""The environment of the peers: made from ``peers.txt``, each package by itself; what fails is remembered and reported."""
+"""The environment of the peers: made from ``peers.txt``, each package installed separately; failures are recorded and reported."""
 
 from __future__ import annotations
 

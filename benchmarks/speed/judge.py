@@ -1,4 +1,4 @@
-"""What the measurements of a row say: who agrees with whom, and which bars are passed."""
+"""Compare the picks of a row's implementations, and decide which bars are passed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compare(row: Row, given: Given, records: Records, founds: Mapping[str, Found
 
 
 def agreement(ours: Found, theirs: Found, our: Mapping[str, Any], their: Mapping[str, Any]) -> str:
-    """In words: the same picks, how many of them, or how the values compare."""
+    """The agreement in words: the same picks, how many of them, or the ratio of the values."""
     said = []
     if ours.picks is not None and theirs.picks is not None:
         said.append(_picks(ours.picks, theirs.picks))
@@ -85,6 +85,6 @@ def _judged(bar: Bar, row: Row, size: Size, records: Records, gemm_peak: float) 
 
 
 def fastest(records: Records, against: str) -> dict[str, Any] | None:
-    """Of the ways with that name or kind that have a time, the fastest."""
+    """The fastest way with that name or kind that has a time."""
     found = [r for r in records[1:] if against in (r["name"], r["kind"]) and "seconds" in r]
     return min(found, key=lambda r: r["seconds"]) if found else None

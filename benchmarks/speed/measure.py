@@ -27,7 +27,7 @@ def kilobytes(key: str, process: int | str = "self") -> int:
 
 
 class Peak:
-    """The most memory that a process took since it was begun, beyond what it had then."""
+    """The peak memory of a process since its start, minus its memory at the start."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._cuda = sys.modules["torch"].cuda if device != "cpu" else None
@@ -42,7 +42,7 @@ class Peak:
             self._before = -1
 
     def bytes(self) -> int | None:
-        """None where the system does not tell."""
+        """None if the system does not report it."""
         if self._cuda is not None:
             return self._cuda.max_memory_allocated() - self._before
         return None if self._before < 0 else max(0, kilobytes("VmHWM") - self._before) * 1024
@@ -84,7 +84,7 @@ def load() -> float:
 
 
 def summary(seconds: list[float]) -> dict[str, float]:
-    """Minimum and median."""
+    """The minimum and the median."""
     return {"seconds": min(seconds), "median": statistics.median(seconds), "repeats": len(seconds)}
 
 

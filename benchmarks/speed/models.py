@@ -1,4 +1,4 @@
-"""The two networks of the benchmark, with dropout, trained a little on its images."""
+"""The two networks of the benchmark, with dropout, trained briefly on its images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOPS = {
     "mlp": 2 * (784 * 256 + 256 * 256 + 256 * 10),
     "cnn": 2 * (24 * 24 * 250 + 8 * 8 * 250 * 20 + 320 * 50 + 50 * 10),
 }
-"""Of a forward pass of one image."""
+"""Floating-point operations of a forward pass of one image."""
 
 _TRAINED_ON, _EPOCHS, _MINIBATCH = 2000, 4, 64
 
@@ -63,7 +63,7 @@ def write(size: Size, folder: Path) -> None:
     x, _ = data.images(size["n"], size["c"], seed=1)
     network = _untrained(size)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the same weights on every machine, as far as that goes
+    torch.set_num_threads(1)  # the same weights on every machine, up to rounding
     try:
         _train(network, *data.images(min(_TRAINED_ON, 10 * size["n"]), size["c"], seed=2))
     finally:

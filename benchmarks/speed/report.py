@@ -15,7 +15,7 @@ Results = Mapping[str, Any]
 
 
 def write(page: Path, results: Results) -> None:
-    """Replace what stands between the marks of a page."""
+    """Replace the text between the marks of a page."""
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
@@ -23,7 +23,7 @@ def write(page: Path, results: Results) -> None:
 
 
 def markdown(results: Results) -> str:
-    """The bars, the times, the growth, and what they were measured on."""
+    """The bars, the times, the growth, and the machine."""
     rows = results["rows"]
     parts = [_conditions(results), "### Bars\n", _bars(rows), "### Times\n", _times(rows)]
     if results.get("scaling"):
@@ -137,7 +137,7 @@ def _seconds(number: float) -> str:
 
 
 def _three(number: float) -> str:
-    """Three digits, without an exponent."""
+    """A number with three digits and without an exponent."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 

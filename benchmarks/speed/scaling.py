@@ -24,20 +24,20 @@ GRID: dict[str, Sequence[int]] = {
 }
 CENTER = {"n": 100_000, "d": 128, "k": 500}
 BARS = {"n": 1.05, "k": 0.4}
-"""Exponents of N and k, at most; D is shown only."""
+"""The largest allowed exponents of N and k; that of D has no bar."""
 
 Call = Callable[[], object]
 
 
 def k_center(n: int, d: int, k: int) -> Call:
-    """From 200 labeled rows."""
+    """Time k-center from 200 labeled rows."""
     source = Mixture(d, CLASSES)
     x, labeled = Dense(torch.from_numpy(source.rows(n))), Dense(torch.from_numpy(source.rows(LABELED)))
     return lambda: k_center_greedy(x, k, labeled)
 
 
 def badge(n: int, d: int, k: int) -> Call:
-    """Ten classes."""
+    """Time BADGE with ten classes."""
     source = Mixture(d, CLASSES)
     rows = source.rows(n)
     a = torch.from_numpy(source.probs(rows))
@@ -58,7 +58,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def measured(algorithm: str, axis: str, sizes: Sequence[int], center: dict[str, int]) -> dict[str, Any]:
-    """The least of five times at each size, and their exponent."""
+    """The shortest of five times at each size, and their exponent."""
     seconds = []
     for size in sizes:
         call = ALGORITHMS[algorithm](**{**center, axis: size})
@@ -80,7 +80,7 @@ def all_measured(share: float = 1.0) -> list[dict[str, Any]]:
 
 
 def draw(fits: list[dict[str, Any]], path: Path) -> bool:
-    """The figure, as SVG that is the same for the same numbers; False where matplotlib is missing."""
+    """Write the figure as a reproducible SVG; False if matplotlib is missing."""
     try:
         import matplotlib
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a row of the benchmark is. Imports nothing but numpy, so that the peers' environment can import it too."""
+"""The classes that describe a row. Imports only numpy, so that the peers' environment can import it too."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any, Literal
 import numpy as np
 
 Size = Mapping[str, int]
-"""N rows ``n``, ``d`` dimensions, ``c`` classes, ``k`` picks, ``m`` labeled rows, ``t`` samples: those that a row has."""
+"""The sizes of a row: ``n`` rows, ``d`` dimensions, ``c`` classes, ``k`` picks, ``m`` labeled rows, ``t`` samples."""
 
 Kind = Literal["distil", "naive", "materialized", "peer"]
 
-# Of a ratio, the share that must be reached; the whole of it is the stretch.
+# The share of a stretch that a ratio must reach.
 BAR = 0.7
 
 
 @dataclass(frozen=True)
 class Given:
-    """What one implementation is handed: arrays, their size, and where to work."""
+    """The input of one implementation: arrays, their size, and the device."""
 
     folder: Path
     size: Size
@@ -29,7 +29,7 @@ class Given:
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
-        """By name; those called ``mapped_...`` stay on disk."""
+        """The arrays by name; those named ``mapped_...`` stay on disk."""
         return {
             path.stem: np.load(path, mmap_mode="r" if path.stem.startswith("mapped_") else None)
             for path in sorted(self.folder.glob("*.npy"))
@@ -47,14 +47,14 @@ class Given:
 
 @dataclass(frozen=True)
 class Found:
-    """What an implementation found: picks (k,) in pick order, or a value (inertia, a mean score), or both."""
+    """The result of an implementation: picks (k,) in pick order, or a value (inertia, a mean score), or both."""
 
     picks: np.ndarray | None = None
     value: float | None = None
 
 
 Prepared = Callable[[int], Found]
-"""Called with the number of picks; this call is what is timed."""
+"""The timed call; its argument is the number of picks."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Way:
     """One implementation of a row.
 
     Attributes:
-        name: As it stands in the tables.
+        name: Its name in the tables.
         kind: ``distil``; ``naive``, one pass a pick in torch; ``materialized``, as DISTIL 0.1 does it; or a ``peer``.
-        prepare: ``module:function``; the function takes a ``Given`` and returns a ``Prepared``. What it does is not timed.
-        short: Two numbers of picks, for what would take minutes: the time for all is extrapolated from theirs.
+        prepare: ``module:function``; the function takes a ``Given`` and returns a ``Prepared``. It is not timed.
+        short: Two numbers of picks, for an implementation that would take minutes; the time for all picks is extrapolated.
         work: The work of k picks, up to a factor, which the extrapolation follows; default: k.
         needs: Bytes it would allocate; above the limit it is not run.
         package: The peer's distribution, for its version.
@@ -84,14 +84,14 @@ class Way:
 
 @dataclass(frozen=True)
 class Bar:
-    """What is asked of distil on a row.
+    """A requirement for distil on a row.
 
     Attributes:
         what: ``ratio``: seconds of ``against`` over distil's, at least; ``seconds``, ``memory`` (bytes beyond the inputs),
             ``private`` (bytes not backed by a file) and ``gemm`` (times the limit of the matrix products): at most;
             ``value``: distil's over that of ``against``, at least ``stretch`` (at most, where ``smaller``).
-        stretch: The aim. The bar is 0.7 of a ratio, and 1/0.7 of a time; bytes and values have no slack.
-        against: The name or the kind of a way; of several the fastest.
+        stretch: The goal. The bar is 0.7 of a ratio, and 1/0.7 of a time; bytes and values have no slack.
+        against: The name or the kind of a way; of several ways, the fastest counts.
         smaller: Whether a smaller value is better.
         exact: Whether the stretch is the bar.
     """
@@ -104,7 +104,7 @@ class Bar:
 
     @property
     def bar(self) -> float:
-        """What must be reached."""
+        """The value that passes."""
         if self.exact or self.what in ("memory", "private", "value"):
             return self.stretch
         return self.stretch * BAR if self.what == "ratio" else self.stretch / BAR
@@ -115,15 +115,15 @@ class Row:
     """One line of the table: an algorithm at a size.
 
     Attributes:
-        name: On the command line.
-        title: In the table.
-        size: In full.
-        data: Writes the arrays of a size into a folder.
-        ways: distil's first.
-        bars: What is asked of distil.
-        value: The quality of picks, where they may differ: arrays and picks -> a number.
-        value_name: What that number is.
-        flops: Of the matrix products that cannot be avoided.
+        name: Its name on the command line.
+        title: Its title in the table.
+        size: The full size.
+        data: Function that writes the arrays of a size into a folder.
+        ways: The implementations, distil's first.
+        bars: The requirements for distil.
+        value: The quality of picks that may differ, a function of arrays and picks.
+        value_name: The name of that quality.
+        flops: Floating-point operations of the unavoidable matrix products.
     """
 
     name: str
@@ -138,16 +138,16 @@ class Row:
 
 
 def quick(size: Size) -> dict[str, int]:
-    """A tenth of the rows and picks: to see that everything works, not to be quoted."""
+    """A tenth of the rows and picks: it shows that everything works; its numbers mean nothing."""
     return {key: max(least, v // 10) if (least := {"n": 200, "k": 3}.get(key)) else v for key, v in size.items()}
 
 
 def tiny(size: Size) -> dict[str, int]:
-    """As small as a test wants it."""
+    """A size small enough for a test."""
     most = {"n": 120, "k": 4, "d": 16, "c": 4, "m": 6, "t": 4, "v": 20}
     return {key: min(value, most.get(key, value)) for key, value in size.items()}
 
 
 def described(size: Size) -> str:
-    """``N 50,000, D 512, k 1,000``."""
+    """The size in words, such as ``N 50,000, D 512, k 1,000``."""
     return ", ".join(f"{key.upper() if key != 'k' else key} {value:,}" for key, value in size.items())

@@ -1,4 +1,4 @@
-"""Runs the implementations of a row: each in a process of its own, taking turns."""
+"""Run the implementations of a row, each in a separate process, taking turns."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Plan:
     """How to measure.
 
     Attributes:
-        repeats: Timed calls of an implementation after the first, at most.
+        repeats: The largest number of timed calls of an implementation after the first.
         budget: Seconds after which an implementation gets no further turn.
         patience: Seconds after which a call is given up.
         memory: Bytes above which an implementation is not run.
-        threads: Of every process.
-        device: For distil and the naive forms; peers stay on the CPU.
+        threads: Threads of every process.
+        device: Device of distil and the naive forms; peers run on the CPU.
         peers: The Python of the peers' environment, if there is one.
     """
 
@@ -50,7 +50,7 @@ class Plan:
 
 @dataclass
 class Runner:
-    """A process, and what came of it."""
+    """A process and its measurements."""
 
     way: Way
     counts: tuple[int, ...]
@@ -61,7 +61,7 @@ class Runner:
     error: str = ""
 
     def wait(self, patience: float) -> None:
-        """Until it is prepared."""
+        """Wait until the process is prepared."""
         try:
             self.listen(patience)
         except (Failed, OSError) as error:
@@ -81,7 +81,7 @@ class Runner:
         return sum(reply["seconds"] for calls in self.calls for reply in calls)
 
     def listen(self, patience: float, sample: bool = False) -> tuple[dict[str, Any], int]:
-        """The next line of the process, and the most kilobytes it had of its own meanwhile."""
+        """The next line of the process, and its largest private memory meanwhile, in kilobytes."""
         stream, most, deadline = self.process.stdout, 0, time.monotonic() + patience
         while not select.select([stream], [], [], 0.005 if sample else 1.0)[0]:
             if sample:
@@ -113,8 +113,8 @@ def measure(row: Row, size: Size, plan: Plan, folder: Path) -> list[dict[str, An
     Args:
         row: The row.
         size: Full or quick.
-        plan: How.
-        folder: With the arrays; what is found is written there too.
+        plan: How to measure.
+        folder: Folder of the arrays; results are written there too.
     """
     records, runners = {}, []
     mapped = any(folder.glob("mapped_*.npy"))
@@ -146,7 +146,7 @@ def variables(threads: int) -> dict[str, str]:
 
 
 def found(folder: Path, name: str) -> Found:
-    """What the last call of a way found."""
+    """The result of the last call of a way."""
     return child.stored(_out(folder, name))
 
 
@@ -158,7 +158,7 @@ def _hindered(way: Way, size: Size, plan: Plan) -> str:
 
 
 def _another(runner: Runner, plan: Plan) -> bool:
-    """Whether there is time for another turn: what takes long is called once, and the first call then counts."""
+    """Whether there is time for another turn. A slow implementation is called once, and that call counts."""
     if runner.error or not runner.calls:
         return False
     last = sum(reply["seconds"] for reply in runner.calls[-1])

@@ -12,7 +12,7 @@ from benchmarks.speed.spec import Found, Given, Prepared
 def facility_location(given: Given) -> Prepared:
     """The two-stage optimizer on cosines of at least 0, the matrix made by scikit-learn."""
     x = given["x"]
-    _select(x[:64], 2)  # its loops are compiled when they are first called
+    _select(x[:64], 2)  # its loops are compiled at their first call
     return lambda k: Found(_select(x, k))
 
 

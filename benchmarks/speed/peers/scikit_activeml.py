@@ -32,7 +32,7 @@ def k_center(given: Given) -> Prepared:
 
 
 def badge(given: Given) -> Prepared:
-    """``Badge`` with a classifier that has its answers ready."""
+    """``Badge`` with a classifier whose probabilities are given."""
     x, classifier = given["x"], Known(given["probs"])
     y = np.full(len(x), np.nan)
     return lambda k: Found(np.asarray(Badge(random_state=0).query(x, y, classifier, fit_clf=False, batch_size=k)))
@@ -46,7 +46,7 @@ def typiclust(given: Given) -> Prepared:
 
 
 def probcover(given: Given) -> Prepared:
-    """``ProbCover`` with the radius given."""
+    """``ProbCover`` with a fixed radius."""
     x = given["x"]
     y = np.full(len(x), np.nan)
     radius = float(given["radius"])

@@ -9,7 +9,7 @@ from benchmarks.speed.spec import Found, Given, Prepared
 
 
 def lazy(given: Given) -> Prepared:
-    """The lazy greedy on a dense cosine kernel, which is made inside."""
+    """The lazy greedy algorithm on a dense cosine kernel, which submodlib computes."""
     x = given["x"]
 
     def run(k: int) -> Found:

@@ -1,4 +1,4 @@
-"""The rows: an algorithm each, with its naive forms and its bars."""
+"""The rows: one algorithm each, with its naive forms and its bars."""
 
 from benchmarks.speed.rows import (
     adversarial,
@@ -30,4 +30,4 @@ _SUBJECTS = (
 )
 
 ROWS: dict[str, Row] = {row.name: row for subject in _SUBJECTS for row in subject.ROWS}
-"""All of them, by name, in the order of the table."""
+"""All rows by name, in the order of the table."""

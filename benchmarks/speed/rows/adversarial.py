@@ -17,31 +17,31 @@ def _network(given: Given) -> nn.Module:
 
 
 def deepfool_distil(given: Given) -> Prepared:
-    """The library's: all inputs at once."""
+    """The library's implementation: all inputs at once."""
     network, x = _network(given), given.tensor("x")
     return lambda _: _mean(deepfool(network, x, max_iter=STEPS, overshoot=OVERSHOOT).distance)
 
 
 def bim_distil(given: Given) -> Prepared:
-    """The library's: all inputs at once."""
+    """The library's implementation: all inputs at once."""
     network, x = _network(given), given.tensor("x")
     return lambda _: _mean(bim(network, x, eps=EPS).distance)
 
 
 def deepfool_naive(given: Given) -> Prepared:
-    """An input at a time, a backward pass a class, as DISTIL and DeepAL do."""
+    """One input at a time and one backward pass per class, as in DISTIL and DeepAL."""
     network, x = _network(given), given.tensor("x")
     return lambda _: _mean(torch.stack([_deepfool(network, row[None]) for row in x]))
 
 
 def bim_naive(given: Given) -> Prepared:
-    """An input at a time."""
+    """One input at a time."""
     network, x = _network(given), given.tensor("x")
     return lambda _: _mean(torch.stack([_bim(network, row[None]) for row in x]))
 
 
 def _deepfool(network: nn.Module, x: Tensor) -> Tensor:
-    """The way to the boundary, without the overshoot."""
+    """The step to the boundary, without the overshoot."""
     way = torch.zeros_like(x)
     y = int(network(x).argmax())
     for _ in range(STEPS):

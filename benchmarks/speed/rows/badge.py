@@ -13,7 +13,7 @@ from distil.functional.features import Outer
 
 
 def residuals(given: Given) -> Tensor:
-    """Probabilities less the one-hot code of the predicted labels, (N, C)."""
+    """Probabilities minus the one-hot code of the predicted labels, (N, C)."""
     a = given.tensor("probs").clone()
     rows = torch.arange(len(a), device=a.device)
     a[rows, a.argmax(1)] -= 1
@@ -21,7 +21,7 @@ def residuals(given: Given) -> Tensor:
 
 
 def distil(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     a, h = residuals(given), given.tensor("x")
 
     def run(k: int) -> Found:
@@ -32,7 +32,7 @@ def distil(given: Given) -> Prepared:
 
 
 def naive(given: Given) -> Prepared:
-    """On the factors: two matrix-vector products, a minimum and a draw from all rows a pick."""
+    """On the factors: two matrix-vector products, a minimum and a draw from all rows for every pick."""
     a, h = residuals(given), given.tensor("x")
     draws = np.random.default_rng(0)
 

@@ -1,4 +1,4 @@
-"""BatchBALD and BAIT: selections by what they tell about the model."""
+"""BatchBALD and BAIT: selections by their information about the model."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from distil.functional import batchbald as joint_entropy
 
 
 def batchbald(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     mc_probs = given.tensor("mc_probs")
     return lambda k: Found(joint_entropy.batchbald(mc_probs, k, torch.Generator().manual_seed(0)).rows.numpy())
 
 
 def batchbald_naive(given: Given) -> Prepared:
-    """Joint entropies of all examples with the picks so far anew for every pick, over all C^i configurations."""
+    """The joint entropies of all examples with the picks so far, computed anew for every pick, over all C^i configurations."""
     probs = given.tensor("mc_probs").double()
     _n, t, c = probs.shape
 
@@ -54,7 +54,7 @@ def sampled(size: Size, folder: Path) -> None:
 
 
 def bait(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     x, probs = given.tensor("x"), given.tensor("probs")
     return lambda k: Found(fisher.bait(probs, x, k).numpy())
 
@@ -84,7 +84,7 @@ def bait_naive(given: Given) -> Prepared:
 
 
 def _trace_change(v: Tensor, inverse: Tensor, information: Tensor, sign: int) -> Tensor:
-    """What tr(A F) falls by when each row comes (1), or the negative of what it rises by when the row goes (-1)."""
+    """The decrease of tr(A F) when each row is added (1), or its negative increase when the row is removed (-1)."""
     changes = []
     for part in v.split(256):
         seen = part @ inverse

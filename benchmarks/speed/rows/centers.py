@@ -13,13 +13,13 @@ from distil.functional.features import Dense
 
 
 def distil(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     x, labeled = Dense(given.tensor("x")), Dense(given.tensor("labeled"))
     return lambda k: Found(k_center_greedy(x, k, labeled).numpy())
 
 
 def naive(given: Given) -> Prepared:
-    """One matrix-vector product, minimum and argmax a pick; the labeled rows at once, in blocks."""
+    """One matrix-vector product, minimum and argmax for every pick; the labeled rows all together, in blocks."""
     x, labeled = given.tensor("x"), given.tensor("labeled")
 
     def run(k: int) -> Found:
@@ -42,7 +42,7 @@ def naive(given: Given) -> Prepared:
 
 
 def materialized(given: Given) -> Prepared:
-    """As DISTIL 0.1: distances to one row a pick, and the minimum of old and new compared row by row in Python."""
+    """As DISTIL 0.1: the distances to one row for every pick, and the minimum of old and new compared row by row in Python."""
     x, labeled = given["x"], given["labeled"]
 
     def run(k: int) -> Found:

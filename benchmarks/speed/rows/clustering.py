@@ -13,13 +13,13 @@ MOST = 100
 
 
 def distil(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     x = given.tensor("x")
     return lambda k: Found(value=k_means(x, k, torch.Generator().manual_seed(0)).inertia)
 
 
 def naive(given: Given) -> Prepared:
-    """k-means++ by one pass a center, then Lloyd's iterations in torch until the centers rest, as scikit-learn stops."""
+    """k-means++ with one pass per center, then Lloyd's iterations in torch until the centers move no more, as in scikit-learn."""
     x = given.tensor("x")
 
     def run(k: int) -> Found:

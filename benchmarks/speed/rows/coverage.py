@@ -1,4 +1,4 @@
-"""TypiClust and ProbCover: rows that stand for dense regions."""
+"""TypiClust and ProbCover: rows that represent dense regions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from benchmarks.speed import data
 from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Size, Way
 
 NEIGHBORS, LEAST = 20, 5  # neighbors that typicality is taken from; clusters of no more rows are passed over
-SHARE = 0.01  # of all pairs, those within the radius
+SHARE = 0.01  # the share of all pairs within the radius
 
 
 def typiclust(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     x = given.tensor("x").cpu()
     return lambda k: Found(np.asarray(library.select_from("typiclust", k, embeddings=x)))
 
 
 def typiclust_naive(given: Given) -> Prepared:
-    """As the authors do it: scikit-learn's minibatch k-means, then all distances inside each cluster."""
+    """The authors' method: scikit-learn's minibatch k-means, then all distances inside each cluster."""
     x = given["x"]
 
     def run(k: int) -> Found:
@@ -42,7 +42,7 @@ def _typical(x: np.ndarray, rows: np.ndarray) -> int:
 
 
 def probcover(given: Given) -> Prepared:
-    """The library's, with the radius given."""
+    """The library's implementation, with a fixed radius."""
     x = given.tensor("x").cpu()
     strategy = library.STRATEGIES["probcover"](radius=float(given["radius"]))
     return lambda k: Found(np.asarray(library.select_from(strategy, k, embeddings=x)))
@@ -106,7 +106,9 @@ def _typiclust(name: str, n: int, k: int, ratio: float, seconds: float) -> Row:
                 "scikit-activeml",
                 "peer",
                 "benchmarks.speed.peers.scikit_activeml:typiclust",
-                needs=lambda size: 4e5 * size["n"],  # k-means of scikit-learn to the end: minutes above 20,000 rows
+                needs=lambda size: (
+                    4e5 * size["n"]
+                ),  # scikit-learn's k-means until it converges: minutes above 20,000 rows
                 package="scikit-activeml",
             ),
         ),

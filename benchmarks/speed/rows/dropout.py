@@ -21,14 +21,14 @@ from distil.strategies import BALD
 
 
 def distil(given: Given) -> Prepared:
-    """The library's, with masks of each image's own."""
+    """The library's implementation, with separate masks for every image."""
     network, x = models.read(given), given.tensor("x").cpu()
     strategy = BALD(n_samples=given.size["t"])
     return lambda k: _found(library.select(strategy, network, x, k))
 
 
 def shared(given: Given) -> Prepared:
-    """The library's, with masks that all images share."""
+    """The library's implementation, with masks that all images share."""
     network, x = models.read(given), given.tensor("x").cpu()
     samples = MCProbs(given.size["t"], shared=True)
 

@@ -1,4 +1,4 @@
-"""Pools that stay on disk: a memory-mapped million of rows, scored and selected from by the public functions."""
+"""Pools on disk: the public functions score and select from a million memory-mapped rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _head(given: Given) -> nn.Module:
 
 
 def scoring(given: Given) -> Prepared:
-    """The entropy of a linear head, the k largest."""
+    """The k largest entropies of a linear head."""
     head, x = _head(given), given["mapped_x"]
     return lambda k: Found(np.asarray(library.select("entropy_sampling", head, x, k)))
 
@@ -48,7 +48,7 @@ def scoring_naive(given: Given) -> Prepared:
 
 
 def badge(given: Given) -> Prepared:
-    """BADGE, the pass over the pool included."""
+    """BADGE, including the pass over the pool."""
     head, x = _head(given), given["mapped_x"]
     return lambda k: Found(np.asarray(library.select("badge", head, x, k)))
 
@@ -60,8 +60,8 @@ def k_center(given: Given) -> Prepared:
 
 
 def k_center_naive(given: Given) -> Prepared:
-    """A matrix-vector product over the file a pick."""
-    x = torch.from_numpy(np.load(given.folder / "mapped_x.npy", mmap_mode="c"))  # "c": torch wants to be able to write
+    """One matrix-vector product over the file for every pick."""
+    x = torch.from_numpy(np.load(given.folder / "mapped_x.npy", mmap_mode="c"))  # "c": torch needs a writable array
     labeled = given.tensor("labeled").cpu()
 
     def run(k: int) -> Found:

@@ -21,14 +21,14 @@ LR = 0.05
 
 
 def gradmatch(given: Given) -> Prepared:
-    """The library's, with fixed weights."""
+    """The library's implementation, with fixed weights."""
     x = Outer(residuals(given), given.tensor("x"))
     share = given.size["k"] / len(x)
     return lambda k: Found(fixed_weight_matching(x, _sum(x) * share, k).numpy())
 
 
 def gradmatch_naive(given: Given) -> Prepared:
-    """On the factors: all products with the residual anew for every pick."""
+    """On the factors: all products with the residual, computed anew for every pick."""
     a, h = residuals(given), given.tensor("x")
 
     def run(k: int) -> Found:
@@ -47,12 +47,14 @@ def gradmatch_naive(given: Given) -> Prepared:
 
 
 def gradmatch_materialized(given: Given) -> Prepared:
-    """As DISTIL 0.1: the (N, C D) gradients written out, and those left copied for every pick."""
+    """As DISTIL 0.1: the (N, C D) gradients in memory; the remaining ones are copied for every pick."""
     gradients = _written(given)
 
     def run(k: int) -> Found:
         half = gradients.square().sum(1) / 2
-        residual = gradients.sum(0) * (given.size["k"] / len(gradients))  # of all picks, where only some are made
+        residual = gradients.sum(0) * (
+            given.size["k"] / len(gradients)
+        )  # the number of all picks, of which only some are made
         left, picks = list(range(len(gradients))), []
         for _ in range(k):
             row = left[int((gradients[left] @ residual - half[left]).argmax())]
@@ -71,7 +73,7 @@ def omp(given: Given) -> Prepared:
 
 
 def omp_naive(given: Given) -> Prepared:
-    """The (N, C D) gradients written out; a product with all of them and a non-negative least-squares problem a pick."""
+    """The (N, C D) gradients in memory; a product with all of them and a non-negative least-squares problem for every pick."""
     gradients = _written(given)
 
     def run(k: int) -> Found:
@@ -92,14 +94,14 @@ def omp_naive(given: Given) -> Prepared:
 
 
 def glister(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     x = Outer(residuals(given), given.tensor("x"), bias=True)
     judges = [gains.Judges(given.tensor("v_logits"), given.tensor("v_x"), given.tensor("v_y"))]
     return lambda k: Found(gains.glister(x, judges, k, lr=LR).numpy())
 
 
 def glister_naive(given: Given) -> Prepared:
-    """On the factors: the judges' gradient and all products with it anew for every pick."""
+    """On the factors: the gradient of the validation set and all products with it, computed anew for every pick."""
     a, h = residuals(given), given.tensor("x")
     logits, v, y = given.tensor("v_logits"), given.tensor("v_x"), given.tensor("v_y")
 
@@ -118,7 +120,7 @@ def glister_naive(given: Given) -> Prepared:
 
 
 def glister_materialized(given: Given) -> Prepared:
-    """As DISTIL 0.1: all gradients written out, the judges' too, and those left copied for every pick."""
+    """As DISTIL 0.1: all gradients in memory, also of the validation set; the remaining ones are copied for every pick."""
     gradients = _written(given, bias=True)
     logits, v, y = given.tensor("v_logits"), given.tensor("v_x"), given.tensor("v_y")
     c, d = logits.shape[1], v.shape[1]

@@ -1,4 +1,4 @@
-"""Scoring a pool: the entropy of 10,000 images, the 100 largest."""
+"""Scoring a pool: the 100 largest entropies of 10,000 images."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from benchmarks.speed.spec import Bar, Found, Given, Prepared, Row, Way
 
 
 def distil(given: Given) -> Prepared:
-    """The library's."""
+    """The library's implementation."""
     network, x = models.read(given), given.tensor("x").cpu()
     return lambda k: Found(np.asarray(library.select("entropy_sampling", network, x, k)))
 
 
 def tuned(given: Given) -> Prepared:
-    """A DataLoader of 256, the best minibatch for one, without workers (they cost time here)."""
+    """A DataLoader with minibatches of 256, its best size, and without workers, which cost time here."""
     return _loader(given, 256)
 
 
 def default(given: Given) -> Prepared:
-    """A DataLoader of 1, the default of DISTIL 0.1."""
+    """A DataLoader with minibatches of 1, the default of DISTIL 0.1."""
     return _loader(given, 1)
 
 

@@ -18,17 +18,17 @@ def _by(optimizer: str, given: Given) -> Prepared:
 
 
 def lazy(given: Given) -> Prepared:
-    """The library's default: lazy greedy on the stored matrix, and above what fits on parts of the pool."""
+    """The library's default: lazy greedy on the stored matrix, or on parts of the pool if the matrix does not fit."""
     return _by("lazy", given)
 
 
 def stochastic(given: Given) -> Prepared:
-    """The library's stochastic greedy."""
+    """The library's stochastic greedy algorithm."""
     return _by("stochastic", given)
 
 
 def naive(given: Given) -> Prepared:
-    """The matrix of all similarities, and a pass over all of it a pick."""
+    """The matrix of all similarities, and a pass over it for every pick."""
     x = torch.nn.functional.normalize(given.tensor("x"))
 
     def run(k: int) -> Found:
@@ -70,7 +70,7 @@ _PEERS = (
         "submodlib, lazy",
         "peer",
         f"{_SUBMODLIB}:lazy",
-        needs=lambda size: 50.0 * size["n"] ** 2,  # 5 GB were seen at 10,000
+        needs=lambda size: 50.0 * size["n"] ** 2,  # 5 GB were measured with 10,000 rows
         package="submodlib-py",
     ),
     Way(
@@ -105,7 +105,7 @@ EXACT_LARGE = 43927.65
 
 
 def exact_large(given: Given, k: int) -> np.ndarray:
-    """Lazy greedy without a stored matrix: what the value of the large rows is compared with. Takes minutes."""
+    """Lazy greedy without a stored matrix, the reference for the value of the large rows. Takes minutes."""
     x = torch.nn.functional.normalize(given.tensor("x"))
     covered_by = torch.zeros(len(x))
     bounds = torch.cat([(rows @ x.T).clamp_min_(0).sum(1) for rows in x.split(512)])
