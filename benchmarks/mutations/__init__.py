@@ -1,9 +1,9 @@
-"""Seeded faults in the core, one at a time, and whether the tests catch them: `make test` loses nothing while it gets shorter.
+"""Seeded faults in the core: make one at a time, and see whether the tests catch it.
 
-Faults are written into a copy of the tree. Verdicts are added to the results file one by one, so a run that was stopped goes on
-where it was. The same faults are made in another revision with ``--faults``. Outcomes: ``caught``; ``timeout``, which counts as
-caught; ``survived``; ``gone``, where the line has changed in this revision. Who finds that a survivor changes nothing that can be
-observed writes ``"outcome": "equivalent"`` with a ``"note"`` into the results.
+Faults are written into a copy of the tree. Outcomes are added to the results file one by one, so an interrupted benchmark continues.
+With ``--faults`` the faults of another revision are made again. The outcomes are ``caught``; ``timeout``, which counts as caught;
+``survived``; and ``gone``, if the line has changed in this revision. To mark a survivor that changes nothing observable, write
+``"outcome": "equivalent"`` and a ``"note"`` into the results of a finished benchmark.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ STAGES = 3
 
 
 def main(argv: Sequence[str]) -> int:
-    """Try what has no verdict yet, then write the table next to the results."""
+    """Try every fault that has no outcome yet, and write the table next to the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks mutations", description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="JSON file of faults and verdicts, written as they come")
+    parser.add_argument("results", type=Path, help="JSON file of faults and outcomes; the table goes next to it")
     parser.add_argument("--tree", type=Path, default=HERE, help="checkout to test; default: this one")
     parser.add_argument(
         "--faults", type=Path, help="results of another revision, whose faults to make; default: draw new ones"
@@ -61,9 +61,9 @@ def _start(options: argparse.Namespace) -> dict:
 
 
 def _go_on(results: Path, tree: Path, limit: float) -> None:
-    """Give every fault its outcome; then run the tests that caught one on the tree as it is, where all of them must pass.
+    """Give every fault its outcome. Then run the tests that caught a fault on the unchanged tree, where all must pass.
 
-    All faults meet the tests of their file before the first meets those of its folder, so most outcomes come early.
+    All faults meet the tests of their file before any fault meets those of its folder, so most outcomes come early.
     """
     record = json.loads(results.read_text(encoding="utf-8"))
     for number in range(STAGES):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.mutations.faults import Fault, faulty
 
-# Imported once, by the process that all others are forked from: most of the time that a short test run takes.
+# Imported once, by the process from which all others are forked: these imports take most of the time of a short test run.
 PRELOADED = ["torch", "scipy.stats", "sklearn.linear_model", "sklearn.datasets", "pydantic", "jinja2", "tqdm"]
 
 
@@ -38,12 +38,12 @@ def stage(tree: Path, fault: Fault, number: int) -> list[str]:
 
 @contextlib.contextmanager
 def written(tree: Path, fault: Fault) -> Iterator[bool]:
-    """Whether the fault can be made in ``tree``, a copy; inside the context it is."""
+    """Make the fault in ``tree``, a copy, for the duration of the context; False if its line does not exist there."""
     path = tree / "src" / "distil" / fault.file
     text, stat = path.read_text(encoding="utf-8"), path.stat()
     changed = faulty(text, fault)
     path.write_text(text if changed is None else changed, encoding="utf-8")
-    os.utime(path, (time.time() + 1e6,) * 2)  # no bytecode of the file as it was is taken for this one's
+    os.utime(path, (time.time() + 1e6,) * 2)  # bytecode of the unchanged file must not match
     try:
         yield changed is not None
     finally:
@@ -52,7 +52,7 @@ def written(tree: Path, fault: Fault) -> Iterator[bool]:
 
 
 def failing(tree: Path, tests: Sequence[str], limit: float) -> str | None:
-    """The first test that fails in a fresh process; empty if all pass, None if the time is over."""
+    """The first test that fails in a new process; empty if all pass, None if they exceed the limit."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     ours, theirs = context.Pipe(duplex=False)
