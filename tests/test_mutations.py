@@ -3,11 +3,12 @@
 import ast
 from pathlib import Path
 
-import distil
 import pytest
 from benchmarks.mutations import trial
 from benchmarks.mutations.faults import Fault, core_files, draw, faulty
 from benchmarks.mutations.operators import changes
+
+import distil
 
 MODULE = '''
 """A module: 1 + 1."""
