@@ -328,7 +328,7 @@ def test_inputs_and_labels_are_signals(case, net, x):
 def test_missing_labels(net, x):
     for labeled in ([4, 40, 7], x[:3]):
         with pytest.raises(
-            MissingSignal, match=r"labels are needed .*pass it as a pair \(x, y\), or a Dataset of \(x, y\)"
+            MissingSignal, match=r"needs labels, .* none; pass it as a pair \(x, y\), or as a Dataset of \(x, y\)"
         ):
             select(NearTheLabels(), net, x, 9, labeled=labeled)
 
@@ -679,20 +679,18 @@ def test_scores_that_are_nan_name_the_ids(monkeypatch, net, x):
 
 
 def test_a_shortlist_gives_the_picks_of_the_whole_table(case, net, x):
+    source = NetworkSource(TorchNetwork(net), x, torch.arange(1, N))
+    probs, embeddings = outputs_of(net, x)
     for n in [1, 4, 11, 12, 13, N - 1]:
         for top_n in [1, 1.1, 2.5, 5]:
-            for batch_size in [7, 100]:
-                with case(n, top_n, batch_size):
-                    strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
-                    source = NetworkSource(TorchNetwork(net), x, torch.arange(1, N))
-                    whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
-                    expected = strategy.select(Sets(whole), n, Rng(0)).tolist()
-                    assert (
-                        select(strategy, net, x, n, labeled=[0], runtime=Runtime(batch_size=batch_size)).tolist()
-                        == expected
-                    )
-                    arrays = {"probs": outputs_of(net, x)[0], "embeddings": outputs_of(net, x)[1]}
-                    assert select_from(strategy, n, labeled=[0], **arrays).tolist() == expected
+            with case(n, top_n):
+                strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
+                whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
+                expected = strategy.select(Sets(whole), n, Rng(0)).tolist()
+                for runtime in (Runtime(batch_size=7), Runtime(batch_size=100)):
+                    assert select(strategy, net, x, n, labeled=[0], runtime=runtime).tolist() == expected
+                found = select_from(strategy, n, labeled=[0], probs=probs, embeddings=embeddings)
+                assert found.tolist() == expected
 
 
 def test_a_strategy_with_a_shortlist_is_shown_that_only(monkeypatch, probs, embeddings):
