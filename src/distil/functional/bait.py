@@ -56,6 +56,10 @@ def bait(
 
     Cost: O(N (C D)^2 + (C D)^3) once, then O(N C^2 (C + D) + C (C D)^2) for each of the ``oversample`` n picks, and the same with n
     in place of N for each row that is dropped. Memory: little more than 16 ((C D)^2 + N C^2) bytes.
+
+    >>> probs = torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.5, 0.5]])
+    >>> bait(probs, torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), 2).tolist()
+    [0, 2]
     """
     return bait_with_gains(probs, embeddings, n, labeled=labeled, ridge=ridge, oversample=oversample).rows
 

@@ -76,6 +76,10 @@ def batchbald(
 
     Cost: N K C for the first pick; then O(m M (K + 1) C) a pick, with M configurations and m recomputed rows. Memory: M K numbers
     and blocks of bounded bytes.
+
+    >>> sure, split = [[0.9, 0.1], [0.9, 0.1]], [[1.0, 0.0], [0.0, 1.0]]  # two samples each
+    >>> batchbald(torch.tensor([sure, split, split]), 2).rows.tolist()
+    [1, 0]
     """
     configurations = _Configurations(mc_probs, max_configurations)
     gains = _Gains(mc_probs)

@@ -75,6 +75,11 @@ def k_center_greedy(x: Features, n: int, centers: Features | None = None) -> Ten
         InvalidInput: ``n`` is out of range, or squared norms overflow.
 
     Cost: at most O(N (M + n)) inner products, and a tenth of them on clustered rows; memory of O(N).
+
+    >>> from distil.functional.features import Dense
+    >>> x = Dense(torch.tensor([[0.0], [1.0], [5.0], [9.0]]))
+    >>> k_center_greedy(x, 2, centers=Dense(torch.tensor([[0.0]]))).tolist()
+    [3, 2]
     """
     return k_center_with_gains(x, n, centers).rows
 
@@ -376,6 +381,11 @@ def k_means_plus_plus(x: Features, n: int, first: int, generator: torch.Generato
         InvalidInput: Squared norms overflow.
 
     Cost: at most O(N n) inner products, and a tenth of them on clustered rows; memory of O(N).
+
+    >>> from distil.functional.features import Dense
+    >>> x = Dense(torch.tensor([[0.0], [0.0], [7.0]]))
+    >>> k_means_plus_plus(x, 2, first=0, generator=torch.Generator().manual_seed(0)).tolist()
+    [0, 2]
     """
     return k_means_plus_plus_with_gains(x, n, first, generator).rows
 

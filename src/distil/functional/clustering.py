@@ -87,6 +87,10 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
         The clustering; each row belongs to the nearest of the returned centers.
 
     Cost: O(N k D) an iteration; memory of O(N + k D) and a block.
+
+    >>> x = torch.tensor([[0.0], [1.0], [8.0], [9.0]])
+    >>> k_means(x, 2, torch.Generator().manual_seed(0)).centers.sort(0).values.tolist()
+    [[0.5], [8.5]]
     """
     finite_norms(Dense(x))
     first = int(torch.randint(len(x), (1,), generator=generator))

@@ -47,6 +47,10 @@ def typical_rows(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n_neigh
         smaller row.
 
     Cost: O(D sum of squared cluster sizes); memory of O(N) and two blocks.
+
+    >>> x = torch.tensor([[0.0], [1.0], [2.0], [9.0]])
+    >>> typical_rows(x, torch.zeros(4, dtype=torch.long), torch.zeros(1, dtype=torch.long), 1).tolist()
+    [1]
     """
     return typical_with_gains(x, clusters, n_labeled, n, n_neighbors).rows
 
@@ -92,6 +96,9 @@ def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None
 
     Cost: O(N^2 D / 2). The membership of rows in balls is stored, one bit a pair, up to 128 MB (N = 32,768). Above that, memory is
     O(N) and a block, and the distances of each newly covered row are computed again, once: O(1.5 N^2 D).
+
+    >>> max_coverage(torch.tensor([[0.0], [1.0], [2.0], [9.0]]), 2, radius=1.5).tolist()
+    [1, 3]
     """
     return max_coverage_with_gains(x, n, radius, labeled).rows
 

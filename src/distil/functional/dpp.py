@@ -65,6 +65,11 @@ def k_dpp(x: Features, n: int, generator: torch.Generator, *, memory: int = MEMO
         InvalidInput: ``n`` is not between 0 and N.
 
     Cost: O(N s^2 + s^3 + N n^2) for a matrix of side s; memory of O(s^2 + N n).
+
+    >>> from distil.functional.features import Dense
+    >>> x = Dense(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    >>> 2 in k_dpp(x, 2, torch.Generator().manual_seed(0))  # two equal rows are never drawn together
+    True
     """
     if not 0 <= n <= len(x):
         raise InvalidInput(f"n must be between 0 and {len(x)}, the number of rows; got {n}")

@@ -159,6 +159,9 @@ class Dense(Features):
     Attributes:
         x: The rows, (N, D), floating.
         norms: Their squared norms, (N,); None if they are not stored.
+
+    >>> Dense(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).sq_norms()
+    tensor([25.,  0.])
     """
 
     x: Tensor
@@ -230,6 +233,9 @@ class Outer(Features):
         b: Second factors, (N, D).
         bias: Whether each b_i stands for (1, b_i), as in the gradient of a layer with a bias; the 1 is not stored.
         norms: Squared norms of the rows, (N,); None if they are not stored.
+
+    >>> Outer(torch.tensor([[1.0, -1.0]]), torch.tensor([[2.0, 3.0]])).dense()
+    tensor([[ 2.,  3., -2., -3.]])
     """
 
     a: Tensor

@@ -17,6 +17,9 @@ def cross_entropy_residual(probs: Tensor, y: Tensor) -> Tensor:
 
     Returns:
         Gradients, (N, C).
+
+    >>> cross_entropy_residual(torch.tensor([[0.25, 0.75]]), torch.tensor([1]))
+    tensor([[ 0.2500, -0.2500]])
     """
     residuals = probs.clone()
     residuals[torch.arange(len(y)), y] -= 1

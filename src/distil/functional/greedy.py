@@ -65,6 +65,13 @@ def lazy_greedy(objective: Objective, n: int) -> RowsWithGains:
         InvalidInput: ``n`` is out of range.
 
     Cost: N gains for the first pick, few for the next ones, and O(N) a pick.
+
+    >>> from distil.functional.features import Dense
+    >>> from distil.functional.similarity import rbf
+    >>> from distil.functional.submodular import FacilityLocation
+    >>> x = Dense(torch.tensor([[0.0], [0.1], [0.2], [5.0]]))
+    >>> lazy_greedy(FacilityLocation(Similarity(x, rbf(x))), 2).rows.tolist()
+    [1, 3]
     """
     return _greedy(objective, n, _Lazy(objective) if objective.submodular else _Naive(objective))
 

@@ -55,6 +55,11 @@ def fixed_weight_matching(x: Features, target: Tensor, n: int, *, taken: Tensor 
         (n,) distinct rows in pick order; ties go to the smaller row.
 
     Cost: O(N n) inner products, O(N (C + D)) a pick for factored rows; memory of O(N).
+
+    >>> from distil.functional.features import Dense
+    >>> x = Dense(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 3.0]]))
+    >>> fixed_weight_matching(x, torch.tensor([1.0, 1.0]), 2).tolist()
+    [0, 1]
     """
     greedy = _UnitWeights(x, target, torch.empty(0, dtype=torch.long) if taken is None else taken)
     picks: list[int] = []

@@ -47,6 +47,9 @@ def nearest_center(x: Tensor, centers: Tensor, guess: Tensor | None = None) -> T
         Positions of the nearest centers, (N,) int64.
 
     Cost: O(N k D), one pass over ``x``, memory of a block.
+
+    >>> nearest_center(torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [9.0], [5.0]])).tolist()
+    [0, 2]
     """
     answer = torch.zeros(len(x), dtype=torch.long, device=x.device) if guess is None else guess.clone()
     nearest = _Nearest(centers)

@@ -56,6 +56,9 @@ def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbor
         InvalidInput: ``k`` is out of range.
 
     Cost: O(M N D); memory of O(M k) and two blocks.
+
+    >>> nearest_neighbors(torch.tensor([[0.0], [1.0], [3.0]]), 1).ids.tolist()
+    [[1], [0], [1]]
     """
     _check_k(k, x)
     rows = torch.arange(len(x), device=x.device) if rows is None else rows

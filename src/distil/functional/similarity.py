@@ -215,6 +215,11 @@ class Similarity:
 
     Raises:
         InvalidInput: ``classes`` does not hold one class for each row.
+
+    >>> from distil.functional.features import Dense
+    >>> Similarity(Dense(torch.tensor([[1.0, 0.0], [3.0, 4.0]])), cosine()).rows(slice(0, 2))
+    tensor([[1.0000, 0.8000],
+            [0.8000, 1.0000]])
     """
 
     def __init__(

@@ -95,6 +95,9 @@ def select(
         InvalidInput: An argument is wrong, which is reported before any work; or the data or the model's outputs have a NaN.
         UnknownName: There is no strategy of that name.
         UnsupportedModel: The model's logits or embedding cannot be found; the message says which argument helps.
+
+    >>> select("entropy_sampling", torch.nn.Linear(2, 3), torch.zeros(4, 2), 2, labeled=[0]).tolist()
+    [1, 2]
     """
     strategy, runtime = as_strategy(strategy), as_runtime(runtime)
     reader = as_pool(data, names)
@@ -163,6 +166,10 @@ def select_from(
     Raises:
         MissingSignal: The strategy needs an array that was not passed.
         InvalidInput: An array is wrong: its shape, a NaN, or probabilities that do not sum to 1.
+
+    >>> probs = [[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]]
+    >>> select_from("margin_sampling", 2, probs=probs).tolist()
+    [1, 2]
     """
     strategy, runtime = as_strategy(strategy), as_runtime(runtime)
     check_arrays_serve(strategy)

@@ -13,6 +13,7 @@ from distil.functional.greedy import parts_of
 def sentences(template: str, *columns: Tensor | Sequence[Any]) -> tuple[str, ...]:
     """One sentence per example: ``template`` filled with the example's value in each column; columns have equal lengths.
 
+    >>> import torch
     >>> sentences("margin {:.3g} of class {}", torch.tensor([0.25, 0.5]), [3, 7])
     ('margin 0.25 of class 3', 'margin 0.5 of class 7')
     """

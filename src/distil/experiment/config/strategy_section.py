@@ -71,7 +71,9 @@ class StrategySpec:
         for key, value in self.args.items():
             parameter = renamed.get(key, key)
             if parameter in came:
-                raise ConfigError(f"{came[parameter]} and {key} of {self.name} set the same parameter: pass one of them")
+                raise ConfigError(
+                    f"{came[parameter]} and {key} of {self.name} set the same parameter: pass one of them"
+                )
             if parameter in known:
                 came[parameter] = key
                 parameters[parameter] = _switched(key, value) if key in _SWITCHES else value
