@@ -264,6 +264,7 @@ def test_seeds_needed_at_the_ends():
 
 
 def test_critical_values_as_published():
+    # Demsar 2006, table 5a, from two strategies on.
     for alpha, expected in [
         (0.05, [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164]),
         (0.10, [1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920]),

@@ -156,7 +156,7 @@ def test_algorithms_take_them():
 
 def test_groups_that_cannot_be(subtests):
     for kind, groups in itertools.product(KINDS, [[0, 1, 3], [0, 0, 1], [0, 1, -1], [0, 1], [[0, 1, 2]]]):
-        with subtests.test(kind=kind, groups=groups), pytest.raises(InvalidInput, match="groups must be"):
+        with subtests.test(kind=kind, groups=groups), pytest.raises(InvalidInput, match="groups must "):
             Grouped(base_of(kind, 3, 0), torch.tensor(groups), 3)
 
 

@@ -101,7 +101,7 @@ def test_order_of_the_rows_does_not_matter():
         x = normal(60, 5).double()
         order = torch.randperm(60, generator=torch.Generator().manual_seed(3))
         kernels = [rbf(Dense(rows)) if metric == "rbf" else cosine() for rows in (x, x[order])]
-        n = 4 if function == "saturated_coverage" else 12  # before many rows could fill what little is lacking
+        n = 4 if function == "saturated_coverage" else 12  # later picks would only fill small remainders, which tie
         plain = naive_greedy(objective_named(function, Dense(x), kernels[0]), n).rows
         permuted = naive_greedy(objective_named(function, Dense(x[order]), kernels[1]), n).rows
         assert order[permuted].tolist() == plain.tolist(), (function, metric)
@@ -306,10 +306,8 @@ def test_two_rounds_are_nearly_as_good_as_one():
         twice = two_rounds(FacilityLocation, x, n, kernel, lazy_greedy, memory=FIFTHS)
         assert len(set(twice.tolist())) == n, (kind, metric, n)
         values = [covered(FacilityLocation, x, kernel, picks) for picks in (once, twice)]
-        isotropic = metric == "cosine" and kind in (
-            "random",
-            "duplicated",
-        )  # nothing to find in a part that holds for the whole
+        # Directions without clusters: the best rows of a part say little about the whole.
+        isotropic = metric == "cosine" and kind in ("random", "duplicated")
         assert values[1] >= (0.99 if isotropic else 0.995) * values[0], (kind, metric, n)
         assert values[1] > covered(FacilityLocation, x, kernel, torch.arange(0, n)), (kind, metric, n)
 

@@ -135,9 +135,8 @@ def test_a_model_that_works_in_place_does_not_change_the_data(net, x, subtests):
                     source = NetworkSource(TorchNetwork(InPlace(net)), data, torch.arange(N))
                     found = source.table((Logits(),), Runtime(batch_size=batch_size), Rng(0))[Logits()]
                     assert torch.equal(tensor, torch.from_numpy(x))
-                    torch.testing.assert_close(
-                        found[8:], expected[Logits()][8:]
-                    )  # the first eight are looked at before
+                    # The source has already called the model with the first eight rows.
+                    torch.testing.assert_close(found[8:], expected[Logits()][8:])
 
 
 class Plain(Network):
