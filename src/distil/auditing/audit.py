@@ -118,7 +118,7 @@ def audit(
 
     Returns:
         The report, for JSON: ``findings`` (sentences), ``notes`` (sentences on what could not be examined), ``pool``,
-        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``; those that could not be computed are None.
+        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, each None if it could not be computed.
 
     Cost: O(S N D) for S examined items of N.
     """
