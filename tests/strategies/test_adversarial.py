@@ -1,4 +1,4 @@
-"""The adversarial strategies, from a model to the ids; the attacks themselves are tested in tests/functional."""
+"""The adversarial strategies, from a model to the ids; tests/functional has the tests of the attacks."""
 
 import copy
 from dataclasses import dataclass
@@ -51,10 +51,10 @@ def measure(model, data, *signals, ids=None, runtime=None):
     return gather(source, signals, runtime or Runtime(), Rng(0))
 
 
-# --- what is picked ---------------------------------------------------------------------------------------------------
+# --- selections -------------------------------------------------------------------------------------------------------
 
 
-def test_deepfool_picks_what_is_nearest_to_the_boundary_of_a_linear_model(x, seeded):
+def test_deepfool_picks_the_examples_nearest_to_the_boundary_of_a_linear_model(x, seeded):
     model = seeded(nn.Linear, DIMS, CLASSES)
     w = model.weight.detach().double().numpy()
     logits = model(x).detach().double().numpy()
@@ -67,28 +67,24 @@ def test_deepfool_picks_what_is_nearest_to_the_boundary_of_a_linear_model(x, see
     np.testing.assert_allclose(1 / chosen.scores.numpy(), np.sort(distances), rtol=1e-4)
 
 
-@pytest.mark.parametrize(("strategy", "attack"), [(AdversarialBIM(), bim), (AdversarialDeepFool(), deepfool)])
-def test_picks_are_in_the_order_of_distance_then_of_the_gap(strategy, attack, net, x):
-    chosen = select(strategy, net, x, N, labeled=None, runtime=Runtime(batch_size=N))
-    found = attack(copy.deepcopy(net).eval(), x)
-    order = sorted(range(N), key=lambda i: (not found.crossed[i], float(found.distance[i]), float(found.gap[i]), i))
-    assert chosen.tolist() == order
-    if attack is bim:
-        assert len(found.distance.unique()) < N  # ties there were
+def test_picks_are_in_the_order_of_distance_then_of_the_gap(net, x):
+    for strategy, attack in ((AdversarialBIM(), bim), (AdversarialDeepFool(), deepfool)):
+        chosen = select(strategy, net, x, N, labeled=None, runtime=Runtime(batch_size=N))
+        found = attack(copy.deepcopy(net).eval(), x)
+        order = sorted(range(N), key=lambda i: (not found.crossed[i], float(found.distance[i]), float(found.gap[i]), i))
+        assert chosen.tolist() == order, strategy
+        if attack is bim:
+            assert len(found.distance.unique()) < N  # so there were ties
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_what_is_not_crossed_comes_last_by_its_gap(strategy):
-    table = Signals(
-        torch.tensor([10, 20, 30, 40, 50]),
-        {
-            Attacked(strategy.attack): torch.tensor([[0.1, 7.0, 0.0, 3.0, 3.0], [0.2, -1.0, 0.1, -1.0, -2.0]]).T,
-        },
-    )
-    chosen = strategy.select(Sets(table), 5, Rng(0))
-    assert chosen.tolist() == [50, 40, 20, 30, 10]
-    assert bool(chosen.scores.isfinite().all())
-    assert (chosen.scores > 0).tolist() == [True, True, True, False, False]
+def test_examples_that_do_not_cross_come_last_by_their_gap():
+    for strategy in STRATEGIES:
+        column = torch.tensor([[0.1, 7.0, 0.0, 3.0, 3.0], [0.2, -1.0, 0.1, -1.0, -2.0]]).T  # distance and gap
+        table = Signals(torch.tensor([10, 20, 30, 40, 50]), {Attacked(strategy.attack): column})
+        chosen = strategy.select(Sets(table), 5, Rng(0))
+        assert chosen.tolist() == [50, 40, 20, 30, 10], strategy
+        assert bool(chosen.scores.isfinite().all()), strategy
+        assert (chosen.scores > 0).tolist() == [True, True, True, False, False], strategy
 
 
 def test_settings_reach_the_attack(net, x):
@@ -110,63 +106,58 @@ def test_settings_reach_the_attack(net, x):
     assert float(distances.max()) <= 0.2 * 3 * DIMS**0.5 + 1e-6
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
+def test_invalid_settings():
+    for build, message in (
         (lambda: AdversarialBIM(eps=0), "eps must be a number above 0, got 0"),
         (lambda: AdversarialBIM(max_steps=0), "max_steps must be a whole number from 1, got 0"),
         (lambda: AdversarialDeepFool(max_iter=2.5), "max_iter must be a whole number from 1, got 2.5"),
         (lambda: AdversarialDeepFool(overshoot=-1), "overshoot must be a number from 0, got -1"),
-    ],
-)
-def test_impossible_settings(build, message):
-    with pytest.raises(InvalidInput, match=message):
-        build()
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            build()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_saturated_model_is_still_told_apart(name, seeded, x):
-    """With logits times 200 the cross entropy is 0 for most examples; the boundary is where it was."""
+def test_a_saturated_model_still_ranks(seeded, x):
+    """With logits times 200 the cross entropy is 0 for most examples, but the boundary stays in place."""
     model = seeded(nn.Linear, DIMS, CLASSES)
     sharp = copy.deepcopy(model)
     with torch.no_grad():
         sharp.weight.mul_(200)
         sharp.bias.mul_(200)
     assert (nn.functional.cross_entropy(sharp(x), sharp(x).argmax(1), reduction="none") == 0).float().mean() > 0.9
-    chosen = select(name, sharp, x, N)
-    assert bool((chosen.scores > 0).all())  # all of them crossed
-    assert len(chosen.scores.unique()) > N / 2
-    if name == "adversarial_deepfool":
-        torch.testing.assert_close(chosen.scores, select(name, model, x, N).scores, rtol=1e-3, atol=0)
+    for name in NAMES:
+        chosen = select(name, sharp, x, N)
+        assert bool((chosen.scores > 0).all()), name  # all of them crossed
+        assert len(chosen.scores.unique()) > N / 2, name
+    torch.testing.assert_close(chosen.scores, select("adversarial_deepfool", model, x, N).scores, rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_constant_model_ends_and_falls_back_to_the_gap(name, x, seeded):
+def test_a_constant_model_ends_and_falls_back_to_the_gap(x, seeded):
     model = seeded(nn.Linear, DIMS, CLASSES)
     with torch.no_grad():
         model.weight.zero_()
-    chosen = select(name, model, x, 7)
-    assert chosen.tolist() == list(range(7))
     top = model.bias.detach().double().sort(descending=True).values
-    torch.testing.assert_close(chosen.scores, (top[1] - top[0]).expand(7))
+    for name in NAMES:
+        chosen = select(name, model, x, 7)
+        assert chosen.tolist() == list(range(7)), name
+        torch.testing.assert_close(chosen.scores, (top[1] - top[0]).expand(7))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_duplicates_are_ties(name, net, x):
+def test_duplicates_are_ties(net, x):
     tiled = x[:5].repeat(4, 1)
-    chosen = select(name, net, tiled, 20, runtime=Runtime(batch_size=20))
-    first = chosen.tolist()[0] % 5
-    assert sorted(chosen.tolist()[:4]) == [first, first + 5, first + 10, first + 15]
-    torch.testing.assert_close(chosen.scores[:4], chosen.scores[:1].expand(4), rtol=1e-4, atol=0)
+    for name in NAMES:
+        chosen = select(name, net, tiled, 20, runtime=Runtime(batch_size=20))
+        first = chosen.tolist()[0] % 5
+        assert sorted(chosen.tolist()[:4]) == [first, first + 5, first + 10, first + 15], name
+        torch.testing.assert_close(chosen.scores[:4], chosen.scores[:1].expand(4), rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_minibatch_of_one_with_normalization(name, x, net):
-    net.train()
-    one_by_one = select(name, net, x, 9, runtime=Runtime(batch_size=1))
-    whole = select(name, net, x, 9)
-    assert one_by_one.tolist() == whole.tolist()
-    assert net.training
+def test_a_minibatch_of_one_with_normalization(x, net):
+    for name in NAMES:
+        net.train()
+        one_by_one = select(name, net, x, 9, runtime=Runtime(batch_size=1))
+        assert one_by_one.tolist() == select(name, net, x, 9).tolist(), name
+        assert net.training
 
 
 # --- from a model to the signals --------------------------------------------------------------------------------------
@@ -174,7 +165,7 @@ def test_a_minibatch_of_one_with_normalization(name, x, net):
 
 @dataclass(frozen=True)
 class Counting:
-    """An attack that keeps count of its minibatches."""
+    """An attack that records the sizes of its minibatches."""
 
     name: str = "count"
     sizes = []  # noqa: RUF012 - shared on purpose
@@ -228,40 +219,44 @@ def test_perturbations_as_the_docstring_shows(net, x):
     torch.testing.assert_close(perturbation.flatten(1).norm(dim=1), distances[ids], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
-def test_the_callers_gradient_mode_does_not_matter(name, context, net, x, fingerprint):
+def test_the_callers_gradient_mode_makes_no_difference(net, x, fingerprint):
     before = fingerprint(net)
-    expected = select(name, net, x, 9)
-    with context():
-        assert select(name, net, x, 9).tolist() == expected.tolist()
-    assert fingerprint(net) == before
+    for name in NAMES:
+        expected = select(name, net, x, 9)
+        for context in (torch.no_grad, torch.inference_mode):
+            with context():
+                assert select(name, net, x, 9).tolist() == expected.tolist(), (name, context)
+            assert fingerprint(net) == before
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("output", ["probs", "sigmoid"])
-def test_other_outputs_than_logits(name, output, x, seeded):
-    linear = seeded(nn.Linear, DIMS, 1 if output == "sigmoid" else CLASSES)
-    model = linear if output == "sigmoid" else nn.Sequential(linear, nn.Softmax(1))
-    chosen = select(name, TorchNetwork(model, output=output), x, N)
-    if output == "sigmoid":
-        if name == "adversarial_deepfool":
-            assert chosen.tolist() == linear(x)[:, 0].abs().argsort().tolist()
-    elif name == "adversarial_bim":  # the direction is that of the logits
-        torch.testing.assert_close(chosen.scores, select(name, linear, x, N).scores, rtol=1e-5, atol=0)
-    assert sorted(chosen) == list(range(N))
+def test_outputs_other_than_logits(x, seeded):
+    sigmoid, linear = seeded(nn.Linear, DIMS, 1), seeded(nn.Linear, DIMS, CLASSES)
+    softmax = nn.Sequential(linear, nn.Softmax(1))
+    selections = {
+        (name, output): select(name, TorchNetwork(model, output=output), x, N)
+        for name in NAMES
+        for output, model in (("sigmoid", sigmoid), ("probs", softmax))
+    }
+    for chosen in selections.values():
+        assert sorted(chosen) == list(range(N))
+    by_margin = sigmoid(x)[:, 0].abs().argsort().tolist()
+    assert selections["adversarial_deepfool", "sigmoid"].tolist() == by_margin
+    # the direction of BIM is that of the logits
+    expected = select("adversarial_bim", linear, x, N).scores
+    torch.testing.assert_close(selections["adversarial_bim", "probs"].scores, expected, rtol=1e-5, atol=0)
 
 
 # --- refusals and restoration -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", [*NAMES, *STRATEGIES])
-@pytest.mark.parametrize("arrays", [{"probs": np.full((9, 3), 1 / 3)}, {"embeddings": np.ones((9, 3))}, {}])
-def test_arrays_do_not_serve(strategy, arrays):
-    with pytest.raises(
-        MissingSignal, match=r"Adversarial\w+ needs a model: .*use select\(Adversarial\w+\(\), network, data, n\)"
-    ):
-        select_from(strategy, 3, **arrays)
+def test_arrays_are_not_enough():
+    for strategy in (*NAMES, *STRATEGIES):
+        for arrays in ({"probs": np.full((9, 3), 1 / 3)}, {"embeddings": np.ones((9, 3))}, {}):
+            with pytest.raises(
+                MissingSignal,
+                match=r"Adversarial\w+ needs a model: .*use select\(Adversarial\w+\(\), network, data, n\)",
+            ):
+                select_from(strategy, 3, **arrays)
 
 
 class Tokens(nn.Module):
@@ -273,18 +268,18 @@ class Tokens(nn.Module):
         return self.head(self.embed(tokens).mean(1))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_whole_numbers_are_refused_with_advice_that_helps(name, seeded):
+def test_whole_numbers_are_refused_with_advice_that_helps(seeded):
     model = seeded(Tokens)
     tokens = torch.randint(10, (20, 7), generator=torch.Generator().manual_seed(0))
-    with pytest.raises(UnsupportedModel, match=r"torch\.int64.* pass TorchNetwork\(module, inputs=.*outputs="):
-        select(name, model, tokens, 5)
     network = TorchNetwork(
         model,
         inputs=lambda batch: model.embed(batch),
         outputs=lambda module, e: (module.head(e.mean(1)), e.mean(1)),
     )
-    assert len(select(name, network, tokens, 5)) == 5
+    for name in NAMES:
+        with pytest.raises(UnsupportedModel, match=r"torch\.int64.* pass TorchNetwork\(module, inputs=.*outputs="):
+            select(name, model, tokens, 5)
+        assert len(select(name, network, tokens, 5)) == 5, name
 
 
 class Keywords(nn.Module):
@@ -307,16 +302,15 @@ class DictRows(Dataset):
         return {"pixel_values": self.x[i], "labels": 7, **self.more}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_dict_of_one_tensor_will_do_and_one_of_more_will_not(name, x, seeded):
+def test_a_dict_of_one_tensor_is_enough_and_one_of_two_is_refused(x, seeded):
     model = seeded(Keywords)
-    assert select(name, model, DictRows(x), 9).tolist() == select(name, model, x, 9).tolist()
-    with pytest.raises(UnsupportedModel, match=r"called with a dict, but an attack needs one floating-point tensor"):
-        select(name, model, DictRows(x, mask=1.0), 9)
+    for name in NAMES:
+        assert select(name, model, DictRows(x), 9).tolist() == select(name, model, x, 9).tolist(), name
+        with pytest.raises(UnsupportedModel, match=r"called with a dict.*an attack needs one floating-point tensor"):
+            select(name, model, DictRows(x, mask=1.0), 9)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_model_that_cuts_off_its_inputs_is_told_so(name, x, net, fingerprint):
+def test_a_model_that_cuts_off_its_inputs_is_refused(x, net, fingerprint):
     class CutOff(type(net)):
         def forward(self, x):
             with torch.no_grad():
@@ -325,9 +319,10 @@ def test_a_model_that_cuts_off_its_inputs_is_told_so(name, x, net, fingerprint):
 
     net.__class__ = CutOff
     before = fingerprint(net)
-    with pytest.raises(UnsupportedModel, match=r"have no gradient by its inputs.*remove torch\.no_grad"):
-        select(name, net, x, 5)
-    assert fingerprint(net) == before
+    for name in NAMES:
+        with pytest.raises(UnsupportedModel, match=r"have no gradient by its inputs.*remove torch\.no_grad"):
+            select(name, net, x, 5)
+        assert fingerprint(net) == before, name
 
 
 def test_parameters_collect_no_gradients_while_asking_and_can_again_afterwards(net, x, fingerprint):
@@ -346,8 +341,7 @@ def test_parameters_collect_no_gradients_while_asking_and_can_again_afterwards(n
     assert fingerprint(net) == before
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_changed_when_the_attack_fails(name, net, x, fingerprint):
+def test_nothing_is_changed_when_the_attack_fails(net, x, fingerprint):
     class Breaks(type(net)):
         def forward(self, x):
             if x.requires_grad:
@@ -356,14 +350,14 @@ def test_nothing_is_changed_when_the_attack_fails(name, net, x, fingerprint):
 
     net.__class__ = Breaks
     before = fingerprint(net)
-    with pytest.raises(ZeroDivisionError):
-        select(name, net, x, 5)
-    assert fingerprint(net) == before
-    assert torch.is_grad_enabled()
+    for name in NAMES:
+        with pytest.raises(ZeroDivisionError):
+            select(name, net, x, 5)
+        assert fingerprint(net) == before, name
+        assert torch.is_grad_enabled()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_model_that_gives_nan_is_told_so(name, net, x):
+def test_a_model_that_returns_nan_is_refused(net, x):
     class Breaks(type(net)):
         def forward(self, x):
             return super().forward(x.masked_fill(x[:, :1] > 50, torch.nan))
@@ -371,5 +365,6 @@ def test_a_model_that_gives_nan_is_told_so(name, net, x):
     net.__class__ = Breaks
     pool = x.clone()
     pool[[9, 15], 0] = 100
-    with pytest.raises(InvalidInput, match=r"NaN or infinite for 2 of \d+ examples: ids 9, 15"):
-        select(name, net, pool, 5)
+    for name in NAMES:
+        with pytest.raises(InvalidInput, match=r"NaN or infinite for 2 of \d+ examples: ids 9, 15"):
+            select(name, net, pool, 5)

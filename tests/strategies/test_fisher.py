@@ -1,4 +1,4 @@
-"""BAIT as a strategy: what it reads, refuses and returns."""
+"""BAIT as a strategy: the signals that it reads, its errors and its selections."""
 
 import pytest
 import torch
@@ -36,13 +36,10 @@ def test_the_labeled_set_counts_and_is_optional():
     assert BAIT().select(Sets(pool=pool, labeled=labeled), 6, Rng(0)).tolist() != without
 
 
-@pytest.mark.parametrize("ridge", [0, -1.0, float("inf"), float("nan"), True, "1"])
-def test_impossible_ridge(ridge):
-    with pytest.raises(InvalidInput, match="ridge must be a number above 0"):
-        BAIT(ridge=ridge)
-
-
-@pytest.mark.parametrize("oversample", [0, 1.5, True])
-def test_impossible_oversample(oversample):
-    with pytest.raises(InvalidInput, match="oversample must be a whole number from 1"):
-        BAIT(oversample=oversample)
+def test_invalid_parameters():
+    for ridge in (0, -1.0, float("inf"), float("nan"), True, "1"):
+        with pytest.raises(InvalidInput, match="ridge must be a number above 0"):
+            BAIT(ridge=ridge)
+    for oversample in (0, 1.5, True):
+        with pytest.raises(InvalidInput, match="oversample must be a whole number from 1"):
+            BAIT(oversample=oversample)

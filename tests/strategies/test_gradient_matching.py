@@ -1,4 +1,4 @@
-"""GradMatch and GLISTER as strategies: what they read, refuse and return."""
+"""GradMatch and GLISTER as strategies: the signals that they read, their errors and their selections."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from distil.functional.matching import fixed_weight_matching, mean_row
 from distil.rng import Rng
 from distil.selection.select import select, select_from
 from distil.signals import Embedding, Gradient, Labels, Logits, Signals
-from distil.strategies import GLISTER, GradMatch, strategy_named
+from distil.strategies import GLISTER, GradMatch
 from distil.strategies.base import Sets
 from distil.system.runtime import Runtime
 
@@ -72,77 +72,81 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(params=list(VARIANTS))
-def strategy(request):
-    return VARIANTS[request.param]
-
-
 # --- all variants -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2, 33, N])
-def test_n_distinct_ids(strategy, sets, n):
-    selection = strategy.select(sets, n, Rng(0))
-    assert len(set(selection)) == len(selection) == n
-    assert set(selection) <= set(sets.pool.ids.tolist())
-    fitted = getattr(strategy, "use_weights", False)
-    assert (selection.weights is not None) == fitted
-    if fitted:
-        assert selection.weights.shape == (n,)
-        assert bool(((selection.weights >= 0) & selection.weights.isfinite()).all())
+def test_n_distinct_ids(sets):
+    for name, strategy in VARIANTS.items():
+        for n in (1, 2, 33, N):
+            selection = strategy.select(sets, n, Rng(0))
+            assert len(set(selection)) == len(selection) == n, name
+            assert set(selection) <= set(sets.pool.ids.tolist()), name
+            fitted = isinstance(strategy, GradMatch) and strategy.use_weights
+            assert (selection.weights is not None) == fitted, name
+            if fitted:
+                assert selection.weights.shape == (n,), name
+                assert bool(((selection.weights >= 0) & selection.weights.isfinite()).all()), name
 
 
-@pytest.mark.parametrize("kind", ["saturated", "one class", "one row", "zero embeddings"])
-@pytest.mark.parametrize("n", [1, 10, 40])
-def test_n_distinct_ids_of_difficult_pools(strategy, sets, kind, n):
+def difficult_pools():
+    """Saturated probabilities, one predicted class, equal rows and embeddings of 0, by name."""
     pool = table(40, 0, labels=False)
     logits, embeddings = pool.values[Logits()], pool.values[Embedding()]
-    if kind == "saturated":
-        logits = logits * 1000
-    if kind == "one class":
-        logits = logits + 50 * torch.eye(C)[2]
-    if kind == "one row":
-        logits, embeddings = logits[:1].expand(40, -1).clone(), embeddings[:1].expand(40, -1).clone()
-    if kind == "zero embeddings":
-        embeddings = torch.zeros_like(embeddings)
-    pool = Signals(pool.ids, {Logits(): logits, Embedding(): embeddings})
-    selection = strategy.select(Sets(pool, sets.labeled, sets.validation), n, Rng(0))
-    assert len(set(selection)) == len(selection) == n
+    columns = {
+        "saturated": (logits * 1000, embeddings),
+        "one class": (logits + 50 * torch.eye(C)[2], embeddings),
+        "one row": (logits[:1].expand(40, -1).clone(), embeddings[:1].expand(40, -1).clone()),
+        "zero embeddings": (logits, torch.zeros_like(embeddings)),
+    }
+    return {kind: Signals(pool.ids, {Logits(): z, Embedding(): e}) for kind, (z, e) in columns.items()}
 
 
-def test_the_labeled_set_is_optional(strategy, sets):
-    nothing = sets.pool.rows(torch.empty(0, dtype=torch.long))
-    for labeled in (nothing, Signals(torch.empty(0, dtype=torch.long), {})):
-        assert len(strategy.select(Sets(sets.pool, labeled, sets.validation), 10, Rng(0))) == 10
+def test_n_distinct_ids_of_difficult_pools(sets):
+    for kind, pool in difficult_pools().items():
+        for name, strategy in VARIANTS.items():
+            for n in (1, 10, 40):
+                selection = strategy.select(Sets(pool, sets.labeled, sets.validation), n, Rng(0))
+                assert len(set(selection)) == len(selection) == n, (kind, name)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 50])
-def test_minibatches_of_measuring_do_not_matter(strategy, batch_size, net, x, y):
+def test_the_labeled_set_is_optional(sets):
+    empty = sets.pool.rows(torch.empty(0, dtype=torch.long))
+    for labeled in (empty, Signals(torch.empty(0, dtype=torch.long), {})):
+        for name, strategy in VARIANTS.items():
+            assert len(strategy.select(Sets(sets.pool, labeled, sets.validation), 10, Rng(0))) == 10, name
+
+
+def test_the_minibatch_size_makes_no_difference(net, x, y):
     options = {
         "labeled": LabeledSet(x, torch.tensor(LABELED), torch.from_numpy(y)[LABELED]),
         "validation": (x[:30] + 1, y[:30]),
     }
-    picks = select(strategy, net, x, 20, runtime=Runtime(batch_size=N), **options).tolist()
-    assert select(strategy, net, x, 20, runtime=Runtime(batch_size=batch_size), **options).tolist() == picks
-    assert not set(picks) & set(LABELED)
+    for name, strategy in VARIANTS.items():
+        picks = select(strategy, net, x, 20, runtime=Runtime(batch_size=N), **options).tolist()
+        assert not set(picks) & set(LABELED), name
+        for batch_size in (1, 7, 50):
+            other = select(strategy, net, x, 20, runtime=Runtime(batch_size=batch_size), **options).tolist()
+            assert other == picks, (name, batch_size)
 
 
-@pytest.mark.parametrize("name", ["gradmatch", "glister"])
-def test_valid_without_a_validation_set_is_refused(name, net, x, y):
-    strategy = strategy_named(name, valid=True)
-    with pytest.raises(InvalidInput, match=r"\(valid=True\) needs a validation set; pass validation=\(x, y\)"):
-        select(strategy, net, x, 5)
-    with pytest.raises(MissingSignal, match="labels are needed"):
-        select(strategy, net, x, 5, validation=x[:7] + 1)
-    with pytest.raises(InvalidInput, match="validation: labels must be classes of the model, 0 to 3, got 4"):
-        select(strategy, net, x, 5, validation=(x[:7], np.full(7, C)))
-    assert len(select(strategy, net, x, 5, validation=(x[:7], y[:7]))) == 5
+def test_valid_without_a_validation_set_is_refused(net, x, y):
+    for strategy in (GradMatch(valid=True), GLISTER(valid=True)):
+        name = type(strategy).__name__
+        with pytest.raises(
+            InvalidInput, match=rf"{name}\(valid=True\) needs a validation set; pass validation=\(x, y\)"
+        ):
+            select(strategy, net, x, 5)
+        with pytest.raises(MissingSignal, match="labels are needed"):
+            select(strategy, net, x, 5, validation=x[:7] + 1)
+        with pytest.raises(InvalidInput, match="validation: labels must be classes of the model, 0 to 3, got 4"):
+            select(strategy, net, x, 5, validation=(x[:7], np.full(7, C)))
+        assert len(select(strategy, net, x, 5, validation=(x[:7], y[:7]))) == 5
 
 
-def test_a_loss_that_is_the_cross_entropy_changes_nothing(sets):
+def test_the_cross_entropy_as_loss_makes_no_difference(sets):
     for cls in (GradMatch, GLISTER):
-        given, default = cls(loss=cross_entropy), cls()
-        assert given.select(sets, 20, Rng(0)).tolist() == default.select(sets, 20, Rng(0)).tolist()
+        explicit, default = cls(loss=cross_entropy), cls()
+        assert explicit.select(sets, 20, Rng(0)).tolist() == default.select(sets, 20, Rng(0)).tolist()
 
 
 # --- GradMatch ----------------------------------------------------------------------------------------------------------
@@ -160,8 +164,8 @@ def test_gradmatch_per_batch_of_one_follows_the_mean(sets):
     gradients = sets.pool[Gradient(part="all")]
     expected = fixed_weight_matching(gradients, mean_row(gradients) * 15, 15)
     assert strategy.select(sets, 15, Rng(0)).tolist() == (expected + 1000).tolist()
-    theirs = mean_row(sets.validation[Gradient(part="all", labels="true")])
-    expected = fixed_weight_matching(gradients, theirs * 15, 15)
+    of_validation = mean_row(sets.validation[Gradient(part="all", labels="true")])
+    expected = fixed_weight_matching(gradients, of_validation * 15, 15)
     valid = GradMatch(selection_type="PerBatch", batch_size=1, valid=True)
     assert valid.select(sets, 15, Rng(0)).tolist() == (expected + 1000).tolist()
 
@@ -176,15 +180,15 @@ def test_gradmatch_weights_match_the_gradient_of_the_pool(sets):
     gradients = sets.pool[Gradient(part="all")].double()
     whole = gradients.combine(torch.ones(N).double())
 
-    def missed(ids, weights):
+    def error(ids, weights):
         return float((gradients[ids - 1000].combine(weights.double()) - whole).norm() / whole.norm())
 
     fitted = GradMatch(use_weights=True, ridge=0.01).select(sets, 60, Rng(0))
     plain = GradMatch().select(sets, 60, Rng(0))
     g = torch.Generator().manual_seed(0)
-    by_chance = [missed(torch.randperm(N, generator=g)[:60] + 1000, torch.full((60,), 2.0)) for _ in range(50)]
-    assert missed(fitted.ids, fitted.weights) < 0.3 * min(by_chance)
-    assert missed(plain.ids, torch.full((60,), 2.0)) < min(by_chance)
+    by_chance = [error(torch.randperm(N, generator=g)[:60] + 1000, torch.full((60,), 2.0)) for _ in range(50)]
+    assert error(fitted.ids, fitted.weights) < 0.3 * min(by_chance)
+    assert error(plain.ids, torch.full((60,), 2.0)) < min(by_chance)
 
 
 def test_gradmatch_from_arrays(net, x):
@@ -198,9 +202,8 @@ def test_gradmatch_from_arrays(net, x):
     assert bias.tolist() == select(GradMatch(part="bias"), net, x, 20).tolist()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_gradmatch_refuses():
+    for options, message in (
         ({"selection_type": "perclass"}, "selection_type must be one of .*, got 'perclass'; did you mean 'PerClass'"),
         ({"selection_type": None}, "selection_type must be one of"),
         ({"part": "everything"}, "part must be one of 'all', 'weights', 'bias', got 'everything'"),
@@ -208,18 +211,16 @@ def test_gradmatch_from_arrays(net, x):
         ({"ridge": -1}, "ridge must be a number from 0, got -1"),
         ({"ridge": float("nan")}, "ridge must be"),
         ({"ridge": "much"}, "ridge must be"),
-    ],
-)
-def test_gradmatch_refuses(options, message):
-    with pytest.raises(InvalidInput, match=message):
-        GradMatch(**options)
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            GradMatch(**options)
 
 
 # --- GLISTER ------------------------------------------------------------------------------------------------------------
 
 
 def test_glister_lowers_the_validation_loss_more_than_random(seeded):
-    """A head that saw few labels steps along the gradients, at its own predictions, of what was picked."""
+    """A head trained on few labels takes a step along the gradients of the selection, at its own predictions."""
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(C, D)) * 2
     y = rng.integers(C, size=400)
@@ -275,9 +276,8 @@ def test_glister_labels_out_of_range_are_refused(sets):
         GLISTER().select(Sets(sets.pool, wrong), 5, Rng(0))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_glister_refuses():
+    for options, message in (
         ({"type_of": "rand", "lam": 0.5}, "type_of must be one of .*, got 'rand'; did you mean 'Rand'"),
         ({"type_of": "facloc", "lam": 0.5}, "did you mean 'FacLoc'"),
         ({"type_of": 3}, "type_of must be one of"),
@@ -296,8 +296,6 @@ def test_glister_labels_out_of_range_are_refused(sets):
         ({"lr": 0}, "lr must be a number above 0, got 0"),
         ({"lr": True}, "lr must be"),
         ({"lr": None}, "lr must be"),
-    ],
-)
-def test_glister_refuses(options, message):
-    with pytest.raises(InvalidInput, match=message):
-        GLISTER(**options)
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            GLISTER(**options)

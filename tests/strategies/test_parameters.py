@@ -1,4 +1,4 @@
-"""Hyper-parameters: what each field takes, in whichever way it is given, and the messages where it does not."""
+"""Hyper-parameters: valid and invalid values of every field, the messages, and registering strategies."""
 
 import dataclasses
 import json
@@ -59,32 +59,31 @@ ABSURD = [
 ]
 
 
-@pytest.mark.parametrize(("name", "field"), FIELDS, ids=[f"{name}-{field.name}" for name, field in FIELDS])
-def test_every_field_refuses_what_it_cannot_be(name, field):
-    """By one error text that names the strategy, the field and what came: no TypeError, and nothing is let through."""
-    cls = STRATEGIES[name]
-    for value in [*ABSURD, *([] if field.default is None else [None])]:
-        with pytest.raises(InvalidInput) as caught:
-            cls(**{field.name: value})
-        with pytest.raises(InvalidInput) as named:
-            strategy_named(name, **{field.name: value})
-        assert str(caught.value) == str(named.value)
-        assert str(caught.value).startswith(f"{cls.__name__}: {field.name} must be ")
-        assert f", got {value!r}" in str(caught.value)
+def test_every_field_refuses_invalid_values():
+    """The error names the strategy, the field and the value, and is the same for the class and for its name."""
+    assert len(FIELDS) > 40
+    for name, field in FIELDS:
+        for value in [*ABSURD, *([] if field.default is None else [None])]:
+            with pytest.raises(InvalidInput) as of_class:
+                STRATEGIES[name](**{field.name: value})
+            with pytest.raises(InvalidInput) as of_name:
+                strategy_named(name, **{field.name: value})
+            assert str(of_class.value) == str(of_name.value)
+            assert str(of_class.value).startswith(f"{STRATEGIES[name].__name__}: {field.name} must be ")
+            assert f", got {value!r}" in str(of_class.value)
 
 
-@pytest.mark.parametrize(("name", "field"), FIELDS, ids=[f"{name}-{field.name}" for name, field in FIELDS])
-def test_no_field_takes_the_other_kinds_of_values(name, field):
-    """True is no number, 1 is no flag, 2.0 is no count: of each kind exactly what it is."""
-    of_type = {
+def test_no_field_takes_values_of_another_type():
+    """True is not a number, 1 is not a flag, 2.0 is not a count."""
+    invalid = {
         "bool": [0, 1, "no", "true", 1.0],
         "int": [True, 2.0, 0, "3", np.float64(2)],
         "float": [True, "0.5", np.bool_(True)],
     }
-    refused = of_type.get(field.type, [True, 0, "zzz"])  # others are choices, or None by default
-    for value in refused:
-        with pytest.raises(InvalidInput, match=f"{field.name} must be"):
-            STRATEGIES[name](**{field.name: value})
+    for name, field in FIELDS:
+        for value in invalid.get(field.type, [True, 0, "zzz"]):  # others are choices, or None by default
+            with pytest.raises(InvalidInput, match=f"^{STRATEGIES[name].__name__}: {field.name} must be"):
+                STRATEGIES[name](**{field.name: value})
 
 
 def test_one_text_for_python_the_command_line_and_json():
@@ -101,24 +100,21 @@ def test_one_text_for_python_the_command_line_and_json():
     assert texts == {"ProbCover: radius must be a number above 0, got 'x'"}
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
+def test_messages(refuses):
+    for build, message in (
         (lambda: GLISTER(valid="no"), "GLISTER: valid must be True or False, got 'no'"),
         (lambda: ProbCover(radius=1e-200), "ProbCover: radius must be a number above 0, got 1e-200; its square is 0"),
         (lambda: ProbCover(purity=1.01), "ProbCover: purity must be a number above 0 and at most 1, got 1.01"),
         (lambda: FASS(top_n=0.5), "FASS: top_n must be a number from 1, got 0.5"),
         (lambda: FASS(uncertainty="entrpy"), "got 'entrpy'; did you mean 'entropy'?"),
         (lambda: GradMatch(loss="mse"), "GradMatch: loss must be a function that can be hashed, got 'mse'"),
-    ],
-)
-def test_messages(build, message, refuses):
-    with refuses(InvalidInput, message):
-        build()
+    ):
+        with refuses(InvalidInput, message):
+            build()
 
 
-def test_numbers_of_numpy_are_numbers():
-    """They are stored as Python's, so that equal strategies are equal, hash alike and can be read back."""
+def test_numpy_numbers_are_stored_as_python_numbers():
+    """So equal strategies compare and hash equal, and their repr can be evaluated."""
     pairs = [
         (BALD(np.int64(7)), BALD(7)),
         (ProbCover(radius=np.float64(0.25), n_classes=np.uint8(3)), ProbCover(radius=0.25, n_classes=3)),
@@ -159,10 +155,10 @@ def test_misspelt_parameters_are_offered_the_nearest(refuses):
         strategy_named("badge", size=1)
 
 
-@pytest.mark.parametrize("name", [3, None, ["badge"], BADGE])
-def test_names_are_texts(name, refuses):
-    with refuses(InvalidInput, "expected the name of a strategy, got"):
-        strategy_named(name)
+def test_names_of_strategies_are_strings(refuses):
+    for name in (3, None, ["badge"], BADGE):
+        with refuses(InvalidInput, "expected the name of a strategy, got"):
+            strategy_named(name)
     with refuses(UnknownName, "did you mean 'badge'"):
         strategy_named("bagde")
 
@@ -172,12 +168,12 @@ def test_names_are_texts(name, refuses):
 
 @pytest.fixture
 def registry():
-    """What is registered here is forgotten afterwards."""
-    known = distil.strategies.registry._REGISTRY
-    before = dict(known)
-    yield known
-    known.clear()
-    known.update(before)
+    """The registry; strategies that a test registers are removed afterwards."""
+    registered = distil.strategies.registry._REGISTRY
+    before = dict(registered)
+    yield registered
+    registered.clear()
+    registered.update(before)
 
 
 CELL = """
@@ -210,18 +206,18 @@ def test_a_cell_that_is_run_again_replaces_the_strategy(registry, refuses):
         run_cell(CELL.format(scale=1.0).replace('"mine"', '"badge"'))
 
 
-def test_parameters_without_default_are_asked_for(registry, refuses):
+def test_parameters_without_default_are_required(registry, refuses):
     run_cell(CELL.replace(" = {scale}", ""))
-    with refuses(InvalidInput, "mine needs scale"):
+    with refuses(InvalidInput, "mine needs scale, which has no default; pass scale=..."):
         strategy_named("mine")
     assert strategy_named("mine", scale=3.0).scale == 3.0
 
 
-@pytest.mark.parametrize("what", [object, 3, lambda: None, type("NotFrozen", (), {})])
-def test_only_strategies_are_registered(what, registry, refuses):
-    with refuses(InvalidInput, "expected a dataclass that derives from distil.Strategy"):
-        register("mine")(what)
-    assert "mine" not in registry
+def test_only_strategies_are_registered(registry, refuses):
+    for value in (object, 3, lambda: None, type("NotFrozen", (), {})):
+        with refuses(InvalidInput, "expected a dataclass that derives from distil.Strategy"):
+            register("mine")(value)
+        assert "mine" not in registry
 
 
 # --- needs ----------------------------------------------------------------------------------------------------------
@@ -235,9 +231,8 @@ class Changing(Measured):
         return forward.logits()
 
 
-@pytest.mark.parametrize(
-    ("needs", "parts"),
-    [
+def test_invalid_needs_are_refused(refuses):
+    for needs, parts in (
         (lambda self: Needs(), ("Mine.needs must be a distil.strategies.Needs, got method", "property")),
         (property(lambda self: None), ("Mine.needs must be a distil.strategies.Needs, got NoneType",)),
         (property(lambda self: (Probs(),)), ("Mine.needs must be a distil.strategies.Needs, got tuple",)),
@@ -251,12 +246,10 @@ class Changing(Measured):
         (property(lambda self: Needs(shortlist=(MarginSampling(), 2))), ("shortlist must be a Shortlist or None",)),
         (property(lambda self: Needs(pool=(Labels(),))), ("pool asks for labels", "never read")),
         (property(lambda self: Needs(pool=(Gradient(labels="true"),))), ("pool asks for labels",)),
-    ],
-)
-def test_needs_that_are_none(needs, parts, refuses):
-    mine = type("Mine", (ScoreStrategy,), {"needs": needs, "score": lambda self, sets: None})
-    with refuses(InvalidInput, *parts):
-        as_strategy(mine())
+    ):
+        mine = type("Mine", (ScoreStrategy,), {"needs": needs, "score": lambda self, sets: None})
+        with refuses(InvalidInput, *parts):
+            as_strategy(mine())
 
 
 def test_evidence_is_signals(refuses):
@@ -266,19 +259,16 @@ def test_evidence_is_signals(refuses):
         as_strategy(mine())
 
 
-@pytest.mark.parametrize(
-    ("by", "factor", "parts"),
-    [
-        ("margin_sampling", 2, ("by must be a ScoreStrategy, such as MarginSampling(), got 'margin_sampling'",)),
-        (BADGE(), 2, ("by must be a ScoreStrategy",)),
-        (MarginSampling(), 0.5, ("factor must be a number from 1, got 0.5",)),
-        (MarginSampling(), float("nan"), ("factor must be a number from 1, got nan",)),
-        (MarginSampling(), "2", ("factor must be a number from 1, got '2'",)),
-    ],
-)
-def test_shortlists_that_cannot_be(by, factor, parts, refuses):
-    with refuses(InvalidInput, *parts):
-        Shortlist(by, factor)
+def test_invalid_shortlists_are_refused(refuses):
+    for by, factor, message in (
+        ("margin_sampling", 2, "by must be a ScoreStrategy, such as MarginSampling(), got 'margin_sampling'"),
+        (BADGE(), 2, "by must be a ScoreStrategy"),
+        (MarginSampling(), 0.5, "factor must be a number from 1, got 0.5"),
+        (MarginSampling(), float("nan"), "factor must be a number from 1, got nan"),
+        (MarginSampling(), "2", "factor must be a number from 1, got '2'"),
+    ):
+        with refuses(InvalidInput, message):
+            Shortlist(by, factor)
 
 
 def test_a_needs_that_raises_passes_through():
@@ -300,11 +290,11 @@ def test_attacks_keep_the_settings():
 
 
 def test_register_takes_the_name():
-    with pytest.raises(InvalidInput, match=r'^expected @register\("name"\), with the name of the strategy, got <class'):
+    with pytest.raises(InvalidInput, match=r'^expected @register\("name"\) with the name of the strategy, got <class'):
         register(STRATEGIES["badge"])
 
 
-def test_the_fields_of_ones_own_strategy_are_checked_without_a_word():
+def test_the_fields_of_a_users_strategy_are_checked():
     @dataclasses.dataclass(frozen=True)
     class Own(Strategy):
         k: int = count(3)

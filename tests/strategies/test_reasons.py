@@ -1,4 +1,4 @@
-"""The numbers in reasons against plain NumPy, and what selections say as a whole."""
+"""The numbers in reasons against plain NumPy, and the notes of selections."""
 
 import re
 from dataclasses import dataclass
@@ -31,14 +31,13 @@ from distil.system.runtime import Runtime
 
 N, D, C = 300, 4, 5
 generator = np.random.default_rng(0)
-# Blobs without labels and with them, so that clusters are what they are taken for.
+# Well separated blobs, so that the clusters of k-means are known.
 CENTERS = generator.normal(size=(6, D)) * 20
 BLOBS = generator.permutation(np.repeat(np.arange(6), [80, 70, 60, 50, 30, 10]))
 X = (CENTERS[BLOBS] + generator.normal(size=(N, D))).astype(np.float32)
 PROBS = generator.dirichlet(np.ones(C), N).astype(np.float32)
 MC = generator.dirichlet(np.ones(C), (N, 6)).astype(np.float32)
 ARRAYS = {"probs": PROBS, "embeddings": X, "mc_probs": MC}
-RATES = (1e-2, 1e-6)
 
 
 def picked(strategy, n=12, **options):
@@ -46,12 +45,12 @@ def picked(strategy, n=12, **options):
 
 
 def numbers(selection):
-    """The numbers in each reason, (n, k), all reasons having as many."""
-    return np.array([[float(found) for found in re.findall(r"-?\d[\d.]*(?:e[-+]\d+)?", r)] for r in selection.reasons])
+    """The numbers in each reason, (n, k); every reason has k numbers."""
+    return np.array([[float(n) for n in re.findall(r"-?\d[\d.]*(?:e[-+]\d+)?", r)] for r in selection.reasons])
 
 
 def check(found, *expected):
-    """Numbers to three digits."""
+    """Check that numbers agree to three digits."""
     expected = np.column_stack([np.asarray(column, dtype=float) for column in expected]).reshape(np.shape(found))
     np.testing.assert_allclose(found, expected, rtol=6e-3, atol=1e-9)
 
@@ -126,7 +125,7 @@ def test_adversarial_distances(small_net):
 
 @dataclass(frozen=True)
 class Mine(ScoreStrategy):
-    """A user's strategy: nothing but a score."""
+    """A user's strategy that defines a score only."""
 
     @property
     def needs(self):
@@ -140,7 +139,7 @@ class MineInMeters(Mine):
     quantity, unit, smallest_first = "length", "m", True
 
 
-def test_a_strategy_that_says_nothing_of_it():
+def test_the_reasons_of_a_strategy_that_defines_none():
     for strategy, template in ((Mine(), "score {:.3g}"), (MineInMeters(), "length {:.3g} m")):
         found = picked(strategy, 4)
         sign = -1 if strategy.smallest_first else 1
@@ -179,17 +178,17 @@ def test_core_set():
     assert found.reasons[1].endswith(" to the nearest example labeled or chosen before")
 
 
-@pytest.mark.parametrize("name", ["kmeans_sampling", "kmedians_sampling"])
-def test_sizes_of_clusters(name):
+def test_sizes_of_clusters():
     x = np.repeat(CENTERS, [8, 7, 6, 5, 3, 1], axis=0)
-    found = select_from(name, 6, embeddings=x)
-    middle = "center" if name == "kmeans_sampling" else "median"
-    assert found.reasons == tuple(f"nearest to the {middle} of a cluster of {size}" for size in (8, 7, 6, 5, 3, 1))
-    assert found.notes == ()
-    more = select_from(name, 9, embeddings=x)
-    assert more.notes == ("the examples form 6 clusters, not 9: larger ones gave several examples",)
-    assert more.reasons[:6] == found.reasons
-    assert more.reasons[6:] == tuple(f"among the next nearest to the {middle} of a cluster of {s}" for s in (8, 7, 6))
+    for name, middle in (("kmeans_sampling", "center"), ("kmedians_sampling", "median")):
+        found = select_from(name, 6, embeddings=x)
+        assert found.reasons == tuple(f"nearest to the {middle} of a cluster of {size}" for size in (8, 7, 6, 5, 3, 1))
+        assert found.notes == ()
+        more = select_from(name, 9, embeddings=x)
+        assert more.notes == ("the examples form 6 clusters, not 9: larger ones gave several examples",)
+        assert more.reasons[:6] == found.reasons
+        next_nearest = f"among the next nearest to the {middle} of a cluster of"
+        assert more.reasons[6:] == tuple(f"{next_nearest} {size}" for size in (8, 7, 6))
 
 
 def test_typiclust():
@@ -284,9 +283,8 @@ def test_glister():
         return -(z - np.log(np.exp(z).sum(1, keepdims=True)))[np.arange(40), np.arange(40) % C].mean()
 
     fall = loss(logits) - loss(logits - 1e-6 * (rows[:40] @ rows[first])[:, None] * residual)
-    said = re.fullmatch(r"its gradient step lowers the validation loss by (\S+) to first order", found.reasons[0])
-    number = float(said[1])
-    assert number == pytest.approx(fall, rel=0.02)
+    reason = re.fullmatch(r"its gradient step lowers the validation loss by (\S+) to first order", found.reasons[0])
+    assert float(reason[1]) == pytest.approx(fall, rel=0.02)
 
 
 def test_bait():
@@ -313,7 +311,7 @@ def test_submodular_gains_add_up():
     assert found.reasons[0].endswith(" in facility location")
 
 
-def test_fass_says_how_uncertain_and_what_it_adds():
+def test_fass_gives_uncertainty_and_gain():
     found = picked(FASS(top_n=4, selection_type="Full"), 5)
     assert found.notes == ("a shortlist kept the 20 of 300 examples with the largest entropy",)
     check(numbers(found)[:, 0], entropy(PROBS[found]))
@@ -330,11 +328,13 @@ def test_fass_says_how_uncertain_and_what_it_adds():
 def test_two_rounds_are_noted(monkeypatch):
     assert picked(CRAIG(selection_type="Supervised")).notes == ()
     for function in (greedy.parts_of, greedy.two_rounds_with_gains, greedy.two_rounds):
-        given = function.__defaults__ and {"__defaults__": (4 * 90**2,)}
-        for name, value in (given or {"__kwdefaults__": {"classes": None, "memory": 4 * 90**2}}).items():
+        positional = function.__defaults__ and {"__defaults__": (4 * 90**2,)}
+        for name, value in (positional or {"__kwdefaults__": {"classes": None, "memory": 4 * 90**2}}).items():
             monkeypatch.setattr(function, name, value)
     for strategy in (SubmodularSampling(), FASS(top_n=60, selection_type="Full"), CRAIG(selection_type="Supervised")):
         (note,) = picked(strategy, 5).notes
-        assert re.match(r"facility location was maximized in two rounds, as 300 examples .*: in 5 parts", note)
-    assert picked(SubmodularSampling(selection_type="PerClass"), 5).notes == ()  # no class has as many
+        assert re.match(
+            r"facility location was maximized in two rounds .*, as 300 examples .*: in each of 5 parts", note
+        )
+    assert picked(SubmodularSampling(selection_type="PerClass"), 5).notes == ()  # every class is small enough
     assert picked(SubmodularSampling(function="graph_cut"), 5).notes == ()

@@ -1,4 +1,4 @@
-"""Every architecture of the table through the same checks, then what is particular to each."""
+"""The checks that every architecture of the table must pass, then tests of single architectures and layers."""
 
 import ast
 import copy
@@ -28,7 +28,7 @@ from distil.utils.models.preact_resnet import basic_block, bottleneck
 from distil.utils.models.shufflenet import ShuffleUnit
 from distil.utils.models.shufflenetv2 import SplitUnit
 
-# Parameters and embedding as DISTIL 0.1 has them, with 10 classes and 3 channels (MnistNet: 1), measured on its own code.
+# Parameters and width of the embedding in DISTIL 0.1, for 10 classes and 3 channels (MnistNet: 1), measured with its code.
 PUBLISHED = {
     "cifar_net": (537_610, 256),
     "densenet121": (6_964_106, 1024),
@@ -74,7 +74,7 @@ PUBLISHED = {
     "vgg19": (20_040_522, 512),
 }
 
-# What the modules' docstrings say is different: a 3x3 stem for a 7x7 one, and a convolution that was never used.
+# The differences that the modules' docstrings state: a 3x3 stem in place of a 7x7 one, and an unused convolution.
 CHANGES = {
     **{f"densenet{depth}": 3 * 64 * (9 - 49) for depth in (121, 169, 201)},
     "densenet161": 3 * 96 * (9 - 49),
@@ -87,7 +87,7 @@ VECTORS = {
     "two_layer_net": {"input_dim": 12, "hidden_units": 7},
 }
 
-# Larger relatives, of the same blocks, of networks that are checked.
+# Larger networks of the same blocks as networks that are checked; only the slow tests run them.
 HEAVY = {
     "densenet161",
     "densenet169",
@@ -112,7 +112,7 @@ HEAVY = {
 
 ZOO = sorted({*architecture_names()} - HEAVY)
 
-# Side of the last map of a 32x32 image: 32 over all the strides.
+# Side of the last map for a 32x32 image: 32 divided by all strides.
 LAST_MAP = {
     "densenet121": 4,
     "dpn26": 4,
@@ -148,10 +148,10 @@ def inputs(name, n):
 
 
 def settled(model, x):
-    """The network in evaluation mode, its normalization having seen ``x``; untrained, it would let no signal through."""
+    """The network in evaluation mode, normalized by the statistics of ``x``; otherwise signals would vanish in it."""
     layers = [layer.train() for layer in model.eval().modules() if isinstance(layer, nn.BatchNorm2d)]
     for layer in layers:
-        layer.momentum = None  # the plain average of what is seen
+        layer.momentum = None  # a plain average
     with torch.no_grad():
         model(x)
     for layer in layers:
@@ -159,17 +159,7 @@ def settled(model, x):
     return model.eval()
 
 
-@pytest.fixture(scope="module", params=ZOO)
-def specimen(request):
-    """A network of five classes in evaluation mode, two inputs, and what it makes of them; to be left as they are."""
-    x = inputs(request.param, 4)
-    model = settled(build(request.param), x)
-    with torch.no_grad():
-        return model, x[:2], model(x[:2], last=True)
-
-
-def test_the_last_layer_of_the_embedding_is_the_logits(specimen):
-    model, _, (logits, embedding) = specimen
+def check_outputs(model, logits, embedding):
     assert isinstance(model, DocumentedModel)
     assert logits.shape == (2, 5)
     assert embedding.shape == (2, model.get_embedding_dim())
@@ -178,45 +168,39 @@ def test_the_last_layer_of_the_embedding_is_the_logits(specimen):
     assert not torch.allclose(logits[0], logits[1], rtol=0.01)
 
 
-def test_freeze_gives_equal_outputs_and_gradients_on_the_last_layer_only(specimen):
-    model, x, (logits, embedding) = specimen
-    try:
-        frozen, below = model(x, last=True, freeze=True)
-        assert torch.equal(frozen, logits)
-        assert torch.equal(below, embedding)
-        assert not below.requires_grad
-        frozen.sum().backward()
-        assert {key for key, p in model.named_parameters() if p.grad is not None} == {"linear.weight", "linear.bias"}
-        free = model(x)
-        assert torch.equal(free, logits)
-        free.sum().backward()
-        assert all(p.grad is not None for p in model.parameters())
-    finally:
-        model.zero_grad(set_to_none=True)
+def check_freeze(model, x, logits, embedding):
+    """Equal outputs, and gradients on the last layer only."""
+    frozen, below = model(x, last=True, freeze=True)
+    assert torch.equal(frozen, logits)
+    assert torch.equal(below, embedding)
+    assert not below.requires_grad
+    frozen.sum().backward()
+    assert {key for key, p in model.named_parameters() if p.grad is not None} == {"linear.weight", "linear.bias"}
+    free = model(x)
+    assert torch.equal(free, logits)
+    free.sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    model.zero_grad(set_to_none=True)
 
 
-def test_a_single_example_is_evaluated_as_in_a_minibatch(specimen):
-    model, x, (logits, _) = specimen
+def check_single_example(model, x, logits):
     with torch.no_grad():
         alone = model(x[:1])
     torch.testing.assert_close(alone, logits[:1], rtol=0, atol=1e-3 * logits.abs().max().item())
 
 
-def test_strategies_read_logits_and_embedding(specimen):
-    model, x, (logits, embedding) = specimen
+def check_network(model, x, logits, embedding):
+    """Strategies read the same logits and embedding, and the model stays in training mode."""
     network = TorchNetwork(model.train())
-    try:
-        with network.asking(Runtime()):
-            found = network.outputs(x)
-    finally:
-        assert model.training
-        model.eval()
-    assert torch.equal(found.logits, logits)
-    assert torch.equal(found.embedding, embedding)
+    with network.asking(Runtime()):
+        outputs = network.outputs(x)
+    assert model.training
+    model.eval()
+    assert torch.equal(outputs.logits, logits)
+    assert torch.equal(outputs.embedding, embedding)
 
 
-def test_weights_travel_by_state_dict(specimen):
-    model, x, (logits, _) = specimen
+def check_state_dict(model, x, logits):
     twin = copy.deepcopy(model)
     with torch.no_grad():
         for tensor in twin.state_dict().values():
@@ -228,8 +212,8 @@ def test_weights_travel_by_state_dict(specimen):
     assert len(names) == len(list(model.parameters())) + len(list(model.buffers()))  # nothing is registered twice
 
 
-def test_one_step_of_training_changes_every_parameter(specimen):
-    model, x, _ = specimen
+def check_training_step(model, x):
+    """One step changes every parameter and every buffer."""
     model = copy.deepcopy(model).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     torch.manual_seed(0)
@@ -244,9 +228,25 @@ def test_one_step_of_training_changes_every_parameter(specimen):
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
+@pytest.mark.parametrize("name", ZOO)
+def test_every_architecture(name):
+    """One case per architecture: most of the time goes into building the network and its first pass."""
+    x = inputs(name, 4)
+    model = settled(build(name), x)
+    x = x[:2]
+    with torch.no_grad():
+        logits, embedding = model(x, last=True)
+    check_outputs(model, logits, embedding)
+    check_freeze(model, x, logits, embedding)
+    check_single_example(model, x, logits)
+    check_network(model, x, logits, embedding)
+    check_state_dict(model, x, logits)
+    check_training_step(model, x)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(HEAVY))
-def test_the_larger_relatives(name):
+def test_the_larger_networks(name):
     model, x = build(name), inputs(name, 2)
     frozen, embedding = model(x, last=True, freeze=True)
     assert embedding.shape == (2, PUBLISHED[name][1])
@@ -256,15 +256,15 @@ def test_the_larger_relatives(name):
     assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", sorted({*ZOO} - {*VECTORS}))
-def test_other_classes_channels_and_sizes(name):
-    channels = 3 if name == "mnist_net" else 1
-    model = build(name, num_classes=3, channels=channels).eval()
-    for side in (28, 40):
-        with torch.no_grad():
-            logits, embedding = model(torch.randn(2, channels, side, side), last=True)
-        assert logits.shape == (2, 3)
-        assert embedding.shape == (2, PUBLISHED[name][1])
+def test_other_classes_channels_and_sizes():
+    for name in sorted({*ZOO} - {*VECTORS}):
+        channels = 3 if name == "mnist_net" else 1
+        model = build(name, num_classes=3, channels=channels).eval()
+        for side in (28, 40):
+            with torch.no_grad():
+                logits, embedding = model(torch.randn(2, channels, side, side), last=True)
+            assert logits.shape == (2, 3), name
+            assert embedding.shape == (2, PUBLISHED[name][1]), name
 
 
 def test_the_table_is_the_zoo():
@@ -272,51 +272,48 @@ def test_the_table_is_the_zoo():
     assert set(HEAVY) < set(PUBLISHED)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_parameter_counts_and_embedding_widths(name):
+def test_parameter_counts_and_embedding_widths():
+    for name, (published, width) in PUBLISHED.items():
+        with torch.device("meta"):
+            model = architecture_named(name)
+        expected = published + CHANGES.get(name, 0)
+        if name == "googlenet" or name.startswith("vgg"):  # DISTIL 0.1 has a bias before normalization
+            expected -= sum(layer.num_features for layer in model.modules() if isinstance(layer, nn.BatchNorm2d))
+        assert sum(p.numel() for p in model.parameters()) == expected, name
+        assert model.get_embedding_dim() == model.linear.in_features == width, name
+
+
+def test_shufflenetv2_has_the_sizes_of_the_paper():
+    """Torchvision's published ImageNet counts with 10 classes in place of 1,000; its networks have the paper's widths."""
+    for net_size, imagenet, width in (
+        (0.5, 1_366_792, 1024),
+        (1, 2_278_604, 1024),
+        (1.5, 3_503_624, 1024),
+        (2, 7_393_996, 2048),
+    ):
+        with torch.device("meta"):
+            model = models.ShuffleNetV2(net_size)
+        assert sum(p.numel() for p in model.parameters()) == imagenet - 990 * (width + 1), net_size
+        assert model.get_embedding_dim() == width, net_size
+
+
+def test_strides_give_the_stated_map():
     with torch.device("meta"):
-        model = architecture_named(name)
-    expected, width = PUBLISHED[name]
-    expected += CHANGES.get(name, 0)
-    if name == "googlenet" or name.startswith("vgg"):  # there, convolutions had a bias before normalization
-        expected -= sum(layer.num_features for layer in model.modules() if isinstance(layer, nn.BatchNorm2d))
-    assert sum(p.numel() for p in model.parameters()) == expected
-    assert model.get_embedding_dim() == model.linear.in_features == width
+        for name, side in LAST_MAP.items():
+            model = architecture_named(name)
+            assert model.eval().body(torch.zeros(1, 3, 32, 32)).shape[2:] == (side, side), name
+        for builder in (models.DLA, models.SimpleDLA):
+            model = builder().eval()
+            assert model.stages(model.stem(torch.zeros(1, 3, 32, 32))).shape == (1, 512, 4, 4), builder
 
 
-# Torchvision's published ImageNet counts, with 10 classes for 1,000; its networks have the paper's widths.
-@pytest.mark.parametrize(
-    ("net_size", "imagenet", "width"),
-    [(0.5, 1_366_792, 1024), (1, 2_278_604, 1024), (1.5, 3_503_624, 1024), (2, 7_393_996, 2048)],
-)
-def test_shufflenetv2_has_the_sizes_of_the_paper(net_size, imagenet, width):
-    with torch.device("meta"):
-        model = models.ShuffleNetV2(net_size)
-    assert sum(p.numel() for p in model.parameters()) == imagenet - 990 * (width + 1)
-    assert model.get_embedding_dim() == width
-
-
-@pytest.mark.parametrize("name", LAST_MAP)
-def test_strides_leave_the_stated_map(name):
-    with torch.device("meta"):
-        model = architecture_named(name)
-        assert model.eval().body(torch.zeros(1, 3, 32, 32)).shape[2:] == (LAST_MAP[name], LAST_MAP[name])
-
-
-@pytest.mark.parametrize("builder", [models.DLA, models.SimpleDLA])
-def test_strides_of_deep_layer_aggregation(builder):
-    with torch.device("meta"):
-        model = builder().eval()
-        assert model.stages(model.stem(torch.zeros(1, 3, 32, 32))).shape == (1, 512, 4, 4)
-
-
-@pytest.mark.parametrize(("name", "side"), [("lenet", 5), ("cifar_net", 2), ("mnist_net", 12)])
-def test_no_averaging_at_the_size_a_network_was_drawn_for(name, side):
-    model, x = build(name).eval(), inputs(name, 2)
-    with torch.no_grad():
-        maps = model.maps(x)
-        assert maps.shape[2:] == (side, side)
-        assert torch.equal(model.features(x), model.hidden(maps.flatten(1)))
+def test_no_averaging_at_the_size_a_network_was_designed_for():
+    for name, side in (("lenet", 5), ("cifar_net", 2), ("mnist_net", 12)):
+        model, x = build(name).eval(), inputs(name, 2)
+        with torch.no_grad():
+            maps = model.maps(x)
+            assert maps.shape[2:] == (side, side), name
+            assert torch.equal(model.features(x), model.hidden(maps.flatten(1))), name
 
 
 def test_published_calls():
@@ -357,7 +354,7 @@ def test_modules_of_the_document_and_of_published_scripts():
         assert getattr(importlib.import_module(f"distil.utils.models.{module}"), name) is getattr(models, name)
 
 
-def test_every_public_name_is_there_and_nothing_but_torch_is_needed():
+def test_public_names_exist_and_only_torch_is_imported():
     assert all(hasattr(models, name) for name in models.__all__)
     needed = set()
     for path in Path(models.__file__).parent.glob("*.py"):
@@ -369,39 +366,37 @@ def test_every_public_name_is_there_and_nothing_but_torch_is_needed():
     assert needed - sys.stdlib_module_names == {"torch", "distil"}
 
 
-@pytest.mark.parametrize("name", sorted({*PUBLISHED, *VECTORS} - HEAVY))
-@pytest.mark.parametrize("wrong", [0, 2.0, True])
-def test_sizes_that_cannot_be_right_are_refused(name, wrong):
+def test_invalid_sizes_are_refused():
     with torch.device("meta"):
-        with pytest.raises(InvalidInput, match="num_classes must be an integer of at least 1"):
-            build(name, num_classes=wrong)
-        for argument in VECTORS.get(name, {"channels": 3}):
-            given = {"num_classes": 5, **VECTORS.get(name, {}), argument: wrong}
-            with pytest.raises(DistilError, match=f"{argument} must be an integer of at least 1"):
-                architecture_named(name, **given)
+        for name in ZOO:
+            sizes = {"num_classes": 5, **VECTORS.get(name, {"channels": 3})}
+            for argument in sizes:
+                for size in (0, 2.0, True):
+                    with pytest.raises(InvalidInput, match=f"{argument} must be an integer of at least 1, got {size}"):
+                        architecture_named(name, **{**sizes, argument: size})
 
 
-def test_sizes_by_name_that_do_not_exist_are_refused():
+def test_unknown_sizes_are_refused():
     with pytest.raises(UnknownName, match="did you mean 'VGG16'"):
         models.VGG("VGG-16")
     with pytest.raises(UnknownName, match="VGG11, VGG13, VGG16, VGG19"):
         models.VGG(16)
-    for wrong in (3, "1", True, None):
+    for size in (3, "1", True, None):
         with pytest.raises(InvalidInput, match=r"net_size must be one of 0\.5, 1, 1\.5 and 2"):
-            models.ShuffleNetV2(wrong)
+            models.ShuffleNetV2(size)
 
 
 # --------------------------------------------------------------------------------------- the arrangement of layers
 
 
 def waves(like, scale, step=1.7):
-    """Numbers that no version of a random generator has a say in, of the shape of ``like``."""
+    """A tensor of the shape of ``like`` with fixed numbers that do not depend on a random generator."""
     k = torch.arange(like.numel(), dtype=torch.float64)
     return (scale * torch.sin(step * k + 0.3 * torch.sqrt(k))).to(like.dtype).reshape(like.shape)
 
 
 def wavy(model):
-    """The network with such numbers for weights and biases; what normalization multiplies by stays 1."""
+    """The network with numbers of ``waves`` as weights and biases; the scales of normalization stay 1."""
     with torch.no_grad():
         for i, (key, p) in enumerate(model.named_parameters()):
             if p.dim() > 1:
@@ -411,8 +406,8 @@ def wavy(model):
     return model
 
 
-# Mean magnitude of the embedding and first three logits under those numbers. When they were written down, each network
-# had been given weights equal to those of DISTIL 0.1's, and gave its logits to six digits (DenseNet: with the stem changed).
+# Mean magnitude of the embedding and first three logits of the wavy networks. They were recorded after each network, with the
+# weights of its counterpart in DISTIL 0.1, had given the same logits to six digits (DenseNet: with the stem changed).
 ARRANGED = {
     "cifar_net": (0.0325748, [-0.0182992, 0.041397, 0.0643444]),
     "densenet121": (0.401968, [-1.10829, 0.68024, -0.542356]),
@@ -440,19 +435,18 @@ ARRANGED = {
 }
 
 
-@pytest.mark.parametrize("name", ARRANGED)
-def test_layers_are_arranged_as_published(name):
-    side = 28 if name in ("cifar_net", "lenet", "mnist_net") else 16
-    x = waves(inputs(name, 4)[:, :, :side, :side].double(), 0.5)
-    model = settled(wavy(build(name).double()), x)
-    with torch.no_grad():
-        logits, embedding = model(x[:2], last=True)
-    size, first = ARRANGED[name]
-    assert embedding.abs().mean().item() == pytest.approx(size, rel=1e-4)
-    assert logits[0, :3].tolist() == pytest.approx(first, rel=1e-3, abs=1e-3 * logits.abs().max().item())
+def test_layers_are_arranged_as_published():
+    for name, (size, first) in ARRANGED.items():
+        side = 28 if name in ("cifar_net", "lenet", "mnist_net") else 16
+        x = waves(inputs(name, 4)[:, :, :side, :side].double(), 0.5)
+        model = settled(wavy(build(name).double()), x)
+        with torch.no_grad():
+            logits, embedding = model(x[:2], last=True)
+        assert embedding.abs().mean().item() == pytest.approx(size, rel=1e-4), name
+        assert logits[0, :3].tolist() == pytest.approx(first, rel=1e-3, abs=1e-3 * logits.abs().max().item()), name
 
 
-# ----------------------------------------------------------------------------------------------- the pieces
+# ----------------------------------------------------------------------------------------------- layers and blocks
 
 
 def test_average_and_fit():
@@ -463,10 +457,10 @@ def test_average_and_fit():
     torch.testing.assert_close(fitted(x[:, :, :1, :1], 3), x[:, :, :1, :1].expand(2, 3, 3, 3))
 
 
-@pytest.mark.parametrize("groups", [1, 2, 3])
-def test_shuffle_is_pytorchs(groups):
+def test_shuffle_is_pytorchs():
     x = torch.randn(2, 12, 3, 3)
-    assert torch.equal(shuffled(x, groups), functional.channel_shuffle(x, groups))
+    for groups in (1, 2, 3):
+        assert torch.equal(shuffled(x, groups), functional.channel_shuffle(x, groups)), groups
 
 
 def test_squeeze_and_excitation_by_hand():
@@ -480,7 +474,7 @@ def test_squeeze_and_excitation_by_hand():
             torch.testing.assert_close(layer(x)[b, c], x[b, c] * gate[c])
 
 
-def test_a_residual_block_whose_body_gives_nothing_is_its_shortcut():
+def test_a_residual_block_whose_body_is_zero_is_its_shortcut():
     x = torch.randn(2, 3, 4, 4)
     silent = nn.Conv2d(3, 3, 1)
     nn.init.zeros_(silent.weight)
@@ -488,15 +482,16 @@ def test_a_residual_block_whose_body_gives_nothing_is_its_shortcut():
     torch.testing.assert_close(Residual(silent, nn.Identity())(x), x.clamp(min=0))
 
 
-@pytest.mark.parametrize(("block", "last"), [(basic_block, 1), (bottleneck, 2)])
-def test_a_preactivation_block_adds_to_an_input_that_nothing_touches(block, last):
+def test_a_preactivation_block_adds_to_its_unchanged_input():
     x = torch.randn(2, 8, 4, 4)
-    same = block(8, 8, 1)
-    nn.init.zeros_(same.body[last][2].weight)
-    torch.testing.assert_close(same(x), x)
-    down = block(8, 16, 2)
-    nn.init.zeros_(down.body[last][2].weight)
-    torch.testing.assert_close(down(x), down.shortcut(torch.relu(functional.batch_norm(x, None, None, training=True))))
+    normalized = torch.relu(functional.batch_norm(x, None, None, training=True))
+    for block, last in ((basic_block, 1), (bottleneck, 2)):
+        same = block(8, 8, 1)
+        nn.init.zeros_(same.body[last][2].weight)
+        torch.testing.assert_close(same(x), x)
+        down = block(8, 16, 2)
+        nn.init.zeros_(down.body[last][2].weight)
+        torch.testing.assert_close(down(x), down.shortcut(normalized))
 
 
 def test_a_dense_layer_keeps_its_input_and_adds_growth_channels():
@@ -517,16 +512,16 @@ def test_a_dual_path_block_adds_to_the_one_path_and_appends_to_the_other():
     torch.testing.assert_close(out[:, 20:], new[:, 16:].clamp(min=0))
 
 
-def test_shuffle_units_pass_on_what_they_are_given():
+def test_shuffle_units_keep_their_input():
     x = torch.rand(2, 24, 8, 8)
     out = ShuffleUnit(24, 40, 2, 2)(x)
     assert out.shape == (2, 40, 4, 4)
     torch.testing.assert_close(out[:, 16:], functional.avg_pool2d(x, 3, 2, 1))
     split = SplitUnit(24)(x)
-    assert torch.equal(split[:, 0::2], x[:, :12])  # the left half, dealt out to every second place
+    assert torch.equal(split[:, 0::2], x[:, :12])  # the left half is at every second place
 
 
-def test_a_tree_of_two_levels_merges_what_the_paper_says():
+def test_a_tree_of_two_levels_merges_as_in_the_paper():
     tree = Tree(8, 16, 2, 2).eval()
     x = torch.randn(1, 8, 8, 8)
     with torch.no_grad():
@@ -550,7 +545,7 @@ def test_stochastic_depth_drops_whole_examples():
 
 def test_efficientnets_stochastic_depth_rises_along_the_network():
     rates = [layer.drop.p for layer in models.EfficientNetB0().modules() if isinstance(layer, StochasticDepth)]
-    # Blocks that keep shape: of 16 those numbered, from 0, as here.
+    # The blocks that keep the shape, by their numbers from 0 among all 16.
     assert rates == pytest.approx([0.2 * block / 16 for block in (2, 4, 6, 7, 9, 10, 12, 13, 14)])
 
 
@@ -559,29 +554,28 @@ def test_mnist_net_drops_maps_and_then_units():
     assert [(type(layer), layer.p) for layer in layers] == [(nn.Dropout2d, 0.25), (nn.Dropout, 0.5)]
 
 
-@pytest.mark.parametrize("name", ["mnist_net", "efficientnet_b0"])
-def test_monte_carlo_dropout_reaches_the_dropout_of_the_zoo(name):
-    x = inputs(name, 2)
-    model = settled(build(name), inputs(name, 4))
-    network = TorchNetwork(model)
-    with network.asking(Runtime()):
-        probs = network.sample(x, 4, Draw(Rng(0), torch.arange(2)))
-    assert probs.shape == (2, 4, 5)
-    assert (probs.std(1) > 0).all()
+def test_monte_carlo_dropout_samples_the_dropout_of_the_zoo():
+    for name in ("mnist_net", "efficientnet_b0"):
+        x = inputs(name, 2)
+        network = TorchNetwork(settled(build(name), inputs(name, 4)))
+        with network.asking(Runtime()):
+            probs = network.sample(x, 4, Draw(Rng(0), torch.arange(2)))
+        assert probs.shape == (2, 4, 5), name
+        assert (probs.std(1) > 0).all(), name
 
 
-@pytest.mark.parametrize("name", ["shufflenet_g3", "lenet"])
-def test_they_learn(name):
-    model = build(name, num_classes=2)
-    x = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+def test_they_learn():
     y = torch.arange(16) % 2
-    x[y == 1] += 0.5
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    losses = []
-    for _ in range(10):
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.3 * losses[0]
+    for name in ("shufflenet_g3", "lenet"):
+        model = build(name, num_classes=2)
+        x = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        x[y == 1] += 0.5
+        optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+        losses = []
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < 0.3 * losses[0], name
