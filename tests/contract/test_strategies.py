@@ -377,9 +377,9 @@ def test_global_generators_are_not_read(name, ask):
 
 @each()
 def test_duplicate_rows_give_distinct_ids(name, ask, x):
-    for n_distinct in (1, 5):
+    for n_distinct, sizes in ((1, (1, 8)), (5, (5, 12, 60))):
         tiled = np.tile(x[:n_distinct], (12, 1))
-        for n in (1, n_distinct, n_distinct + 7, len(tiled)):
+        for n in sizes:
             check_valid(ask(name, n, data=tiled, labeled=None), n, range(len(tiled)))
     tiled = np.tile(x[:4], (6, 1))  # duplicates of labeled rows
     check_valid(ask(name, 9, data=tiled, labeled=[0, 1, 2, 3]), 9, range(4, 24))

@@ -1,4 +1,4 @@
-"""The DeepAL face: the paper's loop, the signatures, and what every strategy promises."""
+"""The DeepAL interface: the paper's loop, the signatures, and the checks that every strategy must pass."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ for t in range(1, T + 1):
 
 
 class DigitsHandler(Dataset):
-    """A handler as users write them: (x, y, index), one by one."""
+    """A handler as users write it: (x, y, index), one example at a time."""
 
     def __init__(self, X, Y):
         self.X, self.Y = X, Y
@@ -74,13 +74,13 @@ class DigitsHandler(Dataset):
 
 
 class BatchHandler(DigitsHandler):
-    """The same, many at once."""
+    """The same handler with ``batch``, which reads many examples at once."""
 
     def batch(self, rows):
         return torch.as_tensor(self.X[rows.numpy()])
 
     def __getitem__(self, index):
-        raise AssertionError("asked one by one")
+        raise AssertionError("read one by one")
 
 
 class DigitsNet(nn.Module):
@@ -114,17 +114,17 @@ def digits():
 
 @pytest.fixture
 def make(digits):
-    """``make(handler, net, ...)``: a pool of 300 with 30 labels (or as many as asked for), and a network."""
+    """``make(handler, net, ...)``: a pool of 300 with ``labeled`` labels (default: 30), and a network."""
 
     def build(handler=DigitsHandler, net=DigitsNet, labeled=30, trained=True, **params):
         x, y = digits
         torch.manual_seed(0)
         dataset = Data(x[:300], y[:300], x[300:], y[300:], handler)
         dataset.initialize_labels(labeled)
-        found = Net(net, {**PARAMS, **params}, "cpu")
+        classifier = Net(net, {**PARAMS, **params}, "cpu")
         if trained:
-            found.train(DigitsHandler(x[dataset.labeled()], y[dataset.labeled()]))
-        return dataset, found
+            classifier.train(DigitsHandler(x[dataset.labeled()], y[dataset.labeled()]))
+        return dataset, classifier
 
     return build
 
@@ -180,14 +180,14 @@ SIGNATURES = {
 }
 
 
-@pytest.mark.parametrize("name", SIGNATURES)
-def test_signature(name):
-    owner, _, method = name.partition(".")
-    found = getattr(deepal, owner)
-    parameters = list(inspect.signature(getattr(found, method) if method else found).parameters.values())
-    parameters = parameters[1:] if method else parameters
-    spelled = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters]
-    assert spelled == SIGNATURES[name]
+def test_signatures():
+    for name, documented in SIGNATURES.items():
+        owner, _, method = name.partition(".")
+        cls = getattr(deepal, owner)
+        parameters = list(inspect.signature(getattr(cls, method) if method else cls).parameters.values())
+        parameters = parameters[1:] if method else parameters
+        spelled = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters]
+        assert spelled == documented, name
 
 
 def test_everything_is_importable_from_the_package():
@@ -209,8 +209,8 @@ def test_attributes(make):
 
 
 def test_options_reach_the_core(make, monkeypatch):
-    asked = []
-    monkeypatch.setattr(Strategy, "select", lambda self, strategy, n: asked.append(strategy))
+    strategies = []
+    monkeypatch.setattr(Strategy, "select", lambda self, strategy, n: strategies.append(strategy))
     dataset, net = make(trained=False)
     for name, option in (
         ("BALDDropout", 3),
@@ -219,7 +219,7 @@ def test_options_reach_the_core(make, monkeypatch):
         ("AdversarialDeepFool", 7),
     ):
         get_strategy(name)(dataset, net, option).query(1)
-    assert asked == [
+    assert strategies == [
         core.BALD(3),
         core.EntropySamplingDropout(4),
         core.AdversarialBIM(0.5),
@@ -257,24 +257,19 @@ def test_the_papers_loop_runs_on_digits(name, digits):
     assert dataset.cal_test_acc(strategy.predict(dataset.get_test_data())) > 0.3
 
 
-@pytest.mark.parametrize("name", ["RandomSampling", "MarginSampling", "KCenterGreedy"])
-def test_the_papers_loop_runs_without_first_labels(name, digits):
-    """A fresh network has no say: a strategy that asks it does so with a warning."""
+def test_the_papers_loop_runs_without_first_labels(digits):
+    """A strategy that reads a network which was never trained warns."""
     x, y = digits
     data = partial(Data, x[:300], y[:300], x[300:], y[300:], DigitsHandler)
-    space = {
-        "Data": data,
-        "Net": partial(Net, DigitsNet, PARAMS, "cpu"),
-        "Strategy": get_strategy(name),
-        "n": 10,
-        "T": 2,
-    }
-    if name == "RandomSampling":
-        exec(LOOP, space)
-    else:
-        with pytest.warns(DistilWarning, match="never trained"):
+    net = partial(Net, DigitsNet, PARAMS, "cpu")
+    for name in ("RandomSampling", "MarginSampling", "KCenterGreedy"):
+        space = {"Data": data, "Net": net, "Strategy": get_strategy(name), "n": 10, "T": 2}
+        if name == "RandomSampling":
             exec(LOOP, space)
-    assert space["dataset"].labeled_idxs.sum() == 20
+        else:
+            with pytest.warns(DistilWarning, match="never trained, as no example is labeled"):
+                exec(LOOP, space)
+        assert space["dataset"].labeled_idxs.sum() == 20, name
 
 
 @pytest.mark.slow
@@ -284,135 +279,131 @@ def test_the_papers_loop_runs_without_first_labels(name, digits):
 def test_the_papers_loop_runs_on_mnist(name, real_mnist):
     data = load("mnist", real_mnist)
 
-    def dataset():
-        found = Data(
+    def labeled_data():
+        dataset = Data(
             data.x_train[:600, 0], data.y_train[:600], data.x_test[:1000, 0], data.y_test[:1000], MNIST_Handler
         )
-        found.initialize_labels(100)
-        return found
+        dataset.initialize_labels(100)
+        return dataset
 
     torch.manual_seed(0)
     net = partial(Net, deepal.MNIST_Net, {**get_params("MNIST"), "n_epoch": 80}, "cpu")
-    space = {"Data": dataset, "Net": net, "Strategy": get_strategy(name), "n": 50, "T": 2}
+    space = {"Data": labeled_data, "Net": net, "Strategy": get_strategy(name), "n": 50, "T": 2}
     exec(LOOP, space)
-    found = space["dataset"]
-    assert found.labeled_idxs.sum() == 200
-    assert found.cal_test_acc(space["strategy"].predict(found.get_test_data())) > 0.5
+    dataset = space["dataset"]
+    assert dataset.labeled_idxs.sum() == 200
+    assert dataset.cal_test_acc(space["strategy"].predict(dataset.get_test_data())) > 0.5
 
 
-# --- what every strategy promises -----------------------------------------------------------------------------------
+# --- checks of every strategy ---------------------------------------------------------------------------------------
 
 
-def asked(name, dataset, net, n=12, seed=3):
+def queried(name, dataset, net, n=12, seed=3):
     torch.manual_seed(seed)
     return get_strategy(name)(dataset, net).query(n)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_queries_are_unlabeled_ids_of_the_pool(name, make):
-    dataset, net = make()
+def check_ids(name, dataset, net):
+    """Queries are unlabeled ids of the pool, and n out of range is refused."""
     before = dataset.labeled_idxs.copy()
     for n in (1, 12, 270):
-        found = asked(name, dataset, net, n)
-        assert type(found) is np.ndarray
-        assert found.dtype == np.int64
-        assert found.shape == (n,)
-        assert len(set(found.tolist())) == n
-        assert not dataset.labeled_idxs[found].any()
-    assert sorted(found) == dataset.unlabeled().tolist()
+        ids = queried(name, dataset, net, n)
+        assert type(ids) is np.ndarray
+        assert ids.dtype == np.int64
+        assert ids.shape == (n,)
+        assert len(set(ids.tolist())) == n
+        assert not dataset.labeled_idxs[ids].any()
+    assert sorted(ids) == dataset.unlabeled().tolist()
+    for n in (0, -1, 271, 1.5, True, None):
+        with pytest.raises(InvalidInput, match=r"\bn must be"):
+            queried(name, dataset, net, n)
     assert (dataset.labeled_idxs == before).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_queries_are_those_of_the_core_in_pick_order(name, make):
-    dataset, net = make()
-    found = asked(name, dataset, net)
+def check_picks_of_the_core(name, dataset, net):
+    """Queries are the picks of the core strategy, in pick order."""
+    ids = queried(name, dataset, net)
     torch.manual_seed(3)
     seed = int(torch.randint(2**62, (1,)))
     expected = select(
         CORE[name], net.network(), torch.from_numpy(dataset.X_train), 12, labeled=dataset.labeled(), rng=Rng(seed)
     )
-    assert found.tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_manual_seed_repeats_queries_and_trainings(name, make):
-    runs = []
-    for _ in range(2):
-        dataset, net = make()
-        strategy = get_strategy(name)(dataset, net)
-        torch.manual_seed(8)
-        picks = []
-        for _ in range(2):
-            picks += strategy.query(5).tolist()
-            strategy.update(picks[-5:])
-            strategy.train()
-        runs.append((picks, net.clf.head.weight.tolist()))
-    assert runs[0] == runs[1]
+    assert ids.tolist() == expected.tolist()
 
 
 class Poison:
-    """Labels that must not be looked at."""
+    """Labels that must not be read."""
 
     def __getattr__(self, name):
-        raise AssertionError(f"the labels were asked for {name}")
+        raise AssertionError(f"{name} of the labels was read")
 
     __getitem__ = __iter__ = __len__ = __array__ = __eq__ = __getattr__
     __hash__ = None
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_labels_are_never_read(name, make):
-    dataset, net = make()
-    expected = asked(name, dataset, net).tolist()
-    dataset.Y_train = (dataset.Y_train + 3) % 10
-    assert asked(name, dataset, net).tolist() == expected
-    dataset.Y_train = torch.full((300,), 10**6)
-    assert asked(name, dataset, net).tolist() == expected
-    dataset.Y_train = Poison()
-    assert asked(name, dataset, net).tolist() == expected
+def check_labels_are_never_read(name, dataset, net):
+    labels = dataset.Y_train
+    expected = queried(name, dataset, net).tolist()
+    for other in ((labels + 3) % 10, torch.full((300,), 10**6), Poison()):
+        dataset.Y_train = other
+        assert queried(name, dataset, net).tolist() == expected
+    dataset.Y_train = labels
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_asking_changes_nothing(name, make, fingerprint):
-    dataset, net = make()
+def check_the_network_stays(name, dataset, net, fingerprint):
     net.clf.train()
     before, params = fingerprint(net.clf), repr(net.params)
-    asked(name, dataset, net)
+    queried(name, dataset, net)
     net.predict(dataset.get_test_data())
     net.predict_prob_dropout(dataset.get_test_data(), 2)
     assert fingerprint(net.clf) == before
     assert repr(net.params) == params
 
 
+def check_handlers_with_batch(name, dataset, net):
+    expected = queried(name, dataset, net).tolist()
+    dataset.handler = BatchHandler
+    assert queried(name, dataset, net).tolist() == expected
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_classes_missing_from_the_pool(name, digits):
+def test_every_strategy(name, make, fingerprint):
+    dataset, net = make()
+    check_ids(name, dataset, net)
+    check_picks_of_the_core(name, dataset, net)
+    check_labels_are_never_read(name, dataset, net)
+    check_the_network_stays(name, dataset, net, fingerprint)
+    check_handlers_with_batch(name, dataset, net)
+
+
+def test_manual_seed_repeats_queries_and_trainings(make):
+    for name in NAMES:
+        runs = []
+        for _ in range(2):
+            dataset, net = make(n_epoch=2)
+            strategy = get_strategy(name)(dataset, net)
+            torch.manual_seed(8)
+            picks = []
+            for _ in range(2):
+                picks += strategy.query(5).tolist()
+                strategy.update(picks[-5:])
+                strategy.train()
+            runs.append((picks, net.clf.head.weight.tolist()))
+        assert runs[0] == runs[1], name
+
+
+def test_classes_missing_from_the_pool(digits):
     x, y = digits
     rows = np.flatnonzero(y < 3)
     torch.manual_seed(0)
     dataset = Data(x[rows], y[rows], x, y, DigitsHandler)
     dataset.initialize_labels(10)
     net = Net(DigitsNet, PARAMS, "cpu")
-    strategy = get_strategy(name)(dataset, net)
-    strategy.train()
-    assert len(strategy.query(7)) == 7
-    assert strategy.predict_prob(dataset.get_unlabeled_data()[1]).shape == (len(rows) - 10, 10)
-
-
-@pytest.mark.parametrize("n", [0, -1, 271, 1.5, True, None])
-@pytest.mark.parametrize("name", NAMES)
-def test_n_out_of_range(name, n, make):
-    dataset, net = make()
-    with pytest.raises(InvalidInput):
-        get_strategy(name)(dataset, net).query(n)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_handlers_that_give_many_at_once_are_asked_so(name, make):
-    dataset, net = make()
-    expected = asked(name, dataset, net).tolist()
-    dataset.handler = BatchHandler
-    assert asked(name, dataset, net).tolist() == expected
+    Strategy(dataset, net).train()
+    for name in NAMES:
+        strategy = get_strategy(name)(dataset, net)
+        assert len(strategy.query(7)) == 7, name
+        assert strategy.predict_prob(dataset.get_unlabeled_data()[1]).shape == (len(rows) - 10, 10), name
 
 
 def test_queries_vary_unless_seeded(make):
@@ -430,29 +421,29 @@ def test_k_center_is_farthest_first(make):
         dists[centers] = -1
         centers.append(int(dists.argmax()))
         expected.append(centers[-1])
-    found = asked("KCenterGreedy", dataset, net).tolist()
-    assert found == expected
-    assert found != sorted(found)
+    picks = queried("KCenterGreedy", dataset, net).tolist()
+    assert picks == expected
+    assert picks != sorted(picks)
 
 
-def test_a_strategy_of_the_users_own(make):
-    class LargestIndexOfClassThree(Strategy):
+def test_a_users_strategy(make):
+    class MostOfClassThree(Strategy):
         def query(self, n):
             unlabeled_idxs, unlabeled_data = self.dataset.get_unlabeled_data()
             probs = self.predict_prob(unlabeled_data)
             return unlabeled_idxs[probs[:, 3].sort(descending=True)[1][:n]]
 
     dataset, net = make()
-    found = LargestIndexOfClassThree(dataset, net).query(5)
+    ids = MostOfClassThree(dataset, net).query(5)
     probs = net.predict_prob(DigitsHandler(dataset.X_train, dataset.Y_train))[:, 3].numpy()
-    assert found.tolist() == [i for i in np.argsort(-probs, kind="stable") if not dataset.labeled_idxs[i]][:5]
+    assert ids.tolist() == [i for i in np.argsort(-probs, kind="stable") if not dataset.labeled_idxs[i]][:5]
 
 
-def test_any_strategy_of_the_library_can_be_asked(make):
+def test_any_core_strategy_can_select(make):
     dataset, net = make()
-    found = Strategy(dataset, net).select("badge", 9)
-    assert len(set(found.tolist())) == 9
-    assert not dataset.labeled_idxs[found].any()
+    ids = Strategy(dataset, net).select("badge", 9)
+    assert len(set(ids.tolist())) == 9
+    assert not dataset.labeled_idxs[ids].any()
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
@@ -548,12 +539,16 @@ def test_accuracy(digits):
         dataset.cal_test_acc(preds[:3])
 
 
-def test_data_that_cannot_be_right(digits):
+def test_invalid_data(digits):
     x, y = digits
-    for wrong in ((x, y[:9], x, y), (x, y, x[:9], y), (x[:0], y[:0], x, y)):
-        with pytest.raises(InvalidInput):
-            Data(*wrong, DigitsHandler)
-    with pytest.raises(InvalidInput, match="handler"):
+    for arrays, message in (
+        ((x, y[:9], x, y), "X_train and Y_train must have equal lengths, got 400 examples and 9 labels"),
+        ((x, y, x[:9], y), "X_test and Y_test must have equal lengths"),
+        ((x[:0], y[:0], x, y), "X_train is empty"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            Data(*arrays, DigitsHandler)
+    with pytest.raises(InvalidInput, match="handler must be a class"):
         Data(x, y, x, y, DigitsHandler(x, y))
 
 
@@ -561,7 +556,7 @@ def test_data_that_cannot_be_right(digits):
 
 
 def plain_sgd(build, x, y, seed, n_epoch, batch_size, lr, momentum):
-    """A training loop as anybody writes it, told the weights, the order and the dropout."""
+    """The usual training loop, with the library's initial weights, order of examples and dropout masks."""
     rng = Rng(seed)
     with rng.child("weights").scope():
         model = build()
@@ -577,17 +572,17 @@ def plain_sgd(build, x, y, seed, n_epoch, batch_size, lr, momentum):
     return model
 
 
-@pytest.mark.parametrize("build", [DigitsNet, PlainNet])
-def test_training_is_plain_sgd(build, digits):
+def test_training_is_plain_sgd(digits):
     x, y = digits
-    net = Net(build, PARAMS, "cpu")
-    torch.manual_seed(5)
-    net.train(DigitsHandler(x[:100], y[:100]))  # 6 minibatches of 16 and one of 4
-    torch.manual_seed(5)
-    seed = int(torch.randint(2**62, (1,)))
-    expected = plain_sgd(build, torch.from_numpy(x[:100]), torch.from_numpy(y[:100]), seed, 8, 16, 0.1, 0.5)
-    for name, value in expected.state_dict().items():
-        torch.testing.assert_close(net.clf.state_dict()[name], value, msg=name)
+    for build in (DigitsNet, PlainNet):
+        net = Net(build, PARAMS, "cpu")
+        torch.manual_seed(5)
+        net.train(DigitsHandler(x[:100], y[:100]))  # 6 minibatches of 16 and one of 4
+        torch.manual_seed(5)
+        seed = int(torch.randint(2**62, (1,)))
+        expected = plain_sgd(build, torch.from_numpy(x[:100]), torch.from_numpy(y[:100]), seed, 8, 16, 0.1, 0.5)
+        for name, value in expected.state_dict().items():
+            torch.testing.assert_close(net.clf.state_dict()[name], value, msg=f"{build.__name__}: {name}")
 
 
 def test_training_of_whole_batches_is_plain_sgd():
@@ -604,7 +599,7 @@ def test_training_of_whole_batches_is_plain_sgd():
         torch.testing.assert_close(net.clf.state_dict()[name], value, msg=name)
 
 
-def test_every_training_is_of_a_fresh_network(make):
+def test_every_training_starts_with_a_fresh_network(make):
     dataset, net = make()
     first = net.clf
     net.train(dataset.get_labeled_data()[1])
@@ -638,27 +633,24 @@ def test_predictions_are_those_of_the_network(make):
     assert strategy.get_embeddings(data).shape == (100, 32)
 
 
-@pytest.mark.parametrize(
-    ("build", "shape", "n_parameters"),
-    [
+def test_published_networks():
+    for build, shape, n_parameters in (
         (deepal.MNIST_Net, (1, 28, 28), 21_840),
         (deepal.SVHN_Net, (3, 32, 32), 501_152),
         (deepal.CIFAR10_Net, (3, 32, 32), 131_088),
-    ],
-)
-def test_published_networks(build, shape, n_parameters):
-    net = build()
-    x = torch.randn(5, *shape)
-    for mode in (True, False):
-        logits, embedding = net.train(mode)(x)
-        assert logits.shape == (5, 10)
-        assert embedding.shape == (5, net.get_embedding_dim()) == (5, 50)
-        assert bool((embedding >= 0).all())
-    assert torch.equal(net.head(embedding), logits)
-    assert sum(p.numel() for p in net.parameters()) == n_parameters
-    assert {name.partition(".")[0] for name in net.state_dict()} >= {"conv1", "conv2", "fc1", "fc2"}
-    with pytest.raises(RuntimeError):
-        net(torch.randn(5, *shape[:2], shape[2] + 8))
+    ):
+        net = build()
+        x = torch.randn(5, *shape)
+        for mode in (True, False):
+            logits, embedding = net.train(mode)(x)
+            assert logits.shape == (5, 10), build
+            assert embedding.shape == (5, net.get_embedding_dim()) == (5, 50), build
+            assert bool((embedding >= 0).all()), build
+        assert torch.equal(net.head(embedding), logits), build
+        assert sum(p.numel() for p in net.parameters()) == n_parameters, build
+        assert {name.partition(".")[0] for name in net.state_dict()} >= {"conv1", "conv2", "fc1", "fc2"}, build
+        with pytest.raises(RuntimeError):
+            net(torch.randn(5, *shape[:2], shape[2] + 8))
 
 
 def test_a_network_that_breaks_the_protocol(make):
@@ -667,7 +659,7 @@ def test_a_network_that_breaks_the_protocol(make):
         net.train(dataset.get_labeled_data()[1])
 
 
-def test_asking_before_training(make):
+def test_predicting_before_training(make):
     dataset, net = make(trained=False)
     with pytest.raises(InvalidInput, match="call train first"):
         net.predict(dataset.get_test_data())
@@ -676,7 +668,7 @@ def test_asking_before_training(make):
     assert net.clf is not None
 
 
-def test_predicting_nothing(make):
+def test_predicting_no_examples(make):
     dataset, net = make()
     with pytest.raises(InvalidInput, match="no examples"):
         net.predict(DigitsHandler(dataset.X_train[:0], dataset.Y_train[:0]))
@@ -684,11 +676,11 @@ def test_predicting_nothing(make):
 
 def test_examples_may_be_read_by_other_processes(make):
     dataset, net = make()
-    expected = asked("MarginSampling", dataset, net).tolist()
+    expected = queried("MarginSampling", dataset, net).tolist()
     weights = net.clf.head.weight
     _, other = make(train_args={"batch_size": 16, "num_workers": 1}, test_args={"batch_size": 50, "num_workers": 1})
     assert torch.equal(other.clf.head.weight, weights)
-    assert asked("MarginSampling", dataset, other).tolist() == expected
+    assert queried("MarginSampling", dataset, other).tolist() == expected
 
 
 def test_training_without_labels(make):
@@ -703,9 +695,8 @@ def test_a_label_that_the_network_has_no_output_for(digits):
         Net(DigitsNet, PARAMS, "cpu").train(DigitsHandler(x, y + 1))
 
 
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
+def test_invalid_params():
+    for changes, message in (
         ({"n_epochs": 3}, "did you mean 'n_epoch'"),
         ({"train_args": {"batchsize": 3}}, "did you mean 'batch_size'"),
         ({"train_args": {"shuffle": True}}, "shuffle"),
@@ -714,15 +705,10 @@ def test_a_label_that_the_network_has_no_output_for(digits):
         ({"optimizer_args": {"lr": -1}}, "lr"),
         ({"n_epoch": 0}, "n_epoch"),
         ({"test_args": None}, "test_args must be a dictionary"),
-    ],
-)
-def test_params_that_cannot_be_right(changed, told):
-    with pytest.raises(InvalidInput, match=told):
-        Net(DigitsNet, {**PARAMS, **changed}, "cpu")
-
-
-def test_params_that_lack_something():
-    with pytest.raises(InvalidInput, match="params must have the keys .*; missing: test_args"):
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            Net(DigitsNet, {**PARAMS, **changes}, "cpu")
+    with pytest.raises(InvalidInput, match=r"params must have the keys .*; missing: test_args"):
         Net(DigitsNet, {key: value for key, value in PARAMS.items() if key != "test_args"}, "cpu")
 
 
@@ -759,36 +745,36 @@ PUBLISHED = {  # data set: handler, net, epochs, rate, momentum
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_published_names(name):
-    handler, net, n_epoch, lr, momentum = PUBLISHED[name]
-    params = {
-        "n_epoch": n_epoch,
-        "train_args": {"batch_size": 64, "num_workers": 1},
-        "test_args": {"batch_size": 1000, "num_workers": 1},
-        "optimizer_args": {"lr": lr, "momentum": momentum},
-    }
-    assert deepal.get_handler(name) is getattr(deepal, handler)
-    assert get_params(name) == params
-    found = get_net(name, torch.device("cpu"))
-    assert (found.net, found.params, found.device) == (getattr(deepal, net), params, torch.device("cpu"))
-    found.params["train_args"]["batch_size"] = 1
-    assert get_params(name) == params
+def test_published_names():
+    for name, (handler, net, n_epoch, lr, momentum) in PUBLISHED.items():
+        params = {
+            "n_epoch": n_epoch,
+            "train_args": {"batch_size": 64, "num_workers": 1},
+            "test_args": {"batch_size": 1000, "num_workers": 1},
+            "optimizer_args": {"lr": lr, "momentum": momentum},
+        }
+        assert deepal.get_handler(name) is getattr(deepal, handler), name
+        assert get_params(name) == params, name
+        classifier = get_net(name, torch.device("cpu"))
+        assert (classifier.net, classifier.params) == (getattr(deepal, net), params), name
+        assert classifier.device == torch.device("cpu"), name
+        classifier.params["train_args"]["batch_size"] = 1
+        assert get_params(name) == params, name
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_strategies_by_name(name):
-    assert get_strategy(name) is getattr(deepal, name)
-    assert issubclass(get_strategy(name), Strategy)
+def test_strategies_by_name():
+    for name in NAMES:
+        assert get_strategy(name) is getattr(deepal, name)
+        assert issubclass(get_strategy(name), Strategy)
 
 
-@pytest.mark.parametrize("get", ["get_handler", "get_dataset", "get_params", "get_strategy", "get_net"])
-def test_unknown_names(get):
-    name, meant = ("MarginSamplin", "MarginSampling") if get == "get_strategy" else ("MNITS", "MNIST")
-    arguments = (name, "cpu") if get == "get_net" else (name,)
-    with pytest.raises(NotImplementedError, match=f"did you mean '{meant}'") as caught:
-        getattr(deepal, get)(*arguments)
-    assert isinstance(caught.value, UnknownName)
+def test_unknown_names():
+    for get in ("get_handler", "get_dataset", "get_params", "get_strategy", "get_net"):
+        name, meant = ("MarginSamplin", "MarginSampling") if get == "get_strategy" else ("MNITS", "MNIST")
+        arguments = (name, "cpu") if get == "get_net" else (name,)
+        with pytest.raises(NotImplementedError, match=f"did you mean '{meant}'") as caught:
+            getattr(deepal, get)(*arguments)
+        assert isinstance(caught.value, UnknownName)
 
 
 # --- the demo's data ------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ PUBLISHED_STRATEGIES = {
 
 @pytest.fixture
 def few_images(monkeypatch):
-    """A data set of bright and dark images, which are easily told apart."""
+    """A data set of bright and dark images, which is easy to learn."""
     generator = torch.Generator().manual_seed(0)
     y = torch.randint(2, (150,), generator=generator)
     x = (y[:, None, None, None] * 200 + torch.randint(50, (150, 1, 28, 28), generator=generator)).to(torch.uint8)
@@ -49,19 +49,19 @@ def accuracies(text):
     ]
 
 
-@pytest.mark.parametrize("strategy", ["RandomSampling", "MarginSampling", "AdversarialBIM"])
-def test_it_counts_queries_after_round_0(strategy, few_images, capsys):
-    arguments = ["--n_init_labeled", "20", "--n_query", "10", "--n_round", "2", "--strategy_name", strategy]
-    demo.main(arguments)
-    first = capsys.readouterr().out
-    assert [(r, n) for r, _, n in accuracies(first)] == [(0, 20), (1, 30), (2, 40)]
-    assert "labeled: 20\nunlabeled: 80\ntest: 50\n" in first
-    assert f"strategy_name: {strategy}\n" in first
-    demo.main(arguments)
-    assert capsys.readouterr().out == first  # the seed decides
-    if strategy == "RandomSampling":
-        demo.main([*arguments, "--seed", "2"])
-        assert accuracies(capsys.readouterr().out) != accuracies(first)
+def test_it_counts_queries_after_round_0(few_images, capsys):
+    for strategy in ("RandomSampling", "MarginSampling", "AdversarialBIM"):
+        arguments = ["--n_init_labeled", "20", "--n_query", "10", "--n_round", "2", "--strategy_name", strategy]
+        demo.main(arguments)
+        first = capsys.readouterr().out
+        assert [(r, n) for r, _, n in accuracies(first)] == [(0, 20), (1, 30), (2, 40)], strategy
+        assert "labeled: 20\nunlabeled: 80\ntest: 50\n" in first
+        assert f"strategy_name: {strategy}\n" in first
+        demo.main(arguments)
+        assert capsys.readouterr().out == first, strategy  # the seed is the same
+        if strategy == "RandomSampling":
+            demo.main([*arguments, "--seed", "2"])
+            assert accuracies(capsys.readouterr().out) != accuracies(first)
 
 
 def test_options_are_the_published_ones():
@@ -77,11 +77,12 @@ def test_options_are_the_published_ones():
     assert options["data"] == (["--data"], None, None)
 
 
-def test_errors_are_told_in_a_line(few_images, capsys):
+def test_errors_are_one_line(few_images, capsys):
     with pytest.raises(SystemExit) as caught:
         demo.main(["--n_init_labeled", "101"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("python -m distil.deepal.demo: num must be from 0 to the 100")
+    message = "python -m distil.deepal.demo: num must be a whole number from 0 to 100, the number of unlabeled examples"
+    assert capsys.readouterr().err.startswith(message)
 
 
 def test_help():

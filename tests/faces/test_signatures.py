@@ -170,8 +170,8 @@ MODELS = {
     "shufflenetv2": ["ShuffleNetV2"],
     "vgg": ["VGG"],
 }
-# What published scripts import besides.
-MODELS_BESIDE = {
+# The modules that only published scripts import.
+MORE_MODELS = {
     "cifar10net": ["CifarNet"],
     "mnist_net": ["MnistNet"],
     "logreg_net": ["LogisticRegNet"],
@@ -195,18 +195,19 @@ def signature(function, *, bound=False):
     return [(p.name, NONE if p.default is Parameter.empty else p.default) for p in parameters]
 
 
-def same(found, documented):
-    assert [name for name, _ in found] == [name for name, _ in documented]
-    for (name, default), (_, expected) in zip(found, documented, strict=True):
+def same(owner, actual, documented):
+    """Check that the signature of ``owner`` is the documented one."""
+    assert [name for name, _ in actual] == [name for name, _ in documented], owner
+    for (name, default), (_, expected) in zip(actual, documented, strict=True):
         if expected is LOSS:
-            assert type(default) is nn.CrossEntropyLoss, name
-            assert (default.weight, default.reduction, default.label_smoothing) == (None, "mean", 0)
+            assert type(default) is nn.CrossEntropyLoss, (owner, name)
+            assert (default.weight, default.reduction, default.label_smoothing) == (None, "mean", 0), (owner, name)
         elif expected is NONE:
-            assert default is NONE, name
+            assert default is NONE, (owner, name)
         else:
-            assert default is not NONE, name
-            assert default == expected, name
-            assert type(default) is type(expected), name
+            assert default is not NONE, (owner, name)
+            assert default == expected, (owner, name)
+            assert type(default) is type(expected), (owner, name)
 
 
 def test_there_are_eighteen_strategies():
@@ -214,16 +215,16 @@ def test_there_are_eighteen_strategies():
     assert {name for _, name, *_ in STRATEGIES} == set(active_learning_strategies.__all__)
 
 
-@pytest.mark.parametrize(("module", "name", "constructor", "methods"), STRATEGIES, ids=[row[0] for row in STRATEGIES])
-def test_strategy(module, name, constructor, methods):
-    cls = getattr(importlib.import_module(f"distil.active_learning_strategies.{module}"), name)
-    assert getattr(active_learning_strategies, name) is cls
-    assert issubclass(cls, active_learning_strategies.Strategy)
-    same(signature(cls), constructor)
-    for method, documented in methods.items():
-        same(signature(getattr(cls, method), bound=True), documented)
-        assert inspect.getdoc(getattr(cls, method))
-    assert inspect.getdoc(cls)
+def test_strategies():
+    for module, name, constructor, methods in STRATEGIES:
+        cls = getattr(importlib.import_module(f"distil.active_learning_strategies.{module}"), name)
+        assert getattr(active_learning_strategies, name) is cls
+        assert issubclass(cls, active_learning_strategies.Strategy)
+        same(cls, signature(cls), constructor)
+        for method, documented in methods.items():
+            same(f"{name}.{method}", signature(getattr(cls, method), bound=True), documented)
+            assert inspect.getdoc(getattr(cls, method))
+        assert inspect.getdoc(cls)
 
 
 def test_only_badge_and_glister_require_args():
@@ -242,31 +243,28 @@ def test_both_spellings_are_one_class():
     assert GLISTER is SPELLED_OTHERWISE
 
 
-@pytest.mark.parametrize("name", HANDLERS)
-def test_handler(name):
-    cls = getattr(importlib.import_module("distil.utils.data_handler"), name)
-    same(signature(cls), HANDLER)
-    assert issubclass(cls, Dataset)
+def test_handlers_and_dataset_functions():
+    for name in HANDLERS:
+        cls = getattr(importlib.import_module("distil.utils.data_handler"), name)
+        same(cls, signature(cls), HANDLER)
+        assert issubclass(cls, Dataset)
+    for name, documented in DATASET.items():
+        same(name, signature(getattr(importlib.import_module("distil.utils.dataset"), name)), documented)
 
 
-@pytest.mark.parametrize("name", sorted(DATASET))
-def test_dataset_function(name):
-    same(signature(getattr(importlib.import_module("distil.utils.dataset"), name)), DATASET[name])
-
-
-def test_the_published_spelling_of_the_initial_budget_is_taken_too():
+def test_the_published_spelling_of_the_initial_budget_is_accepted():
     from distil.utils.dataset import make_data_redundant
 
     x, y = torch.arange(40.0).reshape(20, 2).numpy(), [0] * 20
     assert make_data_redundant(x, y, intial_bud=2, unique_points=3).shape == (20, 2)
 
 
-@pytest.mark.parametrize(("module", "name", "constructor", "methods"), KERNELS, ids=[row[1] for row in KERNELS])
-def test_kernel_class(module, name, constructor, methods):
-    cls = getattr(importlib.import_module(f"distil.utils.{module}"), name)
-    same(signature(cls), constructor)
-    for method, documented in methods.items():
-        same(signature(getattr(cls, method), bound=True), documented)
+def test_kernel_classes():
+    for module, name, constructor, methods in KERNELS:
+        cls = getattr(importlib.import_module(f"distil.utils.{module}"), name)
+        same(cls, signature(cls), constructor)
+        for method, documented in methods.items():
+            same(f"{name}.{method}", signature(getattr(cls, method), bound=True), documented)
 
 
 def test_submodular_function_is_a_similarity_computation():
@@ -276,29 +274,21 @@ def test_submodular_function_is_a_similarity_computation():
     assert issubclass(SubmodularFunction, SimilarityComputation)
 
 
-def test_the_document_lists_eighteen_model_modules():
+def test_model_builders():
     assert len(MODELS) == 18
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [(module, name) for module, names in {**MODELS, **MODELS_BESIDE}.items() for name in names],
-)
-def test_model_builder(module, name):
-    builder = getattr(importlib.import_module(f"distil.utils.models.{module}"), name)
-    assert getattr(importlib.import_module("distil.utils.models"), name) is builder
-    first = FIRST_ARGUMENTS.get(name, [])
-    same(signature(builder), first if name in VECTORS else [*first, ("num_classes", 10), *_channels(name)])
-
-
-def _channels(name):
-    return [("channels", 1 if name == "MnistNet" else 3)]
+    for module, names in {**MODELS, **MORE_MODELS}.items():
+        for name in names:
+            builder = getattr(importlib.import_module(f"distil.utils.models.{module}"), name)
+            assert getattr(importlib.import_module("distil.utils.models"), name) is builder
+            first = FIRST_ARGUMENTS.get(name, [])
+            sizes = [("num_classes", 10), ("channels", 1 if name == "MnistNet" else 3)]
+            same(name, signature(builder), first if name in VECTORS else [*first, *sizes])
 
 
 def test_the_forward_of_every_model():
     from distil.utils.models import TwoLayerNet
 
-    same(signature(TwoLayerNet.forward, bound=True), [("x", NONE), ("last", False), ("freeze", False)])
+    same("forward", signature(TwoLayerNet.forward, bound=True), [("x", NONE), ("last", False), ("freeze", False)])
     net = TwoLayerNet(4, 3, 5)
     logits, embedding = net(torch.zeros(2, 4), last=True, freeze=True)
     assert (logits.shape, embedding.shape, net.get_embedding_dim()) == ((2, 3), (2, 5), 5)
@@ -308,7 +298,8 @@ def test_the_forward_of_every_model():
 def test_training_helper():
     from distil.utils.train_helper import data_train
 
-    same(signature(data_train), [("X", NONE), ("Y", NONE), ("net", NONE), ("handler", NONE), ("args", NONE)])
+    arguments = [("X", NONE), ("Y", NONE), ("net", NONE), ("handler", NONE), ("args", NONE)]
+    same("data_train", signature(data_train), arguments)
     methods = {
         "update_index": [("idxs_lb", NONE)],
         "update_data": [("X", NONE), ("Y", NONE)],
@@ -316,13 +307,13 @@ def test_training_helper():
         "train": [("gradient_weights", None)],
     }
     for method, published in methods.items():
-        same(signature(getattr(data_train, method), bound=True), published)
+        same(method, signature(getattr(data_train, method), bound=True), published)
 
 
 def test_config_helper(tmp_path):
     from distil.utils.config_helper import read_config_file
 
-    same(signature(read_config_file), [("filename", NONE)])
+    same("read_config_file", signature(read_config_file), [("filename", NONE)])
     path = tmp_path / "a.json"
     path.write_text('{"anything": [1]}')
     assert read_config_file(str(path)) == {"anything": [1]}

@@ -167,7 +167,7 @@ def test_the_seed(digits):
     assert same(first, weights_of(trainer.train()))
 
 
-def test_images_train_through_the_train_transform_and_test_through_the_other(monkeypatch):
+def test_images_train_through_the_train_transform_and_test_through_the_test_transform():
     images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
     labels = [0, 1, 2] * 4
     trainer = data_train(
@@ -252,49 +252,45 @@ CRITERIA = {
 }
 
 
-@pytest.mark.parametrize("name", CRITERIA)
-def test_criteria_equal_a_loop_by_hand(digits, name):
+def test_criteria_equal_a_loop_by_hand(digits):
     x, y = digits
-    criterion, reference = CRITERIA[name]
-    lr = 1e-4 if name == "summed" else 0.1
-    args = {**ARGS, "batch_size": 300, "lr": lr, "n_epoch": 4, "seed": 9}
-    if criterion is not None:
-        args["criterion"] = criterion
-    ours = weights_of(data_train(x, y, net(), DataHandler_Points, args).train())
-    theirs = by_hand(torch.tensor(x).float(), torch.tensor(y), 9, 4, lr, reference)
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    for name, (criterion, reference) in CRITERIA.items():
+        lr = 1e-4 if name == "summed" else 0.1
+        args = {**ARGS, "batch_size": 300, "lr": lr, "n_epoch": 4, "seed": 9}
+        if criterion is not None:
+            args["criterion"] = criterion
+        ours = weights_of(data_train(x, y, net(), DataHandler_Points, args).train())
+        expected = by_hand(torch.tensor(x).float(), torch.tensor(y), 9, 4, lr, reference)
+        for a, b in zip(ours, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize(
-    ("criterion", "each"),
-    [
-        (nn.CrossEntropyLoss(), F.cross_entropy),
+def test_gradient_weights(digits):
+    x, y = digits
+    w = np.random.default_rng(0).random(300).astype(np.float32)
+    for kind, criterion, unreduced in (
+        (list, nn.CrossEntropyLoss(), F.cross_entropy),
         (
+            np.array,
             nn.CrossEntropyLoss(label_smoothing=0.2),
             lambda o, y, reduction: F.cross_entropy(o, y, None, None, -100, None, reduction, 0.2),
         ),
-        (nn.MultiMarginLoss(), lambda o, y, reduction: F.multi_margin_loss(o, y, reduction=reduction)),
-        (lambda o, y: F.cross_entropy(o, y, reduction="none"), F.cross_entropy),
-    ],
-)
-@pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
-def test_gradient_weights(digits, criterion, each, kind):
-    x, y = digits
-    w = np.random.default_rng(0).random(300).astype(np.float32)
-    args = {**ARGS, "batch_size": 300, "lr": 0.1, "n_epoch": 3, "seed": 9, "criterion": criterion}
-    before = copy.deepcopy(getattr(criterion, "__dict__", None))
-    trainer = data_train(x, y, net(), DataHandler_Points, args)
-    ours = weights_of(trainer.train(kind(w.tolist())))
+        (torch.tensor, nn.MultiMarginLoss(), lambda o, y, reduction: F.multi_margin_loss(o, y, reduction=reduction)),
+        (np.array, lambda o, y: F.cross_entropy(o, y, reduction="none"), F.cross_entropy),
+    ):
+        args = {**ARGS, "batch_size": 300, "lr": 0.1, "n_epoch": 3, "seed": 9, "criterion": criterion}
+        before = copy.deepcopy(getattr(criterion, "__dict__", None))
+        trainer = data_train(x, y, net(), DataHandler_Points, args)
+        ours = weights_of(trainer.train(kind(w.tolist())))
 
-    def loss(logits, labels):
-        return (each(logits, labels, reduction="none") * torch.from_numpy(w)).sum() / w.sum()
+        def loss(logits, labels, unreduced=unreduced):
+            return (unreduced(logits, labels, reduction="none") * torch.from_numpy(w)).sum() / w.sum()
 
-    theirs = by_hand(torch.tensor(x).float(), torch.tensor(y), 9, 3, 0.1, loss)
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
-    assert getattr(criterion, "__dict__", None) == before  # `reduction` above all
-    trainer.train()  # and without weights again
+        expected = by_hand(torch.tensor(x).float(), torch.tensor(y), 9, 3, 0.1, loss)
+        for a, b in zip(ours, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=str(criterion))
+        assert getattr(criterion, "__dict__", None) == before  # `reduction` in particular
+        trainer.train()  # training without weights still works
 
 
 def test_weights_and_losses_that_do_not_fit(digits):
@@ -332,12 +328,11 @@ def test_saturation_ends_a_training(digits):
     assert len(data_train(x, y, net(), DataHandler_Points, {**args, "window_size": None}).train()[1]) == 50
 
 
-# -- what cannot be --------------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_invalid_arguments(digits):
+    for change, message in (
         ({"n_epochs": 3}, "unknown key 'n_epochs'; did you mean 'n_epoch'"),
         ({"patience": 3}, "unknown key 'patience'"),
         ({"lr": None}, "FitConfig.lr"),
@@ -346,18 +341,16 @@ def test_saturation_ends_a_training(digits):
         ({"max_accuracy": 95}, "FitConfig.max_accuracy"),
         ({"criterion": "ce"}, "criterion must be a callable"),
         ({"seed": 1.5}, "seed must be a whole number"),
-        ({"device": "gpu9x"}, "is no device"),
+        ({"device": "gpu9x"}, "device must be a device such as 'cpu' or 'cuda:0', got 'gpu9x'"),
         ({"isreset": "no"}, "isreset must be True or False"),
-    ],
-)
-def test_arguments_that_cannot_be(digits, change, message):
-    with pytest.raises(InvalidInput, match=message):
-        data_train(*digits, net(), DataHandler_Points, {**ARGS, **change})
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            data_train(*digits, net(), DataHandler_Points, {**ARGS, **change})
 
 
 def test_missing_arguments_and_lengths(digits):
     x, y = digits
-    with pytest.raises(InvalidInput, match="missing n_epoch and lr"):
+    with pytest.raises(InvalidInput, match="args must have n_epoch and lr; missing: n_epoch, lr"):
         data_train(x, y, net(), DataHandler_Points, {})
     with pytest.raises(InvalidInput, match="args must be a dict"):
         data_train(x, y, net(), DataHandler_Points, None)

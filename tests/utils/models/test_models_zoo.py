@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from distil.errors import DistilError, InvalidInput, UnknownName
+from distil.errors import InvalidInput, UnknownName
 from distil.networks.dropout import Draw
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
