@@ -228,7 +228,7 @@ def test_faults_are_the_librarys_errors():
     two = ["labeled.csv", "other.csv"]
     faults = [
         (lambda: distil.pick("bagde", 3, embeddings="emb.npy"), distil.UnknownName, "did you mean 'badge'"),
-        (lambda: distil.pick("badge", 3, embeddings="emb.npy"), distil.MissingSignal, "reads probs"),
+        (lambda: distil.pick("badge", 3, embeddings="emb.npy"), distil.MissingSignal, "needs probs"),
         (lambda: distil.pick("core_set", 3), distil.InvalidInput, "nothing to choose from"),
         (lambda: distil.pick("core_set", 0, embeddings="emb.npy"), distil.InvalidInput, "n must be between 1 and"),
         (

@@ -38,7 +38,10 @@ _WIDE = 100  # narrower panels cut words off
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    command = typer.main.get_command(_app())
+    command: Any = typer.main.get_command(_app())
+    for option in command.params:
+        if option.is_flag:
+            option.default = False  # to convert None, typer would import pydantic for every help
     if "_DISTIL_COMPLETE" in os.environ:
         command(prog_name="distil")  # prints completions, and exits
     if isinstance(sys.stdout, io.TextIOWrapper):
