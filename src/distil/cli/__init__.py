@@ -39,14 +39,13 @@ _WIDE = 100  # narrower panels cut words off
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     command: Any = typer.main.get_command(_app())
-    for option in command.params:
-        if option.is_flag:
-            option.default = False  # to convert None, typer would import pydantic for every help
     if "_DISTIL_COMPLETE" in os.environ:
         command(prog_name="distil")  # prints completions, and exits
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # ids may be names of files, in any encoding
     context = typer.Context(command, info_name="distil", **command.context_settings)
+    for flag in command.get_params(context):
+        flag.default = False  # to convert None, typer would import pydantic, for every help
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
