@@ -26,7 +26,7 @@ def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold
 
 
 def as_json(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as ``--json`` prints it: lists in the place of tuples."""
+    """The document as ``--json`` prints it: lists in place of tuples."""
     found: dict[str, Any] = json.loads(json.dumps(document))
     return found
 
