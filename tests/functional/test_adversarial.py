@@ -250,9 +250,8 @@ def test_without_any_gradient_nothing_is_crossed():
         [
             lambda x: x.flatten(1)[:, :3] * 0 + torch.tensor([0.0, 2.0, 1.5]),
             lambda x: torch.tensor([[0.0, 2.0, 1.5]]).repeat(len(x), 1),  # no graph at all
-            lambda x: torch.tensor([[0.0, 2.0, 1.5]], requires_grad=True).repeat(
-                len(x), 1
-            ),  # a graph that x is not part of
+            # A graph that does not contain x:
+            lambda x: torch.tensor([[0.0, 2.0, 1.5]], requires_grad=True).repeat(len(x), 1),
             lambda x: F.relu(x.flatten(1)[:, :3] - 100) + torch.tensor([0.0, 2.0, 1.5]),
         ],
         [deepfool, bim],
@@ -568,43 +567,33 @@ def test_logits_that_are_not_finite_have_no_distance():
 
 def test_what_cannot_be_attacked(subtests):
     for attack, x in itertools.product(
-        [deepfool, bim], [torch.zeros(3), torch.zeros(3, 2, dtype=torch.long), np.zeros((3, 2)), None]
+        [deepfool, bim], [torch.zeros(3), torch.zeros(3, 2).long(), np.zeros((3, 2)), None]
     ):
-        with (
-            subtests.test(attack=attack, x=x),
-            pytest.raises(InvalidInput, match=r"expected floating inputs \(B, \.\.\.\)"),
-        ):
+        with subtests.test(attack=attack, x=x), pytest.raises(InvalidInput, match=r"floating inputs \(B, \.\.\.\)"):
             attack(lambda x: x, x)
 
 
 def test_what_are_no_logits(subtests):
-    for attack, f in itertools.product(
-        [deepfool, bim], [lambda x: x[:, 0], lambda x: x[:, :1], lambda x: x[:2], lambda x: x[None]]
-    ):
+    others = [lambda x: x[:, 0], lambda x: x[:, :1], lambda x: x[:2], lambda x: x[None]]
+    for attack, f in itertools.product([deepfool, bim], others):
         with subtests.test(attack=attack, f=f), pytest.raises(InvalidInput, match=r"expected logits \(B, C\)"):
             attack(f, inputs(3, (4,)))
 
 
-def test_impossible_counts(subtests):
-    for value in [0, -1, 1.5, True, None, "3"]:
-        with subtests.test(value=value):
-            for build, name in ((DeepFool, "max_iter"), (BIM, "max_steps")):
-                with pytest.raises(InvalidInput, match=f"{name} must be a whole number from 1"):
-                    build(**{name: value})
+def test_impossible_settings(subtests):
+    counts, sizes = [0, -1, 1.5, True, None, "3"], [-0.1, math.nan, math.inf, True, None, "3"]
+    for build, name, expected, values in (
+        (DeepFool, "max_iter", "a whole number from 1", counts),
+        (BIM, "max_steps", "a whole number from 1", counts),
+        (DeepFool, "overshoot", "a number from 0", sizes),
+        (BIM, "eps", "a number above 0", [0, *sizes]),
+    ):
+        for value in values:
+            with subtests.test(**{name: value}), pytest.raises(InvalidInput, match=f"{name} must be {expected}"):
+                build(**{name: value})
 
 
-def test_impossible_sizes(subtests):
-    for value in [-0.1, math.nan, math.inf, True, None, "3"]:
-        with subtests.test(value=value):
-            with pytest.raises(InvalidInput, match="overshoot must be a number from 0"):
-                DeepFool(overshoot=value)
-            with pytest.raises(InvalidInput, match="eps must be a number above 0"):
-                BIM(eps=value)
-
-
-def test_settings():
-    with pytest.raises(InvalidInput, match="eps"):
-        bim(lambda x: x, inputs(2, (2,)), eps=0)
+def test_equal_settings_are_equal():
     assert DeepFool(np.int64(3), np.float32(0.5)) == DeepFool(3, 0.5)
     assert DeepFool() == DeepFool(50, 0.02)
     assert BIM() == BIM(0.05, 1000)

@@ -85,13 +85,6 @@ def test_typical_rows_do_not_depend_on_the_scale():
         assert found.tolist() == brute_typical(x, one, [0], 60, 20), scale
 
 
-def test_typical_rows_do_not_depend_on_the_scale():
-    x, one = normal(60), torch.zeros(60, dtype=torch.long)
-    for scale in (2.0**-20, 2.0**20):
-        found = typical_rows(x * scale, one, torch.zeros(1, dtype=torch.long), 60)
-        assert found.tolist() == brute_typical(x, one, [0], 60, 20), scale
-
-
 def test_the_middle_of_a_cluster_is_typical():
     x = torch.tensor([[0.0], [1.0], [2.0], [2.1], [1.9], [4.0], [9.0]])
     assert typical_rows(x, torch.zeros(7, dtype=torch.long), torch.zeros(1, dtype=torch.long), 1).tolist() == [2]
