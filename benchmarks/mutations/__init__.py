@@ -1,6 +1,6 @@
 """Seeded faults in the core: make one at a time, and see whether the tests catch it.
 
-Faults are written into a copy of the tree. Outcomes are added to the results file one by one, so an interrupted benchmark continues.
+Faults are written into a copy of the tree. Outcomes are added to the results file one by one: an interrupted benchmark continues.
 With ``--faults`` the faults of another revision are made again. The outcomes are ``caught``; ``timeout``, which counts as caught;
 ``survived``; and ``gone``, if the line has changed in this revision. To mark a survivor that changes nothing observable, write
 ``"outcome": "equivalent"`` and a ``"note"`` into the results of a finished benchmark.

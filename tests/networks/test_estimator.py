@@ -414,9 +414,7 @@ def test_the_state_of_a_learner_of_an_estimator():
 
 
 def test_arguments_that_a_learner_of_an_estimator_refuses():
-    with pytest.raises(
-        InvalidInput, match=r"trains modules, not GaussianNB; pass fit\(model, labeled, round\)"
-    ):
+    with pytest.raises(InvalidInput, match=r"trains modules, not GaussianNB; pass fit\(model, labeled, round\)"):
         Learner(X, GaussianNB(), "margin_sampling", num_classes=3, fit=FitConfig())
     with pytest.raises(InvalidInput, match="trains modules, not list"):
         Learner(X, [torch.nn.Linear(5, 3)] * 2, "margin_sampling", num_classes=3)
