@@ -786,3 +786,12 @@ def test_a_data_set_of_dicts_is_selected_from():
     tensor = returning(lambda m, h, z: z)
     tensor.load_state_dict(model.state_dict())
     assert select("badge", model, DictRows(), 6).tolist() == select("badge", tensor, X, 6).tolist()
+
+
+def test_sampled_probabilities_of_extreme_logits_are_finite():
+    head = nn.Linear(1, 3, bias=False)
+    head.weight.data = torch.tensor([[2e3], [0.0], [-2e3]])
+    network = TorchNetwork(nn.Sequential(nn.Dropout(0.5), head))
+    data = torch.tensor([[1.0], [-1.0]])
+    chosen = select("entropy_sampling_dropout", network, data, 2)
+    assert ((chosen.scores >= 0) & (chosen.scores <= math.log(3))).all()
