@@ -329,3 +329,12 @@ def test_one_row():
     for name in FUNCTIONS:
         x = Dense(torch.ones(1, 3))
         assert naive_greedy(objective_named(name, x, rbf(x)), 1).rows.tolist() == [0], name
+
+
+def test_greedy_picks_of_the_feature_function_are_brute_force():
+    x = torch.rand(12, 3, generator=torch.Generator().manual_seed(0)) ** 4
+    left, picks = list(range(12)), []
+    while len(picks) < 6:
+        picks.append(max(left, key=lambda row: feature_based(x.numpy(), [*picks, row])))
+        left.remove(picks[-1])
+    assert lazy_greedy(FeatureBased(Dense(x)), 6).rows.tolist() == picks
