@@ -123,6 +123,19 @@ def test_json_and_the_table_on_the_screen(here, said):
     assert [json.loads(line) for line in Path("p.jsonl").read_text().splitlines()] == document["picks"]
 
 
+def test_a_table_on_a_terminal_prints_ids_as_they_are(here, said, monkeypatch):
+    ids = [f"[bold]{'x' * 30}[/red] {i}" for i in range(N)]
+    Path("odd.txt").write_text("\n".join(ids))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    shown = said("--embeddings", "emb.npy", "--ids", "odd.txt", "--strategy", "random_sampling", "--n", 3)[1]
+    assert shown.split()[:4] == ["rank", "id", "score", "why"]
+    assert shown.count("[bold]") == 3
+    assert "\x1b" not in shown
+
+
 def test_candidates_and_exclude(here, said):
     Path("few.txt").write_text("\n".join(NAMES[50:60]))
     assert said(*BADGE, "--n", 4, "--candidates", "few.txt", "--out", "first.csv")[0] == 0

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,24 @@ def print_note(text: str) -> None:
 def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold
     """Print a document."""
     print(json.dumps(document, indent=2))
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on a terminal; elsewhere, lines of values with tabs in between, for other programs."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print(*row, sep="\t")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text is printed as it is: an id may look like markup
+    Console().print(table)
 
 
 def as_json(document: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note, size_of
+from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note, print_rows, size_of
 from distil.cli.pools import OnError, embedded
 from distil.errors import InvalidInput
 
@@ -201,10 +201,13 @@ def act(given: dict[str, Any]) -> int:
         first, size = found["picks"][0], f"{found['n']} picks of {found['may_be_chosen']:,}"
         print(f"{size} in {given['out']}; the first: {first['id']} ({first['why']})")
     else:
-        for entry in found["picks"]:
-            score = "" if entry["score"] is None else f"{entry['score']:.6g}"
-            print(entry["rank"], entry["id"], score, entry["why"], sep="\t")
+        print_rows(("rank", "id", "score", "why"), map(_row, found["picks"]))
     return 0
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, str, str, str]:
+    score = "" if entry["score"] is None else f"{entry['score']:.6g}"
+    return str(entry["rank"]), str(entry["id"]), score, entry["why"]
 
 
 def _print_plan(found: dict[str, Any]) -> None:
