@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distil.data.arrays import Array, readable, take
 from distil.errors import InvalidInput
+from distil.functional.scale import exponent, largest, number_times_two_to, times_two_to
 from distil.rng import Rng
 from distil.system.runtime import CHUNK_ROWS, Runtime
 
@@ -42,6 +43,15 @@ class Ruler:
     center: Tensor
     typical: float
 
+    def about(self, rows: Tensor) -> Tensor:
+        """Rows less the center, in float64 and at a scale at which typical distances are near 1."""
+        return times_two_to(rows.double() - self.center, -self.exponent)
+
+    @property
+    def exponent(self) -> int:
+        """Of the scale of ``about``: the rows times 2^-e."""
+        return exponent(self.typical)
+
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
@@ -70,13 +80,15 @@ def ruler(x: Array, rows: Tensor, seed: int = 0) -> Ruler:
     order = torch.randperm(len(rows), generator=Rng(seed).child("ruler").torch())[:_SAMPLE]
     sample = take(readable(x), rows[order].sort().values).double()
     center = sample.mean(0)
-    dists = torch.pdist(sample - center)
+    sample = sample - center
+    e = exponent(largest(sample))
+    dists = torch.pdist(times_two_to(sample, -e))
     dists = dists[dists > 0]
     if not len(dists):
         raise InvalidInput(
             "all embeddings are equal, so there is no typical distance; expected at least two distinct rows"
         )
-    return Ruler(center, float(dists.median()))
+    return Ruler(center, number_times_two_to(float(dists.median()), e))
 
 
 def nearest(
@@ -112,9 +124,9 @@ def nearest(
         for part, near, exact in zip(
             rows[block].split(256), ids[block].split(256), dists[block].split(256), strict=True
         ):
-            exact.copy_(_exact(take(x, part), take(y, near.flatten())))
+            exact.copy_(_exact(by.about(take(x, part)), by.about(take(y, near.flatten()))))
     dists, order = dists.sort(dim=1, stable=True)
-    return Nearest(dists, ids.gather(1, order))
+    return Nearest(times_two_to(dists, by.exponent), ids.gather(1, order))
 
 
 def within(
@@ -131,12 +143,11 @@ def within(
 
 def _block_nearest(x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by: Ruler, same: bool) -> Tensor:
     """The k nearest rows of ``y`` to each of ``rows``, (Q, k), nearest first, by float32 distances."""
-    center = by.center.float()
-    a = take(x, rows).float() - center
+    a = by.about(take(x, rows)).float()  # centered before it is rounded: rows may be far from 0 and near each other
     values = torch.full((len(rows), k), torch.inf)
     ids = torch.zeros((len(rows), k), dtype=torch.long)
     for part in others.split(CHUNK_ROWS):
-        b = take(y, part).float() - center
+        b = by.about(take(y, part)).float()
         sq_dists = torch.addmm((b * b).sum(1), a, b.T, alpha=-2)  # without |a|^2, which is constant along a row
         if same:
             own = torch.nonzero(torch.isin(rows, part))[:, 0]
@@ -149,4 +160,4 @@ def _block_nearest(x: Array, rows: Tensor, y: Array, others: Tensor, k: int, by:
 
 def _exact(a: Tensor, b: Tensor) -> Tensor:
     """Distances (Q, k) in float64 between rows a (Q, D) and b (Q k, D), k rows of b for each of a."""
-    return (b.double().view(len(a), -1, a.shape[1]) - a.double()[:, None]).square().sum(2).sqrt()
+    return (b.view(len(a), -1, a.shape[1]) - a[:, None]).square().sum(2).sqrt()

@@ -16,7 +16,8 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.evaluation.metrics import check_classes
 from distil.evaluation.statistics import Floats
-from distil.functional.features import BLOCK_BYTES, Dense, Features
+from distil.functional.features import BLOCK_BYTES, Dense, Features, at_one_scale
+from distil.functional.scale import number_times_two_to
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,9 @@ def spread(rows: Features, before: Features) -> Spread:
     """
     if len(rows) == 0:
         raise InvalidInput("rows must hold at least one row, got none")
-    if not (rows.sq_norms().isfinite().all() and before.sq_norms().isfinite().all()):
-        raise InvalidInput("rows must be finite, got NaN or infinite")
-    to_labeled = _mean_nearest(rows, before, itself=False) if len(before) else None
-    to_selected = _mean_nearest(rows, rows, itself=True) if len(rows) > 1 else None
+    (rows, before), e = at_one_scale(rows, before)
+    to_labeled = number_times_two_to(_mean_nearest(rows, before, itself=False), e) if len(before) else None
+    to_selected = number_times_two_to(_mean_nearest(rows, rows, itself=True), e) if len(rows) > 1 else None
     return Spread(to_labeled, to_selected)
 
 

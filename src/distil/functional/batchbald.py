@@ -10,6 +10,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE
+from distil.functional.scale import floating
 from distil.functional.uncertainty import entropy
 
 # Gains that differ by less than this many units of the probabilities' precision are computed again in float64.
@@ -81,6 +82,7 @@ def batchbald(
     >>> batchbald(torch.tensor([sure, split, split]), 2).rows.tolist()
     [1, 0]
     """
+    mc_probs = floating(mc_probs)
     configurations = _Configurations(mc_probs, max_configurations)
     gains = _Gains(mc_probs)
     picks: list[tuple[int, float]] = []

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Features
+from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Features, at_one_scale
 from distil.functional.gains import RowsWithGains
+from distil.functional.scale import times_two_to
 
 # Sums and draws run over blocks of this many rows, for every minibatch size and number of shards.
 CANONICAL_BLOCK = 4096
@@ -93,8 +94,10 @@ def k_center_with_gains(x: Features, n: int, centers: Features | None = None) ->
     """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
-    search = _FarthestFirst(x, centers)
-    return RowsWithGains(torch.tensor(search.pick(n)), torch.tensor(search.sq_dists, dtype=torch.float64))
+    (x, *given), e = at_one_scale(x, *([] if centers is None else [centers]))
+    search = _FarthestFirst(x, *given)
+    rows = torch.tensor(search.pick(n))
+    return RowsWithGains(rows, times_two_to(torch.tensor(search.sq_dists, dtype=torch.float64), 2 * e))
 
 
 class _Centers:
@@ -146,9 +149,8 @@ class _FarthestFirst:
         sq_dists: The squared distance of each pick when it was picked.
     """
 
-    def __init__(self, x: Features, first: Features | None) -> None:
-        self.x = x.with_norms()
-        norms = finite_norms(self.x)
+    def __init__(self, x: Features, first: Features | None = None) -> None:
+        self.x, norms = x, x.sq_norms()
         self.centers = _Centers(self.x, first)
         self.scale = max(float(part.sq_norms().max()) for part in [self.x, *self.centers.first])
         self.bounds = torch.full_like(norms, torch.inf)
@@ -396,6 +398,7 @@ def k_means_plus_plus_with_gains(x: Features, n: int, first: int, generator: tor
     Returns:
         Rows in the order drawn. Their gains are squared distances to the nearest row drawn before, infinite for the first.
     """
+    (x,), e = at_one_scale(x)
     seeding = _Seeding(x, first)
     picks = seeding.picks
     while len(picks) < n:
@@ -405,7 +408,7 @@ def k_means_plus_plus_with_gains(x: Features, n: int, first: int, generator: tor
             seeding.sq_dists += [0.0] * (n - len(seeding.sq_dists))
         else:
             seeding.draw(torch.rand(2, _PROPOSALS, generator=generator, dtype=torch.float64), n - len(picks))
-    return RowsWithGains(torch.tensor(picks), torch.tensor(seeding.sq_dists, dtype=torch.float64))
+    return RowsWithGains(torch.tensor(picks), times_two_to(torch.tensor(seeding.sq_dists, dtype=torch.float64), 2 * e))
 
 
 class _Seeding:
@@ -418,8 +421,8 @@ class _Seeding:
     """
 
     def __init__(self, x: Features, first: int) -> None:
-        self.x = x.with_norms()
-        self.weights = torch.full_like(finite_norms(self.x), torch.inf)
+        self.x = x
+        self.weights = torch.full_like(x.sq_norms(), torch.inf)
         self.picks = [first]
         self.sq_dists = [torch.inf]
         self.n_seen = 0
@@ -508,24 +511,11 @@ def _rows_at(cumulated: Tensor, u: Tensor) -> Tensor:
 
 def largest_norm(x: Features) -> int:
     """The row of largest norm; near-ties are decided in float64, then by the smaller row."""
-    norms = finite_norms(x)
+    (x,), _ = at_one_scale(x)
+    norms = x.sq_norms()
     rows = torch.nonzero(norms >= norms.max() * (1 - _NEAR_TIE))[:, 0]
     exact = x[rows].exact_sq_norms()
     return int(rows[exact >= exact.max() * (1 - EXACT_TIE)][0])
-
-
-def finite_norms(x: Features) -> Tensor:
-    """Squared norms, (N,).
-
-    Raises:
-        InvalidInput: The norms overflow the precision of the rows.
-    """
-    norms = x.sq_norms()
-    if not bool(norms.isfinite().all()):
-        raise InvalidInput(
-            f"the squared norms of the rows overflow {norms.dtype}; scale the rows down, or pass float64"
-        )
-    return norms
 
 
 def _largest(values: Tensor, n: int) -> tuple[Tensor, float]:

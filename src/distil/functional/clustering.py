@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
-from distil.functional.centers import CANONICAL_BLOCK, draw, finite_norms, k_means_plus_plus
+from distil.functional.centers import CANONICAL_BLOCK, draw, k_means_plus_plus
 from distil.functional.features import BLOCK_BYTES, Dense
 from distil.functional.nearest import nearest_center, pair_sq_dists
+from distil.functional.scale import floating, times_two_to, to_unit
+
+# Rows are centered where their mean is longer than this many times the largest distance from it in a sample of this size.
+_FAR, _SAMPLE = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class KMeans:
     Attributes:
         centers: Cluster centers, (k, D).
         clusters: The cluster of each row, (N,) int64.
-        sq_dists: Squared distance of each row to its center, (N,).
+        sq_dists: Squared distance of each row to its center, (N,) float64.
     """
 
     centers: Tensor
@@ -30,10 +33,15 @@ class KMeans:
     @property
     def inertia(self) -> float:
         """Sum of squared distances of the rows to their centers."""
-        return float(self.sq_dists.double().sum())
+        return float(self.sq_dists.sum())
+
+    def scaled(self, e: int) -> KMeans:
+        """The clustering of the rows times 2^e."""
+        return KMeans(times_two_to(self.centers, e), self.clusters, times_two_to(self.sq_dists, 2 * e)) if e else self
 
     def exact_dists(self, x: Tensor) -> Tensor:
         """Squared distance of each of the rows ``x`` to its center, summed in float64: (N,)."""
+        x = floating(x)
         return _own_sq_dists(x, self.centers, self.clusters)
 
 
@@ -44,7 +52,7 @@ class KMedians:
     Attributes:
         centers: Cluster centers, (k, D).
         clusters: The cluster of each row, (N,) int64.
-        dists: L1 distance of each row to its center, (N,).
+        dists: L1 distance of each row to its center, (N,) float64.
     """
 
     centers: Tensor
@@ -54,10 +62,15 @@ class KMedians:
     @property
     def cost(self) -> float:
         """Sum of L1 distances of the rows to their centers."""
-        return float(self.dists.double().sum())
+        return float(self.dists.sum())
+
+    def scaled(self, e: int) -> KMedians:
+        """The clustering of the rows times 2^e."""
+        return KMedians(times_two_to(self.centers, e), self.clusters, times_two_to(self.dists, e)) if e else self
 
     def exact_dists(self, x: Tensor) -> Tensor:
         """L1 distance of each of the rows ``x`` to its center, summed in float64: (N,)."""
+        x = floating(x)
         step = max(1, BLOCK_BYTES // (8 * x.shape[1]))
         parts = zip(x.split(step), self.clusters.split(step), strict=True)
         return torch.cat([(rows.double() - self.centers[own].double()).abs().sum(1) for rows, own in parts])
@@ -77,14 +90,15 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
     nearly all of them. ``tol=0`` continues until no row changes clusters.
 
     Args:
-        x: Rows, (N, D); never copied, so they may be mapped from a file.
+        x: Rows, (N, D). They are copied only where they have to be scaled or centered, so they may be mapped from a file.
         k: Number of clusters, at most N.
         generator: CPU generator.
         max_iter: Largest number of iterations.
         tol: Stop once the inertia falls by less than this share of itself.
 
     Returns:
-        The clustering; each row belongs to the nearest of the returned centers.
+        The clustering; each row belongs to the nearest of the returned centers. The centers are float64 where the rows are so far
+        from 0 and so near each other that float32 would round away their differences.
 
     Cost: O(N k D) an iteration; memory of O(N + k D) and a block.
 
@@ -92,7 +106,10 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
     >>> k_means(x, 2, torch.Generator().manual_seed(0)).centers.sort(0).values.tolist()
     [[0.5], [8.5]]
     """
-    finite_norms(Dense(x))
+    (x,), e = to_unit(x)
+    origin = _far_origin(x)
+    if origin is not None:
+        x = (x.double() - origin).to(x.dtype)
     first = int(torch.randint(len(x), (1,), generator=generator))
     centers = x[k_means_plus_plus(Dense(x), k, first, generator)]
     clusters = nearest_center(x, centers)
@@ -105,7 +122,10 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
         sums.move(x, moved, before[moved], clusters[moved])
         if not len(moved) or inertia - sums.inertia() < tol * inertia:
             break
-    return KMeans(centers, clusters, _own_sq_dists(x, centers, clusters).to(x.dtype))
+    sq_dists = _own_sq_dists(x, centers, clusters)
+    if origin is not None:
+        centers = centers.double() + origin
+    return KMeans(centers, clusters, sq_dists).scaled(e)
 
 
 def k_medians(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 100, tol: float = 1e-4) -> KMedians:
@@ -128,8 +148,7 @@ def k_medians(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 
 
     Cost: O(N k D) an iteration; memory of O(N + k D) and a block.
     """
-    if not bool(torch.linalg.vector_norm(x, 1, dim=1).isfinite().all()):
-        raise InvalidInput(f"the L1 norms of the rows overflow {x.dtype}; scale the rows down, or pass float64")
+    (x,), e = to_unit(x)
     centers = x[_drawn_by_l1(x, k, generator)]
     clustering = KMedians(centers, *_assign_l1(x, centers))
     for _ in range(max_iter):
@@ -137,7 +156,7 @@ def k_medians(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 
         clustering = KMedians(centers, *_assign_l1(x, centers))
         if torch.equal(clustering.clusters, before.clusters) or before.cost - clustering.cost < tol * before.cost:
             break
-    return clustering
+    return KMedians(clustering.centers, clustering.clusters, clustering.dists.double()).scaled(e)
 
 
 def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
@@ -152,6 +171,8 @@ def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
         (n,) distinct rows: every cluster's nearest, then every cluster's second, and so on, larger clusters first; ties go to the
         smaller row.
     """
+    (x,), e = to_unit(x)
+    clustering = clustering.scaled(-e)
     sizes = torch.bincount(clustering.clusters, minlength=len(clustering.centers))
     order = clustering.exact_dists(x).argsort(stable=True)
     order = order[clustering.clusters[order].argsort(stable=True)]  # by cluster, then by distance, then by row
@@ -162,6 +183,14 @@ def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
     )  # 0: the nearest of its cluster
     turn = (-sizes[clustering.clusters]).argsort(stable=True)
     return turn[rank[turn].argsort(stable=True)][:n]
+
+
+def _far_origin(x: Tensor) -> Tensor | None:
+    """The mean of a sample, (D,) float64, where rows are so far from 0 and so near each other that float32 centers are too coarse."""
+    sample = x[:: -(-len(x) // _SAMPLE)].double()
+    origin = sample.mean(0)
+    far = float(origin.norm()) > _FAR * float((sample - origin).norm(dim=1).max())
+    return origin if far and x.dtype != torch.float64 else None
 
 
 def _own_sq_dists(x: Tensor, centers: Tensor, clusters: Tensor) -> Tensor:

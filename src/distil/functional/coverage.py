@@ -9,10 +9,11 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.centers import k_center_greedy
-from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Dense
+from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Dense, at_one_scale
 from distil.functional.gains import RowsWithGains
 from distil.functional.nearest import pair_sq_dists
 from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
+from distil.functional.scale import number_times_two_to, times_two_to
 
 # Clusters of fewer rows than this come last: their densest row is dense by chance (the published code drops them).
 _SMALL = 6
@@ -64,6 +65,8 @@ def typical_with_gains(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n
     """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
+    (whole,), e = at_one_scale(Dense(x))
+    x = whole.x
     sizes = torch.bincount(clusters, minlength=len(n_labeled))
     turn = torch.zeros_like(clusters)  # 0: the most typical of its cluster
     means = x.new_zeros(len(x), dtype=torch.float64)
@@ -74,7 +77,7 @@ def typical_with_gains(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n
     sizes = sizes + n_labeled
     for key in (clusters, -sizes[clusters], n_labeled[clusters], turn, (sizes < _SMALL)[clusters].long()):
         order = order[key[order].argsort(stable=True)]
-    return RowsWithGains(order[:n], 1 / means[order[:n]])
+    return RowsWithGains(order[:n], 1 / times_two_to(means[order[:n]], e))
 
 
 def max_coverage(x: Tensor, n: int, radius: float, labeled: Tensor | None = None) -> Tensor:
@@ -111,8 +114,9 @@ def max_coverage_with_gains(x: Tensor, n: int, radius: float, labeled: Tensor | 
     """
     if not 1 <= n <= len(x):
         raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
-    labeled = x[:0] if labeled is None else labeled
-    balls = Balls(x, radius)
+    sets, e = at_one_scale(Dense(x), Dense(x[:0] if labeled is None else labeled))
+    x, labeled = (part.x for part in sets)
+    balls = Balls(x, number_times_two_to(radius, -e))
     graph = _Graph(balls) if len(x) ** 2 <= 8 * _GRAPH_BYTES else _Recounted(balls)
     uncovered = balls.counts(labeled) == 0
     inside = graph.sizes - graph.counts(torch.nonzero(~uncovered)[:, 0])  # uncovered rows in each ball
@@ -147,10 +151,12 @@ def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: f
 
     Cost: O(min(N, 4096) N D); memory of two blocks.
     """
+    (whole,), e = at_one_scale(Dense(x))
+    x = whole.x
     rows = torch.randperm(len(x), generator=generator)[:_SAMPLE].sort().values.to(x.device)
     others = _nearest_of_another_label(x, labels, rows).sort().values
     edge = others[min(math.floor((1 - purity) * len(rows) + 1e-9), len(rows) - 1)]
-    return math.sqrt(edge) * (1 - _NEAR_TIE)
+    return number_times_two_to(math.sqrt(edge) * (1 - _NEAR_TIE), e)
 
 
 class _Graph:
@@ -190,7 +196,7 @@ class _Recounted:
 
     def counts(self, rows: Tensor) -> Tensor:
         """How many of these rows (M,) are in the ball around each row: (N,) int64."""
-        return self.balls.counts(self.balls.x[rows])
+        return self.balls.counts_of(self.balls.x[rows])
 
 
 def _mean_dists_inside(x: Tensor, rows: Tensor, n_neighbors: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.centers import draw
-from distil.functional.features import BLOCK_BYTES, Features, Grouped, Outer
+from distil.functional.features import BLOCK_BYTES, Features, Grouped, Outer, at_one_scale
 from distil.functional.greedy import naive_greedy
 from distil.functional.similarity import MEMORY, Similarity
 from distil.functional.submodular import LogDeterminant
@@ -73,6 +73,7 @@ def k_dpp(x: Features, n: int, generator: torch.Generator, *, memory: int = MEMO
     """
     if not 0 <= n <= len(x):
         raise InvalidInput(f"n must be between 0 and {len(x)}, the number of rows; got {n}")
+    (x,), _ = at_one_scale(x)
     left = torch.arange(len(x), device=x.sq_norms().device)
     draws: list[Tensor] = []
     while n > 0:
@@ -167,15 +168,19 @@ class _Projection:
             shares = self(rows.base) / rows.counts()[rows.groups, None]
             return shares.new_zeros(len(rows), shares.shape[1]).index_add_(0, rows.groups, shares)
         if isinstance(rows, Outer):
-            second = rows.b.double() @ self.b[int(rows.bias) :]
-            return (rows.a.double() @ self.a) * (second + self.b[0] if rows.bias else second)
+            second = rows.b.double() @ self.b[int(rows.bias != 0) :]
+            return (rows.a.double() @ self.a) * (second + self.b[0] * rows.bias if rows.bias else second)
         return rows.dense().double() @ self.a
 
 
 def _projection(x: Features, width: int, generator: torch.Generator) -> _Projection:
     while isinstance(x, Grouped):
         x = x.base
-    columns = (x.a.shape[1], x.b.shape[1] + x.bias) if isinstance(x, Outer) else (x[slice(0, 1)].dense().shape[1], 0)
+    columns = (
+        (x.a.shape[1], x.b.shape[1] + int(x.bias != 0))
+        if isinstance(x, Outer)
+        else (x[slice(0, 1)].dense().shape[1], 0)
+    )
     drawn = (torch.randn(n, width, generator=generator, dtype=torch.float64) for n in columns)
     a, b = (numbers.to(x.sq_norms().device) for numbers in drawn)
     return _Projection(a / width**0.5, b)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
+from distil.functional.scale import distant, floating, largest, of_one_precision, times_two_to
 
 F = TypeVar("F", bound="Features")
 
@@ -23,6 +24,12 @@ BLOCK_BYTES = 8 << 20
 # then count as equal, so that the smaller row is picked.
 EXACT_ROUNDING = 2.0**-46
 EXACT_TIE = 1e-9
+
+# Squared norms above this have lost nothing to underflow in float32, once the largest is near 1.
+_TINY = 2.0**-96
+
+# Rows whose largest squared norm is in this range are used at their own scale.
+_LEAST_NORM, _MOST_NORM = 2.0**-32, 2.0**32
 
 # Below this share of |x|^2 + |y|^2, a distance |x|^2 + |y|^2 - 2 x.y is mostly rounding error and is computed again.
 _CANCELLATION = {torch.float32: 2.0**-16, torch.float64: 2.0**-32}
@@ -51,6 +58,14 @@ class Features(ABC):
     @abstractmethod
     def dense(self) -> Tensor:
         """The rows in full, flattened, (N, width): large for factored rows."""
+
+    @abstractmethod
+    def exponents(self) -> tuple[int, ...]:
+        """For each factor of the rows, the power of two that its largest number is near; 0 where that is near 1."""
+
+    @abstractmethod
+    def scaled(self, exponents: tuple[int, ...]) -> Features:
+        """The rows whose factors are 2^-e times these, without norms; exact."""
 
     @abstractmethod
     def sq_norms(self) -> Tensor:
@@ -157,7 +172,7 @@ class Dense(Features):
     """Rows stored as one matrix.
 
     Attributes:
-        x: The rows, (N, D), floating.
+        x: The rows, (N, D); what is neither float32 nor float64 is converted to float32.
         norms: Their squared norms, (N,); None if they are not stored.
 
     >>> Dense(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).sq_norms()
@@ -166,6 +181,9 @@ class Dense(Features):
 
     x: Tensor
     norms: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "x", floating(self.x))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -184,6 +202,14 @@ class Dense(Features):
     def dense(self) -> Tensor:
         """The rows, (N, D)."""
         return self.x
+
+    def exponents(self) -> tuple[int, ...]:
+        """That of the rows; their norms tell where it is near 0, without another look at them."""
+        return (0 if _near_one(self.norms) else distant(largest(self.x)),)
+
+    def scaled(self, exponents: tuple[int, ...]) -> Dense:
+        """The rows times 2^-e."""
+        return Dense(times_two_to(self.x, -exponents[0]))
 
     def sq_norms(self) -> Tensor:
         """Squared norms, (N,)."""
@@ -231,7 +257,8 @@ class Outer(Features):
     Attributes:
         a: First factors, (N, C).
         b: Second factors, (N, D).
-        bias: Whether each b_i stands for (1, b_i), as in the gradient of a layer with a bias; the 1 is not stored.
+        bias: 1 (or True): each b_i stands for (1, b_i), as in the gradient of a layer with a bias; the 1 is not stored. Another
+            number replaces the 1 where the factors were scaled. 0 (or False): no bias.
         norms: Squared norms of the rows, (N,); None if they are not stored.
 
     >>> Outer(torch.tensor([[1.0, -1.0]]), torch.tensor([[2.0, 3.0]])).dense()
@@ -240,8 +267,13 @@ class Outer(Features):
 
     a: Tensor
     b: Tensor
-    bias: bool = False
+    bias: float = 0.0
     norms: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        a, b = of_one_precision(self.a, self.b)
+        object.__setattr__(self, "a", a)
+        object.__setattr__(self, "b", b)
 
     def __len__(self) -> int:
         return len(self.a)
@@ -261,11 +293,22 @@ class Outer(Features):
     def dense(self) -> Tensor:
         """The rows in full, (N, C D), or (N, C + C D) with a bias, whose C columns come first. Large."""
         rows = torch.einsum("nc,nd->ncd", self.a, self.b).flatten(1)
-        return torch.cat([self.a, rows], 1) if self.bias else rows
+        return torch.cat([self.a * self.bias, rows], 1) if self.bias else rows
+
+    def exponents(self) -> tuple[int, ...]:
+        """Those of the two factors; norms of the rows near 1 tell that neither's squares overflow."""
+        if _near_one(self.norms):
+            return 0, 0
+        return distant(largest(self.a)), distant(max(largest(self.b), abs(self.bias)))
+
+    def scaled(self, exponents: tuple[int, ...]) -> Outer:
+        """The factors times 2^-e, the number of the bias too."""
+        a, b = (times_two_to(x, -e) for x, e in zip((self.a, self.b), exponents, strict=True))
+        return Outer(a, b, math.ldexp(self.bias, -exponents[1]))
 
     def sq_norms(self) -> Tensor:
         """Squared norms |a|^2 |b|^2, (N,)."""
-        return _sq_norms(self.a) * (_sq_norms(self.b) + self.bias) if self.norms is None else self.norms
+        return _sq_norms(self.a) * (_sq_norms(self.b) + self.bias**2) if self.norms is None else self.norms
 
     def with_norms(self) -> Outer:
         """The same rows with stored squared norms."""
@@ -273,13 +316,13 @@ class Outer(Features):
 
     def exact_sq_norms(self) -> Tensor:
         """Squared norms in float64, (N,)."""
-        return (self.a.double() ** 2).sum(1) * ((self.b.double() ** 2).sum(1) + self.bias)
+        return (self.a.double() ** 2).sum(1) * ((self.b.double() ** 2).sum(1) + self.bias**2)
 
     def inner(self, other: Features) -> Tensor:
         """Inner products, (N, M): two matrix products."""
         factors = _same(self, other)
         products = self.b @ factors.b.T
-        return (products.add_(1) if self.bias else products).mul_(self.a @ factors.a.T)
+        return (products.add_(self.bias**2) if self.bias else products).mul_(self.a @ factors.a.T)
 
     def exact_sq_dists(self, other: Features) -> Tensor:
         """Float64 squared distances (N, M), from the factors, one row of ``other`` at a time."""
@@ -298,18 +341,20 @@ class Outer(Features):
         """
         da, db = self.a - other.a, self.b - other.b
         first = (self.a**2).sum(1) * (db**2).sum(1)
-        second = (da**2).sum(1) * ((other.b**2).sum(1) + self.bias)
+        second = (da**2).sum(1) * ((other.b**2).sum(1) + self.bias**2)
         return (first + second + 2 * (self.a * da).sum(1) * (db * other.b).sum(1)).clamp_min_(0)
 
     def combine(self, weights: Tensor) -> Tensor:
         """The weighted sum sum_i w_i a_i b_i^T, (C, D), or (C, 1 + D) with a bias, whose column comes first."""
         weighted = weights[:, None] * self.a
         blocks = weighted.T @ self.b
-        return torch.cat([weighted.sum(0)[:, None], blocks], 1) if self.bias else blocks
+        return torch.cat([weighted.sum(0)[:, None] * self.bias, blocks], 1) if self.bias else blocks
 
     def project(self, point: Tensor) -> Tensor:
         """Inner products a_i^T P b_i with a matrix P, (C, D), or (C, 1 + D) with a bias: (N,)."""
-        images = self.b @ point[:, 1:].T + point[:, 0] if self.bias else self.b @ point.T  # (N, C), smaller than (N, D)
+        images = (
+            self.b @ point[:, 1:].T + point[:, 0] * self.bias if self.bias else self.b @ point.T
+        )  # (N, C), not (N, D)
         projected: Tensor = torch.linalg.vecdot(images, self.a)
         return projected
 
@@ -379,6 +424,14 @@ class Grouped(Features):
         ones = self.base.sq_norms()[:0]
         flat = [rows.combine(ones.new_full((len(rows),), 1 / len(rows))).flatten() for rows in means]
         return torch.stack(flat) if flat else ones.new_zeros(0, self._width())
+
+    def exponents(self) -> tuple[int, ...]:
+        """Those of the rows that are averaged."""
+        return self.base.exponents()
+
+    def scaled(self, exponents: tuple[int, ...]) -> Grouped:
+        """Means of the scaled rows."""
+        return Grouped(self.base.scaled(exponents), self.groups, self.n_groups)
 
     def sq_norms(self) -> Tensor:
         """Squared norms, (n_groups,), from the written out means. Cost: O(N width)."""
@@ -456,6 +509,45 @@ class Grouped(Features):
         shape = [*values.shape[:dim], self.n_groups, *values.shape[dim + 1 :]]
         sums = values.new_zeros(shape).index_add_(dim, self.groups, values)
         return sums.div_(self.counts())  # the groups are the last dimension
+
+
+def at_one_scale(x: F, *others: F) -> tuple[list[F], int]:
+    """Sets of rows of one class in one precision and at one scale, with their norms, and the e of it: times 2^-e.
+
+    Rows that are so much shorter than the longest that their squares vanish in float32 bring all to float64.
+
+    Raises:
+        InvalidInput: A number is NaN or infinite.
+    """
+    sets = [part.with_norms() for part in (x, *others)]
+    if len({part.sq_norms().dtype for part in sets}) > 1:
+        sets = [part.double().with_norms() for part in sets]
+    exponents = tuple(max(found) for found in zip(*(part.exponents() for part in sets if len(part)), strict=True))
+    if any(exponents):
+        sets = [part.scaled(exponents).with_norms() for part in sets]
+    if any(_vanish(part) for part in sets):
+        sets = [part.double().with_norms() for part in sets]
+    return sets, sum(exponents)  # type: ignore[return-value]  # each is of the class that it was
+
+
+def lengths(x: Features) -> Tensor:
+    """The norms of the rows in float64, (N,), whatever their scale."""
+    (x,), e = at_one_scale(x)
+    return times_two_to(x.exact_sq_norms().sqrt(), e)
+
+
+def _near_one(norms: Tensor | None) -> bool:
+    """Whether the largest of the squared norms is known, and such that rows are used at their own scale."""
+    return norms is not None and len(norms) > 0 and _LEAST_NORM <= float(norms.max()) <= _MOST_NORM
+
+
+def _vanish(x: Features) -> bool:
+    """Whether squares of some rows are lost in the precision of the rows, though the rows are not 0."""
+    norms = x.sq_norms()
+    if norms.dtype == torch.float64:
+        return False
+    rows = torch.nonzero(norms < _TINY)[:, 0]
+    return len(rows) > 0 and bool(x[rows].double().sq_norms().any())
 
 
 def _same(mine: F, other: Features) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,16 @@ from distil.functional.matching import (
     mean_row,
     project,
 )
+from distil.functional.scale import distant, exponent, number_times_two_to, times_two_to
+from distil.functional.scale import largest as largest_number
 
 TYPES = ("none", "Rand", "FacLoc", "Diversity")
 
 # Number of rows with the best estimates whose gains are computed first: the best of these gains is a bound for all rows.
 _PROBES = 16
+
+# Logits are kept at a smaller scale where the exponent of the step is larger than this.
+_LONGEST_STEP = 200
 
 # Number of directions of the embeddings used to estimate gains.
 _LEADING = 32
@@ -120,10 +126,14 @@ def glister_with_gains(
     Returns:
         Rows in pick order. Their gains are first-order and without the regularizer, NaN for rows drawn at random.
     """
-    state = _LastLayer(judges, lr, x.bias, loss)
+    x, judges, labeled, exponents = _at_one_scale(x, judges, labeled)
+    e = sum(exponents)
+    # Of x, 2^-e times the gradients are at hand, of the judges 2^-eb times theirs; objectives are divided by 4^e.
+    state = _LastLayer(judges, number_times_two_to(lr, e + exponents[1]), x.bias, loss)
     if labeled is not None and len(labeled):
         state.step(mean_row(labeled).to(state.dtype))
-    regularizer = {"FacLoc": _FacilityLocation, "Diversity": _Diversity}.get(type_of, _NoRegularizer)(x, lam)
+    lr = number_times_two_to(lr, -exponents[0])
+    regularizer = _REGULARIZERS.get(type_of, _NoRegularizer)(x, lam, e)
     greedy = n - round(lam * n) if type_of == "Rand" else n
     steps = _Steps(x, regularizer)
     picks: list[int] = []
@@ -137,22 +147,44 @@ def glister_with_gains(
         steps.take(row)
     rows = torch.tensor(picks, dtype=torch.long)
     if greedy == n:
-        return RowsWithGains(rows, gains)
+        return RowsWithGains(rows, times_two_to(gains, 2 * e))
     free = torch.ones(len(x), dtype=torch.bool)
     free[rows] = False
     left = torch.nonzero(free)[:, 0]
     drawn = left[torch.randperm(len(left), generator=generator)[: n - greedy]]
-    return RowsWithGains(torch.cat([rows, drawn]), gains)
+    return RowsWithGains(torch.cat([rows, drawn]), times_two_to(gains, 2 * e))
+
+
+def _at_one_scale(
+    x: Outer, judges: Sequence[Judges], labeled: Outer | None
+) -> tuple[Outer, list[Judges], Outer | None, tuple[int, int]]:
+    """Everything in one precision and with embeddings at one scale, the number of the bias too, and the scale of the factors."""
+    parts = [Outer(part.logits, part.embeddings, x.bias) for part in judges]
+    others = [] if labeled is None else [labeled]
+    sets = [x, *others, *parts]
+    if any(part.a.dtype == torch.float64 for part in sets):
+        sets = [part.double() for part in sets]
+    scales = [part.with_norms().exponents() for part in [x, *others]]
+    ea = max(a for a, _ in scales)
+    eb = max([b for _, b in scales] + [distant(max(largest_number(part.b), abs(x.bias))) for part in parts])
+    if ea or eb:  # steps of such a length are for float64
+        sets = [part.double().scaled((ea if i <= len(others) else 0, eb)) for i, part in enumerate(sets)]
+    seen = [Judges(part.a, part.b, of.y) for part, of in zip(sets[1 + len(others) :], judges, strict=True)]
+    return sets[0], seen, sets[1] if others else None, (ea, eb)
 
 
 class _LastLayer:
     """The judges' logits while the last layer moves."""
 
     def __init__(
-        self, judges: Sequence[Judges], lr: float, bias: bool, loss: Callable[[Tensor, Tensor], Tensor] | None
+        self, judges: Sequence[Judges], lr: float, bias: float, loss: Callable[[Tensor, Tensor], Tensor] | None
     ) -> None:
-        self._parts = [Judges(part.logits.clone(), part.embeddings, part.y) for part in judges]
-        self._lr = lr
+        # Where steps are so long that logits would overflow, logits are kept 2^-k times as large.
+        self._exponent = max(0, exponent(lr) - _LONGEST_STEP) if lr else 0
+        self._parts = [
+            Judges(times_two_to(part.logits.clone(), -self._exponent), part.embeddings, part.y) for part in judges
+        ]
+        self._lr = math.ldexp(lr, -self._exponent)
         self._bias = bias
         self._loss = loss
         self.dtype = self._parts[0].logits.dtype
@@ -176,15 +208,17 @@ class _LastLayer:
         weights = gradient[:, 1:] if self._bias else gradient
         for part in self._parts:
             if self._bias:
-                part.logits.sub_(gradient[:, 0], alpha=self._lr)
+                part.logits.sub_(gradient[:, 0], alpha=self._lr * self._bias)
             part.logits.addmm_(part.embeddings, weights.T, alpha=-self._lr)
 
     def step_along(self, a: Tensor, b: Tensor) -> None:
         """Move the layer by -lr times the gradient a b^T."""
         for part in self._parts:
-            part.logits.addr_((part.embeddings @ b).add_(int(self._bias)), a, alpha=-self._lr)
+            part.logits.addr_((part.embeddings @ b).add_(self._bias**2), a, alpha=-self._lr)
 
     def _residual(self, logits: Tensor, y: Tensor) -> Tensor:
+        if self._exponent:  # the same softmax, of logits whose largest is 0
+            logits = times_two_to(logits - logits.amax(1, keepdim=True), self._exponent)
         return cross_entropy_residual(logits.softmax(-1), y) if self._loss is None else residual(logits, y, self._loss)
 
 
@@ -206,7 +240,9 @@ class _Steps:
         self._norms = exact_sq_norms(x).sqrt()
         self._rounding = ROUNDING * torch.finfo(x.a.dtype).eps
         self._gains = torch.zeros_like(self._norms)
-        self._direction = self._gains.new_zeros(x.a.shape[1], int(x.bias) + x.b.shape[1])  # the direction of the gains
+        self._direction = self._gains.new_zeros(
+            x.a.shape[1], int(x.bias != 0) + x.b.shape[1]
+        )  # the direction of the gains
         self._n_updated = len(x)  # gains computed since then
         self._narrows = not regularizer.reads_gains and x.b.shape[1] > 2 * _LEADING
         if self._narrows:
@@ -256,7 +292,7 @@ class _Steps:
     def _estimates(self, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Estimated gains (N,), -inf for rows taken, and bounds of their errors (N,)."""
         change = direction - self._direction
-        bias, weights = change.split([int(self._x.bias), self._x.b.shape[1]], 1)
+        bias, weights = change.split([int(self._x.bias != 0), self._x.b.shape[1]], 1)
         seen = weights @ self._basis  # (C, q)
         changes = project(self._leading, torch.cat([bias, seen], 1).to(self._x.a.dtype))
         rounding = self._rounding * (float(self._direction.norm()) + 4 * float(change.norm()))
@@ -290,7 +326,8 @@ class _Regularizer(ABC):
     """Whether the bonus is exact only for rows that could win with it; all gains must then be up to date."""
 
     @abstractmethod
-    def __init__(self, x: Outer, lam: float) -> None: ...
+    def __init__(self, x: Outer, lam: float, e: int) -> None:
+        """Of rows that are 2^-e times the gradients; all it adds is divided by 4^e."""
 
     @abstractmethod
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:
@@ -305,7 +342,7 @@ class _Regularizer(ABC):
 
 
 class _NoRegularizer(_Regularizer):
-    def __init__(self, x: Outer, lam: float) -> None:  # noqa: ARG002
+    def __init__(self, x: Outer, lam: float, e: int) -> None:  # noqa: ARG002
         self._zeros = x.a.new_zeros(len(x), dtype=torch.float64)
 
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
@@ -318,9 +355,10 @@ class _NoRegularizer(_Regularizer):
 class _Diversity(_Regularizer):
     """The term -lam sum_{j in S} exp(-|g_i - g_j|^2 / 2)."""
 
-    def __init__(self, x: Outer, lam: float) -> None:
+    def __init__(self, x: Outer, lam: float, e: int) -> None:
         self._x = x.with_norms()
-        self._lam = lam
+        self._lam = number_times_two_to(lam, -2 * e)
+        self._square = number_times_two_to(1.0, 2 * e)  # of a distance, as a multiple of that of these rows
         self._bonus = x.a.new_zeros(len(x), dtype=torch.float64)
         self._left = torch.zeros_like(self._bonus)
 
@@ -331,10 +369,10 @@ class _Diversity(_Regularizer):
         atom = self._x[slice(row, row + 1)]
         for block in self._x.blocks():
             rows = self._x[block]
-            similar = rows.sq_dists(atom)[:, 0].double().div_(-2).exp_().mul_(self._lam)
+            similar = rows.sq_dists(atom)[:, 0].double().mul_(-0.5 * self._square).exp_().mul_(self._lam)
             size = rows.sq_norms() + atom.sq_norms()
             self._bonus[block] -= similar
-            self._left[block] += similar * size * (ROUNDING / 2 * torch.finfo(size.dtype).eps)
+            self._left[block] += similar * size * (self._square * ROUNDING / 2 * torch.finfo(size.dtype).eps)
 
 
 class _FacilityLocation(_Regularizer):
@@ -345,7 +383,7 @@ class _FacilityLocation(_Regularizer):
 
     reads_gains = True
 
-    def __init__(self, x: Outer, lam: float) -> None:
+    def __init__(self, x: Outer, lam: float, e: int) -> None:  # noqa: ARG002 - it is scaled as squared distances are
         self._x = x
         self._lam = lam
         self._nearest: Tensor | None = None  # (N,), to the nearest pick
@@ -391,3 +429,6 @@ class _FacilityLocation(_Regularizer):
         """Squared distances of all rows to these rows, (N, B) float64."""
         atoms = self._x[rows].double()
         return torch.cat([self._x[block].double().sq_dists(atoms) for block in self._x.blocks()])
+
+
+_REGULARIZERS: dict[str, type[_Regularizer]] = {"FacLoc": _FacilityLocation, "Diversity": _Diversity}

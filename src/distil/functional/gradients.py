@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from distil.functional.scale import floating
+
 
 def cross_entropy_residual(probs: Tensor, y: Tensor) -> Tensor:
     """The gradient softmax(z) - e_y of the cross entropy by the logits z.
@@ -21,7 +23,7 @@ def cross_entropy_residual(probs: Tensor, y: Tensor) -> Tensor:
     >>> cross_entropy_residual(torch.tensor([[0.25, 0.75]]), torch.tensor([1]))
     tensor([[ 0.2500, -0.2500]])
     """
-    residuals = probs.clone()
+    residuals = floating(probs).clone()
     residuals[torch.arange(len(y)), y] -= 1
     return residuals
 
@@ -39,7 +41,7 @@ def residual(logits: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
         Gradients, (N, C).
     """
     with torch.enable_grad():
-        z = logits.detach().requires_grad_()
+        z = floating(logits.detach()).requires_grad_()
         losses = loss(z, y)
         if losses.shape != y.shape or len(y) == 1:
             rows = [loss(z[i : i + 1], y[i : i + 1]).sum() for i in range(len(y))]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from distil.functional.budgets import class_budgets
-from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE, Features, Grouped, Outer
+from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE, Features, Grouped, Outer, at_one_scale
+from distil.functional.scale import number_times_two_to, times_two_to
 
 Match = Callable[[Features, Tensor, int], tuple[Tensor, Tensor]]
 """A function ``match(atoms, mean, n)`` that returns n distinct rows of the atoms that match a mean gradient, and their weights."""
@@ -61,7 +62,10 @@ def fixed_weight_matching(x: Features, target: Tensor, n: int, *, taken: Tensor 
     >>> fixed_weight_matching(x, torch.tensor([1.0, 1.0]), 2).tolist()
     [0, 1]
     """
-    greedy = _UnitWeights(x, target, torch.empty(0, dtype=torch.long) if taken is None else taken)
+    (x,), e = at_one_scale(x)
+    greedy = _UnitWeights(
+        x, times_two_to(target.double(), -e), torch.empty(0, dtype=torch.long) if taken is None else taken
+    )
     picks: list[int] = []
     while len(picks) < n:
         if picks:
@@ -97,7 +101,9 @@ def orthogonal_matching_pursuit(
     Cost: O(N (C + D + n)) a pick and O(n^2) for its weights, or O(n^3) for picks whose unconstrained solution has a negative
     weight. Memory: n columns of N numbers up to a fixed bound; above it O(N), with O(N C D) time a pick.
     """
-    pursuit = _Pursuit(x, target, n, ridge)
+    (x,), e = at_one_scale(x)
+    target = times_two_to(target.double(), -e)
+    pursuit = _Pursuit(x, target, n, number_times_two_to(ridge, -2 * e))
     while len(pursuit.picks) < n and pursuit.error > tol * pursuit.aim:
         row = pursuit.best()
         if row is None:
@@ -121,7 +127,13 @@ def unit_weights(atoms: Features, mean: Tensor, n: int) -> tuple[Tensor, Tensor]
 def fitted_weights(
     atoms: Features, mean: Tensor, n: int, *, ridge: float = 0.5, tol: float = 1e-4
 ) -> tuple[Tensor, Tensor]:
-    """The ``Match`` by ``orthogonal_matching_pursuit``: n atoms whose weighted sum is near len(atoms) times the mean."""
+    """The ``Match`` by ``orthogonal_matching_pursuit``: n atoms whose weighted sum is near len(atoms) times the mean.
+
+    ``ridge`` penalizes the squared weights of rows. An atom that is the mean of k rows with weight w gives each of them the weight
+    w / k; these squares sum to w^2 / k, so the penalty of its weight is ``ridge / k``.
+    """
+    if isinstance(atoms, Grouped):
+        ridge = ridge * len(atoms) / len(atoms.base)
     return orthogonal_matching_pursuit(atoms, mean * len(atoms), n, ridge=ridge, tol=tol)
 
 
@@ -452,7 +464,7 @@ def largest(values: Tensor, unsure: Tensor, exactly: Callable[[Tensor], tuple[Te
 def project(x: Features, point: Tensor) -> Tensor:
     """Inner products with a point in the shape of one row, (N,); memory is at most that of the smaller factors."""
     if isinstance(x, Outer):  # B P^T has N x C numbers, fewer than the N x D of A P
-        images = torch.addmm(point[:, 0], x.b, point[:, 1:].T) if x.bias else x.b @ point.T
+        images = torch.addmm(point[:, 0] * x.bias, x.b, point[:, 1:].T) if x.bias else x.b @ point.T
         products: Tensor = torch.linalg.vecdot(images, x.a)
         return products
     if isinstance(x, Grouped):
@@ -478,7 +490,7 @@ def exact_project(x: Features, rows: Tensor, point: Tensor) -> Tensor:
 def exact_sq_norms(x: Features) -> Tensor:
     """Squared norms in float64, (N,), so that those of tiny rows do not underflow."""
     if isinstance(x, Outer):
-        return _exact_squares(x.a) * (_exact_squares(x.b) + x.bias)
+        return _exact_squares(x.a) * (_exact_squares(x.b) + x.bias**2)
     return torch.cat([x[block].exact_sq_norms() for block in x.blocks()])
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from distil.functional.features import BLOCK_BYTES, EXACT_TIE
+from distil.functional.scale import floating, to_unit
 
 # A bfloat16 keeps 8 bits: its relative rounding error is at most this.
 _BFLOAT16_ROUNDING = 2.0**-8
@@ -51,6 +52,7 @@ def nearest_center(x: Tensor, centers: Tensor, guess: Tensor | None = None) -> T
     >>> nearest_center(torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [9.0], [5.0]])).tolist()
     [0, 2]
     """
+    (x, centers), _ = to_unit(x, centers)
     answer = torch.zeros(len(x), dtype=torch.long, device=x.device) if guess is None else guess.clone()
     nearest = _Nearest(centers)
     for start in range(0, len(x), nearest.step):
@@ -82,6 +84,7 @@ def rounding(x: Tensor) -> float:
 
 def sq_norms(x: Tensor) -> Tensor:
     """Squared norms of the rows: (N,)."""
+    x = floating(x)
     norms: Tensor = torch.linalg.vecdot(x, x)
     return norms
 

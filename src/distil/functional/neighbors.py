@@ -17,6 +17,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_TIE
 from distil.functional.nearest import mean_row, pair_sq_dists, rounding, sq_norms
+from distil.functional.scale import number_times_two_to, times_two_to, to_unit
 
 # The minima of groups of this many columns are searched before single columns.
 _GROUP = 32
@@ -50,7 +51,7 @@ def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbor
 
     Returns:
         Ids and squared distances (M, k). The distances are in the precision of ``x``, with a relative error of about 1e-5 in
-        float32.
+        float32, and in float64 where their squares do not fit into it.
 
     Raises:
         InvalidInput: ``k`` is out of range.
@@ -61,6 +62,7 @@ def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbor
     [[1], [0], [1]]
     """
     _check_k(k, x)
+    (x,), e = to_unit(x)
     rows = torch.arange(len(x), device=x.device) if rows is None else rows
     origin = mean_row(x)
     ids = torch.empty((len(rows), k), dtype=torch.long, device=x.device)
@@ -70,13 +72,14 @@ def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbor
         for again in _parts(block.start + torch.nonzero(~(right & apart))[:, 0], _side(x) // 4):
             values, ids[again] = _sure_neighbors(x, rows[again], k, origin)
             sq_dists[again] = values.to(x.dtype)
-    return Neighbors(ids, sq_dists)
+    return Neighbors(ids, times_two_to(sq_dists.double(), 2 * e) if e else sq_dists)
 
 
 def mean_dists(x: Tensor, k: int) -> Tensor:
     """The mean distance (not squared) of each row to its k nearest other rows, (N,).
 
     Its inverse is the typicality of Hacohen, Dekel and Weinshall 2022, equation 1. The relative error is about 1e-5 in float32.
+    The result is float64 where the squares of the rows do not fit into float32.
 
     Args:
         x: Rows, (N, D), finite.
@@ -88,6 +91,7 @@ def mean_dists(x: Tensor, k: int) -> Tensor:
     Cost: O(N^2 D); memory of O(N) and two blocks.
     """
     _check_k(k, x)
+    (x,), e = to_unit(x)
     rows, origin = torch.arange(len(x), device=x.device), mean_row(x)
     means = []
     for block in rows.split(_side(x)):
@@ -95,7 +99,7 @@ def mean_dists(x: Tensor, k: int) -> Tensor:
         means.append(sq_dists.sqrt().mean(1))
         for again in _parts(torch.nonzero(~right)[:, 0], _side(x) // 4):
             means[-1][again] = _sure_neighbors(x, block[again], k, origin)[0].sqrt().mean(1).to(x.dtype)
-    return torch.cat(means)
+    return times_two_to(torch.cat(means).double(), e) if e else torch.cat(means)
 
 
 class Balls:
@@ -109,7 +113,10 @@ class Balls:
     """
 
     def __init__(self, x: Tensor, radius: float) -> None:
-        self.x, self.sq_radius = x, radius**2
+        (x,), self._exponent = to_unit(x)
+        radius = number_times_two_to(radius, -self._exponent)
+        self.x = x
+        self.sq_radius = max(radius * radius, 5e-324)  # not 0: every row is in its own ball
         self._origin = mean_row(x).to(x.dtype)
         self._side = _side(x)
         wide = max(1, BLOCK_BYTES // (x.element_size() * max(1, x.shape[1])))
@@ -137,6 +144,10 @@ class Balls:
 
     def counts(self, points: Tensor) -> Tensor:
         """Number of the ``points`` (M, D) in the ball around each row, (N,) int64. Cost: O(N M D)."""
+        return self.counts_of(times_two_to(points.to(self.x.dtype), -self._exponent))
+
+    def counts_of(self, points: Tensor) -> Tensor:
+        """The same for points at the scale of ``self.x``."""
         counts = torch.zeros(len(self.x), dtype=torch.long, device=self.x.device)
         for part in _parts(points, self._side):
             for block in _slices(len(self.x), self._buffers.shape[1] // max(len(part), self.x.shape[1])):

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import threshold
 
 from distil.errors import InvalidInput
-from distil.functional.features import BLOCK_BYTES, Dense, Features
+from distil.functional.features import BLOCK_BYTES, Dense, Features, at_one_scale
+from distil.functional.scale import number_times_two_to
 
 # A matrix of all pairs is stored only while it takes no more bytes than this.
 MEMORY = 400 << 20
@@ -52,16 +53,18 @@ class RBF(Kernel):
     """exp(-gamma |x - y|^2).
 
     Attributes:
-        gamma: 1 / (2 s^2) for the length scale s; with 0, all similarities are 1.
+        gamma: 1 / (2 s^2) for the length scale s of prepared rows; with 0, all similarities are 1.
         center: Point subtracted from dense rows, (D,); distances do not change, but lose fewer digits to cancellation.
+        exponents: Prepared factors are 2^-e times the given ones; empty: they are not scaled.
     """
 
     gamma: float
     center: Tensor | None = None
+    exponents: tuple[int, ...] = ()
 
     def prepare(self, x: Features) -> Features:
-        """Centered rows."""
-        return _centered(x, self.center)
+        """Centered and scaled rows."""
+        return _prepared(x, self.center, self.exponents)
 
     def sq_dists(self, x: Features, y: Features) -> Tensor:
         """|x - y|^2."""
@@ -85,8 +88,8 @@ class Cosine(Kernel):
     """
 
     def prepare(self, x: Features) -> Features:
-        """Float64 rows with stored norms."""
-        return x.double().with_norms()
+        """Float64 rows with stored norms, scaled by a power of two, which does not change the kernel."""
+        return at_one_scale(x.double())[0][0]
 
     def sq_dists(self, x: Features, y: Features) -> Tensor:
         """|x/|x| - y/|y||^2 = 2 - 2 cos, between 0 and 4."""
@@ -110,16 +113,18 @@ class Closeness(Kernel):
     """The similarity top - |x - y| (Mirzasoleiman et al. 2020).
 
     Attributes:
-        top: An upper bound of the distances.
+        top: An upper bound of the distances of prepared rows.
         center: Point subtracted from dense rows, (D,); distances do not change, but lose fewer digits to cancellation.
+        exponents: Prepared factors are 2^-e times the given ones, as are their distances; empty: they are not scaled.
     """
 
     top: float
     center: Tensor | None = None
+    exponents: tuple[int, ...] = ()
 
     def prepare(self, x: Features) -> Features:
-        """Centered rows."""
-        return _centered(x, self.center)
+        """Centered and scaled rows."""
+        return _prepared(x, self.center, self.exponents)
 
     def sq_dists(self, x: Features, y: Features) -> Tensor:
         """|x - y|^2."""
@@ -151,17 +156,17 @@ def rbf(x: Features, gamma: float | None = None) -> RBF:
 
     Cost: at most 1,000^2 distances.
     """
-    center = _center(x)
+    center, exponents = _center(x), _exponents(x)
     if gamma is not None:
         if not (math.isfinite(gamma) and gamma > 0):
             raise InvalidInput(f"gamma must be above 0, got {gamma!r}; omit it to estimate the scale from the data")
-        return RBF(float(gamma), center)
-    rows = _centered(x[reference(len(x))], center)
+        return RBF(number_times_two_to(float(gamma), 2 * sum(exponents)), center, exponents)
+    rows = _prepared(x[reference(len(x))], center, exponents)
     dists = _sq_dists(rows, rows)[tuple(torch.triu_indices(len(rows), len(rows), 1))]
     if not bool(dists.any()):
-        dists = _sq_dists(_centered(x, center), rows[slice(0, 1)])[:, 0]
+        dists = _sq_dists(_prepared(x, center, exponents), rows[slice(0, 1)])[:, 0]
     positive = dists[dists > 0]
-    return RBF(1 / (2 * float(positive.median())) if len(positive) else 0.0, center)
+    return RBF(1 / (2 * float(positive.median())) if len(positive) else 0.0, center, exponents)
 
 
 def cosine() -> Cosine:
@@ -178,18 +183,20 @@ def closeness(x: Features, top: float | None = None) -> Closeness:
         x: N rows.
         top: An upper bound of the distances; default: twice the largest distance to the first row, at most twice the diameter.
     """
-    kernel = Closeness(0.0 if top is None else top, _center(x))
+    exponents = _exponents(x)
+    kernel = Closeness(number_times_two_to(top or 0.0, -sum(exponents)), _center(x), exponents)
     if top is not None or not len(x):
         return kernel
     rows = kernel.prepare(x)
-    return Closeness(2 * float(_sq_dists(rows, rows[slice(0, 1)]).max()) ** 0.5, kernel.center)
+    return Closeness(2 * float(_sq_dists(rows, rows[slice(0, 1)]).max()) ** 0.5, kernel.center, exponents)
 
 
 def diameter(x: Features) -> float:
     """The largest distance between two rows. Cost: N^2 / 2 distances, in blocks."""
-    rows = _centered(x, _center(x))
+    exponents = _exponents(x)
+    rows = _prepared(x, _center(x), exponents)
     tops = [_sq_dists(rows[block], rows[slice(block.start, None)]).max() for block in _cut(len(x), len(x))]
-    return float(torch.stack(tops).max()) ** 0.5 if tops else 0.0
+    return number_times_two_to(float(torch.stack(tops).max()) ** 0.5, sum(exponents)) if tops else 0.0
 
 
 def reference(n_rows: int) -> Tensor:
@@ -361,7 +368,7 @@ def cluster_sizes(x: Features, picks: Tensor, *, classes: Tensor | None = None, 
 
     Cost: N n distances, in blocks.
     """
-    kernel = Closeness(0.0, _center(x))
+    kernel = Closeness(0.0, _center(x), _exponents(x))
     rows = kernel.prepare(x)
     chosen = rows[picks]
     nearest = torch.empty(len(x), dtype=torch.long, device=picks.device)
@@ -405,8 +412,14 @@ def _center(x: Features) -> Tensor | None:
     return first + total / len(x)
 
 
-def _centered(x: Features, center: Tensor | None) -> Features:
+def _exponents(x: Features) -> tuple[int, ...]:
+    """The scale at which rows are compared."""
+    return x.exponents() if len(x) else ()
+
+
+def _prepared(x: Features, center: Tensor | None, exponents: tuple[int, ...]) -> Features:
+    """Centered and scaled rows in float64, with their norms."""
     rows = x.double()
     if isinstance(rows, Dense) and center is not None:
         rows = Dense(rows.x - center)
-    return rows.with_norms()
+    return (rows.scaled(exponents) if any(exponents) else rows).with_norms()

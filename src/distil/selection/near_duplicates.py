@@ -14,6 +14,7 @@ from torch import Tensor
 
 from distil.data.arrays import Array, readable, take
 from distil.data.distances import Ruler, within
+from distil.functional.scale import number_times_two_to
 from distil.strategies.base import Selection
 from distil.system.runtime import Runtime
 
@@ -60,7 +61,8 @@ def without_near_duplicates(
 
 def _without_twins(x: Array, ids: Tensor, radius: float, by: Ruler) -> Tensor:
     """``ids`` in their order, without those within ``radius`` of an earlier id that is kept."""
-    rows = take(readable(x), ids).double() - by.center
+    rows = by.about(take(readable(x), ids))
+    radius = number_times_two_to(radius, -by.exponent)
     stays = torch.ones(len(ids), dtype=torch.bool)
     for start in range(0, len(ids), _PICKS):
         later, earlier = torch.nonzero(torch.cdist(rows[start : start + _PICKS], rows) <= radius, as_tuple=True)
