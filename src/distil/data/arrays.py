@@ -278,3 +278,23 @@ def check_rows(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None
         bad = ids[~rows.reshape(len(rows), -1).isfinite().all(1).cpu()]
         named = ", ".join(map(repr, called(bad[:5], names))) + (", ..." if len(bad) > 5 else "")
         raise InvalidInput(f"{what} is NaN or infinite for {len(bad)} of {len(ids)} examples: ids {named}")
+
+
+def check_logits(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None = None) -> None:
+    """Raise InvalidInput with the first wrong ids unless all rows are logits.
+
+    A class whose logit is minus infinity has probability 0: it is masked. Each row must have a class that is not.
+
+    Args:
+        ids: (N,).
+        rows: (N, C).
+        what: The name of the quantity, for the message.
+        names: The caller's names of all positions; None: positions are the names.
+    """
+    if rows.numel() == 0 or all(math.isfinite(end) for end in torch.aminmax(rows)):
+        return
+    masked = rows.isneginf()
+    check_rows(ids, rows.masked_fill(masked, 0), what, names)
+    if bool(masked.all(1).any()):
+        named = ", ".join(map(repr, called(ids[masked.all(1).cpu()][:5], names)))
+        raise InvalidInput(f"{what} is minus infinity for all classes of an example; at least one must be finite: ids {named}")

@@ -12,9 +12,26 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.functional.features import BLOCK_BYTES, EXACT_ROUNDING, EXACT_TIE
 from distil.functional.gains import RowsWithGains
+from distil.functional.scale import exponent, largest, number_times_two_to, times_two_to
 
 # Bytes that the two matrices over the layer's weights and the two small matrices of every row may take together.
 MEMORY = 2 << 30
+
+# The prior counts as at least this share of the squared embeddings: with less of it picks stay the same, as directions without
+# information already outweigh all others, and float64 would lose it.
+_LEAST_RIDGE = 2.0**-46
+
+# Below this the prior would lose digits where the information of labeled rows is added to it.
+_SMALL_RIDGE = 2.0**-20
+
+# Rows in doubt that are compared one by one; with more of them everything is made anew.
+_FEW = 64
+
+# Singular values below this share of the largest count as 0.
+_RANK = 1e-14
+
+# Rows of the labeled set that are written out at a time.
+_LABELED_BLOCK = 256
 
 
 def bait(
@@ -36,9 +53,10 @@ def bait(
     Picking x lowers tr(A F) by tr(V A F A V^T (I + V A V^T)^-1), V scaled as in the sum (Woodbury). First ``oversample`` n rows
     (at most all) are picked by this rule; then the row whose removal raises the trace least is removed until n rows are left.
 
-    V is never written out. The matrices V A V^T and V A F A V^T, C x C for every row, are stored, and a pick s updates them through
-    the C columns A V_s^T. As in the published code, the layer's bias is left out and the scales are those above. All arithmetic
-    is in float64.
+    V is never written out. The matrices V A V^T and V A F A V^T, C - 1 square for every row, are stored, and a pick s updates them
+    through the columns A V_s^T. Where rounding leaves the best row in doubt, a few rows are compared by a new factor of the
+    information, or all matrices are computed anew, so embeddings may have any scale. As in the published code, the layer's bias is
+    left out and the scales are those above. All arithmetic is in float64.
 
     Args:
         probs: Class probabilities, (N, C).
@@ -75,21 +93,25 @@ def bait_with_gains(
 ) -> RowsWithGains:
     """The rows that ``bait`` picks, and how much each lowered tr(A F) when it was picked; arguments and cost as ``bait``."""
     _check_memory(len(probs), probs.shape[1], embeddings.shape[1])
-    p, h = probs.double(), embeddings.double()
-    known_p, known_h = (p[:0], h[:0]) if labeled is None else (labeled[0].double(), labeled[1].double())
-    fisher, sum_known = _information(p, h), _information(known_p, known_h)
-    fisher.add_(sum_known).div_(len(p) + len(known_p))
-    start = sum_known.div_(len(known_p) + n)  # M / (M + n) of the mean
-    start.diagonal().add_(ridge)
-    trace = _Trace(p, h * math.sqrt(n / (len(known_p) + n)), start, fisher)
+    roots, h = _roots(probs), embeddings.double()
+    known, known_h = (roots[:0], h[:0]) if labeled is None else (_roots(labeled[0]), labeled[1].double())
+    e = exponent(max(largest(h), largest(known_h)))
+    h, known_h = times_two_to(h, -e), times_two_to(known_h, -e)
+    fisher, sum_known = _information(roots, h), _information(known, known_h)
+    fisher.add_(sum_known).div_(len(h) + len(known_h))
+    # Only the ratio of the prior to the information of rows matters. The larger of the two is kept near 1.
+    prior = max(number_times_two_to(ridge, -2 * e), _LEAST_RIDGE)
+    unit = 1 / max(1.0, prior)
+    scale = math.sqrt(unit / (len(known_h) + n))
+    start = _factor(known, known_h * scale, sum_known * scale**2, min(1.0, prior))
+    trace = _Trace(roots, h * (scale * math.sqrt(n)), start, fisher)
     picks: list[int] = []
     gains: list[float] = []
-    while len(picks) < min(len(p), oversample * n):
-        falls = trace.changes(1)
-        falls[picks] = -torch.inf
-        picks.append(trace.largest(falls))
-        gains.append(float(falls[picks[-1]]))
-        trace.update(picks[-1], 1)
+    while len(picks) < min(len(h), oversample * n):
+        pick, gain = trace.best(picks)
+        picks.append(pick)
+        gains.append(gain * unit)
+        trace.add(pick)
     trace.keep(torch.tensor(picks))
     while len(picks) > n:
         at = _drop_one(trace, picks)
@@ -98,96 +120,227 @@ def bait_with_gains(
 
 
 def _drop_one(trace: _Trace, picks: list[int]) -> int:
-    """Drop the pick without which the trace is least and return its position in ``picks``; the larger row among equals."""
-    from_last = torch.tensor(picks).argsort(descending=True)
-    at = int(from_last[trace.largest(trace.changes(-1)[from_last])])
-    trace.update(at, -1)
+    """Drop the pick whose removal raises the trace least, and return its position; the larger row among equals."""
+    at = trace.least(torch.tensor(picks).argsort(descending=True))
+    trace.remove(at)
     trace.keep(torch.tensor([i for i in range(len(picks)) if i != at]))
     return at
 
 
 class _Trace:
-    """tr(A F), with A the inverse of the current information, while the information of rows is added and removed."""
+    """tr(A F), A the inverse of the information, while the information of rows is added and removed.
 
-    def __init__(self, p: Tensor, h: Tensor, information: Tensor, fisher: Tensor) -> None:
-        self._p, self._h = p, h
+    V has the C - 1 rows H diag(sqrt p) (x) h, H an orthonormal basis of what is orthogonal to sqrt p: V^T V is the same, and
+    V A V^T has full rank, so that sums with the identity lose no digits.
+
+    V A V^T and V A F A V^T of all rows are updated, which loses digits where they fall by orders of magnitude. The loss is bounded
+    by the size that they had; rows that it leaves in doubt are compared by what a factor of the information, made anew, gives.
+
+    Attributes:
+        start: Upper triangular R with R^T R the information before any row is added, (C D, C D).
+    """
+
+    def __init__(self, roots: Tensor, h: Tensor, start: Tensor, fisher: Tensor) -> None:
+        self._s, self._h = roots, h
+        self._start = start
         self._fisher = fisher  # F, (C D, C D)
-        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(information))  # A
-        self._rounding = EXACT_ROUNDING * float((self._inverse * fisher).sum())
-        self._seen = self._through(self._inverse)  # V A V^T, (N, C, C)
-        self._traced = self._through(self._inverse @ fisher @ self._inverse)  # V A F A V^T
+        self._added: list[int] = []
+        self._renew()
 
     def keep(self, rows: Tensor) -> None:
-        """Keep only these rows and renumber them 0, 1, ..."""
-        self._p, self._h, self._seen, self._traced = (t[rows] for t in (self._p, self._h, self._seen, self._traced))
+        """Keep these rows only and number them 0, 1, ...; all that were added are among them."""
+        where = {row: at for at, row in enumerate(rows.tolist())}
+        self._added = [where[row] for row in self._added]
+        self._s, self._h, self._seen, self._traced = (t[rows] for t in (self._s, self._h, self._seen, self._traced))
 
-    def changes(self, sign: int) -> Tensor:
-        """Fall of the trace if a row is added (1) or removed (-1): tr(V A F A V^T (sign I + V A V^T)^-1), (N,)."""
-        eye = torch.eye(self._p.shape[1], dtype=torch.float64, device=self._p.device)
-        inverses = (torch.linalg.inv_ex(self._seen[part] + sign * eye).inverse for part in self._parts())
-        products = [
-            (inverse * self._traced[part]).sum((1, 2)) for inverse, part in zip(inverses, self._parts(), strict=True)
+    def best(self, taken: list[int]) -> tuple[int, float]:
+        """The row whose information lowers the trace most, the first of several, and by how much."""
+        gains, unsure = self._falls()
+        gains[taken] = -torch.inf
+        rows = _doubted(gains, unsure)
+        if len(rows) > _FEW and self._updated:
+            self._renew()
+            return self.best(taken)
+        if len(rows) > 1 and float(unsure[gains.argmax()]) > EXACT_TIE * float(gains.max()):
+            return _first_of_largest(rows, self._exact_falls(rows))
+        return _first_of_largest(rows, gains[rows])
+
+    def least(self, order: Tensor) -> int:
+        """The added row whose removal raises the trace least, the first of several in this order; all rows are added."""
+        rises, unsure = self._rises()
+        rows = order[torch.isin(order, _doubted(-rises, unsure))]
+        if len(rows) > 1 and not float(unsure[rises.argmin()]) <= EXACT_TIE * float(rises.min()):
+            if self._updated:
+                self._renew()
+                return self.least(order)
+            rises = self._exact_rises()
+        return _first_of_largest(rows, -rises[rows])[0]
+
+    def add(self, row: int) -> None:
+        """Add the information of a row."""
+        self._update(row, 1)
+        self._added.append(row)
+
+    def remove(self, row: int) -> None:
+        """Remove the information of a row that was added."""
+        self._update(row, -1)
+        self._added.remove(row)
+
+    def _falls(self) -> tuple[Tensor, Tensor]:
+        """tr(V A F A V^T (I + V A V^T)^-1), (N,), and how far rounding may have moved each."""
+        eye = torch.eye(self._seen.shape[1], dtype=torch.float64, device=self._h.device)
+        parts = [
+            (torch.linalg.inv_ex(self._seen[part] + eye).inverse * self._traced[part]).sum((1, 2))
+            for part in self._parts()
         ]
-        return torch.cat(products)
+        falls = torch.cat(parts)
+        return falls, self._lost_traced + self._lost_seen * falls.abs()
 
-    def largest(self, changes: Tensor) -> int:
-        """Position of the first of the largest changes."""
-        best = float(changes.max())
-        return int(torch.nonzero(changes >= best - EXACT_TIE * abs(best) - self._rounding)[0, 0])
+    def _rises(self) -> tuple[Tensor, Tensor]:
+        """tr(V A F A V^T (I - V A V^T)^-1), (N,), and how far rounding may have moved each."""
+        eye = torch.eye(self._seen.shape[1], dtype=torch.float64, device=self._h.device)
+        inverses = torch.linalg.inv_ex(eye - self._seen).inverse
+        rises = (inverses * self._traced).sum((1, 2))
+        sizes = inverses.flatten(1).norm(dim=1)
+        unsure = sizes * (self._lost_traced + self._lost_seen * rises.abs())
+        known = rises.isfinite() & unsure.isfinite()  # else the matrix that is inverted is singular but for rounding
+        return torch.where(known, rises, 0), torch.where(known, unsure, torch.inf)
 
-    def update(self, row: int, sign: int) -> None:
-        """Lower A by U M U^T, with U = A V^T and M = (sign I + V A V^T)^-1 of the row added (1) or removed (-1): Woodbury."""
+    def _renew(self) -> None:
+        """Make everything anew from the rows added, and note how many digits updates may lose from here on."""
+        factor = self._current_factor()
+        self._inverse = torch.cholesky_inverse(factor, upper=True)  # A
+        both = self._inverse @ self._fisher @ self._inverse
+        self._seen = self._through(self._inverse)  # V A V^T, (N, C - 1, C - 1)
+        self._traced = self._through(both)  # V A F A V^T
+        longest = float(torch.linalg.vecdot(self._h, self._h).max()) if len(self._h) else 0.0
+        self._lost_seen = EXACT_ROUNDING * longest * float(self._inverse.diagonal().max())
+        self._lost_traced = EXACT_ROUNDING * longest * float(both.diagonal().max())
+        self._updated = False
+
+    def _current_factor(self) -> Tensor:
+        if not self._added:
+            return self._start
+        rows = self._written(torch.tensor(self._added, device=self._h.device)).flatten(0, 1)
+        return _upper(torch.cat([self._start, rows]))
+
+    def _exact_falls(self, rows: Tensor) -> Tensor:
+        """``_falls`` of these rows from a new factor of the information, without differences of large numbers."""
+        factor = self._current_factor()
+        eye = torch.eye(self._seen.shape[1], dtype=torch.float64, device=self._h.device)
+        falls = []
+        for some in rows.split(max(1, BLOCK_BYTES // (8 * self._seen.shape[1] * len(factor)))):
+            v = self._written(some).mT  # (m, C D, C - 1)
+            z = torch.linalg.solve_triangular(factor.T, v, upper=False)
+            y = torch.linalg.solve_triangular(factor, z, upper=True)
+            traced = y.mT @ (self._fisher @ y)
+            falls.append(torch.linalg.solve(z.mT @ z + eye, traced).diagonal(dim1=1, dim2=2).sum(1))
+        return torch.cat(falls)
+
+    def _exact_rises(self) -> Tensor:
+        """``_rises`` from a singular value decomposition U S X^T of the rows, as the prior and the labeled set see them.
+
+        I - V A V^T = U_x (I + S^2)^-1 U_x^T and A V^T = R^-1 X S (I + S^2)^-1 U_x^T: sums without cancellation.
+        """
+        rows = self._written(torch.arange(len(self._h), device=self._h.device))  # (m, C - 1, C D)
+        seen = torch.linalg.solve_triangular(self._start.T, rows.flatten(0, 1).T, upper=False).T
+        u, values, basis = torch.linalg.svd(seen, full_matrices=True)
+        values = torch.where(values > _RANK * values.max(), values, 0)
+        squares = torch.nn.functional.pad(values**2, (0, u.shape[1] - len(values)))
+        u = u.unflatten(0, rows.shape[:2])
+        left = (u / (1 + squares)) @ u.mT  # (m, C - 1, C - 1)
+        shrunk = (u[:, :, : len(values)] * (values / (1 + values**2))) @ basis[: len(values)]
+        columns = torch.linalg.solve_triangular(self._start, shrunk.mT, upper=True)  # A V^T, (m, C D, C - 1)
+        traced = columns.mT @ (self._fisher @ columns)
+        return torch.linalg.solve(left, traced).diagonal(dim1=1, dim2=2).sum(1)
+
+    def _update(self, row: int, sign: int) -> None:
+        """Woodbury: A falls by U M U^T, U = A V^T and M = (sign I + V A V^T)^-1 of the added (1) or removed (-1) row."""
+        self._updated = True
         traced, shifted = self._traced[row].clone(), self._seen[row].clone()
         shifted.diagonal().add_(sign)
-        m = torch.linalg.inv(shifted)  # (C, C)
-        u = self._columns(row)  # (C D, C)
+        m = torch.linalg.inv(shifted)  # (C - 1, C - 1)
+        u = self._columns(row)  # (C D, C - 1)
         w = self._inverse @ (self._fisher @ u)  # A F U
         for part in self._parts():
-            g = self._times(part, u)  # V U, (m, C, C)
+            g = self._times(part, u)  # V U
             gm = g @ m
             rest = self._times(part, w).sub_(gm @ traced, alpha=0.5)
             self._seen[part].baddbmm_(gm, g.mT, alpha=-1)
             self._traced[part].baddbmm_(gm, rest.mT, alpha=-1).baddbmm_(rest, gm.mT, alpha=-1)
         self._inverse.addmm_(u @ m, u.T, alpha=-1)
 
+    def _written(self, rows: Tensor) -> Tensor:
+        """V of some rows, (m, C - 1, C D)."""
+        s, h = self._s[rows], self._h[rows]
+        eye = torch.eye(s.shape[1], dtype=torch.float64, device=s.device).expand(len(s), -1, -1)
+        return (_reduced(s, eye)[:, :, :, None] * h[:, None, None, :]).flatten(2)
+
     def _columns(self, row: int) -> Tensor:
-        """The matrix A V^T of one row, (C D, C)."""
-        p, h = self._p[row], self._h[row]
-        columns = self._inverse.view(-1, len(p), len(h)) @ h  # (C D, C)
-        return (columns - columns @ p[:, None]) * p.sqrt()
+        """A V^T of a row, (C D, C - 1)."""
+        s, h = self._s[row], self._h[row]
+        columns = self._inverse.view(-1, len(s), len(h)) @ h  # (C D, C)
+        return _reduced(s[None], columns.T[None])[0].T
 
     def _times(self, rows: slice, u: Tensor) -> Tensor:
-        """The products V U of some rows with a matrix U (C D, width), (m, C, width)."""
-        p, h = self._p[rows], self._h[rows]
-        stacked = u.view(p.shape[1], h.shape[1], -1).transpose(0, 1).flatten(1)  # (D, C width)
-        return _tilted(p, (h @ stacked).view(len(p), p.shape[1], -1))
+        """V U for rows, (m, C - 1, width), for a matrix U (C D, width)."""
+        s, h = self._s[rows], self._h[rows]
+        stacked = u.view(s.shape[1], h.shape[1], -1).transpose(0, 1).flatten(1)  # (D, C width)
+        return _reduced(s, (h @ stacked).view(len(s), s.shape[1], -1))
 
     def _through(self, matrix: Tensor) -> Tensor:
-        """The products V X V^T of every row with a symmetric matrix X (C D, C D), (N, C, C)."""
-        n_classes, width = self._p.shape[1], self._h.shape[1]
+        """V X V^T of every row for a symmetric matrix X (C D, C D), (N, C - 1, C - 1)."""
+        n_classes, width = self._s.shape[1], self._h.shape[1]
         blocks = matrix.view(n_classes, width, n_classes, width)
-        found = self._p.new_empty(len(self._p), n_classes, n_classes)
+        found = self._s.new_empty(len(self._s), n_classes - 1, n_classes - 1)
         for part in self._parts():
-            p, h = self._p[part], self._h[part]
+            s, h = self._s[part], self._h[part]
+            whole = s.new_empty(len(s), n_classes, n_classes)
             for c, d in itertools.combinations_with_replacement(range(n_classes), 2):
-                found[part, c, d] = found[part, d, c] = torch.linalg.vecdot(h @ blocks[c, :, d], h)
-            found[part] = _tilted(p, _tilted(p, found[part]).mT)
+                whole[:, c, d] = whole[:, d, c] = torch.linalg.vecdot(h @ blocks[c, :, d], h)
+            found[part] = _reduced(s, _reduced(s, whole).mT)
         return found
 
     def _parts(self) -> Iterator[slice]:
-        n_classes, width = self._p.shape[1], self._h.shape[1]
+        n_classes, width = self._s.shape[1], self._h.shape[1]
         step = max(1, BLOCK_BYTES // (8 * n_classes * max(n_classes, width)))
-        for start in range(0, len(self._p), step):
+        for start in range(0, len(self._s), step):
             yield slice(start, start + step)
 
 
-def _tilted(p: Tensor, x: Tensor) -> Tensor:
-    """diag(sqrt p) (I - 1 p^T) X: for rows p (m, C) and matrices X (m, C, width)."""
-    return p.sqrt()[:, :, None] * (x - p[:, None, :] @ x)
+def _doubted(values: Tensor, unsure: Tensor) -> Tensor:
+    """The rows that may have the largest value, ties within ``EXACT_TIE`` included, in rising order."""
+    top = int(values.argmax())
+    tie = EXACT_TIE * float(values[top].abs())
+    return torch.nonzero(values + unsure >= values[top] - unsure[top] - tie)[:, 0]
 
 
-def _information(p: Tensor, h: Tensor) -> Tensor:
-    """The sum of (diag p - p p^T) (x) h h^T over rows, (C D, C D)."""
+def _first_of_largest(rows: Tensor, values: Tensor) -> tuple[int, float]:
+    """Of rows in order of preference the first of the largest values, and that value."""
+    top = float(values.max())
+    at = int(torch.nonzero(values >= top - EXACT_TIE * abs(top))[0, 0])
+    return int(rows[at]), float(values[at])
+
+
+def _roots(probs: Tensor) -> Tensor:
+    """Square roots of the probabilities in float64, where they then sum to 1, (N, C)."""
+    p = probs.double()
+    return (p / p.sum(1, keepdim=True)).sqrt()
+
+
+def _reduced(s: Tensor, x: Tensor) -> Tensor:
+    """H diag(s) X for rows s = sqrt p (m, C) and matrices X (m, C, width): (m, C - 1, width).
+
+    H has the last C - 1 rows of the Householder reflection I - w w^T / (1 + s_0), w = s + e_0, which takes s to -e_0.
+    """
+    y = s[:, :, None] * x
+    total = (s[:, :, None] * y).sum(1).add_(y[:, 0]).div_(1 + s[:, :1])
+    return y[:, 1:] - s[:, 1:, None] * total[:, None]
+
+
+def _information(s: Tensor, h: Tensor) -> Tensor:
+    """The sum of (diag p - p p^T) (x) h h^T over rows, (C D, C D), p = s^2."""
+    p = s**2
     n_classes, width = p.shape[1], h.shape[1]
     total = p.new_zeros(n_classes * width, n_classes * width)
     step = max(1, BLOCK_BYTES // (8 * n_classes * width))
@@ -197,6 +350,27 @@ def _information(p: Tensor, h: Tensor) -> Tensor:
         for c in range(n_classes):
             total.view(n_classes, width, n_classes, width)[c, :, c] += hs.T @ weighted[:, c]
     return total
+
+
+def _factor(s: Tensor, h: Tensor, information: Tensor, ridge: float) -> Tensor:
+    """Upper triangular R with R^T R = ridge I + V^T V; ``information`` is V^T V, whose small digits a small ridge would lose."""
+    eye = torch.eye(len(information), dtype=torch.float64, device=h.device)
+    if not len(h):
+        return eye * math.sqrt(ridge)
+    if ridge >= _SMALL_RIDGE:
+        return torch.linalg.cholesky(information + ridge * eye).T
+    factor = eye * math.sqrt(ridge)
+    for ss, hs in zip(s.split(_LABELED_BLOCK), h.split(_LABELED_BLOCK), strict=True):
+        classes = torch.eye(s.shape[1], dtype=torch.float64, device=h.device).expand(len(ss), -1, -1)
+        rows = (_reduced(ss, classes)[:, :, :, None] * hs[:, None, None, :]).flatten(2).flatten(0, 1)
+        factor = _upper(torch.cat([factor, rows]))
+    return factor
+
+
+def _upper(rows: Tensor) -> Tensor:
+    """The triangular factor of the rows, with a positive diagonal."""
+    factor: Tensor = torch.linalg.qr(rows, mode="r").R
+    return factor * torch.where(factor.diagonal() < 0, -1.0, 1.0)[:, None]
 
 
 def _check_memory(n: int, n_classes: int, width: int) -> None:

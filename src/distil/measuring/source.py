@@ -13,6 +13,7 @@ from distil.data.arrays import (
     Array,
     are_consecutive,
     check_distributions,
+    check_logits,
     check_rows,
     precision_of,
     readable,
@@ -170,7 +171,7 @@ class ArraySource(Source):
         rows = take(array, ids)
         if isinstance(signal, Labels):
             return rows.long()
-        slack = _HALF_SLACK if rows.dtype in (torch.float16, torch.bfloat16) else 1e-3
+        slack = _HALF_SLACK if _in_half_precision(rows) else 1e-3
         rows = rows.to(self._precision_of(array))
         if isinstance(signal, Embedding):
             check_rows(ids, rows, name, self.names)
@@ -180,14 +181,28 @@ class ArraySource(Source):
         return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if isinstance(signal, Logits) else rows
 
 
+def _in_half_precision(rows: Tensor) -> bool:
+    """Whether the numbers come from float16 or bfloat16; files and NumPy give bfloat16 in float32."""
+    halves = (torch.bfloat16, torch.float16)
+    return rows.dtype in halves or any(
+        torch.equal(rows[:1].to(half).to(rows.dtype), rows[:1]) and torch.equal(rows.to(half).to(rows.dtype), rows)
+        for half in halves
+    )
+
+
 def check_finite(table: Signals, names: Sequence[Any] | None = None) -> Signals:
     """Return ``table`` after checking that its columns are finite and its MC samples are probabilities.
+
+    Logits may be minus infinity, as those of masked classes are, but not for all classes of an example.
 
     Raises:
         InvalidInput: They are not; the message names the ids.
     """
     for signal, column in table.values.items():
-        check_rows(table.ids, column, repr(signal), names)
+        if isinstance(signal, Logits):
+            check_logits(table.ids, column, repr(signal), names)
+        else:
+            check_rows(table.ids, column, repr(signal), names)
         if isinstance(signal, MCProbs):
             check_distributions(table.ids, column, "samples", _HALF_SLACK, names)
     return table
