@@ -2,6 +2,7 @@
 
 import itertools
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -80,6 +81,77 @@ def test_picks_are_the_brute_force():
             assert rows.tolist() == brute(p, h, 4, labeled), (case, known)
 
 
+def exact_brute(p, h, n, labeled=None, ridge=1):
+    """``brute`` with 100 digits, in which no prior and no scale is too small."""
+    mp.mp.dps = 100
+
+    def information(q, b):
+        q, b = [mp.mpf(float(v)) for v in q], mp.matrix([[mp.mpf(float(v)) for v in b]])
+        q = [v / sum(q) for v in q]
+        inner, found = b.T * b, mp.zeros(len(q) * b.cols)
+        for c, d, i, j in itertools.product(range(len(q)), range(len(q)), range(b.cols), range(b.cols)):
+            found[c * b.cols + i, d * b.cols + j] = (q[c] * (c == d) - q[c] * q[d]) * inner[i, j]
+        return found
+
+    parts = [information(q, b) for q, b in zip(p.double(), h.double(), strict=True)]
+    known = [] if labeled is None else [information(q, b) for q, b in zip(*(t.double() for t in labeled), strict=True)]
+    everything = [*parts, *known]
+    size = parts[0].rows
+    fisher = sum(everything[1:], everything[0]) / len(everything)
+    start = sum((k / (len(known) + n) for k in known), ridge * mp.eye(size))
+
+    def trace(rows):
+        whole = (sum((parts[r] * mp.mpf(n) / (len(known) + n) for r in rows), start) ** -1) * fisher
+        return sum(whole[i, i] for i in range(size))
+
+    def best(choices, before):
+        falls = [before - trace(rows) for rows in choices]
+        return next(i for i, fall in enumerate(falls) if fall >= max(falls) - abs(max(falls)) * mp.mpf(10) ** -9)
+
+    picks = []
+    for _ in range(min(len(p), 2 * n)):
+        left = [j for j in range(len(p)) if j not in picks]
+        picks.append(left[best([[*picks, j] for j in left], trace(picks))])
+    while len(picks) > n:
+        rows = sorted(picks, reverse=True)
+        picks.remove(rows[best([[i for i in picks if i != j] for j in rows], trace(picks))])
+    return picks
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-10, 1e-3, 1e3, 1e5, 1e6, 1e10, 1e19, 1e37])
+def test_picks_are_the_brute_force_at_every_scale(scale):
+    g = torch.Generator().manual_seed(1)
+    h, b = torch.randn(7, 2, generator=g), torch.randn(2, 2, generator=g)
+    p, q = torch.randn(7, 3, generator=g).softmax(1), torch.randn(2, 3, generator=g).softmax(1)
+    assert bait(p, h * scale, 2).tolist() == exact_brute(p, h * scale, 2)
+    labeled = (q, b * scale)
+    assert bait(p, h * scale, 2, labeled=labeled).tolist() == exact_brute(p, h * scale, 2, labeled)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, 1e6])
+def test_the_objective_is_that_of_the_greedy_reference_at_large_norms(scale):
+    """In 24 dimensions, more picks than these, so that the trace falls by the square of the scale on the way."""
+    p, h = pool(40, 3, 4, seed=5)
+    h *= scale
+    v = factors(p, h)
+    fisher = np.einsum("nij,nik->jk", v, v) / 40
+    # Weights that only shift all logits have no information; the float64 reference leaves them out.
+    change = np.kron(np.linalg.qr(np.c_[np.ones(3), np.eye(3)[:, 1:]])[0][:, 1:], np.eye(4)) / scale
+    fisher, v = change.T @ fisher @ change, v @ change
+    parts = np.einsum("nij,nik->njk", v, v)
+
+    def trace(rows):
+        return np.trace(np.linalg.solve(np.eye(8) / scale**2 + parts[rows].sum(0), fisher))
+
+    picks = []
+    while len(picks) < 20:
+        left = [j for j in range(40) if j not in picks]
+        picks.append(min(left, key=lambda j: trace([*picks, j])))
+    while len(picks) > 10:
+        picks.remove(min(picks, key=lambda i: trace([j for j in picks if j != i])))
+    assert trace(bait(p, h, 10).tolist()) == pytest.approx(trace(picks), rel=1e-6)
+
+
 def test_any_number_of_picks():
     for n in [1, 6, 13, 24, 25]:
         p, h = pool(25, 3, 4)
@@ -116,19 +188,31 @@ def test_blocks_of_rows_do_not_matter(monkeypatch):
 
 
 def test_long_runs_do_not_drift():
-    """The state after many updates is what a fresh inverse gives."""
+    """The gains after many updates are what inverses of the whole information give."""
     p, h = pool(60, 4, 5)
-    v = factors(p, h)
-    fisher, start = torch.rand(20, 20).double(), torch.eye(20).double() * 0.01
-    fisher = fisher @ fisher.T
-    trace = module._Trace(p, h, start, fisher)
+    w = module._residual_factors(p)
+    v = (w[:, :, :, None] * h[:, None, None, :]).flatten(2).numpy()  # (60, 3, 15)
+    squares, definition = v @ v.transpose(0, 2, 1), factors(p, h)
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(squares)[:, -3:], np.linalg.eigvalsh(definition @ definition.transpose(0, 2, 1))[:, -3:]
+    )
+    fisher = np.einsum("nij,nik->jk", v, v)
+    trace = module._Trace(w, h, 0.1 * torch.eye(15).double(), torch.tensor(fisher))
     for row in range(50):
-        trace.update(row, 1)
+        trace.add(row)
     for row in range(0, 50, 2):
-        trace.update(row, -1)
-    inverse = np.linalg.inv(start.numpy() + np.einsum("nij,nik->jk", v[1:50:2], v[1:50:2]))
-    np.testing.assert_allclose(trace._seen, v @ inverse @ v.transpose(0, 2, 1), atol=1e-9)
-    np.testing.assert_allclose(trace._traced, v @ inverse @ fisher.numpy() @ inverse @ v.transpose(0, 2, 1), atol=1e-7)
+        trace.remove(row)
+    inverse = np.linalg.inv(0.01 * np.eye(15) + np.einsum("nij,nik->jk", v[1:50:2], v[1:50:2]))
+    seen, traced = v @ inverse @ v.transpose(0, 2, 1), v @ inverse @ fisher @ inverse @ v.transpose(0, 2, 1)
+    falls = np.trace(np.linalg.solve(np.eye(3) + seen, traced), axis1=1, axis2=2)
+    found, unsure = trace._falls()
+    assert (np.abs(found.numpy() - falls) <= unsure.numpy()).all()
+    np.testing.assert_allclose(trace._exact_falls(torch.arange(60)), falls, rtol=1e-9, atol=1e-12)
+    rises = np.trace(np.linalg.solve(np.eye(3) - seen, traced), axis1=1, axis2=2)[1:50:2]
+    trace.keep(torch.arange(1, 50, 2))
+    found, unsure = trace._rises()
+    assert (np.abs(found.numpy() - rises) <= unsure.numpy()).all()
+    np.testing.assert_allclose(trace._exact_rises(), rises, rtol=1e-9, atol=1e-12)
 
 
 def test_the_trace_ends_lower_than_for_random_rows():

@@ -93,18 +93,18 @@ def bait_with_gains(
 ) -> RowsWithGains:
     """The rows that ``bait`` picks, and how much each lowered tr(A F) when it was picked; arguments and cost as ``bait``."""
     _check_memory(len(probs), probs.shape[1], embeddings.shape[1])
-    roots, h = _roots(probs), embeddings.double()
-    known, known_h = (roots[:0], h[:0]) if labeled is None else (_roots(labeled[0]), labeled[1].double())
+    w, h = _residual_factors(probs), embeddings.double()
+    known, known_h = (w[:0], h[:0]) if labeled is None else (_residual_factors(labeled[0]), labeled[1].double())
     e = exponent(max(largest(h), largest(known_h)))
     h, known_h = times_two_to(h, -e), times_two_to(known_h, -e)
-    fisher, sum_known = _information(roots, h), _information(known, known_h)
+    fisher, sum_known = _information(w, h), _information(known, known_h)
     fisher.add_(sum_known).div_(len(h) + len(known_h))
     # Only the ratio of the prior to the information of rows matters. The larger of the two is kept near 1.
     prior = max(number_times_two_to(ridge, -2 * e), _LEAST_RIDGE)
     unit = 1 / max(1.0, prior)
     scale = math.sqrt(unit / (len(known_h) + n))
     start = _factor(known, known_h * scale, sum_known * scale**2, min(1.0, prior))
-    trace = _Trace(roots, h * (scale * math.sqrt(n)), start, fisher)
+    trace = _Trace(w, h * (scale * math.sqrt(n)), start, fisher)
     picks: list[int] = []
     gains: list[float] = []
     while len(picks) < min(len(h), oversample * n):
@@ -130,20 +130,19 @@ def _drop_one(trace: _Trace, picks: list[int]) -> int:
 class _Trace:
     """tr(A F), A the inverse of the information, while the information of rows is added and removed.
 
-    V has the C - 1 rows H diag(sqrt p) (x) h, H an orthonormal basis of what is orthogonal to sqrt p: V^T V is the same, and
-    V A V^T has full rank, so that sums with the identity lose no digits.
+    Here V = W (x) h with a square W of C - 1 rows for each row (see ``_residual_factors``).
 
     V A V^T and V A F A V^T of all rows are updated, which loses digits where they fall by orders of magnitude. The loss is bounded
     by the size that they had; rows that it leaves in doubt are compared by what a factor of the information, made anew, gives.
 
     Attributes:
-        start: Upper triangular R with R^T R the information before any row is added, (C D, C D).
+        start: Upper triangular R with R^T R the information before any row is added, ((C - 1) D, (C - 1) D).
     """
 
-    def __init__(self, roots: Tensor, h: Tensor, start: Tensor, fisher: Tensor) -> None:
-        self._s, self._h = roots, h
+    def __init__(self, w: Tensor, h: Tensor, start: Tensor, fisher: Tensor) -> None:
+        self._w, self._h = w, h
         self._start = start
-        self._fisher = fisher  # F, (C D, C D)
+        self._fisher = fisher  # F
         self._added: list[int] = []
         self._renew()
 
@@ -151,7 +150,7 @@ class _Trace:
         """Keep these rows only and number them 0, 1, ...; all that were added are among them."""
         where = {row: at for at, row in enumerate(rows.tolist())}
         self._added = [where[row] for row in self._added]
-        self._s, self._h, self._seen, self._traced = (t[rows] for t in (self._s, self._h, self._seen, self._traced))
+        self._w, self._h, self._seen, self._traced = (t[rows] for t in (self._w, self._h, self._seen, self._traced))
 
     def best(self, taken: list[int]) -> tuple[int, float]:
         """The row whose information lowers the trace most, the first of several, and by how much."""
@@ -230,7 +229,7 @@ class _Trace:
         eye = torch.eye(self._seen.shape[1], dtype=torch.float64, device=self._h.device)
         falls = []
         for some in rows.split(max(1, BLOCK_BYTES // (8 * self._seen.shape[1] * len(factor)))):
-            v = self._written(some).mT  # (m, C D, C - 1)
+            v = self._written(some).mT  # (m, (C - 1) D, C - 1)
             z = torch.linalg.solve_triangular(factor.T, v, upper=False)
             y = torch.linalg.solve_triangular(factor, z, upper=True)
             traced = y.mT @ (self._fisher @ y)
@@ -242,7 +241,7 @@ class _Trace:
 
         I - V A V^T = U_x (I + S^2)^-1 U_x^T and A V^T = R^-1 X S (I + S^2)^-1 U_x^T: sums without cancellation.
         """
-        rows = self._written(torch.arange(len(self._h), device=self._h.device))  # (m, C - 1, C D)
+        rows = self._written(torch.arange(len(self._h), device=self._h.device))  # (m, C - 1, (C - 1) D)
         seen = torch.linalg.solve_triangular(self._start.T, rows.flatten(0, 1).T, upper=False).T
         u, values, basis = torch.linalg.svd(seen, full_matrices=True)
         values = torch.where(values > _RANK * values.max(), values, 0)
@@ -250,7 +249,7 @@ class _Trace:
         u = u.unflatten(0, rows.shape[:2])
         left = (u / (1 + squares)) @ u.mT  # (m, C - 1, C - 1)
         shrunk = (u[:, :, : len(values)] * (values / (1 + values**2))) @ basis[: len(values)]
-        columns = torch.linalg.solve_triangular(self._start, shrunk.mT, upper=True)  # A V^T, (m, C D, C - 1)
+        columns = torch.linalg.solve_triangular(self._start, shrunk.mT, upper=True)  # A V^T, (m, (C - 1) D, C - 1)
         traced = columns.mT @ (self._fisher @ columns)
         return torch.linalg.solve(left, traced).diagonal(dim1=1, dim2=2).sum(1)
 
@@ -271,40 +270,36 @@ class _Trace:
         self._inverse.addmm_(u @ m, u.T, alpha=-1)
 
     def _written(self, rows: Tensor) -> Tensor:
-        """V of some rows, (m, C - 1, C D)."""
-        s, h = self._s[rows], self._h[rows]
-        eye = torch.eye(s.shape[1], dtype=torch.float64, device=s.device).expand(len(s), -1, -1)
-        return (_reduced(s, eye)[:, :, :, None] * h[:, None, None, :]).flatten(2)
+        """V of some rows, (m, C - 1, (C - 1) D)."""
+        return (self._w[rows][:, :, :, None] * self._h[rows][:, None, None, :]).flatten(2)
 
     def _columns(self, row: int) -> Tensor:
-        """A V^T of a row, (C D, C - 1)."""
-        s, h = self._s[row], self._h[row]
-        columns = self._inverse.view(-1, len(s), len(h)) @ h  # (C D, C)
-        return _reduced(s[None], columns.T[None])[0].T
+        """A V^T of a row, ((C - 1) D, C - 1)."""
+        w, h = self._w[row], self._h[row]
+        return (self._inverse.view(-1, len(w), len(h)) @ h) @ w.T
 
     def _times(self, rows: slice, u: Tensor) -> Tensor:
-        """V U for rows, (m, C - 1, width), for a matrix U (C D, width)."""
-        s, h = self._s[rows], self._h[rows]
-        stacked = u.view(s.shape[1], h.shape[1], -1).transpose(0, 1).flatten(1)  # (D, C width)
-        return _reduced(s, (h @ stacked).view(len(s), s.shape[1], -1))
+        """V U for rows, (m, C - 1, width), for a matrix U ((C - 1) D, width)."""
+        w, h = self._w[rows], self._h[rows]
+        stacked = u.view(w.shape[1], h.shape[1], -1).transpose(0, 1).flatten(1)  # (D, (C - 1) width)
+        return w @ (h @ stacked).view(len(w), w.shape[1], -1)
 
     def _through(self, matrix: Tensor) -> Tensor:
-        """V X V^T of every row for a symmetric matrix X (C D, C D), (N, C - 1, C - 1)."""
-        n_classes, width = self._s.shape[1], self._h.shape[1]
-        blocks = matrix.view(n_classes, width, n_classes, width)
-        found = self._s.new_empty(len(self._s), n_classes - 1, n_classes - 1)
+        """V X V^T of every row for a symmetric matrix X, (N, C - 1, C - 1)."""
+        n_rows, width = self._w.shape[1], self._h.shape[1]
+        blocks = matrix.view(n_rows, width, n_rows, width)
+        found = torch.empty_like(self._w)
         for part in self._parts():
-            s, h = self._s[part], self._h[part]
-            whole = s.new_empty(len(s), n_classes, n_classes)
-            for c, d in itertools.combinations_with_replacement(range(n_classes), 2):
-                whole[:, c, d] = whole[:, d, c] = torch.linalg.vecdot(h @ blocks[c, :, d], h)
-            found[part] = _reduced(s, _reduced(s, whole).mT)
+            w, h = self._w[part], self._h[part]
+            for c, d in itertools.combinations_with_replacement(range(n_rows), 2):
+                found[part, c, d] = found[part, d, c] = torch.linalg.vecdot(h @ blocks[c, :, d], h)
+            found[part] = w @ found[part] @ w.mT
         return found
 
     def _parts(self) -> Iterator[slice]:
-        n_classes, width = self._s.shape[1], self._h.shape[1]
-        step = max(1, BLOCK_BYTES // (8 * n_classes * max(n_classes, width)))
-        for start in range(0, len(self._s), step):
+        n_rows, width = self._w.shape[1], self._h.shape[1]
+        step = max(1, BLOCK_BYTES // (8 * n_rows * max(n_rows, width)))
+        for start in range(0, len(self._w), step):
             yield slice(start, start + step)
 
 
@@ -322,48 +317,52 @@ def _first_of_largest(rows: Tensor, values: Tensor) -> tuple[int, float]:
     return int(rows[at]), float(values[at])
 
 
-def _roots(probs: Tensor) -> Tensor:
-    """Square roots of the probabilities in float64, where they then sum to 1, (N, C)."""
-    p = probs.double()
-    return (p / p.sum(1, keepdim=True)).sqrt()
+def _residual_factors(probs: Tensor) -> Tensor:
+    """W of every row, (N, C - 1, C - 1) float64, with W^T W = E^T (diag p - p p^T) E, E an orthonormal basis of the sums of 0.
 
-
-def _reduced(s: Tensor, x: Tensor) -> Tensor:
-    """H diag(s) X for rows s = sqrt p (m, C) and matrices X (m, C, width): (m, C - 1, width).
-
-    H has the last C - 1 rows of the Householder reflection I - w w^T / (1 + s_0), w = s + e_0, which takes s to -e_0.
+    Adding a number to all logits changes no probability, so weights outside of E have no information; they are left out, and so
+    is the direction sqrt p, in which diag(sqrt p) (I - 1 p^T) is 0. What is left has no zeros but those of the data, which
+    sums with the identity or a small prior would turn into rounding errors.
     """
-    y = s[:, :, None] * x
-    total = (s[:, :, None] * y).sum(1).add_(y[:, 0]).div_(1 + s[:, :1])
-    return y[:, 1:] - s[:, 1:, None] * total[:, None]
+    p = probs.double()
+    s = (p / p.sum(1, keepdim=True)).sqrt()
+    even = torch.full((1, p.shape[1]), p.shape[1] ** -0.5, dtype=torch.float64, device=p.device)
+    basis = _orthogonal(even, torch.eye(p.shape[1], dtype=torch.float64, device=p.device)[None])[0].T  # E, (C, C - 1)
+    return _orthogonal(s, s[:, :, None] * basis)
 
 
-def _information(s: Tensor, h: Tensor) -> Tensor:
-    """The sum of (diag p - p p^T) (x) h h^T over rows, (C D, C D), p = s^2."""
-    p = s**2
-    n_classes, width = p.shape[1], h.shape[1]
-    total = p.new_zeros(n_classes * width, n_classes * width)
-    step = max(1, BLOCK_BYTES // (8 * n_classes * width))
-    for ps, hs in zip(p.split(step), h.split(step), strict=True):
-        weighted = ps[:, :, None] * hs[:, None, :]  # (m, C, D)
-        total.addmm_(weighted.flatten(1).T, weighted.flatten(1), alpha=-1)
-        for c in range(n_classes):
-            total.view(n_classes, width, n_classes, width)[c, :, c] += hs.T @ weighted[:, c]
-    return total
+def _orthogonal(s: Tensor, x: Tensor) -> Tensor:
+    """H X for unit rows s (m, C) without negative numbers and matrices X (m, C, width): (m, C - 1, width).
+
+    H has the last C - 1 rows of the Householder reflection I - v v^T / (1 + s_0), v = s + e_0, which takes s to -e_0: an
+    orthonormal basis of what is orthogonal to s.
+    """
+    total = (s[:, :, None] * x).sum(1).add_(x[:, 0]).div_(1 + s[:, :1])
+    return x[:, 1:] - s[:, 1:, None] * total[:, None]
 
 
-def _factor(s: Tensor, h: Tensor, information: Tensor, ridge: float) -> Tensor:
+def _information(w: Tensor, h: Tensor) -> Tensor:
+    """The sum of W^T W (x) h h^T over rows, ((C - 1) D, (C - 1) D)."""
+    n_rows, width = w.shape[1], h.shape[1]
+    total = h.new_zeros(n_rows, width, n_rows, width)
+    step = max(1, BLOCK_BYTES // (8 * n_rows * max(n_rows, width)))
+    for ws, hs in zip(w.split(step), h.split(step), strict=True):
+        squares = ws.mT @ ws
+        for c in range(n_rows):
+            weighted = squares[:, c, :, None] * hs[:, None, :]  # (m, C - 1, D)
+            total[c] += (hs.T @ weighted.flatten(1)).view(width, n_rows, width)
+    return total.view(n_rows * width, n_rows * width)
+
+
+def _factor(w: Tensor, h: Tensor, information: Tensor, ridge: float) -> Tensor:
     """Upper triangular R with R^T R = ridge I + V^T V; ``information`` is V^T V, whose small digits a small ridge would lose."""
     eye = torch.eye(len(information), dtype=torch.float64, device=h.device)
-    if not len(h):
-        return eye * math.sqrt(ridge)
-    if ridge >= _SMALL_RIDGE:
+    if len(h) and ridge >= _SMALL_RIDGE:
         return torch.linalg.cholesky(information + ridge * eye).T
     factor = eye * math.sqrt(ridge)
-    for ss, hs in zip(s.split(_LABELED_BLOCK), h.split(_LABELED_BLOCK), strict=True):
-        classes = torch.eye(s.shape[1], dtype=torch.float64, device=h.device).expand(len(ss), -1, -1)
-        rows = (_reduced(ss, classes)[:, :, :, None] * hs[:, None, None, :]).flatten(2).flatten(0, 1)
-        factor = _upper(torch.cat([factor, rows]))
+    for ws, hs in zip(w.split(_LABELED_BLOCK), h.split(_LABELED_BLOCK), strict=True):
+        if len(hs):
+            factor = _upper(torch.cat([factor, (ws[:, :, :, None] * hs[:, None, None, :]).flatten(2).flatten(0, 1)]))
     return factor
 
 

@@ -69,11 +69,11 @@ def times_two_to(x: Tensor, e: int) -> Tensor:
 
 
 def number_times_two_to(value: float, e: int) -> float:
-    """The same of one number above 0, at least 1e-300 and at most 1e300 if it was in between: neither 0 nor infinite."""
+    """The same for one number from 0; a result beyond the range of floats is the largest, or the smallest above 0."""
     if value == 0 or not math.isfinite(value):
         return value
     mantissa, own = math.frexp(value)
-    return math.ldexp(mantissa, max(-996, min(996, own + e)))
+    return math.ldexp(mantissa, max(-1073, min(1024, own + e)))
 
 
 def to_unit(*tensors: Tensor) -> tuple[tuple[Tensor, ...], int]:

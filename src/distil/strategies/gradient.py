@@ -9,7 +9,7 @@ import torch
 
 from distil.functional.centers import k_means_plus_plus, k_means_plus_plus_with_gains, largest_norm
 from distil.functional.dpp import k_dpp
-from distil.functional.features import Grouped
+from distil.functional.features import Grouped, lengths
 from distil.rng import Rng
 from distil.signals import Gradient
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
@@ -42,10 +42,10 @@ class BADGE(Strategy):
         gradients = sets.pool[Gradient()].with_norms()
         draws = rng.child("k_means_plus_plus").torch()
         found = k_means_plus_plus_with_gains(gradients, n, largest_norm(gradients), draws)
-        lengths, dists = gradients.sq_norms()[found.rows].sqrt(), found.gains.sqrt()
+        norms, dists = lengths(gradients[found.rows]), found.gains.sqrt()
         template = "gradient of length {:.3g}, distance {:.3g} to the nearest one chosen before"
-        first = sentences("gradient of length {:.3g}, the longest", lengths[:1])
-        return picked(sets.pool, found.rows, first + sentences(template, lengths[1:], dists[1:]))
+        first = sentences("gradient of length {:.3g}, the longest", norms[:1])
+        return picked(sets.pool, found.rows, first + sentences(template, norms[1:], dists[1:]))
 
 
 @register("badge_per_batch")
@@ -81,8 +81,8 @@ class BADGEPerBatch(Strategy):
         draws = rng.child("k_means_plus_plus").torch()
         chosen = k_means_plus_plus(means, wanted, largest_norm(means), draws)
         rows = torch.cat([batches[number].sort().values for number in chosen.tolist()])[:n]
-        lengths = means.sq_norms()[groups[rows]].sqrt()
-        return picked(sets.pool, rows, sentences("in a batch whose mean gradient has length {:.3g}", lengths))
+        norms = lengths(means)[groups[rows]]
+        return picked(sets.pool, rows, sentences("in a batch whose mean gradient has length {:.3g}", norms))
 
 
 @register("baseline_sampling")
@@ -109,7 +109,7 @@ class KDPP(Strategy):
         """The set drawn, in the order of the draw."""
         gradients = sets.pool[Gradient()]
         rows = k_dpp(gradients, n, rng.child("k_dpp").torch())
-        lengths = gradients[rows].exact_sq_norms().sqrt()
+        norms = lengths(gradients[rows])
         return picked(
-            sets.pool, rows, sentences("gradient of length {:.3g}, drawn for the volume of the whole set", lengths)
+            sets.pool, rows, sentences("gradient of length {:.3g}, drawn for the volume of the whole set", norms)
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
-from distil.functional.features import Features, Grouped, Outer
+from distil.functional.features import Features, Grouped, Outer, at_one_scale
 from distil.functional.glister import TYPES, Judges, glister_with_gains
 from distil.functional.greedy import (
     by_class,
@@ -315,7 +315,7 @@ def _medoids(x: Features, n: int, classes: Tensor | None = None) -> Tensor:
 
 
 def _nearest_to_mean_first(x: Features, rows: Tensor) -> Tensor:
-    members = x[rows].double()
+    (members,), _ = at_one_scale(x[rows].double())
     norms = members.sq_norms()
     mean = members.combine(torch.full_like(norms, 1 / len(rows)))
     dists = norms - 2 * members.project(mean)
