@@ -77,3 +77,14 @@ def test_within_leaves_a_point_itself_out():
     assert within(x, every, torch.tensor([0]), 0.2, by, Runtime()).tolist() == [1]
     assert within(x, every, torch.tensor([3, 0]), 0.2, by, Runtime()).tolist() == [1, 2]
     assert within(x, every, every[:0], 0.2, by, Runtime()).tolist() == []
+
+
+def test_rows_far_from_zero_are_centered_before_they_are_rounded():
+    """Offset over spread is 1e7: float32 would leave no digit of the differences."""
+    g = torch.Generator().manual_seed(0)
+    near = torch.randn(300, 5, generator=g, dtype=torch.float64)
+    for x in (near + 1e7, (near + 1e7) * 1e200, near * 1e-200):
+        found = nearest(x, torch.arange(300), x, torch.arange(300), 1, ruler(x, torch.arange(300)), Runtime())
+        exact = torch.cdist(near, near).fill_diagonal_(torch.inf).argmin(1)
+        assert torch.equal(found.rows[:, 0], exact)
+        assert bool(found.dists.isfinite().all())

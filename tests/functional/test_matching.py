@@ -23,6 +23,7 @@ from distil.functional.matching import (
     orthogonal_matching_pursuit,
     unit_weights,
 )
+from distil.functional.scale import times_two_to
 
 
 def written_out(x):
@@ -503,3 +504,31 @@ def test_fitted_weights_of_batches_sum_to_the_whole_gradient():
     rows = written_out(x)
     missed = np.linalg.norm(weights.numpy() @ rows[picks.numpy()] - rows.sum(0))
     assert missed < 1e-3 * np.linalg.norm(rows.sum(0))
+
+
+def test_the_ridge_of_batches_is_that_of_their_rows():
+    """With all batches taken, their weights solve the problem of the rows in which those of a batch have one weight."""
+    g = torch.Generator().manual_seed(0)
+    rows = torch.randn(160, 12, generator=g, dtype=torch.float64) + 0.3
+    for ridge in (0.5, 20.0):
+        _, weights = match_per_batch(Dense(rows), 160, 8, functools.partial(fitted_weights, ridge=ridge, tol=0))
+        sums = rows.view(20, 8, 12).sum(1)  # (20, 12)
+        system = np.concatenate([sums.numpy().T, np.sqrt(8 * ridge) * np.eye(20)])
+        expected, _ = scipy.optimize.nnls(system, np.concatenate([rows.sum(0).numpy(), np.zeros(20)]))
+        assert sorted(weights.tolist()) == pytest.approx(sorted(np.repeat(expected, 8)), abs=1e-8)
+
+
+def test_a_pursuit_at_any_scale_solves_the_unscaled_problem():
+    g = torch.Generator().manual_seed(1)
+    rows = torch.randn(30, 5, generator=g)
+    expected, weights = orthogonal_matching_pursuit(Dense(rows), rows.sum(0), 6, ridge=0.5)
+    for e in (-100, 70, 110):
+        scaled = times_two_to(rows, e)
+        found, same = orthogonal_matching_pursuit(
+            Dense(scaled), times_two_to(rows.double().sum(0), e), 6, ridge=0.5 * 4.0**e
+        )
+        assert found.tolist() == expected.tolist()
+        torch.testing.assert_close(same, weights)
+        assert fixed_weight_matching(Dense(scaled), scaled.double().mean(0) * 6, 6).tolist() == (
+            fixed_weight_matching(Dense(rows), rows.double().mean(0) * 6, 6).tolist()
+        )

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from distil.errors import InvalidInput, MissingSignal
-from distil.measuring.source import ArraySource, arguments_of
+from distil.measuring.source import ArraySource, arguments_of, check_finite
 from distil.rng import Rng
-from distil.signals import Embedding, Gradient, Labels, Measured, Probs
+from distil.signals import Embedding, Gradient, Labels, Logits, Measured, Probs, Signals
 from distil.system.runtime import Runtime
 
 
@@ -39,3 +39,43 @@ def test_a_signal_says_itself_which_array_holds_it():
             return forward.logits()
 
     assert arguments_of([Gradient(), Depth()]) == ["probs", "embeddings", "depths"]
+
+
+def test_bfloat16_probabilities_have_its_tolerance_also_when_they_were_read_as_float32():
+    g = torch.Generator().manual_seed(0)
+    probs = torch.randn(50, 2000, generator=g).softmax(1)
+    for half in (torch.bfloat16, torch.float16):
+        rounded = probs.to(half)
+        assert float((rounded.float().sum(1) - 1).abs().max()) < 1e-2
+        for given in (rounded, rounded.float(), rounded.double()):
+            assert _probs_of(given).shape == probs.shape
+    skewed = torch.full((50, 128), 1 / 128 + 2.0**-15)  # its sum is off by 0.4 %
+    assert _probs_of(skewed.bfloat16().float()).shape == (50, 128)
+    with pytest.raises(InvalidInput, match=r"probs\[0\] is not a probability distribution"):
+        _probs_of(skewed * (1 + 1e-6))
+
+
+def _probs_of(probs):
+    source = ArraySource(torch.arange(len(probs)), {"probs": probs})
+    return source.table((Probs(),), Runtime(), Rng(0))[Probs()]
+
+
+def test_masked_classes_have_logits_of_minus_infinity():
+    ids = torch.tensor([3, 5, 8])
+    logits = torch.tensor([[0.0, -torch.inf, 1.0], [2.0, 0.0, -torch.inf], [1e4, -1e4, -torch.inf]])
+    table = check_finite(Signals(ids, {Logits(): logits}))
+    assert table[Probs()][0, 1] == 0
+    torch.testing.assert_close(table[Probs()][2], torch.tensor([1.0, 0, 0]), rtol=0, atol=0)
+    for wrong in (torch.inf, torch.nan):
+        bad = logits.clone()
+        bad[1, 1] = wrong
+        with pytest.raises(InvalidInput, match=r"NaN or infinite for 1 of 3 examples: ids 5"):
+            check_finite(Signals(ids, {Logits(): bad}))
+    bad = logits.clone()
+    bad[1] = -torch.inf
+    with pytest.raises(
+        InvalidInput, match="minus infinity for all classes of an example; at least one must be finite: ids 5"
+    ):
+        check_finite(Signals(ids, {Logits(): bad}))
+    with pytest.raises(InvalidInput, match="infinite for 1 of 3 examples: ids 5"):
+        check_finite(Signals(ids, {Embedding(): bad}))

@@ -297,4 +297,6 @@ def check_logits(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | No
     check_rows(ids, rows.masked_fill(masked, 0), what, names)
     if bool(masked.all(1).any()):
         named = ", ".join(map(repr, called(ids[masked.all(1).cpu()][:5], names)))
-        raise InvalidInput(f"{what} is minus infinity for all classes of an example; at least one must be finite: ids {named}")
+        raise InvalidInput(
+            f"{what} is minus infinity for all classes of an example; at least one must be finite: ids {named}"
+        )

@@ -139,6 +139,9 @@ class _Trace:
         start: Upper triangular R with R^T R the information before any row is added, ((C - 1) D, (C - 1) D).
     """
 
+    _seen: Tensor
+    _traced: Tensor
+
     def __init__(self, w: Tensor, h: Tensor, start: Tensor, fisher: Tensor) -> None:
         self._w, self._h = w, h
         self._start = start
@@ -251,7 +254,8 @@ class _Trace:
         shrunk = (u[:, :, : len(values)] * (values / (1 + values**2))) @ basis[: len(values)]
         columns = torch.linalg.solve_triangular(self._start, shrunk.mT, upper=True)  # A V^T, (m, (C - 1) D, C - 1)
         traced = columns.mT @ (self._fisher @ columns)
-        return torch.linalg.solve(left, traced).diagonal(dim1=1, dim2=2).sum(1)
+        rises: Tensor = torch.linalg.solve(left, traced).diagonal(dim1=1, dim2=2).sum(1)
+        return rises
 
     def _update(self, row: int, sign: int) -> None:
         """Woodbury: A falls by U M U^T, U = A V^T and M = (sign I + V A V^T)^-1 of the added (1) or removed (-1) row."""
@@ -369,7 +373,7 @@ def _factor(w: Tensor, h: Tensor, information: Tensor, ridge: float) -> Tensor:
 def _upper(rows: Tensor) -> Tensor:
     """The triangular factor of the rows, with a positive diagonal."""
     factor: Tensor = torch.linalg.qr(rows, mode="r").R
-    return factor * torch.where(factor.diagonal() < 0, -1.0, 1.0)[:, None]
+    return factor.mul_(torch.where(factor.diagonal() < 0, -1.0, 1.0)[:, None])
 
 
 def _check_memory(n: int, n_classes: int, width: int) -> None:

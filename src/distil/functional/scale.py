@@ -1,7 +1,7 @@
 """Numbers at a scale at which their squares can be computed: multiplied by a power of two, which is exact.
 
-Squares of float32 numbers overflow above 1e19 and vanish below 1e-19. So the algorithms scale their rows to a largest number near 1 and
-scale their results back. Rows whose largest number is between 2^-16 and 2^16 are used without scaling.
+Squares of float32 numbers overflow above 1e19 and vanish below 1e-19. So the algorithms scale their rows to a largest number near 1
+and scale their results back. Rows whose largest number is between 2^-16 and 2^16 are used without scaling.
 """
 
 from __future__ import annotations
