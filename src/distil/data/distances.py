@@ -49,7 +49,7 @@ class Ruler:
 
     @property
     def exponent(self) -> int:
-        """Of the scale of ``about``: the rows times 2^-e."""
+        """The e of the scale of ``about``, at which rows are multiplied by 2^-e."""
         return exponent(self.typical)
 
 

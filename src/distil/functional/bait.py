@@ -315,7 +315,7 @@ def _doubted(values: Tensor, unsure: Tensor) -> Tensor:
 
 
 def _first_of_largest(rows: Tensor, values: Tensor) -> tuple[int, float]:
-    """Of rows in order of preference the first of the largest values, and that value."""
+    """The first of the largest values, given rows in order of preference: the row and that value."""
     top = float(values.max())
     at = int(torch.nonzero(values >= top - EXACT_TIE * abs(top))[0, 0])
     return int(rows[at]), float(values[at])
@@ -362,7 +362,8 @@ def _factor(w: Tensor, h: Tensor, information: Tensor, ridge: float) -> Tensor:
     """Upper triangular R with R^T R = ridge I + V^T V; ``information`` is V^T V, whose small digits a small ridge would lose."""
     eye = torch.eye(len(information), dtype=torch.float64, device=h.device)
     if len(h) and ridge >= _SMALL_RIDGE:
-        return torch.linalg.cholesky(information + ridge * eye).T
+        whole: Tensor = torch.linalg.cholesky(information + ridge * eye, upper=True)
+        return whole
     factor = eye * math.sqrt(ridge)
     for ws, hs in zip(w.split(_LABELED_BLOCK), h.split(_LABELED_BLOCK), strict=True):
         if len(hs):
@@ -373,7 +374,8 @@ def _factor(w: Tensor, h: Tensor, information: Tensor, ridge: float) -> Tensor:
 def _upper(rows: Tensor) -> Tensor:
     """The triangular factor of the rows, with a positive diagonal."""
     factor: Tensor = torch.linalg.qr(rows, mode="r").R
-    return factor.mul_(torch.where(factor.diagonal() < 0, -1.0, 1.0)[:, None])
+    signs = torch.where(factor.diagonal() < 0, -1.0, 1.0)
+    return signs[:, None] * factor
 
 
 def _check_memory(n: int, n_classes: int, width: int) -> None:

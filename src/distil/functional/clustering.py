@@ -186,7 +186,7 @@ def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
 
 
 def _far_origin(x: Tensor) -> Tensor | None:
-    """The mean of a sample, (D,) float64, where rows are so far from 0 and so close together that float32 centers are too coarse."""
+    """The mean of a sample, (D,) float64, where rows are so far from 0 and so close together that float32 is too coarse."""
     sample = x[:: -(-len(x) // _SAMPLE)].double()
     origin = sample.mean(0)
     far = float(origin.norm()) > _FAR * float((sample - origin).norm(dim=1).max())

@@ -327,7 +327,7 @@ class _Regularizer(ABC):
 
     @abstractmethod
     def __init__(self, x: Outer, lam: float, e: int) -> None:
-        """Of rows that are 2^-e times the gradients; all it adds is divided by 4^e."""
+        """Take rows that are 2^-e times the gradients; the regularizer is then divided by 4^e."""
 
     @abstractmethod
     def bonus(self, gains: Tensor, unsure: Tensor) -> tuple[Tensor, Tensor]:
