@@ -101,6 +101,7 @@ def orthogonal_matching_pursuit(
     Cost: O(N (C + D + n)) a pick and O(n^2) for its weights, or O(n^3) for picks whose unconstrained solution has a negative
     weight. Memory: n columns of N numbers up to a fixed bound; above it O(N), with O(N C D) time a pick.
     """
+    dtype = _nothing(x).dtype
     (x,), e = at_one_scale(x)
     target = times_two_to(target.double(), -e)
     pursuit = _Pursuit(x, target, n, number_times_two_to(ridge, -2 * e))
@@ -115,7 +116,7 @@ def orthogonal_matching_pursuit(
         rows = torch.cat([rows, rest])
     weights = torch.zeros(n, dtype=torch.float64)
     weights[: len(pursuit.picks)] = pursuit.weights()
-    return rows, weights.to(pursuit.dtype)
+    return rows, weights.to(dtype)
 
 
 def unit_weights(atoms: Features, mean: Tensor, n: int) -> tuple[Tensor, Tensor]:
