@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from distil.data import table_files
+from distil.data import parquet_files
 from distil.data.array_files import read_column
 from distil.data.ids import index_of, read_ids
 from distil.data.pools import open_pool
@@ -172,7 +172,7 @@ def test_parquet(case, parquet):
 
 
 def test_parquet_beyond_memory_goes_to_a_file(parquet, tmp_path, monkeypatch):
-    monkeypatch.setattr(table_files, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(parquet_files, "_BATCH_ROWS", 2)
     path = parquet(e0=X[:, 0], e1=X[:, 1], key=[f"{i}" for i in range(7)])
     found = read_column(path, ids="key", column="e*", runtime=Runtime(memory=8, scratch=tmp_path))
     np.testing.assert_array_equal(found.values, X[:, :2])
@@ -230,8 +230,8 @@ def test_csv_without_a_header(tmp_path):
 def test_csv_faults(tmp_path):
     with pytest.raises(InvalidInput, match=r"line 3: expected 2 columns, got 1"):
         read_column(lines(tmp_path / "x.csv", ["a,b", "1,2", "3"]))
-    with pytest.raises(InvalidInput, match=r"line 2, column 1 \('file'\): 'a.png' is not a number; .*--ids file"):
-        read_column(lines(tmp_path / "x.csv", ["file,b", "a.png,2"]))
+    with pytest.raises(InvalidInput, match=r"line 3, column 1 \('file'\): 'a.png' is not a number; .*--ids file"):
+        read_column(lines(tmp_path / "x.csv", ["file,b", "1,2", "a.png,2"]))
     with pytest.raises(InvalidInput, match="no row below the header"):
         read_column(lines(tmp_path / "x.csv", ["a,b"]))
     with pytest.raises(InvalidInput, match="no column"):
@@ -396,7 +396,7 @@ def test_arrays_in_json_lines(tmp_path):
     found = read_column(path)
     np.testing.assert_array_equal(found.values, X)
     assert found.names == NAMES
-    assert found.note == "read 1 column of lists of numbers in x.jsonl; `text` was not asked for and is left out"
+    assert found.note == "read 1 column of lists of numbers in x.jsonl; `text` holds text and is left out"
     for row, message in (("[1.0, 2.0]", "line 2: expected 3 numbers as before, got 2"), ("[1, null, 2]", "missing")):
         path = lines(tmp_path / "y.jsonl", ['{"e": [1, 2, 3]}', f'{{"e": {row}}}'])
         with pytest.raises(InvalidInput, match=message):

@@ -243,27 +243,51 @@ def test_delimiters(case, tmp_path):
             assert read_ids(path).names == ("x", "y")
 
 
-def test_decimal_commas_are_refused_by_name(case, tmp_path):
-    for header in ["", "a;b\n"]:
-        with case(header):
-            path = write(tmp_path / "x.csv", header + "1,5;2,5\n3,5;4,5\n")
-            with pytest.raises(
-                InvalidInput, match=r"column 1.*: '1,5' is not a number; write numbers with a decimal point"
-            ):
-                read_column(path)
+def test_decimal_commas(tmp_path):
+    for header, delimiter, quote in [("", ";", ""), ("a;b\n", ";", ""), ("a\tb\n", "\t", ""), ("a,b\n", ",", '"')]:
+        rows = [["1,5", "2"], ["-3,25", "4,5e1"]]
+        text = header + "".join(delimiter.join(f"{quote}{cell}{quote}" for cell in row) + "\n" for row in rows)
+        assert read_column(write(tmp_path / "x.csv", text)).values.tolist() == [[1.5, 2], [-3.25, 45]]
+        with pytest.raises(InvalidInput, match="the value is missing"):
+            read_column(write(tmp_path / "x.csv", f"{text}{delimiter}7\n"))
+    for text in ["a;b\n1,5;2.5\n", 'a,b\n"1,234.5",2\n', "a;b\n1.234,5;0.5\n", "a;b\n1,234;2\n", 'a\n"1,234,567"\n']:
+        with pytest.raises(
+            InvalidInput, match="line 2, column 1 .* is not a number; write numbers with a decimal point"
+        ):
+            read_column(write(tmp_path / "x.csv", text))
+    path = write(tmp_path / "x.csv", 'text,price\na fine text,"1,234"\na worse text,"2,345"\n')
+    assert open_pool(path).read(1) == "a worse text"
 
 
-def test_a_first_line_of_another_width_is_named(case, tmp_path):
-    for kind, text in zip(
-        ["a comment", "of R, without a corner"], ["# mine\nid,a\nx,1\n", '"a","b"\n"1",5,6\n'], strict=True
-    ):
-        with case(kind):
-            path = write(tmp_path / "x.csv", text)
-            for read in (read_column, read_ids, open_pool, read_csv):
-                with pytest.raises(
-                    InvalidInput, match=r"line 2: expected . columns as in line 1, got .; remove any title"
-                ):
-                    read(path)
+def test_a_first_line_of_another_width(tmp_path):
+    path = write(tmp_path / "x.csv", "# mine\nid,a\nx,1\n")
+    for read in (read_column, read_ids, open_pool, read_csv):
+        with pytest.raises(InvalidInput, match=r"line 2: expected . columns as in line 1, got .; remove any title"):
+            read(path)
+
+
+def test_tables_that_r_and_numpy_write(tmp_path):
+    rows = [("s1", 0.5, 1.5), ("s2", 2.5, 3.5), ("s3", 4.5, 5.5)]
+    for delimiter in [",", "\t", ";", " "]:  # the header of write.table lacks the name of the row names
+        table = delimiter.join(['"a"', '"b"']) + "\n"
+        table += "".join(delimiter.join([f'"{name}"', str(a), str(b)]) + "\n" for name, a, b in rows)
+        found = read_column(write(tmp_path / "x.csv", table))
+        assert (found.names, found.values.tolist()) == (["s1", "s2", "s3"], [[a, b] for _, a, b in rows])
+        counted = table.replace("s1", "1").replace("s2", "2").replace("s3", "3")
+        found = read_column(write(tmp_path / "x.csv", counted))
+        assert (found.names, found.values.tolist()) == (["1", "2", "3"], [[a, b] for _, a, b in rows])
+    np.savetxt(tmp_path / "x.csv", X := np.array([[0.5, 1.5], [2.5, -3.5]]))
+    assert read_column(tmp_path / "x.csv").values.tolist() == X.tolist()
+    found = read_column(write(tmp_path / "x.csv", "a,b\n1.5,2,\n3.5,4,\n"))  # rows end with a delimiter
+    assert (found.names, found.values.tolist()) == (None, [[1.5, 2], [3.5, 4]])
+
+
+def test_delimiters_by_content(tmp_path):
+    for text in ["a|b\n1.5|2\n3.5|4\n", "a;b\n1.5;2\n3.5;4\n", "sep=|\na|b\n1.5|2\n3.5|4\n"]:
+        assert read_column(write(tmp_path / "x.csv", text)).values.tolist() == [[1.5, 2], [3.5, 4]]
+    path = write(tmp_path / "x.csv", "well, really, yes;1\nno;0\nwell, yes;1\nnot at all, no;0\n")
+    found = open_pool(path)
+    assert [found.read(row) for row in range(2)] == ["well, really, yes", "no"]
 
 
 def test_a_broken_quote_in_csv_is_named_by_the_line_it_begins_in(tmp_path):

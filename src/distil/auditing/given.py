@@ -8,12 +8,13 @@ from pathlib import Path
 
 from distil.data.array_files import Column
 from distil.data.array_formats import mapped_npy
+from distil.data.columns import Table
 from distil.data.file_readers import ending
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS
 from distil.data.ids import ID_FILES, ListedIds, index_of, matched, read_ids
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import item_column, open_pool
-from distil.data.table_files import Table, open_table
+from distil.data.table_files import open_table
 from distil.errors import InvalidInput
 
 Given = str | Path | ListedIds | Items | Minibatches

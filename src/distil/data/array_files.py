@@ -15,14 +15,16 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_npy
+from distil.data.columns import Table
 from distil.data.file_readers import ending, existing
-from distil.data.headers import ID, LABELS
+from distil.data.headers import ID, LABELS, is_like_number
 from distil.data.ids import as_name, distinct, ids_in, names_column, read_ids
-from distil.data.table_files import Table, open_table
+from distil.data.table_files import Quoting, open_table
 from distil.errors import InvalidInput, nearest
 from distil.system.runtime import Runtime, as_runtime
 
 _IDS_SUFFIX: Final = ".ids.txt"
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +48,25 @@ class Column:
 
 
 def read_column(
-    path: str | Path, *, column: str | None = None, ids: str | Path | None = None, runtime: Runtime | None = None
+    path: str | Path,
+    *,
+    column: str | None = None,
+    ids: str | Path | None = None,
+    quoting: Quoting | None = None,
+    runtime: Runtime | None = None,
 ) -> Column:
     """Read an array with one row for every example, and the ids of the rows.
 
     Args:
-        path: A file that ends in ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``, ``.csv``, ``.tsv`` or ``.jsonl``;
-            ``FILE#COLUMN`` names the column too.
+        path: A file that ends in ``.npy``, ``.npz``, ``.safetensors``, ``.parquet``, ``.csv``, ``.tsv``, ``.json`` or
+            ``.jsonl``; ``FILE#COLUMN`` names the column too.
         column: The array to read: a key of ``.npz`` and ``.safetensors``; in tables a column of lists, or a column or pattern
             (``"e*"``) of columns of numbers. Default: the only array, or the only column of lists; in a table without one, all
-            columns of numbers except ``id``, ``label`` and the index that pandas writes.
+            columns of numbers except ``id``, ``label`` and the index that pandas writes; columns of text are left out.
         ids: The ids of the rows: a column of the table, or a file with one id for each row, in a format of :func:`read_ids`.
             Default: the column ``id`` of a table, the array ``ids`` of an ``.npz`` file, or the file ``NAME.ids.txt`` next to
             ``NAME.npy``; without any of these, positions are the ids.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         runtime: The memory for decoded values, the folder for the rest, and whether to show a progress bar.
 
     Returns:
@@ -75,11 +83,11 @@ def read_column(
     if reader is None:
         raise InvalidInput(f"{path}: arrays are read from {', '.join(_READERS)}; got {path.suffix or 'no ending'}")
     own_ids = names_column(ids)
-    values, names, note = reader(path, column, own_ids, as_runtime(runtime))
+    values, names, note = reader(path, column, own_ids, quoting, as_runtime(runtime))
     if values.ndim == 0 or len(values) == 0:
         raise InvalidInput(f"{path} has no rows: its shape is {values.shape}")
     if ids is not None and own_ids is None:
-        names = list(read_ids(ids).names)
+        names = list(read_ids(ids, quoting).names)
     elif names is None and (listing := path.with_suffix(_IDS_SUFFIX)).exists():
         ids, names = listing, list(read_ids(listing).names)
     if names is not None and len(names) != len(values):
@@ -101,7 +109,7 @@ _Read = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and a 
 # ---------------------------------------------------------------------------------------- arrays of NumPy and safetensors
 
 
-def _npy(path: Path, column: str | None, ids: str | None, _: Runtime) -> _Read:
+def _npy(path: Path, column: str | None, ids: str | None, _: Quoting | None, __: Runtime) -> _Read:
     for value in (column, ids):
         if value is not None:
             raise InvalidInput(f"{path} holds one array; there is no column {value!r} in it")
@@ -114,7 +122,7 @@ def _numbers(path: Path, values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _npz(path: Path, column: str | None, ids: str | None, runtime: Runtime) -> _Read:
+def _npz(path: Path, column: str | None, ids: str | None, _: Quoting | None, runtime: Runtime) -> _Read:
     file = NpzFile(path, runtime)
     own = ids if ids is not None else next((key for key in ("ids", "names", ID) if key in file.names), None)
     key = _key(path, column, [name for name in file.names if name != own and name not in LABELS])
@@ -122,7 +130,7 @@ def _npz(path: Path, column: str | None, ids: str | None, runtime: Runtime) -> _
     return _numbers(path, file.array(key)), None if names is None else [as_name(name) for name in names], ""
 
 
-def _safetensors(path: Path, column: str | None, ids: str | None, _: Runtime) -> _Read:
+def _safetensors(path: Path, column: str | None, ids: str | None, _: Quoting | None, __: Runtime) -> _Read:
     if ids is not None:
         raise InvalidInput(f"{path} holds numbers only; pass the ids in a separate file")
     file = SafetensorsFile(path)
@@ -145,8 +153,8 @@ def _key(path: Path, key: str | None, keys: Sequence[str]) -> str:
 # ---------------------------------------------------------------------------------------------------------------- tables
 
 
-def _table(path: Path, column: str | None, ids: str | None, runtime: Runtime) -> _Read:
-    table = open_table(path, (ids, column))
+def _table(path: Path, column: str | None, ids: str | None, quoting: Quoting | None, runtime: Runtime) -> _Read:
+    table = open_table(path, (ids, column), quoting=quoting)
     own = table.known(ids) if ids is not None else table.named(ID) or table.index
     chosen = _value_columns(table, column, own)
     hint = "; if these are the ids, say so with ids='{column}' (--ids {column})"
@@ -154,7 +162,7 @@ def _table(path: Path, column: str | None, ids: str | None, runtime: Runtime) ->
     names, why = None, ""
     if own is not None:
         names, why = ids_in(table, own, rows, rows.cells[0], asked=ids is not None)
-    return rows.values, names, _note(table, chosen, own, why)
+    return rows.values, names, _note(table, chosen, own, why, asked=column is not None)
 
 
 def _value_columns(table: Table, column: str | None, own: str | None) -> list[str]:
@@ -163,13 +171,15 @@ def _value_columns(table: Table, column: str | None, own: str | None) -> list[st
     if column is not None:
         chosen = [name for name in kinds if fnmatch.fnmatchcase(name, column)] or [table.known(column)]
     else:
-        out = {own, table.named(*LABELS), *table.left_out}  # `named` refuses two columns of labels
+        out = {own, table.index, table.named(*LABELS), *table.left_out}  # `named` refuses two columns of labels
         free = [name for name in table.columns if name not in out and name.lower() not in LABELS]
         lists = [name for name in free if kinds[name] == "list"]
         if len(lists) > 1:
             raise InvalidInput(f"{table.path} holds {', '.join(lists)}; say which, as in {table.path.name}#{lists[0]}")
-        chosen = lists or [name for name in free if kinds[name] == "number" or table.unit == "line"]
+        chosen = lists or [name for name in free if _may_be_numbers(table, name)]
     lists = [name for name in chosen if kinds[name] == "list"]
+    if not chosen and not table.header and any(len(cells) == 1 for cells in table.sample.values()):
+        raise InvalidInput(f"{table.path}: there is no row below the header")
     if not chosen or any(kinds[name] == "other" for name in chosen) or (lists and len(chosen) > 1):
         expected = "columns of numbers, or one column of lists of numbers of one length"
         got = ", ".join(f"{name} ({kinds[name]})" for name in (chosen or table.columns)[:20]) or "no column"
@@ -177,7 +187,13 @@ def _value_columns(table: Table, column: str | None, own: str | None) -> list[st
     return chosen
 
 
-def _note(table: Table, chosen: Sequence[str], own: str | None, why: str) -> str:
+def _may_be_numbers(table: Table, name: str) -> bool:
+    """Whether a column is read as numbers: cells that are damaged or missing are refused then, not left out."""
+    kind = table.kinds[name]
+    return kind in ("number", "empty") or (kind == "text" and any(map(is_like_number, table.sample[name])))
+
+
+def _note(table: Table, chosen: Sequence[str], own: str | None, why: str, *, asked: bool) -> str:
     """A sentence on which columns were read and which were left out; ``why`` the column of ids was, if it was."""
     count = "1 column" if len(chosen) == 1 else f"{len(chosen):,} columns"
     parts = [
@@ -191,17 +207,25 @@ def _note(table: Table, chosen: Sequence[str], own: str | None, why: str) -> str
         parts.append(f"`{own}` holds the ids")
     read = {own, *chosen}
     left = [name for name in table.columns if name not in read and name.lower() not in LABELS]
-    parts += [f"`{name}` {table.left_out.get(name, 'was not asked for')} and is left out" for name in left[:5]]
-    return "; ".join(parts) + (f"; {len(left) - 5} more columns are left out" if len(left) > 5 else "")
+    for name in left[:_SHOWN]:
+        why_left = "holds text" if table.kinds[name] == "text" else "holds no numbers"
+        why_left = "is an index" if name == table.index else why_left
+        reason = table.left_out.get(name, "was not asked for" if asked else why_left)
+        parts.append(f"`{name}` {reason} and is left out")
+    names = next((name for name in left if own is None and table.kinds[name] == "text"), None)
+    if names is not None:
+        parts.append(f"if `{names}` holds the ids, say so with ids={names!r} (--ids {names})")
+    return "; ".join(parts) + (f"; {len(left) - _SHOWN} more columns are left out" if len(left) > _SHOWN else "")
 
 
-_READERS: Final[dict[str, Callable[[Path, str | None, str | None, Runtime], _Read]]] = {
+_READERS: Final[dict[str, Callable[[Path, str | None, str | None, Quoting | None, Runtime], _Read]]] = {
     ".npy": _npy,
     ".npz": _npz,
     ".safetensors": _safetensors,
     ".parquet": _table,
     ".csv": _table,
     ".tsv": _table,
+    ".json": _table,
     ".jsonl": _table,
 }
 

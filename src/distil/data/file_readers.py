@@ -8,17 +8,21 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import itertools
 import json
 import lzma
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO, cast
 
 from distil.errors import DataNotFound, DistilError, InvalidInput
 
 _OPENERS: Final[dict[str, Callable[[Path, str], Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_LONGEST_LINE: Final = 1 << 26  # characters
+_LARGEST_DOCUMENT: Final = 1 << 27  # characters of one JSON document, which is read as a whole
 
 
 def existing(path: Path) -> Path:
@@ -73,9 +77,17 @@ def reading_text(path: Path, errors: str = "strict", newline: str = "") -> Itera
                 raise InvalidInput(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
 
 
-def checked_lines(path: Path, lines: Iterable[str]) -> Iterator[str]:
-    """Yield ``lines``; InvalidInput at the first with a NUL character, which text does not contain."""
-    for number, line in enumerate(lines, 1):
+def line_of(text: TextIO, path: Path) -> str:
+    """The next line; empty at the end. InvalidInput if it is so long that the file must be damaged, or compressed maliciously."""
+    line = text.readline(_LONGEST_LINE)
+    if len(line) == _LONGEST_LINE:
+        raise InvalidInput(f"{path} has a line of more than {_LONGEST_LINE:,} characters, so it may be damaged")
+    return line
+
+
+def checked_lines(path: Path, text: TextIO, head: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the lines of ``head`` and of ``text``; InvalidInput at the first with a NUL character, which text does not contain."""
+    for number, line in enumerate(itertools.chain(head, iter(partial(line_of, text, path), "")), 1):
         if "\0" in line:
             raise InvalidInput(
                 f"{path}, line {number} holds a NUL character; expected text, so the file may be damaged"
@@ -103,3 +115,46 @@ def json_lines(path: Path) -> Generator[tuple[int, Any]]:
             yield number, json.loads(text)
         except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits, and for deep nesting
             raise InvalidInput(f"{path}, line {number} is not JSON: {error}") from error
+
+
+def json_records(path: Path) -> tuple[str, list[tuple[int, Any]]]:
+    """The records of a JSON document, each with its row from 0; or those of JSON lines, each with its line.
+
+    A document is a list of records, a dict of columns (lists, or dicts with the same keys, as pandas writes them), or a dict with
+    one list of records.
+
+    Returns:
+        What the numbers count, ``"row"`` or ``"line"``, and the records.
+
+    Raises:
+        InvalidInput: The file is not JSON, is too large, or its values are something else.
+    """
+    with reading_text(path) as file:
+        text = file.read(_LARGEST_DOCUMENT)
+    if len(text) == _LARGEST_DOCUMENT:
+        raise InvalidInput(
+            f"{path} has more than {_LARGEST_DOCUMENT:,} characters; write large tables as .jsonl, with one record in a line"
+        )
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            return "line", list(json_lines(path))
+        raise InvalidInput(f"{path} is not JSON: {error}") from error
+    return "row", list(enumerate(_records(path, document)))
+
+
+def _records(path: Path, document: Any) -> list[Any]:  # noqa: ANN401 - any value of JSON
+    if isinstance(document, list):
+        return document
+    columns = list(document.values()) if isinstance(document, dict) else []
+    tables = [column for column in columns if isinstance(column, list) and column and isinstance(column[0], dict)]
+    if len(tables) == 1 and (len(columns) == 1 or not all(isinstance(column, list) for column in columns)):
+        return list(tables[0])
+    if columns and all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
+        return [dict(zip(document, row, strict=True)) for row in zip(*columns, strict=True)]
+    if columns and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        return [{"Unnamed: 0": key, **{name: document[name][key] for name in document}} for key in columns[0]]
+    raise InvalidInput(
+        f"{path}: expected a list of records, or a dict of columns of one length; got {json.dumps(document):.60}"
+    )

@@ -42,6 +42,18 @@ def is_number(cell: object) -> bool:
     return "_" not in str(cell)  # float() accepts 1_000
 
 
+def is_decimal_comma(cell: str) -> bool:
+    """Whether a cell holds a number with a decimal comma, such as ``1,5``."""
+    return re.fullmatch(r"\s*[-+]?\d*,\d+(e[-+]?\d+)?\s*", cell, re.IGNORECASE) is not None
+
+
+def is_like_number(cell: object) -> bool:
+    """Whether a cell is a number, or would be one without separators of thousands, percent and currency signs."""
+    return is_number(cell) or (
+        isinstance(cell, str) and any(map(str.isdigit, cell)) and is_number(re.sub(r"[,.%$€£'\s]", "", cell))
+    )
+
+
 def is_missing(cell: object) -> bool:
     """Whether a cell of a column of numbers is missing: null, NaN, empty or a word such as ``n/a``."""
     if isinstance(cell, float):

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import listed, mapped_npy
+from distil.data.columns import Rows, Table
 from distil.data.file_readers import ending, existing, text_lines
 from distil.data.headers import ID, LABELS, is_free_text, is_missing, is_no_text
-from distil.data.table_files import JsonTable, Rows, Table, open_table
+from distil.data.table_files import JsonTable, Quoting, open_table
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
 
@@ -26,7 +27,8 @@ class ListedIds:
 
     Attributes:
         names: The ids, distinct, as the file has them, including surrounding blanks.
-        labels: One label per id; None where the file has no labels.
+        labels: One label per id in the form of :func:`normal`, so ``1`` and ``1.0`` are one class; None where the file has no
+            labels.
         origin: The file, for messages.
         positions: True where the ids are row numbers even if the pool's rows have names, as in an array of whole numbers.
         note: The column that was read as ids, where no column is called ``id``; else empty.
@@ -129,7 +131,7 @@ def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
 def normal(name: str) -> str:
     """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0."""
     text = unicodedata.normalize("NFC", name.strip())
-    return text[:-2] if text.endswith(".0") and text[:-2].isdecimal() else text
+    return text[:-2] if text.endswith(".0") and text[:-2].removeprefix("-").isdecimal() else text
 
 
 def index_of(names: Sequence[str] | None) -> dict[str, int] | None:
@@ -137,14 +139,15 @@ def index_of(names: Sequence[str] | None) -> dict[str, int] | None:
     return None if names is None else {name: row for row, name in enumerate(names)}
 
 
-def read_ids(path: str | Path) -> ListedIds:
+def read_ids(path: str | Path, quoting: Quoting | None = None) -> ListedIds:
     """Read a list of ids, with labels or without: of labeled examples, of candidates, of examples to leave out.
 
     Args:
         path: A file in one of these formats: ``.txt`` with one id per line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns
             ``id`` and optionally ``label`` (without a column ``id``, the first column holds the ids; in a file of two columns
-            without a header, the second holds the labels); ``.jsonl`` of objects with ``id`` and optionally ``label``, or of
-            bare ids; ``.npy`` of text, or of whole numbers, which are row numbers of the pool.
+            without a header, the second holds the labels); ``.json`` or ``.jsonl`` of objects with ``id`` and optionally
+            ``label``, or of bare ids; ``.npy`` of text, or of whole numbers, which are row numbers of the pool.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Raises:
         DataNotFound: There is no such file.
@@ -154,7 +157,7 @@ def read_ids(path: str | Path) -> ListedIds:
     reader = _ID_READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: ids are read from {', '.join(_ID_READERS)}; got {path.suffix or 'no ending'}")
-    ids = reader(path)
+    ids = reader(path, quoting)
     distinct(ids.names, ids.origin)
     return ids
 
@@ -176,13 +179,13 @@ def as_name(value: object) -> str:
     return str(value)
 
 
-def _txt_ids(path: Path) -> ListedIds:
+def _txt_ids(path: Path, _: Quoting | None) -> ListedIds:
     # file names may hold bytes that are not UTF-8; these are kept unchanged, here and in tables
     return ListedIds(tuple(line for _, line in text_lines(path, "surrogateescape")), None, str(path))
 
 
-def _table_ids(path: Path) -> ListedIds:
-    table = open_table(path, errors="surrogateescape")
+def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
+    table = open_table(path, errors="surrogateescape", quoting=quoting)
     own, label = _id_columns(table)
     rows = table.read([], [own] if label is None else [own, label], Runtime())
     labels = rows.cells[1] if label is not None else []
@@ -195,7 +198,7 @@ def _table_ids(path: Path) -> ListedIds:
             )
     names = tuple(map(as_name, rows.cells[0]))
     return ListedIds(
-        names, tuple(as_name(cell).strip() for cell in labels) or None, str(path), note=_note(path, own, label)
+        names, tuple(normal(as_name(cell)) for cell in labels) or None, str(path), note=_note(path, own, label)
     )
 
 
@@ -263,17 +266,18 @@ def _note(path: Path, own: str, label: str | None) -> str:
     return f"read `{own}` of {path.name} as ids" + (f" and `{label}` as labels" if label is not None else "")
 
 
-def _npy_ids(path: Path) -> ListedIds:
+def _npy_ids(path: Path, _: Quoting | None) -> ListedIds:
     values = mapped_npy(path)
     if values.ndim != 1 or values.dtype.kind not in "iuUS":
         raise InvalidInput(f"{path} must hold row numbers or text, (M,); got {values.dtype} {values.shape}")
     return ListedIds(tuple(map(as_name, listed(values, str(path)))), None, str(path), values.dtype.kind in "iu")
 
 
-_ID_READERS: Final[dict[str, Callable[[Path], ListedIds]]] = {
+_ID_READERS: Final[dict[str, Callable[[Path, Quoting | None], ListedIds]]] = {
     ".txt": _txt_ids,
     ".csv": _table_ids,
     ".tsv": _table_ids,
+    ".json": _table_ids,
     ".jsonl": _table_ids,
     ".parquet": _table_ids,
     ".npy": _npy_ids,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,17 +20,16 @@ from torch.utils.data import IterableDataset
 
 from distil.data.array_files import ARRAY_FILES, read_column
 from distil.data.arrays import Array, is_array, readable, take
+from distil.data.columns import Table
 from distil.data.file_readers import ending, text_lines
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_no_text
 from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_ids
 from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
-from distil.data.table_files import Table, open_table
+from distil.data.table_files import TABLE_FILES, Quoting, open_table
 from distil.errors import DataNotFound, InvalidInput, nearest
 from distil.system.imports import optional
 from distil.system.runtime import Runtime
-
-_TABLES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 @runtime_checkable
@@ -59,6 +58,7 @@ def open_pool(
     *,
     column: str | None = None,
     ids: str | Path | Sequence[Any] | None = None,
+    quoting: Quoting | None = None,
     transform: Callable[[Any], Any] | None = None,
     collate_fn: Callable[[list[Any]], Any] | None = None,
 ) -> Items | Minibatches:
@@ -66,13 +66,14 @@ def open_pool(
 
     Args:
         source: A path: a folder of images (with subfolders; ids are paths below it), a data set saved by ``datasets``, a table
-            (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) of texts or image paths, a ``.txt`` file with one text per line, or an
-            array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a list of texts, a map-style Dataset of
-            inputs, tuples or dicts, or a ``datasets.Dataset``.
-        column: The column of texts or image paths. Default: one with a usual name, such as ``text`` or ``path``, or the only
-            column that may hold them.
+            (``.csv``, ``.tsv``, ``.json``, ``.jsonl``, ``.parquet``) of texts or image paths, a ``.txt`` file with one text per
+            line, or an array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a list of texts, a
+            map-style Dataset of inputs, tuples or dicts, or a ``datasets.Dataset``.
+        column: The column of texts or image paths, or several columns of texts, ``"title,body"``, which are joined by line ends.
+            Default: one with a usual name, such as ``text`` or ``path``, or the only column that may hold them.
         ids: The ids: a column of the table, a file of ids, or a sequence. Default: the column ``id``; else, for images in a
             folder or a table, their paths; else positions.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         transform: A function applied to every item. Default: for images, :class:`ImageTransform` with 224 pixels, as ImageNet's
             models expect; for other items, none.
         collate_fn: A function from a list of items to a minibatch, as for a DataLoader; default: PyTorch's.
@@ -86,7 +87,7 @@ def open_pool(
     if isinstance(source, (Items, Minibatches)):
         return source
     if isinstance(source, (str, os.PathLike)):
-        items = _from_path(Path(source).expanduser(), column, ids)
+        items = _from_path(Path(source).expanduser(), column, ids, quoting)
     else:
         items = _from_object(source, column, ids)
     if isinstance(items, Minibatches):
@@ -103,7 +104,7 @@ def _collated(items: Items, collate_fn: Callable[[list[Any]], Any], rows: Tensor
     return collate_fn([items[row] for row in rows.tolist()])
 
 
-def _from_path(path: Path, column: str | None, ids: Any) -> Items | Minibatches:  # noqa: ANN401
+def _from_path(path: Path, column: str | None, ids: Any, quoting: Quoting | None) -> Items | Minibatches:  # noqa: ANN401
     if not path.exists() and "#" in path.name and column is None:
         name, _, column = path.name.rpartition("#")
         path = path.with_name(name)
@@ -120,19 +121,19 @@ def _from_path(path: Path, column: str | None, ids: Any) -> Items | Minibatches:
         return _hugging_face(optional("datasets", f"reading {path}").load_from_disk(str(path)), column, ids)
     kind = ending(path)
     if kind == ".txt":
-        return _texts([line for _, line in text_lines(path)], _names_from(ids), _stamp([path]))
-    if kind in _TABLES:
+        return _texts([line for _, line in text_lines(path)], _names_from(ids, quoting), _stamp([path]))
+    if kind in TABLE_FILES:
         own = names_column(ids)
-        table = open_table(path, (column, own))
-        chosen = item_column(table, column, own)
-        if chosen is not None:
-            return _table(table, chosen, own, None if own is not None else ids)
+        table = open_table(path, (own, column, *_listed(column)), quoting=quoting)
+        chosen = _item_columns(table, column, own)
+        if chosen:
+            return _table(table, chosen, own, None if own is not None else _names_from(ids, quoting))
     if kind in ARRAY_FILES:
         listed = ids is not None and not isinstance(ids, (str, os.PathLike))
-        array = read_column(path, column=column, ids=None if listed else ids)
+        array = read_column(path, column=column, ids=None if listed else ids, quoting=quoting)
         names = _names_from(ids) if listed else array.names
         return _array(array.values, names, _stamp([path]) + (column or ""), array.note)
-    known = ", ".join(sorted({*_TABLES, *ARRAY_FILES, ".txt"}))
+    known = ", ".join(sorted({*TABLE_FILES, *ARRAY_FILES, ".txt"}))
     raise InvalidInput(f"{path}: a pool is a folder of images, or a file that ends in one of {known}")
 
 
@@ -154,12 +155,12 @@ def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatch
     return Items(source.__getitem__, len(source), names=_checked(names, len(source)))
 
 
-def _names_from(ids: Any) -> list[str] | None:  # noqa: ANN401
+def _names_from(ids: Any, quoting: Quoting | None = None) -> list[str] | None:  # noqa: ANN401
     """The names in a file or sequence of ids; None for None."""
     if ids is None:
         return None
     if isinstance(ids, (str, os.PathLike)):
-        return list(read_ids(Path(ids)).names)
+        return list(read_ids(Path(ids), quoting).names)
     return distinct([as_name(value) for value in ids], "ids")
 
 
@@ -274,7 +275,7 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
             table.known(asked)
     if column is not None:
         return column if table.kinds[column] in ("text", "empty", "other") else None
-    out = {own or table.named(ID) or table.index, table.named(*LABELS), *table.left_out}
+    out = {own or table.named(ID), table.index, table.named(*LABELS), *table.left_out}
     free = [name for name in table.columns if name not in out]
     texts = [name for name in free if table.kinds[name] == "text"]
     usual = _usual(texts) or _usual([name for name in free if table.kinds[name] in ("empty", "other")])
@@ -302,22 +303,37 @@ def _usual(columns: Sequence[str]) -> str | None:
     return next((by_name[usual] for usual in (*TEXTS, *IMAGE_PATHS) if usual in by_name), None)
 
 
-def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # noqa: ANN401
-    """A pool of the texts or images in the column ``chosen``, with ids from the column ``own`` or from ``ids``."""
+def _listed(column: str | None) -> list[str]:
+    """The names in ``"title,body"``; empty for one name."""
+    names = [] if column is None else [name.strip() for name in column.split(",")]
+    return names if len(names) > 1 else []
+
+
+def _item_columns(table: Table, column: str | None, own: str | None) -> list[str]:
+    """The columns of texts or image paths in a table; empty for a table of numbers."""
+    if column not in table.kinds and (listed := _listed(column)):
+        return [table.known(name) for name in listed]
+    found = item_column(table, column, own)
+    return [] if found is None else [found]
+
+
+def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str] | None) -> Items:
+    """A pool of the texts or images in the columns ``chosen``, with ``names``, or with ids from the column ``own``."""
     path = table.path
     asked = own is not None
-    own = own or (None if ids is not None else table.named(ID) or table.index)
-    rows = table.read([], [chosen] if own is None else [chosen, own], Runtime())
-    values, names = rows.cells[0], _names_from(ids)
-    if not values:
+    own = own or (None if names is not None else table.named(ID) or table.index)
+    rows = table.read([], [*chosen, *([] if own is None else [own])], Runtime())
+    if not rows.places:
         raise InvalidInput(f"{path} has no rows; expected a row for each example")
-    for place, value in zip(rows.places, values, strict=True):
-        if not isinstance(value, str) and not is_no_text(value):
-            raise InvalidInput(f"{table.where(place)}: expected text, got {value!r}")
+    for column in rows.cells[: len(chosen)]:
+        for place, value in zip(rows.places, column, strict=True):
+            if not isinstance(value, str) and not is_no_text(value):
+                raise InvalidInput(f"{table.where(place)}: expected text, got {value!r}")
+    values = rows.cells[0] if len(chosen) == 1 else list(map(_joined, zip(*rows.cells[: len(chosen)], strict=True)))
     if own is not None:
-        names, why = ids_in(table, own, rows, rows.cells[1], asked=asked)
+        names, why = ids_in(table, own, rows, rows.cells[-1], asked=asked)
         own = None if why else own
-    stamp = f"{_stamp([path])}{chosen}"
+    stamp = f"{_stamp([path])}{','.join(chosen)}"
     present = next((value for value in values if not is_no_text(value)), "")
     images = os.path.splitext(present)[1].lower() in IMAGES
     note = _note(table, chosen, own, "paths of images" if images else "texts")
@@ -326,12 +342,18 @@ def _table(table: Table, chosen: str, own: str | None, ids: Any) -> Items:  # no
     return _texts(values, names, stamp, note)
 
 
-def _note(table: Table, chosen: str, own: str | None, what: str) -> str:
+def _joined(cells: Sequence[Any]) -> str:
+    """The texts in the cells of a row, joined by line ends; missing ones are left out."""
+    return "\n".join(cell for cell in cells if not is_no_text(cell))
+
+
+def _note(table: Table, chosen: Sequence[str], own: str | None, what: str) -> str:
     """A sentence on which columns were read; empty if they are called ``text`` and ``id``."""
-    if chosen.lower() == TEXTS[0] and (own is None or own.lower() == ID):
+    if [name.lower() for name in chosen] == [TEXTS[0]] and (own is None or own.lower() == ID):
         return ""
     ids = "" if own is None else f" and `{own}` as ids"
-    return f"read `{chosen}` of {table.path.name} as {what}{ids}" + ("" if table.header else "; it has no header")
+    columns = " and ".join(f"`{name}`" for name in chosen)
+    return f"read {columns} of {table.path.name} as {what}{ids}" + ("" if table.header else "; it has no header")
 
 
 def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | None, note: str) -> Items:

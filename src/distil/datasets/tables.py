@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, listed
+from distil.data.columns import Rows
 from distil.data.file_readers import ending, reading
 from distil.data.headers import ID, LABELS, is_number
-from distil.data.table_files import DelimitedTable, Rows
+from distil.data.table_files import DelimitedTable
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
 
@@ -97,7 +98,7 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
     table = DelimitedTable(path, [None if label is None or is_number(label) else str(label)])
     columns = table.columns
     place = _label_column(table, label) if columns else 0
-    no_features = {*columns[place : place + 1], table.named(ID), *table.left_out}
+    no_features = {*columns[place : place + 1], table.named(ID), table.index, *table.left_out}
     features = [name for name in columns if name not in no_features]
     if not features:
         raise InvalidInput(
@@ -124,7 +125,7 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
 def _note(table: DelimitedTable, features: int, place: int) -> str:
     """A sentence on which columns were read; empty if the labels have a usual name and all other columns are features."""
     own, label = table.named(ID), table.columns[place]
-    left = {**({} if own is None else {own: "names the rows"}), **table.left_out}
+    left = {name: "names the rows" for name in (own, table.index) if name is not None} | table.left_out
     left.pop(label, None)
     if label.lower() in LABELS and not left:
         return ""

@@ -1,0 +1,165 @@
+"""Named columns, whose kind is decided by their content: what every reader of tables gives."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from numpy.typing import NDArray
+
+from distil.data.headers import ID, LABELS, is_missing
+from distil.errors import InvalidInput, nearest
+from distil.system.runtime import Runtime
+
+Kind = Literal["number", "text", "list", "empty", "other"]
+
+SAMPLE_ROWS: Final = 100
+"""The number of rows that decide the kind of a column."""
+
+_COUNTED: Final = 10  # rows; a named first column that counts as many is no feature
+_INDEX: Final = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
+_PARQUET_INDEX: Final = "__index_level_0__"
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of some columns of a table.
+
+    Attributes:
+        values: The columns of numbers, (N, D) float32, or float64 if that was asked for or is stored.
+        cells: The other columns, (N,) each, with their cells as the file has them.
+        places: The number of each row, (N,): its line from 1 in a text file, else its row from 0.
+    """
+
+    values: NDArray[Any]
+    cells: list[list[Any]]
+    places: Sequence[int]
+
+
+class Table(ABC):
+    """A file of named columns.
+
+    Args:
+        path: The file.
+        columns: The names of its columns, distinct.
+        sample: Column -> its first cells.
+        kinds: Column -> the kind of its content.
+        repeated: Name -> number of occurrences, for names that the header has more than once.
+
+    Attributes:
+        path: The file.
+        columns: The names of its columns: ``"0"``, ``"1"``, ... without a header; ``"Unnamed: 0"`` for an empty cell of the
+            header, as in pandas.
+        kinds: Column -> the kind of its content, decided by its first cells.
+        sample: Column -> its first cells.
+        header: Whether the file names its columns.
+        left_out: Column -> the reason why it is not a feature: it is the first and counts rows, is an index that pandas or R
+            wrote, or holds nothing.
+        index: The column that pandas or R wrote for the index, or that counts rows; its cells are ids unless they
+            count rows from 0 (see :func:`distil.data.ids.ids_in`). None if there is no such column.
+    """
+
+    unit: str = "row"
+    header: bool = True
+
+    def __init__(
+        self,
+        path: Path,
+        columns: list[str],
+        sample: Mapping[str, list[Any]],
+        kinds: Mapping[str, Kind],
+        repeated: Mapping[str, int] | None = None,
+    ) -> None:
+        self.path, self.columns, self.sample, self.kinds, self.repeated = path, columns, sample, kinds, repeated or {}
+        self.left_out = {
+            name: why for name in columns if (why := _left_out(name, sample[name], kinds[name])) is not None
+        }
+        if len(columns) > 1 and self._counts_rows(columns[0]):
+            self.left_out[columns[0]] = "counts rows"
+        self.index = next((name for name in columns if self._is_index(name)), None)
+
+    def _counts_rows(self, name: str) -> bool:
+        """Whether a column, of any name but that of ids or labels, counts rows."""
+        least = _COUNTED if self.header else 3
+        return name.lower() not in (ID, *LABELS) and self.kinds[name] == "number" and _counts(self.sample[name], least)
+
+    def _is_index(self, name: str) -> bool:
+        """Whether a column is the index of a data frame: the first column without a name, or the one that Parquet names so."""
+        if name not in (self.columns[0], _PARQUET_INDEX):
+            return False
+        if self.kinds[name] == "text":
+            return _INDEX.fullmatch(name) is not None
+        return self.kinds[name] == "number" and name in self.left_out
+
+    def known(self, name: str) -> str:
+        """``name``, checked: InvalidInput unless it is the name of a column."""
+        if name not in self.kinds:
+            listing = ", ".join(self.columns[:20])
+            raise InvalidInput(f"{self.path} has no column {name!r}{nearest(name, self.columns)}; it has {listing}")
+        return name
+
+    def named(self, *names: str) -> str | None:
+        """The first column in the order of ``names`` that the table has, upper or lower case; None if it has none of them.
+
+        Raises:
+            InvalidInput: Two columns have that name.
+        """
+        lower = [column.lower() for column in (*self.columns, *self.repeated)]
+        first = next((name for name in names if name in lower), None)
+        if first is None:
+            return None
+        if lower.count(first) > 1:
+            raise InvalidInput(f"{self.path} has more than one column called {first!r}; rename or remove all but one")
+        return self.columns[lower.index(first)]
+
+    def where(self, place: int) -> str:
+        """The file and the number of a row in it, for messages."""
+        return f"{self.path}, {self.unit} {place}"
+
+    @abstractmethod
+    def read(
+        self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""
+    ) -> Rows:
+        """Read some columns, in one pass.
+
+        Args:
+            numbers: Names of columns of numbers, or of one column of lists of numbers.
+            others: Names of columns whose cells are returned unchanged.
+            runtime: The memory for decoded values, and whether to show a progress bar.
+            wide: Whether to keep numbers in float64.
+            hint: End of the message about a cell that is not a number; ``{column}`` stands for its column.
+
+        Raises:
+            InvalidInput: A cell is not a number, or rows differ in length; the message gives the line or row.
+        """
+
+
+def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
+    """The reason why a column is not a feature; None if it may be one."""
+    if kind == "empty" and name.startswith("Unnamed: "):
+        return "holds nothing"
+    numbers = [as_float(cell) for cell in cells if not is_missing(cell)] if kind == "number" else []
+    if not numbers or not all(number.is_integer() for number in numbers):
+        return None
+    if not _INDEX.fullmatch(name) and (name.lower() != "index" or len(set(numbers)) < len(cells) or len(cells) < 2):
+        return None
+    return "counts rows" if _counts(cells, 1) else "is an index"
+
+
+def _counts(cells: Sequence[Any], least: int) -> bool:
+    """Whether there are at least ``least`` cells, and they are 0, 1, 2, ... or 1, 2, 3, ..."""
+    numbers = [as_float(cell) for cell in cells if not is_missing(cell)]
+    return len(cells) >= least and numbers in (list(range(len(cells))), list(range(1, len(cells) + 1)))
+
+
+def as_float(value: float | str) -> float:
+    """The float of a cell; an integer of JSON beyond the largest float is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if int(value) > 0 else -math.inf

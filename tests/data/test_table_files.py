@@ -1,0 +1,245 @@
+"""The same table in every format, and through every reader: what a column is, is decided by its content."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from distil.data.array_files import read_column
+from distil.data.file_readers import json_records
+from distil.data.ids import read_ids
+from distil.data.items import items_of
+from distil.data.pools import open_pool
+from distil.datasets.tables import read_csv
+from distil.errors import InvalidInput
+
+ROWS = 12
+WORDS = ["red", "green", "blue"]
+
+
+def write(path, text):
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+def records():
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "id": f"r{row}",
+            "a": round(float(rng.normal()), 3),
+            "note": f"{WORDS[row % 3]} words here {row}",
+            "b": round(float(rng.normal()), 3),
+            "kind": WORDS[row % 3],
+            "flag": row % 2 == 0,
+            "when": f"2024-01-{row + 1:02}",
+            "label": WORDS[row % 3],
+        }
+        for row in range(ROWS)
+    ]
+
+
+def delimited(rows, delimiter):
+    lines = [delimiter.join(map(str, cells)) for cells in ([*rows[0]], *(row.values() for row in rows))]
+    return "\n".join(lines) + "\n"
+
+
+def every_format(folder, rows):
+    """The files of one table in each format."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    texts = {
+        "x.csv": delimited(rows, ","),
+        "semicolon.csv": delimited(rows, ";").replace("\n", "\r\n"),
+        "x.csv.gz": "\ufeff" + delimited(rows, ","),
+        "x.tsv": delimited(rows, "\t"),
+        "x.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "x.json": json.dumps(rows, indent=1),
+        "columns.json": json.dumps(columns),
+        "pandas.json": json.dumps(
+            {name: {str(row): cell for row, cell in enumerate(columns[name])} for name in columns}
+        ),
+        "wrapped.json": json.dumps({"version": 1, "data": rows}),
+        "lines.json": "".join(json.dumps(row) + "\n" for row in rows),
+        "x.json.gz": json.dumps(rows),
+    }
+    files = [write(folder / name, text) for name, text in texts.items()]
+    arrow = pytest.importorskip("pyarrow")
+    import datetime
+
+    from pyarrow import parquet
+
+    columns["kind"] = arrow.array(columns["kind"]).dictionary_encode()
+    columns["when"] = [datetime.date.fromisoformat(day) for day in columns["when"]]
+    parquet.write_table(arrow.table(columns), folder / "x.parquet")
+    return [*files, folder / "x.parquet"]
+
+
+def test_one_table_is_the_same_in_every_format_and_reader(tmp_path):
+    rows = records()
+    values = np.float32([[row["a"], row["b"], row["flag"]] for row in rows])
+    for path in every_format(tmp_path, rows):
+        found = read_column(path)
+        np.testing.assert_allclose(found.values, values, rtol=1e-6, err_msg=path.name)
+        assert found.names == [row["id"] for row in rows], path
+        assert found.note.startswith(f"read 3 columns of numbers in {path.name}; "), path
+        assert "`note` holds text and is left out" in found.note, path
+        assert "`kind` holds text and is left out" in found.note, path
+        pool = open_pool(path, column="note")
+        assert [pool.read(row) for row in range(ROWS)] == [row["note"] for row in rows], path
+        assert pool.names == found.names, path
+        both = open_pool(path, column="kind, note")
+        assert both.read(1) == "green\ngreen words here 1", path
+        assert "`kind` and `note`" in both.note
+        listed = read_ids(path)
+        assert (list(listed.names), list(listed.labels)) == (found.names, [row["label"] for row in rows]), path
+        with pytest.raises(InvalidInput, match="has no column 'notes'; did you mean 'note'"):
+            open_pool(path, column="kind,notes")
+
+
+def test_text_is_left_out_and_damaged_numbers_are_not(tmp_path):
+    rows = records()
+    for place, cell in [(3, "O.5"), (3, "1,234.5"), (3, ""), (7, "12%"), (11, "?")]:
+        damaged = [{**row, "a": cell if at == place else str(row["a"])} for at, row in enumerate(rows)]
+        for name in ("x.csv", "x.tsv"):
+            text = "\n".join("\t".join(map(str, row.values())) for row in [dict.fromkeys(rows[0], 0), *damaged])
+            text = "\t".join(rows[0]) + text[text.index("\n") :] + "\n"
+            with pytest.raises(InvalidInput, match=rf"{name}, line {place + 2}, column 2 \('a'\)"):
+                read_column(write(tmp_path / name, text))
+    path = write(tmp_path / "x.jsonl", "".join(json.dumps({**row, "a": str(row["a"])}) + "\n" for row in rows))
+    with pytest.raises(InvalidInput, match="line 1, column 'a': a number in quotes"):
+        read_column(path)
+    path = write(tmp_path / "x.csv", "file,a,b\nx.png,1.5,2\ny.png,2.5,3\n")
+    found = read_column(path)
+    assert found.names is None
+    assert found.note.endswith(
+        "`file` holds text and is left out; if `file` holds the ids, say so with ids='file' (--ids file)"
+    )
+    assert read_column(path, ids="file").names == ["x.png", "y.png"]
+
+
+def test_joined_columns_without_a_text_are_missing(tmp_path):
+    path = write(tmp_path / "x.csv", "id,title,body\n1,A,one\n2,,two\n3,C,\n4,,\n")
+    pool = open_pool(path, column="title,body")
+    assert [pool.read(row) for row in range(3)] == ["A\none", "two", "C"]
+    with pytest.raises(InvalidInput, match="4: the text is missing"):
+        pool.read(3)
+    path = write(tmp_path / "y.csv", "9,one word,more words\n8,two words,other words\n")
+    assert open_pool(path, column="1,2").read(0) == "one word\nmore words"
+    path = write(tmp_path / "z.csv", '"a,b",c\nfine words,x\nother words,y\n')
+    assert open_pool(path, column="a,b").read(1) == "other words"
+
+
+def test_json_documents(tmp_path):
+    for document, expected in [
+        ([[1.5, 2], [3, 4]], [[1.5, 2], [3, 4]]),
+        ([{"e": [1.5, 2]}, {"e": [3, 4]}], [[1.5, 2], [3, 4]]),
+        ({"x": [1.5, 3], "y": [2, 4]}, [[1.5, 2], [3, 4]]),
+        ({"x": {"0": 1.5, "1": 3}, "y": {"0": 2, "1": 4}}, [[1.5, 2], [3, 4]]),
+    ]:
+        found = read_column(write(tmp_path / "x.json", json.dumps(document)))
+        assert (found.values.tolist(), found.names) == (expected, None)
+    found = read_column(write(tmp_path / "x.json", '{"x": {"p": 1.5, "q": 3}, "y": {"p": 2, "q": 4}}'))
+    assert found.names == ["p", "q"]
+    assert read_ids(write(tmp_path / "ids.json", '["a", "b", 7]')).names == ("a", "b", "7")
+    listed = read_ids(write(tmp_path / "ids.json", '{"id": [1, 2], "label": ["x", 3.0]}'))
+    assert (listed.names, listed.labels) == (("1", "2"), ("x", "3"))
+    for text, fault in [
+        ('{"a": [1, 2], "b": [3]}', "expected a list of records, or a dict of columns of one length"),
+        ("7", "expected a list of records"),
+        ("", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[1" + "0" * 5_000 + "]", "is not JSON"),
+        ('[{"a": 1}, [2]]', "row 1: expected an object in every row"),
+        ('[{"a": 1}, {"a": null}]', "row 1, column 'a': the value is missing"),
+    ]:
+        with pytest.raises(InvalidInput, match=fault):
+            read_column(write(tmp_path / "x.json", text))
+    assert json_records(write(tmp_path / "x.json", '{"a": 1}\n{"a": 2}\n')) == ("line", [(1, {"a": 1}), (2, {"a": 2})])
+
+
+def test_the_index_of_pandas_in_parquet(tmp_path):
+    """Metadata as pandas 2.3 writes them."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    def file(columns, indices):
+        table = arrow.table(columns)
+        meta = {b"pandas": json.dumps({"index_columns": indices, "columns": [], "pandas_version": "2.3.0"}).encode()}
+        parquet.write_table(table.replace_schema_metadata(meta), tmp_path / "x.parquet")
+        return tmp_path / "x.parquet"
+
+    x = {"a": [0.5, 1.5, 2.5], "b": [3.0, 4.0, 5.0]}
+    values = [[0.5, 3], [1.5, 4], [2.5, 5]]
+
+    def counting(start, stop, step=1, name=None):
+        return [{"kind": "range", "name": name, "start": start, "stop": stop, "step": step}]
+
+    for columns, indices, names in [
+        (x, counting(0, 3), None),
+        (x, counting(5, 8), ["5", "6", "7"]),
+        (x, counting(6, 0, -2, "key"), ["6", "4", "2"]),
+        (x, counting(5, 9), None),  # rows were removed by another program
+        ({**x, "key": ["p", "q", "r"]}, ["key"], ["p", "q", "r"]),
+        ({**x, "key": [30, 10, 20]}, ["key"], ["30", "10", "20"]),
+        ({**x, "key": [0, 1, 2]}, ["key"], None),
+        ({**x, "__index_level_0__": [7, 8, 9]}, ["__index_level_0__"], ["7", "8", "9"]),
+        ({**x, "u": [0, 0, 1], "v": [1, 2, 1]}, ["u", "v"], None),
+        ({"id": ["p", "q", "r"], **x}, counting(5, 8), ["p", "q", "r"]),
+    ]:
+        path = file(columns, indices)
+        found = read_column(path)
+        assert (found.values.tolist(), found.names) == (values, names), indices
+        assert items_of(open_pool(path)).names == names
+        if indices[0] == "u":
+            assert "`u` is an index and is left out; `v` is an index and is left out" in found.note
+    texts = {"text": ["one text", "two texts", "three texts"]}
+    assert open_pool(file(texts, counting(5, 8))).names == ["5", "6", "7"]
+    assert open_pool(file({**texts, "key": ["p", "q", "r"]}, ["key"])).names == ["p", "q", "r"]
+    assert read_ids(file({"label": ["x", "y", "x"]}, counting(5, 8))).names == ("5", "6", "7")
+
+
+def test_columns_of_other_types_in_parquet(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from decimal import Decimal
+
+    from pyarrow import parquet
+
+    columns = {
+        "price": [Decimal("1.50"), Decimal("2.25")],
+        "half": arrow.array(np.float16([1, 2])),
+        "size": arrow.array(["x", "y"]).dictionary_encode(),
+        "grade": arrow.array([3, 4]).dictionary_encode(),
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "x.parquet")
+    found = read_column(tmp_path / "x.parquet")
+    assert found.values.tolist() == [[1.5, 1, 3], [2.25, 2, 4]]
+    assert "`size` holds text and is left out" in found.note
+    parquet.write_table(arrow.table({"a": [1.0, 2.0], "none": arrow.nulls(2)}), tmp_path / "x.parquet")
+    with pytest.raises(InvalidInput, match="column 'none'"):
+        read_column(tmp_path / "x.parquet")
+
+
+def test_a_first_column_that_counts_rows_is_no_feature(tmp_path):
+    x = [0.5, 0.1, 0.9, 0.3, 0.2, 0.8, 0.7, 0.4, 0.6, 0.0]
+    for start, names in [(0, None), (1, [*map(str, range(1, 11))])]:
+        path = write(tmp_path / "x.csv", "row,a\n" + "".join(f"{start + row},{value}\n" for row, value in enumerate(x)))
+        found = read_column(path)
+        assert (found.values.shape, found.names) == ((10, 1), names)
+        assert "`row`" in found.note
+    path = write(tmp_path / "x.csv", "x,y\n1,0.5\n2,0.25\n3,0.5\n")
+    assert read_column(path).values.shape == (3, 2)
+    path = write(
+        tmp_path / "x.csv", "no,a,b,label\n" + "".join(f"{row + 1},{v},{1 - v},{row % 2}\n" for row, v in enumerate(x))
+    )
+    assert read_csv(path).x.shape == (10, 2)
+
+
+def test_labels_that_are_written_as_other_numbers_are_one_class(tmp_path):
+    path = write(tmp_path / "x.csv", "id,label\na,1\nb,1.0\nc, 1 \nd,-1.0\ne,cafe\u0301\n")
+    assert read_ids(path).labels == ("1", "1", "1", "-1", "caf\u00e9")
