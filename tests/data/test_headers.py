@@ -252,7 +252,7 @@ def test_decimal_commas(tmp_path):
             read_column(write(tmp_path / "x.csv", f"{text}{delimiter}7\n"))
     for text in ["a;b\n1,5;2.5\n", 'a,b\n"1,234.5",2\n', "a;b\n1.234,5;0.5\n", "a;b\n1,234;2\n", 'a\n"1,234,567"\n']:
         with pytest.raises(
-            InvalidInput, match="line 2, column 1 .* is not a number; write numbers with a decimal point"
+            InvalidInput, match=r"line 2, column 1 .* is not a number; write numbers with a decimal point"
         ):
             read_column(write(tmp_path / "x.csv", text))
     path = write(tmp_path / "x.csv", 'text,price\na fine text,"1,234"\na worse text,"2,345"\n')

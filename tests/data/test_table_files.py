@@ -243,3 +243,26 @@ def test_a_first_column_that_counts_rows_is_no_feature(tmp_path):
 def test_labels_that_are_written_as_other_numbers_are_one_class(tmp_path):
     path = write(tmp_path / "x.csv", "id,label\na,1\nb,1.0\nc, 1 \nd,-1.0\ne,cafe\u0301\n")
     assert read_ids(path).labels == ("1", "1", "1", "-1", "caf\u00e9")
+
+
+def test_quoting_by_name(tmp_path):
+    """Cells that begin with a quote, in files with quoting and without it."""
+    quoted = write(tmp_path / "x.tsv", 'id\ttext\n1\t"She said ""no"" to it"\n2\t"two\tcells or one"\n')
+    assert open_pool(quoted, quoting="minimal").read(1) == "two\tcells or one"
+    with pytest.raises(InvalidInput, match="line 3: expected 2 columns, got 3"):
+        open_pool(quoted)
+    for name, delimiter in [("y.tsv", "\t"), ("y.csv", ",")]:
+        path = write(
+            tmp_path / name, 'id,text\n"1,"so true\n2,a "fine" day\n3,"\n4,"a" and "b"\n'.replace(",", delimiter)
+        )
+        pool = open_pool(path, quoting="none")
+        assert [pool.read(row) for row in range(4)] == ['"so true', 'a "fine" day', '"', '"a" and "b"']
+        assert pool.names == ['"1', "2", "3", "4"]
+        assert read_ids(path, quoting="none").names == ('"1', "2", "3", "4")
+    with pytest.raises(InvalidInput, match=r"line 2: a quoted cell .*quoting='none' \(--quoting none\)"):
+        open_pool(path)
+    path = write(tmp_path / "z.csv", '"a","b"\n1,2\n')
+    assert read_column(path, column='"a"', quoting="none").values.tolist() == [[1]]
+    for read in (open_pool, read_column, read_ids, read_csv):
+        with pytest.raises(InvalidInput, match="quoting must be one of minimal, none; got 'all'"):
+            read(path, quoting="all")

@@ -93,7 +93,7 @@ def audit(
     labeled_embeddings: str | Path | Column | None = None,
     test: Given | None = None,
     test_embeddings: str | Path | Column | None = None,
-    labels: str | Path | None = None,
+    labels: str | Path | ListedIds | None = None,
     near: float = NEAR,
     rows: int = 20_000,
     seed: int = 0,
@@ -231,13 +231,15 @@ def _left(whole: Set, others: Mapping[str, Set]) -> Tensor:
     return whole.rows[~torch.isin(whole.rows, torch.cat(taken))] if taken else whole.rows
 
 
-def _known_labels(labeled: ListedIds | Items | None, labels: str | Path | None, whole: Set) -> dict[str, str]:
+def _known_labels(
+    labeled: ListedIds | Items | None, labels: str | Path | ListedIds | None, whole: Set
+) -> dict[str, str]:
     """Id of the pool -> label, for the items with a known label."""
     tables = [labeled] if isinstance(labeled, ListedIds) else []
     if labels is not None:
-        tables.insert(0, read_ids(labels))
+        tables.insert(0, labels if isinstance(labels, ListedIds) else read_ids(labels))
         if tables[0].labels is None:
-            raise InvalidInput(f"{labels} has no labels; expected the columns id and label")
+            raise InvalidInput(f"{tables[0].origin} has no labels; expected the columns id and label")
     known: dict[str, str] = {}
     for table in tables:
         rows = matched(table.names, index_of(whole.names) or {})

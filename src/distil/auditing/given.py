@@ -14,13 +14,15 @@ from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS
 from distil.data.ids import ID_FILES, ListedIds, index_of, matched, read_ids
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import item_column, open_pool
-from distil.data.table_files import open_table
+from distil.data.table_files import Quoting, open_table
 from distil.errors import InvalidInput
 
 Given = str | Path | ListedIds | Items | Minibatches
 
 
-def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = None) -> ListedIds | Items:
+def given_set(
+    name: str, given: Given, pool: Items, embeddings: Column | None = None, quoting: Quoting | None = None
+) -> ListedIds | Items:
     """A set of an audit: ids of the pool, or items of its own.
 
     A table is a list of ids if it holds nothing but ids and labels, or if its ids and items are those of the pool. Otherwise it
@@ -31,6 +33,7 @@ def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = 
         given: A path, or ids or items that were already read.
         pool: The pool.
         embeddings: Embeddings of the pool, if it does not hold them.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Raises:
         InvalidInput: The file is ambiguous: its ids are numbers, and its items cannot be compared with the pool's.
@@ -41,19 +44,19 @@ def given_set(name: str, given: Given, pool: Items, embeddings: Column | None = 
         return given
     path = Path(os.path.expanduser(given))
     if ending(path) not in ID_FILES or not path.is_file():
-        return items_of(open_pool(path))
+        return items_of(open_pool(path, quoting=quoting))
     if ending(path) == ".npy":
-        return read_ids(path) if mapped_npy(path).ndim == 1 else items_of(open_pool(path))
+        return read_ids(path, quoting) if mapped_npy(path).ndim == 1 else items_of(open_pool(path, quoting=quoting))
     x = pool.array if embeddings is None else embeddings.values
-    column, named = _items_in(path, pool, None if x is None else int(x.shape[1]))
+    column, named = _items_in(path, pool, None if x is None else int(x.shape[1]), quoting)
     if column is None:
-        return read_ids(path)
-    rows = _rows_of(path, names_of(pool, embeddings))
+        return read_ids(path, quoting)
+    rows = _rows_of(path, names_of(pool, embeddings), quoting)
     if not named:
-        return items_of(open_pool(path)) if set(rows) == {-1} else read_ids(path)
+        return items_of(open_pool(path, quoting=quoting)) if set(rows) == {-1} else read_ids(path, quoting)
     if -1 in rows:
-        return items_of(open_pool(path))
-    return _ids_or_items(name, path, column, pool)
+        return items_of(open_pool(path, quoting=quoting))
+    return _ids_or_items(name, path, column, pool, quoting)
 
 
 def names_of(pool: Items, embeddings: Column | None) -> Sequence[str]:
@@ -62,9 +65,9 @@ def names_of(pool: Items, embeddings: Column | None) -> Sequence[str]:
     return named or pool.names or [str(row) for row in range(len(pool))]
 
 
-def _ids_or_items(name: str, path: Path, column: str, pool: Items) -> ListedIds | Items:
+def _ids_or_items(name: str, path: Path, column: str, pool: Items, quoting: Quoting | None) -> ListedIds | Items:
     """A table of items whose ids the pool has too: a part of the pool, unless the ids merely number both."""
-    ids, own = read_ids(path), items_of(open_pool(path))
+    ids, own = read_ids(path, quoting), items_of(open_pool(path, quoting=quoting))
     if not all(id_.strip().isdecimal() for id_ in ids.names):
         return ids
     if own.kind == pool.kind and own.content is not None and pool.content is not None:
@@ -77,11 +80,11 @@ def _ids_or_items(name: str, path: Path, column: str, pool: Items) -> ListedIds 
     )
 
 
-def _items_in(path: Path, pool: Items, dims: int | None) -> tuple[str | None, bool]:
+def _items_in(path: Path, pool: Items, dims: int | None, quoting: Quoting | None) -> tuple[str | None, bool]:
     """The column that may hold items, or None; and whether the file has ids too."""
     if ending(path) == ".txt":
         return ("lines" if pool.kind == "texts" else None), False
-    table = open_table(path, errors="surrogateescape")
+    table = open_table(path, errors="surrogateescape", quoting=quoting)
     ids = table.named(ID) or (table.index if table.header else None)
     others = [name for name in table.columns if name not in (ids, *table.left_out) and name.lower() not in LABELS]
     column = _column_of_items(table, others, dims)
@@ -105,9 +108,9 @@ def _column_of_items(table: Table, others: Sequence[str], dims: int | None) -> s
     return column if usual or others == [column] else None
 
 
-def _rows_of(path: Path, names: Sequence[str]) -> list[int]:
+def _rows_of(path: Path, names: Sequence[str], quoting: Quoting | None) -> list[int]:
     """For each id in a file, its row in the pool, or -1; just [-1] if the file has no ids."""
     try:
-        return matched(read_ids(path).names, index_of(names) or {})
+        return matched(read_ids(path, quoting).names, index_of(names) or {})
     except InvalidInput:
         return [-1]

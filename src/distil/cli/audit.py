@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note
-from distil.cli.pools import OnError, embedded
+from distil.cli.pools import OnError, Quoting, embedded
 from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def audit(
     model: PathLike | None = None,
     weights: PathLike | None = None,
     column: str | None = None,
+    quoting: Quoting | None = None,
     ids: PathLike | None = None,
     on_error: OnError = "raise",
     device: str | None = None,
@@ -67,7 +68,8 @@ def audit(
         model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
             ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
-        column: The column of texts or image paths, where the pool is a table.
+        column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
+        quoting: Whether cells of csv and tsv may be quoted (minimal) or quotes are text (none); default: none for tsv.
         ids: The ids of the items: a file, or a column of the table; default: the column id, or image paths.
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
@@ -87,13 +89,14 @@ def audit(
     from distil.auditing.audit import audit as report_of
     from distil.auditing.page import audit_page
     from distil.data.distances import NEAR
+    from distil.data.ids import read_ids
     from distil.data.items import items_of
     from distil.data.pools import open_pool
     from distil.system.files import write_text
     from distil.system.runtime import Runtime
 
     path, place = out_of(out, (".html", ".json")), path_of("pool", pool)
-    opened = open_pool(place, column=column, ids=optional_path("ids", ids))
+    opened = open_pool(place, column=column, ids=optional_path("ids", ids), quoting=quoting)
     files = {"labeled": paths_of("labeled", labeled), "test": paths_of("test", test)}
     own = {
         "labeled": optional_path("labeled_embeddings", labeled_embeddings),
@@ -103,12 +106,12 @@ def audit(
     if model is not None:
         make = partial(embedded, model=model, weights=weights, column=column, on_error=on_error)
         make = partial(make, device=device, batch_size=batch_size, progress=progress)
-    sets = _sets(items_of(opened), optional_path("embeddings", embeddings), files, own, make)
+    sets = _sets(items_of(opened), optional_path("embeddings", embeddings), files, own, make, quoting)
     given = [items_of(opened), *(found for found in sets.values() if found is not None)]
     report = report_of(
         items_of(opened),
         **sets,
-        labels=optional_path("labels", labels),
+        labels=None if labels is None else read_ids(path_of("labels", labels), quoting),
         near=NEAR if near is None else near,
         rows=rows,
         seed=seed,
@@ -129,6 +132,7 @@ def _sets(
     files: dict[str, list[str]],
     own: dict[str, str | None],
     make: Callable[[Items], Embedded] | None,
+    quoting: Quoting | None,
 ) -> dict[str, Any]:
     """The sets with their embeddings, made by ``make`` for those that have none."""
     from distil.data.array_files import read_column
@@ -138,23 +142,28 @@ def _sets(
     def column(path: str | None, items: Items | ListedIds) -> Column | None:
         if path is None and make is not None and isinstance(items, Items) and items.kind != "rows":
             path = str(make(items).path)
-        return None if path is None else read_column(path)
+        return None if path is None else read_column(path, quoting=quoting)
 
     whole = column(embeddings, pool)
     found: dict[str, Any] = {"embeddings": whole}
     for name, paths in files.items():
         if paths:
-            items = _given(name, paths, pool, whole) if own[name] is None else items_of(open_pool(_only(name, paths)))
+            if own[name] is None:
+                items = _given(name, paths, pool, whole, quoting)
+            else:
+                items = items_of(open_pool(_only(name, paths), quoting=quoting))
             found |= {name: items, f"{name}_embeddings": column(own[name], items)}
     return found
 
 
-def _given(name: str, paths: list[str], pool: Items, embeddings: Column | None) -> ListedIds | Items:
+def _given(
+    name: str, paths: list[str], pool: Items, embeddings: Column | None, quoting: Quoting | None
+) -> ListedIds | Items:
     """The set that one file holds, or that several lists of ids name together."""
     from distil.auditing.given import given_set, names_of
     from distil.data.ids import ListedIds, index_of, merged
 
-    sets = [given_set(name, path, pool, embeddings) for path in paths]
+    sets = [given_set(name, path, pool, embeddings, quoting) for path in paths]
     lists = [found for found in sets if isinstance(found, ListedIds)]
     if len(lists) < len(paths):
         place = sets.index(next(found for found in sets if not isinstance(found, ListedIds)))

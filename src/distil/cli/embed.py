@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distil.cli.options import PathLike, out_of, path_of, print_note
-from distil.cli.pools import OnError, embedded
+from distil.cli.pools import OnError, Quoting, embedded
 
 
 def embed(
@@ -15,6 +15,7 @@ def embed(
     out: PathLike,
     weights: PathLike | None = None,
     column: str | None = None,
+    quoting: Quoting | None = None,
     ids: PathLike | None = None,
     on_error: OnError = "raise",
     device: str | None = None,
@@ -40,7 +41,8 @@ def embed(
             ``package.module:callable``, which takes a list of items and returns (B, D).
         out: The file to write, ``.npy`` or ``.parquet``.
         weights: The file with the weights of a timm model.
-        column: The column of texts or image paths, where the pool is a table.
+        column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
+        quoting: Whether cells of csv and tsv may be quoted (minimal) or quotes are text (none); default: none for tsv.
         ids: The ids of the items: a file, or a column of the table; default: the column id, or image paths.
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
@@ -63,6 +65,7 @@ def embed(
         out=out_of(out, (".npy", ".parquet")),
         column=column,
         ids=ids,
+        quoting=quoting,
         on_error=on_error,
         device=device,
         batch_size=batch_size,

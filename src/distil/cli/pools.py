@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from distil.embedding.embed import Embedded
 
 OnError = Literal["raise", "skip"]
+Quoting = Literal["minimal", "none"]
 
 _SHOWN = 5
 
@@ -25,6 +26,7 @@ def embedded(
     out: Path | None = None,
     column: str | None = None,
     ids: PathLike | None = None,
+    quoting: Quoting | None = None,
     on_error: OnError = "raise",
     device: str | None = None,
     batch_size: int | None = None,
@@ -41,6 +43,7 @@ def embedded(
         out=out,
         column=column,
         ids=optional_path("ids", ids),
+        quoting=quoting,
         on_error=on_error,
         runtime=Runtime(device=device, batch_size=batch_size, progress=progress),
     )

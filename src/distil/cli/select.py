@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note, print_rows, size_of
-from distil.cli.pools import OnError, embedded
+from distil.cli.pools import OnError, Quoting, embedded
 from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def pick(
     model: PathLike | None = None,
     weights: PathLike | None = None,
     column: str | None = None,
+    quoting: Quoting | None = None,
     on_error: OnError = "raise",
     device: str | None = None,
     batch_size: int | None = None,
@@ -74,7 +75,8 @@ def pick(
         model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
             ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
-        column: The column of texts or image paths, where the pool is a table.
+        column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
+        quoting: Whether cells of csv and tsv may be quoted (minimal) or quotes are text (none); default: none for tsv.
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
@@ -113,7 +115,7 @@ def pick(
 
     runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"))
-    make = partial(embedded, weights=weights, column=column, ids=ids, on_error=on_error)
+    make = partial(embedded, weights=weights, column=column, ids=ids, quoting=quoting, on_error=on_error)
     make = partial(make, device=device, batch_size=batch_size, progress=progress)
     made = _embeddings(pool, model, embeddings, make, dry_run)
     given = {
@@ -121,9 +123,9 @@ def pick(
         "probs": optional_path("probs", probs, _ARRAYS),
         "mc_probs": optional_path("mc_probs", mc_probs, _ARRAYS),
     }
-    arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime)
+    arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime, quoting=quoting)
     paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
-    lists = {name: [read_ids(path) for path in paths_of(name, given)] for name, given in paths.items()}
+    lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}
     notes = [made.note if isinstance(made, Embedded) else "", *(array.note for array in arrays.columns.values())]
     read = [note for note in (*notes, *(listed.note for several in lists.values() for listed in several)) if note]
     asked = request(

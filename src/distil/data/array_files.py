@@ -103,13 +103,13 @@ def _split(path: str | Path, column: str | None) -> tuple[Path, str | None]:
     return existing(whole), column
 
 
-_Read = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and a note on the columns read
+Values = tuple[NDArray[Any], list[str] | None, str]  # the array, its ids, and a note on the columns read
 
 
 # ---------------------------------------------------------------------------------------- arrays of NumPy and safetensors
 
 
-def _npy(path: Path, column: str | None, ids: str | None, _: Quoting | None, __: Runtime) -> _Read:
+def _npy(path: Path, column: str | None, ids: str | None, _: Quoting | None, __: Runtime) -> Values:
     for value in (column, ids):
         if value is not None:
             raise InvalidInput(f"{path} holds one array; there is no column {value!r} in it")
@@ -122,7 +122,7 @@ def _numbers(path: Path, values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _npz(path: Path, column: str | None, ids: str | None, _: Quoting | None, runtime: Runtime) -> _Read:
+def _npz(path: Path, column: str | None, ids: str | None, _: Quoting | None, runtime: Runtime) -> Values:
     file = NpzFile(path, runtime)
     own = ids if ids is not None else next((key for key in ("ids", "names", ID) if key in file.names), None)
     key = _key(path, column, [name for name in file.names if name != own and name not in LABELS])
@@ -130,7 +130,7 @@ def _npz(path: Path, column: str | None, ids: str | None, _: Quoting | None, run
     return _numbers(path, file.array(key)), None if names is None else [as_name(name) for name in names], ""
 
 
-def _safetensors(path: Path, column: str | None, ids: str | None, _: Quoting | None, __: Runtime) -> _Read:
+def _safetensors(path: Path, column: str | None, ids: str | None, _: Quoting | None, __: Runtime) -> Values:
     if ids is not None:
         raise InvalidInput(f"{path} holds numbers only; pass the ids in a separate file")
     file = SafetensorsFile(path)
@@ -153,8 +153,22 @@ def _key(path: Path, key: str | None, keys: Sequence[str]) -> str:
 # ---------------------------------------------------------------------------------------------------------------- tables
 
 
-def _table(path: Path, column: str | None, ids: str | None, quoting: Quoting | None, runtime: Runtime) -> _Read:
-    table = open_table(path, (ids, column), quoting=quoting)
+def _table(path: Path, column: str | None, ids: str | None, quoting: Quoting | None, runtime: Runtime) -> Values:
+    return table_values(open_table(path, (ids, column), quoting=quoting), column, ids, runtime)
+
+
+def table_values(table: Table, column: str | None, ids: str | None, runtime: Runtime) -> Values:
+    """The numbers in a table, their ids, and a note on the columns read.
+
+    Args:
+        table: The table.
+        column: The column or pattern of columns to read; None: find them.
+        ids: The column of ids that the user named; None: find it.
+        runtime: The memory for decoded values, and whether to show a progress bar.
+
+    Raises:
+        InvalidInput: There is no such column, or several may be meant, or a cell is not a number.
+    """
     own = table.known(ids) if ids is not None else table.named(ID) or table.index
     chosen = _value_columns(table, column, own)
     hint = "; if these are the ids, say so with ids='{column}' (--ids {column})"
@@ -218,7 +232,7 @@ def _note(table: Table, chosen: Sequence[str], own: str | None, why: str, *, ask
     return "; ".join(parts) + (f"; {len(left) - _SHOWN} more columns are left out" if len(left) > _SHOWN else "")
 
 
-_READERS: Final[dict[str, Callable[[Path, str | None, str | None, Quoting | None, Runtime], _Read]]] = {
+_READERS: Final[dict[str, Callable[[Path, str | None, str | None, Quoting | None, Runtime], Values]]] = {
     ".npy": _npy,
     ".npz": _npz,
     ".safetensors": _safetensors,

@@ -137,8 +137,19 @@ class _Sparse(Protocol):
     def toarray(self) -> Any: ...  # noqa: ANN401
 
 
+@runtime_checkable
+class _Lazy(Protocol):
+    """A frame of polars whose rows are not computed yet."""
+
+    def collect(self) -> Any: ...  # noqa: ANN401
+
+    def collect_schema(self) -> Any: ...  # noqa: ANN401
+
+
 def check_plain(array: object, name: str) -> None:
-    """Refuse sparse tensors, nested tensors, and NumPy arrays with masked entries."""
+    """Refuse sparse tensors, nested tensors, lazy frames of polars, and NumPy arrays with masked entries."""
+    if isinstance(array, _Lazy):
+        raise InvalidInput(f"{name} is a LazyFrame, whose rows are not computed yet; pass the result of its collect()")
     if isinstance(array, Tensor) and array.is_nested:
         raise InvalidInput(f"{name} is a nested tensor; pad its rows to one length, {name}.to_padded_tensor(0.0)")
     if isinstance(array, Tensor) and array.layout != torch.strided:

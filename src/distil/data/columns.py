@@ -163,3 +163,15 @@ def as_float(value: float | str) -> float:
         return float(value)
     except OverflowError:
         return math.inf if int(value) > 0 else -math.inf
+
+
+def kind_of_values(cells: Sequence[Any]) -> Kind:
+    """The kind of a column of JSON or of a frame; a number in quotes is text."""
+    present = [cell for cell in cells if cell is not None]
+    if not present:
+        return "empty"
+    if all(isinstance(cell, list) for cell in present):
+        return "list"
+    if all(isinstance(cell, (bool, int, float)) for cell in present):
+        return "number"
+    return "text" if all(isinstance(cell, (str, int, float)) for cell in present) else "other"

@@ -144,6 +144,7 @@ def as_data(data: Any, name: str = "data") -> Any:  # noqa: ANN401 - any argumen
     Raises:
         InvalidInput: The data are empty or of another kind; the message says what to pass.
     """
+    check_plain(data, name)
     if isinstance(data, (Tensor, np.ndarray)):
         _check_array(data, name)
     elif isinstance(data, _Sparse) or (isinstance(data, Series) and not isinstance(data, Dataset)):
@@ -203,7 +204,6 @@ def form_of(data: Data) -> Form | None:
 
 
 def _check_array(array: Array, name: str) -> None:
-    check_plain(array, name)
     if array.ndim < 2:
         raise InvalidInput(
             f"{name} must have one row per example, got shape {tuple(array.shape)}; pass {name}.reshape(-1, 1) if each number is "

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset, IterableDataset
 
-from distil.data.array_files import ARRAY_FILES, read_column
-from distil.data.arrays import Array, is_array, readable, take
+from distil.data.array_files import ARRAY_FILES, read_column, table_values
+from distil.data.arrays import Array, Series, check_plain, is_array, readable, take
 from distil.data.columns import Table
 from distil.data.file_readers import ending, text_lines
+from distil.data.frames import Frame, FrameTable, values_of
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_no_text
 from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_ids
 from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
@@ -67,8 +68,8 @@ def open_pool(
     Args:
         source: A path: a folder of images (with subfolders; ids are paths below it), a data set saved by ``datasets``, a table
             (``.csv``, ``.tsv``, ``.json``, ``.jsonl``, ``.parquet``) of texts or image paths, a ``.txt`` file with one text per
-            line, or an array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a list of texts, a
-            map-style Dataset of inputs, tuples or dicts, or a ``datasets.Dataset``.
+            line, or an array (see :func:`distil.data.array_files.read_column`). Or an object: an array, a data frame, a list of
+            texts, a map-style Dataset of inputs, tuples or dicts, or a ``datasets.Dataset``.
         column: The column of texts or image paths, or several columns of texts, ``"title,body"``, which are joined by line ends.
             Default: one with a usual name, such as ``text`` or ``path``, or the only column that may hold them.
         ids: The ids: a column of the table, a file of ids, or a sequence. Default: the column ``id``; else, for images in a
@@ -142,7 +143,14 @@ def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatch
         raise InvalidInput(f"a pool cannot be a dictionary; open one of its values: {', '.join(map(str, source))}")
     if isinstance(source, _HuggingFace):
         return _hugging_face(source, column, ids)
+    check_plain(source, "a pool")
+    if isinstance(source, Frame) and len(source.shape) == 2:
+        return _frame(FrameTable(source), column, ids)
     names = _names_from(ids)
+    if isinstance(source, Series) and not isinstance(source, Dataset):
+        source = values_of(source)
+    if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "USO":
+        source = source.tolist()
     if is_array(source):
         return _array(source, names, "")
     if isinstance(source, IterableDataset) or not isinstance(source, _MapStyle):
@@ -150,9 +158,20 @@ def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatch
             f"a pool is a path, an array, a map-style Dataset or a datasets.Dataset, got {type(source).__name__}; "
             "write data that can be read only once to disk first"
         )
-    if isinstance(source, Sequence) and any(isinstance(text, str) for text in source[:1]):
+    if isinstance(source, Sequence) and isinstance(next((text for text in source if not is_no_text(text)), None), str):
         return _texts(source, names, "")
     return Items(source.__getitem__, len(source), names=_checked(names, len(source)))
+
+
+def _frame(table: FrameTable, column: str | None, ids: Any) -> Items | Minibatches:  # noqa: ANN401
+    """A pool of the texts, images or numbers in a data frame."""
+    own = names_column(ids)
+    names = None if own is not None else _names_from(ids)
+    chosen = _item_columns(table, column, own)
+    if chosen:
+        return _table(table, chosen, own, names)
+    values, found, note = table_values(table, column, own, Runtime())
+    return _array(values, found if names is None else names, "", note)
 
 
 def _names_from(ids: Any, quoting: Quoting | None = None) -> list[str] | None:  # noqa: ANN401
@@ -333,7 +352,7 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
     if own is not None:
         names, why = ids_in(table, own, rows, rows.cells[-1], asked=asked)
         own = None if why else own
-    stamp = f"{_stamp([path])}{','.join(chosen)}"
+    stamp = f"{_stamp([path])}{','.join(chosen)}" if path.is_file() else ""
     present = next((value for value in values if not is_no_text(value)), "")
     images = os.path.splitext(present)[1].lower() in IMAGES
     note = _note(table, chosen, own, "paths of images" if images else "texts")
@@ -371,7 +390,7 @@ def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | No
                 "or take the row out"
             )
         names = distinct(list(paths), str(path))
-    stamp = _stamp([path, *(path.parent / file for file in on_disk if file is not None)])
+    stamp = _stamp([*filter(Path.is_file, [path]), *(path.parent / file for file in on_disk if file is not None)])
     return _image_files(names, on_disk, path.parent, stamp, note)
 
 

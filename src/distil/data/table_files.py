@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TextIO, cast, get_args
 
 import numpy as np
 
-from distil.data.columns import SAMPLE_ROWS, Kind, Rows, Table, as_float
+from distil.data.columns import SAMPLE_ROWS, Kind, Rows, Table, as_float, kind_of_values
 from distil.data.file_readers import checked_lines, ending, json_lines, json_records, line_of, reading_text
 from distil.data.headers import ID, LABELS, distinct_names, is_decimal_comma, is_header, is_missing, is_number
 from distil.data.parquet_files import ParquetTable
@@ -57,18 +57,6 @@ def open_table(
     if kind == ".parquet":
         return ParquetTable(path)
     return JsonTable(path) if kind in (".json", ".jsonl") else DelimitedTable(path, asked, errors, quoting)
-
-
-def _json_kind(cells: Sequence[Any]) -> Kind:
-    """The kind of a column of JSON lines; a number in quotes is text."""
-    present = [cell for cell in cells if cell is not None]
-    if not present:
-        return "empty"
-    if all(isinstance(cell, list) for cell in present):
-        return "list"
-    if all(isinstance(cell, (bool, int, float)) for cell in present):
-        return "number"
-    return "text" if all(isinstance(cell, (str, int, float)) for cell in present) else "other"
 
 
 # ------------------------------------------------------------------------------------------------------------ csv and tsv
@@ -344,7 +332,7 @@ class JsonTable(Table):
         entries = [self._entry(line, value) for line, value in first] if first else []
         columns = list(dict.fromkeys(str(key) for entry in entries for key in entry))
         cells = {name: [entry.get(name) for entry in entries] for name in columns}
-        super().__init__(path, columns, cells, {name: _json_kind(column) for name, column in cells.items()})
+        super().__init__(path, columns, cells, {name: kind_of_values(column) for name, column in cells.items()})
 
     def read(
         self, numbers: Sequence[str], others: Sequence[str], runtime: Runtime, *, wide: bool = False, hint: str = ""

@@ -15,6 +15,7 @@ from torch import Tensor
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import readable, take
 from distil.data.ids import ListedIds, index_of, read_ids
+from distil.data.table_files import Quoting
 from distil.datasets.data_set import DataSet, first_not_finite
 from distil.datasets.load import data_root
 from distil.datasets.locations import user_file
@@ -66,6 +67,7 @@ def load_embeddings(
     test_labels: str | Path | None = None,
     name: str | None = None,
     standardize: bool = True,
+    quoting: Quoting | None = None,
     root: str | Path | None = None,
 ) -> DataSet:
     """Load a data set from a file of embeddings and a table of labels, matched by id.
@@ -79,6 +81,7 @@ def load_embeddings(
         test_labels: A table of the test set's labels.
         name: Name of the data set; default: the name of the file.
         standardize: Give every column mean 0 and standard deviation 1 over ``embeddings``, by a transform.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         root: Folder for files that are not in the working directory; see :func:`distil.datasets.load.data_root`.
 
     Returns:
@@ -97,8 +100,8 @@ def load_embeddings(
     files = [(embeddings, labels)]
     if test_embeddings is not None and test_labels is not None:
         files.append((test_embeddings, test_labels))
-    columns = [read_column(_array_path(name, values, base)) for values, _ in files]
-    tables = [read_labels(user_file(name, table, base)) for _, table in files]
+    columns = [read_column(_array_path(name, values, base), quoting=quoting) for values, _ in files]
+    tables = [read_labels(user_file(name, table, base), quoting) for _, table in files]
     matched = [_matched(column, table) for column, table in zip(columns, tables, strict=True)]
     if len(columns) == 2:
         _check_apart(*columns)
@@ -128,9 +131,9 @@ def _array_path(name: str, path: str | Path, base: Path) -> str:
     return f"{user_file(name, whole, base)}{hash_}{column}"
 
 
-def read_labels(path: Path) -> ListedIds:
+def read_labels(path: Path, quoting: Quoting | None = None) -> ListedIds:
     """Read a table of ids and labels; InvalidInput if it has no labels."""
-    table = read_ids(path)
+    table = read_ids(path, quoting)
     if table.labels is None:
         raise InvalidInput(f"{path} has no labels; expected a table with the columns id and label")
     return table

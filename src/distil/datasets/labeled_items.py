@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from distil.data.examples import LabeledSet
-from distil.data.ids import index_of
+from distil.data.ids import as_name, index_of, normal
 from distil.data.items import Items, Minibatches
 from distil.data.pools import open_pool
+from distil.data.table_files import Quoting
 from distil.datasets.embeddings import read_labels
 from distil.datasets.tables import encode
 from distil.errors import InvalidInput, nearest
@@ -22,6 +23,7 @@ def labeled_items(
     pool: Any,  # noqa: ANN401 - anything that open_pool takes
     labels: str | Path,
     classes: Sequence[str] | None = None,
+    quoting: Quoting | None = None,
 ) -> tuple[LabeledSet, tuple[str, ...]]:
     """The labeled items of a pool as training data for ``distil.fit_dataset``.
 
@@ -34,6 +36,7 @@ def labeled_items(
             out.
         classes: The names of the classes, in order; pass them if the table may lack one. Default: the distinct labels, whole
             numbers in their order, other labels sorted by name.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Returns:
         A map-style data set of (item, class), in the order of the table, and the names of the classes.
@@ -41,14 +44,14 @@ def labeled_items(
     Raises:
         InvalidInput: An id is not in the pool, there are no labels or only one class, or a label is not in ``classes``.
     """
-    items: Items | Minibatches = open_pool(pool)
-    table = read_labels(Path(labels))
+    items: Items | Minibatches = open_pool(pool, quoting=quoting)
+    table = read_labels(Path(labels), quoting)
     rows = torch.from_numpy(table.rows(index_of(items.names), len(items)))
     y = table.labels or ()
     if classes is None:
         (codes,), names = encode(table.origin, np.array(y))
         return LabeledSet(items, rows, torch.from_numpy(codes)), names
-    number = {name: place for place, name in enumerate(classes)}
+    number = {normal(as_name(name)): place for place, name in enumerate(classes)}
     for name, label in zip(table.names, y, strict=True):
         if label not in number:
             raise InvalidInput(

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from distil.data.file_readers import reading
+from distil.data.table_files import Quoting
 from distil.datasets.class_names import (
     CIFAR100_CLASSES,
     CIFAR_CLASSES,
@@ -84,6 +85,7 @@ def load(
     test_path: str | Path | None = None,
     label: str | int | None = None,
     standardize: bool = False,
+    quoting: Quoting | None = None,
 ) -> DataSet:
     """Load a data set by name, or from your own files.
 
@@ -97,6 +99,7 @@ def load(
             ``class`` or ``target``, else the last.
         standardize: For ``csv``, ``libsvm`` and tables in ``npz``: give every feature mean 0 and standard
             deviation 1 over the training set; the test set is scaled by the same numbers.
+        quoting: For ``csv``: whether cells may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Returns:
         The data set. The classes of ``csv`` and ``libsvm`` files are the distinct labels of both files in sorted order;
@@ -108,7 +111,13 @@ def load(
         DataNotFound: The files are missing or could not be downloaded; the message lists the folders searched.
         InvalidInput: A file is damaged or malformed, or the set does not take an option.
     """
-    options = {"path": path, "test_path": test_path, "label": label, "standardize": standardize or None}
+    options = {
+        "path": path,
+        "test_path": test_path,
+        "label": label,
+        "standardize": standardize or None,
+        "quoting": quoting,
+    }
     passed = {key for key, value in options.items() if value is not None}
     name = _ALIASES.get(name, name)
     if name in _PUBLISHED:
@@ -123,7 +132,7 @@ def load(
         raise InvalidInput(f"data set {name!r} is read from your own file; pass path=...")
     base = data_root(root)
     paths = tuple(user_file(name, part, base) for part in (path, test_path) if part is not None)
-    return reader(_Request(base, download, paths, label, standardize))
+    return reader(_Request(base, download, paths, label, standardize, quoting))
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,7 @@ class _Request:
     paths: tuple[Path, ...] = ()
     label: str | int | None = None
     standardize: bool = False
+    quoting: Quoting | None = None
 
 
 def _check_options(name: str, passed: set[str], allowed: frozenset[str]) -> None:
@@ -255,7 +265,7 @@ def _ijcnn1(request: _Request) -> DataSet:
 
 def _csv(request: _Request) -> DataSet:
     paths = request.paths
-    tables = [read_csv(path, request.label) for path in paths]
+    tables = [read_csv(path, request.label, request.quoting) for path in paths]
     if len(tables) == 2 and tables[0].columns and tables[1].columns and tables[0].columns != tables[1].columns:
         raise InvalidInput(
             f"{paths[1]} has the columns {', '.join(tables[1].columns[:20])}; expected those of {paths[0]}, "
@@ -348,7 +358,7 @@ _ALIASES: Final = {"fashion_mnist": "fmnist"}
 _FILES: Final[
     dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]
 ] = {  # name -> reader, and the options that it takes
-    "csv": (_csv, frozenset({"path", "test_path", "label", "standardize"})),
+    "csv": (_csv, frozenset({"path", "test_path", "label", "standardize", "quoting"})),
     "libsvm": (_libsvm, frozenset({"path", "test_path", "standardize"})),
     "npz": (_npz, frozenset({"path", "standardize"})),
 }

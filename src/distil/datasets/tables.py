@@ -23,7 +23,7 @@ from distil.data.array_formats import NpzFile, listed
 from distil.data.columns import Rows
 from distil.data.file_readers import ending, reading
 from distil.data.headers import ID, LABELS, is_number
-from distil.data.table_files import DelimitedTable
+from distil.data.table_files import DelimitedTable, Quoting
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
 
@@ -80,7 +80,7 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
 # ------------------------------------------------------------------------------------------------- csv
 
 
-def read_csv(path: Path, label: str | int | None = None) -> Table:
+def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None = None) -> Table:
     """Read a table of numbers with one column of labels, separated by commas, semicolons or tabs.
 
     Its content decides whether the first row is a header; see :func:`distil.data.headers.is_header`. The index that pandas writes
@@ -90,12 +90,13 @@ def read_csv(path: Path, label: str | int | None = None) -> Table:
         path: A UTF-8 file; plain, ``.gz``, ``.bz2`` or ``.xz``.
         label: The column of labels, by name or by index from 0 (negative: from the end); default: the one
             called ``label``, ``labels``, ``class`` or ``target``, else the last.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Raises:
         InvalidInput: There is no such column, rows differ in length, or a value is missing, not a number or not
             finite in float32; the message gives the line and column, both from 1.
     """
-    table = DelimitedTable(path, [None if label is None or is_number(label) else str(label)])
+    table = DelimitedTable(path, [None if label is None or is_number(label) else str(label)], quoting=quoting)
     columns = table.columns
     place = _label_column(table, label) if columns else 0
     no_features = {*columns[place : place + 1], table.named(ID), table.index, *table.left_out}

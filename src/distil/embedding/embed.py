@@ -25,6 +25,7 @@ from torch import Tensor
 
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
+from distil.data.table_files import Quoting
 from distil.embedding.encoders import Encoder, Loaded, encoder_named
 from distil.embedding.journal import Journal, info_path, lock_path, log_path, rows_path
 from distil.errors import InvalidInput
@@ -68,6 +69,7 @@ def embed(
     out: str | Path | None = None,
     column: str | None = None,
     ids: str | Path | None = None,
+    quoting: Quoting | None = None,
     on_error: OnError = "raise",
     runtime: Runtime | None = None,
 ) -> Embedded:
@@ -84,6 +86,7 @@ def embed(
             embedding. Default: a file in the user's cache folder, named by a hash of model and pool.
         column: Column of the items, if the pool is a table.
         ids: Ids of the items; see :func:`distil.data.pools.open_pool`.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         on_error: What to do with items that cannot be read: ``"raise"`` an error, or ``"skip"`` and list them.
         runtime: Device, minibatch size (default: 32 images or texts), progress bar, and ``num_workers`` threads that read items
             (default: one per core).
@@ -96,7 +99,9 @@ def embed(
     take as long as embedding it. Memory: a few minibatches, and the names.
     """
     runtime = as_runtime(runtime)
-    items = items_of(pool if isinstance(pool, (Items, Minibatches)) else open_pool(pool, column=column, ids=ids))
+    items = items_of(
+        pool if isinstance(pool, (Items, Minibatches)) else open_pool(pool, column=column, ids=ids, quoting=quoting)
+    )
     encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
     if encoder.kind is not None and items.kind != encoder.kind:
         raise InvalidInput(

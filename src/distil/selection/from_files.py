@@ -17,6 +17,7 @@ from torch import Tensor
 from distil.data.array_files import Column, read_column
 from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, normal, read_ids
+from distil.data.table_files import Quoting
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
@@ -33,7 +34,11 @@ from distil.system.runtime import Runtime, as_runtime
 
 
 def read_arrays(
-    files: Mapping[str, str | Path | Column | None], ids: str | Path | None = None, runtime: Runtime | None = None
+    files: Mapping[str, str | Path | Column | None],
+    ids: str | Path | None = None,
+    runtime: Runtime | None = None,
+    *,
+    quoting: Quoting | None = None,
 ) -> Arrays:
     """Open the arrays of a pool; their values are not read yet.
 
@@ -41,6 +46,7 @@ def read_arrays(
         files: Name of an array (``embeddings``, ``probs``, ``mc_probs``) -> its file or column, or None.
         ids: A column of ids in every file, or a file of ids; see :func:`distil.data.array_files.read_column`.
         runtime: The memory for decoded values.
+        quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Raises:
         InvalidInput: There is no array, one has a wrong number of axes, or their numbers of rows or their ids differ.
@@ -48,7 +54,9 @@ def read_arrays(
     columns: dict[str, Column] = {}
     for what, source in files.items():
         if source is not None:
-            column = source if isinstance(source, Column) else read_column(source, ids=ids, runtime=runtime)
+            column = source
+            if not isinstance(column, Column):
+                column = read_column(column, ids=ids, quoting=quoting, runtime=runtime)
             values: Any = as_array(column.values, what, f"{column.origin}: {what}")
             columns[what] = replace(column, values=values)
     if not columns:

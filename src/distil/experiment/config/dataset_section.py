@@ -18,7 +18,7 @@ from distil.system.imports import named_object
 
 EMBEDDINGS = "embeddings"
 DataSection: TypeAlias = NamedData | CalledData | EmbeddingsData
-_LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "standardize")
+_LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "standardize", "quoting")
 
 # A linear head on embeddings, and its training. One learning rate serves all embeddings because they are standardized. The weight
 # decay is strong because an embedding has many numbers and labels are few.

@@ -207,6 +207,10 @@ class NamedData(DataSection):
     standardize: Annotated[bool, OURS] = _key(
         "Whether to bring every column of `csv`, `libsvm` and `npz` to mean 0 and standard deviation 1.", False
     )
+    quoting: Annotated[SkipValidation[Literal["minimal", "none"]], OURS] = _key(
+        "Whether cells of `csv` may be quoted (`minimal`), or quotes are text (`none`). Default: "
+        "`none` for `.tsv`, else `minimal`."
+    )
     download: Annotated[bool, OURS] = _key(
         "Whether to download missing files; the option `--download` does the same.", False
     )
@@ -236,6 +240,10 @@ class EmbeddingsData(DataSection):
     test_labels: Annotated[Text | None, OURS] = _key("The test set's table of `id` and `label`.")
     standardize: Annotated[bool, OURS] = _key(
         "Whether to bring every column to mean 0 and standard deviation 1, minibatch by minibatch.", True
+    )
+    quoting: Annotated[SkipValidation[Literal["minimal", "none"]], OURS] = _key(
+        "Whether cells of csv and tsv files may be quoted (`minimal`), or quotes are text (`none`). Default: "
+        "`none` for `.tsv`, else `minimal`."
     )
     name: Annotated[Text, OURS] = _key("The data set's name in results. Default: the name of the file.")
     sha256: Annotated[Text | None, OURS] = _key(

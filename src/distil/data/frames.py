@@ -1,0 +1,94 @@
+"""Data frames and columns of pandas and polars in memory, read as the tables in files are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distil.data.arrays import Series
+from distil.data.columns import SAMPLE_ROWS, Kind, Rows, Table, kind_of_values
+from distil.errors import InvalidInput
+from distil.system.runtime import Runtime
+
+_FRAME: Final = Path("the data frame")  # what messages call it
+_INDEX: Final = "__index_level_0__"  # as pandas calls an index without a name in Parquet
+_MISSING: Final = ("NAType", "NaTType")  # missing values of pandas, which is not imported here
+
+
+@runtime_checkable
+class Frame(Series, Protocol):
+    """A data frame of pandas or polars."""
+
+    @property
+    def columns(self) -> Any:  # noqa: ANN401
+        """The names of the columns."""
+        ...
+
+    def __getitem__(self, name: Any) -> Any: ...  # noqa: ANN401
+
+
+@runtime_checkable
+class _Indexed(Protocol):
+    """A data frame of pandas."""
+
+    @property
+    def index(self) -> Any: ...  # noqa: ANN401
+
+
+def values_of(column: Any) -> list[Any]:  # noqa: ANN401 - a column of pandas or polars
+    """The values of a column as Python objects; missing ones are None or NaN."""
+    values = column.to_numpy().tolist()
+    return [None if type(value).__name__ in _MISSING else value for value in values]
+
+
+class FrameTable(Table):
+    """A data frame of pandas or polars. The index of pandas is a column.
+
+    Args:
+        frame: The frame.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        columns = {str(name): frame[name] for name in frame.columns}
+        if len(columns) < len(frame.columns):
+            raise InvalidInput("the data frame has two columns of one name; rename one of them")
+        if isinstance(frame, _Indexed):
+            columns = {str(frame.index.name or _INDEX): frame.index, **columns}
+        self._columns, self._size = columns, int(frame.shape[0])
+        sample = {name: values_of(column[:SAMPLE_ROWS]) for name, column in columns.items()}
+        super().__init__(_FRAME, list(columns), sample, {name: _kind(cells) for name, cells in sample.items()})
+        if isinstance(frame, _Indexed):
+            self.index = self.columns[0]
+            self.left_out.setdefault(self.index, "is an index")
+
+    def read(
+        self, numbers: Sequence[str], others: Sequence[str], _: Runtime, *, wide: bool = False, hint: str = ""
+    ) -> Rows:
+        """See :meth:`Table.read`."""
+        arrays = [self._numbers(name, hint) for name in numbers]
+        double = wide or any(array.dtype == np.float64 for array in arrays)
+        values = np.concatenate(arrays, 1) if arrays else np.empty((self._size, 0))
+        cells = [values_of(self._columns[name]) for name in others]
+        return Rows(values.astype(np.float64 if double else np.float32, copy=False), cells, range(self._size))
+
+    def _numbers(self, name: str, hint: str) -> NDArray[Any]:
+        """A column of numbers, (N, 1), or of lists of numbers, (N, D)."""
+        values = np.asarray(self._columns[name].to_numpy())
+        try:
+            if self.kinds[name] == "list":
+                return np.stack([np.asarray(row, np.float64) for row in values])
+            return (values if values.dtype.kind in "fiub" else values.astype(np.float64)).reshape(-1, 1)
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(
+                f"{self.path}, column {name!r}: expected numbers, or lists of numbers of one length ({error})"
+                f"{hint.replace('{column}', name)}"
+            ) from error
+
+
+def _kind(cells: Sequence[Any]) -> Kind:
+    """The kind of a column of a frame, whose lists may be arrays."""
+    return kind_of_values([cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells])
