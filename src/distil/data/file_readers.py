@@ -21,8 +21,9 @@ from typing import Any, BinaryIO, Final, TextIO, cast
 from distil.errors import DataNotFound, DistilError, InvalidInput
 
 _OPENERS: Final[dict[str, Callable[[Path, str], Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_LONGEST_LINE: Final = 1 << 26  # characters
-_LARGEST_DOCUMENT: Final = 1 << 27  # characters of one JSON document, which is read as a whole
+_BLOCK: Final = 1 << 20  # characters
+_LONGEST_LINE: Final = 1 << 25  # characters
+_LARGEST_DOCUMENT: Final = 1 << 26  # characters of one JSON document, which is read as a whole
 
 
 def existing(path: Path) -> Path:
@@ -129,8 +130,9 @@ def json_records(path: Path) -> tuple[str, list[tuple[int, Any]]]:
     Raises:
         InvalidInput: The file is not JSON, is too large, or its values are something else.
     """
-    with reading_text(path) as file:
-        text = file.read(_LARGEST_DOCUMENT)
+    with reading_text(path) as file:  # in blocks: for one large read, Python reserves the memory at once
+        blocks = list(itertools.islice(iter(partial(file.read, _BLOCK), ""), _LARGEST_DOCUMENT // _BLOCK))
+    text = "".join(blocks)
     if len(text) == _LARGEST_DOCUMENT:
         raise InvalidInput(
             f"{path} has more than {_LARGEST_DOCUMENT:,} characters; write large tables as .jsonl, with one record in a line"
