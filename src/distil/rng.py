@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from distil.errors import InvalidInput
 
@@ -51,6 +52,20 @@ class Rng:
     def torch(self) -> torch.Generator:
         """A new CPU generator; draws are made on the CPU so that every device sees the same numbers."""
         return torch.Generator("cpu").manual_seed(self.integer())
+
+    def keys(self, ids: Tensor) -> Tensor:
+        """A pseudorandom key for each id, (N,) int64: distinct for distinct ids, and a function of seed, path and id alone.
+
+        Ties are broken in the order of these keys, so no position in a sorted pool is preferred, and the order of some ids depends
+        neither on the other ids nor on blocks. The key of an id is output number ``id`` of SplitMix64 (Steele, Lea and Flood
+        2014), which is a bijection of 64-bit numbers.
+        """
+        z = (ids.cpu().numpy().astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
+            self.integer()
+        )
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return torch.from_numpy((z ^ (z >> np.uint64(31))).view(np.int64))
 
     @contextmanager
     def scope(self) -> Iterator[None]:

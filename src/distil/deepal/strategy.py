@@ -45,7 +45,7 @@ class Strategy:
             n: Number of examples, from 1 to the number of unlabeled ones.
 
         Returns:
-            Ids in the pool, (n,) int64, distinct, unlabeled, best first. Ties go to the smaller id.
+            Ids in the pool, (n,) int64, distinct, unlabeled, best first. Ties are broken at random.
 
         Raises:
             InvalidInput: ``n`` is out of range, or the network returns a NaN.

@@ -22,7 +22,7 @@ from distil.networks.dropout import Draw
 from distil.rng import Rng
 from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measured_by
 from distil.system.runtime import Runtime
-from distil.system.scratch import Filling, Space
+from distil.system.scratch import Space
 
 
 class NetworkSource(Source):
@@ -99,16 +99,19 @@ class NetworkSource(Source):
                         raise
                     rows = -(-failed // 2)
 
-    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-        """One table of all examples; each column is written into one array, minibatch by minibatch."""
-        space = Space(runtime)
-        fillings: dict[Signal[Any], Filling] = {}
+    def table(
+        self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
+    ) -> Signals:
+        """One table of all examples; they are measured in the order of ``ids``, and each is written to its row of the table."""
+        space, columns, start = Space(runtime), dict[Signal[Any], Tensor](), 0
+        places = torch.arange(len(self.ids)) if order is None else order.argsort()
         for chunk in self.chunks(signals, runtime, rng):
             for signal, part in chunk.values.items():
-                if signal not in fillings:
-                    fillings[signal] = space.filling(len(self.ids), *part.shape[1:], dtype=part.dtype)
-                fillings[signal].add(part)
-        return Signals(self.ids, {signal: filling.column() for signal, filling in fillings.items()}, space)
+                if signal not in columns:
+                    columns[signal] = space.column(len(self.ids), *part.shape[1:], dtype=part.dtype)
+                columns[signal][places[start : start + len(chunk)]] = part
+            start += len(chunk)
+        return Signals(self.ids if order is None else self.ids[order], columns, space)
 
     def _tables(
         self,

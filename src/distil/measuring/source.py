@@ -59,8 +59,10 @@ class Source(ABC):
         """Tables of consecutive examples, one after the other, that together hold all of them."""
 
     @abstractmethod
-    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-        """One table of all examples."""
+    def table(
+        self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
+    ) -> Signals:
+        """One table of all examples: those at the rows ``order`` of ``ids``, a permutation; default: in the order of ``ids``."""
 
     @abstractmethod
     def of(self, rows: Tensor) -> Source:
@@ -74,8 +76,8 @@ class Source(ABC):
 class ArraySource(Source):
     """Signals in arrays that were computed before.
 
-    Contiguous arrays in the precision of the selection are used without copying, memory-mapped arrays too; all others are
-    converted block by block. The rows are checked while they are read.
+    Contiguous arrays in the precision of the selection are used without copying, memory-mapped arrays too, where rows are read
+    in order; otherwise rows are copied block by block. The rows are checked while they are read.
 
     Args:
         ids: Rows of the arrays, (N,) int64.
@@ -118,8 +120,12 @@ class ArraySource(Source):
         for ids in runtime.bar(parts, "reading", len(parts)):
             yield Signals(ids, {signal: self._rows(signal, ids) for signal in signals})
 
-    def table(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Signals:
-        """One table of all rows; its columns are views of the arrays where rows and types need no conversion."""
+    def table(
+        self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
+    ) -> Signals:
+        """One table of all rows; its columns are views of the arrays where order and types need no conversion."""
+        if order is not None:
+            return self.of(order).table(signals, runtime, rng)
         space = Space(runtime)
         columns: dict[Signal[Any], Tensor] = {}
         fillings: dict[Signal[Any], Filling] = {}

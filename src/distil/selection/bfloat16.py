@@ -31,13 +31,12 @@ Score = Callable[[Signals], Tensor]
 def leaders_bfloat16_first(
     score: Score,
     pool: Source,
-    n: int,
+    leaders: Leaders,
     signals: tuple[Signal[Any], ...],
-    kept: tuple[Signal[Any], ...],
     runtime: Runtime,
     rng: Rng,
-) -> tuple[Signals, Tensor]:
-    """The ``n`` examples of largest score in full precision, best first, and their scores.
+) -> None:
+    """Add all examples to ``leaders`` that may have one of the ``leaders.n`` largest scores, with their scores in full precision.
 
     All examples are scored in bfloat16. The best of them and a sample of the others are scored again in full precision; twice
     the largest difference bounds the error of bfloat16. Every example that may be among the best within this bound is then
@@ -47,9 +46,8 @@ def leaders_bfloat16_first(
     Args:
         score: A function from a table to its scores, (N,) without NaN; larger is better.
         pool: The examples, a source that ``can_score_in_bfloat16``.
-        n: Number of examples to find, at most all of them.
+        leaders: The examples are added here.
         signals: The signals that ``score`` reads.
-        kept: The signals to return for the examples found.
         runtime: Settings of the measurement.
         rng: Randomness of sampled signals.
 
@@ -59,7 +57,7 @@ def leaders_bfloat16_first(
         for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):  # the network may be on either
             stack.enter_context(torch.autocast(device, torch.bfloat16))
         rough = torch.cat([scores for _, scores in _scored(score, pool, signals, runtime, rng)])
-    leaders = Leaders(n, kept)
+    n = leaders.n
     exact = rough.clone()
     known = torch.zeros(len(rough), dtype=torch.bool)
     rows = torch.cat(
@@ -76,7 +74,6 @@ def leaders_bfloat16_first(
         off = _SAFETY * float((exact - rough)[known].nan_to_num(nan=0.0).abs().max())
         least = float(exact[known].topk(n).values[-1])
         rows = torch.nonzero(~known & (rough >= least - off))[:, 0]
-    return leaders.leaders()
 
 
 def _step(size: int) -> int:

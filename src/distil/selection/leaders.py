@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from distil.rng import Rng
 from distil.signals import Signal, Signals
-from distil.strategies.base import best_rows
+from distil.strategies.base import best_rows, tie_keys
 
 _SPARE_ROWS = 4096  # the rows kept are cut down to the best n when there are 2 n plus this many
 
@@ -20,11 +22,19 @@ class Leaders:
     Args:
         n: Number of rows to find.
         signals: The columns to keep, stored or derived.
+        rng: Randomness of the selection, which decides ties.
+
+    Attributes:
+        n: The argument.
+        n_seen: Number of rows so far.
     """
 
-    def __init__(self, n: int, signals: tuple[Signal[Any], ...]) -> None:
-        self._n = n
+    def __init__(self, n: int, signals: tuple[Signal[Any], ...], rng: Rng) -> None:
+        self.n = n
+        self.n_seen = 0
+        self._range = math.inf, -math.inf  # of all scores so far
         self._signals = signals
+        self._rng = rng
         self._tables: list[Signals] = []
         self._scores: list[Tensor] = []
         self._count = 0
@@ -37,20 +47,27 @@ class Leaders:
             table: The rows, B of them.
             scores: Their scores, (B,).
         """
-        if self._least is None and len(scores) >= self._n:
-            self._least = scores.topk(self._n).values[-1]  # n rows have at least this score
+        self.n_seen += len(scores)
+        self._range = min(self._range[0], float(scores.min())), max(self._range[1], float(scores.max()))
+        if self._least is None and len(scores) >= self.n:
+            self._least = scores.topk(self.n).values[-1]  # n rows have at least this score
         rows = torch.arange(len(scores)) if self._least is None else torch.nonzero(scores >= self._least)[:, 0]
         self._tables.append(table.excerpt(rows, self._signals))
         self._scores.append(scores[rows])
         self._count += len(rows)
-        if self._count >= 2 * self._n + _SPARE_ROWS:
+        if self._count >= 2 * self.n + _SPARE_ROWS:
             self._keep(*self.leaders())
 
+    @property
+    def tied(self) -> bool:
+        """Whether there are several rows, all of the same score."""
+        return self.n_seen > 1 and self._range[0] == self._range[1]
+
     def leaders(self) -> tuple[Signals, Tensor]:
-        """The table of the best rows so far and their scores, best first; ties go to the smaller id."""
+        """The table of the best rows so far and their scores, best first; ties go to the smaller of ``tie_keys``."""
         scores = torch.cat(self._scores)
         table = _joined(self._tables)
-        rows = best_rows(table.ids, scores, self._n)
+        rows = best_rows(tie_keys(table.ids, self._rng), scores, self.n)
         return table.rows(rows), scores[rows]
 
     def _keep(self, table: Signals, scores: Tensor) -> None:

@@ -57,8 +57,8 @@ class Shortlist:
 class Needs:
     """The signals that a strategy reads, for each set of examples. A strategy without any reads no data.
 
-    With ``shortlist``, the pool that the strategy receives may hold the shortlisted examples only, in the order of the pool. From
-    these it must choose the same examples as from the whole pool.
+    With ``shortlist``, the pool that the strategy receives may hold the shortlisted examples only, in the same order. From these it
+    must choose the same examples as from the whole pool.
     """
 
     pool: tuple[Signal[Any], ...] = ()
@@ -124,6 +124,10 @@ class Selection:
         """The ids as plain ints."""
         return [int(i) for i in self.ids]
 
+    def with_notes(self, first: tuple[str, ...]) -> Selection:
+        """This selection with the notes ``first``, followed by its own."""
+        return dataclasses.replace(self, notes=(*first, *self.notes)) if first else self
+
 
 class Strategy(ABC):
     """Base of all strategies. Subclasses are frozen dataclasses whose fields are the hyper-parameters.
@@ -131,6 +135,9 @@ class Strategy(ABC):
     The caller checks the results: ``select`` must return n distinct ids of the pool (a Selection, or the ids alone in a list,
     array or tensor) and finite weights, ``score`` a number other than NaN for each row. The columns of ``sets`` may be the user's
     own arrays, so never write to them.
+
+    The caller shuffles the rows of the pool by a seeded order of the ids (``tie_keys``). A strategy that breaks ties by the smaller
+    row therefore breaks them at random, whatever the order of the user's data, and reproducibly.
 
     Attributes:
         paper: The publication that the strategy comes from, one line.
@@ -165,11 +172,13 @@ class ScoreStrategy(Strategy):
         quantity: The name, in reasons, of the quantity that the strategy ranks by.
         unit: The unit of the quantity, for example ``"nats"``; empty for a plain number.
         smallest_first: Whether the smallest values of the quantity are queried first; the score is then minus the quantity.
+        when_tied: What it usually means that all scores of a pool are equal, a clause; empty where that is not known.
     """
 
     quantity: ClassVar[str] = "score"
     unit: ClassVar[str] = ""
     smallest_first: ClassVar[bool] = False
+    when_tied: ClassVar[str] = ""
 
     @property
     def evidence(self) -> tuple[Signal[Any], ...]:
@@ -192,29 +201,35 @@ class ScoreStrategy(Strategy):
         """
         return sentences(f"{self.quantity} {{:.3g}} {self.unit}".rstrip(), -scores if self.smallest_first else scores)
 
-    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - scores are not random
-        """The ``n`` rows of largest score; ties go to the smaller id."""
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The ``n`` rows of largest score; equal scores are ordered by ``tie_keys``."""
         scores = self.score(sets)
-        rows = best_rows(sets.pool.ids, scores, n)
-        return self.explained(sets.pool.excerpt(rows, self.evidence), scores[rows])
+        rows = best_rows(tie_keys(sets.pool.ids, rng), scores, n)
+        found = self.explained(sets.pool.excerpt(rows, self.evidence), scores[rows])
+        tied = len(scores) > 1 and bool((scores == scores[0]).all())
+        return found.with_notes(self.tied_notes(len(scores)) if tied else ())
+
+    def tied_notes(self, n_scored: int, what: str = "this") -> tuple[str, ...]:
+        """The note that goes with a selection (``what``) from a pool whose ``n_scored`` scores are all equal."""
+        reason = f" ({self.when_tied})" if self.when_tied else ""
+        return (f"all {n_scored:,} scores are equal: {what} is a random sample{reason}",)
 
     def explained(self, chosen: Signals, scores: Tensor) -> Selection:
         """The selection of these examples, with reasons; the arguments are those of ``reasons``."""
         return Selection(chosen.ids, scores, reasons=self.reasons(chosen, scores))
 
 
-def best(ids: Tensor, scores: Tensor, n: int) -> Selection:
-    """The ``n`` ids of largest score, largest first; ties go to the smaller id. Cost: O(N + n log n)."""
-    order = best_rows(ids, scores, n)
-    return Selection(ids[order], scores[order])
+def tie_keys(ids: Tensor, rng: Rng) -> Tensor:
+    """Keys of ids, (N,): of examples that a selection with ``rng`` cannot rank, the one of smaller key comes first."""
+    return rng.child("ties").keys(ids)
 
 
-def best_rows(ids: Tensor, scores: Tensor, n: int) -> Tensor:
-    """The ``n`` rows of largest score, largest first; ties go to the smaller id."""
+def best_rows(keys: Tensor, scores: Tensor, n: int) -> Tensor:
+    """The ``n`` rows of largest score, largest first; ties go to the smaller of the distinct ``keys``. Cost: O(N + n log n)."""
     rows = torch.arange(len(scores))
     if n < len(scores):
         rows = rows[~(scores < scores.topk(n).values[-1])]  # includes every row that ties for the last place
-    rows = rows[ids[rows].argsort()]
+    rows = rows[keys[rows].argsort()]
     return rows[scores[rows].argsort(descending=True, stable=True)][:n]
 
 

@@ -109,6 +109,7 @@ class BALD(ScoreStrategy):
     paper: ClassVar[str] = "Houlsby et al. 2011; Gal et al. 2017, Deep Bayesian active learning with image data"
     quantity: ClassVar[str] = "mutual information"
     unit: ClassVar[str] = "nats"
+    when_tied: ClassVar[str] = "the samples of the network agree on every example, as they do without dropout"
     n_samples: int = count(10)
 
     @property

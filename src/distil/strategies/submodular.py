@@ -24,7 +24,7 @@ from distil.functional.similarity import Kernel, cosine, rbf
 from distil.functional.submodular import COVERS, FUNCTIONS
 from distil.rng import Rng
 from distil.signals import Embedding, Gradient, Inputs, Probs, Signal, Signals
-from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Shortlist, Strategy, best, picked
+from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Shortlist, Strategy, best_rows, picked
 from distil.strategies.parameters import at_least, choice, positive
 from distil.strategies.reasons import sentences, two_rounds_notes
 from distil.strategies.registry import register
@@ -162,7 +162,7 @@ class FASS(Strategy):
         """The rows that pass the filter for a selection of ``n``, the most uncertain first: (min(N, ceil(top_n n)),)."""
         rows = torch.arange(len(probs))
         scores = self._shortlist.by.score(Sets(Signals(rows, {Probs(): probs})))
-        return best(rows, scores, self._shortlist.rows(n, len(probs))).ids
+        return best_rows(rows, scores, self._shortlist.rows(n, len(probs)))
 
     def _uncertain(self, pool: Signals, rows: Tensor) -> tuple[str, ...]:
         """The uncertainty of these rows, in words."""
