@@ -11,12 +11,10 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as SklearnKMeans
-from sklearn.cluster import kmeans_plusplus
-from sklearn.datasets import make_blobs
+from sklearn.datasets import load_digits, make_blobs
 
 from distil.functional import nearest
-from distil.functional.centers import k_means_plus_plus
-from distil.functional.clustering import KMeans, k_means, representatives
+from distil.functional.clustering import KMeans, _greedy_start, k_means, representatives
 from distil.functional.features import Dense
 
 
@@ -29,6 +27,10 @@ def blobs(n=400, k=6, std=1.0, seed=0, dim=5):
         n, dim, centers=k, cluster_std=std, center_box=(-8, 8), random_state=seed, return_centers=True
     )
     return x.astype(np.float32), y, centers
+
+
+def greedy_start(x, k, stream):
+    return _greedy_start(x, k, lambda rows, some: Dense(rows).sq_dists(Dense(some)), stream)
 
 
 def same_partition(one, other):
@@ -64,24 +66,13 @@ def test_k_means_is_scikit_learns_from_the_same_start():
     for seed in range(5):
         x, _, _ = blobs(std=3.0, seed=seed)
         stream = generator(seed)
-        first = int(torch.randint(len(x), (1,), generator=stream))
-        start = x[k_means_plus_plus(Dense(torch.from_numpy(x)), 8, first, stream)]
+        start = x[greedy_start(torch.from_numpy(x), 8, stream)]
         theirs = SklearnKMeans(8, init=start, n_init=1, max_iter=1000, tol=0, algorithm="lloyd").fit(x)
         ours = k_means(torch.from_numpy(x), 8, generator(seed), max_iter=1000, tol=0)
         np.testing.assert_array_equal(ours.clusters.numpy(), theirs.labels_, err_msg=str(seed))
         np.testing.assert_allclose(
             ours.centers.numpy(), theirs.cluster_centers_, rtol=1e-4, atol=1e-4, err_msg=str(seed)
         )
-
-
-def test_inertia_is_close_to_scikit_learns():
-    """Both from plain k-means++: the default of scikit-learn, which tries several rows a draw, starts better."""
-    for std in [2.0, 4.0]:
-        x, _, _ = blobs(600, 8, std)
-        starts = [kmeans_plusplus(x, 8, random_state=seed, n_local_trials=1)[0] for seed in range(40)]
-        theirs = np.mean([SklearnKMeans(8, init=start, n_init=1).fit(x).inertia_ for start in starts])
-        ours = np.mean([k_means(torch.from_numpy(x), 8, generator(seed)).inertia for seed in range(40)])
-        assert ours <= 1.05 * theirs, std
 
 
 def test_well_separated_blobs_are_recovered():
@@ -145,8 +136,7 @@ def test_it_is_lloyds_iteration_whatever_the_precision_of_the_products(low_preci
     monkeypatch.setattr(nearest, "_PAIR", 0)  # never given up
     x, _, _ = blobs(2000, 30, 4.0, seed, dim=20)
     stream = generator(seed)
-    first = int(torch.randint(len(x), (1,), generator=stream))
-    start = x[k_means_plus_plus(Dense(torch.from_numpy(x)), 40, first, stream)]
+    start = x[greedy_start(torch.from_numpy(x), 40, stream)]
     clusters, centers = lloyd(x, start)
     found = k_means(torch.from_numpy(x), 40, generator(seed), max_iter=1000, tol=0)
     np.testing.assert_array_equal(found.clusters.numpy(), clusters)
@@ -161,8 +151,7 @@ def test_on_a_grid_ties_go_to_the_smaller_center(low_precision, monkeypatch):
     x = np.array(list(itertools.product(range(4), repeat=4)), dtype=np.float32)
     x = x[np.random.default_rng(0).permutation(len(x))]
     stream = generator(2)
-    first = int(torch.randint(len(x), (1,), generator=stream))
-    start = x[k_means_plus_plus(Dense(torch.from_numpy(x)), 8, first, stream)]
+    start = x[greedy_start(torch.from_numpy(x), 8, stream)]
     dists = cdist(x, start, "sqeuclidean")
     assert ((dists == dists.min(1, keepdims=True)).sum(1) > 1).mean() > 0.2
     found = k_means(torch.from_numpy(x), 8, generator(2), max_iter=0)
@@ -255,3 +244,21 @@ def test_representatives_are_distinct_with_fewer_distinct_rows_than_n():
         assert len(set(rows)) == n, n
         if n >= 5:
             assert {row % 5 for row in rows[:5]} == set(range(5)), n
+
+
+def test_inertia_is_within_two_percent_of_scikit_learns():
+    """On average over seeds; one plain draw of k-means++ is 24 % above on the blobs."""
+    digits = load_digits().data.astype(np.float32)
+    round_ = [make_blobs(1000, 5, centers=8, random_state=seed)[0].astype(np.float32) for seed in range(6)]
+    for pools, k in ((round_, 8), ([digits] * 3, 10)):
+        ours = [k_means(torch.from_numpy(x), k, generator(seed)).inertia for seed, x in enumerate(pools)]
+        theirs = [SklearnKMeans(k, n_init=1, random_state=seed).fit(x).inertia_ for seed, x in enumerate(pools)]
+        assert np.mean(ours) <= 1.02 * np.mean(theirs), k
+
+
+def test_the_start_in_a_large_pool_is_made_of_a_sample_and_loses_nothing():
+    x = torch.from_numpy(make_blobs(9000, 3, centers=8, random_state=0)[0])
+    ours, theirs = k_means(x, 8, generator(0)), SklearnKMeans(8, n_init=3, random_state=0).fit(x.numpy())
+    assert ours.inertia <= 1.01 * theirs.inertia_
+    copies = torch.arange(3.0)[:, None].repeat(3000, 1)  # fewer distinct rows than centers
+    assert k_means(copies, 5, generator(0)).inertia == 0

@@ -104,16 +104,23 @@ def test_fewer_distinct_rows_than_clusters():
 
 
 @pytest.mark.slow
-def test_the_second_draw_follows_the_law_of_l1_distances():
+def test_the_second_center_is_the_better_of_two_drawn_by_l1_distances():
     x = np.random.default_rng(3).normal(size=(7, 2)).astype(np.float32)
     counts, stream = np.zeros((7, 7)), generator(5)
     for _ in range(20_000):
-        first, second = clustering._drawn_by_l1(torch.from_numpy(x), 2, stream).tolist()
+        first, second = clustering._greedy_start(
+            torch.from_numpy(x), 2, lambda a, b: torch.cdist(a, b, p=1), stream
+        ).tolist()
         counts[first, second] += 1
-    law = l1(x, x) / l1(x, x).sum(1, keepdims=True) * counts.sum(1, keepdims=True)
-    assert np.diag(counts).sum() == 0
-    off = ~np.eye(7, dtype=bool)
-    assert scipy.stats.chisquare(counts[off], law[off] * counts[off].sum() / law[off].sum()).pvalue > 1e-3
+    dists = l1(x, x)
+    law = np.zeros((7, 7))
+    for first, one, other in np.ndindex(7, 7, 7):
+        left = {row: np.minimum(dists[first], dists[row]).sum() for row in (one, other)}
+        law[first, min(left, key=left.get)] += dists[first, one] * dists[first, other] / dists[first].sum() ** 2
+    law *= counts.sum(1, keepdims=True)
+    possible = law > 0
+    assert counts[~possible].sum() == 0
+    assert scipy.stats.chisquare(counts[possible], law[possible] * counts.sum() / law.sum()).pvalue > 1e-3
 
 
 def test_representatives_are_nearest_in_l1_larger_clusters_first():

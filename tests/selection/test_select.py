@@ -33,7 +33,7 @@ from distil.strategies import (
     Strategy,
     strategy_named,
 )
-from distil.strategies.base import Sets, best
+from distil.strategies.base import Sets, best_rows, tie_keys
 from distil.system.runtime import Runtime
 
 N, DIMS, CLASSES = 60, 6, 4
@@ -633,8 +633,9 @@ def test_leaders_are_the_best_of_all(case):
                     scores = rng.integers(n_values, size=30_000).astype(np.float32)
                     scores = scores if order == "mixed" else np.sort(scores)[:: 1 if order == "rising" else -1].copy()
                     ids = rng.permutation(40_000)[:30_000]
-                    expected = np.lexsort((ids, -scores))[:n]
-                    leaders = Leaders(n, (Logits(),))
+                    keys = tie_keys(torch.from_numpy(ids), Rng(3))
+                    expected = np.lexsort((keys.numpy(), -scores))[:n]
+                    leaders = Leaders(n, (Logits(),), Rng(3))
                     start = 0
                     while start < len(ids):
                         rows = slice(start, start + int(rng.integers(1, 3000)))
@@ -646,11 +647,12 @@ def test_leaders_are_the_best_of_all(case):
                     assert found.ids.tolist() == ids[expected].tolist()
                     assert found[Logits()].tolist() == (ids[expected] * 2).tolist()
                     assert kept.tolist() == scores[expected].tolist()
-                    assert best(torch.from_numpy(ids), torch.from_numpy(scores), n).tolist() == ids[expected].tolist()
+                    assert leaders.tied == (n_values == 1)
+                    assert best_rows(keys, torch.from_numpy(scores), n).tolist() == expected.tolist()
 
 
 def test_leaders_keep_the_columns_that_are_asked_for(x, probs):
-    leaders = Leaders(5, (TopClasses(),))
+    leaders = Leaders(5, (TopClasses(),), Rng(0))
     table = Signals(torch.arange(N), {Inputs(): torch.from_numpy(x), Probs(): torch.from_numpy(probs)})
     leaders.add(table, torch.arange(float(N)))
     found, _ = leaders.leaders()
@@ -660,7 +662,7 @@ def test_leaders_keep_the_columns_that_are_asked_for(x, probs):
 
 def test_leaders_copy_their_rows(x):
     """Chunks may be views of something large."""
-    leaders = Leaders(5, (Inputs(),))
+    leaders = Leaders(5, (Inputs(),), Rng(0))
     leaders.add(Signals(torch.arange(N), {Inputs(): torch.from_numpy(x)}), torch.arange(float(N)))
     assert leaders._tables[0][Inputs()].data_ptr() != torch.from_numpy(x).data_ptr()
 
