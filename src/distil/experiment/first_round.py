@@ -46,11 +46,11 @@ class FirstRound:
             self._keep(event)
             return event, True
 
-    def evaluated(self, evaluate: Callable[[], Event]) -> Event:
-        """The ``evaluated`` event; ``evaluate`` is called only if none has been kept."""
-        event = self._events().get("evaluated")
+    def shared(self, kind: str, make: Callable[[], Event]) -> Event:
+        """The event of this kind; ``make`` is called only if none has been kept."""
+        event = self._events().get(kind)
         if event is None:
-            event = evaluate()
+            event = make()
             with self._claimed():
                 self._keep(event)
         return event

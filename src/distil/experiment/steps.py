@@ -20,6 +20,7 @@ from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.evaluate import evaluate
 from distil.experiment.first_round import FirstRound
+from distil.experiment.initial import chosen_initial
 from distil.experiment.labeled_file import write_labeled
 from distil.experiment.provenance import timed, versions
 from distil.experiment.replay import replay_training
@@ -29,6 +30,7 @@ from distil.experiment.weights import MODEL, Weights
 from distil.rng import Rng
 from distil.selection.learner import Learner
 from distil.selection.oracle import Oracle, Pending, Query
+from distil.strategies.base import Selection
 from distil.system.runtime import Runtime
 from distil.training.fit import FitResult
 
@@ -82,10 +84,13 @@ class Steps:
         return [event | self._content()]
 
     def label_initial(self, _: int) -> list[Event]:
-        """Label the initial examples of the split."""
-        ids = self.split.initial.tolist()
-        labels = self.split.y[ids].tolist()
-        return [{"event": "labeled", "round": 0, "ids": ids, **self._names(ids), "labels": labels}]
+        """Label the initial examples: those of the split, or those that ``initial_strategy`` chooses."""
+        if self.config.initial_strategy is None:
+            return [self._initially_labeled(Selection(self.split.initial))]
+        if self.first is None:
+            return [self._initially_chosen(self.config.initial_strategy)]
+        spec = self.config.initial_strategy
+        return [self.first.shared("labeled", lambda: self._initially_chosen(spec))]
 
     def train(self, round: int) -> list[Event]:  # noqa: A002 - the loop's word
         """Train on the labeled set, or copy the seed's first training from another run."""
@@ -103,7 +108,7 @@ class Steps:
         """Evaluate the network on the test and validation examples."""
         if round or self.first is None:
             return [self._evaluated(round)]
-        return [self.first.evaluated(lambda: self._evaluated(0))]
+        return [self.first.shared("evaluated", lambda: self._evaluated(0))]
 
     def select_or_finish(self, round: int) -> list[Event]:  # noqa: A002
         """Select for the next round; after the last round, or without unlabeled examples, finish."""
@@ -132,6 +137,17 @@ class Steps:
             return {}
         classes = {"classes": list(self.data.class_names)}
         return {"sha256": self.config.dataset.get("sha256"), "made_of": dict(self.data.made_of), **classes}
+
+    def _initially_chosen(self, spec: StrategySpec) -> Event:
+        return self._initially_labeled(
+            chosen_initial(spec, self.config, self.data, self.split, self.seed, self.runtime)
+        )
+
+    def _initially_labeled(self, selection: Selection) -> Event:
+        ids = selection.tolist()
+        labels = self.split.y[ids].tolist()
+        event: Event = {"event": "labeled", "round": 0, "ids": ids, **self._names(ids), "labels": labels}
+        return event | ({"notes": list(selection.notes)} if selection.notes else {})
 
     def _trained(self, round: int) -> Event:  # noqa: A002
         with timed(self.run, round, "train"):

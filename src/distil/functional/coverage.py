@@ -159,6 +159,20 @@ def pure_radius(x: Tensor, labels: Tensor, generator: torch.Generator, purity: f
     return number_times_two_to(math.sqrt(edge) * (1 - _NEAR_TIE), e)
 
 
+def neighbor_radius(x: Tensor, k: int, generator: torch.Generator) -> float:
+    """The median distance to the k-th nearest other row: at this radius, half of the balls hold k other rows.
+
+    Args:
+        x: Rows, (N, D).
+        k: Number of neighbors, from 1 to N - 1.
+        generator: CPU generator; in pools of more than 4,096 rows, 4,096 random rows decide.
+
+    Cost: O(min(N, 4096) N D); memory of two blocks.
+    """
+    rows = torch.randperm(len(x), generator=generator)[:_SAMPLE].sort().values.to(x.device)
+    return math.sqrt(float(nearest_neighbors(x, k, rows).sq_dists[:, -1].median()))
+
+
 class _Graph:
     """The stored membership of rows in balls, one bit a pair."""
 

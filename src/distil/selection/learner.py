@@ -25,7 +25,7 @@ from distil.selection.ids import Ids, split_pair
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.strategies.base import Needs, Selection, Strategy
-from distil.strategies.registry import as_strategy
+from distil.strategies.registry import as_strategy, for_classes
 from distil.system.runtime import Runtime, as_runtime
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
@@ -91,7 +91,7 @@ class Learner:
         model: A module, a scikit-learn classifier, or anything else that ``wrap`` takes and your ``fit`` trains; or a function
             that builds one. With a function, ``retrain="scratch"`` draws new weights every round; with a module, it restores the
             first weights; an estimator's ``fit`` always starts anew.
-        strategy: A strategy or its name.
+        strategy: A strategy or its name; a parameter ``n_classes`` that was left out is ``num_classes``.
         num_classes: Number of classes, C; labels are 0..C-1, whether or not all occur. If an estimator is fitted to classes with
             other names, labels are these names.
         fit: The training: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
@@ -152,7 +152,7 @@ class Learner:
         if names is not None:
             _ = reader.index  # refuses repeated names: the names of a learner are ids
         self._ids, self.data, self.names = reader, reader.data, reader.names
-        self.strategy = as_strategy(strategy)
+        self.strategy = for_classes(as_strategy(strategy), num_classes)
         self.round = 0
         self.queries = 0
         self._rng = as_rng(rng)

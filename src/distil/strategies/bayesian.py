@@ -17,6 +17,7 @@ from distil.strategies.parameters import count
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
+_ROUNDING = 1e-12  # nats: gains of equal samples are not larger
 _GAL = "Gal, Islam and Ghahramani 2017, Deep Bayesian active learning with image data"
 
 
@@ -152,7 +153,9 @@ class BatchBALD(Strategy):
         probs = sets.pool[self._samples]
         found = batchbald(probs, n, rng.child("configurations").torch(), max_configurations=self.n_configurations)
         reasons = sentences("joint information +{:.3g} nats", found.gains)
-        return Selection(sets.pool.ids[found.rows], found.gains, reasons=reasons)
+        idle = found.gains.max() <= _ROUNDING
+        note = f"no example of {len(probs):,} adds information: this is a random sample ({BALD.when_tied})"
+        return Selection(sets.pool.ids[found.rows], found.gains, reasons=reasons, notes=(note,) * bool(idle))
 
     @property
     def _samples(self) -> MCProbs:

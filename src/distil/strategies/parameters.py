@@ -39,7 +39,7 @@ class _Rule:
     read: Callable[[object], object]
 
 
-def count(default: int) -> Any:  # noqa: ANN401 - as dataclasses.field: the type is the annotation's
+def count(default: int | None) -> Any:  # noqa: ANN401 - as dataclasses.field: the type is the annotation's
     """Declare a field of whole numbers of at least 1."""
 
     def read(value: object) -> int:

@@ -104,6 +104,14 @@ def as_strategy(strategy: Strategy | str) -> Strategy:
     return strategy
 
 
+def for_classes(strategy: Strategy, num_classes: int) -> Strategy:
+    """The strategy, with its parameter ``n_classes`` set to the number of classes where it has one that was left out."""
+    names = [field.name for field in dataclasses.fields(strategy)] if dataclasses.is_dataclass(strategy) else []
+    if "n_classes" in names and getattr(strategy, "n_classes") is None:  # noqa: B009 - a field of some strategies only
+        return dataclasses.replace(strategy, n_classes=num_classes)  # type: ignore[type-var, call-arg]
+    return strategy
+
+
 def _check_ranks(strategy: ScoreStrategy) -> None:
     """Raise InvalidInput where a ScoreStrategy defines something that ranking by score does not use."""
     name = type(strategy).__name__

@@ -33,7 +33,7 @@ from distil.experiment.config.sections import (
     StrategyArgs,
     TrainParameters,
 )
-from distil.experiment.config.strategy_section import ARGS, StrategySpec, strategies_of
+from distil.experiment.config.strategy_section import ARGS, StrategySpec, initial_strategy_of, strategies_of
 from distil.selection.learner import Retrain
 from distil.system.imports import named_object
 from distil.training.config import FitConfig
@@ -74,7 +74,8 @@ class ExperimentConfig:
         strategies: The strategies to compare.
         budget: Number of examples per selection.
         rounds: Number of rounds. Round 0 trains on the initial points, so there are ``rounds - 1`` selections.
-        initial_points: Number of random examples labeled at the start.
+        initial_points: Number of examples labeled at the start.
+        initial_strategy: The strategy that chooses them from the inputs alone; None: they are random.
         dataset: The section ``dataset`` of the document.
         seeds: The seeds; every strategy is run once with each.
         fixed_seeds: Field of ``Seeds`` -> its value, for those that are the same in every replicate.
@@ -109,6 +110,7 @@ class ExperimentConfig:
     trackers: tuple[str, ...] = ()
     device: str | None = None
     log: Path | None = None
+    initial_strategy: StrategySpec | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -230,7 +232,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         check.faults.append("train_parameters.patience needs validation points: set dataset.validation_points")
     loop = check.section("active_learning", ActiveLearning, document.get("active_learning", {}))
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
-    strategies = strategies_of(check, loop)
+    strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
     retrain, log, seeds = _retrain(check, train), _log(check, train), _seeds(check, more)
     devices = [
@@ -257,6 +259,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         trackers=tuple(dict.fromkeys(more.trackers)),
         device=devices[0] or devices[1],
         log=log,
+        initial_strategy=initial_strategy,
         document=document,
     )
 

@@ -148,6 +148,13 @@ class StrategyEntry(Section):
     candidates: Count | None = _key("As in `active_learning`, for this strategy alone.")
 
 
+class InitialStrategy(Section):
+    """The strategy that chooses the initial points, with its arguments."""
+
+    name: Text = _needed("A strategy that needs no model, or `package.module:callable`.", tuple(sorted(STRATEGIES)))
+    args: dict[str, Any] = _key("Arguments of this strategy.", {})
+
+
 class ActiveLearning(Section):
     """The active-learning loop; each strategy is checked by itself."""
 
@@ -160,7 +167,11 @@ class ActiveLearning(Section):
     rounds: Count = _needed(
         "Number of rounds. Round 0 trains on the initial points, so there are `rounds - 1` selections."
     )
-    initial_points: Count = _key("Number of random examples labeled at the start. Default: the budget.")
+    initial_points: Count = _key("Number of examples labeled at the start. Default: the budget.")
+    initial_strategy: Annotated[SkipValidation[str | InitialStrategy], OURS] = _key(
+        "The strategy that chooses the initial points: a name, or an object `{\"name\": ..., \"args\": {...}}`. It reads the inputs "
+        "alone, as the network gets them, so it must need nothing but embeddings. Default: they are random."
+    )
     candidates: Annotated[Count | None, OURS] = _key(
         "Number of random examples of the unlabeled pool that the strategy chooses from, drawn anew each round. Default: all."
     )

@@ -9,9 +9,11 @@ from typing import Any
 
 from distil.errors import ConfigError, nearest
 from distil.experiment.config.faults import Faults
-from distil.experiment.config.sections import ActiveLearning, StrategyEntry
+from distil.experiment.config.sections import ActiveLearning, InitialStrategy, StrategyEntry
 from distil.selection.learner import Retrain
+from distil.signals import Embedding
 from distil.strategies import STRATEGIES, Strategy, strategy_named
+from distil.strategies.base import ROLES
 from distil.system.imports import named_object
 
 # Names of folders that an experiment has besides those of its strategies.
@@ -94,6 +96,31 @@ def strategies_of(check: Faults, loop: ActiveLearning) -> tuple[StrategySpec, ..
     return specs
 
 
+def initial_strategy_of(check: Faults, loop: ActiveLearning) -> StrategySpec | None:
+    """The strategy that chooses the initial points; None: they are random, or the entry has a fault."""
+    where, entry = "active_learning.initial_strategy", loop.initial_strategy
+    if "initial_strategy" not in loop.model_fields_set:
+        return None
+    if not entry or not isinstance(entry, (str, Mapping)):
+        check.faults.append(f"{where} must be a name, or an object with a name, got {entry!r}")
+        return None
+    own = check.section(where, InitialStrategy, {"name": entry} if isinstance(entry, str) else entry)
+    if not own.name:
+        return None
+    spec = StrategySpec(_STRATEGY_ALIASES.get(own.name, own.name), own.args, own.name)
+    n_faults = len(check.faults)
+    _check_strategy(check, where, spec, f"{where}.args")
+    if len(check.faults) == n_faults:
+        needs = spec.build().needs
+        beyond = {s for role in ROLES for s in getattr(needs, role)} - {Embedding()}
+        if beyond:
+            check.faults.append(
+                f"{where}: {own.name} needs a trained model, as it reads {', '.join(sorted(map(repr, beyond)))}; choose a strategy "
+                "that reads embeddings alone, such as typiclust, probcover, kmeans_sampling or core_set"
+            )
+    return spec
+
+
 def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object) -> StrategySpec | None:
     if not entry or not isinstance(entry, (str, Mapping)):
         check.faults.append(f"{where} must be a name, or an object with a name, got {entry!r}")
@@ -125,7 +152,7 @@ def _check_labels(check: Faults, labels: list[str]) -> None:
     check.faults += [f"the label {label!r} is the name of a folder that distil uses; choose another" for label in taken]
 
 
-def _check_strategy(check: Faults, where: str, spec: StrategySpec) -> None:
+def _check_strategy(check: Faults, where: str, spec: StrategySpec, args: str = ARGS) -> None:
     if ":" in spec.name:
         check.attempt(where, spec.build)
         return
@@ -138,10 +165,10 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec) -> None:
         return
     known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
     unknown = [key for key in spec.args if key not in known_args]
-    check.faults += [f"unknown key {ARGS}.{key}{nearest(key, known_args)}" for key in unknown]
-    check.attempt(ARGS, spec.build)
+    check.faults += [f"unknown key {args}.{key}{nearest(key, known_args)}" for key in unknown]
+    check.attempt(args, spec.build)
     if spec.args.get("valid"):
-        check.faults.append(f"{ARGS}.valid: an experiment gives its strategies no validation set; use distil.select")
+        check.faults.append(f"{args}.valid: an experiment gives its strategies no validation set; use distil.select")
 
 
 def _switched(key: str, value: object) -> str:

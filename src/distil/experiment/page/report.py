@@ -258,10 +258,11 @@ def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
         f"{key} {value}" for key, value in config.dataset.items() if key in ("redundancy", "imbalance", "label_noise")
     ]
     rounds = _counted(config.rounds - 1, "round")
+    start = f" (chosen by {config.initial_strategy.label})" if config.initial_strategy is not None else ""
     return [
         ["Data", ", ".join([str(config.dataset["name"]), f"{config.num_classes} classes", *sizes, *more])],
         ["Network", f"{config.model['architecture']}, trained from {config.retrain.replace('_', ' ')} each round"],
-        ["Labels", f"{config.initial_points:,} at the start, then {rounds} of {config.budget:,}"],
+        ["Labels", f"{config.initial_points:,} at the start{start}, then {rounds} of {config.budget:,}"],
         [
             "Seeds",
             f"{len(config.seeds)}, paired: all strategies have the same split, initial labels, weights and minibatches",
