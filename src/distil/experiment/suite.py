@@ -101,7 +101,9 @@ def experiment_of(
     if label == FULL_DATA:
         everything = len(split(data, config, seed).pool)
         spec = StrategySpec(BASELINE, {}, FULL_DATA)
-        return Experiment(run, replace(config, initial_points=everything, initial_strategy=None, rounds=1), spec, seed, data)
+        return Experiment(
+            run, replace(config, initial_points=everything, initial_strategy=None, rounds=1), spec, seed, data
+        )
     spec = next(spec for spec in config.strategies if spec.label == label)
     first = FirstRound(config.output / FIRST_ROUND / str(seed))
     return Experiment(run, config, spec, seed, data, oracle and oracle(spec, seed), first)

@@ -240,9 +240,7 @@ class _Sums:
         return self.total - float(((self.sums**2).sum(1) / self.sizes.clamp_min(1)).sum())
 
 
-def _greedy_start(
-    x: Tensor, k: int, dists: Callable[[Tensor, Tensor], Tensor], generator: torch.Generator
-) -> Tensor:
+def _greedy_start(x: Tensor, k: int, dists: Callable[[Tensor, Tensor], Tensor], generator: torch.Generator) -> Tensor:
     """Distinct rows (k,) among max(4096, 16 k) random ones: each the best of 2 + ln k rows drawn by their distances.
 
     Rows are drawn with probability proportional to their distance to the rows picked before, as in k-means++; the pick is the one

@@ -16,13 +16,12 @@ from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
 from distil.measuring.channels_last import ChannelsLast
 from distil.measuring.measurements import Measurements, check_minibatch
-from distil.measuring.source import Source, check_finite
+from distil.measuring.source import Source, check_finite, tabulated
 from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Outputs, Samples, lacking
 from distil.networks.dropout import Draw
 from distil.rng import Rng
 from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measured_by
 from distil.system.runtime import Runtime
-from distil.system.scratch import Space
 
 
 class NetworkSource(Source):
@@ -103,15 +102,7 @@ class NetworkSource(Source):
         self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
     ) -> Signals:
         """One table of all examples; they are measured in the order of ``ids``, and each is written to its row of the table."""
-        space, columns, start = Space(runtime), dict[Signal[Any], Tensor](), 0
-        places = torch.arange(len(self.ids)) if order is None else order.argsort()
-        for chunk in self.chunks(signals, runtime, rng):
-            for signal, part in chunk.values.items():
-                if signal not in columns:
-                    columns[signal] = space.column(len(self.ids), *part.shape[1:], dtype=part.dtype)
-                columns[signal][places[start : start + len(chunk)]] = part
-            start += len(chunk)
-        return Signals(self.ids if order is None else self.ids[order], columns, space)
+        return tabulated(self.chunks(signals, runtime, rng), self.ids, order, runtime)
 
     def _tables(
         self,

@@ -24,7 +24,7 @@ from distil.errors import MissingSignal
 from distil.rng import Rng
 from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
 from distil.system.runtime import CHUNK_ROWS, Runtime
-from distil.system.scratch import Filling, Space
+from distil.system.scratch import Space
 
 # Largest difference from 1 of the sum of probabilities that were computed in half precision.
 _HALF_SLACK = 1e-2
@@ -71,6 +71,35 @@ class Source(ABC):
     @abstractmethod
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
         """Whether bfloat16 makes measuring these signals faster and keeps them accurate enough for a rough ranking."""
+
+
+def tabulated(
+    chunks: Iterable[Signals],
+    ids: Tensor,
+    order: Tensor | None,
+    runtime: Runtime,
+    in_place: Mapping[Signal[Any], Tensor] = {},  # noqa: B006 - never written to
+) -> Signals:
+    """One table of all chunks: every chunk's rows are written to their places, so chunks may be read in the order of ``ids``.
+
+    Args:
+        chunks: Tables that together hold the examples ``ids``, in this order.
+        ids: Positions of the examples, (N,).
+        order: The rows of ``ids`` in the order of the table, a permutation (N,); None: the order of ``ids``.
+        runtime: Memory and scratch of the columns.
+        in_place: Columns that exist already; the chunks are then only read, which checks them.
+    """
+    space, columns, start = Space(runtime), dict(in_place), 0
+    places = torch.arange(len(ids)) if order is None else order.argsort()
+    for chunk in chunks:
+        at = places[start : start + len(chunk)]
+        start += len(chunk)
+        for signal, part in chunk.values.items():
+            if signal not in columns:
+                columns[signal] = space.column(len(ids), *part.shape[1:], dtype=part.dtype)
+            if signal not in in_place:
+                columns[signal][at] = part
+    return Signals(ids if order is None else ids[order], columns, space)
 
 
 class ArraySource(Source):
@@ -124,24 +153,15 @@ class ArraySource(Source):
         self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng, order: Tensor | None = None
     ) -> Signals:
         """One table of all rows; its columns are views of the arrays where order and types need no conversion."""
-        if order is not None:
-            return self.of(order).table(signals, runtime, rng)
-        space = Space(runtime)
-        columns: dict[Signal[Any], Tensor] = {}
-        fillings: dict[Signal[Any], Filling] = {}
-        for signal in signals:
-            array = self._argument(signal)
-            in_place = not isinstance(signal, (Logits, Labels)) and serves(array, self._precision_of(array))
-            if in_place and are_consecutive(self.ids):
-                columns[signal] = take(array, self.ids)
-            else:
-                like = self._rows(signal, self.ids[:1])
-                fillings[signal] = space.filling(len(self.ids), *like.shape[1:], dtype=like.dtype)
-        for chunk in self.chunks(signals, runtime, rng):
-            for signal, filling in fillings.items():
-                filling.add(chunk.values[signal])
-        columns |= {signal: filling.column() for signal, filling in fillings.items()}
-        return Signals(self.ids, columns, space)
+        in_place = {}
+        if order is None and are_consecutive(self.ids):
+            in_place = {signal: take(self._argument(signal), self.ids) for signal in signals if self._serves(signal)}
+        return tabulated(self.chunks(signals, runtime, rng), self.ids, order, runtime, in_place)
+
+    def _serves(self, signal: Signal[Any]) -> bool:
+        """Whether the array of a signal can be its column."""
+        array = self._argument(signal)
+        return not isinstance(signal, (Logits, Labels)) and serves(array, self._precision_of(array))
 
     def of(self, rows: Tensor) -> ArraySource:
         """The source of only the examples at these rows of ``ids``."""

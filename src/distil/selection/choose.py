@@ -58,7 +58,7 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     passed = len(pool.ids) if shortlist is None else shortlist.rows(n, len(pool.ids))
     if shortlist is None or passed == len(pool.ids):
         order = tie_keys(pool.ids, rng).argsort()
-        table = pool.table(stored, runtime, measuring, order) if stored else Signals(pool.ids[order], {})
+        table = pool.table(stored, runtime, measuring, order) if stored else Signals(pool.ids, {})
         selection = checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n)
         return selection.with_notes(_alike_notes(table, strategy))
     best = leaders(shortlist.by, passed, stored)

@@ -169,7 +169,7 @@ class ActiveLearning(Section):
     )
     initial_points: Count = _key("Number of examples labeled at the start. Default: the budget.")
     initial_strategy: Annotated[SkipValidation[str | InitialStrategy], OURS] = _key(
-        "The strategy that chooses the initial points: a name, or an object `{\"name\": ..., \"args\": {...}}`. It reads the inputs "
+        'The strategy that chooses the initial points: a name, or an object `{"name": ..., "args": {...}}`. It reads the inputs '
         "alone, as the network gets them, so it must need nothing but embeddings. Default: they are random."
     )
     candidates: Annotated[Count | None, OURS] = _key(
