@@ -135,7 +135,7 @@ def test_zero_rows_come_last_and_uniformly():
 
 def test_n_that_cannot_be(subtests):
     for n in [-1, 5]:
-        with subtests.test(n=n), pytest.raises(InvalidInput, match="n must be between 0 and the 4"):
+        with subtests.test(n=n), pytest.raises(InvalidInput, match="n must be between 0 and 4"):
             k_dpp(Dense(normal(4, 2)), n, generator())
 
 

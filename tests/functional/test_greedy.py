@@ -221,7 +221,7 @@ def test_refusals():
     x = Dense(normal(5, 2))
     objective = FacilityLocation(Similarity(x, rbf(x)))
     for n in (-1, 6):
-        with pytest.raises(InvalidInput, match="n must be between 0 and the 5"):
+        with pytest.raises(InvalidInput, match="n must be between 0 and 5"):
             lazy_greedy(objective, n)
     for epsilon in (0, 1, 1.5):
         with pytest.raises(InvalidInput, match="epsilon"):

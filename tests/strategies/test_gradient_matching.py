@@ -136,7 +136,7 @@ def test_valid_without_a_validation_set_is_refused(net, x, y):
             InvalidInput, match=rf"{name}\(valid=True\) needs a validation set; pass validation=\(x, y\)"
         ):
             select(strategy, net, x, 5)
-        with pytest.raises(MissingSignal, match="labels are needed"):
+        with pytest.raises(MissingSignal, match=f"{name} needs labels"):
             select(strategy, net, x, 5, validation=x[:7] + 1)
         with pytest.raises(InvalidInput, match="validation: labels must be classes of the model, 0 to 3, got 4"):
             select(strategy, net, x, 5, validation=(x[:7], np.full(7, C)))
