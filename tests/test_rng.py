@@ -164,3 +164,30 @@ def test_seeds_become_rngs():
     assert as_rng(-1) == Rng(-1)
     assert as_rng(np.int64(4)) == as_rng(torch.tensor(4)) == Rng(4)
     assert as_rng(Rng(3).child("x")) == Rng(3).child("x")
+
+
+def test_keys_are_distinct_and_functions_of_the_id_alone():
+    ids = torch.arange(100_000)
+    keys = Rng(3).child("ties").keys(ids)
+    assert len(keys.unique()) == len(ids)
+    some = torch.tensor([99_999, 5, 0, 77])
+    assert Rng(3).child("ties").keys(some).tolist() == keys[some].tolist()
+    assert len(Rng(0).keys(torch.tensor([2**62, 2**62 + 1, -1])).unique()) == 3
+    for other in (Rng(4).child("ties"), Rng(3).child("tie")):
+        assert not bool((other.keys(ids[:100]) == keys[:100]).any())
+
+
+def test_keys_follow_splitmix64():
+    """Its first outputs from the seed 1234567, as published with the Java and C sources (Vigna 2015)."""
+    rng = Rng(0)
+    offset = (1234567 - rng.integer()) % 2**64
+    step = pow(0x9E3779B97F4A7C15, -1, 2**64)
+    start = offset * step % 2**64  # the id at which the stream of that seed starts
+    ids = [(start + i) % 2**64 for i in range(3)]
+    keys = rng.keys(torch.tensor([i - 2**64 if i >= 2**63 else i for i in ids]))
+    assert [key % 2**64 for key in keys.tolist()] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+def test_the_order_of_keys_is_uniform():
+    first = [int(Rng(seed).keys(torch.arange(6)).argmin()) for seed in range(600)]
+    assert scipy.stats.chisquare(np.bincount(first, minlength=6)).pvalue > 1e-3

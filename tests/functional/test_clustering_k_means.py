@@ -153,7 +153,7 @@ def test_on_a_grid_ties_go_to_the_smaller_center(low_precision, monkeypatch):
     stream = generator(2)
     start = x[greedy_start(torch.from_numpy(x), 8, stream)]
     dists = cdist(x, start, "sqeuclidean")
-    assert ((dists == dists.min(1, keepdims=True)).sum(1) > 1).mean() > 0.2
+    assert ((dists == dists.min(1, keepdims=True)).sum(1) > 1).mean() > 0.1
     found = k_means(torch.from_numpy(x), 8, generator(2), max_iter=0)
     np.testing.assert_array_equal(found.clusters.numpy(), dists.argmin(1))
 

@@ -36,10 +36,11 @@ def brute(x, k, seed, max_iter=1000):
     """The same draws and the same iteration, written plainly; clusters must not become empty."""
     stream = generator(seed)
     picks = [int(torch.randint(len(x), (1,), generator=stream))]
-    uniform = torch.rand(k, generator=stream, dtype=torch.float64).numpy()
     while len(picks) < k:
         weights = l1(x, x[picks]).min(1)
-        picks.append(int(np.searchsorted(np.cumsum(weights), uniform[len(picks)] * weights.sum(), side="right")))
+        uniform = torch.rand(2 + int(np.log(k)), generator=stream, dtype=torch.float64).numpy()
+        drawn = np.searchsorted(np.cumsum(weights), uniform * weights.sum(), side="right")
+        picks.append(int(min(drawn, key=lambda row: np.minimum(weights, l1(x, x[[row]])[:, 0]).sum())))
     middles, clusters = x[picks], l1(x, x[picks]).argmin(1)
     for _ in range(max_iter):
         middles = np.stack([lower_median(x[clusters == j]) for j in range(k)])

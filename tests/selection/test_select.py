@@ -729,7 +729,7 @@ def test_a_strategy_with_a_shortlist_is_shown_that_only(monkeypatch, probs, embe
     )
     select_from(fass, 6, probs=probs, embeddings=embeddings)
     rows = in_order_of_ties(np.argsort(-entropies(probs))[:12])
-    assert shown[0].ids.tolist() == rows.tolist()
+    assert shown[0].ids.tolist() == rows
     np.testing.assert_array_equal(shown[0][Embedding()], embeddings[rows])
     select_from(fass, 40, probs=probs, embeddings=embeddings)
     assert shown[1].ids.tolist() == in_order_of_ties(range(N))

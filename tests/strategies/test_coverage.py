@@ -8,10 +8,11 @@ from sklearn.datasets import make_blobs
 from distil.errors import InvalidInput
 from distil.functional.coverage import max_coverage
 from distil.rng import Rng
+from distil.selection.learner import Learner
 from distil.selection.select import select_from
 from distil.signals import Embedding, Signals
 from distil.strategies import ProbCover, TypiClust
-from distil.strategies.base import Sets
+from distil.strategies.base import Sets, tie_keys
 
 
 def blobs(n=300, k=6, std=0.3, seed=0):
@@ -77,7 +78,8 @@ def test_the_radius_is_that_of_the_balls():
     x, _ = blobs()
     for radius in (0.5, 3.0):
         found = select_from(ProbCover(radius=radius), 40, embeddings=x, labeled_embeddings=x[:3] + 0.01)
-        assert found.tolist() == max_coverage(x, 40, radius, x[:3] + 0.01).tolist()
+        order = tie_keys(torch.arange(len(x)), Rng(0)).argsort()  # equal balls go by this order of the ids
+        assert found.tolist() == order[max_coverage(x[order], 40, radius, x[:3] + 0.01)].tolist()
 
 
 def test_purer_balls_are_smaller_and_cover_less():
@@ -93,3 +95,42 @@ def test_invalid_parameters():
     for name, value in (("radius", 0), ("radius", -1.0), ("n_classes", 0), ("purity", 0), ("purity", 1.5)):
         with pytest.raises(InvalidInput, match=f"{name} must be"):
             ProbCover(**{name: value})
+
+
+def test_balls_that_hold_one_example_each_are_refused():
+    """Half of the rows decide: the median distance to the nearest other row."""
+    x, _ = blobs()
+    nearest = torch.cdist(x, x).fill_diagonal_(torch.inf).amin(1).median()
+    assert len(select_from(ProbCover(radius=float(nearest) * 1.01), 5, embeddings=x)) == 5
+    message = f"hold a single example, as the median distance to the nearest one is {float(nearest):.3g}; pass a radius"
+    with pytest.raises(InvalidInput, match=message):
+        select_from(ProbCover(radius=float(nearest) * 0.99), 5, embeddings=x)
+    assert select_from(ProbCover(radius=1.0), 1, embeddings=x[:1]).tolist() == [0]
+    assert select_from(ProbCover(), 1, embeddings=x[:1]).tolist() == [0]
+
+
+def test_the_default_radius_reaches_the_twentieth_neighbor():
+    """Where clusters touch, the purest balls are nearly empty: one Gaussian has no clusters at all."""
+    x = torch.randn(1000, 20, generator=torch.Generator().manual_seed(0))
+    found = select_from(ProbCover(n_classes=10), 1, embeddings=x)
+    twentieth = float(torch.cdist(x, x).sort(1).values[:, 20].median())
+    assert f"balls of radius {twentieth:.3g} " in found.notes[0]
+    scaled = select_from(ProbCover(n_classes=10), 1, embeddings=x.double() * 1e-30)
+    assert scaled.tolist() == found.tolist()
+
+
+def test_the_notes_say_which_share_is_covered():
+    x = torch.tensor([[0.0], [0.5], [1.0], [5.0], [5.5], [9.0], [20.0], [20.5], [30.0], [30.5]])
+    found = select_from(ProbCover(radius=0.8), 1, embeddings=x, labeled_embeddings=torch.tensor([[5.2]]))
+    assert found.tolist() == [1]
+    assert found.notes == (
+        "balls of radius 0.8 around the selection and the labeled examples cover 50 % of the pool, 5 of 10 examples; "
+        "2 were covered before",
+    )
+
+
+def test_the_number_of_classes_comes_from_the_learner():
+    x, _ = blobs()
+    for strategy, n_classes in ((ProbCover(), 6), ("probcover", 6), (ProbCover(n_classes=3), 3)):
+        learner = Learner(x, torch.nn.Linear(5, 6), strategy, num_classes=6)
+        assert learner.strategy == ProbCover(n_classes=n_classes)

@@ -23,6 +23,7 @@ from distil.experiment.results import (
     comparisons,
     finished_runs,
     identical,
+    random_notes,
 )
 from distil.system.files import write_text
 
@@ -52,12 +53,13 @@ def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
     summaries = summarize(curves, baseline=baseline, target=target)
     tests: Any = {"comparisons": comparisons(curves, baseline, twins), "twins": twins}
     title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
-    note = (
-        f"\n\nNot in the table, because their numbers of labels differ from the baseline's: {', '.join(left_out)} "
-        "(see results.csv)"
-        if left_out
-        else ""
-    )
+    notes = random_notes(runs)
+    if left_out:
+        names = ", ".join(left_out)
+        notes.append(
+            f"Not in the table, because their numbers of labels differ from the baseline's: {names} (see results.csv)"
+        )
+    note = "".join(f"\n\n{one}" for one in notes)
     write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
     plotted = _plotted(config, runs, summaries, title)
     return f"{terminal_table(summaries, target, **tests)}{note}\n\n{plotted}{paged}"

@@ -17,6 +17,7 @@ from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.directory import BASELINE
 from distil.experiment.run import Run
+from distil.strategies.base import RANDOM_SAMPLE
 
 Runs = Mapping[str, Sequence[Run]]
 """For each strategy, its runs in the order of the seeds."""
@@ -133,6 +134,20 @@ def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
         if like != label and any(selected):
             twins[label] = like
     return twins
+
+
+def random_notes(runs: Runs) -> list[str]:
+    """One sentence for each strategy some of whose selections are random samples because it could not rank the examples."""
+    sentences = []
+    for label, own in runs.items():
+        asked = [event for run in own for event in run.all("asked")]
+        notes = [note for event in asked for note in event.get("notes", []) if RANDOM_SAMPLE in note]
+        if notes:
+            sentences.append(
+                f"{label}: {len(notes):,} of {len(asked):,} selections are random samples, because the strategy could not rank the "
+                f"examples. Its note on the first: {notes[0]}."
+            )
+    return sentences
 
 
 def comparisons(curves: Mapping[str, Curves], baseline: str, twins: Mapping[str, str]) -> dict[str, Comparison]:

@@ -13,7 +13,7 @@ from distil.functional.features import BLOCK_BYTES, EXACT_TIE, Dense, at_one_sca
 from distil.functional.gains import RowsWithGains
 from distil.functional.nearest import pair_sq_dists
 from distil.functional.neighbors import Balls, mean_dists, nearest_neighbors
-from distil.functional.scale import number_times_two_to, times_two_to
+from distil.functional.scale import number_times_two_to, times_two_to, to_unit
 
 # Clusters of fewer rows than this come last: their densest row is dense by chance (the published code drops them).
 _SMALL = 6
@@ -169,8 +169,9 @@ def neighbor_radius(x: Tensor, k: int, generator: torch.Generator) -> float:
 
     Cost: O(min(N, 4096) N D); memory of two blocks.
     """
+    (x,), e = to_unit(x)
     rows = torch.randperm(len(x), generator=generator)[:_SAMPLE].sort().values.to(x.device)
-    return math.sqrt(float(nearest_neighbors(x, k, rows).sq_dists[:, -1].median()))
+    return number_times_two_to(math.sqrt(float(nearest_neighbors(x, k, rows).sq_dists[:, -1].median())), e)
 
 
 class _Graph:

@@ -78,7 +78,7 @@ def tabulated(
     ids: Tensor,
     order: Tensor | None,
     runtime: Runtime,
-    in_place: Mapping[Signal[Any], Tensor] = {},  # noqa: B006 - never written to
+    in_place: Mapping[Signal[Any], Tensor] = {},
 ) -> Signals:
     """One table of all chunks: every chunk's rows are written to their places, so chunks may be read in the order of ``ids``.
 

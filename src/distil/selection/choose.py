@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from distil.selection.bfloat16 import Score, leaders_bfloat16_first
 from distil.selection.checked import checked_scores, checked_selection
 from distil.selection.leaders import Leaders
 from distil.signals import Signal, Signals
-from distil.strategies.base import ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, tie_keys
+from distil.strategies.base import RANDOM_SAMPLE, ROLES, Needs, ScoreStrategy, Selection, Sets, Strategy, tie_keys
 from distil.system.runtime import CHUNK_ROWS, Runtime
 
 
@@ -35,7 +34,7 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
         runtime: Settings of the measurement.
         rng: Randomness of the selection.
 
-    Ties are broken by ``tie_keys``: the pool reaches the strategy in the order of these keys, so its kernels need no more than a rule
+    Ties are broken by ``tie_keys``: the pool reaches the strategy in the order of these keys, so its kernels need only a rule
     on rows. The order costs a copy of the columns (on one core 0.2 s for 200,000 embeddings of 384 numbers).
     """
     needs, pool, measuring = strategy.needs, sources["pool"], rng.child("measure", "pool")
@@ -65,7 +64,7 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     table, _ = best.leaders()
     table = table.rows(tie_keys(table.ids, rng).argsort())
     selection = checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n)
-    notes = shortlist.by.tied_notes(best.n_seen, "the shortlist") if best.tied else ()
+    notes = shortlist.by.tied_notes(best.n_seen, "the shortlist is a random sample") if best.tied else ()
     return selection.with_notes((*shortlist.notes(n, len(pool.ids)), *notes))
 
 
@@ -75,9 +74,7 @@ def _alike_notes(table: Signals, strategy: Strategy) -> tuple[str, ...]:
     if len(table) < 2 or not columns or not all(_is_constant(column) for column in columns):
         return ()
     read = " and ".join(repr(signal) for signal in table.values)
-    return (
-        f"all {len(table):,} examples are equal in {read}, which {type(strategy).__name__} reads: this is a random sample",
-    )
+    return (f"all {len(table):,} examples are equal in {read}, which {type(strategy).__name__} reads: {RANDOM_SAMPLE}",)
 
 
 def _is_constant(column: Tensor) -> bool:

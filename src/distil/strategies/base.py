@@ -88,6 +88,9 @@ class Sets:
     private: Signals = EMPTY
 
 
+RANDOM_SAMPLE = "this is a random sample"
+"""Part of the note of every selection whose strategy could not rank any example."""
+
 ROLES = tuple(field.name for field in dataclasses.fields(Sets))
 
 
@@ -209,10 +212,10 @@ class ScoreStrategy(Strategy):
         tied = len(scores) > 1 and bool((scores == scores[0]).all())
         return found.with_notes(self.tied_notes(len(scores)) if tied else ())
 
-    def tied_notes(self, n_scored: int, what: str = "this") -> tuple[str, ...]:
-        """The note that goes with a selection (``what``) from a pool whose ``n_scored`` scores are all equal."""
+    def tied_notes(self, n_scored: int, consequence: str = RANDOM_SAMPLE) -> tuple[str, ...]:
+        """The note that goes with a selection from a pool whose ``n_scored`` scores are all equal."""
         reason = f" ({self.when_tied})" if self.when_tied else ""
-        return (f"all {n_scored:,} scores are equal: {what} is a random sample{reason}",)
+        return (f"all {n_scored:,} scores are equal: {consequence}{reason}",)
 
     def explained(self, chosen: Signals, scores: Tensor) -> Selection:
         """The selection of these examples, with reasons; the arguments are those of ``reasons``."""

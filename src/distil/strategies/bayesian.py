@@ -12,7 +12,7 @@ from distil.functional.batchbald import batchbald
 from distil.functional.uncertainty import bald, confidence, entropy, margin
 from distil.rng import Rng
 from distil.signals import MCMean, MCProbs
-from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
+from distil.strategies.base import RANDOM_SAMPLE, Needs, ScoreStrategy, Selection, Sets, Strategy
 from distil.strategies.parameters import count
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
@@ -154,7 +154,7 @@ class BatchBALD(Strategy):
         found = batchbald(probs, n, rng.child("configurations").torch(), max_configurations=self.n_configurations)
         reasons = sentences("joint information +{:.3g} nats", found.gains)
         idle = found.gains.max() <= _ROUNDING
-        note = f"no example of {len(probs):,} adds information: this is a random sample ({BALD.when_tied})"
+        note = f"no example of {len(probs):,} adds information: {RANDOM_SAMPLE} ({BALD.when_tied})"
         return Selection(sets.pool.ids[found.rows], found.gains, reasons=reasons, notes=(note,) * bool(idle))
 
     @property

@@ -117,7 +117,7 @@ class ProbCover(Strategy):
         before = int((Balls(x, radius).counts(labeled.to(x.dtype)) > 0).sum()) if len(labeled) else 0
         covered = before + int(found.gains.sum())
         note = (
-            f"balls of radius {radius:.3g} around the selection and the labeled examples cover {covered / len(x):.0%} of the pool, "
+            f"balls of radius {radius:.3g} around the selection and the labeled examples cover {100 * covered / len(x):.0f} % of the pool, "
             f"{covered:,} of {len(x):,} examples; {before:,} were covered before"
         )
         return picked(sets.pool, found.rows, covering + rest, notes=(note,))
