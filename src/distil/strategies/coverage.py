@@ -23,7 +23,7 @@ _MOST_CLUSTERS = 500  # as in the paper: smaller clusters have too few examples 
 
 _N_CLASSES = 10  # of ProbCover, where the number of classes is not known
 
-_NEIGHBORS = 20  # of most examples that a ball of ProbCover holds at least, the number of neighbors of TypiClust
+_NEIGHBORS = 20  # that half of ProbCover's balls hold at least, as many as TypiClust looks at
 
 _ROUGH = 1e-3  # typicality does not need converged centers
 
@@ -117,8 +117,8 @@ class ProbCover(Strategy):
         before = int((Balls(x, radius).counts(labeled.to(x.dtype)) > 0).sum()) if len(labeled) else 0
         covered = before + int(found.gains.sum())
         note = (
-            f"balls of radius {radius:.3g} around the selection and the labeled examples cover {100 * covered / len(x):.0f} % of the pool, "
-            f"{covered:,} of {len(x):,} examples; {before:,} were covered before"
+            f"balls of radius {radius:.3g} around the selection and the labeled examples cover {100 * covered / len(x):.0f} % of "
+            f"the pool, {covered:,} of {len(x):,} examples; {before:,} were covered before"
         )
         return picked(sets.pool, found.rows, covering + rest, notes=(note,))
 

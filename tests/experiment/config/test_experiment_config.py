@@ -477,6 +477,7 @@ KEYS = {
     "active_learning__budget": WRONG_VALUES,
     "active_learning__rounds": WRONG_VALUES,
     "active_learning__initial_points": WRONG_VALUES,
+    "active_learning__initial_strategy": WRONG_VALUES,
     "active_learning__candidates": [True, -1, 0, 1, 1.5, "x", [], {}],
     "active_learning__strategy_args": [
         True,
