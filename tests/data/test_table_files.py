@@ -140,12 +140,16 @@ def test_json_documents(tmp_path):
         ([[1.5, 2], [3, 4]], [[1.5, 2], [3, 4]]),
         ([{"e": [1.5, 2]}, {"e": [3, 4]}], [[1.5, 2], [3, 4]]),
         ({"x": [1.5, 3], "y": [2, 4]}, [[1.5, 2], [3, 4]]),
+        ({"columns": ["x", "y"], "index": [0, 1], "data": [[1.5, 2], [3, 4]]}, [[1.5, 2], [3, 4]]),
+        ({"0": {"x": 1.5, "y": 2}, "1": {"x": 3, "y": 4}}, [[1.5, 2], [3, 4]]),
         ({"x": {"0": 1.5, "1": 3}, "y": {"0": 2, "1": 4}}, [[1.5, 2], [3, 4]]),
     ]:
         found = read_column(write(tmp_path / "x.json", json.dumps(document)))
         assert (found.values.tolist(), found.names) == (expected, None)
     found = read_column(write(tmp_path / "x.json", '{"x": {"p": 1.5, "q": 3}, "y": {"p": 2, "q": 4}}'))
-    assert found.names == ["p", "q"]
+    assert (found.names, found.values.tolist()) == (["p", "q"], [[1.5, 2], [3, 4]])
+    found = read_column(write(tmp_path / "x.json", '{"columns": ["x"], "index": [5, 7, 6], "data": [[1.5], [2], [3]]}'))
+    assert (found.names, found.values.tolist()) == (["5", "7", "6"], [[1.5], [2], [3]])
     assert read_ids(write(tmp_path / "ids.json", '["a", "b", 7]')).names == ("a", "b", "7")
     listed = read_ids(write(tmp_path / "ids.json", '{"id": [1, 2], "label": ["x", 3.0]}'))
     assert (listed.names, listed.labels) == (("1", "2"), ("x", "3"))

@@ -226,8 +226,9 @@ def _note(table: Table, chosen: Sequence[str], own: str | None, why: str, *, ask
         why_left = "is an index" if name == table.index else why_left
         reason = table.left_out.get(name, "was not asked for" if asked else why_left)
         parts.append(f"`{name}` {reason} and is left out")
-    names = next((name for name in left if own is None and table.kinds[name] == "text"), None)
-    if names is not None:
+    texts = {name: table.sample[name] for name in left if table.kinds[name] == "text"}
+    names = next((name for name, cells in texts.items() if len(set(cells)) == len(cells)), None)
+    if names is not None and own is None:
         parts.append(f"if `{names}` holds the ids, say so with ids={names!r} (--ids {names})")
     return "; ".join(parts) + (f"; {len(left) - _SHOWN} more columns are left out" if len(left) > _SHOWN else "")
 

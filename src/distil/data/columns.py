@@ -143,10 +143,12 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
     """The reason why a column is not a feature; None if it may be one."""
     if kind == "empty" and name.startswith("Unnamed: "):
         return "holds nothing"
-    numbers = [as_float(cell) for cell in cells if not is_missing(cell)] if kind == "number" else []
+    if kind != "number" or not (_INDEX.fullmatch(name) or name.lower() == "index"):
+        return None
+    numbers = [as_float(cell) for cell in cells if not is_missing(cell)]
     if not numbers or not all(number.is_integer() for number in numbers):
         return None
-    if not _INDEX.fullmatch(name) and (name.lower() != "index" or len(set(numbers)) < len(cells) or len(cells) < 2):
+    if not _INDEX.fullmatch(name) and (len(set(numbers)) < len(cells) or len(cells) < 2):
         return None
     return "counts rows" if _counts(cells, 1) else "is an index"
 

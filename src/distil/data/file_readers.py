@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final, TextIO, cast
 from distil.errors import DataNotFound, DistilError, InvalidInput
 
 _OPENERS: Final[dict[str, Callable[[Path, str], Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_INDEX: Final = "Unnamed: 0"  # as pandas names the index of a csv file
 _BLOCK: Final = 1 << 20  # characters
 _LONGEST_LINE: Final = 1 << 25  # characters
 _LARGEST_DOCUMENT: Final = 1 << 26  # characters of one JSON document, which is read as a whole
@@ -121,8 +122,8 @@ def json_lines(path: Path) -> Generator[tuple[int, Any]]:
 def json_records(path: Path) -> tuple[str, list[tuple[int, Any]]]:
     """The records of a JSON document, each with its row from 0; or those of JSON lines, each with its line.
 
-    A document is a list of records, a dict of columns (lists, or dicts with the same keys, as pandas writes them), or a dict with
-    one list of records.
+    A document is a list of records, a dict of columns (lists, or dicts with the same keys), one of the other forms that pandas
+    writes, or a dict with one list of records.
 
     Returns:
         What the numbers count, ``"row"`` or ``"line"``, and the records.
@@ -149,6 +150,10 @@ def json_records(path: Path) -> tuple[str, list[tuple[int, Any]]]:
 def _records(path: Path, document: Any) -> list[Any]:  # noqa: ANN401 - any value of JSON
     if isinstance(document, list):
         return document
+    match document:
+        case {"columns": [*names], "data": [[*_], *_] as rows, **rest} if all(len(row) == len(names) for row in rows):
+            index = rest.get("index", range(len(rows)))
+            return [{_INDEX: key, **dict(zip(names, row, strict=True))} for key, row in zip(index, rows, strict=True)]
     columns = list(document.values()) if isinstance(document, dict) else []
     tables = [column for column in columns if isinstance(column, list) and column and isinstance(column[0], dict)]
     if len(tables) == 1 and (len(columns) == 1 or not all(isinstance(column, list) for column in columns)):
@@ -156,7 +161,9 @@ def _records(path: Path, document: Any) -> list[Any]:  # noqa: ANN401 - any valu
     if columns and all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
         return [dict(zip(document, row, strict=True)) for row in zip(*columns, strict=True)]
     if columns and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
-        return [{"Unnamed: 0": key, **{name: document[name][key] for name in document}} for key in columns[0]]
+        if all(map(str.isdecimal, document)) and not all(map(str.isdecimal, columns[0])):  # a dict of rows
+            return [{_INDEX: key, **row} for key, row in document.items()]
+        return [{_INDEX: key, **{name: document[name][key] for name in document}} for key in columns[0]]
     raise InvalidInput(
         f"{path}: expected a list of records, or a dict of columns of one length; got {json.dumps(document):.60}"
     )

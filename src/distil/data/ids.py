@@ -208,7 +208,7 @@ def _id_columns(table: Table) -> tuple[str, str | None]:
         raise InvalidInput(f"{table.path} is empty; expected ids, with the header id or id,label")
     label = table.named(*LABELS)
     own = table.named(ID)
-    if own is None and isinstance(table, JsonTable) and table.header:
+    if own is None and isinstance(table, JsonTable) and table.header and table.index is None:
         raise InvalidInput(f"{table.where(1)}: there is no `id`; expected an object with id and optionally label")
     if own is None and not table.header and len(table.columns) == 2:
         own, label = table.columns

@@ -20,7 +20,16 @@ import numpy as np
 
 from distil.data.columns import SAMPLE_ROWS, Kind, Rows, Table, as_float, kind_of_values
 from distil.data.file_readers import checked_lines, ending, json_lines, json_records, line_of, reading_text
-from distil.data.headers import ID, LABELS, distinct_names, is_decimal_comma, is_header, is_missing, is_number
+from distil.data.headers import (
+    ID,
+    LABELS,
+    distinct_names,
+    is_decimal_comma,
+    is_header,
+    is_like_number,
+    is_missing,
+    is_number,
+)
 from distil.data.parquet_files import ParquetTable
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
@@ -117,19 +126,20 @@ class DelimitedTable(Table):
         columns = distinct_names(names) if self.header else [str(place) for place in range(len(first))]
         body = [row for row in (body if self.header else sample) if len(row) == len(columns)]
         self._commas = _has_decimal_commas(body)
-        cells: dict[str, list[Any]] = {name: [row[place] for row in body] for place, name in enumerate(columns)}
-        kinds = {name: self._kind(column) for name, column in cells.items()}
-        for name in columns:
-            if kinds[name] == "number":
-                cells[name] = [self._number(cell) for cell in cells[name]]
-        super().__init__(path, columns, cells, kinds, repeated)
+        decided = {name: self._decided([row[place] for row in body]) for place, name in enumerate(columns)}
+        cells = {name: column for name, (_, column) in decided.items()}
+        super().__init__(path, columns, cells, {name: kind for name, (kind, _) in decided.items()}, repeated)
 
-    def _kind(self, cells: Sequence[str]) -> Kind:
-        """The kind of a column."""
+    def _decided(self, cells: list[str]) -> tuple[Kind, list[Any]]:
+        """The kind of a column, and its cells, as numbers if it holds numbers."""
         present = [cell for cell in cells if not is_missing(cell)]
         if not present:
-            return "empty"
-        return "number" if all(self._number(cell) is not None for cell in present) else "text"
+            return "empty", cells
+        numbers = [self._number(cell) for cell in present]
+        if None in numbers:
+            return "text", cells
+        left = iter(numbers)
+        return "number", [None if is_missing(cell) else next(left) for cell in cells]
 
     def _rows(self, runtime: Runtime) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows below the header, each with its line; InvalidInput for one with more cells than columns, or fewer."""
@@ -175,12 +185,12 @@ class DelimitedTable(Table):
 
     def _number(self, cell: str) -> float | None:
         """The number in a cell, 1 or 0 for a boolean as pandas and R write it; None for any other cell."""
+        if is_number(cell):
+            return float(cell)
         text = cell.strip().lower()
         if text in ("true", "false"):
             return float(text == "true")
-        if self._commas and is_decimal_comma(text):
-            text = text.replace(",", ".")
-        return float(text) if is_number(text) else None
+        return float(text.replace(",", ".")) if self._commas and is_decimal_comma(text) else None
 
     def column_title(self, place: int) -> str:
         """The number, from 1, and the name of a column, for messages."""
@@ -190,8 +200,10 @@ class DelimitedTable(Table):
 def _no_number(cell: str, hint: str, column: str) -> str:
     if is_missing(cell):
         return "the value is missing; fill it in or drop the row"
-    if is_number(cell.replace(",", "")) or is_number(cell.replace(".", "").replace(",", ".")):
-        return f"{cell.strip()!r} is not a number; write numbers with a decimal point and without commas"
+    if is_like_number(cell):
+        return (
+            f"{cell.strip()!r} is not a number; write numbers with a decimal point and without commas, blanks or units"
+        )
     return f"{cell.strip()!r} is not a number{hint.replace('{column}', column)}"
 
 
@@ -211,10 +223,10 @@ def _named_index(sample: list[list[str]], asked: Sequence[str | None], path: Pat
 
 def _has_decimal_commas(body: Sequence[Sequence[str]]) -> bool:
     """Whether numbers have decimal commas: some cells do, not all of which may separate thousands, and none has a point."""
-    cells = [cell.strip() for row in body for cell in row]
-    commas = [cell for cell in cells if is_decimal_comma(cell)]
-    thousands = all(re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", cell) for cell in commas)
-    return not thousands and not any("." in cell and is_number(cell) for cell in cells)
+    commas = [cell.strip() for row in body for cell in row if "," in cell and is_decimal_comma(cell)]
+    if all(re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", cell) for cell in commas):
+        return False
+    return not any("." in cell and is_number(cell) for row in body for cell in row)
 
 
 def _sampled(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
