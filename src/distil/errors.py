@@ -19,6 +19,8 @@ callers of NumPy and PyTorch would catch, so ``except ValueError`` works too::
 from __future__ import annotations
 
 import difflib
+import math
+import operator
 from collections.abc import Iterable
 
 
@@ -70,3 +72,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def whole_number(value: object, least: float = -math.inf, most: float = math.inf) -> int | None:
+    """``value`` as an int if it is a whole number from ``least`` to ``most``; None for any other value, booleans included.
+
+    Integers of NumPy and PyTorch are whole numbers; floating-point numbers are not, even if they are whole.
+
+    >>> whole_number(3, least=1), whole_number(3.0), whole_number(True)
+    (3, None, None)
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # any other type raises TypeError
+    except TypeError:
+        return None
+    return None if isinstance(value, bool) or not least <= number <= most else number

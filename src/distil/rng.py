@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, whole_number
 
 
 @dataclass(frozen=True)
@@ -97,14 +96,16 @@ def drawn_seed() -> int:
     return int(torch.randint(2**62, (1,)))
 
 
-def as_rng(rng: Rng | int | None) -> Rng:
-    """``rng`` itself, or the root stream of a seed (0 for None)."""
-    return rng if isinstance(rng, Rng) else Rng(0 if rng is None else rng)
+def as_rng(rng: Rng | int | None, seed: int | None = None) -> Rng:
+    """``rng`` itself, or the root stream of ``rng`` or ``seed`` as a seed (0 for None); InvalidInput for both at once."""
+    if rng is not None and seed is not None:
+        raise InvalidInput(f"rng and seed are two names of one argument; pass one of them, got {rng!r} and {seed!r}")
+    return rng if isinstance(rng, Rng) else Rng(next((given for given in (rng, seed) if given is not None), 0))
 
 
 def _whole(value: Any, what: str, other: str = "") -> int:  # noqa: ANN401 - the user's value, of any type
     """``value`` as an int; InvalidInput if it is not a whole number."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise InvalidInput(f"{what} must be {other}a whole number, got {value!r}") from None
+    number = whole_number(value)
+    if number is None:
+        raise InvalidInput(f"{what} must be {other}a whole number, got {value!r}")
+    return number

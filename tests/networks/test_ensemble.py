@@ -152,6 +152,47 @@ def test_models_that_cannot_form_an_ensemble(nets):
         wrap([nets[0], 3])
 
 
+class Classifier:
+    """A fitted classifier whose first class is more probable the larger the first input is; the order of its classes is its own."""
+
+    def __init__(self, classes, order):
+        self.classes_ = np.array(classes)[order]
+        self.order = order
+
+    def fit(self, x, y):
+        return self
+
+    def predict(self, x):
+        return self.classes_[self.predict_proba(x).argmax(1)]
+
+    def predict_proba(self, x):
+        first = 1 / (1 + np.exp(-x[:, 0]))
+        return np.stack([first, (1 - first) * 0.7, (1 - first) * 0.3], 1)[:, self.order]
+
+
+def test_members_may_have_their_classes_in_any_order(case):
+    for classes in (["cat", "dog", "emu"], [3, 7, 5], [True, 2, 0.5]):
+        one, other = Classifier(classes, [0, 1, 2]), Classifier(classes, [2, 0, 1])
+        expected = torch.from_numpy(one.predict_proba(X.numpy()))
+        for members in ([one, other], [wrap(one), wrap(other)], [wrap(other), wrap(one)]):
+            with case(classes, members):
+                network = wrap(members)
+                own = list(network.classes)
+                columns = [own.index(label) for label in np.array(classes)]
+                table = measured(network, (Probs(), MCProbs()))
+                torch.testing.assert_close(table[Probs()][:, columns], expected, check_dtype=False)
+                for samples in table[MCProbs()].unbind(1):
+                    torch.testing.assert_close(samples[:, columns], expected, check_dtype=False)
+    with pytest.raises(InvalidInput, match=r"must have the same classes, got \['a', 'b', 'c'\] and \['a', 'b', 'd'\]"):
+        wrap([wrap(Classifier(["a", "b", "c"], [0, 1, 2])), wrap(Classifier(["a", "b", "d"], [0, 1, 2]))])
+
+
+def test_the_first_member_that_names_the_classes_names_those_of_the_ensemble(nets):
+    named = wrap(Classifier(["cat", "dog", "emu"], [2, 0, 1]))
+    assert list(Ensemble([wrap(nn.Linear(6, 3)), named]).classes) == ["emu", "cat", "dog"]
+    assert Ensemble([wrap(nets[0]), wrap(nets[1])]).classes is None
+
+
 def test_arguments_are_for_every_member(nets):
     network = wrap(nets, head="body.0")
     assert all(isinstance(member, TorchNetwork) for member in network.members)

@@ -164,9 +164,10 @@ WRONG = [
     (labeled([0, 5], [-1, 0]), "labels: -1 is not one of the 3 classes"),
     (labeled([0, 5], [1]), "labels must be 2, one for each example; got 1"),
     (labeled([0, 5], [[0], [1]]), r"whole numbers, .* got \[0\]"),
-    (labeled([0, 5], [0.0, 1.0]), r"whole numbers, .* got 0.0; convert the labels with \.astype\(int\)"),
+    (labeled([0, 5], [0.0, 1.5]), "whole numbers, .* got 1.5; correct this label"),
+    (labeled([5, 0], [0, None]), r"labels: 1 of 2 are missing \(None\), those of ids 0; leave"),
     ({"event": "labeled", "ids": [0, 5]}, "labels must be 2, one for each example; got 0"),
-    (labeled([0, 5], ["0", "1"]), "whole numbers, .* got '0'; only a classifier that knows its classes"),
+    (labeled([0, 5], ["0", "1"]), "whole numbers, .* got '0'; to label by name, make the Learner with"),
     ({"event": "label", "ids": [0], "labels": [1]}, "got 'label'; did you mean 'labeled'"),
     ({"ids": [0]}, "expected one of the events asked, labeled, skipped, held_out, got None"),
 ]

@@ -311,7 +311,7 @@ def test_a_pair_of_inputs_and_labels_is_data(net, x):
     for labels, message in [
         ([0, 1, 2], "must be 4, one for each example; got 3"),
         (np.zeros((4, 1), int), r"must be a flat list, got shape \(4, 1\)"),
-        (torch.zeros(4), r"must be whole numbers, .* got 0.0; convert the labels with \.astype\(int\)"),
+        (torch.full((4,), 0.5), "must be whole numbers, .* got 0.5; correct this label"),
     ]:
         with pytest.raises(InvalidInput, match=f"the labels of labeled {message}"):
             select("core_set", net, x, 9, labeled=(x[:4], labels))
@@ -453,14 +453,36 @@ def test_labels_are_classes_as_the_classifier_calls_them(case, x):
 
 
 def test_labels_by_name_without_a_classifier_that_knows_them(net, x, probs, embeddings):
-    for call in (
-        lambda: select("glister", net, x, 6, labeled=([4, 7], ["a", "b"])),
-        lambda: select_from("glister", 6, probs=probs, embeddings=embeddings, labeled=[4, 7], labels=["a", "b"]),
+    with pytest.raises(
+        InvalidInput, match=r"must be whole numbers, .* got 'a'; only a classifier that knows its classes"
     ):
-        with pytest.raises(
-            InvalidInput, match=r"must be whole numbers, .* got 'a'; only a classifier that knows its classes"
-        ):
-            call()
+        select("glister", net, x, 6, labeled=([4, 7], ["a", "b"]))
+    arrays = {"probs": probs, "embeddings": embeddings}
+    with pytest.raises(InvalidInput, match=r"got 'a'; pass the names of the columns of probs, classes=\[\.\.\.\]"):
+        select_from("glister", 6, labeled=[4, 7], labels=["a", "b"], **arrays)
+
+
+def test_labels_of_arrays_are_the_names_of_their_columns(case, probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    expected = select_from("glister", 6, labeled=[4, 40, 7], labels=[2, 0, 1], **arrays).tolist()
+    for classes in (["dog", "cat", "emu", "fox"], np.array([3, 1, 2, 4]), [0.5, 1.5, 2.5, 3.5]):
+        with case(classes):
+            for labels in ([classes[2], classes[0], classes[1]], np.asarray(classes)[[2, 0, 1]]):
+                found = select_from("glister", 6, labeled=[4, 40, 7], labels=labels, classes=classes, **arrays)
+                assert found.tolist() == expected
+                given = dict(zip([4, 40, 7], labels, strict=True))
+                assert select_from("glister", 6, labeled=given, classes=classes, **arrays).tolist() == expected
+    names = [f"row {i}" for i in range(N)]
+    for labels, message in [
+        (["dgo", "cat"], "'dgo' is not one of the 4 classes, .*; did you mean 'dog'"),
+        (["dog", None], r"1 of 2 are missing \(None\), those of ids 'row 7'"),
+    ]:
+        with case(labels), pytest.raises(InvalidInput, match=message):
+            select_from(
+                "glister", 6, labeled=[4, 7], labels=labels, names=names, classes=["dog", "cat", "emu", "fox"], **arrays
+            )
+    with pytest.raises(InvalidInput, match="classes must be 4, as num_classes is; got 2"):
+        select_from("glister", 6, labeled=[4], labels=["a"], classes=["a", "b"], **arrays)
 
 
 def test_booleans_are_labels_everywhere(net, x, probs, embeddings):

@@ -15,10 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from distil.data.arrays import one_axis
 from distil.data.examples import LabeledSet
 from distil.data.labels import as_labels
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, nearest, whole_number
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng, drawn_seed
@@ -182,12 +181,8 @@ class Strategy:
         return data if Y is None else LabeledSet(data, torch.arange(len(data)), self._labels(Y, len(data)))
 
     def _labels(self, Y: Any, n: int) -> Tensor:  # noqa: ANN401, N803
-        """Labels as int64, checked: ``n`` classes; whole floating-point numbers such as 2.0 are accepted, as in DISTIL 0.1."""
-        labels = one_axis(Y, "the labels Y")
-        whole = labels.dtype.kind == "f" and all(label.is_integer() for label in labels.tolist())
-        return as_labels(
-            labels.astype(np.int64) if whole else labels, "the labels Y", count=n, classes=range(self.target_classes)
-        )
+        """Labels as int64, checked: ``n`` classes."""
+        return as_labels(Y, "the labels Y", count=n, classes=range(self.target_classes))
 
     def _network(self) -> TorchNetwork:
         return TorchNetwork(self.model)
@@ -215,7 +210,7 @@ def handled(handler: Callable[..., Any], X: Any) -> Any:  # noqa: ANN401, N803
 
 def _check_values(args: Mapping[str, Any]) -> None:
     seed = args.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+    if whole_number(seed) is None:
         raise InvalidInput(f"args['seed'] must be a whole number, got {seed!r}")
     if args.get("device") is not None:
         try:

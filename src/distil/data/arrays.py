@@ -28,6 +28,12 @@ def take(array: Array, ids: Tensor) -> Tensor:
     return from_numpy(array[first : first + n] if consecutive else array[ids.numpy()])
 
 
+def fingerprints(array: Array, ids: Tensor) -> Tensor:
+    """A number for each row of an array that depends on its content, (M,) float64 on the CPU."""
+    rows = take(array, ids).flatten(1).real.double().cpu()
+    return rows @ torch.arange(1, rows.shape[1] + 1).double().cos()
+
+
 def are_consecutive(ids: Tensor) -> bool:
     """Whether each id is one more than the previous one."""
     return len(ids) < 2 or (int(ids[-1] - ids[0]) == len(ids) - 1 and bool((ids[1:] > ids[:-1]).all()))

@@ -51,7 +51,7 @@ class LabeledSet(Dataset[tuple[Any, int]]):
                 f"ids of a LabeledSet must be whole numbers, positions in its data; got {positions.dtype}"
             )
         self.ids = torch.from_numpy(positions.astype(np.int64))
-        self.y = as_labels(y, "y", count=len(self.ids))
+        self.y = as_labels(y, "y", count=len(self.ids), ids=self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)

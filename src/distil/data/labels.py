@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence, Set, ValuesView
+from collections.abc import Collection, Hashable, Iterator, Sequence, Set, ValuesView
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from distil.data.arrays import one_axis
+from distil.data.arrays import called, one_axis, scalar
 from distil.errors import InvalidInput, nearest
 
 _SHOWN = 10
+
+Classes = Sequence[Any] | np.ndarray[Any, Any]
+"""All classes, in the order of a model's columns."""
 
 
 def as_labels(
@@ -20,9 +23,16 @@ def as_labels(
     what: str,
     *,
     count: int | None = None,
-    classes: Sequence[Any] | np.ndarray[Any, Any] | None = None,
+    classes: Classes | None = None,
+    column_labels: bool = False,
+    ids: Tensor | None = None,
+    names: Sequence[Any] | None = None,
+    advice: str = "",
 ) -> Tensor:
     """Labels as columns of a model's outputs, (M,) int64.
+
+    One rule holds for every type: a label is the class that it equals, so 1, 1.0, NumPy's 1 and True are one label. A text is never
+    a number.
 
     Args:
         labels: A list, array, tensor or Series with one label per example.
@@ -30,14 +40,23 @@ def as_labels(
         count: The number of labels that there must be; None: any number.
         classes: All classes in the order of the columns, to look the labels up in. Default: labels are the columns themselves,
             whole numbers from 0, or booleans for 0 and 1.
+        column_labels: Whether labels without a text among them are columns also where ``classes`` are known.
+        ids: Positions of the examples, (M,), to name those whose labels are missing; None: positions in ``labels``.
+        names: The caller's names of all positions; None: positions are the names.
+        advice: The end of the message for a text or name that is not a class, where none is like it; default: a general one.
 
     Raises:
-        InvalidInput: The number of labels is wrong, or a label is not a class.
+        InvalidInput: The number of labels is wrong, a label is missing (None, NaN or an empty text), or it is not a class.
     """
     values = listed(labels, what, count)
     if classes is not None and not isinstance(classes, range):
-        return _looked_up(values.tolist(), np.asarray(classes).tolist(), what)
-    columns = _whole_numbers(values, what)
+        plain = list(map(scalar, values.tolist()))
+        if not column_labels or any(isinstance(label, str) for label in plain):
+            known = {scalar(label): column for column, label in enumerate(classes)}
+            return _looked_up(plain, known, what, ids, names, advice)
+        classes = None
+    _check_present(values, (), what, ids, names)
+    columns = _whole_numbers(values, what, advice)
     wrong = columns < 0 if classes is None else (columns < 0) | (columns >= len(classes))
     if bool(wrong.any()):
         known = "of the classes, which are numbered from 0"
@@ -60,31 +79,89 @@ def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  
     return values
 
 
-def _whole_numbers(values: np.ndarray[Any, Any], what: str) -> Tensor:
+def as_classes(classes: Any, num_classes: int | None = None) -> list[Any]:  # noqa: ANN401 - any argument of a caller
+    """The names of all classes, in the order of the columns, as plain values; InvalidInput unless they are distinct names.
+
+    Args:
+        classes: A list, array or Series of texts or of numbers.
+        num_classes: The number of classes that there must be; None: any number from 2.
+    """
+    values = list(map(scalar, listed(classes, "classes", None).tolist()))
+    wrong = next((value for value in values if not isinstance(value, Hashable) or _is_missing(value)), values)
+    if wrong is not values:
+        raise InvalidInput(f"classes has {wrong!r}, which cannot be the name of a class; pass texts or numbers")
+    if num_classes is not None and len(values) != num_classes:
+        raise InvalidInput(f"classes must be {num_classes}, as num_classes is; got {len(values)}")
+    if len(set(values)) < len(values) or len(values) < 2:
+        raise InvalidInput(f"classes must be at least two distinct names, got {values[:_SHOWN]}")
+    if len({isinstance(value, str) for value in values}) > 1:
+        raise InvalidInput(f"classes must be all texts or all numbers, got {values[:_SHOWN]}")
+    return values
+
+
+def _is_missing(label: Any) -> bool:  # noqa: ANN401 - a label of any type
+    """Whether a label is None, NaN (pandas' NA and NaT included) or a text of blanks."""
+    if label is None or isinstance(label, str):
+        return not (label or "").strip()
+    return type(label).__name__ == "NAType" or (isinstance(label, Hashable) and bool(label != label))
+
+
+def _check_present(
+    values: np.ndarray[Any, Any], classes: Collection[Any], what: str, ids: Tensor | None, names: Sequence[Any] | None
+) -> None:
+    """Refuse missing labels, by the ids of their examples; a name in ``classes`` is not missing."""
+    if values.dtype.kind in "iub":
+        return
+    missing = [row for row, label in enumerate(values.tolist()) if _is_missing(label) and label not in classes]
+    if missing:
+        rows = torch.tensor(missing)
+        shown = called(rows[:_SHOWN] if ids is None else ids[rows[:_SHOWN]], names)
+        listing = ", ".join(map(repr, shown)) + (", ..." if len(missing) > _SHOWN else "")
+        raise InvalidInput(
+            f"{what}: {len(missing)} of {len(values)} are missing ({values.tolist()[missing[0]]!r}), those of ids {listing}; leave "
+            "these examples out"
+        )
+
+
+def _whole_numbers(values: np.ndarray[Any, Any], what: str, advice: str) -> Tensor:
     if values.dtype.kind in "iub" or len(values) == 0:
         return torch.from_numpy(values.astype(np.int64))
-    others = [value for value in values.tolist() if not isinstance(value, int)]
-    if not others:  # booleans among whole numbers
-        return torch.tensor([int(value) for value in values.tolist()])
-    hint = "only a classifier that knows its classes takes their names; number the classes from 0"
-    if isinstance(others[0], float):
-        hint = "convert the labels with .astype(int)"
-    raise InvalidInput(f"{what} must be whole numbers, the columns of the model's outputs; got {others[0]!r}; {hint}")
+    plain = list(map(scalar, values.tolist()))
+    others = [value for value in plain if not isinstance(value, (int, float)) or value % 1 != 0]
+    if others:
+        hint = advice or "; only a classifier that knows its classes takes their names; number the classes from 0"
+        if isinstance(others[0], float):
+            hint = "; correct this label"
+        raise InvalidInput(f"{what} must be whole numbers, the columns of the model's outputs; got {others[0]!r}{hint}")
+    return torch.tensor([int(value) for value in plain])
 
 
-def _looked_up(values: list[Any], classes: list[Any], what: str) -> Tensor:
-    """The position of each label in ``classes``, (M,) int64."""
-    column = {label: place for place, label in enumerate(classes)}
-    may_be_floating = any(isinstance(label, float) for label in classes)
-    for value in values:
-        if isinstance(value, float) and not may_be_floating:
-            raise InvalidInput(
-                f"{what}: {value!r} is a floating-point number, and no class is; convert the labels with .astype(int)"
-            )
-        if not isinstance(value, Hashable) or value not in column:
-            known = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
-            hint = (
-                nearest(value, [label for label in classes if isinstance(label, str)]) if isinstance(value, str) else ""
-            )
-            raise InvalidInput(f"{what}: {value!r} is not one of the {len(classes)} classes, {known}{hint}")
-    return torch.tensor([column[value] for value in values], dtype=torch.long)
+def _looked_up(
+    values: list[Any],
+    columns: dict[Any, int],
+    what: str,
+    ids: Tensor | None,
+    names: Sequence[Any] | None,
+    advice: str,
+) -> Tensor:
+    """The column of each label, (M,) int64; ``columns``: class -> its column."""
+    unknown = [value for value in values if not isinstance(value, Hashable) or value not in columns]
+    if unknown:
+        objects = np.empty(len(values), dtype=object)
+        objects[:] = values
+        _check_present(objects, columns, what, ids, names)
+        classes = list(columns)
+        known = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+        hint = _hint(unknown[0], classes) or advice
+        raise InvalidInput(f"{what}: {unknown[0]!r} is not one of the {len(classes)} classes, {known}{hint}")
+    return torch.tensor([columns[value] for value in values], dtype=torch.long)
+
+
+def _hint(label: Any, classes: list[Any]) -> str:  # noqa: ANN401 - a label of any type
+    """The class that a text means: the one written so, or the nearest in spelling; empty without one."""
+    if not isinstance(label, str):
+        return ""
+    written = next((known for known in classes if str(known) == label), None)
+    if written is not None:
+        return f"; this is a text, and the class is {written!r}"
+    return nearest(label, [known for known in classes if isinstance(known, str)])

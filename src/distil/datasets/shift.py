@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, whole_number
 
 RARE = 0.1  # size of a rare class as a share of the smallest class
 
@@ -154,9 +154,10 @@ def _whole(y: Tensor) -> Tensor:
 
 
 def _count(name: str, value: object, least: int, most: float) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+    number = whole_number(value, least, most)
+    if number is None:
         raise InvalidInput(f"{name}: expected a whole number from {least} to {most}, got {value!r}")
-    return int(value)
+    return number
 
 
 def _number(name: str, value: object, least: float, most: float) -> float:

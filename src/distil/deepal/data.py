@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from distil.data.arrays import from_numpy, is_array
 from distil.data.examples import Batched
 from distil.datasets.load import load
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, whole_number
 from distil.rng import Rng, drawn_seed
 from distil.signals import Signals
 from distil.strategies import RandomSampling, Sets
@@ -80,12 +80,13 @@ class Data:
             InvalidInput: ``num`` is not a whole number from 0 to the number of unlabeled examples.
         """
         unlabeled = torch.from_numpy(self.unlabeled())
-        if isinstance(num, bool) or not isinstance(num, int | np.integer) or not 0 <= num <= len(unlabeled):
+        count = whole_number(num, 0, len(unlabeled))
+        if count is None:
             raise InvalidInput(
                 f"num must be a whole number from 0 to {len(unlabeled)}, the number of unlabeled examples, got {num!r}"
             )
-        if num:
-            chosen = RandomSampling().select(Sets(Signals(unlabeled, {})), int(num), Rng(drawn_seed()))
+        if count:
+            chosen = RandomSampling().select(Sets(Signals(unlabeled, {})), count, Rng(drawn_seed()))
             self.labeled_idxs[chosen.ids.numpy()] = True
 
     def get_labeled_data(self) -> tuple[Ids, Any]:

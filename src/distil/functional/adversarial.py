@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, whole_number
 from distil.functional.features import BLOCK_BYTES
 
 # Logits that differ by at most this many units in the last place count as tied: an exact step to the boundary ends in a tie.
@@ -374,7 +374,7 @@ def _check_inputs(x: Tensor) -> None:
 
 
 def _check_count(value: object, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+    if whole_number(value, 1) is None:
         raise InvalidInput(f"{name} must be a whole number from 1, got {value!r}")
 
 

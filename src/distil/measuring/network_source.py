@@ -126,7 +126,7 @@ class NetworkSource(Source):
                 own = _copied(batch) if written_to else batch
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
-                forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller)
+                forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller, self.names)
                 yield check_finite(Signals(ids, measurements.columns(signals, forward, ids)), self.names)
                 written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
 
@@ -152,8 +152,10 @@ class _Pass(Forward):
         labels: Tensor | None,
         rng: Rng,
         caller: str,
+        names: Sequence[Any] | None,
     ) -> None:
         self._network = network
+        self._names = names
         self._ask = outputs
         self._batch = batch
         self._ids = ids
@@ -171,7 +173,7 @@ class _Pass(Forward):
                 raise UnsupportedModel(
                     f"{name}.outputs must return Outputs(logits, embedding), got {type(outputs).__name__}"
                 )
-            classes, logits = self._network.classes, outputs.logits
+            classes, logits = None if self._network.column_labels else self._network.classes, outputs.logits
             if classes is not None and logits.ndim == 2 and logits.shape[1] != len(classes):
                 raise UnsupportedModel(
                     f"{self._network!r} names {len(classes)} classes, but its logits have {logits.shape[1]} columns; "
@@ -218,7 +220,14 @@ class _Pass(Forward):
         if isinstance(labels, Tensor) and labels.dim() != 1:
             return labels  # Measurements refuses it, as it does other columns of a wrong shape
         if isinstance(labels, (Tensor, list, tuple)):  # class names are texts in a list
-            return as_labels(labels, "the labels of the data set", classes=self._network.classes)
+            return as_labels(
+                labels,
+                "the labels of the data set",
+                classes=self._network.classes,
+                column_labels=self._network.column_labels,
+                ids=self._ids,
+                names=self._names,
+            )
         raise MissingSignal(
             f"{self._caller} needs labels, and the data set has none; pass it as a pair (x, y), or as a Dataset of (x, y)"
         )

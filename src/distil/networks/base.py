@@ -49,9 +49,12 @@ class Network(ABC):
 
     Attributes:
         classes: Names of the classes, in the order of the columns; None if only their numbers are known.
+        column_labels: Whether labels may also be the numbers of the columns where ``classes`` are known, as for modules, which
+            are trained on these numbers.
     """
 
     classes: Sequence[Any] | np.ndarray[Any, Any] | None = None
+    column_labels: bool = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

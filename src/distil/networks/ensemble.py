@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.base import Differentiable, HasInputs, Network, Outputs, Samples, lacking
 from distil.networks.dropout import Draw
 from distil.system.runtime import Runtime
+
+_SHOWN = 10
 
 
 class Ensemble(Network, Samples, HasInputs, Differentiable):
@@ -24,17 +27,21 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
     and inputs are those of the first member. An attack needs members that can all be differentiated. Cost: that of all members.
 
     Args:
-        members: At least two networks with the same classes in the same order.
+        members: At least two networks with the same classes. Members that name them may have them in any order; the order is that
+            of the first of these.
 
     Raises:
-        InvalidInput: There are fewer than two members.
+        InvalidInput: There are fewer than two members, or two of them have other classes.
     """
 
     def __init__(self, members: Sequence[Network]) -> None:
         if len(members) < 2:
             raise InvalidInput(f"an ensemble needs at least two members, got {len(members)}")
         self.members = tuple(members)
-        self.classes = self.members[0].classes
+        named = [member for member in self.members if member.classes is not None]
+        self.classes = named[0].classes if named else None
+        self.column_labels = all(member.column_labels for member in named)
+        self._orders = [_order(member, self.classes) for member in self.members]
 
     def __repr__(self) -> str:
         return f"Ensemble({len(self.members)} members, the first {self.members[0]!r})"
@@ -50,7 +57,7 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
         """Logarithms of the averaged probabilities, and the first member's embedding."""
         outputs = [member.outputs(batch) for member in self.members]
-        return Outputs(_averaged([o.logits for o in outputs]), lambda: outputs[0].embedding)
+        return Outputs(_averaged(self._ordered([o.logits for o in outputs])), lambda: outputs[0].embedding)
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """The tensor that the first member is called with."""
@@ -72,11 +79,36 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
                 "an attack changes one tensor, but the members of the ensemble are called with tensors of different shapes; use "
                 "margin_sampling, or members with the same inputs"
             )
-        return x, lambda z: _averaged([logits(z.to(own.dtype)) for own, logits in functions])
+        return x, lambda z: _averaged(self._ordered([logits(z.to(own.dtype)) for own, logits in functions]))
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
         """The members' probabilities in their order, (B, members, C)."""
-        return torch.stack(_same_classes([m.outputs(batch).logits for m in self.members]), 1).softmax(-1)
+        logits = self._ordered([member.outputs(batch).logits for member in self.members])
+        return torch.stack(_same_classes(logits), 1).softmax(-1)
+
+    def _ordered(self, logits: Sequence[Tensor]) -> list[Tensor]:
+        """The members' logits, (B, C) each, with their columns in the order of ``classes``."""
+        orders = zip(logits, self._orders, strict=True)
+        return [z if order is None or len(order) != z.shape[-1] else z[..., order] for z, order in orders]
+
+
+def _order(member: Network, classes: Sequence[Any] | np.ndarray[Any, Any] | None) -> list[int] | None:
+    """The member's column of each class; None where its columns are in this order, or it does not name them."""
+    if member.classes is None or classes is None:
+        return None
+    own, expected = _plain(member.classes), _plain(classes)
+    if set(own) == set(expected):
+        return None if own == expected else [own.index(label) for label in expected]
+    if member.column_labels:  # names in a configuration may be those of an earlier task
+        return None
+    raise InvalidInput(
+        f"the members of an ensemble must have the same classes, got {expected[:_SHOWN]} and {own[:_SHOWN]}; pass wrap a list of "
+        "the classifiers themselves, which gives each of them all classes"
+    )
+
+
+def _plain(classes: Sequence[Any] | np.ndarray[Any, Any]) -> list[Any]:
+    return list(classes.tolist() if isinstance(classes, np.ndarray) else classes)
 
 
 def _averaged(logits: Sequence[Tensor]) -> Tensor:

@@ -26,6 +26,18 @@ Pooling = Literal["cls", "mean", "pooled"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
+def class_names(module: nn.Module) -> tuple[str, ...] | None:
+    """The names of the classes in the configuration of a transformers model (``id2label``).
+
+    None for other models, and where the names are those that transformers makes up, ``LABEL_0`` and so on.
+    """
+    names = getattr(getattr(module, "config", None), "id2label", None)
+    if not isinstance(names, Mapping) or set(names) != set(range(len(names))):
+        return None
+    own = tuple(str(names[column]) for column in range(len(names)))
+    return None if own == tuple(f"LABEL_{column}" for column in range(len(own))) else own
+
+
 def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> ReadOutputs | None:
     """A function that reads logits and embedding of a timm or transformers model without a head layer; None if there is none.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -17,6 +17,7 @@ from distil.networks.model_inputs import check_differentiable, inputs_of, placed
 from distil.networks.model_outputs import ModelOutputs
 from distil.networks.module_state import evaluating, placement, unwrapped
 from distil.networks.output_kinds import OutputKind
+from distil.networks.timm_and_transformers import class_names
 from distil.system.runtime import Runtime
 
 
@@ -39,10 +40,13 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         output: Kind of the numbers that the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one
             logit of a binary model. The last two are converted to logits of C columns.
         num_classes: C; a model with another number of outputs is refused.
+        classes: Names of the classes; default: those in the configuration of a transformers model.
 
     Raises:
         UnsupportedModel: ``module`` is not a module, or has no layer called ``head``.
     """
+
+    column_labels = True
 
     def __init__(
         self,
@@ -54,10 +58,12 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         inputs: Callable[[Any], Any] | None = None,
         output: OutputKind = "logits",
         num_classes: int | None = None,
+        classes: Sequence[Any] | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             raise UnsupportedModel(f"expected a torch.nn.Module, got {type(module).__name__}")
         self.module = unwrapped(module)
+        self.classes = class_names(self.module) if classes is None else classes
         self._read = inputs
         self._outputs = ModelOutputs(
             self.module, head=head, outputs=outputs, returns=returns, output=output, num_classes=num_classes

@@ -202,7 +202,11 @@ def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
         raise UnsupportedModel(f"{type(net).__name__} has no module yet; call its initialize() or fit() first")
     kinds: dict[str, OutputKind] = {"BCEWithLogitsLoss": "sigmoid", "NLLLoss": "probs", "BCELoss": "probs"}
     kind = kinds.get(type(getattr(net, "criterion_", None)).__name__, "logits")
-    return _module(module, {"output": kind, **given})
+    network = _module(module, {"output": kind, **given})
+    own = getattr(net, "classes_", None)
+    if network.classes is None and own is not None:
+        network.classes = np.asarray(own)
+    return network
 
 
 def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +14,7 @@ from distil.data.arrays import Array, Series, check_rows, checked_array, checked
 from distil.data.examples import Data, LabeledSet, as_data, form_of
 from distil.data.labels import listed
 from distil.data.minibatches import Collate
-from distil.errors import InvalidInput, MissingSignal
+from distil.errors import InvalidInput, MissingSignal, whole_number
 from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair
 from distil.signals import measured_by
 from distil.strategies.base import ROLES, Selection, Strategy
@@ -157,10 +156,7 @@ def as_candidates(candidates: Ids | None, exclude: Ids | None, labeled: Tensor |
 
 def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a caller
     """``n`` as an int; InvalidInput unless it is between 1 and ``available``."""
-    try:
-        count = None if isinstance(n, bool) else operator.index(n)
-    except TypeError:
-        count = None
+    count = whole_number(n)
     if count is None:
         raise InvalidInput(f"n must be a whole number, got {n!r}")
     if available == 0:

@@ -12,18 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil.data.arrays import Array
+from distil.data.arrays import Array, called
 from distil.data.examples import Data, LabeledSet, Rows
+from distil.data.labels import as_classes
 from distil.data.minibatches import Collate
-from distil.errors import DistilWarning, InvalidInput
+from distil.errors import DistilWarning, InvalidInput, whole_number
 from distil.networks.base import Network
 from distil.networks.estimator import Estimator, is_estimator, named_classes
+from distil.networks.timm_and_transformers import class_names
 from distil.networks.wrap import wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import as_collate, as_pool
 from distil.selection.ids import Ids, split_pair
 from distil.selection.pool import Pool
 from distil.selection.select import select
+from distil.selection.state import KEYS, check_weights, checked_number, checked_pool, state_of
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, for_classes
 from distil.system.runtime import Runtime, as_runtime
@@ -35,8 +38,6 @@ RETRAIN: tuple[Retrain, ...] = get_args(Retrain)
 
 SHRINK, PERTURB = 0.4, 0.1
 """Factors of the old weights and of newly drawn ones in ``retrain="shrink_perturb"``."""
-
-_STATE = ("pool", "round", "queries", "module")
 
 Fit = Callable[[Any, LabeledSet, int], object]
 
@@ -92,8 +93,11 @@ class Learner:
             that builds one. With a function, ``retrain="scratch"`` draws new weights every round; with a module, it restores the
             first weights; an estimator's ``fit`` always starts anew.
         strategy: A strategy or its name; a parameter ``n_classes`` that was left out is ``num_classes``.
-        num_classes: Number of classes, C; labels are 0..C-1, whether or not all occur. If an estimator is fitted to classes with
-            other names, labels are these names.
+        num_classes: Number of classes, C; labels are 0..C-1, whether or not all occur. Default: as many as there are ``classes``.
+        classes: Names of the classes, texts or numbers, in the order of the model's outputs: labels are then these names, in
+            ``label`` and ``labels``, and ``fit`` gets their columns. An estimator is fitted to the names. Default: the classes
+            that an estimator was fitted to; or the names in the configuration of a transformers model, whose labels may be
+            columns too.
         fit: The training: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
             returns another model. Default: the built-in trainer with its defaults; for an estimator, its ``fit(X, y)``.
         retrain: The start of each round's training: ``"scratch"``; ``"warm"``, the weights of the previous round; or
@@ -129,7 +133,8 @@ class Learner:
         model: Any,  # noqa: ANN401 - anything that wrap takes
         strategy: Strategy | str,
         *,
-        num_classes: int,
+        num_classes: int | None = None,
+        classes: Sequence[Any] | None = None,
         fit: FitConfig | Fit | None = None,
         retrain: Retrain = "scratch",
         network: Callable[[Any], Network] | None = None,
@@ -152,7 +157,7 @@ class Learner:
         if names is not None:
             _ = reader.index  # refuses repeated names: the names of a learner are ids
         self._ids, self.data, self.names = reader, reader.data, reader.names
-        self.strategy = for_classes(as_strategy(strategy), num_classes)
+        strategy = as_strategy(strategy)
         self.round = 0
         self.queries = 0
         self._rng = as_rng(rng)
@@ -161,8 +166,9 @@ class Learner:
         self._runtime = as_runtime(runtime)
         self._collate = as_collate(collate)
         self.module = self._built(self._build) if self._build else model
-        self._classes = _named_classes(self.module, num_classes)
-        self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes)
+        num_classes, self._classes, columns_too = _known_classes(self.module, num_classes, classes)
+        self.strategy = for_classes(strategy, num_classes)
+        self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes, column_labels=columns_too)
         if candidates is not None:
             self.pool.hold_out_all_but(self._read(candidates, "candidates"))
         self._network = network or self._reader(transform, num_classes)
@@ -173,7 +179,7 @@ class Learner:
 
     def _reader(self, transform: Transform | None, num_classes: int) -> Callable[[Any], Network]:
         """The default for ``network``."""
-        if self._classes is not None:
+        if self._classes is not None and is_estimator(self.module):
             return partial(Estimator, classes=self._classes)
         return partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
 
@@ -203,6 +209,15 @@ class Learner:
         return LabeledSet(self.data, ids, self.pool.labels(Selection(ids)))
 
     @property
+    def labels(self) -> dict[Any, Any]:
+        """The label of every labeled example, by its name or position; labels are names of classes where these are known.
+
+        ``label`` takes this dict.
+        """
+        ids = self.pool.labeled
+        return dict(zip(called(ids, self.names), self._class_of(self.pool.labels(Selection(ids))), strict=True))
+
+    @property
     def network(self) -> Network:
         """The model as strategies see it; built on each access, so that nothing is cached across a training."""
         return self._network(self.module)
@@ -215,14 +230,15 @@ class Learner:
             exclude: Examples that may not be queried this time, such as those that another person is labeling, in any form that
                 ``select`` takes.
         """
+        network = None if self.strategy.needs == Needs() else self.network  # an estimator may be unfitted
         selection = select(
             self.strategy,
-            None if self.strategy.needs == Needs() else self.network,  # an estimator may be unfitted
+            network,
             self.data,
             n,
             candidates=Selection(self.pool.unlabeled),
             exclude=exclude,
-            labeled=self._labeled_by_name(),
+            labeled=self._labeled_for(network),
             names=self.names,
             collate=self._collate,
             runtime=self._runtime,
@@ -267,31 +283,48 @@ class Learner:
         return result
 
     def state_dict(self) -> dict[str, Any]:
-        """The state that ``load_state_dict`` continues from, as tensors and ints; it does not contain an estimator."""
+        """The state that ``load_state_dict`` continues from: tensors, numbers, and the names of examples and classes.
+
+        It does not contain an estimator.
+        """
         return {
-            "pool": self.pool.state_dict(),
+            **state_of(self._ids, self.pool, self._classes),
             "round": self.round,
             "queries": self.queries,
             "module": _copied(self.module) if isinstance(self.module, nn.Module) else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from the ``state_dict`` of a learner with the same arguments; an estimator must be fitted again."""
-        if not isinstance(state, Mapping) or set(state) != set(_STATE):
+        """Continue from the ``state_dict`` of a learner with the same model and classes; an estimator must be fitted again.
+
+        If the examples have names, the data may be in another order and have more examples. Without names, the data must be the
+        same.
+
+        Raises:
+            InvalidInput: The state belongs to other examples, classes or another model; the learner is then unchanged.
+        """
+        if not isinstance(state, Mapping) or set(state) != set(KEYS):
             raise InvalidInput(
-                f"expected the state_dict() of a Learner, a dict of {', '.join(_STATE)}; got {_described(state)}"
+                f"expected the state_dict() of a Learner, a dict of {', '.join(KEYS)}; got {_described(state)}"
             )
-        self.pool.load_state_dict(state["pool"])
-        self.round, self.queries = int(state["round"]), int(state["queries"])
+        pool = checked_pool(state, self._ids, self.pool, self._classes)
+        round_, queries = checked_number(state, "round"), checked_number(state, "queries")
+        check_weights(self.module, state["module"])
+        self.pool.load_state_dict(pool)
+        self.round, self.queries = round_, queries
         if state["module"] is not None:
             self.module.load_state_dict(state["module"])
 
-    def _labeled_by_name(self) -> Any:  # noqa: ANN401 - one of the forms that select takes
-        """The labeled examples, with the network's classes as labels."""
-        if self._classes is None:
+    def _class_of(self, columns: Tensor) -> list[Any]:
+        """The classes of columns, as ``label`` takes them."""
+        return [column if self._classes is None else self._classes[column] for column in columns.tolist()]
+
+    def _labeled_for(self, network: Network | None) -> Any:  # noqa: ANN401 - one of the forms that select takes
+        """The labeled examples, with labels that the network understands: its classes, else columns."""
+        if network is None or network.classes is None or network.column_labels:
             return self.labeled
         ids = Selection(self.pool.labeled)
-        return ids, [self._classes[column] for column in self.pool.labels(ids).tolist()]
+        return ids, self._class_of(self.pool.labels(ids))
 
     def _read(self, ids: Ids | Mapping[Any, Any], argument: str, *, ordered: bool = False) -> Selection:
         """Ids in any form as a Selection; a LabeledSet or Subset of other data is refused."""
@@ -331,17 +364,35 @@ def _described(state: object) -> str:
     return f"a dict of {list(state)}" if isinstance(state, Mapping) else type(state).__name__
 
 
-def _named_classes(model: object, num_classes: int) -> list[Any] | None:
-    """The classes of a fitted estimator if they are not numbers in 0..C-1; else None, and labels are these numbers."""
-    classes = named_classes(model)
-    if classes is None or set(classes.tolist()) <= set(range(num_classes)):
-        return None
-    if len(classes) != num_classes:
+def _known_classes(
+    model: object, num_classes: int | None, classes: Sequence[Any] | None
+) -> tuple[int, list[Any] | None, bool]:
+    """The number of classes, their names (None: they are numbered) and whether labels may be numbers where there are names."""
+    if classes is not None:
+        named = as_classes(classes, num_classes)
+        return len(named), named, False
+    configured = class_names(model) if isinstance(model, nn.Module) else None
+    if configured is not None and num_classes in (None, len(configured)):
+        return len(configured), list(configured), True
+    if num_classes is None and named_classes(model) is None:
         raise InvalidInput(
-            f"num_classes is {num_classes}, and the model is fitted to {len(classes)} classes, {classes.tolist()[:10]}; pass "
-            f"num_classes={len(classes)}"
+            "the number of classes is missing; pass num_classes=, or the names of the classes as classes="
         )
-    return list(classes.tolist())
+    return _fitted_classes(model, num_classes)
+
+
+def _fitted_classes(model: object, num_classes: int | None) -> tuple[int, list[Any] | None, bool]:
+    """The classes of a fitted estimator if they are not numbers in 0..C-1; else labels are these numbers."""
+    fitted = named_classes(model)
+    own = [] if fitted is None else fitted.tolist()
+    count = len(own) if num_classes is None else num_classes
+    if fitted is None or whole_number(count) is None or set(own) <= set(range(count)):
+        return count, None, False
+    if len(own) != count:
+        raise InvalidInput(
+            f"num_classes is {count}, and the model is fitted to {len(own)} classes, {own[:10]}; pass num_classes={len(own)}"
+        )
+    return count, own, False
 
 
 def fit_estimator(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from distil.data.labels import as_labels
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, nearest, whole_number
 from distil.selection.ids import IdReader, Ids
 from distil.strategies.base import Selection
 
@@ -19,6 +18,12 @@ _STATES = {"asked": ASKED, "labeled": LABELED, "skipped": SKIPPED, "held_out": H
 
 POOL_EVENTS = tuple(_STATES)
 """The names of the events that change a pool."""
+
+_NEW_CLASS = (
+    "; correct the label, or make a Learner with classes=[...] that has this class too, and give it the labels so far, "
+    "new.label(old.labels)"
+)
+_NUMBERED = "; to label by name, make the Learner with classes=[...]"
 
 
 class Pool:
@@ -31,6 +36,7 @@ class Pool:
         num_classes: Number of classes; labels are 0..num_classes-1.
         names: The caller's names of the examples; events may then contain names instead of ids.
         classes: The caller's names of the classes, one per class; labels in events are then these names.
+        column_labels: Whether labels may also be the numbers of the classes where ``classes`` are given.
 
     >>> pool = Pool(4, num_classes=2)
     >>> pool.record({"event": "asked", "ids": [1, 3]})
@@ -46,16 +52,19 @@ class Pool:
         *,
         names: Sequence[Any] | None = None,
         classes: Sequence[Any] | None = None,
+        column_labels: bool = False,
     ) -> None:
-        if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)):
+        count = whole_number(num_classes)
+        if count is None:
             raise InvalidInput(f"num_classes must be a whole number, got {num_classes!r}")
-        if size < 1 or num_classes < 2:
+        if size < 1 or count < 2:
             raise InvalidInput(
                 f"a pool needs at least one example and two classes, got size={size}, num_classes={num_classes}"
             )
-        self.num_classes = int(num_classes)
+        self.num_classes = count
         self._reader = IdReader(size, names)
-        self._classes = range(num_classes) if classes is None else classes
+        self._classes = range(count) if classes is None else classes
+        self._column_labels = column_labels
         self._states = torch.full((size,), UNLABELED, dtype=torch.int8)
         self._labels = torch.full((size,), -1, dtype=torch.long)
 
@@ -118,7 +127,19 @@ class Pool:
             self._refuse(rows, LABELED, "has a label and cannot be skipped")
         else:
             labels = event.get("labels", ())
-            self._labels[rows] = as_labels(labels, "labels", count=len(rows), classes=self._classes)
+            columns = as_labels(
+                labels,
+                "labels",
+                count=len(rows),
+                classes=self._classes,
+                column_labels=self._column_labels,
+                ids=rows,
+                names=self._reader.names,
+                advice=_NUMBERED if isinstance(self._classes, range) else _NEW_CLASS,
+            )
+            if len(columns) and int(columns.max()) >= self.num_classes:
+                raise InvalidInput(f"labels: {int(columns.max())} is not one of the {self.num_classes} classes")
+            self._labels[rows] = columns
         self._states[rows] = _STATES[kind]
 
     def _refuse(self, rows: Tensor, state: int, why: str) -> None:
@@ -138,10 +159,14 @@ class Pool:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the state that ``state_dict`` returned."""
-        if state["states"].shape != self._states.shape:
+        if state["states"].shape != self._states.shape or state["labels"].shape != self._labels.shape:
             raise InvalidInput(
                 f"the state belongs to a pool of {len(state['states'])} examples, and this pool has {len(self)}; load the state "
                 "of the same data"
+            )
+        if int(state["labels"].max()) >= self.num_classes:
+            raise InvalidInput(
+                f"the state has the label {int(state['labels'].max())}, and this pool has {self.num_classes} classes"
             )
         self._states = state["states"].clone()
         self._labels = state["labels"].clone()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distil.data.arrays import Array, checked_array, precision_of
 from distil.data.examples import Data
-from distil.data.labels import as_labels
+from distil.data.labels import as_classes, as_labels
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
@@ -33,11 +33,9 @@ from distil.selection.arguments import (
     common_size,
     with_names,
 )
-from distil.selection.checked import checked_selection
 from distil.selection.choose import choose
 from distil.selection.ids import IdReader, Ids, split_pair
-from distil.signals import Signals
-from distil.strategies.base import ROLES, Needs, Selection, Sets, Strategy
+from distil.strategies.base import ROLES, Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy
 from distil.system.runtime import Runtime, as_runtime
 
@@ -58,6 +56,7 @@ def select(
     collate: Collate | None = None,
     runtime: Runtime | None = None,
     rng: Rng | int | None = None,
+    seed: int | None = None,
 ) -> Selection:
     """Choose the ``n`` examples of ``data`` to label next.
 
@@ -77,8 +76,8 @@ def select(
         labeled: The labeled examples: ids in a form that ``candidates`` takes, a dict {id: label}, a pair (ids, labels) or a
             LabeledSet of ``data``, which are never chosen again; or separate data of the same kind as ``data``: an array, a
             Dataset (of (x, y), for example) or a pair (inputs, labels). A strategy that reads labels needs a form with labels.
-            Labels are columns of the model's outputs, whole numbers from 0 or booleans; for a classifier that knows its classes
-            (``Network.classes``), they are these classes.
+            Labels are columns of the model's outputs, whole numbers from 0 or booleans. For a classifier of scikit-learn they
+            are its classes; for a model of transformers, columns or the names in its configuration (``id2label``).
         validation: Examples held out from training, in a form that ``labeled`` takes.
         query: Examples similar to those that you look for, in a form that ``labeled`` takes.
         private: Examples similar to those that you want to avoid, in a form that ``labeled`` takes.
@@ -87,6 +86,7 @@ def select(
         collate: A function from a list of examples to their minibatch, as a DataLoader's ``collate_fn``; default: PyTorch's.
         runtime: Device, minibatch size, workers, progress bar; they do not change the selection.
         rng: A seed or an Rng; equal seeds give equal selections.
+        seed: A seed; another name of ``rng``.
 
     Returns:
         ``n`` distinct ids, positions in ``data``, best first.
@@ -106,10 +106,10 @@ def select(
     sets = {role: as_examples(value, reader, role) for role, value in roles.items() if value is not None}
     own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
     pool = as_candidates(candidates, exclude, own_labeled, reader)
-    n, rng = as_count(n, len(pool)), as_rng(rng)
+    n, rng = as_count(n, len(pool)), as_rng(rng, seed)
     if strategy.needs == Needs():
-        unmeasured = strategy.select(Sets(Signals(pool, {})), n, rng)
-        return with_names(checked_selection(unmeasured, strategy, pool, n), names)
+        unmeasured = {"pool": ArraySource(pool, {}, names=names)}
+        return with_names(choose(strategy, unmeasured, n, runtime, rng), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} needs a model; pass one as network")
     network = wrap(network)
@@ -118,7 +118,14 @@ def select(
     for role, examples in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
         labels, own_names = None, names if examples.of_pool else None
         if examples.labels is not None:
-            labels = as_labels(examples.labels, f"the labels of {role}", classes=network.classes)
+            labels = as_labels(
+                examples.labels,
+                f"the labels of {role}",
+                classes=network.classes,
+                column_labels=network.column_labels,
+                ids=examples.ids,
+                names=own_names,
+            )
         check_array_data(examples.data, examples.ids, "data" if examples.of_pool else role, own_names)
         if len(examples.ids):
             sources[role] = source(examples.data, examples.ids, labels, names=own_names)
@@ -137,9 +144,11 @@ def select_from(
     labeled: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
     labels: Array | Sequence[Any] | None = None,
     labeled_embeddings: Array | None = None,
+    classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
     runtime: Runtime | None = None,
-    seed: int = 0,
+    rng: Rng | int | None = None,
+    seed: int | None = None,
 ) -> Selection:
     """Choose the ``n`` rows to label next from arrays, without a model or data set.
 
@@ -152,11 +161,13 @@ def select_from(
         candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
         labeled: Rows that are labeled, a dict {id: label} or a pair (ids, labels).
-        labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``.
+        labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
+        classes: Names of the columns of ``probs``, in their order, such as a classifier's ``classes_``; labels are then these.
         names: A name for every row.
         runtime: Memory, folder for columns beyond it, progress bar; they do not change the selection.
-        seed: Seed of the selection; ``select`` with the same seed and a model with these outputs makes the same selection.
+        rng: A seed or an Rng; ``select`` with an equal one and a model with these outputs makes the same selection.
+        seed: A seed; another name of ``rng``.
 
     Returns:
         ``n`` distinct rows, best first. Arrays may be memory-mapped: contiguous float32 and float64 arrays are used without
@@ -184,7 +195,7 @@ def select_from(
     has_labels = labels is not None or own_labels is not None
     positions = None if labeled_ids is None else reader.positions(labeled_ids, "labeled", ordered=has_labels)
     pool = as_candidates(candidates, exclude, positions, reader)
-    n = as_count(n, len(pool))
+    n, rng = as_count(n, len(pool)), as_rng(rng, seed)
     if labels is not None and (positions is None or own_labels is not None):
         fault = (
             "labels are those of the rows in labeled, which is missing"
@@ -203,9 +214,15 @@ def select_from(
         labeled=positions,
         labels=own_labels if labels is None else labels,
         labeled_embeddings=labeled_embeddings,
+        classes=None if classes is None else as_classes(classes, _width_of_probs(arrays)),
         names=names,
     )
-    return with_names(choose(strategy, sources, n, runtime, Rng(seed)), names)
+    return with_names(choose(strategy, sources, n, runtime, rng), names)
+
+
+def _width_of_probs(arrays: Mapping[str, Array]) -> int | None:
+    """The number of classes in the arrays; None if they hold embeddings only."""
+    return next((int(arrays[name].shape[-1]) for name in ("probs", "mc_probs") if name in arrays), None)
 
 
 def _of_width(labeled: Array, embeddings: Array | None) -> Array:
@@ -226,6 +243,7 @@ def array_sources(
     labeled: Tensor | None,
     labels: Any = None,  # noqa: ANN401 - any argument of a caller
     labeled_embeddings: Array | None = None,
+    classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None,
 ) -> dict[str, Source]:
     """The sources of the pool and of the labeled set, of the same precision; roles without rows are left out.
@@ -237,6 +255,7 @@ def array_sources(
         labeled: Rows that are labeled, (M,), or None.
         labels: Their labels, one per row, or None.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D), or None.
+        classes: The classes, in the order of the columns; None: labels are columns.
         names: The caller's names of the rows; None: positions are the names.
     """
     read = [arrays[name] for name in arrays_read(strategy) if name in arrays]
@@ -250,7 +269,10 @@ def array_sources(
         known: dict[str, Array] = {}
         if labels is not None:
             known["labels"] = torch.full((len(next(iter(arrays.values()))),), -1)
-            known["labels"][labeled] = as_labels(labels, "labels", count=len(labeled))
+            advice = "; pass the names of the columns of probs, classes=[...]" if classes is None else ""
+            known["labels"][labeled] = as_labels(
+                labels, "labels", count=len(labeled), classes=classes, ids=labeled, names=names, advice=advice
+            )
         sources["labeled"] = ArraySource(labeled, {**arrays, **known}, names=names, **settings)
     return {role: source for role, source in sources.items() if len(source.ids)}
 

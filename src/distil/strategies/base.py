@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 import numpy as np
 import torch
@@ -95,8 +95,10 @@ ROLES = tuple(field.name for field in dataclasses.fields(Sets))
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
-    """The examples to label next; a sequence of plain ints that also works as an index array.
+class Selection(Sequence[int]):
+    """The examples to label next; a sequence of plain ints that also works as an index of arrays and tensors.
+
+    A slice is a Selection with the scores, weights, names and reasons of its ids.
 
     Attributes:
         ids: Positions in the data set, (n,) int64, distinct, in pick order: the best first.
@@ -120,12 +122,31 @@ class Selection:
     def __iter__(self) -> Iterator[int]:
         return iter(self.tolist())
 
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Selection: ...
+
+    def __getitem__(self, place: int | slice) -> int | Selection:
+        if not isinstance(place, slice):
+            return int(self.ids[range(len(self))[place]])
+        rows = list(range(len(self))[place])  # tensors take no negative steps
+        return Selection(
+            self.ids[rows],
+            scores=None if self.scores is None else self.scores[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            names=None if self.names is None else self.names[place],
+            reasons=None if self.reasons is None else self.reasons[place],
+            notes=self.notes,
+        )
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:  # noqa: ANN401
         return np.array(self.ids.numpy(), dtype=dtype, copy=bool(copy) or dtype is not None)
 
     def tolist(self) -> list[int]:
         """The ids as plain ints."""
-        return [int(i) for i in self.ids]
+        return [int(i) for i in np.asarray(self.ids).tolist()]
 
     def with_notes(self, first: tuple[str, ...]) -> Selection:
         """This selection with the notes ``first``, followed by its own."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, nearest, whole_number
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -43,9 +43,10 @@ def count(default: int | None) -> Any:  # noqa: ANN401 - as dataclasses.field: t
     """Declare a field of whole numbers of at least 1."""
 
     def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        number = whole_number(value, 1)
+        if number is None:
             raise _Refused
-        return int(value)
+        return number
 
     return _declared(default, _Rule("a whole number from 1", read))
 

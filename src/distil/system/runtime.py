@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from tqdm.auto import tqdm
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, whole_number
 
 T = TypeVar("T")
 
@@ -89,11 +88,8 @@ def as_runtime(runtime: Any) -> Runtime:  # noqa: ANN401 - any argument of a cal
 
 def checked_count(value: Any, rule: str, least: int) -> int:  # noqa: ANN401 - any argument of a caller
     """``value`` as an int (NumPy's integers included); InvalidInput, beginning with ``rule``, unless it is >= ``least``."""
-    try:
-        count = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        count = -1
-    if count < least:
+    count = whole_number(value, least)
+    if count is None:
         raise InvalidInput(f"{rule} from {least}, got {value!r}")
     return count
 

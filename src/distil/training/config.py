@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, nearest, whole_number
 
 _WEIGHT_DECAY = {"sgd": 5e-4, "adam": 0.0, "adamw": 0.01}
 
@@ -77,7 +78,7 @@ class FitConfig:
         self._number("min_diff_acc", "a fraction of at least 0", lambda v: v >= 0)
         self._integer("window_size", 2, optional=True)
         self._integer("patience", 1, optional=True)
-        if not isinstance(self.amp, bool) and self.amp != "auto":
+        if not isinstance(self.amp, bool) and not (isinstance(self.amp, str) and self.amp == "auto"):
             raise self._fault("amp", "'auto', True or False")
 
     @property
@@ -95,21 +96,24 @@ class FitConfig:
         value = getattr(self, name)
         if value is None and optional:
             return
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not holds(value):
+        plain = isinstance(value, Real) and not isinstance(value, bool)
+        number = float(value) if plain and abs(value) <= sys.float_info.max else math.nan  # 10**400 is beyond floats
+        if math.isnan(number) or not holds(number):
             raise self._fault(name, expected)
-        object.__setattr__(self, name, float(value))  # a plain float also for NumPy's numbers
+        object.__setattr__(self, name, number)
 
     def _integer(self, name: str, least: int, *, optional: bool = False) -> None:
         value = getattr(self, name)
         if value is None and optional:
             return
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        number = whole_number(value, least)
+        if number is None:
             raise self._fault(name, f"a whole number of at least {least}" + (", or None" if optional else ""))
-        object.__setattr__(self, name, int(value))
+        object.__setattr__(self, name, number)
 
     def _one_of(self, name: str, choices: tuple[str, ...]) -> None:
         value = getattr(self, name)
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             hint = nearest(value, choices) if isinstance(value, str) else ""
             raise self._fault(name, "one of " + ", ".join(map(repr, choices)), hint)
 

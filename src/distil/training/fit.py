@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from distil.errors import InvalidInput, UnsupportedModel
+from distil.errors import InvalidInput, UnsupportedModel, whole_number
 from distil.networks.calls import refuse_whole_numbers
 from distil.rng import Rng, as_rng
 from distil.training.config import FitConfig
@@ -219,9 +218,8 @@ class _Training:
     device: torch.device
 
     def __post_init__(self) -> None:
-        classes = self.num_classes
-        if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
-            raise InvalidInput(f"num_classes: expected a whole number of at least 2, got {classes!r}")
+        if whole_number(self.num_classes, 2) is None:
+            raise InvalidInput(f"num_classes: expected a whole number of at least 2, got {self.num_classes!r}")
 
     def run(self, source: Source, validation: Source | None) -> FitResult:
         """Run all epochs."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from distil.data.arrays import from_numpy
 from distil.datasets.load import load
 from distil.datasets.shift import flip_labels, imbalanced, redundant
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, nearest, whole_number
 from distil.rng import Rng
 
 __all__ = [
@@ -233,7 +233,7 @@ def make_data_redundant(
         got = f"shape {tuple(X.shape)}" if isinstance(X, np.ndarray | Tensor) else type(X).__name__
         raise InvalidInput(f"X must be an array or a tensor with one row for each of the {len(Y)} labels, got {got}")
     for name, count in (("initial_bud", initial_bud), ("unique_points", unique_points)):
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+        if whole_number(count, 0) is None:
             raise InvalidInput(f"{name} must be a whole number from 0, got {count!r}")
     kept = min(len(X), int(initial_bud) + int(unique_points))
     rows = redundant(_tensor("Y", Y), amtRed, _drawn(), keep=kept)

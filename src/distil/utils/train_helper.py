@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from distil.data.arrays import Array, from_numpy
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, nearest, whole_number
 from distil.measuring.network_source import NetworkSource
 from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
@@ -235,7 +235,7 @@ def _checked(args: Mapping[str, Any]) -> dict[str, Any]:
     criterion, seed = args.get("criterion"), args.get("seed")
     if criterion is not None and not callable(criterion):
         raise InvalidInput(f"args: criterion must be a callable of logits and labels, got {criterion!r}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+    if seed is not None and whole_number(seed) is None:
         raise InvalidInput(f"args: seed must be a whole number, got {seed!r}")
     for key in ("islogs", "isverbose", "isreset"):
         if not isinstance(args.get(key, True), bool | np.bool_):

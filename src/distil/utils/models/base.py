@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, whole_number
 
 
 class DocumentedModel(nn.Module, ABC):
@@ -71,6 +70,5 @@ def check_sizes(owner: str, sizes: Mapping[str, object]) -> None:
         InvalidInput: A size is not an integer (a ``bool`` is not) or is below 1.
     """
     for name, size in sizes.items():
-        # Integral rather than int, to accept a NumPy integer such as ``labels.max() + 1``.
-        if isinstance(size, bool) or not isinstance(size, Integral) or int(size) < 1:
+        if whole_number(size, 1) is None:
             raise InvalidInput(f"{owner}: {name} must be an integer of at least 1, got {size!r}")
