@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from distil import strategies
+from distil.active_learning_strategies.strategy import Strategy as FromDistil
+from distil.deepal import Data, Net
+from distil.deepal import Strategy as FromDeepAL
 from distil.errors import InvalidInput
 from distil.selection.learner import Learner
 from distil.selection.select import select, select_from
@@ -84,7 +87,14 @@ def test_ids_in_every_form_are_a_selection(case, probs):
 def test_a_value_that_is_not_a_selection_is_refused(case, probs, refuses):
     for returned, parts in [
         (None, ("must return a Selection or ids, got None",)),
-        ({1, 2, 3}, ("got set",)),
+        ({1, 2, 3}, ("got set, which has no order; return a list",)),
+        (lambda ids: (int(i) for i in ids[:3]), ("got generator, which can be read only once; return a list",)),
+        (lambda ids: map(int, ids[:3]), ("got map, which can be read only once",)),
+        (dict.fromkeys(THREE).keys(), ("got dict_keys, which has no order",)),
+        ([None] * 3, ("got list that begins with None",)),
+        (torch.tensor(THREE).to_sparse(), ("the value that Mine.select returned is a sparse tensor",)),
+        (np.ma.masked_array(THREE, [False, True, False]), ("has masked entries",)),
+        (Selection(torch.tensor(THREE).to_sparse()), ("is a sparse tensor",)),
         ("abc", ("got str",)),
         ({"ids": THREE}, ("got dict",)),
         (object(), ("got object",)),
@@ -96,7 +106,8 @@ def test_a_value_that_is_not_a_selection_is_refused(case, probs, refuses):
         ([1, 2, 1], ("the id 1 more than once", "distinct")),
         ([1, 2, N], (f"the id {N}, which is not in the pool", "sets.pool.ids[rows]")),
         ([1, -1, 2], ("the id -1, which is not in the pool",)),
-        ([1.0, 2.0, 3.0], ("whole numbers of shape (3,)", "got torch.float64 of shape (3,)")),
+        ([1.0, 2.0, 3.0], ("got torch.float64 of shape (3,)", "return ids as whole numbers, (n,)")),
+        ([torch.nan, 2.0, 3.0], ("got torch.float64 of shape (3,)",)),
         ([[1, 2, 3]], ("whole numbers of shape (3,)", "torch.int64 of shape (1, 3)")),
         (np.arange(N) < 3, ("got torch.bool of shape (30,)", "sets.pool.ids[mask]")),
         (torch.tensor([1j, 2, 3]), ("real numbers",)),
@@ -145,6 +156,66 @@ def test_errors_of_select_pass_through(probs):
         select_from(Mine(fails), 3, probs=probs)
 
 
+@dataclass(frozen=True, eq=False)
+class Blind(ScoreStrategy):
+    """Scores by a function of the ids, without a signal."""
+
+    rule: Any
+    needs = Needs()
+
+    def score(self, sets):
+        return self.rule(sets.pool.ids)
+
+
+def test_scores_without_signals_are_checked_too(case, probs, refuses):
+    for choose in (
+        lambda strategy: select(strategy, None, probs, 3),
+        lambda strategy: select_from(strategy, 3, probs=probs),
+        lambda strategy: Learner(probs, torch.nn.Linear(4, 2), strategy, num_classes=2).query(3),
+    ):
+        with case(choose):
+            for rule in (lambda ids: -ids, lambda ids: (-ids).tolist(), lambda ids: -ids.numpy()):
+                assert choose(Blind(rule)).tolist() == [0, 1, 2]
+            with refuses(InvalidInput, "Blind.score", "shape (29,)"):
+                choose(Blind(lambda ids: ids[1:]))
+            with refuses(InvalidInput, "Blind.score", "got None"):
+                choose(Blind(lambda ids: None))
+
+
+PARAMS = {
+    "n_epoch": 1,
+    "train_args": {"batch_size": 16, "num_workers": 0},
+    "test_args": {"batch_size": 100, "num_workers": 0},
+    "optimizer_args": {"lr": 0.1, "momentum": 0.5},
+}
+
+
+class Handler(torch.utils.data.Dataset):
+    def __init__(self, X, Y=None, use_test_transform=False):
+        self.x = X
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, row):
+        return self.x[row], row
+
+
+def test_the_documented_interfaces_check_it_too(case, probs, refuses):
+    x, net = torch.from_numpy(probs).float(), torch.nn.Linear(4, 2)
+    distil = FromDistil(None, None, x, net, Handler, 2)
+    handler = lambda x, y: torch.utils.data.TensorDataset(torch.as_tensor(x), torch.as_tensor(y))  # noqa: E731
+    data = Data(x, torch.zeros(N, dtype=torch.long), x, torch.zeros(N, dtype=torch.long), handler)
+    deepal = FromDeepAL(data, Net(lambda: net, PARAMS, "cpu"))
+    for choose in (lambda strategy: distil._select(strategy, 3), lambda strategy: deepal.select(strategy, 3)):
+        with case(choose):
+            assert list(choose(Mine(THREE, reads=False))) == THREE
+            with refuses(InvalidInput, "Mine.select returned the id 1 more than once"):
+                choose(Mine([1, 2, 1], reads=False))
+            with refuses(InvalidInput, "Mine.select", "got None"):
+                choose(Mine(None, reads=False))
+
+
 def test_learners_check_it_too(probs, refuses):
     learner = Learner(probs, torch.nn.Linear(4, 2), Mine([1, 1], reads=False), num_classes=2)
     with refuses(InvalidInput, "Mine.select returned the id 1 more than once"):
@@ -164,6 +235,8 @@ def test_scores_in_every_form(case, probs):
         lambda p: p[:, 0].numpy().astype(">f8"),
         lambda p: p[:, 0].clone().requires_grad_(),
         lambda p: p[:, 0].numpy()[::-1][::-1],
+        lambda p: p[:, 0].numpy().astype(object),
+        lambda p: p[:, 0].numpy().astype(np.longdouble),
     ]:
         with case(rule):
             found = select_from(Scores(rule), 5, probs=probs)
@@ -194,7 +267,11 @@ def test_a_value_that_is_not_a_score_is_refused(case, probs, refuses):
         (lambda p: p, ("shape (30, 4)",)),
         (lambda p: p[:, 0].mean(), ("shape ()",)),
         (lambda p: None, ("got None",)),
-        (lambda p: [None] * N, ("got list",)),
+        (lambda p: [None] * N, ("got list that begins with None",)),
+        (lambda p: (float(value) for value in p[:, 0]), ("got generator, which can be read only once; return a list",)),
+        (lambda p: ["a"] * N, ("got list that begins with 'a'",)),
+        (lambda p: p[:, 0].to_sparse(), ("the value that Scores.score returned is a sparse tensor",)),
+        (lambda p: np.ma.masked_array(p[:, 0], np.arange(N) == 5), ("has masked entries",)),
         (lambda p: p[:, 0] + 1j, ("real numbers", "torch.complex128")),
         (lambda p: p[:, 0].index_fill(0, torch.tensor([3, 7]), torch.nan), ("NaN", "2 of 30 examples: ids 3, 7")),
         (lambda p: np.where(np.arange(N) == 5, np.nan, p[:, 0]), ("NaN", "ids 5")),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from distil.data.arrays import check_rows, from_numpy
+from distil.data.arrays import check_plain, check_rows, from_numpy, one_axis
 from distil.errors import InvalidInput
 from distil.strategies.base import ScoreStrategy, Selection, Strategy
 
@@ -69,7 +69,8 @@ def _checked_ids(returned: object, what: str, pool: Tensor, n: int) -> Tensor:
     if ids.dim() == 1 and ids.dtype != torch.bool and len(ids) != n:
         raise InvalidInput(f"{what} must return exactly the {n} ids that it was asked for, got {len(ids)}")
     if ids.dim() != 1 or ids.dtype == torch.bool or ids.is_floating_point():
-        advice = "; if this is a mask, return sets.pool.ids[mask]" if ids.dtype == torch.bool else ""
+        mask = ids.dtype == torch.bool
+        advice = "; if this is a mask, return sets.pool.ids[mask]" if mask else "; return ids as whole numbers, (n,)"
         raise InvalidInput(
             f"{what} must return whole numbers of shape ({n},), ids of the pool, got {_described(ids)}{advice}"
         )
@@ -136,9 +137,10 @@ def _column(values: object, what: str, n: int, expected: str) -> Tensor:
 
 def _as_tensor(value: object, what: str, expected: str) -> Tensor:
     """Real numbers on the CPU as a tensor without a gradient."""
+    check_plain(value, f"the value that {what} returned")
     tensor = value if isinstance(value, Tensor) else _read(value)
     if tensor is None:
-        raise InvalidInput(f"{what} must return {expected}, got {'None' if value is None else type(value).__name__}")
+        raise InvalidInput(f"{what} must return {expected}, got {_kind(value)}")
     if tensor.is_complex() or tensor.device.type != "cpu":
         raise InvalidInput(
             f"{what} must return {expected}, real numbers on the CPU, got {_described(tensor)} on {tensor.device}"
@@ -150,9 +152,22 @@ def _read(value: object) -> Tensor | None:
     """An array or a list of numbers as a tensor; None for any other value."""
     try:
         array = np.asarray(value)
+        if array.dtype.kind == "O" and array.ndim == 1:
+            array = one_axis(array, "values")
+        elif array.dtype.kind == "f" and array.dtype.itemsize > 8:  # PyTorch has nothing wider
+            array = array.astype(np.float64)
         return from_numpy(array).reshape(array.shape) if array.dtype.kind in "fiub" else None
     except (TypeError, ValueError):  # lists of different lengths, or types that PyTorch does not have
         return None
+
+
+def _kind(value: object) -> str:
+    """The type of a value that is not numbers, for messages."""
+    if isinstance(value, (Iterator, Set)):
+        why = "has no order" if isinstance(value, Set) else "can be read only once"
+        return f"{type(value).__name__}, which {why}; return a list"
+    first = f" that begins with {value[0]!r}" if isinstance(value, (list, tuple)) and len(value) > 0 else ""
+    return "None" if value is None else type(value).__name__ + first
 
 
 def _described(tensor: Tensor) -> str:
