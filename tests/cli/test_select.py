@@ -461,3 +461,36 @@ print(*chosen(request("core_set", 3, arrays, labeled="rows.npy", runtime=runtime
             env={**os.environ, "PYTHONPATH": SOURCE},
         )
         assert (done.returncode == 0) == works, done.stderr
+
+
+def test_labels_may_be_the_names_of_the_columns(here, said, case):
+    """GLISTER reads labels."""
+    options = ("--embeddings", "emb.npy", "--probs", "p.npy", "--ids", "ids.txt", "--strategy", "glister", "--n", 5)
+    code, expected, _ = said(*options, "--labeled", "labeled.csv")
+    assert code == 0
+    for classes in (["dog", "cat", "emu", "fox"], ["3", "1", "2.0", "0"], ["False", "True", "no", "yes"]):
+        with case(classes):
+            lines = (f"{name},{classes[row % 4]}\n" for row, name in enumerate(NAMES[:20]))
+            Path("named.csv").write_text("id,label\n" + "".join(lines))
+            asked = (*options, "--labeled", "named.csv", "--classes", ",".join(classes))
+            assert said(*asked)[:2] == (0, expected)
+            found = distil.pick(
+                "glister", 5, embeddings="emb.npy", probs="p.npy", ids="ids.txt", labeled="named.csv", classes=classes
+            )
+            assert [entry["id"] for entry in found["picks"]] == [line.split("\t")[1] for line in expected.splitlines()]
+    Path("named.csv").write_text(f"id,label\n{NAMES[0]},dgo\n")
+    for more, message in [
+        (
+            (),
+            "the label of 'dir/000.jpg' is 'dgo'; for names, pass the classes in the order of these columns (--classes)",
+        ),
+        (
+            ("--classes", "dog,cat,emu,fox"),
+            "named.csv: labels: 'dgo' is not one of the 4 classes, 'dog', 'cat', 'emu', 'fox'; did",
+        ),
+        (("--classes", "dog,cat"), "classes must have 4 names, one for each column; got 2"),
+    ]:
+        with case(more):
+            code, out, err = said(*options, "--labeled", "named.csv", *more)
+            assert (code, out) == (2, "")
+            assert message in err

@@ -160,7 +160,7 @@ def test_names_of_classes_are_distinct_and_of_one_kind(case):
         (["a", 1], "classes must be all texts or all numbers"),
         ({"a", "b"}, "classes must be a list"),
         ("ab", "classes must be a flat list"),
-        (["a", "b", "c"], "classes must be 2, as num_classes is; got 3"),
+        (["a", "b", "c"], "classes must have 2 names, one for each column; got 3"),
     ]:
         with case(classes), pytest.raises(InvalidInput, match=message):
             as_classes(classes, 2 if message.endswith("got 3") else None)

@@ -125,7 +125,7 @@ def test_the_number_of_classes(case):
             {"classes": None},
             "the number of classes is missing; pass num_classes=, or the names of the classes as classes=",
         ),
-        ({"num_classes": 4}, "classes must be 4, as num_classes is; got 3"),
+        ({"num_classes": 4}, "classes must have 4 names, one for each column; got 3"),
         ({"classes": ["a", "a"]}, "classes must be at least two distinct names"),
         ({"classes": "abc"}, "classes must be a flat list"),
     ]:

@@ -481,7 +481,7 @@ def test_labels_of_arrays_are_the_names_of_their_columns(case, probs, embeddings
             select_from(
                 "glister", 6, labeled=[4, 7], labels=labels, names=names, classes=["dog", "cat", "emu", "fox"], **arrays
             )
-    with pytest.raises(InvalidInput, match="classes must be 4, as num_classes is; got 2"):
+    with pytest.raises(InvalidInput, match="classes must have 4 names, one for each column; got 2"):
         select_from("glister", 6, labeled=[4], labels=["a"], classes=["a", "b"], **arrays)
 
 
@@ -559,6 +559,22 @@ def test_seeds_and_rngs(net, x):
     assert select("badge", net, x, 9, rng=np.int64(4)).tolist() == select("badge", net, x, 9, rng=4).tolist()
 
 
+def test_rng_and_seed_are_two_names_of_one_argument(net, x, probs, embeddings):
+    arrays = {"probs": probs, "embeddings": embeddings}
+    for choose in (
+        lambda **how: select("badge", net, x, 9, **how),
+        lambda **how: select("random_sampling", None, x, 9, **how),
+        lambda **how: select_from("badge", 9, **arrays, **how),
+    ):
+        expected = choose(rng=4).tolist()
+        assert choose(seed=4).tolist() == choose(rng=Rng(4)).tolist() == expected
+        assert choose().tolist() == choose(seed=0).tolist() != expected
+        with pytest.raises(
+            InvalidInput, match="rng and seed are two names of one argument; pass one of them, got 4 and 0"
+        ):
+            choose(rng=4, seed=0)
+
+
 def test_seeds_of_numpy_are_the_same_seeds(probs, embeddings):
     arrays = {"probs": probs, "embeddings": embeddings}
     assert (
@@ -633,6 +649,49 @@ def test_a_selection_is_an_index(net, x):
     copied = np.array(found)
     copied[:] = -1
     assert min(found) >= 0
+
+
+def test_a_selection_indexes_tensors_and_lists(case, probs):
+    """PyTorch reads short and long sequences in different ways."""
+    y = torch.arange(3 * N).reshape(N, 3)
+    texts = [f"text {row}" for row in range(N)]
+    for n in [1, 2, 3, 31, 32, N]:
+        with case(n):
+            found = select_from("margin_sampling", n, probs=probs)
+            rows = found.tolist()
+            assert torch.equal(y[found], y[rows])
+            assert torch.equal(y[found, 1], y[rows, 1])
+            assert torch.equal(torch.tensor(found), torch.tensor(rows))
+            assert torch.equal(torch.as_tensor(found), found.ids)
+            assert [texts[row] for row in found] == [texts[row] for row in rows]
+            assert [Subset(texts, found)[place] for place in range(n)] == [texts[row] for row in rows]
+            written = y.clone()
+            written[found] = -1
+            assert torch.equal((written == -1).any(1).nonzero()[:, 0], torch.tensor(sorted(rows)))
+
+
+def test_parts_of_a_selection(case, probs):
+    found = select_from("margin_sampling", 5, probs=probs, names=[f"n{row}" for row in range(N)])
+    rows = found.tolist()
+    assert [found[place] for place in (0, -1, np.int64(2))] == [rows[0], rows[-1], rows[2]]
+    assert type(found[0]) is int
+    assert list(reversed(found)) == rows[::-1]
+    assert rows[3] in found
+    assert found.index(rows[3]) == 3
+    for part in [slice(2), slice(1, None), slice(None, None, -2), slice(3, 3), slice(-2, 99)]:
+        with case(part):
+            own = found[part]
+            assert isinstance(own, Selection)
+            assert own.tolist() == rows[part]
+            assert own.scores.tolist() == found.scores.tolist()[part]
+            assert (own.names, own.reasons, own.notes) == (found.names[part], found.reasons[part], found.notes)
+            assert own.weights is None
+    weighted = Selection(torch.tensor([4, 1]), weights=torch.tensor([0.5, 2.0]))[1:]
+    assert (weighted.weights.tolist(), weighted.scores) == ([2.0], None)
+    with pytest.raises(IndexError):
+        found[5]
+    with pytest.raises(TypeError):
+        found["n1"]
 
 
 # --- score strategies are streamed ----------------------------------------------------------------------------------
@@ -804,14 +863,16 @@ def test_n_may_be_numpys(case, net, x):
 def check_invalid_seed(seed, net, x, probs):
     for call in (
         lambda: select("badge", net, x, 5, rng=seed),
+        lambda: select("badge", net, x, 5, seed=seed),
         lambda: select_from("margin_sampling", 5, probs=probs, seed=seed),
+        lambda: select_from("margin_sampling", 5, probs=probs, rng=seed),
     ):
         with pytest.raises(InvalidInput, match="a seed must be a whole number, got "):
             call()
 
 
 def test_invalid_seeds(case, net, x, probs):
-    for seed in ["a", 1.5, np.float64(2), [1]]:
+    for seed in ["a", 1.5, np.float64(2), [1], True, torch.Generator()]:
         with case(seed):
             check_invalid_seed(seed, net, x, probs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -885,10 +886,10 @@ def test_the_weights_of_a_loss_come_along():
 
 def test_config_refuses(case):
     for field, values in [
-        ("lr", [0, -1, float("nan"), float("inf"), "0.1", None, True]),
+        ("lr", [0, -1, float("nan"), float("inf"), "0.1", None, True, 10**400, Fraction(1, 10**400)]),
         ("batch_size", [0, 2.5, None, True]),
         ("n_epoch", [0, -3, "5", 1.0]),
-        ("optimizer", ["sdg", None, ["sgd"]]),
+        ("optimizer", ["sdg", None, ["sgd"], np.array(["sgd", "adam"])]),
         ("momentum", [1, -0.1, None]),
         ("weight_decay", [-1e-9, "0"]),
         ("schedule", ["cos", None]),
@@ -896,7 +897,7 @@ def test_config_refuses(case):
         ("min_diff_acc", [-0.1, None]),
         ("window_size", [1, 0, 2.0]),
         ("patience", [0, 1.5]),
-        ("amp", ["bf16", None, 1]),
+        ("amp", ["bf16", None, 1, np.array(["auto", "auto"])]),
     ]:
         with case(field, values):
             for value in values:

@@ -7,7 +7,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note, print_rows, size_of
+from distil.cli.options import (
+    PathLike,
+    listed,
+    optional_path,
+    out_of,
+    path_of,
+    paths_of,
+    print_note,
+    print_rows,
+    size_of,
+)
 from distil.cli.pools import OnError, Quoting, embedded
 from distil.errors import InvalidInput
 
@@ -38,6 +48,7 @@ def pick(
     device: str | None = None,
     batch_size: int | None = None,
     labeled: PathLike | Sequence[PathLike] | None = None,
+    classes: str | Sequence[str] | None = None,
     candidates: PathLike | Sequence[PathLike] | None = None,
     exclude: PathLike | Sequence[PathLike] | None = None,
     no_duplicates: bool = False,
@@ -81,6 +92,8 @@ def pick(
         device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
         labeled: A file of ids that are labeled already, with labels for strategies that read them; one or several.
+        classes: The classes of the columns of probs, in their order, where labels are their names: a list, or text such as
+            ``cat,dog``.
         candidates: A file of ids that may be chosen; default: all that are not labeled; one or several.
         exclude: A file of ids that may not be chosen, such as those being labeled now; one or several.
         no_duplicates: Leave out near-duplicates of labeled rows and of each other; this needs embeddings.
@@ -127,12 +140,13 @@ def pick(
     paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}
     notes = [made.note if isinstance(made, Embedded) else "", *(array.note for array in arrays.columns.values())]
-    read = [note for note in (*notes, *(listed.note for several in lists.values() for listed in several)) if note]
+    read = [note for note in (*notes, *(each.note for several in lists.values() for each in several)) if note]
     asked = request(
         chooser,
         n,
         arrays,
         **{name: _one_list(name, several, arrays) for name, several in lists.items()},
+        classes=listed(classes) or None,
         seed=seed,
         near=(NEAR if near is None else near) if no_duplicates else None,
         runtime=runtime,
@@ -151,7 +165,7 @@ def _one_list(name: str, lists: list[ListedIds], arrays: Arrays) -> ListedIds | 
     from distil.data.ids import merged
 
     if name != "labeled":
-        lists = [replace(listed, labels=None) for listed in lists]
+        lists = [replace(each, labels=None) for each in lists]
     return merged(lists, None if arrays.names is None else arrays.reader.index, len(arrays)) if lists else None
 
 

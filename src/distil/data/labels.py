@@ -91,7 +91,7 @@ def as_classes(classes: Any, num_classes: int | None = None) -> list[Any]:  # no
     if wrong is not values:
         raise InvalidInput(f"classes has {wrong!r}, which cannot be the name of a class; pass texts or numbers")
     if num_classes is not None and len(values) != num_classes:
-        raise InvalidInput(f"classes must be {num_classes}, as num_classes is; got {len(values)}")
+        raise InvalidInput(f"classes must have {num_classes} names, one for each column; got {len(values)}")
     if len(set(values)) < len(values) or len(values) < 2:
         raise InvalidInput(f"classes must be at least two distinct names, got {values[:_SHOWN]}")
     if len({isinstance(value, str) for value in values}) > 1:

@@ -207,6 +207,11 @@ def as_array(value: object, argument: str, called: str) -> Array:
     return checked_probs(value, called, 3 if argument == "mc_probs" else 2)
 
 
+def classes_in(arrays: Mapping[str, Array]) -> int | None:
+    """The number of classes of ``probs`` or ``mc_probs``; None if neither is among the arrays."""
+    return next((int(arrays[name].shape[-1]) for name in ("probs", "mc_probs") if name in arrays), None)
+
+
 def common_size(sizes: Mapping[str, int]) -> int:
     """The number of rows that all arrays of the pool have; ``sizes``: name of an array -> its number of rows."""
     if len(set(sizes.values())) > 1:

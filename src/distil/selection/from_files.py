@@ -17,11 +17,12 @@ from torch import Tensor
 from distil.data.array_files import Column, read_column
 from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, normal, read_ids
+from distil.data.labels import as_classes, as_labels
 from distil.data.table_files import Quoting
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
-from distil.selection.arguments import as_array, as_count, check_arrays_serve, common_size
+from distil.selection.arguments import as_array, as_count, check_arrays_serve, classes_in, common_size
 from distil.selection.choose import choose
 from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
@@ -75,6 +76,7 @@ def request(
     labeled: str | Path | ListedIds | Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
     candidates: str | Path | ListedIds | Ids | None = None,
     exclude: str | Path | ListedIds | Ids | None = None,
+    classes: Sequence[str] | None = None,
     seed: int = 0,
     near: float | None = None,
     runtime: Runtime | None = None,
@@ -88,6 +90,7 @@ def request(
         labeled: The labeled examples: ids, a file of them, or ids with labels.
         candidates: The examples that may be chosen; default: all that are not labeled.
         exclude: Examples that may not be chosen.
+        classes: Names of the classes in files of labels, in the order of the columns of ``probs``; None: labels are columns.
         seed: Seed of the selection.
         near: Leave out near-duplicates, rows within this share of the typical distance; None: keep them.
         runtime: Memory, folder for further columns, progress bars.
@@ -98,11 +101,14 @@ def request(
     """
     strategy = as_strategy(strategy)
     check_arrays_serve(strategy)
-    labels: Sequence[Any] | None = None
+    named, labels = None, None
+    if classes is not None:
+        width = classes_in({what: column.values for what, column in arrays.columns.items()})
+        named = as_classes(list(map(normal, classes)), width)
     if isinstance(labeled, (str, os.PathLike)):
         labeled = read_ids(Path(labeled))
     if isinstance(labeled, ListedIds):
-        labels = _labels(strategy, labeled)
+        labels = _labels(strategy, labeled, named)
     elif labeled is not None:
         labeled, labels = split_pair(labeled, arrays.reader)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
@@ -162,16 +168,19 @@ def _common_names(columns: Any) -> list[str] | None:  # noqa: ANN401 - a view of
     return named[0].names if named else None
 
 
-def _labels(strategy: Strategy, labeled: ListedIds) -> list[int] | None:
+def _labels(strategy: Strategy, labeled: ListedIds, classes: list[str] | None) -> list[int] | None:
     """The labels as whole numbers; None if the strategy does not read labels."""
     if Labels() not in measured_by(strategy.needs.labeled) or labeled.labels is None:
         return None
     labels = [normal(label) for label in labeled.labels]
+    if classes is not None:
+        return [int(column) for column in as_labels(labels, f"{labeled.origin}: labels", classes=classes)]
     for name, label in zip(labeled.names, labels, strict=True):
         if not (label.isascii() and label.isdecimal()):
             raise InvalidInput(
                 f"{labeled.origin}: {type(strategy).__name__} reads labels, which must be whole numbers, columns of the "
-                f"probabilities; the label of {name!r} is {label!r}"
+                f"probabilities; the label of {name!r} is {label!r}; for names, pass the classes in the order of these columns "
+                "(--classes)"
             )
     return [int(label) for label in labels]
 

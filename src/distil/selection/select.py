@@ -30,6 +30,7 @@ from distil.selection.arguments import (
     as_pool,
     check_array_data,
     check_arrays_serve,
+    classes_in,
     common_size,
     with_names,
 )
@@ -214,15 +215,10 @@ def select_from(
         labeled=positions,
         labels=own_labels if labels is None else labels,
         labeled_embeddings=labeled_embeddings,
-        classes=None if classes is None else as_classes(classes, _width_of_probs(arrays)),
+        classes=None if classes is None else as_classes(classes, classes_in(arrays)),
         names=names,
     )
     return with_names(choose(strategy, sources, n, runtime, rng), names)
-
-
-def _width_of_probs(arrays: Mapping[str, Array]) -> int | None:
-    """The number of classes in the arrays; None if they hold embeddings only."""
-    return next((int(arrays[name].shape[-1]) for name in ("probs", "mc_probs") if name in arrays), None)
 
 
 def _of_width(labeled: Array, embeddings: Array | None) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -96,9 +95,11 @@ class FitConfig:
         value = getattr(self, name)
         if value is None and optional:
             return
-        plain = isinstance(value, Real) and not isinstance(value, bool)
-        number = float(value) if plain and abs(value) <= sys.float_info.max else math.nan  # 10**400 is beyond floats
-        if math.isnan(number) or not holds(number):
+        try:
+            number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        except OverflowError:  # a whole number or fraction such as 10**400
+            number = math.inf
+        if not math.isfinite(number) or not holds(number):
             raise self._fault(name, expected)
         object.__setattr__(self, name, number)
 
