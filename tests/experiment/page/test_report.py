@@ -372,7 +372,7 @@ def test_several_experiments_are_ranked(made_up):
 def test_with_few_data_sets_there_is_no_diagram_and_it_says_why(made_up):
     found = reported(made_up("a"), made_up("b"))["across"]["metrics"]["accuracy"]
     assert found["test"] is None
-    assert "over 5 data sets or more, got 2" in found["why_not"]
+    assert "at least 5 data sets, got 2" in found["why_not"]
 
 
 def test_only_strategies_that_all_have_are_ranked(made_up):
