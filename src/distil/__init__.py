@@ -67,6 +67,8 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.training.fit import FitResult as FitResult
     from distil.training.fit import fit as fit
     from distil.training.fit import fit_dataset as fit_dataset
+    from distil.training.linear_head import HeadConfig as HeadConfig
+    from distil.training.linear_head import LinearHead as LinearHead
 
 _HOMES = {
     "STRATEGIES": "distil.strategies",
@@ -78,9 +80,11 @@ _HOMES = {
     "Estimator": "distil.networks.estimator",
     "FitConfig": "distil.training.config",
     "FitResult": "distil.training.fit",
+    "HeadConfig": "distil.training.linear_head",
     "InvalidInput": "distil.errors",
     "LabeledSet": "distil.data.examples",
     "Learner": "distil.selection.learner",
+    "LinearHead": "distil.training.linear_head",
     "MissingPackage": "distil.errors",
     "MissingSignal": "distil.errors",
     "Needs": "distil.strategies",

@@ -369,7 +369,7 @@ def test_a_file_of_ones_own(said, file, here, no_plot):
     rows = "".join(f"{i % 7},{(i * 3) % 5},{'ab'[i % 2]}\n" for i in range(60))
     (here / "mine.csv").write_text("u,v,label\n" + rows)
     model = {"architecture": "two_layer_net", "target_classes": 2, "hidden_units_1": 4}
-    code, _, err = said("run", file(model=model, dataset={"name": "csv", "path": "mine.csv", "standardize": True}))
+    code, _, err = said("run", file(model=model, dataset={"name": "csv", "path": "mine.csv"}))
     assert (code, err) == (0, "")
 
 

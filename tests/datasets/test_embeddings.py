@@ -123,15 +123,18 @@ def test_standardized(here):
     x[:, 3] += 1e4
     np.save("emb.npy", x)
     data = load_embeddings("emb.npy", "emb.csv")
-    z = data.transform(data.x_train).double()
+    transform = Standardize.fitted(data.x_train, torch.arange(9000))
+    z = transform(data.x_train).double()
     assert torch.allclose(z.mean(0), torch.zeros(4, dtype=torch.float64), atol=1e-2)
     assert torch.allclose(z.std(0, correction=0), torch.tensor([1.0, 1, 0, 1], dtype=torch.float64), atol=1e-3)
     exact = x.astype(np.float64)
-    assert np.allclose(data.transform.mean, exact.mean(0), rtol=1e-6)
-    assert np.allclose(data.transform.std, [*exact.std(0)[:2], 1, exact.std(0)[3]], rtol=1e-5)
-    assert load_embeddings("emb.npy", "emb.csv", standardize=False).transform is None
-    half = Standardize.fitted(data.x_train.half())(data.x_train.half())
-    assert half.dtype == torch.float32
+    assert np.allclose(transform.mean, exact.mean(0), rtol=1e-6)
+    assert np.allclose(transform.std, [*exact.std(0)[:2], 1, exact.std(0)[3]], rtol=1e-5)
+    assert data.transform is None
+    some = torch.arange(0, 9000, 7)
+    half = Standardize.fitted(data.x_train.half(), some)
+    assert half(data.x_train.half()).dtype == torch.float32
+    assert np.allclose(half.mean[:3], exact[::7].astype(np.float16)[:, :3].mean(0), atol=1e-3)
 
 
 def test_the_note_of_embed_is_read(here):

@@ -64,8 +64,8 @@ def test_the_cache_is_the_platforms_or_an_existing_one(monkeypatch, tmp_path):
 def test_options_that_a_set_does_not_take(case, refuses):
     for name, options, parts in [
         ("digits", {"label": 0}, ["does not take label"]),
-        ("mnist", {"path": "x", "standardize": True}, ["does not take path, standardize"]),
-        ("npz", {"path": "x", "test_path": "y"}, ["does not take test_path", "it takes path, standardize"]),
+        ("mnist", {"path": "x", "label": 0}, ["does not take label, path"]),
+        ("npz", {"path": "x", "test_path": "y"}, ["does not take test_path", "it takes path"]),
         ("libsvm", {"path": "x", "label": 0}, ["does not take label"]),
         ("csv", {}, ["path=..."]),
     ]:

@@ -151,12 +151,6 @@ def test_libsvm_train_and_test_share_width_and_classes(tmp_path, write):
     assert (data.y_train.tolist(), data.y_test.tolist(), data.num_classes) == ([0, 1], [2, 0], 3)
 
 
-def test_libsvm_standardize(tmp_path, write):
-    x, _, raw = libsvm_text(15, 0, width=4)
-    data = load("libsvm", path=write(tmp_path / "a", raw), standardize=True)
-    np.testing.assert_allclose(data.x_train, StandardScaler().fit_transform(x), rtol=1e-4, atol=1e-5)
-
-
 def test_libsvm_damaged(case, tmp_path, refuses, write):
     for raw, message in [
         (b"1 1:2\n1 3:4\n", ["every label is 1.0", "two classes"]),
@@ -272,7 +266,7 @@ def test_csv_with_a_test_file(tmp_path, refuses, write):
     with refuses(InvalidInput, "c.csv has the columns z, y", "x, y"):
         load("csv", path=train, test_path=write(tmp_path / "c.csv", "z,y\n4,1\n3,0\n"))
     with refuses(InvalidInput, "training set are (1,)", "test set (2,)"):
-        load("csv", path=train, test_path=write(tmp_path / "d.csv", "4,4,1\n3,3,0\n"), standardize=True)
+        load("csv", path=train, test_path=write(tmp_path / "d.csv", "4,4,1\n3,3,0\n"))
 
 
 def test_csv_agrees_with_numpy(tmp_path):
@@ -283,13 +277,6 @@ def test_csv_agrees_with_numpy(tmp_path):
     data, reference = load("csv", path=path), np.loadtxt(path, delimiter=",")
     np.testing.assert_array_equal(data.x_train, reference[:, :-1].astype(np.float32))
     np.testing.assert_array_equal(data.y_train, reference[:, -1])
-    scaled = load("csv", path=path, standardize=True)
-    np.testing.assert_allclose(scaled.x_train, StandardScaler().fit_transform(x), rtol=1e-4, atol=1e-5)
-
-
-def test_standardizing_a_constant_gives_zeros(tmp_path, write):
-    path = write(tmp_path / "a.csv", "".join(f"0.1,{row},{row % 2}\n" for row in range(11)))
-    assert load("csv", path=path, standardize=True).x_train[:, 0].abs().max() < 1e-6
 
 
 def test_csv_damaged(case, tmp_path, refuses, write):
@@ -343,8 +330,6 @@ def test_npz_table_with_a_test_split(tmp_path):
     assert data.y_train.tolist() == [0, 1, 2, 0, 1, 2]
     assert data.y_test.tolist() == [2, 0]
     assert (data.num_classes, data.class_names, data.name, data.transform) == (3, (), "a.npz", None)
-    scaled = load("npz", path=path, standardize=True)
-    np.testing.assert_allclose(scaled.x_test, StandardScaler().fit(x).transform(x[:2]), rtol=1e-5, atol=1e-6)
 
 
 def test_npz_single_split_lower_case_and_class_names(tmp_path):
@@ -381,8 +366,6 @@ def test_npz_images_become_nchw(case, tmp_path, refuses):
             ready = data.transform(data.x_train).transpose(0, 1).flatten(1)
             np.testing.assert_allclose(ready.mean(1), 0, atol=1e-5)
             np.testing.assert_allclose(ready.std(1, correction=0), 1, atol=1e-5)
-            with refuses(InvalidInput, "a.npz holds images", "leave standardize out"):
-                load("npz", path=path, standardize=True)
 
 
 def test_npz_damaged(case, tmp_path, refuses):

@@ -20,6 +20,7 @@ from distil.experiment.provenance import fingerprint
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.suite import run_all
+from distil.training.linear_head import HeadConfig
 
 KINDS = ("cat", "dog", "eel")
 LOOP = {"strategies": ["random_sampling", "badge"], "budget": 5, "rounds": 3, "initial_points": 10}
@@ -72,15 +73,14 @@ def events(folder):
 
 def test_the_sections_of_a_linear_head_may_be_left_out(here):
     config = parse_config(document())
-    assert config.model == {"architecture": "logistic_regression"}
+    assert config.model == {"architecture": "linear_head"}
     assert config.dataset["name"] == "emb.npy"
-    assert (config.fit.optimizer, config.fit.lr) == ("adamw", 0.03)
+    assert (config.fit, config.retrain) == (HeadConfig(), "scratch")
     data = config.load_data()
     pinned = config.pinned(data)
     assert pinned.num_classes == 3
     assert pinned.dataset["sha256"] == fingerprint(data)
-    net = pinned.builder(data)()
-    assert (net.linear.in_features, net.linear.out_features) == (5, 3)
+    assert not pinned.standardizes(data)
     assert parse_config(pinned.document).document == pinned.document  # what a run directory keeps says everything
 
 
@@ -93,6 +93,8 @@ def test_given_sections_are_kept(here):
     pinned = config.pinned(data)
     assert (pinned.num_classes, pinned.fit.optimizer, pinned.fit.n_epoch) == (4, "sgd", 3)
     assert (data.name, data.transform) == ("scans: left", None)
+    assert not pinned.standardizes(data)
+    assert parse_config(document(model=model, train_parameters=train)).standardizes(data)
     assert pinned.builder(data)().linear.out_features == 4
 
 
@@ -104,7 +106,16 @@ def test_faults_of_the_configuration(case, here):
         ({"dataset": {"standardize": 1}}, "dataset.standardize must be true or false, got 1"),
         ({"dataset": {"path": "x.csv"}}, "unknown key dataset.path"),
         ({"model": {"target_classes": 3}}, "missing key model.architecture"),
-        ({"train_parameters": {"lr": 0.1}}, "missing key train_parameters.batch_size"),
+        ({"train_parameters": {"lr": 0.1}}, "train_parameters.lr has no meaning for linear_head"),
+        ({"train_parameters": {"retrain": "warm"}}, "train_parameters.retrain has no meaning for linear_head"),
+        ({"train_parameters": {"decay": 0}}, "train_parameters.decay: expected 'auto' or a number above 0, got 0"),
+        ({"train_parameters": {"class_weights": "even"}}, "class_weights: expected 'none' or 'balanced', got 'even'"),
+        ({"train_parameters": {"decai": 1}}, "unknown key train_parameters.decai; did you mean 'decay'?"),
+        ({"model": {"architecture": "linear_head", "input_dim": 5}}, "unknown key model.input_dim"),
+        (
+            {"active_learning": {**LOOP, "strategies": [{"name": "badge", "retrain": "warm"}]}},
+            "the strategy badge has retrain 'warm', which has no meaning for linear_head",
+        ),
         ({"model": 3}, "section model must be a JSON object"),
     ]:
         with case(changes, fault):
@@ -123,7 +134,7 @@ def test_labels_are_mandatory_and_other_data_sets_keep_their_rules(here):
 
 
 def test_too_few_target_classes(here):
-    model = {"architecture": "logistic_regression", "target_classes": 2}
+    model = {"architecture": "linear_head", "target_classes": 2}
     with pytest.raises(ConfigError, match=r"target_classes must be at least 3, the classes of emb\.npy, got 2"):
         parse_config(document(model=model)).load_data()
 

@@ -39,16 +39,18 @@ class Standardize:
     std: Tensor
 
     @classmethod
-    def fitted(cls, x: Tensor) -> Standardize:
-        """The transform for the rows ``x`` (N, D), computed in float64 in one pass, block by block."""
-        first = x[0].double()
+    def fitted(cls, x: Tensor, ids: Tensor) -> Standardize:
+        """The transform for the rows of x (N, ...) at positions ``ids`` (n,); one pass in float64, block by block."""
+        first = x[int(ids[0])].double()
         total, squares = torch.zeros_like(first), torch.zeros_like(first)
-        for rows in x.split(CHUNK_ROWS):
-            shifted = rows.double() - first  # without the shift, a large mean would cancel digits of the variance
-            total += shifted.sum(0)
-            squares += shifted.square().sum(0)
-        mean = total / len(x)
-        std = (squares / len(x) - mean.square()).clamp_min(0).sqrt()
+        for block in ids.split(CHUNK_ROWS):
+            away = (
+                take(x, block).double() - first
+            )  # from a row of the data: sums of squares then lose nothing to a large mean
+            total += away.sum(0)
+            squares += away.square().sum(0)
+        mean = total / len(ids)
+        std = (squares / len(ids) - mean.square()).clamp_min(0).sqrt()
         mean += first
         std = torch.where(std > 1e-9 * mean.abs(), std, 1.0)
         return cls(mean.float(), std.float())
@@ -66,7 +68,6 @@ def load_embeddings(
     test_embeddings: str | Path | None = None,
     test_labels: str | Path | None = None,
     name: str | None = None,
-    standardize: bool = True,
     quoting: Quoting | None = None,
     root: str | Path | None = None,
 ) -> DataSet:
@@ -80,7 +81,6 @@ def load_embeddings(
         test_embeddings: A file of the test set's embeddings; default: no test split.
         test_labels: A table of the test set's labels.
         name: Name of the data set; default: the name of the file.
-        standardize: Give every column mean 0 and standard deviation 1 over ``embeddings``, by a transform.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         root: Folder for files that are not in the working directory; see :func:`distil.datasets.load.data_root`.
 
@@ -116,7 +116,6 @@ def load_embeddings(
         ys[1] if len(xs) == 2 else None,
         len(class_names),
         class_names,
-        Standardize.fitted(xs[0]) if standardize else None,
         names=_names(columns[0]),
         read=[note for note in (*(c.note for c in columns), *(t.note for t in tables)) if note],
         made_of=_made_of(columns[0]),

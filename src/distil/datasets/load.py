@@ -73,7 +73,7 @@ def data_root(root: str | Path | None = None) -> Path:
 
 def data_set_names() -> tuple[str, ...]:
     """All names that :func:`load` takes, sorted; ``csv``, ``libsvm`` and ``npz`` need a ``path``."""
-    return tuple(sorted([*_PUBLISHED, *_ALIASES, *_FILES]))
+    return tuple(sorted([*_PUBLISHED, *_ALIASES, *FILES]))
 
 
 def load(
@@ -84,7 +84,6 @@ def load(
     path: str | Path | None = None,
     test_path: str | Path | None = None,
     label: str | int | None = None,
-    standardize: bool = False,
     quoting: Quoting | None = None,
 ) -> DataSet:
     """Load a data set by name, or from your own files.
@@ -97,8 +96,6 @@ def load(
         test_path: For ``csv`` and ``libsvm``: the file of the test set. Default: no test split.
         label: For ``csv``: the column of labels, by name or index from 0. Default: the one called ``label``, ``labels``,
             ``class`` or ``target``, else the last.
-        standardize: For ``csv``, ``libsvm`` and tables in ``npz``: give every feature mean 0 and standard
-            deviation 1 over the training set; the test set is scaled by the same numbers.
         quoting: For ``csv``: whether cells may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Returns:
@@ -115,7 +112,6 @@ def load(
         "path": path,
         "test_path": test_path,
         "label": label,
-        "standardize": standardize or None,
         "quoting": quoting,
     }
     passed = {key for key, value in options.items() if value is not None}
@@ -123,16 +119,16 @@ def load(
     if name in _PUBLISHED:
         _check_options(name, passed, frozenset())
         return _PUBLISHED[name](_Request(data_root(root), download))
-    if name not in _FILES:
+    if name not in FILES:
         known = data_set_names()
         raise UnknownName(f"no data set is called {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-    reader, allowed = _FILES[name]
+    reader, allowed = FILES[name]
     _check_options(name, passed, allowed)
     if path is None:
         raise InvalidInput(f"data set {name!r} is read from your own file; pass path=...")
     base = data_root(root)
     paths = tuple(user_file(name, part, base) for part in (path, test_path) if part is not None)
-    return reader(_Request(base, download, paths, label, standardize, quoting))
+    return reader(_Request(base, download, paths, label, quoting))
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,6 @@ class _Request:
     download: bool
     paths: tuple[Path, ...] = ()
     label: str | int | None = None
-    standardize: bool = False
     quoting: Quoting | None = None
 
 
@@ -312,11 +307,7 @@ def _table_set(
 ) -> DataSet:
     name, transform = request.paths[0].name, None
     if train[0].dtype == np.uint8:
-        if request.standardize:
-            raise InvalidInput(f"{name} holds images, which a transform normalizes; leave standardize out")
         transform = Normalize.fitted(torch.from_numpy(train[0]))
-    elif request.standardize and (test is None or test[0].shape[1:] == train[0].shape[1:]):
-        train, test = _standardized(train, test)  # DataSet refuses different widths
     return _assemble(name, train, test, num_classes, names, transform)
 
 
@@ -355,10 +346,10 @@ _PUBLISHED: Final[dict[str, Callable[[_Request], DataSet]]] = {
     "ijcnn1": _ijcnn1,
 }
 _ALIASES: Final = {"fashion_mnist": "fmnist"}
-_FILES: Final[
+FILES: Final[
     dict[str, tuple[Callable[[_Request], DataSet], frozenset[str]]]
 ] = {  # name -> reader, and the options that it takes
-    "csv": (_csv, frozenset({"path", "test_path", "label", "standardize", "quoting"})),
-    "libsvm": (_libsvm, frozenset({"path", "test_path", "standardize"})),
-    "npz": (_npz, frozenset({"path", "standardize"})),
+    "csv": (_csv, frozenset({"path", "test_path", "label", "quoting"})),
+    "libsvm": (_libsvm, frozenset({"path", "test_path"})),
+    "npz": (_npz, frozenset({"path"})),
 }

@@ -87,6 +87,29 @@ def diagnose(x: Tensor, y: Tensor, selected: Sequence[int], labeled: Sequence[in
     return Diagnosis(balance, duplicate_share(rows, before), spread(Dense(_floating(rows)), Dense(_floating(before))))
 
 
+COLLAPSED = 0.05
+"""A training has collapsed if it brings the training accuracy less than this share of the way from the majority's share to 1."""
+
+
+def training_note(accuracy: float, y: Tensor) -> str | None:
+    """A sentence on a training that hardly beats always answering the most frequent class; None where there is nothing to say.
+
+    Args:
+        accuracy: The training accuracy at the end.
+        y: The labels trained on, (n,), n >= 1.
+    """
+    largest = int(y.bincount().max())
+    if largest == len(y):
+        return f"all {len(y)} labels are of one class, so there was nothing to learn but to answer it"
+    majority = largest / len(y)
+    if accuracy - majority >= COLLAPSED * (1 - majority):
+        return None
+    return (
+        f"the training collapsed: its training accuracy ended at {100 * accuracy:.1f} %, and the most frequent class alone is "
+        f"{100 * majority:.1f} % of the {len(y)} labels"
+    )
+
+
 def class_balance(y: Tensor, num_classes: int) -> ClassBalance:
     """How evenly classes occur among examples.
 

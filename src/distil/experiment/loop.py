@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from torch import nn
+
 from distil.datasets.data_set import DataSet
 from distil.errors import RunError
 from distil.experiment.config.experiment_config import ExperimentConfig
@@ -25,6 +27,7 @@ from distil.rng import Rng
 from distil.selection.learner import Learner
 from distil.selection.oracle import Oracle, TrueLabels
 from distil.system.runtime import Runtime, threads
+from distil.training.linear_head import HeadConfig, LinearHead
 
 
 class Experiment:
@@ -134,17 +137,22 @@ class Experiment:
 def _learner(
     config: ExperimentConfig, spec: StrategySpec, seed: int, data: DataSet, parts: Split, runtime: Runtime
 ) -> Learner:
-    seeds = config.seeds_of(seed)
+    seeds, head = config.seeds_of(seed), isinstance(config.fit, HeadConfig)
+    build: Callable[[], nn.Module] | LinearHead
+    if head:
+        build = LinearHead.over(parts.x, config.num_classes, ids=parts.pool, transform=parts.transform)
+    else:
+        build = config.builder(data)
     return Learner(
         parts.x,
-        config.builder(data),
+        build,
         spec.build(),
         num_classes=config.num_classes,
         fit=config.fit,
         retrain=spec.retrain or config.retrain,
-        transform=data.transform,
-        augment=data.augment,
-        validation=parts.validation,
+        transform=parts.transform,
+        augment=None if head else data.augment,
+        validation=None if head else parts.validation,
         candidates=parts.pool,
         runtime=runtime,
         rng=Rng(seeds.model).child("learner"),

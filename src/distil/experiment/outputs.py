@@ -24,6 +24,7 @@ from distil.experiment.results import (
     finished_runs,
     identical,
     random_notes,
+    training_notes,
 )
 from distil.system.files import write_text
 
@@ -53,7 +54,7 @@ def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
     summaries = summarize(curves, baseline=baseline, target=target)
     tests: Any = {"comparisons": comparisons(curves, baseline, twins), "twins": twins}
     title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
-    notes = random_notes(runs)
+    notes = [*random_notes(runs), *training_notes(runs)]
     if left_out:
         names = ", ".join(left_out)
         notes.append(

@@ -150,6 +150,22 @@ def random_notes(runs: Runs) -> list[str]:
     return sentences
 
 
+def training_notes(runs: Runs) -> list[str]:
+    """A sentence for each strategy some of whose trainings learned little or nothing: how many, and the first of them."""
+    said = []
+    for label, own in runs.items():
+        trained = [(run, event) for run in own for event in run.all("trained")]
+        noted = [(run, event) for run, event in trained if event.get("notes")]
+        if noted:
+            run, event = noted[0]
+            seed = (run.last("started") or {}).get("seed")
+            said.append(
+                f"{label}: {len(noted)} of {len(trained)} trainings learned next to nothing; seed {seed}, round {event['round']}, "
+                f"is the first: {'; '.join(event['notes'])}."
+            )
+    return said
+
+
 def comparisons(curves: Mapping[str, Curves], baseline: str, twins: Mapping[str, str]) -> dict[str, Comparison]:
     """Each strategy against the baseline, by the areas under their curves; empty with fewer than two seeds or strategies.
 

@@ -11,12 +11,13 @@ import torch
 from tqdm.auto import tqdm
 
 from distil.datasets.data_set import DataSet
+from distil.datasets.embeddings import Standardize
 from distil.errors import InvalidInput
 from distil.evaluation.diagnostics import class_balance, diagnose, overlap
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.results import Runs
 from distil.experiment.run import Run
-from distil.experiment.split import split
+from distil.experiment.split import Split, split
 from distil.system.runtime import threads
 
 _MOST_WORK = 2e11  # products of distances; about five seconds on two cores
@@ -70,7 +71,7 @@ def selections_of(config: ExperimentConfig, runs: Runs, data: DataSet | None) ->
                 here = split(data, config, config.seeds[seed])
                 _check_pool(len(here.pool), next(iter(runs.values()))[seed])
                 for label, own in runs.items():
-                    distances[label].append(_distances(here.x, here.y, own[seed], config.num_classes))
+                    distances[label].append(_distances(here, own[seed], config.num_classes))
                     bar.update()
     duplicates, to_labeled, to_selected = (
         {label: _mean([[round_[part] for round_ in seed] for seed in distances[label]]) for label in runs}
@@ -95,13 +96,22 @@ def _balances(config: ExperimentConfig, run: Run) -> list[float | None]:
     return [class_balance(torch.tensor(y), config.num_classes).normalized if y else None for y in answers.values()]
 
 
-def _distances(x: torch.Tensor, y: torch.Tensor, run: Run, num_classes: int) -> list[tuple[float | None, ...]]:
-    """For every selection, its duplicates, distance to the labeled set and distance within the selection."""
+def _distances(parts: Split, run: Run, num_classes: int) -> list[tuple[float | None, ...]]:
+    """For every selection, its duplicates, distance to the labeled set and distance within the selection.
+
+    Rows are standardized if the network's inputs are.
+    """
     rows: list[tuple[float | None, ...]] = []
     labeled: list[int] = []
+    used = sorted({id_ for event in (*run.all("asked"), *run.all("labeled")) for id_ in event["ids"]})
+    place = {id_: row for row, id_ in enumerate(used)}
+    x, y = parts.x[used], parts.y[used]
+    if isinstance(parts.transform, Standardize):
+        x = parts.transform(x)
     for event in run.events:
         if event["event"] == "asked":
-            diagnosis = diagnose(x, y, event["ids"], labeled, num_classes)
+            selected, before = ([place[id_] for id_ in ids] for ids in (event["ids"], labeled))
+            diagnosis = diagnose(x, y, selected, before, num_classes)
             rows.append((diagnosis.duplicates, diagnosis.spread.to_labeled, diagnosis.spread.to_selected))
         if event["event"] == "labeled":
             labeled += event["ids"]

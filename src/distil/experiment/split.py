@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from distil.datasets.data_set import DataSet
+from distil.datasets.embeddings import Standardize
 from distil.datasets.shift import flip_labels, imbalanced, tiled
 from distil.errors import ConfigError
 from distil.experiment.config.experiment_config import ExperimentConfig
@@ -28,6 +29,7 @@ class Split:
         y_test: Labels of the test examples, (T,).
         validation: Inputs and labels held out for early stopping, or None.
         names: The user's ids, one per row of ``x``; empty if the data set has none.
+        transform: A function that prepares a minibatch of inputs; for a table to standardize, with the statistics of its pool.
     """
 
     x: Tensor
@@ -38,6 +40,7 @@ class Split:
     y_test: Tensor
     validation: tuple[Tensor, Tensor] | None
     names: Sequence[str] = ()
+    transform: Callable[[Tensor], Tensor] | None = None
 
 
 def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
@@ -83,4 +86,5 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
         )
     drawn = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())[: config.initial_points]
     validation = (data.x_train[held], data.y_train[held]) if n_validation else None
-    return Split(x, y, pool, pool[drawn], x_test, y_test, validation, names)
+    transform = Standardize.fitted(x, pool) if config.standardizes(data) else data.transform
+    return Split(x, y, pool, pool[drawn], x_test, y_test, validation, names, transform)

@@ -32,6 +32,7 @@ from distil.strategies.registry import as_strategy, for_classes
 from distil.system.runtime import Runtime, as_runtime
 from distil.training.config import FitConfig
 from distil.training.fit import Augment, FitResult, Transform, fit, fit_dataset
+from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 Retrain = Literal["scratch", "warm", "shrink_perturb"]
 RETRAIN: tuple[Retrain, ...] = get_args(Retrain)
@@ -81,6 +82,26 @@ class Trainer:
         return fit_dataset(module, labeled, self.config, **settings)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadTrainer:
+    """The ``fit`` of a learner whose model is a ``LinearHead``.
+
+    Attributes:
+        config: Decay and class weights.
+        transform: Prepares the labeled rows, as it does a minibatch in scoring.
+    """
+
+    config: HeadConfig
+    transform: Transform | None = None
+
+    def __call__(self, module: LinearHead, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002, ARG002 - the loop's word
+        """Fit ``module`` in place."""
+        x = labeled.x
+        if x is None:
+            x = torch.stack([torch.as_tensor(labeled[row][0]) for row in range(len(labeled))])
+        return fit_head(module, x if self.transform is None else self.transform(x), labeled.y, self.config)
+
+
 class Learner:
     """Active learning with a pool, a model and a strategy, in rounds of ``query``, ``label`` and ``fit``.
 
@@ -98,11 +119,12 @@ class Learner:
             ``label`` and ``labels``, and ``fit`` gets their columns. An estimator is fitted to the names. Default: the classes
             that an estimator was fitted to; or the names in the configuration of a transformers model, whose labels may be
             columns too.
-        fit: The training: a FitConfig for the built-in trainer, or ``fit(module, labeled, round)``, which trains in place or
-            returns another model. Default: the built-in trainer with its defaults; for an estimator, its ``fit(X, y)``.
+        fit: The training: a FitConfig for the built-in trainer, a HeadConfig for a ``LinearHead``, or
+            ``fit(module, labeled, round)``, which trains in place or returns another model. Default: the built-in trainer with
+            its defaults; for a linear head, its fit to the optimum; for an estimator, its ``fit(X, y)``.
         retrain: The start of each round's training: ``"scratch"``; ``"warm"``, the weights of the previous round; or
             ``"shrink_perturb"``, 0.4 times these plus 0.1 times newly drawn ones (Ash and Adams 2020), which needs a function that
-            builds the model.
+            builds the model. A linear head takes only ``"scratch"``: its optimum does not depend on the start.
         network: A function from the model to a Network, if ``wrap`` needs arguments:
             ``lambda model: distil.wrap(model, head="fc")``.
         transform: A function that prepares a minibatch of inputs, in training and scoring.
@@ -135,7 +157,7 @@ class Learner:
         *,
         num_classes: int | None = None,
         classes: Sequence[Any] | None = None,
-        fit: FitConfig | Fit | None = None,
+        fit: FitConfig | HeadConfig | Fit | None = None,
         retrain: Retrain = "scratch",
         network: Callable[[Any], Network] | None = None,
         transform: Transform | None = None,
@@ -172,7 +194,7 @@ class Learner:
         if candidates is not None:
             self.pool.hold_out_all_but(self._read(candidates, "candidates"))
         self._network = network or self._reader(transform, num_classes)
-        restorable = isinstance(self.module, nn.Module) and not self._build
+        restorable = isinstance(self.module, nn.Module) and not self._build and not _is_fitted_head(self.module, fit)
         self._first = (self.module, _copied(self.module)) if restorable else None
         own = {"transform": transform, "augment": augment, "validation": validation}
         self._fit = fit if callable(fit) else self._trainer(fit, num_classes, own)
@@ -183,7 +205,9 @@ class Learner:
             return partial(Estimator, classes=self._classes)
         return partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
 
-    def _trainer(self, config: FitConfig | None, num_classes: int, own: Mapping[str, Any]) -> Callable[..., Any]:
+    def _trainer(
+        self, config: FitConfig | HeadConfig | None, num_classes: int, own: Mapping[str, Any]
+    ) -> Callable[..., Any]:
         """The training function, if ``fit`` is not one.
 
         Args:
@@ -191,6 +215,10 @@ class Learner:
             num_classes: Number of classes, C.
             own: Settings that only the built-in trainer takes.
         """
+        if _is_fitted_head(self.module, config):
+            return self._head_trainer(config if isinstance(config, HeadConfig) else HeadConfig(), **own)
+        if isinstance(config, HeadConfig):
+            raise InvalidInput(f"a HeadConfig fits a LinearHead, not {type(self.module).__name__}; pass a FitConfig")
         if config is not None and not isinstance(config, FitConfig):
             raise InvalidInput(f"fit must be a FitConfig or a function fit(model, labeled, round), got {config!r}")
         if isinstance(self.module, nn.Module):
@@ -201,6 +229,24 @@ class Learner:
             return partial(fit_estimator, classes=self._classes)
         name = type(self.module).__name__
         raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
+
+    def _head_trainer(
+        self,
+        config: HeadConfig,
+        transform: Transform | None,
+        augment: Augment | None,
+        validation: tuple[Tensor, Tensor] | None,
+    ) -> HeadTrainer:
+        if augment is not None or validation is not None:
+            raise InvalidInput(
+                "augment= and validation= cannot be used with a linear head, which is fitted without epochs"
+            )
+        if self._retrain != "scratch":
+            raise InvalidInput(
+                f"retrain={self._retrain!r} has no meaning for a linear head, whose optimum does not depend on where a fit starts; "
+                "leave it out"
+            )
+        return HeadTrainer(config=config, transform=transform)
 
     @property
     def labeled(self) -> LabeledSet:
@@ -362,6 +408,11 @@ class Learner:
 
 def _described(state: object) -> str:
     return f"a dict of {list(state)}" if isinstance(state, Mapping) else type(state).__name__
+
+
+def _is_fitted_head(module: object, fit: object) -> bool:
+    """Whether a module is a linear head that is fitted to its optimum, rather than trained in another way that was asked for."""
+    return isinstance(module, LinearHead) and (fit is None or isinstance(fit, HeadConfig))
 
 
 def _known_classes(

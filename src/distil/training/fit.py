@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -32,7 +32,7 @@ Read: TypeAlias = Callable[[nn.Module, Any], Tensor]
 Transform: TypeAlias = Callable[[Any], Any]
 Augment: TypeAlias = Callable[[Any, torch.Generator], Any]
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-Stopped: TypeAlias = Literal["max_accuracy", "saturation", "patience", "n_epoch"]
+Stopped: TypeAlias = Literal["max_accuracy", "saturation", "patience", "n_epoch", "optimum"]
 
 _HELD_LOGITS = 2**22  # number of logits kept before their hits are counted
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -45,14 +45,16 @@ class FitResult:
     Attributes:
         accuracies: Training accuracy, a fraction: each minibatch is predicted by the network just before it learns from it.
         losses: Mean loss over the same minibatches, in nats unless a ``loss`` was given.
-        stopped: The rule that ended the training.
+        stopped: The rule that ended the training; ``"optimum"`` for a linear head.
         validation_accuracies: Validation accuracy after each epoch; empty without validation data.
+        chosen: Settings that the training chose on the labeled set: ``decay`` and ``temperature`` of a linear head.
     """
 
     accuracies: tuple[float, ...]
     losses: tuple[float, ...]
     stopped: Stopped
     validation_accuracies: tuple[float, ...] = ()
+    chosen: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_epochs(self) -> int:

@@ -12,35 +12,27 @@ from distil.datasets.load import data_set_names
 from distil.errors import ConfigError, nearest
 from distil.experiment.config.document import text_in
 from distil.experiment.config.faults import Faults
-from distil.experiment.config.sections import CalledData, EmbeddingsData, NamedData
+from distil.experiment.config.sections import LINEAR_HEAD, CalledData, EmbeddingsData, NamedData
 from distil.experiment.provenance import fingerprint
 from distil.system.imports import named_object
 
 EMBEDDINGS = "embeddings"
 DataSection: TypeAlias = NamedData | CalledData | EmbeddingsData
-_LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "standardize", "quoting")
-
-# A linear head on embeddings, and its training. One learning rate serves all embeddings because they are standardized. The weight
-# decay is strong because an embedding has many numbers and labels are few.
-_LINEAR_HEAD = {
-    "model": {"architecture": "logistic_regression"},
-    "train_parameters": {
-        "optimizer": "adamw",
-        "lr": 0.03,
-        "weight_decay": 1.0,
-        "batch_size": 64,
-        "n_epoch": 50,
-        "window_size": None,
-    },
-}
+_LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "quoting")
 
 
 def filled(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document; for embeddings, with their name and the sections of a linear head filled in if they are missing."""
+    """The document; for embeddings, with their name and, if it names no model, a linear head."""
     data = document.get("dataset")
-    if not isinstance(data, Mapping) or EMBEDDINGS not in data:
-        return document
-    return {**_LINEAR_HEAD, **document, "dataset": {"name": Path(str(data[EMBEDDINGS])).name or EMBEDDINGS, **data}}
+    if isinstance(data, Mapping) and EMBEDDINGS in data:
+        named = {"name": Path(str(data[EMBEDDINGS])).name or EMBEDDINGS, **data}
+        document = {"model": {"architecture": LINEAR_HEAD}, **document, "dataset": named}
+    return {"train_parameters": {}, **document} if has_linear_head(document) else document
+
+
+def has_linear_head(document: Mapping[str, Any]) -> bool:
+    """Whether the section ``model`` asks for a linear head."""
+    return text_in(document.get("model"), "architecture") == LINEAR_HEAD
 
 
 def pinned(document: Mapping[str, Any], data: DataSet) -> Mapping[str, Any]:

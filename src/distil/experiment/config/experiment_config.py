@@ -16,18 +16,22 @@ import torch
 from torch import nn
 
 from distil.datasets.data_set import DataSet
-from distil.datasets.load import load
+from distil.datasets.load import FILES, load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
-from distil.experiment.config.dataset_section import EMBEDDINGS, check_data, filled, load_own, pinned
+from distil.experiment.config.dataset_section import EMBEDDINGS, check_data, filled, has_linear_head, load_own, pinned
 from distil.experiment.config.document import plain, read_json, text_in
 from distil.experiment.config.faults import Faults
 from distil.experiment.config.sections import (
+    LINEAR_HEAD,
     ActiveLearning,
+    AnyTraining,
     CalledData,
     Configuration,
     DataSection,
     EmbeddingsData,
     ExperimentSection,
+    HeadModel,
+    HeadParameters,
     NamedModel,
     OwnModel,
     StrategyArgs,
@@ -37,9 +41,9 @@ from distil.experiment.config.strategy_section import ARGS, StrategySpec, initia
 from distil.selection.learner import Retrain
 from distil.system.imports import named_object
 from distil.training.config import FitConfig
+from distil.training.linear_head import HeadConfig
 from distil.utils.models import architecture_named, architecture_names, architecture_parameters
 
-_FIT_KEYS = tuple(f.name for f in dataclasses.fields(FitConfig))
 _HIDDEN = {"two_layer_net": ["hidden_units_1"], "three_layer_net": ["hidden_units_1", "hidden_units_2"]}
 
 
@@ -92,7 +96,7 @@ class ExperimentConfig:
     """
 
     model: Mapping[str, Any]
-    fit: FitConfig
+    fit: FitConfig | HeadConfig
     retrain: Retrain
     strategies: tuple[StrategySpec, ...]
     budget: int
@@ -145,12 +149,29 @@ class ExperimentConfig:
                     f"{name} returned a {type(data).__name__}; expected a distil.datasets.data_set.DataSet"
                 )
         else:
-            data = load(name, self.data_root, **options)
+            data = load(name, self.data_root, **{k: v for k, v in options.items() if k != "standardize"})
         if data.num_classes > self.model.get("target_classes", data.num_classes):
             raise ConfigError(
                 f"model.target_classes must be at least {data.num_classes}, the classes of {data.name}, got {self.num_classes}"
             )
         return data
+
+    def standardizes(self, data: DataSet) -> bool:
+        """Whether every column of the inputs is brought to mean 0 and standard deviation 1 over the pool.
+
+        Raises:
+            ConfigError: It was asked for, and the inputs are images.
+        """
+        name, images = self.dataset["name"], data.x_train.dtype == torch.uint8
+        if EMBEDDINGS in self.dataset:
+            return bool(self.dataset.get("standardize", not isinstance(self.fit, HeadConfig)))
+        if ":" in name:
+            return False
+        if images and self.dataset.get("standardize"):
+            raise ConfigError(
+                f"dataset.standardize: {data.name} holds images, which their transform normalizes; leave it out"
+            )
+        return bool(self.dataset.get("standardize", name in FILES and not images))
 
     def pinned(self, data: DataSet) -> ExperimentConfig:
         """The configuration; for embeddings, with their number of classes and the hash of their content filled in."""
@@ -222,10 +243,11 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         )
     data = check_data(check, document.get("dataset", {}))
     _check_model(check, document.get("model", {}), needs_classes=not isinstance(data, EmbeddingsData))
-    train = check.section("train_parameters", TrainParameters, document.get("train_parameters", {}))
+    train = _training(check, document)
     fit = _fit(check, train)
     if (
-        fit.patience is not None
+        isinstance(fit, FitConfig)
+        and fit.patience is not None
         and "validation_points" not in data.model_fields_set
         and not isinstance(data, CalledData)
     ):
@@ -234,7 +256,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
     strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
-    retrain, log, seeds = _retrain(check, train), _log(check, train), _seeds(check, more)
+    retrain, log, seeds = _retrain(check, train, strategies), _log(check, train), _seeds(check, more)
     devices = [
         _device(check, where, device) for where, device in (("train_parameters", train.device), (ARGS, args.device))
     ]
@@ -266,32 +288,47 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
 
 def _check_model(check: Faults, given: object, *, needs_classes: bool) -> None:
     own = ":" in text_in(given, "architecture")
-    kind: type[OwnModel | NamedModel] = OwnModel if own else NamedModel
+    head = text_in(given, "architecture") == LINEAR_HEAD
+    kind: type[OwnModel | HeadModel | NamedModel] = OwnModel if own else HeadModel if head else NamedModel
     model = check.section("model", kind, given)
     name = model.architecture
     needed = [*(["target_classes"] if needs_classes else []), *_HIDDEN.get(name, [])]
     check.faults += [f"missing key model.{key}" for key in needed if key not in model.model_fields_set]
     if own:
         check.attempt("model.architecture", lambda: named_object(name))
-    elif name and name not in architecture_names():
-        known = ", ".join(architecture_names())
+    elif name and name not in (names := (*architecture_names(), LINEAR_HEAD)):
+        known = ", ".join(names)
         check.faults.append(
-            f"model.architecture: no architecture is called {name!r}{nearest(name, architecture_names())} "
+            f"model.architecture: no architecture is called {name!r}{nearest(name, names)} "
             f"(known: {known}, or package.module:callable)"
         )
 
 
-def _fit(check: Faults, train: TrainParameters) -> FitConfig:
-    """The settings of the training; each key is checked by itself, so that all faults are reported."""
-    given = {key: getattr(train, key) for key in _FIT_KEYS if key in train.model_fields_set}
+def _training(check: Faults, document: Mapping[str, Any]) -> TrainParameters | HeadParameters:
+    """The section ``train_parameters``. Of a linear head, keys that only other architectures take are faults of their own."""
+    given = document.get("train_parameters", {})
+    if not has_linear_head(document) or not isinstance(given, Mapping):
+        return check.section("train_parameters", TrainParameters, given)
+    idle = [key for key in given if key in TrainParameters.model_fields and key not in HeadParameters.model_fields]
+    check.faults += [
+        f"train_parameters.{key} has no meaning for {LINEAR_HEAD}, which is fitted to its optimum every round; remove it"
+        for key in idle
+    ]
+    return check.section("train_parameters", HeadParameters, {k: v for k, v in given.items() if k not in idle})
+
+
+def _fit(check: Faults, train: TrainParameters | HeadParameters) -> FitConfig | HeadConfig:
+    """The training; each key is tried on its own, so that all faults are reported."""
+    kind: type[FitConfig | HeadConfig] = HeadConfig if isinstance(train, HeadParameters) else FitConfig
+    given = {f.name: getattr(train, f.name) for f in dataclasses.fields(kind) if f.name in train.model_fields_set}
     right = {}
     for key, value in given.items():
         try:
-            FitConfig(**{key: value})
+            kind(**{key: value})
             right[key] = value
         except InvalidInput as error:
-            check.faults.append(f"train_parameters.{str(error).removeprefix('FitConfig.')}")
-    return FitConfig(**right)
+            check.faults.append(f"train_parameters.{str(error).removeprefix(f'{kind.__name__}.')}")
+    return kind(**right)
 
 
 def _device(check: Faults, section: str, device: str | None) -> str | None:
@@ -314,8 +351,16 @@ def _seeds(check: Faults, more: ExperimentSection) -> tuple[int, ...]:
     return seeds
 
 
-def _retrain(check: Faults, train: TrainParameters) -> Retrain:
+def _retrain(check: Faults, train: TrainParameters | HeadParameters, strategies: tuple[StrategySpec, ...]) -> Retrain:
     """The value of ``retrain``, or the one that the documented ``isreset`` stands for."""
+    if isinstance(train, HeadParameters):
+        check.faults += [
+            f"the strategy {spec.label} has retrain {spec.retrain!r}, which has no meaning for {LINEAR_HEAD}: its optimum does not "
+            "depend on where a fit starts; remove it"
+            for spec in strategies
+            if spec.retrain not in (None, "scratch")
+        ]
+        return "scratch"
     if {"isreset", "retrain"} <= train.model_fields_set:
         check.faults.append("train_parameters must have isreset or retrain, not both")
     if "retrain" in train.model_fields_set:
@@ -323,7 +368,7 @@ def _retrain(check: Faults, train: TrainParameters) -> Retrain:
     return "scratch" if train.isreset else "warm"
 
 
-def _log(check: Faults, train: TrainParameters) -> Path | None:
+def _log(check: Faults, train: AnyTraining) -> Path | None:
     if train.islogs and not train.logs_location:
         check.faults.append("missing key train_parameters.logs_location, which islogs needs")
     return Path(train.logs_location) if train.islogs and train.logs_location else None

@@ -15,9 +15,11 @@ from distil.experiment.trackers import TRACKERS
 from distil.selection.learner import Retrain
 from distil.strategies import STRATEGIES
 from distil.training.config import FitConfig
+from distil.training.linear_head import HeadConfig
 from distil.utils.models import architecture_names
 
 MOST_SEEDS = 10_000
+LINEAR_HEAD = "linear_head"
 OURS = "ours"
 """Marks a key that the DISTIL document does not have."""
 
@@ -50,9 +52,9 @@ class NamedModel(Section):
     """One of the library's architectures."""
 
     architecture: Text = _needed(
-        "An architecture, one of `distil.utils.models.architecture_names()`; or your own, `package.module:callable`, which is "
-        "called with `num_classes` and all other keys of this section.",
-        architecture_names(),
+        "An architecture, one of `distil.utils.models.architecture_names()`; or `linear_head`, logistic regression fitted to its "
+        "optimum; or your own, `package.module:callable`, which is called with `num_classes` and all other keys of this section.",
+        (*architecture_names(), LINEAR_HEAD),
     )
     target_classes: Annotated[int, Field(ge=2)] = _key(
         "Number of outputs, at least the number of classes of the data set. Mandatory, except for your own embeddings."
@@ -79,7 +81,41 @@ class OwnModel(Section):
     target_classes: Annotated[int, Field(ge=2)] = _key("Number of outputs; passed on as `num_classes`.")
 
 
-class TrainParameters(Section):
+class HeadModel(Section):
+    """The linear head."""
+
+    architecture: Literal["linear_head"] = _needed("`linear_head`.")
+    target_classes: Annotated[int, Field(ge=2)] = _key("Number of outputs, as for other architectures.")
+
+
+class AnyTraining(Section):
+    """The settings that every training takes."""
+
+    islogs: bool = _key("Whether to append the documented log to `logs_location`.", False)
+    logs_location: Text | None = _key(
+        "File of the documented log; mandatory with `islogs`. Several runs write one file each, with strategy and seed in its name."
+    )
+    device: Text | None = _key(
+        "Device to train and select on, for example `cuda`. Default: the CPU, or the device of your own architecture."
+    )
+    isverbose: bool | None = _key("Accepted without effect: a progress bar is always shown.")
+
+
+class HeadParameters(AnyTraining):
+    """The fit of a linear head; ``HeadConfig`` checks the values of its own fields."""
+
+    decay: Annotated[SkipValidation[float | Literal["auto"]], OURS] = _key(
+        "Weight of the penalty, above 0, for rows of mean squared norm 1; `auto`: chosen on the labeled set with a temperature, by "
+        "leave-one-out up to 20 labels and by five folds beyond.",
+        HeadConfig.decay,
+    )
+    class_weights: Annotated[SkipValidation[Literal["none", "balanced"]], OURS] = _key(
+        "`balanced`: every class that occurs among the labels counts the same, however many labels it has.",
+        HeadConfig.class_weights,
+    )
+
+
+class TrainParameters(AnyTraining):
     """The training of each round; ``FitConfig`` checks the values of its own fields."""
 
     lr: SkipValidation[float] = _needed("Learning rate of the first epoch, above 0.")
@@ -92,10 +128,6 @@ class TrainParameters(Section):
     retrain: Annotated[Retrain, OURS] = _key(
         "In place of `isreset`: start every round from new weights (`scratch`), from the last round's weights (`warm`), or from "
         "the last round's weights shrunk towards 0 with noise added (`shrink_perturb`)."
-    )
-    islogs: bool = _key("Whether to append the documented log to `logs_location`.", False)
-    logs_location: Text | None = _key(
-        "File of the documented log; mandatory with `islogs`. Several runs write one file each, with strategy and seed in its name."
     )
     optimizer: SkipValidation[Literal["sgd", "adam", "adamw"]] = _key(
         "Optimizer, as in `torch.optim`.", FitConfig.optimizer
@@ -123,10 +155,6 @@ class TrainParameters(Section):
         "Default: never.",
         FitConfig.patience,
     )
-    device: Text | None = _key(
-        "Device to train and select on, for example `cuda`. Default: the CPU, or the device of your own architecture."
-    )
-    isverbose: bool | None = _key("Accepted without effect: a progress bar is always shown.")
 
 
 class StrategyArgs(Section):
@@ -216,7 +244,8 @@ class NamedData(DataSection):
         "else the last; a column `id` is not a feature."
     )
     standardize: Annotated[bool, OURS] = _key(
-        "Whether to bring every column of `csv`, `libsvm` and `npz` to mean 0 and standard deviation 1.", False
+        "Whether to bring every column of a table to mean 0 and standard deviation 1 over the pool of each seed; test and "
+        "validation points are scaled by the same numbers. Default: `true` for tables in `csv`, `libsvm` and `npz`, else `false`."
     )
     quoting: Annotated[SkipValidation[Literal["minimal", "none"]], OURS] = _key(
         "Whether cells of `csv` may be quoted (`minimal`), or quotes are text (`none`). Default: "
@@ -250,7 +279,8 @@ class EmbeddingsData(DataSection):
     )
     test_labels: Annotated[Text | None, OURS] = _key("The test set's table of `id` and `label`.")
     standardize: Annotated[bool, OURS] = _key(
-        "Whether to bring every column to mean 0 and standard deviation 1, minibatch by minibatch.", True
+        "Whether to bring every column to mean 0 and standard deviation 1 over the pool of each seed, minibatch by minibatch. "
+        "Default: `false` for `linear_head`, which divides all columns by one number, else `true`."
     )
     quoting: Annotated[SkipValidation[Literal["minimal", "none"]], OURS] = _key(
         "Whether cells of csv and tsv files may be quoted (`minimal`), or quotes are text (`none`). Default: "
@@ -292,7 +322,7 @@ class Configuration(Section):
     """The configuration of a distil experiment."""
 
     model: SkipValidation[NamedModel | OwnModel] = _needed("The network.")
-    train_parameters: SkipValidation[TrainParameters] = _needed("The training of each round.")
+    train_parameters: SkipValidation[TrainParameters | HeadParameters] = _needed("The training of each round.")
     active_learning: SkipValidation[ActiveLearning] = _needed("The strategies, budget and rounds.")
     dataset: SkipValidation[NamedData | CalledData | EmbeddingsData] = _needed("The examples and labels.")
     experiment: SkipValidation[ExperimentSection] = _key("Seeds, output and other settings of the experiment.", {})

@@ -26,6 +26,7 @@ from distil.experiment.results import (
     costs,
     identical,
     random_notes,
+    training_notes,
 )
 from distil.experiment.selections import selections_of
 
@@ -99,7 +100,12 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     metrics = {metric: _metric(config, runs, metric, own, order, twins) for metric, own in curves.items()}
     selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
-    notes = [*_notes(config, everything, runs, accuracy, metrics, ids), *twin_notes(twins), *random_notes(runs)]
+    notes = [
+        *_notes(config, everything, runs, accuracy, metrics, ids),
+        *twin_notes(twins),
+        *random_notes(runs),
+        *training_notes(runs),
+    ]
     content: Json = {
         "name": name,
         "facts": _facts(config, runs),

@@ -1,0 +1,141 @@
+"""The linear head: logistic regression on embeddings as a module, fitted to its optimum instead of trained by steps."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from distil.data.arrays import Array, readable, take
+from distil.errors import DistilWarning, InvalidInput
+from distil.functional.logistic_regression import (
+    ClassWeights,
+    Decay,
+    check_settings,
+    fit_logistic_regression,
+    pool_scale,
+)
+from distil.training.fit import FitResult, Transform
+
+_BLOCK = 4_096
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """How to fit a ``LinearHead``; every value is checked when the object is made.
+
+    Attributes:
+        decay: ``"auto"``: chosen on the labeled set, with a temperature; or the weight of the penalty, above 0. See
+            ``distil.functional.logistic_regression.fit_logistic_regression``.
+        class_weights: ``"balanced"``: every class that occurs among the labels counts the same, however many labels it has.
+
+    Raises:
+        InvalidInput: A value is out of its range; the message names the field.
+    """
+
+    decay: Decay = "auto"
+    class_weights: ClassWeights = "none"
+
+    def __post_init__(self) -> None:
+        check_settings(self.decay, self.class_weights)
+
+
+class LinearHead(nn.Module):
+    """A linear model on the rows of a pool, which are centered and divided by one number; the embedding is that row.
+
+    A ``Learner`` fits it to the optimum of logistic regression each time, whatever it was before: there are no epochs, no learning
+    rate and no draws, and first weights do not matter.
+
+    Args:
+        center: What is subtracted from each row, (D,).
+        spread: What rows are then divided by, above 0.
+        num_classes: C.
+
+    >>> pool = torch.randn(500, 8)
+    >>> LinearHead.over(pool, num_classes=3)(pool).shape
+    torch.Size([500, 3])
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, center: Tensor, spread: float, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("center", center.float())
+        self.register_buffer("spread", torch.tensor(spread, dtype=torch.float32))
+        self.linear = nn.Linear(len(center), num_classes)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    @classmethod
+    def over(
+        cls, pool: Array, num_classes: int, *, ids: Tensor | None = None, transform: Transform | None = None
+    ) -> LinearHead:
+        """The head for a pool, with the mean and the mean squared norm of its rows; read once, block by block.
+
+        Args:
+            pool: Rows (N, ...) of numbers, labeled or not. Leave out examples of a test set.
+            num_classes: C.
+            ids: Positions of the rows that count, (n,); default: all.
+            transform: What prepares a minibatch of rows for the head; default: nothing.
+
+        Raises:
+            InvalidInput: There is no row.
+        """
+        rows = readable(pool)
+        blocks = (torch.arange(len(rows)) if ids is None else ids).split(_BLOCK)
+        inputs = (take(rows, block) if transform is None else transform(take(rows, block)) for block in blocks)
+        return cls(*pool_scale(x.flatten(1) for x in inputs), num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The embedding (B, D) of a minibatch (B, ...)."""
+        return (x.flatten(1) - self.center) / self.spread
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, C) of a minibatch (B, ...)."""
+        logits: Tensor = self.linear(self.features(x))
+        return logits
+
+
+def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitResult:
+    """Fit a head in place on labeled rows; the same rows in any order give the same head but for rounding.
+
+    Labels of one class alone give a head that answers this class everywhere, and a warning.
+
+    Args:
+        head: The head.
+        x: Rows (n, ...), as the head is called with.
+        y: Their classes, (n,) int64.
+        config: Decay and class weights.
+
+    Returns:
+        Accuracy and mean cross entropy of the labeled rows after the fit, in nats, as the only epoch; and what was chosen.
+
+    Raises:
+        InvalidInput: Shapes that do not fit, no row, NaN or infinity, a label out of range.
+    """
+    linear = head.linear
+    if x.dim() < 2 or x[:1].numel() != linear.in_features:
+        raise InvalidInput(f"the head takes rows of {linear.in_features} numbers, got {tuple(x.shape)}")
+    rows = (x.detach().cpu().flatten(1).double() - head.center.cpu().double()) / head.spread.cpu().double()
+    labels = y.cpu()
+    found = fit_logistic_regression(
+        rows, labels, linear.out_features, decay=config.decay, class_weights=config.class_weights
+    )
+    if found.decay is None:
+        warnings.warn(
+            f"all {len(labels)} labels are of class {int(labels[0])}, so the linear head answers this class everywhere; "
+            "label examples of another class",
+            DistilWarning,
+            stacklevel=2,
+        )
+    with torch.no_grad():
+        linear.weight.copy_(found.weight)
+        linear.bias.copy_(found.bias)
+    logits = rows @ found.weight.T + found.bias
+    accuracy = float((logits.argmax(1) == labels).double().mean())
+    loss = float(nn.functional.cross_entropy(logits, labels))
+    chosen = {} if found.decay is None else {"decay": found.decay, "temperature": found.temperature}
+    return FitResult((accuracy,), (loss,), "optimum", chosen=chosen)
