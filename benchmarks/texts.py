@@ -294,8 +294,8 @@ that the whole pool gives, a rule fixed beforehand.
 
 scikit-learn's model is run with `class_weight="balanced"` and plainly. With its defaults and so few labels it mostly
 answers with the class that is most frequent among them, so the plain curves tell about the balance of classes as much as
-about information. The plain ones were run first; the weights were then chosen by what random subsets alone give on the test
-set: of C = 1, 10 and 100 and weights, these are best in the first rounds of all four settings, and best or within half a
+about information. The plain ones were run first; the weights were then chosen by the test accuracies of random subsets
+alone, among C = 1, 10 and 100 and weights: they are best in the first rounds of all four settings, and best or within half a
 point later.
 
 SST-2 has its published train and test parts; of AG News only the published test part is here, of which {AG_NEWS_TEST:,}
