@@ -95,7 +95,7 @@ def pool_scale(blocks: Iterable[Tensor]) -> tuple[Tensor, float]:
 def fit_logistic_regression(
     x: Tensor, y: Tensor, num_classes: int, *, decay: Decay = "auto", class_weights: ClassWeights = "none"
 ) -> LogisticRegression:
-    """Fit to the optimum, in float64 on the CPU.
+    """Fit to the optimum, in float64, where the rows are.
 
     With ``decay="auto"`` the decay and the temperature T minimize ``n NLL + (log10 decay + 1)^2 + 8 log(T)^2``, where NLL is the
     mean negative log-likelihood of examples that the fit has not seen; the search goes downhill from 0.1 among ``DECAYS``, and T is
@@ -124,25 +124,25 @@ def fit_logistic_regression(
     [0, 0, 1, 1]
     """
     _check(x, y, num_classes, decay, class_weights)
-    x, y = x.detach().cpu().double(), y.cpu()
+    x = x.detach().double()
     seen, columns = y.unique(return_inverse=True)
     if len(seen) == 1:
-        return _constant(int(seen), len(x), x.shape[1], num_classes)
+        return _constant(int(seen), x, num_classes)
     counts = columns.bincount()
-    weights = torch.ones(len(x), dtype=torch.float64)
+    weights = x.new_ones(len(x))
     if class_weights == "balanced":
         weights = (len(x) / (len(seen) * counts))[columns].double()
     z, basis = _coordinates(x)
     problem = _Problem(z, columns, weights)
     choice = _chosen(problem) if decay == "auto" else _Choice(float(decay), 1.0, None)
-    everything = torch.ones(len(x), 1, dtype=torch.float64)
+    everything = x.new_ones(len(x), 1)
     a = problem.solved(choice.decay, everything, choice.start, _TOLERANCE)[:, 0] / choice.temperature  # (r + 1, C seen)
-    weight = torch.zeros(num_classes, x.shape[1], dtype=torch.float64)
+    weight = x.new_zeros(num_classes, x.shape[1])
     weight[seen] = (basis @ a[:-1]).T
     share = 1 / (len(x) + num_classes)
     typical = float((z @ a[:-1] + a[-1]).logsumexp(1).mean())  # of an example, the logarithm of the sum of its odds
     unseen = typical + math.log(share / (1 - (num_classes - len(seen)) * share))
-    bias = torch.full((num_classes,), unseen, dtype=torch.float64)
+    bias = x.new_full((num_classes,), unseen)
     bias[seen] = a[-1]
     return LogisticRegression(weight, bias, choice.decay, choice.temperature)
 
@@ -181,10 +181,10 @@ def _chosen(problem: _Problem) -> _Choice:
     """The decay and temperature that predict best what the fits of the folds have not seen."""
     n = len(problem.y)
     folds = n if n <= LEAVE_ONE_OUT else FOLDS
-    fold = torch.empty(n, dtype=torch.int64)
-    fold[problem.y.argsort(stable=True)] = torch.arange(n) % folds
-    train = (fold[:, None] != torch.arange(folds)).double()
-    rows = torch.arange(n)
+    rows = torch.arange(n, device=problem.y.device)
+    fold = torch.empty_like(rows)
+    fold[problem.y.argsort(stable=True)] = rows % folds
+    train = (fold[:, None] != rows[:folds]).double()
     solutions: dict[int, Tensor] = {}
     found: dict[int, tuple[float, float]] = {}
 
@@ -223,7 +223,7 @@ class _Problem:
         self._moments = weights @ self._z.square()  # (r + 1,)
         self._penalty = torch.ones_like(self._moments)
         self._penalty[-1] = INTERCEPT
-        self._right = torch.eye(self._n_classes, dtype=torch.float64)[y][:, None]  # (n, 1, C)
+        self._right = torch.eye(self._n_classes, dtype=z.dtype, device=z.device)[y][:, None]  # (n, 1, C)
 
     def logits(self, a: Tensor) -> Tensor:
         """(n, K, C) of K solutions (r + 1, K, C)."""
@@ -297,12 +297,12 @@ def _coordinates(x: Tensor) -> tuple[Tensor, Tensor]:
     return x @ basis, basis
 
 
-def _constant(label: int, n: int, width: int, num_classes: int) -> LogisticRegression:
+def _constant(label: int, x: Tensor, num_classes: int) -> LogisticRegression:
     """The model that answers one class everywhere."""
-    share = 1 / (n + num_classes)
-    bias = torch.full((num_classes,), math.log(share), dtype=torch.float64)
+    share = 1 / (len(x) + num_classes)
+    bias = x.new_full((num_classes,), math.log(share))
     bias[label] = math.log(1 - (num_classes - 1) * share)
-    return LogisticRegression(torch.zeros(num_classes, width, dtype=torch.float64), bias, None, 1.0)
+    return LogisticRegression(x.new_zeros(num_classes, x.shape[1]), bias, None, 1.0)
 
 
 def _check(x: Tensor, y: Tensor, num_classes: int, decay: Decay, class_weights: ClassWeights) -> None:
