@@ -52,8 +52,8 @@ def as_labels(
     if classes is not None and not isinstance(classes, range):
         plain = list(map(scalar, values.tolist()))
         if not column_labels or any(isinstance(label, str) for label in plain):
-            known = {scalar(label): column for column, label in enumerate(classes)}
-            return _looked_up(plain, known, what, ids, names, advice)
+            by_class = {scalar(label): column for column, label in enumerate(classes)}
+            return _looked_up(plain, by_class, what, ids, names, advice)
         classes = None
     _check_present(values, (), what, ids, names)
     columns = _whole_numbers(values, what, advice)

@@ -96,7 +96,7 @@ class FitConfig:
         if value is None and optional:
             return
         try:
-            number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+            number = float(value) if not isinstance(value, bool) and isinstance(value, Real) else math.nan
         except OverflowError:  # a whole number or fraction such as 10**400
             number = math.inf
         if not math.isfinite(number) or not holds(number):
