@@ -59,9 +59,7 @@ class Rng:
         neither on the other ids nor on blocks. The key of an id is output number ``id`` of SplitMix64 (Steele, Lea and Flood
         2014), which is a bijection of 64-bit numbers.
         """
-        z = (ids.cpu().numpy().astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
-            self.integer()
-        )
+        z = (ids.numpy().astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(self.integer())
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return torch.from_numpy((z ^ (z >> np.uint64(31))).view(np.int64))

@@ -23,7 +23,7 @@ from distil.selection.from_files import chosen, read_arrays, request
 from distil.selection.ids import IdReader
 from distil.signals import Inputs
 from distil.strategies import Needs, Strategy
-from distil.strategies.base import best
+from distil.strategies.base import best_rows
 from distil.system.runtime import Runtime
 
 N = 40
@@ -131,7 +131,8 @@ class Near(Strategy):
     def select(self, sets, n, rng):
         value = [getattr(sets, role)[Inputs()] for role in ("labeled", "validation", "query", "private")]
         center = torch.cat(value).double().sum(0)
-        return best(sets.pool.ids, -(sets.pool[Inputs()].double() - center).norm(dim=1), n)
+        scores = -(sets.pool[Inputs()].double() - center).norm(dim=1)
+        return sets.pool.ids[best_rows(sets.pool.ids, scores, n)]
 
 
 @pytest.fixture(scope="module")

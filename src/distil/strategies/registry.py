@@ -106,9 +106,10 @@ def as_strategy(strategy: Strategy | str) -> Strategy:
 
 def for_classes(strategy: Strategy, num_classes: int) -> Strategy:
     """The strategy, with its parameter ``n_classes`` set to the number of classes where it has one that was left out."""
-    names = [field.name for field in dataclasses.fields(strategy)] if dataclasses.is_dataclass(strategy) else []
+    fields: tuple[Any, ...] = dataclasses.fields(strategy) if dataclasses.is_dataclass(strategy) else ()
+    names = [field.name for field in fields]
     if "n_classes" in names and getattr(strategy, "n_classes") is None:  # noqa: B009 - a field of some strategies only
-        return dataclasses.replace(strategy, n_classes=num_classes)  # type: ignore[type-var, call-arg]
+        return dataclasses.replace(strategy, n_classes=num_classes)  # type: ignore[type-var]
     return strategy
 
 
