@@ -97,8 +97,9 @@ def select(
         UnknownName: There is no strategy of that name.
         UnsupportedModel: The model's logits or embedding cannot be found; the message says which argument helps.
 
-    >>> select("entropy_sampling", torch.nn.Linear(2, 3), torch.zeros(4, 2), 2, labeled=[0]).tolist()
-    [1, 2]
+    >>> logits = torch.tensor([[0.0, 0.0], [0.2, 0.0], [3.0, 0.0], [0.0, 0.1]])
+    >>> select("entropy_sampling", torch.nn.Identity(), logits, 2, labeled=[0]).tolist()
+    [3, 1]
     """
     strategy, runtime = as_strategy(strategy), as_runtime(runtime)
     reader = as_pool(data, names)
