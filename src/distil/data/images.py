@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import stat
 import struct
 import zlib
 from collections import deque
@@ -16,7 +17,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from distil.errors import InvalidInput
@@ -27,6 +28,8 @@ _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
 """Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
 
 _STRIP: Final = 1 << 20  # pixels that are scaled at a time
+_BITS, _INK = 258, 262  # tags of TIFF: bits per sample, and whether 0 is white (0) or black (1)
+_PACKED: Final = "__MACOSX"  # macOS puts a folder of this name, with files that are no images, into zip archives
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,13 @@ _FAULTS: Final = (
 )  # fmt: skip
 
 
-def open_image(path: str | Path, name: str) -> Image.Image:
+def open_image(path: str | Path, name: str, said: set[str] | None = None) -> Image.Image:
     """Read an image file as 8-bit RGB.
 
     Args:
         path: The file.
         name: The user's name of the image, with which messages begin.
+        said: The set to which sentences on how it was read are added; see :func:`as_rgb`.
 
     Raises:
         InvalidInput: The file cannot be read as an image.
@@ -80,7 +84,7 @@ def open_image(path: str | Path, name: str) -> Image.Image:
     try:
         content = io.BytesIO(Path(path).read_bytes())  # a damaged length then cannot ask for more than the file has
         with Image.open(content) as image:
-            return as_rgb(image)
+            return as_rgb(image, said)
     except _FAULTS as error:
         if os.path.islink(path) and not os.path.exists(path):
             raise InvalidInput(
@@ -90,20 +94,49 @@ def open_image(path: str | Path, name: str) -> Image.Image:
         raise InvalidInput(f"{name}: cannot be read as an image: {why}") from error
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
-    """An image in 8-bit RGB, rotated by its EXIF orientation; 16-bit values and floats from 0 to 1 are scaled.
+def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
+    """An image in 8-bit RGB, rotated by its EXIF orientation.
+
+    Gray values of more than 8 bits are scaled by the range of their type, and floats from 0 to 1 by that range: one rule for all
+    images, so that equal values stay equal. Transparent pixels are laid on white. Of an animation, or a file with several pages, the
+    first image is read.
+
+    Args:
+        image: The image.
+        said: The set to which a sentence is added for each of these that applied.
 
     Raises:
         ValueError: The values have another range, so that white is not known.
     """
-    kind = image.format
+    said = set() if said is None else said
+    if getattr(image, "is_animated", False):  # formats of single images do not have the attribute
+        said.add("read the first image of files with several (animations, pages)")
+    if image.mode.startswith("I") or image.mode == "F":
+        return _scaled(image, said)
     ImageOps.exif_transpose(image, in_place=True)
-    if not image.mode.startswith("I") and image.mode != "F":
+    if not image.has_transparency_data:
         return image.convert("RGB")
-    white = 65535.0 if image.mode.startswith("I;16") or kind in _WHOLE_IN_16_BITS else _white_of_floats(image)
+    drawn = image.convert("RGBA")
+    if drawn.getextrema()[3][0] < 255:  # type: ignore[index]
+        said.add("laid transparent pixels of images on white")
+    white = Image.new("RGBA", drawn.size, "white")
+    white.alpha_composite(drawn)
+    return white.convert("RGB")
+
+
+def _scaled(image: Image.Image, said: set[str]) -> Image.Image:
+    """An image of gray values of more than 8 bits as 8-bit RGB."""
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    bits = int(tags.get(_BITS, (16,))[0])
+    whole = image.mode.startswith("I;16") or image.format in _WHOLE_IN_16_BITS
+    negative = tags.get(_INK) == 0  # Pillow inverts such values of 8 bits only
+    ImageOps.exif_transpose(image, in_place=True)
+    white = 2.0**bits - 1 if whole else _white_of_floats(image)
+    said.add(f"scaled gray values of images from 0..{white:.0f} to 0..255")
     gray = Image.new("L", image.size)
     for top, values in _strips(image):
-        gray.paste(Image.fromarray(np.round(values * (255 / white)).astype(np.uint8)), (0, top))
+        lightness = (white - values if negative else values) * (255 / white)
+        gray.paste(Image.fromarray(np.round(lightness).astype(np.uint8)), (0, top))
     return gray.convert("RGB")
 
 
@@ -145,27 +178,28 @@ def _images_in(
 ) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the images in a folder and in its subfolders; add linked folders to ``linked``."""
     try:
-        stat = os.stat(folder)
-        if (stat.st_dev, stat.st_ino) in seen:
+        here = os.stat(folder)
+        if (here.st_dev, here.st_ino) in seen:
             return
-        seen.add((stat.st_dev, stat.st_ino))
+        seen.add((here.st_dev, here.st_ino))
         with os.scandir(folder) as scanned:
             entries = sorted(
-                (entry for entry in scanned if not entry.name.startswith(".")), key=lambda entry: entry.name
+                (entry for entry in scanned if not entry.name.startswith(".") and entry.name != _PACKED),
+                key=lambda entry: entry.name,
             )
     except OSError as error:
         raise InvalidInput(f"the folder {folder} cannot be opened: {error.strerror}") from error
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _images_in(entry.path, f"{prefix}{entry.name}/", seen, linked)
-        elif entry.is_dir():
+        elif stat.S_ISDIR((found := _stat(entry)).st_mode):
             linked.append((entry.path, f"{prefix}{entry.name}/"))
-        elif os.path.splitext(entry.name)[1].lower() in IMAGES:
-            yield prefix + entry.name, _stat(entry)
+        elif os.path.splitext(entry.name)[1].lower() in IMAGES and not stat.S_ISFIFO(found.st_mode):
+            yield prefix + entry.name, found
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result:
-    """The ``stat`` of a file; of the link itself if its target does not exist."""
+    """The ``stat`` of a file or folder; of the link itself if it leads nowhere, or only to itself."""
     try:
         return entry.stat()
     except OSError:
