@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -127,15 +128,113 @@ def test_changed_items_or_models_are_embedded_again(here, images, change):
     pool = open_pool("images")
     if ids is not None:
         pool.names = [str(row) for row in range(30)]
-    assert embed(pool, "means:encode", out="emb.npy").made == len(pool)
+    found = embed(pool, "means:encode", out="emb.npy")
+    assert found.made == (len(pool) if change in ("the model", "the array is gone") else change != "the ids")
+    assert found.made + found.reused == len(pool)
+    assert ("all items were embedded" in found.note) == (change == "the model")
     assert read_column("emb.npy").names == list(pool.names)
+
+
+LOUD = """
+import numpy as np
+
+seen = []
+
+def encode(items):
+    seen.extend(items)
+    return [[len(item), sum(map(ord, item)) / 7] for item in items]
+"""
+
+
+@pytest.mark.parametrize("out", ["emb.npy", "emb.parquet"])
+def test_only_new_content_goes_through_the_model(here, monkeypatch, out):
+    """A growing table: the file is, byte by byte, that of embedding anew; rows move with their ids."""
+    if out.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    Path("loud.py").write_text(LOUD)
+    first = [(f"n{row}", f"text {row}" * (row + 1)) for row in range(12)]
+    steps = [
+        (first, 12),
+        ([*first, ("new", "more")], 1),
+        ([("begin", "b"), *first[5:], first[0], ("end", "e")], 2),
+        ([*first[::-1]], 4),  # rows 1 to 4 were deleted before
+        ([(id_, text.upper() if id_ == "n3" else text) for id_, text in first], 1),
+        ([(id_, first[0][1]) for id_, _ in first], 0),
+        (first[:1], 0),
+    ]
+    monkeypatch.syspath_prepend(str(here))
+    loud = import_module("loud")
+    for pool, new in steps:
+        Path("t.csv").write_text("id,text\n" + "".join(f"{id_},{text}\n" for id_, text in pool))
+        loud.seen.clear()
+        found = embed("t.csv", "loud:encode", out=out, runtime=Runtime(batch_size=5))
+        assert (found.made, found.reused, len(loud.seen)) == (new, len(pool) - new, new)
+        anew = embed("t.csv", "loud:encode", out=f"anew{new}-{len(pool)}.npy")
+        column = read_column(out)
+        assert column.names == [id_ for id_, _ in pool]
+        np.testing.assert_array_equal(column.values, read_column(anew.path).values)
+        info = json.loads(Path("emb.info.json").read_text())
+        assert (info["made"], info["reused"]) == (new, len(pool) - new)
+    sys.modules.pop("loud", None)
+
+
+def test_images_that_move_are_not_embedded_again(here, images):
+    """Content decides: a new name or time of change is no change; items that could not be read are tried again."""
+    names, _ = images
+    Path("images/bad.png").write_text("no image")
+    embed("images", "means:encode", out="emb.npy", on_error="skip")
+    Path("images", names[0]).rename("images/moved.png")
+    os.utime(Path("images", names[1]), (1, 1))
+    Image.new("RGB", (4, 4), (1, 2, 3)).save("images/bad.png")
+    found = embed("images", "means:encode", out="emb.npy")
+    assert (found.made, found.reused, found.skipped) == (1, 30, {})
+    anew = embed("images", "means:encode", out="anew.npy")
+    assert Path("emb.npy").read_bytes() == anew.path.read_bytes()
+    assert Path("emb.ids.txt").read_text() == Path("anew.ids.txt").read_text()
+
+
+@pytest.mark.parametrize("damage", ["array", "contents", "info"])
+def test_a_file_that_was_changed_is_not_reused(here, images, damage):
+    embed("images", "means:encode", out="emb.npy")
+    if damage == "array":
+        np.save("emb.npy", np.zeros((30, 3), np.float32))
+    elif damage == "contents":
+        Path("emb.contents").write_bytes(Path("emb.contents").read_bytes()[::-1])
+    else:
+        Path("emb.info.json").write_text("{")
+    Image.new("RGB", (9, 9)).save("images/new.png")
+    found = embed("images", "means:encode", out="emb.npy")
+    assert (found.made, found.reused) == (31, 0)
+    assert ("is not as it was written" in found.note) == (damage != "info")
+
+
+def test_the_cache_is_keyed_by_content(here, images):
+    first = embed("images", "means:encode")
+    assert first.made == 30
+    for path in Path("images").rglob("*.png"):
+        os.utime(path, (1, 1))
+    Path("images").rename("elsewhere")
+    again = embed("elsewhere", "means:encode")
+    assert (again.made, again.path) == (0, first.path)
+    Image.new("RGB", (9, 9)).save("elsewhere/new.png")
+    assert embed("elsewhere", "means:encode").path != first.path
+
+
+def test_how_images_were_read_is_said_every_time(here):
+    Path("images").mkdir()
+    Image.fromarray(np.full((4, 4), 40000, np.uint16)).save("images/a.png")
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    frames[0].save("images/b.gif", save_all=True, append_images=frames[1:])
+    said = "read the first image of files with several (animations, pages); scaled gray values of images from 0..65535 to 0..255"
+    for _ in range(2):
+        assert embed("images", "means:encode", out="emb.npy").note == said
 
 
 def test_pools_in_memory(here):
     texts = ["a", "bb"]
     assert embed(texts, "means:lengths", out="emb.npy").made == 2
     assert embed(list(texts), "means:lengths", out="emb.npy").made == 0
-    assert embed(["a", "cc"], "means:lengths", out="emb.npy").made == 2
+    assert embed(["a", "cc"], "means:lengths", out="emb.npy").made == 1
     opaque = [[1, 2], [3]]  # nothing identifies this pool
     for _ in range(2):
         assert embed(opaque, "means:lengths", out="x.npy").made == 2

@@ -31,9 +31,10 @@ def embed(
         distil embed texts.jsonl --model my_package.my_module:encode --out emb.npy
 
     The pool is streamed once, whatever its size. A second time, nothing is left to do; after a kill, embedding goes on where it
-    stopped. Next to emb.npy are emb.ids.txt, one id a line, and emb.info.json, which says from which model and pool it was made;
-    emb.parquet holds ids and embeddings in one file. A pool counts as changed when the name, size or time of change of one of its
-    files has changed.
+    stopped; after items were added, changed or removed, only new content goes through the model. Next to emb.npy are emb.ids.txt,
+    one id a line, emb.contents, a hash of each item's content, and emb.info.json, which says from which model and pool it was made
+    and how many rows were reused; emb.parquet holds ids and embeddings in one file. A pool counts as changed when the name, size or
+    time of change of one of its files has changed.
 
     Args:
         pool: A folder of images, or a ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet`` or ``.txt`` file.
@@ -51,7 +52,8 @@ def embed(
 
     Returns:
         The document that ``distil embed --json`` prints: ``path``, ``rows``, ``dims``, ``skipped`` (id -> what was wrong),
-        ``made``, the number of items that this call embedded, and ``read``, sentences on the columns of a table that were read.
+        ``made``, the number of items that this call embedded, and ``read``, sentences on how the pool was read and how many rows
+        of the earlier file were reused.
 
     Raises:
         InvalidInput: An item that cannot be read, weights that do not fit, or a model for other items.

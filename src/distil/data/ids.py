@@ -16,6 +16,7 @@ from distil.data.array_formats import listed, mapped_npy
 from distil.data.columns import Rows, Table
 from distil.data.file_readers import ending, existing, text_lines
 from distil.data.headers import ID, LABELS, is_free_text, is_missing, is_no_text
+from distil.data.images import images_below
 from distil.data.table_files import JsonTable, Quoting, open_table
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
@@ -146,14 +147,18 @@ def read_ids(path: str | Path, quoting: Quoting | None = None) -> ListedIds:
         path: A file in one of these formats: ``.txt`` with one id per line; ``.csv``, ``.tsv`` or ``.parquet`` with the columns
             ``id`` and optionally ``label`` (without a column ``id``, the first column holds the ids; in a file of two columns
             without a header, the second holds the labels); ``.json`` or ``.jsonl`` of objects with ``id`` and optionally
-            ``label``, or of bare ids; ``.npy`` of text, or of whole numbers, which are row numbers of the pool.
+            ``label``, or of bare ids; ``.npy`` of text, or of whole numbers, which are row numbers of the pool. Or a folder with a
+            folder of images for each class: the ids are the paths of the images below it, the labels are the names of the folders.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
 
     Raises:
         DataNotFound: There is no such file.
         InvalidInput: The file is of another kind or damaged, an id occurs twice, or a label is missing.
     """
-    path = existing(Path(path).expanduser())
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _class_folders(path)
+    path = existing(path)
     reader = _ID_READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: ids are read from {', '.join(_ID_READERS)}; got {path.suffix or 'no ending'}")
@@ -182,6 +187,21 @@ def as_name(value: object) -> str:
 def _txt_ids(path: Path, _: Quoting | None) -> ListedIds:
     # file names may hold bytes that are not UTF-8; these are kept unchanged, here and in tables
     return ListedIds(tuple(line for _, line in text_lines(path, "surrogateescape")), None, str(path))
+
+
+def _class_folders(folder: Path) -> ListedIds:
+    """The images below a folder; the label of each is the folder, directly below ``folder``, that it is in."""
+    names = tuple(sorted(name for name, _ in images_below(folder)))
+    loose = next((name for name in names if "/" not in name), None)
+    if loose is not None or not names:
+        raise InvalidInput(
+            f"{folder}: expected one folder for each class, with its images in it, such as {folder / 'cat' / '1.png'}; got "
+            + ("no image" if loose is None else f"{loose!r}, which is in none")
+        )
+    labels = tuple(name.partition("/")[0] for name in names)
+    classes = list(dict.fromkeys(labels))
+    listing = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+    return ListedIds(names, labels, str(folder), note=f"read the folders in {folder.name} as labels: {listing}")
 
 
 def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:

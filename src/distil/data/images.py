@@ -98,8 +98,8 @@ def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
     """An image in 8-bit RGB, rotated by its EXIF orientation.
 
     Gray values of more than 8 bits are scaled by the range of their type, and floats from 0 to 1 by that range: one rule for all
-    images, so that equal values stay equal. Transparent pixels are laid on white. Of an animation, or a file with several pages, the
-    first image is read.
+    images, so that equal values stay equal. Transparent pixels are laid on white. Of an animation, or a file with several pages,
+    the first image is read.
 
     Args:
         image: The image.

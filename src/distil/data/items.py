@@ -28,6 +28,8 @@ class Items(Dataset[Any]):
         fingerprint: A text that changes when the pool changes; empty if the whole pool would have to be read for one.
         note: Which columns were read as the items and ids, as a sentence, if their content decided it; else empty.
         transform: A function applied to every item that is read.
+        shown: A function from a row to what reports show of an item besides its id: its text, or its file; None: the id says it.
+        said: Sentences on how the items that were read so far were read, such as the scale of gray values; ``read`` adds to them.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Items(Dataset[Any]):
         fingerprint: str = "",
         note: str = "",
         transform: Callable[[Any], Any] | None = None,
+        shown: Callable[[int], str] | None = None,
+        said: set[str] | None = None,
     ) -> None:
         if size < 1:
             raise InvalidInput("the pool is empty")
@@ -53,6 +57,8 @@ class Items(Dataset[Any]):
         self.fingerprint = fingerprint
         self.note = note
         self.transform = transform
+        self.shown = shown
+        self.said = set() if said is None else said
         self._size = size
 
     def __len__(self) -> int:

@@ -237,6 +237,7 @@ def _texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint: str, 
         ),
         fingerprint=fingerprint,
         note=note,
+        shown=lambda row: "" if is_no_text(texts[row]) else str(texts[row]),
     )
 
 
@@ -262,14 +263,17 @@ def _image_files(names: Sequence[str], paths: Sequence[Any], folder: Path, finge
             raise InvalidInput(f"{names[row]}: the path of the image is missing; fill it in or take the row out")
         return folder / str(paths[row])
 
+    said: set[str] = set()
     return Items(
-        lambda row: open_image(file(row), names[row]),
+        lambda row: open_image(file(row), names[row], said),
         len(paths),
         names=_checked(names, len(paths)),
         kind="images",
         content=lambda row: file_bytes(file(row), names[row]),
         fingerprint=fingerprint,
         note=note,
+        shown=None if paths is names else lambda row: "" if is_no_text(paths[row]) else str(paths[row]),
+        said=said,
     )
 
 
@@ -438,12 +442,14 @@ def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: 
     first = next((value for row in range(len(source)) if (value := source[row][chosen]) is not None), None)
     kind: Kind = "images" if isinstance(first, Image.Image) else "texts" if isinstance(first, str) else "rows"
 
+    said: set[str] = set()
+
     def read(row: int) -> Any:  # noqa: ANN401
         value = source[row][chosen]
         if value is None or (kind == "texts" and is_no_text(value)):
             raise InvalidInput(f"{row if names is None else names[row]}: the {kind.removesuffix('s')} is missing")
         if kind == "images":
-            return as_rgb(value)
+            return as_rgb(value, said)
         return value if kind == "texts" else torch.as_tensor(value)
 
     contents: dict[Kind, Callable[[Any], bytes]] = {
@@ -458,4 +464,6 @@ def _hugging_face(source: Any, column: str | None, ids: Any) -> Items:  # noqa: 
         kind=kind,
         content=lambda row: contents[kind](read(row)),
         fingerprint=stamp,
+        shown=(lambda row: str(source[row][chosen])) if kind == "texts" else None,
+        said=said,
     )

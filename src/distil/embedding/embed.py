@@ -1,8 +1,8 @@
 """``embed``: embeddings of a pool of images or texts, written to a file once; a call that was stopped can be continued.
 
 The function behind ``distil embed``. Next to the array it writes a file of ids, and a file that identifies the model and the pool;
-a second call for the same model and pool does nothing. During a call, rows are appended to a hidden file and synced every other
-second; after a kill, the next call continues from there.
+a second call for the same model and pool does nothing, and after a change of the pool only new content goes through the model.
+During a call, rows are appended to a hidden file and synced every other second; after a kill, the next call continues from there.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -26,19 +26,23 @@ from torch import Tensor
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
 from distil.data.table_files import Quoting
+from distil.embedding.earlier import Earlier, earlier_rows, model_key, read_info
 from distil.embedding.encoders import Encoder, Loaded, encoder_named
-from distil.embedding.journal import Journal, info_path, lock_path, log_path, rows_path
+from distil.embedding.journal import HASH_BYTES, Journal, hashes_path, info_path, lock_path, log_path, rows_path
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
 from distil.signals import Embedding
-from distil.system.files import cache_folder, replacing, write_text
+from distil.system.files import cache_folder, digest, replacing, write_text
 from distil.system.imports import optional
 from distil.system.runtime import Runtime, as_runtime
 
 OnError = Literal["raise", "skip"]
 
 _PARQUET_ROWS = 8192
+_ADDED_ROWS = 4096
+# Errors of an item that cannot be read.
+_FAULTS = (InvalidInput, OSError, ValueError, Image.DecompressionBombError)
 _BATCH_SIZES = {"images": 32, "texts": 32, "rows": 1024, "items": 64}
 
 
@@ -51,13 +55,16 @@ class Embedded:
         shape: Shape of the array, (N, D).
         skipped: Id of each item that was left out -> the reason.
         made: Number of items that this call embedded; 0 if the file existed already.
-        note: A sentence that names the columns that were read, if they were found by their content; else empty.
+        reused: Number of items whose row is from the file that was there before.
+        note: How the pool was read (columns found by their content, the scale of gray values), and why rows of an earlier file were
+            not reused; empty if there is nothing to say.
     """
 
     path: Path
     shape: tuple[int, int]
     skipped: dict[str, str]
     made: int
+    reused: int = 0
     note: str = ""
 
 
@@ -83,7 +90,8 @@ def embed(
         weights: For timm: a weights file (``.safetensors``, or ``.pth`` that holds tensors only), or ``"random"``. Nothing is
             downloaded.
         out: Output file: ``.npy``, with ids in ``NAME.ids.txt`` in the same folder, or ``.parquet`` with the columns id and
-            embedding. Default: a file in the user's cache folder, named by a hash of model and pool.
+            embedding. If it holds embeddings by the same model, the rows of items with the same content are reused. Default: a file
+            in the user's cache folder, named by a hash of the model and of the content of the pool.
         column: Column of the items, if the pool is a table.
         ids: Ids of the items; see :func:`distil.data.pools.open_pool`.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
@@ -95,8 +103,9 @@ def embed(
         InvalidInput: An item cannot be read, the weights do not fit the model, or the model is for another kind of items.
         RunError: Another process is writing the file.
 
-    The pool is identified by names, sizes and modification times of its files, not by their content: reading all of it would
-    take as long as embedding it. Memory: a few minibatches, and the names.
+    A pool with the names, sizes and modification times of an earlier one is taken for the same. Otherwise the content of each item
+    decides. A row that is reused is that of the earlier file, bit for bit. Memory: a few minibatches, the names, and a hash for
+    each item.
     """
     runtime = as_runtime(runtime)
     items = items_of(
@@ -109,23 +118,24 @@ def embed(
         )
     if on_error not in ("raise", "skip"):
         raise InvalidInput(f"on_error must be 'raise' or 'skip', got {on_error!r}")
-    key = _key(items, encoder)
-    path = _cached_file(key) if out is None else Path(out).expanduser()
+    key = _key(items, encoder, items.fingerprint)
+    path, key = _cached(items, encoder, key) if out is None else (Path(out).expanduser(), key)
     if path.suffix.lower() not in (".npy", ".parquet"):
         raise InvalidInput(f"out must be a .npy or .parquet file, got {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     embedded = _finished(path, key)
     if embedded is None:
         with Journal.locked(path, key) as journal:
-            made = _append(items, encoder, journal, on_error, runtime)
-            embedded = _finish(items, encoder, journal, made)
+            earlier, why = earlier_rows(path, encoder)
+            made = _append(items, encoder, journal, earlier, on_error, runtime)
+            embedded = _finish(items, encoder, journal, made, why)
     if embedded.skipped and on_error == "raise":
         name, fault = next(iter(embedded.skipped.items()))
         raise InvalidInput(
             f"{name}: {fault}; {embedded.path} was written with on_error='skip' (--on-error skip): pass it again, or repair the "
             "item and write another file"
         )
-    return replace(embedded, note=items.note)
+    return embedded
 
 
 # ------------------------------------------------------------------------------------------------------------- streaming
@@ -136,36 +146,58 @@ class _Prepared:
 
     Attributes:
         faults: Row of each item that could not be read -> the reason.
+        hashes: Row of each item that was read -> the hash of its content.
     """
 
-    def __init__(self, items: Items, loaded: Loaded, on_error: OnError, threads: int) -> None:
+    def __init__(self, items: Items, on_error: OnError, threads: int) -> None:
         self.faults: dict[int, str] = {}
+        self.hashes: dict[int, bytes] = {}
         self._items = items
-        self._loaded = loaded
         self._skips = on_error == "skip"
         self._threads = (
             ThreadPoolExecutor(threads, "distil-decoder") if items.kind == "images" and threads > 1 else None
         )
+        self._loaded: Loaded
+
+    def prepare_for(self, loaded: Loaded) -> None:
+        """Set the model that minibatches are prepared for."""
+        self._loaded = loaded
 
     def __len__(self) -> int:
         return len(self._items)
 
     def batch(self, rows: Tensor) -> Any:  # noqa: ANN401
         """The minibatch of these rows."""
-        ready = (
-            map(self._ready, rows.tolist()) if self._threads is None else self._threads.map(self._ready, rows.tolist())
-        )
-        return self._loaded.collate(list(ready))
+        return self._loaded.collate(list(self._mapped(self._ready, rows.tolist())))
+
+    def unchanged(self, rows: Sequence[int], earlier: Earlier, runtime: Runtime) -> dict[int, int]:
+        """Row of each item that an earlier file has with the same content -> its row there."""
+        self.hashes.update(zip(rows, self._mapped(self._hash, runtime.bar(rows, "comparing items")), strict=True))
+        return {row: earlier.rows[self.hashes[row]] for row in rows if self.hashes[row] in earlier.rows}
 
     def close(self) -> None:
         """End the threads."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 
+    def _mapped(self, function: Callable[[int], Any], rows: Iterable[int]) -> Iterator[Any]:
+        return map(function, rows) if self._threads is None else self._threads.map(function, rows)
+
+    def _hash(self, row: int) -> bytes:
+        """The hash of an item's content; zeros if the content cannot be read."""
+        try:
+            if self._items.content is not None:
+                return hashlib.blake2b(self._items.content(row), digest_size=HASH_BYTES).digest()
+        except _FAULTS:
+            pass
+        return bytes(HASH_BYTES)
+
     def _ready(self, row: int) -> Any:  # noqa: ANN401
+        if row not in self.hashes:
+            self.hashes[row] = self._hash(row)
         try:
             item = self._items.read(row)
-        except (InvalidInput, OSError, ValueError, Image.DecompressionBombError) as error:
+        except _FAULTS as error:
             fault = str(error).removeprefix(f"{self._items.name(row)}: ")
             if not self._skips:
                 raise InvalidInput(
@@ -177,23 +209,51 @@ class _Prepared:
         return self._loaded.prepare(item)
 
 
-def _append(items: Items, encoder: Encoder, journal: Journal, on_error: OnError, runtime: Runtime) -> int:
-    """Embed the items that the journal does not have yet, and return their number."""
-    left = torch.arange(journal.done, len(items))
-    if not len(left):
+def _append(
+    items: Items, encoder: Encoder, journal: Journal, earlier: Earlier | None, on_error: OnError, runtime: Runtime
+) -> int:
+    """Add the items that the journal does not have yet, and return the number of those that went through the model."""
+    left = range(journal.done, len(items))
+    if not left:
         return 0
-    runtime = replace(runtime, batch_size=runtime.batch_size or _BATCH_SIZES[items.kind])
-    loaded = encoder.load(runtime)
-    runtime = replace(runtime, batch_size=runtime.rows() * loaded.window)
-    threads = runtime.num_workers or os.cpu_count() or 1
-    with closing(_Prepared(items, loaded, on_error, threads)) as data:
-        for chunk in NetworkSource(loaded.network, data, left).chunks((Embedding(),), runtime, Rng(0)):
-            rows = chunk.ids.tolist()
-            read = torch.tensor([row not in data.faults for row in rows])
-            faults = {row: data.faults.pop(row) for row in rows if row in data.faults}
-            journal.add(chunk[Embedding()][read].float().numpy(), len(rows), faults)
+    with closing(_Prepared(items, on_error, runtime.num_workers or os.cpu_count() or 1)) as data:
+        unchanged = {} if earlier is None else data.unchanged(left, earlier, runtime)
+        new = torch.tensor([row for row in left if row not in unchanged], dtype=torch.long)
+        if len(new):
+            loaded = encoder.load(runtime)
+            data.prepare_for(loaded)
+            runtime = replace(runtime, batch_size=runtime.batch_size or _BATCH_SIZES[items.kind])
+            runtime = replace(runtime, batch_size=runtime.rows() * loaded.window)
+            for chunk in NetworkSource(loaded.network, data, new).chunks((Embedding(),), runtime, Rng(0)):
+                rows = chunk.ids.tolist()
+                made = dict(zip(rows, chunk[Embedding()].float().numpy(), strict=True))
+                _add(journal, data, rows[-1] + 1, made, earlier, unchanged)
+        _add(journal, data, len(items), {}, earlier, unchanged)
     journal.sync()
-    return len(left)
+    return len(new)
+
+
+def _add(
+    journal: Journal,
+    data: _Prepared,
+    end: int,
+    made: Mapping[int, NDArray[np.float32]],
+    earlier: Earlier | None,
+    unchanged: Mapping[int, int],
+) -> None:
+    """Add the items before ``end`` that the journal does not have yet, each with its new row or the earlier one."""
+    for start in range(journal.done, end, _ADDED_ROWS):
+        rows = range(start, min(end, start + _ADDED_ROWS))
+        faults = {row: data.faults.pop(row) for row in rows if row in data.faults}
+        kept = [row for row in rows if row not in faults]
+        values = [made[row] if row in made or earlier is None else earlier.values[unchanged[row]] for row in kept]
+        width = len(next(iter(made.values()))) if made else earlier.values.shape[1] if earlier is not None else 0
+        journal.add(
+            np.array(values, np.float32).reshape(len(kept), width),
+            [data.hashes.pop(row) for row in kept],
+            len(rows),
+            faults,
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------- finishing
@@ -203,17 +263,14 @@ def _finished(path: Path, key: str) -> Embedded | None:
     """The embeddings, if they are complete and of the same model and pool; otherwise None."""
     if not key or not path.exists() or not info_path(path).exists() or rows_path(path).exists():
         return None
-    try:
-        info = json.loads(info_path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
+    info = read_info(path)
+    if info.get("key") != key:
         return None
-    if not isinstance(info, dict) or info.get("key") != key:
-        return None
-    return Embedded(path, (info["rows"], info["dims"]), info["skipped"], 0)
+    return Embedded(path, (info["rows"], info["dims"]), info["skipped"], 0, note=info.get("read", ""))
 
 
-def _finish(items: Items, encoder: Encoder, journal: Journal, made: int) -> Embedded:
-    """Write ids and information, then give the array its final name; this last step marks the embeddings as complete."""
+def _finish(items: Items, encoder: Encoder, journal: Journal, made: int, why: str) -> Embedded:
+    """Write ids and information, then give the array its final name; this step marks the embeddings as complete."""
     if not journal.kept:
         raise InvalidInput(
             f"none of the {len(items)} items could be read; the reason for the first: {next(iter(journal.faults.values()))}"
@@ -221,20 +278,28 @@ def _finish(items: Items, encoder: Encoder, journal: Journal, made: int) -> Embe
     path, rows, dims = journal.path, journal.kept, journal.dims
     names = [items.name(row) for row in range(len(items)) if row not in journal.faults]
     skipped = {items.name(row): fault for row, fault in journal.faults.items()}
+    read = "; ".join(note for note in (items.note, *sorted(items.said)) if note)
     journal.number()
     if path.suffix.lower() == ".parquet":
         _write_parquet(path, names, np.load(journal.rows_path, mmap_mode="r"))
     else:
         _write_ids(path.with_suffix(".ids.txt"), names)
+    reused = len(items) - made - journal.resumed
     info = {"key": journal.key, "model": encoder.name, "rows": rows, "dims": dims, "skipped": skipped}
+    info |= {"made": made, "reused": reused, "read": read, "encoder": model_key(encoder)}
+    written = path if path.suffix.lower() == ".parquet" else journal.rows_path
+    info |= {"sha256": digest(written), "contents": digest(journal.hashes_path)}
     write_text(info_path(path), json.dumps(info, indent=2) + "\n")
     if path.suffix.lower() == ".parquet":
         journal.rows_path.unlink()
     else:
         journal.rows_path.replace(path)
+    journal.hashes_path.replace(hashes_path(path))
     log_path(path).unlink()
     lock_path(path).unlink()
-    return Embedded(path, (rows, dims), skipped, made)
+    again = f"reused {reused:,} rows of {path.name}, whose items did not change" if reused else why
+    note = "; ".join(part for part in (read, again) if part)
+    return Embedded(path, (rows, dims), skipped, made, reused, note)
 
 
 def _write_ids(path: Path, names: Sequence[str]) -> None:
@@ -262,22 +327,40 @@ def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) 
             writer.write_table(arrow.table([arrow.array(names[start : start + _PARQUET_ROWS]), lists], schema=schema))
 
 
-def _key(items: Items, encoder: Encoder) -> str:
-    """Hash of model and pool; empty if the pool cannot be identified, and then no call finds the embeddings of an earlier one."""
-    key = hashlib.sha256(f"2\n{encoder.identity}\n{items.kind}\n{len(items)}\n{items.fingerprint}\n".encode())
-    if not items.fingerprint:
+def _key(items: Items, encoder: Encoder, fingerprint: str) -> str:
+    """Hash of model and pool; empty if the pool cannot be identified, and then no call finds the embeddings of an earlier one.
+
+    Args:
+        items: The pool.
+        encoder: The model.
+        fingerprint: A text that identifies the content of the pool; empty: read all of it.
+    """
+    key = hashlib.sha256(f"{model_key(encoder)}\n{items.kind}\n{len(items)}\n{fingerprint}\n".encode())
+    if not fingerprint:
         if items.content is None:
             return ""
         for row in range(len(items)):
-            key.update(hashlib.sha256(items.content(row)).digest())
+            try:
+                key.update(hashlib.sha256(items.content(row)).digest())
+            except _FAULTS:  # an item that cannot be read
+                key.update(b"\0")
     for row in range(len(items)):
         key.update(items.name(row).encode(errors="surrogateescape") + b"\0")
     return key.hexdigest()
 
 
-def _cached_file(key: str) -> Path:
-    if not key:
-        raise InvalidInput(
-            "the embeddings cannot be cached, because this pool has no content or files to identify it by; pass out= (--out)"
-        )
-    return cache_folder() / "embeddings" / f"{key[:32]}.npy"
+def _cached(items: Items, encoder: Encoder, key: str) -> tuple[Path, str]:
+    """The file in the cache for a pool, named by its content, and that name; ``key`` finds it again without reading the pool."""
+    folder = cache_folder() / "embeddings"
+    known = folder / f"{key[:32]}.txt"
+    if known.exists():
+        content = known.read_text(encoding="utf-8")
+    else:
+        content = _key(items, encoder, "" if items.content is not None else items.fingerprint)
+        if not content:
+            raise InvalidInput(
+                "the embeddings cannot be cached, because this pool has no content or files to identify it by; pass out= (--out)"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(known, content)
+    return folder / f"{content[:32]}.npy", content

@@ -1,4 +1,7 @@
-"""The journal of an unfinished file of embeddings: its rows so far, and the items that they belong to."""
+"""The journal of an unfinished file of embeddings: its rows so far, and the items that they belong to.
+
+For each row there is the hash of the item's content too, by which a later call finds the rows that still serve.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -19,29 +22,35 @@ from distil.system.files import locked
 
 _HEADER_BYTES = 128
 _SYNC_SECONDS = 2.0
+HASH_BYTES = 16
 
 
 class Journal:
-    """An unfinished file of embeddings: the rows are in one hidden file, their number is in another.
+    """An unfinished file of embeddings: rows, hashes of the items' contents, and the number of rows are in one hidden file each.
 
     Rows are synced before the line that counts them, so the rows that a line counts are on disk. Use it within :meth:`locked`.
 
     Attributes:
         done: Number of items of the pool that were embedded or skipped.
+        resumed: Number of these that an earlier call added.
         dims: D, the numbers in a row; 0 before the first row.
         faults: Row of each skipped item -> the reason.
     """
 
     def __init__(self, path: Path, key: str, log: IO[str]) -> None:
         self.path, self.key = path, key
-        self.rows_path = rows_path(path)
+        self.rows_path, self.hashes_path = rows_path(path), _unfinished_hashes(path)
         self.done, self.dims, self.faults = 0, 0, dict[int, str]()
         self._log = log
         self._synced = time.monotonic()
         self._resume()
+        self.resumed = self.done
         self._rows = self.rows_path.open("r+b" if self.done else "w+b")
         self._rows.truncate(_HEADER_BYTES + 4 * self.dims * self.kept)
         self._rows.seek(0, os.SEEK_END)
+        self._hashes = self.hashes_path.open("r+b" if self.done else "w+b")
+        self._hashes.truncate(HASH_BYTES * self.kept)
+        self._hashes.seek(0, os.SEEK_END)
 
     @classmethod
     @contextmanager
@@ -59,14 +68,15 @@ class Journal:
         """Number of rows that were written."""
         return self.done - len(self.faults)
 
-    def add(self, rows: NDArray[np.float32], count: int, faults: Mapping[int, str]) -> None:
-        """Append the embeddings of the next ``count`` items, without those that have faults."""
+    def add(self, rows: NDArray[np.float32], hashes: Sequence[bytes], count: int, faults: Mapping[int, str]) -> None:
+        """Append the embeddings of the next ``count`` items, and the hashes of their contents, without those that have faults."""
         self.dims = self.dims or rows.shape[1]
         if rows.shape[1] != self.dims:
             raise InvalidInput(
                 f"expected embeddings of {self.dims} numbers, as in earlier minibatches, but the model returned {rows.shape[1]}"
             )
         self._rows.write(np.ascontiguousarray(rows).tobytes())
+        self._hashes.write(b"".join(hashes))
         self.done += count
         self.faults.update(faults)
         if time.monotonic() - self._synced > _SYNC_SECONDS:
@@ -75,6 +85,7 @@ class Journal:
     def sync(self) -> None:
         """Write all added rows, and their number, to disk."""
         _flushed(self._rows)
+        _flushed(self._hashes)
         state = {"key": self.key, "done": self.done, "dims": self.dims, "faults": list(self.faults.items())}
         self._log.write(json.dumps(state) + "\n")
         _flushed(self._log)
@@ -87,16 +98,19 @@ class Journal:
         _flushed(self._rows)
 
     def close(self) -> None:
-        """Close the file of rows."""
+        """Close the files of rows and hashes."""
         self._rows.close()
+        self._hashes.close()
 
     def _resume(self) -> None:
         """Continue the rows of an earlier call with the same key; without them, start from the first item."""
         self._log.seek(0)
         states = [state for line in self._log if (state := _parsed(line)) is not None]
-        if states and self.key and states[-1]["key"] == self.key and self.rows_path.exists():
+        if states and self.key and states[-1]["key"] == self.key:
             done, dims, faults = states[-1]["done"], states[-1]["dims"], states[-1]["faults"]
-            if self.rows_path.stat().st_size >= _HEADER_BYTES + 4 * dims * (done - len(faults)):
+            kept = done - len(faults)
+            sizes = {self.rows_path: _HEADER_BYTES + 4 * dims * kept, self.hashes_path: HASH_BYTES * kept}
+            if all(path.exists() and path.stat().st_size >= size for path, size in sizes.items()):
                 self.done, self.dims, self.faults = done, dims, {int(row): fault for row, fault in faults}
                 return
         self._log.truncate(0)
@@ -124,6 +138,15 @@ def lock_path(path: Path) -> Path:
 def rows_path(path: Path) -> Path:
     """The file of the rows of ``path`` so far."""
     return path.with_name(f".{path.name}.rows")
+
+
+def hashes_path(path: Path) -> Path:
+    """The file with the hash of each item's content, in the order of the rows of ``path``."""
+    return path.with_suffix(".contents")
+
+
+def _unfinished_hashes(path: Path) -> Path:
+    return path.with_name(f".{path.name}.contents")
 
 
 def info_path(path: Path) -> Path:
