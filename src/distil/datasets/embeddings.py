@@ -76,8 +76,8 @@ def load_embeddings(
     Args:
         embeddings: A file of embeddings (N, D), one row per example, in a format of
             :func:`distil.data.array_files.read_column`; ``FILE#NAME`` names the array.
-        labels: A table with the id and label of every row, in a format of :func:`distil.data.ids.read_ids`. If the rows have no
-            ids, positions are the ids.
+        labels: A table with the id and label of every row, in a format of :func:`distil.data.ids.read_ids`, or a folder of images
+            in one folder for each class. If the rows have no ids, positions are the ids.
         test_embeddings: A file of the test set's embeddings; default: no test split.
         test_labels: A table of the test set's labels.
         name: Name of the data set; default: the name of the file.
@@ -101,10 +101,24 @@ def load_embeddings(
     if test_embeddings is not None and test_labels is not None:
         files.append((test_embeddings, test_labels))
     columns = [read_column(_array_path(name, values, base), quoting=quoting) for values, _ in files]
-    tables = [read_labels(user_file(name, table, base), quoting) for _, table in files]
-    matched = [_matched(column, table) for column, table in zip(columns, tables, strict=True)]
+    tables = [read_labels(user_file(name, table, base, folders=True), quoting) for _, table in files]
     if len(columns) == 2:
         _check_apart(*columns)
+    return data_set_of(name, columns, tables)
+
+
+def data_set_of(name: str, columns: Sequence[Column], tables: Sequence[ListedIds]) -> DataSet:
+    """The data set of embeddings and labels that were read.
+
+    Args:
+        name: Name of the data set.
+        columns: The embeddings and, if there is a test split, those of the test set.
+        tables: The labels of each.
+
+    Raises:
+        InvalidInput: As for :func:`load_embeddings`.
+    """
+    matched = [_matched(column, table) for column, table in zip(columns, tables, strict=True)]
     classes, class_names = encode(" and ".join(table.origin for table in tables), *matched)
     xs = [_rows(column) for column in columns]
     ys = [torch.from_numpy(part) for part in classes]

@@ -80,8 +80,14 @@ def locate(name: str, root: Path, download: bool, *places: Places) -> tuple[int,
     )
 
 
-def user_file(name: str, path: str | Path, root: Path) -> Path:
+def user_file(name: str, path: str | Path, root: Path, *, folders: bool = False) -> Path:
     """The path of a user's file, in the working directory or else in the data root.
+
+    Args:
+        name: The name of the data set, for the message.
+        path: The path as the user wrote it.
+        root: The data root.
+        folders: Whether it may be a folder.
 
     Raises:
         DataNotFound: It is in neither folder.
@@ -89,9 +95,10 @@ def user_file(name: str, path: str | Path, root: Path) -> Path:
     file = Path(path).expanduser()
     tried = [Path.cwd() / file] + ([] if file.is_absolute() else [root / file])
     for place in tried:
-        if place.is_file():
+        if place.is_file() or (folders and place.is_dir()):
             return place
+    what = "file or folder" if folders else "file"
     raise DataNotFound(
-        f"no file {str(path)!r} for data set {name!r}; tried {' and '.join(map(str, tried))}. Pass the "
+        f"no {what} {str(path)!r} for data set {name!r}; tried {' and '.join(map(str, tried))}. Pass the "
         "full path, or name the folder of your data sets with --data, root=... or the environment variable DISTIL_DATA"
     )

@@ -1,31 +1,51 @@
-"""The section ``dataset`` of a configuration: its checks, and the keys that are filled in for the user's own embeddings."""
+"""The section ``dataset`` of a configuration: its checks, and the keys that are filled in for the user's own data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import load_embeddings
 from distil.datasets.load import data_set_names
 from distil.errors import ConfigError, nearest
 from distil.experiment.config.document import text_in
+from distil.experiment.config.embedded_pools import load_embedded
 from distil.experiment.config.faults import Faults
-from distil.experiment.config.sections import LINEAR_HEAD, CalledData, EmbeddingsData, NamedData
+from distil.experiment.config.sections import (
+    LINEAR_HEAD,
+    CalledData,
+    EmbeddingsData,
+    ImagesData,
+    NamedData,
+    OwnData,
+    TextsData,
+)
 from distil.experiment.provenance import fingerprint
 from distil.system.imports import named_object
 
-EMBEDDINGS = "embeddings"
-DataSection: TypeAlias = NamedData | CalledData | EmbeddingsData
+OwnKind = Literal["embeddings", "images", "texts"]
+_OWN: Final[dict[OwnKind, type[OwnData]]] = {"embeddings": EmbeddingsData, "images": ImagesData, "texts": TextsData}
+DataSection: TypeAlias = NamedData | CalledData | OwnData
+_ENCODED = ("encoder", "weights", "column", "name", "quoting")
 _LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "quoting")
 
 
+def own_kind(dataset: object) -> OwnKind | None:
+    """The key that makes a section ``dataset`` one of the user's own data: what it holds; None for other data sets."""
+    if not isinstance(dataset, Mapping):
+        return None
+    called = ":" in text_in(dataset, "name") and "encoder" not in dataset  # a callable may have parameters of any name
+    return next((kind for kind in _OWN if kind in dataset and (kind == "embeddings" or not called)), None)
+
+
 def filled(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document; for embeddings, with their name and, if it names no model, a linear head."""
+    """The document; for own data, with its name and, if it names no model, a linear head."""
     data = document.get("dataset")
-    if isinstance(data, Mapping) and EMBEDDINGS in data:
-        named = {"name": Path(str(data[EMBEDDINGS])).name or EMBEDDINGS, **data}
+    kind = own_kind(data)
+    if kind is not None and isinstance(data, Mapping):
+        named = {"name": Path(str(data[kind])).name or kind, **data}
         document = {"model": {"architecture": LINEAR_HEAD}, **document, "dataset": named}
     return {"train_parameters": {}, **document} if has_linear_head(document) else document
 
@@ -36,25 +56,31 @@ def has_linear_head(document: Mapping[str, Any]) -> bool:
 
 
 def pinned(document: Mapping[str, Any], data: DataSet) -> Mapping[str, Any]:
-    """The document; for embeddings, with their number of classes and the hash of their content filled in if missing."""
+    """The document; for own data, with its number of classes and the hash of its content filled in if missing."""
     section = document["dataset"]
-    if EMBEDDINGS not in section:
+    if own_kind(section) is None:
         return document
     model = {"target_classes": data.num_classes, **document["model"]}
     return {**document, "model": model, "dataset": {**section, "sha256": section.get("sha256") or fingerprint(data)}}
 
 
-def load_own(dataset: Mapping[str, Any], root: str | None) -> DataSet:
-    """The data set of the user's own embeddings.
+def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None) -> DataSet:
+    """The data set of the user's own embeddings, images or texts.
 
     Raises:
         ConfigError: The hash of its content is not the section's ``sha256``.
     """
-    arguments = {key: value for key, value in dataset.items() if key in _LOADED}
-    data = load_embeddings(**arguments, root=root)
+    kind = own_kind(dataset)
+    if kind == "images" or kind == "texts":
+        pools = [dataset[kind], *([dataset[f"test_{kind}"]] if dataset.get(f"test_{kind}") else [])]
+        labels = [dataset.get("labels"), dataset.get("test_labels")][: len(pools)]
+        options = {key: dataset[key] for key in _ENCODED if key in dataset}
+        data = load_embedded(kind, pools, labels, **options, root=root, device=device)
+    else:
+        data = load_embeddings(**{key: dataset[key] for key in _LOADED if key in dataset}, root=root)
     if "sha256" in dataset and dataset["sha256"] != fingerprint(data):
         raise ConfigError(
-            f"dataset.sha256: the embeddings, ids or labels of {data.name} have changed since this experiment was begun; restore "
+            f"dataset.sha256: the {kind}, ids or labels of {data.name} have changed since this experiment was begun; restore "
             "the old files, or start a new experiment in another output directory"
         )
     return data
@@ -62,10 +88,14 @@ def load_own(dataset: Mapping[str, Any], root: str | None) -> DataSet:
 
 def check_data(check: Faults, given: object) -> DataSection:
     """The section ``dataset``, with its faults added to ``check``."""
-    if isinstance(given, Mapping) and EMBEDDINGS in given:
-        data = check.section("dataset", EmbeddingsData, given)
-        if (data.test_embeddings is None) != (data.test_labels is None):
+    kind = own_kind(given)
+    if kind is not None and isinstance(given, Mapping):
+        data = check.section("dataset", _OWN[kind], given)
+        test = [given.get(f"test_{kind}") is not None, given.get("test_labels") is not None]
+        if kind == "embeddings" and test[0] != test[1]:
             check.faults.append("dataset must have both test_embeddings and test_labels, or neither")
+        elif test == [False, True]:
+            check.faults.append(f"dataset.test_labels needs dataset.test_{kind}")
         return data
     if ":" in text_in(given, "name"):
         called = check.section("dataset", CalledData, given)
@@ -77,6 +107,6 @@ def check_data(check: Faults, given: object) -> DataSection:
         known = ", ".join(data_set_names())
         check.faults.append(
             f"dataset.name: no data set is called {named.name!r}{hint} (known: {known}, or package.module:callable; for your own "
-            "embeddings, set dataset.embeddings)"
+            "data, set dataset.embeddings, dataset.images or dataset.texts)"
         )
     return named

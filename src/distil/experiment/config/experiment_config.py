@@ -18,7 +18,7 @@ from torch import nn
 from distil.datasets.data_set import DataSet
 from distil.datasets.load import FILES, load
 from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
-from distil.experiment.config.dataset_section import EMBEDDINGS, check_data, filled, has_linear_head, load_own, pinned
+from distil.experiment.config.dataset_section import check_data, filled, has_linear_head, load_own, own_kind, pinned
 from distil.experiment.config.document import plain, read_json, text_in
 from distil.experiment.config.faults import Faults
 from distil.experiment.config.sections import (
@@ -28,11 +28,11 @@ from distil.experiment.config.sections import (
     CalledData,
     Configuration,
     DataSection,
-    EmbeddingsData,
     ExperimentSection,
     HeadModel,
     HeadParameters,
     NamedModel,
+    OwnData,
     OwnModel,
     StrategyArgs,
     TrainParameters,
@@ -119,7 +119,7 @@ class ExperimentConfig:
 
     @property
     def num_classes(self) -> int:
-        """C, the key ``target_classes``. For embeddings it may be left out; ``pinned`` then fills it in."""
+        """C, the key ``target_classes``. For the user's own data it may be left out; ``pinned`` then fills it in."""
         return int(self.model["target_classes"])
 
     def seeds_of(self, seed: int) -> Seeds:
@@ -140,8 +140,8 @@ class ExperimentConfig:
         """
         name = self.dataset["name"]
         options = {key: value for key, value in self.dataset.items() if key not in ("name", *DataSection.model_fields)}
-        if EMBEDDINGS in self.dataset:
-            data = load_own(self.dataset, self.data_root)
+        if own_kind(self.dataset) is not None:
+            data = load_own(self.dataset, self.data_root, self.device)
         elif ":" in name:
             data = named_object(name)(**options)
             if not isinstance(data, DataSet):
@@ -163,7 +163,7 @@ class ExperimentConfig:
             ConfigError: It was asked for, and the inputs are images.
         """
         name, images = self.dataset["name"], data.x_train.dtype == torch.uint8
-        if EMBEDDINGS in self.dataset:
+        if own_kind(self.dataset) is not None:
             return bool(self.dataset.get("standardize", not isinstance(self.fit, HeadConfig)))
         if ":" in name:
             return False
@@ -174,7 +174,7 @@ class ExperimentConfig:
         return bool(self.dataset.get("standardize", name in FILES and not images))
 
     def pinned(self, data: DataSet) -> ExperimentConfig:
-        """The configuration; for embeddings, with their number of classes and the hash of their content filled in."""
+        """The configuration; for own data, with its number of classes and the hash of its content filled in."""
         document = pinned(self.document, data)
         return self if document is self.document else parse_config(document)
 
@@ -242,7 +242,7 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
             "the section `logs` has no effect; set train_parameters.islogs instead", DistilWarning, stacklevel=2
         )
     data = check_data(check, document.get("dataset", {}))
-    _check_model(check, document.get("model", {}), needs_classes=not isinstance(data, EmbeddingsData))
+    _check_model(check, document.get("model", {}), needs_classes=not isinstance(data, OwnData))
     train = _training(check, document)
     fit = _fit(check, train)
     if (

@@ -57,7 +57,7 @@ class NamedModel(Section):
         (*architecture_names(), LINEAR_HEAD),
     )
     target_classes: Annotated[int, Field(ge=2)] = _key(
-        "Number of outputs, at least the number of classes of the data set. Mandatory, except for your own embeddings."
+        "Number of outputs, at least the number of classes of the data set. Mandatory, except for your own data."
     )
     input_dim: Count = _key("Input width of networks for tables. Default: that of the data.")
     hidden_units_1: Count = _key(
@@ -264,20 +264,9 @@ class CalledData(DataSection):
     name: Imported = _needed("`package.module:callable`, which returns a `DataSet`.")
 
 
-class EmbeddingsData(DataSection):
-    """A data set of the user's own embeddings."""
+class OwnData(DataSection):
+    """A data set of the user's own examples, as embeddings."""
 
-    embeddings: Annotated[Text, OURS] = _needed(
-        "File of the array, in any format that `distil select --embeddings` reads; `FILE#NAME` names an array or column in the "
-        "file. Formats that can be memory-mapped are not read into memory."
-    )
-    labels: Annotated[Text, OURS] = _needed(
-        "A table with the columns `id` and `label`: a label, text or whole number, for every row of the array, in any order."
-    )
-    test_embeddings: Annotated[Text | None, OURS] = _key(
-        "File of the test set's array; needs `test_labels`. Default: `test_points` of the rows are held out."
-    )
-    test_labels: Annotated[Text | None, OURS] = _key("The test set's table of `id` and `label`.")
     standardize: Annotated[bool, OURS] = _key(
         "Whether to bring every column to mean 0 and standard deviation 1 over the pool of each seed, minibatch by minibatch. "
         "Default: `false` for `linear_head`, which divides all columns by one number, else `true`."
@@ -289,6 +278,56 @@ class EmbeddingsData(DataSection):
     name: Annotated[Text, OURS] = _key("The data set's name in results. Default: the name of the file.")
     sha256: Annotated[Text | None, OURS] = _key(
         "Hash of the numbers, ids and labels. A run writes it into its `config.json`, and refuses data with another hash."
+    )
+
+
+class EmbeddingsData(OwnData):
+    """A data set of the user's own embeddings."""
+
+    embeddings: Annotated[Text, OURS] = _needed(
+        "File of the array, in any format that `distil select --embeddings` reads; `FILE#NAME` names an array or column in the "
+        "file. Formats that can be memory-mapped are not read into memory."
+    )
+    labels: Annotated[Text, OURS] = _needed(
+        "A table with the columns `id` and `label`: a label, text or whole number, for every row of the array, in any order. Or a "
+        "folder of images in one folder for each class: the ids are paths below it."
+    )
+    test_embeddings: Annotated[Text | None, OURS] = _key(
+        "File of the test set's array; needs `test_labels`. Default: `test_points` of the rows are held out."
+    )
+    test_labels: Annotated[Text | None, OURS] = _key("The test set's table of `id` and `label`.")
+
+
+class EncodedData(OwnData):
+    """A data set of the user's own images or texts, which an encoder embeds once."""
+
+    encoder: Annotated[Text, OURS] = _needed("The model of the embeddings, as in `distil embed --model`.")
+    weights: Annotated[Text | None, OURS] = _key("The file with the weights of a timm model.")
+    column: Annotated[Text | None, OURS] = _key(
+        "The column of texts or image paths of a table. Default: found by name and content."
+    )
+    labels: Annotated[Text | None, OURS] = _key(
+        "A table with the columns `id` and `label`, or a folder of images in one folder for each class. Default: the column "
+        "`label` of the table, or the folders that the images are in."
+    )
+    test_labels: Annotated[Text | None, OURS] = _key("The same for the test set.")
+
+
+class ImagesData(EncodedData):
+    """A data set of the user's own images."""
+
+    images: Annotated[Text, OURS] = _needed("A folder of images, or a table of their paths.")
+    test_images: Annotated[Text | None, OURS] = _key(
+        "The test set's folder or table. Default: `test_points` of the images are held out."
+    )
+
+
+class TextsData(EncodedData):
+    """A data set of the user's own texts."""
+
+    texts: Annotated[Text, OURS] = _needed("A table of texts: `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`.")
+    test_texts: Annotated[Text | None, OURS] = _key(
+        "The test set's table. Default: `test_points` of the texts are held out."
     )
 
 
@@ -324,6 +363,8 @@ class Configuration(Section):
     model: SkipValidation[NamedModel | OwnModel] = _needed("The network.")
     train_parameters: SkipValidation[TrainParameters | HeadParameters] = _needed("The training of each round.")
     active_learning: SkipValidation[ActiveLearning] = _needed("The strategies, budget and rounds.")
-    dataset: SkipValidation[NamedData | CalledData | EmbeddingsData] = _needed("The examples and labels.")
+    dataset: SkipValidation[NamedData | CalledData | EmbeddingsData | ImagesData | TextsData] = _needed(
+        "The examples and labels."
+    )
     experiment: SkipValidation[ExperimentSection] = _key("Seeds, output and other settings of the experiment.", {})
     logs: Any = _key("Ignored with a warning; two published files have this section.")
