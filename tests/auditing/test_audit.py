@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -289,6 +291,44 @@ def test_the_page(images, write):
     assert page.count("<b>") == 1  # the footer's own
     for title in ("Classes", "Exact duplicates", "Near-duplicates", "Items farthest from the labeled set"):
         assert f"<h2>{title}" in page
+
+
+def test_reports_show_texts_and_files(tmp_path):
+    long = "word " * 100
+    (tmp_path / "pool.csv").write_text(f"id,text\na,one <i> text\nb,One <i> TEXT\nc,{long}\nd,{long}\ne,alone\n")
+    (tmp_path / "test.csv").write_text("id,text\na,alone\nz,nothing\n")
+    report = audit(str(tmp_path / "pool.csv"), test=str(tmp_path / "test.csv"))
+    shown = report["items"]
+    assert shown["pool"] == {
+        "a": "one <i> text",
+        "b": "One <i> TEXT",
+        "c": long[:200] + "...",
+        "d": long[:200] + "...",
+        "e": "alone",
+    }
+    assert shown["test"] == {"a": "alone"}  # the same id, another item
+    page, checker = audit_page(report, "texts"), Checker()
+    checker.feed(page)
+    assert "a: one <i> text" in checker.text
+    assert "a: alone" in checker.text
+    assert "<i>" not in page
+
+
+def test_pictures_are_those_of_the_set(tmp_path):
+    """Two folders may have the same names; names that say the file are not repeated."""
+    for folder, colors in [("pool", ("red", "blue")), ("test", ("blue", "green"))]:
+        (tmp_path / folder).mkdir()
+        for name, color in zip("ab", colors, strict=True):
+            Image.new("RGB", (4, 4), color).save(tmp_path / folder / f"{name}.png")
+    (tmp_path / "pool.csv").write_text("id,path\n1,pool/a.png\n2,pool/b.png\n")
+    pool, test = open_pool(tmp_path / "pool.csv"), open_pool(tmp_path / "test")
+    report = audit(pool, test=test)
+    assert report["leakage"][0]["exact"] == 1
+    assert report["items"] == {"pool": {"2": "pool/b.png"}}
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]*)', audit_page(report, "images", pool, {"test": test}))
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert Image.open(io.BytesIO(base64.b64decode(picture))).getpixel((0, 0))[2] > 200
 
 
 def test_no_text_can_break_the_page(hostile):

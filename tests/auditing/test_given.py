@@ -123,3 +123,36 @@ def test_a_set_of_embeddings_in_a_table(case, tmp_path):
 def test_labels_reach_ids_that_are_written_in_another_way(tmp_path, named):
     labeled = write(tmp_path / "l.csv", "id,label", [(" n1", "cat"), ("n2 ", "dog")])
     assert audit(str(named), labeled=str(labeled))["classes"]["labeled"] == {"cat": 1, "dog": 1}
+
+
+def test_texts_are_equal_without_regard_to_blanks_case_and_accents(tmp_path):
+    """Exact copies, apart from near ones; also between sets."""
+    same = ["Café au lait", "cafe\u0301 au lait", "  CAFÉ\u00a0au   lait ", "STRASSE", "straße"]
+    other = ["Cafe au lait", "caféau lait", "Café, au lait"]
+    rows = [(f"t{row}", f'"{text}"') for row, text in enumerate([*same, *other])]
+    pool = write(tmp_path / "pool.csv", "id,text", rows)
+    report = audit(str(pool))
+    assert report["duplicates"]["exact"]["examples"] == [["t0", "t1", "t2"], ["t3", "t4"]]
+    assert report["duplicates"]["near"] is None
+    test = write(tmp_path / "test.csv", "text", [("CAFE\u0301 AU LAIT",), ("Strasse ",), ("cafe au lait",), ("none",)])
+    assert leaks(pool, test) == 3
+
+
+def test_ids_of_the_pool_on_other_texts(tmp_path, named):
+    """Texts decide also where the ids are names of the pool; a few corrected texts, or comments, change nothing."""
+    leaked = write(tmp_path / "test.csv", "id,text", [(f"n{row}", text_of(row)) for row in range(40)])
+    assert leaks(named, leaked) == 20
+    at_their_place = [(f"n{row}", f"pool text {row}" if row % 2 else f"else {row}") for row in range(40)]
+    assert leaks(named, write(tmp_path / "test.csv", "id,text", at_their_place)) == 20
+    own = given_set("test", tmp_path / "test.csv", items_of(open_pool(named)))
+    assert own.note.startswith("test.csv has ids of the pool, but 20 of its 40 texts differ from the pool's")
+    corrected = [(f"n{row}", f"Pool  text {row}" if row else "corrected", "a") for row in range(10)]
+    comments = [(f"n{row}", f"a remark on {row}", "a") for row in range(10)]
+    for header, rows in [("id,text,label", corrected), ("id,comment,label", comments)]:
+        labeled = write(tmp_path / "l.csv", header, rows)
+        assert isinstance(given_set("labeled", labeled, items_of(open_pool(named))), ListedIds)
+
+
+def test_a_text_that_looks_like_a_row_number(tmp_path, texts):
+    (tmp_path / "test.txt").write_text("".join(f"{text_of(row)}\n" for row in range(40)) + "7\n")
+    assert leaks(texts, tmp_path / "test.txt") == 20

@@ -1,10 +1,10 @@
-"""Several lists of ids as one."""
+"""Several lists of ids as one, and folders as lists of ids and labels."""
 
 from __future__ import annotations
 
 import pytest
 
-from distil.data.ids import ListedIds, merged
+from distil.data.ids import ListedIds, merged, read_ids
 from distil.errors import InvalidInput
 
 INDEX = {"a": 0, "b": 1, "7": 2, "c": 3}
@@ -42,3 +42,19 @@ def test_faults():
         with pytest.raises(InvalidInput) as found:
             merged(lists, INDEX, 4)
         assert message in str(found.value)
+
+
+def test_class_folders(tmp_path):
+    """As in ImageFolder: the first folder is the class, whatever is below it."""
+    for name in ["dog/1.png", "cat/2.JPG", "cat/deep/3.png", "cat/notes.txt", ".hidden/4.png", "dog/.5.png"]:
+        (tmp_path / "pool" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pool" / name).write_text("")
+    (tmp_path / "pool" / "empty").mkdir()
+    found = read_ids(tmp_path / "pool")
+    assert found.names == ("cat/2.JPG", "cat/deep/3.png", "dog/1.png")
+    assert found.labels == ("cat", "cat", "dog")
+    assert found.note == "read the folders in pool as labels: cat, dog"
+    with pytest.raises(InvalidInput, match=r"empty: expected one folder for each class.*cat/1\.png; got no image"):
+        read_ids(tmp_path / "pool/empty")
+    with pytest.raises(InvalidInput, match=r"got '2\.JPG', which is in none"):
+        read_ids(tmp_path / "pool/cat")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import unicodedata
+import zlib
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -58,6 +60,118 @@ def test_numbers_whose_range_is_not_known_are_refused(case, tmp_path):
                 open_image(root / "a.tif", "name")
 
 
+def write_tiff(path, values, bits, ink, kind=1):
+    """An uncompressed gray TIFF, written by hand: Pillow writes neither packed values nor those whose 0 is white."""
+    data = values if isinstance(values, bytes) else values.tobytes()
+    tags = [
+        (256, 8),
+        (257, 8),
+        (258, bits),
+        (259, 1),
+        (262, ink),
+        (273, 8),
+        (277, 1),
+        (278, 8),
+        (279, len(data)),
+        (339, kind),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
+    path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + bytes(4))
+
+
+def test_grays_whose_zero_is_white(tmp_path):
+    """X-ray images often are: equal lightness must give equal pixels, whatever the number of bits."""
+    right = np.round(255 - np.round(RAMP * 65535) / 257)
+    write_tiff(tmp_path / "a.tif", np.round(RAMP * 65535).astype("<u2"), 16, 0)
+    write_tiff(tmp_path / "b.tif", np.round(RAMP * 255).astype("u1"), 8, 0)
+    write_tiff(tmp_path / "c.tif", RAMP.astype("<f4"), 32, 0, 3)
+    np.testing.assert_array_equal(red(tmp_path / "a.tif"), right)
+    for name in ("b.tif", "c.tif"):
+        np.testing.assert_allclose(red(tmp_path / name), right, atol=1)
+
+
+def test_twelve_bits_have_a_white_of_their_own(tmp_path):
+    values = np.round(RAMP * 4095).astype(int)
+    bits = "".join(f"{value:012b}" for value in values.ravel())
+    write_tiff(tmp_path / "a.tif", int(bits, 2).to_bytes(len(bits) // 8, "big"), 12, 1)
+    np.testing.assert_array_equal(red(tmp_path / "a.tif"), np.round(values * 255 / 4095))
+
+
+def test_one_scale_for_all_images(tmp_path):
+    """A dark image stays darker than a light one: values are scaled by the range of their type, not by their own."""
+    for name, value in [("dark.png", 1000), ("light.png", 60000)]:
+        Image.fromarray(np.full((8, 8), value, np.uint16)).save(tmp_path / name)
+        said = set()
+        assert np.asarray(open_image(tmp_path / name, name, said)).ravel()[0] == round(value / 257)
+        assert said == {"scaled gray values of images from 0..65535 to 0..255"}
+
+
+def test_transparency_is_laid_on_white(case, tmp_path):
+    """A black drawing on a transparent ground, whose hidden pixels are black too, is not a black image."""
+    drawn = np.full((8, 8), 255, np.uint8)
+    drawn[2:4] = 0
+    gray = Image.fromarray(np.zeros((8, 8), np.uint8))
+    alpha = Image.fromarray(255 - drawn)
+    palette = Image.fromarray((drawn == 0).astype(np.uint8), "P")
+    palette.putpalette([90, 0, 0, 0, 0, 0])
+    images = {
+        "rgba.png": Image.merge("RGBA", (gray, gray, gray, alpha)),
+        "la.png": Image.merge("LA", (gray, alpha)),
+        "palette.png": palette,
+        "palette.gif": palette,
+    }
+    for name, image in images.items():
+        with case(name):
+            image.save(tmp_path / name, **({"transparency": 0} if image.mode == "P" else {}))
+            said = set()
+            pixels = np.asarray(open_image(tmp_path / name, name, said))
+            np.testing.assert_array_equal(pixels, np.broadcast_to(drawn[..., None], (8, 8, 3)))
+            assert said == {"laid transparent pixels of images on white"}
+    Image.merge("RGBA", (gray, gray, gray, Image.new("L", (8, 8), 255))).save(tmp_path / "opaque.png")
+    said = set()
+    assert not np.asarray(open_image(tmp_path / "opaque.png", "opaque", said)).any()
+    assert said == set()
+
+
+def test_other_kinds_of_pixels(case, tmp_path):
+    """Palettes, CMYK and one bit mean colors; of several frames or pages the first is read, and that is said."""
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, 250, 0, 0])
+    red_cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    singles = {"p.png": palette, "c.jpg": red_cmyk, "c.tif": red_cmyk, "1.png": Image.new("1", (8, 8), 1)}
+    for name, image in singles.items():
+        with case(name):
+            image.save(tmp_path / name)
+            assert red(tmp_path / name).min() >= 250
+    for name in ["f.gif", "f.tif", "f.png", "f.webp"]:
+        with case(name):
+            frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+            said = set()
+            assert np.asarray(open_image(tmp_path / name, name, said))[0, 0].tolist() == pytest.approx(
+                [255, 0, 0], abs=3
+            )
+            assert said == {"read the first image of files with several (animations, pages)"}
+
+
+def test_files_that_are_no_images_are_named(case, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "whole.jpg")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    wide = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    wide += struct.pack(">I", zlib.crc32(wide[12:29])) + b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    for content, why in [
+        (whole[:-400], "runcated"),
+        (b"", "not an image"),
+        (wide, "decompression bomb"),
+        (whole[:2], ""),
+    ]:
+        with case(why):
+            (tmp_path / "a.jpg").write_bytes(content)
+            with pytest.raises(InvalidInput, match=rf"^a: cannot be read as an image: .*{why}"):
+                open_image(tmp_path / "a.jpg", "a")
+
+
 # Where the corner that is top left on the screen lies in the file, for each of the eight values of EXIF.
 CORNERS = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}
 
@@ -105,6 +219,32 @@ def test_linked_folders_are_followed_once(tmp_path):
     (tmp_path / "pool/a/up").symlink_to(tmp_path / "pool")
     (tmp_path / "elsewhere/round").symlink_to(tmp_path / "elsewhere")
     assert open_pool(tmp_path / "pool").names == ["a/1.png", "z/2.png"]
+
+
+def test_what_is_no_image_is_not_in_the_pool(tmp_path):
+    """Hidden files, leftovers of zip archives, pipes (reading one would wait forever); links that lead to themselves are named."""
+    folder = folder_of(
+        tmp_path / "pool", "A.PNG", "b.Jpeg", ".hidden.png", ".git/c.png", "__MACOSX/d.png", "x/__MACOSX/e.png"
+    )
+    (folder / "notes.txt").write_text("no image")
+    (folder / "loop.png").symlink_to("loop.png")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe.png")
+    pool = open_pool(folder)
+    assert pool.names == ["A.PNG", "b.Jpeg", "loop.png"]
+    with pytest.raises(InvalidInput, match=r"^loop\.png: cannot be read"):
+        pool.read(2)
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    folder = folder_of(tmp_path / "pool", "a.png")
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (folder / "a.png").rename(folder / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    pool = open_pool(folder)
+    assert (list(pool.names), pool.read(0).size) == ([name], (2, 2))
 
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))

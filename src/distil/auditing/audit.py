@@ -11,9 +11,9 @@ import hashlib
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.auditing.given import Given, given_set, names_of
+from distil.auditing.given import Given, content_of, given_set, names_of
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import Array, readable, take
 from distil.data.distances import NEAR, Ruler, checked_near, nearest, ruler
@@ -38,6 +38,7 @@ Json = dict[str, Any]
 SHOWN = 20
 """Largest number of items in a list of the report."""
 
+_LONGEST = 200  # characters of a text in the report
 _NEIGHBORS = 10
 _OUTLIER = 3.5
 _CLASSIFIED, _FOLDS, _DIMS = 2000, 5, 32
@@ -54,6 +55,7 @@ class Set:
         rows: Rows that belong to the set, ascending.
         x: Embeddings of all rows of the pool, (N, D), or None.
         content: Row -> hash of its content, equal for equal items only; None if the content is unknown.
+        shown: Row -> its text or file; None if its id says it.
         runtime: Whether to show progress bars.
     """
 
@@ -62,6 +64,7 @@ class Set:
     rows: Tensor
     x: Array | None
     content: Callable[[int], bytes] | None
+    shown: Callable[[int], str] | None
     runtime: Runtime
 
     @cached_property
@@ -75,7 +78,7 @@ class Set:
 
     def part(self, name: str, rows: Tensor) -> Set:
         """The set of these rows, under another name."""
-        return Set(name, self.names, rows, self.x, self.content, self.runtime)
+        return Set(name, self.names, rows, self.x, self.content, self.shown, self.runtime)
 
     def sample(self, n: int, seed: int) -> Tensor:
         """At most ``n`` random rows of the set, ascending."""
@@ -118,7 +121,8 @@ def audit(
 
     Returns:
         The report, for JSON: ``findings`` (sentences), ``notes`` (sentences on what could not be examined), ``pool``,
-        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, each None if it could not be computed.
+        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, each None if it could not be computed;
+        and ``items``: for each set, the text or file of every listed id, if the id does not say it.
 
     Cost: O(S N D) for S examined items of N.
     """
@@ -155,6 +159,7 @@ def audit(
         for name in ("labeled", "test")
         if name in others and (drift := _drift(others[name], free, seed)) is not None
     ]
+    report["items"] = _listed_items(report, {**others, "pool": whole})
     return {"findings": _findings(report), "notes": _notes(whole, others, known, rows), **report}
 
 
@@ -169,16 +174,21 @@ def _set(name: str, items: Items, embeddings: str | Path | Column | None, runtim
             raise InvalidInput(
                 f"expected embeddings (N, D) as the {name}, got an array of shape {tuple(items.array.shape)}"
             )
-        return _checked(Set(name, names, torch.arange(len(items)), items.array, _hashed(items.content), runtime))
+        rows, content = torch.arange(len(items)), _hashed(content_of(items))
+        return _checked(Set(name, names, rows, items.array, content, items.shown, runtime))
     if embeddings.names is None and len(embeddings) != len(items):
         raise InvalidInput(
             f"{embeddings.origin} has {len(embeddings)} rows and no ids, but the {name} has {len(items)} items; add the ids, or "
             "give one row per item in the same order"
         )
     places = ListedIds(tuple(names), None, embeddings.origin).rows(index_of(items.names), len(items))
-    return _checked(
-        Set(name, names, torch.arange(len(names)), embeddings.values, _hashed(items.content, places), runtime)
-    )
+    shown = None if items.shown is None else partial(_shown_at, items.shown, places)
+    rows, content = torch.arange(len(names)), _hashed(content_of(items), places)
+    return _checked(Set(name, names, rows, embeddings.values, content, shown, runtime))
+
+
+def _shown_at(shown: Callable[[int], str], places: NDArray[np.int64], row: int) -> str:
+    return shown(int(places[row]))
 
 
 def _column(embeddings: str | Path | Column | None) -> Column | None:
@@ -393,6 +403,31 @@ def _leakage(a: Set, b: Set, near: float, by: Ruler | None, rows: int, seed: int
         for i in order[:SHOWN]
     ]
     return leakage
+
+
+def _listed_items(report: Json, sets: Mapping[str, Set]) -> Json:
+    """For each set, the texts or files of the items that the report lists: id -> its beginning."""
+    listed: dict[str, dict[str, None]] = {name: {} for name in sets}
+    exact, near = report["duplicates"]["exact"] or {}, report["duplicates"]["near"] or {}
+    groups = [*exact.get("examples", []), *(entry["ids"] for entry in near.get("examples", []))]
+    singles = [
+        *(report["outliers"] or {}).get("examples", []),
+        *(report["coverage"] or {}).get("farthest", []),
+    ]
+    listed["pool"] |= dict.fromkeys([*(id_ for group in groups for id_ in group), *(entry["id"] for entry in singles)])
+    for leak in report["leakage"]:
+        for entry in leak["examples"]:
+            for name, id_ in zip(leak["between"], entry["ids"], strict=True):
+                listed[name][id_] = None
+    return {name: _texts_of(sets[name], ids) for name, ids in listed.items() if sets[name].shown is not None}
+
+
+def _texts_of(items: Set, ids: Iterable[str]) -> dict[str, str]:
+    index = index_of(items.names) or {}
+    shown = {id_: items.shown(index[id_]) for id_ in ids} if items.shown is not None else {}
+    return {
+        id_: text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for id_, text in shown.items() if text != id_
+    }
 
 
 def _drift(a: Set, b: Set, seed: int) -> Json | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distil.data.array_files import Column
@@ -26,7 +27,7 @@ def given_set(
     """A set of an audit: ids of the pool, or items of its own.
 
     A table is a list of ids if it holds nothing but ids and labels, or if its ids and items are those of the pool. Otherwise it
-    is items of its own.
+    is items of its own. Texts are equal without regard to blanks, case and the encoding of accents.
 
     Args:
         name: Name of the set, for messages.
@@ -52,8 +53,9 @@ def given_set(
     if column is None:
         return read_ids(path, quoting)
     rows = _rows_of(path, names_of(pool, embeddings), quoting)
-    if not named:
-        return items_of(open_pool(path, quoting=quoting)) if set(rows) == {-1} else read_ids(path, quoting)
+    if not named:  # names of items and texts do not look alike, but a short text may be a name by chance
+        others = 2 * rows.count(-1) > len(rows)
+        return items_of(open_pool(path, quoting=quoting)) if others else read_ids(path, quoting)
     if -1 in rows:
         return items_of(open_pool(path, quoting=quoting))
     return _ids_or_items(name, path, column, pool, quoting)
@@ -65,19 +67,49 @@ def names_of(pool: Items, embeddings: Column | None) -> Sequence[str]:
     return named or pool.names or [str(row) for row in range(len(pool))]
 
 
+def content_of(items: Items) -> Callable[[int], bytes] | None:
+    """Row -> bytes that are equal for equal items: for texts without regard to blanks, case and the encoding of accents."""
+    content = items.content
+    if items.kind != "texts" or content is None:
+        return content
+    return lambda row: _plain(content(row))
+
+
+def _plain(content: bytes) -> bytes:
+    text = unicodedata.normalize("NFC", content.decode(errors="surrogatepass")).casefold()
+    return " ".join(unicodedata.normalize("NFC", text).split()).encode(errors="surrogatepass")
+
+
 def _ids_or_items(name: str, path: Path, column: str, pool: Items, quoting: Quoting | None) -> ListedIds | Items:
-    """A table of items whose ids the pool has too: a part of the pool, unless the ids merely number both."""
+    """A table of items whose ids the pool has too: a part of the pool, unless its items are others than those with these ids."""
     ids, own = read_ids(path, quoting), items_of(open_pool(path, quoting=quoting))
-    if not all(id_.strip().isdecimal() for id_ in ids.names):
-        return ids
-    if own.kind == pool.kind and own.content is not None and pool.content is not None:
+    numbered = all(id_.strip().isdecimal() for id_ in ids.names)
+    ours, theirs = content_of(own), content_of(pool)
+    if own.kind == pool.kind and ours is not None and theirs is not None:
         rows = ids.rows(index_of(pool.names), len(pool)).tolist()
-        return ids if all(own.content(place) == pool.content(row) for place, row in enumerate(rows)) else own
+        same = sum(ours(place) == theirs(row) for place, row in enumerate(rows))
+        if same == len(rows) or (not numbered and (2 * same > len(rows) or not _share_items(own, pool))):
+            return ids
+        own.note = (
+            f"{path.name} has ids of the pool, but {len(rows) - same:,} of its {len(rows):,} {own.kind} differ from the pool's, so "
+            "it was read as items of its own"
+        )
+        return own
+    if not numbered:
+        return ids
     raise InvalidInput(
         f"{path}: expected ids of the pool or items of its own, but its ids are numbers that the pool has too, and it has the "
         f"column `{column}`. If these are items of the pool, keep the columns id and label only; otherwise give their embeddings "
         f"(--{name}-embeddings)"
     )
+
+
+def _share_items(one: Items, other: Items) -> bool:
+    """Whether an item of one set is in the other too."""
+    ours, theirs = content_of(one), content_of(other)
+    if ours is None or theirs is None:
+        return False
+    return not {ours(row) for row in range(len(one))}.isdisjoint(theirs(row) for row in range(len(other)))
 
 
 def _items_in(path: Path, pool: Items, dims: int | None, quoting: Quoting | None) -> tuple[str | None, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from distil.data.items import Items
@@ -21,7 +21,8 @@ class Table(NamedTuple):
 
     Attributes:
         title: Heading of the table.
-        columns: For each column, its head and the kind of its cells: ``text``, ``number``, ``ids`` (a list) or ``share`` (a bar).
+        columns: For each column, its head and the kind of its cells: ``text``, ``number``, ``ids`` (a list of pairs, set and id)
+            or ``share`` (a bar).
         rows: The cells, row by row.
     """
 
@@ -30,13 +31,14 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Any]]
 
 
-def audit_page(report: Json, title: str, items: Items | None = None) -> str:
+def audit_page(report: Json, title: str, items: Items | None = None, others: Mapping[str, Items] | None = None) -> str:
     """The HTML page of a report.
 
     Args:
         report: The report that :func:`distil.auditing.audit.audit` returns.
         title: Name of the pool.
         items: The pool; if it holds images, the page shows small pictures of the listed items.
+        others: The sets, by name, that have items of their own.
     """
     count, dims = report["pool"]["items"], report["pool"]["dims"]
     measured = (
@@ -48,22 +50,27 @@ def audit_page(report: Json, title: str, items: Items | None = None) -> str:
         "findings": report["findings"],
         "notes": report["notes"],
         "tables": [table for table in _tables(report) if table.rows],
-        "picture": _pictures(items),
+        "picture": _pictures(
+            {} if items is None else {"labeled": items, "test": items, "pool": items, **(others or {})}
+        ),
+        "text": lambda name, id_: report["items"].get(name, {}).get(id_, ""),
     }
     return render("auditing/audit.html", values)
 
 
-def _pictures(items: Items | None) -> Callable[[str], str]:
-    """Id -> a small picture as a data URL; "" if the pool does not hold images or does not have the id."""
-    if items is None or items.kind != "images":
-        return lambda _: ""
-    index = {items.name(row): row for row in range(len(items))}
+def _pictures(sets: Mapping[str, Items]) -> Callable[[str, str], str]:
+    """Set and id -> a small picture as a data URL; "" if the set does not hold images or does not have the id."""
+    index = {
+        name: {items.name(row): row for row in range(len(items))}
+        for name, items in sets.items()
+        if items.kind == "images"
+    }
 
-    def picture(name: str) -> str:
-        if name not in index:
+    def picture(name: str, id_: str) -> str:
+        if id_ not in index.get(name, {}):
             return ""
         try:
-            image = items.read(index[name])
+            image = sets[name].read(index[name][id_])
         except (InvalidInput, OSError):
             return ""
         image.thumbnail((_SIDE, _SIDE))
@@ -78,12 +85,12 @@ def _tables(report: Json) -> Iterator[Table]:
     distance = ("distance", "number")
     for entry in report["leakage"]:
         a, b = entry["between"]
-        yield Table(f"Items in both {a} and {b}", [(a, "ids"), (b, "ids"), distance], _pairs(entry["examples"]))
+        yield Table(f"Items in both {a} and {b}", [(a, "ids"), (b, "ids"), distance], _pairs(entry["examples"], a, b))
     yield _drifts(report["drift"])
     if report["classes"]:
         yield _classes(report["classes"])
     if exact := report["duplicates"]["exact"]:
-        groups = [[group, f"{len(group):,}"] for group in exact["examples"]]
+        groups = [[[("pool", id_) for id_ in group], f"{len(group):,}"] for group in exact["examples"]]
         yield Table("Exact duplicates", [("ids", "ids"), ("items", "number")], groups)
     if near := report["duplicates"]["near"]:
         yield Table("Near-duplicates", [("one", "ids"), ("other", "ids"), distance], _pairs(near["examples"]))
@@ -95,12 +102,12 @@ def _tables(report: Json) -> Iterator[Table]:
         yield Table(title, [("id", "ids"), distance], _singles(coverage["farthest"]))
 
 
-def _pairs(entries: Iterable[Json]) -> list[list[Any]]:
-    return [[*([name] for name in entry["ids"]), f"{entry['distance']:.3f}"] for entry in entries]
+def _pairs(entries: Iterable[Json], a: str = "pool", b: str = "pool") -> list[list[Any]]:
+    return [[[(a, entry["ids"][0])], [(b, entry["ids"][1])], f"{entry['distance']:.3f}"] for entry in entries]
 
 
 def _singles(entries: Iterable[Json]) -> list[list[Any]]:
-    return [[[entry["id"]], f"{entry['distance']:.3f}"] for entry in entries]
+    return [[[("pool", entry["id"])], f"{entry['distance']:.3f}"] for entry in entries]
 
 
 def _drifts(entries: Iterable[Json]) -> Table:

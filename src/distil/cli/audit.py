@@ -79,8 +79,8 @@ def audit(
 
     Returns:
         The document that ``distil audit --json`` prints: ``findings`` (sentences), ``notes`` (what could not be looked at),
-        ``pool``, ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, and ``read``, sentences on
-        what was read of tables.
+        ``pool``, ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, ``items`` (the texts or files
+        of listed ids), and ``read``, sentences on what was read of tables.
 
     Raises:
         InvalidInput: Ids that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
@@ -90,7 +90,7 @@ def audit(
     from distil.auditing.page import audit_page
     from distil.data.distances import NEAR
     from distil.data.ids import read_ids
-    from distil.data.items import items_of
+    from distil.data.items import Items, items_of
     from distil.data.pools import open_pool
     from distil.system.files import write_text
     from distil.system.runtime import Runtime
@@ -120,7 +120,8 @@ def audit(
     report["read"] = list(dict.fromkeys(found.note for found in given if found.note))
     if path is not None:
         page = path.suffix.lower() == ".html"
-        text = audit_page(report, place, items_of(opened)) if page else json.dumps(report, indent=2) + "\n"
+        others = {name: found for name in files if isinstance(found := sets.get(name), Items)}
+        text = audit_page(report, place, items_of(opened), others) if page else json.dumps(report, indent=2) + "\n"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text.encode(errors="backslashreplace").decode())  # ids may be names of files
     return report
