@@ -133,6 +133,19 @@ def test_where_labels_come_from(here):
     assert labels_of(parse_config(config(**embedded)).load_data()) == labels_of(folders)
 
 
+def test_a_folder_says_what_is_labeled(here):
+    write_images("pool")
+    write_images("labeled", n=30)
+    pool = ["--pool", "pool", "--model", "colors:encode", "--strategy", "random_sampling", "--n", "6"]
+    assert main(["select", *pool, "--labeled", "labeled", "--out", "picks.csv"]) == 0
+    with Path("picks.csv").open() as file:
+        assert {row["id"] for row in csv.DictReader(file)} == {f"{KINDS[row % 3]}/{row}.png" for row in range(30, 36)}
+    assert main(["audit", "pool", "--labels", "pool", "--labeled", "labeled", "--out", "audit.json"]) == 0
+    report = json.loads(Path("audit.json").read_text())
+    assert report["classes"]["labeled"] == {"cat": 10, "dog": 10, "eel": 10}
+    assert report["leakage"][0]["exact"] == 30
+
+
 def test_a_test_set_of_its_own(here):
     """Both sets may have the same ids, as in train/cat/1.png and test/cat/1.png."""
     write_images("pool")
