@@ -61,7 +61,7 @@ def audit(
         labeled_embeddings: A file of the labeled set's embeddings, where it is a pool of its own.
         test: The test set: a file of ids, or a pool of its own; several files of ids count as one.
         test_embeddings: A file of the test set's embeddings, where it is a pool of its own.
-        labels: A file of ids with labels, as many as are known.
+        labels: A file of ids with labels, as many as are known; or a folder with a folder of images for each class.
         near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
         rows: The number of items that are compared with all others; of more, a random sample.
         seed: The seed of the samples.

@@ -91,7 +91,8 @@ def pick(
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
-        labeled: A file of ids that are labeled already, with labels for strategies that read them; one or several.
+        labeled: A file of ids that are labeled already, with labels for strategies that read them, or a folder with a folder of
+            images for each class; one or several.
         classes: The classes of the columns of probs, in their order, where labels are their names: a list, or text such as
             ``cat,dog``.
         candidates: A file of ids that may be chosen; default: all that are not labeled; one or several.

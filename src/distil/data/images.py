@@ -117,7 +117,7 @@ def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     drawn = image.convert("RGBA")
-    if drawn.getextrema()[3][0] < 255:  # type: ignore[index]
+    if np.asarray(drawn.getchannel("A")).min() < 255:
         said.add("laid transparent pixels of images on white")
     white = Image.new("RGBA", drawn.size, "white")
     white.alpha_composite(drawn)
