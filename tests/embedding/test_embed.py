@@ -178,6 +178,33 @@ def test_only_new_content_goes_through_the_model(here, monkeypatch, out):
     sys.modules.pop("loud", None)
 
 
+def test_a_growing_pool_that_was_stopped_goes_on(here, monkeypatch):
+    """Rows of the earlier file and rows made before the stop are both kept."""
+    monkeypatch.setattr("distil.embedding.journal._SYNC_SECONDS", 0)
+    Path("loud.py").write_text(LOUD)
+    monkeypatch.syspath_prepend(str(here))
+    loud = import_module("loud")
+    before = [f"text {row}" * (row + 1) for row in range(10)]
+    embed(before, "loud:encode", out="emb.npy")
+    grown = [text for row in range(10) for text in (before[row], f"new {row}")]
+    whole = loud.encode
+
+    def stops(items):
+        if items == ["new 4", "new 5"]:
+            raise KeyboardInterrupt
+        return whole(items)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loud, "encode", stops)
+        with pytest.raises(KeyboardInterrupt):
+            embed(grown, "loud:encode", out="emb.npy", runtime=Runtime(batch_size=2))
+    assert len(read_column("emb.npy")) == 10
+    found = embed(grown, "loud:encode", out="emb.npy", runtime=Runtime(batch_size=2))
+    assert found.made == 6
+    assert read_column("emb.npy").values.tobytes() == np.array(whole(grown), np.float32).tobytes()
+    sys.modules.pop("loud", None)
+
+
 def test_images_that_move_are_not_embedded_again(here, images):
     """Content decides: a new name or time of change is no change; items that could not be read are tried again."""
     names, _ = images
