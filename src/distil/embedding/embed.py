@@ -56,8 +56,8 @@ class Embedded:
         skipped: Id of each item that was left out -> the reason.
         made: Number of items that this call embedded; 0 if the file existed already.
         reused: Number of items whose row is from the file that was there before.
-        note: How the pool was read (columns found by their content, the scale of gray values), and why rows of an earlier file were
-            not reused; empty if there is nothing to say.
+        note: How the pool was read (columns found by their content, the scale of gray values), and how many rows of an earlier file
+            were reused, or why none; empty if there is nothing to say.
     """
 
     path: Path
