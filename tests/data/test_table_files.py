@@ -270,3 +270,29 @@ def test_quoting_by_name(tmp_path):
     for read in (open_pool, read_column, read_ids, read_csv):
         with pytest.raises(InvalidInput, match="quoting must be one of minimal, none; got 'all'"):
             read(path, quoting="all")
+
+
+def test_the_same_data_set_in_every_format(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {"id": [7, 8, 9], "a": [0.5, 1.5, 2.5], "flag": [True, False, True], "label": ["x", "y", "x"]}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    (tmp_path / "x.csv").write_text(
+        "id,a,flag,label\n" + "".join(",".join(map(str, row.values())) + "\n" for row in rows)
+    )
+    (tmp_path / "x.tsv").write_text((tmp_path / "x.csv").read_text().replace(",", "\t"))
+    coded = {**columns, "label": arrow.array(columns["label"]).dictionary_encode()}
+    parquet.write_table(arrow.table(coded), tmp_path / "x.parquet")
+    for name in ("x.csv", "x.tsv", "x.json", "x.jsonl", "x.parquet"):
+        found = read_csv(tmp_path / name)
+        assert found.x.tolist() == [[0.5, 1], [1.5, 0], [2.5, 1]], name
+        assert found.labels.tolist() == ["x", "y", "x"], name
+    parquet.write_table(arrow.table({**columns, "label": [1.0, None, 0.0]}), tmp_path / "x.parquet")
+    with pytest.raises(InvalidInput, match=r"row 1, column 4 .'label'.: the label is missing"):
+        read_csv(tmp_path / "x.parquet")
+    parquet.write_table(arrow.table({**columns, "e": [[1.0], [2.0], [3.0]]}), tmp_path / "x.parquet")
+    with pytest.raises(InvalidInput, match="`e` holds lists and is not the only feature"):
+        read_csv(tmp_path / "x.parquet")

@@ -117,6 +117,10 @@ class Table(ABC):
             raise InvalidInput(f"{self.path} has more than one column called {first!r}; rename or remove all but one")
         return self.columns[lower.index(first)]
 
+    def column_title(self, place: int) -> str:
+        """The number, from 1, and the name of a column, for messages."""
+        return f"column {place + 1}" + (f" ({self.columns[place]!r})" if self.header else "")
+
     def where(self, place: int) -> str:
         """The file and the number of a row in it, for messages."""
         return f"{self.path}, {self.unit} {place}"

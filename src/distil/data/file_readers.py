@@ -151,8 +151,9 @@ def _records(path: Path, document: Any) -> list[Any]:  # noqa: ANN401 - any valu
     if isinstance(document, list):
         return document
     match document:
-        case {"columns": [*names], "data": [[*_], *_] as rows, **rest} if all(len(row) == len(names) for row in rows):
-            index = rest.get("index", range(len(rows)))
+        case {"columns": list(names), "data": list(rows), "index": list(index)} if len(index) == len(rows) and all(
+            isinstance(row, list) and len(row) == len(names) for row in rows
+        ):
             return [{_INDEX: key, **dict(zip(names, row, strict=True))} for key, row in zip(index, rows, strict=True)]
     columns = list(document.values()) if isinstance(document, dict) else []
     tables = [column for column in columns if isinstance(column, list) and column and isinstance(column[0], dict)]

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import listed, mapped_npy
-from distil.data.columns import Rows, Table
+from distil.data.columns import Rows, Table, as_float
 from distil.data.file_readers import ending, existing, text_lines
 from distil.data.headers import ID, LABELS, is_free_text, is_missing, is_no_text
 from distil.data.images import images_below
@@ -247,10 +247,10 @@ def _likely_ids(table: Table, label: str | None) -> str | None:
     return next(iter(likely if table.index is not None else free), table.index)
 
 
-def _may_be_ids(kind: str, cells: Sequence[object]) -> bool:
+def _may_be_ids(kind: str, cells: Sequence[Any]) -> bool:
     """Whether a column of a table with an index holds names or distinct whole numbers, not features or sentences."""
     if kind == "number":
-        whole = (not is_missing(cell) and float(str(cell)).is_integer() for cell in cells)
+        whole = (not is_missing(cell) and as_float(cell).is_integer() for cell in cells)
         return len(set(cells)) == len(cells) and all(whole)
     return kind == "text" and not is_free_text(cells)
 

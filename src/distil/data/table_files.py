@@ -192,10 +192,6 @@ class DelimitedTable(Table):
             return float(text == "true")
         return float(text.replace(",", ".")) if self._commas and is_decimal_comma(text) else None
 
-    def column_title(self, place: int) -> str:
-        """The number, from 1, and the name of a column, for messages."""
-        return f"column {place + 1}" + (f" ({self.columns[place]!r})" if self.header else "")
-
 
 def _no_number(cell: str, hint: str, column: str) -> str:
     if is_missing(cell):

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, listed
 from distil.data.columns import Rows
+from distil.data.columns import Table as Columns
 from distil.data.file_readers import ending, reading
-from distil.data.headers import ID, LABELS, is_number
-from distil.data.table_files import DelimitedTable, Quoting
+from distil.data.headers import ID, LABELS, is_no_text, is_number
+from distil.data.ids import as_name
+from distil.data.table_files import Quoting, open_table
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
 
@@ -81,13 +83,13 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
 
 
 def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None = None) -> Table:
-    """Read a table of numbers with one column of labels, separated by commas, semicolons or tabs.
+    """Read a table of numbers with one column of labels, in a format of :func:`distil.data.table_files.open_table`.
 
     Its content decides whether the first row is a header; see :func:`distil.data.headers.is_header`. The index that pandas writes
     and the column ``id`` are not features. Surrounding blanks of cells and blank lines are ignored.
 
     Args:
-        path: A UTF-8 file; plain, ``.gz``, ``.bz2`` or ``.xz``.
+        path: The file; one that does not end in ``.tsv``, ``.json``, ``.jsonl`` or ``.parquet`` is read as csv.
         label: The column of labels, by name or by index from 0 (negative: from the end); default: the one
             called ``label``, ``labels``, ``class`` or ``target``, else the last.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
@@ -96,7 +98,7 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
         InvalidInput: There is no such column, rows differ in length, or a value is missing, not a number or not
             finite in float32; the message gives the line and column, both from 1.
     """
-    table = DelimitedTable(path, [None if label is None or is_number(label) else str(label)], quoting=quoting)
+    table = open_table(path, [None if label is None or is_number(label) else str(label)], quoting=quoting)
     columns = table.columns
     place = _label_column(table, label) if columns else 0
     no_features = {*columns[place : place + 1], table.named(ID), table.index, *table.left_out}
@@ -106,11 +108,16 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
             f"{path}: expected at least one feature and the label in a row; got {len(columns)} column(s)"
             + (f", {', '.join(columns)}" if table.header and columns else "")
         )
+    lists = [name for name in features if table.kinds[name] == "list"]
+    if lists and len(features) > 1:
+        raise InvalidInput(
+            f"{path}: `{lists[0]}` holds lists and is not the only feature; keep the list, or the numbers"
+        )
     hint = "; encode text features as numbers"
     if not table.header:
         hint += " (a header row must hold no numbers, or name the label's column)"
     rows = table.read(features, [columns[place]], Runtime(), wide=True, hint=hint)
-    labels = [cell.strip() for cell in rows.cells[0]]
+    labels = ["" if is_no_text(cell) else as_name(cell).strip() for cell in rows.cells[0]]
     for line, cell in zip(rows.places, labels, strict=True):
         if cell.lower() in NO_LABEL:
             raise InvalidInput(
@@ -123,7 +130,7 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
     return Table(_float32(rows.values), np.array(labels), names, _note(table, len(features), place))
 
 
-def _note(table: DelimitedTable, features: int, place: int) -> str:
+def _note(table: Columns, features: int, place: int) -> str:
     """A sentence on which columns were read; empty if the labels have a usual name and all other columns are features."""
     own, label = table.named(ID), table.columns[place]
     left = {name: "names the rows" for name in (own, table.index) if name is not None} | table.left_out
@@ -135,7 +142,7 @@ def _note(table: DelimitedTable, features: int, place: int) -> str:
     return "; ".join([*parts, *(f"`{name}` {why} and is left out" for name, why in left.items())])
 
 
-def _check_finite(table: DelimitedTable, features: Sequence[str], rows: Rows) -> None:
+def _check_finite(table: Columns, features: Sequence[str], rows: Rows) -> None:
     for row, feature in np.argwhere(~np.isfinite(_float32(rows.values)))[:1]:
         column = table.column_title(table.columns.index(features[int(feature)]))
         value = rows.values[row, feature]
@@ -143,7 +150,7 @@ def _check_finite(table: DelimitedTable, features: Sequence[str], rows: Rows) ->
         raise InvalidInput(f"{table.where(rows.places[int(row)])}, {column}: {fault}; correct it or drop the row")
 
 
-def _label_column(table: DelimitedTable, label: str | int | None) -> int:
+def _label_column(table: Columns, label: str | int | None) -> int:
     columns, path = table.columns, table.path
     if label is None:
         called = table.named(*LABELS)

@@ -235,7 +235,9 @@ class NamedData(DataSection):
     """A data set that the library reads by name."""
 
     name: Text = _needed("A data set of the list below; or your own, `package.module:callable`.", data_set_names())
-    path: Annotated[Text | None, OURS] = _key("The file, for `csv`, `libsvm` and `npz`.")
+    path: Annotated[Text | None, OURS] = _key(
+        "The file, for `csv` (also `.tsv`, `.json`, `.jsonl` or `.parquet`), `libsvm` and `npz`."
+    )
     test_path: Annotated[Text | None, OURS] = _key(
         "The file of the test set, for `csv`, `libsvm` and `npz`. Default: `test_points` of the rows are held out."
     )
