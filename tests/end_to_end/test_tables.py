@@ -114,8 +114,7 @@ def check_commands(capsys, paths):
         assert report["classes"]["known"] == {"economy": 12, "sport": 12}
         loop = {"strategy": "margin_sampling", "budget": 3, "rounds": 2, "initial_points": 6}
         data = {"embeddings": file, "labels": file, "name": "table", "test_points": 6}
-        train = {"lr": 0.1, "batch_size": 16, "n_epoch": 2}
-        Path("run.json").write_text(json.dumps({"active_learning": loop, "dataset": data, "train_parameters": train}))
+        Path("run.json").write_text(json.dumps({"active_learning": loop, "dataset": data}))
         assert main(["run", "run.json", "--output", f"out-{file}"]) == 0
         capsys.readouterr()
         labeled = next(Path(".").glob(f"out-{file}/**/labeled.csv")).read_text()
