@@ -147,14 +147,20 @@ def json_records(path: Path) -> tuple[str, list[tuple[int, Any]]]:
     return "row", list(enumerate(_records(path, document)))
 
 
+def _is_split(document: Any) -> bool:  # noqa: ANN401 - any value of JSON
+    """Whether a document has pandas' ``split`` form: names of columns, rows and an index."""
+    match document:
+        case {"columns": list(names), "data": list(rows), "index": list(index)}:
+            return len(index) == len(rows) and all(isinstance(row, list) and len(row) == len(names) for row in rows)
+    return False
+
+
 def _records(path: Path, document: Any) -> list[Any]:  # noqa: ANN401 - any value of JSON
     if isinstance(document, list):
         return document
-    match document:
-        case {"columns": list(names), "data": list(rows), "index": list(index)} if len(index) == len(rows) and all(
-            isinstance(row, list) and len(row) == len(names) for row in rows
-        ):
-            return [{_INDEX: key, **dict(zip(names, row, strict=True))} for key, row in zip(index, rows, strict=True)]
+    if _is_split(document):
+        names, rows, index = document["columns"], document["data"], document["index"]
+        return [{_INDEX: key, **dict(zip(names, row, strict=True))} for key, row in zip(index, rows, strict=True)]
     columns = list(document.values()) if isinstance(document, dict) else []
     tables = [column for column in columns if isinstance(column, list) and column and isinstance(column[0], dict)]
     if len(tables) == 1 and (len(columns) == 1 or not all(isinstance(column, list) for column in columns)):
