@@ -353,6 +353,13 @@ def test_a_file_is_whole_or_not_there(here, said, monkeypatch):
     assert [path.name for path in here.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_selection_that_cannot_rank_says_so_on_standard_error(here, said):
+    np.save("same.npy", np.full((N, 4), 0.25, np.float32))
+    code, out, err = said("--probs", "same.npy", "--strategy", "margin_sampling", "--n", 3)
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert f"all {N} scores are equal: this is a random sample" in err
+
+
 # --------------------------------------------------------------------------------------------------------------- dry runs
 
 
@@ -376,7 +383,7 @@ def test_the_memory_that_is_foretold(here):
     ]  # it is streamed: nothing is copied
     assert 200e6 < alone < 250e6
     for candidates, memory, expected in (
-        (None, 1 << 20, (0, 0)),
+        (None, 1 << 20, (N * (6 + 4) * 4, 0)),  # a selection that is not streamed copies the pool in another order
         (gap, 1 << 20, (e + p, 0)),
         (gap, e, (p, e)),  # probabilities are first
         (gap, p - 1, (0, e + p)),

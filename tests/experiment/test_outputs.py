@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from distil.errors import MissingPackage, RunError
+from distil.errors import DistilWarning, MissingPackage, RunError
 from distil.experiment import outputs
 from distil.experiment.outputs import write_results
-from distil.experiment.results import curves_of
+from distil.experiment.results import curves_of, run_path
+from distil.experiment.run import Run
 from distil.experiment.suite import run_all
 from distil.selection.oracle import Answers, Pending, TrueLabels
 
@@ -132,3 +133,27 @@ def test_no_plot_without_matplotlib(several, monkeypatch):
     run_all(several)
     assert "no plot: plots need matplotlib" in write_results(several)
     assert (several.output / "results.md").exists()
+
+
+def test_selections_that_are_random_samples_are_named(config):
+    """BALD on a network without dropout: every score is 0."""
+    made = config(
+        active_learning__strategies=["random_sampling", "bald_dropout", "margin_sampling"],
+        active_learning__rounds=2,
+        experiment__seeds=2,
+    )
+    with pytest.warns(DistilWarning, match="has no dropout"):
+        run_all(made)
+    shown = write_results(made, page=True)
+    sentence = (
+        "bald_dropout: 2 of 2 selections are random samples, because the strategy could not rank the examples. Its note on the "
+        "first: all 1,589 scores are equal: this is a random sample (the samples of the network agree on every example, as they "
+        "do without dropout)."
+    )
+    assert sentence in shown
+    assert sentence in (made.output / "results.md").read_text(encoding="utf-8")
+    page = (made.output / "report.html").read_text(encoding="utf-8")
+    assert "bald_dropout: 2 of 2 selections are random samples" in page
+    assert shown.count("are random samples") == 1
+    asked = [event["ids"] for event in Run(run_path(made.output, "bald_dropout", 0)).all("asked")]
+    assert asked != [sorted(ids) for ids in asked]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from distil.data.arrays import are_consecutive, precision_of, serves
+from distil.data.arrays import precision_of
 from distil.errors import DistilError
 from distil.selection.from_files import selected
 from distil.selection.request import Request
@@ -66,11 +66,11 @@ def plan(request: Request) -> dict[str, Any]:
 
 
 def _copied_bytes(request: Request, name: str) -> int:
-    """Bytes of the copy of an array; 0 if it is used without copying or streamed."""
+    """Bytes of the copy of an array; 0 if it is streamed."""
+    if isinstance(request.strategy, ScoreStrategy):
+        return 0
     values = request.arrays.columns[name].values
     precision = precision_of(request.arrays.columns[read].values for read in request.reads)
-    if isinstance(request.strategy, ScoreStrategy) or (serves(values, precision) and are_consecutive(request.pool)):
-        return 0
     return len(request.pool) * math.prod(values.shape[1:]) * precision.itemsize
 
 

@@ -172,9 +172,9 @@ def select_from(
         seed: A seed; another name of ``rng``.
 
     Returns:
-        ``n`` distinct rows, best first. Arrays may be memory-mapped: contiguous float32 and float64 arrays are used without
-        copying (float32 is copied to float64 if the strategy reads both), and strategies that score each example read them once,
-        in order.
+        ``n`` distinct rows, best first. Arrays may be memory-mapped. Strategies that score each example read them once, in order,
+        and copy nothing. For the others, the arrays of the pool are read once and copied, up to ``Runtime.memory`` into memory and
+        beyond it into files.
 
     Raises:
         MissingSignal: The strategy needs an array that was not passed.

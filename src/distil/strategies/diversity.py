@@ -24,7 +24,7 @@ class CoreSet(Strategy):
     """Query, one by one, the example farthest from everything labeled or picked: greedy k-center on embeddings.
 
     Sener and Savarese 2018, algorithm 1 (without the mixed-integer refinement of algorithm 2). Good for redundant pools; it
-    favors outliers and ignores the model's uncertainty. Without labels the first pick is the smallest id. Cost: O(N (M + n) D)
+    favors outliers and ignores the model's uncertainty. Without labels the first pick is random. Cost: O(N (M + n) D)
     time, O(N) memory beyond the embeddings.
     """
 
