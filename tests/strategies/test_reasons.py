@@ -226,7 +226,12 @@ def test_probcover():
         free &= ~near[i]
     check(numbers(found)[:, 0], counts)
     assert found.reasons[0] == f"covers {counts[0]} more examples"
-    assert found.notes == (f"the selection covers {sum(counts)} of 298 examples with balls of radius 1.5",)
+    before = int(near[[0, 1]].any(0)[2:].sum())
+    covered = before + sum(counts)
+    assert found.notes == (
+        f"balls of radius 1.5 around the selection and the labeled examples cover {100 * covered / 298:.0f} % of the pool, "
+        f"{covered} of 298 examples; {before} were covered before",
+    )
     everything = picked(ProbCover(radius=1000.0), 3)
     assert everything.reasons == (
         "covers 300 more examples",
