@@ -502,6 +502,51 @@ def test_a_transformer_layer_is_sampled_but_for_its_attention(case, seeded):
                 torch.testing.assert_close(parts, whole)
 
 
+class Fused(nn.Module):
+    """As attention in timm: the fused kernel reads the rate of a layer that is not called."""
+
+    def __init__(self, p, named=True):
+        super().__init__()
+        self.p, self.attn_drop = p, nn.Dropout(p) if named else nn.Identity()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        p = self.p if self.training else 0.0
+        return self.head(F.scaled_dot_product_attention(x, x, x, dropout_p=p).mean(1))
+
+
+class Scaled(nn.Module):
+    """As layers of transformers, which keep the rate as a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention_dropout, self.head = 0.1, nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(F.scaled_dot_product_attention(x, x, x).mean(1))
+
+
+class DropPath(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop_prob, self.head = 0.2, nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(x.mean(1))
+
+
+def test_dropout_that_a_fused_kernel_hides_is_named(case):
+    x = torch.randn(6, 5, 8)
+    for net, named in [
+        (Fused(0.1), "cannot be reached: attn_drop$"),
+        (Fused(0.1, named=False), "cannot be reached: that of scaled_dot_product_attention, if it has any$"),
+        (Scaled(), "cannot be reached: Scaled$"),
+        (DropPath(), "cannot be reached: DropPath$"),
+    ]:
+        with case(named), pytest.warns(DistilWarning, match=f"all samples are equal; dropout that {named}"):
+            sampled(net.eval(), x, range(6))
+
+
 def test_unreachable_dropout(case):
     for net, names in [
         (Attending(0.0), []),
@@ -512,7 +557,9 @@ def test_unreachable_dropout(case):
         (nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 2)), []),
     ]:
         with case(net, names):
-            assert unreachable_dropout(net) == names
+            assert (
+                unreachable_dropout(net, [layer for layer in net.modules() if isinstance(layer, nn.Dropout)]) == names
+            )
 
 
 def test_a_recurrent_network_with_other_dropout_is_sampled_in_part(seeded):

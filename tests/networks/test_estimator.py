@@ -275,9 +275,13 @@ def test_what_cannot_be_read(case):
             (
                 LinearRegression().fit(X, Y),
                 {},
-                r"LinearRegression has no predict_proba; fit Calibrated.*another classifier",
+                r"LinearRegression is not a classifier; regression is not supported",
             ),
-            (KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)), {}, "has 2 outputs; fit one classifier for each"),
+            (
+                KNeighborsClassifier().fit(X, np.stack([Y, Y], 1)),
+                {},
+                "has 2 outputs; multi-label models are not supported: fit one",
+            ),
             (
                 SVC(decision_function_shape="ovo").fit(X[:40], np.arange(40) % 4),
                 {"logits": "decision_function"},

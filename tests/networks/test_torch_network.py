@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import Dataset
 
-from distil.errors import InvalidInput, UnsupportedModel
+from distil.errors import DistilWarning, InvalidInput, UnsupportedModel
 from distil.networks.base import Network
 from distil.networks.dropout import Draw
 from distil.networks.memory_format import ChannelsLastPooling
 from distil.networks.torch_network import TorchNetwork
+from distil.networks.wrap import wrap as wrapped
 from distil.rng import Rng
 from distil.selection.select import select
 from distil.system.runtime import Runtime
@@ -197,8 +198,7 @@ def test_outputs_comes_before_everything(seeded):
 
 
 def test_a_head_named_by_the_user():
-    model = returning(lambda m, h, z: z / 3)  # no layer gives these logits
-    check(ask(TorchNetwork(model), X), expected(model)[0] / 3, None)
+    model = returning(lambda m, h, z: z / 3)
     check(ask(TorchNetwork(model, head="head"), X), expected(model)[0] / 3, expected(model)[1])
     check(ask(TorchNetwork(model, head="body.0"), X), expected(model)[0] / 3, X)
 
@@ -337,19 +337,32 @@ def refused(model, batch=X, **options):
 def test_a_pair_that_no_layer_maps():
     message = refused(returning(lambda m, h, z: (z * 2, h * 2)))
     assert "returns 2 tensors ((8, 4), (8, 5))" in message
-    assert "pass outputs=" in message
+    assert "pass its position to distil.wrap, as logits=0" in message
 
 
 def test_one_column_without_saying_sigmoid():
     for squeeze in (True, False):
         message = refused(returning(lambda m, h, z, s=squeeze: z.squeeze(1) if s else z, n_out=1))
-        assert 'one column; for a binary model pass output="sigmoid"' in message
+        assert 'one column; for the logit of a binary classifier pass output="sigmoid"' in message
+        assert "regression is not supported" in message
 
 
 def test_rows_that_sum_to_one_without_saying_probs():
-    message = refused(returning(lambda m, h, z: z.softmax(1)))
-    assert "rows that the model returns sum to 1" in message
+    """A guess is made only if all rows sum to 1 and the caller did not say what the model returns."""
+    model = returning(lambda m, h, z: z.softmax(1))
+    message = refused(model, output=None)
+    assert "all rows that the model returned sum to 1" in message
     assert 'output="probs"' in message
+    assert 'output="logits"' in message
+    with pytest.raises(UnsupportedModel, match="sum to 1"):
+        select("margin_sampling", model, X, 3)
+    table = torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
+    for rows, options in [(N - 1, {}), (N, {"output": "logits"})]:
+        table[:rows] = table[:rows].softmax(1)
+        top = table.double().softmax(1).topk(2).values.numpy()
+        network = wrapped(lambda x: table[x[:, 0].long()], **options)
+        found = select("margin_sampling", network, torch.arange(float(N))[:, None], 5)
+        assert found.tolist() == np.argsort(top[:, 0] - top[:, 1], kind="stable")[:5].tolist()
 
 
 def test_rows_that_are_no_probabilities():
@@ -362,13 +375,15 @@ def test_one_column_that_is_no_probability():
 
 def test_sigmoid_of_several_columns():
     message = refused(returning(lambda m, h, z: z), output="sigmoid")
-    assert 'output="sigmoid" expects one column of logits, got (8, 4)' in message
+    assert 'output="sigmoid" expects one column, the logit of a binary model, got (8, 4)' in message
+    assert "multi-label" in message
 
 
 def test_logits_of_three_axes():
     message = refused(returning(lambda m, h, z: z.reshape(-1, 2, 2)))
-    assert "(B, C), got (8, 2, 2)" in message
-    assert "pass outputs=" in message
+    assert "got (8, 2, 2); dense outputs" in message
+    model = returning(lambda m, h, z: z.reshape(-1, 2, 2))
+    assert len(select("margin_sampling", wrapped(model, logits=lambda out: out.mean(2)), X, 3)) == 3
 
 
 def test_whole_numbers_as_logits():
@@ -380,7 +395,7 @@ def test_return_values_without_logits(case):
         with case(value):
             message = refused(returning(lambda m, h, z, value=value: value))
             assert "cannot read logits from what the model returns" in message
-            assert "pass outputs=" in message
+            assert "pass logits=" in message
 
 
 def test_not_a_module(case):
@@ -594,7 +609,7 @@ def test_nothing_is_changed_when_the_forward_pass_fails(small_net, fingerprint):
 def test_nothing_is_changed_when_the_kind_is_refused(fingerprint):
     model = returning(lambda m, h, z: z.softmax(1)).train()
     before = fingerprint(model)
-    refused(model)
+    refused(model, output=None)
     assert fingerprint(model) == before
 
 
@@ -766,11 +781,11 @@ def test_images_are_pooled_with_channels_last_while_sampling(seeded):
 
 def test_sampling_finds_the_kind_of_output_by_itself():
     message = None
-    network = TorchNetwork(returning(lambda m, h, z: z.softmax(1)))
-    with pytest.raises(UnsupportedModel) as caught, network.asking(Runtime()):
+    network = TorchNetwork(returning(lambda m, h, z: F.dropout(z, 0.0).softmax(1)), output=None)
+    with pytest.warns(DistilWarning), pytest.raises(UnsupportedModel) as caught, network.asking(Runtime()):
         network.sample(X, 2, draw_for(X))
     message = str(caught.value)
-    assert "rows that the model returns sum to 1" in message
+    assert "all rows that the model returned sum to 1" in message
 
 
 class DictRows(Dataset):

@@ -704,8 +704,11 @@ def test_outputs_and_read():
     fit(named, x, y, config, num_classes=3, rng=RNG, read=lambda module, batch: module(batch)["logits"])
     same(a, b)
     same(a, c)
-    with pytest.raises(UnsupportedModel, match=r"dict.*read="):
-        fit(named, x, y, config, num_classes=3, rng=RNG)
+    d = net()
+    fit(Pair(d, lambda out: {"logits": out}), x, y, config, num_classes=3, rng=RNG)
+    same(a, d)
+    with pytest.raises(UnsupportedModel, match=r"cannot read logits .*dict of scores.*pass logits="):
+        fit(Pair(net(), lambda out: {"scores": out}), x, y, config, num_classes=3, rng=RNG)
 
 
 # -- another loss ----------------------------------------------------------------------------------------------

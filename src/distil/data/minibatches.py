@@ -57,7 +57,7 @@ def minibatches(
         rng: Seeds the DataLoader of the workers, which would otherwise draw from the global generator.
         collate: Makes a minibatch from a list of examples; default: ``stacked``.
     """
-    read = reader(data) if collate is None else _collated(data, collate)
+    read = reader(data, collate)
     if in_memory(data) and collate is None:
         yield from ((ids, read(ids)) for ids in parts)
     elif runtime.num_workers and not is_array(data) and not _at_once(data):
@@ -73,8 +73,10 @@ def minibatches(
         yield from read_ahead(read, parts)
 
 
-def reader(data: Data) -> Read:
-    """A function from positions to their minibatch, equal to the minibatch of PyTorch's DataLoader."""
+def reader(data: Data, collate: Collate | None = None) -> Read:
+    """A function from positions to their minibatch: that of ``collate``, or one equal to that of PyTorch's DataLoader."""
+    if collate is not None:
+        return _collated(data, collate)
     if is_array(data):
         return lambda ids: take(data, ids)
     if _at_once(data):

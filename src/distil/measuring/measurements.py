@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distil.data.arrays import called
 from distil.errors import DistilError, InvalidInput, UnsupportedModel
-from distil.networks.calls import WrongRows, named, rows_of
+from distil.networks.calls import WrongRows, named
 from distil.signals import Forward, Labels, Signal, measure
 
 
@@ -95,23 +95,3 @@ def _precise(value: Tensor, signal: Signal[Any], what: str) -> Tensor:
     if value.is_complex() or (signal.axes.endswith("C") and not value.is_floating_point()):
         raise UnsupportedModel(f"the {what} must be real floating-point numbers, got {value.dtype}")
     return value.float()
-
-
-def check_minibatch(batch: Any, ids: Tensor, names: Sequence[Any] | None = None) -> None:  # noqa: ANN401 - any result of collate
-    """Check that a minibatch has one row for each example, if its rows can be counted.
-
-    Args:
-        batch: The result of the data set's collate function.
-        ids: Positions of the examples that the minibatch was made of, (B,).
-        names: The caller's names of the examples of the data set; None: messages use positions.
-
-    Raises:
-        InvalidInput: It has more or fewer rows.
-    """
-    rows = rows_of(batch)
-    if rows is not None and rows != len(ids):
-        raise InvalidInput(
-            f"the minibatch of {len(ids)} examples ({named(called(ids, names))}) has {rows} rows on the first axis of its tensors; "
-            "collate (or the data set) must return one row for each example, in their order; to leave out examples, "
-            "pass exclude=..."
-        )

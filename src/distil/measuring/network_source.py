@@ -9,15 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distil.data.arrays import called
 from distil.data.examples import Data
 from distil.data.labels import as_labels
 from distil.data.minibatches import Collate, in_memory, minibatches, row_bytes
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
 from distil.measuring.channels_last import ChannelsLast
-from distil.measuring.measurements import Measurements, check_minibatch
+from distil.measuring.measurements import Measurements
 from distil.measuring.source import Source, check_finite, tabulated
 from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Outputs, Samples, lacking
+from distil.networks.calls import check_minibatch
 from distil.networks.dropout import Draw
 from distil.rng import Rng
 from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measured_by
@@ -122,17 +124,26 @@ class NetworkSource(Source):
         written_to = in_memory(self._data) and self._collate is None
         with closing(minibatches(self._data, parts, runtime, rng, self._collate)) as batches:
             for ids, batch in runtime.bar(batches, "measuring", len(parts)):
-                check_minibatch(batch, ids, self.names)
+                check_minibatch(batch, called(ids, self.names))
                 own = _copied(batch) if written_to else batch
                 labels = None if self._labels is None else self._labels[start : start + len(ids)]
                 start += len(ids)
                 forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller, self.names)
-                yield check_finite(Signals(ids, measurements.columns(signals, forward, ids)), self.names)
+                columns = measurements.columns(signals, forward, ids)
+                if own is batch:  # a model may return its inputs, and strategies may write to columns
+                    columns = {signal: _apart(column, batch) for signal, column in columns.items()}
+                yield check_finite(Signals(ids, columns), self.names)
                 written_to = written_to and any(x.is_inference() or x._version for x in _tensors(own))
 
 
 def _tensors(batch: Any) -> list[Tensor]:  # noqa: ANN401
     return [x for x in (batch if isinstance(batch, list) else [batch]) if isinstance(x, Tensor)]
+
+
+def _apart(column: Tensor, batch: Any) -> Tensor:  # noqa: ANN401
+    """The column; a copy if it has its memory from the minibatch."""
+    memory = {x.untyped_storage().data_ptr() for x in _tensors(batch)}
+    return column.clone() if column.untyped_storage().data_ptr() in memory else column
 
 
 def _copied(batch: Any) -> Any:  # noqa: ANN401
@@ -173,24 +184,25 @@ class _Pass(Forward):
                 raise UnsupportedModel(
                     f"{name}.outputs must return Outputs(logits, embedding), got {type(outputs).__name__}"
                 )
-            classes, logits = None if self._network.column_labels else self._network.classes, outputs.logits
-            if classes is not None and logits.ndim == 2 and logits.shape[1] != len(classes):
-                raise UnsupportedModel(
-                    f"{self._network!r} names {len(classes)} classes, but its logits have {logits.shape[1]} columns; "
-                    "it must return one column for each class"
-                )
             self._outputs = outputs
         return self._outputs
 
     def logits(self) -> Tensor:
-        return self._output().logits
+        classes, logits = None if self._network.column_labels else self._network.classes, self._output().logits
+        if classes is not None and logits.ndim == 2 and logits.shape[1] != len(classes):
+            raise UnsupportedModel(
+                f"{self._network!r} names {len(classes)} classes, but its logits have {logits.shape[1]} columns; "
+                "it must return one column for each class"
+            )
+        return logits
 
     def embedding(self) -> Tensor:
         embedding = self._output().embedding
         if embedding is None:
             raise UnsupportedModel(
                 "no layer of the model returns its logits, so its embedding is unknown; name the last layer with "
-                "distil.wrap(model, head=...), or pass a part or function of its output as distil.wrap(model, embedding=...)"
+                "distil.wrap(model, head=...), or pass a part or function of its output as distil.wrap(model, embedding=...); of a "
+                "TorchScript module or an exported program, whose layers cannot be watched, pass the original module"
             )
         return embedding
 

@@ -116,6 +116,7 @@ class ArraySource(Source):
         caller: Name of the strategy, for messages.
         names: The caller's names of the rows of the arrays, for messages; None: messages use positions.
         precision: Precision of the columns: float64 if one set of the selection has a float64 array. Default: each array's own.
+        copies: Whether columns are copies of the arrays, for strategies that may write to them.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class ArraySource(Source):
         *,
         names: Sequence[Any] | None = None,
         precision: torch.dtype | None = None,
+        copies: bool = False,
     ) -> None:
         self.ids = ids
         self.names = names
@@ -134,6 +136,7 @@ class ArraySource(Source):
         self._role = role
         self._caller = caller
         self._precision = precision
+        self._copies = copies
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
         """The columns to store: arrays that hold a needed signal itself, else those from which it is derived."""
@@ -161,12 +164,19 @@ class ArraySource(Source):
     def _serves(self, signal: Signal[Any]) -> bool:
         """Whether the array of a signal can be its column."""
         array = self._argument(signal)
-        return not isinstance(signal, (Logits, Labels)) and serves(array, self._precision_of(array))
+        own = self._copies or isinstance(signal, (Logits, Labels))
+        return not own and serves(array, self._precision_of(array))
 
     def of(self, rows: Tensor) -> ArraySource:
         """The source of only the examples at these rows of ``ids``."""
         return ArraySource(
-            self.ids[rows], self._arrays, self._role, self._caller, names=self.names, precision=self._precision
+            self.ids[rows],
+            self._arrays,
+            self._role,
+            self._caller,
+            names=self.names,
+            precision=self._precision,
+            copies=self._copies,
         )
 
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:  # noqa: ARG002
@@ -195,6 +205,8 @@ class ArraySource(Source):
     def _rows(self, signal: Signal[Any], ids: Tensor) -> Tensor:
         array, name = self._argument(signal), self._role + signal.argument
         rows = take(array, ids)
+        if self._copies:
+            rows = rows.clone()
         if isinstance(signal, Labels):
             return rows.long()
         slack = _HALF_SLACK if _in_half_precision(rows) else 1e-3

@@ -22,17 +22,28 @@ LABELS = ("labels", "label")
 class Outputs:
     """Outputs for one minibatch: floating-point tensors with a row for each of its B examples, in their order.
 
-    Attributes:
-        logits: Logits, (B, C).
-
     Args:
-        logits: Logits, (B, C), C at least 2.
+        logits: Logits, (B, C), C at least 2; None if the network has none, only an embedding.
         embedding: Embedding (B, D); a function that computes it when it is first read; or None if the network has none.
     """
 
-    def __init__(self, logits: Tensor, embedding: Tensor | Callable[[], Tensor | None] | None) -> None:
-        self.logits = logits
+    def __init__(self, logits: Tensor | None, embedding: Tensor | Callable[[], Tensor | None] | None) -> None:
+        self._logits = logits
         self._embedding = embedding
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, C).
+
+        Raises:
+            UnsupportedModel: The network has none.
+        """
+        if self._logits is None:
+            raise UnsupportedModel(
+                "the model returns no logits, and this strategy reads them; use a strategy that reads only embeddings (core_set, "
+                "typiclust, kmeans_sampling), or pass a model with a classification head"
+            )
+        return self._logits
 
     @functools.cached_property
     def embedding(self) -> Tensor | None:

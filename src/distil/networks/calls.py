@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil.errors import UnsupportedModel
+from distil.errors import InvalidInput, UnsupportedModel
+from distil.networks.module_state import is_exported
 
 # Largest number of ids in a message.
 _NAMED = 5
@@ -61,15 +62,55 @@ def _lengths(batch: Any) -> Iterator[int]:  # noqa: ANN401
                 yield from _lengths(value)
 
 
-def refuse_whole_numbers(module: nn.Module, x: object, error: RuntimeError) -> None:
-    """Raise UnsupportedModel if a call with whole numbers failed and the module has no layer for tokens.
+def check_minibatch(batch: Any, ids: Sequence[Any]) -> None:  # noqa: ANN401 - any result of collate
+    """Check that a minibatch has one row for each example, if its rows can be counted.
+
+    Args:
+        batch: The result of the data set's collate function.
+        ids: The caller's ids of the examples that the minibatch was made of, (B,).
+
+    Raises:
+        InvalidInput: It has more or fewer rows.
+    """
+    rows = rows_of(batch)
+    if rows is not None and rows != len(ids):
+        raise InvalidInput(
+            f"the minibatch of {len(ids)} examples ({named(ids)}) has {rows} rows on the first axis of its tensors; collate (or "
+            "the data set) must return one row for each example, in their order; to leave out examples, pass exclude=..."
+        )
+
+
+def explain_failed_call(module: nn.Module, x: object, error: Exception) -> None:
+    """Raise UnsupportedModel if a call failed for a reason that is known; return otherwise.
 
     Whole numbers are passed to a module unchanged, since they may be token ids.
     """
-    embeds = any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
-    whole = isinstance(x, Tensor) and not x.is_floating_point() and not x.is_complex()
-    if whole and not embeds and not isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError):
+        return
+    name, why = type(module).__name__, str(error).splitlines()[0] if str(error) else type(error).__name__
+    if any(p.is_meta for p in module.parameters()) or (isinstance(x, Tensor) and x.is_meta):
         raise UnsupportedModel(
-            f"{type(module).__name__} cannot be called with numbers of {x.dtype} ({str(error).splitlines()[0]}); pass the data "  # type: ignore[attr-defined]
-            "as floating-point numbers: x.float(), x.astype('float32'), or a transform that converts them"
+            f"{name} or its inputs are on the device meta, which holds no numbers; load the weights and the data first"
         ) from error
+    if is_exported(module):
+        raise UnsupportedModel(
+            f"{name} is an exported program, and it cannot be called with {_shape(x)} ({why}); export it with a dynamic first "
+            "axis: torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},))"
+        ) from error
+    if isinstance(x, Tensor) and x.dim() == 1 and isinstance(error, RuntimeError):
+        raise UnsupportedModel(
+            f"{name} cannot be called with one number for each example, a tensor {tuple(x.shape)} ({why}); give each example as a "
+            "row: a list of numbers, or an array (N, D)"
+        ) from error
+    if not isinstance(x, Tensor) or x.is_floating_point():
+        return
+    embeds = any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
+    if not embeds:
+        raise UnsupportedModel(
+            f"{name} cannot be called with numbers of {x.dtype} ({why}); pass the data as real floating-point numbers: x.float(), "
+            "x.astype('float32'), or a transform that converts them"
+        ) from error
+
+
+def _shape(x: object) -> str:
+    return f"a tensor {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"

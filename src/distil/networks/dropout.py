@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,12 +136,14 @@ class SampledDropout(Calls):
     Attributes:
         n_sites: Number of dropout calls.
         n_unaligned: Number of dropout calls whose input has no such axis; their mask is the same for all examples.
+        n_fused: Number of calls of fused attention, which reads a rate of its own.
     """
 
     def __init__(self, draw: Draw, axes: Sequence[int | None] | None = None) -> None:
         super().__init__()
         self.n_sites = 0
         self.n_unaligned = 0
+        self.n_fused = 0
         self._draw = draw
         self._axes = axes
 
@@ -162,6 +164,7 @@ class SampledDropout(Calls):
 
     def other(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The call itself."""
+        self.n_fused += func is F.scaled_dot_product_attention
         return func(*args, **kwargs)
 
     def _kept(self, x: Tensor, axis: int | None, p: float, channels: bool) -> Tensor:
@@ -192,13 +195,35 @@ def example_axes(of_two: Sequence[tuple[int, ...]], of_three: Sequence[tuple[int
     return tuple(axes)
 
 
-def unreachable_dropout(module: nn.Module) -> list[str]:
-    """Names of layers whose dropout is inside a fused kernel, where it cannot be switched on from outside."""
+_RATES = ("dropout", "dropout_p", "dropout_prob", "attention_dropout", "attn_dropout", "drop_prob")
+"""Attributes of layers that hold the rate of a dropout of their own, in torch, timm and transformers."""
+
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+def unreachable_dropout(module: nn.Module, called: Collection[nn.Module]) -> list[str]:
+    """Names of layers whose dropout cannot be switched on from outside: inside a fused kernel, or of another kind.
+
+    These are recurrent layers and attention with a rate, dropout layers that a forward pass does not call since a fused kernel
+    reads only their rate, layers that drop whole paths, and TorchScript modules, whose layers cannot be watched.
+
+    Args:
+        module: The module.
+        called: The layers that were called in a forward pass.
+    """
     names = []
     for name, layer in module.named_modules():
-        attention = isinstance(layer, nn.MultiheadAttention) and layer.dropout > 0
-        recurrent = isinstance(layer, nn.RNNBase) and layer.dropout > 0 and layer.num_layers > 1
-        if attention or recurrent:
+        if isinstance(layer, _DROPOUTS):
+            hidden = layer.p > 0 and layer not in called
+        elif isinstance(layer, nn.RNNBase):
+            hidden = layer.dropout > 0 and layer.num_layers > 1
+        else:
+            kind = str(getattr(layer, "original_name", type(layer).__name__))  # the former for TorchScript
+            named = _RATES if kind != "StochasticDepth" else ("p",)
+            rates = [getattr(layer, rate, None) for rate in named]
+            hidden = any(isinstance(rate, float) and rate > 0 for rate in rates)
+            hidden = hidden or (isinstance(layer, torch.jit.ScriptModule) and "Dropout" in kind)
+        if hidden:
             names.append(name or type(layer).__name__)
     return names
 

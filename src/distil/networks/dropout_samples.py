@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -81,11 +81,12 @@ class DropoutSamples:
 
     def _sampled(self, x: Any, draw: Draw, trunk: RecordedTrunk | ReplayedTrunk | None = None) -> Tensor:  # noqa: ANN401
         """Probabilities under one mask, (B, C)."""
-        with self._pooling(), SampledDropout(draw, self._axes) as dropout, trunk or nullcontext():
+        seen = nullcontext(set[nn.Module]()) if self._warned else _called(self._module)
+        with self._pooling(), SampledDropout(draw, self._axes) as dropout, trunk or nullcontext(), seen as called:
             probs = self._probs(x)
         if not self._warned:
             self._warned = True
-            _warn_about_dropout(self._module, dropout.n_sites, dropout.n_unaligned)
+            _warn_about_dropout(self._module, dropout, called)
         return probs
 
     def _pooling(self) -> AbstractContextManager[object]:
@@ -93,8 +94,26 @@ class DropoutSamples:
         return ChannelsLastPooling() if self._convolves else nullcontext()
 
 
-def _warn_about_dropout(module: nn.Module, n_sites: int, n_unaligned: int) -> None:
-    hidden = unreachable_dropout(module)
+@contextmanager
+def _called(module: nn.Module) -> Iterator[set[nn.Module]]:
+    """Yield a set that collects the layers that are called."""
+    called: set[nn.Module] = set()
+
+    def keep(layer: nn.Module, _: tuple[Any, ...]) -> None:
+        called.add(layer)
+
+    with ExitStack() as stack:
+        for layer in module.modules():
+            if not isinstance(layer, torch.jit.ScriptModule):
+                stack.callback(layer.register_forward_pre_hook(keep).remove)
+        yield called
+
+
+def _warn_about_dropout(module: nn.Module, dropout: SampledDropout, called: Collection[nn.Module]) -> None:
+    n_sites, n_unaligned = dropout.n_sites, dropout.n_unaligned
+    hidden = unreachable_dropout(module, called)
+    if not n_sites and not hidden and dropout.n_fused:
+        hidden = ["that of scaled_dot_product_attention, if it has any"]
     where = f"; dropout that cannot be reached: {', '.join(hidden)}" if hidden else ""
     name = type(module).__name__
     if n_sites == 0:

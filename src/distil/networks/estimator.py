@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,9 @@ from distil.networks.base import HasInputs, Network, Outputs, Samples
 from distil.networks.dropout import Draw
 from distil.networks.output_kinds import close
 from distil.system.runtime import Runtime
+
+# Largest difference from 1 of a sum of probabilities.
+_SLACK = 1e-2
 
 # Stands for a probability of 0 in logarithms.
 _TINY = np.finfo(np.float32).tiny
@@ -67,6 +70,7 @@ class Estimator(Network, Samples, HasInputs):
         self._columns = _columns(own, self.classes, type(self._final).__name__)
         self._embedding = None if embedding is None else _mapping(embedding)
         self._read = inputs
+        self._checked = False  # whether it predicts one label for each example
         self._committee: bool | None = None  # whether the prediction is the members' mean; None: unknown as yet
 
     def __repr__(self) -> str:
@@ -83,6 +87,7 @@ class Estimator(Network, Samples, HasInputs):
         """Logits of one minibatch, and as embedding the input of the classifier itself."""
         x = self._inputs(batch)
         seen = self._seen(x)
+        self._check_one_label(seen)
         # Sparse rows are made dense only for a strategy that reads the embedding.
         return Outputs(self._logits(seen), lambda: _numbers(seen if self._embedding is None else self._embedding(x)))
 
@@ -121,7 +126,36 @@ class Estimator(Network, Samples, HasInputs):
 
     def _seen(self, x: Any) -> Any:  # noqa: ANN401
         """The input of the classifier itself, after the steps before it."""
-        return x if self._before is None else self._before.transform(x)
+        if self._before is None:
+            return x
+        with self._explained():
+            return self._before.transform(x)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """A context that explains why the estimator cannot read the examples."""
+        try:
+            yield
+        except ValueError as error:
+            raise UnsupportedModel(
+                f"{_name(self.estimator)} cannot read these examples: {' '.join(str(error).split())}; it needs examples like those "
+                "that it was fitted to: leave out columns that it does not know, such as texts, or pass inputs=, a function that "
+                "selects its columns"
+            ) from error
+
+    def _check_one_label(self, seen: Any) -> None:  # noqa: ANN401
+        """Refuse a classifier that predicts several labels for an example; looked at once."""
+        if self._checked:
+            return
+        with self._explained():
+            predicted = self._final.predict(getattr(seen, "iloc", seen)[:1])
+        shape: tuple[int, ...] = getattr(predicted, "shape", ())
+        if len(shape) == 2 and shape[1] > 1:
+            raise UnsupportedModel(
+                f"{_name(self.estimator)} predicts {shape[1]} labels for each example; multi-label models are not supported: fit "
+                "one classifier for each label"
+            )
+        self._checked = True
 
     def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
         if self._read is not None:
@@ -139,7 +173,8 @@ class Estimator(Network, Samples, HasInputs):
 
     def _logits(self, seen: Any) -> Tensor:  # noqa: ANN401
         """Logits (B, C) from the classifier's scores."""
-        scores = np.asarray(self._ask(seen))
+        with self._explained():
+            scores = np.asarray(self._ask(seen))
         if self._scores == "decision_function" and scores.ndim == 1:
             scores = np.stack([np.zeros_like(scores), scores], 1)
         if scores.ndim != 2 or scores.shape[1] != len(self._columns):
@@ -148,6 +183,11 @@ class Estimator(Network, Samples, HasInputs):
                 "support vector machine, set decision_function_shape='ovr'"
             )
         if self._scores == "predict_proba":
+            if len(scores) and float(np.abs(scores.sum(1) - 1).max()) > _SLACK:
+                raise UnsupportedModel(
+                    f"the rows of {_name(self.estimator)}.predict_proba do not sum to 1; multi-label models, whose columns are "
+                    "labels of their own, are not supported: fit one classifier for each label"
+                )
             scores = np.log(np.maximum(scores, _TINY))
         return torch.from_numpy(_placed(scores, self._columns, len(self.classes), float(np.log(_TINY))))
 
@@ -186,6 +226,17 @@ def _method(final: object, scores: Scores) -> Callable[[Any], Any]:
     if callable(method):
         return method  # type: ignore[no-any-return]
     name = type(final).__name__
+    kind = getattr(final, "_estimator_type", None) or _kind_by_tags(final)
+    if kind in ("regressor", "clusterer", "outlier_detector"):
+        what = {"regressor": "regression", "clusterer": "clustering", "outlier_detector": "outlier detection"}[kind]
+        raise UnsupportedModel(
+            f"{name} is not a classifier; {what} is not supported, only models that choose one class"
+        )
+    if getattr(final, "voting", None) == "hard":
+        raise UnsupportedModel(
+            f'{name} with voting="hard" counts votes and has no {scores}; fit {name}(..., voting="soft"), whose members are asked '
+            "for samples too"
+        )
     if callable(getattr(final, "decision_function", None)):
         raise UnsupportedModel(
             f'{name} has no {scores}; fit CalibratedClassifierCV({name}(...)) instead, or pass logits="decision_function"'
@@ -193,12 +244,20 @@ def _method(final: object, scores: Scores) -> Callable[[Any], Any]:
     raise UnsupportedModel(f"{name} has no {scores}; fit CalibratedClassifierCV({name}(...)), or another classifier")
 
 
+def _kind_by_tags(final: Any) -> str | None:  # noqa: ANN401
+    """The kind of an estimator by its scikit-learn tags."""
+    tags = getattr(final, "__sklearn_tags__", None)
+    return tags().estimator_type if callable(tags) else None
+
+
 def _classes(final: object) -> NDArray[Any]:
     classes = getattr(final, "classes_", None)
     if classes is None:
         raise UnsupportedModel(f"{type(final).__name__} is not fitted; call its fit first")
     if isinstance(classes, list):
-        raise UnsupportedModel(f"{type(final).__name__} has {len(classes)} outputs; fit one classifier for each")
+        raise UnsupportedModel(
+            f"{type(final).__name__} has {len(classes)} outputs; multi-label models are not supported: fit one classifier for each"
+        )
     return np.asarray(classes)
 
 

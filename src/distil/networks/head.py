@@ -33,7 +33,7 @@ def find_head(
     named: nn.Module | None,
     returned: Sequence[Tensor],
     again: Callable[[], object],
-    output: OutputKind,
+    output: OutputKind | None,
 ) -> Head:
     """Find the Linear or convolution layer whose output the model returns.
 
@@ -45,7 +45,7 @@ def find_head(
         output: Kind of the numbers that the model returns: logits, or their softmax or sigmoid.
 
     Raises:
-        UnsupportedModel: The model returns several tensors, and no layer maps one of them to another.
+        UnsupportedModel: The model returns several tensors, and no layer maps one of them to another, or several layers do.
     """
     matches: list[tuple[Head, Tensor]] = []
     calls: dict[nn.Module, int] = {}
@@ -69,13 +69,28 @@ def find_head(
             shapes = ", ".join(str(tuple(t.shape)) for t in returned)
             raise UnsupportedModel(
                 f"the model returns {len(returned)} tensors ({shapes}), and no layer of it maps one to another, so it is unknown "
-                "which one holds the logits; pass outputs=lambda module, x: (logits, embedding)"
+                "which one holds the logits; pass its position to distil.wrap, as logits=0, and perhaps embedding=1"
             )
+        _check_one_position(matches, named, returned)
     if named is not None:
         own = [head for head, _ in matches if head.layer is named]
         position = matches[-1][0].position if matches else 0
         return own[-1] if own else Head(position, named, None)
     return matches[-1][0] if matches else Head(0, None, None)
+
+
+def _check_one_position(
+    matches: Sequence[tuple[Head, Tensor]], named: nn.Module | None, returned: Sequence[Tensor]
+) -> None:
+    """Raise UnsupportedModel if several of the returned tensors may be the logits."""
+    positions = sorted({head.position for head, _ in matches if named is None or head.layer is named})
+    if len(positions) > 1:
+        found = ", ".join(f"position {position} {tuple(returned[position].shape)}" for position in positions)
+        raise UnsupportedModel(
+            f"the model returns {len(returned)} tensors, and several may be its logits: {found}; choose one with "
+            f"distil.wrap(model, logits={positions[0]}), in a Learner with network=lambda model: distil.wrap(model, "
+            f"logits={positions[0]})"
+        )
 
 
 class HeadInput:
@@ -132,7 +147,7 @@ def _input_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: AN
     return args[0] if args else next(iter(kwargs.values()))
 
 
-def _gives(out: Tensor, returned: Tensor, output: OutputKind) -> bool:
+def _gives(out: Tensor, returned: Tensor, output: OutputKind | None) -> bool:
     """Whether ``returned`` is a layer's output, or its log-softmax, softmax or sigmoid."""
     if out.dim() != 2 or out.numel() != returned.numel():
         return False

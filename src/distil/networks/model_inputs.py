@@ -3,66 +3,181 @@
 from __future__ import annotations
 
 import inspect
+from collections import UserDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distil.errors import UnsupportedModel
 from distil.networks.base import LABELS
+from distil.networks.functions import Function
 
 # Number of rows of the first minibatch that a model is tried on.
 TRIED_ROWS = 8
 
 
-def inputs_of(batch: Any, read: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 - any return value of a collate function
-    """The inputs in a minibatch: the result of ``read``; by default the minibatch itself, or the first item of a sequence.
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of a model's call, which decide how the inputs of a minibatch are passed.
+
+    * A dict, without labels, is passed to a module as keywords if it has an entry for every required parameter of ``forward``,
+      and otherwise whole. It is passed whole to a function of one parameter, and as keywords to other functions.
+    * A model that requires several arguments gets the first entries of a tuple or list, one for each.
+    * Every other model gets one argument.
+
+    Attributes:
+        required: Names of the positional parameters without a default.
+        names: Names of all parameters that can be passed as keywords.
+        keywords: Whether the model takes any keyword.
+        positional: Whether the model takes an argument without a name.
+        whole: Whether a dict is passed whole whatever its entries are called: to functions of one parameter.
+    """
+
+    required: tuple[str, ...]
+    names: frozenset[str]
+    keywords: bool = False
+    positional: bool = True
+    whole: bool = False
+
+    def as_keywords(self, entries: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The entries of a dict that are passed as keywords; None if the dict is passed whole."""
+        if self.whole:
+            return None
+        known = {name: value for name, value in entries.items() if self.keywords or name in self.names}
+        return known if known and set(self.required) <= set(known) else None
+
+
+def parameters_of(module: nn.Module) -> Parameters:
+    """The parameters of a module's ``forward``, or of the function in it; those of TorchScript are in its schema."""
+    call: Any = module.function if isinstance(module, Function) else module.forward
+    schema = getattr(call, "schema", None)
+    if schema is not None:
+        own = [argument for argument in schema.arguments if argument.name != "self"]
+        required = tuple(argument.name for argument in own if not argument.has_default_value())
+        names = frozenset(argument.name for argument in own)
+        return Parameters(required, names, whole=isinstance(module, Function) and len(own) == 1)
+    try:
+        parameters = inspect.signature(call).parameters.values()
+    except (TypeError, ValueError):  # a callable that is not written in Python
+        return Parameters(("x",), frozenset())
+    kinds = {p.kind for p in parameters}
+    inner = getattr(module, "module", None)
+    if kinds <= {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} and isinstance(inner, nn.Module):
+        return parameters_of(inner)  # a wrapper, such as a moving average of the weights
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return Parameters(
+        tuple(p.name for p in parameters if p.kind in places and p.default is p.empty),
+        frozenset(p.name for p in parameters if p.kind in (places[1], inspect.Parameter.KEYWORD_ONLY)),
+        keywords=inspect.Parameter.VAR_KEYWORD in kinds,
+        positional=not kinds.isdisjoint((*places, inspect.Parameter.VAR_POSITIONAL)),
+        whole=isinstance(module, Function) and len(parameters) == 1 and inspect.Parameter.VAR_KEYWORD not in kinds,
+    )
+
+
+def inputs_of(batch: Any, read: Callable[[Any], Any] | None, module: nn.Module, parameters: Parameters) -> Any:  # noqa: ANN401
+    """The inputs in a minibatch, which ``call_module`` passes to the model.
+
+    Args:
+        batch: Any return value of a collate function.
+        read: The user's function from a minibatch to the inputs. Default: of a tuple or list that starts with tensors or dicts,
+            as many entries as the model requires, at least the first; every other minibatch is the inputs itself.
+        module: The model. A function may be called with anything, other modules with tensors and dicts.
+        parameters: Those of the model.
 
     Raises:
-        UnsupportedModel: Without ``read``, the inputs are neither a tensor nor a dict.
+        UnsupportedModel: Without ``read``, the module cannot be called with this minibatch.
     """
     if read is not None:
         return read(batch)
-    pair = isinstance(batch, (list, tuple)) and batch and isinstance(batch[0], (Tensor, Mapping))
-    x = batch[0] if pair else batch
-    if not isinstance(x, (Tensor, Mapping)):
+    many = isinstance(batch, (list, tuple)) and len(batch) > 0 and isinstance(batch[0], (Tensor, Mapping, np.ndarray))
+    x = batch[0] if many else batch
+    n = len(parameters.required)
+    if many and n > 1 and not isinstance(x, Mapping):
+        if len(batch) < n:
+            raise UnsupportedModel(
+                f"{name_of(module)} takes {n} arguments ({', '.join(parameters.required)}), and a minibatch has {len(batch)} "
+                "entries; give examples with an entry for each, or pass inputs=, a function from the minibatch to a tuple of them"
+            )
+        return tuple(batch[:n])
+    if isinstance(module, Function):
+        return x
+    if not isinstance(x, (Tensor, Mapping, np.ndarray)):
         raise UnsupportedModel(
             f"cannot read a minibatch of type {type(batch).__name__}: expected a tensor, a sequence that starts with one, or a "
-            "dict; pass inputs=, a function from the minibatch to the argument of the model"
+            "dict; pass inputs=, a function from the minibatch to the argument of the model, or for texts collate=, a function "
+            "from a list of texts to their tokens"
         )
     return x
 
 
-def placed(x: Any, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401
-    """The inputs on a device, with floating-point tensors in the given dtype."""
+def placed(x: Any, device: torch.device, dtype: torch.dtype | None, *, arrays: bool = False) -> Any:  # noqa: ANN401
+    """The inputs on a device, with floating-point tensors in the given dtype (None: their own).
+
+    Args:
+        x: The inputs.
+        device: The device.
+        dtype: The dtype; whole numbers, which may be token ids, are kept.
+        arrays: Whether NumPy arrays of numbers become tensors too.
+    """
+    if arrays and isinstance(x, np.ndarray) and x.dtype.kind in "fiub":
+        x = torch.from_numpy(np.ascontiguousarray(x))
     if isinstance(x, Tensor):
-        return x.to(device, dtype if x.is_floating_point() else x.dtype, non_blocking=True)
+        return x.to(device, dtype if dtype is not None and x.is_floating_point() else x.dtype, non_blocking=True)
+    return _each(x, lambda value: placed(value, device, dtype, arrays=arrays))
+
+
+def _each(x: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+    """The same tuples, lists and dicts with changed values; any other value unchanged."""
     if isinstance(x, Mapping):
-        return {name: placed(value, device, dtype) for name, value in x.items()}
-    if isinstance(x, (list, tuple)):
-        return type(x)(placed(value, device, dtype) for value in x)
-    return x
+        parts = {name: change(value) for name, value in x.items()}
+        return type(x)(parts) if isinstance(x, UserDict) else parts  # a BatchEncoding has attributes for its entries
+    if isinstance(x, tuple) and type(x) is not tuple:
+        return type(x)(*map(change, x))  # a namedtuple
+    return type(x)(map(change, x)) if isinstance(x, (list, tuple)) else x
 
 
 def first_rows(x: Any, n: int, *, repeat: bool = False) -> Any:  # noqa: ANN401
-    """The first ``n`` rows of each tensor; with ``repeat``, the first row ``n`` times if there are fewer."""
+    """The first ``n`` rows of each tensor and list of texts; with ``repeat``, the first row ``n`` times if there are fewer."""
     if isinstance(x, Tensor):
         return x[:1].repeat(n, *[1] * (x.dim() - 1)) if repeat and len(x) < n else x[:n]
+    if isinstance(x, list) and x and all(isinstance(text, str) for text in x):
+        return x[:1] * n if repeat and len(x) < n else x[:n]
+    return _each(x, lambda value: first_rows(value, n, repeat=repeat))
+
+
+def call_module(module: nn.Module, x: Any, parameters: Parameters) -> Any:  # noqa: ANN401
+    """Call a module with the inputs, in the way that ``Parameters`` describes; labels are left out.
+
+    Raises:
+        UnsupportedModel: The inputs are a dict that lacks a required argument.
+    """
     if isinstance(x, Mapping):
-        return {name: first_rows(value, n, repeat=repeat) for name, value in x.items()}
-    if isinstance(x, (list, tuple)):
-        return type(x)(first_rows(value, n, repeat=repeat) for value in x)
-    return x
+        entries = {name: value for name, value in x.items() if name not in LABELS}
+        keywords = parameters.as_keywords(entries)
+        if keywords is not None:
+            return module(**keywords)
+        if len(parameters.required) > 1 or not parameters.positional:
+            missing = [name for name in parameters.required if name not in entries]
+            raise UnsupportedModel(
+                f"{name_of(module)} takes {', '.join(parameters.required) or 'keywords only'}, and a minibatch is a dict of "
+                f"{', '.join(entries) or 'labels only'}; missing: {', '.join(missing) or 'its keywords'}; pass inputs=, a function "
+                "from the minibatch to a dict of the arguments"
+            )
+        return module(type(x)(entries) if isinstance(x, UserDict) else entries)
+    if isinstance(x, (tuple, list)) and len(parameters.required) > 1:
+        return module(*x)
+    return module(x)
 
 
-def call_module(module: nn.Module, x: Any) -> Any:  # noqa: ANN401
-    """Call a module with the inputs; from a dict, with the entries that are parameters of its ``forward``, without labels."""
-    if not isinstance(x, Mapping):
-        return module(x)
-    parameters = inspect.signature(module.forward).parameters
-    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    return module(**{name: v for name, v in x.items() if name not in LABELS and (takes_all or name in parameters)})
+def name_of(module: nn.Module) -> str:
+    """The name of a module's class, or of the function in it, for messages."""
+    if isinstance(module, Function):
+        return str(getattr(module.function, "__name__", type(module.function).__name__))
+    return type(module).__name__
 
 
 def check_differentiable(x: object) -> None:

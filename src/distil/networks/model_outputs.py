@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from distil.errors import InvalidInput, UnsupportedModel
-from distil.networks.calls import WrongRows, refuse_whole_numbers, rows_of
+from distil.networks.base import Outputs
+from distil.networks.calls import WrongRows, explain_failed_call, rows_of
 from distil.networks.head import Head, HeadInput, find_head
-from distil.networks.model_inputs import TRIED_ROWS, call_module, first_rows
-from distil.networks.output_kinds import OUTPUT_KINDS, OutputKind, as_logits, check_kind
+from distil.networks.head_call import HeadCalls
+from distil.networks.model_inputs import TRIED_ROWS, Parameters, call_module, first_rows, name_of
+from distil.networks.module_state import evaluating
+from distil.networks.output_kinds import MULTI_LABEL, OUTPUT_KINDS, OutputKind, as_logits, check_kind, sum_to_one
 from distil.networks.timm_and_transformers import ReadOutputs, own_outputs
+
+# Fewer rows than this are no evidence that a model returns probabilities.
+_ENOUGH_ROWS = 8
 
 
 class ModelOutputs:
@@ -28,26 +34,33 @@ class ModelOutputs:
     def __init__(
         self,
         module: nn.Module,
+        parameters: Parameters,
         *,
         head: str | None,
         outputs: ReadOutputs | None,
-        returns: Callable[[Any], tuple[Tensor, Tensor | None]] | None,
-        output: OutputKind,
+        returns: Callable[[Any], tuple[Tensor | None, Tensor | None]] | None,
+        output: OutputKind | None,
         num_classes: int | None,
     ) -> None:
-        if output not in OUTPUT_KINDS:
+        if output is not None and output not in OUTPUT_KINDS:
             raise InvalidInput(f"output must be one of {', '.join(map(repr, OUTPUT_KINDS))}, got {output!r}")
         self._module = module
+        self._parameters = parameters
         self._outputs = outputs
+        self._own: ReadOutputs | None = None  # found, not given: the reader of a model without a head layer
         self._returns = returns
-        self._kind: OutputKind = output
+        self._kind = output
         self._num_classes = num_classes
         self._named = _named_layer(module, head)
         self._head: Head | None = None
         self._seen = HeadInput()
         read = outputs is not None or returns is not None
-        self._documented = not read and "last" in inspect.signature(module.forward).parameters
-        self._widths: tuple[int, int | None] | None = None  # of logits and embedding; None: no minibatch seen yet
+        self._documented = not read and "last" in parameters.names
+        self._widths: tuple[int | None, int | None] | None = (
+            None  # of logits and embedding; None: no minibatch seen yet
+        )
+        # Rows that may be probabilities, as long as all rows so far may be; None: they are logits for certain.
+        self._suspect: int | None = 0 if output is None else None
 
     def __repr__(self) -> str:
         if self._widths is None:
@@ -56,21 +69,62 @@ class ModelOutputs:
         layers = {layer: name for name, layer in self._module.named_modules()}
         layer = None if self._head is None else self._head.layer
         by = "as given" if layer is None else f"the input of {layers[layer] or type(self._module).__name__}"
-        return f"{logits} classes; embedding: {f'{embedding} numbers, {by}' if embedding else 'none found'}"
+        by = by if self._own is None else "the input of the call that makes the logits"
+        classes = f"{logits} classes" if logits else "no logits"
+        return f"{classes}; embedding: {f'{embedding} numbers, {by}' if embedding else 'none found'}"
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """A context in which the module may be called; the input of its head is kept in each call."""
+        """A context in which the module may be called; the input of its head is kept in each call.
+
+        Raises:
+            UnsupportedModel: At its end, if all rows that the model returned sum to 1 and it is not known to return logits.
+        """
         with ExitStack() as stack:
             stack.callback(self._seen.clear)
             self._watching = stack.enter_context(ExitStack())
             self._watch()
             yield
+        if self._suspect is not None and self._suspect >= _ENOUGH_ROWS:
+            raise UnsupportedModel(
+                "expected logits, but all rows that the model returned sum to 1; if they are probabilities, pass "
+                'output="probs" to distil.wrap, and if they are logits, output="logits"'
+            )
 
-    def of(self, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
-        """Logits (B, C) and embedding (B, D) of one forward pass."""
+    def of(self, x: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
+        """Logits (B, C) and embedding (B, D) of one forward pass; None for a part that the model does not have."""
         returned, embedding = self._read(x)
+        if returned is None:
+            return None, embedding
+        if self._suspect is not None:
+            self._suspect = self._suspect + len(returned) if sum_to_one(returned.detach()) else None
         return as_logits(returned, self._kind), embedding
+
+    def logits(self, x: Any) -> Tensor:  # noqa: ANN401
+        """Logits (B, C) of one forward pass."""
+        return Outputs(*self.of(x)).logits
+
+    def in_training(self, module: nn.Module, x: Any) -> Tensor:  # noqa: ANN401
+        """What the loss of a training compares with the labels: logits (B, C), or the one logit (B, 1) of a binary model.
+
+        Args:
+            module: The module that is trained: the one that is asked, or a wrapper of it, such as a compiled module.
+            x: The inputs, as ``of`` takes them.
+        """
+        _check_task(self._module)
+        if self._outputs is not None:
+            returned: Any = self._outputs(module, x)[0]
+        else:
+            returned = self._call(module, x)
+            if self._documented:
+                returned = returned[0] if isinstance(returned, tuple) and returned else returned
+            elif self._returns is not None or not isinstance(returned, Tensor):
+                candidates = self._candidates(returned)
+                if len(candidates) > 1 and self._head is None:
+                    with evaluating(self._module, None), torch.no_grad(), self.watching():
+                        self.find_out(x)
+                returned = candidates[0 if self._head is None else self._head.position]
+        return as_logits(returned, self._kind) if self._kind == "probs" else returned
 
     def forget(self) -> None:
         """Drop the embedding of the last pass, which would keep its autograd graph in memory."""
@@ -88,14 +142,18 @@ class ModelOutputs:
         x = first_rows(x, min(TRIED_ROWS, max((rows_of(x) or TRIED_ROWS + 1) - 1, 2)))
         try:
             self._try(x)
-        except RuntimeError as error:
-            refuse_whole_numbers(self._module, x, error)
+        except (RuntimeError, AssertionError) as error:
+            explain_failed_call(self._module, x, error)
             raise
 
     def _try(self, x: Any) -> None:  # noqa: ANN401
+        _check_task(self._module)
         if self._outputs is None and not self._documented and self._head is None:
             self._find_head(x)
         returned, embedding = self._read(x)
+        if returned is None and embedding is not None:
+            self._widths = None, embedding.shape[1]
+            return
         if not isinstance(returned, Tensor) or not returned.is_floating_point():
             raise UnsupportedModel(f"expected floating-point logits from the model, got {_describe(returned)}")
         asked = rows_of(x)
@@ -111,33 +169,78 @@ class ModelOutputs:
         self._widths = n_classes, None if embedding is None else embedding.shape[1]
 
     def _find_head(self, x: Any) -> None:  # noqa: ANN401
-        returned = self._candidates(_first_call(self._module, x))
-        self._head = find_head(self._module, self._named, returned, lambda: call_module(self._module, x), self._kind)
+        with HeadCalls() as calls:
+            returned = self._candidates(self._first_call(x))
+        if not returned:  # without logits
+            self._head = Head(0, None, None)
+            return
+        if self._kind is None and any(returned[0] is one for one in calls.sigmoids) and returned[0].shape[-1:] != (1,):
+            raise UnsupportedModel(f"the model ends with a sigmoid of {returned[0].shape[-1]} columns; {MULTI_LABEL}")
+        self._head = find_head(self._module, self._named, returned, lambda: self._call(self._module, x), self._kind)
         self._watch()
         if self._head.layer is None and self._returns is None and returned[0].numel():
-            self._outputs = own_outputs(self._module, x, returned[0], call_module)
+            self._own = own_outputs(self._module, x, lambda value: self._candidates(value)[0], self._call)
+
+    def _first_call(self, x: Any) -> Any:  # noqa: ANN401
+        try:
+            return self._call(self._module, x)
+        except (AttributeError, TypeError) as error:
+            if isinstance(x, Tensor):
+                raise
+            lists = [name for name, value in x.items() if isinstance(value, list)] if isinstance(x, Mapping) else []
+            if lists:
+                raise UnsupportedModel(
+                    f"{name_of(self._module)} cannot be called with a list as {lists[0]!r}; pass a data set whose items hold "
+                    'tensors (for a data set of Hugging Face: data.with_format("torch")), or collate='
+                ) from error
+            what = f"a dict of {', '.join(map(str, x))}" if isinstance(x, Mapping) else f"a {type(x).__name__}"
+            raise UnsupportedModel(
+                f"{name_of(self._module)} cannot be called with {what} ({str(error).splitlines()[0]}); pass inputs=, a function "
+                "from the minibatch to the argument of the model"
+            ) from error
+
+    def _call(self, module: nn.Module, x: Any) -> Any:  # noqa: ANN401
+        return call_module(module, x, self._parameters)
 
     def _watch(self) -> None:
         if self._head is not None:
             self._watching.enter_context(self._seen.watching(self._head))
 
-    def _read(self, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+    def _read(self, x: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
         """The outputs of the model, (B, C) or one column, and the embedding (B, D)."""
-        if self._outputs is not None:
-            return self._outputs(self._module, x)
+        read = self._own or self._outputs
+        if read is not None:
+            return read(self._module, x)
         if self._documented:
             logits, embedding = self._module(x, last=True)
             return logits, embedding.flatten(1)
         self._seen.clear()
-        returned = call_module(self._module, x)
+        returned = self._call(self._module, x)
         if self._returns is not None:
             logits, embedding = self._returns(returned)
             return logits, self._seen.value if embedding is None else embedding
         return self._candidates(returned)[0 if self._head is None else self._head.position], self._seen.value
 
     def _candidates(self, returned: Any) -> Sequence[Tensor]:  # noqa: ANN401
-        """The tensors that may be the logits."""
-        return _tensors(returned) if self._returns is None else [self._returns(returned)[0]]
+        """The tensors that may be the logits: of several, only one with ``num_classes`` columns if there is one; () for none."""
+        if self._returns is not None:
+            logits = self._returns(returned)[0]
+            return () if logits is None else [logits]
+        tensors = _tensors(returned)
+        fitting = [t for t in tensors if t.dim() == 2 and t.shape[1] == self._num_classes]
+        return fitting if len(tensors) > 1 and len(fitting) == 1 else tensors
+
+
+def _check_task(module: nn.Module) -> None:
+    """Refuse models of transformers that are configured for another task than to choose one class."""
+    config = getattr(module, "config", None)
+    task = getattr(config, "problem_type", None)
+    if task == "multi_label_classification":
+        raise UnsupportedModel(f'{type(module).__name__} has problem_type="{task}"; {MULTI_LABEL}')
+    if task == "regression":
+        raise UnsupportedModel(
+            f'{type(module).__name__} has problem_type="{task}"; regression is not supported, only models that choose one class'
+        )
 
 
 def _named_layer(module: nn.Module, head: str | None) -> nn.Module | None:
@@ -146,19 +249,6 @@ def _named_layer(module: nn.Module, head: str | None) -> nn.Module | None:
         linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
         raise UnsupportedModel(f"the model has no layer called head={head!r}; its Linear layers: {linear}")
     return None if head is None else layers[head]
-
-
-def _first_call(module: nn.Module, x: Any) -> Any:  # noqa: ANN401
-    try:
-        return call_module(module, x)
-    except (AttributeError, TypeError) as error:
-        lists = [name for name, value in x.items() if isinstance(value, list)] if isinstance(x, Mapping) else []
-        if not lists:
-            raise
-        raise UnsupportedModel(
-            f"{type(module).__name__} cannot be called with a list as {lists[0]!r}; pass a data set whose items hold "
-            'tensors (for a data set of Hugging Face: data.with_format("torch")), or collate='
-        ) from error
 
 
 def _tensors(returned: Any) -> Sequence[Tensor]:  # noqa: ANN401
@@ -171,9 +261,15 @@ def _tensors(returned: Any) -> Sequence[Tensor]:  # noqa: ANN401
         return [returned.logits]
     if isinstance(returned, (list, tuple)) and returned and all(isinstance(t, Tensor) for t in returned):
         return returned
-    raise UnsupportedModel(
+    raise unreadable(returned)
+
+
+def unreadable(returned: object) -> UnsupportedModel:
+    """The error for a return value without logits."""
+    return UnsupportedModel(
         f"cannot read logits from what the model returns ({_describe(returned)}); expected a tensor (B, C), a pair "
-        "(logits, embedding) or an object with logits; pass outputs=lambda module, x: (logits, embedding)"
+        "(logits, embedding) or an object with logits; pass logits=, its key, position or a function to it, to distil.wrap. Models "
+        "for segmentation, detection and regression are not supported"
     )
 
 
@@ -182,4 +278,6 @@ def _describe(value: object) -> str:
         return f"a tensor {tuple(value.shape)} of {value.dtype}"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__} of {', '.join(_describe(v) for v in value) or 'nothing'}"
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} of {', '.join(map(str, value)) or 'nothing'}"
     return type(value).__name__

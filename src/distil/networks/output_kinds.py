@@ -20,10 +20,10 @@ def close(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
-def as_logits(returned: Tensor, output: OutputKind) -> Tensor:
+def as_logits(returned: Tensor, output: OutputKind | None) -> Tensor:
     """Logits (B, C), C >= 2, in float32 or float64."""
     returned = returned if returned.dtype == torch.float64 else returned.float()
-    if output == "logits":
+    if output in (None, "logits"):
         return returned
     column = returned.reshape(len(returned), -1)
     if output == "sigmoid":
@@ -32,33 +32,48 @@ def as_logits(returned: Tensor, output: OutputKind) -> Tensor:
     return probs.clamp_min(torch.finfo(probs.dtype).tiny).log()
 
 
-def check_kind(returned: Tensor, output: OutputKind) -> None:
-    """Raise UnsupportedModel if a model's return value cannot be of the given kind."""
+def check_kind(returned: Tensor, output: OutputKind | None) -> None:
+    """Raise UnsupportedModel if a model's return value cannot be of the given kind; None: logits, an assumption."""
     one_column = returned.dim() == 1 or (returned.dim() == 2 and returned.shape[1] == 1)
     if returned.dim() > 2 or returned.dim() == 0:
         raise UnsupportedModel(
-            f"expected logits of shape (B, C), got {tuple(returned.shape)}; pass outputs= to reduce them to one row per example"
+            f"expected logits of shape (B, C), one row for each example, got {tuple(returned.shape)}; dense outputs (a class for "
+            "each pixel, token or box) are not supported; to rank whole examples, pass logits=, a function from the model's "
+            "return value to (B, C), to distil.wrap"
         )
-    if output == "logits" and one_column:
+    if output in (None, "logits") and one_column:
         raise UnsupportedModel(
-            'expected logits of shape (B, C) with C of at least 2, got one column; for a binary model pass output="sigmoid"'
+            "expected logits of shape (B, C) with C of at least 2, got one column; for the logit of a binary classifier pass "
+            'output="sigmoid" to distil.wrap, for its probability output="probs"; regression is not supported'
         )
     if output == "sigmoid" and not one_column:
-        raise UnsupportedModel(f'output="sigmoid" expects one column of logits, got {tuple(returned.shape)}')
-    if len(returned):  # without rows, the next pass checks
-        _check_sums(returned, output, one_column)
-
-
-def _check_sums(returned: Tensor, output: OutputKind, one_column: bool) -> None:
-    """Raise UnsupportedModel if rows sum to 1 for logits, or do not for probabilities."""
-    sums_to_one = bool((returned >= 0).all()) and close(returned.sum(-1), torch.ones_like(returned.sum(-1)))
-    if output == "logits" and sums_to_one:
         raise UnsupportedModel(
-            'expected logits, but the rows that the model returns sum to 1; if they are probabilities pass output="probs"'
+            f'output="sigmoid" expects one column, the logit of a binary model, got {tuple(returned.shape)}; {MULTI_LABEL}'
         )
-    if output == "probs" and one_column and not bool(((returned >= 0) & (returned <= 1)).all()):
+    if output == "probs" and len(returned):  # without rows, the next pass checks
+        _check_probs(returned, one_column)
+
+
+MULTI_LABEL = (
+    "multi-label models, which give each example any number of labels, are not supported; select for one label at a time, with "
+    "logits=, a function to its two columns (0 and its logit)"
+)
+"""What to say of outputs whose columns are labels of their own."""
+
+
+def sum_to_one(returned: Tensor) -> bool:
+    """Whether all rows are probability distributions up to rounding."""
+    sums = returned.sum(-1)
+    return bool((returned >= 0).all()) and close(sums, torch.ones_like(sums))
+
+
+def _check_probs(returned: Tensor, one_column: bool) -> None:
+    """Raise UnsupportedModel if rows are not probabilities."""
+    if one_column and not bool(((returned >= 0) & (returned <= 1)).all()):
         raise UnsupportedModel(
             'output="probs" expects a column of probabilities from 0 to 1, but some values are outside'
         )
-    if output == "probs" and not one_column and not sums_to_one:
-        raise UnsupportedModel('output="probs" expects rows that are >= 0 and sum to 1, but some rows do not')
+    if not one_column and not sum_to_one(returned):
+        raise UnsupportedModel(
+            f'output="probs" expects rows that are >= 0 and sum to 1, but some rows do not; {MULTI_LABEL}'
+        )

@@ -1,21 +1,21 @@
-"""Reading the embedding of models of timm and transformers. Neither package is imported here."""
+"""Reading the embedding of models without a head layer, as some of timm and transformers. Neither package is imported here."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from distil.errors import UnsupportedModel
 from distil.networks.head import embedding_of
+from distil.networks.head_call import HeadCalls
 from distil.networks.output_kinds import close
 
-ReadOutputs = Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]]
-"""``outputs(module, x) -> (logits, embedding)``, as ``TorchNetwork`` takes it."""
+ReadOutputs = Callable[[nn.Module, Any], tuple[Tensor | None, Tensor | None]]
+"""``outputs(module, x) -> (logits, embedding)``, as ``TorchNetwork`` takes it; None for a part that the model does not have."""
 
 Call = Callable[[nn.Module, Any], Any]
 """``call(module, x)`` calls a module with the inputs of a minibatch."""
@@ -38,21 +38,40 @@ def class_names(module: nn.Module) -> tuple[str, ...] | None:
     return None if own == tuple(f"LABEL_{column}" for column in range(len(own))) else own
 
 
-def own_outputs(module: nn.Module, x: object, logits: Tensor, call: Call) -> ReadOutputs | None:
-    """A function that reads logits and embedding of a timm or transformers model without a head layer; None if there is none.
+def own_outputs(module: nn.Module, x: object, read: Callable[[Any], Tensor], call: Call) -> ReadOutputs | None:
+    """A function that reads logits and embedding of a model without a head layer; None if there is none.
 
     Args:
         module: The model; none of its layers returns exactly its logits.
         x: Inputs of a few rows.
-        logits: The logits that the model returned for them, (B, C).
+        read: Reads the logits from the model's return value.
         call: Calls the model.
     """
-    for outputs in (_timm(module, x), _one_token(module, x, logits, call)):
+    logits = read(call(module, x))
+    for outputs in (_timm(module, x), _head_call(module, x, read, call)):
         if outputs is not None:
             own, embedding = outputs(module, x)
-            if close(own, logits) and embedding is not None and len(embedding) == len(logits):
+            if own is not None and close(own, logits) and embedding is not None and len(embedding) == len(logits):
                 return outputs
     return None
+
+
+def _head_call(module: nn.Module, x: object, read: Callable[[Any], Tensor], call: Call) -> ReadOutputs | None:
+    """The embedding of a model whose logits come from a linear function, perhaps at one of all tokens, by way of others."""
+    with HeadCalls() as calls:
+        returned = call(module, x)
+    head = calls.of(read(returned))
+    if head is None:
+        return None
+    number = head.call
+
+    def outputs(module: nn.Module, x: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
+        with HeadCalls(number) as calls:
+            logits = read(call(module, x))
+        head = calls.of(logits)
+        return logits, None if head is None else head.embedding()
+
+    return outputs
 
 
 def _timm(module: nn.Module, x: object) -> ReadOutputs | None:
@@ -63,43 +82,11 @@ def _timm(module: nn.Module, x: object) -> ReadOutputs | None:
     if "pre_logits" not in inspect.signature(head).parameters:
         return None
 
-    def outputs(_: nn.Module, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+    def outputs(_: nn.Module, x: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
         seen = features(x)
         return head(seen), embedding_of(head(seen, pre_logits=True))
 
     return outputs
-
-
-def _one_token(module: nn.Module, x: object, logits: Tensor, call: Call) -> ReadOutputs | None:
-    """The embedding of models that return the output of a Linear layer at one of all tokens (in decoders, the last)."""
-    with ExitStack() as stack:
-        linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-        calls = {layer: stack.enter_context(_calls(layer)) for layer in linear}
-        returned = call(module, x)
-    heads = [layer for layer, seen in calls.items() if _token(seen, logits) is not None]
-    if not heads or not isinstance(getattr(returned, "logits", None), Tensor):
-        return None
-
-    def outputs(module: nn.Module, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
-        with _calls(heads[-1]) as seen:
-            returned = call(module, x)
-        return returned.logits, _token(seen, returned.logits)
-
-    return outputs
-
-
-def _token(seen: list[tuple[Tensor, Any]], logits: Tensor) -> Tensor | None:
-    """The layer's input at the token whose output is the logits, (B, D); at the last, if there are several."""
-    if len(seen) != 1 or not isinstance(seen[0][1], Tensor):
-        return None
-    x, out = seen[0]
-    if out.dim() != 3 or (len(out), out.shape[2]) != tuple(logits.shape):
-        return None
-    same = (out == logits[:, None]).all(-1)  # (B, T)
-    if not bool(same.any(1).all()):
-        return None
-    last = same.shape[1] - 1 - same.flip(1).int().argmax(1)
-    return x[torch.arange(len(out), device=out.device), last]
 
 
 @contextmanager
@@ -126,7 +113,7 @@ def pooled_outputs(kind: Pooling, call: Call) -> ReadOutputs:
         call: Calls the model.
     """
 
-    def outputs(module: nn.Module, x: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+    def outputs(module: nn.Module, x: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
         base = getattr(module, "base_model", None)
         if not isinstance(base, nn.Module):
             raise UnsupportedModel(
@@ -135,7 +122,8 @@ def pooled_outputs(kind: Pooling, call: Call) -> ReadOutputs:
             )
         with _calls(base) as seen:
             returned = call(module, x)
-        return returned.logits, _POOLINGS[kind](seen[-1][1] if seen else None, x)
+        # A base model alone, without a head, has embeddings only.
+        return getattr(returned, "logits", None), _POOLINGS[kind](seen[-1][1] if seen else None, x)
 
     return outputs
 

@@ -13,9 +13,10 @@ from distil.errors import UnsupportedModel
 from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Outputs, Samples
 from distil.networks.dropout import Draw
 from distil.networks.dropout_samples import DropoutSamples
-from distil.networks.model_inputs import check_differentiable, inputs_of, placed
+from distil.networks.functions import Function
+from distil.networks.model_inputs import check_differentiable, inputs_of, parameters_of, placed
 from distil.networks.model_outputs import ModelOutputs
-from distil.networks.module_state import evaluating, placement, unwrapped
+from distil.networks.module_state import check_initialized, evaluating, placement, unwrapped
 from distil.networks.output_kinds import OutputKind
 from distil.networks.timm_and_transformers import class_names
 from distil.system.runtime import Runtime
@@ -26,9 +27,10 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
 
     Logits and embedding are read in the first of these ways that applies: the callable ``outputs``; the documented protocol
     ``forward(x, last=True) -> (logits, embedding)``; the plain call. The logits of the plain call are the tensor that it
-    returns, the first or second of a pair, or a field called ``logits``. Its embedding is the input of the head: the last Linear
+    returns, one of several, or a field called ``logits``. Its embedding is the input of the head: the last Linear
     (or convolution) layer whose output is those logits. A pair of tensors counts as (logits, embedding) only if the head maps one
-    to the other. The head is found on the first minibatch. In compiled and DataParallel modules, the inner module is called.
+    to the other; if several of the returned tensors may be the logits, that is an error. The head is found on the first
+    minibatch, from the functions that the model calls. In compiled and DataParallel modules, the inner module is called.
 
     Args:
         module: The model.
@@ -37,8 +39,9 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         returns: ``returns(value) -> (logits, embedding)`` reads the model's return value; an embedding of None stands for the
             input of the head.
         inputs: ``inputs(batch) -> x``, for minibatches that are not a tensor, a sequence that starts with one, or a dict.
-        output: Kind of the numbers that the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one
-            logit of a binary model. The last two are converted to logits of C columns.
+        output: Kind of the numbers that the model returns: ``"logits"``, which is believed; ``"probs"``, rows that sum to 1; or
+            ``"sigmoid"``, one logit of a binary model. The last two are converted to logits of C columns. None: logits, but
+            rows that all sum to 1 are refused.
         num_classes: C; a model with another number of outputs is refused.
         classes: Names of the classes; default: those in the configuration of a transformers model.
 
@@ -53,20 +56,28 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         module: nn.Module,
         *,
         head: str | None = None,
-        outputs: Callable[[nn.Module, Any], tuple[Tensor, Tensor | None]] | None = None,
-        returns: Callable[[Any], tuple[Tensor, Tensor | None]] | None = None,
+        outputs: Callable[[nn.Module, Any], tuple[Tensor | None, Tensor | None]] | None = None,
+        returns: Callable[[Any], tuple[Tensor | None, Tensor | None]] | None = None,
         inputs: Callable[[Any], Any] | None = None,
-        output: OutputKind = "logits",
+        output: OutputKind | None = "logits",
         num_classes: int | None = None,
         classes: Sequence[Any] | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             raise UnsupportedModel(f"expected a torch.nn.Module, got {type(module).__name__}")
+        check_initialized(module)
         self.module = unwrapped(module)
         self.classes = class_names(self.module) if classes is None else classes
         self._read = inputs
+        self._parameters = parameters_of(self.module)
         self._outputs = ModelOutputs(
-            self.module, head=head, outputs=outputs, returns=returns, output=output, num_classes=num_classes
+            self.module,
+            self._parameters,
+            head=head,
+            outputs=outputs,
+            returns=returns,
+            output=output,
+            num_classes=num_classes,
         )
         self._samples = DropoutSamples(self.module, self._probs)
         self._device, self._dtype = torch.device("cpu"), torch.float32  # those of the module while it is asked
@@ -111,7 +122,7 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
 
         def logits(z: Tensor) -> Tensor:
             with _differentiable_layers(self.module, z):
-                out = self._outputs.of({names[0]: z} if names else z)[0]
+                out = self._outputs.logits({names[0]: z} if names else z)
             self._outputs.forget()
             if torch.is_grad_enabled() and z.requires_grad and not out.requires_grad:
                 raise UnsupportedModel(
@@ -133,11 +144,25 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         self._outputs.find_out(x)
         return self._samples.of(x, n_samples, draw)
 
+    def training_inputs(self, batch: Any) -> Any:  # noqa: ANN401
+        """The inputs in a minibatch, read as for scoring."""
+        return inputs_of(batch, self._read, self.module, self._parameters)
+
+    def training_logits(self, module: nn.Module, x: Any) -> Tensor:  # noqa: ANN401
+        """The logits that a training compares with the labels, read as for scoring, in the module's own mode.
+
+        Args:
+            module: The module that is trained, the one of this network or a wrapper of it.
+            x: Inputs of a minibatch, on the device of the module.
+        """
+        return self._outputs.in_training(module, x)
+
     def _inputs(self, batch: Any) -> Any:  # noqa: ANN401
-        return placed(inputs_of(batch, self._read), self._device, self._dtype)
+        x = inputs_of(batch, self._read, self.module, self._parameters)
+        return placed(x, self._device, self._dtype, arrays=not isinstance(self.module, Function))
 
     def _probs(self, x: Any) -> Tensor:  # noqa: ANN401
-        logits = self._outputs.of(x)[0]
+        logits = self._outputs.logits(x)
         # Softmax. Why: PyTorch's own is slow on a CPU for fewer classes than a vector register holds. Gain: 98 us instead of 671 us
         # for 4,096 rows of 10 classes; for 100 classes a loss, 480 us instead of 342 us (medians of 51 and 21 calls, one thread of
         # a Xeon, torch 2.13). Delete it when ``logits.softmax(-1)`` is as fast for ten classes.

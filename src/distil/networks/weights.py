@@ -26,12 +26,34 @@ def loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
         module = build()
     try:
         if path.suffix == ".safetensors":
-            load_model(module, path)
+            if set(weights_in(path)) & set(module.state_dict()):
+                load_model(module, path)
+            else:
+                module.load_state_dict(_without_prefix(weights_in(path), module))
         else:
-            module.load_state_dict(weights_in(path))
+            module.load_state_dict(_without_prefix(weights_in(path), module))
     except RuntimeError as error:
         raise UnsupportedModel(f"the weights in {path} do not fit the module: {' '.join(str(error).split())}") from None
     return module
+
+
+def _without_prefix(state: Mapping[str, Any], module: nn.Module) -> Mapping[str, Any]:
+    """The weights with the names that they have in the module.
+
+    DataParallel, torch.compile, averaged models and Lightning modules put a prefix before the names of the module in them
+    (``module.``, ``_orig_mod.``, ``model.``), next to weights of their own.
+    """
+    own = list(module.state_dict())
+    if not own or set(own) & set(state):
+        return state
+    prefixes = [name.removesuffix(own[0]) for name in state if name.endswith(f".{own[0]}")]
+    whole = [prefix for prefix in prefixes if all(prefix + name in state for name in own)]
+    if len(whole) > 1:
+        raise UnsupportedModel(
+            f"the file holds the weights of the module {len(whole)} times, with the prefixes {', '.join(map(repr, whole))}; save "
+            "one of them"
+        )
+    return {name: state[whole[0] + name] for name in own} if whole else state
 
 
 def weights_in(path: Path) -> Mapping[str, Any]:

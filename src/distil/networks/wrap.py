@@ -5,19 +5,20 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.base import Network
 from distil.networks.ensemble import Ensemble
 from distil.networks.estimator import Estimator, all_classes, is_estimator
-from distil.networks.model_inputs import call_module
+from distil.networks.functions import Function
+from distil.networks.model_inputs import call_module, parameters_of
+from distil.networks.model_outputs import unreadable
+from distil.networks.module_state import unwrapped
 from distil.networks.output_kinds import OutputKind
 from distil.networks.timm_and_transformers import POOLINGS, pooled_outputs
 from distil.networks.torch_network import TorchNetwork
@@ -27,8 +28,8 @@ from distil.system.runtime import Runtime
 Where = str | int | Callable[[Any], Any]
 """A part of a model's return value: a key or attribute, a position, or a function of the value."""
 
-Returns = Callable[[Any], tuple[Tensor, Tensor | None]]
-"""Return value of a model -> logits, and embedding; None for the input of the head."""
+Returns = Callable[[Any], tuple[Tensor | None, Tensor | None]]
+"""Return value of a model -> logits, None if it has none; and embedding, None for the input of the head."""
 
 
 def wrap(
@@ -62,15 +63,17 @@ def wrap(
         head: The layer whose input is the embedding: its name, as in ``module.named_modules()``, or a function from the
             module to it. Default: the layer whose output is the logits.
         logits: Position of the logits in the model's return value: a key or attribute, an index, or a function of the value.
-            Default: found automatically. For an estimator: ``"predict_proba"`` or ``"decision_function"``.
+            Default: found automatically; a model that returns several candidates needs it. For an estimator: ``"predict_proba"``
+            or ``"decision_function"``.
         embedding: A part of the model's return value, given as for ``logits``, to use in place of the input of the head. For
             models of transformers also ``"cls"`` (the first token of the last hidden state), ``"mean"`` (the mean of the tokens in
             ``attention_mask``) or ``"pooled"`` (the ``pooler_output``). For an estimator: a fitted object with ``transform``, or
             a function of the inputs.
         output: Kind of the numbers that the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one
-            logit. Default: ``"logits"``.
-        inputs: A function from the minibatch to the argument of the model. Default: the minibatch, or its first item if it is a
-            sequence.
+            logit of a binary model. Default: logits, unless the rows that it returns all sum to 1, which is an error.
+        inputs: A function from the minibatch to the argument of the model, or to a tuple or dict of its arguments. Default: the
+            minibatch, or its first items if it is a sequence, as many as the model requires. A dict is passed as keywords if it
+            has all required parameters of the model, and otherwise whole.
         num_classes: C; a model with another number of outputs is refused. For estimators, the classes are 0..C-1, also those
             that they have not seen.
         build: A function that makes the module of the weights in a file.
@@ -122,6 +125,14 @@ def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
         return _skorch(model, given)
     if is_estimator(model):
         return _estimator(model, given)
+    kind = f"{type(model).__module__}.{type(model).__name__}"
+    if kind.startswith("transformers.pipelines."):
+        raise UnsupportedModel(
+            f"{type(model).__name__} is a pipeline of transformers, which returns texts; pass its model, pipeline.model, with "
+            'collate=lambda texts: pipeline.tokenizer(texts, padding=True, return_tensors="pt")'
+        )
+    if kind == "torch.export.exported_program.ExportedProgram":
+        raise UnsupportedModel("an ExportedProgram cannot be called; pass its module, program.module()")
     if callable(model):
         return _function(model, given)
     raise UnsupportedModel(
@@ -135,10 +146,13 @@ def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None
     head, embedding = given.get("head"), given.get("embedding")
     if head is not None and embedding is not None:
         raise InvalidInput("expected head= or embedding=, got both; pass one of them")
-    shared = {name: given[name] for name in ("output", "inputs", "num_classes") if name in given}
+    shared = {name: given.get(name) for name in ("output", "inputs", "num_classes")}
     if embedding in POOLINGS:
         _refuse(given, ("embedding", *shared), f"embedding={embedding!r}")
-        return TorchNetwork(module, outputs=pooled_outputs(embedding, call_module), **shared)
+        parameters = parameters_of(unwrapped(module))
+        return TorchNetwork(
+            module, outputs=pooled_outputs(embedding, lambda model, x: call_module(model, x, parameters)), **shared
+        )
     if "logits" in given or embedding is not None:
         returns = _returns(given.get("logits"), embedding)
     return TorchNetwork(module, head=_layer_name(module, head), returns=returns, **shared)
@@ -159,19 +173,34 @@ def _layer_name(module: nn.Module, head: str | Callable[[nn.Module], nn.Module] 
 def _returns(logits: Where | None, embedding: Where | None) -> Returns:
     """A function that reads logits and embedding from a model's return value."""
 
-    def returns(returned: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
-        out = _part(returned, logits, "logits") if logits is not None else _plain_logits(returned)
-        return out, None if embedding is None else _part(returned, embedding, "embedding").flatten(1)
+    def returns(returned: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
+        seen = None if embedding is None else _part(returned, embedding, "embedding").flatten(1)
+        if logits is not None:
+            return _part(returned, logits, "logits"), seen
+        return None if seen is not None and _lacks_logits(returned) else _plain_logits(returned), seen
 
     return returns
+
+
+def _lacks_logits(returned: Any) -> bool:  # noqa: ANN401
+    """Whether a model returned an object with named parts, and none called ``logits``, as transformers without a head do."""
+    fields = returned if isinstance(returned, Mapping) else getattr(returned, "__dict__", {})
+    return not isinstance(returned, Tensor) and bool(fields) and "logits" not in fields
 
 
 def _plain_logits(returned: Any) -> Tensor:  # noqa: ANN401
     """Logits when no position was given: the tensor, the field ``logits``, or the first item of a sequence."""
     if isinstance(returned, Tensor):
         return returned
-    named = isinstance(returned, Mapping) or not isinstance(returned, (tuple, list))
-    return _part(returned, "logits" if named else 0, "logits")
+    if isinstance(returned, Mapping):
+        logits = returned.get("logits")
+    elif isinstance(returned, (tuple, list)):
+        logits = returned[0] if returned else None
+    else:
+        logits = getattr(returned, "logits", None)
+    if not isinstance(logits, Tensor):
+        raise unreadable(returned)
+    return logits
 
 
 def _part(returned: Any, where: Where, what: Literal["logits", "embedding"]) -> Tensor:  # noqa: ANN401
@@ -201,8 +230,10 @@ def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
     if not isinstance(module, nn.Module):
         raise UnsupportedModel(f"{type(net).__name__} has no module yet; call its initialize() or fit() first")
     kinds: dict[str, OutputKind] = {"BCEWithLogitsLoss": "sigmoid", "NLLLoss": "probs", "BCELoss": "probs"}
-    kind = kinds.get(type(getattr(net, "criterion_", None)).__name__, "logits")
-    network = _module(module, {"output": kind, **given})
+    criterion = type(getattr(net, "criterion_", None)).__name__
+    if criterion in ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"):
+        raise UnsupportedModel(f"{type(net).__name__} is trained with {criterion}; regression is not supported")
+    network = _module(module, {"output": kinds.get(criterion, "logits"), **given})
     own = getattr(net, "classes_", None)
     if network.classes is None and own is not None:
         network.classes = np.asarray(own)
@@ -243,41 +274,7 @@ def _function(function: Callable[[Any], Any], given: Mapping[str, Any]) -> Torch
     return _module(module, given, _of_function)
 
 
-def _of_function(returned: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
+def _of_function(returned: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
     """Logits, or a pair of logits and embedding."""
     pair = isinstance(returned, (tuple, list)) and len(returned) == 2 and all(isinstance(t, Tensor) for t in returned)
     return (returned[0], returned[1].flatten(1)) if pair else (_plain_logits(returned), None)
-
-
-class Function(nn.Module):
-    """A function of a minibatch as a module: the modules that it uses are its children, and arrays it returns become tensors."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.function = function
-        self.used = nn.ModuleList(dict.fromkeys(_modules_of(function)))
-
-    def forward(self, x: Any) -> Any:  # noqa: ANN401
-        """The function's return value, with arrays as tensors."""
-        returned = self.function(x)
-        if isinstance(returned, (tuple, list)):
-            return tuple(map(_as_tensor, returned))
-        return _as_tensor(returned)
-
-
-def _as_tensor(value: Any) -> Any:  # noqa: ANN401
-    return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
-
-
-def _modules_of(function: Any) -> list[nn.Module]:  # noqa: ANN401
-    """The modules that a function names, is a method of, or is bound to by ``partial``."""
-    if isinstance(function, partial):
-        used = [function.func, *function.args, *function.keywords.values()]
-    elif inspect.ismethod(function):
-        used = [function.__self__]
-    elif inspect.isfunction(function):
-        names = inspect.getclosurevars(function)
-        used = [*names.nonlocals.values(), *names.globals.values()]
-    else:
-        used = list(getattr(function, "__dict__", {}).values())
-    return [value for value in used if isinstance(value, nn.Module)]

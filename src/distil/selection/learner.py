@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
@@ -19,7 +20,9 @@ from distil.data.minibatches import Collate
 from distil.errors import DistilWarning, InvalidInput, whole_number
 from distil.networks.base import Network
 from distil.networks.estimator import Estimator, is_estimator, named_classes
+from distil.networks.module_state import check_initialized
 from distil.networks.timm_and_transformers import class_names
+from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import as_collate, as_pool
@@ -54,6 +57,8 @@ class Trainer:
         transform: A function that prepares a minibatch of inputs.
         augment: A function that changes a training minibatch at random, before ``transform``.
         validation: Inputs and labels for early stopping with ``config.patience``.
+        network: A function from the module to the Network that reads its inputs and logits, as for scoring; default: ``wrap``.
+        collate: A function from a list of examples to their minibatch; default: PyTorch's.
         device: The device to train on; default: that of the parameters.
     """
 
@@ -63,6 +68,8 @@ class Trainer:
     transform: Transform | None = None
     augment: Augment | None = None
     validation: tuple[Tensor, Tensor] | None = None
+    network: Callable[[Any], Network] | None = None
+    collate: Collate | None = None
     device: torch.device | str | None = None
 
     def __call__(self, module: nn.Module, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002 - documented name
@@ -73,13 +80,19 @@ class Trainer:
             "transform": self.transform,
             "augment": self.augment,
             "device": self.device,
+            "network": self._network(module),
         }
-        x = labeled.x
+        x = labeled.x if self.collate is None else None
         if x is not None:
             return fit(module, x, labeled.y, self.config, validation=self.validation, **settings)
         if self.validation is not None:
             raise InvalidInput("validation needs a pool that is an array; pass an array, or your own function as fit")
-        return fit_dataset(module, labeled, self.config, **settings)
+        return fit_dataset(module, labeled, self.config, collate=self.collate, **settings)
+
+    def _network(self, module: nn.Module) -> TorchNetwork | None:
+        """The network that reads the module; None for a Network of the user's own class, which cannot be trained through."""
+        network = wrap(module, num_classes=self.num_classes) if self.network is None else self.network(module)
+        return network if isinstance(network, TorchNetwork) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,16 +137,18 @@ class Learner:
             its defaults; for a linear head, its fit to the optimum; for an estimator, its ``fit(X, y)``.
         retrain: The start of each round's training: ``"scratch"``; ``"warm"``, the weights of the previous round; or
             ``"shrink_perturb"``, 0.4 times these plus 0.1 times newly drawn ones (Ash and Adams 2020), which needs a function that
-            builds the model. A linear head takes only ``"scratch"``: its optimum does not depend on the start.
+            builds the model; frozen weights and buffers stay as they are. A linear head takes only ``"scratch"``: its optimum does
+            not depend on the start.
         network: A function from the model to a Network, if ``wrap`` needs arguments:
-            ``lambda model: distil.wrap(model, head="fc")``.
+            ``lambda model: distil.wrap(model, head="fc")``. The built-in trainer reads inputs and logits through it too.
         transform: A function that prepares a minibatch of inputs, in training and scoring.
         augment: A function that changes a training minibatch at random, before ``transform``; not used in scoring.
         validation: Inputs and labels for early stopping with ``FitConfig.patience``.
         candidates: The examples that may be queried, in any form that ``select`` takes; default: all. The others are held out.
         names: A distinct name for every example of ``data``: selections then have ``names``, and all methods take names as ids.
             Default: ``data.names`` if it has one name for each example, as pools of ``distil.open_pool`` may.
-        collate: A function from a list of examples to their minibatch, for measuring the pool; default: PyTorch's.
+        collate: A function from a list of examples, without labels, to their minibatch, in scoring and in training; default:
+            PyTorch's.
         runtime: Settings for measuring the pool.
         rng: A seed or an Rng, which decides every random draw.
         selection_rng: A seed or an Rng for the strategy's draws alone; default: ``rng``.
@@ -196,6 +211,7 @@ class Learner:
         self._network = network or self._reader(transform, num_classes)
         restorable = isinstance(self.module, nn.Module) and not self._build and not _is_fitted_head(self.module, fit)
         self._first = (self.module, _copied(self.module)) if restorable else None
+        self._reads = network
         own = {"transform": transform, "augment": augment, "validation": validation}
         self._fit = fit if callable(fit) else self._trainer(fit, num_classes, own)
 
@@ -223,7 +239,15 @@ class Learner:
             raise InvalidInput(f"fit must be a FitConfig or a function fit(model, labeled, round), got {config!r}")
         if isinstance(self.module, nn.Module):
             rng, device = self._rng.child("fit"), self._runtime.device
-            return Trainer(config=config or FitConfig(), num_classes=num_classes, rng=rng, device=device, **own)
+            return Trainer(
+                config=config or FitConfig(),
+                num_classes=num_classes,
+                rng=rng,
+                device=device,
+                network=self._reads,
+                collate=self._collate,
+                **own,
+            )
         if config is None and is_estimator(self.module):
             _check_estimator_settings(**own)
             return partial(fit_estimator, classes=self._classes)
@@ -399,11 +423,31 @@ class Learner:
         elif self._retrain == "scratch":
             self.module = self._built(self._build)
         else:
-            fresh = self._built(self._build)
-            with torch.no_grad():
-                for old, new in zip(self.module.parameters(), fresh.parameters(), strict=True):
-                    new.copy_(SHRINK * old.to(new.device) + PERTURB * new)
-            self.module = fresh
+            self.module = _shrunk(self.module, self._built(self._build))
+
+
+def _shrunk(old: nn.Module, fresh: nn.Module) -> nn.Module:
+    """``fresh`` with its trainable weights mixed with those of ``old``; frozen weights and buffers are those of ``old``."""
+    reused = {id(p) for p in old.parameters() if p.requires_grad}
+    if any(id(p) in reused for p in fresh.parameters()):
+        warnings.warn(
+            "the function that builds the model returned weights of the earlier model instead of newly drawn ones; they are "
+            "shrunk without a perturbation",
+            DistilWarning,
+            stacklevel=4,
+        )
+    with torch.no_grad():
+        for before, new in zip(old.parameters(), fresh.parameters(), strict=True):
+            kept = before.to(new.device)
+            if not new.requires_grad:
+                new.copy_(kept)
+            elif new is before:
+                new.mul_(SHRINK)
+            else:
+                new.copy_(SHRINK * kept + PERTURB * new)
+        for buffer, other in zip(old.buffers(), fresh.buffers(), strict=True):
+            other.copy_(buffer)  # statistics of normalization layers
+    return fresh
 
 
 def _described(state: object) -> str:
@@ -462,7 +506,25 @@ def fit_estimator(
     else:
         x = x.numpy(force=True)
     y = labeled.y.numpy()
-    return model.fit(x, y if classes is None else np.asarray(classes)[y])
+    y = y if classes is None else np.asarray(classes)[y]
+    try:
+        return model.fit(x, y)
+    except ValueError as error:
+        raise InvalidInput(_why_no_fit(type(model).__name__, y, error)) from error
+
+
+def _why_no_fit(name: str, y: np.ndarray[Any, Any], error: ValueError) -> str:
+    """The message for an estimator whose ``fit`` failed."""
+    seen = np.unique(y)
+    if len(seen) == 1:
+        return (
+            f"{name} needs labels of at least two classes, and all {len(y)} labels are {seen[0].item()!r}; label examples of "
+            "another class before fit()"
+        )
+    return (
+        f"{name} cannot be trained on these examples: {' '.join(str(error).split())}; if columns hold texts or missing values, "
+        "prepare them in a Pipeline (ColumnTransformer, OneHotEncoder, SimpleImputer)"
+    )
 
 
 def _check_estimator_settings(**settings: object) -> None:
@@ -475,7 +537,9 @@ def _check_estimator_settings(**settings: object) -> None:
 
 
 def _copied(module: nn.Module) -> dict[str, Any]:
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    check_initialized(module)
+    state = module.state_dict()  # quantized modules hold other values too
+    return {name: x.detach().clone() if isinstance(x, Tensor) else deepcopy(x) for name, x in state.items()}
 
 
 def _prepared(transform: Transform | None) -> Callable[[Any], Any] | None:

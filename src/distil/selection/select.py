@@ -37,7 +37,7 @@ from distil.selection.arguments import (
 from distil.selection.choose import choose
 from distil.selection.ids import IdReader, Ids, split_pair
 from distil.strategies.base import ROLES, Needs, Selection, Strategy
-from distil.strategies.registry import as_strategy
+from distil.strategies.registry import as_strategy, of_library
 from distil.system.runtime import Runtime, as_runtime
 
 
@@ -258,6 +258,7 @@ def array_sources(
     read = [arrays[name] for name in arrays_read(strategy) if name in arrays]
     precision = precision_of(read if labeled_embeddings is None else [*read, labeled_embeddings])
     settings: dict[str, Any] = {"caller": type(strategy).__name__, "precision": precision}
+    settings["copies"] = not of_library(strategy)  # the library's strategies do not write to columns
     sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, names=names, **settings)}
     if labeled_embeddings is not None:
         ids, own = torch.arange(len(labeled_embeddings)), {"embeddings": labeled_embeddings}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,8 +21,12 @@ from torch.nn import functional as F  # noqa: N812 - the name everyone gives it
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from distil.data.minibatches import Collate
 from distil.errors import InvalidInput, UnsupportedModel, whole_number
-from distil.networks.calls import refuse_whole_numbers
+from distil.networks.calls import WrongRows, explain_failed_call
+from distil.networks.model_inputs import placed
+from distil.networks.module_state import is_exported, modes_of
+from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng, as_rng
 from distil.training.config import FitConfig
 from distil.training.minibatches import DatasetSource, Minibatch, Source, TensorSource, sizes_of
@@ -75,6 +79,7 @@ def fit(
     validation: tuple[Tensor, Tensor] | None = None,
     weights: Tensor | None = None,
     read: Read | None = None,
+    network: TorchNetwork | None = None,
     loss: Loss | None = None,
     progress: bool = False,
     device: torch.device | str | None = None,
@@ -104,7 +109,9 @@ def fit(
         validation: Inputs and labels to measure the accuracy on after each epoch.
         weights: Weights of the examples (N,), at least 0; the loss of a minibatch is the weighted mean of its losses.
             Examples of weight 0 are left out of the training.
-        read: ``read(module, x)`` returns the logits. Default: ``module(x)``, or its first item if that is a tuple.
+        read: ``read(module, x)`` returns the logits. Default: as ``network`` reads them.
+        network: Reads the inputs in a minibatch and the logits in the module's return value, as for scoring: a network that
+            ``wrap`` made from the module. Default: ``TorchNetwork(module)``.
         loss: ``loss(logits, y)`` returns the losses (B,) of a minibatch or, without ``weights``, their mean or another
             number to minimize. Default: the cross entropy.
         progress: Whether to show a bar over the epochs; it is hidden if standard error is not a terminal.
@@ -117,7 +124,7 @@ def fit(
     Raises:
         InvalidInput: Shapes do not fit, labels or logits disagree with ``num_classes``, a value is NaN, patience has no
             validation data, a single example meets BatchNorm, ``loss`` returns another shape, or the training diverged.
-        UnsupportedModel: The module does not return a tensor (pass ``read``), or cannot be called with whole numbers.
+        UnsupportedModel: Its logits cannot be found, or it cannot be called with such inputs.
 
     >>> x, y = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1])
     >>> config = FitConfig(lr=0.5, max_accuracy=1.0, window_size=None)
@@ -125,9 +132,8 @@ def fit(
     'max_accuracy'
     """
     place, rng = _place(module, device), as_rng(rng)
-    training = _Training(
-        module, config, num_classes, rng, transform, augment, read or _first_output, loss, progress, place
-    )
+    network = TorchNetwork(module, num_classes=num_classes) if network is None else network
+    training = _Training(module, config, num_classes, rng, transform, augment, network, read, loss, progress, place)
 
     def source(x: Tensor, y: Tensor, weights: Tensor | None, names: tuple[str, str]) -> Source:
         return TensorSource(x, y, weights, num_classes=num_classes, device=place, names=names)
@@ -150,15 +156,17 @@ def fit_dataset(
     validation: Dataset[Any] | None = None,
     weights: Tensor | None = None,
     read: Read | None = None,
+    network: TorchNetwork | None = None,
     loss: Loss | None = None,
     progress: bool = False,
     device: torch.device | str | None = None,
     num_workers: int = 0,
+    collate: Collate | None = None,
 ) -> FitResult:
     """Train ``module`` in place on a map-style data set; ``fit`` is faster if the inputs fit in memory.
 
     It works like ``fit``, with the same order of the examples. Inputs may be tensors, or tuples and dictionaries of tensors,
-    which are stacked as by PyTorch's loader (a tuple arrives as a list); a list of numbers is a row. ``rng`` also seeds
+    which are stacked as by PyTorch's loader and passed to the module as for scoring; a list of numbers is a row. ``rng`` also seeds
     randomness inside the data set, which then depends on the number of workers.
 
     Args:
@@ -172,6 +180,9 @@ def fit_dataset(
         validation: A data set to measure the accuracy on after each epoch.
         weights: See ``fit``.
         read: See ``fit``.
+        network: See ``fit``.
+        collate: A function from a list of examples, without labels, to their minibatch, for a ``LabeledSet``; default: that of
+            PyTorch's loader.
         loss: See ``fit``.
         progress: See ``fit``.
         device: See ``fit``.
@@ -185,9 +196,8 @@ def fit_dataset(
         UnsupportedModel: See ``fit``.
     """
     place, rng = _place(module, device), as_rng(rng)
-    training = _Training(
-        module, config, num_classes, rng, transform, augment, read or _first_output, loss, progress, place
-    )
+    network = TorchNetwork(module, num_classes=num_classes) if network is None else network
+    training = _Training(module, config, num_classes, rng, transform, augment, network, read, loss, progress, place)
 
     def source(examples: Dataset[Any], weights: Tensor | None, name: str) -> Source:
         return DatasetSource(
@@ -198,6 +208,7 @@ def fit_dataset(
             name=name,
             rng=rng.child("workers", name),
             num_workers=num_workers,
+            collate=collate,
         )
 
     labeled = source(dataset, weights, "dataset")
@@ -214,7 +225,8 @@ class _Training:
     rng: Rng
     transform: Transform | None
     augment: Augment | None
-    reader: Read
+    network: TorchNetwork
+    read: Read | None
     loss: Loss | None
     progress: bool
     device: torch.device
@@ -263,7 +275,8 @@ class _Training:
         augment, tally = self.augment, _Tally()
         self.module.train()
         read = self._logits
-        for x, y, weights in minibatches:
+        for batch, y, weights in minibatches:
+            x = self.network.training_inputs(batch)
             logits = read(x if augment is None else augment(x, draws), y.shape[0])
             loss = _cross_entropy(logits, y, weights) if self.loss is None else _own_loss(self.loss, logits, y, weights)
             torch.autograd.backward(loss)
@@ -278,26 +291,28 @@ class _Training:
         # Without gradients, minibatches of four times the size need less memory than those of training.
         sizes = sizes_of(len(source.rows), 4 * self.config.batch_size)
         with torch.no_grad():
-            for x, y, _ in source.minibatches(source.rows, sizes):
-                tally.add(self._logits(x, y.shape[0]), y)
+            for batch, y, _ in source.minibatches(source.rows, sizes):
+                tally.add(self._logits(self.network.training_inputs(batch), y.shape[0]), y)
         return tally.read()[0]
 
     def _logits(self, x: Any, n: int) -> Tensor:  # noqa: ANN401 - any argument of a module
         """Logits (B, C) or (B, 1) of ``n`` inputs, in at least single precision."""
         if self.transform is not None:
             x = self.transform(x)
-        x = _cast(x, self._dtype)
+        x = placed(x, self.device, self._dtype, arrays=True)
         try:
             with self._watched() if n == 1 else nullcontext():
                 logits = self._read(x)
-        except RuntimeError as error:
-            refuse_whole_numbers(self.module, x, error)
+        except (RuntimeError, AssertionError) as error:
+            explain_failed_call(self.module, x, error)
             raise
         if not isinstance(logits, Tensor):
             raise UnsupportedModel(
                 f"expected logits (B, C) from the module, got {type(logits).__name__}; pass read=..., "
                 "a function of (module, x) that returns the logits"
             )
+        if logits.ndim and len(logits) != n:
+            raise WrongRows("logits", len(logits), n)
         if logits.shape != (n, self.num_classes) and (logits.shape != (n, 1) or self.num_classes != 2):
             raise InvalidInput(
                 f"expected logits of shape ({n}, {self.num_classes}) for num_classes={self.num_classes}, got "
@@ -326,11 +341,12 @@ class _Training:
                 handle.remove()
 
     def _read(self, x: Any) -> Tensor:  # noqa: ANN401
+        read = self.network.training_logits if self.read is None else self.read
         if not self._autocasts:
-            return self.reader(self.module, x)
+            return read(self.module, x)
         # Entered for each minibatch: autocast caches copies of the weights until it ends, and each step changes the weights.
         with torch.autocast(self.device.type, torch.bfloat16):
-            return self.reader(self.module, x)
+            return read(self.module, x)
 
     @cached_property
     def _dtype(self) -> torch.dtype | None:
@@ -350,14 +366,17 @@ class _Training:
         self.module.to(self.device)
         if isinstance(self.loss, nn.Module):
             self.loss.to(self.device)  # class weights
-        modes = [(part, part.training) for part in self.module.modules()]
+        if is_exported(self.module):
+            raise UnsupportedModel("an exported program cannot be trained; pass the module that it was exported from")
+        modes = modes_of(self.module)
         try:
             with self.rng.scope(), torch.enable_grad():
                 self.module.zero_grad(set_to_none=True)
                 yield Step(self.module, self.config)
         finally:
-            for part, mode in modes:
-                part.training = mode  # not part.train(mode), which reaches its children and may be overridden
+            for part, mode in modes.items():
+                if mode is not None:
+                    part.training = mode  # not part.train(mode), which reaches its children and may be overridden
             self.module.zero_grad(set_to_none=True)
 
     def _bar(self) -> tqdm[Any]:
@@ -369,15 +388,6 @@ class _Training:
             f"the training diverged: {what} in epoch {epoch}, at a learning rate of {lr:.3g}; "
             f"lower FitConfig.lr (now {self.config.lr:g})"
         )
-
-
-def _cast(x: Any, dtype: torch.dtype | None) -> Any:  # noqa: ANN401
-    """Inputs with floating-point tensors in the given dtype; whole numbers, which may be token ids, are kept."""
-    if isinstance(x, Tensor):
-        return x.to(dtype) if dtype is not None and x.is_floating_point() else x
-    if isinstance(x, Mapping):
-        return {name: _cast(value, dtype) for name, value in x.items()}
-    return [_cast(value, dtype) for value in x] if isinstance(x, list | tuple) else x
 
 
 class _Tally:
@@ -473,13 +483,6 @@ def _own_loss(loss: Loss, logits: Tensor, y: Tensor, weights: Tensor | None) -> 
 def _predicted(logits: Tensor) -> Tensor:
     """The most probable class (B,) of logits (B, C) or (B, 1)."""
     return logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
-
-
-def _first_output(module: nn.Module, x: Any) -> Tensor:  # noqa: ANN401
-    """``module(x)``, or its first item if that is a tuple; the caller checks that it is a tensor."""
-    out: Any = module(x)
-    logits: Tensor = out[0] if isinstance(out, tuple) and out else out
-    return logits
 
 
 def _place(module: nn.Module, device: torch.device | str | None) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from distil.data.minibatches import stacked
+from distil.data.examples import LabeledSet
+from distil.data.minibatches import Collate, reader, stacked
 from distil.errors import InvalidInput
+from distil.networks.calls import check_minibatch
+from distil.networks.model_inputs import placed
 from distil.rng import Rng
 
 Minibatch: TypeAlias = tuple[Any, Tensor, Tensor | None]
@@ -100,6 +103,7 @@ class DatasetSource(Source):
         name: The caller's name of ``dataset``, for messages.
         rng: Seeds the workers.
         num_workers: Number of processes that load examples; 0: none but this one.
+        collate: Makes a minibatch from examples without labels, for a ``LabeledSet``; default: ``stacked``.
 
     Raises:
         InvalidInput: The data set is not map-style or is empty, or ``weights`` is not as described.
@@ -115,17 +119,22 @@ class DatasetSource(Source):
         name: str,
         rng: Rng,
         num_workers: int,
+        collate: Collate | None = None,
     ) -> None:
         if isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized) or not len(dataset):
             raise InvalidInput(f"{name}: expected a map-style data set of at least one example, got {dataset!r}")
         self._device, self._num_classes, self._name = device, num_classes, name
+        labeled: Any = dataset
+        self._labeled: LabeledSet | None = labeled if isinstance(labeled, LabeledSet) else None
+        if collate is not None and self._labeled is None:
+            raise InvalidInput(f"collate: expected {name} to be a LabeledSet, whose labels are apart, got {dataset!r}")
         self._weights = _checked_weights(weights, len(dataset))
         self.rows = _rows(self._weights, len(dataset))
         self._batches: list[list[int]] = []  # refilled every epoch; the loader holds this list
         self._loader: DataLoader[Any] = DataLoader(
-            dataset,
+            dataset if self._labeled is None else _Examples(self._labeled, collate),
             batch_sampler=self._batches,
-            collate_fn=stacked,
+            collate_fn=stacked if self._labeled is None else _only,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=device.type == "cuda",
@@ -137,6 +146,9 @@ class DatasetSource(Source):
         pieces = torch.split(rows, list(sizes))
         self._batches[:] = [piece.tolist() for piece in pieces]
         for piece, loaded in zip(pieces, self._loader, strict=True):
+            if self._labeled is not None:
+                check_minibatch(loaded, self._labeled.ids[piece].tolist())
+                loaded = loaded, self._labeled.y[piece]
             if not isinstance(loaded, list | tuple) or len(loaded) < 2 or not isinstance(loaded[1], Tensor):
                 raise InvalidInput(
                     f"{self._name}: expected examples (x, y, ...) with a whole number y, "
@@ -145,7 +157,23 @@ class DatasetSource(Source):
             # Checked before the move: on an accelerator the check would wait for every minibatch.
             y = checked_labels(loaded[1], self._num_classes, f"labels of {self._name}")
             weights = None if self._weights is None else self._weights[piece].to(self._device)
-            yield _moved(loaded[0], self._device), y.to(self._device, non_blocking=True), weights
+            yield placed(loaded[0], self._device, None), y.to(self._device, non_blocking=True), weights
+
+
+class _Examples(Dataset[Any]):
+    """The examples of a labeled set without their labels, read as the pool that they are from is read for scoring."""
+
+    def __init__(self, labeled: LabeledSet, collate: Collate | None) -> None:
+        self._ids = labeled.ids
+        self._read = reader(labeled.data, collate)
+
+    def __getitems__(self, rows: list[int]) -> list[Any]:
+        """The minibatch of these rows, as the only item of a list."""
+        return [self._read(self._ids[rows])]
+
+
+def _only(batches: list[Any]) -> Any:  # noqa: ANN401
+    return batches[0]
 
 
 def sizes_of(n: int, batch_size: int, *, join_last: bool = False) -> list[int]:
@@ -213,14 +241,3 @@ def _checked_weights(weights: Tensor | None, n: int) -> Tensor | None:
 
 def _rows(weights: Tensor | None, n: int) -> Tensor:
     return torch.arange(n) if weights is None else weights.cpu().nonzero().flatten()
-
-
-def _moved(value: Any, device: torch.device) -> Any:  # noqa: ANN401 - any inputs of a data set
-    """The same lists and dictionaries with their tensors on ``device``."""
-    if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, Mapping):
-        return {name: _moved(item, device) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_moved(item, device) for item in value]
-    return value

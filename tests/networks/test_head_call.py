@@ -1,0 +1,89 @@
+"""Heads that no layer shows: calls of functions, and logits that are changed behind the head."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from distil.measuring.network_source import NetworkSource
+from distil.networks.wrap import wrap
+from distil.rng import Rng
+from distil.selection.choose import gather
+from distil.signals import Embedding, Logits
+from distil.system.runtime import Runtime
+
+N = 12
+X = torch.randn(N, 6, generator=torch.Generator().manual_seed(0))
+STEPS = torch.randn(N, 7, 6, generator=torch.Generator().manual_seed(1))
+IMAGES = torch.randn(N, 6, 5, 5, generator=torch.Generator().manual_seed(2))
+
+
+class Net(nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.body, self.fc, self.conv = nn.Linear(6, 5), nn.Linear(5, 3), nn.Conv2d(6, 3, 1)
+        self.temperature = nn.Parameter(torch.tensor(2.0))
+        self.run = forward
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def measured(model, data):
+    source = NetworkSource(wrap(model), data, torch.arange(N))
+    table = gather(source, (Logits(), Embedding()), Runtime(batch_size=5), Rng(0))
+    return table[Logits()], table[Embedding()]
+
+
+def test_the_embedding_is_the_input_of_the_head(case, seeded):
+    rows = lambda m, x: m.body(x).relu()  # noqa: E731
+    steps = lambda choose: lambda m, x: choose(m.body(x))  # noqa: E731
+    last = torch.arange(N) % 7
+    for name, forward, hidden, data in [
+        ("a temperature", lambda m, x: m.fc(rows(m, x)) / m.temperature, rows, X),
+        ("an offset", lambda m, x: m.fc(rows(m, x)) + torch.ones(3), rows, X),
+        ("relu", lambda m, x: m.fc(rows(m, x)).relu(), rows, X),
+        ("scaled tanh", lambda m, x: 10 * torch.tanh(m.fc(rows(m, x))), rows, X),
+        ("a function", lambda m, x: F.linear(rows(m, x), m.fc.weight, m.fc.bias), rows, X),
+        ("a matrix product", lambda m, x: rows(m, x) @ m.fc.weight.T, rows, X),
+        ("a cosine", lambda m, x: 9 * F.linear(F.normalize(rows(m, x)), F.normalize(m.fc.weight)), None, X),
+        ("the last step", lambda m, x: m.fc(m.body(x))[:, -1], steps(lambda h: h[:, -1]), STEPS),
+        ("the mean of steps", lambda m, x: m.fc(m.body(x)).mean(1) / 3, steps(lambda h: h.mean(1)), STEPS),
+        (
+            "a function at the last step",
+            lambda m, x: F.linear(m.body(x), m.fc.weight)[:, -1],
+            steps(lambda h: h[:, -1]),
+            STEPS,
+        ),
+        ("a convolution behind relu", lambda m, x: m.conv(x).relu().mean((2, 3)), lambda m, x: x.mean((2, 3)), IMAGES),
+        ("one place", lambda m, x: m.conv(x)[:, :, 0, 0] * 2, lambda m, x: x[:, :, 0, 0], IMAGES),
+        ("a view", lambda m, x: m.conv(x[:, :, :1, :1]).view(-1, 3) * 2, lambda m, x: x[:, :, 0, 0], IMAGES),
+        ("a head before another", lambda m, x: (m.fc(rows(m, x)) * 2, m.body(x))[0], rows, X),
+    ]:
+        with case(name):
+            model = seeded(Net, forward).eval()
+            logits, embedding = measured(model, data)
+            with torch.no_grad():
+                torch.testing.assert_close(logits, model(data))
+                expected = F.normalize(rows(model, data)) if hidden is None else hidden(model, data)
+                torch.testing.assert_close(embedding, expected)
+    assert len(last) == N
+
+
+def test_what_is_found_does_not_depend_on_the_data(seeded):
+    """All logits of the first rows are positive, so there relu changes nothing; in the others it does."""
+    model = seeded(Net, lambda m, x: m.fc(m.body(x)).relu()).eval()
+    with torch.no_grad():
+        model.fc.bias.copy_(torch.full((3,), 50.0))
+        data = torch.cat([X[:6], X[6:] * 1e4])
+        logits, embedding = measured(model, data)
+        torch.testing.assert_close(embedding, model.body(data))
+        torch.testing.assert_close(logits, model(data))
+
+
+def test_logits_that_no_call_makes_have_no_embedding(seeded):
+    model = seeded(Net, lambda m, x: -(x[:, None] - m.conv.weight[:, :, 0, 0]).pow(2).sum(2))
+    assert "embedding: none found" in repr(wrap(model, example=X))
+    residual = seeded(Net, lambda m, x: x[:, :3] + m.fc(m.body(x)))
+    assert "embedding: none found" in repr(wrap(residual, example=X))
