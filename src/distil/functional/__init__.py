@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import matching as matching
     from distil.functional import nearest as nearest
     from distil.functional import neighbors as neighbors
+    from distil.functional import scale as scale
     from distil.functional import similarity as similarity
     from distil.functional import submodular as submodular
     from distil.functional import uncertainty as uncertainty
