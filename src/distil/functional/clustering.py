@@ -177,12 +177,14 @@ def representatives(x: Tensor, clustering: KMeans | KMedians, n: int) -> Tensor:
 
     Returns:
         (n,) distinct rows: every cluster's nearest, then every cluster's second, and so on, larger clusters first; ties go to the
-        smaller row.
+        smaller row. Distances tie if they agree to 16 bits: rounding must not decide between the two rows of a cluster of two,
+        which are equally far from their mean.
     """
     (x,), e = to_unit(x)
     clustering = clustering.scaled(-e)
     sizes = torch.bincount(clustering.clusters, minlength=len(clustering.centers))
-    order = clustering.exact_dists(x).argsort(stable=True)
+    mantissas, exponents = torch.frexp(clustering.exact_dists(x))
+    order = torch.ldexp((mantissas * 2**16).round(), exponents).argsort(stable=True)
     order = order[clustering.clusters[order].argsort(stable=True)]  # by cluster, then by distance, then by row
     starts = sizes.cumsum(0) - sizes
     rank = torch.empty_like(order)

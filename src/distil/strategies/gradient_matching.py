@@ -86,7 +86,9 @@ class GradMatch(Strategy):
             rows, weights = match_per_class(x, outputs.argmax(-1), n, outputs.shape[1], match, reference=reference)
         else:
             target = None if reference is None else reference[0]
-            rows, weights = match_per_batch(x, n, self.batch_size, match, reference=target)
+            by_id = sets.pool.ids.argsort()  # a batch has consecutive ids, whatever the order of the rows
+            rows, weights = match_per_batch(x[by_id], n, self.batch_size, match, reference=target)
+            rows = by_id[rows]
         if self.use_weights:
             return picked(sets.pool, rows, sentences("weight {:.3g}", weights), weights=weights)
         if self.selection_type == "PerBatch":
