@@ -102,7 +102,7 @@ def test_what_was_read_is_said(here, said):
 def test_faults(here, said):
     Path("audit.html").mkdir()
     for argv, message in (
-        (("nothing.npy",), "there is no pool at nothing.npy"),
+        (("nothing.npy",), "there is no file or folder nothing.npy"),
         (("emb.npy", "--out", "audit.pdf"), "ends in .html or .json"),
         (("emb.npy", "--out", "audit.html"), "audit.html is a folder; expected a file"),
         (("emb.npy", "--labeled", "emb.ids.txt", "--labels", "emb.ids.txt"), "has no labels"),

@@ -242,7 +242,11 @@ def test_faults_are_the_librarys_errors():
             "strategy must be the name of a registered strategy, got CoreSet",
         ),
         (lambda: distil.pick("core_set", 3, pool="images"), distil.InvalidInput, "pool is embedded by model"),
-        (lambda: distil.embed("no", model="corner:encode", out="a.npy"), distil.DataNotFound, "there is no pool at no"),
+        (
+            lambda: distil.embed("no", model="corner:encode", out="a.npy"),
+            distil.DataNotFound,
+            "there is no file or folder no",
+        ),
         (lambda: distil.embed("images", model="corner:encode", out="a.csv"), distil.InvalidInput, "ends in .npy"),
         (lambda: distil.audit("emb.npy", labels="some.txt"), distil.InvalidInput, "has no labels"),
         (lambda: distil.run("no.json"), distil.ConfigError, "there is no configuration file no.json"),

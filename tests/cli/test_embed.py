@@ -98,7 +98,7 @@ def test_faults(here, said):
     for argv, message in (
         (("images", "--out", "emb.npy"), "Missing option '--model'"),
         (("images", "--model", "red:encode", "--out", "emb.csv"), "ends in .npy or .parquet"),
-        (("nothing", "--model", "red:encode", "--out", "emb.npy"), "there is no pool at nothing"),
+        (("nothing", "--model", "red:encode", "--out", "emb.npy"), "there is no file or folder nothing"),
         (("images", "--model", "timm:resnet18", "--out", "emb.npy"), "distil downloads none"),
         (("images", "--model", "no.such.module:encode", "--out", "emb.npy"), "cannot import"),
         (("images", "--model", "none-such", "--out", "emb.npy"), "expected a model as timm:NAME"),

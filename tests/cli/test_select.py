@@ -145,7 +145,7 @@ def test_candidates_and_exclude(here, said):
     assert code == 0
     assert {entry["id"] for entry in table("rest.csv")} == set(NAMES[50:60]) - set(first)
     code, _, err = said(*BADGE, "--n", 7, "--candidates", "few.txt", "--exclude", "first.csv")
-    assert (code, err) == (2, "distil: n must be between 1 and the 6 unlabeled examples, got 7\n")
+    assert (code, err) == (2, "distil: n must be from 1 to 6, the number of examples to choose from, got 7\n")
 
 
 def test_why(here, said):
@@ -264,7 +264,7 @@ FAULTS = [
     (
         {"emb": lambda a: put(a, [7, 30], np.nan)},
         (),
-        "embeddings is NaN or infinite for 2 of 200 examples: ids 'dir/007.jpg', 'dir/030.jpg'",
+        "embeddings has NaN or infinite values in 2 of 200 examples: ids 'dir/007.jpg', 'dir/030.jpg'",
     ),
     ({"p": lambda a: put(a, 9, 1)}, (), "probs['dir/009.jpg'] is not a probability distribution"),
     ({"p": lambda a: put(a, 9, np.nan)}, (), "must be finite, not negative and sum to 1; if these are logits"),
@@ -293,7 +293,11 @@ FAULTS = [
     ),
     ({}, ("--labeled", "labeled.csv", "--labeled", "ids.txt"), "labeled.csv has labels and ids.txt has none"),
     ({}, ("--out", "emb.npy/picks.csv"), "emb.npy is a file; expected a folder"),
-    ({}, ("--pool", "emb.npy"), "pool is embedded by model; give these two, or embeddings (--pool"),
+    (
+        {},
+        ("--pool", "emb.npy"),
+        "pool and model belong together: the model embeds the pool; pass both, or embeddings (--pool",
+    ),
     ({}, ("--model", "x:y"), "say which one with pool"),
     ({}, ("--no-duplicates", "--near", "0"), "near must be a share of the typical distance, above 0"),
     ({}, ("--strategy", "bald_dropout"), "needs mc_probs; pass --mc-probs"),

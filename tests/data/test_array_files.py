@@ -191,7 +191,7 @@ def test_parquet_faults(parquet):
         read_column(parquet(a=[[1.0]], b=[[2.0]]))
     with pytest.raises(InvalidInput, match="expected columns of numbers"):
         read_column(parquet(text=["a", "b"]))
-    with pytest.raises(InvalidInput, match=r"the id 'a' is there more than once"):
+    with pytest.raises(InvalidInput, match=r"the id 'a' occurs more than once"):
         read_column(parquet(id=["a", "a"], e=[1.0, 2.0]))
     path = parquet(e=[1.0])
     path.write_bytes(path.read_bytes()[:-6])
@@ -250,7 +250,7 @@ def test_ids_beside_an_array(tmp_path):
     with pytest.raises(InvalidInput, match=r"x\.ids\.txt has 6 ids, and .*x\.npy has 7 rows"):
         read_column(tmp_path / "x.npy")
     lines(tmp_path / "x.ids.txt", [*NAMES[:-1], NAMES[0]])
-    with pytest.raises(InvalidInput, match=r"the id 'a/0\.png' is there more than once"):
+    with pytest.raises(InvalidInput, match=r"the id 'a/0\.png' occurs more than once"):
         read_column(tmp_path / "x.npy")
 
 
@@ -324,7 +324,7 @@ def test_ids_become_rows(tmp_path):
 
 def test_faults_of_lists(case, tmp_path):
     for name, content, message in [
-        ("a.txt", "a\na\n", "'a' is there more than once"),
+        ("a.txt", "a\na\n", "'a' occurs more than once"),
         ("a.csv", "id,label\na,\n", "line 2: the id or its label is missing"),
         ("a.csv", "id,label\na\n", "line 2: expected 2 columns"),
         ("a.jsonl", '{"name": 1}\n', "line 1: there is no `id`"),

@@ -269,12 +269,14 @@ def test_ids_of_rows_that_are_not_finite_are_named(case):
                 check_rows(ids, good, "data")
                 bad = good.clone()
                 bad[1, 1, 2] = bad[3, 0, 0] = value
-                with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 4 examples: ids 30, 11$"):
+                with pytest.raises(
+                    InvalidInput, match=r"^data has NaN or infinite values in 2 of 4 examples: ids 30, 11$"
+                ):
                     check_rows(ids, bad, "data")
 
 
 def test_many_ids_are_cut_short():
-    with pytest.raises(InvalidInput, match=r"for 9 of 9 examples: ids 0, 1, 2, 3, 4, \.\.\.$"):
+    with pytest.raises(InvalidInput, match=r"in 9 of 9 examples: ids 0, 1, 2, 3, 4, \.\.\.$"):
         check_rows(torch.arange(9), torch.full((9, 1), torch.nan), "data")
 
 
@@ -285,7 +287,7 @@ def test_whole_numbers_and_no_rows_are_finite():
 
 def test_tables_name_the_column():
     table = Signals(torch.tensor([5, 6]), {Logits(): torch.ones(2, 2), Embedding(): torch.tensor([[1.0], [torch.nan]])})
-    with pytest.raises(InvalidInput, match=r"^Embedding\(\) is NaN or infinite for 1 of 2 examples: ids 6$"):
+    with pytest.raises(InvalidInput, match=r"^embeddings has NaN or infinite values in 1 of 2 examples: ids 6$"):
         check_finite(table)
     good = Signals(table.ids, {Logits(): torch.ones(2, 2)})
     assert check_finite(good) is good
@@ -396,7 +398,7 @@ def test_bad_rows_of_a_large_table_are_named():
     for ids in (range(len(array)), range(0, len(array), 2), range(1, len(array), 2)):
         found = source(ids, embeddings=array)
         if CHUNK_ROWS + 1 in ids:
-            with pytest.raises(InvalidInput, match=rf"embeddings is NaN or infinite .*: ids {CHUNK_ROWS + 1}$"):
+            with pytest.raises(InvalidInput, match=rf"embeddings has NaN or infinite values .*: ids {CHUNK_ROWS + 1}$"):
                 found.table((Embedding(),), *RUN)
         else:
             assert len(found.table((Embedding(),), *RUN)) == len(ids)
@@ -455,15 +457,15 @@ def test_missing_arrays_are_reported_before_any_work(case):
         (
             (Gradient(),),
             ("embeddings",),
-            r"Someone needs `probs` \(N, C\), and `embeddings` was given; pass probs=\.\.\.",
+            r"Someone needs `probs` \(N, C\), got only `embeddings`; pass probs=\.\.\.",
         ),
         (
             (Gradient(),),
             ("probs",),
-            r"Someone needs `embeddings` \(N, D\), and `probs` was given; pass embeddings=\.\.\.",
+            r"Someone needs `embeddings` \(N, D\), got only `probs`; pass embeddings=\.\.\.",
         ),
         ((Probs(),), ("embeddings", "mc_probs"), r"`probs` \(N, C\), and `embeddings` and `mc_probs` was given"),
-        ((MCMean(5),), ("probs",), r"needs `mc_probs` \(N, K, C\), and `probs` was given; pass mc_probs=\.\.\."),
+        ((MCMean(5),), ("probs",), r"needs `mc_probs` \(N, K, C\), got only `probs`; pass mc_probs=\.\.\."),
         ((Logits(),), (), r"needs `probs` \(N, C\), and nothing was given"),
     ]:
         with case(needs, given, message):

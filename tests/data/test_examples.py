@@ -213,7 +213,7 @@ def test_a_labeled_set_reads_ids_and_labels():
         ([True], [0], "got bool"),
         (["a"], [0], "got object"),
         ([1], ["a"], "y must be whole numbers"),
-        ([1, 2], [0], "y must be 2, one for each example; got 1"),
+        ([1, 2], [0], "y must have one entry for each of the 2 examples, got 1"),
     ]:
         with pytest.raises(InvalidInput, match=message):
             LabeledSet(X, ids, y)

@@ -95,7 +95,7 @@ def test_a_label_that_is_not_a_class_is_named(case):
 
 
 def test_another_number_of_labels():
-    with pytest.raises(InvalidInput, match=r"^y must be 3, one for each example; got 2$"):
+    with pytest.raises(InvalidInput, match=r"^y must have one entry for each of the 3 examples, got 2$"):
         as_labels([0, 1], "y", count=3)
 
 

@@ -131,7 +131,7 @@ def test_the_transform_agrees_with_torchvision(tmp_path):
 def test_no_images(tmp_path):
     with pytest.raises(InvalidInput, match="holds no image"):
         open_pool(tmp_path)
-    with pytest.raises(DataNotFound, match="there is no pool at"):
+    with pytest.raises(DataNotFound, match="there is no file or folder"):
         open_pool(tmp_path / "nothing")
 
 
@@ -203,7 +203,7 @@ def test_columns_that_have_to_be_named(tmp_path):
     with pytest.raises(InvalidInput, match="no column 'c'"):
         open_pool(path, column="c")
     twice = write_table(tmp_path / "u.jsonl", [{"id": 1, "text": "x"}, {"id": 1, "text": "y"}])
-    with pytest.raises(InvalidInput, match="'1' is there more than once"):
+    with pytest.raises(InvalidInput, match="'1' occurs more than once"):
         open_pool(twice)
     wrong = write_table(tmp_path / "v.jsonl", [{"id": 1, "text": "x"}, {"id": 2, "text": [1]}])
     with pytest.raises(InvalidInput, match=r"line 2: expected text, got \[1\]"):

@@ -249,7 +249,7 @@ def test_decision_functions(case):
                 UnsupportedModel, match=rf"{name} has no predict_proba; fit CalibratedClassifierCV\({name}"
             ) as caught:
                 select("entropy_sampling", model, X, 3)
-            assert 'or pass logits="decision_function"' in str(caught.value)
+            assert 'pass distil.wrap(model, logits="decision_function")' in str(caught.value)
             table = measured(wrap(model, logits="decision_function"), (Logits(),))
             np.testing.assert_allclose(table[Logits()].numpy(), model.decision_function(X))
             calibrated = CalibratedClassifierCV(type(model)(), cv=2).fit(X, Y)

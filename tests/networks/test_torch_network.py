@@ -405,7 +405,9 @@ def test_not_a_module(case):
 
 
 def test_an_unknown_head_lists_the_linear_layers():
-    with pytest.raises(UnsupportedModel, match=r"no layer called head='fc'; its Linear layers: \['body\.0', 'head'\]"):
+    with pytest.raises(
+        UnsupportedModel, match=r"head='fc' is not a layer of the model; its Linear layers: 'body\.0', 'head'"
+    ):
         TorchNetwork(returning(lambda m, h, z: z), head="fc")
 
 

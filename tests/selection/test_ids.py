@@ -234,9 +234,9 @@ def test_labels_in_dicts_and_pairs_are_those_of_the_ids():
     assert select_from("glister", 5, labeled=(mask, sorted_labels), **arrays).tolist() == expected
     with pytest.raises(InvalidInput, match="labeled has labels too"):
         select_from("glister", 5, labeled=(IDS, labels), labels=labels, **arrays)
-    with pytest.raises(InvalidInput, match="labels are those of the rows in labeled, which is missing"):
+    with pytest.raises(InvalidInput, match="labels was passed without labeled"):
         select_from("glister", 5, labels=labels, **arrays)
-    with pytest.raises(InvalidInput, match="labels must be 4, one for each example; got 3"):
+    with pytest.raises(InvalidInput, match="labels must have one entry for each of the 4 examples, got 3"):
         select_from("glister", 5, labeled=IDS, labels=labels[:3], **arrays)
 
 
@@ -253,7 +253,7 @@ WRONG = [
     ([NAMES[1], 7], "has 7, which is not the name of an example"),
     ([2**70], "has 1180591620717411303424, which is not the name"),
     ([None, 1], "has None, which is not the name"),
-    ([1.0, 2.0], r"has the floating-point number 1.0; convert ids with .astype\(int\)"),
+    ([1.0, 2.0], r"has the floating-point number 1.0; convert ids to whole numbers, as with .astype\(int\)"),
     (np.array([1.0, np.nan]), "has the floating-point number 1.0"),
     (torch.tensor([0.5]), "has the floating-point number 0.5"),
     (torch.tensor([0.5], dtype=torch.bfloat16), "has the floating-point number 0.5"),
@@ -406,15 +406,15 @@ def test_errors_contain_the_callers_names(net):
     spoiled = X.copy()
     spoiled[[7, 30]] = np.nan
     named = r"for 2 of 40 examples: ids 'dir/07.jpg', 'dir/30.jpg'$"
-    with pytest.raises(InvalidInput, match=f"^data is NaN or infinite {named}"):
+    with pytest.raises(InvalidInput, match=f"^data has NaN or infinite values {named}"):
         select("margin_sampling", net, spoiled, 3, names=NAMES)
-    with pytest.raises(InvalidInput, match=f"is NaN or infinite {named}"):
+    with pytest.raises(InvalidInput, match=f"has NaN or infinite values {named}"):
         select("margin_sampling", net, list(torch.from_numpy(spoiled)), 3, names=NAMES)
-    with pytest.raises(InvalidInput, match=f"^embeddings is NaN or infinite {named}"):
+    with pytest.raises(InvalidInput, match=f"^embeddings has NaN or infinite values {named}"):
         select_from("core_set", 3, embeddings=spoiled, names=NAMES)
-    with pytest.raises(InvalidInput, match=f"^embeddings is NaN or infinite {named}"):
+    with pytest.raises(InvalidInput, match=f"^embeddings has NaN or infinite values {named}"):
         pick("core_set", 3, embeddings=Column(spoiled, NAMES, "x.npy"))
-    with pytest.raises(InvalidInput, match=f"^embeddings is NaN or infinite {named}"):
+    with pytest.raises(InvalidInput, match=f"^embeddings has NaN or infinite values {named}"):
         pick("random_sampling", 3, embeddings=Column(spoiled, NAMES, "x.npy"), no_duplicates=True)
     wrong = PROBS.copy()
     wrong[7] = 1
@@ -432,7 +432,9 @@ def test_errors_contain_the_callers_names(net):
 
 def test_rows_of_their_own_have_no_names_of_the_pool():
     own = np.array([[1.0, 2.0, 3.0], [np.nan, 1.0, 1.0]], dtype=np.float32)
-    with pytest.raises(InvalidInput, match=r"^labeled_embeddings is NaN or infinite for 1 of 2 examples: ids 1$"):
+    with pytest.raises(
+        InvalidInput, match=r"^labeled_embeddings has NaN or infinite values in 1 of 2 examples: ids 1$"
+    ):
         select_from("core_set", 3, embeddings=X, labeled_embeddings=own, names=NAMES)
 
 

@@ -155,7 +155,7 @@ def test_wrong_labels_are_refused(case):
         ([0], [3], "labels: 3 is not one of the 3 classes"),
         ([0], [-1], "labels: -1 is not one"),
         ([60], [0], "ids has 60, which is not a position in data of 60 examples"),
-        ([0, 1], [0], "labels must be 2, one for each example; got 1"),
+        ([0, 1], [0], "labels must have one entry for each of the 2 examples, got 1"),
         ([0, 0], [0, 1], "more than once"),
         ([0], [0.5], "whole number"),
     ]:

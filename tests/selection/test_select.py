@@ -309,7 +309,7 @@ def test_a_pair_of_inputs_and_labels_is_data(net, x):
     for labels in ([0, 1, 2, 3], np.arange(4), torch.arange(4)):
         assert select("core_set", net, x, 9, labeled=(x[:4], labels)).tolist() == expected
     for labels, message in [
-        ([0, 1, 2], "must be 4, one for each example; got 3"),
+        ([0, 1, 2], "must have one entry for each of the 4 examples, got 3"),
         (np.zeros((4, 1), int), r"must be a flat list, got shape \(4, 1\)"),
         (torch.full((4,), 0.5), "must be whole numbers, .* got 0.5; correct this label"),
     ]:
@@ -518,7 +518,7 @@ def test_excluded_examples_are_not_chosen(net, x, probs, embeddings):
         assert select_from(strategy, 9, labeled=[30, 1], exclude=np.array([9, 5]), **arrays).tolist() == expected
     with pytest.raises(InvalidInput, match="exclude has 60, which is not a position"):
         select_from("badge", 9, exclude=[60], **arrays)
-    with pytest.raises(InvalidInput, match="n must be between 1 and the 2 unlabeled examples, got 3"):
+    with pytest.raises(InvalidInput, match="n must be from 1 to 2, the number of examples to choose from, got 3"):
         select("badge", net, x, 3, candidates=[1, 2, 3], exclude=[2])
     with pytest.raises(
         InvalidInput, match="nothing to choose from: every example is labeled, excluded or not a candidate"
@@ -917,11 +917,11 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ({"data": Endless()}, r"data must be a map-style Dataset .*got Endless"),
         ({"data": 7}, "data must be a map-style Dataset .*got int"),
         ({"data": None}, "data must be a map-style Dataset .*got NoneType"),
-        ({"n": 0}, "n must be between 1 and the 60 unlabeled examples, got 0"),
-        ({"n": 61}, "n must be between 1 and the 60 unlabeled examples, got 61"),
-        ({"n": -3}, "n must be between 1 and the 60 unlabeled examples, got -3"),
-        ({"n": 58, "labeled": [1, 2, 3]}, "n must be between 1 and the 57 unlabeled examples, got 58"),
-        ({"n": 3, "candidates": [5, 6]}, "n must be between 1 and the 2 unlabeled examples, got 3"),
+        ({"n": 0}, "n must be from 1 to 60, the number of examples to choose from, got 0"),
+        ({"n": 61}, "n must be from 1 to 60, the number of examples to choose from, got 61"),
+        ({"n": -3}, "n must be from 1 to 60, the number of examples to choose from, got -3"),
+        ({"n": 58, "labeled": [1, 2, 3]}, "n must be from 1 to 57, the number of examples to choose from, got 58"),
+        ({"n": 3, "candidates": [5, 6]}, "n must be from 1 to 2, the number of examples to choose from, got 3"),
         ({"n": True}, "n must be a whole number, got True"),
         ({"n": 2.5}, "n must be a whole number, got 2.5"),
         ({"n": "5"}, "n must be a whole number, got '5'"),
@@ -945,7 +945,10 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
             {"labeled": 5},
             r"labeled must be ids of the pool \(.*\), a dict .*, a pair .*, or separate data .*; got 5$",
         ),
-        ({"labeled": np.zeros(3)}, r"labeled has the floating-point number 0.0; convert ids with \.astype\(int\)"),
+        (
+            {"labeled": np.zeros(3)},
+            r"labeled has the floating-point number 0.0; convert ids to whole numbers, as with \.astype\(int\)",
+        ),
         ({"query": [100]}, "query has 100, which is not a position"),
         ({"candidates": [1, 99]}, "candidates has 99, which is not a position in data of 60 examples"),
         ({"candidates": [1, 2, 1]}, "candidates has 1 more than once"),
@@ -957,8 +960,8 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ({"candidates": np.zeros(N, bool)}, "nothing to choose from"),
         ({"candidates": [8, 9, 4], "labeled": [9]}, "candidates has 9, which is in labeled too"),
         ({"names": ["a", "b"]}, "names must have one entry for each of the 60 examples, got 2"),
-        ({"strategy": 7}, "expected a strategy or the name of one, got int"),
-        ({"strategy": EntropySampling}, "expected a strategy or the name of one, got"),
+        ({"strategy": 7}, "strategy must be a strategy or its name, for example 'badge', got int"),
+        ({"strategy": EntropySampling}, "strategy must be a strategy or its name, got"),
         ({"network": None}, "needs a model; pass one as network"),
     ]:
         for strategy in ["core_set", "entropy_sampling"]:
@@ -994,7 +997,9 @@ def test_data_that_are_not_finite_name_the_ids(case, net, x):
             spoiled = x.copy()
             spoiled[[41, 7], 2] = value
             for data in (spoiled, torch.from_numpy(spoiled)):
-                with pytest.raises(InvalidInput, match=r"^data is NaN or infinite for 2 of 60 examples: ids 7, 41$"):
+                with pytest.raises(
+                    InvalidInput, match=r"^data has NaN or infinite values in 2 of 60 examples: ids 7, 41$"
+                ):
                     select("badge", net, data, 3)
 
 
@@ -1004,7 +1009,7 @@ def test_a_data_set_that_is_not_finite_is_found_in_the_outputs(net, x, tmp_path)
     np.save(tmp_path / "x.npy", spoiled)
     for data in (Rows(spoiled), np.load(tmp_path / "x.npy", mmap_mode="r")):
         for strategy in ("badge", "entropy_sampling", "bald_dropout"):
-            with pytest.raises(InvalidInput, match=r"is NaN or infinite for 1 of \d+ examples: ids 41$"):
+            with pytest.raises(InvalidInput, match=r"has NaN or infinite values in 1 of \d+ examples: ids 41$"):
                 select(strategy, net, data, 3, runtime=Runtime(batch_size=16))
 
 
@@ -1023,8 +1028,8 @@ def test_wrong_parameters():
 
 def test_a_missing_array_is_named(case, probs, embeddings):
     for strategy, given, message in [
-        ("badge", ["embeddings"], r"BADGE needs `probs` \(N, C\), and `embeddings` was given; pass probs=\.\.\."),
-        ("badge", ["probs"], r"BADGE needs `embeddings` \(N, D\), and `probs` was given; pass embeddings=\.\.\."),
+        ("badge", ["embeddings"], r"BADGE needs `probs` \(N, C\), got only `embeddings`; pass probs=\.\.\."),
+        ("badge", ["probs"], r"BADGE needs `embeddings` \(N, D\), got only `probs`; pass embeddings=\.\.\."),
         ("core_set", ["probs"], r"CoreSet needs `embeddings` \(N, D\), and `probs` was given"),
         ("kmeans_sampling", ["probs"], r"KMeansSampling needs `embeddings`"),
         ("entropy_sampling", ["embeddings"], r"EntropySampling needs `probs` \(N, C\)"),
@@ -1075,7 +1080,7 @@ def test_wrong_arrays(case, probs, embeddings):
             lambda p, e: {"probs": p, "embeddings": spoiled(e, [50, 9], np.inf)},
             {},
             InvalidInput,
-            r"^embeddings is NaN or infinite for 2 of 60 examples: ids 9, 50$",
+            r"^embeddings has NaN or infinite values in 2 of 60 examples: ids 9, 50$",
         ),
         (lambda p, e: {"probs": p, "embeddings": e}, {"n": 61}, InvalidInput, "between 1 and the 60"),
         (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": [60]}, InvalidInput, "labeled has 60"),
@@ -1172,8 +1177,8 @@ def test_labels_are_counted_whether_or_not_the_strategy_reads_them(case, net, x)
     for strategy in ["random_sampling", "margin_sampling"]:
         with case(strategy):
             for labeled, message in (
-                (([0, 1], [0, 1, 2]), r"^the labels of labeled must be 2, one for each example; got 3$"),
-                ((x[:2], [0]), r"^the labels of labeled must be 2, one for each example; got 1$"),
+                (([0, 1], [0, 1, 2]), r"^the labels of labeled must have one entry for each of the 2 examples, got 3$"),
+                ((x[:2], [0]), r"^the labels of labeled must have one entry for each of the 2 examples, got 1$"),
                 (([0, 1], {0, 1}), r"^the labels of labeled must be a list, .* got set, which has no order$"),
             ):
                 with pytest.raises(InvalidInput, match=message):

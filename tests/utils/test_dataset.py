@@ -182,7 +182,7 @@ def test_an_unknown_name_offers_the_nearest():
     for name, hint in (
         ("MNITS", "did you mean 'MNIST'"),
         ("cifar_100", "did you mean 'CIFAR100'"),
-        ("x", "known are MNIST, "),
+        ("x", "known: MNIST, "),
     ):
         with pytest.raises(ValueError, match=hint) as caught:
             get_dataset(name, ".")

@@ -138,7 +138,7 @@ def test_refusals(x, y):
         ({"N_trn": 59}, "x_trn and y_trn must have N_trn=59 rows each, at least 1, got 60 and 60"),
         ({"y_trn": torch.zeros(59)}, "x_trn and y_trn must have N_trn=60 rows each, at least 1, got 60 and 59"),
         ({"y_trn": torch.full((N,), -1)}, "y_trn must be labels of at least 0, got -1"),
-        ({"x_trn": torch.full((N, 2), torch.nan)}, "x_trn is NaN or infinite"),
+        ({"x_trn": torch.full((N, 2), torch.nan)}, "x_trn has NaN or infinite values"),
     ):
         arguments = {"x_trn": x, "y_trn": y, "N_trn": N, "submod": "graph_cut", "selection_type": "Full", **changes}
         with pytest.raises(ValueError, match=message):

@@ -76,7 +76,7 @@ class Strategy:
         unknown = [key for key in args if key not in ARGUMENTS]
         if unknown:
             keys = ", ".join(f"{key!r}{nearest(key, ARGUMENTS)}" for key in unknown)
-            raise InvalidInput(f"args has unknown keys: {keys}; known are {', '.join(ARGUMENTS)}")
+            raise InvalidInput(f"args has unknown keys: {keys} (known: {', '.join(ARGUMENTS)})")
         self.X = X
         self.Y = Y
         self.unlabeled_x = unlabeled_x

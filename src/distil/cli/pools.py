@@ -38,7 +38,7 @@ def embedded(
 
     found = embed(
         pool,
-        path_of("model", model),
+        path_of("model", model, "; a name such as timm:resnet18 is accepted too"),
         weights=optional_path("weights", weights),
         out=out,
         column=column,

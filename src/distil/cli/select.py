@@ -199,7 +199,9 @@ def _embeddings(
             )
         return optional_path("embeddings", embeddings, _ARRAYS)
     if embeddings is not None or model is None:
-        raise InvalidInput("pool is embedded by model; give these two, or embeddings (--pool, --model, --embeddings)")
+        raise InvalidInput(
+            "pool and model belong together: the model embeds the pool; pass both, or embeddings (--pool, --model, --embeddings)"
+        )
     if dry_run:
         raise InvalidInput(
             "a dry run looks at arrays and embeds nothing; make them with `distil embed`, then give embeddings (--embeddings)"

@@ -87,7 +87,9 @@ def _npy_header(file: IO[bytes], origin: str) -> _Header:
         raise InvalidInput(f"{origin} is damaged: its header would have {int.from_bytes(size, 'little'):,} bytes")
     shape, fortran, dtype = read(io.BytesIO(size + file.read(int.from_bytes(size, "little"))))
     if dtype.hasobject:
-        raise InvalidInput(f"{origin} holds Python objects; without pickle, store plain arrays of numbers or text")
+        raise InvalidInput(
+            f"{origin} holds Python objects, which are not read because unpickling can run code; save an array of numbers or text"
+        )
     return _Header(shape, fortran, dtype, _checked_size(shape, dtype, origin))
 
 

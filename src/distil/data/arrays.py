@@ -273,10 +273,11 @@ def check_distributions(ids: Tensor, rows: Tensor, name: str, slack: float, name
     if len(ids) == 0 or bool(((sums - 1).abs() <= slack).all() & (rows.amin() >= -slack)):
         return
     right = ((sums - 1).abs() <= slack) & (rows >= -slack).all(-1)
-    wrong = called(ids[~right.reshape(len(ids), -1).all(1)][:1], names)[0]
+    row, sample = torch.nonzero(~right.reshape(len(ids), -1))[0].tolist()
+    values = rows.reshape(len(ids), -1, rows.shape[-1])[row, sample]
     raise InvalidInput(
-        f"{name}[{wrong!r}] is not a probability distribution: its values must be finite, not negative and sum to 1; "
-        "if these are logits, pass their softmax"
+        f"{name}[{called(ids[[row]], names)[0]!r}] is not a probability distribution: values must be finite, not negative and "
+        f"sum to 1; got the sum {values.sum():.4g} and the minimum {values.min():.4g}; if these are logits, pass their softmax"
     )
 
 
@@ -294,7 +295,7 @@ def check_rows(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None
     if not all(math.isfinite(end) for end in torch.aminmax(rows)):
         bad = ids[~rows.reshape(len(rows), -1).isfinite().all(1).cpu()]
         named = ", ".join(map(repr, called(bad[:5], names))) + (", ..." if len(bad) > 5 else "")
-        raise InvalidInput(f"{what} is NaN or infinite for {len(bad)} of {len(ids)} examples: ids {named}")
+        raise InvalidInput(f"{what} has NaN or infinite values in {len(bad)} of {len(ids)} examples: ids {named}")
 
 
 def check_logits(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from distil.data.arrays import Array, Series, check_plain, is_array, one_axis, scalar, take
@@ -237,6 +237,8 @@ def _check_map_style(data: Any, name: str) -> None:  # noqa: ANN401
             what = f"a dict; pass one of its values: {', '.join(f'{name}[{key!r}]' for key in data)}"
     elif isinstance(data, (str, bytes, bytearray, memoryview)):
         what = f"{type(data).__name__}; pass a list of examples, or distil.open_pool(path) for a file or folder"
+    elif isinstance(data, nn.Module):  # a Sequential has a length and items
+        what = f"{type(data).__name__}, which is a model; check the order of the arguments"
     elif isinstance(data, DataLoader):
         what = f"a DataLoader; pass its data set, {name}.dataset"
     elif isinstance(data, Iterator):

@@ -171,7 +171,7 @@ def distinct(names: Sequence[str], origin: str) -> list[str]:
     """``names`` as a list; InvalidInput with the first name that occurs twice."""
     if len(set(names)) < len(names):
         name = next(name for name, count in Counter(names).items() if count > 1)
-        raise InvalidInput(f"{origin}: the id {name!r} is there more than once; keep it once")
+        raise InvalidInput(f"{origin}: the id {name!r} occurs more than once; list each id once")
     return list(names)
 
 

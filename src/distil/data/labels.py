@@ -75,7 +75,7 @@ def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  
         )
     values = one_axis(list(labels) if isinstance(labels, ValuesView) else labels, what)
     if count is not None and len(values) != count:
-        raise InvalidInput(f"{what} must be {count}, one for each example; got {len(values)}")
+        raise InvalidInput(f"{what} must have one entry for each of the {count} examples, got {len(values)}")
     return values
 
 

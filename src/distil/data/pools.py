@@ -110,7 +110,7 @@ def _from_path(path: Path, column: str | None, ids: Any, quoting: Quoting | None
         name, _, column = path.name.rpartition("#")
         path = path.with_name(name)
     if not path.exists():
-        raise DataNotFound(f"there is no pool at {path}")
+        raise DataNotFound(f"there is no file or folder {path}")
     if path.is_dir():
         if not ((path / "state.json").exists() and (path / "dataset_info.json").exists()):
             if ids is not None or column is not None:

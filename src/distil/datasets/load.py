@@ -121,11 +121,13 @@ def load(
         return _PUBLISHED[name](_Request(data_root(root), download))
     if name not in FILES:
         known = data_set_names()
-        raise UnknownName(f"no data set is called {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+        raise UnknownName(f"no data set is called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
     reader, allowed = FILES[name]
     _check_options(name, passed, allowed)
     if path is None:
-        raise InvalidInput(f"data set {name!r} is read from your own file; pass path=...")
+        raise InvalidInput(
+            f"data set {name!r} is read from your own file; pass path=... (dataset.path in a configuration file)"
+        )
     base = data_root(root)
     paths = tuple(user_file(name, part, base) for part in (path, test_path) if part is not None)
     return reader(_Request(base, download, paths, label, quoting))

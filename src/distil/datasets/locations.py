@@ -75,8 +75,8 @@ def locate(name: str, root: Path, download: bool, *places: Places) -> tuple[int,
     if name in DOWNLOADS:
         advice = f"or download it from {DOWNLOADS[name].base} with download=True (--download)"
     raise DataNotFound(
-        f"data set {name!r} was not found; these files are missing:{tried}\nName the folder of your data sets "
-        f"with --data, root=... or the environment variable DISTIL_DATA; {advice}"
+        f"data set {name!r} was not found. Each of these places lacks files; one complete place is enough:"
+        f"{tried}\nName the folder of your data sets with --data, root=... or the environment variable DISTIL_DATA; {advice}"
     )
 
 

@@ -269,7 +269,7 @@ def _check(params: Mapping[str, Any]) -> None:
         for key in section:
             if key not in known:
                 raise InvalidInput(
-                    f"{name} has the unknown key {key!r}{nearest(str(key), known)}; known are {', '.join(known)}"
+                    f"{name} has the unknown key {key!r}{nearest(str(key), known)} (known: {', '.join(known)})"
                 )
         needed = known if name == "params" else ("lr",) if name == "optimizer_args" else ()
         if missing := [key for key in needed if key not in section]:

@@ -131,5 +131,5 @@ def get_strategy(name: str) -> type[Strategy]:
 
 def _named(known: Mapping[str, T], name: str, noun: str) -> T:
     if name not in known:
-        raise NoSuchName(f"no {noun} is called {name!r}{nearest(str(name), known)}; known are {', '.join(known)}")
+        raise NoSuchName(f"no {noun} is called {name!r}{nearest(str(name), known)} (known: {', '.join(known)})")
     return known[name]

@@ -201,7 +201,7 @@ class _Prepared:
             fault = str(error).removeprefix(f"{self._items.name(row)}: ")
             if not self._skips:
                 raise InvalidInput(
-                    f"{self._items.name(row)}: {fault}; to leave out items that cannot be read: on_error='skip' (--on-error skip)"
+                    f"{self._items.name(row)}: {fault}; to leave out unreadable items, pass on_error='skip' (--on-error skip)"
                 ) from error
             self.faults[row] = fault
             blanks = {"images": Image.new("RGB", (64, 64)), "texts": "text"}
@@ -224,7 +224,8 @@ def _append(
             data.prepare_for(loaded)
             runtime = replace(runtime, batch_size=runtime.batch_size or _BATCH_SIZES[items.kind])
             runtime = replace(runtime, batch_size=runtime.rows() * loaded.window)
-            for chunk in NetworkSource(loaded.network, data, new).chunks((Embedding(),), runtime, Rng(0)):
+            source = NetworkSource(loaded.network, data, new, names=items.names)
+            for chunk in source.chunks((Embedding(),), runtime, Rng(0)):
                 rows = chunk.ids.tolist()
                 made = dict(zip(rows, chunk[Embedding()].float().numpy(), strict=True))
                 _add(journal, data, rows[-1] + 1, made, earlier, unchanged)

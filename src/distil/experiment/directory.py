@@ -25,7 +25,9 @@ def open_config(output: Path) -> ExperimentConfig:
         RunError: The directory holds no experiment.
     """
     if not (output / CONFIG).exists():
-        raise RunError(f"{output} holds no experiment: there is no {output / CONFIG}")
+        raise RunError(
+            f"{output} holds no experiment: {output / CONFIG} does not exist; pass the directory of a run, by default runs/NAME"
+        )
     document = read_json(output / CONFIG)
     experiment = document.get("experiment")
     experiment = experiment if isinstance(experiment, dict) else {}

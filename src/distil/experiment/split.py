@@ -82,7 +82,7 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
         raise ConfigError(
             f"{config.initial_points} initial points and {config.rounds - 1} selections of {config.budget} need {wanted} examples, "
             f"but only {len(pool)} of the {len(order)} training examples of {data.name} are left for the pool; lower "
-            "active_learning.rounds, active_learning.budget or the points held out"
+            "active_learning.rounds or active_learning.budget, or hold out fewer points"
         )
     drawn = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())[: config.initial_points]
     validation = (data.x_train[held], data.y_train[held]) if n_validation else None

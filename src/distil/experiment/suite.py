@@ -61,7 +61,9 @@ def run_all(
         RunError: The output directory holds another experiment, or a process was killed.
     """
     if workers < 1 or (workers > 1 and oracle is not None):
-        raise InvalidInput(f"workers must be a whole number from 1, and 1 if an oracle is given; got {workers}")
+        raise InvalidInput(
+            f"workers must be {'a whole number from 1' if oracle is None else '1 with an oracle'}, got {workers}"
+        )
     data = config.load_data()
     if say is not None:
         for sentence in data.read:

@@ -241,7 +241,8 @@ class _Pass(Forward):
                 names=self._names,
             )
         raise MissingSignal(
-            f"{self._caller} needs labels, and the data set has none; pass it as a pair (x, y), or as a Dataset of (x, y)"
+            f"{self._caller} needs labels, and the examples passed have none; pass {{id: label}} or (ids, labels), or data with "
+            "labels: (inputs, labels) or a Dataset of (x, y)"
         )
 
     def samples(self, n_samples: int, shared: bool) -> Tensor:

@@ -188,14 +188,14 @@ class ArraySource(Source):
         if not name:
             raise MissingSignal(f"{self._caller} needs {signal!r}, which only a model can measure; use distil.select")
         if name not in self._arrays:
-            have = " and ".join(f"`{self._role}{n}`" for n in self._arrays) or "nothing"
+            have = " and ".join(f"`{self._role}{n}`" for n in self._arrays)
             shape = ", ".join(("N", *signal.axes[1:])) + "," * (len(signal.axes) == 1)
             own_rows = (
                 self._role and name != "embeddings"
             )  # only embeddings may be of labeled examples outside the arrays
             advice = "labeled=..., rows of the arrays" if own_rows else f"{self._role}{name}=..."
             raise MissingSignal(
-                f"{self._caller} needs `{self._role}{name}` ({shape}), and {have} was given; pass {advice}"
+                f"{self._caller} needs `{self._role}{name}` ({shape}), got {f'only {have}' if have else 'nothing'}; pass {advice}"
             )
         return self._arrays[name]
 
@@ -240,7 +240,7 @@ def check_finite(table: Signals, names: Sequence[Any] | None = None) -> Signals:
         if isinstance(signal, Logits):
             check_logits(table.ids, column, repr(signal), names)
         else:
-            check_rows(table.ids, column, repr(signal), names)
+            check_rows(table.ids, column, signal.argument or repr(signal), names)
         if isinstance(signal, MCProbs):
             check_distributions(table.ids, column, "samples", _HALF_SLACK, names)
     return table

@@ -239,7 +239,8 @@ def _method(final: object, scores: Scores) -> Callable[[Any], Any]:
         )
     if callable(getattr(final, "decision_function", None)):
         raise UnsupportedModel(
-            f'{name} has no {scores}; fit CalibratedClassifierCV({name}(...)) instead, or pass logits="decision_function"'
+            f'{name} has no {scores}; pass distil.wrap(model, logits="decision_function"), or '
+            f"fit CalibratedClassifierCV({name}(...))"
         )
     raise UnsupportedModel(f"{name} has no {scores}; fit CalibratedClassifierCV({name}(...)), or another classifier")
 

@@ -247,7 +247,9 @@ def _named_layer(module: nn.Module, head: str | None) -> nn.Module | None:
     layers = dict(module.named_modules())
     if head is not None and head not in layers:
         linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
-        raise UnsupportedModel(f"the model has no layer called head={head!r}; its Linear layers: {linear}")
+        raise UnsupportedModel(
+            f"head={head!r} is not a layer of the model; its Linear layers: {', '.join(map(repr, linear)) or 'none'}"
+        )
     return None if head is None else layers[head]
 
 

@@ -19,7 +19,10 @@ from distil.rng import Rng
 def loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
     """The module that ``build`` makes, with the weights in the file. Only tensors are read from the file."""
     if build is None:
-        raise InvalidInput(f"{path} holds weights only; pass build=, a function that makes the module of these weights")
+        raise InvalidInput(
+            f"{str(path)!r} as a model is a file of weights; pass distil.wrap({str(path)!r}, build=...), a function that builds "
+            "their module"
+        )
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
     with Rng(0).scope():

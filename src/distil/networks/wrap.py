@@ -214,8 +214,8 @@ def _part(returned: Any, where: Where, what: Literal["logits", "embedding"]) -> 
         part = getattr(returned, where, None)
     if not isinstance(part, Tensor):
         raise UnsupportedModel(
-            f"{what}={where!r} must name a tensor in the model's return value, a {type(returned).__name__}; pass {what}= as a "
-            "key, a position or a function of it"
+            f"the model's return value, of type {type(returned).__name__}, has no tensor at {what}={where!r}; pass "
+            f"distil.wrap(model, {what}=...) with a key, a position or a function of that value"
         )
     return part
 

@@ -164,7 +164,7 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a
             "there is nothing to choose from: every example is labeled, excluded or not a candidate; add examples or candidates"
         )
     if not 1 <= count <= available:
-        raise InvalidInput(f"n must be between 1 and the {available} unlabeled examples, got {count}")
+        raise InvalidInput(f"n must be from 1 to {available}, the number of examples to choose from, got {count}")
     return count
 
 
@@ -189,8 +189,7 @@ def check_arrays_serve(strategy: Strategy) -> None:
             if signal.grad:
                 name = type(strategy).__name__
                 raise MissingSignal(
-                    f"{name} needs a model: it measures {signal!r} by changing the model's inputs, which arrays do not allow; "
-                    f"use select({name}(), network, data, n)"
+                    f"{name} attacks the inputs of a model, so arrays are not enough; use select({name}(), network, data, n)"
                 )
 
 

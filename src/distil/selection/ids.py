@@ -169,7 +169,9 @@ class IdReader:
                 f"{argument} has booleans among other ids; pass ids without them, or a mask of booleans only"
             )
         if wrong is not None and not self._known(wrong):
-            raise InvalidInput(f"{argument} has the floating-point number {wrong!r}; convert ids with .astype(int)")
+            raise InvalidInput(
+                f"{argument} has the floating-point number {wrong!r}; convert ids to whole numbers, as with .astype(int)"
+            )
         if self.names is None:
             first = next(value for value in values if not isinstance(value, int) or not 0 <= value < self.size)
             raise InvalidInput(
@@ -193,13 +195,16 @@ class IdReader:
         outside = (ids < 0) | (ids >= self.size)
         if bool(outside.any()):
             raise InvalidInput(
-                f"{argument} has {int(ids[outside][0])}, which is not a position in data of {self.size} examples"
+                f"{argument} has {int(ids[outside][0])}, which is not a position in data of {self.size} examples, "
+                f"0 to {self.size - 1}"
             )
         if len(ids.unique()) != len(ids):
             values, counts = ids.unique(return_counts=True)
             mask = len(ids) == self.size and int(values[-1]) <= 1
             hint = "; if this is a mask, pass booleans" if mask else ""
-            raise InvalidInput(f"{argument} has {self.name(values[counts > 1][0])!r} more than once{hint}")
+            raise InvalidInput(
+                f"{argument} has the id {self.name(values[counts > 1][0])!r} more than once{hint or '; pass each id once'}"
+            )
         return ids
 
     @cached_property

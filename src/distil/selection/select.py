@@ -200,9 +200,9 @@ def select_from(
     n, rng = as_count(n, len(pool)), as_rng(rng, seed)
     if labels is not None and (positions is None or own_labels is not None):
         fault = (
-            "labels are those of the rows in labeled, which is missing"
+            "labels was passed without labeled"
             if positions is None
-            else "labeled has labels too"
+            else "labels was passed, and labeled has labels too"
         )
         raise InvalidInput(f"{fault}; pass labeled=ids and labels=..., or labeled=(ids, labels)")
     if labeled_embeddings is not None:

@@ -101,10 +101,12 @@ def as_strategy(strategy: Strategy | str) -> Strategy:
         strategy = strategy_named(strategy)
     if isinstance(strategy, type) and issubclass(strategy, Strategy):
         raise InvalidInput(
-            f"expected a strategy or the name of one, got the class {strategy.__name__}; pass {strategy.__name__}()"
+            f"strategy must be a strategy or its name, got the class {strategy.__name__}; pass {strategy.__name__}()"
         )
     if not isinstance(strategy, Strategy):
-        raise InvalidInput(f"expected a strategy or the name of one, got {type(strategy).__name__}")
+        raise InvalidInput(
+            f"strategy must be a strategy or its name, for example 'badge', got {type(strategy).__name__}"
+        )
     _check_needs(strategy)
     if isinstance(strategy, ScoreStrategy):
         _check_ranks(strategy)

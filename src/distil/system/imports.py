@@ -33,7 +33,9 @@ def named_object(name: str) -> Callable[..., Any]:
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigError(f"cannot import {name!r}: {error}") from error
     if not callable(item):
-        raise ConfigError(f"{name!r} is a {type(item).__name__}; expected a function, a class or another callable")
+        raise ConfigError(
+            f"{name!r} is of type {type(item).__name__}; expected a function, a class or another callable"
+        )
     return item  # type: ignore[no-any-return]
 
 

@@ -316,7 +316,7 @@ class _Training:
         if logits.shape != (n, self.num_classes) and (logits.shape != (n, 1) or self.num_classes != 2):
             raise InvalidInput(
                 f"expected logits of shape ({n}, {self.num_classes}) for num_classes={self.num_classes}, got "
-                f"{tuple(logits.shape)}; give the module a head of that width, or correct num_classes or read"
+                f"{tuple(logits.shape)}; give the module {self.num_classes} outputs, or correct num_classes"
             )
         return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 

@@ -137,7 +137,7 @@ def get_dataset(name: str, path: str, tr_load_args: LoadArgs = None, te_load_arg
     """
     known = str(name).upper()
     if known not in _SETS:
-        raise InvalidInput(f"no data set is called {name!r}{nearest(known, _SETS)}; known are {', '.join(_SETS)}")
+        raise InvalidInput(f"no data set is called {name!r}{nearest(known, _SETS)} (known: {', '.join(_SETS)})")
     return _SETS[known](path, tr_load_args, te_load_args)
 
 
@@ -279,9 +279,7 @@ def _checked_shift(name: str, load_args: LoadArgs) -> tuple[str, float] | None:
         return None
     for key in load_args:
         if key not in _SHIFTS:
-            raise InvalidInput(
-                f"{name}: unknown key {key!r}{nearest(str(key), _SHIFTS)}; known are {', '.join(_SHIFTS)}"
-            )
+            raise InvalidInput(f"{name}: unknown key {key!r}{nearest(str(key), _SHIFTS)} (known: {', '.join(_SHIFTS)})")
     if len(load_args) > 1:
         raise InvalidInput(f"{name} must have one key, {' or '.join(_SHIFTS)}, got both; leave one out")
     (shift,) = load_args.items()

@@ -229,7 +229,7 @@ def _checked(args: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"args must be a dict with at least n_epoch and lr, got {type(args).__name__}")
     for key in args:
         if key not in _KEYS:
-            raise InvalidInput(f"args: unknown key {key!r}{nearest(str(key), _KEYS)}; known are {', '.join(_KEYS)}")
+            raise InvalidInput(f"args: unknown key {key!r}{nearest(str(key), _KEYS)} (known: {', '.join(_KEYS)})")
     if missing := [key for key in ("n_epoch", "lr") if key not in args]:
         raise InvalidInput(f"args must have n_epoch and lr; missing: {', '.join(missing)}")
     criterion, seed = args.get("criterion"), args.get("seed")

@@ -78,7 +78,7 @@ def test_expected_values_in_words(case):
         (
             ExperimentSection,
             "seeds",
-            "a whole number from 1 to 10,000, or a list that is not empty, each entry a whole number",
+            "a whole number from 1 to 10,000, or a non-empty list, each entry a whole number",
         ),
     ]:
         with case(kind, key, words):

@@ -26,7 +26,9 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ConfigError(f"there is no configuration file {path}") from None
     except RecursionError:
         raise ConfigError(f"{path} cannot be read: its lists and objects are more than {_DEEPEST} deep") from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; pass a JSON file") from None
+    except ValueError as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(document, dict):
         raise ConfigError(

@@ -152,7 +152,8 @@ class ExperimentConfig:
             data = load(name, self.data_root, **{k: v for k, v in options.items() if k != "standardize"})
         if data.num_classes > self.model.get("target_classes", data.num_classes):
             raise ConfigError(
-                f"model.target_classes must be at least {data.num_classes}, the classes of {data.name}, got {self.num_classes}"
+                f"model.target_classes must be at least {data.num_classes}, the number of classes of {data.name}, got "
+                f"{self.num_classes}"
             )
         return data
 

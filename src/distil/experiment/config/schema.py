@@ -87,9 +87,7 @@ def _words(described: Mapping[str, Any]) -> str:
         return json.dumps(described["const"])
     kind = described.get("type", "object")  # a reference is to a section
     if kind == "array":
-        return (
-            f"a list{' that is not empty' if 'minItems' in described else ''}, each entry {_words(described['items'])}"
-        )
+        return f"a {'non-empty ' if 'minItems' in described else ''}list, each entry {_words(described['items'])}"
     return _number(kind, described) if kind in ("integer", "number") else _NOUNS[kind]
 
 

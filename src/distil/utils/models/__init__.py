@@ -201,5 +201,5 @@ def _builder(name: str) -> Callable[..., DocumentedModel]:
     if builder is None:
         known = ", ".join(architecture_names())
         hint = nearest(str(name), _ARCHITECTURES)
-        raise UnknownName(f"no architecture is called {name!r}{hint}; known are {known}")
+        raise UnknownName(f"no architecture is called {name!r}{hint} (known: {known})")
     return builder

@@ -54,7 +54,7 @@ class VGG(DocumentedModel):
         check_sizes("VGG", {"num_classes": num_classes, "channels": channels})
         if vgg_name not in _DEPTHS:
             hint = nearest(str(vgg_name), _DEPTHS)
-            raise UnknownName(f"no VGG is called {vgg_name!r}{hint}; known are {', '.join(_DEPTHS)}")
+            raise UnknownName(f"no VGG is called {vgg_name!r}{hint} (known: {', '.join(_DEPTHS)})")
         layers: list[nn.Module] = []
         inputs = channels
         for width, depth in zip(_WIDTHS, _DEPTHS[vgg_name], strict=True):
