@@ -145,7 +145,7 @@ def test_candidates_and_exclude(here, said):
     assert code == 0
     assert {entry["id"] for entry in table("rest.csv")} == set(NAMES[50:60]) - set(first)
     code, _, err = said(*BADGE, "--n", 7, "--candidates", "few.txt", "--exclude", "first.csv")
-    assert (code, err) == (2, "distil: n must be from 1 to 6, the number of examples to choose from, got 7\n")
+    assert (code, err) == (2, "distil: n must be between 1 and 6, the number of examples to choose from; got 7\n")
 
 
 def test_why(here, said):
@@ -267,7 +267,7 @@ FAULTS = [
         "embeddings has NaN or infinite values in 2 of 200 examples: ids 'dir/007.jpg', 'dir/030.jpg'",
     ),
     ({"p": lambda a: put(a, 9, 1)}, (), "probs['dir/009.jpg'] is not a probability distribution"),
-    ({"p": lambda a: put(a, 9, np.nan)}, (), "must be finite, not negative and sum to 1; if these are logits"),
+    ({"p": lambda a: put(a, 9, np.nan)}, (), "must be finite, not negative and sum to 1; got the sum"),
     ({"p": lambda a: a[:-1]}, (), "ids.txt has 200 ids, and p.npy has 199 rows"),
     ({"p": lambda a: a[:, 0]}, (), "p.npy: probs must have two axes, (examples, columns), got shape (200,)"),
     ({}, ("--labeled", "no.csv"), "there is no file no.csv"),

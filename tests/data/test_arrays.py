@@ -464,9 +464,9 @@ def test_missing_arrays_are_reported_before_any_work(case):
             ("probs",),
             r"Someone needs `embeddings` \(N, D\), got only `probs`; pass embeddings=\.\.\.",
         ),
-        ((Probs(),), ("embeddings", "mc_probs"), r"`probs` \(N, C\), and `embeddings` and `mc_probs` was given"),
+        ((Probs(),), ("embeddings", "mc_probs"), r"`probs` \(N, C\), got only `embeddings` and `mc_probs`"),
         ((MCMean(5),), ("probs",), r"needs `mc_probs` \(N, K, C\), got only `probs`; pass mc_probs=\.\.\."),
-        ((Logits(),), (), r"needs `probs` \(N, C\), and nothing was given"),
+        ((Logits(),), (), r"needs `probs` \(N, C\), got nothing"),
     ]:
         with case(needs, given, message):
             arrays = {"probs": probs_of(4, 3), "embeddings": rows(4), "mc_probs": probs_of(4, 2, 3)}
@@ -476,5 +476,5 @@ def test_missing_arrays_are_reported_before_any_work(case):
 
 def test_the_role_is_part_of_the_name():
     labeled = ArraySource(torch.arange(4), {"probs": probs_of(4, 3)}, "labeled_", "CoreSet")
-    with pytest.raises(MissingSignal, match=r"CoreSet needs `labeled_embeddings` .* `labeled_probs` was given"):
+    with pytest.raises(MissingSignal, match=r"CoreSet needs `labeled_embeddings` .* got only `labeled_probs`"):
         labeled.measured((Embedding(),))

@@ -69,7 +69,7 @@ def test_masked_classes_have_logits_of_minus_infinity():
     for wrong in (torch.inf, torch.nan):
         bad = logits.clone()
         bad[1, 1] = wrong
-        with pytest.raises(InvalidInput, match=r"NaN or infinite for 1 of 3 examples: ids 5"):
+        with pytest.raises(InvalidInput, match=r"NaN or infinite values in 1 of 3 examples: ids 5"):
             check_finite(Signals(ids, {Logits(): bad}))
     bad = logits.clone()
     bad[1] = -torch.inf

@@ -632,7 +632,7 @@ def test_nothing_is_changed_while_the_error_is_still_held(case, fingerprint):
                 before = fingerprint(model)
                 pool = X.clone()
                 pool[[9, 15], 0] = 100
-                with pytest.raises(InvalidInput, match=r"NaN or infinite for \d of \d+ examples: ids 9") as held:
+                with pytest.raises(InvalidInput, match=r"NaN or infinite values in \d of \d+ examples: ids 9") as held:
                     select(strategy, model, pool, 3, runtime=Runtime(batch_size=batch_size))
                 assert fingerprint(model) == before
                 assert torch.is_grad_enabled()
@@ -645,7 +645,7 @@ def test_nan_in_the_first_row_is_reported(case):
             model = returning(lambda m, h, z: z)
             with torch.no_grad():
                 model.body[0].weight.fill_(torch.nan)
-            with pytest.raises(InvalidInput, match=r"NaN or infinite for 20 of 20 examples"):
+            with pytest.raises(InvalidInput, match=r"NaN or infinite values in 20 of 20 examples"):
                 select(strategy, model, X, 3)
 
 

@@ -244,8 +244,8 @@ WRONG = [
     ([3, N], "has 40, which is not a position in data of 40 examples"),
     ([3, -1], "has -1, which is not a position"),
     (range(N - 1, N + 2), "has 40, which is not"),
-    ([3, 4, 3], "has 'dir/03.jpg' more than once"),
-    ([NAMES[3], NAMES[3]], "has 'dir/03.jpg' more than once"),
+    ([3, 4, 3], "has the id 'dir/03.jpg' more than once"),
+    ([NAMES[3], NAMES[3]], "has the id 'dir/03.jpg' more than once"),
     (
         ["dir/3.jpg"],
         r"has 'dir/3.jpg', which is not the name of an example of this pool; .* begin with 'dir/00.jpg'; did you mean 'dir/",
@@ -405,7 +405,7 @@ def test_a_pool_of_texts_without_names_has_texts_for_examples():
 def test_errors_contain_the_callers_names(net):
     spoiled = X.copy()
     spoiled[[7, 30]] = np.nan
-    named = r"for 2 of 40 examples: ids 'dir/07.jpg', 'dir/30.jpg'$"
+    named = r"in 2 of 40 examples: ids 'dir/07.jpg', 'dir/30.jpg'$"
     with pytest.raises(InvalidInput, match=f"^data has NaN or infinite values {named}"):
         select("margin_sampling", net, spoiled, 3, names=NAMES)
     with pytest.raises(InvalidInput, match=f"has NaN or infinite values {named}"):

@@ -351,9 +351,7 @@ def test_inputs_and_labels_are_signals(case, net, x):
 
 def test_missing_labels(net, x):
     for labeled in ([4, 40, 7], x[:3]):
-        with pytest.raises(
-            MissingSignal, match=r"needs labels, .* none; pass it as a pair \(x, y\), or as a Dataset of \(x, y\)"
-        ):
+        with pytest.raises(MissingSignal, match=r"needs labels, .* none; pass \{id: label\} or \(ids, labels\)"):
             select(NearTheLabels(), net, x, 9, labeled=labeled)
 
 
@@ -518,7 +516,7 @@ def test_excluded_examples_are_not_chosen(net, x, probs, embeddings):
         assert select_from(strategy, 9, labeled=[30, 1], exclude=np.array([9, 5]), **arrays).tolist() == expected
     with pytest.raises(InvalidInput, match="exclude has 60, which is not a position"):
         select_from("badge", 9, exclude=[60], **arrays)
-    with pytest.raises(InvalidInput, match="n must be from 1 to 2, the number of examples to choose from, got 3"):
+    with pytest.raises(InvalidInput, match="n must be between 1 and 2, the number of examples to choose from; got 3"):
         select("badge", net, x, 3, candidates=[1, 2, 3], exclude=[2])
     with pytest.raises(
         InvalidInput, match="nothing to choose from: every example is labeled, excluded or not a candidate"
@@ -777,7 +775,7 @@ def test_scores_that_are_nan_name_the_ids(monkeypatch, net, x):
     monkeypatch.setattr(EntropySampling, "score", score)
     for strategy in ("entropy_sampling", "fass"):
         with pytest.raises(
-            InvalidInput, match=r"^the score of EntropySampling is NaN .* 3 of 60 examples: ids 7, 27, 47$"
+            InvalidInput, match=r"^the score of EntropySampling has NaN .* 3 of 60 examples: ids 7, 27, 47$"
         ):
             select(strategy, net, x, 5)
 
@@ -917,11 +915,11 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ({"data": Endless()}, r"data must be a map-style Dataset .*got Endless"),
         ({"data": 7}, "data must be a map-style Dataset .*got int"),
         ({"data": None}, "data must be a map-style Dataset .*got NoneType"),
-        ({"n": 0}, "n must be from 1 to 60, the number of examples to choose from, got 0"),
-        ({"n": 61}, "n must be from 1 to 60, the number of examples to choose from, got 61"),
-        ({"n": -3}, "n must be from 1 to 60, the number of examples to choose from, got -3"),
-        ({"n": 58, "labeled": [1, 2, 3]}, "n must be from 1 to 57, the number of examples to choose from, got 58"),
-        ({"n": 3, "candidates": [5, 6]}, "n must be from 1 to 2, the number of examples to choose from, got 3"),
+        ({"n": 0}, "n must be between 1 and 60, the number of examples to choose from; got 0"),
+        ({"n": 61}, "n must be between 1 and 60, the number of examples to choose from; got 61"),
+        ({"n": -3}, "n must be between 1 and 60, the number of examples to choose from; got -3"),
+        ({"n": 58, "labeled": [1, 2, 3]}, "n must be between 1 and 57, the number of examples to choose from; got 58"),
+        ({"n": 3, "candidates": [5, 6]}, "n must be between 1 and 2, the number of examples to choose from; got 3"),
         ({"n": True}, "n must be a whole number, got True"),
         ({"n": 2.5}, "n must be a whole number, got 2.5"),
         ({"n": "5"}, "n must be a whole number, got '5'"),
@@ -929,7 +927,7 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ({"candidates": []}, "nothing to choose from"),
         ({"labeled": [3, 60]}, "labeled has 60, which is not a position in data of 60 examples"),
         ({"labeled": [3, -1]}, "labeled has -1, which is not a position"),
-        ({"labeled": [3, 4, 3]}, "labeled has 3 more than once"),
+        ({"labeled": [3, 4, 3]}, "labeled has the id 3 more than once"),
         ({"labeled": np.ones(N, bool)}, "nothing to choose from: every example is labeled"),
         (
             {"labeled": [True, False]},
@@ -939,7 +937,7 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
             {"labeled": [True, 3]},
             "labeled has booleans among other ids; pass ids without them, or a mask of booleans only",
         ),
-        ({"labeled": [0, 1] * (N // 2)}, "labeled has 0 more than once; if this is a mask, pass booleans"),
+        ({"labeled": [0, 1] * (N // 2)}, "labeled has the id 0 more than once; if this is a mask, pass booleans"),
         ({"labeled": Stream()}, "labeled must be a map-style Dataset .*got Stream"),
         (
             {"labeled": 5},
@@ -951,7 +949,7 @@ def test_wrong_arguments_are_refused_before_any_work(case, net, x):
         ),
         ({"query": [100]}, "query has 100, which is not a position"),
         ({"candidates": [1, 99]}, "candidates has 99, which is not a position in data of 60 examples"),
-        ({"candidates": [1, 2, 1]}, "candidates has 1 more than once"),
+        ({"candidates": [1, 2, 1]}, "candidates has the id 1 more than once"),
         (
             {"candidates": np.zeros((3, 2))},
             r"candidates must hold ids of the pool: a list, .*; got shape \(3, 2\)",
@@ -1016,7 +1014,7 @@ def test_a_data_set_that_is_not_finite_is_found_in_the_outputs(net, x, tmp_path)
 def test_labeled_data_that_are_not_finite(net, x):
     spoiled = x.copy()
     spoiled[5] = np.nan
-    with pytest.raises(InvalidInput, match=r"NaN or infinite for 1 of 2 examples: ids 5"):
+    with pytest.raises(InvalidInput, match=r"NaN or infinite values in 1 of 2 examples: ids 5"):
         select("core_set", net, spoiled, 3, labeled=[4, 5])
 
 
@@ -1030,13 +1028,13 @@ def test_a_missing_array_is_named(case, probs, embeddings):
     for strategy, given, message in [
         ("badge", ["embeddings"], r"BADGE needs `probs` \(N, C\), got only `embeddings`; pass probs=\.\.\."),
         ("badge", ["probs"], r"BADGE needs `embeddings` \(N, D\), got only `probs`; pass embeddings=\.\.\."),
-        ("core_set", ["probs"], r"CoreSet needs `embeddings` \(N, D\), and `probs` was given"),
+        ("core_set", ["probs"], r"CoreSet needs `embeddings` \(N, D\), got only `probs`"),
         ("kmeans_sampling", ["probs"], r"KMeansSampling needs `embeddings`"),
         ("entropy_sampling", ["embeddings"], r"EntropySampling needs `probs` \(N, C\)"),
         (
             "bald_dropout",
             ["probs", "embeddings"],
-            r"BALD needs `mc_probs` \(N, K, C\), and `probs` and `embeddings` was given",
+            r"BALD needs `mc_probs` \(N, K, C\), got only `probs` and `embeddings`",
         ),
         ("margin_sampling_dropout", ["probs"], r"MarginSamplingDropout needs `mc_probs` \(N, K, C\)"),
     ]:
@@ -1082,9 +1080,14 @@ def test_wrong_arrays(case, probs, embeddings):
             InvalidInput,
             r"^embeddings has NaN or infinite values in 2 of 60 examples: ids 9, 50$",
         ),
-        (lambda p, e: {"probs": p, "embeddings": e}, {"n": 61}, InvalidInput, "between 1 and the 60"),
+        (lambda p, e: {"probs": p, "embeddings": e}, {"n": 61}, InvalidInput, "between 1 and 60"),
         (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": [60]}, InvalidInput, "labeled has 60"),
-        (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": [1, 1]}, InvalidInput, "labeled has 1 more than once"),
+        (
+            lambda p, e: {"probs": p, "embeddings": e},
+            {"labeled": [1, 1]},
+            InvalidInput,
+            "labeled has the id 1 more than once",
+        ),
         (lambda p, e: {"probs": p, "embeddings": e}, {"labeled": range(60)}, InvalidInput, "nothing to choose from"),
         (
             lambda p, e: {"probs": p, "embeddings": e},
@@ -1117,7 +1120,7 @@ def test_wrong_arrays(case, probs, embeddings):
 
 
 def test_labeled_embeddings_that_are_not_finite(embeddings):
-    with pytest.raises(InvalidInput, match=r"NaN or infinite for 1 of 3 examples: ids 1"):
+    with pytest.raises(InvalidInput, match=r"NaN or infinite values in 1 of 3 examples: ids 1"):
         select_from("core_set", 3, embeddings=embeddings, labeled_embeddings=spoiled(embeddings[:3], 1, np.nan))
 
 

@@ -366,5 +366,5 @@ def test_a_model_that_returns_nan_is_refused(net, x):
     pool = x.clone()
     pool[[9, 15], 0] = 100
     for name in NAMES:
-        with pytest.raises(InvalidInput, match=r"NaN or infinite for 2 of \d+ examples: ids 9, 15"):
+        with pytest.raises(InvalidInput, match=r"NaN or infinite values in 2 of \d+ examples: ids 9, 15"):
             select(name, net, pool, 5)

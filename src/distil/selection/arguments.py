@@ -164,7 +164,7 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a
             "there is nothing to choose from: every example is labeled, excluded or not a candidate; add examples or candidates"
         )
     if not 1 <= count <= available:
-        raise InvalidInput(f"n must be from 1 to {available}, the number of examples to choose from, got {count}")
+        raise InvalidInput(f"n must be between 1 and {available}, the number of examples to choose from; got {count}")
     return count
 
 

@@ -189,7 +189,8 @@ class ActiveLearning(Section):
     strategy: SkipValidation[str | StrategyEntry] = _key("The strategy to run. Give either this or `strategies`.")
     strategies: Annotated[list[SkipValidation[str | StrategyEntry]], Field(min_length=1), OURS] = _key(
         "The strategies to compare: names, or objects "
-        '`{"name": ..., "args": {...}, "label": ..., "retrain": ..., "candidates": ...}`.'
+        '`{"name": ..., "args": {...}, "label": ..., "retrain": ..., "candidates": ...}`; `args` are added to `strategy_args`, '
+        "`label` names the strategy in results, and the last two replace the keys of the same name for this strategy."
     )
     budget: Count = _needed("Number of examples per selection.")
     rounds: Count = _needed(
@@ -221,7 +222,7 @@ class DataSection(Section):
         "Number of examples to hold out for early stopping; their accuracy is reported every round. Default: none."
     )
     redundancy: Annotated[int, Field(ge=2), OURS] = _key(
-        "r: the pool is a random 1/r of the remaining examples, each r times; ids are positions in that pool."
+        "A number r: the pool is a random 1/r of the remaining examples, each repeated r times; ids are positions in that pool."
     )
     label_noise: Annotated[Fraction | None, OURS] = _key(
         "Share of the pool's labels to make wrong: each is changed to another class at random."
