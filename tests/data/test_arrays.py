@@ -194,7 +194,7 @@ def test_rows_that_are_no_distributions_are_named(case):
 def test_the_first_wrong_row_is_named():
     array = probs_of(10, 4, 3)
     array[[8, 6], 2] *= 2
-    with pytest.raises(InvalidInput, match=r"mc_probs\[6\] .*pass their softmax"):
+    with pytest.raises(InvalidInput, match=r"mc_probs\[6\] .* got the sum 2 and .*pass their softmax"):
         read("mc_probs", array)[0]()
     with pytest.raises(InvalidInput, match=r"mc_probs\[8\] is not"):
         read("mc_probs", array, [9, 8, 7, 6])[1]()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, StackDataset, TensorDataset
 
 from distil import select
@@ -165,6 +166,7 @@ def test_other_data_are_refused_with_advice(case):
             "x is a nested tensor; pad its rows",
         ),
         (np.ma.array(X, mask=X > 3), r"x has masked entries; fill them first, x\.filled"),
+        (nn.Sequential(nn.Linear(2, 2)), "got Sequential, which is a model; check the order of the arguments"),
         (DataLoader(TensorDataset(torch.ones(3, 2))), r"got a DataLoader; pass its data set, x\.dataset"),
         ((X, np.zeros(4)), r"got a pair of arrays; pass the inputs alone, x\[0\]"),
         (ArrowTable(X), r"got ArrowTable, whose items are columns; pass x\.to_pandas\(\)"),

@@ -43,6 +43,9 @@ def lengths(items):
 
 def wrong(items):
     return np.zeros((len(items) - 1, 2))
+
+def nan(items):
+    return np.full((len(items), 2), np.nan)
 """
 
 
@@ -270,6 +273,14 @@ def test_pools_in_memory(here):
 
 
 # --------------------------------------------------------------------------------------------------------- what is broken
+
+
+def test_an_embedding_that_is_not_finite_is_named_by_the_users_id(here):
+    Path("texts.csv").write_text("id,text\nt7,one\nt9,two\n")
+    with pytest.raises(
+        InvalidInput, match=r"^embeddings has NaN or infinite values in 2 of 2 examples: ids 't7', 't9'$"
+    ):
+        embed("texts.csv", "means:nan", out="emb.npy")
 
 
 def test_an_image_that_cannot_be_read(here, images):

@@ -146,7 +146,7 @@ def test_models_that_cannot_form_an_ensemble(nets):
         wrap(nets[:1])
     with pytest.raises(InvalidInput, match="got 0"):
         Ensemble([])
-    with pytest.raises(UnsupportedModel, match=r"must have the same classes, got \[4, 2\] of them"):
+    with pytest.raises(UnsupportedModel, match=r"must have the same number of classes, got 4 and 2"):
         select("entropy_sampling", [nets[0], nn.Linear(6, 2)], X, 3)
     with pytest.raises(UnsupportedModel, match="cannot read a model of type int"):
         wrap([nets[0], 3])

@@ -195,7 +195,7 @@ def _embeddings(
     if pool is None:
         if model is not None:
             raise InvalidInput(
-                "model embeds a pool; say which one with pool, or give embeddings alone (--model, --pool, --embeddings)"
+                "model and pool belong together: the model embeds the pool; pass both, or embeddings (--model, --pool, --embeddings)"
             )
         return optional_path("embeddings", embeddings, _ARRAYS)
     if embeddings is not None or model is None:

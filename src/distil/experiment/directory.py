@@ -78,7 +78,9 @@ def claim(config: ExperimentConfig) -> ExperimentConfig:
     remove_unfinished(config.output, CONFIG)
     if not path.exists():
         if config.output.exists() and any(config.output.iterdir()):
-            raise ConfigError(f"the output directory {config.output} exists and holds no experiment; choose another")
+            raise ConfigError(
+                f"the output directory {config.output} exists and holds no experiment; choose another (--output)"
+            )
         config.output.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(config.document, indent=2) + "\n")
         return config

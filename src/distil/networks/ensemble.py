@@ -120,7 +120,9 @@ def _same_classes(logits: Sequence[Tensor]) -> list[Tensor]:
     """The members' logits, brought to one dtype and device."""
     widths = [z.shape[-1] for z in logits]
     if len(set(widths)) > 1:
-        raise UnsupportedModel(f"the members of an ensemble must have the same classes, got {widths} of them")
+        raise UnsupportedModel(
+            f"the members of an ensemble must have the same number of classes, got {' and '.join(map(str, widths))}"
+        )
     rows = [len(z) for z in logits]
     if len(set(rows)) > 1:
         raise UnsupportedModel(f"the members of an ensemble must return a row for each example, got {rows} rows")

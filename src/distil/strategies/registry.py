@@ -74,7 +74,7 @@ def strategy_named(name: str, **parameters: Any) -> Strategy:  # noqa: ANN401 - 
     known = [field.name for field in fields if field.init]
     unknown = [f"{p!r}{nearest(p, known)}" for p in parameters if p not in known]
     if unknown:
-        offer = f"it takes {', '.join(known)}" if known else "it takes none"
+        offer = f"it takes {', '.join(known)}" if known else "it has no parameters"
         raise InvalidInput(f"{name} has no parameter {', '.join(unknown)}; {offer}")
     missing = [f.name for f in fields if f.init and f.name not in parameters and _is_required(f)]
     if missing:
