@@ -298,7 +298,7 @@ FAULTS = [
         ("--pool", "emb.npy"),
         "pool and model belong together: the model embeds the pool; pass both, or embeddings (--pool",
     ),
-    ({}, ("--model", "x:y"), "model and pool belong together"),
+    ({}, ("--model", "x:y"), "pool and model belong together"),
     ({}, ("--no-duplicates", "--near", "0"), "near must be a share of the typical distance, above 0"),
     ({}, ("--strategy", "bald_dropout"), "needs mc_probs; pass --mc-probs"),
 ]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from distil.strategies import Strategy
 
 # Where arrays in memory belong.
+_TOGETHER = "pool and model belong together: the model embeds the pool; pass both, or embeddings (--pool, --model, --embeddings)"
 _ARRAYS = "; distil.select_from takes arrays"
 
 
@@ -194,14 +195,10 @@ def _embeddings(
     """The file of embeddings, made first where a pool and a model were given."""
     if pool is None:
         if model is not None:
-            raise InvalidInput(
-                "model and pool belong together: the model embeds the pool; pass both, or embeddings (--model, --pool, --embeddings)"
-            )
+            raise InvalidInput(_TOGETHER)
         return optional_path("embeddings", embeddings, _ARRAYS)
     if embeddings is not None or model is None:
-        raise InvalidInput(
-            "pool and model belong together: the model embeds the pool; pass both, or embeddings (--pool, --model, --embeddings)"
-        )
+        raise InvalidInput(_TOGETHER)
     if dry_run:
         raise InvalidInput(
             "a dry run looks at arrays and embeds nothing; make them with `distil embed`, then give embeddings (--embeddings)"

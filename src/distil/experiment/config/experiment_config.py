@@ -336,7 +336,10 @@ def _device(check: Faults, section: str, device: str | None) -> str | None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
-        check.faults.append(f"{section}.device: {str(error).splitlines()[0]}")
+        reason = str(error).splitlines()[0]
+        check.faults.append(
+            f"{section}.device must be a device of this machine, for example cpu, got {device!r} ({reason})"
+        )
     return device
 
 
