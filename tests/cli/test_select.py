@@ -296,7 +296,7 @@ FAULTS = [
     (
         {},
         ("--pool", "emb.npy"),
-        "pool and model belong together: the model embeds the pool; pass both, or embeddings (--pool",
+        "pool and model belong together: the model embeds it; pass both, or embeddings alone (--pool",
     ),
     ({}, ("--model", "x:y"), "pool and model belong together"),
     ({}, ("--no-duplicates", "--near", "0"), "near must be a share of the typical distance, above 0"),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from distil.selection.request import Arrays
     from distil.strategies import Strategy
 
+_TOGETHER = "pool and model belong together: the model embeds it; pass both, or embeddings alone (--pool, --model, --embeddings)"
 # Where arrays in memory belong.
-_TOGETHER = "pool and model belong together: the model embeds the pool; pass both, or embeddings (--pool, --model, --embeddings)"
 _ARRAYS = "; distil.select_from takes arrays"
 
 
