@@ -480,7 +480,7 @@ def test_weights_in_files(case, net, tmp_path):
             assert measured(network, X)[0].equal(in_minibatches(net, X))
             several = wrap([path, path], build=Net)
             torch.testing.assert_close(measured(several, X)[2], net(X).softmax(-1))
-            with pytest.raises(InvalidInput, match="is a file of weights; pass"):
+            with pytest.raises(InvalidInput, match="must be a file of weights; pass"):
                 wrap(path)
             with pytest.raises(
                 UnsupportedModel, match=r"do not fit the module: .*size mismatch for head\.weight"

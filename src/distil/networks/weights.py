@@ -20,8 +20,8 @@ def loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
     """The module that ``build`` makes, with the weights in the file. Only tensors are read from the file."""
     if build is None:
         raise InvalidInput(
-            f"{str(path)!r} as a model is a file of weights; pass distil.wrap({str(path)!r}, build=...), a function that builds "
-            "their module"
+            f"the model {str(path)!r} is a path, so it must be a file of weights; pass distil.wrap({str(path)!r}, build=...) with "
+            "a function that builds the module"
         )
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}")
