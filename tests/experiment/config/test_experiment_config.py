@@ -317,7 +317,7 @@ def test_a_resnet_needs_images():
 
 
 def test_fewer_target_classes_than_the_data_has():
-    with pytest.raises(ConfigError, match=r"model\.target_classes must be at least 10, the classes of digits, got 9"):
+    with pytest.raises(ConfigError, match=r"model\.target_classes must be at least 10, the number of classes of digits, got 9"):
         parse_config(changed(model__target_classes=9)).load_data()
 
 
@@ -849,7 +849,7 @@ def test_names_that_cannot_be_imported_are_faults(case, mine):
         ("{name}:nothing", "has no attribute 'nothing'"),
         ("{name}:", "cannot import"),
         (":network", "cannot import"),
-        ("{name}:NOT_CALLABLE", "is a int; expected a function, a class or another callable"),
+        ("{name}:NOT_CALLABLE", "is of type int; expected a function, a class or another callable"),
         (".{name}:network", "cannot import"),
     ]:
         for key in ["model__architecture", "active_learning__strategy", "dataset__name"]:
