@@ -135,7 +135,9 @@ def test_labels_are_mandatory_and_other_data_sets_keep_their_rules(here):
 
 def test_too_few_target_classes(here):
     model = {"architecture": "linear_head", "target_classes": 2}
-    with pytest.raises(ConfigError, match=r"target_classes must be at least 3, the number of classes of emb\.npy, got 2"):
+    with pytest.raises(
+        ConfigError, match=r"target_classes must be at least 3, the number of classes of emb\.npy, got 2"
+    ):
         parse_config(document(model=model)).load_data()
 
 

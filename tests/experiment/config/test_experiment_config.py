@@ -317,7 +317,9 @@ def test_a_resnet_needs_images():
 
 
 def test_fewer_target_classes_than_the_data_has():
-    with pytest.raises(ConfigError, match=r"model\.target_classes must be at least 10, the number of classes of digits, got 9"):
+    with pytest.raises(
+        ConfigError, match=r"model\.target_classes must be at least 10, the number of classes of digits, got 9"
+    ):
         parse_config(changed(model__target_classes=9)).load_data()
 
 
