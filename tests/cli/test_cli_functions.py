@@ -241,7 +241,7 @@ def test_faults_are_the_librarys_errors():
             distil.InvalidInput,
             "strategy must be the name of a registered strategy, got CoreSet",
         ),
-        (lambda: distil.pick("core_set", 3, pool="images"), distil.InvalidInput, "pool is embedded by model"),
+        (lambda: distil.pick("core_set", 3, pool="images"), distil.InvalidInput, "pool and model belong together"),
         (
             lambda: distil.embed("no", model="corner:encode", out="a.npy"),
             distil.DataNotFound,
