@@ -270,8 +270,8 @@ def unreadable(returned: object) -> UnsupportedModel:
     """The error for a return value without logits."""
     return UnsupportedModel(
         f"cannot read logits from what the model returns ({_describe(returned)}); expected a tensor (B, C), a pair "
-        "(logits, embedding) or an object with logits; pass logits=, its key, position or a function to it, to distil.wrap. Models "
-        "for segmentation, detection and regression are not supported"
+        "(logits, embedding) or an object with logits; pass logits= to distil.wrap: their key, their position or a "
+        "function that returns them. Models for segmentation, detection and regression are not supported"
     )
 
 
