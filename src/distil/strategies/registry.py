@@ -51,9 +51,10 @@ def register(name: str) -> Callable[[S], S]:
 
 def of_library(strategy: Strategy) -> bool:
     """Whether a strategy, with all strategies in its fields, is one of this package."""
+    if not type(strategy).__module__.startswith("distil."):  # it need not be a dataclass
+        return False
     inner = [getattr(strategy, field.name) for field in dataclasses.fields(strategy)]  # type: ignore[arg-type]
-    own = type(strategy).__module__.startswith("distil.")
-    return own and all(of_library(part) for part in inner if isinstance(part, Strategy))
+    return all(of_library(part) for part in inner if isinstance(part, Strategy))
 
 
 def strategy_named(name: str, **parameters: Any) -> Strategy:  # noqa: ANN401 - each strategy has its own
