@@ -128,7 +128,7 @@ def test_two_workers_give_the_bytes_of_one(config, run_files, trainings, tmp_pat
 
 
 def test_workers_cannot_have_an_oracle(config):
-    with pytest.raises(InvalidInput, match="1 if an oracle is given"):
+    with pytest.raises(InvalidInput, match="1 with an oracle"):
         run_all(config(), workers=2, oracle=lambda *_: None)
     with pytest.raises(InvalidInput, match="from 1"):
         run_all(config(), workers=0)
