@@ -77,5 +77,7 @@ def test_masked_classes_have_logits_of_minus_infinity():
         InvalidInput, match="minus infinity for all classes of an example; at least one must be finite: ids 5"
     ):
         check_finite(Signals(ids, {Logits(): bad}))
-    with pytest.raises(InvalidInput, match="infinite values in 3 of 3 examples: ids 3, 5, 8"):  # masks are for logits only
+    with pytest.raises(
+        InvalidInput, match="infinite values in 3 of 3 examples: ids 3, 5, 8"
+    ):  # masks are for logits only
         check_finite(Signals(ids, {Embedding(): logits}))
