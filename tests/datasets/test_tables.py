@@ -402,7 +402,7 @@ def test_npz_with_pickled_objects_is_refused_and_not_run(tmp_path, refuses):
             return os.mkdir, (str(tmp_path / "made"),)
 
     evil = np.array([Evil()], dtype=object)
-    with refuses(InvalidInput, "a.npz", "without pickle"):
+    with refuses(InvalidInput, "a.npz", "unpickling can run code"):
         load("npz", path=save(tmp_path / "a.npz", X=np.ones((1, 2)), y=evil))
     assert not (tmp_path / "made").exists()
 

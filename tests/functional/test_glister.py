@@ -187,7 +187,7 @@ def test_estimated_gains_are_as_near_as_they_say(monkeypatch):
             patch.setattr(module, "_LEADING", 4)
             for seed in range(5):
                 x = Wide(seed, n=500, decay=decay, bias=bias).x
-                steps = module._Steps(x, module._NoRegularizer(x, 0.0))
+                steps = module._Steps(x, module._NoRegularizer(x, 0.0, 0))
                 g = torch.Generator().manual_seed(seed)
                 at = torch.randn(5, 40 + bias, generator=g).double()
                 steps._update_all(at)

@@ -254,7 +254,7 @@ def test_arrays_are_not_enough():
         for arrays in ({"probs": np.full((9, 3), 1 / 3)}, {"embeddings": np.ones((9, 3))}, {}):
             with pytest.raises(
                 MissingSignal,
-                match=r"Adversarial\w+ needs a model: .*use select\(Adversarial\w+\(\), network, data, n\)",
+                match=r"Adversarial\w+ attacks the inputs of a model, .*use select\(Adversarial\w+\(\), network, data, n\)",
             ):
                 select_from(strategy, 3, **arrays)
 

@@ -84,6 +84,7 @@ def wrap(
         UnsupportedModel: The model cannot be read; the message names the argument that would help.
         InvalidInput: An argument cannot be used with this kind of model.
 
+    >>> import torch
     >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
     >>> wrap(model, example=torch.zeros(2, 8))
     TorchNetwork(Sequential: 3 classes; embedding: 16 numbers, the input of 2)
