@@ -84,12 +84,12 @@ def covered(given: Given, picks: np.ndarray) -> float:
 
 
 def with_radius(size: Size, folder: Path) -> None:
-    """The mixture, and the ``radius`` within which one pair in a hundred is."""
+    """The mixture, and the ``radius`` within which one pair in a hundred is, or some 10 rows of a small pool."""
     x = data.Mixture(size["d"], 10).rows(size["n"])
     some = torch.from_numpy(x[:: max(1, len(x) // 500)])
     dists = torch.cdist(some, torch.from_numpy(x)).flatten()
     dists = dists[dists > 0]  # of different rows
-    radius = dists.kthvalue(max(1, int(SHARE * len(dists)))).values
+    radius = dists.kthvalue(int(max(SHARE, min(1, 10 / len(x))) * len(dists))).values
     data.save(folder, {"x": x, "radius": radius.numpy()})
 
 
