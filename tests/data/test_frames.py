@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 import torch
@@ -131,3 +133,15 @@ def test_the_index_of_a_frame_is_its_ids_as_in_files():
     assert pool.names == ["x", "y", "z"]
     with pytest.raises(InvalidInput, match="the data frame has no column 'texts'; did you mean 'text'"):
         open_pool(Pandas(columns, [0, 1, 2]), column="texts")
+
+
+def test_dates_are_no_features_and_decimals_are(tmp_path):
+    when = np.array(["2024-01-01", "2024-02-01"])
+    for kind in ["datetime64[ns]", "datetime64[D]", "timedelta64[ns]"]:
+        times = when.astype("datetime64[ns]").astype(kind) if kind.startswith("d") else np.array([1, 2], kind)
+        frame = Pandas({"a": [0.5, 1.5], "when": [0, 0], "price": [Decimal("1.5"), Decimal("2.5")]}, ["p", "q"])
+        frame._columns["when"].to_numpy = lambda times=times: times
+        frame._columns["when"].__class__ = type("Times", (Column,), {"__getitem__": lambda self, rows: self})
+        pool = items_of(open_pool(frame))
+        assert (pool.array.tolist(), pool.names) == ([[0.5, 1.5], [1.5, 2.5]], ["p", "q"])
+        assert "`when` holds no numbers and is left out" in pool.note

@@ -358,3 +358,35 @@ def test_a_table_of_many_columns(tmp_path):
             times.append(time.process_time() - began)
         took.append(min(times))
     assert took[1] < 10 * took[0] + 0.1  # 4 times as many if the work is linear, 16 times if it is quadratic
+
+
+def test_numbers_that_pandas_writes_above_texts_are_names(tmp_path):
+    texts = ["hello there you", "what is this"]
+    for text in ["0\n{}\n{}\n", ",0\n0,{}\n1,{}\n", "0,1\n{},5\n{},7\n", ",0,1\n0,{},a\n1,{},b\n"]:
+        assert list(map(open_pool(write(tmp_path / "t.csv", text.format(*texts))).read, range(2))) == texts
+    for text, names, labels in [
+        ("0\nk1\nk2\n", ("k1", "k2"), None),
+        ("0,1\nk1,cat\nk2,dog\n", ("k1", "k2"), ("cat", "dog")),
+        (",0\nk1,cat\nk2,dog\n", ("k1", "k2"), ("cat", "dog")),
+        (",0\n5,cat\n7,dog\n", ("5", "7"), ("cat", "dog")),
+        (",0\n0,k1\n1,k2\n", ("k1", "k2"), None),
+    ]:
+        found = read_ids(write(tmp_path / "ids.csv", text))
+        assert (found.names, found.labels) == (names, labels), text
+
+
+def test_whole_numbers_called_ids_are_no_features(tmp_path):
+    for name in ["image_id", "PassengerId", "Sample ID", "idx"]:
+        found = read_column(write(tmp_path / "x.csv", f"{name},a,b\n1001,1,2\n1007,3,4\n"))
+        assert (found.values.tolist(), found.names) == ([[1, 2], [3, 4]], ["1001", "1007"])
+        found = read_column(write(tmp_path / "x.csv", f"a,b,{name}\n1,2,1001\n3,4,1007\n"))
+        assert (found.values.shape, found.names) == ((2, 2), None)
+        assert f"`{name}` holds ids and is left out" in found.note
+        assert read_ids(write(tmp_path / "ids.csv", f"{name},name\n1001,p\n1007,q\n")).names == ("1001", "1007")
+    assert read_column(write(tmp_path / "x.csv", "grid,a\n5,2\n7,4\n")).values.shape == (2, 2)
+
+
+def test_two_columns_of_the_name_of_texts_are_refused(tmp_path):
+    for header in ["id,text,text", "id,text,Text"]:
+        with pytest.raises(InvalidInput, match="more than one column called 'text'; rename or remove all but one"):
+            open_pool(write(tmp_path / "t.csv", f"{header}\n1,a b,c\n2,d e,f\n"))

@@ -296,3 +296,17 @@ def test_the_same_data_set_in_every_format(tmp_path):
     parquet.write_table(arrow.table({**columns, "e": [[1.0], [2.0], [3.0]]}), tmp_path / "x.parquet")
     with pytest.raises(InvalidInput, match="`e` holds lists and is not the only feature"):
         read_csv(tmp_path / "x.parquet")
+
+
+def test_lists_of_words_are_not_lists_of_numbers(tmp_path):
+    rows = [{"id": row, "e": [row, 2], "tags": ["x"] * row, "score": 0.5} for row in range(1, 4)]
+    found = read_column(write(tmp_path / "x.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    assert (found.values.tolist(), found.names) == ([[1, 2], [2, 2], [3, 2]], ["1", "2", "3"])
+    assert "`tags` holds no numbers and is left out; `score` is not in the lists and is left out" in found.note
+    with pytest.raises(InvalidInput, match="row 0: expected a text or a number as id and as label.* got \\['cat', 'dog'"):
+        read_ids(write(tmp_path / "ids.json", '[{"id": 1, "label": ["cat", "dog"]}]'))
+
+
+def test_a_table_without_rows_is_empty(tmp_path):
+    with pytest.raises(InvalidInput, match="is empty; expected a row for each example"):
+        open_pool(write(tmp_path / "x.json", '{"a": []}'))

@@ -222,7 +222,7 @@ def _note(table: Table, chosen: Sequence[str], own: str | None, why: str, *, ask
     read = {own, *chosen}
     left = [name for name in table.columns if name not in read and name.lower() not in LABELS]
     for name in left[:_SHOWN]:
-        why_left = "holds text" if table.kinds[name] == "text" else "holds no numbers"
+        why_left = {"text": "holds text", "number": "is not in the lists"}.get(table.kinds[name], "holds no numbers")
         why_left = "is an index" if name == table.index else why_left
         reason = table.left_out.get(name, "was not asked for" if asked else why_left)
         parts.append(f"`{name}` {reason} and is left out")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,8 +23,13 @@ Kind = Literal["number", "text", "list", "empty", "other"]
 SAMPLE_ROWS: Final = 100
 """The number of rows that decide the kind of a column."""
 
+HOLDS_IDS: Final = "holds ids"
+"""Why a column of distinct whole numbers with a name such as ``image_id`` is not a feature."""
+
 _COUNTED: Final = 10  # rows; a named first column that counts as many is no feature
+_NUMBERS: Final = (bool, int, float, Decimal)
 _INDEX: Final = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
+_IDS: Final = re.compile(r"(?i:index|idx|uid|.+[-_. ]id)|.*[a-z]I[dD]")  # names of columns of ids, such as image_id
 _PARQUET_INDEX: Final = "__index_level_0__"
 
 
@@ -59,7 +66,7 @@ class Table(ABC):
         sample: Column -> its first cells.
         header: Whether the file names its columns.
         left_out: Column -> the reason why it is not a feature: it is the first and counts rows, is an index that pandas or R
-            wrote, or holds nothing.
+            wrote, or holds ids or nothing.
         index: The column that pandas or R wrote for the index, or that counts rows; its cells are ids unless they
             count rows from 0 (see :func:`distil.data.ids.ids_in`). None if there is no such column.
     """
@@ -147,14 +154,16 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
     """The reason why a column is not a feature; None if it may be one."""
     if kind == "empty" and name.startswith("Unnamed: "):
         return "holds nothing"
-    if kind != "number" or not (_INDEX.fullmatch(name) or name.lower() == "index"):
+    if kind != "number" or not (_INDEX.fullmatch(name) or _IDS.fullmatch(name)):
         return None
     numbers = [as_float(cell) for cell in cells if not is_missing(cell)]
     if not numbers or not all(number.is_integer() for number in numbers):
         return None
     if not _INDEX.fullmatch(name) and (len(set(numbers)) < len(cells) or len(cells) < 2):
         return None
-    return "counts rows" if _counts(cells, 1) else "is an index"
+    if _counts(cells, 1):
+        return "counts rows"
+    return "is an index" if _INDEX.fullmatch(name) else HOLDS_IDS
 
 
 def _counts(cells: Sequence[Any], least: int) -> bool:
@@ -172,12 +181,13 @@ def as_float(value: float | str) -> float:
 
 
 def kind_of_values(cells: Sequence[Any]) -> Kind:
-    """The kind of a column of JSON or of a frame; a number in quotes is text."""
+    """The kind of a column of JSON or of a frame; a number in quotes is text, and a list without numbers is of no use."""
     present = [cell for cell in cells if cell is not None]
     if not present:
         return "empty"
     if all(isinstance(cell, list) for cell in present):
-        return "list"
-    if all(isinstance(cell, (bool, int, float)) for cell in present):
+        values = list(itertools.chain.from_iterable(present))
+        return "list" if not values or any(isinstance(value, _NUMBERS) for value in values) else "other"
+    if all(isinstance(cell, _NUMBERS) for cell in present):
         return "number"
     return "text" if all(isinstance(cell, (str, int, float)) for cell in present) else "other"

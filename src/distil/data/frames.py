@@ -41,7 +41,8 @@ class _Indexed(Protocol):
 
 def values_of(column: Any) -> list[Any]:  # noqa: ANN401 - a column of pandas or polars
     """The values of a column as Python objects; missing ones are None or NaN."""
-    values = column.to_numpy().tolist()
+    array = column.to_numpy()
+    values = (array.astype(f"{array.dtype.kind}8[us]") if array.dtype.kind in "mM" else array).tolist()  # not whole numbers
     return [None if type(value).__name__ in _MISSING else value for value in values]
 
 

@@ -72,7 +72,8 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], asked: Iterab
     """Whether the first row of a table holds the names of the columns.
 
     It does if a cell is a usual column name or one that the user gave; if a cell that is not a number heads a column of numbers;
-    if its numbers merely count the columns (0, 1, 2, ..., as pandas writes them); or if a short name heads a column of free text.
+    if its numbers merely count the columns (0, 1, 2, ..., as pandas writes them, also above texts); or if a short name heads a
+    column of free text.
 
     Args:
         first: The cells of the first row.
@@ -124,7 +125,7 @@ def _counts_columns(numbers: Sequence[str], cells: Sequence[str], rows: Sequence
         return False
     places = [place for place, cell in enumerate(cells) if is_number(cell)]
     if not all(is_number(row[place]) or is_missing(row[place]) for row in rows for place in places):
-        return False
+        return start == "0" and all(is_number(cell) for cell in cells[cells[0] == "" :])  # pandas' names of columns of texts
     if cells[0] == "" or not all(_is_whole(row[place]) for row in rows for place in places):
         return True
     if len(numbers) > 2:

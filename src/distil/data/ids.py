@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import listed, mapped_npy
-from distil.data.columns import Rows, Table, as_float
+from distil.data.columns import HOLDS_IDS, Rows, Table, as_float
 from distil.data.file_readers import ending, existing, text_lines
 from distil.data.headers import ID, LABELS, is_free_text, is_missing, is_no_text
 from distil.data.images import images_below
@@ -216,6 +216,11 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
                 f"{table.where(place)}: the id or its label is missing; fill it in or take the {table.unit} out"
                 + (f" ({n_labels}; give all of them one, or none)" if label is not None else "")
             )
+        wrong = next((cell for cell in cells if isinstance(cell, (list, dict))), None)
+        if wrong is not None:
+            raise InvalidInput(
+                f"{table.where(place)}: expected a text or a number as id and as label, one class for each id; got {wrong!r:.60}"
+            )
     names = tuple(map(as_name, rows.cells[0]))
     return ListedIds(
         names, tuple(normal(as_name(cell)) for cell in labels) or None, str(path), note=_note(path, own, label)
@@ -230,7 +235,7 @@ def _id_columns(table: Table) -> tuple[str, str | None]:
     own = table.named(ID)
     if own is None and isinstance(table, JsonTable) and table.header and table.index is None:
         raise InvalidInput(f"{table.where(1)}: there is no `id`; expected an object with id and optionally label")
-    if own is None and not table.header and len(table.columns) == 2:
+    if own is None and len(table.columns) == 2 and _are_ids_and_labels(table):
         own, label = table.columns
     own = own or _likely_ids(table, label)
     if own is None:
@@ -238,10 +243,17 @@ def _id_columns(table: Table) -> tuple[str, str | None]:
     return own, label
 
 
+def _are_ids_and_labels(table: Table) -> bool:
+    """Whether two columns without names, or with the numbers that pandas writes as names, are ids and labels by their order."""
+    first, second = table.columns
+    named = not first.isdecimal() and table.left_out.get(first) == "counts rows"
+    return not table.header or (second.isdecimal() and not named)
+
+
 def _likely_ids(table: Table, label: str | None) -> str | None:
-    """The column of ids of a table without a column ``id``: an index of text, else the first likely column, else the index."""
+    """The column of ids of a table without a column ``id``: an index of text or of ids, else the first likely column, else the index."""
     free = [name for name in table.columns if name not in table.left_out and name != label]
-    if table.index is not None and table.index not in table.left_out:
+    if table.index is not None and table.left_out.get(table.index) in (None, HOLDS_IDS):
         return table.index
     likely = [name for name in free if _may_be_ids(table.kinds[name], table.sample[name])]
     return next(iter(likely if table.index is not None else free), table.index)

@@ -303,7 +303,7 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
     texts = [name for name in free if table.kinds[name] == "text"]
     usual = _usual(texts) or _usual([name for name in free if table.kinds[name] in ("empty", "other")])
     if usual is not None:
-        return usual
+        return table.named(usual.lower())
     sentences = [name for name in texts if is_free_text(table.sample[name])]
     if len(sentences) == 1:
         return sentences[0]
@@ -312,7 +312,7 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
     numbers = [name for name in free if table.kinds[name] in ("number", "list")]
     if numbers and len(sentences) < max(2, len(numbers)):
         return None
-    if not table.columns:
+    if not any(table.sample.values()):
         raise InvalidInput(f"{table.path} is empty; expected a row for each example")
     raise InvalidInput(
         f"{table.path} has the columns {', '.join(table.columns[:20])}; say which one holds the texts or the paths of images "
