@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from distil.auditing.audit import audit
 from distil.auditing.given import given_set
@@ -156,3 +157,25 @@ def test_ids_of_the_pool_on_other_texts(tmp_path, named):
 def test_a_text_that_looks_like_a_row_number(tmp_path, texts):
     (tmp_path / "test.txt").write_text("".join(f"{text_of(row)}\n" for row in range(40)) + "7\n")
     assert leaks(texts, tmp_path / "test.txt") == 20
+
+
+def test_class_folders_of_the_pool_are_labels(tmp_path):
+    for row in range(6):
+        path = tmp_path / "pool" / ["cat", "dog"][row % 2] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (40 * row, 9, 9)).save(path)
+    report = audit(str(tmp_path / "pool"), labeled=str(tmp_path / "pool"))
+    assert (report["classes"]["labeled"], report["leakage"][0]["exact"]) == ({"cat": 3, "dog": 3}, 0)
+    (tmp_path / "other" / "cat").mkdir(parents=True)  # the same name with another content: items of its own
+    Image.new("RGB", (4, 4), (40, 9, 9)).save(tmp_path / "other" / "cat" / "0.png")
+    assert leaks(tmp_path / "pool", tmp_path / "other") == 1
+
+
+def test_labels_of_no_item_are_refused(tmp_path, named):
+    labels = write(tmp_path / "l.csv", "id,label", [("x1", "cat"), ("x2", "dog")])
+    with pytest.raises(
+        InvalidInput, match="no id is in the pool or in the labeled set; its ids begin with 'x1', and the pool's"
+    ):
+        audit(str(named), labels=str(labels))
+    own = write(tmp_path / "own.csv", "id,text", [("x1", "a text"), ("x2", "another")])
+    assert audit(str(named), labeled=str(own), labels=str(labels))["classes"]["labeled"] == {"cat": 1, "dog": 1}

@@ -145,3 +145,17 @@ def test_dates_are_no_features_and_decimals_are(tmp_path):
         pool = items_of(open_pool(frame))
         assert (pool.array.tolist(), pool.names) == ([[0.5, 1.5], [1.5, 2.5]], ["p", "q"])
         assert "`when` holds no numbers and is left out" in pool.note
+
+
+def test_the_index_of_a_column_is_its_ids():
+    column = Column(TEXTS[:3])
+    for index, names in [
+        ([0, 1, 2], None),
+        ([7, 5, 6], ["7", "5", "6"]),
+        (["p", "q", "r"], ["p", "q", "r"]),
+        ([1, 1, 2], None),
+    ]:
+        column.index = Column(index)
+        pool = open_pool(column)
+        assert (pool.kind, pool.names, pool.read(1)) == ("texts", names, TEXTS[1])
+        assert open_pool(column, ids=["x", "y", "z"]).names == ["x", "y", "z"]

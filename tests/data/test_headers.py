@@ -390,3 +390,13 @@ def test_two_columns_of_the_name_of_texts_are_refused(tmp_path):
     for header in ["id,text,text", "id,text,Text"]:
         with pytest.raises(InvalidInput, match="more than one column called 'text'; rename or remove all but one"):
             open_pool(write(tmp_path / "t.csv", f"{header}\n1,a b,c\n2,d e,f\n"))
+
+
+def test_tsv_with_a_quoted_header_is_quoted(tmp_path):
+    rows = '"k1"\t"what is this"\n"k2"\t"say ""it"" again"\n'
+    pool = open_pool(write(tmp_path / "t.tsv", '"id"\t"text"\n' + rows))
+    assert (pool.names, [*map(pool.read, range(2))]) == (["k1", "k2"], ["what is this", 'say "it" again'])
+    pool = open_pool(write(tmp_path / "t.tsv", 'id\ttext\nk1\t"what is this\nk2\tand "that"\n'))
+    assert [*map(pool.read, range(2))] == ['"what is this', 'and "that"']
+    pool = open_pool(write(tmp_path / "t.tsv", '"what is this"\t"yes"\n"who is there\t"no"\n'), column="0")
+    assert [*map(pool.read, range(2))] == ['"what is this"', '"who is there']

@@ -283,3 +283,16 @@ def test_a_folder_that_cannot_be_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuses)
     with pytest.raises(InvalidInput, match="cannot be opened: Permission denied"):
         open_pool(tmp_path)
+
+
+def test_floats_in_a_portable_float_map_keep_their_range(tmp_path):
+    values = np.array([[0, 0.5, 1]], "<f4")
+    (tmp_path / "a.pfm").write_bytes(b"Pf\n3 1\n-1.0\n" + values.tobytes())
+    assert np.asarray(open_pool(tmp_path).read(0))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_other_endings_of_images(tmp_path):
+    for name, kind in [("a.jfif", "JPEG"), ("b.jpe", "JPEG"), ("c.jp2", "JPEG2000"), ("d.pbm", "PPM")]:
+        Image.new("L", (8, 8)).save(tmp_path / name, kind)
+    pool = open_pool(tmp_path)
+    assert [pool.read(row).size for row in range(len(pool))] == [(8, 8)] * 4

@@ -310,7 +310,7 @@ def test_a_missing_path_of_an_image(tmp_path):
 
 
 def test_a_text_a_line(tmp_path):
-    (tmp_path / "t.txt").write_text("one\n\ntwo\n")
+    (tmp_path / "t.txt").write_text("one\ntwo\n\n")
     pool = open_pool(tmp_path / "t.txt")
     assert [pool[0], pool[1]] == ["one", "two"]
     assert len(pool) == 2
@@ -414,3 +414,22 @@ def test_hugging_face(tmp_path, monkeypatch):
         open_pool(texts, column="txt")
     with pytest.raises(InvalidInput, match="dictionary; open one of its values: train"):
         open_pool(datasets.DatasetDict({"train": texts}))
+
+
+def test_blank_lines_are_missing_texts(tmp_path):
+    (tmp_path / "t.txt").write_text("one\n\n  \nfour\n\n")
+    pool = open_pool(tmp_path / "t.txt")
+    assert (len(pool), pool.read(0), pool.read(3)) == (4, "one", "four")
+    with pytest.raises(InvalidInput, match=r"^1: the text is missing; fill it in or take the row out"):
+        pool.read(1)
+
+
+def test_an_image_that_a_table_names_and_that_is_missing(tmp_path):
+    picture(tmp_path / "1.png")
+    (tmp_path / "dead.png").symlink_to("gone.png")
+    pool = open_pool(write_table(tmp_path / "t.csv", [{"file": name} for name in ("1.png", "2.png", "dead.png")]))
+    assert pool.read(0).size == (9, 6)
+    with pytest.raises(InvalidInput, match=r"^2\.png: cannot be read: there is no file .*2\.png$"):
+        pool.read(1)
+    with pytest.raises(InvalidInput, match=r"^dead\.png: cannot be read: it links to gone\.png, which does not exist"):
+        pool.read(2)

@@ -303,7 +303,9 @@ def test_lists_of_words_are_not_lists_of_numbers(tmp_path):
     found = read_column(write(tmp_path / "x.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
     assert (found.values.tolist(), found.names) == ([[1, 2], [2, 2], [3, 2]], ["1", "2", "3"])
     assert "`tags` holds no numbers and is left out; `score` is not in the lists and is left out" in found.note
-    with pytest.raises(InvalidInput, match="row 0: expected a text or a number as id and as label.* got \\['cat', 'dog'"):
+    with pytest.raises(
+        InvalidInput, match=r"row 0: expected a text or a number as id and as label.* got \['cat', 'dog'"
+    ):
         read_ids(write(tmp_path / "ids.json", '[{"id": 1, "label": ["cat", "dog"]}]'))
 
 

@@ -553,3 +553,29 @@ def test_texts_of_a_table_and_their_ids_through_a_sentence_transformer(here, tin
     assert read_column("emb.npy").names == ["q-7", "q-2"]
     with pytest.raises(InvalidInput, match="embeds texts, but the pool holds rows"):
         embed(np.zeros((3, 2)), "lib/tiny_bert/model", out="rows.npy")
+
+
+def test_what_a_callable_returns_is_an_array_of_numbers(here):
+    (here / "odd.py").write_text(
+        "import numpy as np\n"
+        "def ragged(items): return [[1.0] * (row + 1) for row in range(len(items))]\n"
+        "def words(items): return ['x' for _ in items]\n"
+        "def named(items): return {'e': np.ones((len(items), 2))}\n"
+        "def lazy(items): return ([1.0, 2.0] for _ in items)\n"
+        "def nothing(items): return np.full((len(items), 2), np.nan)\n"
+    )
+    for name in ["ragged", "words", "named", "lazy"]:
+        with pytest.raises(
+            UnsupportedModel, match=rf"odd:{name} must return an array \(2, D\) of numbers for 2 items, got"
+        ):
+            embed(["a", "bb"], f"odd:{name}", out="e.npy")
+    with pytest.raises(InvalidInput, match="is NaN or infinite for 2 of 2 examples: ids 'p', 'q'"):
+        embed(["a", "bb"], "odd:nothing", out="e.npy", ids=["p", "q"])
+    sys.modules.pop("odd", None)
+
+
+def test_skipped_items_are_not_counted_as_embedded(here):
+    found = embed(["a", None, "ccc"], "means:lengths", out="e.npy", on_error="skip")
+    assert (found.made, found.reused, [*found.skipped]) == (2, 0, ["1"])
+    found = embed(["a", None, "ccc", "dd"], "means:lengths", out="e.npy", on_error="skip")
+    assert (found.made, found.reused, [*found.skipped]) == (1, 2, ["1"])

@@ -138,7 +138,7 @@ def audit(
         if given is not None
     }
     others = {name: _other(name, read[name], own, whole) for name, _, own in sides if name in read}
-    known = _known_labels(read.get("labeled"), labels, whole)
+    known = _known_labels(read.get("labeled"), labels, whole, others.get("labeled"))
     free = whole.part("pool", _left(whole, others))
     by = None if whole.x is None else ruler(whole.x, whole.rows, seed)
     radius = None if by is None else near * by.typical
@@ -242,14 +242,20 @@ def _left(whole: Set, others: Mapping[str, Set]) -> Tensor:
 
 
 def _known_labels(
-    labeled: ListedIds | Items | None, labels: str | Path | ListedIds | None, whole: Set
+    labeled: ListedIds | Items | None, labels: str | Path | ListedIds | None, whole: Set, own: Set | None
 ) -> dict[str, str]:
-    """Id of the pool -> label, for the items with a known label."""
+    """Id of the pool, or of a labeled set of its own -> label, for the items with a known label."""
     tables = [labeled] if isinstance(labeled, ListedIds) else []
     if labels is not None:
         tables.insert(0, labels if isinstance(labels, ListedIds) else read_ids(labels))
         if tables[0].labels is None:
             raise InvalidInput(f"{tables[0].origin} has no labels; expected the columns id and label")
+        sides = [whole] if own is None else [whole, own]
+        if all(set(matched(tables[0].names, index_of(side.names) or {})) == {-1} for side in sides):
+            raise InvalidInput(
+                f"{tables[0].origin}: no id is in the pool or in the labeled set; its ids begin with "
+                f"{tables[0].names[0]!r}, and the pool's with {whole.names[0]!r}"
+            )
     known: dict[str, str] = {}
     for table in tables:
         rows = matched(table.names, index_of(whole.names) or {})

@@ -26,7 +26,8 @@ def given_set(
 ) -> ListedIds | Items:
     """A set of an audit: ids of the pool, or items of its own.
 
-    A table is a list of ids if it holds nothing but ids and labels, or if its ids and items are those of the pool. Otherwise it
+    A folder with a folder of images for each class is a list of ids and labels if its images are the pool's. A table is a list of
+    ids if it holds nothing but ids and labels, or if its ids and items are those of the pool. Otherwise it
     is items of its own. Texts are equal without regard to blanks, case and the encoding of accents.
 
     Args:
@@ -45,7 +46,8 @@ def given_set(
         return given
     path = Path(os.path.expanduser(given))
     if ending(path) not in ID_FILES or not path.is_file():
-        return items_of(open_pool(path, quoting=quoting))
+        own = items_of(open_pool(path, quoting=quoting))
+        return _labels_of_folders(path, pool, own) or own
     if ending(path) == ".npy":
         return read_ids(path, quoting) if mapped_npy(path).ndim == 1 else items_of(open_pool(path, quoting=quoting))
     x = pool.array if embeddings is None else embeddings.values
@@ -59,6 +61,18 @@ def given_set(
     if -1 in rows:
         return items_of(open_pool(path, quoting=quoting))
     return _ids_or_items(name, path, column, pool, quoting)
+
+
+def _labels_of_folders(path: Path, pool: Items, own: Items) -> ListedIds | None:
+    """A folder with a folder of images for each class as ids and labels, if its images are images of the pool; else None."""
+    index = index_of(pool.names)
+    if not path.is_dir() or pool.kind != "images" or own.kind != "images" or index is None:
+        return None
+    rows = matched(own.names or (), index)
+    ours, theirs = content_of(own), content_of(pool)
+    if -1 in rows or ours is None or theirs is None or all("/" not in name for name in own.names or ()):
+        return None
+    return read_ids(path) if all(ours(place) == theirs(row) for place, row in enumerate(rows)) else None
 
 
 def names_of(pool: Items, embeddings: Column | None) -> Sequence[str]:

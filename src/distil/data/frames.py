@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distil.data.arrays import Series
 from distil.data.columns import SAMPLE_ROWS, Kind, Rows, Table, kind_of_values
+from distil.data.ids import as_name
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
 
@@ -42,8 +43,18 @@ class _Indexed(Protocol):
 def values_of(column: Any) -> list[Any]:  # noqa: ANN401 - a column of pandas or polars
     """The values of a column as Python objects; missing ones are None or NaN."""
     array = column.to_numpy()
-    values = (array.astype(f"{array.dtype.kind}8[us]") if array.dtype.kind in "mM" else array).tolist()  # not whole numbers
+    values = (
+        array.astype(f"{array.dtype.kind}8[us]") if array.dtype.kind in "mM" else array
+    ).tolist()  # not whole numbers
     return [None if type(value).__name__ in _MISSING else value for value in values]
+
+
+def names_in_index(column: Series) -> list[str] | None:
+    """The index of a column of pandas as ids; None if there is none, or it counts rows from 0 or has repeats."""
+    if not isinstance(column, _Indexed):
+        return None
+    names = [as_name(value) for value in values_of(column.index)]
+    return None if len(set(names)) < len(names) or names == [str(row) for row in range(len(names))] else names
 
 
 class FrameTable(Table):

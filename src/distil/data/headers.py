@@ -125,7 +125,9 @@ def _counts_columns(numbers: Sequence[str], cells: Sequence[str], rows: Sequence
         return False
     places = [place for place, cell in enumerate(cells) if is_number(cell)]
     if not all(is_number(row[place]) or is_missing(row[place]) for row in rows for place in places):
-        return start == "0" and all(is_number(cell) for cell in cells[cells[0] == "" :])  # pandas' names of columns of texts
+        return start == "0" and all(
+            is_number(cell) for cell in cells[cells[0] == "" :]
+        )  # pandas' names of columns of texts
     if cells[0] == "" or not all(_is_whole(row[place]) for row in rows for place in places):
         return True
     if len(numbers) > 2:

@@ -197,6 +197,7 @@ def _class_folders(folder: Path) -> ListedIds:
         raise InvalidInput(
             f"{folder}: expected one folder for each class, with its images in it, such as {folder / 'cat' / '1.png'}; got "
             + ("no image" if loose is None else f"{loose!r}, which is in none")
+            + "; or pass a table with the columns id and label"
         )
     labels = tuple(name.partition("/")[0] for name in names)
     classes = list(dict.fromkeys(labels))
@@ -219,7 +220,8 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
         wrong = next((cell for cell in cells if isinstance(cell, (list, dict))), None)
         if wrong is not None:
             raise InvalidInput(
-                f"{table.where(place)}: expected a text or a number as id and as label, one class for each id; got {wrong!r:.60}"
+                f"{table.where(place)}: expected a text or a number as id and as label, one class for each id; got "
+                f"{wrong!r:.60}"
             )
     names = tuple(map(as_name, rows.cells[0]))
     return ListedIds(
@@ -251,7 +253,7 @@ def _are_ids_and_labels(table: Table) -> bool:
 
 
 def _likely_ids(table: Table, label: str | None) -> str | None:
-    """The column of ids of a table without a column ``id``: an index of text or of ids, else the first likely column, else the index."""
+    """The column of ids of a table without a column ``id``: an index of names or ids, else a likely column, else the index."""
     free = [name for name in table.columns if name not in table.left_out and name != label]
     if table.index is not None and table.left_out.get(table.index) in (None, HOLDS_IDS):
         return table.index

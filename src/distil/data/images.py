@@ -22,7 +22,10 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 
-IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+IMAGES: Final = frozenset({
+    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jfif", ".jpe", ".jp2", ".avif",
+})  # fmt: skip
 
 _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
 """Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
@@ -86,6 +89,8 @@ def open_image(path: str | Path, name: str, said: set[str] | None = None) -> Ima
         with Image.open(content) as image:
             return as_rgb(image, said)
     except _FAULTS as error:
+        if not os.path.lexists(path):
+            raise InvalidInput(f"{name}: cannot be read: there is no file {path}") from error
         if os.path.islink(path) and not os.path.exists(path):
             raise InvalidInput(
                 f"{name}: cannot be read: it links to {os.readlink(path)}, which does not exist"
@@ -128,7 +133,7 @@ def _scaled(image: Image.Image, said: set[str]) -> Image.Image:
     """An image of gray values of more than 8 bits as 8-bit RGB."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     bits = int(tags.get(_BITS, (16,))[0])
-    whole = image.mode.startswith("I;16") or image.format in _WHOLE_IN_16_BITS
+    whole = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _WHOLE_IN_16_BITS)
     negative = tags.get(_INK) == 0  # Pillow inverts such values of 8 bits only
     ImageOps.exif_transpose(image, in_place=True)
     white = 2.0**bits - 1 if whole else _white_of_floats(image)

@@ -22,7 +22,7 @@ from distil.data.array_files import ARRAY_FILES, read_column, table_values
 from distil.data.arrays import Array, Series, check_plain, is_array, readable, take
 from distil.data.columns import Table
 from distil.data.file_readers import ending, text_lines
-from distil.data.frames import Frame, FrameTable, values_of
+from distil.data.frames import Frame, FrameTable, names_in_index, values_of
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_no_text
 from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_ids
 from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
@@ -122,7 +122,7 @@ def _from_path(path: Path, column: str | None, ids: Any, quoting: Quoting | None
         return _hugging_face(optional("datasets", f"reading {path}").load_from_disk(str(path)), column, ids)
     kind = ending(path)
     if kind == ".txt":
-        return _texts([line for _, line in text_lines(path)], _names_from(ids, quoting), _stamp([path]))
+        return _texts(_lines(path), _names_from(ids, quoting), _stamp([path]))
     if kind in TABLE_FILES:
         own = names_column(ids)
         table = open_table(path, (own, column, *_listed(column)), quoting=quoting)
@@ -148,6 +148,7 @@ def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatch
         return _frame(FrameTable(source), column, ids)
     names = _names_from(ids)
     if isinstance(source, Series) and not isinstance(source, Dataset):
+        names = names_in_index(source) if names is None else names
         source = values_of(source)
     if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "USO":
         source = source.tolist()
@@ -190,11 +191,11 @@ def _checked(names: Sequence[str] | None, size: int) -> Sequence[str] | None:
 
 
 def _stamp(paths: Sequence[Path]) -> str:
-    """A hash of the files' names, sizes and times of change, which differs after a change."""
+    """A hash of the files' names, sizes and times of change, which differs after a change; a file that is missing has none."""
     state = hashlib.blake2b(digest_size=16)
     for path in paths:
-        stat = path.stat()
-        state.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        stat = path.stat() if path.exists() else None
+        state.update(f"{path}\0{stat and stat.st_size}\0{stat and stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return state.hexdigest()
 
 
@@ -214,6 +215,12 @@ def _array(values: Array, names: Sequence[str] | None, fingerprint: str, note: s
         note=note,
     )
     return Minibatches(items, partial(take, rows))
+
+
+def _lines(path: Path) -> list[str | None]:
+    """The lines of a text file up to the last that is not blank; blank ones are missing texts, so that lines keep their numbers."""
+    found = dict(text_lines(path))
+    return [found.get(number) for number in range(1, max(found, default=0) + 1)]
 
 
 def _texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint: str, note: str = "") -> Items:
@@ -380,13 +387,13 @@ def _note(table: Table, chosen: Sequence[str], own: str | None, what: str) -> st
 
 
 def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | None, note: str) -> Items:
+    """A pool of the images at these paths; reading one that does not exist is an error, and so is opening if none exists."""
     files = _Files(path.parent)
-    on_disk = [None if is_no_text(name) else files.named(name) for name in paths]
-    missing = next(
-        (name for name, file in zip(paths, on_disk, strict=True) if file is None and not is_no_text(name)), None
-    )
-    if missing is not None:
+    found = {name: files.named(name) for name in paths if not is_no_text(name)}
+    if not any(found.values()):
+        missing = next(iter(found))
         raise DataNotFound(f"{path} names {missing!r}, and there is no file {path.parent / missing}")
+    on_disk = [None if is_no_text(name) else found[name] or name for name in paths]
     if names is None:
         if None in on_disk:
             raise InvalidInput(

@@ -56,7 +56,8 @@ def open_table(
             file is read as csv.
         asked: Column names that the user gave; a first row that holds one of them is the header.
         errors: How to treat bytes of csv and tsv that are not UTF-8; see :func:`distil.data.file_readers.reading_text`.
-        quoting: Whether cells of csv and tsv may be quoted; default: ``"none"`` for tsv, else ``"minimal"``.
+        quoting: Whether cells of csv and tsv may be quoted; default: ``"minimal"`` for csv, and for tsv if
+            its whole first line is quoted, else ``"none"``.
 
     Raises:
         InvalidInput: The file is damaged.
@@ -95,7 +96,8 @@ class DelimitedTable(Table):
 
     In csv, cells may be quoted, and the delimiter is the comma, semicolon, tab or bar that cuts the first lines into rows of one
     length, or the one that a first line such as ``sep=;`` names; columns of numbers may be separated by blanks too. In tsv, the
-    delimiter is the tab, and quotes are text. Numbers may have decimal commas if none has a decimal point.
+    delimiter is the tab, and quotes are text, unless the whole first line is quoted. Numbers may have decimal commas if none has a
+    decimal point.
 
     Args:
         path: The file.
@@ -245,7 +247,7 @@ def _delimited(path: Path, errors: str, quoting: Quoting | None) -> Generator[tu
         if declared:
             head[first] = "\n"  # the line is not a row
         if ending(path) == ".tsv":
-            dialect = _Dialect("\t", quoting or "none")
+            dialect = _Dialect("\t", quoting or ("minimal" if _are_quoted(head[first:]) else "none"))
         else:
             delimiter = declared[1] if declared else _delimiter(head[first:], quoting or "minimal")
             dialect = _Dialect(delimiter, quoting or "minimal")
@@ -277,6 +279,14 @@ def _head(text: TextIO, path: Path) -> tuple[list[str], int]:
         head.append(line_of(text, path))
         size += len(head[-1])
     return [line for line in head if line] or [""], min(first, max(0, len(head) - 1))
+
+
+def _are_quoted(lines: list[str]) -> bool:
+    """Whether the cells of a tsv file are quoted, as R writes them: all of the first line, and no cell only begins with a quote."""
+    rows = [line.rstrip("\r\n").split("\t") for line in lines]
+    return len(rows[0]) > 1 and all(
+        re.fullmatch('"([^"]|"")*"', cell) for row in rows for cell in row if row is rows[0] or cell.startswith('"')
+    )
 
 
 def _delimiter(lines: list[str], quoting: Quoting) -> str:

@@ -127,8 +127,8 @@ def embed(
     if embedded is None:
         with Journal.locked(path, key) as journal:
             earlier, why = earlier_rows(path, encoder)
-            made = _append(items, encoder, journal, earlier, on_error, runtime)
-            embedded = _finish(items, encoder, journal, made, why)
+            made, reused = _append(items, encoder, journal, earlier, on_error, runtime)
+            embedded = _finish(items, encoder, journal, made, reused, why)
     if embedded.skipped and on_error == "raise":
         name, fault = next(iter(embedded.skipped.items()))
         raise InvalidInput(
@@ -201,7 +201,8 @@ class _Prepared:
             fault = str(error).removeprefix(f"{self._items.name(row)}: ")
             if not self._skips:
                 raise InvalidInput(
-                    f"{self._items.name(row)}: {fault}; to leave out unreadable items, pass on_error='skip' (--on-error skip)"
+                    f"{self._items.name(row)}: {fault}; to leave out unreadable items, embed with on_error='skip' (distil embed "
+                    "--on-error skip)"
                 ) from error
             self.faults[row] = fault
             blanks = {"images": Image.new("RGB", (64, 64)), "texts": "text"}
@@ -211,11 +212,12 @@ class _Prepared:
 
 def _append(
     items: Items, encoder: Encoder, journal: Journal, earlier: Earlier | None, on_error: OnError, runtime: Runtime
-) -> int:
-    """Add the items that the journal does not have yet, and return the number of those that went through the model."""
+) -> tuple[int, int]:
+    """Add the items that the journal does not have yet; the numbers of rows that were made, and that were reused."""
     left = range(journal.done, len(items))
     if not left:
-        return 0
+        return 0, 0
+    skipped = len(journal.faults)
     with closing(_Prepared(items, on_error, runtime.num_workers or os.cpu_count() or 1)) as data:
         unchanged = {} if earlier is None else data.unchanged(left, earlier, runtime)
         new = torch.tensor([row for row in left if row not in unchanged], dtype=torch.long)
@@ -231,7 +233,7 @@ def _append(
                 _add(journal, data, rows[-1] + 1, made, earlier, unchanged)
         _add(journal, data, len(items), {}, earlier, unchanged)
     journal.sync()
-    return len(new)
+    return len(new) + skipped - len(journal.faults), len(unchanged)
 
 
 def _add(
@@ -270,7 +272,7 @@ def _finished(path: Path, key: str) -> Embedded | None:
     return Embedded(path, (info["rows"], info["dims"]), info["skipped"], 0, note=info.get("read", ""))
 
 
-def _finish(items: Items, encoder: Encoder, journal: Journal, made: int, why: str) -> Embedded:
+def _finish(items: Items, encoder: Encoder, journal: Journal, made: int, reused: int, why: str) -> Embedded:
     """Write ids and information, then give the array its final name; this step marks the embeddings as complete."""
     if not journal.kept:
         raise InvalidInput(
@@ -285,7 +287,6 @@ def _finish(items: Items, encoder: Encoder, journal: Journal, made: int, why: st
         _write_parquet(path, names, np.load(journal.rows_path, mmap_mode="r"))
     else:
         _write_ids(path.with_suffix(".ids.txt"), names)
-    reused = len(items) - made - journal.resumed
     info = {"key": journal.key, "model": encoder.name, "rows": rows, "dims": dims, "skipped": skipped}
     info |= {"made": made, "reused": reused, "read": read, "encoder": model_key(encoder)}
     written = path if path.suffix.lower() == ".parquet" else journal.rows_path

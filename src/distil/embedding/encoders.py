@@ -225,7 +225,13 @@ class _Called(Network):
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
         returned = self._call(batch)
-        x = returned.float() if isinstance(returned, Tensor) else torch.from_numpy(np.array(returned, dtype=np.float32))
+        try:
+            x = torch.as_tensor(returned if isinstance(returned, Tensor) else np.array(returned, np.float32)).float()
+        except (ValueError, TypeError) as error:
+            raise UnsupportedModel(
+                f"{self._name} must return an array ({len(batch)}, D) of numbers for {len(batch)} items, got "
+                f"{type(returned).__name__} ({str(error).splitlines()[0]})"
+            ) from error
         if x.dim() != 2 or len(x) != len(batch):
             raise UnsupportedModel(
                 f"{self._name} must return an array ({len(batch)}, D) for {len(batch)} items, got shape {tuple(x.shape)}"

@@ -32,7 +32,6 @@ class Journal:
 
     Attributes:
         done: Number of items of the pool that were embedded or skipped.
-        resumed: Number of these that an earlier call added.
         dims: D, the numbers in a row; 0 before the first row.
         faults: Row of each skipped item -> the reason.
     """
@@ -44,7 +43,6 @@ class Journal:
         self._log = log
         self._synced = time.monotonic()
         self._resume()
-        self.resumed = self.done
         self._rows = self.rows_path.open("r+b" if self.done else "w+b")
         self._rows.truncate(_HEADER_BYTES + 4 * self.dims * self.kept)
         self._rows.seek(0, os.SEEK_END)
