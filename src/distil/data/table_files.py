@@ -320,12 +320,11 @@ def _widths(lines: list[str], dialect: _Dialect) -> int:
 
 def _are_blanks(lines: list[str], quoting: Quoting) -> bool:
     """Whether blanks separate columns of numbers, as in files of R and NumPy; the first column may be names of rows."""
-    rows = [row for row in _Dialect(" ", quoting).rows((line.strip() for line in lines), strict=False) if row]
-    return (
-        _widths([line.strip() for line in lines], _Dialect(" ", quoting)) > 1
-        and len(rows) > 1
-        and all(is_number(cell) for row in rows[1:] for cell in row[1:])
-    )
+    blanks, lines = _Dialect(" ", quoting), [line.strip() for line in lines]
+    if _widths(lines, blanks) < 2:  # also if a cell is too long
+        return False
+    rows = [row for row in blanks.rows(iter(lines), strict=False) if row]
+    return len(rows) > 1 and all(is_number(cell) for row in rows[1:] for cell in row[1:])
 
 
 # ------------------------------------------------------------------------------------------------------------- JSON lines
