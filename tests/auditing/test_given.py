@@ -179,3 +179,16 @@ def test_labels_of_no_item_are_refused(tmp_path, named):
         audit(str(named), labels=str(labels))
     own = write(tmp_path / "own.csv", "id,text", [("x1", "a text"), ("x2", "another")])
     assert audit(str(named), labeled=str(own), labels=str(labels))["classes"]["labeled"] == {"cat": 1, "dog": 1}
+
+
+def test_the_columns_of_the_pool_are_those_of_the_other_sets(tmp_path):
+    """Two columns that were joined, and a column that only the user could name; ids that are numbers, or not of the pool."""
+    rows = [(row, f"hello {row}", f"you {row}") for row in range(20)]
+    pool = open_pool(write(tmp_path / "pool.csv", "id,head,rest", rows), column="head,rest")
+    word = open_pool(write(tmp_path / "pool.csv", "id,head,rest", rows), column="rest")
+    for first in [0, 100]:
+        ids = range(first, first + 20)
+        rows = [(id_, f"hello {19 - row}", f"you {19 - row if row % 2 else row}") for row, id_ in enumerate(ids)]
+        test = write(tmp_path / "test.csv", "id,head,rest", rows)
+        assert audit(pool, test=str(test))["leakage"][0]["exact"] == 10
+        assert audit(word, test=str(test))["leakage"][0]["exact"] == 20

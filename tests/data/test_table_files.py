@@ -315,5 +315,7 @@ def test_a_table_without_rows_is_empty(tmp_path):
 
 
 def test_a_text_that_is_too_long_for_csv_is_named(tmp_path):
-    with pytest.raises(InvalidInput, match=r"line 2: .* has more than 131,072 characters .*store longer texts in \.jsonl"):
+    with pytest.raises(
+        InvalidInput, match=r"line 2: .* has more than 131,072 characters .*store longer texts in \.jsonl"
+    ):
         open_pool(write(tmp_path / "x.csv", "id,text\na," + "y" * 200_000 + "\n"))

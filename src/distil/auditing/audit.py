@@ -540,7 +540,7 @@ def _notes(whole: Set, others: Mapping[str, Set], known: Mapping[str, str], rows
     if "labeled" not in others:
         notes.append("without a labeled set (--labeled) there are no findings on drift and coverage")
     elif not known:
-        notes.append("without labels (a label column, or --labels) there are no findings on classes")
+        notes.append("without labels (of ids, or --labels) there are no findings on classes")
     for name, other in others.items():
         if other.x is not None and len(other.rows) < 2 * _FOLDS:
             notes.append(f"the {name} set has {len(other.rows)} items, too few to test for drift")

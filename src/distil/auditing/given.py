@@ -15,7 +15,7 @@ from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS
 from distil.data.ids import ID_FILES, ListedIds, index_of, matched, read_ids
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import item_column, open_pool
-from distil.data.table_files import Quoting, open_table
+from distil.data.table_files import TABLE_FILES, Quoting, open_table
 from distil.errors import InvalidInput
 
 Given = str | Path | ListedIds | Items | Minibatches
@@ -46,10 +46,10 @@ def given_set(
         return given
     path = Path(os.path.expanduser(given))
     if ending(path) not in ID_FILES or not path.is_file():
-        own = items_of(open_pool(path, quoting=quoting))
+        own = own_items(path, pool, quoting)
         return _labels_of_folders(path, pool, own) or own
     if ending(path) == ".npy":
-        return read_ids(path, quoting) if mapped_npy(path).ndim == 1 else items_of(open_pool(path, quoting=quoting))
+        return read_ids(path, quoting) if mapped_npy(path).ndim == 1 else own_items(path, pool, quoting)
     x = pool.array if embeddings is None else embeddings.values
     column, named = _items_in(path, pool, None if x is None else int(x.shape[1]), quoting)
     if column is None:
@@ -57,9 +57,9 @@ def given_set(
     rows = _rows_of(path, names_of(pool, embeddings), quoting)
     if not named:  # names of items and texts do not look alike, but a short text may be a name by chance
         others = 2 * rows.count(-1) > len(rows)
-        return items_of(open_pool(path, quoting=quoting)) if others else read_ids(path, quoting)
+        return own_items(path, pool, quoting) if others else read_ids(path, quoting)
     if -1 in rows:
-        return items_of(open_pool(path, quoting=quoting))
+        return own_items(path, pool, quoting)
     return _ids_or_items(name, path, column, pool, quoting)
 
 
@@ -73,6 +73,18 @@ def _labels_of_folders(path: Path, pool: Items, own: Items) -> ListedIds | None:
     if -1 in rows or ours is None or theirs is None or all("/" not in name for name in own.names or ()):
         return None
     return read_ids(path) if all(ours(place) == theirs(row) for place, row in enumerate(rows)) else None
+
+
+def own_items(path: Path, pool: Items, quoting: Quoting | None = None) -> Items:
+    """The items of a file; of a table with the columns that the pool's items are in, these columns."""
+    table = open_table(path, quoting=quoting) if path.is_file() and ending(path) in TABLE_FILES else None
+    column = ",".join(pool.columns) if table is not None and _has_items(table, pool) else None
+    return items_of(open_pool(path, column=column, quoting=quoting))
+
+
+def _has_items(table: Table, pool: Items) -> bool:
+    """Whether a table has the columns that the pool's items are in."""
+    return bool(pool.columns) and all(name in table.kinds for name in pool.columns)
 
 
 def names_of(pool: Items, embeddings: Column | None) -> Sequence[str]:
@@ -96,7 +108,7 @@ def _plain(content: bytes) -> bytes:
 
 def _ids_or_items(name: str, path: Path, column: str, pool: Items, quoting: Quoting | None) -> ListedIds | Items:
     """A table of items whose ids the pool has too: a part of the pool, unless its items are others than those with these ids."""
-    ids, own = read_ids(path, quoting), items_of(open_pool(path, quoting=quoting))
+    ids, own = read_ids(path, quoting), own_items(path, pool, quoting)
     numbered = all(id_.strip().isdecimal() for id_ in ids.names)
     ours, theirs = content_of(own), content_of(pool)
     if own.kind == pool.kind and ours is not None and theirs is not None:
@@ -133,7 +145,7 @@ def _items_in(path: Path, pool: Items, dims: int | None, quoting: Quoting | None
     table = open_table(path, errors="surrogateescape", quoting=quoting)
     ids = table.named(ID) or (table.index if table.header else None)
     others = [name for name in table.columns if name not in (ids, *table.left_out) and name.lower() not in LABELS]
-    column = _column_of_items(table, others, dims)
+    column = pool.columns[0] if _has_items(table, pool) else _column_of_items(table, others, dims)
     if ids is None and column is not None and table.kinds[column] == "text" and pool.kind not in ("texts", "images"):
         column = None
     return column, ids is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, optional_path, out_of, path_of, paths_of, print_note
@@ -69,7 +70,7 @@ def audit(
             ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
-        quoting: Whether cells of csv and tsv may be quoted (minimal) or quotes are text (none); default: none for tsv.
+        quoting: Whether cells of csv and tsv may be quoted (minimal) or not (none); default: none for tsv without quoted names.
         ids: The ids of the items: a file, or a column of the table; default: the column id, or image paths.
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
@@ -136,9 +137,9 @@ def _sets(
     quoting: Quoting | None,
 ) -> dict[str, Any]:
     """The sets with their embeddings, made by ``make`` for those that have none."""
+    from distil.auditing.given import own_items
     from distil.data.array_files import read_column
-    from distil.data.items import Items, items_of
-    from distil.data.pools import open_pool
+    from distil.data.items import Items
 
     def column(path: str | None, items: Items | ListedIds) -> Column | None:
         if path is None and make is not None and isinstance(items, Items) and items.kind != "rows":
@@ -152,7 +153,7 @@ def _sets(
             if own[name] is None:
                 items = _given(name, paths, pool, whole, quoting)
             else:
-                items = items_of(open_pool(_only(name, paths), quoting=quoting))
+                items = own_items(Path(_only(name, paths)), pool, quoting)
             found |= {name: items, f"{name}_embeddings": column(own[name], items)}
     return found
 

@@ -43,7 +43,7 @@ def embed(
         out: The file to write, ``.npy`` or ``.parquet``.
         weights: The file with the weights of a timm model.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
-        quoting: Whether cells of csv and tsv may be quoted (minimal) or quotes are text (none); default: none for tsv.
+        quoting: Whether cells of csv and tsv may be quoted (minimal) or not (none); default: none for tsv without quoted names.
         ids: The ids of the items: a file, or a column of the table; default: the column id, or image paths.
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
@@ -83,7 +83,7 @@ def act(given: dict[str, Any]) -> int:
     found = embed(**given)
     for note in found["read"]:
         print_note(note)
-    done = f"{found['made']:,} items embedded" if found["made"] else "nothing to do"
+    done = f"{found['made']:,} item{'s' * (found['made'] > 1)} embedded" if found["made"] else "nothing to do"
     size = f"{found['rows']:,} x {found['dims']:,}"
     print(f"{done}: {found['path']} holds {size}, {len(found['skipped']):,} skipped")
     return 0

@@ -88,7 +88,7 @@ def pick(
             ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
-        quoting: Whether cells of csv and tsv may be quoted (minimal) or quotes are text (none); default: none for tsv.
+        quoting: Whether cells of csv and tsv may be quoted (minimal) or not (none); default: none for tsv without quoted names.
         on_error: Stop at an item that cannot be read (raise), or leave it out and list it (skip).
         device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.

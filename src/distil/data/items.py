@@ -29,6 +29,7 @@ class Items(Dataset[Any]):
         note: Which columns were read as the items and ids, as a sentence, if their content decided it; else empty.
         transform: A function applied to every item that is read.
         shown: A function from a row to what reports show of an item besides its id: its text, or its file; None: the id says it.
+        columns: The columns of the table that hold the items; empty for other pools.
         said: Sentences on how the items that were read so far were read, such as the scale of gray values; ``read`` adds to them.
     """
 
@@ -45,6 +46,7 @@ class Items(Dataset[Any]):
         note: str = "",
         transform: Callable[[Any], Any] | None = None,
         shown: Callable[[int], str] | None = None,
+        columns: Sequence[str] = (),
         said: set[str] | None = None,
     ) -> None:
         if size < 1:
@@ -58,6 +60,7 @@ class Items(Dataset[Any]):
         self.note = note
         self.transform = transform
         self.shown = shown
+        self.columns = columns
         self.said = set() if said is None else said
         self._size = size
 

@@ -367,9 +367,9 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
     present = next((value for value in values if not is_no_text(value)), "")
     images = os.path.splitext(present)[1].lower() in IMAGES
     note = _note(table, chosen, own, "paths of images" if images else "texts")
-    if images:
-        return _table_of_images(path, values, names, note)
-    return _texts(values, names, stamp, note)
+    items = _table_of_images(path, values, names, note) if images else _texts(values, names, stamp, note)
+    items.columns = chosen
+    return items
 
 
 def _joined(cells: Sequence[Any]) -> str:

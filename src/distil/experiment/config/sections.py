@@ -252,7 +252,7 @@ class NamedData(DataSection):
     )
     quoting: Annotated[SkipValidation[Literal["minimal", "none"]], OURS] = _key(
         "Whether cells of `csv` may be quoted (`minimal`), or quotes are text (`none`). Default: "
-        "`none` for `.tsv`, else `minimal`."
+        "`none` for `.tsv` without quoted names, else `minimal`."
     )
     download: Annotated[bool, OURS] = _key(
         "Whether to download missing files; the option `--download` does the same.", False
@@ -276,7 +276,7 @@ class OwnData(DataSection):
     )
     quoting: Annotated[SkipValidation[Literal["minimal", "none"]], OURS] = _key(
         "Whether cells of csv and tsv files may be quoted (`minimal`), or quotes are text (`none`). Default: "
-        "`none` for `.tsv`, else `minimal`."
+        "`none` for `.tsv` without quoted names, else `minimal`."
     )
     name: Annotated[Text, OURS] = _key("The data set's name in results. Default: the name of the file.")
     sha256: Annotated[Text | None, OURS] = _key(
