@@ -108,7 +108,7 @@ def test_faults_of_the_configuration(case, here):
         ({"model": {"target_classes": 3}}, "missing key model.architecture"),
         ({"train_parameters": {"lr": 0.1}}, "train_parameters.lr has no meaning for linear_head"),
         ({"train_parameters": {"retrain": "warm"}}, "train_parameters.retrain has no meaning for linear_head"),
-        ({"train_parameters": {"decay": 0}}, "train_parameters.decay: expected 'auto' or a number above 0, got 0"),
+        ({"train_parameters": {"decay": 0}}, "train_parameters.decay: expected 'auto' or a number from 1e-08, got 0"),
         ({"train_parameters": {"class_weights": "even"}}, "class_weights: expected 'none' or 'balanced', got 'even'"),
         ({"train_parameters": {"decai": 1}}, "unknown key train_parameters.decai; did you mean 'decay'?"),
         ({"model": {"architecture": "linear_head", "input_dim": 5}}, "unknown key model.input_dim"),

@@ -210,6 +210,10 @@ def test_the_scale_of_a_pool():
     doubled = pool_scale([x * 1024])
     assert torch.equal(doubled[0], center * 1024) or torch.allclose(doubled[0], center * 1024, rtol=1e-15)
     assert doubled[1] == pytest.approx(spread * 1024, rel=1e-14)
+    for factor in (2.0**-1000, 2.0**-600, 2.0**600, 2.0**1010):  # whose squares float64 does not hold
+        scaled = pool_scale([x[:1] * factor, x[1:] * factor])
+        assert torch.allclose(scaled[0] / factor, center)
+        assert scaled[1] / factor == pytest.approx(spread)
     assert pool_scale([torch.full((4, 2), 0.1)])[1] == 1.0
     with pytest.raises(InvalidInput, match="at least one row"):
         pool_scale([])
@@ -230,7 +234,8 @@ def test_what_is_refused():
         with pytest.raises(InvalidInput, match=message):
             fit_logistic_regression(*arguments)
     for settings, message in [
-        ({"decay": 0}, "decay: expected 'auto' or a number above 0, got 0"),
+        ({"decay": 0}, "decay: expected 'auto' or a number from 1e-08, got 0"),
+        ({"decay": 1e-12}, "a number from 1e-08, got 1e-12"),
         ({"decay": math.inf}, "got inf"),
         ({"decay": True}, "got True"),
         ({"decay": "Auto"}, "got 'Auto'"),

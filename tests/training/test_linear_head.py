@@ -59,6 +59,43 @@ def test_only_the_rows_of_the_pool_count_and_arrays_may_be_read_only(pool):
     assert float(head.spread) == pytest.approx(np.sqrt(((x[::2] - x[::2].mean(0)) ** 2).sum(1).mean()) / 2, rel=1e-5)
 
 
+def test_the_fit_and_the_selection_see_the_same_rows_at_every_scale_and_offset(case, pool):
+    x, y = pool[0].double(), pool[1]
+
+    def picks(rows):
+        learner = Learner(rows, LinearHead.over(rows, 3), "margin_sampling", num_classes=3, rng=0)
+        learner.label(range(30), y[:30])
+        learner.fit()
+        return learner.query(5).tolist()
+
+    expected = picks(x)
+    for name, rows in {
+        "far away": x + 2.0**40,  # float32 would round all rows to one
+        "large": x * 2.0**900,
+        "small": x * 2.0**-1000,
+        "large in float32": (x * 2.0**115).float(),
+        "small in float32": (x * 2.0**-125).float(),
+    }.items():
+        with case(name):
+            assert picks(rows) == expected
+
+
+def test_a_pool_that_gives_no_head_is_refused_by_name(case, pool):
+    x = pool[0].clone()
+    x[7, 2] = torch.nan
+    for given, num_classes, message in [
+        (x, 3, f"pool is NaN or infinite for 1 of {N} examples: ids 7"),
+        (x.tolist(), 3, "pool must be an array with one row per example, got list"),
+        (x[:, 0], 3, "pool must have one row per example"),
+        (pool[0], 1, "num_classes must be a whole number from 2, got 1"),
+        (pool[0], "3", "num_classes must be a whole number from 2, got '3'"),
+    ]:
+        with case(message), pytest.raises(InvalidInput, match=message):
+            LinearHead.over(given, num_classes)
+    with pytest.raises(InvalidInput, match="the linear head has 4 classes, and the learner 3"):
+        Learner(pool[0], LinearHead.over(pool[0], 4), "badge", num_classes=3)
+
+
 def test_a_learner_fits_to_the_optimum_every_round(pool):
     x, y = pool
     rounds = []

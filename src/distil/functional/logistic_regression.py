@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
+from distil.functional.scale import exponent, largest, number_times_two_to, times_two_to
 
 Decay: TypeAlias = float | Literal["auto"]
 ClassWeights: TypeAlias = Literal["none", "balanced"]
@@ -35,7 +36,11 @@ HOTTEST = 1.5
 TEMPERATURE_PRIOR = 8.0
 """Weight of log(temperature)^2 in nats: a few examples say little about it, and separable ones would ask for the coldest."""
 
+LEAST_DECAY = 1e-8
+"""Below this, rounding hides the penalty, and the fit would end before its optimum."""
+
 _START = DECAYS.index(0.1)
+_LEAST_EXPONENT = -1_100  # below that of every float64
 # Norms of the scaled gradient at which to stop; the loss is then within about the square of the optimum.
 _FOLD_TOLERANCE, _TOLERANCE = 3e-2, 1e-8
 _MOST_STEPS = 1_000  # of the conjugate gradients; real problems take 10 to 100
@@ -75,21 +80,25 @@ def pool_scale(blocks: Iterable[Tensor]) -> tuple[Tensor, float]:
         InvalidInput: There is no row.
     """
     first: Tensor | None = None
-    total, squares, count = torch.zeros(()), 0.0, 0
+    total, squares, count, e = torch.zeros((), dtype=torch.float64), 0.0, 0, _LEAST_EXPONENT
     for block in blocks:
         rows = block.double()
         first = rows[0] if first is None and len(rows) else first
         if first is not None:
             away = rows - first  # from a row of the data: the sums then lose nothing to a large mean
-            total = total + away.sum(0)
-            squares += float(away.square().sum())
-            count += len(rows)
+            top = largest(away)
+            grown = max(e, exponent(top)) if top else e  # sums are kept in units of 2^e, in which squares can be computed
+            away = times_two_to(away, -grown)
+            total = times_two_to(total, e - grown) + away.sum(0)
+            squares = math.ldexp(squares, 2 * (e - grown)) + float(away.square().sum())
+            count, e = count + len(rows), grown
     if first is None:
         raise InvalidInput("a pool without rows has no center; expected at least one row")
     mean = total / count
     variance = squares / count - float(mean.square().sum())
     rounding = 1e-14 * (squares / count)
-    return first + mean, math.sqrt(variance) if variance > rounding else 1.0
+    spread = number_times_two_to(math.sqrt(variance), e) if variance > rounding else 1.0
+    return first + times_two_to(mean, e), spread
 
 
 def fit_logistic_regression(
@@ -109,7 +118,7 @@ def fit_logistic_regression(
         x: Labeled rows (n, D), scaled as ``pool_scale`` says; of any floating-point type.
         y: Their classes, (n,) int64 in 0..num_classes-1.
         num_classes: C, at least 2.
-        decay: A number above 0, or ``"auto"``.
+        decay: A number from 1e-8, or ``"auto"``.
         class_weights: ``"balanced"``: every class that occurs counts the same; weights have mean 1.
 
     Raises:
@@ -318,13 +327,13 @@ def _check(x: Tensor, y: Tensor, num_classes: int, decay: Decay, class_weights: 
 
 
 def check_settings(decay: Decay, class_weights: ClassWeights) -> None:
-    """Refuse a decay that is neither "auto" nor a number above 0, and class weights of another name.
+    """Refuse a decay that is neither "auto" nor a number from 1e-8, and class weights of another name.
 
     Raises:
         InvalidInput: See above.
     """
-    number = not isinstance(decay, (str, bool)) and math.isfinite(decay) and decay > 0
+    number = not isinstance(decay, (str, bool)) and math.isfinite(decay) and decay >= LEAST_DECAY
     if not number and decay != "auto":
-        raise InvalidInput(f"decay: expected 'auto' or a number above 0, got {decay!r}")
+        raise InvalidInput(f"decay: expected 'auto' or a number from {LEAST_DECAY:g}, got {decay!r}")
     if class_weights not in ("none", "balanced"):
         raise InvalidInput(f"class_weights: expected 'none' or 'balanced', got {class_weights!r}")

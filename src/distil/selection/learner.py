@@ -270,6 +270,12 @@ class Learner:
                 f"retrain={self._retrain!r} has no meaning for a linear head, whose optimum does not depend on where a fit starts; "
                 "leave it out"
             )
+        width = self.module.linear.out_features
+        if width != self.pool.num_classes:
+            raise InvalidInput(
+                f"the linear head has {width} classes, and the learner {self.pool.num_classes}; pass "
+                f"LinearHead.over(..., num_classes={self.pool.num_classes})"
+            )
         return HeadTrainer(config=config, transform=transform)
 
     @property

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from distil.data.arrays import Array, readable, take
-from distil.errors import DistilWarning, InvalidInput
+from distil.data.arrays import Array, check_rows, is_array, precision_of, readable, take
+from distil.data.examples import as_data
+from distil.errors import DistilWarning, InvalidInput, whole_number
 from distil.functional.logistic_regression import (
     ClassWeights,
     Decay,
@@ -21,13 +22,16 @@ from distil.training.fit import FitResult, Transform
 
 _BLOCK = 4_096
 
+# Rows whose norm is between 2^-100 and 2^100 can be centered and scaled in float32.
+_FLOAT32_EXPONENT = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
     """How to fit a ``LinearHead``; every value is checked when the object is made.
 
     Attributes:
-        decay: ``"auto"``: chosen on the labeled set, with a temperature; or the weight of the penalty, above 0. See
+        decay: ``"auto"``: chosen on the labeled set, with a temperature; or the weight of the penalty, from 1e-8. See
             ``distil.functional.logistic_regression.fit_logistic_regression``.
         class_weights: ``"balanced"``: every class that occurs among the labels counts the same, however many labels it has.
 
@@ -51,7 +55,8 @@ class LinearHead(nn.Module):
     Args:
         center: What is subtracted from each row, (D,).
         spread: What rows are then divided by, above 0.
-        num_classes: C.
+        num_classes: C, at least 2.
+        dtype: The precision of the head, to which rows are converted.
 
     >>> pool = torch.randn(500, 8)
     >>> LinearHead.over(pool, num_classes=3)(pool).shape
@@ -61,11 +66,16 @@ class LinearHead(nn.Module):
     center: Tensor
     spread: Tensor
 
-    def __init__(self, center: Tensor, spread: float, num_classes: int) -> None:
+    def __init__(
+        self, center: Tensor, spread: float, num_classes: int, *, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
-        self.register_buffer("center", center.float())
-        self.register_buffer("spread", torch.tensor(spread, dtype=torch.float32))
-        self.linear = nn.Linear(len(center), num_classes)
+        classes = whole_number(num_classes)
+        if classes is None or classes < 2:
+            raise InvalidInput(f"num_classes must be a whole number from 2, got {num_classes!r}")
+        self.register_buffer("center", center.to(dtype))
+        self.register_buffer("spread", torch.tensor(spread, dtype=dtype))
+        self.linear = nn.Linear(len(center), classes, dtype=dtype)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -75,28 +85,46 @@ class LinearHead(nn.Module):
     ) -> LinearHead:
         """The head for a pool, with the mean and the mean squared norm of its rows; read once, block by block.
 
+        The head of a pool in float64 computes in float64, as does one whose rows are too large or too small for float32.
+
         Args:
             pool: Rows (N, ...) of numbers, labeled or not. Leave out examples of a test set.
-            num_classes: C.
+            num_classes: C, at least 2.
             ids: Positions of the rows that count, (n,); default: all.
             transform: What prepares a minibatch of rows for the head; default: nothing.
 
         Raises:
-            InvalidInput: There is no row.
+            InvalidInput: The pool is not an array, there is no row, or one has NaN or infinity.
         """
-        rows = readable(pool)
-        blocks = (torch.arange(len(rows)) if ids is None else ids).split(_BLOCK)
-        inputs = (take(rows, block) if transform is None else transform(take(rows, block)) for block in blocks)
-        return cls(*pool_scale(x.flatten(1) for x in inputs), num_classes)
+        data: object = as_data(pool, "pool")
+        if not is_array(data):
+            raise InvalidInput(
+                f"pool must be an array with one row per example, got {type(pool).__name__}; pass its rows as one array, such as "
+                "pool.to_numpy() or numpy.stack(pool)"
+            )
+        rows = readable(data)
+        blocks = (torch.arange(len(rows)) if ids is None else torch.as_tensor(ids)).split(_BLOCK)
+        center, spread = pool_scale(_rows_of(rows, block, transform) for block in blocks)
+        near_one = 2.0**-_FLOAT32_EXPONENT < spread < 2.0**_FLOAT32_EXPONENT
+        precision = precision_of([rows]) if near_one else torch.float64
+        return cls(center, spread, num_classes, dtype=precision)
 
     def features(self, x: Tensor) -> Tensor:
         """The embedding (B, D) of a minibatch (B, ...)."""
-        return (x.flatten(1) - self.center) / self.spread
+        return (x.flatten(1).to(self.center.dtype) - self.center) / self.spread
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, C) of a minibatch (B, ...)."""
         logits: Tensor = self.linear(self.features(x))
         return logits
+
+
+def _rows_of(rows: Array, ids: Tensor, transform: Transform | None) -> Tensor:
+    """Some rows of a pool as the head is called with them, (B, D), finite."""
+    x = take(rows, ids) if transform is None else transform(take(rows, ids))
+    x = x.flatten(1)
+    check_rows(ids, x, "pool")
+    return x
 
 
 def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitResult:
