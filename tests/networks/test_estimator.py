@@ -7,7 +7,13 @@ from scipy.sparse import coo_array, csr_array, csr_matrix
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
-from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -519,3 +525,11 @@ def test_a_module_cannot_read_frames():
     model = torch.nn.Linear(5, 3)
     network = wrap(model, inputs=lambda frame: torch.tensor(frame.to_numpy(), dtype=torch.float32))
     assert select("badge", network, Frame(X), 5).tolist() == select("badge", model, X, 5).tolist()
+
+
+def test_a_learner_fits_an_estimator_that_can_predict_only_when_fitted():
+    stacking = StackingClassifier([("nb", GaussianNB()), ("tree", DecisionTreeClassifier())], cv=2)
+    learner = Learner(X, stacking, "margin_sampling", classes=sorted(set(NAMES)))
+    learner.label(range(12), NAMES[:12])
+    learner.fit()
+    assert len(learner.query(3)) == 3

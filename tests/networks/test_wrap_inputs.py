@@ -13,6 +13,7 @@ from torch.utils.data import StackDataset, TensorDataset
 
 from distil.errors import UnsupportedModel
 from distil.networks.wrap import wrap
+from distil.selection.learner import Learner
 from distil.selection.select import select
 
 N = 20
@@ -145,3 +146,14 @@ def test_the_rows_of_a_minibatch_are_those_of_its_examples(case):
     for data in [tokens.tolist(), [{"input": row} for row in tokens.tolist()], list(tokens)]:
         with case(type(data[0])):
             assert select("badge", model, data, 6).tolist() == expected
+
+
+def test_one_tensor_for_a_model_of_two_arguments_is_refused_by_name(case):
+    message = r"takes 2 arguments \(a, b\), and a minibatch is a Tensor alone; .*pass inputs="
+    for model in (Two(), lambda a, b: a + b):
+        with case(model), pytest.raises(UnsupportedModel, match=message):
+            select("margin_sampling", model, LEFT, 3)
+    learner = Learner(LEFT, Two, "margin_sampling", num_classes=3)
+    learner.label([0, 1, 2], [0, 1, 2])
+    with pytest.raises(UnsupportedModel, match=message):
+        learner.fit()

@@ -113,3 +113,30 @@ def test_a_model_without_a_head_has_embeddings_only(case):
         with case(embedding), pytest.raises(UnsupportedModel, match="returns no logits, and this strategy reads them"):
             select("badge", network, X, 6)
     assert "no logits; embedding: 6 numbers" in repr(wrap(Base(), embedding="cls", example=X))
+
+
+def test_an_embedding_that_is_not_a_row_for_each_example_is_refused(case):
+    net = nn.Linear(6, 3)
+    for model in (
+        wrap(net, embedding=lambda z: z.sum()),
+        wrap(net, embedding=lambda z: z[:, 0]),
+        lambda x: (net(x), x[:, 0]),
+    ):
+        with (
+            case(model),
+            pytest.raises(UnsupportedModel, match="the embedding must be a row of numbers for each example"),
+        ):
+            select("core_set", model, X, 3)
+
+
+def test_a_named_head_that_the_model_does_not_call_is_refused():
+    heads = Heads(lambda z, *_: z)
+    heads.unused = nn.Linear(5, 3)
+    with pytest.raises(UnsupportedModel, match="the model does not call the layer head='unused'"):
+        select("badge", wrap(heads, head="unused"), X, 3)
+
+
+def test_a_model_without_a_head_is_told_of_the_embedding():
+    with pytest.raises(UnsupportedModel, match='pass embedding= in the same way, or for transformers "cls"'):
+        select("core_set", lambda x: {"last_hidden_state": x}, X, 3)
+    assert len(select("core_set", wrap(lambda x: {"last_hidden_state": x}, embedding="last_hidden_state"), X, 3)) == 3

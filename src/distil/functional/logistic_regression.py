@@ -87,7 +87,9 @@ def pool_scale(blocks: Iterable[Tensor]) -> tuple[Tensor, float]:
         if first is not None:
             away = rows - first  # from a row of the data: the sums then lose nothing to a large mean
             top = largest(away)
-            grown = max(e, exponent(top)) if top else e  # sums are kept in units of 2^e, in which squares can be computed
+            grown = (
+                max(e, exponent(top)) if top else e
+            )  # sums are kept in units of 2^e, in which squares can be computed
             away = times_two_to(away, -grown)
             total = times_two_to(total, e - grown) + away.sum(0)
             squares = math.ldexp(squares, 2 * (e - grown)) + float(away.square().sum())

@@ -193,8 +193,12 @@ class Estimator(Network, Samples, HasInputs):
 
 
 def is_estimator(model: object) -> bool:
-    """Whether a model has the methods of a scikit-learn estimator."""
-    return callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))
+    """Whether a model has the methods of a scikit-learn estimator.
+
+    Some delegate ``predict`` to a part that exists only after ``fit``: their class has it before.
+    """
+    predicts = any(callable(getattr(owner, "predict", None)) for owner in (model, type(model)))
+    return predicts and callable(getattr(model, "fit", None))
 
 
 def named_classes(model: object) -> NDArray[Any] | None:

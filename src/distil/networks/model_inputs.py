@@ -153,7 +153,7 @@ def call_module(module: nn.Module, x: Any, parameters: Parameters) -> Any:  # no
     """Call a module with the inputs, in the way that ``Parameters`` describes; labels are left out.
 
     Raises:
-        UnsupportedModel: The inputs are a dict that lacks a required argument.
+        UnsupportedModel: A required argument is missing.
     """
     if isinstance(x, Mapping):
         entries = {name: value for name, value in x.items() if name not in LABELS}
@@ -168,8 +168,14 @@ def call_module(module: nn.Module, x: Any, parameters: Parameters) -> Any:  # no
                 "from the minibatch to a dict of the arguments"
             )
         return module(type(x)(entries) if isinstance(x, UserDict) else entries)
-    if isinstance(x, (tuple, list)) and len(parameters.required) > 1:
-        return module(*x)
+    if len(parameters.required) > 1:
+        if isinstance(x, (tuple, list)):
+            return module(*x)
+        raise UnsupportedModel(
+            f"{name_of(module)} takes {len(parameters.required)} arguments ({', '.join(parameters.required)}), and a minibatch is "
+            f"a {type(x).__name__} alone; give examples with an entry for each, or pass inputs=, a function from the minibatch to "
+            "a tuple of them"
+        )
     return module(x)
 
 

@@ -151,6 +151,11 @@ class ModelOutputs:
         if self._outputs is None and not self._documented and self._head is None:
             self._find_head(x)
         returned, embedding = self._read(x)
+        if self._named is not None and embedding is None:
+            name = next(name for name, layer in self._module.named_modules() if layer is self._named)
+            raise UnsupportedModel(
+                f"the model does not call the layer head={name!r}; name another layer, or leave head= out to have it found"
+            )
         if returned is None and embedding is not None:
             self._widths = None, embedding.shape[1]
             return
@@ -270,8 +275,9 @@ def unreadable(returned: object) -> UnsupportedModel:
     """The error for a return value without logits."""
     return UnsupportedModel(
         f"cannot read logits from what the model returns ({_describe(returned)}); expected a tensor (B, C), a pair "
-        "(logits, embedding) or an object with logits; pass logits= to distil.wrap: their key, their position or a "
-        "function that returns them. Models for segmentation, detection and regression are not supported"
+        "(logits, embedding) or an object with logits; pass logits= to distil.wrap: their key, their position or a function that "
+        "returns them; for a model without a head, and strategies that read embeddings alone, pass embedding= in the same way, or "
+        'for transformers "cls", "mean" or "pooled". Models for segmentation, detection and regression are not supported'
     )
 
 

@@ -175,7 +175,7 @@ def _returns(logits: Where | None, embedding: Where | None) -> Returns:
     """A function that reads logits and embedding from a model's return value."""
 
     def returns(returned: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
-        seen = None if embedding is None else _part(returned, embedding, "embedding").flatten(1)
+        seen = None if embedding is None else _rows(_part(returned, embedding, "embedding"))
         if logits is not None:
             return _part(returned, logits, "logits"), seen
         return None if seen is not None and _lacks_logits(returned) else _plain_logits(returned), seen
@@ -219,6 +219,15 @@ def _part(returned: Any, where: Where, what: Literal["logits", "embedding"]) -> 
             f"distil.wrap(model, {what}=...) with a key, a position or a function of that value"
         )
     return part
+
+
+def _rows(embedding: Tensor) -> Tensor:
+    """An embedding as rows (B, D)."""
+    if embedding.dim() < 2:
+        raise UnsupportedModel(
+            f"the embedding must be a row of numbers for each example, (B, D), got a tensor {tuple(embedding.shape)}"
+        )
+    return embedding.flatten(1)
 
 
 def _is_skorch(model: object) -> bool:
@@ -278,4 +287,4 @@ def _function(function: Callable[[Any], Any], given: Mapping[str, Any]) -> Torch
 def _of_function(returned: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
     """Logits, or a pair of logits and embedding."""
     pair = isinstance(returned, (tuple, list)) and len(returned) == 2 and all(isinstance(t, Tensor) for t in returned)
-    return (returned[0], returned[1].flatten(1)) if pair else (_plain_logits(returned), None)
+    return (returned[0], _rows(returned[1])) if pair else (_plain_logits(returned), None)

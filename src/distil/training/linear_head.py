@@ -66,9 +66,7 @@ class LinearHead(nn.Module):
     center: Tensor
     spread: Tensor
 
-    def __init__(
-        self, center: Tensor, spread: float, num_classes: int, *, dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, center: Tensor, spread: float, num_classes: int, *, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         classes = whole_number(num_classes)
         if classes is None or classes < 2:

@@ -105,8 +105,8 @@ class HeadParameters(AnyTraining):
     """The fit of a linear head; ``HeadConfig`` checks the values of its own fields."""
 
     decay: Annotated[SkipValidation[float | Literal["auto"]], OURS] = _key(
-        "Weight of the penalty, from 1e-8, for rows of mean squared norm 1; `auto`: chosen on the labeled set with a temperature, by "
-        "leave-one-out up to 20 labels and by five folds beyond.",
+        "Weight of the penalty, from 1e-8, for rows of mean squared norm 1; `auto`: chosen on the labeled set with a temperature, "
+        "by leave-one-out up to 20 labels and by five folds beyond.",
         HeadConfig.decay,
     )
     class_weights: Annotated[SkipValidation[Literal["none", "balanced"]], OURS] = _key(
