@@ -81,7 +81,7 @@ def test_a_label_that_is_not_a_class_is_named(case):
         (None, None, r"y must be a flat list"),
         ({0, 1}, None, "y must be a list, one label for each example; got set, which has no order"),
         (iter([0, 1]), None, "got list_iterator, which can be read only once"),
-        ("01", None, r"y must be a flat list"),
+        ("01", None, "y must be a list, one label for each example; got str"),
         (["cat", "dgo"], ["cat", "dog"], "y: 'dgo' is not one of the 2 classes, 'cat', 'dog'; did you mean 'dog'"),
         ([0, 1], ["cat", "dog"], "y: 0 is not one of the 2 classes, 'cat', 'dog'$"),
         ([1.5, 2.0], [1, 2], r"y: 1.5 is not one of the 2 classes, 1, 2$"),
@@ -159,8 +159,25 @@ def test_names_of_classes_are_distinct_and_of_one_kind(case):
         (["a", [1]], r"classes has \[1\], which cannot be the name"),
         (["a", 1], "classes must be all texts or all numbers"),
         ({"a", "b"}, "classes must be a list"),
-        ("ab", "classes must be a flat list"),
+        ("ab", "classes must be a list of names"),
         (["a", "b", "c"], "classes must have 2 names, one for each column; got 3"),
     ]:
         with case(classes), pytest.raises(InvalidInput, match=message):
             as_classes(classes, 2 if message.endswith("got 3") else None)
+
+
+def test_accented_names_are_the_same_in_one_character_and_in_two():
+    one, two = "caf\u00e9", "cafe\u0301"
+    for known, given in ((one, two), (two, one)):
+        assert as_labels([given, "tea"], "labels", classes=[known, "tea"]).tolist() == [0, 1]
+    with pytest.raises(InvalidInput, match="distinct names"):
+        as_classes([one, two])
+
+
+def test_values_that_are_no_lists_are_named(case):
+    for value, kind in [("cat", "str"), ({"cat": 0, "dog": 1}, "dict"), ({"cat", "dog"}, "set, which has no order")]:
+        with case(kind):
+            with pytest.raises(InvalidInput, match=f"classes must be a list of names, .* got {kind}"):
+                as_classes(value)
+            with pytest.raises(InvalidInput, match=f"y must be a list, one label for each example; got {kind}"):
+                as_labels(value, "y")

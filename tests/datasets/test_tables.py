@@ -17,6 +17,7 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 from sklearn.preprocessing import StandardScaler
 
 from distil.datasets.load import load
+from distil.datasets.tables import encode
 from distil.errors import InvalidInput
 
 PACK = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
@@ -414,3 +415,9 @@ def test_a_file_that_is_not_npz(tmp_path, refuses, write):
     for raw in (b"", b"text", b"PK\x03\x04 broken", save(tmp_path / "b.npz", X=np.ones((50, 9))).read_bytes()[:-60]):
         with refuses(InvalidInput, "c.npz"):
             load("npz", path=write(tmp_path / "c.npz", raw))
+
+
+def test_classes_that_differ_only_in_how_accents_are_written_are_one():
+    (classes,), names = encode("labels", np.array(["caf\u00e9", "tea", "cafe\u0301"]))
+    assert classes.tolist() == [0, 1, 0]
+    assert names == ("caf\u00e9", "tea")

@@ -127,7 +127,7 @@ def test_the_number_of_classes(case):
         ),
         ({"num_classes": 4}, "classes must have 4 names, one for each column; got 3"),
         ({"classes": ["a", "a"]}, "classes must be at least two distinct names"),
-        ({"classes": "abc"}, "classes must be a flat list"),
+        ({"classes": "abc"}, "classes must be a list of names"),
     ]:
         with case(options), pytest.raises(InvalidInput, match=message):
             learner(**options)
@@ -176,3 +176,38 @@ def test_models_of_transformers_know_their_classes(case):
     subject = learner(MadeUp(4, 3), classes=None, num_classes=3)
     subject.label([0], [2])
     assert subject.labels == {0: 2}
+
+
+def test_names_in_another_order_than_the_configuration_of_the_model_are_refused():
+    class Configured(nn.Linear):
+        config = SimpleNamespace(id2label=dict(enumerate(CLASSES)))
+
+    assert learner(Configured(4, 3)).labels == {}
+    with pytest.raises(
+        InvalidInput, match=r"in the order of the model's outputs, .*\['emu', 'cat', 'dog'\]; got \['cat', "
+    ):
+        learner(Configured(4, 3), classes=sorted(CLASSES))
+
+
+def test_validation_labels_are_names_too():
+    expected = learner(classes=None, num_classes=3, validation=(torch.tensor(X[40:]), torch.tensor(Y[40:])))
+    subject = learner(validation=(X[40:], NAMED[40:]))
+    expected.label(IDS, Y[IDS])
+    subject.label(IDS, NAMED[IDS])
+    assert subject.fit().validation_accuracies == expected.fit().validation_accuracies
+    with pytest.raises(InvalidInput, match="the labels of validation: 'pig' is not one of the 3 classes"):
+        learner(validation=(X[:1], ["pig"]))
+    with pytest.raises(InvalidInput, match=r"validation must be a pair \(inputs, labels\)"):
+        learner(validation=X)
+
+
+def test_a_skorch_net_is_fitted_to_columns():
+    skorch = pytest.importorskip("skorch")
+    net = skorch.NeuralNetClassifier(
+        nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)), max_epochs=1, train_split=None, verbose=0
+    )
+    subject = learner(net, fit=None)
+    subject.label(IDS, NAMED[IDS])
+    subject.fit()
+    assert len(subject.query(3)) == 3
+    assert subject.labels == dict(zip(IDS, NAMED[IDS].tolist(), strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence, Set, ValuesView
+import unicodedata
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from distil.data.arrays import called, one_axis, scalar
 from distil.errors import InvalidInput, nearest
 
 _SHOWN = 10
+_NOT_LISTS = (Set, Iterator, Mapping, str, bytes)
 
 Classes = Sequence[Any] | np.ndarray[Any, Any]
 """All classes, in the order of a model's columns."""
@@ -32,7 +34,7 @@ def as_labels(
     """Labels as columns of a model's outputs, (M,) int64.
 
     One rule holds for every type: a label is the class that it equals, so 1, 1.0, NumPy's 1 and True are one label. A text is never
-    a number.
+    a number; an accented letter is the same in one character and in two.
 
     Args:
         labels: A list, array, tensor or Series with one label per example.
@@ -68,15 +70,23 @@ def as_labels(
 
 def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  # noqa: ANN401 - any argument of a caller
     """Labels of any type in an array, (M,); the arguments are those of :func:`as_labels`."""
-    if isinstance(labels, (Set, Iterator)):
-        why = "has no order" if isinstance(labels, Set) else "can be read only once"
-        raise InvalidInput(
-            f"{what} must be a list, one label for each example; got {type(labels).__name__}, which {why}"
-        )
+    if isinstance(labels, _NOT_LISTS):
+        raise InvalidInput(f"{what} must be a list, one label for each example; got {_kind(labels)}")
     values = one_axis(list(labels) if isinstance(labels, ValuesView) else labels, what)
     if count is not None and len(values) != count:
         raise InvalidInput(f"{what} must have one entry for each of the {count} examples, got {len(values)}")
     return values
+
+
+def _kind(value: object) -> str:
+    """The type of a value that cannot be a list of labels, and why it cannot be one."""
+    why = "has no order" if isinstance(value, Set) else "can be read only once" if isinstance(value, Iterator) else None
+    return f"{type(value).__name__}, which {why}" if why else type(value).__name__
+
+
+def _composed(label: Any) -> Any:  # noqa: ANN401 - a label of any type
+    """A text with its accents composed (NFC), which file names and keyboards may write in two ways; other labels unchanged."""
+    return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
 
 
 def as_classes(classes: Any, num_classes: int | None = None) -> list[Any]:  # noqa: ANN401 - any argument of a caller
@@ -86,13 +96,17 @@ def as_classes(classes: Any, num_classes: int | None = None) -> list[Any]:  # no
         classes: A list, array or Series of texts or of numbers.
         num_classes: The number of classes that there must be; None: any number from 2.
     """
+    if isinstance(classes, _NOT_LISTS):
+        raise InvalidInput(
+            f"classes must be a list of names, in the order of the model's outputs; got {_kind(classes)}"
+        )
     values = list(map(scalar, listed(classes, "classes", None).tolist()))
     wrong = next((value for value in values if not isinstance(value, Hashable) or _is_missing(value)), values)
     if wrong is not values:
         raise InvalidInput(f"classes has {wrong!r}, which cannot be the name of a class; pass texts or numbers")
     if num_classes is not None and len(values) != num_classes:
         raise InvalidInput(f"classes must have {num_classes} names, one for each column; got {len(values)}")
-    if len(set(values)) < len(values) or len(values) < 2:
+    if len(set(map(_composed, values))) < len(values) or len(values) < 2:
         raise InvalidInput(f"classes must be at least two distinct names, got {values[:_SHOWN]}")
     if len({isinstance(value, str) for value in values}) > 1:
         raise InvalidInput(f"classes must be all texts or all numbers, got {values[:_SHOWN]}")
@@ -145,7 +159,9 @@ def _looked_up(
     advice: str,
 ) -> Tensor:
     """The column of each label, (M,) int64; ``columns``: class -> its column."""
-    unknown = [value for value in values if not isinstance(value, Hashable) or value not in columns]
+    composed = {_composed(label): column for label, column in columns.items()} | columns
+    values = [value if isinstance(value, Hashable) and value in columns else _composed(value) for value in values]
+    unknown = [value for value in values if not isinstance(value, Hashable) or value not in composed]
     if unknown:
         objects = np.empty(len(values), dtype=object)
         objects[:] = values
@@ -154,7 +170,7 @@ def _looked_up(
         known = ", ".join(map(repr, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
         hint = _hint(unknown[0], classes) or advice
         raise InvalidInput(f"{what}: {unknown[0]!r} is not one of the {len(classes)} classes, {known}{hint}")
-    return torch.tensor([columns[value] for value in values], dtype=torch.long)
+    return torch.tensor([composed[value] for value in values], dtype=torch.long)
 
 
 def _hint(label: Any, classes: list[Any]) -> str:  # noqa: ANN401 - a label of any type

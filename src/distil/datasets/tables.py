@@ -10,6 +10,7 @@ import codecs
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ def encode(origin: str, *labels: NDArray[Any]) -> tuple[list[NDArray[np.int64]],
 
     Args:
         origin: The file, for messages.
-        *labels: Arrays (N,) of numbers or of text; if all texts are numbers, they count as numbers.
+        *labels: Arrays (N,) of numbers or of text; if all texts are numbers, they count as numbers. Texts that differ only in how
+            accents are written are one class.
 
     Returns:
         The classes of each array, (N,) int64, and the name of each class.
@@ -173,11 +175,11 @@ def _label_column(table: Columns, label: str | int | None) -> int:
 
 
 def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
-    """The labels as float64 if all of them are finite numbers; else unchanged."""
+    """The labels as float64 if all of them are finite numbers; else as texts with composed accents (NFC)."""
     try:
         numbers = labels.astype(np.float64)
     except ValueError:
-        return labels
+        return np.array([unicodedata.normalize("NFC", str(label)) for label in labels.tolist()])
     return numbers if bool(np.isfinite(numbers).all()) else labels
 
 

@@ -122,7 +122,7 @@ def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
         return model
     if isinstance(model, nn.Module):
         return _module(model, given)
-    if _is_skorch(model):
+    if is_skorch(model):
         return _skorch(model, given)
     if is_estimator(model):
         return _estimator(model, given)
@@ -230,7 +230,8 @@ def _rows(embedding: Tensor) -> Tensor:
     return embedding.flatten(1)
 
 
-def _is_skorch(model: object) -> bool:
+def is_skorch(model: object) -> bool:
+    """Whether a model is a net of skorch; its labels are columns of its module's outputs."""
     return callable(getattr(model, "forward_iter", None)) and not isinstance(model, nn.Module)
 
 
@@ -259,7 +260,7 @@ def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:
 
 
 def _ensemble(models: Sequence[Any], given: Mapping[str, Any]) -> Ensemble:
-    if models and "num_classes" not in given and all(is_estimator(m) and not _is_skorch(m) for m in models):
+    if models and "num_classes" not in given and all(is_estimator(m) and not is_skorch(m) for m in models):
         given = {**given, "classes": all_classes(models)}
     return Ensemble([_network(model, given) for model in models])
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil.data.arrays import Array, called
+from distil.data.arrays import Array, called, from_numpy, is_array
 from distil.data.examples import Data, LabeledSet, Rows
-from distil.data.labels import as_classes
+from distil.data.labels import as_classes, as_labels
 from distil.data.minibatches import Collate
 from distil.errors import DistilWarning, InvalidInput, whole_number
 from distil.networks.base import Network
@@ -23,7 +23,7 @@ from distil.networks.estimator import Estimator, is_estimator, named_classes
 from distil.networks.module_state import check_initialized
 from distil.networks.timm_and_transformers import class_names
 from distil.networks.torch_network import TorchNetwork
-from distil.networks.wrap import wrap
+from distil.networks.wrap import is_skorch, wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import as_collate, as_pool
 from distil.selection.ids import Ids, split_pair
@@ -143,7 +143,7 @@ class Learner:
             ``lambda model: distil.wrap(model, head="fc")``. The built-in trainer reads inputs and logits through it too.
         transform: A function that prepares a minibatch of inputs, in training and scoring.
         augment: A function that changes a training minibatch at random, before ``transform``; not used in scoring.
-        validation: Inputs and labels for early stopping with ``FitConfig.patience``.
+        validation: Inputs in an array, and labels as ``label`` takes them, for early stopping with ``FitConfig.patience``.
         candidates: The examples that may be queried, in any form that ``select`` takes; default: all. The others are held out.
         names: A distinct name for every example of ``data``: selections then have ``names``, and all methods take names as ids.
             Default: ``data.names`` if it has one name for each example, as pools of ``distil.open_pool`` may.
@@ -177,7 +177,7 @@ class Learner:
         network: Callable[[Any], Network] | None = None,
         transform: Transform | None = None,
         augment: Augment | None = None,
-        validation: tuple[Tensor, Tensor] | None = None,
+        validation: tuple[Array, Any] | None = None,
         candidates: Ids | None = None,
         names: Sequence[Any] | None = None,
         collate: Collate | None = None,
@@ -212,14 +212,26 @@ class Learner:
         restorable = isinstance(self.module, nn.Module) and not self._build and not _is_fitted_head(self.module, fit)
         self._first = (self.module, _copied(self.module)) if restorable else None
         self._reads = network
-        own = {"transform": transform, "augment": augment, "validation": validation}
+        own = {"transform": transform, "augment": augment, "validation": self._held_out(validation, columns_too)}
         self._fit = fit if callable(fit) else self._trainer(fit, num_classes, own)
 
     def _reader(self, transform: Transform | None, num_classes: int) -> Callable[[Any], Network]:
         """The default for ``network``."""
-        if self._classes is not None and is_estimator(self.module):
+        if self._classes is not None and _is_fitted_to_names(self.module):
             return partial(Estimator, classes=self._classes)
         return partial(wrap, inputs=_prepared(transform), num_classes=num_classes)
+
+    def _held_out(self, validation: tuple[Array, Any] | None, columns_too: bool) -> tuple[Tensor, Tensor] | None:
+        """The validation examples as tensors, with columns for labels."""
+        if validation is None:
+            return None
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2 or not is_array(validation[0]):
+            raise InvalidInput(
+                f"validation must be a pair (inputs, labels) whose inputs are an array, got {type(validation).__name__}"
+            )
+        x = validation[0] if isinstance(validation[0], Tensor) else from_numpy(validation[0])
+        what = "the labels of validation"
+        return x, as_labels(validation[1], what, count=len(x), classes=self._classes, column_labels=columns_too)
 
     def _trainer(
         self, config: FitConfig | HeadConfig | None, num_classes: int, own: Mapping[str, Any]
@@ -250,7 +262,7 @@ class Learner:
             )
         if config is None and is_estimator(self.module):
             _check_estimator_settings(**own)
-            return partial(fit_estimator, classes=self._classes)
+            return partial(fit_estimator, classes=self._classes if _is_fitted_to_names(self.module) else None)
         name = type(self.module).__name__
         raise InvalidInput(f"the built-in trainer trains modules, not {name}; pass fit(model, labeled, round)")
 
@@ -465,14 +477,24 @@ def _is_fitted_head(module: object, fit: object) -> bool:
     return isinstance(module, LinearHead) and (fit is None or isinstance(fit, HeadConfig))
 
 
+def _is_fitted_to_names(model: object) -> bool:
+    """Whether a model's ``fit`` takes the names of classes."""
+    return is_estimator(model) and not is_skorch(model)
+
+
 def _known_classes(
     model: object, num_classes: int | None, classes: Sequence[Any] | None
 ) -> tuple[int, list[Any] | None, bool]:
     """The number of classes, their names (None: they are numbered) and whether labels may be numbers where there are names."""
+    configured = class_names(model) if isinstance(model, nn.Module) else None
     if classes is not None:
         named = as_classes(classes, num_classes)
+        if configured is not None and set(configured) == set(named) and list(configured) != named:
+            raise InvalidInput(
+                f"classes must be in the order of the model's outputs, which its configuration gives as {list(configured)}; got "
+                f"{named}"
+            )
         return len(named), named, False
-    configured = class_names(model) if isinstance(model, nn.Module) else None
     if configured is not None and num_classes in (None, len(configured)):
         return len(configured), list(configured), True
     if num_classes is None and named_classes(model) is None:
