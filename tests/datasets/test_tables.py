@@ -16,6 +16,7 @@ import torch
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 from sklearn.preprocessing import StandardScaler
 
+from distil.datasets.embeddings import Standardize
 from distil.datasets.load import load
 from distil.datasets.tables import encode
 from distil.errors import InvalidInput
@@ -421,3 +422,16 @@ def test_classes_that_differ_only_in_how_accents_are_written_are_one():
     (classes,), names = encode("labels", np.array(["caf\u00e9", "tea", "cafe\u0301"]))
     assert classes.tolist() == [0, 1, 0]
     assert names == ("caf\u00e9", "tea")
+
+
+def test_a_column_that_float32_would_round_to_one_value_stays_in_float64(tmp_path, write):
+    times = [1_700_000_000 + step for step in (0, 1, 2, 3)]
+    rows = "".join(f"{time},{step % 2}\n" for step, time in enumerate(times))
+    x = load("csv", path=write(tmp_path / "a.csv", f"time,label\n{rows}")).x_train
+    assert x[:, 0].tolist() == times
+    scaled = Standardize.fitted(x, torch.arange(4))(x)
+    assert scaled.dtype == torch.float32
+    assert torch.allclose(scaled[:, 0], torch.tensor([-3.0, -1.0, 1.0, 3.0]) / 5**0.5)
+    np.savez(tmp_path / "a.npz", X_train=np.array(times)[:, None], y_train=[0, 1, 0, 1])
+    assert torch.equal(load("npz", path=tmp_path / "a.npz").x_train, x)
+    assert load("csv", path=write(tmp_path / "b.csv", "x,y\n1000,0\n1001,1\n")).x_train.dtype == torch.float32

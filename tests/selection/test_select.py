@@ -1186,3 +1186,17 @@ def test_labels_are_counted_whether_or_not_the_strategy_reads_them(case, net, x)
             ):
                 with pytest.raises(InvalidInput, match=message):
                     select(strategy, net, x, 3, labeled=labeled)
+
+
+def test_a_strategy_that_writes_to_its_columns_gets_no_note_on_what_it_wrote():
+    @dataclasses.dataclass(frozen=True)
+    class Writes(Strategy):
+        @property
+        def needs(self):
+            return Needs(pool=(Embedding(),))
+
+        def select(self, sets, n, rng):
+            sets.pool[Embedding()].zero_()
+            return Selection(sets.pool.ids[:n])
+
+    assert select_from(Writes(), 2, embeddings=torch.randn(20, 3)).notes == ()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
-from distil.data.arrays import readable, take
+from distil.data.arrays import precision_of, readable, take
 from distil.data.ids import ListedIds, index_of, read_ids
 from distil.data.table_files import Quoting
 from distil.datasets.data_set import DataSet, first_not_finite
@@ -31,8 +31,8 @@ class Standardize:
     """Scale every column to mean 0 and standard deviation 1, minibatch by minibatch, without changing the array.
 
     Attributes:
-        mean: Mean of each column, (D,) float32.
-        std: Standard deviation of each column, (D,) float32; 1 for a constant column.
+        mean: Mean of each column, (D,), in float64 for rows in float64, else in float32.
+        std: Standard deviation of each column, (D,), in the same precision; 1 for a constant column.
     """
 
     mean: Tensor
@@ -52,13 +52,14 @@ class Standardize:
         mean = total / len(ids)
         std = (squares / len(ids) - mean.square()).clamp_min(0).sqrt()
         mean += first
-        std = torch.where(std > 1e-9 * mean.abs(), std, 1.0)
-        return cls(mean.float(), std.float())
+        std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)
+        precision = precision_of([x])
+        return cls(mean.to(precision), std.to(precision))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Scale floating-point rows (B, D); the result is float32, on the device of ``x``."""
         mean, std = (torch.as_tensor(value, device=x.device) for value in (self.mean, self.std))
-        return (x.float() - mean) / std
+        return ((x.to(mean.dtype) - mean) / std).float()
 
 
 def load_embeddings(

@@ -36,12 +36,17 @@ NO_LABEL: Final = frozenset(
 )  # not the other spellings of missing numbers: "na" and "none" may be classes
 
 
+# A column is too coarse in float32 if its standard deviation is below the first share of its largest value, so that fewer than
+# 12 bits are left of its differences; below the second share it is rounding error in float64 too.
+_COARSE, _CONSTANT = 2.0**-12, 1e-12
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """The features and labels of a file.
 
     Attributes:
-        x: Features, (N, ...); float32 for text formats.
+        x: Features, (N, ...); float32 for text formats, or float64 where float32 is too coarse for a column, such as one of times.
         labels: Labels, (N,): numbers from libsvm and Statlog, text from csv, either from npz.
         columns: The names of all columns, including the label's; empty if the file has none.
         note: Which columns of a csv file were read, as a sentence; empty if their names make it evident.
@@ -129,7 +134,7 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
         raise InvalidInput(f"{path}: there is no row below the header")
     _check_finite(table, features, rows)
     names = tuple(columns) if table.header else ()
-    return Table(_float32(rows.values), np.array(labels), names, _note(table, len(features), place))
+    return Table(_narrowed(rows.values), np.array(labels), names, _note(table, len(features), place))
 
 
 def _note(table: Columns, features: int, place: int) -> str:
@@ -186,6 +191,17 @@ def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # values that overflow become inf, which is refused later
         return values.astype(np.float32)
+
+
+def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
+    """The values as float32, or as float64 if that rounds away the differences within a column that is far from 0."""
+    if values.size == 0:
+        return _float32(values)
+    columns = values.reshape(len(values), -1).astype(np.float64, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
+        sizes, spreads = np.abs(columns).max(0), columns.std(0)
+    coarse = (spreads > _CONSTANT * sizes) & (spreads < _COARSE * sizes)
+    return values.astype(np.float64) if bool(coarse.any()) else _float32(values)
 
 
 # ---------------------------------------------------------------------------------------------- libsvm
@@ -297,7 +313,7 @@ def _npz_table(path: Path, arrays: dict[str, NDArray[Any]], suffix: str) -> Tabl
             f"{path}: y{suffix} must have shape ({len(x)},), one label per row of X{suffix}; got {y.shape}"
         )
     if x.dtype != np.uint8 or x.ndim == 2:
-        return Table(_float32(x), y)
+        return Table(_narrowed(x), y)
     if x.ndim == 3:
         x = x[:, None]
     elif x.ndim == 4 and x.shape[3] in (1, 3, 4):

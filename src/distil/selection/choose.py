@@ -58,8 +58,8 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     if shortlist is None or passed == len(pool.ids):
         order = tie_keys(pool.ids, rng).argsort()
         table = pool.table(stored, runtime, measuring, order) if stored else Signals(pool.ids, {})
-        selection = checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n)
-        return selection.with_notes(_alike_notes(table, strategy))
+        notes = _alike_notes(table, strategy)  # before the strategy, which may write to its columns
+        return checked_selection(strategy.select(sets(table), n, rng), strategy, table.ids, n).with_notes(notes)
     best = leaders(shortlist.by, passed, stored)
     table, _ = best.leaders()
     table = table.rows(tie_keys(table.ids, rng).argsort())
