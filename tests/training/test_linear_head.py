@@ -84,7 +84,7 @@ def test_a_pool_that_gives_no_head_is_refused_by_name(case, pool):
     x = pool[0].clone()
     x[7, 2] = torch.nan
     for given, num_classes, message in [
-        (x, 3, f"pool is NaN or infinite for 1 of {N} examples: ids 7"),
+        (x, 3, f"pool has NaN or infinite values in 1 of {N} examples: ids 7"),
         (x.tolist(), 3, "pool must be an array with one row per example, got list"),
         (x[:, 0], 3, "pool must have one row per example"),
         (pool[0], 1, "num_classes must be a whole number from 2, got 1"),

@@ -54,12 +54,12 @@ class Standardize:
         mean += first
         std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)
         precision = precision_of([x])
-        return cls(mean.to(precision), std.to(precision))
+        return cls(mean.type(precision), std.type(precision))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Scale floating-point rows (B, D); the result is float32, on the device of ``x``."""
         mean, std = (torch.as_tensor(value, device=x.device) for value in (self.mean, self.std))
-        return ((x.to(mean.dtype) - mean) / std).float()
+        return ((x.type(mean.dtype) - mean) / std).float()
 
 
 def load_embeddings(
