@@ -569,7 +569,7 @@ def test_what_a_callable_returns_is_an_array_of_numbers(here):
             UnsupportedModel, match=rf"odd:{name} must return an array \(2, D\) of numbers for 2 items, got"
         ):
             embed(["a", "bb"], f"odd:{name}", out="e.npy")
-    with pytest.raises(InvalidInput, match="is NaN or infinite for 2 of 2 examples: ids 'p', 'q'"):
+    with pytest.raises(InvalidInput, match="NaN or infinite values in 2 of 2 examples: ids 'p', 'q'"):
         embed(["a", "bb"], "odd:nothing", out="e.npy", ids=["p", "q"])
     sys.modules.pop("odd", None)
 
