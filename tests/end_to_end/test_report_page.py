@@ -378,7 +378,7 @@ def test_few_data_sets_and_unfinished_runs(browser, opened, compared, tmp_path):
         shutil.rmtree(other / label)
     assert main(["report", str(compared), str(other), "--output", str(tmp_path / "two.html")]) == 0
     page = opened(PHONE, "light", tmp_path / "two.html")
-    assert "5 data sets or more, got 2" in page.locator('[data-why="no-diagram"]').inner_text()
+    assert "at least 5 data sets, got 2" in page.locator('[data-why="no-diagram"]').inner_text()
     page.locator('select[data-option="experiment"]').select_option(index=1)
     assert "margin_sampling is left out: 0 of 3 seeds finished." in page.locator("#summary").inner_text()
     shutil.rmtree(other / "random_sampling")
