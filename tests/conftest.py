@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -139,3 +141,28 @@ def write():
         return path
 
     return to
+
+
+@pytest.fixture(scope="session")
+def held_at_once():
+    """``held_at_once(setup, work)``: the most MB that a process holds during ``work``, beyond what it holds after ``setup``."""
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("peak memory is read from /proc")
+
+    def measure(setup, work):
+        code = f"""
+from pathlib import Path
+def megabytes(key):
+    return next(int(l.split()[1]) / 1024 for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(key))
+{setup}
+before = megabytes("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+{work}
+print(megabytes("VmHWM") - before)
+"""
+        # Freed blocks go back to the system at once: what the allocator keeps for later depends on the machine.
+        environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
+        out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+        return float(out.stdout)
+
+    return measure

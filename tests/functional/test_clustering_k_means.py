@@ -1,10 +1,6 @@
 """k-means against scikit-learn and what a clustering is."""
 
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,28 +175,17 @@ def test_it_stops_once_little_is_gained():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc")
-def test_memory_is_bounded():
+def test_memory_is_bounded(held_at_once):
     """The rows are 51 MB; all distances would be 80 MB."""
-    code = """
+    setup = """
 import torch
-from pathlib import Path
 from distil.functional.clustering import k_means, representatives
-def megabytes(key):
-    return next(int(l.split()[1]) / 1024 for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(key))
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 x = torch.randn(100_000, 128, generator=generator)
 representatives(x[:5000], k_means(x[:5000], 50, generator), 50)
-before = megabytes("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")
-representatives(x, k_means(x, 200, generator, max_iter=2), 200)
-print(megabytes("VmHWM") - before)
 """
-    # Freed blocks go back to the system at once: what the allocator keeps for later depends on the machine.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
-    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
-    assert float(out.stdout) < 45
+    assert held_at_once(setup, "representatives(x, k_means(x, 200, generator, max_iter=2), 200)") < 45
 
 
 # --- representatives ------------------------------------------------------------------------------------------------

@@ -1,10 +1,6 @@
 """k-medians against brute force in float64, the law of its draws, and what it keeps in memory."""
 
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,25 +166,14 @@ def test_the_strategy_is_the_kernel():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc")
-def test_memory_is_bounded():
+def test_memory_is_bounded(held_at_once):
     """100,000 x 200 distances would be 80 MB."""
-    code = """
+    setup = """
 import torch
-from pathlib import Path
 from distil.functional.clustering import k_medians, representatives
-def megabytes(key):
-    return next(int(l.split()[1]) / 1024 for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(key))
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 x = torch.randn(100_000, 8, generator=generator)
 representatives(x[:500], k_medians(x[:500], 5, generator), 5)
-before = megabytes("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")
-representatives(x, k_medians(x, 200, generator, max_iter=2), 200)
-print(megabytes("VmHWM") - before)
 """
-    # Of large blocks that are freed, the allocator keeps none: what is counted is what was held at once.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
-    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
-    assert float(out.stdout) < 50
+    assert held_at_once(setup, "representatives(x, k_medians(x, 200, generator, max_iter=2), 200)") < 50
