@@ -17,8 +17,9 @@ from distil.functional.scale import exponent, largest, number_times_two_to, time
 # Bytes that the two matrices over the layer's weights and the two small matrices of every row may take together.
 MEMORY = 2 << 30
 
-# The prior counts as at least this share of the squared embeddings: with less of it picks stay the same, as directions without
-# information already outweigh all others, and float64 would lose it.
+# The prior counts as at least this share of the squared embeddings, because float64 would lose a smaller one. Directions without
+# information outweigh all others long before; rows that open equally large ones tie to some 1e-9 then, and their order decides,
+# although their other terms differ.
 _LEAST_RIDGE = 2.0**-46
 
 # Below this the prior would lose digits where the information of labeled rows is added to it.
