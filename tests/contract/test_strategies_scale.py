@@ -21,9 +21,11 @@ FREE = {
     "fass": {},
     "kmeans_sampling": {},
     "kmedians_sampling": {},
+    "maxherding": {},
     "probcover": {},
     "submod_sampling": {},
     "typiclust": {},
+    "uherding": {},
 }
 # Picks depend on it: the gradient by the bias does not change with the embeddings, and a prior is a number.
 BOUND = {"bait": {}, "craig": {}, "glister": {}, "gradmatch": {}}
@@ -41,7 +43,15 @@ def picks(name, probs, x, n=8, **hyper):
     return select_from(strategy, n, **read, seed=5).tolist()
 
 
-WITHOUT_PROBS = {"core_set", "kmeans_sampling", "kmedians_sampling", "probcover", "typiclust", "submod_sampling"}
+WITHOUT_PROBS = {
+    "core_set",
+    "kmeans_sampling",
+    "kmedians_sampling",
+    "maxherding",
+    "probcover",
+    "typiclust",
+    "submod_sampling",
+}
 
 
 @pytest.mark.parametrize(("dtype", "exponents"), [(torch.float32, (-100, -66, 124)), (torch.float64, (-990, 1000))])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import glister as glister
     from distil.functional import gradients as gradients
     from distil.functional import greedy as greedy
+    from distil.functional import herding as herding
     from distil.functional import logistic_regression as logistic_regression
     from distil.functional import matching as matching
     from distil.functional import nearest as nearest

@@ -272,6 +272,10 @@ class Similarity:
         """Similarities of these rows to all columns, (B, M) float64, never from the stored matrix."""
         return self._compute(self._rows[rows], self._columns)
 
+    def of(self, points: Features) -> Tensor:
+        """Similarities of points that are no rows of the matrix to all columns, (B, M) float64; they have no classes."""
+        return self._compute(_Classed(self.kernel.prepare(points), None), self._columns)
+
     def disparities(self, rows: Tensor | slice, columns: Tensor | slice = slice(None)) -> Tensor:
         """The kernel's distances between these rows and columns, (B, M) float64; sqrt(2) between rows of different classes."""
         ours, theirs = self._rows[rows], self._columns[columns]

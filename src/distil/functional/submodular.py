@@ -79,29 +79,37 @@ class FacilityLocation(Objective):
     of the best (Nemhauser, Wolsey and Fisher 1978). Outliers do not attract it: no row is similar to them. Use it for a first
     impression of a pool.
 
+    Weighted, and with some rows represented from the start, it is the objective of herding (``functional/herding.py``).
+
     Args:
         similarity: Similarities of the N rows, not negative; stored if the matrix fits.
+        weights: How much it counts that a row is represented, (M,), not negative; default: 1 each.
+        covered: How well each row is represented before the first pick, (M,); default: 0 each.
 
     Cost: O(N) a gain from the stored matrix, O(N D) without it.
     """
 
     submodular = True
 
-    def __init__(self, similarity: Similarity) -> None:
+    def __init__(self, similarity: Similarity, *, weights: Tensor | None = None, covered: Tensor | None = None) -> None:
         super().__init__(similarity.device)
         similarity.store()
         self.similarity = similarity
-        self._least = float(similarity.diagonal().max()) * _ROUNDING if len(similarity) else 0.0
+        self._weights = None if weights is None else weights.float()
+        top = 1.0 if weights is None or not len(weights) else float(weights.max())
+        self._least = float(similarity.diagonal().max()) * top * _ROUNDING if len(similarity) else 0.0
         self.forget()
+        if covered is not None:
+            self._best, self._untouched = covered.float(), False
 
     def __len__(self) -> int:
         return len(self.similarity)
 
     def gain(self, rows: Tensor) -> Tensor:
-        """Gains sum_v max(0, s(v, x) - best_v), (B,) float64."""
-        if not self.picks:
+        """Gains sum_v w_v max(0, s(v, x) - best_v), (B,) float64."""
+        if self._untouched and self._weights is None:
             return self.similarity.sums()[rows]
-        return _sums(self.similarity, rows, lambda block: block.sub_(self._best).clamp_min_(0))
+        return _sums(self.similarity, rows, self._terms)
 
     def exhausted(self, best: float) -> bool:
         """True once every row equals a pick, up to rounding."""
@@ -109,11 +117,17 @@ class FacilityLocation(Objective):
 
     def include(self, row: int) -> None:
         """Raise each row's similarity to its most similar pick."""
-        torch.maximum(self._best, self.similarity.rows(slice(row, row + 1))[0], out=self._best)
+        self._best = torch.maximum(self._best, self.similarity.rows(slice(row, row + 1))[0])
+        self._untouched = False
 
     def forget(self) -> None:
-        """Reset each row's similarity to its most similar pick to 0."""
+        """Reset each row's similarity to its most similar pick to 0, that of rows represented from the start too."""
         self._best = torch.zeros(self.similarity.width, device=self.device)  # (M,): s(v, a) of the most similar a
+        self._untouched = True
+
+    def _terms(self, block: Tensor) -> Tensor:
+        terms = block.sub_(self._best).clamp_min_(0)
+        return terms if self._weights is None else terms.mul_(self._weights)
 
 
 class SaturatedCoverage(Objective):

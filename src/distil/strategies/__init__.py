@@ -14,6 +14,7 @@ from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSamplin
 from distil.strategies.fisher import BAIT
 from distil.strategies.gradient import BADGE, KDPP, BADGEPerBatch
 from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
+from distil.strategies.herding import MaxHerding, UHerding
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
@@ -41,6 +42,7 @@ __all__ = [
     "LeastConfidenceDropout",
     "MarginSampling",
     "MarginSamplingDropout",
+    "MaxHerding",
     "Needs",
     "ProbCover",
     "RandomSampling",
@@ -50,6 +52,7 @@ __all__ = [
     "Strategy",
     "SubmodularSampling",
     "TypiClust",
+    "UHerding",
     "register",
     "strategy_named",
 ]

@@ -1,0 +1,125 @@
+"""Query examples whose neighborhoods are not yet represented, weighted by uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from distil.functional.herding import herding, neighbor_width
+from distil.functional.uncertainty import margin
+from distil.rng import Rng
+from distil.signals import Embedding, Probs
+from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.parameters import count, positive
+from distil.strategies.reasons import sentences
+from distil.strategies.registry import register
+
+# Pairs of a candidate and an example whose similarities fit into the memory of a kernel.
+_PAIRS = 100_000_000
+
+# Examples whose distances decide the default width.
+_SAMPLE = 300
+
+# Candidates in pools of any size: at least so many, and so many for each example to select.
+_FEWEST, _FEWEST_EACH = 1_000, 10
+
+
+@register("maxherding")
+@dataclass(frozen=True)
+class MaxHerding(Strategy):
+    """Query, one by one, the example that raises most how well the labeled set represents the pool.
+
+    Bae, Noh and Sutherland 2024: greedy maximization of the generalized coverage sum_i max_{a labeled} k(x_i, a) with a Gaussian
+    kernel. Use it for the first labels, before a model can be trusted; it needs no model, only embeddings. Unlike ``ProbCover``
+    and ``TypiClust`` it has neither hard balls nor clusters, so it depends less on its one width.
+
+    The paper fixes the width at 1 for embeddings of unit length. By default it is the median distance to the (N / (M + n))-th
+    neighbor, for N examples in the pool, M labels and n picks: each labeled example then represents about its share of the pool.
+
+    Cost: O(N R D) for R candidates, then some tens of O(N) a pick. In pools of more than 10,000 examples, R is at most
+    10^8 / N random candidates (never fewer than 1,000, nor than 10 n), and a note says so.
+
+    Attributes:
+        width: Width of the kernel exp(-d^2 / width^2), above 0, in the unit of the embeddings. Default: see above.
+        candidates: Number of random examples that may be picked; default: see above.
+    """
+
+    paper: ClassVar[str] = (
+        "Bae, Noh and Sutherland 2024, Generalized coverage for more robust low-budget active learning"
+    )
+    width: float | None = positive(None)
+    candidates: int | None = count(None)
+
+    @property
+    def needs(self) -> Needs:
+        """Embeddings of the pool and of the labeled set."""
+        return Needs(pool=(Embedding(),), labeled=(Embedding(),))
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The example of largest gain in coverage first."""
+        return _herded(sets, n, rng, width=self.width, candidates=self.candidates, weights=None)
+
+
+@register("uherding")
+@dataclass(frozen=True)
+class UHerding(Strategy):
+    """Query, one by one, the example that raises most how well the labeled set represents the uncertain part of the pool.
+
+    Uncertainty herding (Bae, Oliveira and Sutherland 2025): ``MaxHerding`` in which every example counts by its uncertainty, 1
+    minus the margin of its class probabilities. With few labels the model is uncertain everywhere and the picks cover the pool;
+    with many labels they concentrate on what the model does not know. Use it where you do not know which of the two you have.
+    Where all examples are equally uncertain (a model that knows one class), it is ``MaxHerding``.
+
+    Differences from the paper: the width is that of ``MaxHerding`` instead of the smallest distance between labeled examples,
+    which is fragile with few labels; probabilities are used as they are, without a temperature, because the linear head of this
+    library is calibrated.
+
+    Cost: that of ``MaxHerding``.
+
+    Attributes:
+        width: Width of the kernel exp(-d^2 / width^2), above 0, in the unit of the embeddings. Default: as ``MaxHerding``.
+        candidates: Number of random examples that may be picked. Default: as ``MaxHerding``.
+    """
+
+    paper: ClassVar[str] = (
+        "Bae, Oliveira and Sutherland 2025, Uncertainty herding: one active learning method for all label budgets"
+    )
+    width: float | None = positive(None)
+    candidates: int | None = count(None)
+
+    @property
+    def needs(self) -> Needs:
+        """Class probabilities and embeddings of the pool, embeddings of the labeled set."""
+        return Needs(pool=(Probs(), Embedding()), labeled=(Embedding(),))
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The example of largest gain in weighted coverage first."""
+        weights = (1 - margin(sets.pool[Probs()])).clamp_min(0)
+        return _herded(sets, n, rng, width=self.width, candidates=self.candidates, weights=weights)
+
+
+def _herded(
+    sets: Sets, n: int, rng: Rng, *, width: float | None, candidates: int | None, weights: Tensor | None
+) -> Selection:
+    x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
+    if width is None:
+        everything = torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x
+        k = max(1, round(len(x) / (len(labeled) + n)))
+        width = neighbor_width(everything, k, _sample(len(everything), _SAMPLE, rng.child("width")))
+    most = max(_FEWEST, _FEWEST_EACH * n, _PAIRS // len(x)) if candidates is None else max(n, candidates)
+    rows = _sample(len(x), most, rng.child("candidates"))
+    found = herding(x, n, width, weights=weights, labeled=labeled, candidates=rows)
+    total = len(x) if weights is None or not bool(weights.any()) else float(weights.sum() / weights.max())
+    reasons = sentences(
+        "represents {:.2g} % of the pool that nothing labeled or picked represents", 100 * found.gains / total
+    )
+    note = f"picked among {most:,} random candidates of the {len(x):,} examples"
+    return picked(sets.pool, found.rows, reasons, notes=() if rows is None else (note,))
+
+
+def _sample(n_rows: int, n: int, rng: Rng) -> Tensor | None:
+    """``n`` random rows in ascending order; None for all rows where there are no more."""
+    return None if n >= n_rows else torch.randperm(n_rows, generator=rng.torch())[:n].sort().values

@@ -1,0 +1,84 @@
+"""MaxHerding and UHerding: what they pass to the kernel, and what they say."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+from distil import select_from
+from distil.functional.herding import herding
+from distil.strategies import MaxHerding, UHerding
+from distil.strategies import herding as module
+
+G = torch.Generator().manual_seed(0)
+X = torch.randn(120, 4, generator=G)
+PROBS = (2 * torch.randn(120, 3, generator=G)).softmax(1)
+
+
+def gain_of(selection, weights, width, labeled):
+    """The weighted coverage that the selection adds to that of the labeled examples."""
+    pool = np.setdiff1d(np.arange(120), labeled)
+    k = np.exp(-cdist(X.double(), X.double(), "sqeuclidean") / width**2)[pool]
+    before = k[:, labeled].max(1) if len(labeled) else 0
+    return float((weights[pool] * (k[:, [*labeled, *selection]].max(1) - before)).sum())
+
+
+def test_picks_raise_the_weighted_coverage_most():
+    top = PROBS.sort(1, descending=True).values
+    weights = {"maxherding": np.ones(120), "uherding": (1 - top[:, 0] + top[:, 1]).numpy()}
+    for name, w in weights.items():
+        read = {"embeddings": X} | ({"probs": PROBS} if name == "uherding" else {})
+        for labeled in ([], [3, 50, 77]):
+            own = select_from((MaxHerding if name == "maxherding" else UHerding)(width=0.8), 6, **read, labeled=labeled)
+            greedy: list[int] = []
+            for _ in range(6):
+                rest = [i for i in range(120) if i not in greedy and i not in labeled]
+                greedy.append(max(rest, key=lambda i: gain_of([*greedy, i], w, 0.8, labeled)))
+            assert own.tolist() == greedy, (name, labeled)
+
+
+def test_the_default_width_gives_each_label_its_share():
+    """With 110 labels and picks in a pool of 120, the nearest neighbor; with 4, the 30th."""
+    for n, k in ((110, 1), (4, 30)):
+        dists = np.sort(cdist(X.double(), X.double()), axis=1)[:, k]
+        width = np.sort(dists)[59]
+        assert (
+            select_from("maxherding", n, embeddings=X).tolist()
+            == select_from(MaxHerding(width=width), n, embeddings=X).tolist()
+        )
+
+
+def test_a_model_that_is_equally_certain_everywhere_is_max_herding():
+    certain = torch.zeros(120, 3)
+    certain[:, 1] = 1
+    expected = select_from("maxherding", 7, embeddings=X, seed=1).tolist()
+    assert select_from("uherding", 7, embeddings=X, probs=certain, seed=1).tolist() == expected
+    assert select_from("uherding", 7, embeddings=X, probs=torch.full((120, 3), 1 / 3), seed=1).tolist() == expected
+    assert select_from("uherding", 7, embeddings=X, probs=PROBS, seed=1).tolist() != expected
+
+
+def test_big_pools_are_picked_among_random_candidates(monkeypatch):
+    monkeypatch.setattr(module, "_PAIRS", 120 * 40)
+    monkeypatch.setattr(module, "_FEWEST", 20)
+    found = select_from("maxherding", 3, embeddings=X)
+    assert found.notes == ("picked among 40 random candidates of the 120 examples",)
+    assert len(set(found)) == 3
+    assert select_from("maxherding", 5, embeddings=X).notes == (
+        "picked among 50 random candidates of the 120 examples",
+    )
+    assert select_from("maxherding", 12, embeddings=X).notes == ()
+    found = select_from(UHerding(candidates=9), 9, embeddings=X, probs=PROBS)
+    assert found.notes == ("picked among 9 random candidates of the 120 examples",)
+    other = select_from(UHerding(candidates=9), 9, embeddings=X, probs=PROBS, seed=1)
+    assert set(found) != set(other)
+
+
+def test_reasons_are_shares_of_the_pool():
+    found = select_from(MaxHerding(width=1.0), 120, embeddings=X)
+    shares = [float(reason.split()[1]) for reason in found.reasons]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=2), "in the end everything is represented"
+    gains = herding(X, 2, 1.0).gains / 120
+    assert (
+        found.reasons[0] == f"represents {100 * gains[0]:.2g} % of the pool that nothing labeled or picked represents"
+    )
