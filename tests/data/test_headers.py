@@ -345,6 +345,7 @@ def test_work_is_linear_in_the_columns(tmp_path):
     assert work_of(4_000, tmp_path) < 5 * work_of(1_000, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_table_of_many_columns(tmp_path):
     import time
 

@@ -60,6 +60,7 @@ def run(folder, what, limit, memory):
     )
 
 
+@pytest.mark.slow
 def test_private_memory_is_bounded(case, folder):
     """The embeddings take 51 MB, the probabilities and what is derived of them 13 MB each."""
     for what, limit in [

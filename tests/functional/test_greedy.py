@@ -298,6 +298,7 @@ def covered(cover, x, kernel, picks):
     return objective.value
 
 
+@pytest.mark.slow
 def test_two_rounds_are_nearly_as_good_as_one():
     for kind, metric, n in itertools.product(POOLS, ["rbf", "cosine"], [12, 20]):
         x = Dense(POOLS[kind]())
@@ -327,8 +328,8 @@ def test_two_rounds_always_pick_as_many_as_asked_for():
     for cover, with_classes, memory, n in itertools.product(
         [FacilityLocation, SaturatedCoverage],
         [False, True],
-        [4, 4 * 10**2, 4 * 33**2, 4 * 59**2],
-        [0, 1, 7, 30, 59, 60],
+        [4, 4 * 33**2, 4 * 59**2],
+        [0, 1, 30, 60],
     ):
         x = Dense(normal(60, 4))
         classes = torch.arange(60) % 3 if with_classes else None

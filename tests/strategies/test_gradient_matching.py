@@ -101,6 +101,7 @@ def difficult_pools():
     return {kind: Signals(pool.ids, {Logits(): z, Embedding(): e}) for kind, (z, e) in columns.items()}
 
 
+@pytest.mark.slow
 def test_n_distinct_ids_of_difficult_pools(sets):
     for kind, pool in difficult_pools().items():
         for name, strategy in VARIANTS.items():
@@ -116,6 +117,7 @@ def test_the_labeled_set_is_optional(sets):
             assert len(strategy.select(Sets(sets.pool, labeled, sets.validation), 10, Rng(0))) == 10, name
 
 
+@pytest.mark.slow
 def test_the_minibatch_size_makes_no_difference(net, x, y):
     options = {
         "labeled": LabeledSet(x, torch.tensor(LABELED), torch.from_numpy(y)[LABELED]),

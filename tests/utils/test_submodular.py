@@ -97,7 +97,7 @@ def test_get_index(x, y):
 def test_as_many_distinct_plain_ints_as_the_budget(x, y):
     for submod in (*DOCUMENTED, "Disparity-min", "Disparity-sum", "DPP"):
         for selection_type in ("PerClass", "Supervised", "Full"):
-            for rows, labels in ((x, y), (x[:4].repeat(15, 1), y), (x, torch.zeros(N, dtype=torch.long)), (x, y * 2)):
+            for rows, labels in ((x, y), (x[:4].repeat(15, 1), y * 2), (x, torch.zeros(N, dtype=torch.long))):
                 function = SubmodularFunction("cpu", rows, labels, N, 10, submod, selection_type)
                 for budget in (1, 10, N):
                     picks = function.lazy_greedy_max(budget)

@@ -228,7 +228,13 @@ def check_training_step(model, x):
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
-@pytest.mark.parametrize("name", ZOO)
+# One architecture of each design that is quick to build; the slow tests run the others too.
+QUICK = {*VECTORS, "cifar_net", "lenet", "mnist_net", "mobilenetv2", "resnet18", "shufflenetv2", "vgg11"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ZOO]
+)
 def test_every_architecture(name):
     """One case per architecture: most of the time goes into building the network and its first pass."""
     x = inputs(name, 4)
@@ -256,6 +262,7 @@ def test_the_larger_networks(name):
     assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_other_classes_channels_and_sizes():
     for name in sorted({*ZOO} - {*VECTORS}):
         channels = 3 if name == "mnist_net" else 1
@@ -435,6 +442,7 @@ ARRANGED = {
 }
 
 
+@pytest.mark.slow
 def test_layers_are_arranged_as_published():
     for name, (size, first) in ARRANGED.items():
         side = 28 if name in ("cifar_net", "lenet", "mnist_net") else 16
