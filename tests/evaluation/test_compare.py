@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from scipy import stats
 from distil.errors import InvalidInput
 from distil.evaluation.compare import compare, penalty_matrix, summarize, verdict
 from distil.evaluation.curves import Curves, areas, labels_to_reach
-from distil.evaluation.statistics import holm, mean_interval, seeds_needed
+from distil.evaluation.statistics import holm, mean_interval, paired_power, seeds_needed
 
 # Mean accuracy over 10 seeds, in %, of DISTIL 0.1 on scikit-learn's digits.
 LABELS = np.arange(20, 421, 40)
@@ -186,11 +187,22 @@ def test_no_difference_is_said_with_the_seeds_that_one_would_take():
     (found,) = compare(scores(0.0, count=20, noise=0.03, seed=2), baseline="random_sampling")
     text = verdict(found)
     assert text.startswith("s0: no significant difference from random at 0.05 with 20 seeds (")
-    needed = int(text.split("to see a difference of 1 point you need about ")[1].split(" seeds")[0])
+    said = re.fullmatch(
+        r".*; to see a difference of 1 point you need about (\d+) seeds \(95 % interval (\d+) to (\d+)\)", text
+    )
+    needed, low, high = map(int, said.groups())
     # The normal approximation plus Guenther's z^2 / 2.
     assert needed == pytest.approx(((1.959964 + 0.841621) * found.spread / 0.01) ** 2 + 1.96**2 / 2, abs=1)
+    # The number of seeds goes with the square of the spread, whose interval is the chi-square distribution's.
+    factors = 19 / stats.chi2.ppf([0.975, 0.025], 19)
+    assert (low, high) == pytest.approx(tuple((needed - 2) * factors + 2), abs=2)
     assert "of 2 points you need about" in verdict(found, difference=0.02)
-    assert "of 5 points would have been seen with a chance of" in verdict(found, difference=0.05)
+    chance = re.search(
+        r"of 5 points would have been seen with a chance of (\d+) % \(95 % interval (\d+) to (\d+) %\)",
+        verdict(found, difference=0.05),
+    )
+    spreads = found.spread * np.sqrt([1, factors[1], factors[0]])
+    assert [int(x) for x in chance.groups()] == [round(100 * paired_power(0.05 / s, 20)) for s in spreads]
 
 
 def test_a_verdict_knows_how_many_comparisons_were_made():
@@ -229,9 +241,31 @@ def test_verdicts_without_spread():
     assert verdict(found) == "badge: the same as random with all 3 seeds"
     (found,) = compare({"a": [0.6, 0.7, 0.8], "b": [0.5, 0.6, 0.7]})
     assert found.effect == (math.inf, math.inf)
-    assert verdict(found).startswith(
-        "a: significantly better than b at 0.05 with 3 seeds (+10.00 points [+10.00, +10.00]"
+    assert verdict(found) == (
+        "a: no significant difference from b at 0.05 with 3 seeds (+10.00 points with each seed, p = 0.25, by the sign test); "
+        "differences that are all equal do not show how many seeds a difference of 1 point takes"
     )
+    (found,) = compare({"a": [0.6, 0.7], "b": [0.5, 0.6]})
+    assert "p = 0.5, by the sign test" in verdict(found)
+    (found,) = compare({"a": np.arange(12) / 20, "b": np.arange(12) / 20 - 0.01})
+    assert verdict(found) == (
+        "a: significantly better than b at 0.05 with 12 seeds (+1.00 points with each seed, p = 0.00049, by the sign test)"
+    )
+
+
+def test_two_seeds_do_not_show_how_many_are_needed():
+    (found,) = compare({"a": [0.51, 0.62], "b": [0.5, 0.6]})
+    assert verdict(found).endswith("; 2 seeds do not show how many seeds a difference of 1 point takes")
+
+
+def test_no_sentence_has_a_word_for_what_is_no_number():
+    rng = np.random.default_rng(0)
+    for count in (2, 3, 10):
+        for spread in (0.0, 1e-12, 0.01, 0.5):
+            for shift in (0.0, 0.01):
+                own = 0.3 + 0.01 * rng.random(count)
+                (found,) = compare({"a": own + shift + spread * rng.random(count), "b": own})
+                assert not re.search(r"\b(nan|inf|None)\b", verdict(found)), (count, spread, shift)
 
 
 def test_of_null_comparisons_one_in_twenty_is_called_significant():
@@ -281,7 +315,7 @@ def setting(*means, count=5, noise=0.001, seed=0):
 
 def test_a_penalty_matrix_by_hand():
     # b is better than a after one of two selections; a is never better than b. In the second setting a is, after both.
-    first = setting([0.5, 0.6, 0.9], [0.5, 0.8, 0.9], noise=0.0)
+    first = setting([0.5, 0.6, 0.9], [0.5, 0.8, 0.9], noise=0.0, count=6)
     second = setting([0.5, 0.8, 0.9], [0.5, 0.7, 0.8], seed=1)
     found = penalty_matrix([first, second])
     assert found.strategies == ("a", "b")
@@ -330,11 +364,18 @@ def test_with_a_baseline_the_rounds_are_those_of_the_paper():
     random = [0.5, 0.6, 0.7, 0.82, 0.895, 0.895, 0.9, 0.9, 0.9, 0.9]
     b = np.array(random)
     b[[1, 3, 8]] += 0.05
-    curves = setting(random, b, noise=0.0)
+    curves = setting(random, b, noise=0.0, count=6)
     np.testing.assert_allclose(penalty_matrix([curves], baseline="a").beats, [[0, 0], [1 / 3, 0]])
     np.testing.assert_allclose(penalty_matrix([curves]).beats, [[0, 0], [3 / 9, 0]])
-    flat = setting([0.9, 0.9, 0.9], [0.9, 0.95, 0.9], noise=0.0)  # all reached before any selection
+    flat = setting([0.9, 0.9, 0.9], [0.9, 0.95, 0.9], noise=0.0, count=6)  # all reached before any selection
     np.testing.assert_allclose(penalty_matrix([flat], baseline="a").beats, [[0, 0], [1, 0]])
+
+
+def test_equal_differences_of_a_few_seeds_are_no_win_in_a_penalty_matrix():
+    """All of one sign have a chance of 2^(1 - S) each way: 0.0625 with five seeds, 0.03125 with six."""
+    for count, wins in ((2, 0), (5, 0), (6, 1)):
+        found = penalty_matrix([setting([0.5, 0.6, 0.7], [0.5, 0.8, 0.9], noise=0.0, count=count)])
+        assert found.beats[1][0] == wins, count
 
 
 def test_what_makes_no_penalty_matrix():

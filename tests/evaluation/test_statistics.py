@@ -22,6 +22,7 @@ from distil.evaluation.statistics import (
     ranks,
     seeds_needed,
     share_interval,
+    spread_interval,
     t_test,
     wilcoxon,
 )
@@ -96,21 +97,26 @@ def test_the_p_value_and_the_interval_say_the_same():
     assert said == {True, False}
 
 
+def test_differences_without_spread_are_tested_by_their_signs():
+    """One draw a seed, all of one sign: the smallest p-value that S signs can have."""
+    for count in range(2, 12):
+        found = paired_difference(np.full(count, 0.6), np.full(count, 0.5))
+        assert found.p == pytest.approx(stats.binomtest(count, count).pvalue), count
+        assert math.isnan(found.low), count
+        assert math.isnan(found.high), count
+    for same in ([0.5, 0.7], [0.5, 0.7]), ([0.1 + 0.2, 0.1 + 0.2, 0.6], [0.3, 0.3, 0.6]):  # equal up to rounding
+        found = paired_difference(*same)
+        assert (found.mean, found.p) == (0, 1)
+    rows = np.array([[0.1, 0.0, 0.1], [0.1, 0.0, 0.2]])  # of several columns, each by its own spread
+    np.testing.assert_allclose(t_test(rows), [0.5, 1, stats.ttest_1samp([0.1, 0.2], 0).pvalue])
+
+
 def test_pairing_sees_what_separate_means_do_not():
     rng = np.random.default_rng(0)
     hard = rng.normal(0.8, 0.05, 8)  # how hard each seed's split is
     a, b = hard + 0.01 + rng.normal(0, 0.002, 8), hard
     assert paired_difference(a, b).p < 0.001
     assert stats.ttest_ind(a, b).pvalue > 0.5
-
-
-def test_differences_without_spread():
-    same = paired_difference([0.5, 0.7], [0.5, 0.7])
-    assert same == (0, 0, 0, 1)
-    shifted = paired_difference([0.5, 0.75], [0.25, 0.5])
-    assert shifted == (0.25, 0.25, 0.25, 0)
-    rounding = paired_difference([0.1 + 0.2, 0.1 + 0.2, 0.6], [0.3, 0.3, 0.6])
-    assert rounding == (0, 0, 0, 1)
 
 
 def test_equal_differences_are_equal_to_the_bit_at_every_scale():
@@ -263,6 +269,28 @@ def test_seeds_needed_at_the_ends():
             seeds_needed(difference, spread, power=power)
 
 
+def test_the_interval_of_a_spread_is_the_chi_square_distributions():
+    for seeds, level in itertools.product([2, 3, 10, 50], [0.5, 0.95]):
+        low, high = spread_interval(0.7, seeds, level)
+        v = seeds - 1
+        expected = 0.7 * np.sqrt(v / stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], v))
+        assert (low, high) == pytest.approx(tuple(expected)), (seeds, level)
+    for spread, seeds, message in ((0, 5, "must be above 0"), (1, 1, "two seeds"), (math.nan, 5, "finite")):
+        with pytest.raises(InvalidInput, match=message):
+            spread_interval(spread, seeds)
+
+
+def test_the_interval_of_the_seeds_needed_holds_the_true_number_as_often_as_it_says():
+    """A true d_z of 0.5 takes 34 seeds (Cohen's table); the interval of a few seeds holds it in 95 % of experiments."""
+    for count in (3, 10):
+        factors = np.array(spread_interval(1, count))
+        ends = factors[:, None] * np.random.default_rng(0).normal(0, 2, (4_000, count)).std(axis=1, ddof=1)
+        assert ((ends[0] <= 2) & (ends[1] >= 2)).mean() == pytest.approx(0.95, abs=0.012), count
+        for low, high in ends.T[:10]:  # the number of seeds grows with the spread, of which 2 takes 34
+            assert (seeds_needed(1, low) <= 34) == (low <= 2)
+            assert (seeds_needed(1, high) >= 34) == (high >= 2)
+
+
 def test_critical_values_as_published():
     # Demsar 2006, table 5a, from two strategies on.
     for alpha, expected in [
@@ -307,8 +335,18 @@ def test_groups_by_hand():
     assert found.critical_difference == pytest.approx(2.569 * math.sqrt(20 / 120), abs=1e-3)
     assert found.strategies == ("a", "b", "c", "d")
     assert found.groups == (("a", "b"), ("b", "c"), ("c", "d"))
-    assert (found.f, found.f_p) == (math.inf, 0)
+    assert (found.f, found.f_p) == (math.inf, pytest.approx(24.0**-19, rel=1e-9))
     assert rank_test({name: np.repeat(row, 3) for name, row in scores.items()}).groups == ()
+
+
+def test_orders_that_all_agree_have_the_chance_of_a_permutation_test():
+    """By brute force: all orders of the other four data sets that could have come out, of which one agrees."""
+    for row in ([0.3, 0.2, 0.1], [0.3, 0.1, 0.1]):
+        found = rank_test({name: np.full(5, value) for name, value in zip("abc", row, strict=True)})
+        orders = set(itertools.permutations(row))
+        agree = sum(len(set(four)) == 1 and four[0] == tuple(row) for four in itertools.product(orders, repeat=4))
+        assert found.f == math.inf
+        assert found.f_p == pytest.approx(agree / len(orders) ** 4)
 
 
 def test_strategies_that_are_all_alike():

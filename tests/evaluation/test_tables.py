@@ -1,6 +1,7 @@
 import builtins
 import dataclasses
 import itertools
+import math
 import re
 import sys
 import xml.etree.ElementTree as ET
@@ -28,7 +29,7 @@ def curves():
         "margin_sampling": curve(0.5, 0.8, 0.9, 0.96, spread=0.011),
         "random_sampling": curve(0.5, 0.6, 0.7, 0.8, spread=0.010),
         "lucky": Curves(LABELS, np.array([[0.5, 0.6, 0.7, 0.81], [0.5, 0.6, 0.7, 0.78], [0.5, 0.61, 0.7, 0.8]])),
-        "worse": curve(0.5, 0.55, 0.6, 0.65, spread=0.010),
+        "worse": curve(0.5, 0.55, 0.6, 0.65, spread=0.011),
     }
 
 
@@ -48,7 +49,7 @@ def test_a_terminal_table_by_hand(curves):
     assert rows == {
         "random_sampling": "random_sampling 50.0 60.0 70.0 80.0 65.00 ±2.48 350 1.0",
         "margin_sampling": "margin_sampling 50.0 80.0 90.0 96.0 79.00 ±2.73 184 1.9 +14.00 [+13.75, +14.25]",
-        "worse": "worse 50.0 55.0 60.0 65.0 57.50 ±2.48 > 400 < 0.9 -7.50 [-7.50, -7.50]",
+        "worse": "worse 50.0 55.0 60.0 65.0 57.50 ±2.73 > 400 < 0.9 -7.50 [-7.75, -7.25]",
     }
     assert lines[3].startswith("random_sampling")
     assert lines[4].startswith("margin_sampling")
@@ -89,24 +90,39 @@ def test_the_p_values_of_the_tables_are_those_of_holm(curves):
     from scipy.stats import ttest_rel
 
     scores = {name: own.values.mean(axis=1) for name, own in curves.items()}
-    raw = {name: ttest_rel(scores[name], scores["random_sampling"]).pvalue for name in ("margin_sampling", "lucky")}
-    raw["worse"] = 0.0  # all of its differences are the same
+    raw = {
+        name: ttest_rel(scores[name], scores["random_sampling"]).pvalue
+        for name in list(curves)
+        if name != "random_sampling"
+    }
     expected, largest = {}, 0.0
     for left, name in zip((3, 2, 1), sorted(raw, key=raw.get), strict=True):
         largest = max(largest, min(1, left * raw[name]))
         expected[name] = largest
     table = markdown_table(summarize(curves, target=0.75), 0.75, comparisons=comparisons_with_baseline(curves))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n\n")[0].split("\n")]
-    assert rows[0][-3:] == ["p (Holm)", "effect d_z", "wins/ties/losses"]
+    assert rows[0][-3:] == ["p (Holm)", "effect g_z", "wins/ties/losses"]
     found = {row[0]: row for row in rows[2:]}
     assert found["random_sampling"][-3:] == ["", "", ""]
     for name, p in expected.items():
         shown = found[name][-3]
         assert shown == ("< 0.0001" if p < 0.0001 else f"{p:.2g}")
     difference = scores["lucky"] - scores["random_sampling"]
-    assert found["lucky"][-2] == f"{difference.mean() / difference.std(ddof=1):+.2f}"
+    hedges = 1 / math.sqrt(math.pi)  # with two degrees of freedom: Gamma(1) / (sqrt(1) Gamma(1/2))
+    assert found["lucky"][-2] == f"{hedges * difference.mean() / difference.std(ddof=1):+.2f}"
     assert found["lucky"][-1] == "1/0/2"
     assert found["worse"][-1] == "0/0/3"
+
+
+def test_what_two_seeds_or_equal_differences_do_not_show_is_left_out():
+    """No interval and no effect size where there is no spread; no unbiased effect size of two seeds."""
+    base = np.array([[0.5, 0.6, 0.7, 0.8], [0.52, 0.61, 0.73, 0.84]])
+    curves = {"random_sampling": Curves(LABELS, base), "a": Curves(LABELS, base + 0.1), "b": Curves(LABELS, base * 0.9)}
+    table = markdown_table(summarize(curves, target=None), None, comparisons=comparisons_with_baseline(curves))
+    rows = {row.split(" | ")[0].strip("| "): row.strip(" |").split(" | ") for row in table.split("\n")[2:5]}
+    assert rows["a"][-4:] == ["+10.00", "0.5", "-", "2/0/0"]
+    assert rows["b"][-2:] == ["-", "0/0/2"]
+    assert not re.search(r"\b(nan|inf)\b", table)
 
 
 def test_a_twin_is_named_and_not_tested(curves):

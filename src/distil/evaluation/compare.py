@@ -38,10 +38,13 @@ from distil.evaluation.statistics import (
     paired_power,
     seeds_needed,
     share_interval,
+    spread_interval,
     spread_of,
     t_test,
     wilcoxon,
 )
+
+_SEEDS_FOR_SPREAD = 3  # of two seeds, the interval of the number of seeds needed spans a factor of thousands
 
 __all__ = [
     "LEVEL",
@@ -52,6 +55,7 @@ __all__ = [
     "PenaltyMatrix",
     "Summary",
     "compare",
+    "p_text",
     "penalty_matrix",
     "plain",
     "summarize",
@@ -106,7 +110,7 @@ class Comparison:
         seeds: Number of seeds S, at least 2.
         family: Number of comparisons made together.
         difference: The strategy's score minus the other's: mean, interval (95 % by default) and p-value of the paired t test,
-            all uncorrected.
+            all uncorrected; without spread, no interval and the p-value of the sign test.
         spread: Standard deviation of the paired differences.
         p_holm: P-value of the paired t test, corrected by Holm's method.
         wilcoxon_p: P-value of Wilcoxon's signed-rank test, uncorrected.
@@ -218,7 +222,8 @@ def verdict(comparison: Comparison, *, alpha: float = ALPHA, difference: float =
 
     The t test, corrected for the number of comparisons, decides whether there is a difference; the sentence mentions it if the
     corrected Wilcoxon test disagrees. If there is no difference, the sentence gives the number of seeds that would find one
-    of size ``difference`` at the level alpha / the number of comparisons, which is no less strict than the correction.
+    of size ``difference`` at the level alpha / the number of comparisons, which is no less strict than the correction. Its 95 %
+    interval is that of the spread, see ``spread_interval``. Two seeds, or differences that are all equal, do not show it.
 
     Args:
         comparison: A comparison that ``compare`` returned.
@@ -228,7 +233,7 @@ def verdict(comparison: Comparison, *, alpha: float = ALPHA, difference: float =
 
     Returns:
         A sentence without a period, for example "badge: no significant difference from random at 0.05 with 20 seeds (-0.12 points
-        [-0.51, +0.27], p = 0.53); to see a difference of 1 point you need about 9 seeds".
+        [-1.06, +0.82], p = 0.79); to see a difference of 1 point you need about 34 seeds (95 % interval 21 to 69)".
 
     Raises:
         InvalidInput: ``alpha``, ``difference`` or ``power`` is out of range.
@@ -239,6 +244,8 @@ def verdict(comparison: Comparison, *, alpha: float = ALPHA, difference: float =
     outcome = comparison.outcome(alpha)
     mean, low, high = (f"{100 * x:+.2f}" for x in comparison.difference[:3])
     measured = f"({mean} points [{low}, {high}], {_p_values(comparison)})"
+    if not comparison.spread:
+        measured = f"({mean} points with each seed, {_p_values(comparison)}, by the sign test)"
     doubt = _doubt(comparison, alpha)
     if outcome != "tie":
         word = "better" if outcome == "win" else "worse"
@@ -258,7 +265,7 @@ def penalty_matrix(
     Ash et al., "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds", 2020, section 5 and appendix E: in a
     setting with n rounds, 1 / n is added to (row, column) for each round at which a two-sided paired t test finds the row's
     strategy better. The paper's 2.776 is the critical value for 5 seeds; here it is the value for the number of seeds in the
-    curves. Differences without spread count as significant unless they are 0.
+    curves. Differences without spread are tested by their signs, see ``t_test``.
 
     Args:
         settings: Curves of the same strategies for each setting; within a setting, they must be comparable (see ``paired``).
@@ -285,6 +292,11 @@ def penalty_matrix(
 def plain(strategy: str) -> str:
     """A strategy's name as sentences use it: "random" for ``random_sampling``."""
     return "random" if strategy == "random_sampling" else strategy
+
+
+def p_text(p: float) -> str:
+    """A p-value as tables print it: "0.012", "< 0.0001"."""
+    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
 def summarize(
@@ -376,7 +388,8 @@ def _p_values(c: Comparison) -> str:
 
 
 def _p(p: float) -> str:
-    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
+    text = p_text(p)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _doubt(c: Comparison, alpha: float) -> str:
@@ -393,11 +406,21 @@ def _doubt(c: Comparison, alpha: float) -> str:
 def _needed(c: Comparison, alpha: float, difference: float, power: float) -> str:
     points = f"{100 * difference:g} point{'s' * (difference != 0.01)}"
     each = alpha / c.family
+    if not c.spread or c.seeds < _SEEDS_FOR_SPREAD:
+        few = f"{c.seeds} seeds" if c.spread else "differences that are all equal"
+        return f"{few} do not show how many seeds a difference of {points} takes"
     needed = seeds_needed(difference, c.spread, power=power, alpha=each)
+    ends = spread_interval(c.spread, c.seeds)
     if needed > c.seeds:
-        return f"to see a difference of {points} you need about {needed} seeds"
-    chance = paired_power(difference / c.spread, c.seeds, each) if c.spread else 1.0
-    return f"a difference of {points} would have been seen with a chance of {100 * chance:.0f} %"
+        low, high = (seeds_needed(difference, end, power=power, alpha=each) for end in ends)
+        return f"to see a difference of {points} you need about {needed:,} seeds (95 % interval {low:,} to {high:,})"
+    low, chance, high = (
+        100 * paired_power(difference / spread, c.seeds, each) for spread in (ends[1], c.spread, ends[0])
+    )
+    return (
+        f"a difference of {points} would have been seen with a chance of {chance:.0f} % (95 % interval {low:.0f} to "
+        f"{high:.0f} %)"
+    )
 
 
 def _beats(curves: Mapping[str, Curves], baseline: str | None, alpha: float) -> Floats:

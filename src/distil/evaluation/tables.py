@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distil.errors import InvalidInput
-from distil.evaluation.compare import Comparison, Summary, plain, verdict
+from distil.evaluation.compare import Comparison, Summary, p_text, plain, verdict
 from distil.evaluation.statistics import ALPHA, LEVEL, Difference
 
 WIDTH = 110
@@ -103,7 +103,7 @@ def markdown_table(
     points = range(len(table.baseline.labels))
     first, *others = map(_count, table.baseline.labels)
     heads = [" ".join(words).strip() for words in _headings(table)]
-    heads += ["effect d_z", "wins/ties/losses"] if table.comparisons else []
+    heads += ["effect g_z", "wins/ties/losses"] if table.comparisons else []
     rows = [
         ["strategy", f"{metric} in % with {first} labels", *others, *heads],
         ["---", *["---:"] * (len(points) + len(heads))],
@@ -174,7 +174,7 @@ def _numbers(summary: Summary, table: _Table) -> list[str]:
         area += f" ±{50 * (summary.area_high - summary.area_low):.2f}"
     reached = [] if summary.target is None else [_labels(summary), _times(summary, table.baseline)]
     tested = table.comparisons.get(summary.name)
-    p = [_p(tested.p_holm) if tested else ""] if table.comparisons else []
+    p = [p_text(tested.p_holm) if tested else ""] if table.comparisons else []
     return [area, *reached, _difference(summary.difference), *p]
 
 
@@ -185,11 +185,13 @@ def _effects(summary: Summary, table: _Table) -> list[str]:
     tested = table.comparisons.get(summary.name)
     if tested is None:
         return ["", ""]
-    return [f"{tested.effect.d_z:+.2f}", f"{tested.wins}/{tested.ties}/{tested.losses}"]
+    return [_effect(tested), f"{tested.wins}/{tested.ties}/{tested.losses}"]
 
 
-def _p(p: float) -> str:
-    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
+def _effect(c: Comparison) -> str:
+    """The unbiased effect size; unknown with two seeds, or where all differences are equal."""
+    g_z = c.effect.g_z
+    return "-" if g_z is None or math.isinf(g_z) else f"{g_z:+.2f}"
 
 
 def _values(summary: Summary, points: Iterable[int]) -> list[str]:
@@ -227,7 +229,7 @@ def _difference(difference: Difference | None) -> str:
     if difference is None:
         return ""
     mean, low, high = (f"{100 * x:+.2f}" for x in difference[:3])
-    return mean if math.isnan(difference.p) else f"{mean} [{low}, {high}]"
+    return mean if math.isnan(difference.low) else f"{mean} [{low}, {high}]"
 
 
 def _notes(table: _Table) -> list[str]:

@@ -325,7 +325,7 @@ def test_differences_without_any_spread(made_up):
                 ]
         path.write_text("".join(json.dumps(event) + "\n" for event in events))
     found = reported(config)["experiments"][0]["metrics"]["accuracy"]["comparisons"]["badge"]
-    assert (found["d_z"], found["g_z"], found["p"]) == (None, None, 0)
+    assert (found["d_z"], found["g_z"], found["p"]) == (None, None, 0.5)
 
 
 def test_ids_that_are_too_many_for_a_page(made_up, monkeypatch):
