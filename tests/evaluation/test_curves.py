@@ -130,9 +130,20 @@ def test_label_efficiency_at_every_point_by_hand():
     np.testing.assert_allclose(found.baseline_labels, [15, 30, math.inf])
     np.testing.assert_allclose(found.ratio, [1.5, 1.5, math.inf])
     np.testing.assert_allclose(found.at_least, [1.5, 1.5, 1.0])
+    assert found.bound == ("", "", "at least")
     back = efficiency_curve([10, 20, 30], [0.4, 0.6, 0.8], [0.5, 0.8, 0.9])
     np.testing.assert_allclose(back.baseline_labels, [10, 10 + 10 / 3, 20])
     np.testing.assert_allclose(back.ratio, [1, 2 / 3, 2 / 3])
+    assert back.bound == ("at most", "", "")  # 0.4 would have taken it fewer than 10
+
+
+def test_a_strategy_that_is_far_ahead_has_only_bounds_at_the_end():
+    """Random ends at 94.7 %, which margin sampling has with 174 labels: from 180 on, every ratio is only known to be larger."""
+    found = efficiency_curve(LABELS, MARGIN, RANDOM)
+    assert found.bound == ("",) * 4 + ("at least",) * 7
+    assert np.isinf(found.ratio[4:]).all()
+    np.testing.assert_allclose(found.at_least[4:], 420 / LABELS[4:])
+    assert found.ratio[3] == pytest.approx((300 + 40 * 5 / 9) / 140)
 
 
 def test_a_dip_changes_nothing_that_was_reached_before():
@@ -168,6 +179,8 @@ def test_labels_for_shares_of_the_full_accuracy():
     assert [r.reached for r in late] == [True, True, False]
     assert str(late[2]) == "99 % of the full-data accuracy (96.5 %): not reached with 420 labels"
     assert late[2] == Reach(0.99, 0.99 * 0.975, math.inf, 420)
+    (at_once,) = labels_for_shares(LABELS, RANDOM, 0.975, [0.5])
+    assert str(at_once) == "50 % of the full-data accuracy (48.8 %): at most 20 labels"
 
 
 def test_bounds_are_fractions():

@@ -12,8 +12,9 @@ import pytest
 from distil.errors import InvalidInput
 from distil.evaluation.compare import compare, summarize
 from distil.evaluation.curves import Curves, areas
+from distil.evaluation.labels_saved import Saving
 from distil.evaluation.plots import _apart, plot_curves
-from distil.evaluation.tables import WIDTH, _spaced, markdown_table, terminal_table
+from distil.evaluation.tables import WIDTH, _spaced, markdown_table, saving_text, terminal_table
 
 LABELS = np.array([100, 200, 300, 400])
 
@@ -43,13 +44,13 @@ def test_a_terminal_table_by_hand(curves):
     assert " ".join(lines[1].split()) == "strategy 100 200 300 400 (mean) to 75 % fewer random's"
     assert set(lines[2]) == {"-"}
     # 0.010 spread over 3 seeds: t(2) 4.302653 * 0.010 / sqrt(3) = 0.02484; random reaches 75 % at 350, margin
-    # sampling at 100 + 100 * 25 / 30. The differences of the areas are 0.139, 0.140 and 0.141.
+    # sampling at 100 + 100 * 25 / 30; their ratio is 1.892 with the best seed and 1.925 with the worst. The differences of the areas are 0.139, 0.140 and 0.141.
     rows = {cells(line)[0]: " ".join(line.split()) for line in lines[3:7]}
     del rows["lucky"]
     assert rows == {
         "random_sampling": "random_sampling 50.0 60.0 70.0 80.0 65.00 ±2.48 350 1.0",
-        "margin_sampling": "margin_sampling 50.0 80.0 90.0 96.0 79.00 ±2.73 184 1.9 +14.00 [+13.75, +14.25]",
-        "worse": "worse 50.0 55.0 60.0 65.0 57.50 ±2.73 > 400 < 0.9 -7.50 [-7.75, -7.25]",
+        "margin_sampling": "margin_sampling 50.0 80.0 90.0 96.0 79.00 ±2.73 184 1.9 [1.8, 2.0] +14.00 [+13.75, +14.25]",
+        "worse": "worse 50.0 55.0 60.0 65.0 57.50 ±2.73 > 400 < 0.9 [< 0.9] -7.50 [-7.75, -7.25]",
     }
     assert lines[3].startswith("random_sampling")
     assert lines[4].startswith("margin_sampling")
@@ -142,8 +143,42 @@ def test_where_only_the_strategy_gets_there_the_ratio_is_a_bound(curves):
     text = terminal_table(summarize(curves, target=0.93), 0.93)
     rows = {line.split()[0]: " ".join(line.split()) for line in text.split("\n")[3:7]}
     assert " > 400 - " in rows["random_sampling"] + " "
-    assert "±2.73 350 > 1.1 +14.00" in rows["margin_sampling"]  # 400 / 350 = 1.14, rounded down
+    # 400 / 350 = 1.14, rounded down; with the worst seed alone 400 / (300 + 100 * 41 / 60) = 1.09
+    assert "±2.73 350 > 1.1 [> 1.0] +14.00" in rows["margin_sampling"]
     assert "> 400 - -7.50" in rows["worse"]
+
+
+def test_where_a_curve_starts_above_the_target_its_labels_are_a_bound(curves):
+    curves["high"] = curve(0.7, 0.8, 0.9, 0.95, spread=0.001)
+    text = terminal_table(summarize(curves, target=0.6), 0.6)
+    rows = {line.split()[0]: " ".join(line.split()) for line in text.split("\n")[3:8]}
+    # Random needs 200 labels, with its worst seed 210 and with its best 190; "high" had 70 % with the first 100.
+    assert " ≤ 100 > 2.0 [> 1.9] " in rows["high"]
+    assert "≤ 100: with 100 labels, the smallest number measured, it was above 60 %." in words(text)
+    assert "≤" not in terminal_table(summarize(curves, target=0.72), 0.72)
+
+
+def test_bounds_of_label_efficiencies_are_rounded_to_the_safe_side():
+    for numbers, expected in [
+        ((1.94, "", 1.86, 2.01), "1.9 [1.8, 2.1]"),
+        ((1.29, "at least", 1.29, math.inf), "> 1.2 [> 1.2]"),
+        ((0.51, "at most", 0.0, 0.58), "< 0.6 [< 0.6]"),
+        ((1.5, "", 0.0, math.inf), "1.5 [unknown]"),
+        ((None, "", 0.0, math.inf), "-"),
+        ((1.5, "", math.nan, math.nan), "1.5"),
+    ]:
+        assert saving_text(Saving(*numbers, 0.95), interval=True) == expected
+        assert saving_text(Saving(*numbers, 0.95), interval=False) == expected.split(" [")[0]
+
+
+def test_the_level_of_the_bootstrap_is_one_that_the_seeds_can_give(curves):
+    text = words(terminal_table(summarize(curves, target=0.75), 0.75))
+    assert "with 75 % bootstrap intervals over paired seeds" in text
+    assert "3 seeds cannot give 95 %" in text
+    many = {name: Curves(LABELS, np.repeat(own.values, 4, axis=0)) for name, own in curves.items()}
+    text = words(terminal_table(summarize(many, target=0.75), 0.75))
+    assert "with 95 % bootstrap intervals over paired seeds" in text
+    assert "cannot" not in text
 
 
 def test_one_seed_is_reported_without_intervals(curves):

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from distil.errors import InvalidInput, nearest
 from distil.evaluation.curves import Curves, area_under_curve, label_efficiency, labels_to_reach, paired
+from distil.evaluation.labels_saved import Saving, labels_saved
 from distil.evaluation.statistics import (
     ALPHA,
     LEVEL,
@@ -81,6 +82,7 @@ class Summary:
         target: Value of the metric that ``labels_needed`` refers to; None without a target.
         labels_needed: Labels with which the mean curve reaches the target, see ``labels_to_reach``; None without a target.
         times_fewer: The baseline's labels needed divided by the strategy's, see ``label_efficiency``; None without a target.
+        saving: The same with its bounds and interval, see ``labels_saved``; None without a target.
         difference: The area minus the baseline's, paired by seed; None for the baseline itself.
     """
 
@@ -97,6 +99,7 @@ class Summary:
     target: float | None
     labels_needed: float | None
     times_fewer: float | None
+    saving: Saving | None
     difference: Difference | None
 
 
@@ -331,10 +334,11 @@ def _summary(name: str, own: Curves, baseline: str, other: Curves, target: float
     difference = None
     if name != baseline:
         difference = paired_difference(area, area_under_curve(other.labels, other.values))
-    needed = times = None
+    needed = times = saving = None
     if target is not None:
         needed = labels_to_reach(own.labels, curve.mean, target)
         times = label_efficiency(labels_to_reach(other.labels, other.values.mean(axis=0), target), needed)
+        saving = labels_saved(own.labels, own.values, other.values, target)
     return Summary(
         name=name,
         baseline=baseline,
@@ -349,6 +353,7 @@ def _summary(name: str, own: Curves, baseline: str, other: Curves, target: float
         target=target,
         labels_needed=needed,
         times_fewer=times,
+        saving=saving,
         difference=difference,
     )
 

@@ -18,6 +18,9 @@ from distil.evaluation.statistics import Floats, finite_array
 Budget = Literal["points", "linear", "log"]
 """The axis of an area: see ``area_under_curve``."""
 
+Bound = Literal["", "at least", "at most"]
+"""What a number is where the exact value is not known: a lower or an upper bound. ``""``: it is exact."""
+
 SHARES = (0.9, 0.95, 0.99)
 """Default shares of the full-data accuracy for which the labels needed are counted."""
 
@@ -67,12 +70,14 @@ class Reach:
         target: The share times the full-data accuracy, in the unit of the metric.
         labels: Number of labels needed, interpolated; infinity if the curve never reaches the target.
         last: Number of labels at the end of the curve.
+        at_once: Whether the curve starts above the target, so that ``labels`` is only an upper bound.
     """
 
     share: float
     target: float
     labels: float
     last: float
+    at_once: bool = False
 
     @property
     def reached(self) -> bool:
@@ -85,8 +90,9 @@ class Reach:
         >>> print(Reach(0.95, 0.9025, float("inf"), 420.0))
         95 % of the full-data accuracy (90.2 %): not reached with 420 labels
         """
-        needed = f"{np.ceil(np.round(self.labels, 6)):.0f} labels" if self.reached else "not reached with "
-        needed += "" if self.reached else f"{self.last:g} labels"
+        needed = f"not reached with {self.last:g} labels"
+        if self.reached:
+            needed = f"{'at most ' * self.at_once}{np.ceil(np.round(self.labels, 6)):.0f} labels"
         return f"{100 * self.share:g} % of the full-data accuracy ({100 * self.target:.1f} %): {needed}"
 
 
@@ -102,6 +108,8 @@ class Efficiency:
             strategy needs fewer, infinity where the baseline never reaches ``value``.
         at_least: The same as ``ratio``, (P,), but finite where the baseline never reaches ``value``: the bound that follows from
             its last number of labels.
+        bound: What ``at_least`` is at each point, (P,): ``"at least"`` where the baseline never reaches ``value``, ``"at most"``
+            where ``value`` is below the baseline's first point, and ``""`` where the ratio is known.
     """
 
     labels: Floats
@@ -109,6 +117,7 @@ class Efficiency:
     baseline_labels: Floats
     ratio: Floats
     at_least: Floats
+    bound: tuple[Bound, ...]
 
 
 def area_under_curve(labels: ArrayLike, values: ArrayLike, budget: Budget = "points") -> Floats:
@@ -166,15 +175,23 @@ def labels_to_reach(labels: ArrayLike, mean_curve: ArrayLike, target: float) -> 
         InvalidInput: The shapes do not match, labels do not increase, or there is a NaN or an infinity.
     """
     grid, goal = label_grid(labels), float(finite_array("target", target))
-    curve = _mean_curve("mean_curve", mean_curve, grid)
-    reached = np.flatnonzero(curve >= goal - _REACHED)
-    if len(reached) == 0:
-        return float("inf")
-    at = int(reached[0])
-    if at == 0:
-        return float(grid[0])
-    part = min((goal - curve[at - 1]) / (curve[at] - curve[at - 1]), 1.0)
-    return float(grid[at - 1] + part * (grid[at] - grid[at - 1]))
+    return float(first_reached(grid, _mean_curve("mean_curve", mean_curve, grid)[None], goal)[0])
+
+
+def first_reached(grid: Floats, curves: Floats, target: float) -> Floats:
+    """``labels_to_reach`` of many curves (B, P) on the same points, (B,); the arguments are not checked."""
+    reached = curves >= target - _REACHED
+    after = reached.argmax(axis=1)
+    before, rows = np.maximum(after - 1, 0), np.arange(len(curves))
+    start, rise = curves[rows, before], curves[rows, after] - curves[rows, before]
+    part = np.clip((target - start) / np.where(after > 0, rise, 1), 0, 1) * (after > 0)
+    crossing = grid[before] + part * (grid[after] - grid[before])
+    return np.where(reached.any(axis=1), crossing, np.inf)
+
+
+def starts_above(curves: Floats, target: float) -> Floats:
+    """Whether curves (..., P) are above a target at their first point, so that they may have reached it with fewer labels."""
+    return np.asarray(curves[..., 0] > target + _REACHED)
 
 
 def labels_for_shares(
@@ -199,7 +216,12 @@ def labels_for_shares(
     if not all(share > 0 for share in shares):
         raise InvalidInput(f"shares must be above 0, got {list(shares)}")
     last = float(label_grid(labels)[-1])
-    return tuple(Reach(s, s * full, labels_to_reach(labels, mean_curve, s * full), last) for s in shares)
+    needed = [labels_to_reach(labels, mean_curve, s * full) for s in shares]
+    curve = np.asarray(mean_curve)
+    return tuple(
+        Reach(s, s * full, own, last, bool(starts_above(curve, s * full)))
+        for s, own in zip(shares, needed, strict=True)
+    )
 
 
 def label_efficiency(baseline: float, strategy: float) -> float:
@@ -231,8 +253,9 @@ def efficiency_curve(labels: ArrayLike, mean_curve: ArrayLike, baseline_curve: A
 
     At every point, the target is the best mean that the strategy has reached so far. The labels that the baseline and the
     strategy need are those of ``labels_to_reach``, so the baseline against itself has a ratio of 1 everywhere, however bumpy its
-    curve is. Where the strategy is below the baseline's first point, the ratio is too large: the baseline would have reached the
-    target with fewer labels than its first point has.
+    curve is. Where the baseline never reaches the target, the ratio is only known to be at least that of its last number of labels.
+    Where the target is below the baseline's first point, the ratio is at most that of its first number of labels: the baseline would
+    have reached the target with fewer.
 
     Args:
         labels: Number of labels at each point, increasing, (P,).
@@ -247,7 +270,11 @@ def efficiency_curve(labels: ArrayLike, mean_curve: ArrayLike, baseline_curve: A
     best = np.maximum.accumulate(own)
     mine = np.array([labels_to_reach(grid, own, value) for value in best])
     theirs = np.array([labels_to_reach(grid, other, value) for value in best])
-    return Efficiency(grid, best, theirs, theirs / mine, np.minimum(theirs, grid[-1]) / mine)
+    bounds: list[Bound] = [
+        "at least" if never else "at most" if below else ""
+        for never, below in zip(np.isinf(theirs), best < other[0] - _REACHED, strict=True)
+    ]
+    return Efficiency(grid, best, theirs, theirs / mine, np.minimum(theirs, grid[-1]) / mine, tuple(bounds))
 
 
 def areas(curves: Mapping[str, Curves], budget: Budget = "points") -> dict[str, Floats]:

@@ -11,7 +11,9 @@ import numpy as np
 
 from distil.errors import InvalidInput
 from distil.evaluation.compare import Comparison, Summary, p_text, plain, verdict
-from distil.evaluation.statistics import ALPHA, LEVEL, Difference
+from distil.evaluation.curves import Bound, starts_above
+from distil.evaluation.labels_saved import Saving
+from distil.evaluation.statistics import ALPHA, LEVEL, Difference, Floats
 
 WIDTH = 110
 """Largest width of a terminal table, in columns."""
@@ -172,7 +174,7 @@ def _numbers(summary: Summary, table: _Table) -> list[str]:
     area = f"{100 * summary.area:.2f}"
     if summary.seeds > 1:
         area += f" ±{50 * (summary.area_high - summary.area_low):.2f}"
-    reached = [] if summary.target is None else [_labels(summary), _times(summary, table.baseline)]
+    reached = [] if summary.target is None else [_labels(summary), _times(summary)]
     tested = table.comparisons.get(summary.name)
     p = [p_text(tested.p_holm) if tested else ""] if table.comparisons else []
     return [area, *reached, _difference(summary.difference), *p]
@@ -202,27 +204,59 @@ def _count(labels: float) -> str:
     return f"{labels:.0f}" if labels == round(labels) else f"{labels:.1f}"
 
 
-def _labels(summary: Summary) -> str:
-    """The labels needed, rounded up, because fewer labels do not reach the target."""
-    needed = summary.labels_needed
-    if needed is None or math.isinf(needed):
-        return f"> {_count(summary.labels[-1])}"
-    return str(math.ceil(round(needed, 6)))
+def labels_text(needed: float | None, labels: Floats, *, at_once: bool) -> str:
+    """The labels needed, rounded up, because fewer labels do not reach the target; a bound begins with > or ≤.
 
-
-def _times(summary: Summary, baseline: Summary) -> str:
-    """The label efficiency, or a bound of it that is rounded to the safe side.
-
-    A curve that did not reach the target needs more than its last number of labels.
+    Args:
+        needed: The labels needed; None or infinity if the target is not reached.
+        labels: Number of labels at each point, (P,).
+        at_once: Whether the curve starts above the target.
     """
-    own, other, last = summary.labels_needed, baseline.labels_needed, float(summary.labels[-1])
-    if own is None or other is None or (math.isinf(own) and math.isinf(other)):
-        return "-"
-    if math.isinf(other):
-        return f"> {math.floor(round(10 * last / own, 6)) / 10:.1f}"
-    if math.isinf(own):
-        return f"< {math.ceil(round(10 * other / last, 6)) / 10:.1f}"
-    return f"{other / own:.1f}"
+    if needed is None or math.isinf(needed):
+        return f"> {_count(labels[-1])}"
+    return f"{'≤ ' * at_once}{math.ceil(round(needed, 6))}"
+
+
+def saving_text(saving: Saving, *, interval: bool) -> str:
+    """A label efficiency; a bound begins with > or <, and is rounded to the safe side.
+
+    Args:
+        saving: The label efficiency.
+        interval: Whether to add its interval, in brackets; an open interval begins with > or <.
+    """
+    if saving.ratio is None:
+        text = "-"
+    else:
+        text = {"": "{:.1f}", "at least": "> {:.1f}", "at most": "< {:.1f}"}[saving.bound].format(
+            _tenth(saving.ratio, saving.bound)
+        )
+    if not interval or math.isnan(saving.low):
+        return text
+    low, high = _tenth(saving.low, "at least"), _tenth(saving.high, "at most")
+    if not low and math.isinf(high):
+        return text if text == "-" else f"{text} [unknown]"
+    if math.isinf(high):
+        return f"{text} [> {low:.1f}]"
+    return f"{text} [< {high:.1f}]" if not saving.low else f"{text} [{low:.1f}, {high:.1f}]"
+
+
+def _tenth(x: float, bound: Bound) -> float:
+    """A number in tenths; a bound is rounded to its safe side."""
+    if math.isinf(x):
+        return x
+    tenths = round(10 * x, 6)
+    return {"": 10 * x, "at least": math.floor(tenths), "at most": math.ceil(tenths)}[bound] / 10
+
+
+def _labels(summary: Summary) -> str:
+    at_once = summary.target is not None and bool(starts_above(summary.mean, summary.target))
+    return labels_text(summary.labels_needed, summary.labels, at_once=at_once)
+
+
+def _times(summary: Summary) -> str:
+    if summary.saving is None:
+        return ""
+    return saving_text(summary.saving, interval=summary.name != summary.baseline)
 
 
 def _difference(difference: Difference | None) -> str:
@@ -246,12 +280,24 @@ def _notes(table: _Table) -> list[str]:
     if target is not None:
         notes.append(
             f"labels to {_percent(target)}: where the mean curve first reaches {_percent(target)}, interpolated linearly; "
-            f"times fewer: {whose}'s labels / the strategy's."
+            f"times fewer: {whose}'s labels / the strategy's{_bootstrap(baseline)}."
         )
-    if target is not None and any(_labels(s).startswith(">") for s in table.summaries):
-        last = _count(baseline.labels[-1])
+    marks = {_labels(s).partition(" ")[0] for s in table.summaries if target is not None}
+    first, last = _count(baseline.labels[0]), _count(baseline.labels[-1])
+    if target is not None and ">" in marks:
         notes.append(f"> {last}: {_percent(target)} was not reached with {last} labels.")
+    if target is not None and "≤" in marks:
+        notes.append(f"≤ {first}: with {first} labels, the smallest number measured, it was above {_percent(target)}.")
     return [*notes, *_findings(table), *twin_notes(table.twins)]
+
+
+def _bootstrap(summary: Summary) -> str:
+    """The part of a note that names the intervals of label efficiencies, and their level if it is a lower one."""
+    if summary.saving is None or summary.seeds == 1:
+        return ""
+    level = _percent(round(summary.saving.level, 4))
+    few = f"; {summary.seeds} seeds cannot give {_percent(LEVEL)}" if summary.saving.level < LEVEL else ""
+    return f", with {level} bootstrap intervals over paired seeds, open (>, <) where too few resamples reach it{few}"
 
 
 def _findings(table: _Table) -> list[str]:
