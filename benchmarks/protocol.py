@@ -12,7 +12,7 @@ from distil.evaluation.metrics import METRICS
 from distil.evaluation.tables import markdown_table
 from distil.experiment.config.experiment_config import read_config
 from distil.experiment.outputs import write_results
-from distil.experiment.results import comparisons, costs, curves_of, finished_runs, identical
+from distil.experiment.results import baselines_of, comparisons, costs, curves_of, finished_runs, identical
 from distil.experiment.suite import run_all
 
 HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
 def _table(config, metric: str) -> str:
     """The table of a metric other than accuracy."""
     curves, twins = curves_of(config, metric), identical(config, finished_runs(config))
-    tests = comparisons(curves, "random_sampling", twins)
+    tests = comparisons(curves, baselines_of(config, curves), twins)
     table = markdown_table(
         summarize(curves, target=None), None, metric=METRICS[metric].words, comparisons=tests, twins=twins
     )

@@ -44,7 +44,8 @@ def test_a_terminal_table_by_hand(curves):
     assert " ".join(lines[1].split()) == "strategy 100 200 300 400 (mean) to 75 % fewer random's"
     assert set(lines[2]) == {"-"}
     # 0.010 spread over 3 seeds: t(2) 4.302653 * 0.010 / sqrt(3) = 0.02484; random reaches 75 % at 350, margin
-    # sampling at 100 + 100 * 25 / 30; their ratio is 1.892 with the best seed and 1.925 with the worst. The differences of the areas are 0.139, 0.140 and 0.141.
+    # sampling at 100 + 100 * 25 / 30; their ratio is 1.892 with the best seed and 1.925 with the worst.
+    # The differences of the areas are 0.139, 0.140 and 0.141.
     rows = {cells(line)[0]: " ".join(line.split()) for line in lines[3:7]}
     del rows["lucky"]
     assert rows == {

@@ -105,6 +105,7 @@ def made_up(tmp_path):
         idle: A round in which nothing is labeled.
         gain: Label -> what it is better by, in accuracy, after the first round.
         dataset: Another name of a data set.
+        draw: Another number gives other selections and other numbers.
         more: Keys of the section experiment.
     """
 
@@ -123,6 +124,7 @@ def made_up(tmp_path):
         idle=None,
         gain=None,
         dataset="digits",
+        draw=0,
         **more,
     ):
         output: Path = tmp_path / name
@@ -139,7 +141,7 @@ def made_up(tmp_path):
             initial = pool[:10].tolist() if here is None else here.initial.tolist()
             for spec in config.strategies:
                 label = (alike or {}).get(spec.label, spec.label)
-                draws = torch.Generator().manual_seed(sum(map(ord, label)) * 1000 + seed)
+                draws = torch.Generator().manual_seed(sum(map(ord, label)) * 1000 + seed + 1_000_003 * draw)
                 rest = [i for i in pool[torch.randperm(len(pool), generator=draws)].tolist() if i not in initial]
                 events = [_started(spec.label, seed, old)]
                 times, labeled, n = [], 0, (budgets or {}).get(spec.label, budget)

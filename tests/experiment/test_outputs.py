@@ -74,7 +74,11 @@ def test_results_of_finished_strategies(several):
     pending, true = answering(lambda query: Pending()), TrueLabels(several.load_data().y_train)
     assert run_all(several, oracle=lambda spec, _: pending if spec.name == "badge" else true) is False
     assert set(curves_of(several)) == {"random_sampling", "margin_sampling"}
-    assert "badge" not in write_results(several)
+    found = write_results(several)
+    assert "badge" not in found.split("\n\n")[0]
+    why = f"badge is left out: 0 of 2 seeds finished. Continue with: distil resume {several.output}"
+    assert why in found
+    assert why in (several.output / "results.md").read_text()
 
 
 def test_without_a_strategy_that_has_finished_there_are_no_results(several):

@@ -16,7 +16,8 @@ def report(
 
     The page has learning curves with their bounds, areas with paired tests, labels saved, which strategy beats which, time and
     memory, what was selected, and everything needed to repeat the experiment. It is a single file that works offline and can be
-    sent as it is. Several directories are taken for several data sets, over which strategies are ranked.
+    sent as it is. Several directories are taken for several data sets, over which strategies are ranked; a directory that is
+    given twice, or a copy of it, counts once.
 
     The page names what it cannot show, for example because runs are not finished, there is only one seed, or the data is missing.
     With --json, ``distil report`` prints everything that the page shows, and writes the page only with --output.
@@ -27,8 +28,8 @@ def report(
         data: The folder of the data sets; default: the experiment's, ``$DISTIL_DATA``, then the user's cache.
 
     Returns:
-        The document that ``distil report --json`` prints, every number and sentence of the page: ``title``, ``level``, ``alpha``,
-        ``metric_names``, ``experiments`` (one a directory) and ``across`` (None with one directory).
+        The document that ``distil report --json`` prints, every number and sentence of the page: ``title``, ``notes``, ``level``,
+        ``alpha``, ``metric_names``, ``experiments`` (one a directory) and ``across`` (None with one directory).
 
     Raises:
         RunError: A directory holds no experiment, or a damaged one.
@@ -58,6 +59,8 @@ def act(given: dict[str, Any]) -> int:
     folder = given["runs"][0] if len(given["runs"]) == 1 else "."
     page = given["output"] or Path(folder, "report.html")
     found = report(**{**given, "output": page})
+    for note in found["notes"]:
+        print(f"{note}\n")
     print("\n\n".join(f"{experiment['name']}\n\n{experiment['table']}" for experiment in found["experiments"]))
     print(f"\nReport: {page}")
     return 0

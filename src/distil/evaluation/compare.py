@@ -70,7 +70,7 @@ class Summary:
 
     Attributes:
         name: The strategy.
-        baseline: The strategy that it is compared with; the baseline's own summary names itself.
+        baseline: The strategy that it is compared with; a baseline's own summary names itself.
         seeds: Number of seeds S.
         labels: Number of labels at each point, (P,).
         mean: The metric averaged over seeds, (P,).
@@ -83,7 +83,7 @@ class Summary:
         labels_needed: Labels with which the mean curve reaches the target, see ``labels_to_reach``; None without a target.
         times_fewer: The baseline's labels needed divided by the strategy's, see ``label_efficiency``; None without a target.
         saving: The same with its bounds and interval, see ``labels_saved``; None without a target.
-        difference: The area minus the baseline's, paired by seed; None for the baseline itself.
+        difference: The area minus the baseline's, paired by seed; None for a baseline itself.
     """
 
     name: str
@@ -188,13 +188,14 @@ class PenaltyMatrix:
 
 
 def compare(
-    scores: Mapping[str, ArrayLike], *, baseline: str | None = None, level: float = LEVEL
+    scores: Mapping[str, ArrayLike], *, baseline: str | Mapping[str, str] | None = None, level: float = LEVEL
 ) -> tuple[Comparison, ...]:
     """Test strategies against each other by one score for each seed, corrected for the number of comparisons.
 
     Args:
         scores: Each strategy's score with each seed, (S,), in the same order of seeds, for example from ``areas``.
-        baseline: The strategy that all others are compared with; None compares all pairs.
+        baseline: The strategy that all others are compared with, or for each strategy the one that it is compared with; a strategy
+            that is compared with nothing is its own. None compares all pairs.
         level: Confidence level of the intervals, in (0, 1).
 
     Returns:
@@ -205,13 +206,12 @@ def compare(
         InvalidInput: Fewer than two strategies or two seeds, different numbers of seeds, a NaN or an infinity, or a baseline
             that is not in ``scores``.
     """
-    if baseline is not None:
-        _check_known(baseline, scores)
+    others = None if baseline is None else _baselines(baseline, scores)
     if len(scores) < 2:
         raise InvalidInput(f"a comparison needs at least two strategies, got {len(scores)}")
     pairs = list(itertools.combinations(scores, 2))
-    if baseline is not None:
-        pairs = [(name, baseline) for name in scores if name != baseline]
+    if others is not None:
+        pairs = [(name, other) for name, other in others.items() if name != other]
     alone = [_alone(a, b, scores, level) for a, b in pairs]
     corrected = zip(holm([c.p_holm for c in alone]), holm([c.wilcoxon_holm for c in alone]), strict=True)
     return tuple(
@@ -303,28 +303,38 @@ def p_text(p: float) -> str:
 
 
 def summarize(
-    curves: Mapping[str, Curves], *, baseline: str = "random_sampling", target: float | None
+    curves: Mapping[str, Curves], *, baseline: str | Mapping[str, str] = "random_sampling", target: float | None
 ) -> list[Summary]:
-    """Summarize the curves of several strategies, each against the baseline.
+    """Summarize the curves of several strategies, each against its baseline.
 
     Args:
         curves: Each strategy's curves, all on the same points and from the same seeds in the same order.
-        baseline: The strategy that the others are compared with.
+        baseline: The strategy that the others are compared with, or for each strategy the one that it is compared with; a strategy
+            that is compared with nothing is its own.
         target: Value of the metric, in (0, 1], for which the labels needed are counted; None counts none.
 
     Returns:
-        One summary for each strategy: the baseline's first, the others in the order of ``curves``.
+        One summary for each strategy: the baseline's first (the first one's, if there are several), the others in the order of
+        ``curves``.
 
     Raises:
         InvalidInput: The baseline is not among the curves, the target is not in (0, 1], or a strategy's
             curves are not finite, not in [0, 1], on other points or from other seeds than the baseline's.
     """
-    _check_known(baseline, curves)
+    baselines = _baselines(baseline, curves)
     if target is not None and not 0 < target <= 1:
         raise InvalidInput(f"target must be a fraction in (0, 1], for example 0.94 for 94 %, got {target}")
-    order = [baseline, *(name for name in curves if name != baseline)]
-    checked = paired({name: curves[name] for name in order})
-    return [_summary(name, own, baseline, checked[baseline], target) for name, own in checked.items()]
+    first = next(iter(baselines.values()))
+    checked = paired({name: curves[name] for name in (first, *(name for name in curves if name != first))})
+    return [_summary(name, own, baselines[name], checked[baselines[name]], target) for name, own in checked.items()]
+
+
+def _baselines(baseline: str | Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """The strategy that each is compared with, in the order of ``names``."""
+    given = dict.fromkeys(names, baseline) if isinstance(baseline, str) else {n: baseline.get(n, n) for n in names}
+    for other in [baseline] if isinstance(baseline, str) else given.values():
+        _check_known(other, names)
+    return given
 
 
 def _summary(name: str, own: Curves, baseline: str, other: Curves, target: float | None) -> Summary:

@@ -253,9 +253,9 @@ def efficiency_curve(labels: ArrayLike, mean_curve: ArrayLike, baseline_curve: A
 
     At every point, the target is the best mean that the strategy has reached so far. The labels that the baseline and the
     strategy need are those of ``labels_to_reach``, so the baseline against itself has a ratio of 1 everywhere, however bumpy its
-    curve is. Where the baseline never reaches the target, the ratio is only known to be at least that of its last number of labels.
-    Where the target is below the baseline's first point, the ratio is at most that of its first number of labels: the baseline would
-    have reached the target with fewer.
+    curve is. Where the baseline never reaches the target, the ratio is only known to be at least that of its last number of
+    labels. Where the target is below the baseline's first point, the ratio is at most that of its first number of labels: the
+    baseline would have reached the target with fewer.
 
     Args:
         labels: Number of labels at each point, increasing, (P,).

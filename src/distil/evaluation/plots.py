@@ -122,10 +122,11 @@ def _mark(axes: Axes, value: float, text: str, line: str | tuple[int, tuple[int,
 
 
 def _looks(summaries: Sequence[Summary]) -> list[_Look]:
-    """The styles: the baseline black and dashed, the others in color; line styles change once all colors are used."""
+    """The styles: the first baseline black and dashed, the others in color; line styles change once all colors are used."""
     looks, k = [], 0
+    black = next((summary.name for summary in summaries if summary.name == summary.baseline), None)
     for summary in summaries:
-        if summary.name == summary.baseline:
+        if summary.name == black:
             looks.append(_Look(_INK, (0, (5, 2)), None, 1.8))
             continue
         line = _LINES[k // len(_COLORS) % len(_LINES)]

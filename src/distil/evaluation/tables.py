@@ -25,7 +25,7 @@ _LAYOUTS = [*((longest, most) for longest in (28, 22, 16) for most in range(8, 3
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """The content of a table; the baseline's summary comes first."""
+    """The content of a table; the summary of the baseline, or of the first of several, comes first."""
 
     summaries: Sequence[Summary]
     target: float | None
@@ -102,14 +102,13 @@ def markdown_table(
         InvalidInput: There are no summaries, or they are not those of one call of ``summarize`` with this target.
     """
     table = _Table(_ordered(summaries, target), target, metric, comparisons or {}, twins or {})
-    points = range(len(table.baseline.labels))
     first, *others = map(_count, table.baseline.labels)
     heads = [" ".join(words).strip() for words in _headings(table)]
     heads += ["effect g_z", "wins/ties/losses"] if table.comparisons else []
     rows = [
         ["strategy", f"{metric} in % with {first} labels", *others, *heads],
-        ["---", *["---:"] * (len(points) + len(heads))],
-        *([s.name, *_values(s, points), *_numbers(s, table), *_effects(s, table)] for s in table.summaries),
+        ["---", *["---:"] * (1 + len(others) + len(heads))],
+        *([s.name, *curve_texts(s), *_numbers(s, table), *_effects(s, table)] for s in table.summaries),
     ]
     lines = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
     notes = (f"- {note}" for note in _notes(table))
@@ -118,17 +117,17 @@ def markdown_table(
 
 def _ordered(summaries: Sequence[Summary], target: float | None) -> list[Summary]:
     """The summaries, the baseline's first, after checking that one call of ``summarize`` made them."""
-    baseline = [s for s in summaries if s.name == s.baseline]
-    if len(baseline) != 1:
-        raise InvalidInput(f"summaries must hold the baseline's summary exactly once, got it {len(baseline)} times")
-    first = baseline[0]
+    baselines = [s.name for s in summaries if s.name == s.baseline]
+    if not baselines or len(set(baselines)) < len(baselines):
+        raise InvalidInput(f"summaries must hold the baseline's summary exactly once, got it {len(baselines)} times")
+    first = next(s for s in summaries if s.name == s.baseline)
     for summary in summaries:
         if summary.target != target:
             raise InvalidInput(
                 f"{summary.name} was summarized with target={summary.target}, not {target}; "
                 "pass the target that was passed to summarize"
             )
-        together = summary.baseline == first.name and summary.seeds == first.seeds
+        together = summary.baseline in baselines and summary.seeds == first.seeds
         if not together or not np.array_equal(summary.labels, first.labels):
             raise InvalidInput(
                 f"{summary.name} has another baseline, other points or other seeds than {first.name}; "
@@ -163,31 +162,50 @@ def _joined(cells: Iterable[str], widths: Iterable[int], gap: str = " ") -> str:
 
 def _headings(table: _Table) -> list[tuple[str, str]]:
     """The headings of ``_numbers``, in two lines each."""
-    baseline = plain(table.baseline.name)
+    baseline = plain(table.baseline.name) if len(_compared_with(table)) < 2 else "the baseline"
     reached = [] if table.target is None else [("labels", f"to {_percent(table.target)}"), ("times", "fewer")]
     whose = f"{baseline}'s" if len(baseline) < 18 else "the baseline's"
     return [("area", "(mean)"), *reached, ("area minus", whose), *([("p", "(Holm)")] if table.comparisons else [])]
 
 
-def _numbers(summary: Summary, table: _Table) -> list[str]:
-    """The cells of a row after the curve: area, labels needed, times fewer, difference, p-value."""
+def cell_texts(summary: Summary, tested: Comparison | None) -> dict[str, str]:
+    """The cells of a strategy's row after the curve, by column; "" where there is nothing to show.
+
+    Args:
+        summary: The strategy's summary.
+        tested: The test of its area against the baseline's; None without one.
+    """
     area = f"{100 * summary.area:.2f}"
     if summary.seeds > 1:
         area += f" ±{50 * (summary.area_high - summary.area_low):.2f}"
-    reached = [] if summary.target is None else [_labels(summary), _times(summary)]
-    tested = table.comparisons.get(summary.name)
-    p = [p_text(tested.p_holm) if tested else ""] if table.comparisons else []
-    return [area, *reached, _difference(summary.difference), *p]
+    return {
+        "area": area,
+        "labels": "" if summary.target is None else _labels(summary),
+        "times": "" if summary.target is None else _times(summary),
+        "difference": _difference(summary.difference),
+        "p": p_text(tested.p_holm) if tested else "",
+        "wilcoxon": p_text(tested.wilcoxon_holm) if tested else "",
+        "effect": _effect(tested) if tested else "",
+        "wins": f"{tested.wins}/{tested.ties}/{tested.losses}" if tested else "",
+    }
+
+
+def curve_texts(summary: Summary) -> list[str]:
+    """The mean curve in percent, one text for each point."""
+    return _values(summary, range(len(summary.labels)))
+
+
+def _numbers(summary: Summary, table: _Table) -> list[str]:
+    """The cells of a row after the curve: area, labels needed, times fewer, difference, p-value."""
+    cells = cell_texts(summary, table.comparisons.get(summary.name))
+    reached = [] if summary.target is None else ["labels", "times"]
+    return [cells[key] for key in ("area", *reached, "difference", *(["p"] if table.comparisons else []))]
 
 
 def _effects(summary: Summary, table: _Table) -> list[str]:
     """The effect size, and the numbers of seeds with a win, a tie and a loss."""
-    if not table.comparisons:
-        return []
-    tested = table.comparisons.get(summary.name)
-    if tested is None:
-        return ["", ""]
-    return [_effect(tested), f"{tested.wins}/{tested.ties}/{tested.losses}"]
+    cells = cell_texts(summary, table.comparisons.get(summary.name))
+    return [cells["effect"], cells["wins"]] if table.comparisons else []
 
 
 def _effect(c: Comparison) -> str:
@@ -288,7 +306,18 @@ def _notes(table: _Table) -> list[str]:
         notes.append(f"> {last}: {_percent(target)} was not reached with {last} labels.")
     if target is not None and "≤" in marks:
         notes.append(f"≤ {first}: with {first} labels, the smallest number measured, it was above {_percent(target)}.")
+    others = list(_compared_with(table).items())[1:]
+    notes += [f"{', '.join(names)}: compared with {plain(other)}, not with {whose}." for other, names in others]
     return [*notes, *_findings(table), *twin_notes(table.twins)]
+
+
+def _compared_with(table: _Table) -> dict[str, list[str]]:
+    """Each baseline and the strategies that are compared with it, the table's baseline first."""
+    groups: dict[str, list[str]] = {table.baseline.name: []}
+    for summary in table.summaries:
+        if summary.name != summary.baseline:
+            groups.setdefault(summary.baseline, []).append(summary.name)
+    return groups
 
 
 def _bootstrap(summary: Summary) -> str:
@@ -301,20 +330,19 @@ def _bootstrap(summary: Summary) -> str:
 
 
 def _findings(table: _Table) -> list[str]:
-    """Sentences on the tests: one for all better strategies, one for all worse, and one for each that does not differ."""
-    by_outcome: dict[str, list[Comparison]] = {"win": [], "loss": [], "tie": []}
-    for comparison in table.comparisons.values():
-        by_outcome[comparison.outcome()].append(comparison)
+    """Sentences on the tests: for each baseline, one for all that are better and all that are worse; one for each other."""
     sentences = []
     for outcome, word in (("win", "better"), ("loss", "worse")):
-        if by_outcome[outcome]:
-            family, names = by_outcome[outcome][0].family, ", ".join(c.strategy for c in by_outcome[outcome])
-            corrected = f", corrected for {family} comparisons by Holm's method" if family > 1 else ""
-            sentences.append(
-                f"Significantly {word} than {plain(table.baseline.name)} at {ALPHA:g} (paired t test of the areas{corrected}): "
-                f"{names}."
-            )
-    return [*sentences, *(f"{verdict(c)}." for c in by_outcome["tie"])]
+        for other in _compared_with(table):
+            found = [c for c in table.comparisons.values() if c.outcome() == outcome and c.other == other]
+            if found:
+                family = found[0].family
+                corrected = f", corrected for {family} comparisons by Holm's method" if family > 1 else ""
+                sentences.append(
+                    f"Significantly {word} than {plain(other)} at {ALPHA:g} (paired t test of the areas{corrected}): "
+                    f"{', '.join(c.strategy for c in found)}."
+                )
+    return [*sentences, *(f"{verdict(c)}." for c in table.comparisons.values() if c.outcome() == "tie")]
 
 
 def twin_notes(twins: Mapping[str, str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +18,16 @@ from distil.experiment.directory import open_config
 from distil.experiment.page.render import write_page
 from distil.experiment.results import (
     Runs,
-    baseline_of,
+    all_runs,
+    alone_notes,
+    baselines_of,
     bounds_of,
     comparable,
     comparisons,
+    data_name,
     finished_runs,
     identical,
+    left_out_notes,
     random_notes,
     training_notes,
 )
@@ -44,25 +49,24 @@ def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
         )
     write_text(config.output / "results.csv", _as_csv(config, runs))
     curves, paged = comparable(runs, config.seeds), _paged(config) if page else ""
-    left_out = [label for label in runs if label not in curves]
+    left_out = left_out_notes(config, all_runs(config), curves)
     if not curves:
         return (
             f"There is no table: the runs have different numbers of labels. See {config.output / 'results.csv'}{paged}"
         )
-    baseline, twins = baseline_of(curves), identical(config, runs)
+    baselines, twins = baselines_of(config, curves), identical(config, runs)
     target = config.target_accuracy
-    summaries = summarize(curves, baseline=baseline, target=target)
-    tests: Any = {"comparisons": comparisons(curves, baseline, twins), "twins": twins}
-    title = f"{config.dataset['name']}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
-    notes = [*random_notes(runs), *training_notes(runs)]
-    if left_out:
-        names = ", ".join(left_out)
-        notes.append(
-            f"Not in the table, because their numbers of labels differ from the baseline's: {names} (see results.csv)"
-        )
+    summaries = summarize(curves, baseline=baselines, target=target)
+    tests: Any = {"comparisons": comparisons(curves, baselines, twins), "twins": twins}
+    title = f"{data_name(config)}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
+    notes = [*left_out, *alone_notes(config, baselines), *random_notes(runs), *training_notes(runs)]
     note = "".join(f"\n\n{one}" for one in notes)
     write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
-    plotted = _plotted(config, runs, summaries, title)
+    shown = {summary.name for summary in summaries}
+    missing = ", ".join(spec.label for spec in config.strategies if spec.label not in shown)
+    plotted = _plotted(
+        config, runs, summaries, "\n".join([title, *textwrap.wrap(f"left out: {missing}" * bool(missing), 90)])
+    )
     return f"{terminal_table(summaries, target, **tests)}{note}\n\n{plotted}{paged}"
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distil.evaluation.compare import Comparison, compare
+from distil.evaluation.compare import Comparison, compare, plain
 from distil.evaluation.curves import Bounds, Curves, areas
 from distil.evaluation.metrics import METRICS
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.directory import BASELINE
-from distil.experiment.run import Run
+from distil.experiment.run import EVENTS, Run
 from distil.strategies.base import RANDOM_SAMPLE
 
 Runs = Mapping[str, Sequence[Run]]
@@ -41,6 +42,42 @@ class Cost:
     training_peak: int | None
     selection_peak: int | None
     saved: float
+
+
+def without_copies(configs: Sequence[ExperimentConfig]) -> tuple[list[ExperimentConfig], list[str]]:
+    """The experiments whose runs are not among those of another, and a sentence for each that was given more than once.
+
+    A directory that is given twice, or a copy of it, would count as another data set. Of two directories of which one has only
+    runs that the other has too, the larger is kept. Trainings on the whole pool do not count: they are equal for every budget.
+    """
+    groups: list[list[tuple[ExperimentConfig, frozenset[tuple[str, ...]]]]] = []  # the kept one comes first
+    for config in configs:
+        own = _contents(config)
+        for group in groups:
+            kept, theirs = group[0]
+            if config.output.resolve() == kept.output.resolve() or (
+                own and theirs and (own <= theirs or theirs <= own)
+            ):
+                group.insert(0 if own > theirs else len(group), (config, own))
+                break
+        else:
+            groups.append([(config, own)])
+    notes = []
+    for group in groups:
+        outputs = list(dict.fromkeys(str(config.output) for config, _ in group))
+        also = f", also as {', '.join(outputs[1:])}" if len(outputs) > 1 else ""
+        if len(group) > 1:
+            notes.append(f"{outputs[0]} counts once: its runs were given {len(group)} times{also}.")
+    return [group[0][0] for group in groups], notes
+
+
+def _contents(config: ExperimentConfig) -> frozenset[tuple[str, ...]]:
+    """Strategy, seed and content of every run that has begun."""
+    runs = [(spec.label, seed) for spec in config.strategies for seed in config.seeds]
+    paths = {(label, str(seed)): run_path(config.output, label, seed) / EVENTS for label, seed in runs}
+    return frozenset(
+        (*run, hashlib.sha256(path.read_bytes()).hexdigest()) for run, path in paths.items() if path.exists()
+    )
 
 
 def run_path(output: Path, label: str, seed: int) -> Path:
@@ -97,6 +134,69 @@ def baseline_of(strategies: Mapping[str, Any]) -> str:
     return BASELINE if BASELINE in strategies else next(iter(strategies))
 
 
+def baselines_of(config: ExperimentConfig, labels: Collection[str]) -> dict[str, str]:
+    """The strategy that each is compared with: the baseline, run with the same ``retrain``.
+
+    Returns:
+        Label -> label of its baseline, the baseline's own entry first; a strategy whose ``retrain`` the baseline was not run with
+        has its own label, as it is compared with nothing.
+    """
+    first = baseline_of(dict.fromkeys(labels))
+    kinds = {spec.label: (spec.name, repr(spec.args), spec.candidates) for spec in config.strategies}
+    retrain = _retrain(config)
+    order = [first, *(label for label in labels if label != first)]
+    ways: dict[str, str] = {}
+    for label in order:
+        if kinds[label] == kinds[first]:
+            ways.setdefault(retrain[label], label)
+    return {label: ways.get(retrain[label], label) for label in order}
+
+
+def data_name(config: ExperimentConfig) -> str:
+    """What pages and tables call the data set: its name, or that of the file it is read from."""
+    path = config.dataset.get("path")
+    return str(config.dataset["name"]) if path is None else Path(path).name
+
+
+def left_out_notes(config: ExperimentConfig, everything: Runs, shown: Collection[str]) -> list[str]:
+    """One sentence for each strategy that tables and figures do not show, with the reason.
+
+    Args:
+        config: The experiment.
+        everything: All its runs.
+        shown: The strategies that have comparable curves.
+    """
+    notes = []
+    for label, own in everything.items():
+        done = sum(run.finished for run in own)
+        if done < len(own):
+            seeds = f"{len(own)} seed{'s' * (len(own) != 1)}"
+            notes.append(
+                f"{label} is left out: {done} of {seeds} finished. Continue with: distil resume {config.output}"
+            )
+        elif shown and label not in shown:
+            notes.append(f"{label} is left out: the numbers of labels in its runs differ from the baseline's.")
+    return notes
+
+
+def alone_notes(config: ExperimentConfig, baselines: Mapping[str, str]) -> list[str]:
+    """One sentence for the strategies of each ``retrain`` that the baseline was not run with."""
+    first, retrain = next(iter(baselines)), _retrain(config)
+    kinds = {spec.label: spec.name for spec in config.strategies}
+    alone: dict[str, list[str]] = {}
+    for label, other in baselines.items():
+        if label == other and kinds[label] != kinds[first]:
+            alone.setdefault(retrain[label], []).append(label)
+    return [
+        f"Compared with nothing, because {plain(first)} was not run with retrain {way!r}: {', '.join(labels)}."
+        for way, labels in alone.items()
+    ]
+
+
+def _retrain(config: ExperimentConfig) -> dict[str, str]:
+    return {spec.label: spec.retrain or config.retrain for spec in config.strategies}
+
+
 def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") -> Bounds | None:
     """Two references, as means over seeds: the model trained on the whole pool, and always predicting the pool's largest class.
 
@@ -122,13 +222,13 @@ def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
     Strategies with different ``retrain`` are not compared: random sampling selects the same examples with each.
 
     Returns:
-        Name of each strategy of this kind -> name of the first strategy with its selections. The baseline comes first.
+        Name of each strategy of this kind -> name of the first strategy with its selections. Baselines come first.
     """
     seen: dict[str, str] = {}
     twins = {}
-    retrain = {spec.label: spec.retrain or config.retrain for spec in config.strategies}
-    first = baseline_of(runs) if runs else None
-    for label in sorted(runs, key=lambda label: label != first):
+    retrain = _retrain(config)
+    baselines = set(baselines_of(config, runs).values()) if runs else set()
+    for label in sorted(runs, key=lambda label: label not in baselines):
         selected = [[sorted(event["ids"]) for event in run.all("asked")] for run in runs[label]]
         like = seen.setdefault(repr((retrain[label], selected)), label)
         if like != label and any(selected):
@@ -166,15 +266,17 @@ def training_notes(runs: Runs) -> list[str]:
     return said
 
 
-def comparisons(curves: Mapping[str, Curves], baseline: str, twins: Mapping[str, str]) -> dict[str, Comparison]:
-    """Each strategy against the baseline, by the areas under their curves; empty with fewer than two seeds or strategies.
+def comparisons(
+    curves: Mapping[str, Curves], baselines: Mapping[str, str], twins: Mapping[str, str]
+) -> dict[str, Comparison]:
+    """Each strategy against its baseline, by the areas under their curves; empty with fewer than two seeds or strategies.
 
     Strategies in ``twins`` are not tested a second time and do not count in the correction for multiple tests.
     """
     scores = {name: area for name, area in areas(curves).items() if twins.get(name) not in curves}
-    if len(scores) < 2 or len(scores[baseline]) < 2:
+    if len(scores) < 2 or len(next(iter(scores.values()))) < 2:
         return {}
-    return {c.strategy: c for c in compare(scores, baseline=baseline)}
+    return {c.strategy: c for c in compare(scores, baseline=baselines)}
 
 
 def costs(runs: Runs) -> dict[str, Cost]:

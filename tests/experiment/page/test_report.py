@@ -12,7 +12,9 @@ import pytest
 from scipy import stats
 
 from distil.errors import DistilWarning, InvalidInput, RunError
+from distil.evaluation.curves import labels_to_reach
 from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.directory import open_config
 from distil.experiment.outputs import write_results
 from distil.experiment.page import render
 from distil.experiment.page import report as page
@@ -168,7 +170,7 @@ def test_labels_saved_against_interpolation(really_run):
             else:
                 i = at[0]
                 assert reach["labels"] == pytest.approx(np.interp(target, mean[i - 1 : i + 1], labels[i - 1 : i + 1]))
-    assert own["efficiency"]["random_sampling"] == {"ratio": [1, 1, 1, 1], "known": [True] * 4}
+    assert own["efficiency"]["random_sampling"] == {"ratio": [1, 1, 1, 1], "bound": [""] * 4}
 
 
 def test_a_reports_provenance_and_ids_are_those_of_the_runs(really_run):
@@ -328,6 +330,113 @@ def test_differences_without_any_spread(made_up):
     assert (found["d_z"], found["g_z"], found["p"]) == (None, None, 0.5)
 
 
+WARM = [
+    "random_sampling",
+    "badge",
+    {"name": "random_sampling", "label": "random_sampling+warm", "retrain": "warm"},
+    {"name": "badge", "label": "badge+warm", "retrain": "warm"},
+]
+
+
+def areas_of(config, label):
+    return values_of(config, label, "accuracy").mean(1)
+
+
+def test_strategies_are_compared_with_the_baseline_that_is_retrained_alike(made_up):
+    """Going on from the last weights helps random sampling too: badge+warm must not get that for a win."""
+    config = made_up(
+        strategies=WARM, gain={"random_sampling+warm": 0.19, "badge+warm": 0.17, "badge": 0.05}, target_accuracy=0.75
+    )
+    made = reported(config)["experiments"][0]
+    assert made["baselines"] == {
+        "random_sampling": "random_sampling",
+        "badge": "random_sampling",
+        "random_sampling+warm": "random_sampling+warm",
+        "badge+warm": "random_sampling+warm",
+    }
+    own = made["metrics"]["accuracy"]
+    for label, other in (("badge", "random_sampling"), ("badge+warm", "random_sampling+warm")):
+        difference = areas_of(config, label) - areas_of(config, other)
+        assert own["summaries"][label]["difference"][0] == pytest.approx(difference.mean())
+        assert own["comparisons"][label]["p"] == pytest.approx(stats.ttest_1samp(difference, 0).pvalue)
+        means = [values_of(config, name, "accuracy").mean(0) for name in (label, other)]
+        needed = [labels_to_reach(made["labels"], mean, 0.75) for mean in means]
+        assert own["summaries"][label]["saving"]["ratio"] == pytest.approx(needed[1] / needed[0])
+    assert own["comparisons"]["badge"]["outcome"] == "win"
+    assert own["comparisons"]["badge+warm"]["outcome"] == "loss"
+    assert set(own["comparisons"]) == {"badge", "badge+warm"}
+    assert own["efficiency"]["random_sampling+warm"]["bound"] == [""] * 4
+    write_results(config)
+    text = (config.output / "results.md").read_text()
+    assert "- Significantly better than random at 0.05 (paired t test of the areas" in text
+    assert "- Significantly worse than random_sampling+warm at 0.05 (paired t test of the areas" in text
+    assert "- badge+warm: compared with random_sampling+warm, not with random." in text
+
+
+def test_without_a_baseline_that_is_retrained_alike_nothing_is_compared(made_up):
+    config = made_up(strategies=[*WARM[:2], WARM[3]], gain={"badge+warm": 0.15})
+    made = reported(config)["experiments"][0]
+    own = made["metrics"]["accuracy"]
+    assert set(own["comparisons"]) == {"badge"}
+    assert own["comparisons"]["badge"]["family"] == 1
+    assert own["summaries"]["badge+warm"]["difference"] is None
+    why = "Compared with nothing, because random was not run with retrain 'warm': badge+warm."
+    assert why in made["notes"]
+    write_results(config)
+    text = (config.output / "results.md").read_text()
+    assert why in text
+    assert "badge+warm" not in text.split("Significantly")[-1].split("\n")[0]
+
+
+def test_a_baseline_retrained_in_two_ways_is_no_strategy_without_a_baseline(made_up):
+    made = reported(made_up(strategies=[WARM[0], WARM[2]]))["experiments"][0]
+    assert not any("Compared with nothing" in note for note in made["notes"])
+    assert made["metrics"]["accuracy"]["comparisons"] == {}
+
+
+def test_beyond_what_random_reached_label_efficiencies_are_bounds(made_up):
+    made = reported(made_up(gain={"badge": 0.19}, target_accuracy=0.85))["experiments"][0]
+    own = made["metrics"]["accuracy"]
+    assert own["efficiency"]["badge"]["bound"] == ["", "", "at least", "at least"]
+    assert own["efficiency"]["badge"]["ratio"][2:] == pytest.approx([25 / 20, 1])  # 25 labels are the last
+    saving = own["summaries"]["badge"]["saving"]
+    assert (saving["bound"], saving["high"]) == ("at least", None)
+    assert saving["cell"].startswith("> 1.")
+    assert own["cells"]["badge"]["times"] == saving["cell"]
+    never = made_up("never", gain={"random_sampling": -0.1})  # below what all labels give
+    reached = reported(never)["experiments"][0]["metrics"]["accuracy"]["reach"]["random_sampling"][-1]
+    assert (reached["bound"], reached["labels"], reached["cell"]) == ("at least", None, "> 25")
+
+
+def test_every_number_of_the_page_is_that_of_the_table_for_a_paper(really_run):
+    """Both print the same texts, and these are the numbers of the events, rounded once."""
+    write_results(really_run)
+    own = reported(really_run)["experiments"][0]["metrics"]["accuracy"]
+    lines = (really_run.output / "results.md").read_text().split("\n")[2:]
+    heads, _, *rows = [line.strip("| ").split(" | ") for line in lines[: lines.index("")]]
+    keys = {
+        "area (mean)": "area",
+        "labels to 70 %": "labels",
+        "times fewer": "times",
+        "area minus random's": "difference",
+    }
+    keys |= {"p (Holm)": "p", "effect g_z": "effect", "wins/ties/losses": "wins"}
+    found = 0
+    for row in ([*row, *[""] * (len(heads) - len(row))] for row in rows):
+        cells = own["cells"][row[0]]
+        assert row[1:5] == cells["curve"]
+        for head, text in zip(heads[5:], row[5:], strict=True):
+            assert text.strip() == cells[keys[head]], (row[0], head)
+            found += bool(text.strip())
+        values = values_of(really_run, row[0], "accuracy")
+        assert row[1:5] == [f"{100 * value:.1f}" for value in values.mean(0)]
+        if cells["effect"] not in ("", "-"):
+            difference = values.mean(1) - values_of(really_run, "random_sampling", "accuracy").mean(1)
+            g_z = difference.mean() / difference.std(ddof=1) / np.sqrt(np.pi)  # Hedges' factor with three seeds
+            assert cells["effect"] == f"{g_z:+.2f}"
+    assert found > 20
+
+
 def test_ids_that_are_too_many_for_a_page(made_up, monkeypatch):
     config = made_up()
     monkeypatch.setattr(page, "_MOST_IDS", 3 * 4 * 25)
@@ -356,7 +465,7 @@ def test_a_damaged_run_is_an_error(made_up):
 
 def test_several_experiments_are_ranked(made_up):
     gain = {"margin_sampling": 0.1, "badge": 0.05}
-    configs = [made_up(f"set{i}", gain=gain, seeds=3) for i in range(5)]
+    configs = [made_up(f"set{i}", gain=gain, seeds=3, draw=i) for i in range(5)]
     found = reported(*configs)
     assert [e["name"] for e in found["experiments"]] == [f"digits (set{i})" for i in range(5)]
     own = found["across"]["metrics"]["accuracy"]
@@ -370,7 +479,7 @@ def test_several_experiments_are_ranked(made_up):
 
 
 def test_with_few_data_sets_there_is_no_diagram_and_it_says_why(made_up):
-    found = reported(made_up("a"), made_up("b"))["across"]["metrics"]["accuracy"]
+    found = reported(made_up("a"), made_up("b", draw=1))["across"]["metrics"]["accuracy"]
     assert found["test"] is None
     assert "at least 5 data sets, got 2" in found["why_not"]
 
@@ -385,9 +494,43 @@ def test_only_strategies_that_all_have_are_ranked(made_up):
     assert apart["across"]["metrics"] == {}
 
 
-def test_equal_names_are_made_distinct(made_up):
-    config = made_up("a")
-    assert [e["name"] for e in reported(config, config)["experiments"]] == ["digits (a) #1", "digits (a) #2"]
+def test_equal_names_are_made_distinct(made_up, tmp_path):
+    (tmp_path / "other").mkdir()
+    configs = [made_up("a"), made_up("other/a", draw=1)]
+    assert [e["name"] for e in reported(*configs)["experiments"]] == ["digits (a) #1", "digits (a) #2"]
+
+
+def test_a_directory_counts_once_however_often_it_is_given(made_up, tmp_path):
+    config, other = made_up("a"), made_up("b", draw=1)
+    (tmp_path / "link").symlink_to(config.output)
+    shutil.copytree(config.output, tmp_path / "copy")
+    again = [config, open_config(tmp_path / "link"), open_config(tmp_path / "copy"), config]
+    found = reported(*again)
+    assert [e["name"] for e in found["experiments"]] == ["digits"]
+    assert found["across"] is None
+    where = f"{tmp_path / 'link'}, {tmp_path / 'copy'}"
+    assert found["notes"] == [f"{config.output} counts once: its runs were given 4 times, also as {where}."]
+    found = reported(config, other, config)
+    assert [e["name"] for e in found["experiments"]] == ["digits (a)", "digits (b)"]
+    assert found["notes"] == [f"{config.output} counts once: its runs were given 2 times."]
+    assert all(len(own) == 2 for own in found["across"]["metrics"]["accuracy"]["scores"].values())
+    assert reported(config, other)["notes"] == []
+
+
+def test_of_a_directory_and_its_copy_that_has_grown_the_larger_counts(made_up):
+    small, large = made_up("small", strategies=["random_sampling", "badge"]), made_up("large")
+    found = reported(small, large)
+    assert found["experiments"][0]["strategies"] == ["random_sampling", "margin_sampling", "badge"]
+    assert found["notes"] == [f"{large.output} counts once: its runs were given 2 times, also as {small.output}."]
+    assert reported(large, small)["experiments"] == found["experiments"]
+
+
+def test_runs_that_have_not_begun_are_no_copies(made_up):
+    configs = [made_up("a"), made_up("b", draw=1)]
+    for config in configs:
+        for label in ("random_sampling", "margin_sampling", "badge"):
+            shutil.rmtree(config.output / label)
+    assert len(reported(*configs)["experiments"]) == 2
 
 
 # ------------------------------------------------------------------------------------------------- the file

@@ -44,16 +44,21 @@ const numbers = () => experiment().metrics[state.metric];
 const metricName = () => report.metric_names[state.metric];
 const plain = (name) => (name === "random_sampling" ? "random" : name);
 const known = (x) => x !== null && x !== undefined;
+const orNone = (text) => (text === "" ? "–" : text);
 const count = (x) => x.toLocaleString("en-US");
-const percent = (x, digits = 1) => (known(x) ? (100 * x).toFixed(digits) : "–");
-const points = (x) => (known(x) ? (x < 0 ? "−" : "+") + Math.abs(100 * x).toFixed(2) : "–");
-const interval = (low, high) => (known(low) ? ` [${points(low)}, ${points(high)}]` : "");
-const pValue = (p) => (p < 0.0001 ? "< 0.0001" : p >= 0.995 ? "1" : String(Number(p.toPrecision(2))));
+const percent = (x, digits = 1) => (known(x) ? fixed(100 * x, digits) : "–");
 const seconds = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(1) : x.toPrecision(2));
 const bytes = (x) => (known(x) ? (x / 1e6 >= 100 ? (x / 1e6).toFixed(0) : (x / 1e6).toFixed(1)) : "–");
 const slug = (text) => text.replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^-+|-+$/g, "") || "report";
 const quoted = (cell) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
 const csvOf = (rows) => rows.map((row) => row.map((cell) => quoted(known(cell) ? String(cell) : "")).join(",") + "\n").join("");
+
+// As Python formats a number, so that pages and tables agree: a tie between two decimals goes to the even digit.
+function fixed(x, digits) {
+  const halves = Math.round(x * 2 * 10 ** digits);
+  const tie = halves % 2 !== 0 && halves % 5 ** digits === 0 && halves / (2 * 10 ** digits) === x;
+  return (tie ? (2 * Math.round(halves / 4)) / 10 ** digits : x).toFixed(digits);
+}
 
 function download(name, type, content) {
   const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
@@ -82,21 +87,29 @@ function sample(name) {
 const broken = (name) => name.split(/(?<=[_+.-])/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
 const withSample = (name) => h("span", {}, sample(name), " ", broken(name));
 
-// With many strategies a figure first shows the baseline and the six strategies with the largest areas.
+// With many strategies a figure first shows the baselines, all that differ significantly from theirs by any metric, and those
+// with the largest areas, eight if these are fewer.
+const MOST = 8;
 function hidden() {
   if (!state.hidden.has(state.experiment)) {
-    const { strategies, twins, baseline, metrics } = experiment();
-    const set = new Set(Object.keys(twins));
-    if (strategies.length > 8) {
-      const area = metrics.accuracy.summaries;
-      const ordered = strategies.filter((name) => name !== baseline && !set.has(name)).sort((a, b) => area[b].area - area[a].area);
-      ordered.slice(6).forEach((name) => set.add(name));
-    }
-    state.hidden.set(state.experiment, set);
+    const { strategies, twins, baselines, metrics } = experiment();
+    const area = (name) => metrics.accuracy.summaries[name].area;
+    const outcomes = (name) => Object.values(metrics).map(({ comparisons }) => comparisons?.[name]?.outcome);
+    const first = (name) => baselines[name] === name || outcomes(name).some((one) => one === "win" || one === "loss");
+    const alone = strategies.filter((name) => !(name in twins));
+    const rest = alone.filter((name) => !first(name)).sort((a, b) => area(b) - area(a));
+    const room = Math.max(0, MOST - (alone.length - rest.length));
+    state.hidden.set(state.experiment, new Set([...Object.keys(twins), ...rest.slice(room)]));
   }
   return state.hidden.get(state.experiment);
 }
 const visible = () => experiment().strategies.filter((name) => !hidden().has(name));
+
+function leftOut() {
+  const { strategies, twins } = experiment();
+  const named = strategies.filter((name) => hidden().has(name)).map((name) => (name in twins ? `${name} (same selections as ${plain(twins[name])})` : name));
+  return named.length ? `Not drawn: ${named.join(", ")}.` : "";
+}
 
 function legend() {
   const set = (names) => {
@@ -163,7 +176,7 @@ function apart(wanted, gap, low, high) {
 // Bands may extend beyond the figure: fitting them in would flatten the curves.
 function lineScale(model) {
   if (model.range) return model.range;
-  const means = [...(model.include ?? []), ...model.series.flatMap(({ y }) => y.filter(known))];
+  const means = [...(model.include ?? []), ...model.series.flatMap((one) => drawn(one).filter(known))];
   const bands = model.series.flatMap(({ low, high }) => [...(low ?? []), ...(high ?? [])].filter(known));
   const [lowest, highest] = [Math.min(...means), Math.max(...means)];
   const reach = 0.3 * (highest - lowest);
@@ -171,6 +184,25 @@ function lineScale(model) {
   const top = Math.max(highest, Math.min(Math.max(...bands), highest + reach));
   const pad = 0.05 * (top - bottom || Math.abs(top) || 1);
   return [Math.max(bottom - pad, model.least ?? -Infinity), Math.min(top + pad, model.most ?? Infinity)];
+}
+
+// Of values that are only bounds, a figure draws the nearest to the known ones: further ones would make a curve fall or rise for
+// no other reason than that the bound gets worse. Curves without bounds are drawn whole.
+const nearest = (bound) => [bound.lastIndexOf("at most"), bound.indexOf("at least")].filter((i) => i >= 0);
+const drawn = ({ y, bound }) => (bound ? y.map((value, i) => (bound[i] === "" || nearest(bound).includes(i) ? value : null)) : y);
+const exact = ({ y, bound }) => (bound ? y.map((value, i) => (bound[i] === "" ? value : null)) : y);
+
+// The open end of a curve: a dotted line to the bound, an open circle, and an arrow to where the value is.
+function openEnds(one, { xs, X, Y }) {
+  const { key } = look(one.name);
+  return nearest(one.bound ?? []).flatMap((i) => {
+    const up = one.bound[i] === "at least", from = up ? i - 1 : i + 1, [x, y] = [X(xs[i]), Y(one.y[i])], way = up ? -1 : 1;
+    return [
+      one.bound[from] === "" && s("path", { class: `curve open ${key}`, d: `M${X(xs[from])} ${Y(one.y[from])}L${x} ${y}` }),
+      s("path", { class: `arrow ${key}`, d: `M${x} ${y + 4 * way}v${14 * way}m-4 ${-5 * way}l4 ${5 * way}l4 ${-5 * way}` }),
+      s("circle", { class: `ring ${key}`, cx: x, cy: y, r: 4, "data-bound": one.bound[i] }),
+    ].filter(Boolean);
+  });
 }
 
 function drawLines(model, width, named) {
@@ -223,9 +255,9 @@ function drawLines(model, width, named) {
     svg.append(s("path", { class: `band ${look(name).key}`, "data-band": name, d: `${path(model.xs, within(high))}${back}Z` }));
   }
   const every = 1 + Math.floor((model.xs.length - 1) / 25);
-  for (const { name, y } of model.series) {
-    const { key, dash, marker } = look(name);
-    svg.append(s("path", { class: `curve ${key}`, "data-curve": name, d: path(model.xs, y), "stroke-dasharray": dash }));
+  for (const one of model.series) {
+    const { key, dash, marker } = look(one.name), y = exact(one);
+    svg.append(s("path", { class: `curve ${key}`, "data-curve": one.name, d: path(model.xs, y), "stroke-dasharray": dash }), ...openEnds(one, { xs: model.xs, X, Y }));
     model.xs.forEach((x, i) => {
       if (marker && i % every === 0 && known(y[i])) svg.append(s("path", { class: `dot ${key}`, d: marker(3.4), transform: `translate(${X(x)} ${Y(y[i])})` }));
     });
@@ -236,12 +268,12 @@ function drawLines(model, width, named) {
 }
 
 function nameEnds(svg, model, { X, Y, x1, y0, y1 }) {
-  const ends = model.series.map(({ y }) => y.findLastIndex(known)).map((at, i) => ({ ...model.series[i], at })).filter(({ at }) => at >= 0);
+  const ends = model.series.map((one) => ({ ...one, at: drawn(one).findLastIndex(known) })).filter(({ at }) => at >= 0);
   const gap = Math.min(17, (y0 - y1 + 20) / ends.length);
   const placed = apart(ends.map(({ y, at }) => Y(y[at])), gap, y1, y0 + 20);
   ends.forEach(({ name, y, at }, i) => {
     const { key } = look(name);
-    svg.append(s("path", { class: `leader ${key}`, d: `M${X(model.xs[at]) + 4} ${Y(y[at])}L${x1 + 22} ${placed[i]}h6` }),
+    svg.append(s("path", { class: `leader ${key}`, "stroke-dasharray": at < model.xs.length - 1 ? "1 4" : null, d: `M${X(model.xs[at]) + 4} ${Y(y[at])}L${x1 + 22} ${placed[i]}h6` }),
       s("text", { class: "strong", x: x1 + 32, y: placed[i] + 4, style: gap < 12 ? `font-size:${Math.max(gap - 1, 6)}px` : null }, name));
   });
 }
@@ -254,19 +286,17 @@ function lineTable(model) {
 
 function tipOf(model, i) {
   const ordered = model.series.filter(({ y }) => known(y[i])).sort((a, b) => b.y[i] - a.y[i]);
-  const shown = ordered.slice(0, 12);
   return [
     h("b", {}, `${count(model.xs[i])} ${model.xLabel}`),
-    h("table", {}, shown.map((one) => h("tr", {},
+    h("table", {}, ordered.map((one) => h("tr", {},
       h("td", {}, sample(one.name), " ", one.name),
-      h("td", {}, (one.notes?.[i] ?? "") + model.format(one.y[i], true)),
+      h("td", {}, `${one.bound?.[i] ?? ""} ${model.format(one.y[i], true)}`.trim()),
       h("td", { class: "soft" }, one.low && known(one.low[i]) ? `${model.format(one.low[i], true)} to ${model.format(one.high[i], true)}` : "")))),
-    ordered.length > shown.length ? h("span", { class: "soft" }, `and ${ordered.length - shown.length} more`) : null,
   ];
 }
 
-function listen(drawn, model, plot, tip) {
-  const { svg, X, Y, x0, x1, y0, y1 } = drawn;
+function listen(made, model, plot, tip) {
+  const { svg, X, Y, x0, x1, y0, y1 } = made;
   let at = -1;
   const marks = s("g", {});
   svg.append(marks);
@@ -275,7 +305,7 @@ function listen(drawn, model, plot, tip) {
     at = Math.min(Math.max(index, 0), model.xs.length - 1);
     const x = X(model.xs[at]);
     marks.replaceChildren(s("line", { class: "cross", x1: x, x2: x, y1: y0, y2: y1 }),
-      ...model.series.filter(({ y }) => known(y[at])).map(({ name, y }) => s("circle", { class: `dot ${look(name).key}`, cx: x, cy: Y(y[at]), r: 4.5 })));
+      ...model.series.map((one) => [one.name, drawn(one)[at]]).filter(([, y]) => known(y)).map(([name, y]) => s("circle", { class: `dot ${look(name).key}`, cx: x, cy: Y(y), r: 4.5 })));
     tip.replaceChildren(...tipOf(model, at).filter(known));
     tip.hidden = false;
     const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
@@ -304,10 +334,12 @@ function listen(drawn, model, plot, tip) {
 }
 
 // A figure: `draw` returns its SVG for a width; the buttons save it, and `tools` are controls that change it.
-function figure({ name, title, caption, tools = [], draw, table, wide = 640, exported = 900, after }) {
+// `missing` is a sentence on what it leaves out, which saved pictures carry too.
+function figure({ name, title, caption, tools = [], draw, table, wide = 640, exported = 900, after, missing = () => "" }) {
   const plot = h("div", { class: "plot" });
   const tip = h("div", { class: "tip", role: "status", hidden: true });
-  const export_ = (kind) => savePicture(draw(exported, true).svg, name, kind);
+  const left = h("p", { class: "note", "data-left-out": name });
+  const export_ = (kind) => savePicture(withFooter(draw(exported, true).svg, missing()), name, kind);
   const buttons = [
     h("button", { type: "button", "data-save": "svg", "aria-label": `${title}: save as SVG`, onclick: () => export_("svg") }, "SVG"),
     h("button", { type: "button", "data-save": "png", "aria-label": `${title}: save as PNG`, onclick: () => export_("png") }, "PNG"),
@@ -316,24 +348,28 @@ function figure({ name, title, caption, tools = [], draw, table, wide = 640, exp
   let drawnWidth = 0;
   const update = () => {
     drawnWidth = Math.floor(plot.clientWidth) || 800;
-    const drawn = draw(drawnWidth, drawnWidth >= wide);
+    const made = draw(drawnWidth, drawnWidth >= wide);
     tip.hidden = true;
-    plot.replaceChildren(drawn.svg, tip);
-    if (after) after(drawn, plot, tip);
+    plot.replaceChildren(made.svg, tip);
+    left.textContent = missing();
+    left.hidden = !missing();
+    if (after) after(made, plot, tip);
   };
   charts.push(update);
   new ResizeObserver(() => { if (plot.isConnected && Math.floor(plot.clientWidth) !== drawnWidth) update(); }).observe(plot);
-  return h("figure", { "data-figure": name }, h("div", { class: "bar" }, h("h3", {}, title), ...tools, ...buttons), plot, caption && h("figcaption", {}, caption));
+  return h("figure", { "data-figure": name }, h("div", { class: "bar" }, h("h3", {}, title), ...tools, ...buttons), plot, left, caption && h("figcaption", {}, caption));
 }
 
-function lineFigure({ name, title, caption, tools, model }) {
+// `model` gives the curves of named strategies, by default the visible ones; numbers are saved of all of them.
+function lineFigure({ name, title, caption, tools, model, table }) {
   const said = () => model().lines.map(({ text, dash }) => `${text} (${{ "": "solid", "4 4": "dashed", "1 4": "dotted" }[dash]} line)`).join(", ");
   return figure({
     name, title, tools,
     caption: [model().lines.length ? h("span", { class: "on-phones" }, `${said()}. `) : null, caption],
     draw: (width, named) => drawLines(model(), width, named),
-    table: () => lineTable(model()),
-    after: (drawn, plot, tip) => { if (drawn.X) listen(drawn, model(), plot, tip); },
+    table: table ?? (() => lineTable(model(experiment().strategies))),
+    after: (made, plot, tip) => { if (made.X) listen(made, model(), plot, tip); },
+    missing: leftOut,
   });
 }
 
@@ -358,6 +394,21 @@ function standalone(svg) {
   return new XMLSerializer().serializeToString(svg);
 }
 
+// A text below a picture, in lines of about its width.
+function withFooter(svg, text) {
+  if (!text) return svg;
+  const { width, height } = svg.viewBox.baseVal, most = Math.floor((width - 24) / 6.2), lines = [""];
+  for (const word of text.split(" ")) {
+    if (lines[lines.length - 1].length + word.length >= most) lines.push("");
+    lines[lines.length - 1] += `${word} `;
+  }
+  const tall = height + 18 * lines.length + 6;
+  svg.setAttribute("viewBox", `0 0 ${width} ${tall}`);
+  svg.setAttribute("height", tall);
+  svg.append(...lines.map((line, i) => s("text", { x: 12, y: height + 12 + 18 * i }, line.trim())));
+  return svg;
+}
+
 function savePicture(svg, name, kind) {
   const { width, height } = svg.viewBox.baseVal;
   const text = standalone(svg);
@@ -373,9 +424,9 @@ function savePicture(svg, name, kind) {
 
 // ------------------------------------------------------------------------------------------ tables
 
-// Columns: head, cell (the text shown) and, if that is not the number itself, csv.
-function table({ name, title, columns, rows, note, tools = [] }) {
-  const numbersOf = () => [columns.flatMap(({ csvHead, head }) => csvHead ?? [head]), ...rows.map((row) => columns.flatMap(({ csv, cell }) => (csv ?? cell)(row)))];
+// Columns: head, cell (the text shown) and, if that is not the number itself, csv. `saved` gives the rows of the CSV where these are others.
+function table({ name, title, columns, rows, note, tools = [], saved }) {
+  const numbersOf = saved ?? (() => [columns.flatMap(({ csvHead, head }) => csvHead ?? [head]), ...rows.map((row) => columns.flatMap(({ csv, cell }) => (csv ?? cell)(row)))]);
   const save = h("button", { type: "button", "data-save": "csv", "aria-label": `${title}: save as CSV`, onclick: () => download(`${name}.csv`, "text/csv", csvOf(numbersOf())) }, "CSV");
   return h("div", { "data-table": name },
     h("div", { class: "bar" }, h("h3", {}, title), ...tools, save),
@@ -394,7 +445,7 @@ function matrix({ name, title, names, values, most, digits, note, corner, last }
   if (last) rows.push({ label: last.head, plain: last.head, values: last.values, i: -1 });
   const column = (j) => ({
     head: `(${j + 1})`, title: names[j], csvHead: [names[j]],
-    cell: (row) => (row.i === j ? "–" : row.values[j].toFixed(digits)),
+    cell: (row) => (row.i === j ? "–" : fixed(row.values[j], digits)),
     csv: (row) => [row.i === j ? null : row.values[j]],
     heat: (row) => (row.i === j || row.i < 0 ? null : Math.min(row.values[j] / most, 1)),
   });

@@ -7,33 +7,37 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from distil.errors import DistilError, InvalidInput
-from distil.evaluation.compare import Comparison, PenaltyMatrix, Summary, penalty_matrix, summarize, verdict
-from distil.evaluation.curves import SHARES, Curves, efficiency_curve, labels_for_shares
+from distil.evaluation.compare import Comparison, PenaltyMatrix, Summary, p_text, penalty_matrix, summarize, verdict
+from distil.evaluation.curves import SHARES, Bound, Curves, Reach, efficiency_curve, labels_for_shares
+from distil.evaluation.labels_saved import Saving, labels_saved
 from distil.evaluation.metrics import METRICS
 from distil.evaluation.statistics import ALPHA, LEVEL, Difference, rank_test, ranks
-from distil.evaluation.tables import terminal_table, twin_notes
+from distil.evaluation.tables import cell_texts, curve_texts, labels_text, saving_text, terminal_table, twin_notes
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.results import (
     Runs,
     all_runs,
+    alone_notes,
     baseline_of,
+    baselines_of,
     bounds_of,
     comparable,
     comparisons,
     costs,
+    data_name,
     identical,
+    left_out_notes,
     random_notes,
     training_notes,
+    without_copies,
 )
 from distil.experiment.selections import selections_of
 
 Json = dict[str, Any]
 
 # Fields of summaries that the report has once for all strategies.
-_COMMON = ("name", "baseline", "seeds", "labels", "target")
+_COMMON = ("name", "baseline", "seeds", "labels", "target", "saving")
 _MOST_IDS = 2_000_000  # more make the page slow to open
 
 
@@ -41,7 +45,8 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
     """The results of one or several experiments, as JSON.
 
     Several experiments count as several data sets (or settings): the strategies that all of them have are compared over them
-    too. A note gives the reason for each missing result: one seed, unfinished runs, no training on the whole pool, no data.
+    too. Directories that hold the same runs count once. A note gives the reason for each missing result: one seed, unfinished
+    runs, no training on the whole pool, no data.
 
     Args:
         configs: The configurations of the experiments, as ``open_config`` returns them.
@@ -52,26 +57,27 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
     """
     if not configs:
         raise InvalidInput("a report needs at least one experiment")
-    names = _names(configs)
+    kept, repeated = without_copies(configs)
     experiments, curves = [], []
-    for config, name in zip(configs, names, strict=True):
+    for config, name in zip(kept, _names(kept), strict=True):
         content, own = _experiment(config, name)
         experiments.append(content)
         curves.append(own)
     return {
         "title": _title(experiments),
+        "notes": repeated,
         "level": LEVEL,
         "alpha": ALPHA,
         "metric_names": {name: metric.words for name, metric in METRICS.items()},
         "higher_is_better": {name: metric.higher_is_better for name, metric in METRICS.items()},
         "experiments": experiments,
-        "across": _across(curves) if len(configs) > 1 else None,
+        "across": _across(curves) if len(kept) > 1 else None,
     }
 
 
 def _names(configs: Sequence[ExperimentConfig]) -> list[str]:
     """Names of the data sets, with the directory in parentheses if several experiments have the same data set."""
-    names = [str(config.dataset["name"]) for config in configs]
+    names = [data_name(config) for config in configs]
     folders = [config.output.resolve().name for config in configs]
     long = [
         name if names.count(name) == 1 else f"{name} ({folder})" for name, folder in zip(names, folders, strict=True)
@@ -94,14 +100,16 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     accuracy = by_metric["accuracy"]
     curves = {metric: own for metric, own in by_metric.items() if own and own.keys() == accuracy.keys()}
     twins = {name: like for name, like in identical(config, runs).items() if {name, like} <= accuracy.keys()}
-    baseline = baseline_of(accuracy) if accuracy else None
-    order = [] if baseline is None else [baseline, *(label for label in accuracy if label != baseline)]
+    baselines = baselines_of(config, accuracy) if accuracy else {}
+    order = list(baselines)
     shown = {label: runs[label] for label in order}
-    metrics = {metric: _metric(config, runs, metric, own, order, twins) for metric, own in curves.items()}
+    metrics = {metric: _metric(config, runs, metric, own, baselines, twins) for metric, own in curves.items()}
     selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
     notes = [
-        *_notes(config, everything, runs, accuracy, metrics, ids),
+        *left_out_notes(config, everything, accuracy),
+        *(alone_notes(config, baselines) if baselines else []),
+        *_notes(config, runs, accuracy, metrics, ids),
         *twin_notes(twins),
         *random_notes(runs),
         *training_notes(runs),
@@ -111,7 +119,8 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "facts": _facts(config, runs),
         "seeds": config.seeds,
         "strategies": order,
-        "baseline": baseline,
+        "baseline": order[0] if order else None,
+        "baselines": baselines,
         "twins": twins,
         "labels": accuracy[order[0]].labels.tolist() if order else [],
         "target": config.target_accuracy,
@@ -121,7 +130,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         "selections": selections,
         "provenance": _provenance(config, runs),
         "ids": ids,
-        "table": _table(config, accuracy, baseline, twins) if baseline else "\n".join(notes),
+        "table": _table(config, accuracy, baselines, twins) if baselines else "\n".join(notes),
     }
     return content, curves
 
@@ -131,49 +140,79 @@ def _metric(
     runs: Runs,
     metric: str,
     curves: Mapping[str, Curves],
-    order: Sequence[str],
+    baselines: Mapping[str, str],
     twins: Mapping[str, str],
 ) -> Json:
     """The results for one metric."""
     target = config.target_accuracy if metric == "accuracy" else None
     bounds = bounds_of(config, runs, metric)
     full = None if bounds is None else bounds.full
-    summaries = summarize(curves, baseline=order[0], target=target)
+    summaries = summarize(curves, baseline=baselines, target=target)
+    tested = comparisons(curves, baselines, twins) if METRICS[metric].higher_is_better else {}
     content: Json = {
         "full": full,
         "majority": None if bounds is None else bounds.majority,
-        "values": {name: curves[name].values.tolist() for name in order},
+        "values": {name: curves[name].values.tolist() for name in baselines},
         "summaries": {
             s.name: {f.name: _finite(getattr(s, f.name)) for f in dataclasses.fields(Summary) if f.name not in _COMMON}
+            | {"saving": None if s.saving is None else _saving(s.saving)}
             for s in summaries
         },
+        "cells": {s.name: {"curve": curve_texts(s), **cell_texts(s, tested.get(s.name))} for s in summaries},
     }
-    return content | (_tests(curves, order, twins, full) if METRICS[metric].higher_is_better else {})
+    return content | (_tests(curves, baselines, twins, tested, full) if METRICS[metric].higher_is_better else {})
 
 
-def _tests(curves: Mapping[str, Curves], order: Sequence[str], twins: Mapping[str, str], full: float | None) -> Json:
+def _tests(
+    curves: Mapping[str, Curves],
+    baselines: Mapping[str, str],
+    twins: Mapping[str, str],
+    tested: Mapping[str, Comparison],
+    full: float | None,
+) -> Json:
     """Comparisons of the strategies by a metric whose larger values are better."""
-    tested = comparisons(curves, order[0], twins)
-    means = {name: curves[name].values.mean(axis=0) for name in order}
-    labels = curves[order[0]].labels
-    efficiency = {name: efficiency_curve(labels, mean, means[order[0]]) for name, mean in means.items()}
-    alone = {name: curves[name] for name in order if name not in twins}
+    means = {name: curves[name].values.mean(axis=0) for name in baselines}
+    first = next(iter(baselines))
+    labels = curves[first].labels
+    efficiency = {name: efficiency_curve(labels, mean, means[baselines[name]]) for name, mean in means.items()}
+    alone = {name: curves[name] for name in baselines if name not in twins}
     return {
         "comparisons": {name: _comparison(c) for name, c in tested.items()},
-        "efficiency": {
-            name: {"ratio": e.at_least.tolist(), "known": np.isfinite(e.ratio).tolist()}
-            for name, e in efficiency.items()
-        },
+        "efficiency": {name: {"ratio": e.at_least.tolist(), "bound": e.bound} for name, e in efficiency.items()},
         "reach": {
             name: [
-                {"share": r.share, "target": r.target, "labels": _finite(r.labels), "text": str(r)}
-                for r in labels_for_shares(labels, mean, full, SHARES)
+                _reach(r, curves[name], curves[baselines[name]]) for r in labels_for_shares(labels, mean, full, SHARES)
             ]
             for name, mean in means.items()
         }
         if full
         else None,
-        "penalty": _penalty([alone], order[0]),
+        "penalty": _penalty([alone], first),
+    }
+
+
+def _reach(reach: Reach, own: Curves, other: Curves) -> Json:
+    """The labels needed for a share of the accuracy with all labels, and how many times fewer they are than the baseline's."""
+    bound: Bound = "at most" if reach.at_once else "" if reach.reached else "at least"
+    return {
+        "share": reach.share,
+        "target": reach.target,
+        "labels": _finite(reach.labels),
+        "bound": bound,
+        "text": str(reach),
+        "cell": labels_text(reach.labels, own.labels, at_once=reach.at_once),
+        "saving": _saving(labels_saved(own.labels, own.values, other.values, reach.target)),
+    }
+
+
+def _saving(saving: Saving) -> Json:
+    return {
+        "ratio": saving.ratio,
+        "bound": saving.bound,
+        "low": _finite(saving.low),
+        "high": _finite(saving.high),
+        "level": saving.level,
+        "cell": saving_text(saving, interval=True),
     }
 
 
@@ -222,7 +261,6 @@ def _selections(config: ExperimentConfig, runs: Runs) -> Json:
 
 def _notes(
     config: ExperimentConfig,
-    everything: Runs,
     runs: Runs,
     accuracy: Mapping[str, Curves],
     metrics: Mapping[str, Json],
@@ -230,14 +268,6 @@ def _notes(
 ) -> list[str]:
     """One sentence for each missing result, with the reason."""
     notes = []
-    for label, own in everything.items():
-        if label not in runs:
-            done = sum(run.finished for run in own)
-            notes.append(
-                f"{label} is left out: {done} of {_counted(len(own), 'seed')} finished. Continue with: distil resume"
-            )
-        elif label not in accuracy:
-            notes.append(f"{label} is left out: the numbers of labels in its runs differ from the baseline's.")
     if runs and not accuracy:
         notes.append(
             "There are no curves: a round of the baseline added no label, or its seeds differ in their numbers of labels."
@@ -267,7 +297,7 @@ def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
     rounds = _counted(config.rounds - 1, "round")
     start = f" (chosen by {config.initial_strategy.label})" if config.initial_strategy is not None else ""
     return [
-        ["Data", ", ".join([str(config.dataset["name"]), f"{config.num_classes} classes", *sizes, *more])],
+        ["Data", ", ".join([data_name(config), f"{config.num_classes} classes", *sizes, *more])],
         ["Network", f"{config.model['architecture']}, trained from {config.retrain.replace('_', ' ')} each round"],
         ["Labels", f"{config.initial_points:,} at the start{start}, then {rounds} of {config.budget:,}"],
         [
@@ -314,10 +344,12 @@ def _ids(config: ExperimentConfig, runs: Runs) -> Json | None:
     return ids if count <= _MOST_IDS else None
 
 
-def _table(config: ExperimentConfig, curves: Mapping[str, Curves], baseline: str, twins: Mapping[str, str]) -> str:
+def _table(
+    config: ExperimentConfig, curves: Mapping[str, Curves], baselines: Mapping[str, str], twins: Mapping[str, str]
+) -> str:
     """The table of accuracies for readers without JavaScript."""
-    summaries = summarize(curves, baseline=baseline, target=config.target_accuracy)
-    tests = comparisons(curves, baseline, twins)
+    summaries = summarize(curves, baseline=baselines, target=config.target_accuracy)
+    tests = comparisons(curves, baselines, twins)
     return terminal_table(summaries, config.target_accuracy, comparisons=tests, twins=twins)
 
 
@@ -354,8 +386,10 @@ def _ranking(settings: Sequence[Mapping[str, Curves]]) -> Json:
             "data_sets": test.data_sets,
             "chi2": test.chi2,
             "p": test.p,
+            "p_cell": p_text(test.p),
             "f": _finite(test.f),
             "f_p": test.f_p,
+            "f_p_cell": p_text(test.f_p),
             "critical_difference": test.critical_difference,
             "groups": test.groups,
         },

@@ -12,21 +12,27 @@ function finding(outcome, text) {
 
 const tile = (head, value, more) => h("div", { class: "tile" }, h("span", {}, head), h("strong", {}, value), h("em", {}, more));
 
+// What the strategies are compared with, in words.
+function whose() {
+  const others = new Set(Object.entries(experiment().baselines).filter(([name, other]) => name !== other).map(([, other]) => other));
+  return others.size > 1 ? "the baseline" : plain(experiment().baseline);
+}
+
 function tiles() {
-  const { strategies, baseline, target, seeds } = experiment();
-  const { summaries, comparisons, full } = numbers();
+  const { strategies, target, seeds } = experiment();
+  const { summaries, comparisons, full, cells } = numbers();
   const better = HIGHER_IS_BETTER[state.metric] ? 1 : -1;
   const best = [...strategies].sort((a, b) => better * (summaries[b].area - summaries[a].area))[0];
-  const all = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${percent(summaries[best].area, 2)} %`, best)];
+  const all = [tile(better > 0 ? "Largest area under the curve" : "Smallest area under the curve", `${cells[best].area.split(" ")[0]} %`, best)];
   if (comparisons && Object.keys(comparisons).length) {
     const list = Object.values(comparisons);
     const wins = list.filter(({ outcome }) => outcome === "win").length;
-    all.push(tile(`Significantly better than ${plain(baseline)}`, `${wins} of ${list.length}`, `with ${seeds.length} seeds, at ${report.alpha}`));
+    all.push(tile(`Significantly better than ${whose()}`, `${wins} of ${list.length}`, `with ${seeds.length} seeds, at ${report.alpha}`));
   }
   const reached = strategies.filter((name) => known(summaries[name].labels_needed));
   if (reached.length) {
     const first = reached.sort((a, b) => summaries[a].labels_needed - summaries[b].labels_needed)[0];
-    all.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))} %`, count(Math.ceil(summaries[first].labels_needed - 1e-6)), first));
+    all.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))} %`, cells[first].labels, first));
   }
   if (known(full)) all.push(tile("With all labels of the pool", `${percent(full)} %`, metricName()));
   return h("div", { class: "tiles" }, all);
@@ -46,96 +52,104 @@ function summary() {
   return section("summary", several ? `In short: ${experiment().name}` : "In short", lead, several ? facts() : null, strategies.length ? tiles() : null, h("ul", { class: "said" }, list, remarks));
 }
 
-function curvesModel() {
+function curvesModel(names = visible()) {
   const { labels, target } = experiment();
   const { summaries, full, majority } = numbers();
   const lines = [];
   if (known(full)) lines.push({ y: full, text: `all labels ${percent(full)} %`, dash: "" });
   if (known(majority)) lines.push({ y: majority, text: `majority class ${percent(majority)} %`, dash: "1 4" });
   if (known(target) && state.metric === "accuracy") lines.push({ y: target, text: `target ${Number((100 * target).toFixed(2))} %`, dash: "4 4" });
-  const series = visible().map((name) => ({
+  const series = names.map((name) => ({
     name, y: summaries[name].mean, low: state.bands ? summaries[name].low : null, high: state.bands ? summaries[name].high : null,
   }));
   const ends = series.map(({ name, y }) => `${name} from ${percent(y[0])} to ${percent(y[y.length - 1])} %`).join("; ");
   return {
     xs: labels, xLabel: "labels", yLabel: metricName(), series, lines, include: known(full) && HIGHER_IS_BETTER[state.metric] ? [full] : [], least: 0, most: 1,
-    range: state.whole ? [0, 1] : null, log: state.log, format: (x, exact) => (exact ? `${percent(x, 2)} %` : `${Number((100 * x).toFixed(6))} %`),
-    describe: () => `Mean ${metricName()} from ${labels[0]} to ${labels[labels.length - 1]} labels: ${ends || "no strategy is shown"}.`,
+    range: state.whole ? [0, 1] : null, log: state.log, format: (x, all) => (all ? `${percent(x, 2)} %` : `${Number((100 * x).toFixed(6))} %`),
+    describe: () => `Mean ${metricName()} from ${labels[0]} to ${labels[labels.length - 1]} labels: ${ends || "no strategy is shown"}. ${leftOut()}`.trim(),
   };
 }
 
+const MANY = `With more than ${MOST} strategies, figures start with the baseline, all that differ significantly from it, and the largest areas. `;
+
 function curves() {
-  const { seeds } = experiment();
+  const { seeds, strategies } = experiment();
   const bands = seeds.length > 1 ? `Bands are pointwise ${100 * report.level} % intervals of the mean over ${seeds.length} seeds (Student t). ` : "With one seed there are no bands. ";
   return section("curves", "Learning curves", null,
     lineFigure({
       name: `curves-${state.metric}`, title: `Mean ${metricName()} by number of labels`, model: curvesModel,
       tools: [check("log budget", "log"), seeds.length > 1 ? check("bands", "bands") : null, check("0 to 100 %", "whole")].filter(known),
-      caption: `${bands}Point at the figure or press the arrow keys to see values. Choose the strategies below.`,
+      caption: `${bands}${strategies.length > MOST ? MANY : ""}Point at the figure or press the arrow keys to see values. Choose the strategies below.`,
     }), legend(), numbersTable());
 }
 
 function numbersTable() {
   const { strategies, labels } = experiment();
-  const { summaries } = numbers();
+  const { summaries, cells } = numbers();
   const columns = [
     { head: "strategy", cell: withSample, csv: (name) => [name] },
-    ...labels.map((label, i) => ({ head: count(label), csvHead: [String(label)], cell: (name) => percent(summaries[name].mean[i]), csv: (name) => [summaries[name].mean[i]] })),
+    ...labels.map((label, i) => ({ head: count(label), csvHead: [String(label)], cell: (name) => cells[name].curve[i], csv: (name) => [summaries[name].mean[i]] })),
   ];
   return h("details", {}, h("summary", {}, "The means as a table"), table({ name: `means-${state.metric}`, title: `Mean ${metricName()} in %, by number of labels`, columns, rows: strategies }));
 }
 
 function areas() {
-  const { strategies, twins, seeds, baseline, labels } = experiment();
-  const { summaries, comparisons } = numbers();
+  const { strategies, twins, seeds, baselines, labels } = experiment();
+  const { summaries, comparisons, cells } = numbers();
   const tests = comparisons ?? {};
-  const of = (name, show) => (tests[name] ? show(tests[name]) : "–");
   const raw = (name, ...keys) => keys.map((key) => tests[name]?.[key]);
+  const shown = (key) => (name) => orNone(cells[name][key]);
+  const better = (name) => (tests[name] ? `${percent(tests[name].better[0], 0)} % [${percent(tests[name].better[1], 0)}, ${percent(tests[name].better[2], 0)}]` : "–");
+  const found = (name) => {
+    if (tests[name]) return [tests[name].outcome, `${SYMBOLS[tests[name].outcome]} ${WORDS[tests[name].outcome]}`];
+    if (name in twins) return ["same", `≡ same selections as ${plain(twins[name])}`];
+    return ["tie", Object.entries(baselines).some(([own, other]) => own !== other && other === name) ? "baseline" : "not compared"];
+  };
   const columns = [
     { head: "strategy", cell: withSample, csv: (name) => [name] },
     {
       head: "area, %", title: "The mean of the metric over all numbers of labels", csvHead: ["area", "area low", "area high"],
-      cell: (name) => `${percent(summaries[name].area, 2)}${known(summaries[name].area_low) ? ` ± ${percent((summaries[name].area_high - summaries[name].area_low) / 2, 2)}` : ""}`,
-      csv: (name) => [summaries[name].area, summaries[name].area_low, summaries[name].area_high],
+      cell: shown("area"), csv: (name) => [summaries[name].area, summaries[name].area_low, summaries[name].area_high],
     },
     {
-      head: `minus ${plain(baseline)}'s`, csvHead: ["difference", "difference low", "difference high"],
-      cell: (name) => { const d = summaries[name].difference; return d ? `${points(d[0])}${interval(d[1], d[2])}` : ""; },
-      csv: (name) => summaries[name].difference ?? [null, null, null],
+      head: `minus ${whose()}'s`, csvHead: ["difference", "difference low", "difference high"],
+      cell: (name) => cells[name].difference, csv: (name) => summaries[name].difference ?? [null, null, null],
     },
   ];
   if (Object.keys(tests).length) columns.push(
-    { head: "p (Holm)", title: "Paired t test, corrected for the number of comparisons", csvHead: ["p", "p Holm"], cell: (name) => of(name, (c) => pValue(c.p_holm)), csv: (name) => raw(name, "p", "p_holm") },
-    { head: "Wilcoxon p (Holm)", title: "Signed-rank test, exact, corrected for the number of comparisons", csvHead: ["Wilcoxon p", "Wilcoxon p Holm"], cell: (name) => of(name, (c) => pValue(c.wilcoxon_holm)), csv: (name) => raw(name, "wilcoxon_p", "wilcoxon_holm") },
-    { head: "effect g_z", title: "Mean difference divided by the standard deviation of the differences, with Hedges' correction; with two seeds d_z, which has none", csvHead: ["d_z", "g_z"], cell: (name) => of(name, (c) => { const g = c.g_z; return known(g) ? (g < 0 ? "-" : "+") + Math.abs(g).toFixed(2) : "–"; }), csv: (name) => raw(name, "d_z", "g_z") },
-    { head: "wins / ties / losses", csvHead: ["wins", "ties", "losses"], cell: (name) => of(name, (c) => `${c.wins} / ${c.ties} / ${c.losses}`), csv: (name) => raw(name, "wins", "ties", "losses") },
-    { head: `beats ${plain(baseline)}`, title: "Share of seeds won, ties counting half, with its Jeffreys interval", csvHead: ["better", "better low", "better high"], cell: (name) => of(name, (c) => `${percent(c.better[0], 0)} % [${percent(c.better[1], 0)}, ${percent(c.better[2], 0)}]`), csv: (name) => tests[name]?.better ?? [null, null, null] },
-    { head: "finding", cell: (name) => (tests[name] ? h("span", { class: tests[name].outcome }, `${SYMBOLS[tests[name].outcome]} ${WORDS[tests[name].outcome]}`) : name in twins ? h("span", { class: "same" }, `≡ same selections as ${plain(twins[name])}`) : name === baseline ? "baseline" : ""), csv: (name) => [tests[name] ? WORDS[tests[name].outcome] : name in twins ? `same selections as ${twins[name]}` : ""] },
+    { head: "p (Holm)", title: "Paired t test, corrected for the number of comparisons", csvHead: ["p", "p Holm"], cell: shown("p"), csv: (name) => raw(name, "p", "p_holm") },
+    { head: "Wilcoxon p (Holm)", title: "Signed-rank test, exact, corrected for the number of comparisons", csvHead: ["Wilcoxon p", "Wilcoxon p Holm"], cell: shown("wilcoxon"), csv: (name) => raw(name, "wilcoxon_p", "wilcoxon_holm") },
+    { head: "effect g_z", title: "Mean difference divided by the standard deviation of the differences, with Hedges' correction; unknown with two seeds or equal differences", csvHead: ["d_z", "g_z"], cell: shown("effect"), csv: (name) => raw(name, "d_z", "g_z") },
+    { head: "wins/ties/losses", csvHead: ["wins", "ties", "losses"], cell: shown("wins"), csv: (name) => raw(name, "wins", "ties", "losses") },
+    { head: `beats ${whose()}`, title: "Share of seeds won, ties counting half, with its Jeffreys interval", csvHead: ["better", "better low", "better high"], cell: better, csv: (name) => tests[name]?.better ?? [null, null, null] },
+    { head: "finding", cell: (name) => h("span", { class: found(name)[0] }, found(name)[1]), csv: (name) => [found(name)[1].replace(/^[^a-z]+/, "")] },
   );
   const level = 100 * report.level;
   const note = seeds.length > 1
-    ? `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. ± and [ ] are ${level} % intervals over ${seeds.length} paired seeds, without correction; p-values are corrected by Holm's method for all strategies in the table. “Beats ${plain(baseline)}” is the share of seeds won, an estimate of the chance to win with another seed.`
+    ? `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. ± and [ ] are ${level} % intervals over ${seeds.length} paired seeds, without correction; p-values are corrected by Holm's method for all strategies in the table. “Beats ${whose()}” is the share of seeds won, an estimate of the chance to win with another seed.`
     : `The area is the mean ${metricName()} over all ${labels.length} numbers of labels. With one seed there are no intervals and no tests.`;
-  return section("areas", "Areas under the curves", null, table({ name: `areas-${state.metric}`, title: `Area: mean ${metricName()}, and difference from ${plain(baseline)}`, columns, rows: strategies, note }), forest());
+  return section("areas", "Areas under the curves", null, table({ name: `areas-${state.metric}`, title: `Area: mean ${metricName()}, and difference from ${whose()}`, columns, rows: strategies, note }), forest());
 }
 
+// Strategies that are compared with another, without those that have the same selections as one of them.
+const compared = () => experiment().strategies.filter((name) => experiment().baselines[name] !== name && !(name in experiment().twins));
+
 function drawForest(width) {
-  const { strategies, baseline, twins } = experiment();
-  const { summaries, comparisons } = numbers();
-  const rows = strategies.filter((name) => name !== baseline && !(name in twins)).sort((a, b) => summaries[b].difference[0] - summaries[a].difference[0]);
+  const { summaries, comparisons, cells } = numbers();
+  const rows = compared().sort((a, b) => summaries[b].difference[0] - summaries[a].difference[0]);
   const gap = 24, left = Math.min(7 * Math.max(...rows.map((name) => name.length)) + 16, 0.42 * width), right = width - 16, top = 8, bottom = top + gap * rows.length;
   const ends = rows.flatMap((name) => summaries[name].difference).filter(known);
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const pad = 0.04 * (high - low || 1);
   const X = (x) => left + ((x - low + pad) / (high - low + 2 * pad)) * (right - left);
-  const describe = `Difference of the area from ${plain(baseline)}'s, in points: ${rows.map((name) => `${name} ${points(summaries[name].difference[0])}${interval(...summaries[name].difference.slice(1))}`).join("; ")}.`;
+  const describe = `Difference of the area from that of ${whose()}, in points: ${rows.map((name) => `${name} ${cells[name].difference}`).join("; ")}.`;
   const svg = s("svg", { viewBox: `0 0 ${width} ${bottom + 44}`, width, height: bottom + 44, role: "img", "aria-label": describe });
   for (const tick of niceTicks(low - pad, high + pad, Math.max(3, Math.floor((right - left) / 90)))) {
     svg.append(s("line", { class: "gridline", x1: X(tick), x2: X(tick), y1: top, y2: bottom }),
-      s("text", { x: X(tick), y: bottom + 17, "text-anchor": "middle" }, (tick > 0 ? "+" : tick < 0 ? "−" : "") + Number(Math.abs(100 * tick).toFixed(6))));
+      s("text", { x: X(tick), y: bottom + 17, "text-anchor": "middle" }, (tick > 0 ? "+" : tick < 0 ? "-" : "") + Number(Math.abs(100 * tick).toFixed(6))));
   }
   svg.append(s("line", { class: "axis", x1: X(0), x2: X(0), y1: top, y2: bottom }),
-    s("text", { x: (left + right) / 2, y: bottom + 37, "text-anchor": "middle" }, `points of ${metricName()} above ${plain(baseline)}`));
+    s("text", { x: (left + right) / 2, y: bottom + 37, "text-anchor": "middle" }, `points of ${metricName()} above ${whose()}`));
   rows.forEach((name, i) => {
     const y = top + gap * (i + 0.5), [mean, from, to] = summaries[name].difference;
     const outcome = comparisons?.[name]?.outcome ?? "tie", most = Math.floor((left - 10) / 7);
@@ -147,49 +161,80 @@ function drawForest(width) {
 }
 
 function forest() {
-  const { strategies, baseline, twins } = experiment();
+  const { twins } = experiment();
   const { summaries } = numbers();
-  const rows = strategies.filter((name) => name !== baseline && !(name in twins));
+  const rows = compared(), same = Object.keys(twins);
   if (!rows.length) return null;
   return figure({
-    name: `differences-${state.metric}`, title: `Paired differences from ${plain(baseline)}`, draw: drawForest,
+    name: `differences-${state.metric}`, title: `Paired differences from ${whose()}`, draw: drawForest,
     caption: HIGHER_IS_BETTER[state.metric] ? "▲ significantly better, ▼ significantly worse after Holm's correction, ● no significant difference. Lines are intervals without correction." : "Smaller values of this metric are better. Lines are intervals without correction.",
     table: () => [["strategy", "difference", "low", "high"], ...rows.map((name) => [name, ...summaries[name].difference])],
+    missing: () => (same.length ? `Not drawn: ${same.map((name) => `${name} (same selections as ${plain(twins[name])})`).join(", ")}.` : ""),
   });
 }
 
-function efficiencyModel() {
-  const { labels, baseline } = experiment();
+const times = (x) => `${fixed(x, 2)}×`;
+const measured = () => experiment().strategies.filter((name) => name === experiment().baseline || experiment().baselines[name] !== name);
+
+function efficiencyModel(names = visible()) {
+  const { labels } = experiment();
   const { efficiency } = numbers();
-  const series = visible().map((name) => ({ name, y: efficiency[name].ratio, notes: efficiency[name].known.map((sure) => (sure ? "" : "≥ ")) }));
-  const ends = series.map(({ name, y }) => `${name} ${y[y.length - 1].toFixed(2)} times`).join("; ");
+  const series = names.filter((name) => measured().includes(name)).map((name) => ({ name, y: efficiency[name].ratio, bound: efficiency[name].bound }));
+  const end = ({ name, y, bound }) => {
+    const last = bound.lastIndexOf(""), open = bound.indexOf("at least"), low = bound.lastIndexOf("at most");
+    const parts = [low < 0 ? null : `at most ${times(y[low])} up to ${labels[low]} labels`, last < 0 ? null : `${times(y[last])} at ${labels[last]} labels`,
+      open < 0 ? null : `at least ${times(y[open])} at ${labels[open]} labels, then beyond what ${whose()} reached`];
+    return `${name} ${parts.filter(known).join(", ")}`;
+  };
   return {
-    xs: labels, xLabel: "labels", yLabel: `times fewer labels than ${plain(baseline)}`, series, log: state.log, lines: [], include: [1], least: 0, format: (x, exact) => `${exact ? x.toFixed(2) : Number(x.toFixed(4))}×`,
-    describe: () => `Label efficiency against ${plain(baseline)}, at the last point: ${ends || "no strategy is shown"}.`,
+    xs: labels, xLabel: "labels", yLabel: `times fewer labels than ${whose()}`, series, log: state.log, lines: [], include: [1], least: 0, format: (x, all) => (all ? times(x) : `${Number(x.toFixed(4))}×`),
+    describe: () => `Label efficiency against ${whose()}: ${series.map(end).join("; ") || "no strategy is shown"}. ${leftOut()}`.trim(),
   };
 }
 
+function efficiencyRows() {
+  const { labels } = experiment();
+  const { efficiency } = numbers();
+  return [["strategy", "labels", "times fewer", "bound"], ...measured().flatMap((name) => labels.map((label, i) => [name, label, efficiency[name].ratio[i], efficiency[name].bound[i]]))];
+}
+
+function efficiencyTable() {
+  const { labels } = experiment();
+  const { efficiency } = numbers();
+  const sign = { "": "", "at least": "≥ ", "at most": "≤ " };
+  const columns = [{ head: "strategy", cell: withSample }, ...labels.map((label, i) => ({ head: count(label), cell: (name) => `${sign[efficiency[name].bound[i]]}${times(efficiency[name].ratio[i])}` }))];
+  return h("details", {}, h("summary", {}, "The label efficiencies as a table"), table({ name: `efficiencies-${state.metric}`, title: "Label efficiency, by number of labels", columns, rows: measured(), saved: efficiencyRows }));
+}
+
 function efficiency() {
-  const { strategies, baseline, target, labels } = experiment();
-  const { summaries, reach } = numbers();
+  const { strategies, baseline, baselines, target, labels, seeds } = experiment();
+  const { summaries, reach, cells } = numbers();
   const last = labels[labels.length - 1];
-  const needed = (x) => (known(x) ? count(Math.ceil(x - 1e-6)) : `> ${count(last)}`);
   const columns = [{ head: "strategy", cell: withSample, csv: (name) => [name] }];
+  const saved = (saving) => [saving?.ratio, saving?.bound, saving?.low, saving?.high];
+  const level = (text, needed, saving, cell) => {
+    const own = (name) => (baselines[name] === name ? null : saving(name));
+    columns.push(
+      { head: text, csvHead: [`labels to ${text}`, `bound of labels to ${text}`], cell, csv: (name) => needed(name) },
+      { head: "times fewer", csvHead: ["times fewer", "bound", "low", "high"].map((word) => `${word} to ${text}`), cell: (name) => own(name)?.cell ?? "–", csv: (name) => saved(own(name)) });
+  };
   for (const [i, one] of (reach?.[baseline] ?? []).entries()) {
-    const share = Number((100 * one.share).toFixed(2));
-    columns.push({ head: `${share} % of full: ${percent(one.target)} %`, csvHead: [`labels to ${share} % of full data`], cell: (name) => needed(reach[name][i].labels), csv: (name) => [reach[name][i].labels] });
+    level(`${Number((100 * one.share).toFixed(2))} % of full: ${percent(one.target)} %`, (name) => [reach[name][i].labels, reach[name][i].bound], (name) => reach[name][i].saving, (name) => reach[name][i].cell);
   }
-  if (known(target) && state.metric === "accuracy") columns.push(
-    { head: `target ${Number((100 * target).toFixed(2))} %`, csvHead: [`labels to ${target}`], cell: (name) => needed(summaries[name].labels_needed), csv: (name) => [summaries[name].labels_needed] },
-    { head: "times fewer", csvHead: ["times fewer"], cell: (name) => (known(summaries[name].times_fewer) && known(summaries[name].labels_needed) ? summaries[name].times_fewer.toFixed(1) : known(summaries[name].labels_needed) ? `> ${(Math.floor((10 * last) / summaries[name].labels_needed) / 10).toFixed(1)}` : "–"), csv: (name) => [summaries[name].times_fewer] });
+  if (known(target) && state.metric === "accuracy") {
+    const bound = (name) => ({ ">": "at least", "≤": "at most" })[cells[name].labels[0]] ?? "";
+    level(`target ${Number((100 * target).toFixed(2))} %`, (name) => [summaries[name].labels_needed, bound(name)], (name) => summaries[name].saving, (name) => cells[name].labels);
+  }
+  const sure = Math.min(report.level, 1 - 2 ** (1 - seeds.length));
+  const boot = seeds.length > 1 ? ` Times fewer than ${whose()}, with ${Number((100 * sure).toFixed(2))} % bootstrap intervals over paired seeds${sure < report.level ? ` (${seeds.length} seeds cannot give ${100 * report.level} %)` : ""}; > and < are bounds, where a curve or too many resamples of its seeds do not reach the level.` : "";
   const words = columns.length > 1
-    ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Labels with which the mean curve first reaches the level, interpolated and rounded up; > ${count(last)}: not reached with ${count(last)} labels.${reach ? ` Full is the ${metricName()} after training on all labels of the pool.` : ""}` })
+    ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Labels with which the mean curve first reaches the level, interpolated and rounded up; > ${count(last)}: not reached with ${count(last)} labels; ≤ ${count(labels[0])}: above it at the first point.${boot}${reach ? ` Full is the ${metricName()} after training on all labels of the pool, taken as exact.` : ""}` })
     : h("p", { class: "soft" }, "The labels needed for a level are not shown: there was no training on the whole pool, and no target accuracy is set.");
   const figure_ = labels.length < 2 ? null : lineFigure({
-    name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${plain(baseline)}`, model: efficiencyModel, tools: [check("log budget", "log")],
-    caption: `At every point: the number of labels with which ${plain(baseline)} first reaches the strategy's ${metricName()}, divided by the strategy's number of labels. Above 1 the strategy saves labels. “≥” marks a lower bound: ${plain(baseline)} never reaches that ${metricName()}.`,
+    name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${whose()}`, model: efficiencyModel, tools: [check("log budget", "log")], table: efficiencyRows,
+    caption: `At every point: the number of labels with which ${whose()} first reaches the strategy's ${metricName()}, divided by the strategy's number of labels. Above 1 the strategy saves labels. A curve ends in an open circle with an arrow where only a bound is known: up (“at least”) where ${whose()} never reaches that ${metricName()}, down (“at most”) below its first point.`,
   });
-  return section("labels", "Labels saved", null, figure_, figure_ && legend(), words);
+  return section("labels", "Labels saved", null, figure_, figure_ && legend(), figure_ && efficiencyTable(), words);
 }
 
 function pairs() {
@@ -222,14 +267,14 @@ function cost() {
   }));
 }
 
-function selectionsModel() {
+function selectionsModel(names = visible()) {
   const { selections, labels } = experiment();
   const [words, , digits] = QUANTITIES[state.quantity];
-  const series = visible().filter((name) => selections[state.quantity][name]?.some(known)).map((name) => ({ name, y: selections[state.quantity][name] }));
-  const ends = series.map(({ name, y }) => `${name} ${known(y[y.length - 1]) ? y[y.length - 1].toFixed(digits) : "unknown"}`).join("; ");
+  const series = names.filter((name) => selections[state.quantity][name]?.some(known)).map((name) => ({ name, y: selections[state.quantity][name] }));
+  const ends = series.map(({ name, y }) => `${name} ${known(y[y.length - 1]) ? fixed(y[y.length - 1], digits) : "unknown"}`).join("; ");
   return {
-    xs: labels.slice(1).map((_, i) => i + 1), xLabel: "selection", yLabel: words, series, lines: [], least: 0, whole: true, format: (x, exact) => (exact ? x.toFixed(digits) : String(Number(x.toFixed(4)))),
-    describe: () => `${words} of each selection; at the last: ${ends || "no strategy is shown"}.`,
+    xs: labels.slice(1).map((_, i) => i + 1), xLabel: "selection", yLabel: words, series, lines: [], least: 0, whole: true, format: (x, all) => (all ? fixed(x, digits) : String(Number(x.toFixed(4)))),
+    describe: () => `${words} of each selection; at the last: ${ends || "no strategy is shown"}. ${leftOut()}`.trim(),
   };
 }
 
@@ -300,7 +345,7 @@ function across() {
       note: "Areas in %, rank 1 is best. ▲ significantly better than the baseline of that data set, ▼ worse, = no significant difference, ≡ same selections as another strategy.",
     }),
     own.test ? figure({ name: `critical-difference-${state.metric}`, title: "Critical difference diagram", wide: 0, draw: (width) => drawRanks(own.test, width), table: () => [["strategy", "mean rank"], ...own.test.strategies.map((name, i) => [name, own.test.mean_ranks[i]])],
-      caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${pValue(own.test.p)}; Iman and Davenport's F: p ${pValue(own.test.f_p)}. Bars join strategies whose ranks do not differ significantly by Nemenyi's test at ${report.alpha}; read them only if Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
+      caption: `Mean ranks over ${own.test.data_sets} data sets. Friedman's test: p ${own.test.p_cell}; Iman and Davenport's F: p ${own.test.f_p_cell}. Bars join strategies whose ranks do not differ significantly by Nemenyi's test at ${report.alpha}; read them only if Friedman's test finds a difference.` }) : h("p", { class: "note", "data-why": "no-diagram" }, own.why_not),
     own.penalty ? matrix({ name: `penalty-all-${state.metric}`, title: "Pairwise penalty matrix over all data sets", names: own.penalty.strategies, values: own.penalty.beats, most: names.length, digits: 2, corner: "row beats column", note: own.penalty.note, last: { head: "mean of column (lower is better)", values: own.penalty.penalties } }) : null);
 }
 
@@ -359,6 +404,7 @@ const facts = () => listed(experiment().facts);
 
 function intro() {
   return [
+    ...report.notes.map((note) => h("p", { class: "note" }, note)),
     report.experiments.length > 1 ? null : facts(),
     experiment().strategies.length ? h("p", {}, h("button", { type: "button", "data-save": "numbers", onclick: saveNumbers }, "Save all numbers (CSV)"), " ",
       h("button", { type: "button", "data-save": "json", onclick: () => download("report.json", "application/json", JSON.stringify(report)) }, "Save the report (JSON)")) : null,
