@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.stats import dirichlet_multinomial, multinomial
 from sklearn.linear_model import LogisticRegression
 
 from distil.errors import InvalidInput
@@ -24,9 +25,20 @@ def blobs(n, width, n_classes, seed=0, spread=1.0):
     return (x - center) / scale, y
 
 
-def reference(x, y, decay, weights=None):
-    """Weights and bias by scikit-learn: the intercept is the coefficient of a constant column, penalized ten times more."""
-    column = 1 / math.sqrt(10)
+def intercept_penalty(counts):
+    """30 for classes that are equally frequent and 5 for others, by the posterior probability of the two, from SciPy."""
+    counts = np.asarray(counts)
+    even = multinomial.logpmf(counts, counts.sum(), np.full(len(counts), 1 / len(counts)))
+    other = dirichlet_multinomial.logpmf(counts, np.ones(len(counts)), counts.sum())
+    probability = 1 / (1 + math.exp(other - even))
+    return math.exp(probability * math.log(30) + (1 - probability) * math.log(5))
+
+
+def reference(x, y, decay, weights=None, penalty=None):
+    """Weights and bias by scikit-learn: the intercept is the coefficient of a constant column, penalized more than the others."""
+    if penalty is None:
+        penalty = intercept_penalty(np.bincount(y, weights).round().astype(int))
+    column = 1 / math.sqrt(penalty)
     rows = np.column_stack([x.numpy(), np.full(len(x), column)])
     two = len(y.unique()) == 2  # scikit-learn then fits one row, the difference of ours, and penalizes it alone
     model = LogisticRegression(C=(2 if two else 1) / decay, fit_intercept=False, tol=1e-9, max_iter=10_000)
@@ -56,7 +68,7 @@ def test_the_gradient_is_zero_at_the_optimum():
     model = fit_logistic_regression(x, y, 4, decay=0.05)
     weight, bias = model.weight.requires_grad_(), model.bias.requires_grad_()
     loss = torch.nn.functional.cross_entropy(x @ weight.T + bias, y, reduction="sum")
-    loss = loss + 0.05 / 2 * (weight.square().sum() + 10 * bias.square().sum())
+    loss = loss + 0.05 / 2 * (weight.square().sum() + intercept_penalty(y.bincount()) * bias.square().sum())
     for gradient in torch.autograd.grad(loss, [weight, bias]):
         assert gradient.abs().max() < 1e-5
 
@@ -73,14 +85,19 @@ def test_balanced_class_weights_are_weights_of_the_examples():
 
 
 def criterion(x, y, decay, folds):
-    """What ``"auto"`` minimizes, by fitting scikit-learn without each fold, and the best temperature by SciPy."""
+    """What ``"auto"`` minimizes, by fitting scikit-learn without each fold, and the best temperature by SciPy.
+
+    An example that is the only one of its class does not count; it must be a fold of its own.
+    """
+    counted = y.bincount()[y] > 1
     logits = torch.zeros(len(y), int(y.max()) + 1, dtype=torch.float64)
-    for fold in folds.unique():
-        weight, bias = reference(x[folds != fold], y[folds != fold], decay)
+    penalty = intercept_penalty(y.bincount())
+    for fold in folds[counted].unique():
+        weight, bias = reference(x[folds != fold], y[folds != fold], decay, penalty=penalty)
         logits[folds == fold] = x[folds == fold] @ weight.T + bias
 
     def loss(log_t):
-        nll = torch.nn.functional.cross_entropy(logits / math.exp(log_t), y, reduction="sum")
+        nll = torch.nn.functional.cross_entropy((logits / math.exp(log_t))[counted], y[counted], reduction="sum")
         return float(nll) + 8 * log_t**2
 
     found = minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded", options={"xatol": 1e-8})
@@ -88,8 +105,10 @@ def criterion(x, y, decay, folds):
 
 
 def test_decay_and_temperature_are_those_of_brute_force():
-    for n, n_classes, spread in [(12, 3, 1.0), (60, 3, 1.5)]:
+    for n, n_classes, spread, alone in [(12, 3, 1.0, False), (14, 2, 1.0, True), (60, 3, 1.5, False)]:
         x, y = blobs(n, 8, n_classes, seed=n, spread=spread)
+        if alone:  # the only example of a third class
+            y[-1], n_classes = 2, 3
         folds = torch.arange(n)
         if n > 20:
             folds[y.argsort(stable=True)] = torch.arange(n) % 5
@@ -97,7 +116,7 @@ def test_decay_and_temperature_are_those_of_brute_force():
         best = min(found, key=lambda decay: found[decay][0])
         model = fit_logistic_regression(x, y, n_classes)
         assert model.decay == best
-        assert model.temperature == pytest.approx(found[best][1], rel=5e-3)  # folds are fitted to 3e-2
+        assert model.temperature == pytest.approx(found[best][1], rel=1e-2)  # folds are fitted to 3e-2
         weight, bias = reference(x, y, best)
         assert torch.allclose(model.weight * model.temperature, weight, atol=5e-5)
         assert torch.allclose(model.bias * model.temperature, bias, atol=5e-5)
@@ -152,11 +171,30 @@ def test_every_type_of_number_and_the_same_bits_twice():
         assert torch.allclose(model.weight, exact.weight * exact.temperature, atol=tolerance)
 
 
+def test_rows_whose_squares_float32_does_not_hold():
+    x, y = blobs(30, 4, 3, spread=0.1)
+    for factor in (1e-30, 1e25):
+        model = fit_logistic_regression(factor * x, y, 3)
+        assert bool(model.weight.isfinite().all())
+        assert torch.equal(((factor * x) @ model.weight.T + model.bias).argmax(1), y) or factor < 1
+
+
 def test_duplicated_examples_count_twice():
     x, y = blobs(20, 6, 3)
     twice = fit_logistic_regression(torch.cat([x, x]), torch.cat([y, y]), 3, decay=0.2)
-    once = fit_logistic_regression(x, y, 3, decay=0.1)
-    assert torch.allclose(twice.weight, once.weight, atol=1e-5)
+    weight, bias = reference(x, y, 0.2, torch.full((20,), 2.0).numpy())
+    assert torch.allclose(twice.weight, weight, atol=2e-5)
+    assert torch.allclose(twice.bias, bias, atol=2e-5)
+
+
+def test_the_intercept_is_penalized_less_where_classes_are_clearly_unequal():
+    for counts, low, high in [((5, 5), 20, 30), ((9, 1), 5, 7), ((90, 10), 5, 5.01), ((1, 3, 4, 2), 20, 30)]:
+        x, y = torch.zeros(sum(counts), 3), torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        probs = fit_logistic_regression(x, y, len(counts), decay=0.5).bias.softmax(0)
+        bias = probs.log() - probs.log().mean()  # where the gradient is 0: penalty decay bias = counts - n probs
+        penalty = ((torch.tensor(counts) - sum(counts) * probs) / (0.5 * bias))[bias.abs() > 1e-3]
+        assert bool((penalty > low).all())
+        assert bool((penalty < high).all())
 
 
 def test_separable_data_is_bounded_by_the_decay():
