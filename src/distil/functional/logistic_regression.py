@@ -202,7 +202,7 @@ def _chosen(problem: _Problem) -> _Choice:
     rows = torch.arange(n, device=problem.y.device)
     fold = torch.empty_like(rows)
     fold[problem.y.argsort(stable=True)] = rows % folds
-    train = (fold != rows[:folds, None]).to(problem.weights)
+    train = (fold != rows[:folds, None]).type(problem.weights.dtype)
     weights = problem.weights.double() * (problem.y.bincount() > 1)[problem.y]
     solutions: dict[int, Tensor] = {}
     found: dict[int, tuple[float, float]] = {}
@@ -239,7 +239,7 @@ class _Problem:
     """
 
     def __init__(self, z: Tensor, y: Tensor, weights: Tensor) -> None:
-        self.y, self.weights = y, weights.to(z)
+        self.y, self.weights = y, weights.type(z.dtype)
         self._z = torch.cat([z, z.new_ones(len(z), 1)], 1)  # (n, r + 1): the last for the intercept
         self._moments = self.weights @ self._z.square()  # (r + 1,)
         self._right = torch.eye(int(y.max()) + 1, dtype=z.dtype, device=z.device)[:, None, y]  # (C, 1, n)
