@@ -800,3 +800,21 @@ def test_examples_of_other_data_are_no_ids_of_the_pool():
     ):
         with pytest.raises(InvalidInput, match=r"is a (LabeledSet|Subset) of other data; pass ids of this pool$"):
             tell()
+
+
+def test_a_fit_notes_a_training_that_collapsed():
+    y = torch.arange(60) % 3
+    x = torch.eye(3)[y] + 0.1 * torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    still = FitConfig(lr=1e-12, n_epoch=1)  # weights that hardly change
+    for config, labels, expected in [
+        (still, y, "the training collapsed: its training accuracy ended at 33.3 %"),
+        (still, torch.zeros(60, dtype=torch.int64), "all 60 labels are of one class, so there was nothing to learn"),
+        (FitConfig(lr=0.1, n_epoch=60), y, None),
+    ]:
+        model = nn.Linear(3, 3)
+        nn.init.zeros_(model.weight)
+        learner = Learner(x, model, "random_sampling", num_classes=3, fit=config, rng=0)
+        learner.label(range(60), labels)
+        notes = learner.fit().notes
+        assert len(notes) == (expected is not None)
+        assert all(note.startswith(expected) for note in notes)

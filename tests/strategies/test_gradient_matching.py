@@ -135,7 +135,7 @@ def test_valid_without_a_validation_set_is_refused(net, x, y):
     for strategy in (GradMatch(valid=True), GLISTER(valid=True)):
         name = type(strategy).__name__
         with pytest.raises(
-            InvalidInput, match=rf"{name}\(valid=True\) needs a validation set; pass validation=\(x, y\)"
+            InvalidInput, match=rf"{name}\(valid=True\) needs a validation set; pass validation=\{{id: label\}}"
         ):
             select(strategy, net, x, 5)
         with pytest.raises(MissingSignal, match=f"{name} needs labels"):
@@ -202,6 +202,39 @@ def test_gradmatch_from_arrays(net, x):
     assert from_arrays.tolist() == select("gradmatch", net, x, 20).tolist()
     bias = select_from(GradMatch(part="bias"), 20, probs=probs)
     assert bias.tolist() == select(GradMatch(part="bias"), net, x, 20).tolist()
+
+
+def test_a_validation_set_of_arrays_is_that_of_a_model(net, x, y):
+    """Rows with labels, in every form that ``labeled`` takes; the selection is the one that the model makes with this set."""
+    net.eval()
+    with torch.no_grad():
+        hidden = net.body(torch.from_numpy(x))
+        probs = net.head(hidden).softmax(1)
+    held, names = list(range(30, 50)), [f"n{i}" for i in range(N)]
+    known = {i: int(y[i]) for i in range(10)}
+    for strategy in (GradMatch(valid=True), GLISTER(valid=True)):
+        arrays = {"probs": probs, "embeddings": hidden, "labeled": known}
+        expected = select(strategy, net, x, 15, labeled=known, validation=(held, y[held])).tolist()
+        assert expected != select(strategy, net, x, 15, labeled=known, validation=(held, (y[held] + 1) % C)).tolist()
+        assert select_from(strategy, 15, validation=(held, y[held]), **arrays).tolist() == expected
+        assert select_from(strategy, 15, validation={i: int(y[i]) for i in held}, **arrays).tolist() == expected
+        classes = ["a", "b", "c", "d"]
+        named = {
+            "labeled": {names[i]: classes[label] for i, label in known.items()},
+            "names": names,
+            "classes": classes,
+        }
+        validation = {names[i]: classes[y[i]] for i in held}
+        found = select_from(strategy, 15, probs=probs, embeddings=hidden, validation=validation, **named)
+        assert found.tolist() == expected
+        for wrong, message in [
+            (None, "needs a validation set; pass validation="),
+            (held, "validation has no labels; pass a dict"),
+            ((held, y[held][:-1]), "the labels of validation"),
+            ({N: 0}, f"{N}"),
+        ]:
+            with pytest.raises(InvalidInput, match=message):
+                select_from(strategy, 15, validation=wrong, **arrays)
 
 
 def test_gradmatch_refuses():

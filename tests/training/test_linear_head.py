@@ -115,6 +115,27 @@ def test_a_learner_fits_to_the_optimum_every_round(pool):
     assert float((learner.module(x).argmax(1) == y).double().mean()) > 0.9
 
 
+def test_a_learner_reads_the_rows_of_a_head_as_for_scoring(pool):
+    x, y = pool
+    expected = LinearHead.over(x, 3)
+    fit_head(expected, x[:12], y[:12], HeadConfig())
+    items = [{"row": row, "id": i} for i, row in enumerate(x)]
+    keyed = [(row.tolist(), i) for i, row in enumerate(x)]
+
+    def network(head):
+        return distil.wrap(head, inputs=lambda batch: batch["row"])
+
+    for data, options in [
+        (items, {"network": network}),
+        (keyed, {"collate": lambda examples: torch.tensor([row for row, _ in examples])}),
+    ]:
+        learner = Learner(data, LinearHead.over(x, 3), "margin_sampling", num_classes=3, rng=0, **options)
+        learner.label(range(12), y[:12])
+        learner.fit()
+        assert torch.equal(learner.module.linear.weight, expected.linear.weight)
+        assert len(learner.query(5)) == 5
+
+
 def test_what_a_learner_refuses(pool):
     x, _ = pool
     head = LinearHead.over(x, 3)

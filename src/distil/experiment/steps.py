@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from distil.datasets.data_set import DataSet
-from distil.evaluation.diagnostics import training_note
 from distil.evaluation.metrics import majority_accuracy
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import StrategySpec
@@ -154,7 +153,6 @@ class Steps:
         with timed(self.run, round, "train"):
             result: FitResult = self.learner.fit()
         name = f"weights-{round:03d}.safetensors"
-        note = training_note(result.accuracies[-1], self.learner.labeled.y)
         event: Event = {
             "event": "trained",
             "round": round,
@@ -165,7 +163,7 @@ class Steps:
             "weights": name,
             "sha256": self.weights.save(self.learner.module, name),
             **result.chosen,
-            **({"notes": [note]} if note else {}),
+            **({"notes": list(result.notes)} if result.notes else {}),
         }
         if self.config.log_of(self.spec, self.seed) is not None:
             event["log"] = [list(entry) for entry in zip(result.accuracies, result.losses, strict=True)]

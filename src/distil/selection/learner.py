@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from distil.data.arrays import Array, called, from_numpy, is_array
 from distil.data.examples import Data, LabeledSet, Rows
 from distil.data.labels import as_classes, as_labels
-from distil.data.minibatches import Collate
+from distil.data.minibatches import Collate, reader
 from distil.errors import DistilWarning, InvalidInput, whole_number
+from distil.evaluation.diagnostics import training_note
 from distil.networks.base import Network
 from distil.networks.estimator import Estimator, is_estimator, named_classes
 from distil.networks.module_state import check_initialized
@@ -102,16 +103,20 @@ class HeadTrainer:
     Attributes:
         config: Decay and class weights.
         transform: Prepares the labeled rows, as it does a minibatch in scoring.
+        network: A function from the head to the Network that reads its inputs, as for scoring; default: ``wrap``.
+        collate: A function from a list of examples to their minibatch; default: PyTorch's.
     """
 
     config: HeadConfig
     transform: Transform | None = None
+    network: Callable[[Any], Network] | None = None
+    collate: Collate | None = None
 
     def __call__(self, module: LinearHead, labeled: LabeledSet, round: int) -> FitResult:  # noqa: A002, ARG002 - the loop's word
         """Fit ``module`` in place."""
-        x = labeled.x
-        if x is None:
-            x = torch.stack([torch.as_tensor(labeled[row][0]) for row in range(len(labeled))])
+        network = wrap(module) if self.network is None else self.network(module)
+        x = reader(labeled.data, self.collate)(labeled.ids)
+        x = network.training_inputs(x) if isinstance(network, TorchNetwork) else x
         return fit_head(module, x if self.transform is None else self.transform(x), labeled.y, self.config)
 
 
@@ -288,7 +293,7 @@ class Learner:
                 f"the linear head has {width} classes, and the learner {self.pool.num_classes}; pass "
                 f"LinearHead.over(..., num_classes={self.pool.num_classes})"
             )
-        return HeadTrainer(config=config, transform=transform)
+        return HeadTrainer(config=config, transform=transform, network=self._reads, collate=self._collate)
 
     @property
     def labeled(self) -> LabeledSet:
@@ -358,13 +363,19 @@ class Learner:
         self.pool.record({"event": "skipped", "ids": self._read(ids, "ids")})
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
-        """Train on all labeled examples; returns the result of the ``fit`` function, a FitResult from the built-in trainer."""
+        """Train on all labeled examples; returns the result of the ``fit`` function, a FitResult from the built-in trainer.
+
+        ``notes`` of a FitResult say so where the training accuracy is hardly more than the share of the most frequent class.
+        """
         if len(self.pool.labeled) == 0:
             raise InvalidInput("there are no labels to train on yet; call label(ids, labels) first")
         if self.round > 0:
             self._start_over()
         with self._rng.child("fit", self.round).scope():
             result = self._fit(self.module, self.labeled, self.round)
+        if isinstance(result, FitResult):
+            note = training_note(result.accuracies[-1], self.labeled.y)
+            result = replace(result, notes=(note,) if note else ())
         if isinstance(result, nn.Module) or (result is not None and not isinstance(self.module, nn.Module)):
             self.module = result
         self.round += 1

@@ -146,6 +146,7 @@ def select_from(
     labeled: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
     labels: Array | Sequence[Any] | None = None,
     labeled_embeddings: Array | None = None,
+    validation: Mapping[Any, Any] | tuple[Ids, Any] | None = None,
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
     runtime: Runtime | None = None,
@@ -165,6 +166,7 @@ def select_from(
         labeled: Rows that are labeled, a dict {id: label} or a pair (ids, labels).
         labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
+        validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels).
         classes: Names of the columns of ``probs``, in their order, such as a classifier's ``classes_``; labels are then these.
         names: A name for every row.
         runtime: Memory, folder for columns beyond it, progress bar; they do not change the selection.
@@ -209,11 +211,18 @@ def select_from(
         if positions is not None:
             raise InvalidInput("pass labeled (rows of the arrays) or labeled_embeddings (a separate array), not both")
         labeled_embeddings = _of_width(labeled_embeddings, arrays.get("embeddings"))
+    held_out = None
+    if validation is not None:
+        held_ids, held_labels = split_pair(validation, reader)
+        if held_labels is None:
+            raise InvalidInput("validation has no labels; pass a dict {id: label}, or a pair (ids, labels)")
+        held_out = reader.positions(held_ids, "validation", ordered=True), held_labels
     sources = array_sources(
         strategy,
         arrays,
         pool,
         labeled=positions,
+        validation=held_out,
         labels=own_labels if labels is None else labels,
         labeled_embeddings=labeled_embeddings,
         classes=None if classes is None else as_classes(classes, classes_in(arrays)),
@@ -240,10 +249,11 @@ def array_sources(
     labeled: Tensor | None,
     labels: Any = None,  # noqa: ANN401 - any argument of a caller
     labeled_embeddings: Array | None = None,
+    validation: tuple[Tensor, Any] | None = None,
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None,
 ) -> dict[str, Source]:
-    """The sources of the pool and of the labeled set, of the same precision; roles without rows are left out.
+    """The sources of the pool, the labeled set and the validation set, of the same precision; roles without rows are left out.
 
     Args:
         strategy: The strategy, which reads some of the arrays.
@@ -252,6 +262,7 @@ def array_sources(
         labeled: Rows that are labeled, (M,), or None.
         labels: Their labels, one per row, or None.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D), or None.
+        validation: Rows that are held out from training and their labels, one per row, or None.
         classes: The classes, in the order of the columns; None: labels are columns.
         names: The caller's names of the rows; None: positions are the names.
     """
@@ -264,15 +275,29 @@ def array_sources(
         ids, own = torch.arange(len(labeled_embeddings)), {"embeddings": labeled_embeddings}
         sources["labeled"] = ArraySource(ids, own, "labeled_", **settings)
     elif labeled is not None:
-        known: dict[str, Array] = {}
-        if labels is not None:
-            known["labels"] = torch.full((len(next(iter(arrays.values()))),), -1)
-            advice = "; pass the names of the columns of probs, classes=[...]" if classes is None else ""
-            known["labels"][labeled] = as_labels(
-                labels, "labels", count=len(labeled), classes=classes, ids=labeled, names=names, advice=advice
-            )
-        sources["labeled"] = ArraySource(labeled, {**arrays, **known}, names=names, **settings)
+        own = {**arrays, **_label_column(arrays, labeled, labels, "labels", classes, names)}
+        sources["labeled"] = ArraySource(labeled, own, names=names, **settings)
+    if validation is not None:
+        own = {**arrays, **_label_column(arrays, *validation, "the labels of validation", classes, names)}
+        sources["validation"] = ArraySource(validation[0], own, names=names, **settings)
     return {role: source for role, source in sources.items() if len(source.ids)}
+
+
+def _label_column(
+    arrays: Mapping[str, Array],
+    rows: Tensor,
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    what: str,
+    classes: Sequence[Any] | None,
+    names: Sequence[Any] | None,
+) -> dict[str, Array]:
+    """An array ``labels`` with the columns of some rows, as long as the other arrays; no array where there are no labels."""
+    if labels is None:
+        return {}
+    advice = "; pass the names of the columns of probs, classes=[...]" if classes is None else ""
+    known = torch.full((len(next(iter(arrays.values()))),), -1)
+    known[rows] = as_labels(labels, what, count=len(rows), classes=classes, ids=rows, names=names, advice=advice)
+    return {"labels": known}
 
 
 def arrays_read(strategy: Strategy) -> list[str]:

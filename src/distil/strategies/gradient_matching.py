@@ -220,7 +220,9 @@ def _outer(gradients: Features) -> Outer:
 
 def _required(validation: Signals, strategy: Strategy) -> Signals:
     if not len(validation):
-        raise InvalidInput(f"{type(strategy).__name__}(valid=True) needs a validation set; pass validation=(x, y)")
+        raise InvalidInput(
+            f"{type(strategy).__name__}(valid=True) needs a validation set; pass validation={{id: label}}, or a pair (ids, labels)"
+        )
     return validation
 
 

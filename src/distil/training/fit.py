@@ -52,6 +52,7 @@ class FitResult:
         stopped: The rule that ended the training; ``"optimum"`` for a linear head.
         validation_accuracies: Validation accuracy after each epoch; empty without validation data.
         chosen: Settings that the training chose on the labeled set: ``decay`` and ``temperature`` of a linear head.
+        notes: Sentences about the training as a whole, such as that it collapsed; set by ``Learner.fit``.
     """
 
     accuracies: tuple[float, ...]
@@ -59,6 +60,7 @@ class FitResult:
     stopped: Stopped
     validation_accuracies: tuple[float, ...] = ()
     chosen: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def n_epochs(self) -> int:
