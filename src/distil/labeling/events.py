@@ -1,0 +1,220 @@
+"""What people send to a project: answers, and changes of classes. Each event is checked here, once."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
+
+from distil.errors import InvalidInput, nearest
+
+ANSWERS: Final = ("label", "skip", "unsure")
+"""Kinds of events that answer an item; the last one of a person counts."""
+
+OPINIONS: Final = (*ANSWERS, "flag", "decide", "withdraw")
+"""Kinds of events on an item from which the state of the item is computed; they can be undone."""
+
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "label": ("item", "label"),
+    "skip": ("item",),
+    "unsure": ("item",),
+    "flag": ("item",),
+    "undo": ("target",),
+    "redo": ("target",),
+    "decide": ("item", "label"),
+    "withdraw": ("item", "of"),
+    "release": ("item",),
+    "class_add": ("label",),
+    "class_rename": ("label", "name"),
+    "class_merge": ("label", "name"),
+}
+"""Kind of an event -> the fields that it has besides those that all kinds have."""
+
+DECISION: Final = ""
+"""The name, of no person, under which the decision on an item is kept."""
+
+_KEY: Final = re.compile(r"[A-Za-z0-9._:-]{8,100}")
+_LONGEST: Final = 500  # characters of a name
+_MOST_MS: Final = 2**53  # whole numbers up to here are exact in JavaScript
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a person saw with an item, and why the item was chosen.
+
+    Attributes:
+        guess: The model's guess, the name of a class.
+        p: The probability of the guess.
+        withheld: Whether the guess was not shown, to measure its effect on people.
+        reason: Why the item was chosen.
+        model: The version of the model.
+    """
+
+    guess: str | None = None
+    p: float | None = None
+    withheld: bool = False
+    reason: str | None = None
+    model: str | None = None
+
+
+def new_key() -> str:
+    """A new key for an event."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that a person did, as it is sent to a project.
+
+    Attributes:
+        kind: ``label``, ``skip``, ``unsure`` (answers), ``flag``; ``undo`` and ``redo`` of one's own earlier event; ``decide``, the
+            label of an item whatever its answers say; ``withdraw``, which takes back the answer of a person or, with ``of=""``,
+            a decision; ``release``, which ends the leases of an item; ``class_add``, ``class_rename``, ``class_merge``.
+        who: The name of the person.
+        key: A text that the sender makes once for each event, such as a UUID. A project counts each key once.
+        item: The id of the item.
+        label: The name of a class.
+        name: The new name, or the class to merge into.
+        target: The key of the event that is undone or redone.
+        of: The person whose answer is withdrawn.
+        tab: The page or sheet from which the event was sent.
+        ms: How long the answer took, in milliseconds.
+        shown: What the person saw with the item.
+    """
+
+    kind: str
+    who: str
+    key: str = field(default_factory=new_key)
+    item: str | None = None
+    label: str | None = None
+    name: str | None = None
+    target: str | None = None
+    of: str | None = None
+    tab: str | None = None
+    ms: int | None = None
+    shown: Shown | None = None
+
+    def text(self) -> str:
+        """The event as one line of JSON with sorted keys; equal events have equal texts."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(given, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def read(cls, document: object) -> Event:
+        """The event in a document of JSON, checked.
+
+        Raises:
+            InvalidInput: A field is missing, unknown or has another type; the message names it.
+        """
+        given = _known(document, cls, "an event")
+        if "shown" in given:
+            given["shown"] = Shown(**_known(given["shown"], Shown, "`shown` of an event"))
+        absent = [name for name in ("kind", "who", "key") if name not in given]
+        if absent:
+            raise InvalidInput(f"an event needs {', '.join(absent)}; got {', '.join(given) or 'nothing'}")
+        event = cls(**given)
+        event.check()
+        return event
+
+    def check(self) -> None:
+        """Refuse an event that no project could record.
+
+        Raises:
+            InvalidInput: A field is missing or has a wrong value; the message names it.
+        """
+        if not isinstance(self.kind, str) or self.kind not in FIELDS:
+            known = ", ".join(FIELDS)
+            raise InvalidInput(
+                f"expected an event of kind {known}; got {self.kind!r:.60}{nearest(str(self.kind)[:60], FIELDS)}"
+            )
+        for name in ("item", "label", "name", "target", "of"):
+            value, wanted = getattr(self, name), name in FIELDS[self.kind]
+            if wanted != (value is not None):
+                raise InvalidInput(f"{self.kind}: {'`' + name + '` is missing' if wanted else f'has no `{name}`'}")
+        for name in ("key", "target"):
+            _check_key(name, getattr(self, name))
+        check_name("who", self.who)
+        if self.of != DECISION:
+            _check_optional("of", self.of)
+        for name in ("label", "name", "tab"):
+            _check_optional(name, getattr(self, name))
+        if self.item is not None and (not isinstance(self.item, str) or not self.item):
+            raise InvalidInput(f"`item` must be the id of an item, got {self.item!r:.60}")
+        if self.ms is not None and not (type(self.ms) is int and 0 <= self.ms <= _MOST_MS):
+            raise InvalidInput(f"`ms` must be a whole number of milliseconds from 0 on, got {self.ms!r:.60}")
+        if self.shown is not None:
+            _check_shown(self.shown)
+
+
+@dataclass(frozen=True)
+class Ack:
+    """What a project says about one event.
+
+    Attributes:
+        key: The key of the event.
+        seq: Its number in the record; None if it was refused.
+        duplicate: Whether the record had the event already, so that it was not counted again.
+        error: Why the event was refused; None if it was recorded.
+    """
+
+    key: str
+    seq: int | None
+    duplicate: bool = False
+    error: str | None = None
+
+
+def check_name(what: str, value: object) -> str:
+    """``value``, the name of a person, class or page, if it is one line of text without surrounding blanks.
+
+    Raises:
+        InvalidInput: It is something else.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST or value != value.strip():
+        raise InvalidInput(
+            f"`{what}` must be a name of 1 to {_LONGEST} characters without blanks around it, got {value!r:.60}"
+        )
+    if any(ord(letter) < 32 or 0x7F <= ord(letter) < 0xA0 or 0xD800 <= ord(letter) < 0xE000 for letter in value):
+        raise InvalidInput(
+            f"`{what}` must be one line of text without control characters and lone surrogates, got {value!r:.60}"
+        )
+    return value
+
+
+def _check_optional(what: str, value: object) -> None:
+    if value is not None:
+        check_name(what, value)
+
+
+def _check_key(what: str, value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not _KEY.fullmatch(value)):
+        raise InvalidInput(
+            f"`{what}` must be 8 to 100 letters, digits, dots, colons, dashes or underscores, such as a UUID; got {value!r:.60}"
+        )
+
+
+def _check_shown(shown: Shown) -> None:
+    _check_optional("guess", shown.guess)
+    for name in ("reason", "model"):
+        value = getattr(shown, name)
+        if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST):
+            raise InvalidInput(f"`{name}` must be text of at most {_LONGEST} characters, got {value!r:.60}")
+    number = isinstance(shown.p, (int, float)) and not isinstance(shown.p, bool)
+    if shown.p is not None and not (number and math.isfinite(shown.p) and 0 <= shown.p <= 1):
+        raise InvalidInput(f"`p` must be a probability from 0 to 1, got {shown.p!r:.60}")
+    if not isinstance(shown.withheld, bool):
+        raise InvalidInput(f"`withheld` must be true or false, got {shown.withheld!r:.60}")
+
+
+def _known(document: object, cls: type[Any], what: str) -> dict[str, Any]:
+    """The fields of a document, all of them fields of the dataclass ``cls``; those that are null are left out."""
+    if not isinstance(document, Mapping):
+        raise InvalidInput(f"{what} must be an object, got {type(document).__name__}")
+    names = [each.name for each in fields(cls)]
+    unknown = next((name for name in document if name not in names), None)
+    if unknown is not None:
+        raise InvalidInput(f"{what} has no field {unknown!r:.60}{nearest(str(unknown)[:60], names)}")
+    return {name: value for name, value in document.items() if value is not None}
