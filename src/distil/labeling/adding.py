@@ -1,0 +1,115 @@
+"""Bringing the items of a source into the database of a project: new, known, changed and gone ones."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distil.errors import InvalidInput
+from distil.labeling.events import new_key
+from distil.labeling.sources import Found, Source
+from distil.labeling.store import bound
+
+
+@dataclass(frozen=True)
+class Added:
+    """What adding a source found.
+
+    Attributes:
+        new: Number of new items.
+        known: Number of items that the project had already, unchanged.
+        changed: The ids of items whose content differs from before; their answers are kept.
+        gone: The ids of items that the source had before and has no longer; their answers are kept.
+        note: Which columns were read, where their content decided it; else empty.
+    """
+
+    new: int
+    known: int
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+    note: str
+
+
+def add_items(db: sqlite3.Connection, source: Source, items: Sequence[Found], who: str, at: float) -> Added:
+    """Add the items of a source inside a transaction.
+
+    Args:
+        db: A database in a transaction.
+        source: The source.
+        items: All its items.
+        who: The name under which it is recorded.
+        at: The time.
+
+    Raises:
+        InvalidInput: An id is empty, occurs twice, or is that of another item in another source.
+    """
+    number = _source(db, source)
+    before = {
+        item: (where, digest, gone)
+        for item, where, digest, gone in db.execute("SELECT id, source, digest, gone FROM item")
+    }
+    _check_ids(source, items, before, number)
+    new = [item for item in items if item.id not in before]
+    own = [item for item in items if item.id in before and before[item.id][0] == number]
+    changed = tuple(item.id for item in own if item.digest != before[item.id][1])
+    here = {item.id for item in items}
+    gone = tuple(item for item, (where, _, out) in before.items() if where == number and not out and item not in here)
+    added = Added(len(new), len(items) - len(new) - len(changed), changed, gone, source.note)
+    seq = _record(db, source, added, who, at)
+    db.executemany(
+        "INSERT INTO item(id, source, place, path, text, digest) "
+        "VALUES(CAST(? AS TEXT), ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?)",
+        [(bound(item.id), number, item.place, bound(item.path), bound(item.text), item.digest) for item in new],
+    )
+    db.executemany(
+        "UPDATE item SET place = ?, path = CAST(? AS TEXT), text = CAST(? AS TEXT), digest = ?, gone = 0 "
+        "WHERE id = CAST(? AS TEXT)",
+        [(item.place, bound(item.path), bound(item.text), item.digest, bound(item.id)) for item in own],
+    )
+    db.executemany("UPDATE item SET changed = ? WHERE id = CAST(? AS TEXT)", [(seq, bound(item)) for item in changed])
+    db.executemany("UPDATE item SET gone = 1 WHERE id = CAST(? AS TEXT)", [(bound(item),) for item in gone])
+    db.execute("DELETE FROM lease WHERE item IN (SELECT n FROM item WHERE gone)")
+    return added
+
+
+def _source(db: sqlite3.Connection, source: Source) -> int:
+    """The number of a source, old or new."""
+    options = json.dumps({"column": source.column, "ids": source.ids})
+    path = bound(str(source.path))
+    found = db.execute("SELECT s, kind FROM source WHERE path = CAST(? AS TEXT)", (path,)).fetchone()
+    if found is None:
+        insert = "INSERT INTO source(path, kind, options) VALUES(CAST(? AS TEXT), ?, ?)"
+        return int(db.execute(insert, (path, source.kind, options)).lastrowid or 0)
+    if found[1] != source.kind:
+        raise InvalidInput(
+            f"{source.path} was added as {found[1]} and now holds {source.kind}; add it under another name"
+        )
+    db.execute("UPDATE source SET options = ? WHERE s = ?", (options, found[0]))
+    return int(found[0])
+
+
+def _check_ids(source: Source, items: Sequence[Found], before: dict[str, tuple[int, bytes, int]], number: int) -> None:
+    seen: set[str] = set()
+    for item in items:
+        where, digest, _ = before.get(item.id, (number, item.digest, 0))
+        if not item.id or item.id in seen:
+            raise InvalidInput(
+                f"{source.path}: the id {item.id!r} is empty or occurs more than once; give each item an id"
+            )
+        if where != number and digest != item.digest:
+            raise InvalidInput(
+                f"{source.path}: {item.id!r} is the id of another item of the project; give the items of each source ids of their "
+                "own, or add the folder that holds both sources"
+            )
+        seen.add(item.id)
+
+
+def _record(db: sqlite3.Connection, source: Source, added: Added, who: str, at: float) -> int:
+    """Write the event; returns its number."""
+    key = new_key()
+    said = {"new": added.new, "known": added.known, "changed": added.changed, "gone": added.gone}
+    sent = json.dumps({"kind": "items_add", "who": who, "key": key, "source": str(source.path), **said}, sort_keys=True)
+    insert = "INSERT INTO event(key, at, who, kind, sent) VALUES(?, ?, ?, 'items_add', ?)"
+    return int(db.execute(insert, (key, at, who, sent)).lastrowid or 0)

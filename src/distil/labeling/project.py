@@ -1,0 +1,412 @@
+"""A project: a folder in which the items to label and everything that people said about them are kept, for as long as it takes."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from distil.errors import InvalidInput, RunError, whole_number
+from distil.labeling.adding import Added, add_items
+from distil.labeling.events import Ack, Event, check_name
+from distil.labeling.fold import Answer, State
+from distil.labeling.recording import end_of, number_of, record_event
+from distil.labeling.sources import read_source
+from distil.labeling.status import Status
+from distil.labeling.store import FILE, Store, bound, chunks
+from distil.labeling.truth import Truth, agreement, krippendorff_alpha, truths
+from distil.system.files import locked, sync_folder
+
+_GIVEN: Final = (
+    "(SELECT count(*) FROM current WHERE item = n AND kind IS NOT NULL AND who != '') "
+    "+ (SELECT count(*) FROM lease WHERE item = n)"
+)
+"""The number of answers to item ``n``, and of the people who have it now."""
+_MAY_HAVE: Final = (
+    f"NOT gone AND {_GIVEN} < :copies AND n NOT IN (SELECT item FROM lease WHERE who = :who) "
+    "AND NOT EXISTS (SELECT 1 FROM current WHERE item = n AND who IN (:who, '') AND kind IS NOT NULL)"
+)
+"""Whether item ``n`` may be handed out to a person now."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item of a project.
+
+    Attributes:
+        id: The user's id.
+        source: The path of its source.
+        kind: ``images``, ``texts`` or ``rows``.
+        place: Its row in the source.
+        path: The image file; None for other items.
+        text: The text; None for other items.
+        gone: Whether the source no longer had it when it was last added.
+    """
+
+    id: str
+    source: str
+    kind: str
+    place: int
+    path: str | None
+    text: str | None
+    gone: bool
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event in the record.
+
+    Attributes:
+        seq: Its number; the only order.
+        at: The time at which it was recorded, by the clock of that machine: it may go backwards.
+        event: The event as it was sent.
+    """
+
+    seq: int
+    at: float
+    event: Event
+
+
+class Project:
+    r"""The items to label, and everything that people said about them: one SQLite file, ``project.db``, in a folder of its own.
+
+    Answers are kept as events in the order in which they came, and nothing is removed. An event is on disk when ``record`` returns.
+    Threads may share a project; several processes may have it open. Open it with :meth:`create` or :meth:`open`, and close it,
+    or use it as a context manager.
+
+    Args:
+        path: The folder.
+        store: Its open database.
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "texts.txt").write_text("fine\nbroken\n")
+    >>> with Project.create(folder / "reviews", classes=["good", "bad"]) as project:
+    ...     added = project.add(folder / "texts.txt")
+    ...     acks = project.record([Event(kind="label", who="anna", item="0", label="good")])
+    ...     project.labels()
+    {'0': 'good'}
+    """
+
+    def __init__(self, path: Path, store: Store) -> None:
+        self.path = path
+        self._store = store
+        self._since: dict[tuple[int, str], float] = {}  # when this process first saw a lease, by the monotonic clock
+
+    @classmethod
+    def create(cls, path: str | Path, *, classes: Sequence[str] = (), copies: int = 1, who: str = "owner") -> Project:
+        """Make a new project.
+
+        Args:
+            path: The folder; it must not exist, or be empty.
+            classes: The names of the classes; more may be added later.
+            copies: The number of people who are to answer each item.
+            who: The name under which the classes are recorded.
+
+        Raises:
+            InvalidInput: A name of a class is not one line of text or occurs twice, or ``copies`` is not a positive number.
+            RunError: There is something else at the path.
+        """
+        path = Path(path).expanduser()
+        if whole_number(copies, 1) is None:
+            raise InvalidInput(f"copies must be a whole number from 1 on, got {copies!r}")
+        if isinstance(classes, str):
+            raise InvalidInput(f"classes must be a list of names, got the text {classes!r}")
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise RunError(f"{path} exists; expected a new or empty folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # complete before it has its name, so that a kill leaves no half project
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        temporary.mkdir()
+        try:
+            store = Store(temporary, {"project": str(uuid.uuid4()), "copies": str(copies)})
+            with cls(temporary, store) as project:
+                project.record_all([Event(kind="class_add", who=who, label=name) for name in classes])
+            temporary.rename(path)
+        except BaseException:
+            for file in temporary.iterdir():
+                file.unlink()
+            temporary.rmdir()
+            raise
+        sync_folder(path.parent)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Project:
+        """Open a project. Opening runs and imports nothing that the project names.
+
+        Raises:
+            RunError: There is no project, it is damaged, or a newer version of distil wrote it.
+        """
+        path = Path(path).expanduser()
+        if not (path / FILE).is_file():
+            raise RunError(f"{path} is not a project: it has no {FILE}; make one with `distil project create`")
+        return cls(path, Store(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
+
+    def only_writer(self) -> AbstractContextManager[None]:
+        """Hold the project's lock, as a server does while it runs; the system releases it when the process ends.
+
+        Raises:
+            RunError: Another process holds it.
+        """
+        busy = f"{self.path} is in use by another process, such as a server; stop it, or wait until it is done"
+        return locked(self.path / "project.lock", busy)
+
+    @property
+    def id(self) -> str:
+        """A UUID, made with the project."""
+        return self._setting("project")
+
+    @property
+    def copies(self) -> int:
+        """The number of people who are to answer each item."""
+        return int(self._setting("copies"))
+
+    # ------------------------------------------------------------------------------------------------------------- items
+
+    def add(
+        self, source: str | Path, *, column: str | None = None, ids: str | None = None, who: str = "owner"
+    ) -> Added:
+        """Add the items of a source, or what is new in it.
+
+        Items that the project has already are kept, with their answers: those whose content changed are listed, and those that the
+        source no longer has are not handed out any more until they are back.
+
+        Args:
+            source: A folder of images, a table of texts or image paths, or an array, as :func:`distil.open_pool` takes them.
+            column: The column of the items, where the source is a table; default: as for ``open_pool``, or as before.
+            ids: The column or file of ids; default: as for ``open_pool``, or as before.
+            who: The name under which it is recorded.
+
+        Raises:
+            DataNotFound: There is nothing at the path.
+            InvalidInput: It is no source of items, an item cannot be read, or an id is that of another item.
+        """
+        check_name("who", who)
+        column, ids = self._as_before(Path(source), column, ids)
+        found = read_source(source, column, ids)
+        items = list(found.items)
+        with self._store.writing() as db:
+            return add_items(db, found, items, who, time.time())
+
+    def _as_before(self, path: Path, column: str | None, ids: str | None) -> tuple[str | None, str | None]:
+        """The columns that the source was added with, where none are given."""
+        where = str(path.expanduser().absolute())
+        rows = self._store.rows("SELECT options FROM source WHERE path = CAST(? AS TEXT)", (bound(where),))
+        before = json.loads(rows[0][0]) if rows else {}
+        return column or before.get("column"), ids or before.get("ids")
+
+    def items(self, ids: Iterable[str] | None = None) -> list[Item]:
+        """The items with these ids, in this order; default: all, in the order in which they were added.
+
+        Raises:
+            InvalidInput: The project has no item with one of these ids.
+        """
+        sql = "SELECT item.id, source.path, kind, place, item.path, text, gone FROM item JOIN source ON source = s"
+        if ids is None:
+            return [_item(row) for row in self._store.rows(f"{sql} ORDER BY n")]
+        wanted = list(ids)
+        found: dict[str, Item] = {}
+        for some in chunks(wanted):
+            marks = ", ".join(["CAST(? AS TEXT)"] * len(some))
+            rows = self._store.rows(f"{sql} WHERE id IN ({marks})", [bound(name) for name in some])
+            found |= {row[0]: _item(row) for row in rows}
+        missing = next((name for name in wanted if name not in found), None)
+        if missing is not None:
+            raise InvalidInput(f"the project has no item {missing!r:.200}")
+        return [found[name] for name in wanted]
+
+    # ------------------------------------------------------------------------------------------------------------ events
+
+    def record(self, events: Sequence[Event]) -> list[Ack]:
+        """Record events, in one transaction; returns what became of each.
+
+        An event whose key the record has already is acknowledged as a duplicate and not counted again. An event that cannot be
+        recorded is refused with an error, and the others are recorded.
+
+        Raises:
+            RunError: Nothing was recorded, because the disk is full for example.
+        """
+        with self._store.writing() as db:
+            at = time.time()
+            return [record_event(db, event, at) for event in events]
+
+    def record_all(self, events: Sequence[Event]) -> list[Ack]:
+        """Record all events in one transaction, or none.
+
+        Raises:
+            InvalidInput: One of them was refused.
+            RunError: Nothing was recorded.
+        """
+        with self._store.writing() as db:
+            at = time.time()
+            acks = [record_event(db, event, at) for event in events]
+            refused = next((ack.error for ack in acks if ack.error is not None), None)
+            if refused is not None:
+                raise InvalidInput(refused)
+            return acks
+
+    def events(self, *, after: int = 0, who: str | None = None) -> list[Recorded]:
+        """The events of the record, in order: all, or those after a number or of a person."""
+        sql = "SELECT seq, at, sent FROM event WHERE seq > ? AND kind != 'items_add' AND (? IS NULL OR who = ?) ORDER BY seq"
+        rows = self._store.rows(sql, (after, who, who))
+        return [Recorded(seq, at, Event.read(json.loads(sent))) for seq, at, sent in rows]
+
+    def state(self) -> State:
+        """What people say about the items now, as the tables have it; ``fold`` computes the same from ``events``."""
+        names, merged = self._classes()
+        answers = {}
+        sql = "SELECT id, who, kind, class, flagged FROM current JOIN item ON n = current.item ORDER BY n, who"
+        for item, who, kind, label, flagged in self._store.rows(sql):
+            name = None if label is None else names[end_of(merged, label)]
+            answers[item, who] = Answer(kind, name, bool(flagged))
+        return State(self.classes, answers)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, in the order in which they were added; merged ones are left out."""
+        names, merged = self._classes()
+        return [name for number, name in names.items() if number not in merged]
+
+    def truths(self) -> dict[str, Truth]:
+        """What the answers to each item say together; items without answers are left out."""
+        return truths(self.state().answers)
+
+    def labels(self) -> dict[str, str]:
+        """The label of each item that has one: the decision on it, or else the label that most people gave; ties have none."""
+        return {item: truth.label for item, truth in self.truths().items() if truth.label is not None}
+
+    def status(self) -> Status:
+        """How far the project is."""
+        found = self.truths()
+        labeled = [truth.label for truth in found.values() if truth.label is not None]
+        votes = [[*truth.votes.values()] for truth in found.values()]
+        people = Counter(who for truth in found.values() for who in (*truth.votes, *truth.others))
+        return Status(
+            items=self._count("item"),
+            gone=self._count("item WHERE gone"),
+            labeled=len(labeled),
+            tied=sum(truth.tied for truth in found.values()),
+            unlabeled=sum(bool(truth.others) and truth.label is None and not truth.tied for truth in found.values()),
+            flagged=sum(truth.flagged for truth in found.values()),
+            leased=self._count("lease"),
+            outdated=self._count("current JOIN item ON n = current.item WHERE seq < changed"),
+            classes={name: labeled.count(name) for name in self.classes},
+            people=dict(people.most_common()),
+            agreement=agreement(votes),
+            alpha=krippendorff_alpha(votes),
+        )
+
+    def keys_recorded(self, keys: Iterable[str]) -> dict[str, Event]:
+        """Key -> the event, for those of the keys that the record has."""
+        found: dict[str, Event] = {}
+        for some in chunks(keys):
+            marks = ", ".join("?" * len(some))
+            rows = self._store.rows(f"SELECT key, sent FROM event WHERE key IN ({marks})", some)
+            found |= {key: Event.read(json.loads(sent)) for key, sent in rows}
+        return found
+
+    # ------------------------------------------------------------------------------------------------------- handing out
+
+    def open_items(self, who: str) -> list[str]:
+        """The ids of the items that may be handed out to a person now: queued ones first, then in the order of adding."""
+        sql = f"SELECT id FROM item LEFT JOIN queue ON queue.item = n WHERE {_MAY_HAVE} ORDER BY rank IS NULL, rank, n"
+        return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
+
+    def lease(self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False) -> list[str]:
+        """Hand out items to a person: nobody else gets them until they are answered, released, or withdrawn.
+
+        Leases only steer what is handed out; an answer is recorded whether or not the person has the item.
+
+        Args:
+            who: The name of the person.
+            n: The largest number of items.
+            order: Ids, best first; those that may not be handed out now are passed over.
+            tab: The page or sheet that the items are for.
+            lasting: Whether the lease stays until it is answered or released, as that of a sheet does; others end with
+                :meth:`expire`.
+
+        Returns:
+            The ids that were handed out, at most ``n``.
+        """
+        check_name("who", who)
+        if tab:
+            check_name("tab", tab)
+        given: list[str] = []
+        lease = f"INSERT INTO lease SELECT n, :who, :tab, :lasting FROM item WHERE n = :n AND {_MAY_HAVE}"
+        values = {"who": who, "copies": self.copies, "tab": tab, "lasting": lasting}
+        with self._store.writing() as db:
+            for item in order:
+                if len(given) == n:
+                    break
+                if db.execute(lease, {**values, "n": number_of(db, item)}).rowcount:
+                    given.append(item)
+        return given
+
+    def leased(self, who: str, tab: str | None = None) -> list[str]:
+        """The ids of the items that a person has now, on any page or on one."""
+        sql = "SELECT id FROM lease JOIN item ON n = item WHERE who = ? AND (? IS NULL OR tab = ?) ORDER BY n"
+        return [item for (item,) in self._store.rows(sql, (who, tab, tab))]
+
+    def expire(self, seconds: float) -> int:
+        """End the leases that this process has known for longer than some seconds, except lasting ones; returns their number.
+
+        The time is that of the monotonic clock and is not kept: after a restart, every lease has its full time again.
+        """
+        with self._store.writing() as db:
+            now = time.monotonic()
+            held = {(item, who) for item, who in db.execute("SELECT item, who FROM lease WHERE NOT lasting")}
+            self._since = {place: self._since.get(place, now) for place in held}
+            over = [place for place, since in self._since.items() if now - since > seconds]
+            db.executemany("DELETE FROM lease WHERE item = ? AND who = ?", over)
+        return len(over)
+
+    def queue(self, ids: Iterable[str]) -> None:
+        """Put items at the head of what is handed out, best first, in place of those queued before."""
+        with self._store.writing() as db:
+            db.execute("DELETE FROM queue")
+            db.executemany(
+                "INSERT INTO queue(item) SELECT n FROM item WHERE id = CAST(? AS TEXT)",
+                [(bound(item),) for item in dict.fromkeys(ids) if number_of(db, item)],
+            )
+
+    def release(self, ids: Iterable[str], who: str = "owner") -> None:
+        """End the leases of items, so that they may be handed out to others."""
+        self.record_all([Event(kind="release", who=who, item=item) for item in ids])
+
+    # ---------------------------------------------------------------------------------------------------------- internal
+
+    def _count(self, rows: str) -> int:
+        return int(self._store.rows(f"SELECT count(*) FROM {rows}")[0][0])
+
+    def _setting(self, name: str) -> str:
+        return str(self._store.rows("SELECT value FROM setting WHERE name = ?", (name,))[0][0])
+
+    def _classes(self) -> tuple[dict[int, str], dict[int, int]]:
+        """Number -> name of all classes in the order of adding; and number -> the class that it was merged into."""
+        rows = self._store.rows("SELECT c, name, into_c FROM class ORDER BY c")
+        return {c: name for c, name, _ in rows}, {c: into for c, _, into in rows if into is not None}
+
+
+def _item(row: Sequence[Any]) -> Item:
+    return Item(*row[:6], gone=bool(row[6]))

@@ -1,0 +1,167 @@
+"""The file of a project: one SQLite database, opened safely and written in whole transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from distil.errors import RunError
+
+FILE: Final = "project.db"
+VERSION: Final = 1
+APPLICATION: Final = 0x64697374  # "dist", for `file` and other programs
+_WAIT: Final = 5.0  # seconds to wait for another writer
+
+SCHEMA: Final = """
+CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE source(s INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, options TEXT NOT NULL) STRICT;
+CREATE TABLE item(n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, source INTEGER NOT NULL REFERENCES source, place INTEGER NOT NULL,
+  path TEXT, text TEXT, digest BLOB NOT NULL, gone INTEGER NOT NULL DEFAULT 0, changed INTEGER) STRICT;
+CREATE INDEX item_source ON item(source);
+CREATE TABLE class(c INTEGER PRIMARY KEY, name TEXT NOT NULL, into_c INTEGER REFERENCES class) STRICT;
+CREATE TABLE class_name(name TEXT PRIMARY KEY, c INTEGER NOT NULL REFERENCES class) STRICT, WITHOUT ROWID;
+CREATE TABLE event(seq INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, at REAL NOT NULL, who TEXT NOT NULL, kind TEXT NOT NULL,
+  item INTEGER REFERENCES item, class INTEGER REFERENCES class, target TEXT, subject TEXT, sent TEXT NOT NULL) STRICT;
+CREATE INDEX event_item ON event(item, subject) WHERE item IS NOT NULL;
+CREATE INDEX event_target ON event(target) WHERE target IS NOT NULL;
+CREATE TABLE current(item INTEGER REFERENCES item, who TEXT, seq INTEGER NOT NULL, kind TEXT, class INTEGER REFERENCES class,
+  flagged INTEGER NOT NULL, PRIMARY KEY(item, who)) STRICT, WITHOUT ROWID;
+CREATE TABLE lease(item INTEGER REFERENCES item, who TEXT, tab TEXT NOT NULL, lasting INTEGER NOT NULL,
+  PRIMARY KEY(item, who)) STRICT, WITHOUT ROWID;
+CREATE TABLE queue(rank INTEGER PRIMARY KEY, item INTEGER UNIQUE NOT NULL REFERENCES item) STRICT;
+"""
+"""``event`` is the record, and only grows; its order is ``seq``, never the clock. ``class``, ``class_name`` and ``current`` are
+computed from it, in the transaction of each event. ``current`` keeps what each person says about each item now, and decisions under
+the name ``''``. ``lease`` and ``queue`` steer what is handed out and are no record."""
+
+_FAULTS: Final = {
+    "SQLITE_FULL": "the disk is full; nothing of this was saved: free some space, then do it again",
+    "SQLITE_BUSY": "another process has been writing for some seconds; nothing of this was saved: try again",
+    "SQLITE_READONLY": "the file cannot be written; nothing of this was saved: check its permissions",
+    "SQLITE_CANTOPEN": "the file cannot be opened: check the permissions of the folder",
+    "SQLITE_NOTADB": "the file is not a database: restore it from a backup",
+    "SQLITE_CORRUPT": "the database is damaged: restore it from a backup",
+    "SQLITE_TOOBIG": "a text is longer than the database takes (1 GB); nothing of this was saved",
+}
+
+
+class Store:
+    """The open database of a project. Threads may share it: each block holds its lock.
+
+    Args:
+        folder: The folder of the project.
+        create: Make a new database, in which ``project`` is the setting ``create``; None: open the present one.
+
+    Raises:
+        RunError: There is none, it is not a project's, it is damaged, or a newer version of distil wrote it.
+    """
+
+    def __init__(self, folder: Path, create: dict[str, str] | None = None) -> None:
+        self.path = folder / FILE
+        self._lock = threading.RLock()
+        with self._faults():
+            self._db = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            try:
+                self._set_up(create)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        """Close the database; the file stays as it is."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: everything in the block is on disk after it, or nothing after an error."""
+        with self._lock, self._faults():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself rolls back after some errors
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        """The rows of a query."""
+        with self._lock, self._faults():
+            return self._db.execute(sql, values).fetchall()
+
+    def _set_up(self, create: dict[str, str] | None) -> None:
+        db = self._db
+        db.text_factory = text_of
+        db.execute("PRAGMA trusted_schema=OFF")
+        db.execute("PRAGMA cell_size_check=ON")
+        if create is None:
+            self._check()
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA foreign_keys=ON")
+        if create is not None:
+            with self.writing():
+                for statement in filter(str.strip, SCHEMA.split(";")):
+                    db.execute(statement)
+                db.executemany("INSERT INTO setting VALUES(?, ?)", create.items())
+                db.execute(f"PRAGMA application_id={APPLICATION}")
+                db.execute(f"PRAGMA user_version={VERSION}")
+
+    def _check(self) -> None:
+        """Refuse a database that is not exactly a project's: a view or trigger in it would run code of its author."""
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION:
+            raise RunError(f"{self.path} is a database of another program; expected a project of distil")
+        if version != VERSION:
+            raise RunError(
+                f"{self.path} has version {version}, and this distil reads version {VERSION}; install a newer distil"
+            )
+        with closing(sqlite3.connect(":memory:")) as blank:
+            blank.executescript(SCHEMA)
+            extra = _schema(self._db) ^ _schema(blank)
+        if extra:
+            names = ", ".join(sorted({name for _, name, _ in extra})[:3])
+            raise RunError(f"{self.path} is not a project as distil writes it ({names}); restore it from a backup")
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn errors of SQLite into one line on the file."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            name = next((name for name in _FAULTS if str(getattr(error, "sqlite_errorname", "")).startswith(name)), "")
+            raise RunError(f"{self.path}: {_FAULTS.get(name, str(error))}") from error
+
+
+def _schema(db: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
+    return set(db.execute("SELECT type, name, sql FROM sqlite_schema").fetchall())
+
+
+def text_of(stored: bytes) -> str:
+    """A text of the database. Names of files may hold bytes that are not UTF-8, which Python keeps as lone surrogates."""
+    return stored.decode("utf-8", "surrogatepass")
+
+
+def bound(text: str | None) -> str | bytes | None:
+    """A text as a value for ``CAST(? AS TEXT)``, the inverse of :func:`text_of`: SQLite takes lone surrogates only as bytes."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "surrogatepass")
+
+
+def chunks(values: Iterable[Any], size: int = 500) -> Iterator[list[Any]]:
+    """Lists of at most ``size`` values; SQLite limits the values of one statement."""
+    block: list[Any] = []
+    for value in values:
+        block.append(value)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block

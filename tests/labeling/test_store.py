@@ -1,0 +1,100 @@
+"""The file: what is refused when it is opened, and errors of SQLite as one line."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from distil.errors import RunError
+from distil.labeling.events import Event
+from distil.labeling.project import Project
+from distil.labeling.store import bound, text_of
+
+
+@pytest.fixture
+def file(project):
+    project.close()
+    return project.path / "project.db"
+
+
+def change(file, script):
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(script)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("PRAGMA application_id=7", "another program"),
+        ("PRAGMA user_version=2", "has version 2, and this distil reads version 1; install a newer distil"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON event BEGIN DELETE FROM event; END",
+            r"not a project as distil writes it \(t\)",
+        ),
+        ("CREATE VIEW v AS SELECT 1", r"\(v\)"),
+        ("ALTER TABLE event ADD COLUMN x TEXT", r"\(event\)"),
+        ("DROP TABLE queue", r"queue"),
+    ],
+)
+def test_a_foreign_database(file, script, message):
+    change(file, script)
+    with pytest.raises(RunError, match=message) as refused:
+        Project.open(file.parent)
+    assert "\n" not in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+def test_a_damaged_file(file):
+    whole = file.read_bytes()
+    for content in (b"", b"no database", whole[:100], whole[:100] + b"\xff" * 8000 + whole[8100:]):
+        file.write_bytes(content)
+        with pytest.raises(RunError, match=r"project\.db") as refused:
+            Project.open(file.parent)
+        assert "\n" not in str(refused.value)
+
+
+def test_no_project(tmp_path):
+    with pytest.raises(
+        RunError, match=r"is not a project: it has no project\.db; make one with `distil project create`"
+    ):
+        Project.open(tmp_path)
+    assert not (tmp_path / "project.db").exists()
+
+
+def test_how_the_file_is_kept(project):
+    pragmas = {"journal_mode": "wal", "synchronous": 2, "trusted_schema": 0, "foreign_keys": 1, "user_version": 1}
+    assert {name: project._store.rows(f"PRAGMA {name}")[0][0] for name in pragmas} == pragmas
+
+
+def test_a_full_disk(project, say):
+    """Nothing is half recorded, one line says so, and the project works on once there is room."""
+    say("anna", "label", "0", "cat")
+    before = project.state()
+    (pages,) = project._store.rows("PRAGMA page_count")[0]
+    project._store.rows(f"PRAGMA max_page_count={pages}")
+    events = [Event(kind="label", who="ben", item=str(n % 10), label="dog", tab="t" * 400) for n in range(200)]
+    with pytest.raises(RunError, match="the disk is full; nothing of this was saved") as refused:
+        project.record(events)
+    assert "\n" not in str(refused.value)
+    assert project.state() == before
+    project._store.rows("PRAGMA max_page_count=100000")
+    assert all(ack.error is None and not ack.duplicate for ack in project.record(events))
+
+
+def test_a_second_writer_that_does_not_end(project, monkeypatch):
+    project._store.rows("PRAGMA busy_timeout=10")
+    with closing(sqlite3.connect(project.path / "project.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(
+            RunError, match="another process has been writing for some seconds; nothing of this was saved"
+        ):
+            project.record([Event(kind="skip", who="anna", item="0")])
+    assert project.record([Event(kind="skip", who="anna", item="0")])[0].error is None
+
+
+def test_texts_come_back_as_they_were(project):
+    for text in ("", "\0a\0", "\ud800\udcff", "é", "\u202e", "x" * 2**20, "'; DROP TABLE event; --"):
+        ((stored,),) = project._store.rows("SELECT CAST(? AS TEXT)", (bound(text),))
+        assert stored == text
+    assert text_of(b"caf\xc3\xa9") == "café"
+    assert bound(None) is None
