@@ -12,22 +12,25 @@ from distil.errors import ConfigError, InvalidInput
 
 _DEEPEST = 50
 _DIGITS = 25
+_LARGEST = 2**20
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a configuration file, without the key ``$schema``, which editors read.
 
     Raises:
-        ConfigError: The file does not exist, or does not hold one JSON object.
+        ConfigError: The file does not exist, is larger than 1 MB, or does not hold one JSON object.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_repeats, parse_int=_whole)
+        document = json.loads(_text_of(path), object_pairs_hook=_no_repeats, parse_int=_whole)
     except FileNotFoundError:
         raise ConfigError(f"there is no configuration file {path}") from None
     except RecursionError:
         raise ConfigError(f"{path} cannot be read: its lists and objects are more than {_DEEPEST} deep") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; pass a JSON file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except ValueError as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(document, dict):
@@ -36,6 +39,18 @@ def read_json(path: Path) -> dict[str, Any]:
         )
     document.pop("$schema", None)
     return document
+
+
+def _text_of(path: Path) -> str:
+    """The text of a file, read up to the largest size of a configuration."""
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ConfigError(f"{path} is larger than 1 MB, so it is no configuration; pass the JSON file of an experiment")
+    text = content.decode("utf-8-sig")
+    if not text.strip():
+        raise ConfigError(f"{path} is empty; docs/configuration.md describes what it must hold")
+    return text
 
 
 def plain(value: object, faults: list[str], where: str = "", depth: int = 0) -> Any:  # noqa: ANN401
