@@ -27,7 +27,7 @@ from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
 from distil.data.table_files import Quoting
 from distil.embedding.earlier import Earlier, earlier_rows, model_key, read_info
-from distil.embedding.encoders import Encoder, Loaded, encoder_named
+from distil.embedding.encoders import Encoder, Loaded, encoder_named, imports_code
 from distil.embedding.journal import HASH_BYTES, Journal, hashes_path, info_path, lock_path, log_path, rows_path
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
@@ -135,6 +135,22 @@ def embed(
             f"{name}: {fault}; {embedded.path} was written with on_error='skip' (--on-error skip): pass it again, or repair the "
             "item and write another file"
         )
+    return embedded
+
+
+def made_before(items: Items, model: str, weights: str | Path | None) -> Embedded:
+    """The embeddings in the user's cache folder that ``embed`` made before of these items, without loading the model.
+
+    Raises:
+        InvalidInput: There are none, or only code of the user's own can tell which they are.
+    """
+    if imports_code(model):
+        raise InvalidInput(f"the images or texts are embedded by {model}, which is not loaded to look at results")
+    encoder = encoder_named(model, weights)
+    path, key = _cached(items, encoder, _key(items, encoder, items.fingerprint))
+    embedded = _finished(path, key)
+    if embedded is None:
+        raise InvalidInput(f"the embeddings by {model} are no longer in {path.parent}; distil embed makes them again")
     return embedded
 
 

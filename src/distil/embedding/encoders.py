@@ -25,7 +25,7 @@ from distil.networks.torch_network import TorchNetwork
 from distil.networks.weights import weights_in
 from distil.rng import Rng
 from distil.system.files import digest
-from distil.system.imports import import_torchvision, named_object, optional
+from distil.system.imports import import_torchvision, named_object, optional, taking
 from distil.system.runtime import Runtime
 
 # Number of minibatches of texts that are sorted by length together. A minibatch is padded to its longest text: for news articles in
@@ -76,30 +76,72 @@ def encoder_named(model: str, weights: str | Path | None = None) -> Encoder:
     """
     if model.startswith("timm:"):
         return _timm(model.removeprefix("timm:"), weights)
+    folder = _folder_of(model, weights)
+    return _called(model) if folder is None else _sentences(model, folder)
+
+
+def check_encoder(model: str, weights: str | Path | None = None) -> None:
+    """Check the names of an encoder without loading it.
+
+    Raises:
+        InvalidInput: ``weights`` is missing, or the model takes none.
+        UnknownName: There is no such model or package.
+        DataNotFound: There is no such file of weights.
+        ConfigError: A callable cannot be imported, or takes other arguments than one list.
+    """
+    if model.startswith("timm:"):
+        _check_weights(model.removeprefix("timm:"), weights)
+        _timm_package(model.removeprefix("timm:"))
+    elif _folder_of(model, weights) is None:
+        taking(model, [])
+
+
+def imports_code(model: str) -> bool:
+    """Whether an encoder is code: a callable, or a package that must be imported to be found."""
+    return not model.startswith("timm:") and not _is_saved(model)
+
+
+def _folder_of(model: str, weights: str | Path | None) -> Path | None:
+    """The folder of a model of sentence-transformers; None for the user's own callable."""
     if weights is not None:
         raise InvalidInput(f"weights are for timm models only; {model} has its own, so leave weights out")
-    if (Path(model).expanduser() / "modules.json").is_file():
-        return _sentences(model, Path(model).expanduser())
+    if _is_saved(model):
+        return Path(model).expanduser()
     if ":" in model:
-        return _called(model)
+        return None
     if (folder := _packaged(model)) is not None:
-        return _sentences(model, folder)
+        return folder
     raise UnknownName(
         f"expected a model as timm:NAME, a folder that sentence-transformers saved (with modules.json), an installed package that "
         f"holds one, or package.module:callable; got {model!r}"
     )
 
 
-def _timm(name: str, weights: str | Path | None) -> Encoder:
+def _is_saved(model: str) -> bool:
+    return (Path(model).expanduser() / "modules.json").is_file()
+
+
+def _check_weights(name: str, weights: str | Path | None) -> None:
     if weights is None:
         raise InvalidInput(
             f"timm:{name} needs weights, and distil downloads none: pass a file (--weights FILE), or `random` to try the command"
         )
-    content = "random"
-    if weights != "random":
-        if not Path(weights).is_file():
-            raise DataNotFound(f"there is no weights file {weights}")
-        content = digest(Path(weights))
+    if weights != "random" and not Path(weights).is_file():
+        raise DataNotFound(f"there is no weights file {weights}")
+
+
+def _timm_package(name: str) -> Any:  # noqa: ANN401 - a module
+    """The package timm; UnknownName if it has no model of that name."""
+    import_torchvision()
+    timm = optional("timm", "timm:NAME")
+    if not timm.is_model(name):
+        raise UnknownName(f"timm has no model {name!r}{nearest(name, timm.list_models())}")
+    return timm
+
+
+def _timm(name: str, weights: str | Path | None) -> Encoder:
+    _check_weights(name, weights)
+    content = "random" if weights is None or weights == "random" else digest(Path(weights))
 
     def load(runtime: Runtime) -> Loaded:  # noqa: ARG001 - the network places itself
         module = _timm_module(name, None if weights == "random" else Path(weights))
@@ -113,10 +155,7 @@ def _timm(name: str, weights: str | Path | None) -> Encoder:
 
 def _timm_module(name: str, weights: Path | None) -> nn.Module:
     """A model without its head; InvalidInput if the weights do not fit."""
-    import_torchvision()
-    timm = optional("timm", "timm:NAME")
-    if not timm.is_model(name):
-        raise UnknownName(f"timm has no model {name!r}{nearest(name, timm.list_models())}")
+    timm = _timm_package(name)
     with Rng(0).scope():
         module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
     if weights is None:

@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, nearest
 from distil.functional.scale import exponent, largest, number_times_two_to, times_two_to
 
 Decay: TypeAlias = float | Literal["auto"]
@@ -360,8 +361,9 @@ def check_settings(decay: Decay, class_weights: ClassWeights) -> None:
     Raises:
         InvalidInput: See above.
     """
-    number = not isinstance(decay, (str, bool)) and math.isfinite(decay) and decay >= LEAST_DECAY
-    if not number and decay != "auto":
+    number = isinstance(decay, Real) and not isinstance(decay, bool) and math.isfinite(decay) and decay >= LEAST_DECAY
+    if not number and not (isinstance(decay, str) and decay == "auto"):
         raise InvalidInput(f"decay: expected 'auto' or a number from {LEAST_DECAY:g}, got {decay!r}")
-    if class_weights not in ("none", "balanced"):
-        raise InvalidInput(f"class_weights: expected 'none' or 'balanced', got {class_weights!r}")
+    if not isinstance(class_weights, str) or class_weights not in ("none", "balanced"):
+        hint = nearest(class_weights, ("none", "balanced")) if isinstance(class_weights, str) else ""
+        raise InvalidInput(f"class_weights: expected 'none' or 'balanced', got {class_weights!r}{hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,16 @@ from typing import Any
 
 import torch
 
-from distil.errors import ConfigError, MissingPackage
+from distil.errors import ConfigError, DistilError, MissingPackage
+
+_LONGEST = 400
 
 
 def named_object(name: str) -> Callable[..., Any]:
     """Import the object called ``package.module:callable``; modules in the current directory are found too.
 
     Raises:
-        ConfigError: There is no such module or name, or the object cannot be called.
+        ConfigError: There is no such module or name, the module raises an error, or the object cannot be called.
     """
     module_name, _, path = name.partition(":")
     here = str(Path.cwd())
@@ -30,13 +33,39 @@ def named_object(name: str) -> Callable[..., Any]:
         item: Any = importlib.import_module(module_name)
         for part in path.split("."):
             item = getattr(item, part)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ConfigError(f"cannot import {name!r}: {error}") from error
+    except (Exception, SystemExit) as error:  # any module can be named: a script that ends itself, or one with a fault
+        raise ConfigError(f"cannot import {name!r}: {in_a_line(error)}") from error
     if not callable(item):
         raise ConfigError(
             f"{name!r} is of type {type(item).__name__}; expected a function, a class or another callable"
         )
     return item  # type: ignore[no-any-return]
+
+
+def taking(name: str, /, *args: object, **kwargs: object) -> Callable[..., Any]:
+    """Import the object called ``package.module:callable``, and check that it takes these arguments, without calling it.
+
+    Raises:
+        ConfigError: As for ``named_object``, or it takes other arguments.
+    """
+    call = named_object(name)
+    try:
+        signature = inspect.signature(call)
+    except (ValueError, TypeError):  # of a function in C, or of an object that hides its signature
+        return call
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise ConfigError(f"{name} takes {str(signature)[:_LONGEST]}: {error}") from None
+    return call
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error of other code says, in one line; with its kind, unless it speaks of imports or is one of ours."""
+    text = " ".join(str(error).split())[:_LONGEST]
+    if isinstance(error, (ImportError, AttributeError, DistilError)) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module

@@ -18,18 +18,18 @@ TEXT = json.dumps(DOCUMENT)
 def test_files_that_are_no_configuration(case, tmp_path):
     path = tmp_path / "a.json"
     for content, message in [
-        (b"", "a.json is empty"),
-        (b" \n\t", "a.json is empty"),
-        (b"\xef\xbb\xbf", "a.json is empty"),
-        (TEXT.encode("utf-16"), "a.json is not UTF-8 text (byte 0); save it as UTF-8"),
+        (b"", "a.json cannot be read as JSON: it is empty"),
+        (b" \n\t", "a.json cannot be read as JSON: it is empty"),
+        (b"\xef\xbb\xbf", "a.json cannot be read as JSON: it is empty"),
+        (TEXT.encode("utf-16"), "a.json cannot be read: it is not UTF-8 text (byte 0); save it as UTF-8"),
         (TEXT.encode("utf-16-le"), "a.json cannot be read as JSON"),
-        (TEXT.encode("utf-32"), "a.json is not UTF-8 text"),
+        (TEXT.encode("utf-32"), "a.json cannot be read: it is not UTF-8 text"),
         (TEXT[:-3].encode(), "a.json cannot be read as JSON"),
         (b"[" * 200_000, "its lists and objects are more than 50 deep"),
         (b'{"a":' * 200_000, "its lists and objects are more than 50 deep"),
         (b'{"dataset": {"name": "digits", "name": "mnist"}}', "the key 'name' occurs twice in one object"),
         (b"\0" * 100, "a.json cannot be read as JSON"),
-        (b"\x1f\x8b\x08\x00", "a.json is not UTF-8 text (byte 1)"),
+        (b"\x1f\x8b\x08\x00", "a.json cannot be read: it is not UTF-8 text (byte 1)"),
         (b'"text"', "must hold a JSON object"),
         (b"[" + b"1," * 2**20, "a.json is larger than 1 MB"),
     ]:

@@ -636,7 +636,7 @@ def test_a_faulty_key_hides_no_fault_of_another():
 
 def test_callables_of_the_user_may_have_keys_of_any_name(mine):
     """Also those that pydantic gives a meaning to."""
-    document = own(mine(MODULE))
+    document = own(mine(MODULE.replace("def data(n=60):", "def data(n=60, **more):")))
     document["dataset"].update({"_fields_set": 1, "model_config": {}, "self": 2, "test_points": 0})
     assert refused(document) == ["dataset.test_points must be a whole number from 1, got 0"]
 
@@ -652,7 +652,7 @@ def test_a_long_value_is_cut():
 
 
 def test_the_keys_of_the_users_architecture_are_not_checked(mine):
-    document = own(mine(MODULE))
+    document = own(mine(MODULE.replace("width=4):", "width=4, **more):")))
     document["model"].update({"input_dim": "auto", "channel": None})
     assert parse_config(document).model["input_dim"] == "auto"
 

@@ -9,25 +9,28 @@ from typing import Any, Final, Literal, TypeAlias
 from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import load_embeddings
 from distil.datasets.load import data_set_names
-from distil.errors import ConfigError, nearest
+from distil.embedding.encoders import check_encoder
+from distil.errors import ConfigError
 from distil.experiment.config.document import text_in
 from distil.experiment.config.embedded_pools import load_embedded
 from distil.experiment.config.faults import Faults
 from distil.experiment.config.sections import (
     LINEAR_HEAD,
     CalledData,
+    DataSection,
     EmbeddingsData,
+    EncodedData,
     ImagesData,
     NamedData,
     OwnData,
     TextsData,
 )
 from distil.experiment.provenance import fingerprint
-from distil.system.imports import named_object
+from distil.system.imports import taking
 
 OwnKind = Literal["embeddings", "images", "texts"]
 _OWN: Final[dict[OwnKind, type[OwnData]]] = {"embeddings": EmbeddingsData, "images": ImagesData, "texts": TextsData}
-DataSection: TypeAlias = NamedData | CalledData | OwnData
+AnyData: TypeAlias = NamedData | CalledData | OwnData
 _ENCODED = ("encoder", "weights", "column", "name", "quoting")
 _LOADED = ("embeddings", "labels", "test_embeddings", "test_labels", "name", "quoting")
 
@@ -64,8 +67,14 @@ def pinned(document: Mapping[str, Any], data: DataSet) -> Mapping[str, Any]:
     return {**document, "model": model, "dataset": {**section, "sha256": section.get("sha256") or fingerprint(data)}}
 
 
-def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None) -> DataSet:
+def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None, *, looking: bool = False) -> DataSet:
     """The data set of the user's own embeddings, images or texts.
+
+    Args:
+        dataset: The section ``dataset``.
+        root: Folder for files that are not in the working directory.
+        device: Device of the encoder.
+        looking: Whether only embeddings that were made before are used: no encoder is loaded.
 
     Raises:
         ConfigError: The hash of its content is not the section's ``sha256``.
@@ -75,7 +84,7 @@ def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None) -
         pools = [dataset[kind], *([dataset[f"test_{kind}"]] if dataset.get(f"test_{kind}") else [])]
         labels = [dataset.get("labels"), dataset.get("test_labels")][: len(pools)]
         options = {key: dataset[key] for key in _ENCODED if key in dataset}
-        data = load_embedded(kind, pools, labels, **options, root=root, device=device)
+        data = load_embedded(kind, pools, labels, **options, root=root, device=device, looking=looking)
     else:
         data = load_embeddings(**{key: dataset[key] for key in _LOADED if key in dataset}, root=root)
     if "sha256" in dataset and dataset["sha256"] != fingerprint(data):
@@ -86,11 +95,13 @@ def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None) -
     return data
 
 
-def check_data(check: Faults, given: object) -> DataSection:
+def check_data(check: Faults, given: object) -> AnyData:
     """The section ``dataset``, with its faults added to ``check``."""
     kind = own_kind(given)
     if kind is not None and isinstance(given, Mapping):
         data = check.section("dataset", _OWN[kind], given)
+        if isinstance(data, EncodedData) and data.encoder:
+            check.own("dataset.encoder", lambda: check_encoder(data.encoder, data.weights))
         test = [given.get(f"test_{kind}") is not None, given.get("test_labels") is not None]
         if kind == "embeddings" and test[0] != test[1]:
             check.faults.append("dataset must have both test_embeddings and test_labels, or neither")
@@ -99,14 +110,15 @@ def check_data(check: Faults, given: object) -> DataSection:
         return data
     if ":" in text_in(given, "name"):
         called = check.section("dataset", CalledData, given)
-        check.attempt("dataset.name", lambda: named_object(called.name))
+        check.own("dataset.name", lambda: taking(called.name, **options_of(given)))
         return called
     named = check.section("dataset", NamedData, given)
-    if named.name and named.name not in data_set_names():
-        hint = nearest(named.name, data_set_names())
-        known = ", ".join(data_set_names())
-        check.faults.append(
-            f"dataset.name: no data set is called {named.name!r}{hint} (known: {known}, or package.module:callable; for your own "
-            "data, set dataset.embeddings, dataset.images or dataset.texts)"
-        )
+    if named.name:
+        own = "package.module:callable; for your own data, set dataset.embeddings, dataset.images or dataset.texts"
+        check.named("dataset.name", named.name, data_set_names(), "data set", own)
     return named
+
+
+def options_of(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a section ``dataset`` that its reader, or the user's callable, is called with."""
+    return {key: value for key, value in dataset.items() if key not in ("name", *DataSection.model_fields)}

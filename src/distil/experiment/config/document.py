@@ -30,7 +30,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; pass a JSON file") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+        raise ConfigError(
+            f"{path} cannot be read: it is not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from None
     except ValueError as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(document, dict):
@@ -49,7 +51,9 @@ def _text_of(path: Path) -> str:
         raise ConfigError(f"{path} is larger than 1 MB, so it is no configuration; pass the JSON file of an experiment")
     text = content.decode("utf-8-sig")
     if not text.strip():
-        raise ConfigError(f"{path} is empty; docs/configuration.md describes what it must hold")
+        raise ConfigError(
+            f"{path} cannot be read as JSON: it is empty; docs/configuration.md describes what it must hold"
+        )
     return text
 
 

@@ -16,7 +16,7 @@ from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import data_set_of, read_labels
 from distil.datasets.load import data_root
 from distil.datasets.locations import user_file
-from distil.embedding.embed import embed
+from distil.embedding.embed import embed, made_before
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
 
@@ -33,6 +33,7 @@ def load_embedded(
     name: str,
     root: str | Path | None = None,
     device: str | None = None,
+    looking: bool = False,
 ) -> DataSet:
     """Load a data set of images or texts, as their embeddings.
 
@@ -51,6 +52,7 @@ def load_embedded(
         name: Name of the data set.
         root: Folder for files that are not in the working directory.
         device: Device of the encoder.
+        looking: Whether only embeddings that were made before are used: no encoder is loaded.
 
     Raises:
         DataNotFound: There is no such file or folder.
@@ -68,7 +70,10 @@ def load_embedded(
     for pool, path in zip(opened, paths, strict=True):
         if pool.kind != kind:
             raise InvalidInput(f"dataset.{kind}: expected {kind}, but {path} holds {pool.kind}")
-    made = [embed(pool, encoder, weights=weights, runtime=Runtime(device=device)) for pool in opened]
+    if looking:
+        made = [made_before(pool, encoder, weights) for pool in opened]
+    else:
+        made = [embed(pool, encoder, weights=weights, runtime=Runtime(device=device)) for pool in opened]
     data = data_set_of(name, [read_column(each.path) for each in made], tables)
     return replace(data, read=[*(each.note for each in made if each.note), *data.read])
 

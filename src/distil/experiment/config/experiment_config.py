@@ -17,8 +17,16 @@ from torch import nn
 
 from distil.datasets.data_set import DataSet
 from distil.datasets.load import FILES, load
-from distil.errors import ConfigError, DistilWarning, InvalidInput, nearest
-from distil.experiment.config.dataset_section import check_data, filled, has_linear_head, load_own, own_kind, pinned
+from distil.errors import ConfigError, DistilWarning, InvalidInput
+from distil.experiment.config.dataset_section import (
+    check_data,
+    filled,
+    has_linear_head,
+    load_own,
+    options_of,
+    own_kind,
+    pinned,
+)
 from distil.experiment.config.document import plain, read_json, text_in
 from distil.experiment.config.faults import Faults
 from distil.experiment.config.sections import (
@@ -27,7 +35,6 @@ from distil.experiment.config.sections import (
     AnyTraining,
     CalledData,
     Configuration,
-    DataSection,
     ExperimentSection,
     HeadModel,
     HeadParameters,
@@ -39,7 +46,7 @@ from distil.experiment.config.sections import (
 )
 from distil.experiment.config.strategy_section import ARGS, StrategySpec, initial_strategy_of, strategies_of
 from distil.selection.learner import Retrain
-from distil.system.imports import named_object
+from distil.system.imports import named_object, taking
 from distil.training.config import FitConfig
 from distil.training.linear_head import HeadConfig
 from distil.utils.models import architecture_named, architecture_names, architecture_parameters
@@ -92,7 +99,9 @@ class ExperimentConfig:
         trackers: Tools that every run is logged to: ``"tensorboard"``, ``"mlflow"``.
         device: Device to train and select on; None: the CPU, or the device that the architecture puts itself on.
         log: File of the documented log; None: no log.
-        document: The whole configuration as a JSON object, as ``config.json`` keeps it.
+        looking: Whether this is the configuration of a directory that is only looked at: names in it were not looked up, and
+            data that the user's own code makes is not loaded.
+        document: The whole configuration as a JSON object.
     """
 
     model: Mapping[str, Any]
@@ -115,6 +124,7 @@ class ExperimentConfig:
     device: str | None = None
     log: Path | None = None
     initial_strategy: StrategySpec | None = None
+    looking: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -138,11 +148,12 @@ class ExperimentConfig:
         Raises:
             ConfigError: The data has more classes than the model, or its hash is not ``dataset.sha256``.
         """
-        name = self.dataset["name"]
-        options = {key: value for key, value in self.dataset.items() if key not in ("name", *DataSection.model_fields)}
+        name, options = self.dataset["name"], options_of(self.dataset)
         if own_kind(self.dataset) is not None:
-            data = load_own(self.dataset, self.data_root, self.device)
+            data = load_own(self.dataset, self.data_root, self.device, looking=self.looking)
         elif ":" in name:
+            if self.looking:
+                raise ConfigError(f"the data set is made by {name}, which is not called to look at results")
             data = named_object(name)(**options)
             if not isinstance(data, DataSet):
                 raise ConfigError(
@@ -177,12 +188,11 @@ class ExperimentConfig:
     def pinned(self, data: DataSet) -> ExperimentConfig:
         """The configuration; for own data, with its number of classes and the hash of its content filled in."""
         document = pinned(self.document, data)
-        return self if document is self.document else parse_config(document)
+        return self if document is self.document else parse_config(document, looking=self.looking)
 
     def builder(self, data: DataSet) -> Callable[[], nn.Module]:
         """A function that builds the network with fresh weights."""
-        arguments = {key: value for key, value in self.model.items() if key not in ("architecture", "target_classes")}
-        arguments["num_classes"] = self.num_classes
+        arguments = _own_arguments(self.model)
         name = self.model["architecture"]
         if ":" in name:
             build = named_object(name)
@@ -228,13 +238,17 @@ def read_config(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | N
     return parse_config(document)
 
 
-def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
-    """Check a configuration given as a JSON object.
+def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> ExperimentConfig:
+    """Check a configuration given as a JSON object; relative paths in it are relative to the working directory.
+
+    Args:
+        document: The object.
+        looking: Whether the configuration is only looked at: nothing that it names is imported or looked up.
 
     Raises:
         ConfigError: It cannot be run; the message lists every fault.
     """
-    check = Faults()
+    check = Faults(looking=looking)
     document = filled(plain(document, check.faults))
     check.done()
     check.section("", Configuration, document)
@@ -283,8 +297,15 @@ def parse_config(document: Mapping[str, Any]) -> ExperimentConfig:
         device=devices[0] or devices[1],
         log=log,
         initial_strategy=initial_strategy,
+        looking=looking,
         document=document,
     )
+
+
+def _own_arguments(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an architecture: ``num_classes``, and all other keys of the section ``model``."""
+    own = {key: value for key, value in model.items() if key not in ("architecture", "target_classes")}
+    return {**own, "num_classes": model.get("target_classes")}
 
 
 def _check_model(check: Faults, given: object, *, needs_classes: bool) -> None:
@@ -295,13 +316,15 @@ def _check_model(check: Faults, given: object, *, needs_classes: bool) -> None:
     name = model.architecture
     needed = [*(["target_classes"] if needs_classes else []), *_HIDDEN.get(name, [])]
     check.faults += [f"missing key model.{key}" for key in needed if key not in model.model_fields_set]
-    if own:
-        check.attempt("model.architecture", lambda: named_object(name))
-    elif name and name not in (names := (*architecture_names(), LINEAR_HEAD)):
-        known = ", ".join(names)
-        check.faults.append(
-            f"model.architecture: no architecture is called {name!r}{nearest(name, names)} "
-            f"(known: {known}, or package.module:callable)"
+    if own and isinstance(given, Mapping):
+        check.own("model.architecture", lambda: taking(name, **_own_arguments(given)))
+    elif name:
+        check.named(
+            "model.architecture",
+            name,
+            (*architecture_names(), LINEAR_HEAD),
+            "architecture",
+            "package.module:callable",
         )
 
 
@@ -334,7 +357,8 @@ def _fit(check: Faults, train: TrainParameters | HeadParameters) -> FitConfig | 
 
 def _device(check: Faults, section: str, device: str | None) -> str | None:
     try:
-        torch.empty(0, device=device)
+        if not check.looking:
+            torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
         reason = str(error).splitlines()[0]
         check.faults.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,15 +10,22 @@ from pydantic import ValidationError
 from distil.errors import ConfigError, DistilError, nearest
 from distil.experiment.config.schema import choices, expected
 from distil.experiment.config.sections import Section
+from distil.system.imports import in_a_line
 
 S = TypeVar("S", bound=Section)
 _LONGEST = 200
+_MOST = 50  # faults that are shown; looking for the nearest name takes a millisecond
 
 
 class Faults:
-    """The faults of a document; ``done`` raises them."""
+    """The faults of a document; ``done`` raises them.
 
-    def __init__(self) -> None:
+    Args:
+        looking: Whether the document is only looked at: names are not looked up, and nothing that it names is imported.
+    """
+
+    def __init__(self, *, looking: bool = False) -> None:
+        self.looking = looking
         self.faults: list[str] = []
 
     def section(self, where: str, kind: type[S], given: object) -> S:
@@ -38,29 +45,54 @@ class Faults:
         except ValidationError as error:
             errors = error.errors(include_url=False)
         given = given if isinstance(given, Mapping) else {}
-        self.faults += [_sentence(where, kind, given, fault) for fault in errors]
+        for fault in errors:
+            self.faults.append(_sentence(where, kind, given, fault, hints=self._has_room))
         wrong = {fault["loc"][0] for fault in errors if fault["loc"]}
         right = {key: value for key, value in given.items() if key in kind.model_fields and key not in wrong}
         needed = {key: None for key, field in kind.model_fields.items() if field.is_required()}
         return kind.model_construct(_fields_set=set(given), **{**needed, **right})
 
-    def attempt(self, where: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
-        """The result of ``make``; if it raises, the error is a fault and the result None."""
+    def attempt(self, where: str, make: Callable[[], Any]) -> None:
+        """Call ``make``, unless the document is only looked at; an error of distil is a fault."""
         try:
-            return make()
-        except (DistilError, TypeError) as error:  # TypeError: arguments that the user's own callable does not take
+            if not self.looking:
+                make()
+        except DistilError as error:
             self.faults.append(f"{where}: {error}")
-            return None
+
+    def own(self, where: str, make: Callable[[], Any]) -> None:
+        """The same with the user's own code, which may raise any error."""
+        try:
+            self.attempt(where, make)
+        except Exception as error:  # noqa: BLE001
+            self.faults.append(f"{where}: {in_a_line(error)}")
+
+    def named(self, where: str, name: str, known: Iterable[str], noun: str, instead: str) -> None:
+        """Add a fault if a name is none of those known, unless the document is only looked at."""
+        known = list(known)
+        if name not in known and not self.looking:
+            hint = nearest(name, known) if self._has_room else ""
+            self.faults.append(
+                f"{where}: no {noun} is called {_shown(name)}{hint} (known: {', '.join(known)}, or {instead})"
+            )
 
     def done(self) -> None:
         """Raise ConfigError if there is any fault."""
-        if self.faults:
+        faults = list(dict.fromkeys(self.faults))
+        more = [f"and {len(faults) - _MOST:,} more"] if len(faults) > _MOST else []
+        if faults:
             raise ConfigError(
-                "the configuration cannot be run:\n" + "\n".join(f"  - {f}" for f in dict.fromkeys(self.faults))
+                "the configuration cannot be run:\n" + "\n".join(f"  - {f}" for f in [*faults[:_MOST], *more])
             )
 
+    @property
+    def _has_room(self) -> bool:
+        return len(self.faults) < _MOST
 
-def _sentence(where: str, kind: type[Section], given: Mapping[str, Any], fault: Mapping[str, Any]) -> str:
+
+def _sentence(
+    where: str, kind: type[Section], given: Mapping[str, Any], fault: Mapping[str, Any], *, hints: bool
+) -> str:
     """An error of pydantic as a sentence about keys of the configuration."""
     if not fault["loc"]:
         return f"{'' if '.' in where else 'section '}{where} must be a JSON object, got {_shown(fault['input'])}"
@@ -69,12 +101,15 @@ def _sentence(where: str, kind: type[Section], given: Mapping[str, Any], fault: 
     if fault["type"] == "missing":
         return f"missing {'key' if where else 'section'} {path}"
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {path}{nearest(key, kind.model_fields)}"
-    value = given[key]
-    hint = nearest(value, choices(kind, key)) if isinstance(value, str) else ""
-    return f"{path} must be {expected(kind, key)}, got {_shown(value)}{hint}"
+        return f"unknown key {_cut(path)}{nearest(key, kind.model_fields) if hints else ''}"
+    wrong = fault["input"]
+    hint = nearest(wrong, choices(kind, key)) if hints and isinstance(wrong, str) else ""
+    return f"{path} must be {expected(kind, key)}, got {_shown(given[key])}{hint}"
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."

@@ -53,8 +53,9 @@ def expected(kind: type[Section], key: str) -> str:
 
 
 def choices(kind: type[Section], key: str) -> list[str]:
-    """The texts that a key may hold, if they form a list; otherwise none."""
-    return [value for value in _schema_of(kind)["properties"][key].get("enum", []) if isinstance(value, str)]
+    """The texts that a key, or the entries of its list, may hold, if they form a list; otherwise none."""
+    described = _schema_of(kind)["properties"][key]
+    return [value for value in described.get("items", described).get("enum", []) if isinstance(value, str)]
 
 
 def table(kind: type[Section]) -> str:

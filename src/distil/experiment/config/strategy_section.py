@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from distil.system.imports import named_object
 # Names of folders that an experiment has besides those of its strategies.
 FULL_DATA, FIRST_ROUND = "full_data", "first_round"
 ARGS = "active_learning.strategy_args"
+_LONGEST_LABEL = 200  # bytes; file systems take 255
 # Keys of strategy_args that every strategy accepts, used or not, as in the document.
 _STRATEGY_KEYS = ("batch_size", "device", "lr", "n_drop", "eps", "max_iter", "submod", "selection_type")
 # Names of strategies in published files.
@@ -110,7 +112,7 @@ def initial_strategy_of(check: Faults, loop: ActiveLearning) -> StrategySpec | N
     spec = StrategySpec(_STRATEGY_ALIASES.get(own.name, own.name), own.args, own.name)
     n_faults = len(check.faults)
     _check_strategy(check, where, spec, f"{where}.args")
-    if len(check.faults) == n_faults:
+    if len(check.faults) == n_faults and not check.looking:
         needs = spec.build().needs
         beyond = {s for role in ROLES for s in getattr(needs, role)} - {Embedding()}
         if beyond:
@@ -142,26 +144,32 @@ def _spec(check: Faults, loop: ActiveLearning, where: str, entry: object) -> Str
 
 
 def _check_labels(check: Faults, labels: list[str]) -> None:
-    for label in sorted({label for label in labels if labels.count(label) > 1}):
+    for label in sorted(label for label, times in Counter(labels).items() if times > 1):
         check.faults.append(
             f"active_learning.strategies has the label {label} more than once; give each entry its own label"
         )
-    wrong = [label for label in labels if not label.strip(".") or set(label) & set('/\\*?"<>|')]
-    check.faults += [f"the label {label!r} cannot be the name of a folder; choose another" for label in wrong]
+    check.faults += [
+        f"the label {label!r} cannot be the name of a folder; choose another"
+        for label in labels
+        if not _is_folder_name(label)
+    ]
     taken = [label for label in labels if label in (FULL_DATA, FIRST_ROUND)]
     check.faults += [f"the label {label!r} is the name of a folder that distil uses; choose another" for label in taken]
 
 
+def _is_folder_name(label: str) -> bool:
+    """Whether every system takes the label as the name of a folder, next to the files of the experiment."""
+    fits = len(label.encode(errors="replace")) <= _LONGEST_LABEL and label.isprintable()
+    files = ("config.json", "results.md", "results.csv", "curves.png", "report.html", "trust.json")
+    return fits and not label.startswith(".") and label not in files and not set(label) & set('/\\*?"<>|')
+
+
 def _check_strategy(check: Faults, where: str, spec: StrategySpec, args: str = ARGS) -> None:
     if ":" in spec.name:
-        check.attempt(where, spec.build)
+        check.own(where, spec.build)
         return
-    if spec.name not in STRATEGIES:
-        known = ", ".join(sorted(STRATEGIES))
-        check.faults.append(
-            f"{where}: no strategy is called {spec.name!r}{nearest(spec.name, STRATEGIES)} "
-            f"(known: {known}, or package.module:callable)"
-        )
+    check.named(where, spec.name, sorted(STRATEGIES), "strategy", "package.module:callable")
+    if spec.name not in STRATEGIES or check.looking:
         return
     known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
     unknown = [key for key in spec.args if key not in known_args]
