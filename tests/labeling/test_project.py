@@ -248,7 +248,9 @@ def test_items_that_several_people_are_to_answer(tmp_path, texts):
         assert project.lease("carl", 1, ["0"]) == []
         project.record_all([Event(kind="skip", who="anna", item="0")])
         assert project.lease("carl", 1, ["0"]) == []
-        project.release(["0"])
+        project.release(["0"], "anna")
+        assert project.lease("carl", 1, ["0"]) == []
+        project.release(["0"], "ben")
         assert "0" not in project.open_items("anna")
         assert project.lease("carl", 1, ["0"]) == ["0"]
 
@@ -268,16 +270,18 @@ def test_leases_end_by_the_monotonic_clock_of_this_process(project, monkeypatch)
     assert project.leased("anna") == ["1"]
 
 
-def test_the_queue_comes_first(project, say):
+def test_the_queue(project, say):
     project.queue(["7", "3", "7"])
-    assert project.open_items("anna")[:3] == ["7", "3", "0"]
+    assert project.queued("anna") == ["7", "3"]
     say("anna", "label", "7", "cat")
-    assert project.open_items("anna")[:2] == ["3", "0"]
+    project.lease("ben", 1, ["3"])
+    assert (project.queued("anna"), project.queued("ben")) == ([], [])
+    project.release(["3"], "ben")
     with pytest.raises(InvalidInput, match="no item 'none'"):
         project.queue(["1", "none"])
-    assert project.open_items("anna")[0] == "3"
+    assert project.queued("anna") == ["3"]
     project.queue([])
-    assert project.open_items("anna")[0] == "0"
+    assert project.queued("anna") == []
 
 
 def test_items_that_are_gone_are_not_handed_out(project, texts):

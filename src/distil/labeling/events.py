@@ -27,7 +27,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "redo": ("target",),
     "decide": ("item", "label"),
     "withdraw": ("item", "of"),
-    "release": ("item",),
+    "release": ("item", "of"),
     "class_add": ("label",),
     "class_rename": ("label", "name"),
     "class_merge": ("label", "name"),
@@ -73,14 +73,15 @@ class Event:
     Attributes:
         kind: ``label``, ``skip``, ``unsure`` (answers), ``flag``; ``undo`` and ``redo`` of one's own earlier event; ``decide``, the
             label of an item whatever its answers say; ``withdraw``, which takes back the answer of a person or, with ``of=""``,
-            a decision; ``release``, which ends the leases of an item; ``class_add``, ``class_rename``, ``class_merge``.
+            a decision; ``release``, which takes back an item that a person has not answered; ``class_add``, ``class_rename``,
+            ``class_merge``.
         who: The name of the person.
         key: A text that the sender makes once for each event, such as a UUID. A project counts each key once.
         item: The id of the item.
         label: The name of a class.
         name: The new name, or the class to merge into.
         target: The key of the event that is undone or redone.
-        of: The person whose answer is withdrawn.
+        of: The person whose answer is withdrawn, or whose item is taken back.
         tab: The page or sheet from which the event was sent.
         ms: How long the answer took, in milliseconds.
         shown: What the person saw with the item.

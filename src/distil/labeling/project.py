@@ -288,6 +288,14 @@ class Project:
         names, merged = self._classes()
         return [name for number, name in names.items() if number not in merged]
 
+    @property
+    def known_classes(self) -> dict[str, str]:
+        """Every name by which a label is understood -> the present name of its class; renames and merges leave earlier names."""
+        names, merged = self._classes()
+        return {
+            name: names[end_of(merged, c)] for name, c in self._store.rows("SELECT name, c FROM class_name ORDER BY c")
+        }
+
     def truths(self) -> dict[str, Truth]:
         """What the answers to each item say together; items without answers are left out."""
         return truths(self.state().answers)
@@ -329,12 +337,17 @@ class Project:
     # ------------------------------------------------------------------------------------------------------- handing out
 
     def open_items(self, who: str) -> list[str]:
-        """The ids of the items that may be handed out to a person now: queued ones first, then in the order of adding."""
-        sql = f"SELECT id FROM item LEFT JOIN queue ON queue.item = n WHERE {_MAY_HAVE} ORDER BY rank IS NULL, rank, n"
+        """The ids of the items that may be handed out to a person now, in the order in which they were added."""
+        sql = f"SELECT id FROM item WHERE {_MAY_HAVE} ORDER BY n"
+        return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
+
+    def queued(self, who: str) -> list[str]:
+        """The ids of the queued items that may be handed out to a person now, in the order of the queue."""
+        sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {_MAY_HAVE} ORDER BY rank"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
 
     def lease(self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False) -> list[str]:
-        """Hand out items to a person: nobody else gets them until they are answered, released, or withdrawn.
+        """Hand out items to a person: no other person gets them until they are answered or released.
 
         Leases only steer what is handed out; an answer is recorded whether or not the person has the item.
 
@@ -368,6 +381,12 @@ class Project:
         sql = "SELECT id FROM lease JOIN item ON n = item WHERE who = ? AND (? IS NULL OR tab = ?) ORDER BY n"
         return [item for (item,) in self._store.rows(sql, (who, tab, tab))]
 
+    def leases(self) -> list[tuple[str, str]]:
+        """(id of an item, person who has it), for all items that are handed out and not answered."""
+        return [
+            (item, who) for item, who in self._store.rows("SELECT id, who FROM lease JOIN item ON n = item ORDER BY n")
+        ]
+
     def expire(self, seconds: float) -> int:
         """End the leases that this process has known for longer than some seconds, except lasting ones; returns their number.
 
@@ -382,7 +401,7 @@ class Project:
         return len(over)
 
     def queue(self, ids: Iterable[str]) -> None:
-        """Put items at the head of what is handed out, best first, in place of those queued before."""
+        """Replace the queue: the items that are to be handed out first, best first."""
         with self._store.writing() as db:
             db.execute("DELETE FROM queue")
             db.executemany(
@@ -390,9 +409,24 @@ class Project:
                 [(bound(item),) for item in dict.fromkeys(ids) if number_of(db, item)],
             )
 
-    def release(self, ids: Iterable[str], who: str = "owner") -> None:
-        """End the leases of items, so that they may be handed out to others."""
-        self.record_all([Event(kind="release", who=who, item=item) for item in ids])
+    def withdraw(self, answers: Iterable[tuple[str, str]], who: str = "owner") -> None:
+        """Take back answers: they stay in the record and count no more.
+
+        Args:
+            answers: (id of an item, person who answered it); ``""`` as the person takes back the decision on the item.
+            who: The name under which it is recorded.
+        """
+        self.record_all([Event(kind="withdraw", who=who, item=item, of=of) for item, of in answers])
+
+    def release(self, ids: Iterable[str], of: str, who: str = "owner") -> None:
+        """Take back items that a person has not answered, so that they may be handed out to others.
+
+        Args:
+            ids: The ids of the items.
+            of: The person who has them.
+            who: The name under which it is recorded.
+        """
+        self.record_all([Event(kind="release", who=who, item=item, of=of) for item in ids])
 
     # ---------------------------------------------------------------------------------------------------------- internal
 
@@ -409,4 +443,4 @@ class Project:
 
 
 def _item(row: Sequence[Any]) -> Item:
-    return Item(*row[:6], gone=bool(row[6]))
+    return Item(*row[:6], bool(row[6]))

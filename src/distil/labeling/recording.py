@@ -65,7 +65,7 @@ def _apply(db: sqlite3.Connection, event: Event, at: float, sent: str) -> int:
         ).fetchone()
         answers = kind in ANSWERS
     if event.kind == "release":
-        db.execute("DELETE FROM lease WHERE item = ?", (item,))
+        db.execute("DELETE FROM lease WHERE item = ? AND who = ?", (item, event.of))
     elif item is not None:
         answered = _refold(db, item, str(subject))
         if answers:

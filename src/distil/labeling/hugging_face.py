@@ -1,0 +1,78 @@
+"""Labels as a folder that ``datasets.load_dataset`` opens: images with their metadata, or Parquet files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from distil.errors import InvalidInput, RunError
+from distil.labeling.project import Item
+from distil.labeling.rows import Row
+from distil.labeling.table_rows import label_records, read_rows, write_records
+
+_CARD = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*.parquet\n---\n"
+
+
+def write_folder(rows: Sequence[Row], items: Mapping[str, Item], folder: Path) -> None:
+    """Write a new folder: ``train/`` with the images and ``metadata.jsonl``, or ``data/train-00000-of-00001.parquet``.
+
+    Raises:
+        InvalidInput: There are images and other items.
+        RunError: The folder exists and holds something.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise RunError(f"{folder} exists; expected a new or empty folder")
+    images = [row for row in rows if items[row.id].path is not None]
+    if images and len(images) < len(rows):
+        raise InvalidInput(f"{folder}: expected images only, or none; export to .csv, .jsonl or .parquet")
+    if not images:
+        write_records(label_records(rows, items), folder / "data" / "train-00000-of-00001.parquet")
+        (folder / "README.md").write_text(_CARD, encoding="utf-8")
+        return
+    records = []
+    for number, row in enumerate(images):
+        name = _file_name(row.id, Path(str(items[row.id].path)).suffix, number)
+        target = folder / "train" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(items[row.id].path), target)
+        records.append({"file_name": name, "id": row.id, "label": row.label})
+    write_records(records, folder / "train" / "metadata.jsonl")  # last, so that a folder with it is complete
+
+
+def _file_name(item: str, suffix: str, number: int) -> str:
+    """The id of an image where it can be a path below the folder, else a number."""
+    path = PurePosixPath(item)
+    fits = item.isprintable() and not path.is_absolute() and ".." not in path.parts and path.suffix == suffix
+    return (
+        item if fits and "\\" not in item and not path.name.startswith(("metadata.", ".")) else f"{number:06}{suffix}"
+    )
+
+
+def read_folder(folder: Path) -> list[Row]:
+    """The rows in the tables of a folder: metadata of images, or Parquet files; else those of a folder for each class.
+
+    Labels that are numbers of a ``ClassLabel`` become its names.
+    """
+    metadata = [path for ending in (".jsonl", ".csv", ".parquet") for path in sorted(folder.rglob(f"metadata{ending}"))]
+    tables = metadata or sorted(folder.rglob("*.parquet"))
+    return [row for path in tables for row in _named(path, read_rows(path))] if tables else read_rows(folder)
+
+
+def _named(path: Path, rows: list[Row]) -> Iterator[Row]:
+    names = _class_names(path) if path.suffix == ".parquet" else []
+    for row in rows:
+        number = int(row.label) if row.label is not None and row.label.isdecimal() else -1
+        yield Row(row.id, names[number], row.answer) if 0 <= number < len(names) else row
+
+
+def _class_names(path: Path) -> list[str]:
+    """The names of the ``ClassLabel`` that ``datasets`` wrote as the column of labels; none without one."""
+    from distil.system.imports import optional
+
+    parquet = optional("pyarrow.parquet", "reading Parquet")
+    about = (parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
+    features: Any = json.loads(about).get("info", {}).get("features", {})
+    return [str(name) for name in features.get("label", {}).get("names", [])]

@@ -1,0 +1,148 @@
+"""Rows as tables: csv, JSON lines and Parquet, and the tables of other programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distil.errors import InvalidInput
+from distil.labeling.cells import cell, text_of_cell
+from distil.labeling.events import ANSWERS, DECISION
+from distil.labeling.project import Item
+from distil.labeling.rows import Row
+from distil.system.files import replacing
+
+if TYPE_CHECKING:
+    from distil.data.columns import Table
+
+ENDINGS = (".csv", ".jsonl", ".parquet")
+
+
+def label_records(rows: Sequence[Row], items: dict[str, Item]) -> list[dict[str, Any]]:
+    """Records of labels: ``id``, ``text`` or ``file`` where the items have one, ``label``."""
+    contents = [_content(items[row.id]) for row in rows]
+    columns = [name for name in ("text", "file") if any(content[name] is not None for content in contents)]
+    return [
+        {"id": row.id, **{name: content[name] for name in columns}, "label": row.label}
+        for row, content in zip(rows, contents, strict=True)
+    ]
+
+
+def _content(item: Item) -> dict[str, str | None]:
+    return {"text": item.text, "file": item.path}
+
+
+def answer_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Records of answers: ``id``, ``who`` (empty for a decision), ``answer``, ``label``, ``flagged``."""
+    return [
+        {"id": row.id, "who": row.who, "answer": row.answer, "label": row.label, "flagged": int(row.flagged)}
+        for row in rows
+    ]
+
+
+def write_records(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write records to a csv, JSON lines or Parquet file by its ending: completely or not at all.
+
+    Raises:
+        InvalidInput: There are none, or a text cannot be written in this format.
+    """
+    if not records:
+        raise InvalidInput(f"{path} was not written: there is nothing to export yet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with replacing(path) as temporary:
+            _WRITERS[path.suffix.lower()](records, temporary)
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{path}: a text holds bytes that are not UTF-8, which only .jsonl keeps: {error}"
+        ) from error
+
+
+def _write_csv(records: Sequence[dict[str, Any]], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.DictWriter(file, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: cell("" if v is None else str(v)) for name, v in record.items()} for record in records)
+
+
+def _write_jsonl(records: Sequence[dict[str, Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+
+
+def _write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
+    from distil.system.imports import optional
+
+    arrow, parquet = (optional(name, "writing Parquet") for name in ("pyarrow", "pyarrow.parquet"))
+    columns = {name: [record[name] for record in records] for name in records[0]}
+    parquet.write_table(arrow.table(columns), path)
+
+
+_WRITERS = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
+
+
+# --------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a table that ``write_records`` wrote, or of a table of another program with ids and labels.
+
+    Args:
+        path: A table, or a folder with a folder of images for each class; see :func:`distil.data.ids.read_ids`.
+
+    Raises:
+        InvalidInput: There are no labels in it, or it is damaged.
+    """
+    from distil.data.file_readers import existing
+    from distil.data.headers import IMAGE_PATHS, LABELS
+    from distil.data.ids import read_ids
+    from distil.data.table_files import open_table
+
+    if path.is_dir() or path.suffix.lower() in (".txt", ".npy"):
+        return _listed(read_ids(path), path)
+    table = open_table(existing(path), ("id",), errors="surrogateescape")
+    own, label = table.named("id", "file_name", *IMAGE_PATHS), table.named(*LABELS)
+    who, answer = table.named("who"), table.named("answer")
+    if own is not None and label is not None and who is not None and answer is not None:
+        flagged = table.known("flagged")
+        return [_answer(table, place, cells) for place, cells in cells_of(table, [own, who, answer, label, flagged])]
+    if own is None or label is None:
+        return _listed(read_ids(path), path)
+    rows = [(cells[0], cells[1]) for _, cells in cells_of(table, [own, label])]
+    return [Row(item, label or None, "label" if label else None) for item, label in rows]
+
+
+def cells_of(table: Table, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """The place of each row of a table, and its cells in some columns as texts; missing cells are empty texts."""
+    from distil.data.headers import is_no_text
+    from distil.data.ids import as_name
+    from distil.system.runtime import Runtime
+
+    rows = table.read([], columns, Runtime())
+    escaped = table.path.suffix.lower() in (".csv", ".tsv")
+
+    def text(value: object) -> str:
+        name = "" if is_no_text(value) else as_name(value)
+        return text_of_cell(name) if escaped else name
+
+    return [(place, [text(value) for value in cells]) for place, *cells in zip(rows.places, *rows.cells, strict=True)]
+
+
+def _answer(table: Table, place: int, cells: Sequence[str]) -> Row:
+    item, who, answer, label, flagged = cells
+    if answer not in ("", "decide", *ANSWERS):
+        raise InvalidInput(
+            f"{table.where(place)}: expected label, skip, unsure, decide or nothing as the answer, got {answer!r}"
+        )
+    if (answer == "decide") != (who == DECISION) or (answer in ("label", "decide")) != bool(label):
+        raise InvalidInput(f"{table.where(place)}: answer, who and label do not fit together; a decision has no person")
+    return Row(item, label or None, answer or None, who, flagged not in ("", "0"))
+
+
+def _listed(ids: Any, path: Path) -> list[Row]:  # noqa: ANN401 - ListedIds
+    if ids.labels is None:
+        raise InvalidInput(f"{path} has no labels; expected the columns id and label")
+    return [Row(item, label) for item, label in zip(ids.names, ids.labels, strict=True)]
