@@ -1,0 +1,47 @@
+"""Which items a person gets next: queued ones, then those that a selector puts first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+
+from distil.labeling.project import Project
+
+Selector = Callable[[Sequence[str]], Iterable[str]]
+"""Takes the ids that may be handed out; gives them, or the first of them, best first."""
+
+
+def random_order(seed: int = 0) -> Selector:
+    """A selector of an order that is random and the same for the same seed; new items do not change the order of the others.
+
+    >>> random_order(1)(["a", "b", "c"]) == [i for i in random_order(1)(["d", "c", "b", "a"]) if i != "d"]
+    True
+    """
+
+    def key(item: str) -> bytes:
+        return hashlib.blake2b(f"{seed}:{item}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+    return lambda ids: sorted(ids, key=key)
+
+
+def hand_out(
+    project: Project, who: str, n: int, selector: Selector, *, tab: str = "", lasting: bool = False
+) -> list[str]:
+    """Hand out items to a person; returns their ids, at most ``n``.
+
+    Args:
+        project: The project.
+        who: The name of the person.
+        n: The number of items.
+        selector: The order of the items that are not queued.
+        tab: The page or sheet that they are for.
+        lasting: Whether they stay with the person until answered or released; see :meth:`Project.lease`.
+    """
+    first = project.queued(who)
+    queued = set(first)
+
+    def order() -> Iterable[str]:
+        yield from first
+        yield from selector([item for item in project.open_items(who) if item not in queued])
+
+    return project.lease(who, n, order(), tab=tab, lasting=lasting)

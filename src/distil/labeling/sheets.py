@@ -1,0 +1,196 @@
+"""Sheets: items to label in a spreadsheet, without a page."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distil.data.ids import matched, normal
+from distil.errors import InvalidInput, nearest
+from distil.labeling.events import Event
+from distil.labeling.handing_out import Selector, hand_out
+from distil.labeling.project import Item, Project
+from distil.labeling.table_rows import cells_of, write_records
+
+if TYPE_CHECKING:
+    from distil.data.columns import Table
+
+WORDS = ("skip", "unsure", "flag")
+"""What the column ``answer`` of a sheet may hold."""
+
+_COLUMNS = ("id", "label", "answer", "who", "key")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of the rows of a sheet.
+
+    Attributes:
+        recorded: Number of rows whose answers were recorded.
+        duplicates: Number of rows that were recorded before.
+        blank: Number of rows without an answer, which stay with the person.
+        changed: The ids of rows that were recorded before with another answer, which was kept.
+    """
+
+    recorded: int
+    duplicates: int
+    blank: int
+    changed: tuple[str, ...]
+
+
+def write_sheet(project: Project, path: str | Path, who: str, n: int, selector: Selector) -> list[str]:
+    """Hand out items to a person as a csv file to fill in; returns their ids, at most ``n``.
+
+    The columns are ``id``; ``text`` or ``file``, where the items have one; ``label`` and ``answer``, to fill in; ``who``; and
+    ``key``, by which each row counts once. The items stay with the person until the sheet is answered or they are released.
+
+    Args:
+        project: The project.
+        path: The file, which must not exist.
+        who: The name of the person.
+        n: The number of items.
+        selector: The order of the items that are not queued.
+
+    Raises:
+        InvalidInput: The file exists, or no item may be handed out to this person.
+    """
+    path = Path(path).expanduser()
+    if path.exists():
+        raise InvalidInput(f"{path} exists, and may hold answers; choose another name")
+    sheet = f"{project.id}.{uuid.uuid4().hex[:16]}"
+    ids = hand_out(project, who, n, selector, tab=sheet, lasting=True)
+    if not ids:
+        raise InvalidInput(f"there is no item to hand out to {who}: all are answered, or with other people")
+    items = project.items(ids)
+    content = {
+        "text": any(item.text is not None for item in items),
+        "file": any(item.path is not None for item in items),
+    }
+    try:
+        write_records([_record(sheet, item, who, content) for item in items], path)
+    except BaseException:
+        project.release(ids, who, who)
+        raise
+    return ids
+
+
+def _record(sheet: str, item: Item, who: str, content: dict[str, bool]) -> dict[str, Any]:
+    shown = {"text": item.text, "file": item.path}
+    return {
+        "id": item.id,
+        **{name: shown[name] for name, wanted in content.items() if wanted},
+        "label": None,
+        "answer": None,
+        "who": who,
+        "key": _key(sheet, item.id),
+    }
+
+
+def _key(sheet: str, item: str) -> str:
+    """The key of a row: that of the sheet, and a hash of the id, so that a column sorted by itself is noticed."""
+    return f"{sheet}.{hashlib.blake2b(item.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+
+
+def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = False) -> Answered:
+    """Record the answers in a sheet. Rows without one stay with the person, and rows that were recorded before count once.
+
+    Args:
+        project: The project that wrote the sheet.
+        path: The sheet, as csv or another table.
+        new_classes: Whether labels that are no class yet become classes.
+
+    Raises:
+        InvalidInput: It is not a sheet of this project, or a row holds an unknown class or word; nothing is recorded then.
+    """
+    from distil.data.file_readers import existing
+    from distil.data.table_files import open_table
+
+    table = open_table(existing(Path(path).expanduser()), ("key",), errors="surrogateescape")
+    columns = [name for name in _COLUMNS if table.named(name) is not None]
+    if len(columns) < len(_COLUMNS):
+        raise InvalidInput(
+            f"{path} lacks columns of a sheet (it has {', '.join(table.columns[:20])}); `distil next` writes sheets, and "
+            "`distil project import` reads other tables with ids and labels"
+        )
+    rows = _Sheet(project, table, new_classes)
+    answered = {place: rows.events(place, cells) for place, cells in cells_of(table, list(map(table.known, columns)))}
+    return _recorded(project, answered.values(), rows.classes)
+
+
+class _Sheet:
+    """The rows of a sheet, read with the ids and classes of its project."""
+
+    def __init__(self, project: Project, table: Table, new_classes: bool) -> None:
+        self._project, self._table, self._new_classes = project, table, new_classes
+        self._known = {normal(name): name for name in project.known_classes}
+        self._names = [item.id for item in project.items()]
+        self._index = {name: place for place, name in enumerate(self._names)}
+        self.classes: dict[str, Event] = {}
+
+    def events(self, place: int, cells: Sequence[str]) -> tuple[str, list[Event]]:
+        """The id and the events of a row."""
+        try:
+            return self._read(*cells)
+        except InvalidInput as error:
+            raise InvalidInput(f"{self._table.where(place)}: {error}") from error
+
+    def _read(self, name: str, label: str, answer: str, who: str, key: str) -> tuple[str, list[Event]]:
+        item, word, label = self._item(name, key.strip()), answer.strip().lower(), label.strip()
+        if word not in ("", *WORDS):
+            known = ", ".join(WORDS)
+            raise InvalidInput(f"expected {known} or nothing as the answer, got {answer!r}{nearest(word, WORDS)}")
+        if label and word in ("skip", "unsure"):
+            raise InvalidInput(f"got the label {label!r} and {word}; keep one of them")
+        events = []
+        if label:
+            events.append(
+                Event(kind="label", who=who.strip(), key=key.strip(), item=item, label=self._class(label, who))
+            )
+        elif word in ("skip", "unsure"):
+            events.append(Event(kind=word, who=who.strip(), key=key.strip(), item=item))
+        if word == "flag":
+            events.append(Event(kind="flag", who=who.strip(), key=f"{key.strip()}.flag", item=item))
+        for event in events:
+            event.check()
+        return item, events
+
+    def _item(self, name: str, key: str) -> str:
+        """The id of the item of a row."""
+        (row,) = matched([name], self._index) if name not in self._index else (self._index[name],)
+        item = name if row < 0 else self._names[row]
+        if key != _key(key.rpartition(".")[0], item) or not key.startswith(self._project.id):
+            raise InvalidInput(
+                f"{name!r} and the key {key!r:.80} do not belong together in this project; fill in a sheet without moving cells of "
+                "other columns"
+            )
+        return item
+
+    def _class(self, label: str, who: str) -> str:
+        """The name of a class; a new one if these are allowed."""
+        known = self._known.get(normal(label))
+        if known is None:
+            if not self._new_classes:
+                listing = ", ".join(self._project.classes[:10]) or "no classes yet"
+                raise InvalidInput(
+                    f"the project has no class {label!r}{nearest(label, self._known)}; it has {listing}; correct the label, or "
+                    "allow new classes (--new-classes)"
+                )
+            self._known[normal(label)] = known = label
+            self.classes[label] = Event(kind="class_add", who=who.strip(), label=label)
+        return known
+
+
+def _recorded(project: Project, rows: Iterable[tuple[str, list[Event]]], classes: Mapping[str, Event]) -> Answered:
+    """Record what the record does not have yet."""
+    rows = list(rows)
+    before = project.keys_recorded(event.key for _, events in rows for event in events)
+    changed = [item for item, events in rows if any(before.get(event.key, event) != event for event in events)]
+    skipped = set(changed)
+    new = [events for item, events in rows if item not in skipped and any(event.key not in before for event in events)]
+    blank = sum(not events for _, events in rows)
+    project.record_all([*classes.values(), *(event for events in new for event in events)])
+    return Answered(len(new), len(rows) - blank - len(new) - len(changed), blank, tuple(changed))

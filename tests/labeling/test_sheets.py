@@ -1,0 +1,131 @@
+"""Sheets: filled in by parts, answered twice, opened in spreadsheets."""
+
+import csv
+
+import pytest
+
+from distil.errors import InvalidInput
+from distil.labeling.handing_out import random_order
+from distil.labeling.project import Project
+from distil.labeling.sheets import answer_sheet, write_sheet
+
+
+@pytest.fixture
+def sheet(project, tmp_path):
+    path = tmp_path / "sheet.csv"
+    write_sheet(project, path, "anna", 4, random_order())
+    return path
+
+
+def fill(path, answers):
+    """Write cells into rows of a sheet by number: {row: {column: text}}."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, cells in answers.items():
+        rows[row] |= cells
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return [row["id"] for row in rows]
+
+
+def test_a_sheet_is_filled_in_by_parts(project, sheet):
+    ids = fill(sheet, {0: {"label": "cat"}, 1: {"answer": "skip"}})
+    assert project.leased("anna") == sorted(ids)
+    done = answer_sheet(project, sheet)
+    assert (done.recorded, done.duplicates, done.blank, done.changed) == (2, 0, 2, ())
+    assert project.leased("anna") == sorted(ids[2:])
+    fill(sheet, {2: {"label": "dog", "answer": "FLAG"}, 3: {"answer": "unsure"}})
+    done = answer_sheet(project, sheet)
+    assert (done.recorded, done.duplicates, done.blank, done.changed) == (2, 2, 0, ())
+    done = answer_sheet(project, sheet)
+    assert (done.recorded, done.duplicates, done.blank, done.changed) == (0, 4, 0, ())
+    answers = {item: project.state().answers[item, "anna"] for item in ids}
+    assert [answers[item][:2] for item in ids] == [("label", "cat"), ("skip", None), ("label", "dog"), ("unsure", None)]
+    assert [answers[item].flagged for item in ids] == [False, False, True, False]
+    assert project.leased("anna") == []
+
+
+def test_an_answer_that_was_changed_later_is_kept_and_named(project, sheet):
+    ids = fill(sheet, {0: {"label": "cat"}})
+    answer_sheet(project, sheet)
+    fill(sheet, {0: {"label": "dog"}, 1: {"label": "dog"}})
+    done = answer_sheet(project, sheet)
+    assert (done.recorded, done.changed) == (1, (ids[0],))
+    assert project.labels() == {ids[0]: "cat", ids[1]: "dog"}
+
+
+def test_a_repeated_sheet_brings_back_nothing_that_was_withdrawn(project, sheet, say):
+    ids = fill(sheet, {0: {"label": "cat"}})
+    answer_sheet(project, sheet)
+    say("ben", "withdraw", ids[0], of="anna")
+    assert answer_sheet(project, sheet).duplicates == 1
+    assert project.labels() == {}
+
+
+def test_wrong_rows_record_nothing(project, sheet, tmp_path, texts):
+    ids = fill(sheet, {0: {"label": "cat"}})
+    text = sheet.read_text()
+    for cells, message in [
+        ({"label": "catt"}, r"the project has no class 'catt'; did you mean 'cat'\?"),
+        ({"label": "cat", "answer": "skip"}, "keep one of them"),
+        ({"answer": "skipp"}, "did you mean 'skip'"),
+        ({"id": ids[2], "label": "cat"}, "do not belong together"),
+        ({"key": "x", "label": "cat"}, "do not belong together"),
+        ({"label": "cat", "who": ""}, "`who` must be a name"),
+    ]:
+        sheet.write_text(text)
+        fill(sheet, {1: cells})
+        with pytest.raises(InvalidInput, match=f"sheet.csv, line 3.*{message}"):
+            answer_sheet(project, sheet)
+    assert project.labels() == {}
+    sheet.write_text("id,label\n0,cat\n")
+    with pytest.raises(InvalidInput, match="lacks columns of a sheet"):
+        answer_sheet(project, sheet)
+    with Project.create(tmp_path / "other", classes=["cat"]) as other:
+        other.add(texts)
+        sheet.write_text(text)
+        with pytest.raises(InvalidInput, match="do not belong together in this project"):
+            answer_sheet(other, sheet)
+
+
+def test_new_classes(project, sheet):
+    fill(sheet, {0: {"label": "cow"}, 1: {"label": "cow"}, 2: {"label": " cat "}})
+    assert answer_sheet(project, sheet, new_classes=True).recorded == 3
+    assert project.classes == ["cat", "dog", "cow"]
+    assert sorted(project.labels().values()) == ["cat", "cow", "cow"]
+
+
+def test_a_sheet_as_spreadsheets_save_it(project, sheet):
+    """With a mark of the encoding, semicolons, and rows in another order."""
+    ids = fill(sheet, {0: {"label": "cat"}, 3: {"label": "dog"}})
+    with sheet.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with sheet.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, rows[0], delimiter=";", lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows(rows[::-1])
+    assert answer_sheet(project, sheet).recorded == 2
+    assert project.labels() == {ids[0]: "cat", ids[3]: "dog"}
+
+
+def test_what_a_sheet_gets(project, tmp_path):
+    project.queue(["7", "3"])
+    assert write_sheet(project, tmp_path / "a.csv", "anna", 3, random_order())[:2] == ["7", "3"]
+    write_sheet(project, tmp_path / "b.csv", "ben", 100, random_order())
+    assert len(project.leased("ben")) == 7
+    with pytest.raises(InvalidInput, match="there is no item to hand out to carl"):
+        write_sheet(project, tmp_path / "c.csv", "carl", 1, random_order())
+    with pytest.raises(InvalidInput, match="exists, and may hold answers"):
+        write_sheet(project, tmp_path / "a.csv", "anna", 1, random_order())
+    project.release(["7"], "anna")
+    with pytest.raises(FileExistsError):
+        write_sheet(project, tmp_path / "a.csv" / "x.csv", "anna", 1, random_order())
+    assert "7" in project.open_items("carl")  # not with anna, who has no sheet of it
+
+
+def test_random_order_does_not_depend_on_the_other_items():
+    ids = [str(n) for n in range(100)]
+    assert list(random_order(1)(ids)) == list(random_order(1)(ids[::-1])) != list(random_order(2)(ids))
+    assert [i for i in random_order(1)([*ids, "new"]) if i != "new"] == list(random_order(1)(ids))
