@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.errors import RunError as RunError
     from distil.errors import UnknownName as UnknownName
     from distil.errors import UnsupportedModel as UnsupportedModel
+    from distil.labeling.project import Project as Project
     from distil.networks.base import Network as Network
     from distil.networks.base import Outputs as Outputs
     from distil.networks.ensemble import Ensemble as Ensemble
@@ -91,6 +92,7 @@ _HOMES = {
     "Network": "distil.networks.base",
     "Outputs": "distil.networks.base",
     "Pool": "distil.selection.pool",
+    "Project": "distil.labeling.project",
     "Rng": "distil.rng",
     "RunError": "distil.errors",
     "Runtime": "distil.system.runtime",

@@ -17,7 +17,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from distil.cli import audit, compare, embed, report, resume, run, select, strategies
+from distil.cli import answer, audit, compare, embed, project, report, resume, run, select, strategies
+from distil.cli import next as next_items
 from distil.cli.commands import Act, Verbose, add_command
 from distil.errors import DistilError, RunError
 
@@ -30,6 +31,11 @@ _COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "select": (select.pick, select.act),
     "embed": (embed.embed, embed.act),
     "audit": (audit.audit, audit.act),
+    "next": (next_items.next_, next_items.act),
+    "answer": (answer.answer, answer.act),
+}
+_GROUPS: dict[str, tuple[str, dict[str, tuple[Callable[..., Any], Act]]]] = {
+    "project": (project.HELP, project.COMMANDS)
 }
 _POOL_INTERRUPTED = "nothing was written; the same command begins again, and embeddings that are finished are kept"
 _INTERRUPTED = {"select": _POOL_INTERRUPTED, "audit": _POOL_INTERRUPTED}
@@ -80,6 +86,11 @@ def _app() -> typer.Typer:
     app.callback(help="Deep active learning: which examples to label next.")(_options)
     for name, (function, act) in _COMMANDS.items():
         add_command(app, name, function, act)
+    for name, (text, commands) in _GROUPS.items():
+        group = typer.Typer(help=text)
+        for each, (function, act) in commands.items():
+            add_command(group, each, function, act)
+        app.add_typer(group, name=name)
     return app
 
 

@@ -1,0 +1,43 @@
+"""``distil answer``: record the answers in a sheet."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from distil.cli.options import PathLike, as_json, path_of, print_note
+from distil.cli.projects import writing
+
+
+def answer(project: PathLike, sheet: PathLike, *, new_classes: bool = False) -> dict[str, Any]:
+    """Record the answers in a sheet that ``distil next`` wrote.
+
+    Blank rows stay with the person; fill them in later and give the same sheet again: every row counts once.
+
+    Args:
+        project: The folder of the project.
+        sheet: The sheet.
+        new_classes: Make a class of each label that is none yet; without this, such a label is taken for a misspelling.
+
+    Returns:
+        The document that ``--json`` prints: ``recorded``, ``duplicates``, ``blank`` and ``changed``.
+
+    Raises:
+        InvalidInput: It is not a sheet of this project, or a row holds an unknown class or word; nothing is recorded then.
+    """
+    from distil.labeling.sheets import answer_sheet
+
+    with writing(project) as opened:
+        return as_json(asdict(answer_sheet(opened, path_of("sheet", sheet), new_classes=new_classes)))
+
+
+def act(given: dict[str, Any]) -> int:
+    """Record, and say what became of the rows."""
+    done = answer(**given)
+    if done["changed"]:
+        print_note(
+            f"{len(done['changed']):,} rows were answered differently before, and the first answer was kept; the first: "
+            f"{done['changed'][0]!r}; to change an answer, take it back with `distil project withdraw` and ask for a new sheet"
+        )
+    print(f"{done['recorded']:,} rows recorded, {done['duplicates']:,} before, {done['blank']:,} blank")
+    return 0

@@ -1,0 +1,144 @@
+"""``distil project``, ``distil next`` and ``distil answer``: a project from an empty folder to exported labels, without a page."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+
+import pytest
+
+from distil.cli import main
+from distil.cli.commands import documented
+from distil.cli.project import COMMANDS
+from distil.labeling.project import Project
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOGNAME", "anna")
+    (tmp_path / "texts.csv").write_text("id,text\n" + "".join(f"t{n},text {n}\n" for n in range(6)))
+    return tmp_path
+
+
+@pytest.fixture
+def ok(capsys):
+    """``ok(*words)``: run a command that succeeds; its output."""
+
+    def run(*words):
+        code = main(list(words))
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out + err
+
+    return run
+
+
+@pytest.fixture
+def project(here, ok):
+    ok("project", "create", "p", "--classes", "cat,dog")
+    ok("project", "add", "p", "texts.csv")
+    return here / "p"
+
+
+def fill(sheet, answers):
+    with open(sheet, newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, label in zip(rows, answers, strict=False):
+        row["label"] = label
+    with open(sheet, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return [row["id"] for row in rows]
+
+
+def test_from_a_table_to_labels(project, ok):
+    assert ok("next", "p", "--n", "4", "--out", "s.csv") == "4 items for anna in s.csv; then: distil answer p s.csv\n"
+    ids = fill("s.csv", ["cat", "dog", "cat"])
+    assert ok("answer", "p", "s.csv") == "3 rows recorded, 0 before, 1 blank\n"
+    assert ok("answer", "p", "s.csv") == "0 rows recorded, 3 before, 1 blank\n"
+    fill("s.csv", ["dog"])
+    assert "1 rows were answered differently before, and the first answer was kept" in ok("answer", "p", "s.csv")
+    assert ok("project", "export", "p", "labels.csv") == "3 labels in labels.csv\n"
+    with open("labels.csv", newline="") as file:
+        found = {row["id"]: row["label"] for row in csv.DictReader(file)}
+    assert found == dict(zip(ids, ["cat", "dog", "cat"], strict=False))
+    ok("project", "create", "again")
+    ok("project", "add", "again", "texts.csv")
+    assert "note: new classes: " in ok("project", "import", "again", "labels.csv")
+    with Project.open("again") as other:
+        assert other.labels() == found
+
+
+def test_status(project, ok):
+    ok("next", "p", "--n", "6", "--out", "a.csv", "--who", "anna")
+    fill("a.csv", ["cat", "cat"])
+    ok("answer", "p", "a.csv")
+    assert ok("project", "status", "p").splitlines() == [
+        "2 of 6 items have a label",
+        "  4 handed out and not answered",
+        "classes: cat 2, dog 0",
+        "people: anna 2",
+    ]
+    assert json.loads(ok("project", "status", "p", "--json"))["classes"] == {"cat": 2, "dog": 0}
+
+
+def test_taking_back(project, ok, capsys):
+    ok("next", "p", "--n", "4", "--out", "a.csv", "--who", "anna")
+    first, second, *_ = fill("a.csv", ["cat", "dog"])
+    ok("answer", "p", "a.csv")
+    assert ok("project", "withdraw", "p", "--of", "anna", "--unanswered") == "0 answers withdrawn, 2 items taken back\n"
+    (project / "ids.txt").write_text(f"{first}\n")
+    assert ok("project", "withdraw", "p", "--ids", "p/ids.txt") == "1 answers withdrawn, 0 items taken back\n"
+    with Project.open("p") as opened:
+        assert opened.labels() == {second: "dog"}
+        assert len(opened.open_items("ben")) == 5
+    assert ok("project", "withdraw", "p", "--of", "anna") == "1 answers withdrawn, 0 items taken back\n"
+    assert main(["project", "withdraw", "p"]) == 2
+    assert "say whose answers to take back (--of)" in capsys.readouterr().err
+
+
+def test_what_an_import_leaves_out(project, ok):
+    (project / "x.csv").write_text("id,label\nt0,cat\nt0.0,dog\nnone,cat\n")
+    out = ok("project", "import", "p", "p/x.csv")
+    assert "1 answers recorded, 0 known before, 0 rows without a label" in out
+    assert "note: 2 ids that no item has; the first: t0.0" in out
+    (project / "x.csv").write_text("id,label\nt0,dog\n")
+    assert "'t0' has 'cat', the row says 'dog'" in ok("project", "import", "p", "p/x.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["project", "status", "none"], 1, "none is not a project"),
+        (["project", "create", "p"], 1, "p exists; expected a new or empty folder"),
+        (["project", "add", "p", "none"], 2, "there is no file or folder"),
+        (["project", "export", "p", "x.csv", "--format", "coca"], 2, "did you mean 'coco'"),
+        (["project", "sttus", "p"], 2, "No such command 'sttus'"),
+        (["next", "p", "--n", "0", "--out", "s.csv"], 2, "n must be a whole number from 1 on"),
+        (["next", "p", "--n", "2", "--out", "s.xlsx"], 2, "ends in .csv"),
+        (["answer", "p", "texts.csv"], 2, "lacks columns of a sheet"),
+    ],
+)
+def test_one_line_for_what_is_wrong(project, capsys, words, code, message):
+    assert main(words) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("distil: ")
+    assert "Traceback" not in err
+
+
+def test_no_writing_while_a_server_holds_the_project(project, capsys):
+    with Project.open("p") as held, held.only_writer():
+        assert main(["project", "add", "p", "texts.csv"]) == 1
+    assert "is in use by another process" in capsys.readouterr().err
+
+
+def test_every_argument_has_its_help(ok):
+    for name, (function, _) in COMMANDS.items():
+        description, helps = documented(function)
+        assert [*helps] == [*inspect.signature(function).parameters]
+        assert description.split("\n")[0].endswith(".")
+        assert name in ok("project", name, "--help")
