@@ -443,4 +443,5 @@ class Project:
 
 
 def _item(row: Sequence[Any]) -> Item:
-    return Item(*row[:6], bool(row[6]))
+    name, source, kind, place, path, text, gone = row
+    return Item(name, source, kind, place, path, text, bool(gone))
