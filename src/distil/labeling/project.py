@@ -304,6 +304,15 @@ class Project:
         """The label of each item that has one: the decision on it, or else the label that most people gave; ties have none."""
         return {item: truth.label for item, truth in self.truths().items() if truth.label is not None}
 
+    def settled(self) -> dict[str, str | None]:
+        """The items that need no further answer -> the label; None where people said only ``skip`` or ``unsure``.
+
+        These are items with a decision, and items that as many people answered as are to, unless their labels tie.
+        """
+        copies, found = self.copies, self.truths()
+        done = {item: truth for item, truth in found.items() if truth.decided or truth.answers >= copies}
+        return {item: truth.label for item, truth in done.items() if not truth.tied}
+
     def status(self) -> Status:
         """How far the project is."""
         found = self.truths()

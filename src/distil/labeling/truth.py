@@ -30,6 +30,11 @@ class Truth:
     flagged: bool
 
     @property
+    def answers(self) -> int:
+        """The number of people who answered."""
+        return len(self.votes) + len(self.others)
+
+    @property
     def tied(self) -> bool:
         """Whether people gave labels of which none has the most votes, so that the item needs a decision."""
         return self.label is None and bool(self.votes)

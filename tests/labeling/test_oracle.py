@@ -1,0 +1,108 @@
+"""A project as the oracle of a run, and labels of a project in a learner."""
+
+import numpy as np
+import pytest
+import torch
+
+import distil
+from distil.errors import InvalidInput
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.run import Run
+from distil.experiment.suite import run_all
+from distil.labeling.events import Event
+from distil.labeling.oracle import ProjectOracle
+from distil.labeling.project import Project
+from distil.selection.oracle import Pending, Query
+
+NAMES = [str(n) for n in range(10)]
+
+
+def test_what_is_asked_is_queued_and_answers_come_when_they_are_there(project, say):
+    oracle = ProjectOracle(project, NAMES, ["dog", "cat"])
+    assert isinstance(oracle.ask(Query(1, (7, 2, 5))), Pending)
+    assert project.queued("anna") == ["7", "2", "5"]
+    say("anna", "label", "2", "cat")
+    say("ben", "label", "9", "cat")  # not asked for
+    say("anna", "unsure", "7")
+    answers = oracle.ask(Query(1, (7, 2, 5)))
+    assert (answers.ids, answers.labels, answers.skipped) == ([2], [1], [7])
+    assert project.queued("anna") == ["5"]
+    say("anna", "class_add", label="cow")
+    say("anna", "label", "5", "cow")
+    with pytest.raises(InvalidInput, match=r"'5' has the label 'cow' in .*, which is no class of the run"):
+        oracle.ask(Query(1, (5,)))
+
+
+def test_an_item_is_settled_when_as_many_people_answered_as_are_to(tmp_path, texts):
+    with Project.create(tmp_path / "two", classes=["cat", "dog"], copies=2) as project:
+        project.add(texts)
+
+        def say(who, item, label, kind="label"):
+            project.record_all([Event(kind=kind, who=who, item=item, label=label)])
+
+        say("anna", "0", "cat")
+        say("anna", "1", "cat")
+        say("ben", "1", "dog")
+        say("anna", "2", None, "skip")
+        say("ben", "2", "dog")
+        say("anna", "3", None, "skip")
+        say("ben", "3", None, "unsure")
+        say("carl", "4", "dog", "decide")
+        assert project.settled() == {"2": "dog", "3": None, "4": "dog"}
+        say("carl", "1", "dog")
+        assert project.settled()["1"] == "dog"
+
+
+def test_a_run_asks_people(tmp_path, monkeypatch):
+    """It rests until they answered, and takes skips and labels; its data is found by the ids of the items."""
+    monkeypatch.chdir(tmp_path)
+    draws = np.random.default_rng(0)
+    y = draws.integers(2, size=60)
+    np.save("emb.npy", (draws.normal(size=(60, 4)) + 3 * y[:, None]).astype(np.float32))
+    names = [f"scan-{row}" for row in range(60)]
+    (tmp_path / "emb.ids.txt").write_text("".join(f"{name}\n" for name in names))
+    (tmp_path / "labels.csv").write_text(
+        "id,label\n" + "".join(f"{n},{'cat' if c else 'dog'}\n" for n, c in zip(names, y, strict=True))
+    )
+    config = parse_config(
+        {
+            "dataset": {"embeddings": "emb.npy", "labels": "labels.csv"},
+            "active_learning": {"strategy": "margin_sampling", "budget": 4, "rounds": 2, "initial_points": 8},
+            "experiment": {"output": "out"},
+        }
+    )
+    data = config.load_data()
+    with Project.create(tmp_path / "p", classes=["dog", "cat"]) as project:
+        project.add("emb.npy", ids="emb.ids.txt")
+
+        def go_on():
+            return run_all(
+                config, oracle=lambda *_: ProjectOracle(project, data.names, data.class_names), progress=False
+            )
+
+        assert go_on() is False
+        asked = project.queued("anna")
+        assert len(asked) == 4
+        project.record_all([Event(kind="skip", who="anna", item=asked[0])])
+        project.record_all([Event(kind="label", who="anna", item=item, label="cat") for item in asked[1:]])
+        assert go_on() is True
+        labeled = [each for each in Run(next(tmp_path.glob("out/*/0"))).events if each["event"] == "labeled"][-1]
+        assert labeled["labels"] == [data.class_names.index("cat")] * 3
+        assert [data.names[row] for row in labeled["ids"]] == asked[1:]
+
+
+def test_labels_of_a_project_in_a_learner(project, texts, say):
+    """As docs/labeling.md says: queue what the learner chose, and take what people said."""
+    pool = distil.open_pool(texts)
+    inputs = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    learner = distil.Learner(inputs, torch.nn.Linear(3, 2), "margin_sampling", classes=project.classes, names=NAMES)
+    assert len(pool) == 10
+    project.queue(learner.query(3).names)
+    for item in project.queued("anna")[:2]:
+        say("anna", "label", item, "cat")
+    say("anna", "skip", project.queued("anna")[0])
+    settled = project.settled()
+    learner.label({item: label for item, label in settled.items() if label is not None})
+    learner.skip([item for item, label in settled.items() if label is None])
+    assert len(learner.pool.asked) == 0
+    assert (len(learner.pool.labeled), len(learner.pool.skipped)) == (2, 1)
