@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import distil
 from distil.auditing.audit import audit
 from distil.auditing.given import given_set
 from distil.data.array_files import Column
@@ -192,3 +193,18 @@ def test_the_columns_of_the_pool_are_those_of_the_other_sets(tmp_path):
         test = write(tmp_path / "test.csv", "id,head,rest", rows)
         assert audit(pool, test=str(test))["leakage"][0]["exact"] == 10
         assert audit(word, test=str(test))["leakage"][0]["exact"] == 20
+
+
+def test_the_labels_in_the_table_of_a_labeled_set_of_its_own(tmp_path):
+    (tmp_path / "pool.csv").write_text("id,words\n" + "".join(f"p{row},the text number {row}\n" for row in range(6)))
+    for head in ("id,words,label", "key,words,label"):
+        rows = [f"q{row},another text number {row},{label}" for row, label in enumerate(["cat", "dog", "cat", ""])]
+        (tmp_path / "own.csv").write_text("\n".join([head, *rows]))
+        report = distil.audit(tmp_path / "pool.csv", column="words", labeled=tmp_path / "own.csv")
+        assert report["classes"]["labeled"] == {"cat": 2, "dog": 1}
+        assert report["classes"]["unknown"] == 1
+    (tmp_path / "labels.csv").write_text("id,label\nq0,owl\n")
+    labels = tmp_path / "labels.csv"
+    (tmp_path / "own.csv").write_text("\n".join(["id,words,label", *rows]))
+    report = distil.audit(tmp_path / "pool.csv", column="words", labeled=tmp_path / "own.csv", labels=labels)
+    assert report["classes"]["labeled"] == {"owl": 1}

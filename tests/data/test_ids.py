@@ -58,3 +58,13 @@ def test_class_folders(tmp_path):
         read_ids(tmp_path / "pool/empty")
     with pytest.raises(InvalidInput, match=r"got '2\.JPG', which is in none"):
         read_ids(tmp_path / "pool/cat")
+
+
+def test_a_column_that_may_hold_labels_is_not_ignored_in_silence(tmp_path):
+    for name in ("y", "category", "answer"):
+        (tmp_path / "ids.csv").write_text(f"id,{name}\na,1\nb,\n")
+        found = read_ids(tmp_path / "ids.csv")
+        assert (found.names, found.labels) == (("a", "b"), None)
+        assert found.note == f"`{name}` of ids.csv is not read; if it holds labels, call it label"
+    (tmp_path / "ids.csv").write_text("id,label,y\na,1,2\n")
+    assert read_ids(tmp_path / "ids.csv").note == ""

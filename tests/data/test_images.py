@@ -52,12 +52,25 @@ def test_images_of_many_strips(case, tmp_path, monkeypatch):
 
 
 def test_numbers_whose_range_is_not_known_are_refused(case, tmp_path):
-    for values in [RAMP * 255, RAMP - 0.5, np.where(RAMP > 0.5, np.nan, RAMP), np.round(RAMP * 9).astype(np.int32)]:
+    for values in [RAMP * 255, RAMP - 0.5, np.where(RAMP > 0.5, np.nan, RAMP)]:
         root = Path(mkdtemp(dir=tmp_path))
         with case(values):
-            Image.fromarray(values.astype(np.int32 if values.dtype == np.int32 else np.float32)).save(root / "a.tif")
+            Image.fromarray(values.astype(np.float32)).save(root / "a.tif")
             with pytest.raises(InvalidInput, match=r"^name: .*so white is not known; save it with 8 or 16 bits"):
                 open_image(root / "a.tif", "name")
+
+
+def test_signed_and_wide_whole_numbers_are_refused_with_the_line_that_converts_them(tmp_path):
+    values = np.round((RAMP - 0.5) * 2000).astype(int)
+    Image.fromarray(values.astype(np.int32)).save(tmp_path / "a.tif")
+    write_tiff(tmp_path / "b.tif", values.astype("<i2"), 16, 1, 2)
+    for name in ("a.tif", "b.tif"):
+        with pytest.raises(InvalidInput, match="signed or 32-bit whole numbers, so white is not known") as error:
+            open_image(tmp_path / name, name)
+    line = str(error.value).partition("value: ")[2]
+    converted = eval(line, {"numpy": np, "x": values.astype(float), "darkest": -1000, "lightest": 1000})
+    Image.fromarray(converted).save(tmp_path / "c.tif")
+    np.testing.assert_allclose(red(tmp_path / "c.tif"), RAMP * 255, atol=1)
 
 
 def write_tiff(path, values, bits, ink, kind=1):
@@ -132,6 +145,27 @@ def test_transparency_is_laid_on_white(case, tmp_path):
     said = set()
     assert not np.asarray(open_image(tmp_path / "opaque.png", "opaque", said)).any()
     assert said == set()
+
+
+def test_the_transparent_color_of_a_png_of_16_bits_is_laid_on_white(tmp_path):
+    """Written by hand: Pillow writes neither gray PNG of 16 bits with such a color nor colored ones of 16 bits."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    for kind, pixels, expected in [
+        (0, [[0], [16000], [32000], [65535]], [[0], [255], [125], [255]]),
+        (2, [[0, 0, 0], [16000, 500, 60000], [300, 500, 700], [9, 0, 0]], [[0] * 3, [255] * 3, [1, 1, 2], [0] * 3]),
+    ]:
+        header = struct.pack(">IIBBBBB", len(pixels), 1, 16, kind, 0, 0, 0)
+        data = zlib.compress(b"\0" + np.array(pixels, ">u2").tobytes())
+        color = np.array(pixels[1], ">u2").tobytes()
+        chunks = [(b"IHDR", header), (b"tRNS", color), (b"IDAT", data), (b"IEND", b"")]
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
+        said = set()
+        found = np.asarray(open_image(tmp_path / "a.png", "a", said))[0]
+        np.testing.assert_array_equal(found, np.broadcast_to(expected, (4, 3)))
+        assert "laid transparent pixels of images on white" in said
 
 
 def test_other_kinds_of_pixels(case, tmp_path):

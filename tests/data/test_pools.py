@@ -231,6 +231,21 @@ def test_columns_of_texts_are_found_by_name_or_content(case, tmp_path):
                 assert pool.note == f"read `{name}` of t{suffix} as texts and `id` as ids"
 
 
+def test_texts_that_begin_with_numbers(tmp_path):
+    """A column that was asked for holds texts if its name says so, or if any of its cells does."""
+    numbers = [str(37 * row) for row in range(120)]
+    for column, cells in [("text", numbers), ("words", [*numbers, "forty two"]), ("text", [*numbers, "forty two"])]:
+        path = tmp_path / "a.csv"
+        path.write_text(f"id,{column}\n" + "".join(f"n{row},{cell}\n" for row, cell in enumerate(cells)))
+        pool = open_pool(path, column=column)
+        assert (pool.kind, [pool[row] for row in range(len(pool))]) == ("texts", cells)
+    path.write_text("id,words\n" + "".join(f"n{row},{cell}\n" for row, cell in enumerate(numbers)))
+    assert items_of(open_pool(path, column="words")).kind == "rows"
+    path.write_text(path.read_text() + "n120,\n")
+    with pytest.raises(InvalidInput, match="the value is missing"):
+        open_pool(path, column="words")
+
+
 def test_no_note_for_columns_with_usual_names(tmp_path):
     assert open_pool(write_table(tmp_path / "t.csv", [{"id": 1, "text": "x", "n": 2}])).note == ""
 

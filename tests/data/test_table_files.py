@@ -167,6 +167,33 @@ def test_json_documents(tmp_path):
     assert json_records(write(tmp_path / "x.json", '{"a": 1}\n{"a": 2}\n')) == ("line", [(1, {"a": 1}), (2, {"a": 2})])
 
 
+def test_embeddings_by_id_are_rows_and_not_columns(tmp_path):
+    rows = {"cat.png": [1.5, 2], "dog.png": [3, 4], "owl.png": [5, 6]}
+    found = read_column(write(tmp_path / "x.json", json.dumps(rows)))
+    assert (found.names, found.values.tolist()) == (list(rows), list(rows.values()))
+    counted = {
+        f"e{place}": [place, 10 + place] for place in range(3)
+    }  # three columns of two rows, as pandas writes them
+    found = read_column(write(tmp_path / "x.json", json.dumps(counted)))
+    assert (found.names, found.values.tolist()) == (None, [[0, 1, 2], [10, 11, 12]])
+    few = {"width": [1, 2, 3], "height": [4, 5, 6]}
+    assert read_column(write(tmp_path / "x.json", json.dumps(few))).values.tolist() == [[1, 4], [2, 5], [3, 6]]
+
+
+def test_a_json_list_on_the_only_line_of_json_lines(tmp_path):
+    texts = [{"id": "a", "text": "more words here"}, {"id": "b", "text": "and some others"}]
+    pool = items_of(open_pool(write(tmp_path / "x.jsonl", json.dumps(texts) + "\n")))
+    assert ([pool[0], pool[1]], pool.names) == ([each["text"] for each in texts], ["a", "b"])
+    assert read_column(write(tmp_path / "x.jsonl", "[[1, 2], [3, 4], [5, 6]]")).values.tolist() == [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+    ]
+    assert read_column(write(tmp_path / "x.jsonl", "[1, 2]")).values.tolist() == [[1, 2]]  # one row
+    with pytest.raises(InvalidInput, match="row 1"):
+        read_column(write(tmp_path / "x.jsonl", '[{"e": [1, 2]}, [3]]'))
+
+
 def test_the_index_of_pandas_in_parquet(tmp_path):
     """Metadata as pandas 2.3 writes them."""
     arrow = pytest.importorskip("pyarrow")

@@ -138,6 +138,22 @@ def test_libsvm(case, tmp_path, write):
             assert data.name == f"a.txt{suffix}"
 
 
+def test_libsvm_keeps_what_float32_would_lose(tmp_path, write):
+    """A column of times: as from csv, the differences of its numbers are kept."""
+    times = [1.7e9 + 0.25 * row for row in range(8)]
+    lines = "".join(f"{row % 2} 1:{time} 3:{row}\n" for row, time in enumerate(times))
+    data = load("libsvm", path=write(tmp_path / "a", lines.encode()))
+    assert data.x_train[:, 0].tolist() == times
+    assert load("libsvm", path=write(tmp_path / "b", b"1 1:0.1\n0 1:0.7\n")).x_train.dtype == torch.float32
+
+
+def test_libsvm_names_the_line_of_an_index_that_is_too_large(tmp_path, refuses, write):
+    for index in ("3000000000", "9" * 30):
+        raw = f"1 1:2 # 9:1\n0 1:3\n1 {index}:1\n".encode()
+        with refuses(InvalidInput, "line 3: expected indices up to 2,147,483,647"):
+            load("libsvm", path=write(tmp_path / "a", raw))
+
+
 def test_libsvm_through_xz_and_with_a_byte_order_mark(tmp_path, write):
     text = b"1 1:1 2:2\n2 2:1\n"
     for name, raw in (("a.xz", lzma.compress(text)), ("b.txt", codecs.BOM_UTF8 + text)):
@@ -163,7 +179,7 @@ def test_libsvm_damaged(case, tmp_path, refuses, write):
         (b"1 1:nan\n3 3:4\n", ["example 1", "not finite"]),
         (b"1 1:1\n3 3:4 4:inf\n", ["example 2", "not finite"]),
         (b"nan 1:1\n3 3:4\n", ["example 1", "the label is not finite"]),
-        (b"1 1:1\n2 99999999999:1\n", ["a: "]),
+        (b"1 1:1\n2 99999999999:1\n", ["a, line 2: "]),
         (b"1 1:1\n2 2000000000:1\n1 1:1\n", ["22 GiB", "reduce the features"]),
         (b"", ["holds no example"]),
     ]:

@@ -336,3 +336,13 @@ def test_every_selection_of_the_library_passes_this_door(monkeypatch, probs, ref
     assert strategies.CoreSet().needs.pool == (Embedding(),)
     with refuses(InvalidInput, "CoreSet.select returned the id 0 more than once"):
         select_from("core_set", 3, embeddings=probs)
+
+
+def test_whole_scores_that_float64_would_round_are_refused(probs):
+    exact = torch.arange(N) + 2**53 - N
+    assert select_from(Scores(lambda _: exact), 3, probs=probs).tolist() == [N - 1, N - 2, N - 3]
+    for scores in (exact + N, -exact - N, np.arange(N, dtype=np.uint64) + np.uint64(2**60)):
+        with pytest.raises(
+            InvalidInput, match=r"Scores.score must be numbers that float64 holds, whole ones up to 2\*\*53"
+        ):
+            select_from(Scores(lambda _, scores=scores: scores), 3, probs=probs)

@@ -11,12 +11,13 @@ from distil.data.array_files import Column
 from distil.data.array_formats import mapped_npy
 from distil.data.columns import Table
 from distil.data.file_readers import ending
-from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS
-from distil.data.ids import ID_FILES, ListedIds, index_of, matched, read_ids
+from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_no_text
+from distil.data.ids import ID_FILES, ListedIds, as_name, index_of, matched, normal, read_ids
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import item_column, open_pool
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
 from distil.errors import InvalidInput
+from distil.system.runtime import Runtime
 
 Given = str | Path | ListedIds | Items | Minibatches
 
@@ -80,6 +81,21 @@ def own_items(path: Path, pool: Items, quoting: Quoting | None = None) -> Items:
     table = open_table(path, quoting=quoting) if path.is_file() and ending(path) in TABLE_FILES else None
     column = ",".join(pool.columns) if table is not None and _has_items(table, pool) else None
     return items_of(open_pool(path, column=column, quoting=quoting))
+
+
+def labels_of_items(path: Path, items: Items, quoting: Quoting | None = None) -> ListedIds | None:
+    """The labels in a table that items were read from, of those that have one; None where there are none."""
+    path = path.expanduser()
+    if not path.is_file() or ending(path) not in TABLE_FILES:
+        return None
+    table = open_table(path, quoting=quoting)
+    label = table.named(*LABELS)
+    if label is None:
+        return None
+    cells = table.read([], [label], Runtime()).cells[0]
+    names = items.names or [str(row) for row in range(len(items))]
+    known = {name: as_name(cell) for name, cell in zip(names, cells, strict=True) if not is_no_text(cell)}
+    return ListedIds(tuple(known), tuple(map(normal, known.values())), str(path)) if known else None
 
 
 def _has_items(table: Table, pool: Items) -> bool:

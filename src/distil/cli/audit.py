@@ -62,7 +62,8 @@ def audit(
         labeled_embeddings: A file of the labeled set's embeddings, where it is a pool of its own.
         test: The test set: a file of ids, or a pool of its own; several files of ids count as one.
         test_embeddings: A file of the test set's embeddings, where it is a pool of its own.
-        labels: A file of ids with labels, as many as are known; or a folder with a folder of images for each class.
+        labels: A file of ids with labels, as many as are known; or a folder with a folder of images for each class. Default: the
+            labels in the labeled set's file.
         near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
         rows: The number of items that are compared with all others; of more, a random sample.
         seed: The seed of the samples.
@@ -90,7 +91,6 @@ def audit(
     from distil.auditing.audit import audit as report_of
     from distil.auditing.page import audit_page
     from distil.data.distances import NEAR
-    from distil.data.ids import read_ids
     from distil.data.items import Items, items_of
     from distil.data.pools import open_pool
     from distil.system.files import write_text
@@ -112,7 +112,7 @@ def audit(
     report = report_of(
         items_of(opened),
         **sets,
-        labels=None if labels is None else read_ids(path_of("labels", labels), quoting),
+        labels=_labels(None if labels is None else path_of("labels", labels), files["labeled"], sets, quoting),
         near=NEAR if near is None else near,
         rows=rows,
         seed=seed,
@@ -156,6 +156,18 @@ def _sets(
                 items = own_items(Path(_only(name, paths)), pool, quoting)
             found |= {name: items, f"{name}_embeddings": column(own[name], items)}
     return found
+
+
+def _labels(labels: str | None, paths: list[str], sets: dict[str, Any], quoting: Quoting | None) -> ListedIds | None:
+    """The labels in their file; without one, those in the table of a labeled set of its own."""
+    from distil.auditing.given import labels_of_items
+    from distil.data.ids import read_ids
+    from distil.data.items import Items
+
+    if labels is not None:
+        return read_ids(labels, quoting)
+    own = sets.get("labeled")
+    return labels_of_items(Path(paths[0]), own, quoting) if isinstance(own, Items) else None
 
 
 def _given(

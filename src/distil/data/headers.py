@@ -16,6 +16,9 @@ ID: Final = "id"
 LABELS: Final = ("label", "labels", "class", "target")
 """Usual names of a column of labels."""
 
+LIKE_LABELS: Final = ("y", "category", "answer", "annotation", "gold")
+"""Names of columns that may hold labels; a list of ids says that it does not read them."""
+
 TEXTS: Final = (
     "text", "sentence", "content", "document", "body", "message", "review", "tweet", "headline", "comment", "post",
     "abstract", "article", "utterance", "description", "summary", "question", "title",

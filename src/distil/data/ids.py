@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from distil.data.array_formats import listed, mapped_npy
 from distil.data.columns import HOLDS_IDS, Rows, Table, as_float
 from distil.data.file_readers import ending, existing, text_lines
-from distil.data.headers import ID, LABELS, is_free_text, is_missing, is_no_text
+from distil.data.headers import ID, LABELS, LIKE_LABELS, is_free_text, is_missing, is_no_text
 from distil.data.images import images_below
 from distil.data.table_files import JsonTable, Quoting, open_table
 from distil.errors import InvalidInput
@@ -224,9 +224,16 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
                 f"{wrong!r:.60}"
             )
     names = tuple(map(as_name, rows.cells[0]))
-    return ListedIds(
-        names, tuple(normal(as_name(cell)) for cell in labels) or None, str(path), note=_note(path, own, label)
-    )
+    note = "; ".join(filter(None, (_note(path, own, label), _unread(table, label))))
+    return ListedIds(names, tuple(normal(as_name(cell)) for cell in labels) or None, str(path), note=note)
+
+
+def _unread(table: Table, label: str | None) -> str:
+    """A sentence on a column that may hold labels and is not read, in a table without a column of labels; else empty."""
+    like = next((name for name in table.columns if name.lower() in LIKE_LABELS), None)
+    if label is not None or like is None:
+        return ""
+    return f"`{like}` of {table.path.name} is not read; if it holds labels, call it label"
 
 
 def _id_columns(table: Table) -> tuple[str, str | None]:

@@ -30,6 +30,7 @@ IMAGES: Final = frozenset({
 _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
 """Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
 
+_ON_WHITE: Final = "laid transparent pixels of images on white"
 _STRIP: Final = 1 << 20  # pixels that are scaled at a time
 _BITS, _INK = 258, 262  # tags of TIFF: bits per sample, and whether 0 is white (0) or black (1)
 _PACKED: Final = "__MACOSX"  # macOS puts a folder of this name, with files that are no images, into zip archives
@@ -121,9 +122,12 @@ def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
     ImageOps.exif_transpose(image, in_place=True)
     if not image.has_transparency_data:
         return image.convert("RGB")
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and max(clear) > 255:  # a PNG of 16 bits, whose colors Pillow cuts to 8
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     drawn = image.convert("RGBA")
     if np.asarray(drawn.getchannel("A")).min() < 255:
-        said.add("laid transparent pixels of images on white")
+        said.add(_ON_WHITE)
     white = Image.new("RGBA", drawn.size, "white")
     white.alpha_composite(drawn)
     return white.convert("RGB")
@@ -135,19 +139,28 @@ def _scaled(image: Image.Image, said: set[str]) -> Image.Image:
     bits = int(tags.get(_BITS, (16,))[0])
     whole = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _WHOLE_IN_16_BITS)
     negative = tags.get(_INK) == 0  # Pillow inverts such values of 8 bits only
+    transparent = image.info.get("transparency")  # of a gray PNG: the value of all transparent pixels
     ImageOps.exif_transpose(image, in_place=True)
     white = 2.0**bits - 1 if whole else _white_of_floats(image)
     said.add(f"scaled gray values of images from 0..{white:.0f} to 0..255")
     gray = Image.new("L", image.size)
     for top, values in _strips(image):
         lightness = (white - values if negative else values) * (255 / white)
+        if isinstance(transparent, int) and bool((clear := values == transparent).any()):
+            lightness[clear] = 255
+            said.add(_ON_WHITE)
         gray.paste(Image.fromarray(np.round(lightness).astype(np.uint8)), (0, top))
     return gray.convert("RGB")
 
 
 def _white_of_floats(image: Image.Image) -> float:
     """The value of white, 1, where all values are floats from 0 to 1; else ValueError."""
-    if image.mode != "F" or not all(bool(((values >= 0) & (values <= 1)).all()) for _, values in _strips(image)):
+    if image.mode != "F":
+        raise ValueError(
+            "its values are signed or 32-bit whole numbers, so white is not known; save all images with 16 bits, scaled by one "
+            "darkest and one lightest value: numpy.uint16(65535 * ((x - darkest) / (lightest - darkest)).clip(0, 1))"
+        )
+    if not all(bool(((values >= 0) & (values <= 1)).all()) for _, values in _strips(image)):
         raise ValueError(
             f"its values (mode {image.mode}) do not lie between 0 and 1, so white is not known; save it with 8 or 16 bits, or as "
             "floats from 0 to 1"

@@ -23,7 +23,7 @@ from distil.data.arrays import Array, Series, check_plain, is_array, readable, t
 from distil.data.columns import Table
 from distil.data.file_readers import ending, text_lines
 from distil.data.frames import Frame, FrameTable, names_in_index, values_of
-from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_no_text
+from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_like_number, is_missing, is_no_text
 from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_ids
 from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
@@ -304,7 +304,8 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
         if asked is not None:
             table.known(asked)
     if column is not None:
-        return column if table.kinds[column] in ("text", "empty", "other") else None
+        words = table.kinds[column] in ("text", "empty", "other") or _holds_words(table, column)
+        return column if words else None
     out = {own or table.named(ID), table.index, table.named(*LABELS), *table.left_out}
     free = [name for name in table.columns if name not in out]
     texts = [name for name in free if table.kinds[name] == "text"]
@@ -324,6 +325,18 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
     raise InvalidInput(
         f"{table.path} has the columns {', '.join(table.columns[:20])}; say which one holds the texts or the paths of images "
         "with column=... (--column)"
+    )
+
+
+def _holds_words(table: Table, column: str) -> bool:
+    """Whether a column of csv or tsv that begins with numbers is one of texts: by its usual name, or by any of its cells."""
+    if table.kinds[column] != "number" or ending(table.path) not in (".csv", ".tsv"):
+        return False
+    if column.lower() in TEXTS:
+        return True
+    cells = table.read([], [column], Runtime()).cells[0]
+    return not all(
+        is_missing(cell) or is_like_number(cell) or cell.strip().lower() in ("true", "false") for cell in cells
     )
 
 

@@ -334,7 +334,8 @@ class JsonTable(Table):
     """A file of JSON lines, or one JSON document: objects, or values, which are then the column ``"0"``.
 
     Args:
-        path: The file; one that ends in ``.json`` is read completely.
+        path: The file; one that ends in ``.json`` is read completely, and so is one of JSON lines whose only line is a list of
+            objects or lists, which are then the values.
     """
 
     def __init__(self, path: Path) -> None:
@@ -345,6 +346,9 @@ class JsonTable(Table):
             self.unit = "line"
         with closing(self._values()) as values:
             first = list(itertools.islice(values, SAMPLE_ROWS))
+        if self._records is None and len(first) == 1 and _is_list_of_records(first[0][1]):
+            self.unit, self._records = "row", list(enumerate(first[0][1]))
+            first = self._records[:SAMPLE_ROWS]
         self.header = any(isinstance(value, dict) for _, value in first)
         entries = [self._entry(line, value) for line, value in first] if first else []
         columns = list(dict.fromkeys(str(key) for entry in entries for key in entry))
@@ -405,3 +409,7 @@ class JsonTable(Table):
                     raise InvalidInput(f"{self.where(line)}, column {name!r}: {fault}")
             row += [as_float(value) for value in cells]
         return row
+
+
+def _is_list_of_records(value: Any) -> bool:  # noqa: ANN401 - any value of JSON
+    return isinstance(value, list) and bool(value) and all(isinstance(record, (dict, list)) for record in value)

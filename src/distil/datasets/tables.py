@@ -30,6 +30,8 @@ from distil.data.table_files import Quoting, open_table
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
 
+_BLOCK: Final = 2**22  # numbers of a sparse matrix that are dense at a time
+_LARGEST_INDEX: Final = 2**31 - 1  # that scikit-learn's reader holds
 LARGEST_TABLE: Final = 16 * 2**30  # bytes of a libsvm file as a dense table
 NO_LABEL: Final = frozenset(
     {"", "?", "nan"}
@@ -224,7 +226,7 @@ def read_libsvm(paths: Sequence[Path], features: int | None = None) -> list[Tabl
     try:
         with ExitStack() as stack:
             files = [stack.enter_context(_libsvm_file(path)) for path in paths]
-            flat = load_svmlight_files(files, dtype=np.float32, n_features=features, zero_based=start)
+            flat = load_svmlight_files(files, dtype=np.float64, n_features=features, zero_based=start)
     except (ValueError, OverflowError) as error:
         if isinstance(error, DistilError):
             raise
@@ -249,12 +251,22 @@ def _libsvm_table(path: Path, x: Any, y: NDArray[np.float64]) -> Table:  # noqa:
             f"{path}: {x.shape[0]} examples x {x.shape[1]} features are "
             f"{4 * math.prod(x.shape) / 2**30:.0f} GiB as a dense table; reduce the features first"
         )
-    if not np.isfinite(x.data).all():
-        row = int(np.searchsorted(x.indptr, np.flatnonzero(~np.isfinite(x.data))[0], side="right"))
+    infinite = np.flatnonzero(~np.isfinite(_float32(x.data)))
+    if len(infinite):
+        row = int(np.searchsorted(x.indptr, infinite[0], side="right"))
         raise InvalidInput(f"{path}, example {row}: a feature is not finite in float32")
     if not np.isfinite(y).all():
         raise InvalidInput(f"{path}, example {int(np.flatnonzero(~np.isfinite(y))[0]) + 1}: the label is not finite")
-    return Table(x.toarray(), y)
+    return Table(_dense(x), y)
+
+
+def _dense(x: Any) -> NDArray[Any]:  # noqa: ANN401 - a SciPy matrix
+    """The matrix as ``_narrowed`` numbers, some columns of which are looked at at a time."""
+    by_column = x.tocsc()
+    step = max(1, _BLOCK // x.shape[0])
+    blocks = (by_column[:, first : first + step].toarray() for first in range(0, x.shape[1], step))
+    coarse = any(_narrowed(block).dtype == np.float64 for block in blocks)
+    return np.asarray(x.toarray() if coarse else x.astype(np.float32).toarray())
 
 
 def _libsvm_fault(paths: Sequence[Path], reason: str) -> str:
@@ -266,6 +278,9 @@ def _libsvm_fault(paths: Sequence[Path], reason: str) -> str:
             for line, text in enumerate(lines, start=1):
                 if not sound.fullmatch(text.strip()):
                     return f"{path}, line {line}: expected `label index:value ...`; got {text.strip()[:60]!r}"
+                indices = map(int, re.findall(r"\s(\d{1,4000}):", text.partition("#")[0]))
+                if (index := max(indices, default=0)) > _LARGEST_INDEX:
+                    return f"{path}, line {line}: expected indices up to {_LARGEST_INDEX:,}; got {index:.3e}"
     return f"{' or '.join(map(str, paths))}: {reason}"
 
 

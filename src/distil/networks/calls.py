@@ -106,9 +106,14 @@ def explain_failed_call(module: nn.Module, x: object, error: Exception) -> None:
         return
     embeds = any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
     if not embeds:
+        image = (
+            "; images in 0..255 that the model was trained on in 0..1: x.float() / 255"
+            if x.dtype == torch.uint8
+            else ""
+        )
         raise UnsupportedModel(
             f"{name} cannot be called with numbers of {x.dtype} ({why}); pass the data as real floating-point numbers: x.float(), "
-            "x.astype('float32'), or a transform that converts them"
+            f"x.astype('float32'), or a transform that converts them{image}"
         ) from error
 
 

@@ -132,7 +132,16 @@ def _column(values: object, what: str, n: int, expected: str) -> Tensor:
         raise InvalidInput(f"{what} must be {expected}, of shape ({n},), got {_described(column)}{advice}")
     if column.dtype in (torch.float32, torch.float64):
         return column
-    return column.float() if column.is_floating_point() else column.double()  # exact for whole numbers up to 2**53
+    if column.is_floating_point():
+        return column.float()
+    exact = column.double()
+    if not torch.equal(exact.type(column.dtype), column):
+        large = max(column.tolist(), key=abs)
+        raise InvalidInput(
+            f"{what} must be numbers that float64 holds, whole ones up to 2**53, got {large}; subtract what all have in common, or "
+            "divide them"
+        )
+    return exact
 
 
 def _as_tensor(value: object, what: str, expected: str) -> Tensor:
