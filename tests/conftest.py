@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -166,3 +167,45 @@ print(megabytes("VmHWM") - before)
         return float(out.stdout)
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window; a test that asks for it is skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs the browser chromium")
+    quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-quic", *quiet]
+        )
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """``opened(file, viewport, scheme, drawn)``: the page, once ``drawn`` is there; errors and requests of it fail the test."""
+    faults, contexts = [], []
+
+    def open_(file, viewport, scheme, drawn):
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, accept_downloads=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "request", lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
+        )
+        page.goto(file.as_uri())
+        page.wait_for_selector(drawn)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert faults == []

@@ -19,22 +19,8 @@ from distil.data.pools import open_pool
 from distil.experiment import outputs
 from distil.experiment.page.render import page_of
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs the browser chromium"),
-]
+pytestmark = pytest.mark.slow
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 375, "height": 812}
 LABEL = "badge & <i>'q'".replace("<", "(").replace(">", ")")  # labels are names of folders
 STRATEGIES = ["random_sampling", "margin_sampling", "entropy_sampling", LABEL]
@@ -65,38 +51,14 @@ def compared(tmp_path_factory):
     return output
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
-
-
 @pytest.fixture
-def opened(browser, compared):
-    """``opened(viewport, scheme, file, drawn)``: the page, once ``drawn`` is there; errors and requests of it fail the test."""
-    faults, contexts = [], []
+def opened(opened, compared):
+    """``opened(viewport, scheme, file, drawn)``: the page of the comparison, or another one."""
 
     def open_(viewport=DESK, scheme="light", file=None, drawn="[data-figure] svg path.curve"):
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, accept_downloads=True)
-        contexts.append(context)
-        page = context.new_page()
-        page.on(
-            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request", lambda r: faults.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
-        )
-        page.goto((file or compared / "report.html").as_uri())
-        page.wait_for_selector(drawn)
-        return page
+        return opened(file or compared / "report.html", viewport, scheme, drawn)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert faults == []
+    return open_
 
 
 def saved(page, button):

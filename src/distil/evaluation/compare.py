@@ -45,6 +45,7 @@ from distil.evaluation.statistics import (
     wilcoxon,
 )
 
+_NEARLY = 99.5  # percent; what would round to 100 is no certainty
 _SEEDS_FOR_SPREAD = 3  # of two seeds, the interval of the number of seeds needed spans a factor of thousands
 
 __all__ = [
@@ -432,10 +433,12 @@ def _needed(c: Comparison, alpha: float, difference: float, power: float) -> str
     low, chance, high = (
         100 * paired_power(difference / spread, c.seeds, each) for spread in (ends[1], c.spread, ends[0])
     )
-    return (
-        f"a difference of {points} would have been seen with a chance of {chance:.0f} % (95 % interval {low:.0f} to "
-        f"{high:.0f} %)"
-    )
+    range_ = f"{low:.0f} to {_at_most_99(high)} %" if low < _NEARLY else "more than 99 %"
+    return f"a difference of {points} would have been seen with a chance of {_at_most_99(chance)} % (95 % interval {range_})"
+
+
+def _at_most_99(percent: float) -> str:
+    return f"{percent:.0f}" if percent < _NEARLY else "> 99"
 
 
 def _beats(curves: Mapping[str, Curves], baseline: str | None, alpha: float) -> Floats:

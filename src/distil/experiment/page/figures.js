@@ -14,7 +14,7 @@ const MARKERS = [
   (r) => `M0 ${-1.4 * r}L${1.35 * r} ${-0.3 * r}L${0.85 * r} ${1.2 * r}H${-0.85 * r}L${-1.35 * r} ${-0.3 * r}Z`,
 ];
 const SYMBOLS = { win: "▲", loss: "▼", tie: "=", same: "≡", remark: "•" };
-const WORDS = { win: "better", loss: "worse", tie: "no significant difference", same: "the same", remark: "remark" };
+const WORDS = { win: "better", loss: "worse", tie: "not significant", same: "the same", remark: "remark" };
 const QUANTITIES = {
   balance: ["balance of classes", "1 if all classes are equally frequent in a selection, 0 if there is only one (entropy / log of the number of classes)", 2],
   duplicates: ["duplicates", "share of a selection that equals, number for number, an example labeled or selected before", 2],
@@ -44,7 +44,7 @@ const numbers = () => experiment().metrics[state.metric];
 const metricName = () => report.metric_names[state.metric];
 const plain = (name) => (name === "random_sampling" ? "random" : name);
 const known = (x) => x !== null && x !== undefined;
-const orNone = (text) => (text === "" ? "–" : text);
+const orNone = (text) => (text === "" || text === "-" ? "–" : text);
 const count = (x) => x.toLocaleString("en-US");
 const percent = (x, digits = 1) => (known(x) ? fixed(100 * x, digits) : "–");
 const seconds = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(1) : x.toPrecision(2));
@@ -186,22 +186,29 @@ function lineScale(model) {
   return [Math.max(bottom - pad, model.least ?? -Infinity), Math.min(top + pad, model.most ?? Infinity)];
 }
 
-// Of values that are only bounds, a figure draws the nearest to the known ones: further ones would make a curve fall or rise for
-// no other reason than that the bound gets worse. Curves without bounds are drawn whole.
-const nearest = (bound) => [bound.lastIndexOf("at most"), bound.indexOf("at least")].filter((i) => i >= 0);
-const drawn = ({ y, bound }) => (bound ? y.map((value, i) => (bound[i] === "" || nearest(bound).includes(i) ? value : null)) : y);
+// Where a curve's values end because only bounds are known: the last point that is exact, and the first bound. A bound is drawn
+// only if it says more than that point; otherwise the curve would fall (or rise) for no other reason than a bound that gets worse.
+function openEnds({ y, bound }) {
+  const ends = [["at least", bound.indexOf("at least"), -1], ["at most", bound.lastIndexOf("at most"), 1]];
+  return ends.filter(([, i]) => i >= 0).map(([what, i, back]) => {
+    const from = bound[i + back] === "" ? i + back : null;
+    return { what, i, from, drawn: from === null || (what === "at least" ? y[i] >= y[from] : y[i] <= y[from]) };
+  });
+}
 const exact = ({ y, bound }) => (bound ? y.map((value, i) => (bound[i] === "" ? value : null)) : y);
+const drawn = (one) => exact(one).map((value, i) => (one.bound && openEnds(one).some((end) => end.drawn && end.i === i) ? one.y[i] : value));
 
-// The open end of a curve: a dotted line to the bound, an open circle, and an arrow to where the value is.
-function openEnds(one, { xs, X, Y }) {
+// A dotted line to a bound, which is an open circle with an arrow to where the value is; or a dotted arrow out of the last point.
+function openMarks(one, { xs, X, Y }) {
   const { key } = look(one.name);
-  return nearest(one.bound ?? []).flatMap((i) => {
-    const up = one.bound[i] === "at least", from = up ? i - 1 : i + 1, [x, y] = [X(xs[i]), Y(one.y[i])], way = up ? -1 : 1;
+  return openEnds(one).flatMap(({ what, i, from, drawn: shown }) => {
+    const [x, y] = [X(xs[shown ? i : from]), Y(one.y[shown ? i : from])], on = what === "at least" ? 1 : -1;
+    if (!shown) return [s("path", { class: `curve open ${key}`, d: `M${x} ${y}h${22 * on}` }), s("path", { class: `arrow ${key}`, "data-bound": what, d: `M${x + 21 * on} ${y - 4}l${6 * on} 4l${-6 * on} 4` })];
     return [
-      one.bound[from] === "" && s("path", { class: `curve open ${key}`, d: `M${X(xs[from])} ${Y(one.y[from])}L${x} ${y}` }),
-      s("path", { class: `arrow ${key}`, d: `M${x} ${y + 4 * way}v${14 * way}m-4 ${-5 * way}l4 ${5 * way}l4 ${-5 * way}` }),
-      s("circle", { class: `ring ${key}`, cx: x, cy: y, r: 4, "data-bound": one.bound[i] }),
-    ].filter(Boolean);
+      from === null ? null : s("path", { class: `curve open ${key}`, d: `M${X(xs[from])} ${Y(one.y[from])}L${x} ${y}` }),
+      s("path", { class: `arrow ${key}`, d: `M${x} ${y - 4 * on}v${-14 * on}m-4 ${5 * on}l4 ${-5 * on}l4 ${5 * on}` }),
+      s("circle", { class: `ring ${key}`, cx: x, cy: y, r: 4, "data-bound": what }),
+    ].filter(known);
   });
 }
 
@@ -257,7 +264,7 @@ function drawLines(model, width, named) {
   const every = 1 + Math.floor((model.xs.length - 1) / 25);
   for (const one of model.series) {
     const { key, dash, marker } = look(one.name), y = exact(one);
-    svg.append(s("path", { class: `curve ${key}`, "data-curve": one.name, d: path(model.xs, y), "stroke-dasharray": dash }), ...openEnds(one, { xs: model.xs, X, Y }));
+    svg.append(s("path", { class: `curve ${key}`, "data-curve": one.name, d: path(model.xs, y), "stroke-dasharray": dash }), ...(one.bound ? openMarks(one, { xs: model.xs, X, Y }) : []));
     model.xs.forEach((x, i) => {
       if (marker && i % every === 0 && known(y[i])) svg.append(s("path", { class: `dot ${key}`, d: marker(3.4), transform: `translate(${X(x)} ${Y(y[i])})` }));
     });
@@ -272,8 +279,8 @@ function nameEnds(svg, model, { X, Y, x1, y0, y1 }) {
   const gap = Math.min(17, (y0 - y1 + 20) / ends.length);
   const placed = apart(ends.map(({ y, at }) => Y(y[at])), gap, y1, y0 + 20);
   ends.forEach(({ name, y, at }, i) => {
-    const { key } = look(name);
-    svg.append(s("path", { class: `leader ${key}`, "stroke-dasharray": at < model.xs.length - 1 ? "1 4" : null, d: `M${X(model.xs[at]) + 4} ${Y(y[at])}L${x1 + 22} ${placed[i]}h6` }),
+    const { key } = look(name), ended = at < model.xs.length - 1;
+    svg.append(s("path", { class: `leader ${key}`, "stroke-dasharray": ended ? "1 5" : null, d: `M${X(model.xs[at]) + (ended ? 30 : 4)} ${Y(y[at])}L${x1 + 22} ${placed[i]}h6` }),
       s("text", { class: "strong", x: x1 + 32, y: placed[i] + 4, style: gap < 12 ? `font-size:${Math.max(gap - 1, 6)}px` : null }, name));
   });
 }

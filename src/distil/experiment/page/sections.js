@@ -32,7 +32,7 @@ function tiles() {
   const reached = strategies.filter((name) => known(summaries[name].labels_needed));
   if (reached.length) {
     const first = reached.sort((a, b) => summaries[a].labels_needed - summaries[b].labels_needed)[0];
-    all.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))} %`, cells[first].labels, first));
+    all.push(tile(`Fewest labels for ${Number((100 * target).toFixed(2))}\u00a0%`, cells[first].labels, first));
   }
   if (known(full)) all.push(tile("With all labels of the pool", `${percent(full)} %`, metricName()));
   return h("div", { class: "tiles" }, all);
@@ -211,12 +211,13 @@ function efficiency() {
   const { summaries, reach, cells } = numbers();
   const last = labels[labels.length - 1];
   const columns = [{ head: "strategy", cell: withSample, csv: (name) => [name] }];
+  const whole = (text) => text.replaceAll(" %", "\u00a0%");
   const saved = (saving) => [saving?.ratio, saving?.bound, saving?.low, saving?.high];
   const level = (text, needed, saving, cell) => {
     const own = (name) => (baselines[name] === name ? null : saving(name));
     columns.push(
-      { head: text, csvHead: [`labels to ${text}`, `bound of labels to ${text}`], cell, csv: (name) => needed(name) },
-      { head: "times fewer", csvHead: ["times fewer", "bound", "low", "high"].map((word) => `${word} to ${text}`), cell: (name) => own(name)?.cell ?? "–", csv: (name) => saved(own(name)) });
+      { head: whole(text), csvHead: [`labels to ${text}`, `bound of labels to ${text}`], cell, csv: (name) => needed(name) },
+      { head: "times fewer", csvHead: ["times fewer", "bound", "low", "high"].map((word) => `${word} to ${text}`), cell: (name) => orNone(own(name)?.cell ?? ""), csv: (name) => saved(own(name)) });
   };
   for (const [i, one] of (reach?.[baseline] ?? []).entries()) {
     level(`${Number((100 * one.share).toFixed(2))} % of full: ${percent(one.target)} %`, (name) => [reach[name][i].labels, reach[name][i].bound], (name) => reach[name][i].saving, (name) => reach[name][i].cell);
@@ -232,7 +233,7 @@ function efficiency() {
     : h("p", { class: "soft" }, "The labels needed for a level are not shown: there was no training on the whole pool, and no target accuracy is set.");
   const figure_ = labels.length < 2 ? null : lineFigure({
     name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${whose()}`, model: efficiencyModel, tools: [check("log budget", "log")], table: efficiencyRows,
-    caption: `At every point: the number of labels with which ${whose()} first reaches the strategy's ${metricName()}, divided by the strategy's number of labels. Above 1 the strategy saves labels. A curve ends in an open circle with an arrow where only a bound is known: up (“at least”) where ${whose()} never reaches that ${metricName()}, down (“at most”) below its first point.`,
+    caption: `At every point: the number of labels with which ${whose()} first reaches the strategy's ${metricName()}, divided by the strategy's number of labels. Above 1 the strategy saves labels. A curve ends in a dotted arrow where ${whose()} never reaches the strategy's ${metricName()}: after it, only lower bounds are known, which the table has. An open circle is a bound, with an arrow to the side of the true value.`,
   });
   return section("labels", "Labels saved", null, figure_, figure_ && legend(), figure_ && efficiencyTable(), words);
 }

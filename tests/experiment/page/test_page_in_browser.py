@@ -1,0 +1,161 @@
+"""The page of ten strategies and ten seeds in a real browser: what it draws, what it leaves out, and how it fits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from distil.experiment.outputs import write_results
+from distil.experiment.page.render import page_of, write_page
+from distil.experiment.page.report import report_of
+
+pytestmark = pytest.mark.slow
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DRAWN = "[data-figure] svg path.curve"
+BADGE = "badge [bold]"
+X, DASH = "\u00d7", "\u2013"
+GAIN = {
+    "margin_sampling": 0.12,
+    BADGE: 0.19,
+    "entropy_sampling": 0.03,
+    "least_confidence": 0.02,
+    "kmeans_sampling": 0.01,
+    "core_set": -0.002,
+    "typiclust": -0.03,  # significantly worse than random, and the last by its area
+}
+OTHERS = ["entropy_sampling", "least_confidence", "kmeans_sampling", "core_set", "fass", "craig", "typiclust"]
+TEN = ["random_sampling", "margin_sampling", BADGE, *OTHERS]
+FIGURES = ("curves-accuracy", "efficiency-accuracy", "selections-balance")
+
+
+@pytest.fixture
+def ten(made_up):
+    entries = [{"name": "badge", "label": BADGE} if name == BADGE else name for name in TEN]
+    return made_up(strategies=entries, seeds=10, gain=GAIN, target_accuracy=0.85)
+
+
+@pytest.fixture
+def page_of_ten(ten):
+    return write_page([ten], ten.output / "report.html")
+
+
+def saved(page, selector):
+    """What a button saves."""
+    with page.expect_download() as waiting:
+        page.locator(selector).click()
+    with open(waiting.value.path(), encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def saved_rows(page, selector):
+    return list(csv.DictReader(io.StringIO(saved(page, selector))))
+
+
+def cells_of(page, table):
+    """The texts of a table: strategy -> one for each column."""
+    rows = page.locator(f'[data-table="{table}"] tbody tr')
+    texts = [rows.nth(i).locator("th, td").all_text_contents() for i in range(rows.count())]
+    return {row[0].strip(): [text.strip() for text in row[1:]] for row in texts}
+
+
+def test_it_fits_a_desk_a_phone_and_paper_by_day_and_by_night(page_of_ten, opened):
+    for viewport in (DESK, PHONE):
+        for scheme in ("light", "dark"):
+            page = opened(page_of_ten, viewport, scheme, DRAWN)
+            page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], (viewport, scheme)
+            for figure in FIGURES:
+                box = page.locator(f'[data-figure="{figure}"] .plot > svg').bounding_box()
+                assert 250 < box["width"] <= viewport["width"], (figure, viewport)
+    page = opened(page_of_ten, DESK, "light", DRAWN)
+    areas = page.locator('[data-table="areas-accuracy"] .scroll')
+    assert areas.evaluate("one => one.scrollWidth <= one.clientWidth")  # no column is hidden at a desk
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 without margins
+    page.emulate_media(media="print", color_scheme="dark")
+    page.wait_for_function("document.documentElement.scrollWidth <= 718")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_figures_show_what_differs_and_name_what_they_leave_out(page_of_ten, opened):
+    page = opened(page_of_ten, DESK, "light", DRAWN)
+    for figure in FIGURES:
+        own = page.locator(f'[data-figure="{figure}"]')
+        curves = own.locator(".plot > svg path.curve[data-curve]")
+        shown = [curves.nth(i).get_attribute("data-curve") for i in range(curves.count())]
+        assert [name for name in TEN if name not in shown] == [
+            "craig"
+        ]  # of those that do not differ, the last by its area
+        assert own.locator("[data-left-out]").inner_text() == "Not drawn: craig."
+        assert "Not drawn: craig." in own.locator(".plot > svg").get_attribute("aria-label")
+        assert "Not drawn: craig." in saved(page, f'[data-figure="{figure}"] button[data-save="svg"]')
+    header, *rows = csv.reader(io.StringIO(saved(page, '[data-figure="curves-accuracy"] button[data-save="csv"]')))
+    assert header == ["labels", *(f"{name}{end}" for name in TEN for end in ("", " low", " high"))]
+    assert len(rows) == 4
+    page.locator('#curves .legend button[data-series="typiclust"]').click()
+    assert page.locator("#curves [data-left-out]").inner_text() == "Not drawn: craig, typiclust."
+    page.locator("#curves .legend").get_by_text("all", exact=True).click()
+    assert not page.locator("#curves [data-left-out]").is_visible()
+
+
+def test_curves_of_label_efficiency_end_where_only_bounds_are_known(ten, page_of_ten, opened):
+    page = opened(page_of_ten, DESK, "light", DRAWN)
+    svg = page.locator('[data-figure="efficiency-accuracy"] .plot > svg')
+    path = svg.locator(f'path.curve[data-curve="{BADGE}"]').get_attribute("d")
+    assert path.count("L") == 1  # two of four points: random ends at 80 %, which badge has with 15 labels
+    assert svg.locator('[data-bound="at least"]').count() >= 2
+    said = svg.get_attribute("aria-label")
+    assert f"{BADGE} 1.63{X} at 15 labels, at least 1.25{X} at 20 labels, then beyond what random reached" in said
+    rows = saved_rows(page, '[data-figure="efficiency-accuracy"] button[data-save="csv"]')
+    assert list(dict.fromkeys(row["strategy"] for row in rows)) == TEN
+    bounds = {name: [row["bound"] for row in rows if row["strategy"] == name] for name in TEN}
+    assert bounds[BADGE] == ["", "", "at least", "at least"]
+    assert bounds["typiclust"] == bounds["random_sampling"] == [""] * 4
+    page.locator("#labels summary").click()
+    assert cells_of(page, "efficiencies-accuracy")[BADGE] == [f"1.00{X}", f"1.63{X}", f"≥ 1.25{X}", f"≥ 1.00{X}"]
+    row = next(
+        r for r in saved_rows(page, '[data-table="labels-accuracy"] button[data-save="csv"]') if r["strategy"] == BADGE
+    )
+    assert (row["bound to target 85 %"], row["high to target 85 %"]) == ("at least", "")
+    assert float(row["low to target 85 %"]) <= float(row["times fewer to target 85 %"])
+
+
+def test_every_number_is_that_of_the_files(ten, page_of_ten, opened):
+    write_results(ten)
+    lines = (ten.output / "results.md").read_text().split("\n")[2:]
+    heads, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[: lines.index("")]]
+    table = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows}
+    page = opened(page_of_ten, DESK, "light", DRAWN)
+    page.locator("#curves summary").click()
+    means, areas = cells_of(page, "means-accuracy"), cells_of(page, "areas-accuracy")
+    labels = cells_of(page, "labels-accuracy")
+    raw = {r["strategy"]: r for r in saved_rows(page, '[data-table="areas-accuracy"] button[data-save="csv"]')}
+    assert list(means) == list(areas) == list(labels) == list(table) == TEN
+    for name, row in table.items():
+        assert means[name] == list(row.values())[:4]
+        area, difference, p, _, effect, wins, *_ = (text.replace(DASH, "") for text in areas[name])
+        assert (area, difference) == (row["area (mean)"], row["area minus random's"])
+        assert (p, effect, wins) == (row["p (Holm)"], row["effect g_z"], row["wins/ties/losses"])
+        assert (labels[name][-2], labels[name][-1]) == (row["labels to 85 %"], row["times fewer"].replace("-", DASH))
+        assert area.split(" ")[0] == f"{100 * float(raw[name]['area']):.2f}"
+        if difference:
+            assert difference.split(" ")[0] == f"{100 * float(raw[name]['difference']):+.2f}"
+            assert effect == f"{float(raw[name]['g_z']):+.2f}"
+            assert p == "< 0.0001" or float(p) == pytest.approx(float(raw[name]["p Holm"]), rel=0.05)
+
+
+def test_ties_between_two_decimals_are_rounded_as_in_the_tables(ten, opened):
+    """9 / 16 is 56.25 % exactly: Python prints 56.2, and JavaScript's toFixed 56.3."""
+    report = json.loads(json.dumps(report_of([ten])))
+    own = report["experiments"][0]["metrics"]["accuracy"]
+    for full in (0.5625, 0.6875, 0.5635):
+        own["full"] = full
+        path = ten.output / "tie.html"
+        path.write_text(page_of(report), encoding="utf-8")
+        page = opened(path, DESK, "light", DRAWN)
+        assert f"{100 * full:.1f} %" in page.locator(".tiles").inner_text()
