@@ -47,3 +47,27 @@ def test_a_killed_worker_is_an_error_that_says_so():
 def test_an_error_of_a_task_is_that_of_all():
     with pytest.raises(RunError, match="is wrong"):
         run_in_processes(_nothing, _wrong, [1, 2], 2, lambda _: None)
+
+
+def _no_memory():
+    raise MemoryError("for the data")
+
+
+@pytest.mark.slow
+def test_an_error_before_the_first_task_is_that_of_all(capfd):
+    """The pool would report an initializer that fails as a killed process, and print its traceback."""
+    with pytest.raises(MemoryError, match="for the data"):
+        run_in_processes(_no_memory, _later, [1, 2], 2, lambda _: None)
+    assert capfd.readouterr() == ("", "")
+
+
+def _masked(state, task, report):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.slow
+def test_processes_see_no_interrupt_even_while_they_start():
+    """Each would print a traceback; the parent gets the interrupt too, and stops them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert run_in_processes(_nothing, _masked, [1, 2], 2, lambda _: None)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from threading import Thread
 import pytest
 
 import distil
-from distil.errors import RunError
+from distil.errors import DataNotFound, RunError
 from distil.system.files import locked, replacing
 
 HOLDER = """
@@ -67,3 +68,17 @@ def test_two_writers_of_a_file_do_not_share_its_temporary_name(tmp_path: Path) -
         assert path.read_text() == "other"
     assert path.read_text() == "one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_errors_of_the_system_name_the_file_that_the_caller_knows(tmp_path):
+    path = tmp_path / "picks.csv"
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a write to a full disk names no file
+    other = OSError(errno.EACCES, os.strerror(errno.EACCES), "other.csv")
+    for error, named in ((full, str(path)), (other, "other.csv"), (DataNotFound("no pool"), None)):
+        with pytest.raises(type(error)) as found, replacing(path):
+            raise error
+        assert found.value.filename == named
+    with pytest.raises(FileNotFoundError) as found, replacing(tmp_path / "no" / "a.csv") as temporary:
+        temporary.touch()
+    assert found.value.filename == str(tmp_path / "no" / "a.csv")
+    assert not list(tmp_path.iterdir())

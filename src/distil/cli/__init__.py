@@ -1,16 +1,14 @@
 """The command ``distil``: one file a command.
 
-Exit codes: 0, done; 1, a run that cannot go on, or a file that cannot be read or written; 2, a wrong command line, configuration or
-input; 3, waiting for answers; 130, interrupted.
+Exit codes: 0, done; 1, a run that cannot go on, a file that cannot be read or written, too little memory, or an unexpected error;
+2, a wrong command line, configuration or input; 3, waiting for answers; 130, interrupted; 143, ended by SIGTERM.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TextIO
@@ -20,7 +18,7 @@ import typer
 from distil.cli import answer, audit, compare, embed, project, report, resume, run, select, strategies
 from distil.cli import next as next_items
 from distil.cli.commands import Act, Verbose, add_command
-from distil.errors import DistilError, RunError
+from distil.cli.endings import ended, say, streams, terminable
 
 _COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "run": (run.run, run.act),
@@ -37,43 +35,35 @@ _COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
 _GROUPS: dict[str, tuple[str, dict[str, tuple[Callable[..., Any], Act]]]] = {
     "project": (project.HELP, project.COMMANDS)
 }
-_POOL_INTERRUPTED = "nothing was written; the same command begins again, and embeddings that are finished are kept"
-_INTERRUPTED = {"select": _POOL_INTERRUPTED, "audit": _POOL_INTERRUPTED}
 _WIDE = 100  # narrower panels cut words off
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    command: Any = typer.main.get_command(_app())
-    if "_DISTIL_COMPLETE" in os.environ:
-        command(prog_name="distil")  # prints completions, and exits
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # ids may be names of files, in any encoding
-    context = typer.Context(command, info_name="distil", **command.context_settings)
-    for flag in command.get_params(context):
-        flag.default = False  # to convert None, typer would import pydantic, for every help
+    with streams():
+        command: Any = typer.main.get_command(_app())
+        if "_DISTIL_COMPLETE" in os.environ:
+            command(prog_name="distil")  # prints completions, and exits
+        context = typer.Context(command, info_name="distil", **command.context_settings)
+        for flag in command.get_params(context):
+            flag.default = False  # to convert None, typer would import pydantic, for every help
+        try:
+            with terminable(), warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                code = _done(command, context, list(sys.argv[1:] if argv is None else argv))
+                sys.stdout.flush()
+                return code
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every command ends in a line and an exit code
+            return ended(error, context.invoked_subcommand, "verbose" in context.meta)
+
+
+def _done(command: Any, context: typer.Context, argv: list[str]) -> int:  # noqa: ANN401 - typer has no public name for it
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            with context:
-                command.parse_args(context, list(sys.argv[1:] if argv is None else argv))
-                code = int(command.invoke(context))
-            sys.stdout.flush()
-            return code
+        with context:
+            command.parse_args(context, argv)
+            return int(command.invoke(context))
     except typer.Exit as end:  # after --help and --version
         return end.exit_code
-    except BrokenPipeError:  # the reader of the output, head for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        kept = "nothing is lost, and the same command goes on from here"
-        sys.stderr.write(f"\ndistil: interrupted; {_INTERRUPTED.get(context.invoked_subcommand or '', kept)}\n")
-        return 130
-    except (DistilError, OSError, typer.TyperException) as error:
-        if "verbose" in context.meta and not isinstance(error, typer.TyperException):
-            traceback.print_exc()
-        sys.stderr.write(f"distil: {_message(error, context.invoked_subcommand)}\n")
-        return 1 if isinstance(error, RunError) or not isinstance(error, DistilError | typer.TyperException) else 2
 
 
 def _app() -> typer.Typer:
@@ -111,23 +101,12 @@ def _options(
     """The options before the command."""
 
 
-def _message(error: Exception, command: str | None) -> str:
-    """The message of an error; for a wrong command line, and the command that shows the help."""
-    if isinstance(error, typer.TyperException):
-        missing: Any = error.param if isinstance(error, typer.BadParameter) and not error.message else None
-        what = f" {missing.help}" if missing is not None else ""
-        return f"{error.format_message()}{what}\nHelp: distil {f'{command} ' if command else ''}--help"
-    if isinstance(error, OSError) and not isinstance(error, DistilError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
-
-
 def _show_warning(
     message: Warning | str,
     category: type[Warning],  # noqa: ARG001 - the protocol's signature
     filename: str,  # noqa: ARG001
     lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,
+    file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    (file or sys.stderr).write(f"distil: warning: {message}\n")
+    say(f"distil: warning: {message}")

@@ -102,8 +102,23 @@ def _option(parameter: inspect.Parameter, hint: object, text: str | None) -> ins
     else:
         flag = f"--{'set' if name == 'parameters' else name.replace('_', '-')}"
         both = kind is bool and parameter.default is not False
+        if kind in (int, float):
+            more |= {"parser": _reader(kind, flag), "metavar": f"<{kind.__name__}>"}
         info = typer.Option(f"{flag}/--no-{flag[2:]}" if both else flag, **more)
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info])
+
+
+def _reader(kind: type[int] | type[float], flag: str) -> Callable[[str], float]:
+    """A function that reads a number; typer's own speaks of integers and parsing."""
+
+    def read(text: str) -> float:
+        try:
+            return kind(text)
+        except ValueError:
+            what = "a whole number" if kind is int else "a number"
+            raise typer.BadParameter(f"expected {what}, got {text!r}", param_hint=f"'{flag}'") from None
+
+    return read
 
 
 def _type_of(hint: object) -> Any:  # noqa: ANN401 - a type or an alias

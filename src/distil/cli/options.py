@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from distil.cli.endings import say
 from distil.errors import InvalidInput
 
 PathLike = str | os.PathLike[str]
@@ -17,7 +18,7 @@ PathLike = str | os.PathLike[str]
 
 def print_note(text: str) -> None:
     """Print a note on standard error."""
-    sys.stderr.write(f"note: {text}\n")
+    say(f"note: {text}")
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - what JSON can hold

@@ -6,10 +6,13 @@ import multiprocessing
 import multiprocessing.queues
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from distil.errors import RunError
@@ -34,7 +37,7 @@ def run_in_processes(
     must tolerate that.
 
     Args:
-        prepare: Called once in each process; returns the state that its tasks share.
+        prepare: Called once in each process, before its first task; returns the state that its tasks share.
         work: Does one task; called with the state, the task, and a function that reports finished steps.
         tasks: The tasks.
         workers: Number of processes; at most one per task is started.
@@ -51,7 +54,8 @@ def run_in_processes(
     left: set[Future[bool]] = set()
     complete = True
     try:
-        left = {pool.submit(_do, task) for task in tasks}
+        with _interrupts_later():
+            left = {pool.submit(_do, task) for task in tasks}
         while left:
             done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
             while not steps.empty():
@@ -71,13 +75,29 @@ def run_in_processes(
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """A context at whose end an interrupt from the keyboard comes through.
+
+    Processes started in it never see one: until they have imported all that they need, each would print a traceback.
+    """
+    if sys.platform == "win32":  # processes there have no mask of signals
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker(Generic[State, Task]):
-    """The state that a process keeps between its tasks."""
+    """What a process does with its tasks; the state that they share is prepared for the first, whose errors reach the parent."""
 
     def __init__(
         self, prepare: Callable[[], State], work: Callable[[State, Task, Report], bool], report: Report
     ) -> None:
-        self.state = prepare()
+        self.state = cache(prepare)
         self.work = work
         self.report = report
 
@@ -95,7 +115,7 @@ def _start(prepare: Callable[[], Any], work: Callable[..., bool], steps: Any) ->
 def _do(task: Any) -> bool:  # noqa: ANN401
     if _worker is None:
         raise RuntimeError("the process was not started by run_in_processes")
-    return _worker.work(_worker.state, task, _worker.report)
+    return _worker.work(_worker.state(), task, _worker.report)
 
 
 def _end_with_parent() -> None:

@@ -13,16 +13,29 @@ from distil.errors import RunError
 
 
 @contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """A context for writing to ``path``: errors of the system that name ``temporary`` or no file (a full disk) then name it."""
+    try:
+        yield
+    except OSError as error:
+        # errors without a number are not the system's
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; then sync that file and rename it to ``path``, so that ``path`` is never partial."""
     # random, because containers that share a disk may have equal process ids
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with naming(path, temporary):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
