@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from distil.experiment.chain import Chain, chained
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
+from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.run import Run
 from distil.experiment.split import split
+
+EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 @pytest.fixture
@@ -83,10 +88,32 @@ def _made_up_document(output, strategies, seeds, rounds, budget, name, more):
     }
 
 
-def _write(folder, events, times):
+def _write(folder, events, times, identity):
     folder.mkdir(parents=True)
-    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    _write_events(folder / "events.jsonl", events, identity)
     (folder / "times.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in times))
+    (folder / "model.safetensors").touch()
+
+
+def _write_events(path, events, identity):
+    content = b""
+    for event in events:
+        line, identity = chained(event, identity)
+        content += line
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def rewritten():
+    """``rewritten(path, change)``: the events of a run as if they had been so; ``change`` gets each and changes it in place."""
+
+    def rewrite(path, change):
+        chain = Chain(path)
+        for event in chain.events:
+            change(event)
+        _write_events(path, chain.events, chain.belongs)
+
+    return rewrite
 
 
 @pytest.fixture
@@ -143,8 +170,9 @@ def made_up(tmp_path):
                 label = (alike or {}).get(spec.label, spec.label)
                 draws = torch.Generator().manual_seed(sum(map(ord, label)) * 1000 + seed + 1_000_003 * draw)
                 rest = [i for i in pool[torch.randperm(len(pool), generator=draws)].tolist() if i not in initial]
-                events = [_started(spec.label, seed, old)]
-                times, labeled, n = [], 0, (budgets or {}).get(spec.label, budget)
+                n = (budgets or {}).get(spec.label, budget)
+                events = [_started(spec.label, seed, n, old)]
+                times, labeled = [], 0
                 for round_ in range(rounds):
                     ids = initial if round_ == 0 else rest[(round_ - 1) * n : round_ * n]
                     if round_:
@@ -153,35 +181,43 @@ def made_up(tmp_path):
                     ids = [] if idle == round_ else ids
                     labeled += len(ids)
                     events.append({"event": "labeled", "round": round_, "ids": ids, "labels": answers[ids].tolist()})
+                    events.append(_trained(round_))
                     better = (gain or {}).get(label, 0.0) if round_ else 0.0
                     events.append(_evaluated(round_, labeled, better, draws, seed, old))
                     times.append({"round": round_, "step": "train", "seconds": 2.0 + round_, "peak_bytes": 0})
                 if (spec.label, seed) not in unfinished:
-                    events.append({"event": "finished", "model": "model.safetensors", "sha256": ""})
+                    events.append({"event": "finished", "model": "model.safetensors", "sha256": EMPTY})
                 if round_ and not old and spec is not config.strategies[0]:
                     times[0] = {"round": 0, "step": "train", "seconds": 0.25, "shared": True}
                 if old:
                     times = [{k: v for k, v in entry.items() if k != "peak_bytes"} for entry in times]
-                _write(output / spec.label / str(seed), events, times)
+                _write(output / spec.label / str(seed), events, times, identity_of(config, spec, seed))
             if full:
                 draws = torch.Generator().manual_seed(seed)
                 events = [
-                    _started("full_data", seed, old),
+                    _started("full_data", seed, budget, old),
                     {"event": "labeled", "round": 0, "ids": pool.tolist(), "labels": answers[pool].tolist()},
+                    _trained(0),
                     _evaluated(0, 1297, 0.3, draws, seed, old),
-                    {"event": "finished", "model": "model.safetensors", "sha256": ""},
+                    {"event": "finished", "model": "model.safetensors", "sha256": EMPTY},
                 ]
-                _write(output / "full_data" / str(seed), events, [])
+                identity = identity_of(config, spec_of(config, "full_data"), seed)
+                _write(output / "full_data" / str(seed), events, [], identity)
         return config
 
     return make
 
 
-def _started(label, seed, old):
+def _started(label, seed, budget, old):
     event = {"event": "started", "strategy": label, "seed": seed, "pool": 1297, "test": 500, "threads": 1}
+    event |= {"examples": 1797, "num_classes": 10, "budget": budget}
     event["versions"] = {"python": "3.11.7", "torch": "2.13.0"}
     new = {"majority": 0.1 + 0.01 * seed, "device": "cpu"}
     return event if old else {**event, **new, "versions": {**event["versions"], "revision": "abc123"}}
+
+
+def _trained(round_):
+    return {"event": "trained", "round": round_, "weights": f"weights-{round_:03d}.safetensors", "sha256": EMPTY}
 
 
 def _evaluated(round_, labels, better, draws, seed, old):

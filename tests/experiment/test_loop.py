@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from distil.datasets.data_set import DataSet
-from distil.errors import ConfigError, InvalidInput, RunError
+from distil.errors import ConfigError, DistilWarning, InvalidInput, RunError
 from distil.evaluation.metrics import METRICS
 from distil.experiment import loop as loop_module
 from distil.experiment.config.experiment_config import parse_config
@@ -637,29 +638,16 @@ def test_pending_answers_do_not_end_the_run(config, experiment):
     assert len(oracle.queries[1].ids) == 12
 
 
-WRONG_ANSWERS = {
-    "a label out of range": lambda ids, _: Answers(ids, [3] * len(ids)),
-    "an id that was held out": lambda _, held_out: Answers([held_out], [0]),
-    "no id of the pool": lambda *_: Answers([90], [0]),
-    "too few labels": lambda ids, _: Answers(ids, [0]),
-    "an id twice": lambda ids, _: Answers([ids[0]] * 2, [0, 0]),
-    "a held-out id skipped": lambda _, held_out: Answers((), (), skipped=[held_out]),
-}
-
-
-def test_an_answer_that_cannot_be_right_is_an_error_and_not_the_end_of_the_run(case, config, experiment, tmp_path):
-    """Once it is corrected, the run goes on: nothing wrong may have been written down."""
-    for name, wrong in WRONG_ANSWERS.items():
-        with case(name):
-            made, path = config(), tmp_path / name
-            (held_out, *_) = rows_of(split(DATA, made, 0).x_test)
-            oracle = Recorder(lambda query, _, wrong=wrong, held_out=held_out: wrong(query.ids, held_out))
-            with pytest.raises(InvalidInput):
-                experiment(made, oracle=oracle, path=path).advance()
-            resumed = experiment(made, oracle=TrueLabels(DATA.y_train), path=path)
-            assert resumed.advance()
-            for event in resumed.run.all("labeled"):
-                assert event["labels"] == DATA.y_train[event["ids"]].tolist()
+def test_an_answer_that_cannot_be_right_is_an_error_and_not_the_end_of_the_run(config, experiment, tmp_path):
+    """Once it is corrected, the run goes on: nothing wrong may have been written down. The cases are in test_answers."""
+    for number, wrong in enumerate([lambda ids: Answers(ids, [3] * len(ids)), lambda _: Answers([90], [0])]):
+        made, path = config(), tmp_path / str(number)
+        with pytest.raises(InvalidInput, match="oracle"):
+            experiment(made, oracle=Recorder(lambda query, _, wrong=wrong: wrong(query.ids)), path=path).advance()
+        resumed = experiment(made, oracle=TrueLabels(DATA.y_train), path=path)
+        assert resumed.advance()
+        for event in resumed.run.all("labeled"):
+            assert event["labels"] == DATA.y_train[event["ids"]].tolist()
 
 
 # -------------------------------------------------------------------------------------------- going on
@@ -706,16 +694,44 @@ def test_the_run_of_another_strategy_or_seed_is_refused(config, experiment, tmp_
             experiment(made, path=tmp_path / "run", **other).advance()
 
 
-@pytest.mark.parametrize("damage", ["missing", "other"])
-def test_weights_that_are_not_those_of_the_event_are_refused(config, experiment, tmp_path, damage):
-    stopped_at(experiment(config(), path=tmp_path / "run"), "trained", 1)
-    (weights,) = (tmp_path / "run").glob("weights-*")
-    assert weights.name == "weights-001.safetensors"
-    weights.unlink()
-    if damage == "other":
-        weights.write_bytes(b"something else")
-    with pytest.raises(RunError, match="is missing or is not the file that the run wrote"):
-        experiment(config(), path=tmp_path / "run").advance()
+def damage(path, how):
+    """Remove a file, or put other bytes in its place."""
+    path.unlink()
+    if how == "other":
+        path.write_bytes(b"something else")
+
+
+@pytest.mark.parametrize("retrain", ["scratch", "shrink_perturb"])
+def test_lost_weights_are_trained_again(case, config, done, experiment, tmp_path, retrain):
+    """To the same bytes: those that the next step needs, and the model of a finished run."""
+    made = config(train_parameters__retrain=retrain)
+    whole = done(made)
+    before = content(whole)
+    for number, (at, how) in enumerate([(1, "missing"), (2, "other")]):
+        with case(at, how):
+            path = tmp_path / f"stopped-{number}"
+            stopped_at(experiment(made, path=path), "trained", at)
+            damage(path / f"weights-{at:03d}.safetensors", how)
+            with pytest.warns(DistilWarning, match="is missing or is not what the run wrote; it is trained again"):
+                assert content(done(made, path=path)) == before
+            damage(whole.path / "model.safetensors", how)
+            with pytest.warns(DistilWarning, match=r"model\.safetensors is missing"):
+                assert content(done(made, path=whole.path)) == before
+
+
+def test_weights_that_no_training_gives_again_are_lost(config, done, monkeypatch):
+    """As with a model of the user's own that draws at random. The events stay."""
+    run = done(config())
+    before = (run.path / "events.jsonl").read_bytes()
+    damage(run.path / "model.safetensors", "missing")
+    monkeypatch.setattr(loop_module.Learner, "fit", lambda _: None)
+    monkeypatch.setattr("distil.experiment.restore.versions", lambda: {**run.events[0]["versions"], "torch": "9.9"})
+    version = re.escape(torch.__version__)
+    wanted = f"training again gave other weights .* made with torch {version}, now 9.9.* only the weights are lost"
+    with pytest.warns(DistilWarning), pytest.raises(RunError, match=wanted):
+        done(config(), path=run.path)
+    assert not list(run.path.glob("*.safetensors"))
+    assert (run.path / "events.jsonl").read_bytes() == before
 
 
 def test_two_processes_on_one_run(config, experiment, tmp_path):

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from distil.errors import RunError
-from distil.experiment import run as module
+from distil.errors import DistilWarning, RunError
+from distil.experiment import chain
+from distil.experiment.chain import chained
 from distil.experiment.run import Run
 from distil.system.files import digest, replacing
 
-FIRST = {"event": "started", "seed": 3}
+FIRST = {
+    **{"event": "started", "strategy": "badge", "seed": 3, "data": "Größe\n\u2028数字.csv", "pool": 12, "test": 5},
+    **{"examples": 20, "num_classes": 3, "budget": 4, "threads": 1, "versions": {}},
+}
 SECOND = {"event": "labeled", "round": 0, "ids": [4, 2], "labels": [1, 0]}
-THIRD = {"event": "evaluated", "round": 0, "accuracy": 0.1 + 0.2}
+THIRD = {"event": "trained", "round": 0, "weights": "weights-000.safetensors", "sha256": "", "training_loss": 0.1 + 0.2}
 
 
 @pytest.fixture
@@ -48,16 +52,12 @@ def test_reading_a_run_changes_nothing(tmp_path, path):
     assert {p.name: p.read_bytes() for p in path.iterdir()} == before
 
 
-def test_an_event_is_a_line_of_json(path):
-    assert events(path).read_bytes() == (json.dumps(FIRST) + "\n" + json.dumps(SECOND) + "\n").encode()
-
-
 def test_numbers_survive_to_the_last_digit(path):
     run = Run(path)
     with run.lock():
         run.append(THIRD)
     assert Run(path).events == [FIRST, SECOND, THIRD]
-    assert Run(path).events[-1]["accuracy"] == 0.1 + 0.2
+    assert Run(path).events[-1]["training_loss"] == 0.1 + 0.2
     assert run.events == Run(path).events
 
 
@@ -80,13 +80,6 @@ def test_values_that_are_not_json_leave_no_trace(path):
     assert run.events == [FIRST, SECOND]
 
 
-def test_text_of_any_language(path):
-    run, event = Run(path), {"event": "started", "data": "Größe\n\u2028数字.csv"}
-    with run.lock():
-        run.append(event)
-    assert Run(path).events[-1] == event
-
-
 def test_an_event_is_synced_before_append_returns(path, monkeypatch):
     synced = []
     real = os.fsync
@@ -95,7 +88,7 @@ def test_an_event_is_synced_before_append_returns(path, monkeypatch):
         synced.append(os.fstat(handle).st_size)
         real(handle)
 
-    monkeypatch.setattr(module.os, "fsync", fsync)
+    monkeypatch.setattr(chain.os, "fsync", fsync)
     run = Run(path)
     with run.lock():
         run.append(THIRD)
@@ -112,7 +105,7 @@ def test_the_folder_is_synced_with_the_first_event(tmp_path, monkeypatch):
         kinds.append(stat.S_ISDIR(os.fstat(handle).st_mode))
         real(handle)
 
-    monkeypatch.setattr(module.os, "fsync", fsync)
+    monkeypatch.setattr(chain.os, "fsync", fsync)
     run = Run(tmp_path / "run")
     with run.lock():
         run.append(FIRST)
@@ -136,20 +129,22 @@ def test_looking_up_events(path):
 
 # -------------------------------------------------------------------------------------------- torn and damaged
 
-WHOLE = (json.dumps(FIRST) + "\n" + json.dumps(SECOND) + "\n").encode()
-LINE = (json.dumps(THIRD) + "\n").encode()
-TORN = [LINE[:cut] for cut in range(1, len(LINE))] + [
-    b"\0" * 40,
-    b"\0" * 40 + b"\n",
-    b'{"event": "torn\n',
-    b"7\n",
-    b"{}\n",
-    b"\n",
-]
+
+def lines_of(*events):
+    content, own = [], "0" * 64
+    for event in events:
+        line, own = chained(event, own)
+        content.append(line)
+    return content
+
+
+WHOLE = b"".join(lines_of(FIRST, SECOND))
+LINE = lines_of(FIRST, SECOND, THIRD)[-1]
 
 
 def test_a_torn_last_line_is_ignored_and_cut_off_under_the_lock(case, path):
-    for torn in [TORN[0], TORN[len(LINE) // 2], *TORN[len(LINE) - 2 :]]:
+    """What counts as torn is tested with the chain."""
+    for torn in [LINE[:1], LINE[: len(LINE) // 2], LINE[:-1], b"\0" * 40, b"\0" * 40 + b"\n"]:
         with case(torn):
             events(path).write_bytes(WHOLE + torn)
             run = Run(path)
@@ -163,17 +158,10 @@ def test_a_torn_last_line_is_ignored_and_cut_off_under_the_lock(case, path):
             assert Run(path).events == [FIRST, SECOND, THIRD]
 
 
-def test_torn_after_any_byte(path):
-    """Also after the whole line but its newline: what has none does not count."""
-    for torn in TORN[: len(LINE) - 1]:
-        events(path).write_bytes(WHOLE + torn)
-        assert Run(path).events == [FIRST, SECOND], torn
-
-
 def test_the_very_first_event_torn(tmp_path):
     path = tmp_path / "run"
     path.mkdir()
-    events(path).write_bytes(b'{"event": "st')
+    events(path).write_bytes(b'{"prev": "0')
     run = Run(path)
     with run.lock():
         assert run.events == []
@@ -181,27 +169,57 @@ def test_the_very_first_event_torn(tmp_path):
     assert Run(path).events == [FIRST]
 
 
-def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(case, path):
-    for damaged in [b"", b'{"event": "lab', b"[1, 2]", b'{"round": 1}', b"\xff\xfe\x00", b'{"event": "asked"} {}']:
-        for case_id, tail in zip(["", "and a torn last line"], [b"", b'{"event": "tor'], strict=True):
-            with case(damaged, case_id):
-                lines = WHOLE.splitlines()
-                events(path).write_bytes(b"\n".join([lines[0], damaged, lines[1], b""]) + tail)
-                before = events(path).read_bytes()
+def test_an_altered_line_is_an_error_that_names_it(case, path):
+    """Also the last, if it has a newline; a torn line after it changes nothing."""
+    first, second = lines_of(FIRST, SECOND)
+    for what, altered, number in [
+        ("a digit", [first, second.replace(b"[4, 2]", b"[4, 3]")], 2),
+        ("no JSON", [first, b"\xff\xfe\x01\n", second], 2),
+        ("the format before", [json.dumps(FIRST).encode() + b"\n"], 1),
+        ("a kind out of turn", [first, lines_of(FIRST, THIRD)[1]], 2),
+        ("an id out of range", [first, lines_of(FIRST, {**SECOND, "ids": [4, 20]})[1]], 2),
+    ]:
+        for tail in (b"", b'{"prev": "tor'):
+            with case(what, tail):
+                events(path).write_bytes(b"".join([*altered, tail]))
                 with pytest.raises(
-                    RunError,
-                    match=r"events\.jsonl, line 2: expected a JSON object with the key 'event'; the file is damaged",
+                    RunError, match=rf"events\.jsonl, line {number}: expected|line {number}: its content"
                 ):
                     Run(path)
-                assert events(path).read_bytes() == before
+                assert events(path).read_bytes() == b"".join([*altered, tail])
 
 
-def test_a_file_that_was_damaged_since_is_not_cut(path):
+def test_a_file_that_was_altered_since_is_not_cut(path):
     run = Run(path)
     events(path).write_bytes(b"garbage\n" + WHOLE)
     with pytest.raises(RunError, match="line 1"), run.lock():
         pass
     assert events(path).read_bytes() == b"garbage\n" + WHOLE
+
+
+def test_nothing_may_follow_the_end(path):
+    finished = {"event": "finished", "model": "model.safetensors", "sha256": ""}
+    evaluated = {"event": "evaluated", "round": 0, "labels": 2, "accuracy": 0.5}
+    events(path).write_bytes(b"".join(lines_of(FIRST, SECOND, THIRD, evaluated, finished)))
+    assert Run(path).finished
+    events(path).write_bytes(b"".join(lines_of(FIRST, SECOND, THIRD, evaluated, finished, evaluated)))
+    with pytest.raises(RunError, match="line 6: expected nothing after 'finished', got 'evaluated'"):
+        Run(path)
+
+
+def test_a_record_belongs_to_one_run(tmp_path):
+    """One strategy and seed of one configuration, from its first event on."""
+    run = Run(tmp_path / "run")
+    run.belong("a" * 64, "badge, seed 3")
+    with run.lock():
+        run.append(FIRST)
+    assert events(run.path).read_bytes().startswith(b'{"prev": "' + b"a" * 64)
+    Run(run.path).belong("a" * 64, "badge, seed 3")
+    for name, more in (("core_set, seed 3", ""), ("badge, seed 3", ", with another configuration")):
+        with pytest.raises(
+            RunError, match=f"line 1: expected the run of {name}, but it holds that of badge, seed 3{more};"
+        ):
+            Run(run.path).belong("b" * 64, name)
 
 
 # -------------------------------------------------------------------------------------------- the lock
@@ -285,25 +303,33 @@ def test_times_are_kept_in_a_file_of_their_own(path):
     assert events(path).read_bytes() == before
 
 
-def test_a_torn_time_is_left_out(path):
+def test_a_torn_time_is_left_out_and_cut_off_by_the_next(path):
+    """A process killed in the middle of a line is nothing to warn of."""
     run = Run(path)
     run.time(round=0, step="train", seconds=0.25)
     with (path / "times.jsonl").open("a") as file:
         file.write('{"round": 1, "step": "sel')
     assert run.times() == [{"round": 0, "step": "train", "seconds": 0.25}]
-
-
-def test_a_torn_time_is_left_out_when_the_run_has_gone_on_as_well(path):
-    """A process killed in the middle of a line; the next one appends to it."""
-    run = Run(path)
-    run.time(round=0, step="train", seconds=0.25)
-    with (path / "times.jsonl").open("a") as file:
-        file.write('{"round": 1, "step": "sel')
     run.time(round=1, step="select", seconds=0.5)
-    run.time(round=1, step="train", seconds=0.75)
-    times = run.times()
-    assert times[0] == {"round": 0, "step": "train", "seconds": 0.25}
-    assert times[-1] == {"round": 1, "step": "train", "seconds": 0.75}
+    assert [entry["step"] for entry in run.times()] == ["train", "select"]
+
+
+def test_damaged_times_cost_the_times_alone_with_one_warning(case, path):
+    run = Run(path)
+    good = '{"round": 0, "step": "train", "seconds": 0.25, "peak_bytes": null}'
+    for damaged in [
+        *("rubbish", "", "[1]", "{}", "[" * 100_000, '{"round": ' + "7" * 5000, "\udcff"),
+        *('{"round": "0", "step": "train", "seconds": 1}', '{"round": 0, "step": 7, "seconds": 1}'),
+        *('{"round": 0, "step": "train", "seconds": "1"}', '{"round": 0, "step": "train", "seconds": NaN}'),
+        *('{"round": 0, "step": "train", "seconds": -1}', '{"round": 0, "step": "train", "seconds": true}'),
+        '{"round": 0, "step": "train", "seconds": 1, "peak_bytes": "much"}',
+    ]:
+        with case(damaged[:50]):
+            content = f"{good}\n{damaged}\n{damaged}\n".encode(errors="surrogateescape")
+            (path / "times.jsonl").write_bytes(content)
+            with pytest.warns(DistilWarning, match=r"times\.jsonl, line 2: .* 2 of 3 lines are damaged") as said:
+                assert run.times() == [json.loads(good)]
+            assert len(said) == 1
 
 
 # -------------------------------------------------------------------------------------------- whole files
@@ -346,7 +372,7 @@ def test_replacing_by_nothing_is_an_error_that_leaves_the_old(tmp_path):
 def test_the_content_is_synced_before_it_takes_the_name(tmp_path, monkeypatch):
     steps = []
     real_sync, real_replace = os.fsync, Path.replace
-    monkeypatch.setattr(module.os, "fsync", lambda handle: (steps.append("sync"), real_sync(handle)))
+    monkeypatch.setattr(chain.os, "fsync", lambda handle: (steps.append("sync"), real_sync(handle)))
     monkeypatch.setattr(Path, "replace", lambda a, b: (steps.append("rename"), real_replace(a, b))[1])
     with replacing(tmp_path / "file") as temporary:
         temporary.write_text("content")

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distil.errors import RunError
-from distil.experiment.run import Event
-from distil.system.files import digest, locked, remove_unfinished, replacing, write_text
+from distil.experiment.chain import Chain, Event, chained
+from distil.system.files import digest, locked, remove_unfinished, replacing
 
 _EVENTS, _WEIGHTS = "events.json", "weights.safetensors"
 
@@ -24,26 +24,39 @@ class FirstRound:
 
     Args:
         path: The directory, created when first written to.
+        identity: The hash that ``distil.experiment.identity.identity_of`` returns without a strategy.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, identity: str) -> None:
         self.path = path
+        self._identity = identity
 
     def trained(self, train: Callable[[], Event], folder: Path) -> tuple[Event, bool]:
         """The ``trained`` event, and whether this call trained; other processes wait until it is kept.
 
+        Weights that are missing or damaged are trained again.
+
         Args:
             train: Trains, writes the weights, and returns the event that names them; called only if no training has been kept.
             folder: Directory that ``train`` writes the weights to.
+
+        Raises:
+            RunError: The events have been altered, or training again gave other weights.
         """
         with self._claimed():
             kept = self._events().get("trained")
-            if kept is not None:
+            if kept is not None and digest(self.path / _WEIGHTS) == kept["sha256"]:
                 return kept, False
-            event = train()
+            event: Event = json.loads(json.dumps(train()))
+            if kept is not None and event != kept:
+                raise RunError(
+                    f"{self.path / _WEIGHTS} is missing or is not the file that was kept, and training again gave other weights; "
+                    f"restore the file from a backup, or choose another output directory"
+                )
             with replacing(self.path / _WEIGHTS) as temporary:
                 shutil.copyfile(folder / event["weights"], temporary)
-            self._keep(event)
+            if kept is None:
+                self._keep(event)
             return event, True
 
     def shared(self, kind: str, make: Callable[[], Event]) -> Event:
@@ -55,23 +68,13 @@ class FirstRound:
                 self._keep(event)
         return event
 
-    def copy_weights(self, path: Path, sha256: str) -> None:
-        """Copy the weights to ``path``, by a hard link where the file system supports them.
-
-        Raises:
-            RunError: The file is missing or is not the one that was kept.
-        """
+    def copy_weights(self, path: Path) -> None:
+        """Copy the weights to ``path``, by a hard link where the file system supports them."""
         with replacing(path) as temporary:
             try:
                 os.link(self.path / _WEIGHTS, temporary)
             except OSError:
-                if not (self.path / _WEIGHTS).exists():
-                    raise RunError(f"{self.path / _WEIGHTS} is missing; remove {self.path} to train it again") from None
                 shutil.copyfile(self.path / _WEIGHTS, temporary)
-        if digest(path) != sha256:
-            raise RunError(
-                f"{self.path / _WEIGHTS} is not the file that was kept; remove {self.path} to train it again"
-            )
 
     @contextmanager
     def _claimed(self) -> Iterator[None]:
@@ -82,9 +85,13 @@ class FirstRound:
             yield
 
     def _keep(self, event: Event) -> None:
-        write_text(self.path / _EVENTS, json.dumps({**self._events(), event["event"]: event}))
+        kept = {"event": "first_round", **self._events(), event["event"]: event}
+        with replacing(self.path / _EVENTS) as temporary:
+            temporary.write_bytes(chained(kept, self._identity)[0])
 
     def _events(self) -> dict[str, Event]:
-        path = self.path / _EVENTS
-        kept: dict[str, Event] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return kept
+        """The events that were kept, by kind."""
+        chain = Chain(self.path / _EVENTS, self._identity)
+        if chain.belongs != self._identity:
+            raise chain.altered(1, "this is the first round of another seed or configuration")
+        return {kind: event for line in chain.events for kind, event in line.items() if kind != "event"}

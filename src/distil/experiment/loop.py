@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from torch import nn
 
 from distil.datasets.data_set import DataSet
-from distil.errors import RunError
+from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.distil_log import append_block
 from distil.experiment.first_round import FirstRound
+from distil.experiment.identity import identity_of
 from distil.experiment.replay import replay
-from distil.experiment.run import Event, Run
+from distil.experiment.restore import restore
+from distil.experiment.run import Run
 from distil.experiment.split import Split, split
 from distil.experiment.steps import STEPS, Steps
 from distil.experiment.trackers import tracking
@@ -65,7 +68,8 @@ class Experiment:
         self._seed = seed
         parts = split(data, config, seed)
         runtime = Runtime(device=config.device, batch_size=config.batch_size, progress=False)
-        self._learner = _learner(config, spec, seed, data, parts, runtime)
+        self._fresh = partial(_learner, config, spec, seed, data, parts, runtime)
+        self._learner = self._fresh()
         self._blank = self._learner.pool.state_dict()
         self._weights = Weights(run)
         self._steps = Steps(
@@ -123,13 +127,12 @@ class Experiment:
 
     def _catch_up(self) -> None:
         """Bring the learner to the state after the last event."""
-        started = self.run.last("started")
-        if started is not None and (started["strategy"], started["seed"]) != (self._spec.label, self._seed):
-            raise RunError(
-                f"expected {self.run.path} to hold the run of {self.name}, but it holds that of {started['strategy']}, "
-                f"seed {started['seed']}; choose another output directory"
-            )
+        self.run.belong(identity_of(self._config, self._spec, self._seed), self.name)
         self._weights.tidy()
+        lost = self._weights.lost()
+        if lost is not None:
+            every_round = (self._spec.retrain or self._config.retrain) != "scratch"
+            restore(lost, self.run, self._fresh(), self._weights, every_round=every_round)
         self._learner.pool.load_state_dict(self._blank)
         replay(self.run, self._learner, self._weights)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from distil.experiment.run import Event, Run
+from distil.experiment.chain import Event
+from distil.experiment.run import Run
 from distil.experiment.weights import Weights
 from distil.selection.learner import Learner
 from distil.selection.pool import POOL_EVENTS

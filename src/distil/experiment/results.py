@@ -17,6 +17,7 @@ from distil.evaluation.metrics import METRICS
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.directory import BASELINE
+from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.run import EVENTS, Run
 from distil.strategies.base import RANDOM_SAMPLE
 
@@ -85,12 +86,20 @@ def run_path(output: Path, label: str, seed: int) -> Path:
     return output / label / str(seed)
 
 
+def run_of(config: ExperimentConfig, label: str, seed: int) -> Run:
+    """One run of the configuration, by the label of its strategy and its seed.
+
+    Raises:
+        RunError: The record of the run has been altered, or the directory holds another run.
+    """
+    run = Run(run_path(config.output, label, seed))
+    run.belong(identity_of(config, spec_of(config, label), seed), f"{label}, seed {seed}")
+    return run
+
+
 def all_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
     """All runs of the configuration by strategy, whether finished, begun, or neither."""
-    return {
-        spec.label: [Run(run_path(config.output, spec.label, seed)) for seed in config.seeds]
-        for spec in config.strategies
-    }
+    return {spec.label: [run_of(config, spec.label, seed) for seed in config.seeds] for spec in config.strategies}
 
 
 def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
@@ -100,7 +109,7 @@ def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
 
 def full_data_runs(config: ExperimentConfig) -> list[Run]:
     """The trainings on the whole pool, one run per seed; empty unless all are finished."""
-    runs = [Run(run_path(config.output, FULL_DATA, seed)) for seed in config.seeds]
+    runs = [run_of(config, FULL_DATA, seed) for seed in config.seeds]
     return runs if all(run.finished for run in runs) else []
 
 

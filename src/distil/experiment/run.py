@@ -14,16 +14,17 @@
 from __future__ import annotations
 
 import json
-import os
+import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distil.errors import RunError
-from distil.system.files import locked, sync_folder
-
-Event = dict[str, Any]
+from distil.errors import DistilWarning, RunError, whole_number
+from distil.experiment.chain import UNKNOWN, Chain, Event, parsed
+from distil.experiment.grammar import Grammar
+from distil.system.files import locked
 
 EVENTS, TIMES, CONFIG = "events.jsonl", "times.jsonl", "config.json"
 
@@ -34,42 +35,69 @@ class Run:
     Args:
         path: The directory, created when the run is locked.
 
-    Attributes:
-        events: The events so far, in order.
-
     Raises:
-        RunError: A line of ``events.jsonl`` other than the last cannot be read. A torn last line, left by a crash in the middle
+        RunError: ``events.jsonl`` has been altered; the message names the line. A torn last line, left by a crash in the middle
             of a write, is ignored.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.events = _read_events(self.path / EVENTS)[0]
+        self._chain = _checked(self.path)
+
+    @property
+    def events(self) -> list[Event]:
+        """The events so far, in order."""
+        return self._chain.events
+
+    def belong(self, identity: str, name: str) -> None:
+        """Begin the record of the run with this identity, or check that the record is that of this run.
+
+        Args:
+            identity: The hash that ``distil.experiment.identity.identity_of`` returns.
+            name: The strategy and seed, for the message.
+
+        Raises:
+            RunError: The directory holds another run.
+        """
+        if not self.events:
+            self._chain = Chain(self.path / EVENTS, identity)
+        elif self._chain.belongs != identity:
+            own = f"{self.events[0]['strategy']}, seed {self.events[0]['seed']}"
+            raise RunError(
+                f"{self.path / EVENTS}, line 1: expected the run of {name}, but it holds that of {own}"
+                f"{', with another configuration' if own == name else ''}; choose another output directory, or restore "
+                f"{CONFIG} and this directory from a backup"
+            )
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Add an event; once this returns, it survives a crash of the machine."""
-        line = json.dumps(dict(event)) + "\n"
-        is_new = not (self.path / EVENTS).exists()
-        with (self.path / EVENTS).open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if is_new:
-            sync_folder(self.path)
-        self.events.append(json.loads(line))
+        self._chain.append(event)
 
     def time(self, **entry: Any) -> None:  # noqa: ANN401 - any JSON value
         """Record the time of a step in a file of its own: events hold no clock, so a resumed run has the same bytes."""
         with (self.path / TIMES).open("ab+") as file:
-            torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
-            file.write((("\n" if torn else "") + json.dumps(entry) + "\n").encode())
+            file.seek(0)
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)  # a process was killed in the middle of a line
+            file.write((json.dumps(entry) + "\n").encode())
 
     def times(self) -> list[dict[str, Any]]:
-        """The entries that ``time`` recorded, without lines that a crash tore."""
+        """The entries that ``time`` recorded, without a line that a crash tore.
+
+        Damaged lines are left out with one warning: no result depends on them.
+        """
         path = self.path / TIMES
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
-        entries = [_parsed(line) for line in lines]
-        return [entry for entry in entries if entry is not None]
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        entries = [parsed(line) for line in lines]
+        damaged = [number for number, entry in enumerate(entries, 1) if not _is_time(entry)]
+        if damaged:
+            warnings.warn(
+                f"{path}, line {damaged[0]}: expected the time of a step; {len(damaged)} of {len(lines)} lines are damaged and are "
+                "left out of times and memory",
+                DistilWarning,
+                stacklevel=2,
+            )
+        return [entry for entry in entries if entry is not None and _is_time(entry)]
 
     def last(self, kind: str) -> Event | None:
         """The latest event of a kind."""
@@ -92,35 +120,27 @@ class Run:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path / ".lock", f"{self.path} is being run by another process"):
-            self.events, whole = _read_events(self.path / EVENTS)
-            if (self.path / EVENTS).exists() and (self.path / EVENTS).stat().st_size > whole:
-                os.truncate(self.path / EVENTS, whole)
+            self._chain = _checked(self.path, self._chain.belongs)
+            self._chain.cut()
             yield
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+def _checked(path: Path, start: str = UNKNOWN) -> Chain:
+    """The chain of events of a run, each of which may follow those before."""
+    chain, grammar = Chain(path / EVENTS, start), Grammar()
+    for number, event in enumerate(chain.events, 1):
+        fault = grammar.follow(event)
+        if fault is not None:
+            raise chain.altered(number, fault)
+    return chain
 
 
-def _read_events(path: Path) -> tuple[list[Event], int]:
-    """The events in a file, and the length in bytes of the lines that hold them."""
-    content = path.read_bytes() if path.exists() else b""
-    lines = content.split(b"\n")[:-1]
-    events: list[Event] = []
-    whole = 0
-    for number, line in enumerate(lines, 1):
-        event = _parsed(line)
-        if event is None or "event" not in event:
-            if number == len(lines) and whole + len(line) + 1 == len(content):
-                break  # a torn last line
-            raise RunError(
-                f"{path}, line {number}: expected a JSON object with the key 'event'; the file is damaged. Restore it from a "
-                f"backup, or remove {path.parent} to run it again"
-            )
-        events.append(event)
-        whole += len(line) + 1
-    return events, whole
+def _is_time(entry: Mapping[str, Any] | None) -> bool:
+    """Whether a line of times says which step took how long."""
+    if entry is None or whole_number(entry.get("round"), 0) is None or not isinstance(entry.get("step"), str):
+        return False
+    seconds, peak = entry.get("seconds"), entry.get("peak_bytes")
+    known = (
+        isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and math.isfinite(seconds) and seconds >= 0
+    )
+    return known and (peak is None or whole_number(peak, 0) is not None)

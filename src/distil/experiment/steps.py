@@ -16,6 +16,8 @@ from torch import Tensor
 
 from distil.datasets.data_set import DataSet
 from distil.evaluation.metrics import majority_accuracy
+from distil.experiment.answers import answered
+from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.evaluate import evaluate
@@ -24,7 +26,7 @@ from distil.experiment.initial import chosen_initial
 from distil.experiment.labeled_file import write_labeled
 from distil.experiment.provenance import timed, versions
 from distil.experiment.replay import replay_training
-from distil.experiment.run import Event, Run
+from distil.experiment.run import Run
 from distil.experiment.split import Split
 from distil.experiment.weights import MODEL, Weights
 from distil.rng import Rng
@@ -74,6 +76,9 @@ class Steps:
             "seed": self.seed,
             "seeds": dataclasses.asdict(self.config.seeds_of(self.seed)),
             "data": self.data.name,
+            "examples": len(self.split.x),
+            "num_classes": self.config.num_classes,
+            "budget": self.config.budget,
             "pool": len(self.split.pool),
             "test": len(self.split.x_test),
             "majority": majority_accuracy(pool, self.split.y_test, self.config.num_classes),
@@ -99,7 +104,7 @@ class Steps:
         event, is_new = self.first.trained(lambda: self._trained(0), self.run.path)
         if not is_new:
             start = time.perf_counter()
-            self.first.copy_weights(self.run.path / event["weights"], event["sha256"])
+            self.first.copy_weights(self.run.path / event["weights"])
             replay_training(event, self.run, self.learner, self.weights)
             self.run.time(round=0, step="train", seconds=time.perf_counter() - start, shared=True)
         return [event]
@@ -122,14 +127,12 @@ class Steps:
         if not pending:  # everything was skipped, and the process was killed before it recorded that nothing is labeled
             return [{"event": "labeled", "round": round, "ids": [], "labels": []}]
         first = [i for i in asked["ids"] if i in set(pending)]
-        answers = self.oracle.ask(Query(round, (*first, *(i for i in pending if i not in set(first)))))
+        query = Query(round, (*first, *(i for i in pending if i not in set(first))))
+        answers = self.oracle.ask(query)
         if isinstance(answers, Pending):
             return []
-        skipped: Event = {"event": "skipped", "round": round, "ids": [int(i) for i in answers.skipped]}
-        ids, labels = [int(i) for i in answers.ids], [int(y) for y in answers.labels]
-        events: list[Event] = [skipped, {"event": "labeled", "round": round, "ids": ids, "labels": labels}]
-        self._check_answers(events)
-        return events if skipped["ids"] else events[1:]
+        named = {"classes": self.data.class_names, "names": self.split.names}
+        return answered(answers, query, num_classes=self.config.num_classes, **named)
 
     def _content(self) -> Event:
         """For data with the user's own ids: its hash, the files that it was read from, and the names of the classes."""
@@ -200,15 +203,6 @@ class Steps:
         # The whole pool is ordered first, so that strategies with different labeled sets get nearly the same candidates.
         order = self.split.pool[torch.randperm(len(self.split.pool), generator=draws)]
         return order[torch.isin(order, unlabeled)][self.spec.candidates :]
-
-    def _check_answers(self, events: Sequence[Event]) -> None:
-        """Raise InvalidInput before any part of a wrong answer is written to disk."""
-        before = self.learner.pool.state_dict()
-        try:
-            for event in events:
-                self.learner.pool.record(event)
-        finally:
-            self.learner.pool.load_state_dict(before)
 
     def _finished(self) -> Event:
         if self.split.names:

@@ -24,13 +24,15 @@ from tqdm.auto import tqdm
 
 from distil.datasets.data_set import DataSet
 from distil.errors import InvalidInput
+from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA, StrategySpec
-from distil.experiment.directory import BASELINE, claim
+from distil.experiment.directory import claim
 from distil.experiment.first_round import FirstRound
+from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.loop import Experiment
 from distil.experiment.results import run_path
-from distil.experiment.run import Event, Run
+from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.workers import Report, run_in_processes
 from distil.selection.oracle import Oracle
@@ -99,15 +101,13 @@ def experiment_of(
     oracle: Callable[[StrategySpec, int], Oracle] | None = None,
 ) -> Experiment:
     """One run of an experiment, by the label of its strategy (``full_data``: training on the whole pool) and its seed."""
-    run = Run(run_path(config.output, label, seed))
+    run, spec = Run(run_path(config.output, label, seed)), spec_of(config, label)
     if label == FULL_DATA:
         everything = len(split(data, config, seed).pool)
-        spec = StrategySpec(BASELINE, {}, FULL_DATA)
         return Experiment(
             run, replace(config, initial_points=everything, initial_strategy=None, rounds=1), spec, seed, data
         )
-    spec = next(spec for spec in config.strategies if spec.label == label)
-    first = FirstRound(config.output / FIRST_ROUND / str(seed))
+    first = FirstRound(config.output / FIRST_ROUND / str(seed), identity_of(config, None, seed))
     return Experiment(run, config, spec, seed, data, oracle and oracle(spec, seed), first)
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from distil.errors import ConfigError, MissingPackage
-from distil.experiment.run import Event, Run
+from distil.experiment.chain import Event
+from distil.experiment.run import Run
 from distil.system.files import write_text
 
 

@@ -1,0 +1,54 @@
+"""What a run belongs to: its configuration, strategy and seed, as one hash that begins the record of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from distil.experiment.chain import hash_of
+from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.strategy_section import FULL_DATA, StrategySpec
+from distil.experiment.directory import BASELINE
+
+# Keys whose values may change between the commands of one experiment: what else to run, where files are, what tables show.
+_FREE: Mapping[str, tuple[str, ...]] = {
+    "active_learning": ("strategy", "strategies", "rounds"),
+    "train_parameters": ("logs_location",),
+    "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers", "target_accuracy", "oracle"),
+    "dataset": (
+        "download",
+        *("path", "test_path", "embeddings", "test_embeddings", "labels", "test_labels", "weights", "encoder"),
+        *("images", "test_images", "texts", "test_texts"),
+    ),
+}
+
+
+def identity_of(config: ExperimentConfig, spec: StrategySpec | None, seed: int) -> str:
+    """The identity of a run, a hash in hexadecimal.
+
+    Args:
+        config: The configuration of the experiment.
+        spec: The strategy of the run; None: the first round that all strategies share.
+        seed: The seed of the run.
+    """
+    strategy = None if spec is None else dataclasses.asdict(spec)
+    return hash_of({"config": _settled(config.document), "strategy": strategy, "seed": seed})
+
+
+def spec_of(config: ExperimentConfig, label: str) -> StrategySpec:
+    """The strategy with a label; for ``full_data``, which labels the whole pool at once, the baseline under that label."""
+    if label == FULL_DATA:
+        return StrategySpec(BASELINE, {}, FULL_DATA)
+    return next(spec for spec in config.strategies if spec.label == label)
+
+
+def _settled(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a configuration without the keys that may change."""
+    return {
+        name: {key: value for key, value in section.items() if key not in _FREE.get(name, ())}
+        if isinstance(section, Mapping)
+        else section
+        for name, section in {"experiment": {}, **document}.items()
+        if name != "logs"
+    }
