@@ -238,8 +238,8 @@ def test_a_damaged_run(said, file, here, no_plot):
     events.write_text("".join([lines[0], "rubbish\n", *lines[2:]]))
     code, _, err = said("resume", "runs/small")
     assert code == 1
-    assert "line 2: expected a JSON object" in err
-    assert "Traceback" not in err
+    assert "events.jsonl, line 2: expected a JSON object" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_waiting_for_answers(said, file, monkeypatch, here, no_plot):
@@ -257,7 +257,16 @@ def test_waiting_for_answers(said, file, monkeypatch, here, no_plot):
             code, out, err = said(*argv, "--json")
             assert (code, json.loads(out), err) == (3, {"waiting": True, "output": "runs/small"}, "")
     assert not (here / "runs" / "small" / "results.md").exists()
-    assert said("resume", "runs/small")[0] == 0
+    code, out, err = said("resume", "runs/small")  # without the oracle, which this command cannot have
+    assert (code, out) == (1, "")
+    assert "runs/small are answered by an object passed in Python" in err
+    assert "5 ids wait for answers; go on in Python: distil.experiment.suite.run_all(config, oracle=...)" in err
+    code, out, err = said("run", file())
+    assert (code, out) == (1, "")
+    assert (
+        "answered by an object passed in Python, and this command has the labels of the data set; go on in Python"
+        in err
+    )
 
 
 def test_what_a_run_shows_as_json(said, file, no_plot):

@@ -10,6 +10,7 @@ from typing import Any
 from distil.errors import ConfigError, RunError
 from distil.experiment.config.document import read_json
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
+from distil.experiment.oracles import check_oracle
 from distil.experiment.run import CONFIG
 from distil.system.files import remove_unfinished, write_text
 
@@ -85,6 +86,7 @@ def claim(config: ExperimentConfig) -> ExperimentConfig:
         write_text(path, json.dumps(config.document, indent=2) + "\n")
         return config
     before = read_json(path)
+    check_oracle(config.document, before, config.output)
     mine, theirs = _comparable(config.document), _comparable(before)
     differing = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
     known = _by_label(before)

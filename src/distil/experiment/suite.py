@@ -26,22 +26,22 @@ from distil.datasets.data_set import DataSet
 from distil.errors import InvalidInput
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
-from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA, StrategySpec
+from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA
 from distil.experiment.directory import claim
 from distil.experiment.first_round import FirstRound
 from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.loop import Experiment
+from distil.experiment.oracles import MakeOracle, oracle_of, with_oracle
 from distil.experiment.results import run_path
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.workers import Report, run_in_processes
-from distil.selection.oracle import Oracle
 
 
 def run_all(
     config: ExperimentConfig,
     *,
-    oracle: Callable[[StrategySpec, int], Oracle] | None = None,
+    oracle: MakeOracle | None = None,
     workers: int = 1,
     progress: bool | None = None,
     say: Callable[[str], None] | None = None,
@@ -53,7 +53,8 @@ def run_all(
 
     Args:
         config: The configuration of the experiment.
-        oracle: Strategy and seed -> the oracle that answers queries; default: the data set's own labels.
+        oracle: Strategy and seed -> the oracle that answers queries; default: the one that the configuration names, else the data
+            set's own labels. The directory records it.
         workers: Number of processes that share the runs. It does not change results: each run computes with ``config.threads``.
         progress: Whether to show a progress bar; default: if stderr is a terminal.
         say: Called with each sentence that describes how the data was read.
@@ -62,9 +63,11 @@ def run_all(
         ConfigError: The data does not fit the configuration.
         RunError: The output directory holds another experiment, or a process was killed.
     """
-    if workers < 1 or (workers > 1 and oracle is not None):
+    config = with_oracle(config, oracle)
+    asks = oracle or oracle_of(config)
+    if workers < 1 or (workers > 1 and asks is not None):
         raise InvalidInput(
-            f"workers must be {'a whole number from 1' if oracle is None else '1 with an oracle'}, got {workers}"
+            f"workers must be {'a whole number from 1' if asks is None else '1 with an oracle'}, got {workers}"
         )
     data = config.load_data()
     if say is not None:
@@ -87,7 +90,7 @@ def run_all(
             return run_in_processes(partial(_prepared, config.document), _advanced, tasks, workers, bar.update)
         complete = True
         for label, seed in tasks:
-            experiment = experiment_of(config, data, label, seed, oracle)
+            experiment = experiment_of(config, data, label, seed, asks)
             bar.set_description(experiment.name)
             complete &= experiment.advance(lambda event: bar.update(event["event"] == "evaluated"))
     return complete
@@ -98,7 +101,7 @@ def experiment_of(
     data: DataSet,
     label: str,
     seed: int,
-    oracle: Callable[[StrategySpec, int], Oracle] | None = None,
+    oracle: MakeOracle | None = None,
 ) -> Experiment:
     """One run of an experiment, by the label of its strategy (``full_data``: training on the whole pool) and its seed."""
     run, spec = Run(run_path(config.output, label, seed)), spec_of(config, label)

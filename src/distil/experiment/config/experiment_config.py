@@ -96,6 +96,7 @@ class ExperimentConfig:
         target_accuracy: Accuracy that "labels needed" refers to; None: not shown.
         data_root: Directory to look for data sets in; None: that of ``distil.datasets.load.data_root``.
         batch_size: Number of examples in one forward pass over the pool; None: the default of ``Runtime``.
+        oracle: Name of the callable that makes the oracle of each run, or ``oracles.IN_PYTHON``; None: the data set's labels.
         trackers: Tools that every run is logged to: ``"tensorboard"``, ``"mlflow"``.
         device: Device to train and select on; None: the CPU, or the device that the architecture puts itself on.
         log: File of the documented log; None: no log.
@@ -120,6 +121,7 @@ class ExperimentConfig:
     target_accuracy: float | None = None
     data_root: str | None = None
     batch_size: int | None = None
+    oracle: str | None = None
     trackers: tuple[str, ...] = ()
     device: str | None = None
     log: Path | None = None
@@ -293,6 +295,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
         target_accuracy=more.target_accuracy,
         data_root=more.data,
         batch_size=args.batch_size,
+        oracle=more.oracle,
         trackers=tuple(dict.fromkeys(more.trackers)),
         device=devices[0] or devices[1],
         log=log,
