@@ -1,11 +1,13 @@
 """The directory of an experiment: whose it is, how it grows, and what a comparison adds to a configuration."""
 
+import shutil
+
 import pytest
 
 from distil.errors import ConfigError, RunError
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import compared, open_config
-from distil.experiment.results import run_path
+from distil.experiment.results import finished_runs, run_path
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
 
@@ -58,6 +60,48 @@ def test_another_configuration_is_refused_by_the_section_that_differs(case, conf
 def test_paths_are_not_part_of_an_experiment(config):
     assert run_all(config())
     assert run_all(config(experiment__data="elsewhere", dataset__download=True))
+
+
+def test_an_altered_configuration_is_refused(config):
+    """Also in what only tables depend on: another seed would be missing from them without a word."""
+    made = config(experiment__seeds=1, active_learning__strategies=["random_sampling"], active_learning__rounds=1)
+    run_all(made)
+    path = made.output / "config.json"
+    path.write_text(path.read_text().replace('"seeds": 1', '"seeds": 2'))
+    for reads in (lambda: open_config(made.output), lambda: run_all(made)):
+        with pytest.raises(RunError, match=r"out/config\.json was changed since distil wrote it"):
+            reads()
+
+
+def test_a_run_of_another_configuration_seed_or_strategy_is_refused(case, config):
+    """Copied from elsewhere, or with a configuration whose seal was taken off; finished runs too, and by tables."""
+    made = config(experiment__seeds=2, active_learning__rounds=1)
+    run_all(made)
+    for what, start, end, message in [
+        (
+            "seed",
+            "badge/0",
+            "badge/1",
+            r"badge/1/events\.jsonl, line 1: expected the run of badge, seed 1, .* badge, seed 0;",
+        ),
+        (
+            "strategy",
+            "random_sampling/1",
+            "badge/1",
+            "run of badge, seed 1, but it holds that of random_sampling, seed 1;",
+        ),
+    ]:
+        with case(what):
+            shutil.rmtree(made.output / end)
+            shutil.copytree(made.output / start, made.output / end)
+            for reads in (lambda: finished_runs(made), lambda: run_all(made)):
+                with pytest.raises(RunError, match=message):
+                    reads()
+    other = config(experiment__seeds=2, active_learning__rounds=1, train_parameters__lr=0.2)
+    with pytest.raises(
+        RunError, match=r"random_sampling, seed 0, but it holds .*, seed 0, with another configuration; choose"
+    ):
+        finished_runs(other)
 
 
 def test_a_folder_with_other_content_is_refused(config):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from distil.errors import ConfigError, InvalidInput
+from distil.experiment.config.document import read_json
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import compared, open_config
 from distil.experiment.outputs import write_results
@@ -30,7 +31,7 @@ def test_run_all(several):
             run = Run(run_path(several.output, label, seed))
             assert run.finished
             assert (run.events[0]["strategy"], run.events[0]["seed"]) == (label, seed)
-    assert json.loads((several.output / "config.json").read_text()) == several.document
+    assert read_json(several.output / "config.json") == several.document
 
 
 def test_again_with_the_same_configuration(several, run_files):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import ConfigError, RunError
-from distil.experiment.config.document import read_json
+from distil.experiment.config.document import read_json, sealed
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.oracles import check_oracle
 from distil.experiment.run import CONFIG
@@ -83,7 +83,7 @@ def claim(config: ExperimentConfig) -> ExperimentConfig:
                 f"the output directory {config.output} exists and holds no experiment; choose another (--output)"
             )
         config.output.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(config.document, indent=2) + "\n")
+        write_text(path, json.dumps(sealed(config.document), indent=2) + "\n")
         return config
     before = read_json(path)
     check_oracle(config.document, before, config.output)
@@ -119,7 +119,7 @@ def _grown(config: ExperimentConfig, before: Mapping[str, Any]) -> ExperimentCon
             "active_learning": {**loop, "strategies": list(entries.values())},
             "experiment": {**experiment, "seeds": seeds, "full_data": whole},
         }
-        write_text(config.output / CONFIG, json.dumps(grown, indent=2) + "\n")
+        write_text(config.output / CONFIG, json.dumps(sealed(grown), indent=2) + "\n")
     here = {
         key: value
         for key, value in config.document.get("experiment", {}).items()

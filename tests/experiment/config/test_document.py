@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from distil.errors import ConfigError
-from distil.experiment.config.document import plain
+from distil.errors import ConfigError, RunError
+from distil.experiment.config.document import plain, read_json, sealed
 from distil.experiment.config.experiment_config import parse_config, read_config
 
 SMALL = {
@@ -104,3 +104,31 @@ def test_a_path_is_the_same_in_every_error():
     loop["strategies"][1]["candidates"] = 0
     with pytest.raises(ConfigError, match=r"active_learning\.strategies\[1\]\.candidates must be a whole number"):
         parse_config({**SMALL, "active_learning": loop})
+
+
+# -------------------------------------------------------------------------------------------- the seal
+
+
+def test_a_sealed_document_is_read_without_its_seal(tmp_path):
+    """In any layout: the seal is on the content, and an editor may have laid it out anew."""
+    path = tmp_path / "config.json"
+    for layout in ({"indent": 2}, {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False}):
+        path.write_text(json.dumps(sealed({**SMALL, "naïve": [1.5, None]}), **layout), encoding="utf-8")
+        assert read_json(path) == {**SMALL, "naïve": [1.5, None]}
+
+
+def test_a_sealed_document_that_was_changed_is_refused(case, tmp_path):
+    """Every changed digit and letter; without the seal it is a configuration of the user's own."""
+    path = tmp_path / "config.json"
+    for old, new in [("0.05", "0.06"), ("10", "11"), ("random", "rendom"), ('"budget": 5, ', "")]:
+        with case(old):
+            text = json.dumps(sealed(SMALL))
+            assert old in text
+            path.write_text(text.replace(old, new, 1))
+            with pytest.raises(RunError, match=r"config\.json was changed since distil wrote it") as error:
+                read_json(path)
+            assert len(str(error.value).splitlines()) == 1
+            changed = json.loads(text.replace(old, new, 1))
+            del changed["hash"]
+            path.write_text(json.dumps(changed))
+            assert read_json(path) == changed

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distil.errors import ConfigError, InvalidInput
+from distil.errors import ConfigError, InvalidInput, RunError
+from distil.experiment.chain import hash_of
+
+SEAL = "hash"
+"""The key under which the configuration of a directory has the hash of its other keys."""
 
 _DEEPEST = 50
 _DIGITS = 25
@@ -16,10 +20,11 @@ _LARGEST = 2**20
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a configuration file, without the key ``$schema``, which editors read.
+    """The JSON object in a configuration file, without the key ``$schema``, which editors read, and without its seal.
 
     Raises:
         ConfigError: The file does not exist, is larger than 1 MB, or does not hold one JSON object.
+        RunError: It has a seal, and was changed since.
     """
     try:
         document = json.loads(_text_of(path), object_pairs_hook=_no_repeats, parse_int=_whole)
@@ -40,7 +45,17 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} must hold a JSON object with the sections model, train_parameters, active_learning, dataset"
         )
     document.pop("$schema", None)
+    if document.pop(SEAL, None) not in (None, hash_of(document)):
+        raise RunError(
+            f"{path} was changed since distil wrote it: its content does not match its key {SEAL!r}. Restore it from a backup; "
+            "or, to use it as a configuration of your own, remove that key"
+        )
     return document
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the hash of its content, which ``read_json`` checks."""
+    return {**document, SEAL: hash_of(document)}
 
 
 def _text_of(path: Path) -> str:
