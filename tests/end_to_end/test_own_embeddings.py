@@ -193,7 +193,11 @@ def test_one_run_equals_another_and_a_resumed_one(here, capsys):
     assert main(["resume", "stopped", "--no-progress"]) == 0
     for name in ("events.jsonl", "labeled.csv", "model.safetensors"):
         assert (folder / name).read_bytes() == (here / "whole" / "badge" / "0" / name).read_bytes()
-    assert main(["run", path, "--no-progress", "--output", "whole"]) == 0  # nothing is left to do
+    labeled = here / "whole" / "badge" / "0" / "labeled.csv"
+    before = labeled.read_bytes()
+    labeled.unlink()
+    assert main(["run", path, "--no-progress", "--output", "whole"]) == 0  # nothing else is left to do
+    assert labeled.read_bytes() == before
     assert "badge" in capsys.readouterr().out
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from distil.datasets.data_set import DataSet
+from distil.errors import RunError
 from distil.experiment import loop
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.distil_log import block
@@ -284,6 +285,28 @@ def test_killed_before_the_position_in_the_file_was_saved(experiment, path, tmp_
     made = experiment()
     made.advance()
     assert without_seconds(path.read_text()) == without_seconds(earlier) + expected(made.run)
+
+
+def test_a_damaged_note_is_one_line_that_names_it(case, experiment, path):
+    stopped_at(experiment(), "evaluated", 0)
+    note = experiment().run.path / "log.json"
+    whole = note.read_bytes()
+    for damaged in [
+        b"",
+        b"rubbish",
+        b"\xff",
+        b"[" * 100_000,
+        b"[1]",
+        b'{"round": 0}',
+        whole.replace(b'"offset": 0', b'"offset": "0"'),
+    ]:
+        with case(damaged[:30]):
+            note.write_bytes(damaged)
+            with pytest.raises(RunError, match=r"run/log\.json: expected the round, offset and block .* Remove it"):
+                experiment().advance()
+    note.unlink()
+    assert experiment().advance()
+    assert without_seconds(path.read_text()) == expected(experiment().run)
 
 
 def test_a_finished_run_writes_nothing_more(experiment, path):

@@ -4,12 +4,14 @@ import json
 
 import pytest
 
-from distil.errors import ConfigError
+from distil.errors import ConfigError, RunError
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.results import run_path
 from distil.experiment.run import Run
+from distil.experiment.split import split
 from distil.experiment.suite import run_all
-from distil.selection.oracle import Pending
+from distil.experiment.trackers import MLflow
+from distil.selection.oracle import Pending, TrueLabels
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def rest_then_go_on(config):
             return Pending()
 
     assert run_all(config, oracle=lambda *_: Late()) is False
-    assert run_all(config)
+    assert run_all(config, oracle=lambda _, seed: TrueLabels(split(config.load_data(), config, seed).y))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -82,8 +84,12 @@ def test_mlflow_has_one_run_with_every_number_and_the_configuration(config, tmp_
     assert run.data.params["train_parameters.lr"] == "0.1"
     history = client.get_metric_history(run.info.run_id, "test/accuracy")
     assert sorted([e.step, e.value] for e in history) == logged(made, "evaluated", "accuracy")
-    kept = json.loads((run_path(made.output, "margin_sampling", 0) / "mlflow.json").read_text())
-    assert kept["run_id"] == run.info.run_id
+    path = run_path(made.output, "margin_sampling", 0) / "mlflow.json"
+    assert json.loads(path.read_text())["run_id"] == run.info.run_id
+    for damaged in ("", "rubbish", "[]", '{"run_id": 7}'):
+        path.write_text(damaged)
+        with pytest.raises(RunError, match=r"mlflow\.json: expected the id of the MLflow run; .* Remove it"):
+            MLflow(Run(path.parent), "mine", {"strategy": "margin_sampling", "seed": 0})
 
 
 @pytest.mark.filterwarnings("ignore")

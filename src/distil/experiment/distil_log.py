@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distil.errors import RunError, whole_number
+from distil.experiment.chain import parsed
 from distil.experiment.run import Run
 from distil.system.files import write_text
 
@@ -47,6 +49,17 @@ def block(run: Run, evaluated: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _noted(path: Path) -> dict[str, Any]:
+    """The block that was being written last."""
+    note = parsed(path.read_bytes()) if path.exists() else {"round": None, "offset": 0, "block": ""}
+    if note is None or whole_number(note.get("offset"), 0) is None or not isinstance(note.get("block"), str):
+        raise RunError(
+            f"{path}: expected the round, offset and block that were written to the log last; the file has been altered. Remove it "
+            "to go on; the log may then have the block of one round twice"
+        )
+    return {"round": None, **note}
+
+
 def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
     """Append a round's block to a log exactly once, even if the process is killed while it writes.
 
@@ -55,7 +68,7 @@ def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     note_path = run.path / "log.json"
-    note: dict[str, Any] = json.loads(note_path.read_text()) if note_path.exists() else {"round": None}
+    note = _noted(note_path)
     if note["round"] != evaluated["round"]:
         size = path.stat().st_size if path.exists() else 0
         note = {"round": evaluated["round"], "offset": size, "block": block(run, evaluated)}

@@ -11,13 +11,15 @@ from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import FULL_DATA, StrategySpec
 from distil.experiment.directory import BASELINE
 
-# Keys whose values may change between the commands of one experiment: what else to run, where files are, what tables show.
+# Keys whose values may change between the commands of one experiment: what else to run, where files are, what tables show; and
+# those that the first command fills in from the data.
 _FREE: Mapping[str, tuple[str, ...]] = {
+    "model": ("target_classes",),
     "active_learning": ("strategy", "strategies", "rounds"),
     "train_parameters": ("logs_location",),
     "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers", "target_accuracy", "oracle"),
     "dataset": (
-        "download",
+        *("download", "sha256"),
         *("path", "test_path", "embeddings", "test_embeddings", "labels", "test_labels", "weights", "encoder"),
         *("images", "test_images", "texts", "test_texts"),
     ),

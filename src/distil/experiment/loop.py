@@ -19,6 +19,7 @@ from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.distil_log import append_block
 from distil.experiment.first_round import FirstRound
 from distil.experiment.identity import identity_of
+from distil.experiment.labeled_file import LABELED
 from distil.experiment.replay import replay
 from distil.experiment.restore import restore
 from distil.experiment.run import Run
@@ -133,6 +134,8 @@ class Experiment:
         if lost is not None:
             every_round = (self._spec.retrain or self._config.retrain) != "scratch"
             restore(lost, self.run, self._fresh(), self._weights, every_round=every_round)
+        if self.run.finished and not (self.run.path / LABELED).exists():
+            self._steps.write_labels()
         self._learner.pool.load_state_dict(self._blank)
         replay(self.run, self._learner, self._weights)
 

@@ -19,6 +19,7 @@ from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.directory import BASELINE
 from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.run import EVENTS, Run
+from distil.experiment.weights import Weights
 from distil.strategies.base import RANDOM_SAMPLE
 
 Runs = Mapping[str, Sequence[Run]]
@@ -271,6 +272,19 @@ def training_notes(runs: Runs) -> list[str]:
             said.append(
                 f"{label}: {len(noted)} of {len(trained)} trainings learned next to nothing; seed {seed}, round {event['round']}, "
                 f"is the first: {'; '.join(event['notes'])}."
+            )
+    return said
+
+
+def lost_models(runs: Runs) -> list[str]:
+    """A sentence for each strategy some of whose finished runs lack their model; the events, and so all numbers, are whole."""
+    said = []
+    for label, own in runs.items():
+        lost = [path for run in own if run.finished and (path := Weights(run).lost()) is not None]
+        if lost:
+            said.append(
+                f"{label}: {len(lost)} of {len(own)} models are missing or are not those that the runs wrote; the first is "
+                f"{lost[0]}. No number here depends on them. To train them again: distil resume"
             )
     return said
 

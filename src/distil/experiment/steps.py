@@ -204,9 +204,13 @@ class Steps:
         order = self.split.pool[torch.randperm(len(self.split.pool), generator=draws)]
         return order[torch.isin(order, unlabeled)][self.spec.candidates :]
 
-    def _finished(self) -> Event:
+    def write_labels(self) -> None:
+        """Write ``labeled.csv``, if the data has the user's own ids."""
         if self.split.names:
             write_labeled(self.run, self.split.names, self.data.class_names)
+
+    def _finished(self) -> Event:
+        self.write_labels()
         return {"event": "finished", "model": MODEL, "sha256": self.weights.save(self.learner.module, MODEL)}
 
     def _names(self, ids: Sequence[int]) -> Event:

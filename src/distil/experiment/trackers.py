@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from distil.errors import ConfigError, MissingPackage
-from distil.experiment.chain import Event
+from distil.errors import ConfigError, MissingPackage, RunError
+from distil.experiment.chain import Event, parsed
 from distil.experiment.run import Run
 from distil.system.files import write_text
 
@@ -96,7 +96,14 @@ class MLflow(Tracker):
 
     def _resumed(self, run: Run) -> str | None:
         path = run.path / "mlflow.json"
-        return str(json.loads(path.read_text())["run_id"]) if path.exists() else None
+        if not path.exists():
+            return None
+        kept = parsed(path.read_bytes()) or {}
+        if not isinstance(kept.get("run_id"), str):
+            raise RunError(
+                f"{path}: expected the id of the MLflow run; the file has been altered. Remove it to log to a new MLflow run"
+            )
+        return str(kept["run_id"])
 
     def _created(self, run: Run, experiment: str, parameters: Mapping[str, Any]) -> str:
         existing = self._client.get_experiment_by_name(experiment)

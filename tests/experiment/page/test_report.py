@@ -461,6 +461,36 @@ def test_a_damaged_run_is_an_error(made_up):
         report_of([config])
 
 
+def test_models_that_are_lost_are_noted_and_change_no_number(made_up):
+    config = made_up(seeds=3)
+    before = reported(config)["experiments"][0]
+    (config.output / "badge" / "1" / "model.safetensors").unlink()
+    (config.output / "badge" / "2" / "model.safetensors").write_bytes(b"?")
+    (config.output / "full_data" / "0" / "model.safetensors").write_bytes(b"?")
+    with pytest.warns(DistilWarning) as said:
+        made = reported(config)["experiments"][0]
+    for label, models in (("badge", "2 of 3 models"), ("full_data", "1 of 3 models")):
+        note = next(note for note in made["notes"] if note.startswith(label))
+        assert f"{label}: {models} are missing or are not those that the runs wrote; the first is" in note
+        assert note in [str(each.message) for each in said]
+    assert made["metrics"] == before["metrics"]
+
+
+def test_damaged_times_cost_times_alone(made_up):
+    config = made_up(seeds=2)
+    before = reported(config)["experiments"][0]
+    path = config.output / "badge" / "1" / "times.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"seconds"', b'"sekonds"', 1))
+    with pytest.warns(
+        DistilWarning, match=r"badge/1/times\.jsonl, line 1: .* 1 of 7 lines are damaged and are left out"
+    ):
+        made = reported(config)["experiments"][0]
+    assert made["metrics"] == before["metrics"]
+    assert made["costs"]["badge"] != before["costs"]["badge"]
+    path.write_bytes(b"")
+    assert reported(config)["experiments"][0]["metrics"] == before["metrics"]
+
+
 # ------------------------------------------------------------------------------------------------- several data sets
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distil.errors import DistilError, InvalidInput
+from distil.errors import DistilError, DistilWarning, InvalidInput
 from distil.evaluation.compare import Comparison, PenaltyMatrix, Summary, p_text, penalty_matrix, summarize, verdict
 from distil.evaluation.curves import SHARES, Bound, Curves, Reach, efficiency_curve, labels_for_shares
 from distil.evaluation.labels_saved import Saving, labels_saved
@@ -15,6 +16,7 @@ from distil.evaluation.metrics import METRICS
 from distil.evaluation.statistics import ALPHA, LEVEL, Difference, rank_test, ranks
 from distil.evaluation.tables import cell_texts, curve_texts, labels_text, saving_text, terminal_table, twin_notes
 from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.results import (
     Runs,
     all_runs,
@@ -26,8 +28,10 @@ from distil.experiment.results import (
     comparisons,
     costs,
     data_name,
+    full_data_runs,
     identical,
     left_out_notes,
+    lost_models,
     random_notes,
     training_notes,
     without_copies,
@@ -106,6 +110,9 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     metrics = {metric: _metric(config, runs, metric, own, baselines, twins) for metric, own in curves.items()}
     selections = _selections(config, shown) if order else None
     ids = _ids(config, runs)
+    lost = lost_models({**everything, FULL_DATA: full_data_runs(config)})
+    for sentence in lost:
+        warnings.warn(sentence, DistilWarning, stacklevel=3)
     notes = [
         *left_out_notes(config, everything, accuracy),
         *(alone_notes(config, baselines) if baselines else []),
@@ -113,6 +120,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         *twin_notes(twins),
         *random_notes(runs),
         *training_notes(runs),
+        *lost,
     ]
     content: Json = {
         "name": name,
