@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from distil.cli.options import PathLike, path_of
+from distil.cli.options import PathLike, optional_path, path_of
 from distil.cli.projects import person, writing
 
 
-def next_(project: PathLike, n: int, *, out: PathLike, who: str | None = None, seed: int = 0) -> dict[str, Any]:
+def next_(
+    project: PathLike,
+    n: int,
+    *,
+    out: PathLike,
+    who: str | None = None,
+    strategy: str | None = None,
+    model: str | None = None,
+    weights: PathLike | None = None,
+    random_share: float = 0.1,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Write the items to label next as a sheet to fill in, in any spreadsheet program.
 
     Fill in the column label with names of classes, or the column answer with skip, unsure or flag; rows may stay blank. Then::
 
         distil answer PROJECT sheet.csv
 
-    The items stay with the person until then: no other sheet holds them. They come in a random order, after items that are queued.
+    The items stay with the person until then: no other sheet holds them. Items that are queued come first, then those that need one
+    more answer, then those from which a model learns most: a linear model is fitted to the labels that the project has, and the
+    strategy chooses, without labels too. One item in ten is drawn at random, so that the accuracy of the model can be measured.
 
     Args:
         project: The folder of the project.
         n: The number of items.
         out: The file to write, ``.csv``, which must be new.
         who: The person who fills in the sheet; default: the name of the user's account.
-        seed: The same seed gives the same order.
+        strategy: The strategy; default: herding, weighted by uncertainty once two classes have labels. random_sampling needs no
+            model.
+        model: The model that embeds the items: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
+            ``package.module:callable``. Default: pixels of images, word counts of texts, the numbers of arrays.
+        weights: Weights of a timm model.
+        random_share: Share of the items that are drawn at random.
+        seed: The same seed gives the same choice from the same answers.
 
     Returns:
         The document that ``--json`` prints: ``out``, ``who`` and ``ids``.
@@ -32,15 +51,34 @@ def next_(project: PathLike, n: int, *, out: PathLike, who: str | None = None, s
     """
     from distil.cli.options import out_of
     from distil.errors import InvalidInput, whole_number
+    from distil.labeling.fitting import chosen_by_model
     from distil.labeling.handing_out import random_order
     from distil.labeling.sheets import write_sheet
+    from distil.strategies.registry import strategy_named
+    from distil.system.runtime import Runtime
 
     if whole_number(n, 1) is None:
         raise InvalidInput(f"n must be a whole number from 1 on, got {n!r}")
+    if not 0 <= random_share <= 1:
+        raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
     out_of(out, (".csv",))
     path, name = path_of("out", out), person(who)
     with writing(project) as opened:
-        return {"out": path, "who": name, "ids": write_sheet(opened, path, name, n, random_order(seed))}
+        selector = (
+            random_order(seed)
+            if strategy == "random_sampling"
+            else chosen_by_model(
+                opened,
+                n,
+                model=model,
+                weights=optional_path("weights", weights),
+                strategy=None if strategy is None else strategy_named(strategy),
+                share=random_share,
+                seed=seed,
+                runtime=Runtime(),
+            )
+        )
+        return {"out": path, "who": name, "ids": write_sheet(opened, path, name, n, selector)}
 
 
 def act(given: dict[str, Any]) -> int:

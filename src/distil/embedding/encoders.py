@@ -13,12 +13,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distil.embedding.pixels import SIDE, small_copy
 from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
 from distil.networks.base import Network, Outputs
 from distil.networks.torch_network import TorchNetwork
@@ -31,6 +32,10 @@ from distil.system.runtime import Runtime
 # Number of minibatches of texts that are sorted by length together. A minibatch is padded to its longest text: for news articles in
 # pool order, more than half of the computation is padding, and sorting eight minibatches nearly halves the time.
 _WINDOW = 8
+
+
+PIXELS: Final = "pixels"
+"""The name of the encoder that is no model: small copies of the images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,8 @@ def encoder_named(model: str, weights: str | Path | None = None) -> Encoder:
     """
     if model.startswith("timm:"):
         return _timm(model.removeprefix("timm:"), weights)
+    if model == PIXELS:
+        return _pixels(weights)
     folder = _folder_of(model, weights)
     return _called(model) if folder is None else _sentences(model, folder)
 
@@ -92,19 +99,21 @@ def check_encoder(model: str, weights: str | Path | None = None) -> None:
     if model.startswith("timm:"):
         _check_weights(model.removeprefix("timm:"), weights)
         _timm_package(model.removeprefix("timm:"))
+    elif model == PIXELS:
+        _pixels(weights)
     elif _folder_of(model, weights) is None:
         taking(model, [])
 
 
 def imports_code(model: str) -> bool:
     """Whether an encoder is code: a callable, or a package that must be imported to be found."""
-    return not model.startswith("timm:") and not _is_saved(model)
+    return model != PIXELS and not model.startswith("timm:") and not _is_saved(model)
 
 
 def _folder_of(model: str, weights: str | Path | None) -> Path | None:
     """The folder of a model of sentence-transformers; None for the user's own callable."""
     if weights is not None:
-        raise InvalidInput(f"weights are for timm models only; {model} has its own, so leave weights out")
+        raise InvalidInput(_no_weights(f"{model} has its own"))
     if _is_saved(model):
         return Path(model).expanduser()
     if ":" in model:
@@ -112,13 +121,24 @@ def _folder_of(model: str, weights: str | Path | None) -> Path | None:
     if (folder := _packaged(model)) is not None:
         return folder
     raise UnknownName(
-        f"expected a model as timm:NAME, a folder that sentence-transformers saved (with modules.json), an installed package that "
-        f"holds one, or package.module:callable; got {model!r}"
+        f"expected a model as timm:NAME, {PIXELS} (no model), a folder that sentence-transformers saved (with "
+        f"modules.json), an installed package that holds one, or package.module:callable; got {model!r}"
     )
+
+
+def _no_weights(why: str) -> str:
+    return f"weights are for timm models only; {why}, so leave weights out"
 
 
 def _is_saved(model: str) -> bool:
     return (Path(model).expanduser() / "modules.json").is_file()
+
+
+def _pixels(weights: str | Path | None) -> Encoder:
+    if weights is not None:
+        raise InvalidInput(_no_weights("pixels are no model"))
+    loaded = Loaded(_Called(PIXELS, lambda batch: batch), small_copy, np.stack)
+    return Encoder(PIXELS, f"pixels {SIDE} bilinear", "images", lambda runtime: loaded)  # noqa: ARG005
 
 
 def _check_weights(name: str, weights: str | Path | None) -> None:

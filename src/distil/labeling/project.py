@@ -272,6 +272,11 @@ class Project:
         rows = self._store.rows(sql, (after, who, who))
         return [Recorded(seq, at, Event.read(json.loads(sent))) for seq, at, sent in rows]
 
+    @property
+    def last_event(self) -> int:
+        """The number of the last event in the record; 0 if there is none."""
+        return int(self._store.rows("SELECT coalesce(max(seq), 0) FROM event")[0][0])
+
     def state(self) -> State:
         """What people say about the items now, as the tables have it; ``fold`` computes the same from ``events``."""
         names, merged = self._classes()
@@ -354,6 +359,13 @@ class Project:
         """The ids of the queued items that may be handed out to a person now, in the order of the queue."""
         sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {_MAY_HAVE} ORDER BY rank"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
+
+    def unfinished(self) -> set[str]:
+        """The ids of the items that need more answers, whoever has them now."""
+        sql = "SELECT count(*) FROM current WHERE item = n AND kind IS NOT NULL AND who != ''"
+        decided = "EXISTS (SELECT 1 FROM current WHERE item = n AND who = '' AND kind IS NOT NULL)"
+        rows = self._store.rows(f"SELECT id FROM item WHERE NOT gone AND ({sql}) < ? AND NOT {decided}", (self.copies,))
+        return {item for (item,) in rows}
 
     def lease(self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False) -> list[str]:
         """Hand out items to a person: no other person gets them until they are answered or released.

@@ -1,0 +1,131 @@
+"""Which items a project hands out next: a model is fitted to the labels, and a strategy chooses, with a share of random items."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from distil.errors import DistilWarning
+from distil.rng import Rng
+from distil.selection.select import select_from
+from distil.strategies.base import Strategy
+from distil.strategies.herding import MaxHerding, UHerding
+from distil.training.linear_head import HeadConfig, LinearHead, fit_head
+
+RANDOM_SHARE: Final = 0.1
+"""The default share of items that are drawn at random, from which the accuracy of the model is measured without bias."""
+RANDOM: Final = "random"
+"""The reason of an item that was drawn at random."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guesses:
+    """What the model says about every item.
+
+    Attributes:
+        classes: The most probable class of each item, (N,) int64.
+        p: Its probability, (N,) float32.
+        probs: All probabilities, (N, C) float32.
+    """
+
+    classes: Tensor
+    p: Tensor
+    probs: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Items to hand out next, the best first.
+
+    Attributes:
+        rows: Rows of the items, (n,) int64.
+        reasons: Why each was chosen.
+    """
+
+    rows: Tensor
+    reasons: list[str]
+
+
+def fitted(x: Tensor, y: Tensor, num_classes: int) -> Guesses | None:
+    """The guesses of a linear head that is fitted to the labels; None while fewer than two classes have labels.
+
+    Args:
+        x: Rows of all items, (N, D).
+        y: The class of each item, (N,) int64; -1 where it has none.
+        num_classes: C.
+    """
+    known = torch.nonzero(y >= 0)[:, 0]
+    if num_classes < 2 or len(y[known].unique()) < 2:
+        return None
+    head = LinearHead.over(x, num_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DistilWarning)
+        fit_head(head, x[known], y[known], HeadConfig())
+    with torch.no_grad():
+        probs = torch.cat([head(block).softmax(1) for block in x.split(8192)])
+    top = probs.max(1)
+    return Guesses(top.indices, top.values, probs)
+
+
+def automatic(guesses: Guesses | None) -> Strategy:
+    """The strategy that fits what is known: herding by coverage alone while there is no model, weighted by uncertainty after."""
+    return MaxHerding() if guesses is None else UHerding()
+
+
+def next_items(
+    x: Tensor,
+    labeled: Tensor,
+    open_rows: Tensor,
+    n: int,
+    rng: Rng,
+    *,
+    guesses: Guesses | None = None,
+    strategy: Strategy | None = None,
+    share: float = RANDOM_SHARE,
+) -> Order:
+    """Choose the items to hand out next.
+
+    Args:
+        x: Rows of all items, (N, D).
+        labeled: Rows of the items that have a label, (M,).
+        open_rows: Rows of the items that may be chosen, (R,) ascending.
+        n: Number of items; all that are open if there are fewer.
+        rng: Random numbers; another one for every call, or the random places repeat.
+        guesses: What the model says, if there is one.
+        strategy: The strategy; default: :func:`automatic`.
+        share: Probability that a place goes to a random item.
+
+    Returns:
+        ``n`` items. Each place is random with probability ``share``, whatever stands at the others, so the random items are a
+        simple random sample of those that were open.
+    """
+    n = min(n, len(open_rows))
+    if n == 0:
+        return Order(open_rows[:0], [])
+    random_places = torch.rand(n, generator=rng.child("places").torch()) < share
+    drawn = open_rows[torch.randperm(len(open_rows), generator=rng.child("random").torch())[: int(random_places.sum())]]
+    rest = open_rows[~torch.isin(open_rows, drawn)]
+    n_chosen = n - len(drawn)
+    rows, reasons = torch.empty(n, dtype=torch.long), [RANDOM] * n
+    rows[random_places] = drawn
+    if n_chosen:
+        chosen = strategy or automatic(guesses)
+        needs = {type(signal).__name__ for signal in chosen.needs.pool}
+        found = select_from(
+            chosen,
+            n_chosen,
+            embeddings=x if "Embedding" in needs else None,
+            probs=guesses.probs if guesses is not None and "Probs" in needs else None,
+            labeled=labeled,
+            candidates=rest,
+            rng=rng.child("strategy"),
+        )
+        places = torch.nonzero(~random_places)[:, 0]
+        rows[places] = found.ids
+        for place, reason in zip(places.tolist(), found.reasons or [chosen.__class__.__name__] * n_chosen, strict=True):
+            reasons[place] = reason
+    return Order(rows, reasons)

@@ -1,0 +1,146 @@
+"""Fit the model of a project to its labels, and choose what to hand out next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distil.labeling.choosing import RANDOM_SHARE, Guesses, Order, fitted, next_items
+from distil.labeling.features import ItemFeatures, item_features
+from distil.labeling.handing_out import Selector, random_order
+from distil.labeling.model import AHEAD, CACHE, Snapshot
+from distil.labeling.project import Project
+from distil.rng import Rng
+from distil.strategies.base import Strategy
+from distil.system.runtime import Runtime
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A linear head that was fitted to the labels that a project has.
+
+    Attributes:
+        features: The rows of the items.
+        classes: The names of the classes.
+        y: The class of each item, (N,) int64; -1 where it has no label.
+        answered: Whether somebody answered the item, (N,) bool; skips count.
+        guesses: What the head says; None while fewer than two classes have labels.
+    """
+
+    features: ItemFeatures
+    classes: list[str]
+    y: Tensor
+    answered: Tensor
+    guesses: Guesses | None
+
+    @classmethod
+    def of(cls, project: Project, features: ItemFeatures) -> Fit:
+        """Fit to the labels that the project has now; it is only read."""
+        said, classes = project.truths(), project.classes
+        number = {name: c for c, name in enumerate(classes)}
+        truths = [said.get(name) for name in features.ids]
+        y = torch.tensor([-1 if truth is None or truth.label is None else number[truth.label] for truth in truths])
+        answered = torch.tensor([truth is not None and bool(truth.votes or truth.others) for truth in truths])
+        return cls(features, classes, y, answered, fitted(features.x, y, len(classes)))
+
+    def order(
+        self, open_rows: Tensor, n: int, rng: Rng, strategy: Strategy | None = None, share: float = RANDOM_SHARE
+    ) -> Order:
+        """The items to hand out next: those that need one more answer, and then those that the strategy chooses.
+
+        Args:
+            open_rows: Rows of the items that may be handed out, (R,) ascending.
+            n: Number of items.
+            rng: Random numbers; see :func:`distil.labeling.choosing.next_items`.
+            strategy: The strategy; default: the automatic one.
+            share: Share of random items.
+        """
+        again = open_rows[self.answered[open_rows] | (self.y[open_rows] >= 0)][:n]
+        new = open_rows[~self.answered[open_rows] & (self.y[open_rows] < 0)]
+        chosen = next_items(
+            self.features.x,
+            torch.nonzero(self.y >= 0)[:, 0],
+            new,
+            n - len(again),
+            rng,
+            guesses=self.guesses,
+            strategy=strategy,
+            share=share,
+        )
+        return Order(torch.cat([again, chosen.rows]), ["needs one more answer"] * len(again) + chosen.reasons)
+
+
+def snapshot_of(
+    project: Project,
+    features: ItemFeatures,
+    version: int,
+    *,
+    strategy: Strategy | None = None,
+    share: float = RANDOM_SHARE,
+    n: int = AHEAD,
+) -> Snapshot:
+    """Fit the model of a project, and choose among the items that nobody answered, or too few people.
+
+    Args:
+        project: The project; it is only read.
+        features: The rows of its items.
+        version: Number of the fit, which also seeds its random choices.
+        strategy: The strategy; default: :func:`distil.labeling.choosing.automatic`.
+        share: Share of random items.
+        n: Number of items to choose.
+    """
+    fit = Fit.of(project, features)
+    places = {item.id: place for place, item in enumerate(project.items())}
+    here = torch.tensor([places[name] for name in features.ids])
+    unfinished = project.unfinished()
+    rows = torch.tensor([row for row, name in enumerate(features.ids) if name in unfinished], dtype=torch.long)
+    order = fit.order(rows, n, Rng(0).child("labeling", project.id, version), strategy, share)
+    found, p = np.full(len(places), -1, np.int32), np.zeros(len(places), np.float32)
+    if fit.guesses is not None:
+        found[here], p[here] = fit.guesses.classes.numpy(), fit.guesses.p.numpy()
+    n_labels = int((fit.y >= 0).sum())
+    return Snapshot(
+        version, n_labels, fit.classes, found, p, here[order.rows].numpy(), order.reasons, features.made_from
+    )
+
+
+def chosen_by_model(
+    project: Project,
+    n: int,
+    *,
+    model: str | None = None,
+    weights: str | Path | None = None,
+    strategy: Strategy | None = None,
+    share: float = RANDOM_SHARE,
+    seed: int = 0,
+    runtime: Runtime | None = None,
+) -> Selector:
+    """A selector that fits the model of a project and puts first what its strategy chooses; the rest is in a random order.
+
+    Args:
+        project: The project; it is only read, and embeddings are kept in its folder.
+        n: Number of items to choose.
+        model: The model that embeds the items; see :func:`distil.labeling.features.item_features`.
+        weights: Weights of a timm model.
+        strategy: The strategy; default: :func:`distil.labeling.choosing.automatic`.
+        share: Share of random items.
+        seed: Seed of the random choices.
+        runtime: Device and progress bar of the model.
+    """
+
+    def select(ids: Sequence[str]) -> Iterable[str]:
+        features = item_features(project.items(), project.path / CACHE, model=model, weights=weights, runtime=runtime)
+        wanted = set(ids)
+        rows = torch.tensor([row for row, name in enumerate(features.ids) if name in wanted], dtype=torch.long)
+        rng = Rng(seed).child("labeling", project.id, project.last_event)
+        order = Fit.of(project, features).order(rows, n, rng, strategy, share)
+        chosen = [features.ids[row] for row in order.rows.tolist()]
+        yield from chosen
+        yield from random_order(seed)([name for name in ids if name not in set(chosen)])
+
+    return select

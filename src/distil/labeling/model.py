@@ -1,0 +1,77 @@
+"""The model of a project at one time: what it guesses for every item, and which items to hand out next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distil.errors import RunError
+from distil.system.files import replacing
+
+CACHE: Final = "model"
+"""The folder in a project with what can be made again: embeddings, and the last snapshot."""
+FILE: Final = "snapshot.npz"
+AHEAD: Final = 50
+"""Number of items that are chosen at once: enough for several people until the next fit, few enough that all are recent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A fitted model and what it chose. Items are named by their places in ``Project.items()``, which only grows.
+
+    Attributes:
+        version: Number of the fit, from 1.
+        n_labels: Number of labels that it was fitted to.
+        classes: The names of the classes, in the order of the numbers in ``guesses``.
+        guesses: The most probable class of each item, (N,) int32; -1 where there is no guess.
+        p: Its probability, (N,) float32; 0 where there is no guess.
+        order: Items to hand out next, best first, (n,) int64.
+        reasons: Why each was chosen.
+        made_from: What the model reads of an item, in words.
+    """
+
+    version: int
+    n_labels: int
+    classes: list[str]
+    guesses: NDArray[np.int32]
+    p: NDArray[np.float32]
+    order: NDArray[np.int64]
+    reasons: list[str]
+    made_from: str
+
+    def guess(self, place: int) -> tuple[str, float] | None:
+        """The class and probability that the model guesses for an item; None without a guess."""
+        if not 0 <= place < len(self.guesses) or self.guesses[place] < 0:
+            return None
+        return self.classes[self.guesses[place]], float(self.p[place])
+
+    def save(self, folder: Path) -> None:
+        """Write the snapshot to a folder, in place of an earlier one."""
+        words = {name: getattr(self, name) for name in ("version", "n_labels", "classes", "reasons", "made_from")}
+        text = np.frombuffer(json.dumps(words).encode(), np.uint8)
+        with replacing(folder / FILE) as temporary, temporary.open("wb") as file:
+            np.savez(file, text=text, guesses=self.guesses, p=self.p, order=self.order)
+
+    @classmethod
+    def load(cls, folder: Path) -> Snapshot | None:
+        """The snapshot in a folder; None if there is none yet.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        path = folder / FILE
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                words: Mapping[str, object] = json.loads(file["text"].tobytes())
+                return cls(**words, **{name: file[name] for name in ("guesses", "p", "order")})  # type: ignore[arg-type]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            raise RunError(f"{path} is damaged; delete it, and the next fit writes it again") from error

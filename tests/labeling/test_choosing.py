@@ -1,0 +1,97 @@
+"""Which items are handed out next."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from distil import select_from
+from distil.labeling.choosing import RANDOM, automatic, fitted, next_items
+from distil.rng import Rng
+from distil.strategies import MarginSampling, MaxHerding, UHerding
+
+G = torch.Generator().manual_seed(0)
+X = torch.randn(90, 5, generator=G)
+Y = (X[:, 0] > 0).long() + (X[:, 1] > 1).long()
+OPEN = torch.arange(90)
+
+
+def known(rows, y=Y):
+    found = torch.full((90,), -1)
+    found[rows] = y[rows]
+    return found
+
+
+def test_no_guesses_before_two_classes():
+    assert fitted(X, known([]), 3) is None
+    assert fitted(X, known([0], torch.zeros(90, dtype=torch.long)), 3) is None
+    assert fitted(X, known(list(range(9)), torch.ones(90, dtype=torch.long)), 3) is None
+    assert fitted(X, known([]), 0) is None
+    guesses = fitted(X, known(list(range(40))), 4)
+    assert guesses.probs.shape == (90, 4)
+    assert torch.allclose(guesses.probs.sum(1), torch.ones(90))
+    assert guesses.p.tolist() == guesses.probs.max(1).values.tolist()
+    assert (guesses.classes == Y)[40:].float().mean() > 0.8
+
+
+def test_the_automatic_strategy():
+    assert automatic(None) == MaxHerding()
+    assert automatic(fitted(X, known(list(range(9))), 3)) == UHerding()
+
+
+def test_without_random_items_the_strategy_chooses():
+    guesses, labeled = fitted(X, known(list(range(30))), 3), torch.arange(30)
+    rest = torch.arange(30, 90)
+    rng = Rng(3)
+    for strategy, read in (
+        (None, {"embeddings": X, "probs": guesses.probs}),
+        (MarginSampling(), {"probs": guesses.probs}),
+        (MaxHerding(), {"embeddings": X}),
+    ):
+        found = next_items(X, labeled, rest, 12, rng, guesses=guesses, strategy=strategy, share=0)
+        expected = select_from(
+            strategy or "uherding", 12, **read, labeled=labeled, candidates=rest, rng=rng.child("strategy")
+        )
+        assert found.rows.tolist() == expected.tolist()
+        assert found.reasons == list(expected.reasons)
+    cold = next_items(X, labeled[:0], OPEN, 5, rng, share=0)
+    assert cold.rows.tolist() == select_from("maxherding", 5, embeddings=X, rng=rng.child("strategy")).tolist()
+
+
+def test_random_items_are_a_simple_random_sample():
+    counts, places, first = np.zeros(90), np.zeros(10), 0
+    for seed in range(600):
+        found = next_items(X, OPEN[:0], OPEN, 10, Rng(seed), strategy=_First(), share=0.3)
+        assert len(set(found.rows.tolist())) == 10
+        random = [reason == RANDOM for reason in found.reasons]
+        counts[found.rows[random].numpy()] += 1
+        places += random
+        first += int(found.rows[random].tolist() == sorted(found.rows[random].tolist()))
+    assert stats.chisquare(counts).pvalue > 1e-3, "every item is as likely"
+    assert stats.chisquare(places).pvalue > 1e-3, "every place is as likely"
+    assert stats.binomtest(int(places.sum()), 6000, 0.3).pvalue > 1e-3
+    assert first < 450, "in random order"
+
+
+class _First(MaxHerding):
+    """The first rows of the pool, whatever they are."""
+
+    def select(self, sets, n, rng):
+        from distil.strategies.base import picked
+
+        return picked(sets.pool, torch.arange(n), ("first",) * n)
+
+
+def test_as_many_as_there_are():
+    found = next_items(X, OPEN[:0], torch.tensor([4, 7, 50]), 10, Rng(0))
+    assert sorted(found.rows.tolist()) == [4, 7, 50]
+    assert next_items(X, OPEN, OPEN[:0], 10, Rng(0)).rows.tolist() == []
+    for share, expected in ((1.0, {RANDOM}), (0.0, 0)):
+        reasons = set(next_items(X, OPEN[:0], OPEN, 8, Rng(0), share=share).reasons)
+        assert reasons == expected if expected else RANDOM not in reasons
+
+
+@pytest.mark.parametrize("n", [1, 8])
+def test_another_rng_makes_another_choice(n):
+    picks = {tuple(next_items(X, OPEN[:0], OPEN, n, Rng(seed), share=1.0).rows.tolist()) for seed in range(20)}
+    assert len(picks) > 5

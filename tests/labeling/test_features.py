@@ -1,0 +1,118 @@
+"""What the model of a project reads of its items."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from distil.errors import InvalidInput
+from distil.labeling import features as module
+from distil.labeling.features import item_features, principal_components, word_features
+from distil.labeling.project import Project
+
+
+def painted(folder, count, first=0):
+    """Images whose gray value is their number."""
+    folder.mkdir(exist_ok=True)
+    for i in range(first, first + count):
+        Image.new("L", (20 + i, 30), i).save(folder / f"{i:03}.png")
+    return folder
+
+
+def test_pixels_are_made_once_and_new_images_are_added(tmp_path, monkeypatch):
+    painted(tmp_path / "images", 12)
+    with Project.create(tmp_path / "p") as project:
+        project.add(tmp_path / "images")
+        first = item_features(project.items(), tmp_path / "p" / "model")
+        assert first.ids == [f"{i:03}.png" for i in range(12)]
+        assert first.x.shape == (12, 32 * 32 * 3), "no more rows than components: the pixels as they are"
+        assert torch.allclose(first.x, torch.arange(12)[:, None].expand(12, 3072) / 255)
+        read: list[str] = []
+        real = module.open_image
+        monkeypatch.setattr(module, "open_image", lambda path, name, said: read.append(name) or real(path, name, said))
+        assert torch.equal(item_features(project.items(), tmp_path / "p" / "model").x, first.x)
+        assert read == []
+        painted(tmp_path / "images", 2, first=12)
+        (tmp_path / "images" / "000.png").unlink()
+        project.add(tmp_path / "images")
+        second = item_features(project.items(), tmp_path / "p" / "model")
+        assert read == ["012.png", "013.png"]
+        assert second.ids == [f"{i:03}.png" for i in range(1, 14)], "what is gone has no row"
+        assert torch.equal(second.x[:11], first.x[1:])
+
+
+def test_images_that_cannot_be_read_are_named(tmp_path):
+    painted(tmp_path / "images", 3)
+    with Project.create(tmp_path / "p") as project:
+        project.add(tmp_path / "images")
+        (tmp_path / "images" / "001.png").write_bytes(b"nothing")
+        found = item_features(project.items(), tmp_path / "p" / "model")
+    assert found.ids == ["000.png", "002.png"]
+    assert list(found.unread) == ["001.png"]
+    assert "not an image" in found.unread["001.png"]
+
+
+def test_components_are_those_of_the_covariance():
+    x = torch.randn(300, 90, generator=torch.Generator().manual_seed(0)) * torch.linspace(5, 0.01, 90)
+    found = principal_components(x, 6)
+    centered = (x - x.mean(0)).double()
+    values, axes = np.linalg.eigh(centered.T.numpy() @ centered.numpy())
+    expected = centered.numpy() @ axes[:, ::-1][:, :6]
+    assert np.abs(np.abs(found.numpy()) - np.abs(expected)).max() < 0.05 * np.abs(expected).max()
+    assert found.square().sum(0).tolist() == pytest.approx(values[::-1][:6].tolist(), rel=0.01)
+
+
+def test_texts_about_one_thing_are_near_each_other():
+    words = {"sports": "match goal team season coach", "money": "bank market stock price trade"}
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words[kind].split(), 6)) for kind in ["sports", "money"] * 60]
+    x = torch.nn.functional.normalize(word_features(texts)).numpy()
+    same = (x @ x.T)[::2, ::2].mean() + (x @ x.T)[1::2, 1::2].mean()
+    assert same / 2 > (x @ x.T)[::2, 1::2].mean() + 0.3
+    assert np.array_equal(word_features(texts), word_features(texts))
+
+
+def test_texts_of_every_kind_have_finite_rows():
+    chinese = ["今天天气很好我们去公园", "股票市场今天下跌很多", "天气不好不去公园了", "市场上涨股票价格高"]
+    for texts in (["one"], ["", ""], ["a", "b"], ["same words here"] * 5, ["?!", "..."], chinese, ["\ud800 x", "y z"]):
+        x = word_features(texts)
+        assert x.dtype == torch.float32
+        assert x.shape[0] == len(texts)
+        assert bool(x.isfinite().all())
+    x = torch.nn.functional.normalize(word_features(chinese))
+    assert float(x[0] @ x[2]) > float(x[0] @ x[1])
+
+
+def test_rows_of_arrays_keep_their_ids(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "wide.npy", np.zeros((2, 5), np.float32))
+    with Project.create(tmp_path / "p") as project:
+        project.add(tmp_path / "rows.npy")
+        found = item_features(project.items(), tmp_path)
+        assert (found.ids, found.x.tolist()) == ([str(i) for i in range(7)], rows.tolist())
+        with pytest.raises(InvalidInput, match="rows of arrays, which timm:resnet18 cannot embed"):
+            item_features(project.items(), tmp_path, model="timm:resnet18")
+
+
+def test_items_without_a_common_model_are_refused(tmp_path):
+    painted(tmp_path / "images", 2)
+    (tmp_path / "texts.csv").write_text("id,text\na,fine\nb,bad\n")
+    with Project.create(tmp_path / "p") as project:
+        with pytest.raises(InvalidInput, match="no items yet; add some with `distil project add`"):
+            item_features(project.items(), tmp_path)
+        project.add(tmp_path / "images")
+        project.add(tmp_path / "texts.csv")
+        with pytest.raises(InvalidInput, match="items of one kind, and the project has images and texts"):
+            item_features(project.items(), tmp_path)
+
+
+def test_texts_are_embedded_by_the_users_own_model(tmp_path, monkeypatch):
+    (tmp_path / "own_lengths.py").write_text("def embed(texts):\n    return [[len(text), 1.0] for text in texts]\n")
+    (tmp_path / "texts.csv").write_text('id,text\na,fine\n"b\nb",worse\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with Project.create(tmp_path / "p") as project:
+        project.add(tmp_path / "texts.csv")
+        found = item_features(project.items(), tmp_path / "model", model="own_lengths:embed")
+    assert (found.ids, found.x.tolist()) == (["a", "b\nb"], [[4, 1], [5, 1]])
+    assert found.made_from == "embeddings by own_lengths:embed"

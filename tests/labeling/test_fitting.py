@@ -1,0 +1,155 @@
+"""The model of a project: what it is fitted to, what it says and what it hands out."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from distil.errors import RunError
+from distil.labeling.events import Event, Shown
+from distil.labeling.features import item_features
+from distil.labeling.fitting import Fit, chosen_by_model, snapshot_of
+from distil.labeling.handing_out import hand_out
+from distil.labeling.model import CACHE, FILE, Snapshot
+from distil.labeling.project import Project
+from distil.rng import Rng
+
+DIGITS = load_digits()
+DIGIT = [str(d) for d in DIGITS.target]
+
+
+@pytest.fixture
+def project(tmp_path):
+    np.save(tmp_path / "digits.npy", (DIGITS.data[:300] / 16).astype(np.float32))
+    with Project.create(tmp_path / "p", classes=[str(d) for d in range(10)]) as project:
+        project.add(tmp_path / "digits.npy")
+        yield project
+
+
+def label(project, items, who="anna", **more):
+    project.record_all([Event(kind="label", who=who, item=i, label=DIGIT[int(i)], **more) for i in items])
+
+
+def test_a_snapshot_says_what_the_project_knows(project):
+    features = item_features(project.items(), project.path / CACHE)
+    cold = snapshot_of(project, features, 1, n=15)
+    assert (cold.n_labels, len(set(cold.order.tolist())), cold.guess(0)) == (0, 15, None)
+    label(project, map(str, cold.order))
+    project.record_all([Event(kind="skip", who="anna", item="299"), Event(kind="unsure", who="anna", item="298")])
+    warm = snapshot_of(project, features, 2, n=30)
+    assert warm.n_labels == 15
+    assert not set(warm.order.tolist()) & {*cold.order.tolist(), 298, 299}
+    right = np.mean([warm.guess(i)[0] == DIGIT[i] for i in range(300)])
+    assert right > 0.6
+    assert 0.1 < warm.guess(3)[1] <= 1
+    assert warm.guess(300) is None
+    assert snapshot_of(project, features, 2, n=30).order.tolist() == warm.order.tolist(), (
+        "a pure function of the record"
+    )
+    warm.save(project.path)
+    again = Snapshot.load(project.path)
+    assert [getattr(again, name) for name in ("version", "classes", "reasons", "made_from")] == [
+        2,
+        warm.classes,
+        warm.reasons,
+        "rows of arrays",
+    ]
+    assert [again.guess(i) for i in range(300)] == [warm.guess(i) for i in range(300)]
+    assert again.order.tolist() == warm.order.tolist()
+
+
+def test_snapshots_that_are_absent_or_damaged(tmp_path):
+    assert Snapshot.load(tmp_path) is None
+    for content in (b"", b"junk", b"PK\x03\x04junk"):
+        (tmp_path / FILE).write_bytes(content)
+        with pytest.raises(RunError, match="is damaged; delete it"):
+            Snapshot.load(tmp_path)
+
+
+def test_classes_that_are_renamed_merged_or_without_labels(project):
+    features = item_features(project.items(), project.path / CACHE)
+    label(project, map(str, range(40)))
+    before = Fit.of(project, features)
+    project.record_all(
+        [
+            Event(kind="class_rename", who="anna", label="3", name="three"),
+            Event(kind="class_merge", who="anna", label="1", name="7"),
+            Event(kind="class_add", who="anna", label="other"),
+        ]
+    )
+    after = Fit.of(project, features)
+    assert after.classes == [*"02", "three", *"456789", "other"]
+    names = lambda fit: [fit.classes[c] for c in fit.y[:40].tolist()]  # noqa: E731
+    assert names(after) == [{"3": "three", "1": "7"}.get(name, name) for name in names(before)]
+    assert after.guesses.probs.shape == (300, 10)
+
+
+def test_items_that_need_one_more_answer_come_first(tmp_path):
+    np.save(tmp_path / "digits.npy", (DIGITS.data[:60] / 16).astype(np.float32))
+    with Project.create(tmp_path / "two", classes=[str(d) for d in range(10)], copies=2) as project:
+        project.add(tmp_path / "digits.npy")
+        label(project, ["5", "9"])
+        label(project, ["9"], who="ben")
+        features = item_features(project.items(), project.path / CACHE)
+        assert snapshot_of(project, features, 1).order[:2].tolist()[0] == 5
+        assert 9 not in snapshot_of(project, features, 1).order
+        order = Fit.of(project, features).order(torch.tensor([2, 5, 9]), 3, Rng(0))
+        assert order.rows.tolist() == [5, 9, 2]
+        assert order.reasons[0] == "needs one more answer"
+        assert hand_out(project, "ben", 4, chosen_by_model(project, 4))[0] == "5"
+        assert "5" not in hand_out(project, "anna", 4, chosen_by_model(project, 4))
+
+
+def test_a_selector_puts_the_choice_first_and_names_everything_once(project):
+    label(project, map(str, range(20)))
+    ids = project.open_items("ben")
+    given = list(chosen_by_model(project, 6)(ids))
+    assert sorted(given) == sorted(ids)
+    assert given[:6] != list(chosen_by_model(project, 6, seed=1)(ids))[:6]
+    assert given == list(chosen_by_model(project, 6)(ids))
+
+
+def worker(project, **options):
+    settings = json.dumps({"project": str(project.path), **options})
+    return subprocess.Popen(
+        [sys.executable, "-m", "distil.labeling.worker", settings],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process, state):
+    """The next line with this state."""
+    for line in process.stdout:
+        document = json.loads(line)
+        if document["state"] == state:
+            return document
+    raise AssertionError(f"the worker ended without {state}")
+
+
+def test_the_worker_fits_after_answers_and_ends_with_its_parent(project):
+    with worker(project) as process:
+        assert said(process, "fitted")["labels"] == 0
+        label(project, map(str, range(12)))
+        assert said(process, "fitted")["labels"] == 12
+        snapshot = Snapshot.load(project.path / CACHE)
+        assert (snapshot.version, snapshot.n_labels, snapshot.guess(0) is None) == (2, 12, False)
+        label(project, ["20"], shown=Shown(reason="random"))
+        began = time.monotonic()
+        assert said(process, "fitted")["labels"] == 13, "one answer is enough after a pause"
+        assert time.monotonic() - began > 0.5
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def test_the_worker_says_why_it_cannot(tmp_path):
+    with Project.create(tmp_path / "empty") as project, worker(project) as process:
+        assert "no items yet" in said(process, "failed")["error"]
+        process.stdin.close()
+        assert process.wait(20) == 0
