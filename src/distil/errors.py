@@ -12,6 +12,7 @@ callers of NumPy and PyTorch would catch, so ``except ValueError`` works too::
     ├── DataNotFound      FileNotFoundError   a data set is in none of the places searched
     ├── MissingPackage    ImportError         an optional package is not installed
     └── RunError          RuntimeError        a directory is not a run, is damaged, or is in the wrong state
+        └── RunBusy                           another process works on the run
 
     DistilWarning (UserWarning)               a call succeeds, but its result may not be the one intended
 """
@@ -58,6 +59,10 @@ class MissingPackage(DistilError, ImportError):
 
 class RunError(DistilError, RuntimeError):
     """A directory is not a run, is damaged, or is in the wrong state for the call."""
+
+
+class RunBusy(RunError):
+    """Another process works on the run."""
 
 
 class DistilWarning(UserWarning):

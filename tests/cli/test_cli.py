@@ -208,7 +208,7 @@ def test_another_experiment_in_the_same_folder(said, file, no_plot):
     code, out, err = said("run", file(train_parameters__lr=0.1))
     assert code == 1
     assert out == ""
-    assert err.startswith("distil: runs/small holds another experiment (its train_parameters differ)")
+    assert err.startswith("distil: runs/small holds another experiment: train_parameters.lr is ")
     assert "distil resume runs/small" in err
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -255,10 +256,13 @@ def test_changed_content_is_another_experiment(here, capsys, changed):
                 if changed == "an id"
                 else text.replace(old, new, 1)
             )
-    with pytest.raises(RunError, match="have changed since out was begun"):
+    file = r"emb\.npy \(dataset\.embeddings\)" if changed == "a number" else r"labels\.csv \(dataset\.labels\)"
+    with pytest.raises(
+        RunError, match=rf"{file} has changed since out was begun: its SHA-256 was \w{{8}} and is \w{{8}}"
+    ):
         run_all(config, progress=False)
-    assert main(["resume", "out", "--no-progress"]) != 0
-    assert "dataset.sha256" in capsys.readouterr().err
+    assert main(["resume", "out", "--no-progress"]) == 1
+    assert re.search(file, capsys.readouterr().err)
     assert (here / "out" / "config.json").read_bytes() == before
 
 

@@ -1,15 +1,27 @@
 """The directory of an experiment: whose it is, how it grows, and what a comparison adds to a configuration."""
 
+import csv
+import re
 import shutil
 
 import pytest
 
 from distil.errors import ConfigError, RunError
+from distil.experiment import outputs
 from distil.experiment.config.experiment_config import parse_config
-from distil.experiment.directory import compared, open_config
+from distil.experiment.directory import claim, compared, open_config
+from distil.experiment.outputs import write_results
 from distil.experiment.results import finished_runs, run_path
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
+from distil.experiment.weights import Weights
+from distil.selection.oracle import Answers
+
+
+@pytest.fixture
+def no_plot(monkeypatch):
+    """Plots are slow, and tested elsewhere."""
+    monkeypatch.setattr(outputs, "plot_curves", lambda *_, **__: "no plot")
 
 
 def test_another_strategy_and_seed_add_only_the_missing_runs(config, trainings, run_files, tmp_path):
@@ -17,9 +29,11 @@ def test_another_strategy_and_seed_add_only_the_missing_runs(config, trainings, 
     run_all(small)
     before, done = run_files(small.output), trainings(small.output)
     run_all(config(active_learning__strategies=["margin_sampling"], experiment__seeds=2))
+    assert {path.parent.parent.name for path in small.output.glob("*/1/events.jsonl")} == {"margin_sampling"}
     grown = open_config(small.output)
     assert [spec.label for spec in grown.strategies] == ["random_sampling", "badge", "margin_sampling"]
     assert grown.seeds == (0, 1)
+    run_all(grown)  # what the request did not name
     after = run_files(small.output)
     assert {name: after[name] for name in before} == before
     assert all(trainings(small.output).count(run) == 1 for run in done)
@@ -38,23 +52,138 @@ def test_fewer_strategies_and_seeds_keep_the_existing_ones(config):
 def test_a_label_with_other_settings_is_refused(config):
     run_all(config(active_learning__strategies=["random_sampling", {"name": "badge", "label": "mine"}]))
     other = [{"name": "margin_sampling", "label": "mine"}]
-    with pytest.raises(RunError, match=r"its mine differ"):
+    there = r"active_learning\.strategies\[mine\]\.name is 'badge' there and 'margin_sampling' here"
+    with pytest.raises(RunError, match=there):
         run_all(config(active_learning__strategies=other))
 
 
-def test_another_configuration_is_refused_by_the_section_that_differs(case, config):
-    for change, section in [
-        ({"train_parameters__lr": 0.2}, "train_parameters"),
-        ({"model__hidden_units_1": 9}, "model"),
-        ({"active_learning__budget": 7}, "active_learning"),
-        ({"dataset__test_points": 29}, "dataset"),
-        ({"experiment__threads": 2}, "experiment"),
-        ({"active_learning__strategy_args": {"lr": 0.5}}, "active_learning"),
+def test_another_configuration_is_refused_by_the_keys_that_differ(case, config):
+    run_all(config(experiment__seeds=1))
+    for change, said in [
+        ({"train_parameters__lr": 0.2}, "train_parameters.lr is 0.1 there and 0.2 here"),
+        ({"model__hidden_units_1": 9}, "model.hidden_units_1 is 8 there and 9 here"),
+        ({"active_learning__budget": 7}, "active_learning.budget is 6 there and 7 here"),
+        ({"active_learning__rounds": 2}, "active_learning.rounds is 3 there and 2 here"),
+        ({"dataset__test_points": 29}, "dataset.test_points is 200 there and 29 here"),
+        ({"experiment__threads": 2}, "experiment.threads is not set there and 2 here"),
+        (
+            {"active_learning__strategy_args": {"lr": 0.5}},
+            "active_learning.strategy_args.lr is not set there and 0.5 here",
+        ),
+        (
+            {"train_parameters__lr": 0.2, "train_parameters__n_epoch": 3},
+            "train_parameters.lr is 0.1 there and 0.2 here; train_parameters.n_epoch is 2 there and 3 here",
+        ),
     ]:
-        with case(change, section):
-            run_all(config(experiment__seeds=1))
-            with pytest.raises(RunError, match=rf"holds another experiment \(its {section} differ\)"):
-                run_all(config(**{"experiment__seeds": 1, **change}))
+        with case(change), pytest.raises(RunError, match=rf"out holds another experiment: {re.escape(said)}\. Choose"):
+            run_all(config(**{"experiment__seeds": 1, **change}))
+
+
+def test_a_default_that_is_spelled_out_is_no_difference(config):
+    before = config(experiment__seeds=1)
+    run_all(before)
+    kept = (before.output / "config.json").read_bytes()
+    assert run_all(config(experiment__seeds=1, experiment__threads=1, train_parameters__isreset=True))
+    assert (before.output / "config.json").read_bytes() == kept
+
+
+def test_more_rounds_give_the_bytes_of_an_experiment_that_had_them_from_the_start(
+    case, config, run_files, tmp_path, no_plot
+):
+    small = {"dataset__test_points": 1700, "experiment__seeds": 1, "active_learning__strategies": ["badge"]}
+    for number, way in enumerate(["scratch", "warm"]):
+        change = {**small, "train_parameters__retrain": way}
+        with case(way):
+            short = config(experiment__output=str(tmp_path / f"a{number}"), experiment__full_data=True, **change)
+            run_all(short)
+            write_results(short)
+            done = {path: path.read_bytes() for path in short.output.rglob("times.jsonl")}
+            long = {**change, "active_learning__rounds": 5, "experiment__full_data": True}
+            grown = config(experiment__output=str(short.output), **long)
+            assert run_all(grown)
+            for path, times in done.items():  # nothing is done again
+                assert path.read_bytes().startswith(times)
+            write_results(grown)
+            whole = config(experiment__output=str(tmp_path / f"b{number}"), **long)
+            run_all(whole)
+            write_results(whole)
+            written = ("results.csv", "results.md")
+            assert run_files(short.output, *written) == run_files(whole.output, *written)
+            assert open_config(short.output).rounds == 5
+
+
+def test_an_extended_run_that_was_stopped_goes_on(config, run_files, tmp_path, monkeypatch):
+    """Between its old end and its new one a run is unfinished; what was written last at the old end may be there or not."""
+    one = {"experiment__seeds": 1, "active_learning__strategies": ["badge"]}
+    more = {**one, "active_learning__rounds": 4}
+    run_all(config(**one))
+    for stopped in ("reopen", "tidy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Run if stopped == "reopen" else Weights, stopped, lambda _: exec("raise KeyboardInterrupt"))
+            with pytest.raises(KeyboardInterrupt):
+                run_all(config(**more))
+    assert run_all(config(**more))
+    whole = config(experiment__output=str(tmp_path / "whole"), **more)
+    run_all(whole)
+    assert run_files(config().output) == run_files(whole.output)
+
+
+def test_a_pool_that_is_used_up_needs_no_more_rounds(config):
+    """All of the pool is asked for and half of it skipped: a run may be finished before its last round."""
+    pool = {
+        "dataset__test_points": 1797 - 20,
+        "experiment__seeds": 1,
+        "active_learning__strategies": ["random_sampling"],
+    }
+    made = config(active_learning__rounds=2, active_learning__budget=12, **pool)
+
+    class Oracle:
+        def ask(self, query):
+            return Answers(query.ids[6:], [0] * (len(query.ids) - 6), skipped=query.ids[:6])
+
+    assert run_all(made, oracle=lambda *_: Oracle())
+    run = Run(run_path(made.output, "random_sampling", 0))
+    assert [run.done(rounds) for rounds in (1, 2, 7)] == [True, True, True]
+    run.events[:] = [event for event in run.events if event["event"] != "skipped"]
+    assert [run.done(rounds) for rounds in (2, 3)] == [True, False]
+
+
+def test_a_target_may_be_set_later(config, no_plot):
+    one = {"experiment__seeds": 1, "active_learning__strategies": ["badge"]}
+    run_all(config(**one))
+    runs = {path: path.read_bytes() for path in config().output.rglob("events.jsonl")}
+    for target in (0.3, 0.2):
+        later = config(experiment__target_accuracy=target, **one)
+        run_all(later)
+        write_results(later)
+        assert open_config(later.output).target_accuracy == target
+        assert f"labels to {100 * target:.0f} %" in (later.output / "results.md").read_text()
+    run_all(config(**one))  # which says nothing of a target
+    assert open_config(config().output).target_accuracy == 0.2
+    assert {path: path.read_bytes() for path in runs} == runs
+
+
+def test_a_request_does_what_it_names_and_tables_show_what_the_directory_holds(config, no_plot):
+    made, narrow = config(), {"active_learning__strategies": ["random_sampling"], "experiment__seeds": 1}
+    run_all(config(active_learning__strategies=["badge"]))
+    claim(made, {})  # a command that was killed before its first run
+    assert run_all(config(**narrow))
+    begun = {str(path.parent.relative_to(made.output)) for path in made.output.rglob("events.jsonl")}
+    assert begun == {"badge/0", "badge/1", "random_sampling/0"}
+    write_results(config(**narrow), page=True)
+    rows = csv.reader((made.output / "results.csv").read_text().splitlines()[1:])
+    assert {tuple(row[:2]) for row in rows} == {("badge", "0"), ("badge", "1"), ("random_sampling", "0")}
+    table = (made.output / "results.md").read_text()
+    assert table.startswith("# digits, 1 seed\n")
+    assert "The table has 1 of 2 seeds" in table
+    assert "margin_sampling is left out: 0 of 2 seeds finished. Continue with: distil resume" in table
+    assert [line.split()[1] for line in table.splitlines() if line[:2] == "| "][2:] == ["random_sampling", "badge"]
+    assert run_all(open_config(made.output))
+    write_results(made)
+    assert "left out" not in (made.output / "results.md").read_text()
+    page = (made.output / "report.html").read_text(encoding="utf-8")
+    assert "left out" not in page  # a page that is there is made again
+    assert "margin_sampling" in page
 
 
 def test_paths_are_not_part_of_an_experiment(config):

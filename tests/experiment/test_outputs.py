@@ -83,9 +83,7 @@ def test_results_of_finished_strategies(several):
 
 def test_without_a_strategy_that_has_finished_there_are_no_results(several):
     assert run_all(several, oracle=lambda *_: answering(lambda query: Pending())) is False
-    with pytest.raises(
-        RunError, match=r"no strategy in .* has finished all of its seeds; continue with: distil resume"
-    ):
+    with pytest.raises(RunError, match=r"no run in .* is finished; continue with: distil resume"):
         write_results(several)
 
 

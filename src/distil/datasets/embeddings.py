@@ -101,7 +101,8 @@ def load_embeddings(
     files = [(embeddings, labels)]
     if test_embeddings is not None and test_labels is not None:
         files.append((test_embeddings, test_labels))
-    columns = [read_column(_array_path(name, values, base), quoting=quoting) for values, _ in files]
+    arrays = ["".join(map(str, array_file(name, values, base))) for values, _ in files]
+    columns = [read_column(array, quoting=quoting) for array in arrays]
     tables = [read_labels(user_file(name, table, base, folders=True), quoting) for _, table in files]
     if len(columns) == 2:
         _check_apart(*columns)
@@ -137,12 +138,12 @@ def data_set_of(name: str, columns: Sequence[Column], tables: Sequence[ListedIds
     )
 
 
-def _array_path(name: str, path: str | Path, base: Path) -> str:
-    """The file of an array, in the working directory or the data root, with the ``#COLUMN`` of ``path``."""
+def array_file(name: str, path: str | Path, base: Path) -> tuple[Path, str]:
+    """The file of an array, in the working directory or the data root, and the ``#COLUMN`` of ``path``."""
     whole, hash_, column = str(path).partition("#")
     if hash_ and Path(path).expanduser().exists():  # the file name contains a #
         whole, hash_, column = str(path), "", ""
-    return f"{user_file(name, whole, base)}{hash_}{column}"
+    return user_file(name, whole, base), hash_ + column
 
 
 def read_labels(path: Path, quoting: Quoting | None = None) -> ListedIds:

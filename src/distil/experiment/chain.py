@@ -84,6 +84,10 @@ class Chain:
         if self.path.exists() and self.path.stat().st_size > self._size:
             os.truncate(self.path, self._size)
 
+    def take_back(self) -> None:
+        """Cut off the last event from the file; this object still holds it."""
+        os.truncate(self.path, self._size - len(_whole_lines(self.path)[-1]) - 1)
+
     def altered(self, number: int, fault: str) -> RunError:
         """The error for a line that is not as it was written."""
         return RunError(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from distil.errors import ConfigError, RunError
 from distil.experiment.config.document import read_json, sealed
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
+from distil.experiment.files_read import HASHES, Hashes, check_files, kept_hashes
+from distil.experiment.growth import Document, by_label, differences, grown
 from distil.experiment.oracles import check_oracle
 from distil.experiment.run import CONFIG
-from distil.system.files import remove_unfinished, write_text
+from distil.system.files import locked, remove_unfinished, write_text
 
+_LOCK = ".lock"
 BASELINE = "random_sampling"
 SEEDS = 10
 """Number of seeds of a comparison whose configuration gives none."""
@@ -47,7 +51,7 @@ def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data
     Raises:
         ConfigError: An unknown value of ``retrain``.
     """
-    entries = _by_label(config.document)
+    entries = by_label(config.document)
     entries = {BASELINE: {"name": BASELINE, "label": BASELINE}, **entries} if BASELINE not in entries else entries
     other = [mode for mode in dict.fromkeys(retrain) if mode != config.retrain]
     ways = [
@@ -65,91 +69,70 @@ def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data
     )
 
 
-def claim(config: ExperimentConfig) -> ExperimentConfig:
+def claim(config: ExperimentConfig, hashes: Hashes) -> ExperimentConfig:
     """Write the configuration into the output directory, joined with the experiment that the directory already holds.
+
+    Several commands may do so at once: each reads and writes under the directory's lock.
+
+    Args:
+        config: The configuration of the command.
+        hashes: The hashes of what it reads; see ``files_read``.
 
     Returns:
         The joined configuration.
 
     Raises:
         ConfigError: The directory is not empty and holds no experiment.
-        RunError: The directory holds an experiment that differs in more than its strategies and seeds.
+        RunError: The directory holds an experiment that differs in more than its strategies, seeds, target and fewer rounds, or
+            was begun with other data.
     """
-    path = config.output / CONFIG
-    remove_unfinished(config.output, CONFIG)
-    if not path.exists():
-        if config.output.exists() and any(config.output.iterdir()):
-            raise ConfigError(
-                f"the output directory {config.output} exists and holds no experiment; choose another (--output)"
-            )
-        config.output.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(sealed(config.document), indent=2) + "\n")
-        return config
-    before = read_json(path)
-    check_oracle(config.document, before, config.output)
-    mine, theirs = _comparable(config.document), _comparable(before)
-    differing = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
-    known = _by_label(before)
-    differing += [label for label, entry in _by_label(config.document).items() if known.get(label, entry) != entry]
-    if "dataset" in differing and {**mine["dataset"], "sha256": ""} == {**theirs["dataset"], "sha256": ""}:
-        raise RunError(
-            f"the embeddings, ids or labels have changed since {config.output} was begun; choose another output directory, "
-            "or restore the old files"
-        )
-    if differing:
-        raise RunError(
-            f"{config.output} holds another experiment (its {', '.join(differing)} differ); choose another output directory, "
-            f"or continue the old experiment: distil resume {config.output}"
-        )
-    return _grown(config, before)
-
-
-def _grown(config: ExperimentConfig, before: Mapping[str, Any]) -> ExperimentConfig:
-    """The experiment with the strategies and seeds of both documents; written to disk if that adds any."""
-    entries = {**_by_label(before), **_by_label(config.document)}
-    earlier = parse_config(before).seeds
-    seeds = [*earlier, *(seed for seed in config.seeds if seed not in earlier)]
-    whole = config.full_data or before.get("experiment", {}).get("full_data", False)
-    grown = dict(before)
-    if (len(entries), len(seeds), whole) != (len(_listed(before)), len(earlier), parse_config(before).full_data):
-        loop = {key: value for key, value in config.document["active_learning"].items() if key != "strategy"}
-        experiment = {key: value for key, value in before.get("experiment", {}).items() if key != "seed"}
-        grown = {
-            **before,
-            "active_learning": {**loop, "strategies": list(entries.values())},
-            "experiment": {**experiment, "seeds": seeds, "full_data": whole},
-        }
-        write_text(config.output / CONFIG, json.dumps(sealed(grown), indent=2) + "\n")
+    _check_ours(config.output)
+    config.output.mkdir(parents=True, exist_ok=True)
+    with directory_lock(config.output):
+        for name in (HASHES, CONFIG):
+            remove_unfinished(config.output, name)
+        begun = (config.output / CONFIG).exists()
+        joined = _joined(config) if begun else config.document
+        if begun:
+            check_files(config, hashes)
+        _write(config.output / HASHES, {**hashes, **kept_hashes(config.output)})
+        _write(config.output / CONFIG, joined)
     here = {
         key: value
         for key, value in config.document.get("experiment", {}).items()
         if key in ("output", "data", "trackers")
     }
-    return parse_config({**grown, "experiment": {**grown.get("experiment", {}), **here}})
+    return parse_config({**joined, "experiment": {**joined.get("experiment", {}), **here}})
 
 
-def _listed(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The strategies of a document, each as an object with its label."""
-    loop = document["active_learning"]
-    given = loop["strategies"] if "strategies" in loop else [loop["strategy"]]
-    entries = [{"name": entry} if isinstance(entry, str) else entry for entry in given]
-    return [{**entry, "label": str(entry.get("label", entry["name"])).replace(":", ".")} for entry in entries]
+def directory_lock(output: Path) -> AbstractContextManager[None]:
+    """The lock of a directory, under which its configuration and its tables are read and written; it waits for others."""
+    return locked(output / _LOCK)
 
 
-def _by_label(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {str(entry["label"]): entry for entry in _listed(document)}
+def _check_ours(output: Path) -> None:
+    names = [path.name for path in output.iterdir()] if output.exists() else []
+    others = [name for name in names if not name.startswith((_LOCK, HASHES, f".{HASHES}.", f".{CONFIG}."))]
+    # looked for last: another command may write it meanwhile, and then begin its runs
+    if others and not (output / CONFIG).exists():
+        raise ConfigError(f"the output directory {output} exists and holds no experiment; choose another (--output)")
 
 
-def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections without keys that may differ between runs of one experiment: strategies, seeds and paths."""
-    omitted = {
-        "active_learning": ("strategy", "strategies"),
-        "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers"),
-        "dataset": ("download",),
-    }
-    return {
-        name: {k: v for k, v in section.items() if k not in omitted.get(name, ())}
-        if isinstance(section, Mapping)
-        else section
-        for name, section in {"experiment": {}, **document}.items()
-    }
+def _joined(config: ExperimentConfig) -> Document:
+    """The document of the experiment in the output directory with what the configuration adds."""
+    before = parse_config(read_json(config.output / CONFIG), looking=True)
+    check_oracle(config.document, before.document, config.output)
+    found = differences(config, before)
+    if found:
+        raise RunError(
+            f"{config.output} holds another experiment: {'; '.join(found)}. Choose another output directory (--output), or "
+            f"continue the old experiment: distil resume {config.output}"
+        )
+    return grown(config, before)
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON object with its seal, unless the file holds it already."""
+    text = json.dumps(sealed(document), indent=2) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)

@@ -60,13 +60,13 @@ class FirstRound:
             return event, True
 
     def shared(self, kind: str, make: Callable[[], Event]) -> Event:
-        """The event of this kind; ``make`` is called only if none has been kept."""
-        event = self._events().get(kind)
-        if event is None:
-            event = make()
-            with self._claimed():
+        """The event of this kind; ``make`` is called only if none has been kept, and other processes wait for it."""
+        with self._claimed():
+            event = self._events().get(kind)
+            if event is None:
+                event = make()
                 self._keep(event)
-        return event
+            return event
 
     def copy_weights(self, path: Path) -> None:
         """Copy the weights to ``path``, by a hard link where the file system supports them."""

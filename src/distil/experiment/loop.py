@@ -87,14 +87,24 @@ class Experiment:
             first=first,
         )
 
-    def advance(self, on_event: Callable[[Event], None] | None = None) -> bool:
+    def advance(self, on_event: Callable[[Event], None] | None = None, *, wait: bool = False) -> bool:
         """Do all remaining steps; False if the oracle has not answered yet.
+
+        A finished run goes on if the configuration has more rounds than it had then.
 
         Args:
             on_event: Called with each event once it is on disk.
+            wait: Whether to wait for a process that works on the run.
+
+        Raises:
+            RunBusy: Another process works on the run, and ``wait`` is False.
         """
-        with self.run.lock(), threads(self._config.threads), self._tracking() as track:
+        with self.run.lock(wait=wait), threads(self._config.threads):
             self._catch_up()
+            return self._go_on(on_event)
+
+    def _go_on(self, on_event: Callable[[Event], None] | None) -> bool:
+        with self._tracking() as track:
             while not self.run.finished:
                 events = self._next()
                 if not events:
@@ -134,6 +144,9 @@ class Experiment:
         if lost is not None:
             every_round = (self._spec.retrain or self._config.retrain) != "scratch"
             restore(lost, self.run, self._fresh(), self._weights, every_round=every_round)
+        if self.run.finished and not self.run.done(self._config.rounds):
+            self._weights.bring_back()
+            self.run.reopen()
         if self.run.finished and not (self.run.path / LABELED).exists():
             self._steps.write_labels()
         self._learner.pool.load_state_dict(self._blank)

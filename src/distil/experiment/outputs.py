@@ -14,7 +14,7 @@ from distil.evaluation.metrics import METRICS
 from distil.evaluation.plots import plot_curves
 from distil.evaluation.tables import markdown_table, terminal_table
 from distil.experiment.config.experiment_config import ExperimentConfig
-from distil.experiment.directory import open_config
+from distil.experiment.directory import directory_lock, open_config
 from distil.experiment.page.render import write_page
 from distil.experiment.results import (
     Runs,
@@ -25,31 +25,43 @@ from distil.experiment.results import (
     comparable,
     comparisons,
     data_name,
-    finished_runs,
     identical,
     left_out_notes,
     random_notes,
+    table_of,
     training_notes,
 )
 from distil.system.files import write_text
 
 
 def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
-    """Write the results of the finished runs, and return them as a table for the terminal.
+    """Write the results of all finished runs in the output directory, and return them as a table for the terminal.
 
     The files are ``results.csv`` with every number, ``results.md``, ``curves.png`` if matplotlib is installed, and, with ``page``
-    and several strategies, ``report.html``. The baseline is random sampling, or the first strategy if random sampling was not run.
+    and several strategies, or if there is one already, ``report.html``. The baseline is random sampling, or the first strategy if
+    random sampling was not run.
+
+    Args:
+        config: The configuration of a command on the directory. The results are those of all commands.
+        page: Whether to write a page.
+
+    Raises:
+        RunError: No run is finished.
     """
-    if "target_classes" not in config.model:  # the run counted the classes when it read the embeddings
-        config = replace(config, model=open_config(config.output).model)
-    runs = finished_runs(config)
+    # of two commands that end together, the later one reads what the earlier one finished
+    with directory_lock(config.output):
+        return _written(replace(open_config(config.output), data_root=config.data_root), page=page)
+
+
+def _written(experiment: ExperimentConfig, *, page: bool) -> str:
+    """Write the results of the experiment of a directory; see ``write_results``."""
+    everything = all_runs(experiment)
+    config, runs = table_of(experiment, everything)
     if not runs:
-        raise RunError(
-            f"no strategy in {config.output} has finished all of its seeds; continue with: distil resume {config.output}"
-        )
-    write_text(config.output / "results.csv", _as_csv(config, runs))
-    curves, paged = comparable(runs, config.seeds), _paged(config) if page else ""
-    left_out = left_out_notes(config, all_runs(config), curves)
+        raise RunError(f"no run in {config.output} is finished; continue with: distil resume {config.output}")
+    write_text(config.output / "results.csv", _as_csv(experiment, everything))
+    curves, paged = comparable(runs, config.seeds), _paged(experiment, page=page)
+    left_out = left_out_notes(experiment, everything, config.seeds, curves)
     if not curves:
         return (
             f"There is no table: the runs have different numbers of labels. See {config.output / 'results.csv'}{paged}"
@@ -82,20 +94,22 @@ def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], tit
     return f"Results: {config.output / 'results.md'}, learning curves: {path}"
 
 
-def _paged(config: ExperimentConfig) -> str:
-    """Write the page of a comparison, and return the line that names the file; "" for one strategy."""
-    if len(config.strategies) == 1:
+def _paged(config: ExperimentConfig, *, page: bool) -> str:
+    """Write the page of a comparison, also in place of an older one, and return the line that names the file; "" for no page."""
+    path = config.output / "report.html"
+    if len(config.strategies) == 1 or not (page or path.exists()):
         return ""
-    return f"\nReport: {write_page([config], config.output / 'report.html')}"
+    return f"\nReport: {write_page([config], path)}"
 
 
-def _as_csv(config: ExperimentConfig, runs: Runs) -> str:
+def _as_csv(config: ExperimentConfig, everything: Runs) -> str:
+    """Every number of the finished runs."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     metrics = [name for name, metric in METRICS.items() if metric.higher_is_better]
     writer.writerow(["strategy", "seed", "labels", *metrics])
-    for label, own in runs.items():
+    for label, own in everything.items():
         for seed, run in zip(config.seeds, own, strict=True):
-            for e in run.all("evaluated"):
+            for e in run.all("evaluated") if run.done(config.rounds) else ():
                 writer.writerow([label, seed, e["labels"], *(e.get(name) for name in metrics)])
     return text.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +105,50 @@ def all_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
 
 def finished_runs(config: ExperimentConfig) -> dict[str, list[Run]]:
     """The runs of every strategy that has finished all of its seeds."""
-    return {label: own for label, own in all_runs(config).items() if all(run.finished for run in own)}
+    return {label: own for label, own in all_runs(config).items() if all(run.done(config.rounds) for run in own)}
+
+
+def table_of(config: ExperimentConfig, everything: Runs) -> tuple[ExperimentConfig, dict[str, list[Run]]]:
+    """The experiment with the seeds of its table, and the runs in it: those that give the most runs to compare with the baseline's.
+
+    Pairs need equal seeds, so a table has seeds that the baseline has finished, and every strategy that has finished them too. If
+    other strategies have finished only some of the baseline's seeds, a table of these seeds alone may have more runs.
+
+    Args:
+        config: The configuration of the experiment.
+        everything: All of its runs; see ``all_runs``.
+    """
+    finished = {label: frozenset(seeds) for label, seeds in _finished_seeds(config, everything).items() if seeds}
+    if not finished:
+        return config, {}
+    baseline = baseline_of(finished)
+    choices = dict.fromkeys(seeds & finished[baseline] for seeds in (finished[baseline], *finished.values()))
+
+    def compared(seeds: frozenset[int]) -> tuple[int, int]:
+        others = sum(seeds <= own for label, own in finished.items() if label != baseline)
+        return len(seeds) * others, len(seeds)
+
+    best = max(choices, key=compared)
+    runs = {
+        label: [run for seed, run in zip(config.seeds, everything[label], strict=True) if seed in best]
+        for label, own in finished.items()
+        if best <= own
+    }
+    return replace(config, seeds=tuple(seed for seed in config.seeds if seed in best)), runs
+
+
+def _finished_seeds(config: ExperimentConfig, everything: Runs) -> dict[str, list[int]]:
+    """The seeds that each strategy has finished."""
+    return {
+        label: [seed for seed, run in zip(config.seeds, own, strict=True) if run.done(config.rounds)]
+        for label, own in everything.items()
+    }
 
 
 def full_data_runs(config: ExperimentConfig) -> list[Run]:
     """The trainings on the whole pool, one run per seed; empty unless all are finished."""
     runs = [run_of(config, FULL_DATA, seed) for seed in config.seeds]
-    return runs if all(run.finished for run in runs) else []
+    return runs if all(run.done(1) for run in runs) else []
 
 
 def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, Curves]:
@@ -168,22 +205,24 @@ def data_name(config: ExperimentConfig) -> str:
     return str(config.dataset["name"]) if path is None else Path(path).name
 
 
-def left_out_notes(config: ExperimentConfig, everything: Runs, shown: Collection[str]) -> list[str]:
-    """One sentence for each strategy that tables and figures do not show, with the reason.
+def left_out_notes(
+    config: ExperimentConfig, everything: Runs, seeds: Sequence[int], shown: Collection[str]
+) -> list[str]:
+    """A sentence on seeds that tables and figures do not show, and one for each strategy, with the reasons.
 
     Args:
         config: The experiment.
         everything: All its runs.
+        seeds: The seeds of the table; see ``table_of``.
         shown: The strategies that have comparable curves.
     """
-    notes = []
-    for label, own in everything.items():
-        done = sum(run.finished for run in own)
-        if done < len(own):
-            seeds = f"{len(own)} seed{'s' * (len(own) != 1)}"
-            notes.append(
-                f"{label} is left out: {done} of {seeds} finished. Continue with: distil resume {config.output}"
-            )
+    n = len(config.seeds)
+    notes = [f"The table has {len(seeds)} of {n} seeds, because some strategies have not finished the others."]
+    notes *= len(seeds) < n
+    for label, own in _finished_seeds(config, everything).items():
+        if not own or not set(seeds) <= set(own):
+            done = f"{len(own)} of {n} seed{'s' * (n != 1)} finished"
+            notes.append(f"{label} is left out: {done}. Continue with: distil resume {config.output}")
         elif shown and label not in shown:
             notes.append(f"{label} is left out: the numbers of labels in its runs differ from the baseline's.")
     return notes

@@ -112,14 +112,32 @@ class Run:
         """Whether the run has come to its end."""
         return self.last("finished") is not None
 
+    def done(self, rounds: int) -> bool:
+        """Whether the run has finished this many rounds, or earlier for want of unlabeled examples."""
+        if not self.finished or len(self.all("evaluated")) >= rounds:
+            return self.finished
+        used = {id_ for kind in ("labeled", "skipped") for event in self.all(kind) for id_ in event["ids"]}
+        return len(used) >= (self.last("started") or {"pool": 0})["pool"]
+
+    def reopen(self) -> None:
+        """Cut off the end of a finished run, which then has the events of one that still has rounds to do."""
+        self._chain.take_back()
+        self._chain = _checked(self.path, self._chain.belongs)
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Keep other processes from continuing this run, and cut off a torn last line.
 
         The lock ends with its process, even if that is killed.
+
+        Args:
+            wait: Whether to wait for a process that holds the lock.
+
+        Raises:
+            RunBusy: Another process holds the lock, and ``wait`` is False.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self.path / ".lock", f"{self.path} is being run by another process"):
+        with locked(self.path / ".lock", None if wait else f"{self.path} is being run by another process"):
             self._chain = _checked(self.path, self._chain.belongs)
             self._chain.cut()
             yield

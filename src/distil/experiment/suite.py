@@ -4,6 +4,7 @@
 
     OUTPUT/
       config.json              the configuration
+      files.json               the hashes of the files that were read
       STRATEGY/SEED/           one run each; see distil.experiment.run
       first_round/SEED/        round 0 of a seed, which its runs share
       full_data/SEED/          one training on the whole pool, if the configuration asks for it
@@ -23,11 +24,12 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from distil.datasets.data_set import DataSet
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, RunBusy
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA
 from distil.experiment.directory import claim
+from distil.experiment.files_read import notes_on_modules, read_data
 from distil.experiment.first_round import FirstRound
 from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.loop import Experiment
@@ -36,6 +38,9 @@ from distil.experiment.results import run_path
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.workers import Report, run_in_processes
+
+Task = tuple[str, int]
+"""The label of a strategy, and a seed."""
 
 
 def run_all(
@@ -46,10 +51,11 @@ def run_all(
     progress: bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> bool:
-    """Do every unfinished run; False if some wait for answers.
+    """Do every unfinished run of the configuration; False if some wait for answers.
 
-    If the output directory holds an experiment that differs only in its strategies and seeds, both are joined and only the
-    missing runs are done.
+    If the output directory holds an experiment that differs only in its strategies, seeds, target and fewer rounds, both are
+    joined, and only the missing runs that this configuration names are done. Several processes may do so at once: each does the
+    runs that no other works on, and then waits for those.
 
     Args:
         config: The configuration of the experiment.
@@ -57,11 +63,11 @@ def run_all(
             set's own labels. The directory records it.
         workers: Number of processes that share the runs. It does not change results: each run computes with ``config.threads``.
         progress: Whether to show a progress bar; default: if stderr is a terminal.
-        say: Called with each sentence that describes how the data was read.
+        say: Called with each sentence that describes how the data was read, or what the call waits for.
 
     Raises:
         ConfigError: The data does not fit the configuration.
-        RunError: The output directory holds another experiment, or a process was killed.
+        RunError: The output directory holds another experiment or was begun with other data, or a process was killed.
     """
     config = with_oracle(config, oracle)
     asks = oracle or oracle_of(config)
@@ -69,31 +75,67 @@ def run_all(
         raise InvalidInput(
             f"workers must be {'a whole number from 1' if asks is None else '1 with an oracle'}, got {workers}"
         )
-    data = config.load_data()
-    if say is not None:
-        for sentence in data.read:
-            say(sentence)
-    config = config.pinned(data)
+    say = say or (lambda _: None)
+    config, data, hashes = read_data(config)
+    for sentence in (*data.read, *notes_on_modules(config, hashes)):
+        say(sentence)
     # Faults in the data or a strategy are reported here, before the first training.
     for spec in config.strategies:
         experiment_of(config, data, spec.label, config.seeds[0])
-    config = claim(config)
     labels = [*([FULL_DATA] if config.full_data else []), *(spec.label for spec in config.strategies)]
     # Seeds change fastest, so the runs that train a first round start early, and workers do not wait for one another.
     tasks = [(label, seed) for label in labels for seed in config.seeds]
-    rounds = {label: 1 if label == FULL_DATA else config.rounds for label in labels}
+    total = len(config.seeds) * sum(1 if label == FULL_DATA else config.rounds for label in labels)
+    config = claim(config, hashes)
     hidden = not sys.stderr.isatty() if progress is None else not progress
-    with tqdm(total=sum(rounds[label] for label, _ in tasks), unit="round", disable=hidden) as bar:
-        for label, seed in tasks:
-            bar.update(len(Run(run_path(config.output, label, seed)).all("evaluated")))
+    with tqdm(total=total, unit="round", disable=hidden) as bar:
+        runs = _Runs(config, data, asks, bar)
+        for task in tasks:
+            runs.show(task, Run(run_path(config.output, *task)))
         if workers > 1:
-            return run_in_processes(partial(_prepared, config.document), _advanced, tasks, workers, bar.update)
-        complete = True
-        for label, seed in tasks:
-            experiment = experiment_of(config, data, label, seed, asks)
-            bar.set_description(experiment.name)
-            complete &= experiment.advance(lambda event: bar.update(event["event"] == "evaluated"))
-    return complete
+            prepare = partial(_prepared, config.document)
+            outcomes = run_in_processes(prepare, _advanced, tasks, workers, bar.update)
+        else:
+            outcomes = [runs.advance(task) for task in tasks]
+        for number, task in enumerate(tasks):
+            if outcomes[number] is None:
+                say(f"waiting for {task[0]}, seed {task[1]}, which another command is running")
+                outcomes[number] = runs.advance(task, wait=True)
+    return all(outcomes)
+
+
+class _Runs:
+    """The runs that this process does, one after the other, with a progress bar."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        data: DataSet,
+        oracle: MakeOracle | None,
+        bar: Any,  # noqa: ANN401 - tqdm
+    ) -> None:
+        self._config = config
+        self._data = data
+        self._oracle = oracle
+        self._bar = bar
+        self._shown: dict[Task, int] = {}
+
+    def advance(self, task: Task, *, wait: bool = False) -> bool | None:
+        """Do what is left of a run; whether it is finished, or None if another process works on it and this one does not wait."""
+        experiment = experiment_of(self._config, self._data, *task, self._oracle)
+        self._bar.set_description(f"waiting for {experiment.name}" if wait else experiment.name)
+        try:
+            finished = experiment.advance(lambda _: self.show(task, experiment.run), wait=wait)
+        except RunBusy:
+            return None
+        self.show(task, experiment.run)
+        return finished
+
+    def show(self, task: Task, run: Run) -> None:
+        """Add the rounds of a run that the bar does not show yet."""
+        rounds = len(run.all("evaluated"))
+        self._bar.update(rounds - self._shown.get(task, 0))
+        self._shown[task] = rounds
 
 
 def experiment_of(
@@ -119,9 +161,12 @@ def _prepared(document: Mapping[str, Any]) -> tuple[ExperimentConfig, DataSet]:
     return config, config.load_data()
 
 
-def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: tuple[str, int], report: Report) -> bool:
+def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: Task, report: Report) -> bool | None:
     def on_event(event: Event) -> None:
         if event["event"] == "evaluated":
             report(1)
 
-    return experiment_of(*prepared, *task).advance(on_event)
+    try:
+        return experiment_of(*prepared, *task).advance(on_event)
+    except RunBusy:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,12 @@ class Weights:
                     f"{self._run.path / name} is missing or damaged, and {why}. The events and all results are whole, only the "
                     f"weights are lost: restore the file from a backup, or remove {self._run.path} to run it again"
                 )
+
+    def bring_back(self) -> None:
+        """Write the weights of the last training of a finished run again, from its final model, which is a copy of them."""
+        name = (self._run.last("trained") or {})["weights"]
+        with replacing(self._run.path / name) as temporary:
+            shutil.copyfile(self._run.path / MODEL, temporary)
 
     def tidy(self) -> None:
         """Remove weights that no step needs any more, and files that a killed process left unfinished."""

@@ -19,6 +19,7 @@ from distil.errors import RunError
 
 State = TypeVar("State")
 Task = TypeVar("Task")
+Result = TypeVar("Result")
 Report = Callable[[int], object]
 
 _SECONDS = 0.1  # between two reads of the processes' reports
@@ -26,12 +27,12 @@ _SECONDS = 0.1  # between two reads of the processes' reports
 
 def run_in_processes(
     prepare: Callable[[], State],
-    work: Callable[[State, Task, Report], bool],
+    work: Callable[[State, Task, Report], Result],
     tasks: Sequence[Task],
     workers: int,
     report: Report,
-) -> bool:
-    """Do every task in one of several processes, and return whether all of them returned True.
+) -> list[Result]:
+    """Do every task in one of several processes, and return their results in the order of the tasks.
 
     Tasks are started in order. The processes are spawned, not forked, and end when this one ends, even if it is killed; tasks
     must tolerate that.
@@ -51,18 +52,18 @@ def run_in_processes(
     pool = ProcessPoolExecutor(
         min(workers, len(tasks)), mp_context=context, initializer=_start, initargs=(prepare, work, steps)
     )
-    left: set[Future[bool]] = set()
-    complete = True
+    left: set[Future[Result]] = set()
     try:
         with _interrupts_later():
-            left = {pool.submit(_do, task) for task in tasks}
+            futures: list[Future[Result]] = [pool.submit(_do, task) for task in tasks]
+        left = set(futures)
         while left:
             done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
             while not steps.empty():
                 report(steps.get())
             for future in done:
-                complete &= future.result()
-        return complete
+                future.result()  # raises the error of the task at once
+        return [future.result() for future in futures]
     except BrokenProcessPool:
         raise RunError(
             "a worker process was killed, perhaps because memory ran out; finished steps are on disk: run the same command "
@@ -91,18 +92,18 @@ def _interrupts_later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Worker(Generic[State, Task]):
+class _Worker(Generic[State, Task, Result]):
     """What a process does with its tasks; the state that they share is prepared for the first, whose errors reach the parent."""
 
     def __init__(
-        self, prepare: Callable[[], State], work: Callable[[State, Task, Report], bool], report: Report
+        self, prepare: Callable[[], State], work: Callable[[State, Task, Report], Result], report: Report
     ) -> None:
         self.state = cache(prepare)
         self.work = work
         self.report = report
 
 
-_worker: _Worker[Any, Any] | None = None
+_worker: _Worker[Any, Any, Any] | None = None
 
 
 def _start(prepare: Callable[[], Any], work: Callable[..., bool], steps: Any) -> None:  # noqa: ANN401
@@ -112,7 +113,7 @@ def _start(prepare: Callable[[], Any], work: Callable[..., bool], steps: Any) ->
     _worker = _Worker(prepare, work, steps.put)
 
 
-def _do(task: Any) -> bool:  # noqa: ANN401
+def _do(task: Any) -> Any:  # noqa: ANN401
     if _worker is None:
         raise RuntimeError("the process was not started by run_in_processes")
     return _worker.work(_worker.state(), task, _worker.report)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distil.errors import RunError
+from distil.errors import RunBusy
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def remove_unfinished(folder: Path, name: str = "*") -> None:
         name: The name of the final file, or a pattern of names.
     """
     for temporary in folder.glob(f".{name}.*.tmp"):
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)  # another command may remove it too
 
 
 def write_text(path: Path, text: str) -> None:
@@ -66,7 +66,7 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
         busy: The message of the error if another process holds the lock; None: wait for that process.
 
     Raises:
-        RunError: Another process holds the lock, and ``busy`` is a message.
+        RunBusy: Another process holds the lock, and ``busy`` is a message.
     """
     import filelock
 
@@ -75,7 +75,7 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
     try:
         held = lock.acquire()
     except filelock.Timeout:
-        raise RunError(busy) from None
+        raise RunBusy(busy) from None
     with held:
         yield
 

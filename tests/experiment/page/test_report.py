@@ -250,7 +250,9 @@ def test_no_run_is_finished_or_begun(made_up):
 
 def test_the_baseline_is_not_finished(made_up):
     config = made_up(unfinished=[("random_sampling", 0)])
-    assert reported(config)["experiments"][0]["baseline"] == "margin_sampling"
+    made = reported(config)["experiments"][0]
+    assert (made["baseline"], made["seeds"]) == ("random_sampling", [1, 2, 3])
+    assert "The table has 3 of 4 seeds, because some strategies have not finished the others." in made["notes"]
 
 
 def test_other_numbers_of_labels(made_up):

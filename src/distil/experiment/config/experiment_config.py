@@ -255,6 +255,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
     check.done()
     check.section("", Configuration, document)
     if "logs" in document:
+        document = {key: section for key, section in document.items() if key != "logs"}
         warnings.warn(
             "the section `logs` has no effect; set train_parameters.islogs instead", DistilWarning, stacklevel=2
         )

@@ -17,6 +17,7 @@ from distil.evaluation.statistics import ALPHA, LEVEL, Difference, rank_test, ra
 from distil.evaluation.tables import cell_texts, curve_texts, labels_text, saving_text, terminal_table, twin_notes
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import FULL_DATA
+from distil.experiment.files_read import read_data
 from distil.experiment.results import (
     Runs,
     all_runs,
@@ -33,6 +34,7 @@ from distil.experiment.results import (
     left_out_notes,
     lost_models,
     random_notes,
+    table_of,
     training_notes,
     without_copies,
 )
@@ -98,8 +100,8 @@ def _title(experiments: Sequence[Json]) -> str:
 
 def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str, Mapping[str, Curves]]]:
     """The results of one experiment, and its curves by metric."""
-    everything = all_runs(config)
-    runs = {label: own for label, own in everything.items() if all(run.finished for run in own)}
+    experiment, everything = config, all_runs(config)
+    config, runs = table_of(experiment, everything)
     by_metric = {metric: comparable(runs, config.seeds, metric) for metric in METRICS}
     accuracy = by_metric["accuracy"]
     curves = {metric: own for metric, own in by_metric.items() if own and own.keys() == accuracy.keys()}
@@ -114,7 +116,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     for sentence in lost:
         warnings.warn(sentence, DistilWarning, stacklevel=3)
     notes = [
-        *left_out_notes(config, everything, accuracy),
+        *left_out_notes(experiment, everything, config.seeds, accuracy),
         *(alone_notes(config, baselines) if baselines else []),
         *_notes(config, runs, accuracy, metrics, ids),
         *twin_notes(twins),
@@ -261,7 +263,7 @@ def _selections(config: ExperimentConfig, runs: Runs) -> Json:
     """Diagnostics of the selections; if the data cannot be loaded, without distances and with the reason."""
     local = {key: value for key, value in config.dataset.items() if key != "download"}
     try:
-        data = dataclasses.replace(config, dataset=local).load_data()
+        data = read_data(dataclasses.replace(config, dataset=local))[1]
         return {**dataclasses.asdict(selections_of(config, runs, data)), "missing": None}
     except (DistilError, OSError) as error:
         return {**dataclasses.asdict(selections_of(config, runs, None)), "missing": str(error).split("\n", 1)[0]}

@@ -1,0 +1,107 @@
+"""How the experiment of a directory grows: what a later configuration may add, and what must stay as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from distil.experiment.config.experiment_config import ExperimentConfig
+
+Document = Mapping[str, Any]
+
+# Keys that may differ between the commands on one directory, by section.
+_FREE: Mapping[str, tuple[str, ...]] = {
+    "active_learning": ("strategy", "strategies", "rounds"),
+    "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers", "target_accuracy"),
+    "dataset": ("download", "sha256"),  # see files_read
+}
+_LONGEST = 60  # characters of a value in a message
+
+
+def differences(config: ExperimentConfig, before: ExperimentConfig) -> list[str]:
+    """Each key that keeps a configuration from joining an experiment, with its value there and here.
+
+    More rounds, strategies and seeds may be added, and the target accuracy may change. A default that only one of the two spells
+    out is no difference.
+    """
+    mine, theirs = _comparable(config.document), _comparable(before.document)
+    keys = [key for key in dict.fromkeys([*theirs, *mine]) if mine.get(key) != theirs.get(key)]
+    if _computes_as(config, before) and not any(key.startswith("active_learning.strategy_args") for key in keys):
+        keys = []
+    known = by_label(before.document)
+    for label, entry in by_label(config.document).items():
+        for key in dict.fromkeys([*known.get(label, entry), *entry]):
+            where = f"active_learning.strategies[{label}].{key}"
+            mine[where], theirs[where] = entry.get(key), known.get(label, entry).get(key)
+            keys += [where] if mine[where] != theirs[where] else []
+    if config.rounds < before.rounds:
+        mine["active_learning.rounds"], theirs["active_learning.rounds"] = config.rounds, before.rounds
+        keys.append("active_learning.rounds")
+    return [f"{key} is {_shown(theirs.get(key))} there and {_shown(mine.get(key))} here" for key in keys]
+
+
+def grown(config: ExperimentConfig, before: ExperimentConfig) -> Document:
+    """The document of the experiment with the strategies, seeds and rounds of both, and the later target accuracy."""
+    loop, given = before.document["active_learning"], before.document.get("experiment", {})
+    entries = {**by_label(before.document), **by_label(config.document)}
+    if len(entries) > len(before.strategies):
+        loop = {**{key: value for key, value in loop.items() if key != "strategy"}, "strategies": [*entries.values()]}
+    more = [seed for seed in config.seeds if seed not in before.seeds]
+    if more:
+        given = {**{key: value for key, value in given.items() if key != "seed"}, "seeds": [*before.seeds, *more]}
+    if config.rounds > before.rounds:
+        loop = {**loop, "rounds": config.rounds}
+    if config.full_data and not before.full_data:
+        given = {**given, "full_data": True}
+    asked = config.document.get("experiment", {})
+    target = {key: asked[key] for key in ("target_accuracy",) if key in asked}
+    made = {**before.document, "active_learning": loop}
+    return {**made, "experiment": {**given, **target}} if given or target else made
+
+
+def by_label(document: Document) -> dict[str, dict[str, Any]]:
+    """The strategies of a document, each as an object with its label, by label."""
+    loop = document["active_learning"]
+    given = loop["strategies"] if "strategies" in loop else [loop["strategy"]]
+    entries = [{"name": entry} if isinstance(entry, str) else entry for entry in given]
+    labels = [str(entry.get("label", entry["name"])).replace(":", ".") for entry in entries]
+    return {label: {**entry, "label": label} for label, entry in zip(labels, entries, strict=True)}
+
+
+def _computes_as(config: ExperimentConfig, before: ExperimentConfig) -> bool:
+    """Whether both configurations compute the same, apart from what may be added."""
+    free = (
+        "strategies",
+        "rounds",
+        "seeds",
+        "full_data",
+        "output",
+        "target_accuracy",
+        "data_root",
+        "trackers",
+        "looking",
+        "document",
+    )
+    same = {key: getattr(before, key) for key in free}
+    mine, theirs = ({k: v for k, v in each.dataset.items() if k not in _FREE["dataset"]} for each in (config, before))
+    return mine == theirs and dataclasses.replace(config, **same, dataset=before.dataset) == before
+
+
+def _comparable(document: Document) -> dict[str, Any]:
+    """The values of a document by dotted key, without those that may differ."""
+    free = {f"{section}.{key}" for section, keys in _FREE.items() for key in keys}
+    return {key: value for key, value in _flat(document).items() if key not in free}
+
+
+def _flat(document: Document, path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        nested = isinstance(value, Mapping) and value and path.count(".") < 2
+        flat |= _flat(value, f"{path}{key}.") if nested else {f"{path}{key}": value}
+    return flat
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - what JSON can hold
+    text = "not set" if value is None else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -1,0 +1,143 @@
+"""A directory keeps the hashes of the files that its experiment reads; changed files are refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distil.errors import RunError
+from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.directory import open_config
+from distil.experiment.page.report import report_of
+from distil.experiment.suite import run_all
+
+NETWORK = {"architecture": "two_layer_net", "target_classes": 3, "hidden_units_1": 3}
+LOOP = {"strategies": ["random_sampling"], "budget": 3, "rounds": 2, "initial_points": 6}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The current directory, with three classes of points in every format, and an encoder of colors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in ("points", "colors"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    y = np.arange(60) % 3
+    x = np.random.default_rng(0).normal(y[:, None], 1.0, (60, 2)).round(3)
+    for name, rows in (("train", slice(0, 45)), ("test", slice(45, 60))):
+        lines = [f"{a},{b},{label}" for (a, b), label in zip(x[rows], y[rows], strict=True)]
+        Path(f"{name}.csv").write_text("a,b,label\n" + "\n".join(lines) + "\n")
+        sparse = [f"{label} 1:{a} 2:{b}" for (a, b), label in zip(x[rows], y[rows], strict=True)]
+        Path(f"{name}.svm").write_text("\n".join(sparse) + "\n")
+    np.savez("points.npz", x_train=x, y_train=y)
+    np.save("emb.npy", x.astype(np.float32))
+    Path("labels.csv").write_text("id,label\n" + "".join(f"{row},{label}\n" for row, label in enumerate(y)))
+    for row, label in enumerate(y[:45]):
+        folder = Path("images", "abc"[label])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2), (80 * int(label), row, 9)).save(folder / f"{row}.png")
+    Path("colors.py").write_text("def encode(images):\n    return [list(i.getpixel((0, 0))) for i in images]\n")
+    Path("points.py").write_text(
+        "import numpy as np, torch\nfrom distil.datasets.data_set import DataSet\n\n\n"
+        "def load(file):\n    table = torch.from_numpy(np.genfromtxt(file, delimiter=',', skip_header=1))\n"
+        "    return DataSet('points', table[:, :2].float(), table[:, 2].long(), None, None, 3)\n"
+    )
+    return tmp_path
+
+
+def made(dataset):
+    """An experiment on one of the files."""
+    model = {} if "embeddings" in dataset or "images" in dataset else {"model": NETWORK}
+    train = {"lr": 0.1, "batch_size": 8, "n_epoch": 1} if model else {}
+    document = {**model, "train_parameters": train, "active_learning": LOOP, "dataset": {"test_points": 10, **dataset}}
+    if "test_path" in dataset:
+        del document["dataset"]["test_points"]
+    return parse_config({**document, "experiment": {"output": "out"}})
+
+
+def edit(path):
+    """Change the content of a file, but neither its size nor its date."""
+    stat, content = os.stat(path), bytearray(Path(path).read_bytes())
+    content[-2] ^= 1
+    Path(path).write_bytes(bytes(content))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert os.stat(path).st_size == stat.st_size
+
+
+def test_every_file_is_pinned_and_refused_by_name(case, here):
+    colors = {"images": "images", "encoder": "colors:encode"}
+    for dataset, file, key in [
+        ({"name": "csv", "path": "train.csv", "test_path": "test.csv"}, "train.csv", "path"),
+        ({"name": "csv", "path": "train.csv", "test_path": "test.csv"}, "test.csv", "test_path"),
+        ({"name": "libsvm", "path": "train.svm"}, "train.svm", "path"),
+        ({"name": "npz", "path": "points.npz"}, "points.npz", "path"),
+        ({"embeddings": "emb.npy", "labels": "labels.csv"}, "emb.npy", "embeddings"),
+        ({"embeddings": "emb.npy", "labels": "labels.csv"}, "labels.csv", "labels"),
+        (colors, "images/a/3.png", "images"),
+    ]:
+        with case(dataset, file):
+            config, named = made(dataset), dataset[key]
+            before = Path(file).read_bytes()
+            assert run_all(config)
+            hashes = json.loads(Path("out/files.json").read_text())
+            if file == named:
+                assert hashes[f"dataset.{key}"] == hashlib.sha256(before).hexdigest()
+            os.utime(file)  # a date says nothing
+            assert run_all(config)
+            kept = {path: path.read_bytes() for path in Path("out").rglob("*.json*")}
+            edit(file)
+            now = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8] if file == named else r"\w{8}"
+            old = hashes[f"dataset.{key}"][:8]
+            said = rf"{re.escape(named)} \(dataset\.{key}\) has changed since out was begun: its SHA-256 was {old} and is {now}\."
+            with pytest.raises(
+                RunError, match=f"^{said} Restore what has changed, or start a new experiment in another"
+            ):
+                run_all(config)
+            with pytest.raises(RunError, match=said):  # as resume
+                run_all(open_config(Path("out")))
+            assert re.search(said, report_of([open_config(Path("out"))])["experiments"][0]["selections"]["missing"])
+            assert {path: path.read_bytes() for path in kept} == kept
+            Path(file).write_bytes(before)
+            assert run_all(config)
+        for path in sorted(Path("out").rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_data_set_that_a_callable_reads_is_pinned_by_its_content(here):
+    config = made({"name": "points:load", "file": "train.csv"})
+    assert run_all(config)
+    text = Path("train.csv").read_text()
+    Path("train.csv").write_text(text.replace("\n", "\r\n"))  # the same numbers
+    assert run_all(config)
+    Path("train.csv").write_text(text.replace(",2\n", ",1\n", 1))
+    with pytest.raises(RunError, match=r"^the data set points:load has changed since out was begun: its SHA-256 was"):
+        run_all(config)
+
+
+def test_a_changed_module_of_the_users_is_noted_and_not_refused(here):
+    config, said = made({"name": "points:load", "file": "train.csv"}), []
+    assert run_all(config, say=said.append)
+    assert said == []
+    with Path("points.py").open("a") as file:
+        file.write("# a remark\n")
+    assert run_all(config, say=said.append)
+    assert said == ["the source of the module points has changed since out was begun; earlier steps used the old one"]
+
+
+def test_a_damaged_file_of_hashes_is_refused(case, here):
+    config = made({"name": "csv", "path": "train.csv"})
+    assert run_all(config)
+    kept = Path("out/files.json").read_text()
+    for content in ["{", "[1]", "\0", kept.replace("0", "1"), kept.replace("1", "0")]:
+        with case(content):
+            Path("out/files.json").write_text(content)
+            with pytest.raises(RunError, match=r"^out/files\.json"):
+                run_all(config)
