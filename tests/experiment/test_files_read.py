@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from distil.errors import RunError
+from distil.experiment import outputs
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
+from distil.experiment.outputs import write_results
 from distil.experiment.page.report import report_of
 from distil.experiment.suite import run_all
 
@@ -53,14 +55,14 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def made(dataset):
+def made(dataset, output="out"):
     """An experiment on one of the files."""
     model = {} if "embeddings" in dataset or "images" in dataset else {"model": NETWORK}
     train = {"lr": 0.1, "batch_size": 8, "n_epoch": 1} if model else {}
     document = {**model, "train_parameters": train, "active_learning": LOOP, "dataset": {"test_points": 10, **dataset}}
     if "test_path" in dataset:
         del document["dataset"]["test_points"]
-    return parse_config({**document, "experiment": {"output": "out"}})
+    return parse_config({**document, "experiment": {"output": output}})
 
 
 def edit(path):
@@ -109,6 +111,29 @@ def test_every_file_is_pinned_and_refused_by_name(case, here):
             assert run_all(config)
         for path in sorted(Path("out").rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_results_are_titled_by_the_name_of_the_file(case, here, monkeypatch):
+    monkeypatch.setattr(outputs, "plot_curves", lambda *_, title, **__: title)
+    Path("some").mkdir()
+    for number, (dataset, title) in enumerate(
+        [
+            ({"name": "csv", "path": "some/table.of.cells.csv"}, "table.of.cells.csv"),
+            ({"name": "libsvm", "path": "train.svm"}, "train.svm"),
+            ({"name": "npz", "path": str(here / "points.npz")}, "points.npz"),
+            ({"name": "points:load", "file": "train.csv"}, "points:load"),
+            ({"images": "images/../images", "encoder": "colors:encode"}, "images"),
+        ]
+    ):
+        with case(title):
+            Path("some/table.of.cells.csv").write_text(Path("train.csv").read_text())
+            config = made(dataset, f"out{number}")
+            assert run_all(config)
+            write_results(config)
+            assert (config.output / "results.md").read_text().startswith(f"# {title}, 1 seed\n")
+            report = report_of([open_config(config.output)])
+            assert report["title"] == f"{title}: 1 strategy, 1 seed"
+            assert report["experiments"][0]["facts"][0][1].startswith(f"{title}, 3 classes")
 
 
 def test_a_data_set_that_a_callable_reads_is_pinned_by_its_content(here):
