@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from distil.errors import ConfigError, InvalidInput
 from distil.experiment.config.document import read_json
 from distil.experiment.config.experiment_config import parse_config
-from distil.experiment.directory import compared, open_config
+from distil.experiment.directory import claim, compared, open_config
 from distil.experiment.outputs import write_results
 from distil.experiment.results import run_path
 from distil.experiment.run import Run
@@ -65,6 +67,13 @@ class Stopped(Exception):
     pass
 
 
+class Nothing:
+    """An oracle whose answers are not there yet."""
+
+    def ask(self, query):
+        return Pending()
+
+
 def test_moved_and_resumed(several, run_files, tmp_path):
     """Stopped, moved to another place, resumed there: the bytes of an undisturbed run."""
     run_all(several)
@@ -96,11 +105,7 @@ def test_moved_and_resumed(several, run_files, tmp_path):
 
 
 def test_runs_that_wait_for_answers_do_not_stop_the_others(several):
-    class Waiting:
-        def ask(self, query):
-            return Pending()
-
-    assert run_all(several, oracle=lambda *_: Waiting()) is False
+    assert run_all(several, oracle=lambda *_: Nothing()) is False
     for label in STRATEGIES:
         for seed in (0, 1):
             last = Run(run_path(several.output, label, seed)).events[-1]
@@ -174,3 +179,38 @@ def test_a_parallel_comparison_killed_and_run_again_is_whole_and_nothing_ran_twi
     whole = document(experiment__seeds=3, train_parameters__n_epoch=20, experiment__output=str(tmp_path / "whole"))
     run_all(compared(parse_config(whole)))
     assert run_files(out) == run_files(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="commands are forks of one process")
+def test_commands_that_start_together_lose_nothing_and_do_nothing_twice():
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "benchmarks", "together", "--tries", "3", "--quick"]
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'src'}"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split(": ")[1:] for line in done.stdout.splitlines()] == [
+        ["2 commands", "whole"],
+        ["3 commands", "whole"],
+        ["2 commands, one killed", "whole"],
+    ]
+
+
+def test_a_run_that_another_process_holds_is_done_last_and_waited_for(config, trainings):
+    """The other process holds the first of the runs, and ends in the middle of the call without having done it."""
+    made, said, seen = config(active_learning__strategies=["badge"]), [], []
+    claim(made, {})
+    other = Run(run_path(made.output, "badge", 0))
+    held = ExitStack()
+    held.enter_context(other.lock())
+
+    def say(sentence):
+        said.append(sentence)
+        seen.append(Run(run_path(made.output, "badge", 1)).finished)
+        held.close()
+
+    assert run_all(made, say=say)
+    assert said == ["waiting for badge, seed 0, which another command is running"]
+    assert seen == [True]
+    assert Run(other.path).finished
+    assert len(trainings(made.output)) == 2 * 3
