@@ -15,6 +15,7 @@ from distil.evaluation.plots import plot_curves
 from distil.evaluation.tables import markdown_table, terminal_table
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.directory import directory_lock, open_config
+from distil.experiment.notes import notes_of
 from distil.experiment.page.render import write_page
 from distil.experiment.results import (
     Runs,
@@ -27,9 +28,7 @@ from distil.experiment.results import (
     data_name,
     identical,
     left_out_notes,
-    random_notes,
     table_of,
-    training_notes,
 )
 from distil.system.files import write_text
 
@@ -71,7 +70,7 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
     summaries = summarize(curves, baseline=baselines, target=target)
     tests: Any = {"comparisons": comparisons(curves, baselines, twins), "twins": twins}
     title = f"{data_name(config)}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
-    notes = [*left_out, *alone_notes(config, baselines), *random_notes(runs), *training_notes(runs)]
+    notes = [*left_out, *alone_notes(config, baselines), *notes_of(config, runs)]
     note = "".join(f"\n\n{one}" for one in notes)
     write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
     shown = {summary.name for summary in summaries}

@@ -28,6 +28,7 @@ from distil.experiment.provenance import timed, versions
 from distil.experiment.replay import replay_training
 from distil.experiment.run import Run
 from distil.experiment.split import Split
+from distil.experiment.warned import kept_warnings
 from distil.experiment.weights import MODEL, Weights
 from distil.rng import Rng
 from distil.selection.learner import Learner
@@ -153,7 +154,7 @@ class Steps:
         return event | ({"notes": list(selection.notes)} if selection.notes else {})
 
     def _trained(self, round: int) -> Event:  # noqa: A002
-        with timed(self.run, round, "train"):
+        with timed(self.run, round, "train"), kept_warnings() as warned:
             result: FitResult = self.learner.fit()
         name = f"weights-{round:03d}.safetensors"
         event: Event = {
@@ -167,6 +168,7 @@ class Steps:
             "sha256": self.weights.save(self.learner.module, name),
             **result.chosen,
             **({"notes": list(result.notes)} if result.notes else {}),
+            **({"warnings": warned} if warned else {}),
         }
         if self.config.log_of(self.spec, self.seed) is not None:
             event["log"] = [list(entry) for entry in zip(result.accuracies, result.losses, strict=True)]
@@ -183,7 +185,7 @@ class Steps:
         return evaluate(self.learner.network, x, y, self.runtime)
 
     def _asked(self, round: int) -> Event:  # noqa: A002
-        with timed(self.run, round, "select"):
+        with timed(self.run, round, "select"), kept_warnings() as warned:
             unlabeled = self.learner.pool.unlabeled
             n = min(self.config.budget, len(unlabeled))
             selection = self.learner.query(n, exclude=self._left_out(unlabeled, round))
@@ -193,7 +195,7 @@ class Steps:
             event["scores"] = selection.scores.tolist()
         if selection.notes:
             event["notes"] = list(selection.notes)
-        return event
+        return event | ({"warnings": warned} if warned else {})
 
     def _left_out(self, unlabeled: Tensor, round: int) -> Tensor | None:  # noqa: A002
         """Ids that the strategy may not select this round because they are not among its random candidates; None: no ids."""

@@ -18,6 +18,7 @@ from distil.evaluation.tables import cell_texts, curve_texts, labels_text, savin
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.strategy_section import FULL_DATA
 from distil.experiment.files_read import read_data
+from distil.experiment.notes import notes_of
 from distil.experiment.results import (
     Runs,
     all_runs,
@@ -33,9 +34,7 @@ from distil.experiment.results import (
     identical,
     left_out_notes,
     lost_models,
-    random_notes,
     table_of,
-    training_notes,
     without_copies,
 )
 from distil.experiment.selections import selections_of
@@ -120,8 +119,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
         *(alone_notes(config, baselines) if baselines else []),
         *_notes(config, runs, accuracy, metrics, ids),
         *twin_notes(twins),
-        *random_notes(runs),
-        *training_notes(runs),
+        *notes_of(config, runs),
         *lost,
     ]
     content: Json = {
