@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -16,8 +15,7 @@ from distil.data import parquet_files
 from distil.data.array_files import read_column
 from distil.data.ids import index_of, read_ids
 from distil.data.pools import open_pool
-from distil.errors import DataNotFound, InvalidInput, MissingPackage
-from distil.system.imports import optional
+from distil.errors import DataNotFound, InvalidInput
 from distil.system.runtime import Runtime
 
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -197,12 +195,6 @@ def test_parquet_faults(parquet):
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(InvalidInput, match="cannot be read as Parquet"):
         read_column(path)
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(MissingPackage, match=r"reading x needs pyarrow, which is not installed: pip install pyarrow"):
-        optional("pyarrow.parquet", "reading x")
 
 
 # ------------------------------------------------------------------------------------------------------------------- csv

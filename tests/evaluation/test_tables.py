@@ -1,4 +1,3 @@
-import builtins
 import dataclasses
 import itertools
 import math
@@ -360,19 +359,6 @@ def test_a_failing_write_leaves_the_old_picture_and_nothing_else(curves, tmp_pat
         plot_curves(summarize(curves, target=None), path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_without_matplotlib_the_error_says_what_to_install(curves, tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def absent(name, *args, **kwargs):
-        if name.split(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(ImportError, match=re.escape('pip install "distil[plot]"')):
-        plot_curves(summarize(curves, target=None), tmp_path / "a.png")
 
 
 def test_names_are_moved_apart_as_little_as_possible():

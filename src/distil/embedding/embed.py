@@ -122,6 +122,8 @@ def embed(
     path, key = _cached(items, encoder, key) if out is None else (Path(out).expanduser(), key)
     if path.suffix.lower() not in (".npy", ".parquet"):
         raise InvalidInput(f"out must be a .npy or .parquet file, got {path}")
+    if path.suffix.lower() == ".parquet":
+        optional("pyarrow", f"writing {path.name}")  # before the work, not after it
     path.parent.mkdir(parents=True, exist_ok=True)
     embedded = _finished(path, key)
     if embedded is None:

@@ -152,8 +152,8 @@ def _check_weights(name: str, weights: str | Path | None) -> None:
 
 def _timm_package(name: str) -> Any:  # noqa: ANN401 - a module
     """The package timm; UnknownName if it has no model of that name."""
-    import_torchvision()
-    timm = optional("timm", "timm:NAME")
+    import_torchvision(f"timm:{name}")
+    timm = optional("timm", f"timm:{name}")
     if not timm.is_model(name):
         raise UnknownName(f"timm has no model {name!r}{nearest(name, timm.list_models())}")
     return timm
@@ -165,7 +165,7 @@ def _timm(name: str, weights: str | Path | None) -> Encoder:
 
     def load(runtime: Runtime) -> Loaded:  # noqa: ARG001 - the network places itself
         module = _timm_module(name, None if weights == "random" else Path(weights))
-        timm = optional("timm", "timm:NAME")
+        timm = optional("timm", f"timm:{name}")
         settings = timm.data.resolve_model_data_config(module)
         prepare = timm.data.create_transform(**settings, is_training=False)
         return Loaded(TorchNetwork(module, outputs=_features), prepare, torch.stack)
@@ -203,7 +203,8 @@ def _sentences(name: str, folder: Path) -> Encoder:
         stamp.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
 
     def load(runtime: Runtime) -> Loaded:
-        _torchvision_if_there()
+        if importlib.util.find_spec("torchvision") is not None:  # sentence-transformers imports it too
+            import_torchvision(name)
         package = optional("sentence_transformers", name)
         device = None if runtime.device is None else str(runtime.device)
         with _without_bars():
@@ -232,12 +233,6 @@ def _without_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _torchvision_if_there() -> None:
-    """If torchvision is installed, import it safely before sentence-transformers does."""
-    if importlib.util.find_spec("torchvision") is not None:
-        import_torchvision()
 
 
 def _packaged(name: str) -> Path | None:

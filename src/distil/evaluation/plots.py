@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from distil.errors import InvalidInput, MissingPackage
+from distil.errors import InvalidInput
 from distil.evaluation.compare import Summary
 from distil.evaluation.statistics import LEVEL, Floats
 from distil.system.files import replacing
+from distil.system.imports import optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,18 +77,9 @@ def plot_curves(
     for name, value in (("target", target), ("full", full)):
         if value is not None and not 0 <= value <= 1:
             raise InvalidInput(f"{name} must be a fraction in [0, 1], for example 0.94 for 94 %, got {value}")
-    _require_matplotlib()
+    optional("matplotlib", "drawing curves")
     _write(_figure(summaries, title, target, full, metric), path)
     return path
-
-
-def _require_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingPackage(
-            'drawing curves needs Matplotlib, which is not installed; pip install "distil[plot]"'
-        ) from error
 
 
 def _figure(summaries: Sequence[Summary], title: str, target: float | None, full: float | None, metric: str) -> Figure:

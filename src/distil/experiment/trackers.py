@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from distil.errors import ConfigError, MissingPackage, RunError
+from distil.errors import ConfigError, RunError
 from distil.experiment.chain import Event, parsed
 from distil.experiment.run import Run
 from distil.system.files import write_text
+from distil.system.imports import optional
 
 
 class Tracker(ABC):
@@ -37,11 +38,8 @@ class TensorBoard(Tracker):
     """
 
     def __init__(self, run: Run) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise MissingPackage("the tracker tensorboard needs a package: pip install tensorboard") from error
-        self._writer: Any = SummaryWriter(str(run.path / "tensorboard"))
+        summaries = optional("torch.utils.tensorboard", "the tracker tensorboard")
+        self._writer: Any = summaries.SummaryWriter(str(run.path / "tensorboard"))
         self._labels = _labels(run)
 
     def log(self, event: Event) -> None:
@@ -69,16 +67,12 @@ class MLflow(Tracker):
     """
 
     def __init__(self, run: Run, experiment: str, parameters: Mapping[str, Any]) -> None:
-        try:
-            from mlflow.exceptions import MlflowException
-            from mlflow.tracking import MlflowClient
-        except ImportError as error:
-            raise MissingPackage("the tracker mlflow needs a package: pip install mlflow-skinny") from error
+        exceptions, tracking = (optional(f"mlflow.{name}", "the tracker mlflow") for name in ("exceptions", "tracking"))
         self._labels = _labels(run)
         try:
-            self._client: Any = MlflowClient()
+            self._client: Any = tracking.MlflowClient()
             self._id = self._resumed(run) or self._created(run, experiment, parameters)
-        except MlflowException as error:
+        except exceptions.MlflowException as error:
             first = str(error).strip().splitlines()[0]
             raise ConfigError(f"cannot log runs to MLflow: {first}; set MLFLOW_TRACKING_URI to your server") from error
 

@@ -29,12 +29,14 @@ def named_object(name: str) -> Callable[..., Any]:
         sys.path.insert(0, here)
     try:
         if module_name.partition(".")[0] in ("torchvision", "timm"):
-            import_torchvision()
+            import_torchvision(repr(name))
         item: Any = importlib.import_module(module_name)
         for part in path.split("."):
             item = getattr(item, part)
+    except MissingPackage as error:
+        raise ConfigError(str(error)) from error
     except (Exception, SystemExit) as error:  # any module can be named: a script that ends itself, or one with a fault
-        raise ConfigError(f"cannot import {name!r}: {in_a_line(error)}") from error
+        raise ConfigError(_missing(repr(name), error) or f"cannot import {name!r}: {in_a_line(error)}") from error
     if not callable(item):
         raise ConfigError(
             f"{name!r} is of type {type(item).__name__}; expected a function, a class or another callable"
@@ -68,6 +70,20 @@ def in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+EXTRAS = {
+    "matplotlib": "plot",
+    "torchvision": "vision",
+    "timm": "vision",
+    "transformers": "text",
+    "sentence_transformers": "text",
+    "pyarrow": "table",
+    "datasets": "hf",
+    "tensorboard": "tensorboard",
+    "mlflow": "mlflow",
+}
+"""Optional package -> the extra of distil that installs it."""
+
+
 def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module
     """Import a module of an optional package.
 
@@ -76,13 +92,22 @@ def optional(module: str, what: str) -> Any:  # noqa: ANN401 - a module
         what: The action that needs it, for the message, such as ``"reading Parquet"``.
 
     Raises:
-        MissingPackage: The package is not installed.
+        MissingPackage: The package, or one that it needs, is not installed or cannot be imported.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
-        raise MissingPackage(f"{what} needs {package}, which is not installed: pip install {package}") from error
+        raise MissingPackage(
+            _missing(what, error) or f"{what} needs {module}, which cannot be imported: {error}"
+        ) from error
+
+
+def _missing(what: str, error: BaseException) -> str | None:
+    """The message for an optional package that was not found, with the line that installs it; None for other errors."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if package not in EXTRAS:
+        return None
+    return f'{what} needs {package}, which is not installed: pip install "distil[{EXTRAS[package]}]"'
 
 
 # The operators that torchvision registers with torch when it is imported.
@@ -93,7 +118,7 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _defined: list[torch.library.Library] = []
 
 
-def import_torchvision() -> ModuleType:
+def import_torchvision(what: str = "this model") -> ModuleType:
     """Import torchvision, even if its compiled operators do not match the installed torch.
 
     The wheels on PyPI are linked to CUDA. With a CPU build of torch their operators do not load, and ``import torchvision``
@@ -103,11 +128,14 @@ def import_torchvision() -> ModuleType:
 
     Delete it when the wheels on PyPI can be imported with a CPU build of torch.
 
+    Args:
+        what: What needs it, for the message.
+
     Raises:
-        ImportError: torchvision is not installed.
+        MissingPackage: torchvision is not installed.
     """
     try:
-        return importlib.import_module("torchvision")
+        return optional("torchvision", what)  # type: ignore[no-any-return]
     except RuntimeError:
         if getattr(torch.ops.torchvision, _OPERATORS[0], None) is not None:
             raise  # the operators are loaded, so there is another reason
