@@ -79,6 +79,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things in a sentence.
+
+    >>> counted(1, "label"), counted(1200, "label")
+    ('1 label', '1,200 labels')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def all_labels_are(count: int) -> str:
+    """The beginning of a sentence about labels that are equal.
+
+    >>> all_labels_are(1), all_labels_are(4)
+    ('the only label is', 'all 4 labels are')
+    """
+    return "the only label is" if count == 1 else f"all {count:,} labels are"
+
+
 def whole_number(value: object, least: float = -math.inf, most: float = math.inf) -> int | None:
     """``value`` as an int if it is a whole number from ``least`` to ``most``; None for any other value, booleans included.
 

@@ -358,6 +358,31 @@ def test_missing_data_lists_the_places_tried(said, file, here):
     assert str(here / "data" / "mine.csv") in err
 
 
+def test_resume_takes_the_data_from_where_the_message_says(said, file, here, no_plot):
+    """Its error names --data, so resume has that option too."""
+    rows = "".join(f"{i % 7},{(i * 3) % 5},{'ab'[i % 2]}\n" for i in range(60))
+    (here / "first").mkdir()
+    (here / "first" / "mine.csv").write_text("u,v,label\n" + rows)
+    model = {"architecture": "two_layer_net", "target_classes": 2, "hidden_units_1": 4}
+    dataset = {"name": "csv", "path": "mine.csv", "test_points": 20}
+    name = file(model=model, dataset=dataset)
+    assert said("run", name, "--data", "first")[0] == 0
+    (here / "first").rename(here / "second")
+    code, _, err = said("resume", "runs/small")
+    assert (code, "with --data" in err) == (2, True)
+    for argv in (["--data", "second"], ["--data", "second", "--workers", "1", "--json"]):
+        assert said("resume", "runs/small", *argv)[0] == 0
+
+
+def test_ways_to_retrain(said, file, here):
+    code, _, err = said("compare", file(), "--retrain", "scratch,wam")
+    assert (code, err) == (
+        2,
+        "distil: retrain must be of scratch, warm, shrink_perturb, got 'wam'; did you mean 'warm'?\n",
+    )
+    assert not (here / "runs").exists()
+
+
 def test_too_few_examples_for_the_rounds(said, file, here):
     code, _, err = said("run", file(active_learning__budget=5000))
     assert code == 2

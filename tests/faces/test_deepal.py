@@ -21,7 +21,7 @@ from distil.datasets.data_set import DataSet
 from distil.datasets.load import load
 from distil.deepal import Data, MNIST_Handler, Net, Strategy, get_net, get_params, get_strategy
 from distil.errors import DistilWarning, InvalidInput, UnknownName, UnsupportedModel
-from distil.rng import Rng
+from distil.rng import Rng, drawn_seed
 from distil.selection.select import select
 from distil.strategies.diversity import KMediansSampling
 
@@ -721,6 +721,17 @@ def test_params_may_be_changed_between_trainings(make):
     torch.manual_seed(0)
     net.train(dataset.get_labeled_data()[1])
     assert not torch.equal(net.clf.head.weight, short)
+
+
+def test_a_learning_rate_of_0_keeps_the_weights(make):
+    dataset, net = make(trained=False, n_epoch=2)
+    net.params["optimizer_args"] = {"lr": 0, "momentum": 0.5}
+    torch.manual_seed(0)
+    net.reset(Rng(drawn_seed()).child("weights"))
+    first = [p.detach().clone() for p in net.clf.parameters()]
+    torch.manual_seed(0)
+    net.train(dataset.get_labeled_data()[1])
+    assert all(map(torch.equal, net.clf.parameters(), first))
 
 
 @pytest.mark.gpu

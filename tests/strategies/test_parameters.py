@@ -1,7 +1,9 @@
 """Hyper-parameters: valid and invalid values of every field, the messages, and registering strategies."""
 
+import copy
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -306,3 +308,28 @@ def test_the_fields_of_a_users_strategy_are_checked():
     assert Own(np.int64(2)) == Own(2)
     with pytest.raises(InvalidInput, match="Own: k must be a whole number from 1, got 'x'"):
         Own("x")
+
+
+def test_a_misspelt_parameter_offers_the_nearest(refuses):
+    for make, message in (
+        (lambda: ProbCover(radious=2), "ProbCover has no parameter 'radious'; did you mean 'radius'"),
+        (lambda: MarginSampling(temprature=2), "MarginSampling has no parameter 'temprature'; it has no parameters"),
+        (lambda: GradMatch(sedd=3), "GradMatch has no parameter 'sedd'; it takes selection_type, part"),
+    ):
+        with refuses(InvalidInput, message):
+            make()
+    with pytest.raises(TypeError):
+        ProbCover(1, 2, 0.5, 4)
+    strategy = ProbCover(radius=2.0)
+    assert copy.deepcopy(strategy) == pickle.loads(pickle.dumps(strategy)) == strategy
+
+    class Own(ScoreStrategy):  # not a dataclass
+        needs = Needs()
+
+        def __init__(self, **options):
+            self.options = options
+
+        def score(self, sets):
+            return sets.pool.ids
+
+    assert Own(a=3).options == {"a": 3}

@@ -187,6 +187,8 @@ def test_sizes_of_clusters():
         more = select_from(name, 9, embeddings=x)
         assert more.notes == ("the examples form 6 clusters, not 9: larger ones gave several examples",)
         assert more.reasons[:6] == found.reasons
+        one = select_from(name, 2, embeddings=np.ones((5, 2), np.float32))
+        assert one.notes[-1] == "the examples form 1 cluster, not 2: it gave several examples"
         next_nearest = f"among the next nearest to the {middle} of a cluster of"
         assert more.reasons[6:] == tuple(f"{next_nearest} {size}" for size in (8, 7, 6))
 
@@ -231,6 +233,11 @@ def test_probcover():
     assert found.notes == (
         f"balls of radius 1.5 around the selection and the labeled examples cover {100 * covered / 298:.0f} % of the pool, "
         f"{covered} of 298 examples; {before} were covered before",
+    )
+    one = select_from("probcover", 2, embeddings=np.ones((5, 2), np.float32), labeled=[0])
+    assert one.notes[-1] == (
+        "balls without bound (there is one cluster) around the selection and the labeled examples cover 100 % of the pool, 4 of 4 "
+        "examples; 4 were covered before"
     )
     everything = picked(ProbCover(radius=1000.0), 3)
     assert everything.reasons == (

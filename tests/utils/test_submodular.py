@@ -49,8 +49,9 @@ def test_distance_is_the_kernel_with_one_scale(x, y):
     gamma = 1 / (2 * median)
     np.testing.assert_allclose(similarity.distance(x, x), np.exp(-gamma * dists), rtol=1e-5)
     np.testing.assert_allclose(similarity.distance(x[:4], x[7:9]), np.exp(-gamma * dists[:4, 7:9]), rtol=1e-5)
-    for exp in (1, 0.5, 3):
-        expected = np.exp(-(np.sqrt(gamma * dists) ** exp))
+    for exp in (1, 0.5, 3, 4):  # sums of the powers of differences, not powers of the Euclidean distance
+        differences = np.sqrt(gamma) * (x[:, None] - x[None]).double().abs().numpy()
+        expected = np.exp(-(differences**exp).sum(2))
         np.testing.assert_allclose(similarity.distance(x, x, exp), expected, rtol=1e-5)
         np.testing.assert_allclose(similarity.distance(x, x, exp=exp), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="exp must be a number above 0, got 0"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.experiments import advanced, configured, document_of, finish
 from distil.cli.options import PathLike, listed
+from distil.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
@@ -81,8 +82,13 @@ def _fair(
     experiment: ExperimentConfig, *, retrain: str | Sequence[str] | None = None, full_data: bool = True
 ) -> ExperimentConfig:
     from distil.experiment.directory import compared
+    from distil.selection.learner import RETRAIN
 
-    return compared(experiment, retrain=listed(retrain), full_data=full_data)
+    ways = listed(retrain)
+    unknown = next((way for way in ways if way not in RETRAIN), None)
+    if unknown is not None:
+        raise ConfigError(f"retrain must be of {', '.join(RETRAIN)}, got {unknown!r}{nearest(unknown, RETRAIN)}")
+    return compared(experiment, retrain=ways, full_data=full_data)
 
 
 def act(given: dict[str, Any]) -> int:

@@ -19,7 +19,7 @@ from distil.cli.options import (
     size_of,
 )
 from distil.cli.pools import OnError, Quoting, embedded
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
     from distil.data.ids import ListedIds
@@ -214,7 +214,7 @@ def act(given: dict[str, Any]) -> int:
     if given["dry_run"]:
         _print_plan(found)
     elif given["out"] is not None:
-        first, size = found["picks"][0], f"{found['n']} picks of {found['may_be_chosen']:,}"
+        first, size = found["picks"][0], f"{counted(found['n'], 'pick')} of {found['may_be_chosen']:,}"
         print(f"{size} in {given['out']}; the first: {first['id']} ({first['why']})")
     else:
         print_rows(("rank", "id", "score", "why"), map(_row, found["picks"]))

@@ -73,7 +73,7 @@ def locate(name: str, root: Path, download: bool, *places: Places) -> tuple[int,
     tried = "".join(f"\n  {line}" for place in places for line in place.missing(root))
     advice = "this set cannot be downloaded by distil"
     if name in DOWNLOADS:
-        advice = f"or download it from {DOWNLOADS[name].base} with download=True (--download)"
+        advice = f"or download it from {DOWNLOADS[name].base} with download=True (run or compare with --download)"
     raise DataNotFound(
         f"data set {name!r} was not found. Each of these places lacks files; one complete place is enough:"
         f"{tried}\nName the folder of your data sets with --data, root=... or the environment variable DISTIL_DATA; {advice}"

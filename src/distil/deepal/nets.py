@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -139,11 +140,14 @@ class Net:
         return self.clf
 
     def _config(self) -> FitConfig:
+        given = {"momentum": 0.0, "weight_decay": 0.0, **self.params["optimizer_args"]}
+        if given["lr"] == 0:  # a usual slip elsewhere; scripts of DeepAL keep weights by it, as this number does
+            given["lr"] = sys.float_info.min
         return FitConfig(
             n_epoch=self.params["n_epoch"],
             batch_size=self.params["train_args"].get("batch_size", 1),
             optimizer="sgd",
-            **{"momentum": 0.0, "weight_decay": 0.0, **self.params["optimizer_args"]},
+            **given,
             schedule="constant",
             max_accuracy=None,
             window_size=None,

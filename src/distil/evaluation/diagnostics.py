@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, all_labels_are
 from distil.evaluation.metrics import check_classes
 from distil.evaluation.statistics import Floats
 from distil.functional.features import BLOCK_BYTES, Dense, Features, at_one_scale
@@ -100,7 +100,7 @@ def training_note(accuracy: float, y: Tensor) -> str | None:
     """
     largest = int(y.bincount().max())
     if largest == len(y):
-        return f"all {len(y)} labels are of one class, so there was nothing to learn but to answer it"
+        return f"{all_labels_are(len(y))} of one class, so there was nothing to learn but to answer it"
     majority = largest / len(y)
     if accuracy - majority >= COLLAPSED * (1 - majority):
         return None

@@ -189,13 +189,15 @@ class ArraySource(Source):
             raise MissingSignal(f"{self._caller} needs {signal!r}, which only a model can measure; use distil.select")
         if name not in self._arrays:
             have = " and ".join(f"`{self._role}{n}`" for n in self._arrays)
+            got = f"got {f'only {have}' if have else 'nothing'}"
             shape = ", ".join(("N", *signal.axes[1:])) + "," * (len(signal.axes) == 1)
-            own_rows = (
-                self._role and name != "embeddings"
-            )  # only embeddings may be of labeled examples outside the arrays
-            advice = "labeled=..., rows of the arrays" if own_rows else f"{self._role}{name}=..."
+            if self._role and name != "embeddings":  # only embeddings may be of labeled examples outside the arrays
+                raise MissingSignal(
+                    f"{self._caller} needs the {name} of labeled examples ({shape}) too, {got}; in place of these, pass "
+                    "labeled=..., rows of the arrays"
+                )
             raise MissingSignal(
-                f"{self._caller} needs `{self._role}{name}` ({shape}), got {f'only {have}' if have else 'nothing'}; pass {advice}"
+                f"{self._caller} needs `{self._role}{name}` ({shape}), {got}; pass {self._role}{name}=..."
             )
         return self._arrays[name]
 

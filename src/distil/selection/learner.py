@@ -17,7 +17,7 @@ from distil.data.arrays import Array, called, from_numpy, is_array
 from distil.data.examples import Data, LabeledSet, Rows
 from distil.data.labels import as_classes, as_labels
 from distil.data.minibatches import Collate, reader
-from distil.errors import DistilWarning, InvalidInput, whole_number
+from distil.errors import DistilWarning, InvalidInput, all_labels_are, whole_number
 from distil.evaluation.diagnostics import training_note
 from distil.networks.base import Network
 from distil.networks.estimator import Estimator, is_estimator, named_classes
@@ -156,6 +156,7 @@ class Learner:
             PyTorch's.
         runtime: Settings for measuring the pool.
         rng: A seed or an Rng, which decides every random draw.
+        seed: A seed; another name of ``rng``.
         selection_rng: A seed or an Rng for the strategy's draws alone; default: ``rng``.
 
     >>> x = torch.linspace(-1, 1, 100)[:, None]
@@ -188,6 +189,7 @@ class Learner:
         collate: Collate | None = None,
         runtime: Runtime | None = None,
         rng: Rng | int | None = None,
+        seed: int | None = None,
         selection_rng: Rng | int | None = None,
     ) -> None:
         if retrain not in RETRAIN:
@@ -202,7 +204,7 @@ class Learner:
         strategy = as_strategy(strategy)
         self.round = 0
         self.queries = 0
-        self._rng = as_rng(rng)
+        self._rng = as_rng(rng, seed)
         self._selection_rng = self._rng if selection_rng is None else as_rng(selection_rng)
         self._retrain = retrain
         self._runtime = as_runtime(runtime)
@@ -557,7 +559,7 @@ def _why_no_fit(name: str, y: np.ndarray[Any, Any], error: ValueError) -> str:
     seen = np.unique(y)
     if len(seen) == 1:
         return (
-            f"{name} needs labels of at least two classes, and all {len(y)} labels are {seen[0].item()!r}; label examples of "
+            f"{name} needs labels of at least two classes, and {all_labels_are(len(y))} {seen[0].item()!r}; label examples of "
             "another class before fit()"
         )
     return (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, Self, overload
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from distil.errors import InvalidInput
 from distil.rng import Rng
 from distil.signals import EMPTY, Signal, Signals
-from distil.strategies.parameters import check_fields
+from distil.strategies.parameters import check_fields, check_names
 from distil.strategies.reasons import sentences
 
 
@@ -168,6 +169,13 @@ class Strategy(ABC):
     """
 
     paper: ClassVar[str]
+
+    def __new__(cls, *args: Any, **given: Any) -> Self:  # noqa: ANN401, ARG004 - each strategy has its own
+        """Refuse hyper-parameters that the strategy does not have; Python's own error would not name the nearest."""
+        own = {} if cls.__init__ is object.__init__ else dict(inspect.signature(cls.__init__).parameters)
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in own.values()):
+            check_names(cls.__name__, given, list(own)[1:])
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         """Check every field against its declaration, then the rules that join fields."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, counted
 from distil.functional.clustering import k_means
 from distil.functional.coverage import max_coverage_with_gains, neighbor_radius, pure_radius, typical_with_gains
 from distil.functional.neighbors import Balls
@@ -116,9 +117,10 @@ class ProbCover(Strategy):
         rest = ("far from the other picks, after every example was covered",) * (n - n_covering)
         before = int((Balls(x, radius).counts(labeled.to(x.dtype)) > 0).sum()) if len(labeled) else 0
         covered = before + int(found.gains.sum())
+        balls = f"balls of radius {radius:.3g}" if radius < math.inf else "balls without bound (there is one cluster)"
         note = (
-            f"balls of radius {radius:.3g} around the selection and the labeled examples cover {100 * covered / len(x):.0f} % of "
-            f"the pool, {covered:,} of {len(x):,} examples; {before:,} were covered before"
+            f"{balls} around the selection and the labeled examples cover {100 * covered / len(x):.0f} % of the "
+            f"pool, {covered:,} of {counted(len(x), 'example')}; {before:,} {'was' if before == 1 else 'were'} covered before"
         )
         return picked(sets.pool, found.rows, covering + rest, notes=(note,))
 

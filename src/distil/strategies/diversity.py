@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from distil.errors import counted
 from distil.functional.centers import k_center_with_gains
 from distil.functional.clustering import KMeans, KMedians, k_means, k_medians, representatives
 from distil.functional.features import Dense
@@ -100,5 +101,6 @@ def _representatives(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n:
     fill = sentences(
         f"among the next nearest to the {middle} of a cluster of {{}}", sizes[clustering.clusters[rows[n_found:]]]
     )
-    note = f"the examples form {n_found:,} clusters, not {n:,}: larger ones gave several examples"
+    source = "larger ones" if n_found > 1 else "it"
+    note = f"the examples form {counted(n_found, 'cluster')}, not {n:,}: {source} gave several examples"
     return picked(pool, rows, one_each + fill, notes=(note,) if n_found < n else ())

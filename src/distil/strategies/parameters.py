@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,14 @@ class _Rule:
 
     expected: str
     read: Callable[[object], object]
+
+
+def check_names(strategy: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise InvalidInput, with the nearest spelling, if a hyper-parameter is given that is not known."""
+    unknown = [f"{name!r}{nearest(name, known)}" for name in given if name not in known]
+    if unknown:
+        offer = f"it takes {', '.join(known)}" if known else "it has no parameters"
+        raise InvalidInput(f"{strategy} has no parameter {', '.join(unknown)}; {offer}")
 
 
 def count(default: int | None) -> Any:  # noqa: ANN401 - as dataclasses.field: the type is the annotation's

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from distil.errors import InvalidInput, UnknownName, nearest
 from distil.signals import Labels, Signal, measured_by
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Shortlist, Strategy
+from distil.strategies.parameters import check_names
 
 S = TypeVar("S", bound=type[Strategy])
 
@@ -73,10 +74,7 @@ def strategy_named(name: str, **parameters: Any) -> Strategy:  # noqa: ANN401 - 
     cls = _REGISTRY[name]
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     known = [field.name for field in fields if field.init]
-    unknown = [f"{p!r}{nearest(p, known)}" for p in parameters if p not in known]
-    if unknown:
-        offer = f"it takes {', '.join(known)}" if known else "it has no parameters"
-        raise InvalidInput(f"{name} has no parameter {', '.join(unknown)}; {offer}")
+    check_names(name, parameters, known)
     missing = [f.name for f in fields if f.init and f.name not in parameters and _is_required(f)]
     if missing:
         raise InvalidInput(f"{name} needs {', '.join(missing)}, which has no default; pass {missing[0]}=...")

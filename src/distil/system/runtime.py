@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from tqdm.auto import tqdm
 
-from distil.errors import InvalidInput, whole_number
+from distil.errors import InvalidInput, counted, whole_number
 
 T = TypeVar("T")
 
@@ -104,7 +104,9 @@ def _check_device(device: str | torch.device) -> None:
         ) from None
     if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise InvalidInput(f"device is {device!r}, and PyTorch sees {count} CUDA devices on this machine; pass 'cpu'")
+        raise InvalidInput(
+            f"device is {device!r}, and PyTorch sees {counted(count, 'CUDA device')} on this machine; pass 'cpu'"
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from distil.data.arrays import Array, check_rows, is_array, precision_of, readable, take
 from distil.data.examples import as_data
-from distil.errors import DistilWarning, InvalidInput, whole_number
+from distil.errors import DistilWarning, InvalidInput, all_labels_are, whole_number
 from distil.functional.logistic_regression import (
     ClassWeights,
     Decay,
@@ -152,7 +152,7 @@ def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitR
     )
     if found.decay is None:
         warnings.warn(
-            f"all {len(labels)} labels are of class {int(labels[0])}, so the linear head answers this class everywhere; "
+            f"{all_labels_are(len(labels))} of class {int(labels[0])}, so the linear head answers this class everywhere; "
             "label examples of another class",
             DistilWarning,
             stacklevel=2,

@@ -57,7 +57,7 @@ class SimilarityComputation:
         return self.dist_mat
 
     def distance(self, x: Array, y: Array, exp: float = 2) -> Tensor:
-        """Similarities exp(-(sqrt(gamma) |x - y|)^exp) between two sets of rows; the document calls them distances.
+        """Similarities exp(-sum_d |sqrt(gamma) (x_d - y_d)|^exp) between two sets of rows; the document calls them distances.
 
         The default gives the kernel of ``compute_score``, exp(-gamma |x - y|^2). (DISTIL 0.1 ignored ``exp``.)
 
@@ -75,8 +75,10 @@ class SimilarityComputation:
         if not exp > 0:
             raise InvalidInput(f"exp must be a number above 0, got {exp!r}")
         one, other = (self.kernel.prepare(Dense(_rows(rows, name))) for rows, name in ((x, "x"), (y, "y")))
-        scaled = self.kernel.sq_dists(one, other) * self.kernel.gamma
-        return torch.exp(-(scaled ** (exp / 2))).float()
+        if exp == 2:
+            return self.kernel.similarity(self.kernel.sq_dists(one, other)).float()
+        scale = self.kernel.gamma**0.5
+        return torch.exp(-(torch.cdist(one.dense() * scale, other.dense() * scale, p=float(exp)) ** exp)).float()
 
     def get_index(self, data: Array, data_sub: Array) -> list[int]:
         """The index in ``data`` of each row of ``data_sub``; equal rows get different indices.
