@@ -818,3 +818,14 @@ def test_a_fit_notes_a_training_that_collapsed():
         notes = learner.fit().notes
         assert len(notes) == (expected is not None)
         assert all(note.startswith(expected) for note in notes)
+
+
+def test_seed_is_another_name_of_rng():
+    def asked(**given):
+        subject = Learner(X, lambda: nn.Linear(X.shape[1], 3), "random_sampling", num_classes=3, **given)
+        return subject.query(5).tolist()
+
+    assert asked(seed=4) == asked(rng=4) == asked(rng=Rng(4)) != asked()
+    assert asked(seed=0) == asked()
+    with pytest.raises(InvalidInput, match="pass one of them, got 4 and 0"):
+        asked(rng=4, seed=0)
