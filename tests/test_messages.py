@@ -34,15 +34,18 @@ def texts():
     return found
 
 
+COMMANDS = {**cli._COMMANDS, **cli._GROUPS["project"][1]}
+
+
 def options_of(name):
-    function = cli._COMMANDS[name][0]
+    function = COMMANDS[name][0]
     flags = {f"--{p.replace('_', '-')}" for p in inspect.signature(function).parameters} - {"--parameters"}
     negated = {f"--no-{flag[2:]}" for flag in flags}
     return {*flags, *negated, "--set", "--json", "--verbose", "--help"}
 
 
 def test_every_option_in_a_message_or_a_docstring_exists():
-    every = set().union(*map(options_of, cli._COMMANDS)) | {"--version"}
+    every = set().union(*map(options_of, COMMANDS)) | {"--version"}
     for path, text in texts():
         if path in OTHERS:
             continue

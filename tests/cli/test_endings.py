@@ -29,7 +29,32 @@ LINES = {
     "select": ["--strategy", "badge", "--n", "3"],
     "embed": ["images", "--model", "m:f", "--out", "a.npy"],
     "audit": ["a.npy"],
+    "next": ["p", "--n", "3", "--out", "a.csv"],
+    "answer": ["p", "a.csv"],
+    "project create": ["p"],
+    "project add": ["p", "images"],
+    "project status": ["p"],
+    "project export": ["p", "a.csv"],
+    "project import": ["p", "a.csv"],
+    "project withdraw": ["p"],
 }
+
+
+def _commands():
+    """Where each command is: its dictionary and its key there."""
+    inside = {f"{group} {name}": (entries, name) for group, (_, entries) in cli._GROUPS.items() for name in entries}
+    return {**{name: (cli._COMMANDS, name) for name in cli._COMMANDS}, **inside}
+
+
+@pytest.fixture
+def acts(monkeypatch):
+    """``acts(name, act)``: let a command do something else."""
+
+    def patch(name, act):
+        entries, key = _commands()[name]
+        monkeypatch.setitem(entries, key, (entries[key][0], act))
+
+    return patch
 
 
 class _Own(Exception):
@@ -82,24 +107,22 @@ FAULTS = [
 ]
 
 
-def test_every_command_ends_in_a_line_whatever_happens(capsys, monkeypatch, case):
-    assert LINES.keys() == cli._COMMANDS.keys()
+def test_every_command_ends_in_a_line_whatever_happens(capsys, acts, case):
+    assert LINES.keys() == _commands().keys()
     for name, argv in LINES.items():
         goes_on = WROTE_NOTHING if name in ("select", "audit") else GOES_ON
-        function, act = cli._COMMANDS[name]
         for fails, code, line in FAULTS:
             with case(name, line):
-                monkeypatch.setitem(cli._COMMANDS, name, (function, fails))
-                assert main([name, *argv]) == code
+                acts(name, fails)
+                assert main([*name.split(), *argv]) == code
                 out, err = capsys.readouterr()
                 assert out == ""
                 assert err.strip("\n").startswith(f"distil: {line.format(goes_on)}")
                 assert err.strip("\n").count("\n") == 0
-        monkeypatch.setitem(cli._COMMANDS, name, (function, act))
 
 
-def test_what_is_unexpected_says_how_to_report_it(capsys, monkeypatch):
-    monkeypatch.setitem(cli._COMMANDS, "run", (cli._COMMANDS["run"][0], _raises(_Own("one\n  two"))))
+def test_what_is_unexpected_says_how_to_report_it(capsys, acts):
+    acts("run", _raises(_Own("one\n  two")))
     assert main(["run", "a.json"]) == 1
     assert "--verbose shows the traceback" in (line := capsys.readouterr().err)
     for argv in (["run", "a.json", "--verbose"], ["-v", "run", "a.json"]):  # the advice
@@ -109,7 +132,7 @@ def test_what_is_unexpected_says_how_to_report_it(capsys, monkeypatch):
         assert err.endswith(line)
 
 
-def test_signals_are_left_as_they_were(monkeypatch, capsys):
+def test_signals_are_left_as_they_were(acts, capsys):
     """For those who call main from a program of their own, and for nohup."""
     seen = []
 
@@ -117,7 +140,7 @@ def test_signals_are_left_as_they_were(monkeypatch, capsys):
         seen.extend(map(signal.getsignal, (signal.SIGHUP, signal.SIGTERM)))
         return 0
 
-    monkeypatch.setitem(cli._COMMANDS, "strategies", (cli._COMMANDS["strategies"][0], looks))
+    acts("strategies", looks)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert main(["strategies"]) == 0
@@ -145,29 +168,29 @@ def _full(number):
     return io.TextIOWrapper(_Full(number), write_through=True)
 
 
-def test_an_output_that_cannot_be_written(capsys, monkeypatch, case):
+def test_an_output_that_cannot_be_written(capsys, monkeypatch, acts, case):
     def prints(given):
         sys.stdout.write("found\n")
         return 0
 
     for name, argv in LINES.items():
-        monkeypatch.setitem(cli._COMMANDS, name, (cli._COMMANDS[name][0], prints))
+        acts(name, prints)
         for number, code, line in (
             (errno.ENOSPC, 1, "distil: standard output: No space left on device\n"),
             (errno.EPIPE, 0, ""),
         ):
             with case(name, line), monkeypatch.context() as patched:
                 patched.setattr(sys, "stdout", _full(number))
-                assert main([name, *argv]) == code
+                assert main([*name.split(), *argv]) == code
             assert capsys.readouterr().err == line
         with case(name, "stderr"), monkeypatch.context() as patched:
             patched.setattr(sys, "stderr", _full(errno.ENOSPC))
-            assert main([name, "--nothing"]) == 2
+            assert main([*name.split(), "--nothing"]) == 2
         with case(name, "closed"), monkeypatch.context() as patched:
             patched.setattr(sys, "stdout", None)
             patched.setattr(sys, "stderr", None)
-            assert main([name, *argv]) == 0
-            assert main([name, "--nothing"]) == 2
+            assert main([*name.split(), *argv]) == 0
+            assert main([*name.split(), "--nothing"]) == 2
 
 
 def _shell(line, **environment):
