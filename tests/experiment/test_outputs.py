@@ -159,3 +159,11 @@ def test_selections_that_are_random_samples_are_named(config):
     assert shown.count("are random samples") == 1
     asked = [event["ids"] for event in Run(run_path(made.output, "bald_dropout", 0)).all("asked")]
     assert asked != [sorted(ids) for ids in asked]
+
+
+def test_what_is_not_drawn_is_named_in_the_picture(made_up, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, *, title, **_: drawn.append(title) or path)
+    write_results(made_up("all"))
+    write_results(made_up("some", unfinished=[("badge", 0)], budgets={"margin_sampling": 4}))
+    assert drawn == ["digits, 4 seeds", "digits, 4 seeds\nleft out: margin_sampling, badge"]

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from distil.evaluation.metrics import METRICS
+from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.results import (
     bounds_of,
     comparable,
     comparisons,
     costs,
     curves_of,
+    data_name,
     finished_runs,
     full_data_runs,
     identical,
@@ -186,3 +188,11 @@ def test_a_step_that_was_done_twice_counts_once(made_up):
     with (config.output / "badge" / "1" / "times.jsonl").open("a") as file:
         file.write(json.dumps({"round": 2, "step": "select", "seconds": 0.5, "peak_bytes": 2000}) + "\n")
     assert costs(finished_runs(config)) == before
+
+
+def test_a_data_set_out_of_a_file_has_the_name_of_the_file(config, document):
+    assert data_name(config()) == "digits"
+    for kind in ("csv", "npz", "libsvm"):
+        made = document()
+        made["dataset"] = {"name": kind, "path": f"some/folder/churn.{kind}"}
+        assert data_name(parse_config(made)) == f"churn.{kind}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -159,3 +160,54 @@ def test_ties_between_two_decimals_are_rounded_as_in_the_tables(ten, opened):
         path.write_text(page_of(report), encoding="utf-8")
         page = opened(path, DESK, "light", DRAWN)
         assert f"{100 * full:.1f} %" in page.locator(".tiles").inner_text()
+
+
+def test_several_data_sets(made_up, opened, tmp_path):
+    configs = [made_up(f"set {i}", draw=i) for i in range(5)]
+    path = write_page(configs, tmp_path / "all.html")
+    for viewport in (DESK, PHONE):
+        page = opened(path, viewport, "light", DRAWN)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        diagram = page.locator('[data-figure="critical-difference-accuracy"] .plot > svg')
+        assert diagram.bounding_box()["height"] > 80
+        assert "critical difference" in diagram.text_content()
+        assert "margin_sampling" in diagram.get_attribute("aria-label")
+        page.locator('select[data-option="experiment"]').select_option(label="digits (set 3)")
+        assert "In short: digits (set 3)" in page.locator("#summary").inner_text()
+        svg = saved(page, '[data-figure="critical-difference-accuracy"] button[data-save="svg"]')
+        assert ET.fromstring(svg).tag.endswith("svg")
+
+
+def test_few_data_sets_unfinished_runs_and_a_directory_that_is_given_twice(made_up, opened, tmp_path):
+    one = made_up("one")
+    other = made_up("other", draw=1, unfinished=[(label, 0) for label in ("margin_sampling", "badge")])
+    page = opened(write_page([one, other, one], tmp_path / "two.html"), PHONE, "light", DRAWN)
+    assert f"{one.output} counts once: its runs were given 2 times." in page.locator("#intro").inner_text()
+    assert "at least 5 data sets, got 2" in page.locator('[data-why="no-diagram"]').inner_text()
+    page.locator('select[data-option="experiment"]').select_option(index=1)
+    assert "margin_sampling is left out: 3 of 4 seeds finished." in page.locator("#summary").inner_text()
+    none = made_up(
+        "none", seeds=1, unfinished=[(label, 0) for label in ("random_sampling", "margin_sampling", "badge")]
+    )
+    page = opened(write_page([none], tmp_path / "none.html"), PHONE, "light", "#provenance")
+    assert "random_sampling is left out" in page.locator("#summary").inner_text()
+
+
+def test_ways_to_retrain_are_drawn_against_their_own_baseline(made_up, opened):
+    warm = [{"name": name, "label": f"{name}+warm", "retrain": "warm"} for name in ("random_sampling", "badge", "fass")]
+    entries = ["random_sampling", "badge", *warm, {"name": "badge", "label": "alone", "retrain": "shrink_perturb"}]
+    config = made_up(strategies=entries, gain={"random_sampling+warm": 0.15, "badge+warm": 0.17})
+    page = opened(write_page([config], config.output / "report.html"), DESK, "light", DRAWN)
+    found = cells_of(page, "areas-accuracy")
+    assert found["random_sampling"][-1] == found["random_sampling+warm"][-1] == "baseline"
+    assert found["alone"][-1] == "not compared"
+    assert found["badge+warm"][1].startswith("+1.")  # against random_sampling the difference is above 12
+    assert "badge+warm: significantly better than random_sampling+warm" in page.locator("#summary").inner_text()
+    assert "random was not run with retrain 'shrink_perturb': alone." in page.locator("#summary").inner_text()
+    forest = page.locator('[data-figure="differences-accuracy"] .plot > svg').get_attribute("aria-label")
+    assert "badge+warm" in forest
+    assert "alone" not in forest
+    left_out = page.locator('[data-figure="efficiency-accuracy"] [data-left-out]').inner_text()
+    assert left_out == "Not drawn: random_sampling+warm (compared with no other), alone (compared with no other)."
+    rows = saved_rows(page, '[data-figure="efficiency-accuracy"] button[data-save="csv"]')
+    assert {row["strategy"] for row in rows} == {"random_sampling", "badge", "badge+warm", "fass+warm"}

@@ -105,9 +105,10 @@ function hidden() {
 }
 const visible = () => experiment().strategies.filter((name) => !hidden().has(name));
 
-function leftOut() {
+function leftOut(others = []) {
   const { strategies, twins } = experiment();
-  const named = strategies.filter((name) => hidden().has(name)).map((name) => (name in twins ? `${name} (same selections as ${plain(twins[name])})` : name));
+  const why = (name) => (name in twins ? ` (same selections as ${plain(twins[name])})` : others.includes(name) ? " (compared with no other)" : "");
+  const named = strategies.filter((name) => hidden().has(name) || others.includes(name)).map((name) => name + why(name));
   return named.length ? `Not drawn: ${named.join(", ")}.` : "";
 }
 
@@ -368,7 +369,7 @@ function figure({ name, title, caption, tools = [], draw, table, wide = 640, exp
 }
 
 // `model` gives the curves of named strategies, by default the visible ones; numbers are saved of all of them.
-function lineFigure({ name, title, caption, tools, model, table }) {
+function lineFigure({ name, title, caption, tools, model, table, missing = () => leftOut() }) {
   const said = () => model().lines.map(({ text, dash }) => `${text} (${{ "": "solid", "4 4": "dashed", "1 4": "dotted" }[dash]} line)`).join(", ");
   return figure({
     name, title, tools,
@@ -376,7 +377,7 @@ function lineFigure({ name, title, caption, tools, model, table }) {
     draw: (width, named) => drawLines(model(), width, named),
     table: table ?? (() => lineTable(model(experiment().strategies))),
     after: (made, plot, tip) => { if (made.X) listen(made, model(), plot, tip); },
-    missing: leftOut,
+    missing,
   });
 }
 

@@ -163,18 +163,19 @@ function drawForest(width) {
 function forest() {
   const { twins } = experiment();
   const { summaries } = numbers();
-  const rows = compared(), same = Object.keys(twins);
+  const rows = compared(), same = Object.keys(twins).filter((name) => summaries[name].difference);
   if (!rows.length) return null;
   return figure({
     name: `differences-${state.metric}`, title: `Paired differences from ${whose()}`, draw: drawForest,
     caption: HIGHER_IS_BETTER[state.metric] ? "▲ significantly better, ▼ significantly worse after Holm's correction, ● no significant difference. Lines are intervals without correction." : "Smaller values of this metric are better. Lines are intervals without correction.",
-    table: () => [["strategy", "difference", "low", "high"], ...rows.map((name) => [name, ...summaries[name].difference])],
+    table: () => [["strategy", "difference", "low", "high"], ...[...rows, ...same].map((name) => [name, ...summaries[name].difference])],
     missing: () => (same.length ? `Not drawn: ${same.map((name) => `${name} (same selections as ${plain(twins[name])})`).join(", ")}.` : ""),
   });
 }
 
 const times = (x) => `${fixed(x, 2)}×`;
 const measured = () => experiment().strategies.filter((name) => name === experiment().baseline || experiment().baselines[name] !== name);
+const unmeasured = () => leftOut(experiment().strategies.filter((name) => !measured().includes(name)));
 
 function efficiencyModel(names = visible()) {
   const { labels } = experiment();
@@ -188,7 +189,7 @@ function efficiencyModel(names = visible()) {
   };
   return {
     xs: labels, xLabel: "labels", yLabel: `times fewer labels than ${whose()}`, series, log: state.log, lines: [], include: [1], least: 0, format: (x, all) => (all ? times(x) : `${Number(x.toFixed(4))}×`),
-    describe: () => `Label efficiency against ${whose()}: ${series.map(end).join("; ") || "no strategy is shown"}. ${leftOut()}`.trim(),
+    describe: () => `Label efficiency against ${whose()}: ${series.map(end).join("; ") || "no strategy is shown"}. ${unmeasured()}`.trim(),
   };
 }
 
@@ -232,7 +233,7 @@ function efficiency() {
     ? table({ name: `labels-${state.metric}`, title: `Labels needed for a level of ${metricName()}`, columns, rows: strategies, note: `Labels with which the mean curve first reaches the level, interpolated and rounded up; > ${count(last)}: not reached with ${count(last)} labels; ≤ ${count(labels[0])}: above it at the first point.${boot}${reach ? ` Full is the ${metricName()} after training on all labels of the pool, taken as exact.` : ""}` })
     : h("p", { class: "soft" }, "The labels needed for a level are not shown: there was no training on the whole pool, and no target accuracy is set.");
   const figure_ = labels.length < 2 ? null : lineFigure({
-    name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${whose()}`, model: efficiencyModel, tools: [check("log budget", "log")], table: efficiencyRows,
+    name: `efficiency-${state.metric}`, title: `Label efficiency: how many times fewer labels than ${whose()}`, model: efficiencyModel, tools: [check("log budget", "log")], table: efficiencyRows, missing: unmeasured,
     caption: `At every point: the number of labels with which ${whose()} first reaches the strategy's ${metricName()}, divided by the strategy's number of labels. Above 1 the strategy saves labels. A curve ends in a dotted arrow where ${whose()} never reaches the strategy's ${metricName()}: after it, only lower bounds are known, which the table has. An open circle is a bound, with an arrow to the side of the true value.`,
   });
   return section("labels", "Labels saved", null, figure_, figure_ && legend(), figure_ && efficiencyTable(), words);
