@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from distil.errors import UnsupportedModel
+from distil.errors import MissingPackage, UnsupportedModel
 from distil.networks.wrap import wrap
+from distil.selection.learner import Learner
 from distil.selection.select import select
+from distil.system.imports import import_torchvision
 
 X = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
 
@@ -88,3 +92,55 @@ def test_weights_of_wrapped_modules_are_read(case, net, tmp_path):
     torch.save({f"{prefix}{name}": x for name, x in state.items() for prefix in ("a.", "b.")}, path)
     with pytest.raises(UnsupportedModel, match=r"the weights of the module 2 times, with the prefixes 'a\.', 'b\.'"):
         wrap(path, build=build)
+
+
+def test_lists_of_layers_are_named():
+    for layers in (nn.ModuleList([nn.Linear(6, 3)]), nn.ModuleDict({"a": nn.Linear(6, 3)}), nn.ParameterList()):
+        with pytest.raises(UnsupportedModel, match=f"{type(layers).__name__} cannot be called: it has no forward"):
+            select("entropy_sampling", layers, torch.zeros(9, 6), 2)
+
+
+def test_inputs_of_another_shape_than_the_model_was_built_for_are_named():
+    """Scoring and training refuse them alike, with the words of PyTorch and the shape of an example."""
+    conv = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 3))
+    for model, x, shape in [
+        (nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), torch.zeros(9, 6), r"\(6,\)"),
+        (nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 3)), torch.zeros(9, 6), r"\(6,\)"),
+        (nn.LSTM(5, 3, batch_first=True), torch.zeros(9, 4, 6), r"\(4, 6\)"),
+        (conv, torch.zeros(9, 1, 3, 3), r"\(1, 3, 3\)"),
+        (conv, torch.zeros(9, 6), r"\(6,\)"),
+    ]:
+        learner = Learner(x, model, "random_sampling", num_classes=3, rng=0)
+        learner.label(range(4), [0, 1, 2, 0])
+        message = rf"{type(model).__name__} cannot be called with a tensor .*built for, not {shape}"
+        for call in (lambda m=model, x=x: select("entropy_sampling", m, x, 2), learner.fit):
+            with pytest.raises(UnsupportedModel, match=message):
+                call()
+
+
+class Broken(nn.Module):
+    def forward(self, x):
+        raise self.error
+
+
+def test_an_error_of_the_model_itself_is_its_own():
+    for error in (RuntimeError("out of luck"), ValueError("no such word")):
+        model = Broken()
+        model.error = error
+        with pytest.raises(type(error), match=str(error)) as raised:
+            select("entropy_sampling", model, torch.zeros(9, 6), 2)
+        assert raised.value is error
+
+
+def test_a_decoder_without_inputs_is_named():
+    with suppress(MissingPackage):
+        import_torchvision()
+    transformers = pytest.importorskip("transformers")
+    sizes = {"vocab_size": 20, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
+    model = transformers.T5Model(transformers.T5Config(**sizes, decoder_start_token_id=0, pad_token_id=0))
+    items = [
+        {"input_ids": torch.arange(2, 8) + row, "attention_mask": torch.ones(6, dtype=torch.long)} for row in range(9)
+    ]
+    with pytest.raises(UnsupportedModel, match=r"T5Model has an encoder and a decoder, .*model.get_encoder\(\)"):
+        select("core_set", wrap(model, embedding="cls"), items, 2)
+    assert len(select("core_set", wrap(model.get_encoder(), embedding="mean"), items, 2)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distil.errors import InvalidInput, UnsupportedModel
+from distil.errors import DistilError, InvalidInput, UnsupportedModel
 from distil.networks.module_state import is_exported
+
+# What PyTorch's messages say of inputs whose width, channels or axes a layer was not built for.
+_OF_SHAPES = re.compile(r"shape|size|channels|dimension|running_mean should contain|batched|\dD ", re.IGNORECASE)
 
 # Largest number of ids in a message.
 _NAMED = 5
@@ -85,7 +89,7 @@ def explain_failed_call(module: nn.Module, x: object, error: Exception) -> None:
 
     Whole numbers are passed to a module unchanged, since they may be token ids.
     """
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, (torch.OutOfMemoryError, DistilError)):
         return
     name, why = type(module).__name__, str(error).splitlines()[0] if str(error) else type(error).__name__
     if any(p.is_meta for p in module.parameters()) or (isinstance(x, Tensor) and x.is_meta):
@@ -97,12 +101,27 @@ def explain_failed_call(module: nn.Module, x: object, error: Exception) -> None:
             f"{name} is an exported program, and it cannot be called with {_shape(x)} ({why}); export it with a dynamic first "
             "axis: torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},))"
         ) from error
+    if isinstance(error, ValueError):
+        if getattr(getattr(module, "config", None), "is_encoder_decoder", False) is True:
+            raise UnsupportedModel(
+                f"{name} has an encoder and a decoder, and cannot be called with {_shape(x)} ({why}); pass its encoder alone, "
+                "model.get_encoder(), with embedding='mean'; a model with a head for classes; or inputs=, a function that adds "
+                "decoder_input_ids"
+            ) from error
+        return
     if isinstance(x, Tensor) and x.dim() == 1 and isinstance(error, RuntimeError):
         raise UnsupportedModel(
             f"{name} cannot be called with one number for each example, a tensor {tuple(x.shape)} ({why}); give each example as a "
             "row: a list of numbers, or an array (N, D)"
         ) from error
-    if not isinstance(x, Tensor) or x.is_floating_point():
+    if not isinstance(x, Tensor):
+        return
+    if x.is_floating_point():
+        if _OF_SHAPES.search(why):
+            raise UnsupportedModel(
+                f"{name} cannot be called with {_shape(x)} ({why}); pass examples of the shape that it was built for, not "
+                f"{tuple(x.shape[1:])}, or inputs= (or transform=), a function from the minibatch to its inputs"
+            ) from error
         return
     embeds = any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
     if not embeds:

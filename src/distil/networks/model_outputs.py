@@ -142,7 +142,7 @@ class ModelOutputs:
         x = first_rows(x, min(TRIED_ROWS, max((rows_of(x) or TRIED_ROWS + 1) - 1, 2)))
         try:
             self._try(x)
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, ValueError) as error:
             explain_failed_call(self._module, x, error)
             raise
 

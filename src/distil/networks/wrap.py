@@ -144,6 +144,11 @@ def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
 
 def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None = None) -> TorchNetwork:
     """A module as a network; the embedding is the input of its head unless ``embedding`` names another."""
+    if inspect.getattr_static(module, "forward", None) is nn.Module.forward:
+        raise UnsupportedModel(
+            f"{type(module).__name__} cannot be called: it has no forward; pass a module that has one, such as "
+            "torch.nn.Sequential(*layers)"
+        )
     head, embedding = given.get("head"), given.get("embedding")
     if head is not None and embedding is not None:
         raise InvalidInput("expected head= or embedding=, got both; pass one of them")

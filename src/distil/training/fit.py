@@ -305,7 +305,7 @@ class _Training:
         try:
             with self._watched() if n == 1 else nullcontext():
                 logits = self._read(x)
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, ValueError) as error:
             explain_failed_call(self.module, x, error)
             raise
         if not isinstance(logits, Tensor):
