@@ -3,6 +3,9 @@
 Paired: for one seed every strategy gets the same first labels. The model is scikit-learn's logistic regression, with its
 defaults and with weighted classes, or a ``LinearHead``; the loop is a ``Learner``, as a user would write it.
 
+With ``--heads``, random and margin sampling under three linear models instead: the linear head, the head trained by steps that was
+the default before, and scikit-learn's LogisticRegressionCV.
+
 Run as ``python -m benchmarks texts``. ``distil embed`` computes the embeddings once, and every finished run is a file, both under
 ``runs/texts``. Neither is repeated, so an interrupted benchmark continues.
 """
@@ -22,9 +25,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 from benchmarks.deepal_mnist import halves
 from benchmarks.machine import write
@@ -34,6 +38,8 @@ from distil.evaluation.compare import Comparison, compare, summarize
 from distil.evaluation.curves import Curves, areas, labels_to_reach
 from distil.evaluation.tables import markdown_table
 from distil.rng import Rng
+from distil.training.config import FitConfig
+from distil.training.fit import fit
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 QUERIES = 10
@@ -105,6 +111,12 @@ def minilm(name: str, texts: Texts, output: Path) -> np.ndarray:
     return np.load(made.path)
 
 
+def svd(name: str, texts: Texts, output: Path) -> np.ndarray:
+    """TF-IDF by 100 directions of truncated SVD, which are those of the pool."""
+    x = tfidf(name, texts, output)
+    return TruncatedSVD(100, random_state=0).fit(x[: texts.pool]).transform(x).astype(np.float32)
+
+
 SETS = {"sst2": sst2, "ag_news": ag_news}
 FEATURES = {
     "tfidf": Features("TF-IDF", 100, ("random_sampling", "margin_sampling", "entropy_sampling"), tfidf),
@@ -115,42 +127,98 @@ FEATURES = {
         minilm,
     ),
 }
+UNDER_HEADS = ("random_sampling", "margin_sampling")
+FOR_HEADS = {
+    "svd": Features("TF-IDF by 100 directions", 20, UNDER_HEADS, svd),
+    "minilm": Features("MiniLM embeddings", 20, UNDER_HEADS, minilm),
+}
 
+
+class CrossValidated(ClassifierMixin, BaseEstimator):
+    """LogisticRegressionCV, or LogisticRegression with C = 1 where no class fills five folds."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> CrossValidated:
+        """Choose C and fit."""
+        try:
+            self.model_ = LogisticRegressionCV(cv=5, Cs=8, max_iter=300, scoring="accuracy").fit(x, y)
+        except ValueError:
+            self.model_ = LogisticRegression(max_iter=300).fit(x, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The classes of the rows."""
+        return self.model_.predict(x)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """The probabilities of the classes, (N, C)."""
+        return self.model_.predict_proba(x)
+
+
+class Standardized(torch.nn.Module):
+    """A linear layer on columns with mean 0 and variance 1 over the pool."""
+
+    def __init__(self, pool: np.ndarray, n_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(pool.mean(0)))
+        self.register_buffer("std", torch.from_numpy(np.maximum(pool.std(0), 1e-12)))
+        self.linear = torch.nn.Linear(pool.shape[1], n_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C)."""
+        return self.linear((x - self.mean) / self.std)
+
+
+BY_STEPS = FitConfig(optimizer="adamw", lr=0.03, weight_decay=1.0, batch_size=64, n_epoch=50, window_size=None)
+HEADS = {"steps": "by steps", "head": "head", "cv": "LRCV"}
 
 MODELS = {
-    "head": None,  # a LinearHead, on embeddings
+    "head": LinearHead,  # on embeddings
+    "steps": Standardized,
+    "cv": CrossValidated(),
     "balanced": LogisticRegression(max_iter=1000, class_weight="balanced"),
     "plain": LogisticRegression(max_iter=1000),
 }
 
 
-def built(task: Task, model: LogisticRegression | None) -> LogisticRegression | LinearHead:
+Model = LogisticRegression | CrossValidated | LinearHead | Standardized
+
+
+def built(task: Task, model: Any) -> Model:
     """A model that is not fitted yet."""
-    return LinearHead.over(task.x, num_classes=int(task.y.max()) + 1) if model is None else clone(model)
+    n_classes = int(task.y.max()) + 1
+    if model is LinearHead:
+        return LinearHead.over(task.x, num_classes=n_classes)
+    return Standardized(task.x, n_classes) if model is Standardized else clone(model)
 
 
-def accuracy(model: LogisticRegression | LinearHead, task: Task) -> float:
+def accuracy(model: Model, task: Task) -> float:
     """The accuracy of a fitted model on the test set."""
-    if isinstance(model, LinearHead):
+    if isinstance(model, torch.nn.Module):
         with torch.no_grad():
             return float((model(torch.from_numpy(task.x_test)).argmax(1).numpy() == task.y_test).mean())
     return float(model.score(task.x_test, task.y_test))
 
 
-def accuracy_of_all(task: Task, model: LogisticRegression | None) -> float:
+def accuracy_of_all(task: Task, model: Any) -> float:
     """The test accuracy of a model that is fitted to the whole pool."""
     made = built(task, model)
     if isinstance(made, LinearHead):
         fit_head(made, torch.from_numpy(task.x), torch.from_numpy(task.y), HeadConfig())
+    elif isinstance(made, Standardized):
+        n_classes = int(task.y.max()) + 1
+        fit(made, torch.from_numpy(task.x), torch.from_numpy(task.y), BY_STEPS, num_classes=n_classes, rng=0)
     else:
         made.fit(task.x, task.y)
     return accuracy(made, task)
 
 
-def run(task: Task, model: LogisticRegression | None, strategy: str, seed: int, step: int) -> dict:
+def run(task: Task, model: Any, strategy: str, seed: int, step: int) -> dict:
     """Accuracies at step, 2 step, ... labels, and the mean seconds of a query."""
     rng = Rng(seed).child("texts")
-    learner = Learner(task.x, built(task, model), strategy, num_classes=int(task.y.max()) + 1, rng=rng)
+    n_classes, config = int(task.y.max()) + 1, BY_STEPS if model is Standardized else None
+    build = (lambda: built(task, model)) if model is Standardized else built(task, model)  # new weights each round
+    learner = Learner(task.x, build, strategy, num_classes=n_classes, fit=config, rng=rng)
     first = torch.randperm(len(task.y), generator=rng.child("initial").torch())[:step]
     learner.label(first, task.y[first])
     accuracies, seconds = [], 0.0
@@ -207,9 +275,11 @@ class Found:
         return {c.strategy: c for c in compare(areas(self.curves), baseline="random_sampling")}
 
 
-def found(name: str, kind: str, weights: str, root: Path, output: Path, seeds: int) -> Found:
+def found(
+    name: str, kind: str, weights: str, root: Path, output: Path, seeds: int, kinds: dict[str, Features] = FEATURES
+) -> Found:
     """Run the missing seeds of one data set, with one kind of features and one model."""
-    texts, features, model = SETS[name](root), FEATURES[kind], MODELS[weights]
+    texts, features, model = SETS[name](root), kinds[kind], MODELS[weights]
     rows = features.make(name, texts, output)
     task = Task(rows[: texts.pool], texts.y[: texts.pool], rows[texts.pool :], texts.y[texts.pool :])
     folder = output / f"{name}-{kind}-{weights}"
@@ -282,6 +352,45 @@ def saved(curves: dict[str, Curves], strategy: str) -> str:
     return f"{end} with {np.ceil(needed):.0f}, not {grid[-1]}: {grid[-1] / needed:.1f} times fewer"
 
 
+AT = (20, 40, 60, 100, 220)  # labels in the table of heads
+
+
+def table_of_heads(all_found: dict[tuple[str, str, str], Found]) -> str:
+    """Mean accuracies of the three models, one row per set, features and strategy."""
+    lines = [
+        f"| set and features | strategy | {' | '.join(f'{n} labels' for n in AT)} | mean over all | whole pool |",
+        "|---|---|" + "---|" * (len(AT) + 2),
+    ]
+    for name, kind in dict.fromkeys((name, kind) for name, kind, _ in all_found):
+        models = [all_found[name, kind, model] for model in HEADS]
+        for strategy in UNDER_HEADS:
+            curves = [100 * one.curves[strategy].values.mean(0) for one in models]
+            at = [[curve[n // models[0].step - 1] for curve in curves] for n in AT]
+            cells = [*at, [curve.mean() for curve in curves], [100 * one.full for one in models]]
+            joined = " | ".join(" / ".join(f"{value:.1f}" for value in cell) for cell in cells)
+            lines.append(f"| {models[0].title.rpartition(',')[0]} | {strategy} | {joined} |")
+    return "\n".join(lines)
+
+
+def write_heads(root: Path, output: Path, seeds: int) -> None:
+    """Run what is missing of the three models, and write their table."""
+    all_found = {
+        (name, kind, model): found(name, kind, model, root, output / "heads", seeds, FOR_HEADS)
+        for name in SETS
+        for kind in FOR_HEADS
+        for model in HEADS
+    }
+    write("texts_head", "\n\n".join([HEADS_TITLE.format(seeds=seeds), table_of_heads(all_found)]))
+
+
+HEADS_TITLE = """# Texts under three linear models
+
+`python -m benchmarks texts --heads`. Accuracy in % of *by steps / head / LRCV*: a linear layer on standardized columns under
+AdamW (rate 0.03, decay 1, 50 epochs), the default before; `distil.LinearHead`; and scikit-learn's
+`LogisticRegressionCV(cv=5, Cs=8)`, with C = 1 where no class fills five folds. Each is fitted anew each round, by a `Learner` that
+queries 20 labels at a time after 20 random ones, the same for all models. Means over {seeds} seeds."""
+
+
 def head(seeds: int) -> str:
     """The title, and what was run."""
     return f"""# Real texts: SST-2 and AG News
@@ -310,14 +419,18 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/texts"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--settings", help="some, separated by commas, such as ag_news-minilm-head; default: all")
+    parser.add_argument("--heads", action="store_true", help="three linear models, for the results texts_head")
     parser.add_argument("--table", default="texts", help="the name of the results; default: texts")
     options = parser.parse_args(argv)
     if options.data is None:
         parser.error("say where the texts are: --data, or DISTIL_DATA")
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.heads:
+        write_heads(Path(options.data), options.output, options.seeds)
+        return
     known = {
         f"{name}-{kind}-{weights}": (name, kind, weights)
-        for weights in MODELS
+        for weights in ("head", "balanced", "plain")
         for kind in FEATURES
         for name in SETS
         if (kind, weights) != ("tfidf", "head")  # a head takes dense rows
