@@ -81,9 +81,9 @@ def test_picks_are_the_brute_force():
             assert rows.tolist() == brute(p, h, 4, labeled), (case, known)
 
 
-def exact_brute(p, h, n, labeled=None, ridge=1):
-    """``brute`` with 100 digits, in which no prior and no scale is too small."""
-    mp.mp.dps = 100
+def exact_brute(p, h, n, labeled=None, ridge=1, oversample=2):
+    """``brute`` with 120 digits, in which no prior and no scale is too small."""
+    mp.mp.dps = 120
 
     def information(q, b):
         q, b = [mp.mpf(float(v)) for v in q], mp.matrix([[mp.mpf(float(v)) for v in b]])
@@ -105,11 +105,13 @@ def exact_brute(p, h, n, labeled=None, ridge=1):
         return sum(whole[i, i] for i in range(size))
 
     def best(choices, before):
-        falls = [before - trace(rows) for rows in choices]
-        return next(i for i, fall in enumerate(falls) if fall >= max(falls) - abs(max(falls)) * mp.mpf(10) ** -9)
+        """The least trace; to 1e-9 of the change, and where that is nearly all of the trace, to 1e-7 of what is left."""
+        traces = [trace(rows) for rows in choices]
+        least, digits = min(traces), mp.mpf(10)
+        return next(i for i, t in enumerate(traces) if t - least <= min(abs(before - least) / digits**9, t / digits**7))
 
     picks = []
-    for _ in range(min(len(p), 2 * n)):
+    for _ in range(min(len(p), oversample * n)):
         left = [j for j in range(len(p)) if j not in picks]
         picks.append(left[best([[*picks, j] for j in left], trace(picks))])
     while len(picks) > n:
@@ -126,6 +128,17 @@ def test_picks_are_the_brute_force_at_every_scale(scale):
     assert bait(p, h * scale, 2).tolist() == exact_brute(p, h * scale, 2)
     labeled = (q, b * scale)
     assert bait(p, h * scale, 2, labeled=labeled).tolist() == exact_brute(p, h * scale, 2, labeled)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_that_open_the_last_directions_are_compared_by_what_they_leave(seed):
+    """All of them lower the trace by the same, but for some 1e-14 of it: the prior is that much smaller than the information."""
+    (p, h), labeled = pool(9, 3, 3, seed=seed), pool(2, 3, 3, seed=seed + 10)
+    h, labeled = h + 0.1, (labeled[0], labeled[1] + 0.1)  # no row without information
+    picks = bait(p, h, 1, labeled=labeled, ridge=1e-40, oversample=1).tolist()
+    assert picks == exact_brute(p, h, 1, labeled, mp.mpf(10) ** -40, 1)
+    assert bait(p.flip(0), h.flip(0), 1, labeled=labeled, ridge=1e-40, oversample=1).tolist() == [8 - picks[0]]
+    assert bait(p, h, 2, ridge=1e-40).tolist() == exact_brute(p, h, 2, None, mp.mpf(10) ** -40)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, 1e6])

@@ -18,12 +18,15 @@ from distil.functional.scale import exponent, largest, number_times_two_to, time
 MEMORY = 2 << 30
 
 # The prior counts as at least this share of the squared embeddings, because float64 would lose a smaller one. Directions without
-# information outweigh all others long before; rows that open equally large ones tie to some 1e-9 then, and their order decides,
-# although their other terms differ.
+# information outweigh all others long before.
 _LEAST_RIDGE = 2.0**-46
 
 # Below this the prior would lose digits where the information of labeled rows is added to it.
 _SMALL_RIDGE = 2.0**-20
+
+# Where a pick leaves less than this share of the trace, because it opens the last directions without information, all rows that
+# open them lower the trace alike but for rounding. The trace that they leave is compared then, to the second of these shares.
+_SMALL_REMAINDER, _REMAINDER_TIE = 1e-3, 1e-7
 
 # Rows in doubt that are compared one by one; with more of them everything is made anew.
 _FEW = 64
@@ -164,9 +167,13 @@ class _Trace:
         if len(rows) > _FEW and self._updated:
             self._renew()
             return self.best(taken)
-        if len(rows) > 1 and float(unsure[gains.argmax()]) > EXACT_TIE * float(gains.max()):
-            return _first_of_largest(rows, self._exact_falls(rows))
-        return _first_of_largest(rows, gains[rows])
+        exact = len(rows) > 1 and float(unsure[gains.argmax()]) > EXACT_TIE * float(gains.max())
+        falls = self._exact_falls(rows) if exact else gains[rows]
+        tied = rows[falls >= falls.max() - EXACT_TIE * falls.max().abs()]
+        if len(tied) > 1 and float(falls.max()) > (1 - _SMALL_REMAINDER) * float((self._inverse * self._fisher).sum()):
+            left = self._remainders(tied)
+            tied = tied[left <= (1 + _REMAINDER_TIE) * left.min()]
+        return int(tied[0]), float(falls.max())
 
     def least(self, order: Tensor) -> int:
         """The added row whose removal raises the trace least, the first of several in this order; all rows are added."""
@@ -239,6 +246,23 @@ class _Trace:
             traced = y.mT @ (self._fisher @ y)
             falls.append(torch.linalg.solve(z.mT @ z + eye, traced).diagonal(dim1=1, dim2=2).sum(1))
         return torch.cat(falls)
+
+    def _remainders(self, rows: Tensor) -> Tensor:
+        """The trace after adding each of these rows alone, (m,), also where it is many orders of magnitude below the trace before.
+
+        With R^T R the information, F = B B^T, L = R^-T B and R^-T V^T = Q S W^T, it is |L - Q Q^T L|^2 + |(I + S^2)^-1/2 Q^T L|^2.
+        """
+        factor = self._current_factor()
+        values, vectors = torch.linalg.eigh(self._fisher)
+        left = torch.linalg.solve_triangular(factor.T, vectors * values.clamp_min(0).sqrt(), upper=False)  # L
+        found = []
+        for some in rows.split(max(1, BLOCK_BYTES // (16 * len(factor) ** 2))):
+            z = torch.linalg.solve_triangular(factor.T, self._written(some).mT, upper=False)  # (m, (C - 1) D, C - 1)
+            q, s, _ = torch.linalg.svd(z, full_matrices=False)
+            along = q.mT @ left
+            rest = (left - q @ along).square().sum((1, 2))
+            found.append(rest + (along.square().sum(2) / (1 + s.square())).sum(1))
+        return torch.cat(found)
 
     def _exact_rises(self) -> Tensor:
         """``_rises`` from a singular value decomposition U S X^T of the rows, as the prior and the labeled set see them.
