@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
     """The current directory, with three classes of points in every format, and an encoder of colors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    for name in ("points", "colors"):
+    for name in ("pinned_points", "pinned_colors"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     y = np.arange(60) % 3
     x = np.random.default_rng(0).normal(y[:, None], 1.0, (60, 2)).round(3)
@@ -46,8 +46,8 @@ def here(tmp_path, monkeypatch):
         folder = Path("images", "abc"[label])
         folder.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (2, 2), (80 * int(label), row, 9)).save(folder / f"{row}.png")
-    Path("colors.py").write_text("def encode(images):\n    return [list(i.getpixel((0, 0))) for i in images]\n")
-    Path("points.py").write_text(
+    Path("pinned_colors.py").write_text("def encode(images):\n    return [list(i.getpixel((0, 0))) for i in images]\n")
+    Path("pinned_points.py").write_text(
         "import numpy as np, torch\nfrom distil.datasets.data_set import DataSet\n\n\n"
         "def load(file):\n    table = torch.from_numpy(np.genfromtxt(file, delimiter=',', skip_header=1))\n"
         "    return DataSet('points', table[:, :2].float(), table[:, 2].long(), None, None, 3)\n"
@@ -75,7 +75,7 @@ def edit(path):
 
 
 def test_every_file_is_pinned_and_refused_by_name(case, here):
-    colors = {"images": "images", "encoder": "colors:encode"}
+    colors = {"images": "images", "encoder": "pinned_colors:encode"}
     for dataset, file, key in [
         ({"name": "csv", "path": "train.csv", "test_path": "test.csv"}, "train.csv", "path"),
         ({"name": "csv", "path": "train.csv", "test_path": "test.csv"}, "test.csv", "test_path"),
@@ -121,8 +121,8 @@ def test_results_are_titled_by_the_name_of_the_file(case, here, monkeypatch):
             ({"name": "csv", "path": "some/table.of.cells.csv"}, "table.of.cells.csv"),
             ({"name": "libsvm", "path": "train.svm"}, "train.svm"),
             ({"name": "npz", "path": str(here / "points.npz")}, "points.npz"),
-            ({"name": "points:load", "file": "train.csv"}, "points:load"),
-            ({"images": "images/../images", "encoder": "colors:encode"}, "images"),
+            ({"name": "pinned_points:load", "file": "train.csv"}, "pinned_points:load"),
+            ({"images": "images/../images", "encoder": "pinned_colors:encode"}, "images"),
         ]
     ):
         with case(title):
@@ -137,24 +137,28 @@ def test_results_are_titled_by_the_name_of_the_file(case, here, monkeypatch):
 
 
 def test_a_data_set_that_a_callable_reads_is_pinned_by_its_content(here):
-    config = made({"name": "points:load", "file": "train.csv"})
+    config = made({"name": "pinned_points:load", "file": "train.csv"})
     assert run_all(config)
     text = Path("train.csv").read_text()
     Path("train.csv").write_text(text.replace("\n", "\r\n"))  # the same numbers
     assert run_all(config)
     Path("train.csv").write_text(text.replace(",2\n", ",1\n", 1))
-    with pytest.raises(RunError, match=r"^the data set points:load has changed since out was begun: its SHA-256 was"):
+    with pytest.raises(
+        RunError, match=r"^the data set pinned_points:load has changed since out was begun: its SHA-256 was"
+    ):
         run_all(config)
 
 
 def test_a_changed_module_of_the_users_is_noted_and_not_refused(here):
-    config, said = made({"name": "points:load", "file": "train.csv"}), []
+    config, said = made({"name": "pinned_points:load", "file": "train.csv"}), []
     assert run_all(config, say=said.append)
     assert said == []
-    with Path("points.py").open("a") as file:
+    with Path("pinned_points.py").open("a") as file:
         file.write("# a remark\n")
     assert run_all(config, say=said.append)
-    assert said == ["the source of the module points has changed since out was begun; earlier steps used the old one"]
+    assert said == [
+        "the source of the module pinned_points has changed since out was begun; earlier steps used the old one"
+    ]
 
 
 def test_a_damaged_file_of_hashes_is_refused(case, here):

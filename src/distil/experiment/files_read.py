@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import distil
+import distil.errors
 from distil.data.images import images_below
 from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import array_file
@@ -157,7 +157,7 @@ def _folder_hash(folder: Path) -> str:
 def _modules(config: ExperimentConfig) -> Iterator[tuple[str, Path]]:
     """The user's own modules that the configuration names as ``package.module:callable``, with their source files."""
     packages = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "purelib", "platlib")]
-    packages.append(Path(distil.__file__).resolve().parent)
+    packages.append(Path(distil.errors.__file__).resolve().parent)
     for name in dict.fromkeys(_named_modules(config.document)):
         source = getattr(sys.modules.get(name), "__file__", None)
         if source is not None and not any(Path(source).resolve().is_relative_to(folder) for folder in packages):

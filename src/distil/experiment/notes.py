@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.results import Runs, random_notes, training_notes
-from distil.experiment.run import Event
 from distil.strategies.base import RANDOM_SAMPLE
 
 

@@ -117,7 +117,8 @@ class Run:
         if not self.finished or len(self.all("evaluated")) >= rounds:
             return self.finished
         used = {id_ for kind in ("labeled", "skipped") for event in self.all(kind) for id_ in event["ids"]}
-        return len(used) >= (self.last("started") or {"pool": 0})["pool"]
+        pool: int = (self.last("started") or {"pool": 0})["pool"]
+        return len(used) >= pool
 
     def reopen(self) -> None:
         """Cut off the end of a finished run, which then has the events of one that still has rounds to do."""

@@ -106,7 +106,7 @@ class _Worker(Generic[State, Task, Result]):
 _worker: _Worker[Any, Any, Any] | None = None
 
 
-def _start(prepare: Callable[[], Any], work: Callable[..., bool], steps: Any) -> None:  # noqa: ANN401
+def _start(prepare: Callable[[], Any], work: Callable[..., Any], steps: Any) -> None:  # noqa: ANN401
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal too, and stops this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
