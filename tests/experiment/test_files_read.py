@@ -113,6 +113,18 @@ def test_every_file_is_pinned_and_refused_by_name(case, here):
             path.rmdir() if path.is_dir() else path.unlink()
 
 
+def test_an_image_that_a_table_names_is_read_too(here):
+    rows = [f"{path},{path.parent.name}" for path in sorted(Path("images").rglob("*.png"))]
+    Path("paths.csv").write_text("path,class\n" + "\n".join(rows) + "\n")
+    config = made({"images": "paths.csv", "encoder": "pinned_colors:encode"})
+    assert run_all(config)
+    Image.new("RGB", (2, 2), (1, 2, 3)).save("images/a/3.png")
+    with pytest.raises(
+        RunError, match=r"^the data set paths\.csv has changed since out was begun: its SHA-256 was \w{8} and"
+    ):
+        run_all(config)
+
+
 def test_results_are_titled_by_the_name_of_the_file(case, here, monkeypatch):
     monkeypatch.setattr(outputs, "plot_curves", lambda *_, title, **__: title)
     Path("some").mkdir()

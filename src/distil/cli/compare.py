@@ -34,8 +34,9 @@ def compare(
     order of minibatches, so that only the strategies differ. Random sampling is always one of them, and one training on the whole
     pool per seed shows the best accuracy to expect.
 
-    The output directory grows: started again with more strategies or more seeds, a comparison runs only what is missing, and one
-    that was stopped goes on. At the end it writes a page, report.html, which ``distil report`` makes again.
+    The output directory grows: started again with more strategies, seeds or rounds, a comparison runs only what is missing, and one
+    that was stopped goes on. Several commands may share the runs of one directory. At the end it writes a page, report.html, which
+    ``distil report`` makes again.
 
     Args:
         config: A JSON file; docs/configuration.md describes its keys.

@@ -19,7 +19,7 @@ def resume(
     """Go on with an experiment that was stopped.
 
     It may have been interrupted or killed, or it may wait for answers. The results are those that it would have had without the
-    stop. Finished runs are left as they are.
+    stop. Everything that the directory was asked for is done; finished runs are left as they are.
 
     Args:
         run: The output directory of ``distil run`` or ``distil compare``.

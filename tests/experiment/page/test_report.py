@@ -274,6 +274,13 @@ def test_without_the_bound_of_all_data(made_up):
     assert made["metrics"]["accuracy"]["majority"] == pytest.approx(0.115)
 
 
+def test_a_bound_of_all_data_that_is_unfinished(made_up):
+    config = made_up()
+    shutil.rmtree(config.output / "full_data" / "1")
+    why = "because the trainings on the whole pool are not finished. Continue with: distil resume"
+    assert f"{why} {config.output}" in notes(config)
+
+
 def test_old_runs(made_up):
     made = reported(made_up(old=True, full=False))["experiments"][0]
     assert set(made["metrics"]) == {"accuracy", "balanced_accuracy", "macro_f1"}

@@ -283,10 +283,12 @@ def _notes(
     if accuracy and len(config.seeds) == 1:
         notes.append("With one seed there are no intervals and no tests of differences.")
     if accuracy and metrics["accuracy"]["full"] is None:
-        notes.append(
-            "Shares of the accuracy with all labels are unknown, because there was no training on the whole pool; "
-            "`distil compare` does one per seed."
+        why = (
+            f"the trainings on the whole pool are not finished. Continue with: distil resume {config.output}"
+            if config.full_data and not full_data_runs(config)
+            else "there was no training on the whole pool; `distil compare` does one per seed."
         )
+        notes.append(f"Shares of the accuracy with all labels are unknown, because {why}")
     missing = [metric.words for name, metric in METRICS.items() if name not in metrics]
     if accuracy and missing:
         notes.append(f"Some runs, perhaps of an older version, did not measure: {', '.join(missing)}.")
