@@ -165,5 +165,6 @@ def test_what_is_not_drawn_is_named_in_the_picture(made_up, monkeypatch):
     drawn = []
     monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, *, title, **_: drawn.append(title) or path)
     write_results(made_up("all"))
-    write_results(made_up("some", unfinished=[("badge", 0)], budgets={"margin_sampling": 4}))
+    unfinished = [("badge", seed) for seed in range(4)]
+    write_results(made_up("some", unfinished=unfinished, budgets={"margin_sampling": 4}))
     assert drawn == ["digits, 4 seeds", "digits, 4 seeds\nleft out: margin_sampling, badge"]
