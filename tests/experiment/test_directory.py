@@ -13,9 +13,9 @@ from distil.experiment.directory import claim, compared, open_config
 from distil.experiment.outputs import write_results
 from distil.experiment.results import finished_runs, run_path
 from distil.experiment.run import Run
-from distil.experiment.suite import run_all
+from distil.experiment.suite import experiment_of, run_all
 from distil.experiment.weights import Weights
-from distil.selection.oracle import Answers
+from distil.selection.oracle import Answers, Pending, TrueLabels
 
 
 @pytest.fixture
@@ -126,6 +126,26 @@ def test_an_extended_run_that_was_stopped_goes_on(config, run_files, tmp_path, m
     whole = config(experiment__output=str(tmp_path / "whole"), **more)
     run_all(whole)
     assert run_files(config().output) == run_files(whole.output)
+
+
+def test_a_command_with_fewer_rounds_ends_a_run_that_another_left_beyond_them(config, run_files, tmp_path):
+    """Of two commands on one directory the one that was asked for more rounds is killed, and the other takes over its run."""
+    one = {"experiment__seeds": 1, "active_learning__strategies": ["badge"]}
+    short, long = config(**one), config(**one, active_learning__rounds=6)
+    true = TrueLabels(short.load_data().y_train)
+
+    class Leaving:
+        def ask(self, query):
+            return Pending() if query.round == 4 else true.ask(query)
+
+    assert not run_all(long, oracle=lambda *_: Leaving())
+    before = experiment_of(short, short.load_data(), "badge", 0)
+    assert before.advance()
+    assert (before.run.last("finished"), len(before.run.all("evaluated"))) == (before.run.events[-1], 5)
+    assert run_all(long, oracle=lambda *_: true)
+    whole = config(**one, active_learning__rounds=6, experiment__output=str(tmp_path / "whole"))
+    run_all(whole)
+    assert run_files(long.output) == run_files(whole.output)
 
 
 def test_a_pool_that_is_used_up_needs_no_more_rounds(config):

@@ -118,7 +118,7 @@ class Steps:
 
     def select_or_finish(self, round: int) -> list[Event]:  # noqa: A002
         """Select for the next round; after the last round, or without unlabeled examples, finish."""
-        final = round == self.config.rounds - 1 or len(self.learner.pool.unlabeled) == 0
+        final = round >= self.config.rounds - 1 or len(self.learner.pool.unlabeled) == 0
         return [self._finished() if final else self._asked(round + 1)]
 
     def ask(self, round: int) -> list[Event]:  # noqa: A002
