@@ -458,6 +458,9 @@ def test_report_of_several_data_sets(said, file, here, no_plot):
     assert (code, err) == (0, "")
     assert out.endswith("\nReport: report.html\n")
     assert [e["name"] for e in report_in(here / "report.html")["experiments"]] == ["digits (small)", "digits (other)"]
+    code, out, err = said("report", "runs/small", "runs/other", "runs/small", "./runs/small")
+    assert (code, err) == (0, "")
+    assert out.startswith("runs/small counts once: its runs were given 3 times.\n\ndigits (small)\n\n")
 
 
 def test_report_as_json(said, file, here, no_plot):

@@ -428,8 +428,8 @@ def _needed(c: Comparison, alpha: float, difference: float, power: float) -> str
     needed = seeds_needed(difference, c.spread, power=power, alpha=each)
     ends = spread_interval(c.spread, c.seeds)
     if needed > c.seeds:
-        low, high = (seeds_needed(difference, end, power=power, alpha=each) for end in ends)
-        return f"to see a difference of {points} you need about {needed:,} seeds (95 % interval {low:,} to {high:,})"
+        fewest, most = (seeds_needed(difference, end, power=power, alpha=each) for end in ends)
+        return f"to see a difference of {points} you need about {needed:,} seeds (95 % interval {fewest:,} to {most:,})"
     low, chance, high = (
         100 * paired_power(difference / spread, c.seeds, each) for spread in (ends[1], c.spread, ends[0])
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from distil.errors import InvalidInput
 from distil.evaluation.statistics import Floats, finite_array
@@ -189,7 +189,7 @@ def first_reached(grid: Floats, curves: Floats, target: float) -> Floats:
     return np.where(reached.any(axis=1), crossing, np.inf)
 
 
-def starts_above(curves: Floats, target: float) -> Floats:
+def starts_above(curves: Floats, target: float) -> NDArray[np.bool_]:
     """Whether curves (..., P) are above a target at their first point, so that they may have reached it with fewer labels."""
     return np.asarray(curves[..., 0] > target + _REACHED)
 
