@@ -126,6 +126,23 @@ def test_curves_of_label_efficiency_end_where_only_bounds_are_known(ten, page_of
     assert float(row["low to target 85 %"]) <= float(row["times fewer to target 85 %"])
 
 
+def test_a_bound_that_says_more_than_the_last_exact_value_is_drawn(made_up, opened):
+    """Random ends at 70 %, which badge has passed with 15 labels: a ratio of at least 25 / 15 after an exact 1."""
+    config = made_up(gain={"badge": 0.19, "random_sampling": -0.1})
+    page = opened(write_page([config], config.output / "report.html"), DESK, "light", DRAWN)
+    svg = page.locator('[data-figure="efficiency-accuracy"] .plot > svg')
+    key = svg.locator('path.curve[data-curve="badge"]').get_attribute("class").split()[-1]
+    (ring,) = svg.locator(f'circle.ring.{key}[data-bound="at least"]').all()
+    ticks = svg.evaluate(
+        """svg => [...svg.querySelectorAll("line.gridline")].map(line =>
+             [Number(line.getAttribute("y1")), parseFloat(line.nextElementSibling.textContent)])"""
+    )
+    (y0, v0), (y1, v1) = ticks[0], ticks[-1]
+    assert v0 + (float(ring.get_attribute("cy")) - y0) * (v1 - v0) / (y1 - y0) == pytest.approx(25 / 15, abs=1e-3)
+    assert svg.locator(f"path.curve.open.{key}").count() == 1  # a dotted line from the exact value
+    assert "badge 1.00" in svg.get_attribute("aria-label")
+
+
 def test_every_number_is_that_of_the_files(ten, page_of_ten, opened):
     write_results(ten)
     lines = (ten.output / "results.md").read_text().split("\n")[2:]
