@@ -236,10 +236,16 @@ def test_a_damaged_run(said, file, here, no_plot):
     events = here / "runs" / "small" / "margin_sampling" / "0" / "events.jsonl"
     lines = events.read_text().splitlines(keepends=True)
     events.write_text("".join([lines[0], "rubbish\n", *lines[2:]]))
-    code, _, err = said("resume", "runs/small")
-    assert code == 1
-    assert "events.jsonl, line 2: expected a JSON object" in err
-    assert len(err.splitlines()) == 1
+    for argv in (
+        ("resume", "runs/small"),
+        ("report", "runs/small"),
+        ("run", file()),
+        ("compare", file(), "--seeds", "1"),
+    ):
+        code, out, err = said(*argv)
+        assert (code, out, len(err.splitlines())) == (1, "", 1)
+        assert err.startswith("distil: runs/small/margin_sampling/0/events.jsonl, line 2: expected a JSON object")
+    assert not (here / "runs" / "small" / "full_data").exists()  # said before any training
 
 
 def test_waiting_for_answers(said, file, monkeypatch, here, no_plot):

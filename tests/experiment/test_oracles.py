@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from distil.errors import ConfigError, RunError
+from distil.errors import ConfigError, InvalidInput, RunError
 from distil.experiment.directory import open_config
 from distil.experiment.results import run_path
 from distil.experiment.run import Run
@@ -113,6 +113,12 @@ def test_a_named_oracle_goes_on_under_its_name(small, answering):
     again = small(experiment__output=str(made.output.with_name("again")))
     run_all(again, oracle=sys.modules["answering"].people)
     assert recorded(again.output) == "answering:people"
+
+
+def test_a_named_oracle_is_asked_by_one_process(small, answering):
+    made = small(experiment__oracle="answering:people")
+    with pytest.raises(InvalidInput, match="workers must be 1 with an oracle, got 2"):
+        run_all(made, workers=2)
 
 
 def test_a_name_that_cannot_be_imported_is_refused_before_any_work(small):

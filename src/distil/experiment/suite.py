@@ -34,7 +34,7 @@ from distil.experiment.first_round import FirstRound
 from distil.experiment.identity import identity_of, spec_of
 from distil.experiment.loop import Experiment
 from distil.experiment.oracles import MakeOracle, oracle_of, with_oracle
-from distil.experiment.results import run_path
+from distil.experiment.results import run_of, run_path
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.workers import Report, run_in_processes
@@ -91,7 +91,7 @@ def run_all(
     with tqdm(total=total, unit="round", disable=hidden) as bar:
         runs = _Runs(config, data, asks, bar)
         for task in tasks:
-            runs.show(task, Run(run_path(config.output, *task)))
+            runs.show(task, run_of(config, *task))  # an altered record ends here, before any training
         if workers > 1:
             prepare = partial(_prepared, config.document)
             outcomes = run_in_processes(prepare, _advanced, tasks, workers, bar.update)
