@@ -63,13 +63,15 @@ class Grammar:
     def follow(self, event: Mapping[str, Any]) -> str | None:
         """Take in the next event, or say what is wrong with it; None: it may follow those before."""
         kind = event["event"]
-        return (
+        fault = (
             self._order_fault(kind, event.get("round"))
             or _key_fault(kind, event)
             or (self._ids_fault(kind, event) if "ids" in _KEYS[kind] else None)
             or self._number_fault(kind, event)
-            or self._recorded(kind, event)
         )
+        if fault is None:
+            self._take_in(kind, event)
+        return fault
 
     def _order_fault(self, kind: str, round_: object) -> str | None:
         following = FOLLOWING[self._kind]
@@ -120,8 +122,7 @@ class Grammar:
             return f"expected weights of round {event['round']}, got {_shown(event['weights'])}"
         return None
 
-    def _recorded(self, kind: str, event: Mapping[str, Any]) -> None:
-        """Take the event over into the state."""
+    def _take_in(self, kind: str, event: Mapping[str, Any]) -> None:
         self._kind, self._round = kind, event.get("round", self._round)
         if kind == "started":
             self._started = event
