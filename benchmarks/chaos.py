@@ -33,6 +33,7 @@ from distil.cli import main as distil
 from distil.errors import DistilError, DistilWarning, MissingPackage
 from distil.experiment import outputs
 from distil.experiment.config import experiment_config
+from distil.experiment.provenance import versions
 
 DOCUMENT = {
     "model": {"architecture": "two_layer_net", "target_classes": 10, "hidden_units_1": 4},
@@ -353,12 +354,13 @@ def main(argv: list[str]) -> int:
 
 
 def _make_quick() -> None:
-    """Leave plots out, and read the data once."""
+    """Leave plots out, read the data once, and look up the versions once: a checkout may change while this runs."""
 
     def no_plot(*_: object, **__: object) -> None:
         raise MissingPackage("no plot here")
 
     outputs.plot_curves = no_plot
+    versions()
     experiment_config.load = cache(experiment_config.load)
     experiment_config.load("digits", None)
 

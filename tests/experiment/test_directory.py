@@ -2,6 +2,7 @@
 
 import csv
 import re
+import json
 import shutil
 
 import pytest
@@ -220,6 +221,20 @@ def test_an_altered_configuration_is_refused(config):
     for reads in (lambda: open_config(made.output), lambda: run_all(made)):
         with pytest.raises(RunError, match=r"out/config\.json was changed since distil wrote it"):
             reads()
+
+
+def test_a_configuration_whose_seal_was_moved_is_one_line_that_names_it(config):
+    """By two lines that were swapped, for example: what is then wrong are keys, which the caller never wrote."""
+    made = config(experiment__seeds=1, active_learning__strategies=["random_sampling"], active_learning__rounds=1)
+    run_all(made)
+    path = made.output / "config.json"
+    document = json.loads(path.read_text())
+    document["experiment"]["hash"] = document.pop("hash")
+    path.write_text(json.dumps(document))
+    for reads in (lambda: open_config(made.output), lambda: run_all(made)):
+        with pytest.raises(RunError, match=r"out/config\.json cannot be used: .*unknown key experiment\.hash") as error:
+            reads()
+        assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_run_of_another_configuration_seed_or_strategy_is_refused(case, config):

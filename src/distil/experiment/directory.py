@@ -27,7 +27,7 @@ def open_config(output: Path) -> ExperimentConfig:
     """The configuration that a directory of results was begun with; the directory may have been moved since.
 
     Raises:
-        RunError: The directory holds no experiment.
+        RunError: The directory holds no experiment, or its configuration cannot be used.
     """
     if not (output / CONFIG).exists():
         raise RunError(
@@ -36,7 +36,7 @@ def open_config(output: Path) -> ExperimentConfig:
     document = read_json(output / CONFIG)
     experiment = document.get("experiment")
     experiment = experiment if isinstance(experiment, dict) else {}
-    return parse_config({**document, "experiment": {**experiment, "output": str(output)}})
+    return _parsed({**document, "experiment": {**experiment, "output": str(output)}}, output)
 
 
 def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data: bool = True) -> ExperimentConfig:
@@ -120,7 +120,7 @@ def _check_ours(output: Path) -> None:
 
 def _joined(config: ExperimentConfig) -> Document:
     """The document of the experiment in the output directory with what the configuration adds."""
-    before = parse_config(read_json(config.output / CONFIG), looking=True)
+    before = _parsed(read_json(config.output / CONFIG), config.output, looking=True)
     check_oracle(config.document, before.document, config.output)
     found = differences(config, before)
     if found:
@@ -129,6 +129,16 @@ def _joined(config: ExperimentConfig) -> Document:
             f"continue the old experiment: distil resume {config.output}"
         )
     return grown(config, before)
+
+
+def _parsed(document: Document, output: Path, *, looking: bool = False) -> ExperimentConfig:
+    """The configuration that a directory holds; its faults name the file, because the caller did not write it."""
+    try:
+        return parse_config(document, looking=looking)
+    except ConfigError as error:
+        raise RunError(
+            f"{output / CONFIG} cannot be used: {' '.join(str(error).split())}; if it was altered, restore it from a backup"
+        ) from None
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
