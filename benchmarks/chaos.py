@@ -230,7 +230,11 @@ FILES = {
 def altered(root: Path, rounds: int, draws: random.Random) -> tuple[list[str], list[str]]:
     """Rows of the table, and what went wrong."""
     states = {"finished": _finished(root / "finished"), "stopped": _stopped(root / "stopped")}
-    wholes = {argv[0] + argv[1]: _result(root / "whole", states["finished"], argv) for argv in (RESUME, _more())}
+    wholes = {
+        (state, argv[0]): _result(root / "whole", folder, argv)
+        for state, folder in states.items()
+        for argv in (RESUME, _more())
+    }
     reports = {name: _report(folder / "out") for name, folder in states.items()}
     wrong: list[str] = []
     counts: Counter[tuple[str, str]] = Counter()
@@ -246,7 +250,7 @@ def altered(root: Path, rounds: int, draws: random.Random) -> tuple[list[str], l
         argv = _more() if kind == "first_round" or draws.random() < 0.3 else RESUME
         outcomes = [
             _looked(folder / "out", path, reports[state]),
-            _went_on(command(folder, argv), path, folder, wholes[argv[0] + argv[1]]),
+            _went_on(command(folder, argv), path, folder, wholes[state, argv[0]]),
         ]
         for step, outcome in zip(("report", argv[0]), outcomes, strict=True):
             counts[kind, outcome if outcome in ("noticed", "no effect") else "wrong"] += after != before
@@ -307,7 +311,7 @@ def _looked(output: Path, path: Path, whole: Any) -> str:
         return "noticed" if _names(str(error).splitlines(), path) else f"the error does not name the file: {error}"
     if found == whole:
         return "no effect"
-    unfinished = any("left out" in note for note in found["notes"] if note not in whole["notes"])
+    unfinished = any("finished" in note for note in found["notes"] if note not in whole["notes"])
     named = any(_names([str(warning.message)], path) for warning in said)
     return "noticed" if unfinished or named else "other numbers without a word"
 

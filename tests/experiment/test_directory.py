@@ -1,8 +1,8 @@
 """The directory of an experiment: whose it is, how it grows, and what a comparison adds to a configuration."""
 
 import csv
-import re
 import json
+import re
 import shutil
 
 import pytest
