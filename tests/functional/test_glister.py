@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import torch
 from torch.nn.functional import cross_entropy
@@ -140,6 +141,43 @@ def test_picks_are_those_of_a_layer_that_is_updated():
                 lr,
                 labeled,
             )
+
+
+def naive(a, h, bias, judges, n, lr):
+    """The greedy on logits in float64, without matrices of weights: a step along a h^T changes those of h_V by a <h, h_V>."""
+    logits, h_val, y = (t.double().numpy() for t in (judges.logits, judges.embeddings, judges.y))
+    a, h = a.double().numpy(), h.double().numpy()
+    reach = h @ h_val.T + bias  # (N, V)
+    picks = []
+    for _ in range(n):
+        residuals = scipy.special.softmax(logits, 1) - np.eye(a.shape[1])[y.astype(int)]
+        gains = ((a @ residuals.T) * reach).mean(1)
+        gains[picks] = -np.inf
+        picks.append(int(gains.argmax()))
+        logits = logits - lr * reach[picks[-1]][:, None] * a[picks[-1]]
+    return picks
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1.0, 1e15, 1e30])
+def test_picks_are_those_of_the_definition_at_every_scale(scale):
+    """With steps that move the logits as much as at scale 1: without a bias, the picks are those of scale 1."""
+    layer = Layer(3)
+    for bias, labeled in itertools.product([False, True], [False, True]):
+        lr = 0.05 / (max(1.0, scale**2) if bias else scale**2)
+        a, h = layer.gradients(layer.pool, layer.y_pool).a, (layer.pool * scale).float()
+        judges = Judges(layer.logits(layer.val).float(), (layer.val * scale).float(), layer.y_val)
+        known, moved = None, judges
+        if labeled:
+            known = Outer(layer.gradients(layer.labeled, layer.y_labeled).a, (layer.labeled * scale).float(), bias)
+            reach = known.b.double() @ judges.embeddings.double().T + bias  # (m, V)
+            step = lr * (reach.T @ known.a.double()) / len(known)
+            moved = Judges(judges.logits.double() - step, judges.embeddings, judges.y)
+        expected = naive(a, h, bias, moved, 12, lr)
+        assert glister(Outer(a, h, bias), [judges], 12, lr=lr, labeled=known).tolist() == expected, (bias, labeled)
+        if not bias:
+            unit = Outer(a, layer.pool.float(), False), [Judges(judges.logits, layer.val.float(), layer.y_val)]
+            own = None if known is None else Outer(known.a, layer.labeled.float(), False)
+            assert glister(*unit, 12, lr=0.05, labeled=own).tolist() == expected
 
 
 class Wide:

@@ -246,7 +246,8 @@ def gradients(sets, part="all"):
     b = sets.pool[Embedding()].double().numpy()
     if part == "bias":
         return a
-    b = np.hstack([np.ones((len(b), 1)), b])
+    if part == "all":
+        b = np.hstack([np.ones((len(b), 1)), b])
     return (a[:, :, None] * b[:, None]).reshape(len(a), -1)
 
 
@@ -291,11 +292,17 @@ def test_the_error_of_the_weighted_gradient_is_bounded():
         assert bound(g, picks) <= np.median(random), strategy
 
 
-def test_per_class_minimizes_distances_inside_each_class():
+SCALES = [(1.0, "all"), *itertools.product((1e-30, 1e-15, 1e15, 1e30), ("all", "weights"))]
+"""Of the embeddings, and the part of the gradient; 1e-30 times the weights' part is nothing next to the bias's."""
+
+
+@pytest.mark.parametrize(("scale", "part"), SCALES)
+def test_per_class_minimizes_distances_inside_each_class(scale, part):
     """Greedy by brute force: each pick lowers the sum of distances most."""
-    sets = table()
-    g, labels = gradients(sets), predicted(sets).numpy()
-    found = CRAIG().select(sets, 20, Rng(0)).tolist()
+    sets = table(scale=scale)
+    g, labels = gradients(sets, part), predicted(sets).numpy()
+    found = CRAIG(part=part).select(sets, 20, Rng(0)).tolist()
+    assert part == "all" or found == CRAIG(part=part).select(table(), 20, Rng(0)).tolist()
     for c in range(C):
         rows = np.nonzero(labels == c)[0]
         dists = np.linalg.norm(g[rows][:, None] - g[rows][None], axis=2)
@@ -308,9 +315,10 @@ def test_per_class_minimizes_distances_inside_each_class():
         assert rows[picks].tolist() == [i for i in found if labels[i] == c]
 
 
-def test_supervised_is_facility_location_with_similarity_0_across_classes():
-    sets = table()
-    g, labels = gradients(sets), predicted(sets).numpy()
+@pytest.mark.parametrize(("scale", "part"), SCALES)
+def test_supervised_is_facility_location_with_similarity_0_across_classes(scale, part):
+    sets = table(scale=scale)
+    g, labels = gradients(sets, part), predicted(sets).numpy()
     dists = np.linalg.norm(g[:, None] - g[None], axis=2)
     close = (dists.max() - dists) * (labels[:, None] == labels[None])
     picks, best = [], np.zeros(N)
@@ -318,7 +326,7 @@ def test_supervised_is_facility_location_with_similarity_0_across_classes():
         gains = [-1 if j in picks else np.maximum(close[j] - best, 0).sum() for j in range(N)]
         picks.append(int(np.argmax(gains)))
         best = np.maximum(best, close[picks[-1]])
-    assert CRAIG("Supervised").select(sets, 20, Rng(0)).tolist() == picks
+    assert CRAIG("Supervised", part).select(sets, 20, Rng(0)).tolist() == picks
 
 
 def test_the_order_of_the_pool_makes_no_difference():
