@@ -285,7 +285,7 @@ ARRAYS = [
         lambda: [distil.select("glister", net(), X, 2, labeled=labeled) for labeled in ({0: 1}, ([0], [1]))],
     ),
     (
-        "pass validation=(x, y)",
+        "or a pair (ids, labels)",
         lambda: distil.select(strategies.GLISTER(valid=True), net(), X, 2),
         lambda: distil.select(strategies.GLISTER(valid=True), net(), X, 2, validation=(X[:4], Y[:4])),
     ),

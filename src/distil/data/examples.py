@@ -30,6 +30,9 @@ class Batched(Protocol):
 Data = Array | Dataset[Any] | Batched
 """Examples: an array with one row per example, a map-style data set, or one with ``batch``."""
 
+GivenData = Data | Sequence[Any] | Series
+"""Examples as callers pass them: lists and data frames too (which have the attributes of a ``Series``); ``as_data`` reads them."""
+
 
 class LabeledSet(Dataset[tuple[Any, int]]):
     """Some examples of a data set with their labels: a map-style data set of pairs (x, y).

@@ -35,7 +35,7 @@ Returns = Callable[[Any], tuple[Tensor | None, Tensor | None]]
 def wrap(
     model: object,
     *,
-    head: str | Callable[[nn.Module], nn.Module] | None = None,
+    head: str | Callable[[Any], nn.Module] | None = None,
     logits: Where | None = None,
     embedding: Any = None,  # noqa: ANN401 - see below
     output: OutputKind | None = None,
@@ -164,7 +164,7 @@ def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None
     return TorchNetwork(module, head=_layer_name(module, head), returns=returns, **shared)
 
 
-def _layer_name(module: nn.Module, head: str | Callable[[nn.Module], nn.Module] | None) -> str | None:
+def _layer_name(module: nn.Module, head: str | Callable[[Any], nn.Module] | None) -> str | None:
     if head is None or isinstance(head, str):
         return head
     layer = head(module)

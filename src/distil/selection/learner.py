@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from distil.data.arrays import Array, called, from_numpy, is_array
-from distil.data.examples import Data, LabeledSet, Rows
+from distil.data.examples import GivenData, LabeledSet, Rows
 from distil.data.labels import as_classes, as_labels
 from distil.data.minibatches import Collate, reader
 from distil.errors import DistilWarning, InvalidInput, all_labels_are, whole_number
@@ -172,7 +172,7 @@ class Learner:
 
     def __init__(
         self,
-        data: Data,
+        data: GivenData,
         model: Any,  # noqa: ANN401 - anything that wrap takes
         strategy: Strategy | str,
         *,

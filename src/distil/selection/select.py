@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import Array, checked_array, precision_of
-from distil.data.examples import Data
+from distil.data.examples import GivenData
 from distil.data.labels import as_classes, as_labels
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
@@ -44,7 +44,7 @@ from distil.system.runtime import Runtime, as_runtime
 def select(
     strategy: Strategy | str,
     network: object,
-    data: Data,
+    data: GivenData,
     n: int,
     *,
     candidates: Ids | None = None,
