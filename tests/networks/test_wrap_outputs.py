@@ -140,3 +140,12 @@ def test_a_model_without_a_head_is_told_of_the_embedding():
     with pytest.raises(UnsupportedModel, match='pass embedding= in the same way, or for transformers "cls"'):
         select("core_set", lambda x: {"last_hidden_state": x}, X, 3)
     assert len(select("core_set", wrap(lambda x: {"last_hidden_state": x}, embedding="last_hidden_state"), X, 3)) == 3
+
+
+def test_a_long_return_value_is_described_briefly():
+    """Detectors return a dict for each example."""
+    boxes = Heads(lambda z, h, d: [{"boxes": row, "scores": row} for row in z])
+    with pytest.raises(
+        UnsupportedModel, match=r"\(a list of (a dict of boxes, scores, ){4}4 more\); expected a tensor"
+    ):
+        select("margin_sampling", boxes, X, 2)

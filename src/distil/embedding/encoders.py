@@ -23,7 +23,7 @@ from distil.embedding.pixels import SIDE, small_copy
 from distil.errors import DataNotFound, InvalidInput, UnknownName, UnsupportedModel, nearest
 from distil.networks.base import Network, Outputs
 from distil.networks.torch_network import TorchNetwork
-from distil.networks.weights import weights_in
+from distil.networks.weights import weights_in, without_prefix
 from distil.rng import Rng
 from distil.system.files import digest
 from distil.system.imports import import_torchvision, named_object, optional, taking
@@ -180,7 +180,7 @@ def _timm_module(name: str, weights: Path | None) -> nn.Module:
         module: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
     if weights is None:
         return module
-    state = {key.removeprefix("module."): value for key, value in weights_in(weights).items()}
+    state = without_prefix(weights_in(weights), module)
     head = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
     heads = tuple(f"{part}." for part in ([head] if isinstance(head, str) else head))
     state = {key: value for key, value in state.items() if not (heads and key.startswith(heads))}

@@ -22,6 +22,8 @@ from distil.networks.timm_and_transformers import ReadOutputs, own_outputs
 # Fewer rows than this are no evidence that a model returns probabilities.
 _ENOUGH_ROWS = 8
 
+_DESCRIBED = 4  # items of a list that a message describes
+
 
 class ModelOutputs:
     """Reads logits and embedding from the return value of a module; ``TorchNetwork`` describes how, and the arguments.
@@ -285,7 +287,9 @@ def _describe(value: object) -> str:
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)} of {value.dtype}"
     if isinstance(value, (list, tuple)):
-        return f"a {type(value).__name__} of {', '.join(_describe(v) for v in value) or 'nothing'}"
+        shown = [_describe(item) for item in value[:_DESCRIBED]]
+        more = [f"{len(value) - _DESCRIBED} more"] if len(value) > _DESCRIBED else []
+        return f"a {type(value).__name__} of {', '.join(shown + more) or 'nothing'}"
     if isinstance(value, Mapping):
         return f"a {type(value).__name__} of {', '.join(map(str, value)) or 'nothing'}"
     return type(value).__name__

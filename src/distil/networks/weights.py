@@ -32,15 +32,15 @@ def loaded(path: Path, build: Callable[[], nn.Module] | None) -> nn.Module:
             if set(weights_in(path)) & set(module.state_dict()):
                 load_model(module, path)
             else:
-                module.load_state_dict(_without_prefix(weights_in(path), module))
+                module.load_state_dict(without_prefix(weights_in(path), module))
         else:
-            module.load_state_dict(_without_prefix(weights_in(path), module))
+            module.load_state_dict(without_prefix(weights_in(path), module))
     except RuntimeError as error:
         raise UnsupportedModel(f"the weights in {path} do not fit the module: {' '.join(str(error).split())}") from None
     return module
 
 
-def _without_prefix(state: Mapping[str, Any], module: nn.Module) -> Mapping[str, Any]:
+def without_prefix(state: Mapping[str, Any], module: nn.Module) -> Mapping[str, Any]:
     """The weights with the names that they have in the module.
 
     DataParallel, torch.compile, averaged models and Lightning modules put a prefix before the names of the module in them
