@@ -95,7 +95,7 @@ def _log(folder: Path, who: str) -> Path:
 
 
 def _client(path: Path, who: str, log: Path) -> None:
-    """Label for ever; each event is in the log before it is sent, and again once it is acknowledged."""
+    """Label endlessly; each event is in the log before it is sent, and again once it is acknowledged."""
     draws = random.Random(os.getpid())
     with Project.open(path) as project, log.open("a") as file:
         for event in _waiting(log):

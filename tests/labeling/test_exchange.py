@@ -270,6 +270,17 @@ def test_what_cannot_be_exported(tmp_path, project, say):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("x.", ".x"))]
 
 
+def test_no_other_file_is_replaced(tmp_path, project, say):
+    say("anna", "label", "0", "cat")
+    for name, more in [("x.csv", {}), ("x.parquet", {}), ("x.json", {"format": "label-studio"})]:
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(InvalidInput, match="exists already, with other content, and was left as it is"):
+            export_labels(project, tmp_path / name, **more)
+        assert (tmp_path / name).read_text() == "mine"
+        export_labels(project, tmp_path / name, force=True, **more)
+        export_labels(project, tmp_path / name, **more)  # the same content
+
+
 def test_names_that_are_not_utf_8(tmp_path, of_images, images):
     Image.new("L", (4, 4)).save(images / "caf\udce9.png")
     of_images.add(images)

@@ -125,6 +125,20 @@ def test_what_a_sheet_gets(project, tmp_path):
     assert "7" in project.open_items("carl")  # not with anna, who has no sheet of it
 
 
+def test_a_tie_goes_to_one_more_person(project, tmp_path, say):
+    for item in ("2", "5"):
+        say("anna", "label", item, "cat")
+        say("ben", "label", item, "dog")
+    say("anna", "label", "3", "cat")
+    assert set(write_sheet(project, tmp_path / "carl.csv", "carl", 5, random_order(), ties=True)) == {"2", "5"}
+    for who in ("anna", "dora"):  # who answered them, and who comes after carl
+        with pytest.raises(InvalidInput, match=f"there is no item whose labels tie to hand out to {who}"):
+            write_sheet(project, tmp_path / "x.csv", who, 5, random_order(), ties=True)
+    fill(tmp_path / "carl.csv", {0: {"label": "dog"}, 1: {"label": "dog"}})
+    answer_sheet(project, tmp_path / "carl.csv")
+    assert project.labels() == {"2": "dog", "3": "cat", "5": "dog"}
+
+
 def test_random_order_does_not_depend_on_the_other_items():
     ids = [str(n) for n in range(100)]
     assert list(random_order(1)(ids)) == list(random_order(1)(ids[::-1])) != list(random_order(2)(ids))

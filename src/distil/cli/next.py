@@ -14,6 +14,7 @@ def next_(
     *,
     out: PathLike,
     who: str | None = None,
+    ties: bool = False,
     strategy: str | None = None,
     model: str | None = None,
     weights: PathLike | None = None,
@@ -35,6 +36,7 @@ def next_(
         n: The number of items.
         out: The file to write, ``.csv``, which must be new.
         who: The person who fills in the sheet; default: the name of the user's account.
+        ties: Only items on which people disagree and no label has the most votes, to one more person.
         strategy: The strategy; default: herding, weighted by uncertainty once two classes have labels. random_sampling needs no
             model.
         model: The model that embeds the items: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
@@ -66,7 +68,7 @@ def next_(
     with writing(project) as opened:
         selector = (
             random_order(seed)
-            if strategy == "random_sampling"
+            if ties or strategy == "random_sampling"
             else chosen_by_model(
                 opened,
                 n,
@@ -78,7 +80,7 @@ def next_(
                 runtime=Runtime(),
             )
         )
-        return {"out": path, "who": name, "ids": write_sheet(opened, path, name, n, selector)}
+        return {"out": path, "who": name, "ids": write_sheet(opened, path, name, n, selector, ties=ties)}
 
 
 def act(given: dict[str, Any]) -> int:

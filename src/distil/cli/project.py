@@ -121,7 +121,7 @@ def act_status(given: dict[str, Any]) -> int:
 
 
 _LINES = {
-    "tied": "tied: people disagree, and no label has the most votes",
+    "tied": "tied: people disagree, and no label has the most votes (distil next --ties)",
     "unlabeled": "only skipped or not sure",
     "flagged": "flagged",
     "leased": "handed out and not answered",
@@ -130,7 +130,14 @@ _LINES = {
 }
 
 
-def export(project: PathLike, out: PathLike, *, format: str = "table", answers: bool = False) -> dict[str, Any]:  # noqa: A002
+def export(
+    project: PathLike,
+    out: PathLike,
+    *,
+    format: str = "table",  # noqa: A002 - the name of the option
+    answers: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
     """Write the labels of a project to a file or folder.
 
     Args:
@@ -139,6 +146,7 @@ def export(project: PathLike, out: PathLike, *, format: str = "table", answers: 
             huggingface.
         format: The format: ``table``, ``label-studio``, ``coco`` or ``huggingface``.
         answers: Write every person's answers, decisions and flags, in place of one label for each item.
+        force: Replace a file of that name that has other content; without it, no file is replaced.
 
     Returns:
         The document that ``--json`` prints: ``out``, and ``rows``, the number of labels or answers.
@@ -151,7 +159,7 @@ def export(project: PathLike, out: PathLike, *, format: str = "table", answers: 
 
     path = path_of("out", out)
     with Project.open(path_of("project", project)) as opened:
-        return {"out": path, "rows": export_labels(opened, path, as_format(format), answers=answers)}
+        return {"out": path, "rows": export_labels(opened, path, as_format(format), answers=answers, force=force)}
 
 
 def act_export(given: dict[str, Any]) -> int:

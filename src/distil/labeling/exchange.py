@@ -10,16 +10,23 @@ from distil.errors import DataNotFound, InvalidInput, nearest
 from distil.labeling import coco, label_studio_json
 from distil.labeling.events import check_name
 from distil.labeling.hugging_face import read_folder, write_folder
+from distil.labeling.out_files import publish
 from distil.labeling.project import Project
 from distil.labeling.rows import Imported, Row, answers_of, import_rows, labels_of
 from distil.labeling.table_rows import ENDINGS, answer_records, label_records, read_rows, write_records
-from distil.system.files import write_text
 
 Format = Literal["table", "label-studio", "coco", "huggingface"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 
-def export_labels(project: Project, path: str | Path, format: Format = "table", *, answers: bool = False) -> int:  # noqa: A002 - the word for it
+def export_labels(
+    project: Project,
+    path: str | Path,
+    format: Format = "table",  # noqa: A002 - the word for it
+    *,
+    answers: bool = False,
+    force: bool = False,
+) -> int:
     """Write the labels of a project; returns the number of rows, tasks' answers or images.
 
     Args:
@@ -29,9 +36,10 @@ def export_labels(project: Project, path: str | Path, format: Format = "table", 
             ``file``, and ``label``; ``label-studio``: tasks in JSON, with all answers; ``coco``: images, in JSON; ``huggingface``:
             a folder for ``datasets.load_dataset``.
         answers: Write the answers of all people, decisions and flags, in place of one label for each item; only for tables.
+        force: Whether to replace a file with other content; a folder is never replaced.
 
     Raises:
-        InvalidInput: The format does not fit the path or the items, or there is nothing to export.
+        InvalidInput: The format does not fit the path or the items, there is nothing to export, or there is another file.
     """
     path, format = Path(path).expanduser(), as_format(format)  # noqa: A001
     if answers and format != "table":
@@ -45,14 +53,13 @@ def export_labels(project: Project, path: str | Path, format: Format = "table", 
         write_folder(rows, items, path)
     elif format == "table":
         _check_ending(path, *ENDINGS)
-        write_records(answer_records(rows) if everything else label_records(rows, items), path)
+        write_records(answer_records(rows) if everything else label_records(rows, items), path, force=force)
     else:
         _check_ending(path, ".json")
         document: Any = label_studio_json.tasks_of(rows, items)
         if format == "coco":
             document = coco.document_of(rows, items, project.classes)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(document, indent=1))
+        publish(path, json.dumps(document, indent=1).encode(), force=force)
     return len(rows)
 
 

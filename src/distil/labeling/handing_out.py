@@ -25,7 +25,7 @@ def random_order(seed: int = 0) -> Selector:
 
 
 def hand_out(
-    project: Project, who: str, n: int, selector: Selector, *, tab: str = "", lasting: bool = False
+    project: Project, who: str, n: int, selector: Selector, *, tab: str = "", lasting: bool = False, ties: bool = False
 ) -> list[str]:
     """Hand out items to a person; returns their ids, at most ``n``.
 
@@ -36,7 +36,11 @@ def hand_out(
         selector: The order of the items that are not queued.
         tab: The page or sheet that they are for.
         lasting: Whether they stay with the person until answered or released; see :meth:`Project.lease`.
+        ties: Hand out only items whose labels tie, once more.
     """
+    if ties:
+        tied = [item for item, truth in project.truths().items() if truth.tied]
+        return project.lease(who, n, selector(tied), tab=tab, lasting=lasting, again=True)
     first = project.queued(who)
     queued = set(first)
 

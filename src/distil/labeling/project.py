@@ -25,16 +25,18 @@ from distil.labeling.store import FILE, Store, bound, chunks
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha, truths
 from distil.system.files import locked, sync_folder
 
-_GIVEN: Final = (
-    "(SELECT count(*) FROM current WHERE item = n AND kind IS NOT NULL AND who != '') "
-    "+ (SELECT count(*) FROM lease WHERE item = n)"
-)
-"""The number of answers to item ``n``, and of the people who have it now."""
-_MAY_HAVE: Final = (
-    f"NOT gone AND {_GIVEN} < :copies AND n NOT IN (SELECT item FROM lease WHERE who = :who) "
+_FOR_WHO: Final = (
+    "NOT gone AND NOT EXISTS (SELECT 1 FROM lease WHERE item = n AND who = :who) "
     "AND NOT EXISTS (SELECT 1 FROM current WHERE item = n AND who IN (:who, '') AND kind IS NOT NULL)"
 )
-"""Whether item ``n`` may be handed out to a person now."""
+"""Whether a person does not have item ``n``, has not answered it, and it is not decided."""
+_WANTED: Final = (
+    "(SELECT count(*) FROM current WHERE item = n AND kind IS NOT NULL AND who != '') "
+    "+ (SELECT count(*) FROM lease WHERE item = n) < :copies"
+)
+"""Whether item ``n`` needs more answers than people have given, or have it now to give."""
+_AGAIN: Final = "NOT EXISTS (SELECT 1 FROM lease WHERE item = n)"
+"""Whether no person has item ``n`` now."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class Project:
             store = Store(temporary, {"project": str(uuid.uuid4()), "copies": str(copies)})
             with cls(temporary, store) as project:
                 project.record_all([Event(kind="class_add", who=who, label=name) for name in classes])
+            if path.exists():
+                path.rmdir()  # Windows renames to no folder that exists
             temporary.rename(path)
         except BaseException:
             for file in temporary.iterdir():
@@ -352,12 +356,12 @@ class Project:
 
     def open_items(self, who: str) -> list[str]:
         """The ids of the items that may be handed out to a person now, in the order in which they were added."""
-        sql = f"SELECT id FROM item WHERE {_MAY_HAVE} ORDER BY n"
+        sql = f"SELECT id FROM item WHERE {_FOR_WHO} AND {_WANTED} ORDER BY n"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
 
     def queued(self, who: str) -> list[str]:
         """The ids of the queued items that may be handed out to a person now, in the order of the queue."""
-        sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {_MAY_HAVE} ORDER BY rank"
+        sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {_FOR_WHO} AND {_WANTED} ORDER BY rank"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
 
     def unfinished(self) -> set[str]:
@@ -367,7 +371,9 @@ class Project:
         rows = self._store.rows(f"SELECT id FROM item WHERE NOT gone AND ({sql}) < ? AND NOT {decided}", (self.copies,))
         return {item for (item,) in rows}
 
-    def lease(self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False) -> list[str]:
+    def lease(
+        self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False, again: bool = False
+    ) -> list[str]:
         """Hand out items to a person: no other person gets them until they are answered or released.
 
         Leases only steer what is handed out; an answer is recorded whether or not the person has the item.
@@ -379,6 +385,7 @@ class Project:
             tab: The page or sheet that the items are for.
             lasting: Whether the lease stays until it is answered or released, as that of a sheet does; others end with
                 :meth:`expire`.
+            again: Hand out items that no person has now, whether or not enough people answered them; for ties and checks.
 
         Returns:
             The ids that were handed out, at most ``n``.
@@ -387,7 +394,8 @@ class Project:
         if tab:
             check_name("tab", tab)
         given: list[str] = []
-        lease = f"INSERT INTO lease SELECT n, :who, :tab, :lasting FROM item WHERE n = :n AND {_MAY_HAVE}"
+        free = f"{_FOR_WHO} AND {_AGAIN if again else _WANTED}"
+        lease = f"INSERT INTO lease SELECT n, :who, :tab, :lasting FROM item WHERE n = :n AND {free}"
         values = {"who": who, "copies": self.copies, "tab": tab, "lasting": lasting}
         with self._store.writing() as db:
             for item in order:

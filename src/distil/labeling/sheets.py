@@ -42,7 +42,9 @@ class Answered:
     changed: tuple[str, ...]
 
 
-def write_sheet(project: Project, path: str | Path, who: str, n: int, selector: Selector) -> list[str]:
+def write_sheet(
+    project: Project, path: str | Path, who: str, n: int, selector: Selector, *, ties: bool = False
+) -> list[str]:
     """Hand out items to a person as a csv file to fill in; returns their ids, at most ``n``.
 
     The columns are ``id``; ``text`` or ``file``, where the items have one; ``label`` and ``answer``, to fill in; ``who``; and
@@ -54,6 +56,7 @@ def write_sheet(project: Project, path: str | Path, who: str, n: int, selector: 
         who: The name of the person.
         n: The number of items.
         selector: The order of the items that are not queued.
+        ties: Hand out only items whose labels tie, once more.
 
     Raises:
         InvalidInput: The file exists, or no item may be handed out to this person.
@@ -62,9 +65,10 @@ def write_sheet(project: Project, path: str | Path, who: str, n: int, selector: 
     if path.exists():
         raise InvalidInput(f"{path} exists, and may hold answers; choose another name")
     sheet = f"{project.id}.{uuid.uuid4().hex[:16]}"
-    ids = hand_out(project, who, n, selector, tab=sheet, lasting=True)
+    ids = hand_out(project, who, n, selector, tab=sheet, lasting=True, ties=ties)
     if not ids:
-        raise InvalidInput(f"there is no item to hand out to {who}: all are answered, or with other people")
+        what = "item whose labels tie" if ties else "item"
+        raise InvalidInput(f"there is no {what} to hand out to {who}: all are answered, or with other people")
     items = project.items(ids)
     content = {
         "text": any(item.text is not None for item in items),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from distil.errors import InvalidInput
 from distil.labeling.cells import cell, text_of_cell
 from distil.labeling.events import ANSWERS, DECISION
+from distil.labeling.out_files import publish
 from distil.labeling.project import Item
 from distil.labeling.rows import Row
-from distil.system.files import replacing
 
 if TYPE_CHECKING:
     from distil.data.columns import Table
@@ -43,45 +44,45 @@ def answer_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def write_records(records: Sequence[dict[str, Any]], path: Path) -> None:
+def write_records(records: Sequence[dict[str, Any]], path: Path, *, force: bool = False) -> None:
     """Write records to a csv, JSON lines or Parquet file by its ending: completely or not at all.
 
     Raises:
-        InvalidInput: There are none, or a text cannot be written in this format.
+        InvalidInput: There are none, a text cannot be written in this format, or there is another file, and no ``force``.
     """
     if not records:
         raise InvalidInput(f"{path} was not written: there is nothing to export yet")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with replacing(path) as temporary:
-            _WRITERS[path.suffix.lower()](records, temporary)
+        content = _WRITERS[path.suffix.lower()](records)
     except UnicodeEncodeError as error:
         raise InvalidInput(
             f"{path}: a text holds bytes that are not UTF-8, which only .jsonl keeps: {error}"
         ) from error
+    publish(path, content, force=force)
 
 
-def _write_csv(records: Sequence[dict[str, Any]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.DictWriter(file, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: cell("" if v is None else str(v)) for name, v in record.items()} for record in records)
+def _csv(records: Sequence[dict[str, Any]]) -> bytes:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: cell("" if v is None else str(v)) for name, v in record.items()} for record in records)
+    return file.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _write_jsonl(records: Sequence[dict[str, Any]], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
+def _jsonl(records: Sequence[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
-def _write_parquet(records: Sequence[dict[str, Any]], path: Path) -> None:
+def _parquet(records: Sequence[dict[str, Any]]) -> bytes:
     from distil.system.imports import optional
 
     arrow, parquet = (optional(name, "writing Parquet") for name in ("pyarrow", "pyarrow.parquet"))
-    columns = {name: [record[name] for record in records] for name in records[0]}
-    parquet.write_table(arrow.table(columns), path)
+    file = io.BytesIO()
+    parquet.write_table(arrow.table({name: [record[name] for record in records] for name in records[0]}), file)
+    return file.getvalue()
 
 
-_WRITERS = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
+_WRITERS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
 
 
 # --------------------------------------------------------------------------------------------------------------- reading
