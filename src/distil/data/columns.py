@@ -65,6 +65,7 @@ class Table(ABC):
         kinds: Column -> the kind of its content, decided by its first cells.
         sample: Column -> its first cells.
         header: Whether the file names its columns.
+        escaped: Whether texts that begin like a formula may have a leading ``'``; see :mod:`distil.data.cells`.
         left_out: Column -> the reason why it is not a feature: it is the first and counts rows, is an index that pandas or R
             wrote, or holds ids or nothing.
         index: The column that pandas or R wrote for the index, or that counts rows; its cells are ids unless they
@@ -73,6 +74,7 @@ class Table(ABC):
 
     unit: str = "row"
     header: bool = True
+    escaped: bool = False
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import listed, mapped_npy
+from distil.data.cells import unescaped
 from distil.data.columns import HOLDS_IDS, Rows, Table, as_float
 from distil.data.file_readers import ending, existing, text_lines
 from distil.data.headers import ID, LABELS, LIKE_LABELS, is_free_text, is_missing, is_no_text
@@ -184,6 +185,11 @@ def as_name(value: object) -> str:
     return str(value)
 
 
+def text_in(table: Table, cell: object) -> str:
+    """An id or a label of a table as text."""
+    return unescaped(as_name(cell)) if table.escaped else as_name(cell)
+
+
 def _txt_ids(path: Path, _: Quoting | None) -> ListedIds:
     # file names may hold bytes that are not UTF-8; these are kept unchanged, here and in tables
     return ListedIds(tuple(line for _, line in text_lines(path, "surrogateescape")), None, str(path))
@@ -223,9 +229,9 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
                 f"{table.where(place)}: expected a text or a number as id and as label, one class for each id; got "
                 f"{wrong!r:.60}"
             )
-    names = tuple(map(as_name, rows.cells[0]))
+    names = tuple(text_in(table, cell) for cell in rows.cells[0])
     note = "; ".join(filter(None, (_note(path, own, label), _unread(table, label))))
-    return ListedIds(names, tuple(normal(as_name(cell)) for cell in labels) or None, str(path), note=note)
+    return ListedIds(names, tuple(normal(text_in(table, cell)) for cell in labels) or None, str(path), note=note)
 
 
 def _unread(table: Table, label: str | None) -> str:
@@ -292,7 +298,7 @@ def ids_in(table: Table, own: str, rows: Rows, cells: Sequence[object], *, asked
     missing = next((place for place, cell in zip(rows.places, cells, strict=True) if is_no_text(cell)), None)
     if missing is not None:
         raise InvalidInput(f"{table.where(missing)}: the id is missing; fill it in or take the {table.unit} out")
-    names = [as_name(cell) for cell in cells]
+    names = [text_in(table, cell) for cell in cells]
     if not asked and own == table.index:
         if names == [str(row) for row in range(len(names))]:
             return None, "counts rows"

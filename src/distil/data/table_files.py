@@ -107,6 +107,7 @@ class DelimitedTable(Table):
     """
 
     unit = "line"
+    escaped = True
 
     def __init__(
         self, path: Path, asked: Sequence[str | None] = (), errors: str = "strict", quoting: Quoting | None = None

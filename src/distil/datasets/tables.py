@@ -25,7 +25,7 @@ from distil.data.columns import Rows
 from distil.data.columns import Table as Columns
 from distil.data.file_readers import ending, reading
 from distil.data.headers import ID, LABELS, is_no_text, is_number
-from distil.data.ids import as_name
+from distil.data.ids import text_in
 from distil.data.table_files import Quoting, open_table
 from distil.errors import DistilError, InvalidInput, nearest
 from distil.system.runtime import Runtime
@@ -126,7 +126,7 @@ def read_csv(path: Path, label: str | int | None = None, quoting: Quoting | None
     if not table.header:
         hint += " (a header row must hold no numbers, or name the label's column)"
     rows = table.read(features, [columns[place]], Runtime(), wide=True, hint=hint)
-    labels = ["" if is_no_text(cell) else as_name(cell).strip() for cell in rows.cells[0]]
+    labels = ["" if is_no_text(cell) else text_in(table, cell).strip() for cell in rows.cells[0]]
     for line, cell in zip(rows.places, labels, strict=True):
         if cell.lower() in NO_LABEL:
             raise InvalidInput(

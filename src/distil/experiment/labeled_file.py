@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 
+from distil.data.cells import csv_text
 from distil.experiment.run import Run
-from distil.system.files import replacing
+from distil.system.files import write_text
 
 LABELED = "labeled.csv"
 
@@ -26,7 +26,5 @@ def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> Non
         for event in run.all("labeled")
         for row, label in zip(event["ids"], event["labels"], strict=True)
     }
-    with replacing(run.path / LABELED) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "label", "round"])
-        writer.writerows([name, *label_and_round] for name, label_and_round in entries.items())
+    rows = ([name, *label_and_round] for name, label_and_round in entries.items())
+    write_text(run.path / LABELED, csv_text([["id", "label", "round"], *rows], LABELED))

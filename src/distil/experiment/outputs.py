@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
 from dataclasses import replace
 from typing import Any
 
+from distil.data.cells import csv_text
 from distil.errors import MissingPackage, RunError
 from distil.evaluation.compare import Summary, summarize
 from distil.evaluation.metrics import METRICS
@@ -103,12 +102,11 @@ def _paged(config: ExperimentConfig, *, page: bool) -> str:
 
 def _as_csv(config: ExperimentConfig, everything: Runs) -> str:
     """Every number of the finished runs."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     metrics = [name for name, metric in METRICS.items() if metric.higher_is_better]
-    writer.writerow(["strategy", "seed", "labels", *metrics])
-    for label, own in everything.items():
-        for seed, run in zip(config.seeds, own, strict=True):
-            for e in run.all("evaluated") if run.done(config.rounds) else ():
-                writer.writerow([label, seed, e["labels"], *(e.get(name) for name in metrics)])
-    return text.getvalue()
+    rows = [
+        [label, seed, e["labels"], *(e.get(name) for name in metrics)]
+        for label, own in everything.items()
+        for seed, run in zip(config.seeds, own, strict=True)
+        for e in (run.all("evaluated") if run.done(config.rounds) else ())
+    ]
+    return csv_text([["strategy", "seed", "labels", *metrics], *rows], "results.csv")

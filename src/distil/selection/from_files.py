@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
+from distil.data.cells import csv_text
 from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, normal, read_ids
 from distil.data.labels import as_classes, as_labels
@@ -30,7 +30,7 @@ from distil.selection.request import Arrays, Picks, Request
 from distil.signals import Embedding, Labels, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
-from distil.system.files import replacing
+from distil.system.files import write_text
 from distil.system.runtime import Runtime, as_runtime
 
 
@@ -139,18 +139,12 @@ def write_picks(picks: Picks, path: str | Path) -> None:
     if path.suffix.lower() not in (".csv", ".jsonl"):
         raise InvalidInput(f"{path}: picks are written as .csv or .jsonl; got {path.suffix or 'no ending'}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        replacing(path) as temporary,
-        temporary.open(
-            "w", newline="", encoding="utf-8", errors="surrogateescape"
-        ) as file,  # ids may be file names that are not UTF-8
-    ):
-        if path.suffix.lower() == ".jsonl":
-            file.writelines(json.dumps(entry) + "\n" for entry in picks.entries())
-        else:
-            writer = csv.DictWriter(file, ["rank", "id", "score", "why"], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(picks.entries())
+    entries = picks.entries()
+    if path.suffix.lower() == ".jsonl":
+        write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
+    else:
+        columns = ["rank", "id", "score", "why"]
+        write_text(path, csv_text([columns, *([entry[name] for name in columns] for entry in entries)], path.name))
 
 
 # ---------------------------------------------------------------------------------------------------------------- checks

@@ -52,9 +52,9 @@ def remove_unfinished(folder: Path, name: str = "*") -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, completely or not at all."""
+    """Write a text file in UTF-8, completely or not at all; names of files keep bytes that are not UTF-8."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode(errors="surrogateescape"))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from distil.data.array_files import read_column
 from distil.data.file_readers import ending
 from distil.data.headers import LABELS, is_no_text
-from distil.data.ids import ListedIds, as_name, read_ids
+from distil.data.ids import ListedIds, read_ids, text_in
 from distil.data.items import Kind, items_of
 from distil.data.pools import open_pool
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
@@ -93,5 +93,5 @@ def _own_labels(pool: Path, quoting: Quoting | None) -> ListedIds:
     missing = next((place for place, cell in zip(rows.places, rows.cells[0], strict=True) if is_no_text(cell)), None)
     if missing is not None:
         raise InvalidInput(f"{table.where(missing)}: the label is missing; fill it in or take the {table.unit} out")
-    labels = tuple(as_name(cell).strip() for cell in rows.cells[0])
+    labels = tuple(text_in(table, cell).strip() for cell in rows.cells[0])
     return ListedIds(tuple(map(str, range(len(labels)))), labels, str(pool), positions=True)

@@ -51,7 +51,10 @@ const seconds = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(1) : x.toPr
 const bytes = (x) => (known(x) ? (x / 1e6 >= 100 ? (x / 1e6).toFixed(0) : (x / 1e6).toFixed(1)) : "–");
 const slug = (text) => text.replace(/[^A-Za-z0-9_.-]+/g, "-").replace(/^-+|-+$/g, "") || "report";
 const quoted = (cell) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-const csvOf = (rows) => rows.map((row) => row.map((cell) => quoted(known(cell) ? String(cell) : "")).join(",") + "\n").join("");
+// As distil.data.cells escapes a text: a spreadsheet reads none as a formula.
+const formula = /^'*(?:[=@\t\r]|[+-](?!(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$))/;
+const escaped = (cell) => (typeof cell === "string" && formula.test(cell) ? `'${cell}` : String(cell));
+const csvOf = (rows) => rows.map((row) => row.map((cell) => quoted(known(cell) ? escaped(cell) : "")).join(",") + "\n").join("");
 
 // As Python formats a number, so that pages and tables agree: a tie between two decimals goes to the even digit.
 function fixed(x, digits) {
