@@ -56,6 +56,22 @@ def test_what_it_says_and_writes(here, said):
     )
 
 
+@pytest.mark.parametrize("out", ["audit.html", "audit.json"])
+def test_a_report_replaces_no_other_file(here, said, out):
+    assert said("emb.npy", "--out", out)[0] == 0
+    report = Path(out).read_bytes()
+    assert said("emb.npy", "--out", out)[::2] == (0, f"note: {out} holds this report already\n")
+    Path(out).write_text("mine")
+    code, _, err = said("emb.npy", "--out", out)
+    assert (code, f"{out} exists already, with other content" in err, Path(out).read_text()) == (2, True, "mine")
+    assert said("emb.npy", "--out", out, "--force")[0] == 0
+    assert Path(out).read_bytes() == report
+    Path("labels.json").write_text(json.dumps([{"id": row, "label": "a"} for row in range(60)]))
+    for name in ("labels", "labeled", "test"):
+        code, _, err = said("emb.npy", f"--{name}", "labels.json", "--out", "labels.json", "--force")
+        assert (code, f"labels.json is the file of {name} too" in err) == (2, True)
+
+
 def test_interrupted(here, said, monkeypatch):
     def stops(*_, **__):
         raise KeyboardInterrupt

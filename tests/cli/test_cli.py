@@ -455,6 +455,17 @@ def test_report(said, file, here, no_plot):
     code, out, _ = said("report", "runs/small", "--output", "mine.html")
     assert (code, out.splitlines()[-1]) == (0, "Report: mine.html")
     assert (here / "mine.html").read_bytes() == first
+    assert said("report", "runs/small", "--output", "mine.html")[1].endswith(
+        "Report: mine.html (it was there already)\n"
+    )
+    for page in (here / "mine.html", here / "runs" / "small" / "report.html"):
+        page.write_text("edited")
+    code, _, err = said("report", "runs/small", "--output", "mine.html")
+    assert (code, "mine.html exists already, with other content" in err) == (2, True)
+    assert (here / "mine.html").read_text() == "edited"
+    assert said("report", "runs/small", "--output", "mine.html", "--force")[0] == 0
+    assert said("report", "runs/small")[0] == 0  # the directory's own page
+    assert (here / "runs" / "small" / "report.html").read_bytes() == first == (here / "mine.html").read_bytes()
 
 
 def test_report_of_several_data_sets(said, file, here, no_plot):

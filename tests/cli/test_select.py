@@ -343,20 +343,6 @@ def test_ids_that_differ_between_files(here, said):
     assert "row 1 is 'dir/001.jpg' in emb.npy and 'dir/002.jpg' in p.npy" in err
 
 
-def test_a_file_is_whole_or_not_there(here, said, monkeypatch):
-    Path("picks.csv").write_text("old")
-
-    def fails(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("csv.DictWriter.writerows", fails)
-    code, out, err = said(*BADGE, "--n", 5, "--out", "picks.csv")
-    assert (code, out) == (130, "")
-    assert err.startswith("\ndistil: interrupted; nothing was written; the same command begins again, and embeddings")
-    assert Path("picks.csv").read_text() == "old"
-    assert [path.name for path in here.iterdir() if path.name.startswith(".")] == []
-
-
 def test_a_selection_that_cannot_rank_says_so_on_standard_error(here, said):
     np.save("same.npy", np.full((N, 4), 0.25, np.float32))
     code, out, err = said("--probs", "same.npy", "--strategy", "margin_sampling", "--n", 3)

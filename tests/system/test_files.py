@@ -6,14 +6,15 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 import distil
-from distil.errors import DataNotFound, RunError
-from distil.system.files import locked, replacing
+from distil.errors import DataNotFound, InvalidInput, RunError
+from distil.system.files import locked, publish, replacing
 
 HOLDER = """
 import os, sys
@@ -82,3 +83,53 @@ def test_errors_of_the_system_name_the_file_that_the_caller_knows(tmp_path):
         temporary.touch()
     assert found.value.filename == str(tmp_path / "no" / "a.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_user_named_is_written_or_kept(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.txt"
+    assert publish(path, b"1")
+    assert not publish(path, b"1")
+    assert not publish(path, b"1", force=True)
+    with pytest.raises(
+        InvalidInput, match=r"x\.txt exists already, with other content, and was left as it is; .*\(--force\)"
+    ):
+        publish(path, b"2")
+    assert path.read_bytes() == b"1"
+    assert publish(path, b"2", force=True)
+    assert (path.read_bytes(), os.listdir(path.parent)) == (b"2", ["x.txt"])
+
+
+def test_one_of_two_writers_of_a_new_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+
+    def write(name: bytes, meanwhile: Callable[[], None] = lambda: None) -> None:
+        with replacing(path, new=True) as temporary:
+            temporary.write_bytes(name)
+            meanwhile()
+
+    with pytest.raises(FileExistsError):
+        write(b"late", lambda: write(b"early"))
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"early", ["x.txt"])
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_step_that_fails_names_the_file_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """With hard links, and on a file system without them."""
+    steps = ("os.link", "os.fsync") if links else ("pathlib.Path.replace", "pathlib.Path.open", "os.fsync")
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for step in steps:
+        with monkeypatch.context() as broken:
+            if not links or step == "os.link":
+                broken.setattr("os.link", fails)
+            if step == "os.link":
+                broken.setattr("pathlib.Path.replace", fails)
+            broken.setattr(step, fails)
+            with pytest.raises(OSError, match="No space left") as error:
+                publish(tmp_path / "x.txt", b"1")
+        assert error.value.filename == str(tmp_path / "x.txt")
+        assert os.listdir(tmp_path) == []

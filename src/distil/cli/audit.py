@@ -40,6 +40,7 @@ def audit(
     device: str | None = None,
     batch_size: int | None = None,
     out: PathLike | None = None,
+    force: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Find duplicates, leaks, outliers, missing classes and drift.
@@ -77,15 +78,17 @@ def audit(
         device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
         out: The file to write the report to: a page, ``.html``, or the numbers, ``.json``.
+        force: Replace a file of that name that has other content; without it, no file is replaced.
         progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
         The document that ``distil audit --json`` prints: ``findings`` (sentences), ``notes`` (what could not be looked at),
         ``pool``, ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, ``items`` (the texts or files
-        of listed ids), and ``read``, sentences on what was read of tables.
+        of listed ids), and ``read``, sentences on what was read of tables, and whether ``out`` held this report already.
 
     Raises:
-        InvalidInput: Ids that are not in the pool, embeddings that do not fit it, or an item that cannot be read.
+        InvalidInput: A file called ``out`` with other content, ids that are not in the pool, embeddings that do not fit it, or an
+            item that cannot be read.
         DataNotFound: There is no pool at that path.
     """
     from distil.auditing.audit import audit as report_of
@@ -93,10 +96,17 @@ def audit(
     from distil.data.distances import NEAR
     from distil.data.items import Items, items_of
     from distil.data.pools import open_pool
-    from distil.system.files import write_text
+    from distil.system.files import publish
     from distil.system.runtime import Runtime
 
-    path, place = out_of(out, (".html", ".json")), path_of("pool", pool)
+    inputs = {"pool": pool, "embeddings": embeddings, "labels": labels, "weights": weights, "ids": ids}
+    inputs |= {
+        "labeled": labeled,
+        "labeled_embeddings": labeled_embeddings,
+        "test": test,
+        "test_embeddings": test_embeddings,
+    }
+    path, place = out_of(out, (".html", ".json"), inputs=inputs), path_of("pool", pool)
     opened = open_pool(place, column=column, ids=optional_path("ids", ids), quoting=quoting)
     files = {"labeled": paths_of("labeled", labeled), "test": paths_of("test", test)}
     own = {
@@ -123,8 +133,9 @@ def audit(
         page = path.suffix.lower() == ".html"
         others = {name: found for name in files if isinstance(found := sets.get(name), Items)}
         text = audit_page(report, place, items_of(opened), others) if page else json.dumps(report, indent=2) + "\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text.encode(errors="backslashreplace").decode())  # ids may be names of files
+        content = text.encode(errors="backslashreplace")  # ids may be names of files
+        if not publish(path, content, force=force):
+            report["read"].append(f"{path} holds this report already")
     return report
 
 

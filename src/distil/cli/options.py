@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +89,47 @@ def paths_of(what: str, given: PathLike | Sequence[PathLike] | None) -> list[str
     return [path_of(what, path) for path in given]
 
 
-def out_of(out: PathLike | None, endings: tuple[str, ...], what: str = "out") -> Path | None:
-    """The file to write; refuses a name that cannot be written to, before any work."""
+def out_of(
+    out: PathLike | None,
+    endings: tuple[str, ...],
+    what: str = "out",
+    *,
+    inputs: Mapping[str, object] | None = None,
+) -> Path | None:
+    """The file to write; refuses a name that cannot be written to, before any work.
+
+    Args:
+        out: The path that the caller gave.
+        endings: The endings that its name may have.
+        what: What the caller calls it.
+        inputs: Argument -> the paths that are read, none of which may be the file to write; values that are not paths are left to
+            those who read them.
+    """
     if out is None:
         return None
-    path = Path(path_of(what, out))
+    path = Path(path_of(what, out)).expanduser()
     if path.suffix.lower() not in endings:
         raise InvalidInput(f"{path}: expected a name that ends in {' or '.join(endings)}")
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder; expected a file")
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}; expected a file")
     blocked = next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None)
     if blocked is not None:
         raise InvalidInput(f"{path} cannot be written: {blocked} is a file; expected a folder")
+    for name, given in (inputs or {}).items():
+        several = given if isinstance(given, (list, tuple)) else [given]
+        if any(_is_file_of(path, read) for read in several if isinstance(read, (str, os.PathLike))):
+            raise InvalidInput(
+                f"{path} is the file of {name} too, which is never replaced; choose another name for {what}"
+            )
     return path
+
+
+def _is_file_of(path: Path, read: PathLike) -> bool:
+    """Whether ``read``, FILE or FILE#NAME, names the file at ``path``, by whatever path or link."""
+    place = Path(read).expanduser()
+    if not place.exists():
+        place = place.with_name(place.name.rpartition("#")[0] or place.name)
+    return path.exists() and place.exists() and path.samefile(place)
 
 
 def size_of(size: str | int) -> int:

@@ -10,7 +10,11 @@ from distil.cli.options import PathLike, as_json, optional_path, out_of, paths_o
 
 
 def report(
-    runs: PathLike | Sequence[PathLike], *, output: PathLike | None = None, data: PathLike | None = None
+    runs: PathLike | Sequence[PathLike],
+    *,
+    output: PathLike | None = None,
+    force: bool = False,
+    data: PathLike | None = None,
 ) -> dict[str, Any]:
     """Make a page of what one or several experiments show.
 
@@ -25,6 +29,7 @@ def report(
     Args:
         runs: The output directories of ``distil run`` or ``distil compare``, one a data set.
         output: The page to write, ``.html``; default of the command: report.html, in RUNS where that is one directory.
+        force: Replace a page of that name that has other content; without it, no file is replaced.
         data: The folder of the data sets; default: the experiment's, ``$DISTIL_DATA``, then the user's cache.
 
     Returns:
@@ -33,14 +38,21 @@ def report(
 
     Raises:
         RunError: A directory holds no experiment, or a damaged one.
-        InvalidInput: No directories, or an output that is not called as a page is.
+        InvalidInput: No directories, an output that is not called as a page is, or a file of that name with other content.
     """
+    return _made(runs, output, force, data)[0]
+
+
+def _made(
+    runs: PathLike | Sequence[PathLike], output: PathLike | None, force: bool, data: PathLike | None
+) -> tuple[dict[str, Any], bool]:
+    """The document, and whether the page was written; False if it was there already."""
     import dataclasses
 
     from distil.experiment.directory import open_config
     from distil.experiment.page.render import page_of
     from distil.experiment.page.report import report_of
-    from distil.system.files import write_text
+    from distil.system.files import publish
 
     path = out_of(output, (".html", ".htm"), "output")
     configs = [open_config(Path(run)) for run in paths_of("runs", runs)]
@@ -48,19 +60,17 @@ def report(
     if root is not None:
         configs = [dataclasses.replace(config, data_root=root) for config in configs]
     found = report_of(configs)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, page_of(found))
-    return as_json(found)
+    written = path is not None and publish(path, page_of(found).encode(), force=force)
+    return as_json(found), written
 
 
 def act(given: dict[str, Any]) -> int:
     """Write the page and print the tables."""
-    folder = given["runs"][0] if len(given["runs"]) == 1 else "."
-    page = given["output"] or Path(folder, "report.html")
-    found = report(**{**given, "output": page})
+    own = given["output"] is None and len(given["runs"]) == 1  # the directory's page, which its comparison writes too
+    page = given["output"] or Path(given["runs"][0] if own else ".", "report.html")
+    found, written = _made(given["runs"], page, given["force"] or own, given["data"])
     for note in found["notes"]:
         print(f"{note}\n")
     print("\n\n".join(f"{experiment['name']}\n\n{experiment['table']}" for experiment in found["experiments"]))
-    print(f"\nReport: {page}")
+    print(f"\nReport: {page}" + ("" if written else " (it was there already)"))
     return 0

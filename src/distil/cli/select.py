@@ -58,6 +58,7 @@ def pick(
     seed: int = 0,
     memory: str | int = "512MB",
     out: PathLike | None = None,
+    force: bool = False,
     dry_run: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
@@ -104,17 +105,18 @@ def pick(
         seed: The same seed gives the same picks.
         memory: Memory for copies, such as ``2GB`` or a number of bytes; larger copies go to files.
         out: The file to write the picks to, ``.csv`` or ``.jsonl``.
+        force: Replace a file of that name that has other content; without it, no file is replaced.
         dry_run: Choose nothing, and say what would be read, and how much memory and time it would take.
         progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
         The document that ``distil select --json`` prints: ``strategy``, ``n``, ``seed``, ``may_be_chosen`` (the number of rows that
         the picks are of) and ``picks``, each with ``rank``, ``id``, ``score`` and ``why``, ``notes`` on the whole, and ``read``,
-        sentences on what was read of tables. With ``dry_run`` the plan.
+        sentences on what was read of tables, and whether ``out`` held these picks already. With ``dry_run`` the plan.
 
     Raises:
-        InvalidInput: Ids that are not in the pool or there twice, an id with two labels, arrays that do not fit together, rows that
-            are NaN, infinite or not probabilities: named by their ids.
+        InvalidInput: A file called ``out`` with other content, ids that are not in the pool or there twice, an id with two labels,
+            arrays that do not fit together, rows that are NaN, infinite or not probabilities: named by their ids.
         MissingSignal: The strategy needs an array that was not given.
         UnknownName: There is no strategy of that name.
 
@@ -125,11 +127,22 @@ def pick(
     from distil.data.ids import read_ids
     from distil.embedding.embed import Embedded
     from distil.selection.dry_run import plan
-    from distil.selection.from_files import chosen, read_arrays, request, write_picks
+    from distil.selection.from_files import chosen, read_arrays, refuse_other, request, write_picks
     from distil.system.runtime import Runtime
 
     runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
-    chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"))
+    inputs = {
+        "embeddings": embeddings,
+        "probs": probs,
+        "mc_probs": mc_probs,
+        "ids": ids,
+        "pool": pool,
+        "weights": weights,
+    }
+    inputs |= {"labeled": labeled, "candidates": candidates, "exclude": exclude}
+    chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
+    if path is not None and not force:
+        refuse_other(path)
     make = partial(embedded, weights=weights, column=column, ids=ids, quoting=quoting, on_error=on_error)
     make = partial(make, device=device, batch_size=batch_size, progress=progress)
     made = _embeddings(pool, model, embeddings, make, dry_run)
@@ -156,8 +169,8 @@ def pick(
     if dry_run:
         return {**plan(asked), "read": read}
     picks = chosen(asked)
-    if path is not None:
-        write_picks(picks, path)
+    if path is not None and not write_picks(picks, path, force=force):
+        read.append(f"{path} holds these picks already")
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
     return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
 

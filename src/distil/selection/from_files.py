@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -30,8 +30,11 @@ from distil.selection.request import Arrays, Picks, Request
 from distil.signals import Embedding, Labels, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
-from distil.system.files import write_text
+from distil.system.files import kept, publish
 from distil.system.runtime import Runtime, as_runtime
+
+_COLUMNS: Final = ("rank", "id", "score", "why")
+_BEGIN: Final = {".csv": ",".join(_COLUMNS).encode(), ".jsonl": b'{"rank": 1, "id": '}
 
 
 def read_arrays(
@@ -133,18 +136,33 @@ def chosen(asked: Request) -> Picks:
     return Picks(selection.tolist(), ids, scores, why, selection.notes)
 
 
-def write_picks(picks: Picks, path: str | Path) -> None:
-    """Write picks as csv (rank, id, score, why), or as JSON lines to a ``.jsonl`` file: completely or not at all."""
+def refuse_other(path: Path) -> None:
+    """Refuse a file that certainly holds other content than picks would have, before they are made."""
+    begin = _BEGIN[path.suffix.lower()]
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(len(begin)) != begin:
+                raise InvalidInput(kept(path))
+
+
+def write_picks(picks: Picks, path: str | Path, *, force: bool = False) -> bool:
+    """Write picks as csv (rank, id, score, why), or as JSON lines to a ``.jsonl`` file: completely or not at all.
+
+    Returns:
+        Whether the file was written; False if it holds these picks already.
+
+    Raises:
+        InvalidInput: There is a file with other content, and no ``force``; or an id cannot be written.
+    """
     path = Path(path)
-    if path.suffix.lower() not in (".csv", ".jsonl"):
+    if path.suffix.lower() not in _BEGIN:
         raise InvalidInput(f"{path}: picks are written as .csv or .jsonl; got {path.suffix or 'no ending'}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     entries = picks.entries()
     if path.suffix.lower() == ".jsonl":
-        write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries))
+        text = "".join(json.dumps(entry) + "\n" for entry in entries)
     else:
-        columns = ["rank", "id", "score", "why"]
-        write_text(path, csv_text([columns, *([entry[name] for name in columns] for entry in entries)], path.name))
+        text = csv_text([_COLUMNS, *([entry[name] for name in _COLUMNS] for entry in entries)], path.name)
+    return publish(path, text.encode(errors="surrogateescape"), force=force)  # ids may be names of files
 
 
 # ---------------------------------------------------------------------------------------------------------------- checks

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distil.errors import RunBusy
+from distil.errors import InvalidInput, RunBusy
 
 
 @contextmanager
@@ -25,8 +26,16 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; then sync that file and rename it to ``path``, so that ``path`` is never partial."""
+def replacing(path: Path, *, new: bool = False) -> Iterator[Path]:
+    """Give a temporary path to write to; then sync that file and rename it to ``path``, so that ``path`` is never partial.
+
+    Args:
+        path: The final path.
+        new: Whether a file of that name is an error (FileExistsError), also one that appeared meanwhile.
+
+    Raises:
+        OSError: Its file name is ``path`` also where the temporary file could not be written.
+    """
     # random, because containers that share a disk may have equal process ids
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
@@ -34,10 +43,28 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            if new:
+                _name_new(temporary, path)
+            else:
+                temporary.replace(path)
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _name_new(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless another file has it (FileExistsError)."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        path.open("xb").close()  # takes the name
+        try:
+            temporary.replace(path)
+        except OSError:
+            path.unlink()
+            raise
 
 
 def remove_unfinished(folder: Path, name: str = "*") -> None:
@@ -55,6 +82,52 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, completely or not at all; names of files keep bytes that are not UTF-8."""
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode(errors="surrogateescape"))
+
+
+def publish(path: Path, content: bytes, *, force: bool = False) -> bool:
+    """Write a file that the user named. A file that is there stays: nothing of the user's is replaced.
+
+    A link keeps its place, and the file that it names is written.
+
+    Args:
+        path: The file.
+        content: Its bytes.
+        force: Replace a file with other content; the new one has its permissions.
+
+    Returns:
+        Whether the file was written; False if it holds these bytes already.
+
+    Raises:
+        InvalidInput: There is a file with other content, and no ``force``.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if _holds(target, content):
+        return False
+    replaced = force and target.exists()
+    try:
+        with replacing(target, new=not replaced) as temporary:
+            temporary.write_bytes(content)
+            if replaced:
+                shutil.copymode(target, temporary)
+    except FileExistsError:
+        raise InvalidInput(kept(path)) from None
+    return True
+
+
+def kept(path: Path) -> str:
+    """The message about a file that is there and is not replaced."""
+    return (
+        f"{path} exists already, with other content, and was left as it is; choose another name, or replace it with force=True "
+        "(--force)"
+    )
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:  # there is no such file, or it cannot be read
+        return False
 
 
 @contextmanager
