@@ -289,7 +289,7 @@ FAULTS = [
     (
         {},
         ("--labeled", "labeled.csv", "--labeled", "second.csv"),
-        f"{NAMES[2]!r} has the label '2' in labeled.csv and '1' in second.csv; keep one of them",
+        f"{NAMES[2]!r} has the label '2' in labeled.csv, line 4 and '1' in second.csv, line 3; keep one of them",
     ),
     ({}, ("--labeled", "labeled.csv", "--labeled", "ids.txt"), "labeled.csv has labels and ids.txt has none"),
     ({}, ("--out", "emb.npy/picks.csv"), "emb.npy is a file; expected a folder"),

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from distil.data import parquet_files
 from distil.data.array_files import read_column
-from distil.data.ids import index_of, read_ids
+from distil.data.ids import index_of, read_ids, read_row_ids
 from distil.data.pools import open_pool
 from distil.errors import DataNotFound, InvalidInput
 from distil.system.runtime import Runtime
@@ -316,12 +316,12 @@ def test_ids_become_rows(tmp_path):
 
 def test_faults_of_lists(case, tmp_path):
     for name, content, message in [
-        ("a.txt", "a\na\n", "'a' occurs more than once"),
-        ("a.csv", "id,label\na,\n", "line 2: the id or its label is missing"),
+        ("a.csv", "id,label\n,b\n", "line 2: the id is missing"),
+        ("a.csv", "id,label\na,b\na,c\n", "a.csv, line 2 and 'c' in .*a.csv, line 3; keep one of them"),
         ("a.csv", "id,label\na\n", "line 2: expected 2 columns"),
         ("a.jsonl", '{"name": 1}\n', "line 1: there is no `id`"),
         ("a.jsonl", "{\n", "line 1 is not JSON"),
-        ("a.jsonl", '{"id": 1, "label": 2}\n{"id": 2}\n', "1 of 2 lines have a label"),
+        ("a.jsonl", '{"label": 2}\n{"id": 2}\n', "line 1: the id is missing"),
         ("a.xml", "", "ids are read from"),
     ]:
         root = Path(mkdtemp(dir=tmp_path))
@@ -329,6 +329,13 @@ def test_faults_of_lists(case, tmp_path):
             (root / name).write_text(content)
             with pytest.raises(InvalidInput, match=message):
                 read_ids(root / name)
+
+
+def test_ids_of_rows_are_distinct_and_those_of_lists_count_once(tmp_path):
+    path = lines(tmp_path / "a.txt", ["a", "b", "a"])
+    assert read_ids(path).names == ("a", "b")
+    with pytest.raises(InvalidInput, match=r"a\.txt: the id 'a' occurs more than once; list each id once"):
+        read_row_ids(path)
 
 
 def check_ids_are_kept_as_they_are(tmp_path, suffix):
@@ -365,7 +372,8 @@ def test_blanks_around_ids_and_labels_do_not_matter(tmp_path):
 def test_ids_that_are_not_utf_8_and_unknown(tmp_path):
     (tmp_path / "a.txt").write_bytes("é\n".encode("latin1"))
     with pytest.raises(InvalidInput, match=r"not in the pool.*the file is not UTF-8 text, save it as UTF-8"):
-        read_ids(tmp_path / "a.txt").rows(index_of(["é"]), 1)
+        read_ids(tmp_path / "a.txt").rows(index_of(["e"]), 1)
+    assert read_ids(tmp_path / "a.txt").rows(index_of(["e", "é"]), 2).tolist() == [1]
 
 
 def test_the_note_names_the_column_of_ids(tmp_path):

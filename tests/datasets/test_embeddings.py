@@ -157,11 +157,11 @@ def test_wrong_labels(case, here, refuses):
         ),
         (
             [*((f"scan-{r}.png", "ab"[r % 2]) for r in range(4)), ("scan-0.png", "b")],
-            ["'scan-0.png'", "more than once"],
+            ["'scan-0.png' has the label 'a' in", "line 2 and 'b' in", "line 6; keep one of them"],
         ),
         ([(f"scan-{r}.png", "a") for r in range(4)], ["at least two classes"]),
         ([(f"scan-{r}.png", r / 2) for r in range(4)], ["regression"]),
-        ([(f"scan-{r}.png", "a" if r else "") for r in range(4)], ["missing"]),
+        ([(f"scan-{r}.png", "a" if r else "") for r in range(4)], ["no label for 1 of the 4 rows", "'scan-0.png'"]),
     ]:
         with case(rows, parts):
             write("emb", n=4)

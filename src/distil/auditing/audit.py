@@ -137,6 +137,8 @@ def audit(
         for name, given, own in sides
         if given is not None
     }
+    if isinstance(listed := read.get("labeled"), ListedIds):
+        read["labeled"] = listed.answered()
     others = {name: _other(name, read[name], own, whole) for name, _, own in sides if name in read}
     known = _known_labels(read.get("labeled"), labels, whole, others.get("labeled"))
     free = whole.part("pool", _left(whole, others))
@@ -247,7 +249,7 @@ def _known_labels(
     """Id of the pool, or of a labeled set of its own -> label, for the items with a known label."""
     tables = [labeled] if isinstance(labeled, ListedIds) else []
     if labels is not None:
-        tables.insert(0, labels if isinstance(labels, ListedIds) else read_ids(labels))
+        tables.insert(0, (labels if isinstance(labels, ListedIds) else read_ids(labels)).answered())
         if tables[0].labels is None:
             raise InvalidInput(f"{tables[0].origin} has no labels; expected the columns id and label")
         sides = [whole] if own is None else [whole, own]

@@ -27,7 +27,7 @@ def audit(
     labeled_embeddings: PathLike | None = None,
     test: PathLike | Sequence[PathLike] | None = None,
     test_embeddings: PathLike | None = None,
-    labels: PathLike | None = None,
+    labels: PathLike | Sequence[PathLike] | None = None,
     near: float | None = None,
     rows: int = 20_000,
     seed: int = 0,
@@ -63,8 +63,8 @@ def audit(
         labeled_embeddings: A file of the labeled set's embeddings, where it is a pool of its own.
         test: The test set: a file of ids, or a pool of its own; several files of ids count as one.
         test_embeddings: A file of the test set's embeddings, where it is a pool of its own.
-        labels: A file of ids with labels, as many as are known; or a folder with a folder of images for each class. Default: the
-            labels in the labeled set's file.
+        labels: A file of ids with labels, as many as are known; or a folder with a folder of images for each class; one or several.
+            Default: the labels in the labeled set's file.
         near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
         rows: The number of items that are compared with all others; of more, a random sample.
         seed: The seed of the samples.
@@ -94,6 +94,7 @@ def audit(
     from distil.auditing.audit import audit as report_of
     from distil.auditing.page import audit_page
     from distil.data.distances import NEAR
+    from distil.data.ids import read_ids
     from distil.data.items import Items, items_of
     from distil.data.pools import open_pool
     from distil.system.files import publish
@@ -118,11 +119,12 @@ def audit(
         make = partial(embedded, model=model, weights=weights, column=column, on_error=on_error)
         make = partial(make, device=device, batch_size=batch_size, progress=progress)
     sets = _sets(items_of(opened), optional_path("embeddings", embeddings), files, own, make, quoting)
-    given = [items_of(opened), *(found for found in sets.values() if found is not None)]
+    known = [read_ids(path, quoting).answered() for path in paths_of("labels", labels)]
+    given = [items_of(opened), *known, *(found for found in sets.values() if found is not None)]
     report = report_of(
         items_of(opened),
         **sets,
-        labels=_labels(None if labels is None else path_of("labels", labels), files["labeled"], sets, quoting),
+        labels=_labels(known, files["labeled"], sets, quoting),
         near=NEAR if near is None else near,
         rows=rows,
         seed=seed,
@@ -169,14 +171,16 @@ def _sets(
     return found
 
 
-def _labels(labels: str | None, paths: list[str], sets: dict[str, Any], quoting: Quoting | None) -> ListedIds | None:
-    """The labels in their file; without one, those in the table of a labeled set of its own."""
+def _labels(
+    known: list[ListedIds], paths: list[str], sets: dict[str, Any], quoting: Quoting | None
+) -> ListedIds | None:
+    """The labels in their files; without one, those in the table of a labeled set of its own."""
     from distil.auditing.given import labels_of_items
-    from distil.data.ids import read_ids
+    from distil.data.ids import united
     from distil.data.items import Items
 
-    if labels is not None:
-        return read_ids(labels, quoting)
+    if known:
+        return united(known)
     own = sets.get("labeled")
     return labels_of_items(Path(paths[0]), own, quoting) if isinstance(own, Items) else None
 
@@ -189,7 +193,7 @@ def _given(
     from distil.data.ids import ListedIds, index_of, merged
 
     sets = [given_set(name, path, pool, embeddings, quoting) for path in paths]
-    lists = [found for found in sets if isinstance(found, ListedIds)]
+    lists = [found.answered() if name == "labeled" else found for found in sets if isinstance(found, ListedIds)]
     if len(lists) < len(paths):
         place = sets.index(next(found for found in sets if not isinstance(found, ListedIds)))
         _only(name, [paths[place], *paths[:place], *paths[place + 1 :]])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import (
@@ -23,8 +23,9 @@ from distil.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
     from distil.data.ids import ListedIds
-    from distil.embedding.embed import Embedded
+    from distil.data.items import Items
     from distil.selection.request import Arrays
+    from distil.selection.shown import Shown
     from distil.strategies import Strategy
 
 _TOGETHER = "pool and model belong together: the model embeds it; pass both, or embeddings alone (--pool, --model, --embeddings)"
@@ -55,6 +56,7 @@ def pick(
     no_duplicates: bool = False,
     near: float | None = None,
     parameters: Mapping[str, Any] | None = None,
+    show: str | Sequence[str] | None = None,
     seed: int = 0,
     memory: str | int = "512MB",
     out: PathLike | None = None,
@@ -74,8 +76,11 @@ def pick(
 
     Arrays are files such as .npy, .npz and .safetensors, or tables; FILE#NAME names an array or a column. Ids are your own where
     the files have them (the column id, the lines of --ids, the names of image files), and positions elsewhere. Lists of ids are
-    .csv (id and optionally label), .txt, .jsonl or .npy files (positions); several of them count as one list. The picks have the
-    columns rank, id, score and why. Their file is written whole or not at all.
+    .csv (id and optionally label), .txt, .jsonl or .npy files (positions); several of them count as one list.
+
+    The file of picks has the columns rank, id, score and why, those of --show, and in csv an empty column label. Filled in, whole
+    or in part and in a spreadsheet too, it is a list for --labeled: rows without a label do not count. It is written whole or not
+    at all, and replaces no file without --force.
 
     Args:
         strategy: The name of a registered strategy; ``distil strategies`` lists them.
@@ -102,6 +107,8 @@ def pick(
         no_duplicates: Leave out near-duplicates of labeled rows and of each other; this needs embeddings.
         near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
         parameters: Hyper-parameters of the strategy: a dictionary; in the command NAME=VALUE, once for each.
+        show: Further columns of the picks: a column of the pool's table, such as ``text``, or FILE#NAME, a column of a table with
+            the same ids; a list, or text with commas. Default: for texts, and images in a table, the column ``preview``.
         seed: The same seed gives the same picks.
         memory: Memory for copies, such as ``2GB`` or a number of bytes; larger copies go to files.
         out: The file to write the picks to, ``.csv`` or ``.jsonl``.
@@ -125,7 +132,6 @@ def pick(
     """
     from distil.data.distances import NEAR
     from distil.data.ids import read_ids
-    from distil.embedding.embed import Embedded
     from distil.selection.dry_run import plan
     from distil.selection.from_files import chosen, read_arrays, refuse_other, request, write_picks
     from distil.system.runtime import Runtime
@@ -139,22 +145,28 @@ def pick(
         "pool": pool,
         "weights": weights,
     }
-    inputs |= {"labeled": labeled, "candidates": candidates, "exclude": exclude}
+    inputs |= {"labeled": labeled, "candidates": candidates, "exclude": exclude, "show": listed(show)}
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
     if path is not None and not force:
         refuse_other(path)
-    make = partial(embedded, weights=weights, column=column, ids=ids, quoting=quoting, on_error=on_error)
-    make = partial(make, device=device, batch_size=batch_size, progress=progress)
-    made = _embeddings(pool, model, embeddings, make, dry_run)
+    items = _items(pool, model, embeddings, column, ids, quoting, dry_run)
+    made = None
+    if items is not None and model is not None:
+        made = embedded(
+            items, model, weights=weights, on_error=on_error, device=device, batch_size=batch_size, progress=progress
+        )
+    embeddings = optional_path("embeddings", embeddings, _ARRAYS)
     given = {
-        "embeddings": made.path if isinstance(made, Embedded) else made,
+        "embeddings": embeddings if made is None else made.path,
         "probs": optional_path("probs", probs, _ARRAYS),
         "mc_probs": optional_path("mc_probs", mc_probs, _ARRAYS),
     }
     arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime, quoting=quoting)
     paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}
-    notes = [made.note if isinstance(made, Embedded) else "", *(array.note for array in arrays.columns.values())]
+    lists["labeled"] = [each.answered() for each in lists["labeled"]]
+    columns = _shown(show, items, pool or embeddings, ids, arrays, quoting)
+    notes = ["" if made is None else made.note, *(array.note for array in arrays.columns.values())]
     read = [note for note in (*notes, *(each.note for several in lists.values() for each in several)) if note]
     asked = request(
         chooser,
@@ -169,6 +181,7 @@ def pick(
     if dry_run:
         return {**plan(asked), "read": read}
     picks = chosen(asked)
+    picks = replace(picks, shown={name: [cell(row) for row in picks.rows] for name, cell in columns.items()})
     if path is not None and not write_picks(picks, path, force=force):
         read.append(f"{path} holds these picks already")
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
@@ -198,25 +211,48 @@ def _chooser(strategy: object, parameters: object) -> Strategy:
     return strategy_named(strategy, **(parameters or {}))
 
 
-def _embeddings(
+def _items(
     pool: PathLike | None,
     model: PathLike | None,
     embeddings: PathLike | None,
-    make: Callable[[str, PathLike], Embedded],
+    column: str | None,
+    ids: PathLike | None,
+    quoting: Quoting | None,
     dry_run: bool,
-) -> Embedded | str | None:
-    """The file of embeddings, made first where a pool and a model were given."""
-    if pool is None:
-        if model is not None:
-            raise InvalidInput(_TOGETHER)
-        return optional_path("embeddings", embeddings, _ARRAYS)
-    if embeddings is not None or model is None:
+) -> Items | None:
+    """The pool that the model embeds; None without one."""
+    from distil.data.items import items_of
+    from distil.data.pools import open_pool
+
+    if (pool is None) != (model is None) or (pool is not None and embeddings is not None):
         raise InvalidInput(_TOGETHER)
+    if pool is None:
+        return None
     if dry_run:
         raise InvalidInput(
             "a dry run looks at arrays and embeds nothing; make them with `distil embed`, then give embeddings (--embeddings)"
         )
-    return make(path_of("pool", pool), model)
+    return items_of(open_pool(path_of("pool", pool), column=column, ids=optional_path("ids", ids), quoting=quoting))
+
+
+def _shown(
+    show: str | Sequence[str] | None,
+    items: Items | None,
+    table: PathLike | None,
+    ids: PathLike | None,
+    arrays: Arrays,
+    quoting: Quoting | None,
+) -> Shown:
+    """The further columns of the picks."""
+    from distil.data.ids import names_column
+    from distil.selection.shown import preview, shown_columns
+
+    if show is None:
+        return {} if items is None else preview(items, arrays)
+    table = optional_path("pool", table)
+    if items is None and table is not None and not Path(table).exists():
+        table = table.rpartition("#")[0]
+    return shown_columns(listed(show), table, names_column(optional_path("ids", ids)), arrays, quoting)
 
 
 def act(given: dict[str, Any]) -> int:

@@ -18,7 +18,7 @@ from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_n
 from distil.data.columns import Table
 from distil.data.file_readers import ending, existing
 from distil.data.headers import ID, LABELS, is_like_number
-from distil.data.ids import as_name, distinct, ids_in, names_column, read_ids
+from distil.data.ids import as_name, distinct, ids_in, names_column, read_row_ids
 from distil.data.table_files import Quoting, open_table
 from distil.errors import InvalidInput, nearest
 from distil.system.runtime import Runtime, as_runtime
@@ -87,9 +87,9 @@ def read_column(
     if values.ndim == 0 or len(values) == 0:
         raise InvalidInput(f"{path} has no rows: its shape is {values.shape}")
     if ids is not None and own_ids is None:
-        names = list(read_ids(ids, quoting).names)
+        names = read_row_ids(ids, quoting)
     elif names is None and (listing := path.with_suffix(_IDS_SUFFIX)).exists():
-        ids, names = listing, list(read_ids(listing).names)
+        ids, names = listing, read_row_ids(listing)
     if names is not None and len(names) != len(values):
         raise InvalidInput(f"{ids or path} has {len(names)} ids, and {path} has {len(values)} rows")
     return Column(values, None if names is None else distinct(names, str(path)), str(path), note)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,11 +30,14 @@ class ListedIds:
 
     Attributes:
         names: The ids, distinct, as the file has them, including surrounding blanks.
-        labels: One label per id in the form of :func:`normal`, so ``1`` and ``1.0`` are one class; None where the file has no
-            labels.
+        labels: One label per id in the form of :func:`normal`, so ``1`` and ``1.0`` are one class; empty for an id that has none
+            yet; None where the file has no labels.
         origin: The file, for messages.
         positions: True where the ids are row numbers even if the pool's rows have names, as in an array of whole numbers.
-        note: The column that was read as ids, where no column is called ``id``; else empty.
+        note: What was read in another way than it was written, as sentences: the column of ids, where none is called ``id``, or
+            the labels of a file that is not UTF-8; else empty.
+        places: For messages, the line or row of each id in its file; empty if unknown.
+        unit: What ``places`` count: ``"line"`` or ``"row"``.
     """
 
     names: tuple[str, ...]
@@ -41,6 +45,46 @@ class ListedIds:
     origin: str
     positions: bool = False
     note: str = ""
+    places: Sequence[int] = ()
+    unit: str = "line"
+
+    def answered(self) -> ListedIds:
+        """The ids that have a label, with a note on how many these are; all ids where the file has no labels.
+
+        Raises:
+            InvalidInput: The file has labels, and they are all empty.
+        """
+        kept = [place for place, label in enumerate(self.labels or self.names) if label]
+        if self.labels is None or len(kept) == len(self.names):
+            return self
+        if not kept:
+            raise InvalidInput(
+                f"{self.origin}: none of its {len(self.names)} rows has a label; fill in the labels, or take their column out if "
+                "all of these ids are labeled"
+            )
+        note = f"{len(kept)} of {len(self.names)} rows labeled in {Path(self.origin).name}"
+        return self._only(kept, "; ".join(filter(None, (self.note, note))))
+
+    def once(self) -> ListedIds:
+        """Each id once, with its label.
+
+        Raises:
+            InvalidInput: An id has two labels.
+        """
+        first: dict[str, int] = {}
+        for place, name in enumerate(self.names):
+            _, first[name] = _labeled(self, first.get(name, place), self, place)
+        return self if len(first) == len(self.names) else self._only(list(first.values()), self.note)
+
+    def where(self, place: int) -> str:
+        """The file, and the line or row of an id in it, for messages."""
+        return f"{self.origin}, {self.unit} {self.places[place]}" if self.places else self.origin
+
+    def _only(self, kept: Sequence[int], note: str) -> ListedIds:
+        names = tuple(self.names[place] for place in kept)
+        labels = None if self.labels is None else tuple(self.labels[place] for place in kept)
+        places = [self.places[place] for place in kept] if self.places else ()
+        return replace(self, names=names, labels=labels, note=note, places=places)
 
     def rows(self, index: Mapping[str, int] | None, size: int) -> NDArray[np.int64]:
         """The row of each id in a pool.
@@ -71,9 +115,37 @@ class ListedIds:
         expected = f"a pool without names has the ids 0 to {size - 1}"
         if index is not None:
             expected = f"the pool's ids begin with {', '.join(map(repr, list(index)[:3]))}"
-        if any(name != name.encode("utf-8", "ignore").decode() for name in missing):
+            expected += _spreadsheet_hint(missing, index)
+        if not all(map(is_utf8, missing)):
             expected += "; the file is not UTF-8 text, save it as UTF-8"
         return f"{self.origin}: {len(missing)} of {len(self.names)} ids are not in the pool: {listing}; {expected}"
+
+
+def _spreadsheet_hint(missing: Sequence[str], index: Mapping[str, int]) -> str:
+    """The end of a message about ids that a spreadsheet has taken for numbers; else empty."""
+    padded = {name.lstrip("0") or "0": name for name in index if name.startswith("0") and name.isdecimal()}
+    cut = next((name for name in missing if normal(name) in padded), None)
+    long = next((name for name in missing if re.fullmatch(r"-?\d([.,]\d+)?[eE]\+\d+", name.strip())), None)
+    if cut is not None:
+        change = f"made {cut!r} of {padded[normal(cut)]!r}"
+    elif long is not None:
+        change = f"rounded a long number to {long!r}"
+    else:
+        return ""
+    return f"; a spreadsheet has {change}: import the column of ids as text there, and enter the labels again"
+
+
+def _labeled(one: ListedIds, place: int, other: ListedIds, other_place: int) -> tuple[ListedIds, int]:
+    """The first of two places of an id, or the one that has a label; InvalidInput if they have different labels."""
+    if one.labels is None or other.labels is None:
+        return one, place
+    label, second = one.labels[place], other.labels[other_place]
+    if label and second and normal(label) != normal(second):
+        raise InvalidInput(
+            f"{other.names[other_place]!r} has the label {label!r} in {one.where(place)} and {second!r} in "
+            f"{other.where(other_place)}; keep one of them"
+        )
+    return (one, place) if label or not second else (other, other_place)
 
 
 def merged(lists: Sequence[ListedIds], index: Mapping[str, int] | None, size: int) -> ListedIds:
@@ -89,26 +161,30 @@ def merged(lists: Sequence[ListedIds], index: Mapping[str, int] | None, size: in
     """
     if len(lists) == 1:
         return lists[0]
+    by_row = len({each.positions for each in lists}) > 1
+    return _joined(lists, [each.rows(index, size).tolist() for each in lists], by_row)
+
+
+def united(lists: Sequence[ListedIds]) -> ListedIds:
+    """Several lists of ids as one, as :func:`merged`, where no pool has all of them."""
+    return lists[0] if len(lists) == 1 else _joined(lists, [list(map(normal, each.names)) for each in lists], False)
+
+
+def _joined(lists: Sequence[ListedIds], keys: Sequence[Sequence[Hashable]], by_key: bool) -> ListedIds:
+    """The lists as one; ids with equal ``keys`` are one id. With ``by_key``, the keys are row numbers and the ids of the result."""
     labeled = [each for each in lists if each.labels is not None]
     bare = next((each for each in lists if each.labels is None), None)
     if labeled and bare is not None:
         raise InvalidInput(
             f"{labeled[0].origin} has labels and {bare.origin} has none; give labels in both, or in neither"
         )
-    first: dict[int, tuple[str, str, str]] = {}
-    for each in lists:
-        for row, name, label in zip(
-            each.rows(index, size).tolist(), each.names, each.labels or each.names, strict=True
-        ):
-            _, known, origin = first.setdefault(row, (name, label, each.origin))
-            if labeled and normal(known) != normal(label):
-                raise InvalidInput(
-                    f"{name!r} has the label {known!r} in {origin} and {label!r} in {each.origin}; keep one of them"
-                )
-    by_row = len({each.positions for each in lists}) > 1
-    names = tuple(map(str, first)) if by_row else tuple(name for name, _, _ in first.values())
-    labels = tuple(label for _, label, _ in first.values()) if labeled else None
-    return ListedIds(names, labels, " and ".join(each.origin for each in lists), by_row or lists[0].positions)
+    first: dict[Hashable, tuple[ListedIds, int]] = {}
+    for each, own in zip(lists, keys, strict=True):
+        for place, key in enumerate(own):
+            first[key] = _labeled(*first.get(key, (each, place)), each, place)
+    names = tuple(map(str, first)) if by_key else tuple(each.names[place] for each, place in first.values())
+    labels = tuple((each.labels or each.names)[place] for each, place in first.values()) if labeled else None
+    return ListedIds(names, labels, " and ".join(each.origin for each in lists), by_key or lists[0].positions)
 
 
 def _position(name: str, size: int) -> int:
@@ -131,9 +207,24 @@ def matched(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
 
 
 def normal(name: str) -> str:
-    """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0."""
-    text = unicodedata.normalize("NFC", name.strip())
+    """The form in which unequal ids are compared: without surrounding blanks, accents composed (NFC), 7 for 7.0.
+
+    Bytes that are not UTF-8 are read as Windows-1252, in which spreadsheets write csv.
+    """
+    text = unicodedata.normalize("NFC", (name if name.isascii() else _decoded(name)).strip())
     return text[:-2] if text.endswith(".0") and text[:-2].removeprefix("-").isdecimal() else text
+
+
+def _decoded(name: str) -> str:
+    try:
+        return name if is_utf8(name) else name.encode(errors="surrogateescape").decode("cp1252")
+    except UnicodeError:
+        return name
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8; names of files and cells may hold bytes that are not."""
+    return text == text.encode(errors="ignore").decode()
 
 
 def index_of(names: Sequence[str] | None) -> dict[str, int] | None:
@@ -154,8 +245,25 @@ def read_ids(path: str | Path, quoting: Quoting | None = None) -> ListedIds:
 
     Raises:
         DataNotFound: There is no such file.
-        InvalidInput: The file is of another kind or damaged, an id occurs twice, or a label is missing.
+        InvalidInput: The file is of another kind or damaged, an id is missing, or an id has two labels.
+
+    An id that occurs again counts once. A label may be empty, as in a sheet that is filled in only in part.
     """
+    return _read(path, quoting).once()
+
+
+def read_row_ids(path: str | Path, quoting: Quoting | None = None) -> list[str]:
+    """The ids of the rows of an array or the items of a pool, one for each, from a file that :func:`read_ids` reads.
+
+    Raises:
+        DataNotFound: There is no such file.
+        InvalidInput: An id occurs twice, or the file cannot be read.
+    """
+    found = _read(path, quoting)
+    return distinct(found.names, found.origin)
+
+
+def _read(path: str | Path, quoting: Quoting | None) -> ListedIds:
     path = Path(path).expanduser()
     if path.is_dir():
         return _class_folders(path)
@@ -163,9 +271,7 @@ def read_ids(path: str | Path, quoting: Quoting | None = None) -> ListedIds:
     reader = _ID_READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: ids are read from {', '.join(_ID_READERS)}; got {path.suffix or 'no ending'}")
-    ids = reader(path, quoting)
-    distinct(ids.names, ids.origin)
-    return ids
+    return reader(path, quoting)
 
 
 def distinct(names: Sequence[str], origin: str) -> list[str]:
@@ -215,23 +321,33 @@ def _table_ids(path: Path, quoting: Quoting | None) -> ListedIds:
     table = open_table(path, errors="surrogateescape", quoting=quoting)
     own, label = _id_columns(table)
     rows = table.read([], [own] if label is None else [own, label], Runtime())
-    labels = rows.cells[1] if label is not None else []
-    for place, *cells in zip(rows.places, *rows.cells, strict=True):
-        if any(map(is_no_text, cells)):
-            n_labels = f"{sum(not is_no_text(cell) for cell in labels)} of {len(labels)} {table.unit}s have a label"
+    ids = rows.cells[0]
+    labels: Sequence[Any] = rows.cells[1] if label is not None else [None] * len(ids)
+    blank = _blank_rows(table) if any(map(is_no_text, ids)) else set()
+    kept = [place for place in range(len(ids)) if place not in blank]
+    for place in kept:
+        if is_no_text(ids[place]):
             raise InvalidInput(
-                f"{table.where(place)}: the id or its label is missing; fill it in or take the {table.unit} out"
-                + (f" ({n_labels}; give all of them one, or none)" if label is not None else "")
+                f"{table.where(rows.places[place])}: the id is missing; fill it in or take the {table.unit} out"
             )
-        wrong = next((cell for cell in cells if isinstance(cell, (list, dict))), None)
+        wrong = next((cell for cell in (ids[place], labels[place]) if isinstance(cell, (list, dict))), None)
         if wrong is not None:
             raise InvalidInput(
-                f"{table.where(place)}: expected a text or a number as id and as label, one class for each id; got "
+                f"{table.where(rows.places[place])}: expected a text or a number as id and as label, one class for each id; got "
                 f"{wrong!r:.60}"
             )
-    names = tuple(text_in(table, cell) for cell in rows.cells[0])
-    note = "; ".join(filter(None, (_note(path, own, label), _unread(table, label))))
-    return ListedIds(names, tuple(normal(text_in(table, cell)) for cell in labels) or None, str(path), note=note)
+    texts = ["" if is_no_text(labels[place]) else text_in(table, labels[place]) for place in kept]
+    note = [_note(path, own, label), _unread(table, label)]
+    if not all(map(is_utf8, texts)):
+        note.append(f"{path.name} is not UTF-8 text, so its labels were read as Windows-1252")
+    return ListedIds(
+        tuple(text_in(table, ids[place]) for place in kept),
+        None if label is None else tuple(map(normal, texts)),
+        str(path),
+        note="; ".join(filter(None, note)),
+        places=[rows.places[place] for place in kept],
+        unit=table.unit,
+    )
 
 
 def _unread(table: Table, label: str | None) -> str:
@@ -240,6 +356,12 @@ def _unread(table: Table, label: str | None) -> str:
     if label is not None or like is None:
         return ""
     return f"`{like}` of {table.path.name} is not read; if it holds labels, call it label"
+
+
+def _blank_rows(table: Table) -> set[int]:
+    """The rows without any text, which spreadsheets write below a table."""
+    rows = table.read([], table.columns, Runtime())
+    return {place for place, cells in enumerate(zip(*rows.cells, strict=True)) if all(map(is_no_text, cells))}
 
 
 def _id_columns(table: Table) -> tuple[str, str | None]:

@@ -24,7 +24,7 @@ from distil.data.columns import Table
 from distil.data.file_readers import ending, text_lines
 from distil.data.frames import Frame, FrameTable, names_in_index, values_of
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_like_number, is_missing, is_no_text
-from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_ids
+from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_row_ids
 from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
@@ -180,7 +180,7 @@ def _names_from(ids: Any, quoting: Quoting | None = None) -> list[str] | None:  
     if ids is None:
         return None
     if isinstance(ids, (str, os.PathLike)):
-        return list(read_ids(Path(ids), quoting).names)
+        return read_row_ids(Path(ids), quoting)
     return distinct([as_name(value) for value in ids], "ids")
 
 

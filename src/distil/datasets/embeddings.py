@@ -147,11 +147,11 @@ def array_file(name: str, path: str | Path, base: Path) -> tuple[Path, str]:
 
 
 def read_labels(path: Path, quoting: Quoting | None = None) -> ListedIds:
-    """Read a table of ids and labels; InvalidInput if it has no labels."""
+    """Read a table of ids and labels, without ids whose label is empty; InvalidInput if it has no labels."""
     table = read_ids(path, quoting)
     if table.labels is None:
         raise InvalidInput(f"{path} has no labels; expected a table with the columns id and label")
-    return table
+    return table.answered()
 
 
 def _matched(column: Column, table: ListedIds) -> NDArray[np.str_]:

@@ -111,6 +111,7 @@ def request(
     if isinstance(labeled, (str, os.PathLike)):
         labeled = read_ids(Path(labeled))
     if isinstance(labeled, ListedIds):
+        labeled = labeled.answered()
         labels = _labels(strategy, labeled, named)
     elif labeled is not None:
         labeled, labels = split_pair(labeled, arrays.reader)
@@ -146,7 +147,9 @@ def refuse_other(path: Path) -> None:
 
 
 def write_picks(picks: Picks, path: str | Path, *, force: bool = False) -> bool:
-    """Write picks as csv (rank, id, score, why), or as JSON lines to a ``.jsonl`` file: completely or not at all.
+    """Write picks as csv, or as JSON lines to a ``.jsonl`` file: completely or not at all.
+
+    The csv has the columns rank, id, score, why, those in ``picks.shown``, and an empty column label to fill in.
 
     Returns:
         Whether the file was written; False if it holds these picks already.
@@ -161,7 +164,8 @@ def write_picks(picks: Picks, path: str | Path, *, force: bool = False) -> bool:
     if path.suffix.lower() == ".jsonl":
         text = "".join(json.dumps(entry) + "\n" for entry in entries)
     else:
-        text = csv_text([_COLUMNS, *([entry[name] for name in _COLUMNS] for entry in entries)], path.name)
+        rows = [[*entry.values(), None] for entry in entries]
+        text = csv_text([[*_COLUMNS, *picks.shown, "label"], *rows], path.name)
     return publish(path, text.encode(errors="surrogateescape"), force=force)  # ids may be names of files
 
 

@@ -126,6 +126,7 @@ class Picks:
         scores: Their acquisition scores, larger is better; None if the strategy has no scores.
         why: The reason for each pick, a sentence; empty if the strategy gives none.
         notes: Remarks on the selection as a whole.
+        shown: Name of a further column, such as the text of the example -> its cells, one per pick.
     """
 
     rows: list[int]
@@ -133,9 +134,14 @@ class Picks:
     scores: list[float] | None
     why: list[str]
     notes: tuple[str, ...] = ()
+    shown: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def entries(self) -> list[dict[str, Any]]:
-        """One dict per pick: rank (from 1), id, score (None without scores), why."""
+        """One dict per pick: rank (from 1), id, score (None without scores), why, and the further columns."""
         scores: Sequence[float | None] = self.scores or [None] * len(self.ids)
         parts = zip(self.ids, scores, self.why, strict=True)
-        return [{"rank": rank, "id": i, "score": score, "why": why} for rank, (i, score, why) in enumerate(parts, 1)]
+        return [
+            {"rank": place + 1, "id": i, "score": score, "why": why}
+            | {name: cells[place] for name, cells in self.shown.items()}
+            for place, (i, score, why) in enumerate(parts)
+        ]
