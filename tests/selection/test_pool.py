@@ -31,6 +31,14 @@ def skipped(*ids):
     return {"event": "skipped", "ids": list(ids)}
 
 
+def released(*ids):
+    return {"event": "released", "ids": list(ids)}
+
+
+def unlabeled(*ids):
+    return {"event": "unlabeled", "ids": list(ids)}
+
+
 def held_out(*ids):
     return {"event": "held_out", "ids": list(ids)}
 
@@ -79,7 +87,7 @@ def test_every_event_moves_its_ids(pool):
         "held_out": [4],
         "labels": [1],
     }
-    assert set(POOL_EVENTS) == {"asked", "labeled", "skipped", "held_out"}
+    assert set(POOL_EVENTS) == {"asked", "labeled", "skipped", "held_out", "released", "unlabeled"}
 
 
 def test_ids_are_ascending_and_labels_follow_the_ids_asked_for():
@@ -137,7 +145,7 @@ def test_ids_come_in_many_forms(case, pool):
 
 def test_an_event_of_no_ids_changes_nothing(pool):
     before = state(pool)
-    for event in (asked(), labeled([], []), skipped(), held_out()):
+    for event in (asked(), labeled([], []), skipped(), held_out(), released(), unlabeled()):
         pool.record(event)
     assert state(pool) == before
 
@@ -152,6 +160,12 @@ WRONG = [
     (held_out(4), "id 4 is held out"),
     (held_out(0, 2), "id 2 is labeled already"),
     (skipped(0, 2), "id 2 has a label"),
+    (released(1, 0), "id 0 is neither pending nor skipped and cannot be released"),
+    (released(1, 2), "id 2 has a label and cannot be released; withdraw the label with unlabel"),
+    (released(4), "id 4 is held out and cannot be released"),
+    (unlabeled(2, 0), "id 0 has no label to withdraw"),
+    (unlabeled(1), "id 1 has no label to withdraw"),
+    (unlabeled(4), "id 4 is held out and cannot be unlabeled"),
     (asked(10), "ids has 10, which is not a position in data of 10 examples"),
     (asked(0, -1), "ids has -1, which is not a position"),
     (asked(0, 0), "more than once"),
@@ -169,7 +183,7 @@ WRONG = [
     ({"event": "labeled", "ids": [0, 5]}, "labels must have one entry for each of the 2 examples, got 0"),
     (labeled([0, 5], ["0", "1"]), "whole numbers, .* got '0'; to label by name, make the Learner with"),
     ({"event": "label", "ids": [0], "labels": [1]}, "got 'label'; did you mean 'labeled'"),
-    ({"ids": [0]}, "expected one of the events asked, labeled, skipped, held_out, got None"),
+    ({"ids": [0]}, "expected one of the events asked, labeled, skipped, held_out, released, unlabeled, got None"),
 ]
 
 
@@ -186,6 +200,22 @@ def test_labels_of_examples_without_labels(case, pool):
     for id_ in [0, 1, 3, 4]:
         with case(id_), pytest.raises(InvalidInput, match=f"id {id_} has no label"):
             pool.labels([2, id_])
+
+
+def test_a_query_or_label_that_is_taken_back(pool):
+    pool.record(released(1, 3))
+    pool.record(unlabeled(2))
+    assert state(pool) == {
+        "unlabeled": [0, 1, 2, 3, 5, 6, 7, 8, 9],
+        "asked": [],
+        "labeled": [],
+        "skipped": [],
+        "held_out": [4],
+        "labels": [],
+    }
+    assert pool.state_dict()["labels"].tolist() == [-1] * 10
+    pool.record(asked(1, 2, 3))
+    assert pool.asked.tolist() == [1, 2, 3]
 
 
 def test_hold_out_all_but():
@@ -223,7 +253,7 @@ def test_a_state_of_another_size_is_refused(pool):
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["asked", "labeled", "skipped", "held_out"]),
+        st.sampled_from(["asked", "labeled", "skipped", "held_out", "released", "unlabeled"]),
         st.lists(st.integers(0, 6), max_size=3),
         st.integers(0, 1),
     ),
@@ -240,6 +270,8 @@ def test_against_a_dictionary(events):
         "held_out": {"asked", "labeled", "skipped", "held_out"},
         "skipped": {"labeled", "held_out"},
         "labeled": {"held_out"},
+        "released": {"unlabeled", "labeled", "held_out"},
+        "unlabeled": {"unlabeled", "asked", "skipped", "held_out"},
     }
     labels = {}
     for kind, ids, label in events:
@@ -250,9 +282,9 @@ def test_against_a_dictionary(events):
                 pool.record(event)
             continue
         pool.record(event)
-        known |= dict.fromkeys(ids, kind)
+        known |= dict.fromkeys(ids, "unlabeled" if kind == "released" else kind)
         labels |= dict.fromkeys(ids, label) if kind == "labeled" else {}
-    for kind in ("unlabeled", *forbidden):
+    for kind in ("unlabeled", "asked", "labeled", "skipped", "held_out"):
         assert getattr(pool, kind).tolist() == [i for i in known if known[i] == kind]
     expected = [labels[i] for i in known if known[i] == "labeled"]
     assert pool.labels(pool.labeled).tolist() == expected

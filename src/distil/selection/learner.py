@@ -124,7 +124,7 @@ class Learner:
     """Active learning with a pool, a model and a strategy, in rounds of ``query``, ``label`` and ``fit``.
 
     Labels may arrive in any order, late or only in part; ``skip`` is for examples that will get none. Pending examples are not
-    queried again.
+    queried again, unless ``release`` takes their query back; ``unlabel`` withdraws labels.
 
     Args:
         data: The pool: an array with one row per example, or a map-style Dataset; labels in it are never read.
@@ -363,6 +363,22 @@ class Learner:
             ids: The examples, in any form that ``select`` takes.
         """
         self.pool.record({"event": "skipped", "ids": self._read(ids, "ids")})
+
+    def release(self, ids: Ids) -> None:
+        """Take back the query of pending examples, or that examples were skipped, so that they may be queried again.
+
+        Args:
+            ids: The examples, in any form that ``select`` takes.
+        """
+        self.pool.record({"event": "released", "ids": self._read(ids, "ids")})
+
+    def unlabel(self, ids: Ids) -> None:
+        """Withdraw the labels of some examples, so that no training uses them; they may be queried again.
+
+        Args:
+            ids: The examples, in any form that ``select`` takes.
+        """
+        self.pool.record({"event": "unlabeled", "ids": self._read(ids, "ids")})
 
     def fit(self) -> Any:  # noqa: ANN401 - what the user's fit returns
         """Train on all labeled examples; returns the result of the ``fit`` function, a FitResult from the built-in trainer.

@@ -14,7 +14,31 @@ from distil.selection.ids import IdReader, Ids
 from distil.strategies.base import Selection
 
 UNLABELED, ASKED, LABELED, SKIPPED, HELD_OUT = range(5)
-_STATES = {"asked": ASKED, "labeled": LABELED, "skipped": SKIPPED, "held_out": HELD_OUT}
+_STATES = {
+    "asked": ASKED,
+    "labeled": LABELED,
+    "skipped": SKIPPED,
+    "held_out": HELD_OUT,
+    "released": UNLABELED,
+    "unlabeled": UNLABELED,
+}
+_TAKEN = {
+    ASKED: "is asked already and cannot be {event}",
+    LABELED: "is labeled already and cannot be {event}",
+    SKIPPED: "is skipped already and cannot be {event}",
+}
+# Event -> the states in which an example refuses it, and why; held-out examples refuse every event.
+_REFUSALS = {
+    "asked": _TAKEN,
+    "held_out": _TAKEN,
+    "labeled": {},
+    "skipped": {LABELED: "has a label and cannot be skipped"},
+    "released": {
+        UNLABELED: "is neither pending nor skipped and cannot be released",
+        LABELED: "has a label and cannot be released; withdraw the label with unlabel",
+    },
+    "unlabeled": dict.fromkeys((UNLABELED, ASKED, SKIPPED), "has no label to withdraw"),
+}
 
 POOL_EVENTS = tuple(_STATES)
 """The names of the events that change a pool."""
@@ -107,9 +131,11 @@ class Pool:
         """Apply an event completely, or refuse it and change nothing.
 
         Args:
-            event: A dict with ``event``: ``asked``, ``labeled``, ``skipped`` or ``held_out``; ``ids``: distinct ids in any form
-                that ``distil.select`` takes; and, for ``labeled``, ``labels``: one per id. Skipped examples may be labeled later,
-                and labeled ones again: the last label counts. Held-out examples stay held out.
+            event: A dict with ``event``; ``ids``: distinct ids in any form that ``distil.select`` takes; and, for ``labeled``,
+                ``labels``: one per id. The events are ``asked``, ``labeled``, ``skipped`` and ``held_out``; ``released``, of an
+                example that is asked or skipped, and ``unlabeled``, of one whose label is withdrawn, after both of which it may
+                be asked again. Skipped examples may be labeled later, and labeled ones again: the last label counts. Held-out
+                examples stay held out.
 
         Raises:
             InvalidInput: The event, an id or a label is unknown, or the state of an example does not allow the event.
@@ -119,13 +145,11 @@ class Pool:
             hint = nearest(str(kind), _STATES)
             raise InvalidInput(f"expected one of the events {', '.join(_STATES)}, got {kind!r}{hint}")
         rows = self._reader.positions(event["ids"], "ids", ordered=kind == "labeled")
-        self._refuse(rows, HELD_OUT, f"is held out and cannot be {kind}")
-        if kind in ("asked", "held_out"):
-            for state, name in ((ASKED, "asked"), (LABELED, "labeled"), (SKIPPED, "skipped")):
-                self._refuse(rows, state, f"is {name} already and cannot be {kind}")
-        elif kind == "skipped":
-            self._refuse(rows, LABELED, "has a label and cannot be skipped")
-        else:
+        for state, why in {HELD_OUT: "is held out and cannot be {event}", **_REFUSALS[kind]}.items():
+            self._refuse(rows, state, why.format(event=kind))
+        if kind == "unlabeled":
+            self._labels[rows] = -1
+        if kind == "labeled":
             labels = event.get("labels", ())
             columns = as_labels(
                 labels,
