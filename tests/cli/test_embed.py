@@ -93,7 +93,32 @@ def test_names_of_files_go_through_all_commands(here, capfdbinary, name):
         assert main([*select[:-1], "1", "--exclude", picks]) == 2
         assert b"nothing to choose from" in capfdbinary.readouterr().err
     assert main(select) == 0
-    assert main(["audit", "emb.npy", "--labeled", "picks.csv", "--out", "audit.html"]) == 0
+    assert main(["audit", "emb.npy", "--labeled", "picks.jsonl", "--out", "audit.html"]) == 0
+
+
+def test_no_file_of_a_persons_is_replaced(here, said):
+    """The array, and the files next to it, which may be inputs."""
+    Path("emb.ids.txt").write_text("".join(f"n{row}\n" for row in range(5)))
+    Path("texts.txt").write_text("".join(f"images/{row}.png\n" for row in range(5)))
+    np.save("emb.npy", np.ones(3))
+    mine = Path("emb.npy").read_bytes()
+    code, _, err = said(*ASKED)
+    assert (
+        code,
+        "distil: emb.npy is not as distil embed left it, so nothing was written; choose another name" in err,
+    ) == (2, True)
+    for argv, file in (
+        (("emb.ids.txt", "--model", "red:encode", "--out", "emb.npy"), "emb.ids.txt is the file of pool too"),
+        (
+            ("texts.txt", "--ids", "emb.ids.txt", "--model", "red:encode", "--out", "emb.npy"),
+            "emb.ids.txt is the file of ids too",
+        ),
+    ):
+        code, _, err = said(*argv, "--force")
+        assert (code, file in err) == (2, True)
+    assert (Path("emb.npy").read_bytes(), Path("emb.ids.txt").read_text()[:3]) == (mine, "n0\n")
+    assert said(*ASKED, "--force")[0] == 0
+    assert np.load("emb.npy").shape == (5, 2)
 
 
 def test_faults(here, said):

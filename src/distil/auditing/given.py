@@ -12,7 +12,7 @@ from distil.data.array_formats import mapped_npy
 from distil.data.columns import Table
 from distil.data.file_readers import ending
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_no_text
-from distil.data.ids import ID_FILES, ListedIds, as_name, index_of, matched, normal, read_ids
+from distil.data.ids import ID_FILES, ListedIds, index_of, matched, normal, read_ids, text_in
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import item_column, open_pool
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
@@ -94,7 +94,7 @@ def labels_of_items(path: Path, items: Items, quoting: Quoting | None = None) ->
         return None
     cells = table.read([], [label], Runtime()).cells[0]
     names = items.names or [str(row) for row in range(len(items))]
-    known = {name: as_name(cell) for name, cell in zip(names, cells, strict=True) if not is_no_text(cell)}
+    known = {name: text_in(table, cell) for name, cell in zip(names, cells, strict=True) if not is_no_text(cell)}
     return ListedIds(tuple(known), tuple(map(normal, known.values())), str(path)) if known else None
 
 

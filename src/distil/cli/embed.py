@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distil.cli.options import PathLike, out_of, path_of, print_note
+from distil.cli.options import PathLike, out_of, path_of, print_note, refuse_inputs
 from distil.cli.pools import OnError, Quoting, embedded
 
 
@@ -13,6 +13,7 @@ def embed(
     *,
     model: PathLike,
     out: PathLike,
+    force: bool = False,
     weights: PathLike | None = None,
     column: str | None = None,
     quoting: Quoting | None = None,
@@ -34,13 +35,15 @@ def embed(
     stopped; after items were added, changed or removed, only new content goes through the model. Next to emb.npy are emb.ids.txt,
     one id a line, emb.contents, a hash of each item's content, and emb.info.json, which says from which model and pool it was made
     and how many rows were reused; emb.parquet holds ids and embeddings in one file. A pool counts as changed when the name, size or
-    time of change of one of its files has changed.
+    time of change of one of its files has changed. Of files with these names, only those that embed wrote are replaced, as it left
+    them.
 
     Args:
         pool: A folder of images, or a ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet`` or ``.txt`` file.
         model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
             ``package.module:callable``, which takes a list of items and returns (B, D).
         out: The file to write, ``.npy`` or ``.parquet``.
+        force: Replace files of these names that other programs wrote, or that were edited.
         weights: The file with the weights of a timm model.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
         quoting: Whether cells of csv and tsv may be quoted (minimal) or not (none); default: none for tsv without quoted names.
@@ -60,11 +63,18 @@ def embed(
         DataNotFound: There is no pool at that path.
         RunError: Another process is writing the file.
     """
+    from distil.embedding.own_files import own_paths
+
+    inputs = {"pool": pool, "model": model, "weights": weights, "ids": ids}
+    path = out_of(out, (".npy", ".parquet"))
+    for file in [] if path is None else own_paths(path):
+        refuse_inputs(file, inputs)
     found = embedded(
         path_of("pool", pool),
         model,
         weights=weights,
-        out=out_of(out, (".npy", ".parquet")),
+        out=path,
+        force=force,
         column=column,
         ids=ids,
         quoting=quoting,

@@ -115,13 +115,18 @@ def out_of(
     blocked = next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None)
     if blocked is not None:
         raise InvalidInput(f"{path} cannot be written: {blocked} is a file; expected a folder")
-    for name, given in (inputs or {}).items():
+    refuse_inputs(path, inputs or {}, what)
+    return path
+
+
+def refuse_inputs(path: Path, inputs: Mapping[str, object], what: str = "out") -> None:
+    """Refuse to write to a file that is read too; see :func:`out_of`."""
+    for name, given in inputs.items():
         several = given if isinstance(given, (list, tuple)) else [given]
         if any(_is_file_of(path, read) for read in several if isinstance(read, (str, os.PathLike))):
             raise InvalidInput(
                 f"{path} is the file of {name} too, which is never replaced; choose another name for {what}"
             )
-    return path
 
 
 def _is_file_of(path: Path, read: PathLike) -> bool:

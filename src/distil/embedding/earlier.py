@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_files import read_column
 from distil.embedding.encoders import Encoder
-from distil.embedding.journal import HASH_BYTES, hashes_path, info_path
+from distil.embedding.journal import HASH_BYTES
+from distil.embedding.own_files import OwnFiles, hashes_path
 from distil.system.files import digest
 
 FORMAT = 3
@@ -39,28 +37,19 @@ def model_key(encoder: Encoder) -> str:
     return hashlib.sha256(f"{FORMAT}\n{encoder.identity}".encode()).hexdigest()
 
 
-def earlier_rows(path: Path, encoder: Encoder) -> tuple[Earlier | None, str]:
+def earlier_rows(files: OwnFiles, encoder: Encoder) -> tuple[Earlier | None, str]:
     """The embeddings in a finished file, if this model made them; else None, and a sentence that says why, if there is a file."""
-    info = read_info(path)
-    if not path.exists() or not info:
+    path, info = files.path, files.info
+    if not path.exists():
         return None, ""
+    hashes = hashes_path(path)
+    if not info or info.get("contents") != digest(hashes):
+        return None, f"{path.name} is not as it was written, so all items were embedded"
     if info.get("encoder") != model_key(encoder):
         return (
             None,
             f"{path.name} is of another model, of other weights or of an earlier version, so all items were embedded",
         )
-    hashes = hashes_path(path)
-    if info.get("sha256") != digest(path) or info.get("contents") != digest(hashes):
-        return None, f"{path.name} is not as it was written, so all items were embedded"
     content = hashes.read_bytes()
     keys = (content[start : start + HASH_BYTES] for start in range(0, len(content), HASH_BYTES))
     return Earlier(read_column(path).values, {key: row for row, key in enumerate(keys) if any(key)}), ""
-
-
-def read_info(path: Path) -> dict[str, Any]:
-    """What the file that identifies model and pool says; empty without one, or if it is damaged."""
-    try:
-        info = json.loads(info_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return info if isinstance(info, dict) else {}

@@ -7,12 +7,13 @@ During a call, rows are appended to a hidden file and synced every other second;
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,17 +24,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from distil.data.ids import is_utf8
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
 from distil.data.table_files import Quoting
-from distil.embedding.earlier import Earlier, earlier_rows, model_key, read_info
+from distil.embedding.earlier import Earlier, earlier_rows, model_key
 from distil.embedding.encoders import Encoder, Loaded, encoder_named, imports_code
-from distil.embedding.journal import HASH_BYTES, Journal, hashes_path, info_path, lock_path, log_path, rows_path
+from distil.embedding.journal import HASH_BYTES, Journal, key_of, remove_journal
+from distil.embedding.own_files import OwnFiles, before_path, hashed_paths, hashes_path, info_path, own_paths, read_info
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
 from distil.signals import Embedding
-from distil.system.files import cache_folder, digest, replacing, write_text
+from distil.system.files import cache_folder, digest, remove_unfinished, replacing, sync_folder, write_text
 from distil.system.imports import optional
 from distil.system.runtime import Runtime, as_runtime
 
@@ -78,6 +81,7 @@ def embed(
     ids: str | Path | None = None,
     quoting: Quoting | None = None,
     on_error: OnError = "raise",
+    force: bool = False,
     runtime: Runtime | None = None,
 ) -> Embedded:
     """Embed every item of a pool, once.
@@ -96,11 +100,14 @@ def embed(
         ids: Ids of the items; see :func:`distil.data.pools.open_pool`.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         on_error: What to do with items that cannot be read: ``"raise"`` an error, or ``"skip"`` and list them.
+        force: Replace files of these names that ``embed`` did not write, or that were edited since; without it, only its own files
+            are replaced.
         runtime: Device, minibatch size (default: 32 images or texts), progress bar, and ``num_workers`` threads that read items
             (default: one per core).
 
     Raises:
-        InvalidInput: An item cannot be read, the weights do not fit the model, or the model is for another kind of items.
+        InvalidInput: An item cannot be read, the weights do not fit the model, the model is for another kind of items, an id cannot
+            be written, or a file is there that ``embed`` did not write, or that was edited.
         RunError: Another process is writing the file.
 
     A pool with the names, sizes and modification times of an earlier one is taken for the same. Otherwise the content of each item
@@ -118,19 +125,24 @@ def embed(
         )
     if on_error not in ("raise", "skip"):
         raise InvalidInput(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    ending = ".npy" if out is None else Path(out).suffix.lower()
+    if ending not in (".npy", ".parquet"):
+        raise InvalidInput(f"out must be a .npy or .parquet file, got {out}")
+    _check_names(items, parquet=ending == ".parquet")
     key = _key(items, encoder, items.fingerprint)
+    force = force or out is None  # the cache is ours
     path, key = _cached(items, encoder, key) if out is None else (Path(out).expanduser(), key)
-    if path.suffix.lower() not in (".npy", ".parquet"):
-        raise InvalidInput(f"out must be a .npy or .parquet file, got {path}")
-    if path.suffix.lower() == ".parquet":
+    if ending == ".parquet":
         optional("pyarrow", f"writing {path.name}")  # before the work, not after it
     path.parent.mkdir(parents=True, exist_ok=True)
     embedded = _finished(path, key)
     if embedded is None:
+        OwnFiles(path, force=force)  # refuses them before hidden files are made
         with Journal.locked(path, key) as journal:
-            earlier, why = earlier_rows(path, encoder)
+            files = OwnFiles(path, force=force)
+            earlier, why = earlier_rows(files, encoder)
             made, reused = _append(items, encoder, journal, earlier, on_error, runtime)
-            embedded = _finish(items, encoder, journal, made, reused, why)
+            embedded = _finish(items, encoder, journal, files, made, reused, why)
     if embedded.skipped and on_error == "raise":
         name, fault = next(iter(embedded.skipped.items()))
         raise InvalidInput(
@@ -273,6 +285,7 @@ def _add(
             np.array(values, np.float32).reshape(len(kept), width),
             [data.hashes.pop(row) for row in kept],
             len(rows),
+            sum(row not in made for row in kept),
             faults,
         )
 
@@ -281,16 +294,22 @@ def _add(
 
 
 def _finished(path: Path, key: str) -> Embedded | None:
-    """The embeddings, if they are complete and of the same model and pool; otherwise None."""
-    if not key or not path.exists() or not info_path(path).exists() or rows_path(path).exists():
+    """The embeddings, if they are complete, as they were written, and of the same model and pool; otherwise None."""
+    if not key:
         return None
     info = read_info(path)
-    if info.get("key") != key:
+    if info.get("key") != key or any(
+        not file.exists() or info.get(entry) != digest(file) for entry, file in hashed_paths(path).items()
+    ):
         return None
+    if key_of(path) == key:  # the call that finished them was stopped before it removed its hidden files
+        _remove_hidden(path)
     return Embedded(path, (info["rows"], info["dims"]), info["skipped"], 0, note=info.get("read", ""))
 
 
-def _finish(items: Items, encoder: Encoder, journal: Journal, made: int, reused: int, why: str) -> Embedded:
+def _finish(
+    items: Items, encoder: Encoder, journal: Journal, files: OwnFiles, made: int, reused: int, why: str
+) -> Embedded:
     """Write ids and information, then give the array its final name; this step marks the embeddings as complete."""
     if not journal.kept:
         raise InvalidInput(
@@ -301,50 +320,99 @@ def _finish(items: Items, encoder: Encoder, journal: Journal, made: int, reused:
     skipped = {items.name(row): fault for row, fault in journal.faults.items()}
     read = "; ".join(note for note in (items.note, *sorted(items.said)) if note)
     journal.number()
+    info = {
+        "file": path.name,
+        "key": journal.key,
+        "model": encoder.name,
+        "rows": rows,
+        "dims": dims,
+        "skipped": skipped,
+    }
+    info |= {"made": rows - journal.reused, "reused": journal.reused, "read": read, "encoder": model_key(encoder)}
     if path.suffix.lower() == ".parquet":
-        _write_parquet(path, names, np.load(journal.rows_path, mmap_mode="r"))
+        with _parquet(path, names, np.load(journal.rows_path, mmap_mode="r")) as written:
+            _replace(journal, files, written, None, info)
     else:
-        _write_ids(path.with_suffix(".ids.txt"), names)
-    info = {"key": journal.key, "model": encoder.name, "rows": rows, "dims": dims, "skipped": skipped}
-    info |= {"made": made, "reused": reused, "read": read, "encoder": model_key(encoder)}
-    written = path if path.suffix.lower() == ".parquet" else journal.rows_path
-    info |= {"sha256": digest(written), "contents": digest(journal.hashes_path)}
-    write_text(info_path(path), json.dumps(info, indent=2) + "\n")
-    if path.suffix.lower() == ".parquet":
-        journal.rows_path.unlink()
-    else:
-        journal.rows_path.replace(path)
-    journal.hashes_path.replace(hashes_path(path))
-    log_path(path).unlink()
-    lock_path(path).unlink()
+        _replace(journal, files, journal.rows_path, "".join(f"{name}\n" for name in names), info)
     again = f"reused {reused:,} rows of {path.name}, whose items did not change" if reused else why
     note = "; ".join(part for part in (read, again) if part)
     return Embedded(path, (rows, dims), skipped, made, reused, note)
 
 
-def _write_ids(path: Path, names: Sequence[str]) -> None:
-    for name in names:
-        if "\n" in name or "\r" in name or not name.strip():
-            raise InvalidInput(f"the id {name!r} cannot be a line of {path.name}; write a .parquet file")
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file,
-    ):
-        file.writelines(f"{name}\n" for name in names)
+def _replace(journal: Journal, files: OwnFiles, array: Path, ids: str | None, info: dict[str, Any]) -> None:
+    """Write the files next to the array, then give it its name. A call that was stopped in between begins again here."""
+    path = journal.path
+    contents = {hashes_path(path): journal.hashes_path.read_bytes()}
+    info |= {"sha256": digest(array), "contents": _sha256(contents[hashes_path(path)])}
+    if ids is not None:
+        contents[path.with_suffix(".ids.txt")] = ids.encode(errors="surrogateescape")
+        info["ids"] = _sha256(contents[path.with_suffix(".ids.txt")])
+    files.keep_info()
+    for file, content in {info_path(path): (json.dumps(info, indent=2) + "\n").encode(), **contents}.items():
+        with files.replacing(file) as temporary:
+            temporary.write_bytes(content)
+    files.name_array(array)
+    sync_folder(path.parent)
+    _remove_hidden(path)
 
 
-def _write_parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) -> None:
-    for name in names:
-        if name != name.encode("utf-8", "ignore").decode():
+def _remove_hidden(path: Path) -> None:
+    """Remove the hidden files of an array that has its name; the journal is the last."""
+    for file in own_paths(path):
+        remove_unfinished(path.parent, glob.escape(file.name))
+    for hidden in (before_path(path), _written_path(path)):
+        hidden.unlink(missing_ok=True)
+    remove_journal(path)
+
+
+def _written_path(path: Path) -> Path:
+    """The hidden file of a Parquet array before it has its name."""
+    return path.with_name(f".{path.name}.written")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_names(items: Items, *, parquet: bool) -> None:
+    """Refuse ids that the files cannot hold, before any item is embedded."""
+    for row in range(len(items)):
+        name = items.name(row)
+        if parquet and not is_utf8(name):
             raise InvalidInput(f"the id {name!r} is not UTF-8 text, which Parquet needs; write a .npy file")
+        if not parquet and not _is_line(name, first=row == 0):
+            raise InvalidInput(f"the id {name!r} cannot be a line of the file of ids; write a .parquet file")
+
+
+def _is_line(name: str, first: bool) -> bool:
+    """Whether a name is the same again after it was a line of a text file; the first one may not begin with a byte order mark."""
+    try:
+        name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return (
+        not any(mark in name for mark in "\n\r\0") and bool(name.strip()) and not (first and name.startswith("\ufeff"))
+    )
+
+
+@contextmanager
+def _parquet(path: Path, names: Sequence[str], rows: NDArray[np.float32]) -> Iterator[Path]:
+    """A hidden file with ids and rows; it is removed unless it was given another name."""
     arrow, parquet = (optional(name, f"writing {path.name}") for name in ("pyarrow", "pyarrow.parquet"))
     kind = arrow.list_(arrow.float32(), rows.shape[1])
     schema = arrow.schema([("id", arrow.string()), ("embedding", kind)])
-    with replacing(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
-        for start in range(0, len(rows), _PARQUET_ROWS):
-            part = np.array(rows[start : start + _PARQUET_ROWS]).ravel()
-            lists = arrow.FixedSizeListArray.from_arrays(arrow.array(part), type=kind)
-            writer.write_table(arrow.table([arrow.array(names[start : start + _PARQUET_ROWS]), lists], schema=schema))
+    hidden = _written_path(path)
+    try:
+        with replacing(hidden) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+            for start in range(0, len(rows), _PARQUET_ROWS):
+                part = np.array(rows[start : start + _PARQUET_ROWS]).ravel()
+                lists = arrow.FixedSizeListArray.from_arrays(arrow.array(part), type=kind)
+                writer.write_table(
+                    arrow.table([arrow.array(names[start : start + _PARQUET_ROWS]), lists], schema=schema)
+                )
+        yield hidden
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def _key(items: Items, encoder: Encoder, fingerprint: str) -> str:

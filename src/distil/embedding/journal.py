@@ -9,8 +9,8 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.errors import InvalidInput
-from distil.system.files import locked
+from distil.system.files import locked, naming
 
 _HEADER_BYTES = 128
 _SYNC_SECONDS = 2.0
@@ -34,15 +34,18 @@ class Journal:
         done: Number of items of the pool that were embedded or skipped.
         dims: D, the numbers in a row; 0 before the first row.
         faults: Row of each skipped item -> the reason.
+        reused: Number of rows that are from the earlier file.
     """
 
     def __init__(self, path: Path, key: str, log: IO[str]) -> None:
         self.path, self.key = path, key
         self.rows_path, self.hashes_path = rows_path(path), _unfinished_hashes(path)
-        self.done, self.dims, self.faults = 0, 0, dict[int, str]()
+        self.done, self.dims, self.reused, self.faults = 0, 0, 0, dict[int, str]()
         self._log = log
         self._synced = time.monotonic()
         self._resume()
+        if not self.done:  # not truncated, because the finished array may be the same file by another name
+            self.rows_path.unlink(missing_ok=True)
         self._rows = self.rows_path.open("r+b" if self.done else "w+b")
         self._rows.truncate(_HEADER_BYTES + 4 * self.dims * self.kept)
         self._rows.seek(0, os.SEEK_END)
@@ -66,61 +69,89 @@ class Journal:
         """Number of rows that were written."""
         return self.done - len(self.faults)
 
-    def add(self, rows: NDArray[np.float32], hashes: Sequence[bytes], count: int, faults: Mapping[int, str]) -> None:
+    def add(
+        self, rows: NDArray[np.float32], hashes: Sequence[bytes], count: int, reused: int, faults: Mapping[int, str]
+    ) -> None:
         """Append the embeddings of the next ``count`` items, and the hashes of their contents, without those that have faults."""
         self.dims = self.dims or rows.shape[1]
         if rows.shape[1] != self.dims:
             raise InvalidInput(
                 f"expected embeddings of {self.dims} numbers, as in earlier minibatches, but the model returned {rows.shape[1]}"
             )
-        self._rows.write(np.ascontiguousarray(rows).tobytes())
-        self._hashes.write(b"".join(hashes))
+        with naming(self.path):
+            self._rows.write(np.ascontiguousarray(rows).tobytes())
+            self._hashes.write(b"".join(hashes))
         self.done += count
+        self.reused += reused
         self.faults.update(faults)
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
     def sync(self) -> None:
         """Write all added rows, and their number, to disk."""
-        _flushed(self._rows)
-        _flushed(self._hashes)
-        state = {"key": self.key, "done": self.done, "dims": self.dims, "faults": list(self.faults.items())}
-        self._log.write(json.dumps(state) + "\n")
-        _flushed(self._log)
+        state: dict[str, Any] = {"key": self.key, "done": self.done, "dims": self.dims, "reused": self.reused}
+        state["faults"] = list(self.faults.items())
+        with naming(self.path):
+            _flushed(self._rows)
+            _flushed(self._hashes)
+            self._log.write(json.dumps(state) + "\n")
+            _flushed(self._log)
         self._synced = time.monotonic()
 
     def number(self) -> None:
         """Write the header of an ``.npy`` file of these rows."""
+        header = _npy_header(self.kept, self.dims)
         self._rows.seek(0)
-        self._rows.write(_npy_header(self.kept, self.dims))
-        _flushed(self._rows)
+        if (
+            self._rows.read(_HEADER_BYTES) != header
+        ):  # else the call was stopped later, and the file may have its name already
+            self._rows.seek(0)
+            with naming(self.path):
+                self._rows.write(header)
+                _flushed(self._rows)
 
     def close(self) -> None:
-        """Close the files of rows and hashes."""
-        self._rows.close()
-        self._hashes.close()
+        """Close the files; what could not be written is tried again."""
+        with naming(self.path), closing(self._log), closing(self._hashes):
+            self._rows.close()
 
     def _resume(self) -> None:
         """Continue the rows of an earlier call with the same key; without them, start from the first item."""
         self._log.seek(0)
-        states = [state for line in self._log if (state := _parsed(line)) is not None]
-        if states and self.key and states[-1]["key"] == self.key:
-            done, dims, faults = states[-1]["done"], states[-1]["dims"], states[-1]["faults"]
+        state = _last_state(self._log)
+        if self.key and state.get("key") == self.key:
+            done, dims, faults = state["done"], state["dims"], state["faults"]
             kept = done - len(faults)
             sizes = {self.rows_path: _HEADER_BYTES + 4 * dims * kept, self.hashes_path: HASH_BYTES * kept}
             if all(path.exists() and path.stat().st_size >= size for path, size in sizes.items()):
-                self.done, self.dims, self.faults = done, dims, {int(row): fault for row, fault in faults}
+                self.done, self.dims, self.reused = done, dims, state["reused"]
+                self.faults = {int(row): fault for row, fault in faults}
                 return
         self._log.truncate(0)
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
-    """The state in a line; None for a torn line."""
-    try:
-        state = json.loads(line)
-    except json.JSONDecodeError:
+def key_of(path: Path) -> str | None:
+    """The key in the journal of ``path``; None without a journal."""
+    if not log_path(path).exists():
         return None
-    return state if isinstance(state, dict) else None
+    with log_path(path).open(encoding="utf-8", errors="replace") as log:
+        return _last_state(log).get("key")
+
+
+def remove_journal(path: Path) -> None:
+    """Remove the hidden files of ``path``, whose rows are in the finished array; the journal is the last."""
+    for hidden in (rows_path(path), _unfinished_hashes(path), lock_path(path), log_path(path)):
+        hidden.unlink(missing_ok=True)
+
+
+def _last_state(log: Iterable[str]) -> dict[str, Any]:
+    """The state in the last line that is whole; empty without one."""
+    found: dict[str, Any] = {}
+    for line in log:
+        with suppress(json.JSONDecodeError):  # a torn line
+            state = json.loads(line)
+            found = state if isinstance(state, dict) else found
+    return found
 
 
 def log_path(path: Path) -> Path:
@@ -138,18 +169,9 @@ def rows_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.rows")
 
 
-def hashes_path(path: Path) -> Path:
-    """The file with the hash of each item's content, in the order of the rows of ``path``."""
-    return path.with_suffix(".contents")
-
-
 def _unfinished_hashes(path: Path) -> Path:
+    """The file of the hashes of ``path`` so far."""
     return path.with_name(f".{path.name}.contents")
-
-
-def info_path(path: Path) -> Path:
-    """The file that identifies the model and the pool of ``path``."""
-    return path.with_suffix(".info.json")
 
 
 def _flushed(file: IO[Any]) -> None:

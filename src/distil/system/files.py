@@ -44,7 +44,7 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             if new:
-                _name_new(temporary, path)
+                name_new(temporary, path)
             else:
                 temporary.replace(path)
             sync_folder(path.parent)
@@ -52,7 +52,7 @@ def replacing(path: Path, *, new: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _name_new(temporary: Path, path: Path) -> None:
+def name_new(temporary: Path, path: Path) -> None:
     """Give a file its name, unless another file has it (FileExistsError)."""
     try:
         os.link(temporary, path)
