@@ -36,7 +36,7 @@ from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
 from distil.rng import Rng
 from distil.signals import Embedding
-from distil.system.files import cache_folder, digest, remove_unfinished, replacing, sync_folder, write_text
+from distil.system.files import cache_folder, digest, remove_unfinished, replacing, write_text
 from distil.system.imports import optional
 from distil.system.runtime import Runtime, as_runtime
 
@@ -352,7 +352,6 @@ def _replace(journal: Journal, files: OwnFiles, array: Path, ids: str | None, in
         with files.replacing(file) as temporary:
             temporary.write_bytes(content)
     files.name_array(array)
-    sync_folder(path.parent)
     _remove_hidden(path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import InvalidInput
-from distil.system.files import digest, name_new, replacing
+from distil.system.files import digest, name_new, naming, replacing, sync_folder
 
 Stamp = tuple[int, int, int]
 """What changes with a file: its number, size and time of change."""
@@ -55,11 +55,13 @@ class OwnFiles:
     def name_array(self, written: Path) -> None:
         """Give the array its name; until then, the file ``written`` stays."""
         self._check(self.path)
-        if not self._is_new(self.path):
-            written.replace(self.path)
-            return
         try:
-            name_new(written, self.path)
+            with naming(self.path, written):
+                if self._is_new(self.path):
+                    name_new(written, self.path)
+                else:
+                    written.replace(self.path)
+                sync_folder(self.path.parent)
         except FileExistsError:
             raise InvalidInput(_meanwhile(self.path)) from None
 
