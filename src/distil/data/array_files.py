@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from distil.data.array_formats import NpzFile, SafetensorsFile, listed, mapped_npy
 from distil.data.columns import Table
+from distil.data.embedded_files import check_as_embedded
 from distil.data.file_readers import ending, existing
 from distil.data.headers import ID, LABELS, is_like_number
 from distil.data.ids import as_name, distinct, ids_in, names_column, read_row_ids
@@ -54,6 +55,7 @@ def read_column(
     ids: str | Path | None = None,
     quoting: Quoting | None = None,
     runtime: Runtime | None = None,
+    verified: bool = False,
 ) -> Column:
     """Read an array with one row for every example, and the ids of the rows.
 
@@ -68,6 +70,7 @@ def read_column(
             ``NAME.npy``; without any of these, positions are the ids.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         runtime: The memory for decoded values, the folder for the rest, and whether to show a progress bar.
+        verified: Whether the caller knows that a file of ``distil embed`` is as it was written.
 
     Returns:
         The array, (N, ...) with N > 0, with its ids.
@@ -75,7 +78,8 @@ def read_column(
     Raises:
         DataNotFound: There is no such file.
         InvalidInput: The file is of another kind or damaged, there is no such column, several columns may be meant, rows differ
-            in length, the number of ids is not the number of rows, or an id occurs twice.
+            in length, the number of ids is not the number of rows, an id occurs twice, or a file that ``distil embed`` wrote was
+            edited.
         MissingPackage: The file is Parquet and pyarrow is not installed.
     """
     path, column = _split(path, column)
@@ -86,12 +90,16 @@ def read_column(
     values, names, note = reader(path, column, own_ids, quoting, as_runtime(runtime))
     if values.ndim == 0 or len(values) == 0:
         raise InvalidInput(f"{path} has no rows: its shape is {values.shape}")
+    listing = None
     if ids is not None and own_ids is None:
         names = read_row_ids(ids, quoting)
-    elif names is None and (listing := path.with_suffix(_IDS_SUFFIX)).exists():
-        ids, names = listing, read_row_ids(listing)
+    elif names is None and path.with_suffix(_IDS_SUFFIX).exists():
+        listing = path.with_suffix(_IDS_SUFFIX)
+        names = read_row_ids(listing)
+    if not verified:
+        check_as_embedded(path, listing)
     if names is not None and len(names) != len(values):
-        raise InvalidInput(f"{ids or path} has {len(names)} ids, and {path} has {len(values)} rows")
+        raise InvalidInput(f"{listing or ids or path} has {len(names)} ids, and {path} has {len(values)} rows")
     return Column(values, None if names is None else distinct(names, str(path)), str(path), note)
 
 

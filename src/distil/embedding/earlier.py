@@ -52,4 +52,4 @@ def earlier_rows(files: OwnFiles, encoder: Encoder) -> tuple[Earlier | None, str
         )
     content = hashes.read_bytes()
     keys = (content[start : start + HASH_BYTES] for start in range(0, len(content), HASH_BYTES))
-    return Earlier(read_column(path).values, {key: row for row, key in enumerate(keys) if any(key)}), ""
+    return Earlier(read_column(path, verified=True).values, {key: row for row, key in enumerate(keys) if any(key)}), ""

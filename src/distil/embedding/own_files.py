@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from distil.data.embedded_files import INFO_SUFFIX
 from distil.errors import InvalidInput
 from distil.system.files import digest, name_new, naming, replacing, sync_folder
 
@@ -97,7 +98,7 @@ def hashes_path(path: Path) -> Path:
 
 def info_path(path: Path) -> Path:
     """The file that identifies the model and the pool of ``path``."""
-    return path.with_suffix(".info.json")
+    return path.with_suffix(INFO_SUFFIX)
 
 
 def before_path(path: Path) -> Path:
