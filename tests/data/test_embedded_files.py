@@ -14,7 +14,7 @@ from distil.data import embedded_files
 from distil.data.array_files import read_column
 from distil.errors import InvalidInput
 
-REFUSED = r"is not as distil embed left it: it was edited, or .* run distil embed again .*, or remove emb\.info\.json if"
+REFUSED = r"is not as distil embed left it: it was edited, or .* run distil embed .*, or remove emb\.info\.json if"
 
 
 @pytest.fixture
@@ -50,7 +50,15 @@ def test_what_was_edited_is_refused_by_name(here):
 
 def test_information_of_other_arrays_is_not_looked_at(here):
     np.save("emb.npy", np.zeros((4, 3)))
-    for content in (b'{"file": "emb.parquet", "sha256": "1"}', b"[1]", b"{}", b"mine", b"\xff", b'{"file": 3}', b"[" * 100_000):
+    for content in (
+        b'{"file": "emb.parquet", "sha256": "1"}',
+        b"[1]",
+        b"{}",
+        b"mine",
+        b"\xff",
+        b'{"file": 3}',
+        b"[" * 100_000,
+    ):
         Path("emb.info.json").write_bytes(content)
         assert len(read_column("emb.npy")) == 4
 

@@ -298,6 +298,11 @@ def test_a_picture_is_written_whole_and_always_the_same(curves, tmp_path, name):
     first = path.read_bytes()
     assert plot_curves(summaries, str(path), title="a title", target=0.75).read_bytes() == first
     assert [p.name for p in tmp_path.iterdir()] == [name]
+    path.write_bytes(b"mine")
+    with pytest.raises(InvalidInput, match="exists already, with other content"):
+        plot_curves(summaries, path, title="a title", target=0.75)
+    assert path.read_bytes() == b"mine"
+    assert plot_curves(summaries, path, title="a title", target=0.75, force=True).read_bytes() == first
     if name.endswith("png"):
         assert first.startswith(b"\x89PNG")
     else:

@@ -41,6 +41,6 @@ def check_as_embedded(path: Path, ids: Path | None) -> None:
         wrong = wrong or ids
     if wrong is not None:
         raise InvalidInput(
-            f"{wrong} is not as distil embed left it: it was edited, or embedding was stopped while it wrote; run distil embed again "
-            f"(with --force if it was edited), or remove {info.name} if the file is right as it is"
+            f"{wrong} is not as distil embed left it: it was edited, or embedding was stopped while it wrote; run distil embed "
+            f"again (with --force if it was edited), or remove {info.name} if the file is right as it is"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from distil.errors import InvalidInput
 from distil.evaluation.compare import Summary
 from distil.evaluation.statistics import LEVEL, Floats
-from distil.system.files import replacing
+from distil.system.files import publish
 from distil.system.imports import optional
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def plot_curves(
     target: float | None = None,
     full: float | None = None,
     metric: str = "accuracy",
+    force: bool = False,
 ) -> Path:
     """Draw the mean learning curves with their 95 % bands, each named at its right end.
 
@@ -56,17 +58,19 @@ def plot_curves(
 
     Args:
         summaries: The summaries of one call of ``summarize``.
-        path: File to write, ``.png`` or ``.svg``, in an existing folder. A failed write leaves no partial file.
+        path: File to write, ``.png`` or ``.svg``. A failed write leaves no partial file.
         title: A line above the picture.
         target: Value of the metric in [0, 1] to mark with a line; default: none.
         full: Metric of a model trained on the whole pool, in [0, 1], to mark with a line; default: none.
         metric: Name of the metric, for the axis.
+        force: Replace a file of that name that is not this picture; without it, no file is replaced.
 
     Returns:
         The path written.
 
     Raises:
-        InvalidInput: There are no summaries, the suffix is not ``.png`` or ``.svg``, or ``target`` or ``full`` is not in [0, 1].
+        InvalidInput: There is a file with other content, there are no summaries, the suffix is not ``.png`` or ``.svg``, or
+            ``target`` or ``full`` is not in [0, 1].
         MissingPackage: Matplotlib is not installed.
     """
     path = Path(path)
@@ -78,7 +82,7 @@ def plot_curves(
         if value is not None and not 0 <= value <= 1:
             raise InvalidInput(f"{name} must be a fraction in [0, 1], for example 0.94 for 94 %, got {value}")
     optional("matplotlib", "drawing curves")
-    _write(_figure(summaries, title, target, full, metric), path)
+    _write(_figure(summaries, title, target, full, metric), path, force)
     return path
 
 
@@ -200,11 +204,12 @@ def _apart(wanted: Floats, gap: float) -> Floats:
     return placed
 
 
-def _write(figure: Figure, path: Path) -> None:
-    """Write to a temporary file in the folder of ``path`` and rename it, so that no reader sees half a picture."""
+def _write(figure: Figure, path: Path, force: bool) -> None:
+    """Write the picture, so that no reader sees half of it."""
     import matplotlib
 
-    suffix = path.suffix.lower()
+    suffix, content = path.suffix.lower(), io.BytesIO()
     # Element names in an SVG are random unless salted.
-    with replacing(path) as part, part.open("wb") as file, matplotlib.rc_context({"svg.hashsalt": "distil"}):
-        figure.savefig(file, format=suffix[1:], metadata=_METADATA[suffix])
+    with matplotlib.rc_context({"svg.hashsalt": "distil"}):
+        figure.savefig(content, format=suffix[1:], metadata=_METADATA[suffix])
+    publish(path, content.getvalue(), force=force)

@@ -85,7 +85,7 @@ def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], tit
     full = None if bounds is None else bounds.full
     try:
         path = plot_curves(
-            summaries, config.output / "curves.png", title=title, target=config.target_accuracy, full=full
+            summaries, config.output / "curves.png", title=title, target=config.target_accuracy, full=full, force=True
         )
     except MissingPackage as error:
         return f"Results: {config.output / 'results.md'} (no plot: {error})"
