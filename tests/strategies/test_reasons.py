@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cdist
+from torch import nn
 
+from distil.errors import MissingSignal
 from distil.functional import greedy
 from distil.rng import Rng
 from distil.selection.learner import Learner
@@ -18,6 +20,7 @@ from distil.strategies import (
     CRAIG,
     FASS,
     GLISTER,
+    STRATEGIES,
     AdversarialDeepFool,
     BADGEPerBatch,
     GradMatch,
@@ -350,3 +353,46 @@ def test_two_rounds_are_noted(monkeypatch):
         )
     assert picked(SubmodularSampling(selection_type="PerClass"), 5).notes == ()  # every class is small enough
     assert picked(SubmodularSampling(function="graph_cut"), 5).notes == ()
+
+
+SAYS = {
+    "adversarial_bim": "distance .* to the decision boundary",
+    "adversarial_deepfool": "distance .* to the decision boundary",
+    "badge": "gradient of length",
+    "badge_per_batch": "in a batch whose mean gradient has length",
+    "bait": "lowered the trace of the error bound by",
+    "bald_dropout": "mutual information .* nats",
+    "baseline_sampling": "drawn for the volume of the whole set",
+    "batchbald": "joint information",
+    "core_set": "labeled|chosen before",
+    "craig": "represents .* examples",
+    "entropy_sampling": "^entropy .* nats",
+    "entropy_sampling_dropout": "entropy of the mean prediction .* nats",
+    "fass": "^entropy .* nats, gain .* in facility location",
+    "glister": "its gradient step lowers the .* loss by",
+    "gradmatch": "helps to match the mean gradient of class",
+    "kmeans_sampling": "nearest to the center of a cluster of",
+    "kmedians_sampling": "nearest to the median of a cluster of",
+    "least_confidence": "^confidence .* in class",
+    "least_confidence_dropout": "confidence of the mean prediction",
+    "margin_sampling": "^margin .* between class",
+    "margin_sampling_dropout": "margin of the mean prediction",
+    "probcover": "covers .* more examples|far from the other picks",
+    "random_sampling": "^drawn at random$",
+    "submod_sampling": "gain .* in facility location",
+    "typiclust": "in a cluster of",
+}
+
+
+def test_every_strategy_says_what_it_used(case):
+    model = nn.Linear(D, C)
+    for name in STRATEGIES:
+        with case(name):
+            try:
+                found = picked(name, 3, labeled=([0, 1], [0, 1]))
+            except MissingSignal:  # attacks and others need a model
+                found = select(name, model, X, 3, labeled=([0, 1], [0, 1]))
+            assert len(found.reasons) == 3
+            for reason in found.reasons:
+                assert re.search(SAYS.get(name, "."), reason)
+    assert SAYS.keys() <= STRATEGIES.keys()
