@@ -203,8 +203,7 @@ def _sentences(name: str, folder: Path) -> Encoder:
         stamp.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
 
     def load(runtime: Runtime) -> Loaded:
-        if importlib.util.find_spec("torchvision") is not None:  # sentence-transformers imports it too
-            import_torchvision(name)
+        _torchvision_if_there()
         package = optional("sentence_transformers", name)
         device = None if runtime.device is None else str(runtime.device)
         with _without_bars():
@@ -233,6 +232,12 @@ def _without_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def _torchvision_if_there() -> None:
+    """If torchvision is installed, import it safely before sentence-transformers does."""
+    if importlib.util.find_spec("torchvision") is not None:
+        import_torchvision()
 
 
 def _packaged(name: str) -> Path | None:
