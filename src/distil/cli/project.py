@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from distil.cli.commands import Act
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
 from distil.cli.projects import person, writing
 from distil.errors import InvalidInput
@@ -277,7 +278,7 @@ def act_withdraw(given: dict[str, Any]) -> int:
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "create": (create, act_create),
     "add": (add, act_add),
     "status": (status, act_status),

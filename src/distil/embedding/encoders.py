@@ -164,7 +164,7 @@ def _timm(name: str, weights: str | Path | None) -> Encoder:
     content = "random" if weights is None or weights == "random" else digest(Path(weights))
 
     def load(runtime: Runtime) -> Loaded:  # noqa: ARG001 - the network places itself
-        module = _timm_module(name, None if weights == "random" else Path(weights))
+        module = _timm_module(name, None if weights is None or weights == "random" else Path(weights))
         timm = optional("timm", f"timm:{name}")
         settings = timm.data.resolve_model_data_config(module)
         prepare = timm.data.create_transform(**settings, is_training=False)
