@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
     from distil.experiment.config.experiment_config import ExperimentConfig
+    from distil.experiment.oracles import MakeOracle
 
 
 def configured(
@@ -66,8 +69,23 @@ def advanced(
     from distil.experiment.outputs import write_results
     from distil.experiment.suite import run_all
 
-    complete = run_all(experiment, workers=workers, progress=progress, say=say)
+    with ExitStack() as projects:
+        named = partial(_oracle_named, projects)
+        complete = run_all(experiment, named=named, workers=workers, progress=progress, say=say)
     return write_results(experiment, page=page) if complete else None
+
+
+def _oracle_named(projects: ExitStack, name: str) -> MakeOracle:
+    """The oracle of a name in a configuration; a project is open as long as ``projects``."""
+    from distil.labeling.oracle import ProjectOracle
+    from distil.labeling.project import Project
+    from distil.system.imports import named_object
+
+    kind, _, path = name.partition(" ")
+    if kind != "project":
+        return named_object(name)
+    oracle = ProjectOracle(projects.enter_context(Project.open(path)))
+    return lambda *_: oracle
 
 
 def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, Any]:

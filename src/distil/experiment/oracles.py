@@ -11,7 +11,6 @@ from distil.errors import RunError
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.strategy_section import StrategySpec
 from distil.selection.oracle import Answers, Oracle, Query
-from distil.system.imports import named_object
 
 MakeOracle = Callable[[StrategySpec, int], Oracle]
 """Strategy and seed of a run -> the oracle that answers its queries."""
@@ -28,17 +27,18 @@ def with_oracle(config: ExperimentConfig, oracle: MakeOracle | None) -> Experime
     return parse_config({**config.document, "experiment": section})
 
 
-def oracle_of(config: ExperimentConfig) -> MakeOracle | None:
+def oracle_of(config: ExperimentConfig, named: Callable[[str], MakeOracle]) -> MakeOracle | None:
     """The oracle that a configuration names; None: the labels of the data set.
 
-    Raises:
-        ConfigError: It cannot be imported.
+    Args:
+        config: The configuration.
+        named: Looks a name up.
     """
     if config.oracle is None:
         return None
     if config.oracle == IN_PYTHON:
         return lambda *_: _Absent(config.output)
-    return named_object(config.oracle)
+    return named(config.oracle)
 
 
 def check_oracle(mine: Mapping[str, Any], theirs: Mapping[str, Any], output: Path) -> None:

@@ -128,11 +128,12 @@ class Steps:
         if not pending:  # everything was skipped, and the process was killed before it recorded that nothing is labeled
             return [{"event": "labeled", "round": round, "ids": [], "labels": []}]
         first = [i for i in asked["ids"] if i in set(pending)]
-        query = Query(round, (*first, *(i for i in pending if i not in set(first))))
+        ids, names = (*first, *(i for i in pending if i not in set(first))), self.split.names
+        query = Query(round, ids, tuple(names[i] for i in ids) if names else ())
         answers = self.oracle.ask(query)
         if isinstance(answers, Pending):
             return []
-        named = {"classes": self.data.class_names, "names": self.split.names}
+        named = {"classes": self.data.class_names, "names": names}
         return answered(answers, query, num_classes=self.config.num_classes, **named)
 
     def _content(self) -> Event:

@@ -38,6 +38,7 @@ from distil.experiment.results import run_of, run_path
 from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.workers import Report, run_in_processes
+from distil.system.imports import named_object
 
 Task = tuple[str, int]
 """The label of a strategy, and a seed."""
@@ -47,6 +48,7 @@ def run_all(
     config: ExperimentConfig,
     *,
     oracle: MakeOracle | None = None,
+    named: Callable[[str], MakeOracle] = named_object,
     workers: int = 1,
     progress: bool | None = None,
     say: Callable[[str], None] | None = None,
@@ -61,6 +63,7 @@ def run_all(
         config: The configuration of the experiment.
         oracle: Strategy and seed -> the oracle that answers queries; default: the one that the configuration names, else the data
             set's own labels. The directory records it.
+        named: Looks up the oracle that the configuration names; default: it is imported.
         workers: Number of processes that share the runs. It does not change results: each run computes with ``config.threads``.
         progress: Whether to show a progress bar; default: if stderr is a terminal.
         say: Called with each sentence that describes how the data was read, or what the call waits for.
@@ -70,7 +73,7 @@ def run_all(
         RunError: The output directory holds another experiment or was begun with other data, or a process was killed.
     """
     config = with_oracle(config, oracle)
-    asks = oracle or oracle_of(config)
+    asks = oracle or oracle_of(config, named)
     if workers < 1 or (workers > 1 and asks is not None):
         raise InvalidInput(
             f"workers must be {'a whole number from 1' if asks is None else '1 with an oracle'}, got {workers}"

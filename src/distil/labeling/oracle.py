@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from distil.errors import InvalidInput, nearest
 from distil.labeling.project import Project
 from distil.selection.oracle import Answers, Pending, Query
 
 
-@dataclass(frozen=True, eq=False)
 class ProjectOracle:
-    """Queues what a run asks for in a project, and answers with what people have said since.
+    """Queues what runs ask for in a project, and answers with what people have said since.
 
-    Attributes:
-        project: The project.
-        names: The ids of the examples of the run, one for each row; they are ids of items.
-        classes: The names of the classes of the run, in their order.
+    Several runs may share it: the items of all of them are queued, in the order in which they asked.
+
+    Args:
+        project: The project. The user's ids of the examples of a run, or their positions as text, are the ids of its items.
     """
 
-    project: Project
-    names: Sequence[str]
-    classes: Sequence[str]
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._asked: dict[str, None] = {}
 
     def ask(self, query: Query) -> Answers | Pending:
-        """The answers to the examples of a query that need no more; ``Pending()`` if there is none.
+        """The answers to the examples of a query that need no more; ``Pending()`` if there is none. Labels are names of classes.
 
         Raises:
-            InvalidInput: The project has no such item, or the run has no such class.
+            InvalidInput: The project has no such item.
         """
-        wanted = [(row, self.names[row]) for row in query.ids]
-        settled = self.project.settled()
-        self.project.queue(name for _, name in wanted if name not in settled)
-        answered = [(row, name, settled[name]) for row, name in wanted if name in settled]
-        labeled = [(row, self._column(name, label)) for row, name, label in answered if label is not None]
-        skipped = [row for row, _, label in answered if label is None]
+        names = query.names or tuple(map(str, query.ids))
+        settled = self._project.settled()
+        self._asked |= dict.fromkeys(names)
+        self._project.queue(name for name in self._asked if name not in settled)
+        answered = [(row, settled[name]) for row, name in zip(query.ids, names, strict=True) if name in settled]
         if not answered:
             return Pending()
-        return Answers([row for row, _ in labeled], [column for _, column in labeled], skipped)
-
-    def _column(self, name: str, label: str) -> int:
-        if label not in self.classes:
-            raise InvalidInput(
-                f"{name!r} has the label {label!r} in {self.project.path}, which is no class of the run"
-                f"{nearest(label, self.classes)}; its classes are {', '.join(self.classes)}"
-            )
-        return self.classes.index(label)
+        labeled = [(row, label) for row, label in answered if label is not None]
+        skipped = [row for row, label in answered if label is None]
+        return Answers([row for row, _ in labeled], [label for _, label in labeled], skipped)

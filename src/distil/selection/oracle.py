@@ -16,10 +16,12 @@ class Query:
     Attributes:
         round: The round whose training waits for the answers.
         ids: All pending ids, best first: this round's selection, then those still pending from earlier rounds.
+        names: The user's own ids of these examples; empty if the data has none.
     """
 
     round: int
     ids: tuple[int, ...]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,12 @@ class Answers:
 
     Attributes:
         ids: The ids that got a label.
-        labels: The labels, one for each of ``ids``.
+        labels: The labels, one for each of ``ids``: columns of the model, or names of classes where the data has them.
         skipped: The ids that will get no label.
     """
 
     ids: Sequence[int]
-    labels: Sequence[int]
+    labels: Sequence[int | str]
     skipped: Sequence[int] = ()
 
 

@@ -357,9 +357,10 @@ class ExperimentSection(Section):
         False,
     )
     oracle: Text | None = _key(
-        "What answers the queries: `package.module:callable`, which is called with the strategy and the seed of a run and returns "
-        "an object with the method `ask`. Default: the labels of the data set. The directory of an experiment that was begun in "
-        "Python with `run_all(config, oracle=...)` records it here."
+        "What answers the queries: `project PATH`, the people who label in the project at that path; or `package.module:callable`, "
+        "which is called with the strategy and the seed of a run and returns an object with the method `ask`. Default: the labels "
+        "of the data set. The directory of an experiment that was begun in Python with `run_all(config, oracle=...)` records it "
+        "here."
     )
     trackers: list[Tracker] = _key("Tools to log every run to; the option `--track` does the same.", [])
     data: Text | None = _key("Directory to look for data sets in first; the option `--data` does the same.")
