@@ -84,7 +84,7 @@ def snapshot_of(
     share: float = RANDOM_SHARE,
     n: int = AHEAD,
 ) -> Snapshot:
-    """Fit the model of a project, and choose among the items that nobody answered, or too few people.
+    """Fit the model of a project, and choose among the items that need more answers.
 
     Args:
         project: The project; it is only read.

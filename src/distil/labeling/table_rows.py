@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
 
-def label_records(rows: Sequence[Row], items: dict[str, Item]) -> list[dict[str, Any]]:
+def label_records(rows: Sequence[Row], items: Mapping[str, Item]) -> list[dict[str, Any]]:
     """Records of labels: ``id``, ``text`` or ``file`` where the items have one, ``label``."""
     contents = [_content(items[row.id]) for row in rows]
     columns = [name for name in ("text", "file") if any(content[name] is not None for content in contents)]
