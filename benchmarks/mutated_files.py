@@ -230,7 +230,7 @@ def tried(name: str, cases: int, seed: int, folder: Path) -> Outcome:
     Args:
         name: A key of ``FORMATS``.
         cases: Number of files.
-        seed: Of the mutations.
+        seed: The seed of the mutations.
         folder: An empty folder, to which the files are written.
     """
     make, readers = FORMATS[name]
