@@ -345,7 +345,8 @@ def test_whole_numbers_for_a_module_of_measurements(net, x, refuses, subtests):
     for dtype in [torch.uint8, torch.int64, torch.bool]:
         with subtests.test(dtype=dtype):
             whole = (x * 9).to(dtype)
-            parts = ("SmallNet cannot be called with numbers of " + str(dtype), "x.float()")
+            hint = "x.float() / 255" if dtype == torch.uint8 else "x.float()"
+            parts = ("SmallNet cannot be called with numbers of " + str(dtype), hint)
             with refuses(UnsupportedModel, *parts):
                 select("margin_sampling", net, whole, 5)
             learner = Learner(whole, net, "margin_sampling", num_classes=CLASSES, fit=FitConfig(n_epoch=1))
