@@ -270,15 +270,19 @@ def test_what_cannot_be_exported(tmp_path, project, say):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("x.", ".x"))]
 
 
-def test_no_other_file_is_replaced(tmp_path, project, say):
-    say("anna", "label", "0", "cat")
-    for name, more in [("x.csv", {}), ("x.parquet", {}), ("x.json", {"format": "label-studio"})]:
-        (tmp_path / name).write_text("mine")
-        with pytest.raises(InvalidInput, match="exists already, with other content, and was left as it is"):
-            export_labels(project, tmp_path / name, **more)
-        assert (tmp_path / name).read_text() == "mine"
-        export_labels(project, tmp_path / name, force=True, **more)
-        export_labels(project, tmp_path / name, **more)  # the same content
+def test_an_export_replaces_no_other_file(tmp_path, of_images):
+    answer_all(of_images, ["a.png", "sub/b.png", "=1+1.png", "d.png"])
+    for name, kind in (("x.csv", "table"), ("x.jsonl", "table"), ("x.json", "label-studio"), ("y.json", "coco")):
+        path = tmp_path / name
+        export_labels(of_images, path, kind)
+        whole = path.read_bytes()
+        export_labels(of_images, path, kind)
+        path.write_bytes(b"mine")
+        with pytest.raises(InvalidInput, match="exists already, with other content"):
+            export_labels(of_images, path, kind)
+        assert path.read_bytes() == b"mine"
+        export_labels(of_images, path, kind, force=True)
+        assert path.read_bytes() == whole
 
 
 def test_names_that_are_not_utf_8(tmp_path, of_images, images):

@@ -135,7 +135,7 @@ def export(
     project: PathLike,
     out: PathLike,
     *,
-    format: str = "table",  # noqa: A002 - the name of the option
+    format: str = "table",  # noqa: A002 - the word for it
     answers: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def export(
         The document that ``--json`` prints: ``out``, and ``rows``, the number of labels or answers.
 
     Raises:
-        InvalidInput: The format does not fit the items, or there is nothing to export.
+        InvalidInput: There is a file with other content, the format does not fit the items, or there is nothing to export.
     """
     from distil.labeling.exchange import as_format, export_labels
     from distil.labeling.project import Project

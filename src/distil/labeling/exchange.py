@@ -10,10 +10,10 @@ from distil.errors import DataNotFound, InvalidInput, nearest
 from distil.labeling import coco, label_studio_json
 from distil.labeling.events import check_name
 from distil.labeling.hugging_face import read_folder, write_folder
-from distil.labeling.out_files import publish
 from distil.labeling.project import Project
 from distil.labeling.rows import Imported, Row, answers_of, import_rows, labels_of
 from distil.labeling.table_rows import ENDINGS, answer_records, label_records, read_rows, write_records
+from distil.system.files import publish
 
 Format = Literal["table", "label-studio", "coco", "huggingface"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -36,10 +36,11 @@ def export_labels(
             ``file``, and ``label``; ``label-studio``: tasks in JSON, with all answers; ``coco``: images, in JSON; ``huggingface``:
             a folder for ``datasets.load_dataset``.
         answers: Write the answers of all people, decisions and flags, in place of one label for each item; only for tables.
-        force: Whether to replace a file with other content; a folder is never replaced.
+        force: Replace a file of that name that has other content; without it, no file is replaced.
 
     Raises:
-        InvalidInput: The format does not fit the path or the items, there is nothing to export, or there is another file.
+        InvalidInput: There is a file with other content, the format does not fit the path or the items, or there is nothing to
+            export.
     """
     path, format = Path(path).expanduser(), as_format(format)  # noqa: A001
     if answers and format != "table":

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distil.data.cells import csv_text
 from distil.errors import InvalidInput
-from distil.labeling.cells import cell, text_of_cell
 from distil.labeling.events import ANSWERS, DECISION
-from distil.labeling.out_files import publish
 from distil.labeling.project import Item
 from distil.labeling.rows import Row
+from distil.system.files import publish
 
 if TYPE_CHECKING:
     from distil.data.columns import Table
@@ -48,12 +47,12 @@ def write_records(records: Sequence[dict[str, Any]], path: Path, *, force: bool 
     """Write records to a csv, JSON lines or Parquet file by its ending: completely or not at all.
 
     Raises:
-        InvalidInput: There are none, a text cannot be written in this format, or there is another file, and no ``force``.
+        InvalidInput: There are none, a text cannot be written in this format, or there is a file with other content.
     """
     if not records:
         raise InvalidInput(f"{path} was not written: there is nothing to export yet")
     try:
-        content = _WRITERS[path.suffix.lower()](records)
+        content = _WRITERS[path.suffix.lower()](records, path.name)
     except UnicodeEncodeError as error:
         raise InvalidInput(
             f"{path}: a text holds bytes that are not UTF-8, which only .jsonl keeps: {error}"
@@ -61,28 +60,27 @@ def write_records(records: Sequence[dict[str, Any]], path: Path, *, force: bool 
     publish(path, content, force=force)
 
 
-def _csv(records: Sequence[dict[str, Any]]) -> bytes:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: cell("" if v is None else str(v)) for name, v in record.items()} for record in records)
-    return file.getvalue().encode("utf-8", "surrogateescape")
+def _as_csv(records: Sequence[dict[str, Any]], name: str) -> bytes:
+    return csv_text([list(records[0]), *(list(record.values()) for record in records)], name).encode(
+        errors="surrogateescape"
+    )
 
 
-def _jsonl(records: Sequence[dict[str, Any]]) -> bytes:
+def _as_jsonl(records: Sequence[dict[str, Any]], name: str) -> bytes:  # noqa: ARG001 - the table's signature
     return "".join(json.dumps(record) + "\n" for record in records).encode()
 
 
-def _parquet(records: Sequence[dict[str, Any]]) -> bytes:
+def _as_parquet(records: Sequence[dict[str, Any]], name: str) -> bytes:  # noqa: ARG001
     from distil.system.imports import optional
 
     arrow, parquet = (optional(name, "writing Parquet") for name in ("pyarrow", "pyarrow.parquet"))
-    file = io.BytesIO()
-    parquet.write_table(arrow.table({name: [record[name] for record in records] for name in records[0]}), file)
-    return file.getvalue()
+    columns = {name: [record[name] for record in records] for name in records[0]}
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(columns), buffer)
+    return buffer.getvalue()
 
 
-_WRITERS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+_WRITERS = {".csv": _as_csv, ".jsonl": _as_jsonl, ".parquet": _as_parquet}
 
 
 # --------------------------------------------------------------------------------------------------------------- reading
@@ -119,17 +117,14 @@ def read_rows(path: Path) -> list[Row]:
 def cells_of(table: Table, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
     """The place of each row of a table, and its cells in some columns as texts; missing cells are empty texts."""
     from distil.data.headers import is_no_text
-    from distil.data.ids import as_name
+    from distil.data.ids import text_in
     from distil.system.runtime import Runtime
 
     rows = table.read([], columns, Runtime())
-    escaped = table.path.suffix.lower() in (".csv", ".tsv")
-
-    def text(value: object) -> str:
-        name = "" if is_no_text(value) else as_name(value)
-        return text_of_cell(name) if escaped else name
-
-    return [(place, [text(value) for value in cells]) for place, *cells in zip(rows.places, *rows.cells, strict=True)]
+    return [
+        (place, ["" if is_no_text(value) else text_in(table, value) for value in cells])
+        for place, *cells in zip(rows.places, *rows.cells, strict=True)
+    ]
 
 
 def _answer(table: Table, place: int, cells: Sequence[str]) -> Row:
@@ -146,4 +141,5 @@ def _answer(table: Table, place: int, cells: Sequence[str]) -> Row:
 def _listed(ids: Any, path: Path) -> list[Row]:  # noqa: ANN401 - ListedIds
     if ids.labels is None:
         raise InvalidInput(f"{path} has no labels; expected the columns id and label")
-    return [Row(item, label) for item, label in zip(ids.names, ids.labels, strict=True)]
+    found = ids.answered()
+    return [Row(item, label) for item, label in zip(found.names, found.labels, strict=True)]
