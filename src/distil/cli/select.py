@@ -137,7 +137,7 @@ def pick(
     from distil.system.runtime import Runtime
 
     runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
-    inputs = {
+    inputs: dict[str, object] = {
         "embeddings": embeddings,
         "probs": probs,
         "mc_probs": mc_probs,
