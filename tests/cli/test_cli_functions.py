@@ -276,7 +276,7 @@ def test_faults_are_the_librarys_errors():
         (
             lambda: distil.pick("core_set", 3, embeddings="emb.npy", labeled=two),
             distil.InvalidInput,
-            "'n3' has the label '0' in labeled.csv and '7' in other.csv; keep one of them",
+            "'n3' has the label '0' in labeled.csv, line 5 and '7' in other.csv, line 2; keep one of them",
         ),
         (lambda: distil.audit("emb.npy", labeled=two), distil.InvalidInput, "'7' in other.csv"),
         (

@@ -15,19 +15,19 @@ from torch import Tensor, nn
 
 from distil.data.arrays import Array, called, from_numpy, is_array
 from distil.data.examples import GivenData, LabeledSet, Rows
-from distil.data.labels import as_classes, as_labels
+from distil.data.labels import as_labels
 from distil.data.minibatches import Collate, reader
-from distil.errors import DistilWarning, InvalidInput, all_labels_are, whole_number
+from distil.errors import DistilWarning, InvalidInput, all_labels_are
 from distil.evaluation.diagnostics import training_note
 from distil.networks.base import Network
-from distil.networks.estimator import Estimator, is_estimator, named_classes
+from distil.networks.estimator import Estimator, is_estimator
 from distil.networks.module_state import check_initialized
-from distil.networks.timm_and_transformers import class_names
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import is_skorch, wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import as_collate, as_pool
 from distil.selection.ids import Ids, split_pair
+from distil.selection.known_classes import known_classes
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.selection.state import KEYS, check_weights, checked_number, checked_pool, state_of
@@ -210,7 +210,7 @@ class Learner:
         self._runtime = as_runtime(runtime)
         self._collate = as_collate(collate)
         self.module = self._built(self._build) if self._build else model
-        num_classes, self._classes, columns_too = _known_classes(self.module, num_classes, classes)
+        num_classes, self._classes, columns_too = known_classes(self.module, num_classes, classes)
         self.strategy = for_classes(strategy, num_classes)
         self.pool = Pool(reader.size, num_classes, names=self.names, classes=self._classes, column_labels=columns_too)
         if candidates is not None:
@@ -509,42 +509,6 @@ def _is_fitted_head(module: object, fit: object) -> bool:
 def _is_fitted_to_names(model: object) -> bool:
     """Whether a model's ``fit`` takes the names of classes."""
     return is_estimator(model) and not is_skorch(model)
-
-
-def _known_classes(
-    model: object, num_classes: int | None, classes: Sequence[Any] | None
-) -> tuple[int, list[Any] | None, bool]:
-    """The number of classes, their names (None: they are numbered) and whether labels may be numbers where there are names."""
-    configured = class_names(model) if isinstance(model, nn.Module) else None
-    if classes is not None:
-        named = as_classes(classes, num_classes)
-        if configured is not None and set(configured) == set(named) and list(configured) != named:
-            raise InvalidInput(
-                f"classes must be in the order of the model's outputs, which its configuration gives as {list(configured)}; got "
-                f"{named}"
-            )
-        return len(named), named, False
-    if configured is not None and num_classes in (None, len(configured)):
-        return len(configured), list(configured), True
-    if num_classes is None and named_classes(model) is None:
-        raise InvalidInput(
-            "the number of classes is missing; pass num_classes=, or the names of the classes as classes="
-        )
-    return _fitted_classes(model, num_classes)
-
-
-def _fitted_classes(model: object, num_classes: int | None) -> tuple[int, list[Any] | None, bool]:
-    """The classes of a fitted estimator if they are not numbers in 0..C-1; else labels are these numbers."""
-    fitted = named_classes(model)
-    own = [] if fitted is None else fitted.tolist()
-    count = len(own) if num_classes is None else num_classes
-    if fitted is None or whole_number(count) is None or set(own) <= set(range(count)):
-        return count, None, False
-    if len(own) != count:
-        raise InvalidInput(
-            f"num_classes is {count}, and the model is fitted to {len(own)} classes, {own[:10]}; pass num_classes={len(own)}"
-        )
-    return count, own, False
 
 
 def fit_estimator(
