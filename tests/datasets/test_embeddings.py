@@ -137,7 +137,7 @@ def test_standardized(here):
     assert np.allclose(half.mean[:3], exact[::7].astype(np.float16)[:, :3].mean(0), atol=1e-3)
 
 
-def test_the_note_of_embed_is_read(here):
+def test_the_note_of_embed_is_read(here, refuses):
     (here / "mine_labeled.py").write_text("def encode(items): return [[len(item), 1.0] for item in items]\n")
     (here / "texts.csv").write_text("id,text\n" + "".join(f"t{row},{'x' * row}.\n" for row in range(6)))
     embed("texts.csv", "mine_labeled:encode", out="emb.npy")
@@ -145,6 +145,9 @@ def test_the_note_of_embed_is_read(here):
     note = json.loads((here / "emb.info.json").read_text())
     assert load_embeddings("emb.npy", "labels.csv").made_of == {"model": "mine_labeled:encode", "key": note["key"]}
     np.save("emb.npy", np.zeros((6, 5)))  # another array than that of the note
+    with refuses(InvalidInput, "emb.npy is not as distil embed left it"):
+        load_embeddings("emb.npy", "labels.csv")
+    (here / "emb.info.json").unlink()
     assert load_embeddings("emb.npy", "labels.csv").made_of == {}
 
 
