@@ -190,7 +190,7 @@ def test_the_options_of_run_replace_those_of_the_file(said, file, here, no_plot)
     code, _, err = said("run", name, *argv, "--data", "elsewhere")
     assert (code, err) == (0, "")
     found = json.loads((here / "there" / "config.json").read_text())
-    assert found["experiment"] == {"output": "there", "seeds": 2, "threads": 2, "data": "elsewhere"}
+    assert found["experiment"] == {"output": ".", "seeds": 2, "threads": 2, "data": "../elsewhere"}
     assert found["active_learning"]["strategies"] == ["badge", "random_sampling"]
     assert "strategy" not in found["active_learning"]
     assert sorted(p.parent.name + p.name for p in (here / "there").glob("*/[0-9]*")) == [

@@ -15,7 +15,7 @@ from PIL import Image
 from distil.cli import main
 from distil.errors import ConfigError, InvalidInput
 from distil.experiment import outputs
-from distil.experiment.config.experiment_config import parse_config
+from distil.experiment.config.experiment_config import parse_config, read_config
 
 LOOP = {"strategies": ["random_sampling", "badge"], "budget": 4, "rounds": 2, "initial_points": 6}
 KINDS = ("cat", "dog", "eel")
@@ -110,7 +110,7 @@ def test_a_run_goes_on_only_with_the_same_images(here):
     assert main(["resume", "out"]) == 0
     assert Path("out/results.csv").read_bytes() == whole
     Image.new("RGB", (3, 4), (255, 255, 255)).save("pool/cat/0.png")
-    changed = parse_config(json.loads(Path("out/config.json").read_text()))
+    changed = read_config("out/config.json")
     with pytest.raises(ConfigError, match=r"dataset\.sha256: the images, ids or labels of pool have changed"):
         changed.load_data()
 

@@ -26,6 +26,7 @@ def compare(
     retrain: str | Sequence[str] | None = None,
     full_data: bool = True,
     workers: int = 1,
+    trust: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Compare strategies over paired seeds, with statistics.
@@ -51,6 +52,7 @@ def compare(
             ``shrink_perturb``; a list, or text with commas.
         full_data: Train on the whole pool too, once per seed.
         workers: Processes that share the runs.
+        trust: Import the code that the output directory names, though you did not write its configuration.
         progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
@@ -76,7 +78,7 @@ def compare(
         track=track,
     )
     experiment = _fair(experiment, retrain=retrain, full_data=full_data)
-    return document_of(experiment, advanced(experiment, workers=workers, progress=progress, page=True))
+    return document_of(experiment, advanced(experiment, workers=workers, trust=trust, progress=progress, page=True))
 
 
 def _fair(
@@ -94,6 +96,6 @@ def _fair(
 
 def act(given: dict[str, Any]) -> int:
     """Compare, and print the table."""
-    running = {name: given.pop(name) for name in ("workers", "progress")}
+    running = {name: given.pop(name) for name in ("workers", "trust", "progress")}
     fair = {name: given.pop(name) for name in ("retrain", "full_data")}
     return finish(_fair(configured(**given), **fair), page=True, **running)

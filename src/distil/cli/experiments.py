@@ -61,6 +61,7 @@ def advanced(
     experiment: ExperimentConfig,
     *,
     workers: int = 1,
+    trust: bool = False,
     progress: bool | None = None,
     page: bool = False,
     say: Callable[[str], None] | None = None,
@@ -71,7 +72,7 @@ def advanced(
 
     with ExitStack() as projects:
         named = partial(_oracle_named, projects)
-        complete = run_all(experiment, named=named, workers=workers, progress=progress, say=say)
+        complete = run_all(experiment, named=named, workers=workers, trust=trust, progress=progress, say=say)
     return write_results(experiment, page=page) if complete else None
 
 
@@ -98,9 +99,11 @@ def document_of(experiment: ExperimentConfig, table: str | None) -> dict[str, An
     return as_json(report_of([open_config(experiment.output)]))
 
 
-def finish(experiment: ExperimentConfig, *, workers: int, progress: bool | None, page: bool = False) -> int:
+def finish(
+    experiment: ExperimentConfig, *, workers: int, trust: bool, progress: bool | None, page: bool = False
+) -> int:
     """Do what is left of an experiment and print its table."""
-    table = advanced(experiment, workers=workers, progress=progress, page=page, say=print_note)
+    table = advanced(experiment, workers=workers, trust=trust, progress=progress, page=page, say=print_note)
     if table is None:
         print(f"Waiting for answers. When they are there: distil resume {experiment.output}")
     else:

@@ -47,18 +47,13 @@ def _made(
     runs: PathLike | Sequence[PathLike], output: PathLike | None, force: bool, data: PathLike | None
 ) -> tuple[dict[str, Any], bool]:
     """The document, and whether the page was written; False if it was there already."""
-    import dataclasses
-
     from distil.experiment.directory import open_config
     from distil.experiment.page.render import page_of
     from distil.experiment.page.report import report_of
     from distil.system.files import publish
 
     path = out_of(output, (".html", ".htm"), "output")
-    configs = [open_config(Path(run)) for run in paths_of("runs", runs)]
-    root = optional_path("data", data)
-    if root is not None:
-        configs = [dataclasses.replace(config, data_root=root) for config in configs]
+    configs = [open_config(Path(run), optional_path("data", data)) for run in paths_of("runs", runs)]
     found = report_of(configs)
     written = path is not None and publish(path, page_of(found).encode(), force=force)
     return as_json(found), written

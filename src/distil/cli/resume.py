@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def resume(
-    run: PathLike, *, data: PathLike | None = None, workers: int = 1, progress: bool | None = None
+    run: PathLike,
+    *,
+    data: PathLike | None = None,
+    workers: int = 1,
+    trust: bool = False,
+    progress: bool | None = None,
 ) -> dict[str, Any]:
     """Go on with an experiment that was stopped.
 
@@ -25,23 +29,20 @@ def resume(
         run: The output directory of ``distil run`` or ``distil compare``.
         data: The folder of the data sets; default: the experiment's, ``$DISTIL_DATA``, then the user's cache.
         workers: Processes that share the runs.
+        trust: Import the code that the output directory names, though you did not write its configuration.
         progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
         What :func:`distil.run` returns.
     """
     experiment = _opened(run, data)
-    return document_of(experiment, advanced(experiment, workers=workers, progress=progress))
+    return document_of(experiment, advanced(experiment, workers=workers, trust=trust, progress=progress))
 
 
 def _opened(run: PathLike, data: PathLike | None) -> ExperimentConfig:
     from distil.experiment.directory import open_config
 
-    config, root = open_config(Path(run)), optional_path("data", data)
-    if root is None:
-        return config
-    given = {**config.document.get("experiment", {}), "data": root}  # processes read the document
-    return dataclasses.replace(config, data_root=root, document={**config.document, "experiment": given})
+    return open_config(Path(run), optional_path("data", data))
 
 
 def act(given: dict[str, Any]) -> int:

@@ -20,6 +20,7 @@ def run(
     threads: int | None = None,
     track: str | Sequence[str] | None = None,
     workers: int = 1,
+    trust: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Run an experiment from a configuration file.
@@ -41,6 +42,7 @@ def run(
         threads: Threads to compute with; default: the file's, or 1.
         track: Where to log every run as it goes, such as ``tensorboard`` or ``mlflow``; a list, or text with commas.
         workers: Processes that share the runs.
+        trust: Import the code that the output directory names, though you did not write its configuration.
         progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
@@ -66,10 +68,10 @@ def run(
         threads=threads,
         track=track,
     )
-    return document_of(experiment, advanced(experiment, workers=workers, progress=progress))
+    return document_of(experiment, advanced(experiment, workers=workers, trust=trust, progress=progress))
 
 
 def act(given: dict[str, Any]) -> int:
     """Run, and print the table."""
-    running = {name: given.pop(name) for name in ("workers", "progress")}
+    running = {name: given.pop(name) for name in ("workers", "trust", "progress")}
     return finish(configured(**given), **running)

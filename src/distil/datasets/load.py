@@ -65,9 +65,9 @@ def data_root(root: str | Path | None = None) -> Path:
     It is ``root``, else the environment variable ``DISTIL_DATA``, else the folder of distil in the user's cache.
     """
     if root is not None:
-        return Path(root).expanduser()
+        return Path(os.path.expanduser(root))
     if named := os.environ.get("DISTIL_DATA"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     return cache_folder()
 
 

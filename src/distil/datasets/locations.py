@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +93,8 @@ def user_file(name: str, path: str | Path, root: Path, *, folders: bool = False)
     Raises:
         DataNotFound: It is in neither folder.
     """
-    file = Path(path).expanduser()
-    tried = [Path.cwd() / file] + ([] if file.is_absolute() else [root / file])
+    file = Path(os.path.expanduser(path))
+    tried = [Path.cwd() / file] + ([] if file.is_absolute() or ".." in file.parts else [root / file])
     for place in tried:
         if place.is_file() or (folders and place.is_dir()):
             return place

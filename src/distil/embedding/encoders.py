@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -131,7 +132,7 @@ def _no_weights(why: str) -> str:
 
 
 def _is_saved(model: str) -> bool:
-    return (Path(model).expanduser() / "modules.json").is_file()
+    return Path(os.path.expanduser(model), "modules.json").is_file()
 
 
 def _pixels(weights: str | Path | None) -> Encoder:

@@ -11,10 +11,12 @@ from typing import Any
 from distil.errors import ConfigError, RunError
 from distil.experiment.config.document import read_json, sealed
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
+from distil.experiment.config.paths import rebased
 from distil.experiment.files_read import HASHES, Hashes, check_files, kept_hashes
 from distil.experiment.growth import Document, by_label, differences, grown
 from distil.experiment.oracles import check_oracle
 from distil.experiment.run import CONFIG
+from distil.experiment.trust import TRUST, check_trust, sign
 from distil.system.files import locked, remove_unfinished, write_text
 
 _LOCK = ".lock"
@@ -23,20 +25,44 @@ SEEDS = 10
 """Number of seeds of a comparison whose configuration gives none."""
 
 
-def open_config(output: Path) -> ExperimentConfig:
-    """The configuration that a directory of results was begun with; the directory may have been moved since.
+def open_config(output: Path, data: str | None = None) -> ExperimentConfig:
+    """The configuration that a directory of results was begun with, to look at; the directory may have been moved since.
+
+    Nothing that it names is imported; ``run_all`` does so, if this user wrote or trusts it.
+
+    Args:
+        output: The directory.
+        data: The folder of the data sets, in place of the one that the configuration names.
 
     Raises:
         RunError: The directory holds no experiment, or its configuration cannot be used.
     """
-    if not (output / CONFIG).exists():
+    if not (output / CONFIG).is_file():
         raise RunError(
             f"{output} holds no experiment: {output / CONFIG} does not exist; pass the directory of a run, by default runs/NAME"
         )
-    document = read_json(output / CONFIG)
-    experiment = document.get("experiment")
-    experiment = experiment if isinstance(experiment, dict) else {}
-    return _parsed({**document, "experiment": {**experiment, "output": str(output)}}, output)
+    document = rebased(read_json(output / CONFIG), output, Path.cwd(), data)
+    given = document.get("experiment", {})
+    here = {"output": str(output)} if data is None else {"output": str(output), "data": data}
+    if isinstance(given, Mapping):
+        document["experiment"] = {**given, **here}
+    return _parsed(document, output, looking=True)
+
+
+def to_run(config: ExperimentConfig, *, trust: bool = False) -> ExperimentConfig:
+    """The configuration with everything that it names imported.
+
+    Args:
+        config: A configuration; one that ``open_config`` returned is that of a directory.
+        trust: Whether to import code that a directory names, though this user did not write its configuration.
+
+    Raises:
+        ConfigError: Someone else's directory names code, or something that it names cannot be imported.
+    """
+    if not config.looking:
+        return config
+    check_trust(config.output, read_json(config.output / CONFIG), trust=trust)
+    return parse_config(config.document)
 
 
 def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data: bool = True) -> ExperimentConfig:
@@ -69,7 +95,7 @@ def compared(config: ExperimentConfig, *, retrain: Sequence[str] = (), full_data
     )
 
 
-def claim(config: ExperimentConfig, hashes: Hashes) -> ExperimentConfig:
+def claim(config: ExperimentConfig, hashes: Hashes, *, trust: bool = False) -> ExperimentConfig:
     """Write the configuration into the output directory, joined with the experiment that the directory already holds.
 
     Several commands may do so at once: each reads and writes under the directory's lock.
@@ -77,26 +103,30 @@ def claim(config: ExperimentConfig, hashes: Hashes) -> ExperimentConfig:
     Args:
         config: The configuration of the command.
         hashes: The hashes of what it reads; see ``files_read``.
+        trust: Whether to import code that only the directory names, though this user did not write it.
 
     Returns:
         The joined configuration.
 
     Raises:
-        ConfigError: The directory is not empty and holds no experiment.
+        ConfigError: The directory is not empty and holds no experiment, or someone else's directory names more code.
         RunError: The directory holds an experiment that differs in more than its strategies, seeds, target and fewer rounds, or
             was begun with other data.
     """
     _check_ours(config.output)
     config.output.mkdir(parents=True, exist_ok=True)
+    config = _as_kept(config)
     with directory_lock(config.output):
-        for name in (HASHES, CONFIG):
+        for name in (HASHES, TRUST, CONFIG):
             remove_unfinished(config.output, name)
         begun = (config.output / CONFIG).exists()
-        joined = _joined(config) if begun else config.document
+        joined = _joined(config, trust=trust) if begun else config.document
         if begun:
             check_files(config, hashes)
+        kept = rebased(joined, Path.cwd(), config.output)
         _write(config.output / HASHES, {**hashes, **kept_hashes(config.output)})
-        _write(config.output / CONFIG, joined)
+        sign(config.output, kept)
+        _write(config.output / CONFIG, kept)
     here = {
         key: value
         for key, value in config.document.get("experiment", {}).items()
@@ -112,15 +142,26 @@ def directory_lock(output: Path) -> AbstractContextManager[None]:
 
 def _check_ours(output: Path) -> None:
     names = [path.name for path in output.iterdir()] if output.exists() else []
-    others = [name for name in names if not name.startswith((_LOCK, HASHES, f".{HASHES}.", f".{CONFIG}."))]
+    others = [
+        name
+        for name in names
+        if not name.startswith((_LOCK, HASHES, TRUST, f".{HASHES}.", f".{CONFIG}.", f".{TRUST}."))
+    ]
     # looked for last: another command may write it meanwhile, and then begin its runs
     if others and not (output / CONFIG).exists():
         raise ConfigError(f"the output directory {output} exists and holds no experiment; choose another (--output)")
 
 
-def _joined(config: ExperimentConfig) -> Document:
+def _as_kept(config: ExperimentConfig) -> ExperimentConfig:
+    """The configuration with its paths spelled as a directory gives them back: ``./data/a.csv`` is ``data/a.csv``."""
+    document = rebased(rebased(config.document, Path.cwd(), config.output), config.output, Path.cwd(), config.data_root)
+    return config if document == config.document else parse_config(document)
+
+
+def _joined(config: ExperimentConfig, *, trust: bool) -> Document:
     """The document of the experiment in the output directory with what the configuration adds."""
-    before = _parsed(read_json(config.output / CONFIG), config.output, looking=True)
+    kept = read_json(config.output / CONFIG)
+    before = _parsed(rebased(kept, config.output, Path.cwd(), config.data_root), config.output, looking=True)
     check_oracle(config.document, before.document, config.output)
     found = differences(config, before)
     if found:
@@ -128,6 +169,9 @@ def _joined(config: ExperimentConfig) -> Document:
             f"{config.output} holds another experiment: {'; '.join(found)}. Choose another output directory (--output), or "
             f"continue the old experiment: distil resume {config.output}"
         )
+    own = by_label(config.document)
+    if any(":" in entry["name"] for label, entry in by_label(before.document).items() if label not in own):
+        check_trust(config.output, kept, trust=trust)
     return grown(config, before)
 
 

@@ -24,6 +24,7 @@ from distil.errors import ConfigError, RunError
 from distil.experiment.config.dataset_section import own_kind
 from distil.experiment.config.document import read_json
 from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.paths import rebased
 from distil.experiment.provenance import fingerprint
 from distil.experiment.run import CONFIG
 from distil.system.files import digest
@@ -119,7 +120,7 @@ def notes_on_modules(config: ExperimentConfig, now: Hashes) -> list[str]:
 def _changed(config: ExperimentConfig, now: Hashes) -> dict[str, str]:
     """What has another hash now -> the hash that is kept. A key under which another file is named now is left out."""
     kept = kept_hashes(config.output)
-    began = read_json(config.output / CONFIG)["dataset"] if kept else {}
+    began = rebased(read_json(config.output / CONFIG), config.output, Path.cwd())["dataset"] if kept else {}
     before = {what: kept[what] for what, value in now.items() if kept.get(what, value) != value}
     keys = {what: what.partition(".")[2] for what in before}
     return {what: old for what, old in before.items() if began.get(keys[what]) == config.dataset.get(keys[what])}

@@ -9,14 +9,12 @@ from typing import Any
 
 from distil.errors import RunError
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
+from distil.experiment.config.sections import ORACLE_IN_PYTHON as IN_PYTHON
 from distil.experiment.config.strategy_section import StrategySpec
 from distil.selection.oracle import Answers, Oracle, Query
 
 MakeOracle = Callable[[StrategySpec, int], Oracle]
 """Strategy and seed of a run -> the oracle that answers its queries."""
-
-IN_PYTHON = "an object passed in Python"
-"""The record of an oracle that no name can import again."""
 
 
 def with_oracle(config: ExperimentConfig, oracle: MakeOracle | None) -> ExperimentConfig:

@@ -5,6 +5,7 @@
     OUTPUT/
       config.json              the configuration
       files.json               the hashes of the files that were read
+      trust.json               signatures of configurations that name code; see distil.experiment.trust
       STRATEGY/SEED/           one run each; see distil.experiment.run
       first_round/SEED/        round 0 of a seed, which its runs share
       full_data/SEED/          one training on the whole pool, if the configuration asks for it
@@ -28,7 +29,7 @@ from distil.errors import InvalidInput, RunBusy
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA
-from distil.experiment.directory import claim
+from distil.experiment.directory import claim, to_run
 from distil.experiment.files_read import notes_on_modules, read_data
 from distil.experiment.first_round import FirstRound
 from distil.experiment.identity import identity_of, spec_of
@@ -50,6 +51,7 @@ def run_all(
     oracle: MakeOracle | None = None,
     named: Callable[[str], MakeOracle] = named_object,
     workers: int = 1,
+    trust: bool = False,
     progress: bool | None = None,
     say: Callable[[str], None] | None = None,
 ) -> bool:
@@ -65,14 +67,15 @@ def run_all(
             set's own labels. The directory records it.
         named: Looks up the oracle that the configuration names; default: it is imported.
         workers: Number of processes that share the runs. It does not change results: each run computes with ``config.threads``.
+        trust: Whether to import code that only the output directory names, though this user did not write its configuration.
         progress: Whether to show a progress bar; default: if stderr is a terminal.
         say: Called with each sentence that describes how the data was read, or what the call waits for.
 
     Raises:
-        ConfigError: The data does not fit the configuration.
+        ConfigError: The data does not fit the configuration, or someone else's directory names code.
         RunError: The output directory holds another experiment or was begun with other data, or a process was killed.
     """
-    config = with_oracle(config, oracle)
+    config = with_oracle(to_run(config, trust=trust), oracle)
     asks = oracle or oracle_of(config, named)
     if workers < 1 or (workers > 1 and asks is not None):
         raise InvalidInput(
@@ -89,7 +92,7 @@ def run_all(
     # Seeds change fastest, so the runs that train a first round start early, and workers do not wait for one another.
     tasks = [(label, seed) for label in labels for seed in config.seeds]
     total = len(config.seeds) * sum(1 if label == FULL_DATA else config.rounds for label in labels)
-    config = claim(config, hashes)
+    config = claim(config, hashes, trust=trust)
     hidden = not sys.stderr.isatty() if progress is None else not progress
     with tqdm(total=total, unit="round", disable=hidden) as bar:
         runs = _Runs(config, data, asks, bar)

@@ -1,4 +1,4 @@
-"""Atomic writing of files, locks that end with their process, digests, and the user's cache."""
+"""Atomic writing of files, locks that end with their process, digests, and the user's folders."""
 
 from __future__ import annotations
 
@@ -182,3 +182,10 @@ def cache_folder() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
     before = (caches if caches.is_absolute() else Path("~/.cache").expanduser()) / "distil"
     return before if before.is_dir() else Path(platformdirs.user_cache_dir("distil", appauthor=False))
+
+
+def data_folder() -> Path:
+    """The folder of distil for the user's own data, which is kept when caches are emptied; it need not exist."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("distil", appauthor=False))

@@ -29,8 +29,10 @@ from distil.experiment.config.dataset_section import (
 )
 from distil.experiment.config.document import plain, read_json, text_in
 from distil.experiment.config.faults import Faults
+from distil.experiment.config.paths import rebased
 from distil.experiment.config.sections import (
     LINEAR_HEAD,
+    ORACLE_IN_PYTHON,
     ActiveLearning,
     AnyTraining,
     CalledData,
@@ -96,7 +98,7 @@ class ExperimentConfig:
         target_accuracy: Accuracy that "labels needed" refers to; None: not shown.
         data_root: Directory to look for data sets in; None: that of ``distil.datasets.load.data_root``.
         batch_size: Number of examples in one forward pass over the pool; None: the default of ``Runtime``.
-        oracle: Name of the callable that makes the oracle of each run, or ``oracles.IN_PYTHON``; None: the data set's labels.
+        oracle: Name of the callable that makes the oracle of each run, or ``ORACLE_IN_PYTHON``; None: the data set's labels.
         trackers: Tools that every run is logged to: ``"tensorboard"``, ``"mlflow"``.
         device: Device to train and select on; None: the CPU, or the device that the architecture puts itself on.
         log: File of the documented log; None: no log.
@@ -217,18 +219,21 @@ class ExperimentConfig:
 
 
 def read_config(path: str | Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> ExperimentConfig:
-    """Read and check a configuration file.
+    """Read and check a configuration file; relative paths in it are relative to the folder of the file.
 
     Args:
-        path: The JSON file.
-        overrides: Section -> keys that replace those of the file; the value None removes a key.
+        path: The JSON file. Of a pipe, paths are relative to the working directory.
+        overrides: Section -> keys that replace those of the file; the value None removes a key. Paths are relative to the working
+            directory.
 
     Raises:
         ConfigError: The file is missing, is not JSON, or cannot be run; the message lists every fault.
     """
-    path = Path(path)
+    path, overrides = Path(path), overrides or {}
     document = read_json(path)
-    for section, changes in (overrides or {}).items():
+    folder = path.parent if path.is_file() else Path.cwd()
+    document = rebased(document, folder, Path.cwd(), text_in(overrides.get("experiment"), "data"))
+    for section, changes in overrides.items():
         given = document.get(section, {})
         if isinstance(given, Mapping):
             document[section] = {
@@ -274,6 +279,8 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
     strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
+    if more.oracle is not None and more.oracle != ORACLE_IN_PYTHON:
+        check.own("experiment.oracle", lambda: taking(more.oracle, "strategy", 0))
     retrain, log, seeds = _retrain(check, train, strategies), _log(check, train), _seeds(check, more)
     devices = [
         _device(check, where, device) for where, device in (("train_parameters", train.device), (ARGS, args.device))

@@ -20,6 +20,8 @@ from distil.utils.models import architecture_names
 
 MOST_SEEDS = 10_000
 LINEAR_HEAD = "linear_head"
+ORACLE_IN_PYTHON = "an object passed in Python"
+"""The record of an oracle that no name can import again."""
 OURS = "ours"
 """Marks a key that the DISTIL document does not have."""
 
