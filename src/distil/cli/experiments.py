@@ -47,9 +47,13 @@ def configured(
     if download:
         overrides["dataset"] = {"download": True}
     found = read_config(Path(path_of("config", config)), overrides)
-    blocked = next(
-        (path for path in (found.output, *found.output.parents) if path.exists() and not path.is_dir()), None
-    )
+    folders = (found.output, *found.output.parents)
+    try:
+        blocked = next((path for path in folders if path.exists() and not path.is_dir()), None)
+    except OSError as error:  # a name that is too long
+        raise InvalidInput(
+            f"experiment.output: {str(found.output)[:100]} cannot be a directory: {error.strerror}"
+        ) from None
     if blocked is not None:
         raise InvalidInput(
             f"the output directory cannot be {found.output}: {blocked} is a file; choose another (--output)"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 from importlib.util import find_spec
 
 import pytest
 
+from distil.cli import main
 from distil.errors import ConfigError
 from distil.experiment.config.experiment_config import parse_config
 
@@ -212,3 +214,37 @@ def test_many_faults_are_cut_and_quick():
     found = faults(active_learning=loop, **{f"key{number}": 1 for number in range(20_000)})
     assert len(found) == 51
     assert found[-1].startswith("and ")
+
+
+def test_keys_that_are_no_text_are_faults():
+    """JSON can write half of a pair of surrogates; no file can be named so, and no terminal shows it."""
+    assert faults(model={**MODEL, "\ud800": 1}) == ["model has the key '\\ud800'; keys must be text"]
+
+
+def test_an_encoder_needs_a_pool():
+    (fault,) = faults(dataset={"encoder": "timm:resnet18", "weights": "random"})
+    assert fault == "dataset.encoder needs dataset.images or dataset.texts, which it embeds"
+
+
+def test_an_oracle_is_imported_before_any_work_starts(case, module):
+    name = module("def oracle(strategy):\n    raise AssertionError('called before the run begins')\n")
+    for oracle, message in [
+        (f"{name}:oracle", "takes (strategy): too many positional arguments"),
+        (f"{name}:orcale", "has no attribute 'orcale'"),
+        ("people", "cannot import 'people'"),
+    ]:
+        with case(oracle):
+            (fault,) = faults(experiment={"oracle": oracle})
+            assert fault.startswith("experiment.oracle: ")
+            assert message in fault
+
+
+def test_an_output_that_no_file_system_can_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    document = {**NEEDED, "experiment": {"output": "x" * 5000}}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert main(["run", "a.json"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("distil: experiment.output: xxx")
+    assert error.endswith("cannot be a directory: File name too long\n")
+    assert len(error) < 200

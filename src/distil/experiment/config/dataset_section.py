@@ -112,6 +112,9 @@ def check_data(check: Faults, given: object) -> AnyData:
         called = check.section("dataset", CalledData, given)
         check.own("dataset.name", lambda: taking(called.name, **options_of(given)))
         return called
+    if isinstance(given, Mapping) and "encoder" in given:
+        check.faults.append("dataset.encoder needs dataset.images or dataset.texts, which it embeds")
+        return NamedData.model_construct(_fields_set=set(given))
     named = check.section("dataset", NamedData, given)
     if named.name:
         own = "package.module:callable; for your own data, set dataset.embeddings, dataset.images or dataset.texts"

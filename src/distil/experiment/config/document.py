@@ -90,7 +90,7 @@ def plain(value: object, faults: list[str], where: str = "", depth: int = 0) -> 
         faults += [
             f"{where or 'the document'} has the key {key!r}; keys must be text"
             for key in value
-            if not isinstance(key, str)
+            if not isinstance(key, str) or not _is_text(key)
         ]
         path = f"{where}." if where else ""
         return {key: plain(item, faults, f"{path}{key}", depth + 1) for key, item in value.items()}
@@ -99,6 +99,11 @@ def plain(value: object, faults: list[str], where: str = "", depth: int = 0) -> 
     fault = _fault_of(value)
     faults += [f"{where} {fault}"] if fault else []
     return value
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text is one of Unicode characters: JSON may write half of a pair."""
+    return value == value.encode(errors="ignore").decode()
 
 
 def text_in(section: object, key: str) -> str:
