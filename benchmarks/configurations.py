@@ -239,11 +239,11 @@ def _bytes(document: dict, draws: random.Random) -> tuple[bytes, tuple[str, ...]
         content = bytearray(draws.choice((b"", b"\0" * 2**21, b"null", b"3", b'"x"')))
     else:
         content[at : at + 40] = b""
-    return bytes(content), ("a.json", "cannot be run:")  # any key may have changed
+    return bytes(content), ("distil: ",)  # any key may have changed
 
 
 def _texts(value: object) -> list[str]:
-    return [repr(value)[1:150].replace("\\\\", "\\")] if isinstance(value, str) and value else []
+    return [repr(value)[1:-1][:150].replace("\\\\", "\\")] if isinstance(value, str) and value else []
 
 
 def try_cases(cases: Sequence[int], say: Callable[[str], None] = lambda _: None) -> tuple[Counter[str], list[str]]:
@@ -325,7 +325,7 @@ def _child(folder: Path) -> int:
     from distil.cli import main
     from distil.experiment.loop import Experiment
 
-    def begin(*_: object) -> bool:
+    def begin(*_: object, **__: object) -> bool:
         raise _Accepted
 
     Experiment.advance = begin  # type: ignore[method-assign, assignment]

@@ -31,6 +31,14 @@ def test_imbalance_makes_classes_rare_in_the_pool_only(config):
     assert torch.equal(clean.y_test, rare.y_test)
 
 
+def test_changes_of_the_pool_that_are_null_are_none(config):
+    made = config(dataset__imbalance=None, dataset__label_noise=None)
+    data = made.load_data()
+    clean, same = split(data, config(), 0), split(data, made, 0)
+    assert torch.equal(clean.pool, same.pool)
+    assert torch.equal(clean.y, same.y)
+
+
 def test_each_part_of_a_replicate_has_a_seed_that_can_be_fixed(case, config, tmp_path):
     for part in ["split", "initial", "model", "selection"]:
         with case(part):

@@ -67,14 +67,14 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
     n_validation = config.dataset.get("validation_points", 0)
     held = order[n_test : n_test + n_validation]
     x, y, names, pool = data.x_train, data.y_train, data.names, order[n_test + n_validation :].sort().values
-    if "imbalance" in config.dataset:
+    if config.dataset.get("imbalance") is not None:
         share, draws = config.dataset["imbalance"], Rng(seeds.split).child("imbalance").torch()
         pool = pool[imbalanced(y[pool], config.num_classes, share, draws)]
     if "redundancy" in config.dataset and len(pool) >= config.dataset["redundancy"]:
         tiles = tiled(pool, config.dataset["redundancy"], Rng(seeds.split).child("redundancy").torch())
         x, y, pool = x[tiles], y[tiles], torch.arange(len(tiles))
         names = [names[row] for row in tiles.tolist()] if names else ()
-    if "label_noise" in config.dataset:
+    if config.dataset.get("label_noise") is not None:
         share, draws = config.dataset["label_noise"], Rng(seeds.split).child("label_noise").torch()
         y = y.index_put((pool,), flip_labels(y[pool], config.num_classes, share, draws))
     wanted = config.initial_points + config.budget * (config.rounds - 1)

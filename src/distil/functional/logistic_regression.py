@@ -361,9 +361,14 @@ def check_settings(decay: Decay, class_weights: ClassWeights) -> None:
     Raises:
         InvalidInput: See above.
     """
-    number = isinstance(decay, Real) and not isinstance(decay, bool) and math.isfinite(decay) and decay >= LEAST_DECAY
-    if not number and not (isinstance(decay, str) and decay == "auto"):
+    if not _is_decay(decay):
         raise InvalidInput(f"decay: expected 'auto' or a number from {LEAST_DECAY:g}, got {decay!r}")
     if not isinstance(class_weights, str) or class_weights not in ("none", "balanced"):
         hint = nearest(class_weights, ("none", "balanced")) if isinstance(class_weights, str) else ""
         raise InvalidInput(f"class_weights: expected 'none' or 'balanced', got {class_weights!r}{hint}")
+
+
+def _is_decay(value: object) -> bool:
+    if isinstance(value, str):
+        return value == "auto"
+    return isinstance(value, Real) and not isinstance(value, bool) and LEAST_DECAY <= float(value) < math.inf

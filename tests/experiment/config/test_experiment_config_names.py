@@ -248,3 +248,9 @@ def test_an_output_that_no_file_system_can_name(tmp_path, monkeypatch, capsys):
     assert error.startswith("distil: experiment.output: xxx")
     assert error.endswith("cannot be a directory: File name too long\n")
     assert len(error) < 200
+
+
+def test_a_data_set_has_a_name_or_is_the_users_own():
+    found = faults(dataset={"labels": "labels.csv"})
+    assert "missing key dataset.name" in found
+    assert "for your own data, set dataset.embeddings, dataset.images or dataset.texts" in found

@@ -108,13 +108,15 @@ def check_data(check: Faults, given: object) -> AnyData:
         elif test == [False, True]:
             check.faults.append(f"dataset.test_labels needs dataset.test_{kind}")
         return data
-    if ":" in text_in(given, "name"):
+    if isinstance(given, Mapping) and ":" in text_in(given, "name"):
         called = check.section("dataset", CalledData, given)
         check.own("dataset.name", lambda: taking(called.name, **options_of(given)))
         return called
     if isinstance(given, Mapping) and "encoder" in given:
         check.faults.append("dataset.encoder needs dataset.images or dataset.texts, which it embeds")
         return NamedData.model_construct(_fields_set=set(given))
+    if isinstance(given, Mapping) and "name" not in given:
+        check.faults.append("for your own data, set dataset.embeddings, dataset.images or dataset.texts")
     named = check.section("dataset", NamedData, given)
     if named.name:
         own = "package.module:callable; for your own data, set dataset.embeddings, dataset.images or dataset.texts"

@@ -279,8 +279,9 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
     args = check.section(ARGS, StrategyArgs, {} if loop.strategy_args is None else loop.strategy_args)
     strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
-    if more.oracle is not None and more.oracle != ORACLE_IN_PYTHON:
-        check.own("experiment.oracle", lambda: taking(more.oracle, "strategy", 0))
+    oracle = more.oracle
+    if oracle is not None and oracle != ORACLE_IN_PYTHON:
+        check.own("experiment.oracle", lambda: taking(oracle, "strategy", 0))
     retrain, log, seeds = _retrain(check, train, strategies), _log(check, train), _seeds(check, more)
     devices = [
         _device(check, where, device) for where, device in (("train_parameters", train.device), (ARGS, args.device))

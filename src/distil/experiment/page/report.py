@@ -302,7 +302,9 @@ def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
     begun = _started(runs)
     sizes = [f"{begun[0]['pool']:,} in the pool, {begun[0]['test']:,} to test on"] if begun else []
     more = [
-        f"{key} {value}" for key, value in config.dataset.items() if key in ("redundancy", "imbalance", "label_noise")
+        f"{key} {value}"
+        for key, value in config.dataset.items()
+        if key in ("redundancy", "imbalance", "label_noise") and value is not None
     ]
     rounds = _counted(config.rounds - 1, "round")
     start = f" (chosen by {config.initial_strategy.label})" if config.initial_strategy is not None else ""
