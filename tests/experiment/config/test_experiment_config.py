@@ -628,7 +628,7 @@ def test_a_faulty_key_hides_no_fault_of_another():
         "active_learning.rounds must be a whole number from 1, got 1.0",
         "dataset.test_points must be a whole number from 1, got 0",
         "experiment.seeds must not list a seed twice",
-        "experiment.threads must be a whole number from 1, got True",
+        "experiment.threads must be a whole number from 1 to 1,024, got True",
     ):
         assert any(fault in line for line in faults), fault
     assert len(set(faults)) == len(faults)

@@ -254,3 +254,9 @@ def test_a_data_set_has_a_name_or_is_the_users_own():
     found = faults(dataset={"labels": "labels.csv"})
     assert "missing key dataset.name" in found
     assert "for your own data, set dataset.embeddings, dataset.images or dataset.texts" in found
+
+
+def test_more_threads_than_a_machine_has_are_refused():
+    assert faults(experiment={"threads": 10**9}) == [
+        "experiment.threads must be a whole number from 1 to 1,024, got 1000000000"
+    ]

@@ -19,6 +19,7 @@ from distil.training.linear_head import HeadConfig
 from distil.utils.models import architecture_names
 
 MOST_SEEDS = 10_000
+MOST_THREADS = 1_024
 LINEAR_HEAD = "linear_head"
 ORACLE_IN_PYTHON = "an object passed in Python"
 """The record of an oracle that no name can import again."""
@@ -350,7 +351,7 @@ class ExperimentSection(Section):
     model_seed: FixedSeed = _key("Seed of weights and minibatch order, the same for all runs. Default: the run's seed.")
     selection_seed: FixedSeed = _key("Seed of the strategy's draws, the same for all runs. Default: the run's seed.")
     output: Text | None = _key("Directory of the results. Default: `runs/NAME OF THE FILE`.")
-    threads: Count = _key(
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = _key(
         "Number of threads to compute with. The last digits of sums depend on it, so it is recorded.", 1
     )
     target_accuracy: Fraction | None = _key('Accuracy that "labels needed" in the table refers to.')
