@@ -371,4 +371,4 @@ def check_settings(decay: Decay, class_weights: ClassWeights) -> None:
 def _is_decay(value: object) -> bool:
     if isinstance(value, str):
         return value == "auto"
-    return isinstance(value, Real) and not isinstance(value, bool) and LEAST_DECAY <= float(value) < math.inf
+    return not isinstance(value, bool) and isinstance(value, Real) and LEAST_DECAY <= float(value) < math.inf
