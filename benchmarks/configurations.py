@@ -119,7 +119,7 @@ VALUES = (
         "..",
         ".",
         "/",
-        "~nobody/x",
+        "~no-such-user/x",
         "a:b",
         ":",
         "timm:x",
