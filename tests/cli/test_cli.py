@@ -475,7 +475,7 @@ def test_report_of_several_data_sets(said, file, here, no_plot):
     assert (code, err) == (0, "")
     assert out.endswith("\nReport: report.html\n")
     assert [e["name"] for e in report_in(here / "report.html")["experiments"]] == ["digits (small)", "digits (other)"]
-    code, out, err = said("report", "runs/small", "runs/other", "runs/small", "./runs/small")
+    code, out, err = said("report", "runs/small", "runs/other", "runs/small", "./runs/small", "--force")
     assert (code, err) == (0, "")
     assert out.startswith("runs/small counts once: its runs were given 3 times.\n\ndigits (small)\n\n")
 

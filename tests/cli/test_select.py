@@ -126,7 +126,7 @@ def test_json_and_the_table_on_the_screen(here, said):
 def test_a_table_on_a_terminal_prints_ids_as_they_are(here, said, monkeypatch):
     ids = [f"[bold]{'x' * 30}[/red] {i}" for i in range(N)]
     Path("odd.txt").write_text("\n".join(ids))
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("distil.cli.endings._Output.isatty", lambda self: True)
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")

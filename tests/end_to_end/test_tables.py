@@ -109,7 +109,7 @@ def check_commands(capsys, paths):
         assert "`headline` holds text and is left out" in tables[0]["read"][0]
         assert main(["select", "--embeddings", file, *given]) == 2  # the table labels every row
         assert "every example is labeled" in capsys.readouterr().err
-        report = said(capsys, "audit", file, *model, "--labeled", "few.csv", "--labels", file, "--out", "a.html")
+        report = said(capsys, "audit", file, *model, "--labeled", "few.csv", "--labels", file, "--out", f"{file}.html")
         assert report["pool"]["items"] == ROWS
         assert report["classes"]["known"] == {"economy": 12, "sport": 12}
         loop = {"strategy": "margin_sampling", "budget": 3, "rounds": 2, "initial_points": 6}

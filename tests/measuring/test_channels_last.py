@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from distil.errors import UnsupportedModel
 from distil.measuring.channels_last import ChannelsLast
 from distil.networks.memory_format import channels_last
 from distil.networks.torch_network import TorchNetwork
@@ -136,6 +137,9 @@ def test_models_without_images(small_net):
 def test_an_error_of_the_model_is_its_own(seeded):
     module = seeded(Net)
     network = TorchNetwork(module)
-    with network.asking(Runtime()), pytest.raises(RuntimeError, match="channels"):
+    with (
+        network.asking(Runtime()),
+        pytest.raises(UnsupportedModel, match="expected input.* to have 3 channels, but got 2 channels instead"),
+    ):
         ChannelsLast(network).outputs(images(channels=2))
     assert not module._forward_pre_hooks

@@ -69,6 +69,7 @@ def _without(package: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
         for name in [package, *(name for name in sys.modules if name.partition(".")[0] == package)]:
             patched.setitem(sys.modules, name, None)
+        patched.delitem(sys.modules, f"torch.utils.{package}", raising=False)  # it keeps what it imported
         yield
 
 

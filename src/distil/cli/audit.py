@@ -68,8 +68,8 @@ def audit(
         near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
         rows: The number of items that are compared with all others; of more, a random sample.
         seed: The seed of the samples.
-        model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
-            ``package.module:callable``, which takes a list of items and returns (B, D).
+        model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
+            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
         quoting: Whether cells of csv and tsv may be quoted (minimal) or not (none); default: none for tsv without quoted names.

@@ -40,8 +40,8 @@ def embed(
 
     Args:
         pool: A folder of images, or a ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet`` or ``.txt`` file.
-        model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
-            ``package.module:callable``, which takes a list of items and returns (B, D).
+        model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
+            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
         out: The file to write, ``.npy`` or ``.parquet``.
         force: Replace files of these names that other programs wrote, or that were edited.
         weights: The file with the weights of a timm model.

@@ -29,7 +29,8 @@ def next_(
 
     The items stay with the person until then: no other sheet holds them. Items that are queued come first, then those that need one
     more answer, then those from which a model learns most: a linear model is fitted to the labels that the project has, and the
-    strategy chooses, without labels too. One item in ten is drawn at random, so that the accuracy of the model can be measured.
+    strategy chooses, without labels too. The model reads pixels of images, word counts of texts and the numbers of arrays, unless
+    another one is named. One item in ten is drawn at random, so that the accuracy of the model can be measured.
 
     Args:
         project: The folder of the project.
@@ -39,9 +40,9 @@ def next_(
         ties: Only items on which people disagree and no label has the most votes, to one more person.
         strategy: The strategy; default: herding, weighted by uncertainty once two classes have labels. random_sampling needs no
             model.
-        model: The model that embeds the items: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
-            ``package.module:callable``. Default: pixels of images, word counts of texts, the numbers of arrays.
-        weights: Weights of a timm model.
+        model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
+            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
+        weights: The file with the weights of a timm model.
         random_share: Share of the items that are drawn at random.
         seed: The same seed gives the same choice from the same answers.
 

@@ -90,8 +90,8 @@ def pick(
         mc_probs: A file of sampled class probabilities, (N, K, C).
         ids: The ids of the rows: a file, or a column; default: the ids in the files, else positions.
         pool: A folder of images or a table of texts, which the model embeds; in place of embeddings.
-        model: The model of the embeddings: ``timm:NAME`` with weights; a folder or package of sentence-transformers; or
-            ``package.module:callable``, which takes a list of items and returns (B, D).
+        model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
+            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
         column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
         quoting: Whether cells of csv and tsv may be quoted (minimal) or not (none); default: none for tsv without quoted names.

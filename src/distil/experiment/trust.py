@@ -20,7 +20,7 @@ from typing import Any
 
 from distil.errors import ConfigError, DistilWarning
 from distil.experiment.config.dataset_section import own_kind
-from distil.experiment.config.document import read_json, text_in
+from distil.experiment.config.document import PROJECT, read_json, text_in
 from distil.experiment.run import CONFIG
 from distil.system.files import data_folder, locked, replacing, write_text
 
@@ -34,10 +34,11 @@ def code_in(document: Mapping[str, Any]) -> dict[str, str]:
     Encoders other than those of timm count as code: a folder of sentence-transformers names the classes that load it.
     """
     data, loop = document.get("dataset"), document.get("active_learning")
+    oracle = text_in(document.get("experiment"), "oracle")
     found = {
         "model.architecture": text_in(document.get("model"), "architecture"),
         "dataset.name": text_in(data, "name") if own_kind(data) is None else "",
-        "experiment.oracle": text_in(document.get("experiment"), "oracle"),
+        "experiment.oracle": "" if oracle.startswith(PROJECT) else oracle,
         **{f"active_learning.{key}": name for key, name in _strategies(loop if isinstance(loop, Mapping) else {})},
     }
     code = {key: name for key, name in found.items() if ":" in name}

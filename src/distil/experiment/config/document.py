@@ -14,6 +14,9 @@ from distil.experiment.chain import hash_of
 SEAL = "hash"
 """The key under which the configuration of a directory has the hash of its other keys."""
 
+PROJECT = "project "
+"""With what the name of an oracle begins that is the path of a labeling project."""
+
 _DEEPEST = 50
 _DIGITS = 25
 _LARGEST = 2**20

@@ -27,7 +27,7 @@ from distil.experiment.config.dataset_section import (
     own_kind,
     pinned,
 )
-from distil.experiment.config.document import plain, read_json, text_in
+from distil.experiment.config.document import PROJECT, plain, read_json, text_in
 from distil.experiment.config.faults import Faults
 from distil.experiment.config.paths import rebased
 from distil.experiment.config.sections import (
@@ -280,7 +280,7 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
     strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
     oracle = more.oracle
-    if oracle is not None and oracle != ORACLE_IN_PYTHON:
+    if oracle is not None and oracle != ORACLE_IN_PYTHON and not oracle.startswith(PROJECT):
         check.own("experiment.oracle", lambda: taking(oracle, "strategy", 0))
     retrain, log, seeds = _retrain(check, train, strategies), _log(check, train), _seeds(check, more)
     devices = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from distil.datasets.load import data_root
-from distil.experiment.config.document import text_in
+from distil.experiment.config.document import PROJECT, text_in
 
 _FILES: Final = (
     *("path", "test_path", "embeddings", "test_embeddings", "labels", "test_labels"),
@@ -45,6 +45,10 @@ def rebased(document: Mapping[str, Any], start: Path, to: Path, root: str | None
                 key: _moved(value, start, to) if key in keys and _moves(key, value, start, base) else value
                 for key, value in content.items()
             }
+    oracle = text_in(found.get("experiment"), "oracle")
+    path = oracle.removeprefix(PROJECT)
+    if path != oracle and _moves("output", path, start, base):
+        found["experiment"] = {**found["experiment"], "oracle": PROJECT + _moved(path, start, to)}
     return found
 
 
