@@ -191,6 +191,7 @@ def test_run_compare_and_report(printed, returned, no_plot):
     both = returned(distil.report, ["there", Path("runs/small")], output=Path("both.html"), data="elsewhere")
     assert both == printed("report", "there", "runs/small", "--data", "elsewhere", "--output", "c.html")
     assert Path("both.html").read_bytes() == Path("c.html").read_bytes()
+    assert both["experiments"][0]["provenance"]["config"]["experiment"].pop("data") == "elsewhere"
     assert both["experiments"] == found["experiments"]  # "there" has some of the same runs
     assert both["notes"] == ["runs/small counts once: its runs were given 2 times, also as there."]
     assert not Path("report.html").exists()

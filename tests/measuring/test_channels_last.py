@@ -139,7 +139,7 @@ def test_an_error_of_the_model_is_its_own(seeded):
     network = TorchNetwork(module)
     with (
         network.asking(Runtime()),
-        pytest.raises(UnsupportedModel, match="expected input.* to have 3 channels, but got 2 channels instead"),
+        pytest.raises(UnsupportedModel, match=r"expected input.* to have 3 channels, but got 2 channels instead"),
     ):
         ChannelsLast(network).outputs(images(channels=2))
     assert not module._forward_pre_hooks

@@ -132,7 +132,7 @@ def _whole_lines(path: Path) -> list[bytes]:
     """The lines of a file, without a torn last one: it has no newline, or pages that never reached the disk, which read as NUL."""
     content = path.read_bytes() if path.exists() else b""
     lines = content.split(b"\n")[:-1]
-    return lines[:-1] if lines and b"\0" in lines[-1] else lines
+    return lines[:-1] if lines and b"\0\0" in lines[-1] else lines  # a single NUL is an altered byte
 
 
 def parsed(line: bytes) -> dict[str, Any] | None:
