@@ -101,6 +101,8 @@ def hook(tick):
 def child(folder, argv, tick):
     """Run a command in a fork; gives its wait status and what it wrote to stderr."""
     folder.mkdir(exist_ok=True)
+    if (folder.parent / "config.json").exists():
+        shutil.copy(folder.parent / "config.json", folder)  # the log is next to it
     pid = os.fork()
     if pid == 0:
         try:
@@ -122,7 +124,7 @@ def child(folder, argv, tick):
     return status, (folder / "stderr").read_text()
 
 
-RUN = ["run", "../config.json", "--output", "out", "--no-progress"]
+RUN = ["run", "config.json", "--output", "out", "--no-progress"]
 RESUME = ["resume", "out", "--no-progress"]
 
 
