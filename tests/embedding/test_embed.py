@@ -49,6 +49,22 @@ def nan(items):
 """
 
 
+def test_pixels_need_no_model(here):
+    Path("images").mkdir()
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    Image.fromarray(np.tile(ramp, (16, 1))).save("images/ramp.png")
+    Image.new("RGB", (300, 7), (255, 0, 51)).save("images/red.png")
+    x = np.load(embed("images", "pixels", out="emb.npy").path).reshape(2, 32, 32, 3)
+    assert np.allclose(x[1], [1, 0, 0.2])
+    assert np.allclose(x[0], x[0, :1, :, :1])
+    assert np.allclose(x[0, 0, :, 0], ramp.reshape(32, 2).mean(1) / 255, atol=0.01)
+    with pytest.raises(InvalidInput, match="pixels are no model, so leave weights out"):
+        embed("images", "pixels", weights="random", out="other.npy")
+    Path("texts.txt").write_text("one\ntwo\n")
+    with pytest.raises(InvalidInput, match="pixels embeds images, but the pool holds texts"):
+        embed("texts.txt", "pixels", out="other.npy")
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

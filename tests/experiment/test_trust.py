@@ -321,3 +321,9 @@ def test_a_configuration_that_is_no_file_holds_no_experiment(here, said):
     os.mkfifo(here / "theirs/config.json")
     code, _, err = said("report", "theirs")
     assert (code, "holds no experiment" in err) == (1, True)
+
+
+def test_encoders_of_distil_and_projects_are_no_code():
+    for encoder in ("timm:resnet18", "pixels"):
+        assert code_in({"dataset": {"images": "a", "encoder": encoder}, "experiment": {"oracle": "project a:b"}}) == {}
+    assert code_in({"dataset": {"images": "a", "encoder": "saved"}}) == {"dataset.encoder": "saved"}

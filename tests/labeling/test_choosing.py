@@ -54,8 +54,9 @@ def test_without_random_items_the_strategy_chooses():
         )
         assert found.rows.tolist() == expected.tolist()
         assert found.reasons == list(expected.reasons)
-    cold = next_items(X, labeled[:0], OPEN, 5, rng, share=0)
-    assert cold.rows.tolist() == select_from("maxherding", 5, embeddings=X, rng=rng.child("strategy")).tolist()
+    for strategy in (None, MarginSampling(), UHerding()):  # without guesses, coverage stands in
+        cold = next_items(X, labeled[:0], OPEN, 5, rng, strategy=strategy, share=0)
+        assert cold.rows.tolist() == select_from("maxherding", 5, embeddings=X, rng=rng.child("strategy")).tolist()
 
 
 def test_random_items_are_a_simple_random_sample():

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from distil.data import pools as module
 from distil.errors import InvalidInput
-from distil.labeling import features as module
 from distil.labeling.features import item_features, principal_components, word_features
 from distil.labeling.project import Project
 

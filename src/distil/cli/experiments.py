@@ -82,14 +82,14 @@ def advanced(
 
 def _oracle_named(projects: ExitStack, name: str) -> MakeOracle:
     """The oracle of a name in a configuration; a project is open as long as ``projects``."""
+    from distil.experiment.config.document import PROJECT
     from distil.labeling.oracle import ProjectOracle
     from distil.labeling.project import Project
     from distil.system.imports import named_object
 
-    kind, _, path = name.partition(" ")
-    if kind != "project":
+    if not name.startswith(PROJECT):
         return named_object(name)
-    oracle = ProjectOracle(projects.enter_context(Project.open(path)))
+    oracle = ProjectOracle(projects.enter_context(Project.open(name.removeprefix(PROJECT))))
     return lambda *_: oracle
 
 

@@ -122,7 +122,7 @@ def _from_path(path: Path, column: str | None, ids: Any, quoting: Quoting | None
         return _hugging_face(optional("datasets", f"reading {path}").load_from_disk(str(path)), column, ids)
     kind = ending(path)
     if kind == ".txt":
-        return _texts(_lines(path), _names_from(ids, quoting), _stamp([path]))
+        return pool_of_texts(_lines(path), _names_from(ids, quoting), stamp_of([path]))
     if kind in TABLE_FILES:
         own = names_column(ids)
         table = open_table(path, (own, column, *_listed(column)), quoting=quoting)
@@ -133,7 +133,7 @@ def _from_path(path: Path, column: str | None, ids: Any, quoting: Quoting | None
         listed = ids is not None and not isinstance(ids, (str, os.PathLike))
         array = read_column(path, column=column, ids=None if listed else ids, quoting=quoting)
         names = _names_from(ids) if listed else array.names
-        return _array(array.values, names, _stamp([path]) + (column or ""), array.note)
+        return _array(array.values, names, stamp_of([path]) + (column or ""), array.note)
     known = ", ".join(sorted({*TABLE_FILES, *ARRAY_FILES, ".txt"}))
     raise InvalidInput(f"{path}: a pool is a folder of images, or a file that ends in one of {known}")
 
@@ -160,7 +160,7 @@ def _from_object(source: Any, column: str | None, ids: Any) -> Items | Minibatch
             "write data that can be read only once to disk first"
         )
     if isinstance(source, Sequence) and isinstance(next((text for text in source if not is_no_text(text)), None), str):
-        return _texts(source, names, "")
+        return pool_of_texts(source, names, "")
     return Items(source.__getitem__, len(source), names=_checked(names, len(source)))
 
 
@@ -190,7 +190,7 @@ def _checked(names: Sequence[str] | None, size: int) -> Sequence[str] | None:
     return names
 
 
-def _stamp(paths: Sequence[Path]) -> str:
+def stamp_of(paths: Sequence[Path]) -> str:
     """A hash of the files' names, sizes and times of change, which differs after a change; a file that is missing has none."""
     state = hashlib.blake2b(digest_size=16)
     for path in paths:
@@ -223,7 +223,7 @@ def _lines(path: Path) -> list[str | None]:
     return [found.get(number) for number in range(1, max(found, default=0) + 1)]
 
 
-def _texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint: str, note: str = "") -> Items:
+def pool_of_texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint: str, note: str = "") -> Items:
     """A pool of texts; reading a missing text is an error, and its ``content`` equals no other."""
 
     def read(row: int) -> str:
@@ -259,10 +259,10 @@ def _folder(folder: Path) -> Items:
         state.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     if not names:
         raise InvalidInput(f"{folder} holds no image; expected files that end in {', '.join(sorted(IMAGES))}")
-    return _image_files(names, names, folder, state.hexdigest())
+    return pool_of_images(names, names, folder, state.hexdigest())
 
 
-def _image_files(names: Sequence[str], paths: Sequence[Any], folder: Path, fingerprint: str, note: str = "") -> Items:
+def pool_of_images(names: Sequence[str], paths: Sequence[Any], folder: Path, fingerprint: str, note: str = "") -> Items:
     """A pool of images at ``paths`` below a folder; reading an image whose path is missing is an error."""
 
     def file(row: int) -> Path:
@@ -376,11 +376,11 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
     if own is not None:
         names, why = ids_in(table, own, rows, rows.cells[-1], asked=asked)
         own = None if why else own
-    stamp = f"{_stamp([path])}{','.join(chosen)}" if path.is_file() else ""
+    stamp = f"{stamp_of([path])}{','.join(chosen)}" if path.is_file() else ""
     present = next((value for value in values if not is_no_text(value)), "")
     images = os.path.splitext(present)[1].lower() in IMAGES
     note = _note(table, chosen, own, "paths of images" if images else "texts")
-    items = _table_of_images(path, values, names, note) if images else _texts(values, names, stamp, note)
+    items = _table_of_images(path, values, names, note) if images else pool_of_texts(values, names, stamp, note)
     items.columns = chosen
     return items
 
@@ -414,8 +414,8 @@ def _table_of_images(path: Path, paths: Sequence[Any], names: Sequence[str] | No
                 "or take the row out"
             )
         names = distinct(list(paths), str(path))
-    stamp = _stamp([*filter(Path.is_file, [path]), *(path.parent / file for file in on_disk if file is not None)])
-    return _image_files(names, on_disk, path.parent, stamp, note)
+    stamp = stamp_of([*filter(Path.is_file, [path]), *(path.parent / file for file in on_disk if file is not None)])
+    return pool_of_images(names, on_disk, path.parent, stamp, note)
 
 
 class _Files:

@@ -88,9 +88,9 @@ def embed(
 
     Args:
         pool: A pool, or an argument of :func:`distil.data.pools.open_pool`.
-        model: ``"timm:NAME"`` with ``weights``; a folder that sentence-transformers saved, or an installed package that holds one;
-            ``"package.module:callable"``, which is called with a list of items (``PIL.Image`` in RGB, texts, rows) and returns
-            (B, D); or an Encoder.
+        model: ``"timm:NAME"`` with ``weights``; ``"pixels"``, the values of images at 32 x 32 pixels; a folder that
+            sentence-transformers saved, or an installed package that holds one; ``"package.module:callable"``, which is called with
+            a list of items (``PIL.Image`` in RGB, texts, rows) and returns (B, D); or an Encoder.
         weights: For timm: a weights file (``.safetensors``, or ``.pth`` that holds tensors only), or ``"random"``. Nothing is
             downloaded.
         out: Output file: ``.npy``, with ids in ``NAME.ids.txt`` in the same folder, or ``.parquet`` with the columns id and

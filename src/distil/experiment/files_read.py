@@ -24,7 +24,7 @@ from distil.errors import ConfigError, RunError
 from distil.experiment.config.dataset_section import own_kind
 from distil.experiment.config.document import read_json
 from distil.experiment.config.experiment_config import ExperimentConfig
-from distil.experiment.config.paths import rebased
+from distil.experiment.config.paths import DATA_ARRAYS, DATA_FILES, rebased
 from distil.experiment.provenance import fingerprint
 from distil.experiment.run import CONFIG
 from distil.system.files import digest
@@ -34,8 +34,6 @@ HASHES = "files.json"
 Hashes = Mapping[str, str]
 """What is read -> its SHA-256: a key of the configuration, ``dataset`` for the content of the data set, or ``module NAME``."""
 
-_ARRAYS = ("embeddings", "test_embeddings")
-_PATHS = (*_ARRAYS, "path", "test_path", "labels", "test_labels", "images", "test_images", "texts", "test_texts")
 _CONTENT, _MODULE = "dataset", "module "
 
 
@@ -138,9 +136,9 @@ def _paths(config: ExperimentConfig) -> dict[str, Path]:
     if own_kind(dataset) is None and name not in FILES:
         return {}  # a callable may have parameters of any name
     root = data_root(config.data_root)
-    given = {key: str(dataset[key]) for key in _PATHS if dataset.get(key) is not None}
+    given = {key: str(dataset[key]) for key in DATA_FILES if dataset.get(key) is not None}
     found = {
-        key: array_file(name, value, root)[0] if key in _ARRAYS else user_file(name, value, root, folders=True)
+        key: array_file(name, value, root)[0] if key in DATA_ARRAYS else user_file(name, value, root, folders=True)
         for key, value in given.items()
     }
     weights = dataset.get("weights")

@@ -10,12 +10,12 @@ from distil.experiment.config.experiment_config import ExperimentConfig
 
 Document = Mapping[str, Any]
 
-# Keys that may differ between the commands on one directory, by section.
-_FREE: Mapping[str, tuple[str, ...]] = {
+FREE: Mapping[str, tuple[str, ...]] = {
     "active_learning": ("strategy", "strategies", "rounds"),
     "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers", "target_accuracy"),
     "dataset": ("download", "sha256"),  # see files_read
 }
+"""Keys that may differ between the commands on one directory, by section."""
 _LONGEST = 60  # characters of a value in a message
 
 
@@ -84,13 +84,13 @@ def _computes_as(config: ExperimentConfig, before: ExperimentConfig) -> bool:
         "document",
     )
     same = {key: getattr(before, key) for key in free}
-    mine, theirs = ({k: v for k, v in each.dataset.items() if k not in _FREE["dataset"]} for each in (config, before))
+    mine, theirs = ({k: v for k, v in each.dataset.items() if k not in FREE["dataset"]} for each in (config, before))
     return mine == theirs and dataclasses.replace(config, **same, dataset=before.dataset) == before
 
 
 def _comparable(document: Document) -> dict[str, Any]:
     """The values of a document by dotted key, without those that may differ."""
-    free = {f"{section}.{key}" for section, keys in _FREE.items() for key in keys}
+    free = {f"{section}.{key}" for section, keys in FREE.items() for key in keys}
     return {key: value for key, value in _flat(document).items() if key not in free}
 
 

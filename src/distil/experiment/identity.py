@@ -8,21 +8,19 @@ from typing import Any
 
 from distil.experiment.chain import hash_of
 from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.paths import DATA_FILES
 from distil.experiment.config.strategy_section import FULL_DATA, StrategySpec
 from distil.experiment.directory import BASELINE
+from distil.experiment.growth import FREE
 
-# Keys whose values may change between the commands of one experiment: what else to run, where files are, what tables show; and
-# those that the first command fills in from the data.
+# Keys that are no part of the identity of a run: what may differ between commands, where files are, who answers (checked by
+# ``check_oracle``), and what the first command fills in from the data.
 _FREE: Mapping[str, tuple[str, ...]] = {
+    **FREE,
     "model": ("target_classes",),
-    "active_learning": ("strategy", "strategies", "rounds"),
     "train_parameters": ("logs_location",),
-    "experiment": ("output", "data", "seed", "seeds", "full_data", "trackers", "target_accuracy", "oracle"),
-    "dataset": (
-        *("download", "sha256"),
-        *("path", "test_path", "embeddings", "test_embeddings", "labels", "test_labels", "weights", "encoder"),
-        *("images", "test_images", "texts", "test_texts"),
-    ),
+    "experiment": (*FREE["experiment"], "oracle"),
+    "dataset": (*FREE["dataset"], *DATA_FILES, "weights", "encoder"),
 }
 
 

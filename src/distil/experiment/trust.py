@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from distil.embedding.encoders import PIXELS
 from distil.errors import ConfigError, DistilWarning
 from distil.experiment.config.dataset_section import own_kind
 from distil.experiment.config.document import PROJECT, read_json, text_in
@@ -31,7 +32,7 @@ _KEY_BYTES = 32
 def code_in(document: Mapping[str, Any]) -> dict[str, str]:
     """The code that a configuration names: key -> name.
 
-    Encoders other than those of timm count as code: a folder of sentence-transformers names the classes that load it.
+    Encoders other than pixels and those of timm count as code: a folder of sentence-transformers names the classes that load it.
     """
     data, loop = document.get("dataset"), document.get("active_learning")
     oracle = text_in(document.get("experiment"), "oracle")
@@ -43,7 +44,8 @@ def code_in(document: Mapping[str, Any]) -> dict[str, str]:
     }
     code = {key: name for key, name in found.items() if ":" in name}
     encoder = text_in(data, "encoder")
-    return {**code, "dataset.encoder": encoder} if encoder and not encoder.startswith("timm:") else code
+    harmless = encoder in ("", PIXELS) or encoder.startswith("timm:")
+    return code if harmless else {**code, "dataset.encoder": encoder}
 
 
 def _strategies(loop: Mapping[str, Any]) -> list[tuple[str, str]]:

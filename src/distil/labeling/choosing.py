@@ -12,6 +12,7 @@ from torch import Tensor
 from distil.errors import DistilWarning
 from distil.rng import Rng
 from distil.selection.select import select_from
+from distil.signals import Embedding
 from distil.strategies.base import Strategy
 from distil.strategies.herding import MaxHerding, UHerding
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
@@ -96,7 +97,8 @@ def next_items(
         n: Number of items; all that are open if there are fewer.
         rng: Random numbers; another one for every call, or the random places repeat.
         guesses: What the model says, if there is one.
-        strategy: The strategy; default: :func:`automatic`.
+        strategy: The strategy; default: :func:`automatic`, which also stands in for a strategy that reads predictions while there
+            are none.
         share: Probability that a place goes to a random item.
 
     Returns:
@@ -113,13 +115,13 @@ def next_items(
     rows, reasons = torch.empty(n, dtype=torch.long), [RANDOM] * n
     rows[random_places] = drawn
     if n_chosen:
-        chosen = strategy or automatic(guesses)
-        needs = {type(signal).__name__ for signal in chosen.needs.pool}
+        cold = guesses is None and strategy is not None and not strategy.needs.signals <= {Embedding()}
+        chosen = automatic(guesses) if strategy is None or cold else strategy
         found = select_from(
             chosen,
             n_chosen,
-            embeddings=x if "Embedding" in needs else None,
-            probs=guesses.probs if guesses is not None and "Probs" in needs else None,
+            embeddings=x,
+            probs=None if guesses is None else guesses.probs,
             labeled=labeled,
             candidates=rest,
             rng=rng.child("strategy"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import read_column
-from distil.data.images import file_bytes, open_image
 from distil.data.items import Items
+from distil.data.pools import pool_of_images, pool_of_texts, stamp_of
 from distil.embedding.embed import embed
 from distil.embedding.encoders import PIXELS
 from distil.errors import InvalidInput
@@ -168,39 +167,8 @@ def _names(items: Sequence[Item]) -> list[str]:
 
 def _pool(items: Sequence[Item]) -> Items:
     """The items as a pool."""
-    names, kind = _names(items), items[0].kind
-    if kind == "texts":
-        texts = [item.text or "" for item in items]
-        stamp = hashlib.sha256("\0".join([*names, *texts]).encode("utf-8", "surrogatepass")).hexdigest()
-        return Items(
-            texts.__getitem__,
-            len(items),
-            names=names,
-            kind="texts",
-            content=lambda row: texts[row].encode("utf-8", "surrogatepass"),
-            fingerprint=stamp,
-        )
+    names = _names(items)
+    if items[0].kind == "texts":
+        return pool_of_texts([item.text or "" for item in items], names, "")
     paths = [Path(item.path or "") for item in items]
-    said: set[str] = set()
-    return Items(
-        lambda row: open_image(paths[row], names[row], said),
-        len(items),
-        names=names,
-        kind="images",
-        content=lambda row: file_bytes(paths[row], names[row]),
-        fingerprint=_stamp(names, paths),
-        said=said,
-    )
-
-
-def _stamp(names: Sequence[str], paths: Sequence[Path]) -> str:
-    """A text that changes when a file does: names, sizes and times of all files."""
-    stamp = hashlib.sha256()
-    for name, path in zip(names, paths, strict=True):
-        try:
-            found = os.stat(path)
-            line = f"{name}\0{found.st_size} {found.st_mtime_ns}\0"
-        except OSError:
-            line = f"{name}\0none\0"
-        stamp.update(line.encode("utf-8", "surrogatepass"))
-    return stamp.hexdigest()
+    return pool_of_images(names, paths, Path(), stamp_of(paths))

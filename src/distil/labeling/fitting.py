@@ -97,8 +97,8 @@ def snapshot_of(
     fit = Fit.of(project, features)
     places = {item.id: place for place, item in enumerate(project.items())}
     here = torch.tensor([places[name] for name in features.ids])
-    unfinished = project.unfinished()
-    rows = torch.tensor([row for row, name in enumerate(features.ids) if name in unfinished], dtype=torch.long)
+    settled = project.settled()
+    rows = torch.tensor([row for row, name in enumerate(features.ids) if name not in settled], dtype=torch.long)
     order = fit.order(rows, n, Rng(0).child("labeling", project.id, version), strategy, share)
     found, p = np.full(len(places), -1, np.int32), np.zeros(len(places), np.float32)
     if fit.guesses is not None:

@@ -364,13 +364,6 @@ class Project:
         sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {_FOR_WHO} AND {_WANTED} ORDER BY rank"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
 
-    def unfinished(self) -> set[str]:
-        """The ids of the items that need more answers, also those that people have now."""
-        sql = "SELECT count(*) FROM current WHERE item = n AND kind IS NOT NULL AND who != ''"
-        decided = "EXISTS (SELECT 1 FROM current WHERE item = n AND who = '' AND kind IS NOT NULL)"
-        rows = self._store.rows(f"SELECT id FROM item WHERE NOT gone AND ({sql}) < ? AND NOT {decided}", (self.copies,))
-        return {item for (item,) in rows}
-
     def lease(
         self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False, again: bool = False
     ) -> list[str]:

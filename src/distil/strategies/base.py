@@ -69,6 +69,11 @@ class Needs:
     private: tuple[Signal[Any], ...] = ()
     shortlist: Shortlist | None = None
 
+    @property
+    def signals(self) -> frozenset[Signal[Any]]:
+        """All signals that the strategy reads, of any set."""
+        return frozenset(signal for role in ROLES for signal in getattr(self, role))
+
 
 @dataclass(frozen=True, eq=False)
 class Sets:

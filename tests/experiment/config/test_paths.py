@@ -126,6 +126,17 @@ def test_every_key_that_holds_a_path(tmp_path, monkeypatch, write):
         }
 
 
+def test_the_project_that_answers_is_a_path(tmp_path):
+    for oracle, expected in (
+        ("project people", "project folder/people"),
+        ("project ../people", "project people"),
+        (f"project {tmp_path}", f"project {tmp_path}"),
+        ("mine:oracle", "mine:oracle"),
+    ):
+        found = rebased({"experiment": {"oracle": oracle}}, tmp_path / "folder", tmp_path)
+        assert found == {"experiment": {"oracle": expected}}
+
+
 def test_arguments_of_a_callable_are_its_own(tmp_path):
     document = {"dataset": {"name": "mine:data", "path": "a.csv"}, "experiment": {"data": "root"}}
     found = rebased(document, tmp_path / "folder", tmp_path)

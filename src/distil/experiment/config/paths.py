@@ -10,12 +10,15 @@ from typing import Any, Final
 from distil.datasets.load import data_root
 from distil.experiment.config.document import PROJECT, text_in
 
-_FILES: Final = (
-    *("path", "test_path", "embeddings", "test_embeddings", "labels", "test_labels"),
-    *("images", "test_images", "texts", "test_texts"),
+DATA_ARRAYS: Final = ("embeddings", "test_embeddings")
+"""Keys of the section ``dataset`` that name an array."""
+DATA_FILES: Final = (
+    *DATA_ARRAYS,
+    *("path", "test_path", "labels", "test_labels", "images", "test_images", "texts", "test_texts"),
 )
+"""Keys of the section ``dataset`` that name a file or a folder of data."""
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "dataset": (*_FILES, "weights", "encoder"),
+    "dataset": (*DATA_FILES, "weights", "encoder"),
     "train_parameters": ("logs_location",),
     "experiment": ("output", "data"),
 }
@@ -60,7 +63,7 @@ def _moves(key: str, value: object, start: Path, base: Path) -> bool:
         return _exists(start / value / "modules.json")  # other models have names
     if key == "weights":
         return value != "random"
-    return key not in _FILES or _holds(start, value) or not _holds(base, value)
+    return key not in DATA_FILES or _holds(start, value) or not _holds(base, value)
 
 
 def _moved(value: str, start: Path, to: Path) -> str:

@@ -14,7 +14,6 @@ from distil.experiment.config.sections import ActiveLearning, InitialStrategy, S
 from distil.selection.learner import Retrain
 from distil.signals import Embedding
 from distil.strategies import STRATEGIES, Strategy, strategy_named
-from distil.strategies.base import ROLES
 from distil.system.imports import named_object
 
 # Names of folders that an experiment has besides those of its strategies.
@@ -113,8 +112,7 @@ def initial_strategy_of(check: Faults, loop: ActiveLearning) -> StrategySpec | N
     n_faults = len(check.faults)
     _check_strategy(check, where, spec, f"{where}.args")
     if len(check.faults) == n_faults and not check.looking:
-        needs = spec.build().needs
-        beyond = {s for role in ROLES for s in getattr(needs, role)} - {Embedding()}
+        beyond = spec.build().needs.signals - {Embedding()}
         if beyond:
             check.faults.append(
                 f"{where}: {own.name} needs a trained model, as it reads {', '.join(sorted(map(repr, beyond)))}; choose a strategy "
