@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.machine import write
 from distil.cli import main as distil
 from distil.experiment import outputs
@@ -81,7 +83,8 @@ class _Done:
 
 
 def _prepare() -> None:
-    """Load everything once; the commands are forks of this process."""
+    """Load everything once; the commands are forks of this process, and would wait forever for threads that it had started."""
+    torch.set_num_threads(1)
     experiment_config.load = cache(experiment_config.load)  # type: ignore[assignment]
     experiment_config.load("digits", None)
     outputs.plot_curves = lambda _, path, **__: path  # slow, and no part of what is compared

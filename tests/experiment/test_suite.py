@@ -187,7 +187,7 @@ def test_commands_that_start_together_lose_nothing_and_do_nothing_twice():
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "benchmarks", "together", "--tries", "3", "--quick"]
     environment = {**os.environ, "PYTHONPATH": f"{root / 'src'}"}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split(": ")[1:] for line in done.stdout.splitlines()] == [
         ["2 commands", "whole"],
