@@ -1,16 +1,43 @@
-"""Adds a software bill of materials to every wheel: ``.dist-info/sboms/distil.cdx.json``, as PEP 770 and CycloneDX 1.6 define it.
+"""What every build adds: the addresses of the project, and a software bill of materials.
 
-distil bundles no code of others, so the bill has the package itself and the dependencies that its metadata declares.
+The addresses are those of the repository from which a hosted build runs, so that no fork and no move makes them wrong. The bill is
+``.dist-info/sboms/distil.cdx.json`` in the wheel, as PEP 770 and CycloneDX 1.6 define it. distil bundles no code of others, so the
+bill has the package itself and the dependencies that its metadata declares.
 """
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.core import ProjectMetadata
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+
+class CustomMetadataHook(MetadataHookInterface):
+    """The hook that ``[tool.hatch.metadata.hooks.custom]`` turns on."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the addresses of the project."""
+        metadata["urls"] = addresses(os.environ)
+
+
+def addresses(environ: Mapping[str, str]) -> dict[str, str]:
+    """The addresses in a hosted build, which names its repository; none in a build elsewhere."""
+    server, repository = environ.get("GITHUB_SERVER_URL"), environ.get("GITHUB_REPOSITORY")
+    if not server or not repository:
+        return {}
+    home = f"{server}/{repository}"
+    return {
+        "Homepage": home,
+        "Documentation": f"{home}/tree/main/docs",
+        "Changelog": f"{home}/blob/main/CHANGELOG.md",
+        "Issues": f"{home}/issues",
+    }
 
 
 class CustomBuildHook(BuildHookInterface):
