@@ -28,7 +28,7 @@ def test_hostile_names_are_names(case):
 
 @pytest.mark.parametrize("kind", FIELDS)
 def test_every_kind_has_its_fields(kind):
-    values = {"item": "a", "label": "cat", "name": "dog", "target": "k-7654321", "of": "ben"}
+    values = {"item": "a", "label": "cat", "name": "d", "target": "k-7654321", "of": "ben"}
     own = {name: values[name] for name in FIELDS[kind]}
     base = {"kind": kind, "who": "anna", "key": "k-1234567"}
     Event.read({**base, **own})
@@ -48,6 +48,13 @@ WRONG = {
     "`label` must be": [{**GOOD, "label": label} for label in ("", "cat ", 1, True, ["cat"], "c\tt")],
     "`item` must be": [{**GOOD, "item": item} for item in ("", 1, ["a"])],
     "`key` must be": [{**GOOD, "key": key} for key in ("short", "x" * 101, 12345678, "k 1234567", "k-1234567\n")],
+    "class_key: `name` must be one printable character": [
+        {"kind": "class_key", "who": "anna", "key": "k-1234567", "label": "cat", "name": name}
+        for name in ("ab", "🐈🐈", "\u200b")
+    ],
+    "`name` must be a name": [
+        {"kind": "class_key", "who": "anna", "key": "k-1234567", "label": "cat", "name": name} for name in ("", " ", 1)
+    ],
     "`ms` must be": [{**GOOD, "ms": ms} for ms in (-1, 0.5, True, "3", 2**53 + 1, float("nan"))],
     "`shown` of an event must be": [{**GOOD, "shown": "cat"}],
     "`shown` of an event has no field": [{**GOOD, "shown": {"gues": "cat"}}],

@@ -45,6 +45,11 @@ classes = st.one_of(
         st.sampled_from([*CLASSES, "pet"]),
         st.sampled_from([*CLASSES, "pet"]),
     ),
+    st.builds(
+        lambda label, name: Event(kind="class_key", who="ben", label=label, name=name),
+        st.sampled_from([*CLASSES, "pet"]),
+        st.sampled_from(["c", "d"]),
+    ),
 )
 steps = st.lists(st.one_of(answers, answers, others, overruling, back, back, classes), max_size=30)
 
@@ -135,3 +140,18 @@ def test_a_name_that_was_left_may_be_given_again():
     )
     assert state.classes == ["kitty", "dog", "cat"]
     assert [answer.label for answer in state.answers.values()] == ["kitty", "cat"]
+
+
+def test_a_key_belongs_to_one_class_and_ends_with_it():
+    def key(label, name):
+        return event("class_key", label=label, name=name)
+
+    assert state_of().keys == {}
+    assert state_of(key("dog", "d"), key("cat", "c")).keys == {"cat": "c", "dog": "d"}
+    assert state_of(key("dog", "d"), key("dog", "x")).keys == {"dog": "x"}
+    assert state_of(key("dog", "d"), key("cat", "d")).keys == {"cat": "d"}
+    assert state_of(key("dog", "d"), event("class_rename", label="dog", name="hound")).keys == {"hound": "d"}
+    merge = event("class_merge", label="dog", name="cat")
+    assert state_of(key("dog", "d"), merge).keys == {}
+    assert state_of(key("dog", "d"), key("cat", "c"), merge).keys == {"cat": "c"}
+    assert state_of(merge, key("dog", "d")).keys == {"cat": "d"}  # of a page that has not heard of it

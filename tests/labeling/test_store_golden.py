@@ -20,6 +20,7 @@ def test_a_golden_project_opens(tmp_path, name):
     with Project.open(tmp_path) as project:
         state = project.state()
         assert state.classes == told["classes"]
+        assert state.keys == told["keys"]
         assert [[*place, *answer] for place, answer in state.answers.items()] == told["answers"]
         assert [list(lease) for lease in project.leases()] == told["leases"]
         assert project.queued("ben") == told["queued"]

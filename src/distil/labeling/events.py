@@ -31,6 +31,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "class_add": ("label",),
     "class_rename": ("label", "name"),
     "class_merge": ("label", "name"),
+    "class_key": ("label", "name"),
 }
 """Kind of an event -> the fields that it has besides those that all kinds have."""
 
@@ -74,12 +75,13 @@ class Event:
         kind: ``label``, ``skip``, ``unsure`` (answers), ``flag``; ``undo`` and ``redo`` of one's own earlier event; ``decide``, the
             label of an item whatever its answers say; ``withdraw``, which takes back the answer of a person or, with ``of=""``,
             a decision; ``release``, which takes back an item that a person has not answered; ``class_add``, ``class_rename``,
-            ``class_merge``.
+            ``class_merge``; ``class_key``, which gives a class the key of the keyboard that stands for it, and takes that key from
+            every other class.
         who: The name of the person.
         key: A text that the sender makes once for each event, such as a UUID. A project counts each key once.
         item: The id of the item.
         label: The name of a class.
-        name: The new name, or the class to merge into.
+        name: The new name, the class to merge into, or the key: one printable character.
         target: The key of the event that is undone or redone.
         of: The person whose answer is withdrawn, or whose item is taken back.
         tab: The page or sheet from which the event was sent.
@@ -143,6 +145,8 @@ class Event:
             _check_optional("of", self.of)
         for name in ("label", "name", "tab"):
             _check_optional(name, getattr(self, name))
+        if self.kind == "class_key" and not (len(str(self.name)) == 1 and str(self.name).isprintable()):
+            raise InvalidInput(f"class_key: `name` must be one printable character, got {self.name!r:.60}")
         if self.item is not None and (not isinstance(self.item, str) or not self.item):
             raise InvalidInput(f"`item` must be the id of an item, got {self.item!r:.60}")
         if self.ms is not None and not (type(self.ms) is int and 0 <= self.ms <= _MOST_MS):

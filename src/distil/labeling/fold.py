@@ -29,10 +29,12 @@ class State:
 
     Attributes:
         classes: The names of the classes, in the order in which they were added; merged ones are left out.
+        keys: Name of a class -> the key of the keyboard that stands for it; classes without one are left out.
         answers: (item, person) -> the answer; a decision is that of the person ``""``.
     """
 
     classes: list[str] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
 
 
@@ -52,7 +54,7 @@ def fold(events: Iterable[Event]) -> State:
             said.append((event, None if event.label is None else classes.number(event.label)))
         else:
             classes.change(event)
-    state = State(classes.live())
+    state = State(classes.live(), classes.keys())
     numbers: dict[tuple[str, str], tuple[str | None, int | None, bool]] = {}
     for event, label in said:
         if not undone.get(event.key, False):
@@ -92,10 +94,11 @@ class _Classes:
     def __init__(self) -> None:
         self._names: list[str] = []
         self._into: dict[int, int] = {}
+        self._keys: dict[str, int] = {}  # key of the keyboard -> the class that got it last
         self._known: dict[str, int] = {}  # also the earlier names
 
     def change(self, event: Event) -> None:
-        """Add, rename or merge; other events change nothing."""
+        """Add, rename, merge or give a key; other events change nothing."""
         label, name = str(event.label), str(event.name)
         if event.kind == "class_add":
             self._known[label] = len(self._names)
@@ -106,6 +109,9 @@ class _Classes:
             self._known[name] = number
         elif event.kind == "class_merge":
             self._into[self.number(label)] = self.number(name)
+        elif event.kind == "class_key":
+            number = self.number(label)
+            self._keys = {key: other for key, other in self._keys.items() if other != number} | {name: number}
 
     def number(self, name: str) -> int:
         """The class that has, or had, this name; after merges."""
@@ -118,6 +124,11 @@ class _Classes:
     def live(self) -> list[str]:
         """The names of the classes that were not merged into another."""
         return [name for number, name in enumerate(self._names) if number not in self._into]
+
+    def keys(self) -> dict[str, str]:
+        """Name -> key of the classes that have a key and were not merged into another, in the order of the classes."""
+        found = {number: key for key, number in self._keys.items() if number not in self._into}
+        return {self._names[number]: found[number] for number in sorted(found)}
 
     def _end(self, number: int) -> int:
         while number in self._into:

@@ -289,13 +289,18 @@ class Project:
         for item, who, kind, label, flagged in self._store.rows(sql):
             name = None if label is None else names[end_of(merged, label)]
             answers[item, who] = Answer(kind, name, bool(flagged))
-        return State(self.classes, answers)
+        return State(self.classes, self.class_keys, answers)
 
     @property
     def classes(self) -> list[str]:
         """The names of the classes, in the order in which they were added; merged ones are left out."""
         names, merged = self._classes()
         return [name for number, name in names.items() if number not in merged]
+
+    @property
+    def class_keys(self) -> dict[str, str]:
+        """Name of a class -> the key of the keyboard that stands for it, in the order of the classes; most have none."""
+        return dict(self._store.rows("SELECT name, key FROM class WHERE key IS NOT NULL ORDER BY c"))
 
     @property
     def known_classes(self) -> dict[str, str]:

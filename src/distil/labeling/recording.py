@@ -11,7 +11,7 @@ from distil.labeling.events import ANSWERS, OPINIONS, Ack, Event
 from distil.labeling.fold import NOTHING, after, subject_of
 from distil.labeling.store import bound
 
-_OF_CLASSES: Final = ("class_add", "class_rename", "class_merge")
+_OF_CLASSES: Final = ("class_add", "class_rename", "class_merge", "class_key")
 
 
 def record_event(db: sqlite3.Connection, event: Event, at: float) -> Ack:
@@ -146,7 +146,7 @@ def end_of(merged: Mapping[int, int], number: int) -> int:
 
 
 def _change_classes(db: sqlite3.Connection, event: Event) -> int:
-    """Add, rename or merge a class; returns its number."""
+    """Add, rename or merge a class, or give it a key; returns its number."""
     if event.kind == "class_add":
         _check_new(db, str(event.label))
         number = int(db.execute("INSERT INTO class(name) VALUES(?)", (event.label,)).lastrowid or 0)
@@ -158,10 +158,14 @@ def _change_classes(db: sqlite3.Connection, event: Event) -> int:
         db.execute("UPDATE class SET name = ? WHERE c = ?", (name, number))
         db.execute("INSERT OR REPLACE INTO class_name VALUES(?, ?)", (name, number))
         return number
+    if event.kind == "class_key":
+        db.execute("UPDATE class SET key = NULL WHERE key = ?", (name,))
+        db.execute("UPDATE class SET key = ? WHERE c = ?", (name, number))
+        return number
     into = class_of(db, name)
     if into == number:
         raise InvalidInput(f"{event.label!r} and {name!r} are one class already")
-    db.execute("UPDATE class SET into_c = ? WHERE c = ?", (into, number))
+    db.execute("UPDATE class SET into_c = ?, key = NULL WHERE c = ?", (into, number))
     return number
 
 

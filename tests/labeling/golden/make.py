@@ -39,6 +39,7 @@ def main(version: str) -> None:
             state = project.state()
             document = {
                 "classes": state.classes,
+                "keys": state.keys,
                 "answers": [[*place, *answer] for place, answer in state.answers.items()],
                 "events": len(project.events()),
                 "leases": project.leases(),
@@ -66,6 +67,8 @@ def fill(project: Project) -> None:
             Event(kind="class_rename", who="carl", label="cat", name="kitty"),
             Event(kind="class_add", who="carl", label="pet"),
             Event(kind="class_merge", who="carl", label="dog", name="pet"),
+            Event(kind="class_key", who="carl", label="cow", name="w"),
+            Event(kind="class_key", who="ben", label="dog", name="p"),
         ]
     )
     project.lease("ben", 1, ["second\0"], tab="t2", lasting=True)
