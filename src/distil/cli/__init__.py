@@ -15,7 +15,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from distil.cli import answer, audit, compare, embed, project, report, resume, run, select, strategies
+from distil.cli import answer, audit, compare, embed, label, project, report, resume, run, select, strategies
 from distil.cli import next as next_items
 from distil.cli.commands import Act, Verbose, add_command
 from distil.cli.endings import ended, say, streams, terminable
@@ -29,6 +29,7 @@ _COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "select": (select.pick, select.act),
     "embed": (embed.embed, embed.act),
     "audit": (audit.audit, audit.act),
+    "label": (label.label, label.act),
     "next": (next_items.next_, next_items.act),
     "answer": (answer.answer, answer.act),
 }

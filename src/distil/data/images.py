@@ -12,15 +12,16 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
-from torch import Tensor
 
 from distil.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IMAGES: Final = frozenset({
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff",
@@ -56,6 +57,8 @@ class ImageTransform:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """The image as a tensor, (3, size, size) float32."""
+        import torch  # here, so that those who only read images do not load it
+
         shorter = math.floor(self.size / self.crop)
         wide, high = (shorter * side // min(image.size) for side in image.size)
         left, top = round((wide - self.size) / 2), round((high - self.size) / 2)

@@ -7,7 +7,7 @@ import secrets
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,7 @@ class Item:
         path: The image file; None for other items.
         text: The text; None for other items.
         gone: Whether the source no longer had it when it was last added.
+        digest: A hash of its content when it was last added, in hexadecimal.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Item:
     path: str | None
     text: str | None
     gone: bool
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class Project:
     def __init__(self, path: Path, store: Store) -> None:
         self.path = path
         self._store = store
-        self._since: dict[tuple[int, str], float] = {}  # when this process first saw a lease, by the monotonic clock
+        self._since: dict[
+            tuple[str, str], float
+        ] = {}  # when this process first saw or renewed a lease, by the monotonic clock
 
     @classmethod
     def create(cls, path: str | Path, *, classes: Sequence[str] = (), copies: int = 1, who: str = "owner") -> Project:
@@ -176,6 +180,14 @@ class Project:
         busy = f"{self.path} is in use by another process, such as a server; stop it, or wait until it is done"
         return locked(self.path / "project.lock", busy)
 
+    def together(self) -> AbstractContextManager[object]:
+        """A block in which everything that is recorded and handed out is one transaction: all of it is kept, or nothing.
+
+        Raises:
+            RunError: Nothing was kept, because the disk is full for example.
+        """
+        return self._store.writing()
+
     @property
     def id(self) -> str:
         """A UUID, made with the project."""
@@ -185,6 +197,22 @@ class Project:
     def copies(self) -> int:
         """The number of people who are to answer each item."""
         return int(self._setting("copies"))
+
+    @property
+    def model(self) -> dict[str, str | float]:
+        """What was named of the model with which the project was last labeled: ``model``, ``weights``, ``strategy``, ``share``."""
+        found: dict[str, str | float] = json.loads(self._setting("model", "{}"))
+        return found
+
+    def remember_model(self, model: Mapping[str, str | float]) -> None:
+        """Keep what :attr:`model` gives."""
+        with self._store.writing() as db:
+            db.execute("INSERT OR REPLACE INTO setting VALUES('model', ?)", (json.dumps(dict(model)),))
+
+    @property
+    def sources(self) -> list[str]:
+        """The paths of the sources, in the order in which they were added."""
+        return [path for (path,) in self._store.rows("SELECT path FROM source ORDER BY s")]
 
     # ------------------------------------------------------------------------------------------------------------- items
 
@@ -226,7 +254,7 @@ class Project:
         Raises:
             InvalidInput: The project has no item with one of these ids.
         """
-        sql = "SELECT item.id, source.path, kind, place, item.path, text, gone FROM item JOIN source ON source = s"
+        sql = "SELECT item.id, source.path, kind, place, item.path, text, gone, digest FROM item JOIN source ON source = s"
         if ids is None:
             return [_item(row) for row in self._store.rows(f"{sql} ORDER BY n")]
         wanted = list(ids)
@@ -276,6 +304,21 @@ class Project:
         rows = self._store.rows(sql, (after, who, who))
         return [Recorded(seq, at, Event.read(json.loads(sent))) for seq, at, sent in rows]
 
+    def latest(self, who: str, n: int, before: int | None = None) -> list[tuple[Recorded, bool]]:
+        """The last events of a person, newest first, each with whether it is undone.
+
+        Args:
+            who: The name of the person.
+            n: The largest number of events.
+            before: The number of an event; only earlier ones are returned.
+        """
+        sql = (
+            "SELECT seq, at, sent, 'undo' IS (SELECT kind FROM event u WHERE u.target = e.key ORDER BY u.seq DESC LIMIT 1) "
+            "FROM event e WHERE who = ? AND seq < ? AND kind != 'items_add' ORDER BY seq DESC LIMIT ?"
+        )
+        rows = self._store.rows(sql, (who, 2**63 - 1 if before is None else before, n))
+        return [(Recorded(seq, at, Event.read(json.loads(sent))), bool(undone)) for seq, at, sent, undone in rows]
+
     @property
     def last_event(self) -> int:
         """The number of the last event in the record; 0 if there is none."""
@@ -283,13 +326,17 @@ class Project:
 
     def state(self) -> State:
         """What people say about the items now, as the tables have it; ``fold`` computes the same from ``events``."""
+        return State(self.classes, self.class_keys, self.answers())
+
+    def answers(self, ids: Iterable[str] | None = None) -> dict[tuple[str, str], Answer]:
+        """(id of an item, person) -> what the person says about it now; of all items, or of those with these ids."""
         names, merged = self._classes()
         answers = {}
-        sql = "SELECT id, who, kind, class, flagged FROM current JOIN item ON n = current.item ORDER BY n, who"
-        for item, who, kind, label, flagged in self._store.rows(sql):
+        sql = "SELECT id, who, kind, class, flagged FROM current JOIN item ON n = current.item"
+        for item, who, kind, label, flagged in self._of_items(sql, ids):
             name = None if label is None else names[end_of(merged, label)]
             answers[item, who] = Answer(kind, name, bool(flagged))
-        return State(self.classes, self.class_keys, answers)
+        return answers
 
     @property
     def classes(self) -> list[str]:
@@ -369,6 +416,10 @@ class Project:
         sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {_FOR_WHO} AND {_WANTED} ORDER BY rank"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
 
+    def queue_ids(self) -> list[str]:
+        """The ids of all items of the queue, in its order."""
+        return [item for (item,) in self._store.rows("SELECT id FROM queue JOIN item ON queue.item = n ORDER BY rank")]
+
     def lease(
         self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False, again: bool = False
     ) -> list[str]:
@@ -410,22 +461,35 @@ class Project:
 
     def leases(self) -> list[tuple[str, str]]:
         """(id of an item, person who has it), for all items that are handed out and not answered."""
-        return [
-            (item, who) for item, who in self._store.rows("SELECT id, who FROM lease JOIN item ON n = item ORDER BY n")
-        ]
+        return list(self.holders())
 
-    def expire(self, seconds: float) -> int:
-        """End the leases that this process has known for longer than some seconds, except lasting ones; returns their number.
+    def holders(self, ids: Iterable[str] | None = None) -> dict[tuple[str, str], str]:
+        """(id of an item, person who has it) -> the page or sheet that it is on; of all items, or of those with these ids."""
+        sql = "SELECT id, who, tab FROM lease JOIN item ON n = item"
+        return {(item, who): tab for item, who, tab in self._of_items(sql, ids)}
+
+    def renew(self, ids: Iterable[str], who: str) -> None:
+        """Give the leases of a person on some items their full time again; see :meth:`expire`."""
+        now = time.monotonic()
+        self._since.update({(item, who): now for item in ids})
+
+    def expire(self, seconds: float) -> list[str]:
+        """End the leases that this process has known, or not renewed, for longer than some seconds, except lasting ones.
 
         The time is that of the monotonic clock and is not kept: after a restart, every lease has its full time again.
+
+        Returns:
+            The ids of the items whose leases ended.
         """
-        with self._store.writing() as db:
-            now = time.monotonic()
-            held = {(item, who) for item, who in db.execute("SELECT item, who FROM lease WHERE NOT lasting")}
-            self._since = {place: self._since.get(place, now) for place in held}
-            over = [place for place, since in self._since.items() if now - since > seconds]
-            db.executemany("DELETE FROM lease WHERE item = ? AND who = ?", over)
-        return len(over)
+        now = time.monotonic()
+        sql = "SELECT id, who FROM lease JOIN item ON n = item WHERE NOT lasting"
+        self._since = {(item, who): self._since.get((item, who), now) for item, who in self._store.rows(sql)}
+        over = [place for place, since in self._since.items() if now - since > seconds]
+        if over:
+            with self._store.writing() as db:
+                places = [(number_of(db, item), who) for item, who in over]
+                db.executemany("DELETE FROM lease WHERE item = ? AND who = ?", places)
+        return [item for item, _ in over]
 
     def queue(self, ids: Iterable[str]) -> None:
         """Replace the queue: the items that are to be handed out first, best first."""
@@ -460,8 +524,18 @@ class Project:
     def _count(self, rows: str) -> int:
         return int(self._store.rows(f"SELECT count(*) FROM {rows}")[0][0])
 
-    def _setting(self, name: str) -> str:
-        return str(self._store.rows("SELECT value FROM setting WHERE name = ?", (name,))[0][0])
+    def _setting(self, name: str, default: str = "") -> str:
+        rows = self._store.rows("SELECT value FROM setting WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else default
+
+    def _of_items(self, sql: str, ids: Iterable[str] | None) -> Iterator[Any]:
+        """The rows of a query that ends in a table joined with ``item``, in the order of the items: all, or those of some items."""
+        if ids is None:
+            yield from self._store.rows(f"{sql} ORDER BY n, who")
+            return
+        for some in chunks(dict.fromkeys(ids)):
+            marks = ", ".join(["CAST(? AS TEXT)"] * len(some))
+            yield from self._store.rows(f"{sql} WHERE id IN ({marks}) ORDER BY n, who", [bound(name) for name in some])
 
     def _classes(self) -> tuple[dict[int, str], dict[int, int]]:
         """Number -> name of all classes in the order of adding; and number -> the class that it was merged into."""
@@ -470,5 +544,5 @@ class Project:
 
 
 def _item(row: Sequence[Any]) -> Item:
-    name, source, kind, place, path, text, gone = row
-    return Item(name, source, kind, place, path, text, bool(gone))
+    name, source, kind, place, path, text, gone, digest = row
+    return Item(name, source, kind, place, path, text, bool(gone), digest.hex())

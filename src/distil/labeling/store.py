@@ -78,8 +78,12 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: everything in the block is on disk after it, or nothing after an error."""
+        """A transaction: everything in the block is on disk after it, or nothing after an error. An inner block joins the outer."""
         with self._lock, self._faults():
+            inner = self._db.in_transaction
+            if inner:
+                yield self._db
+                return
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db

@@ -1,0 +1,114 @@
+"""Run the server: bind the address, print it, and answer until a signal ends it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from distil.errors import InvalidInput
+from distil.labeling.project import Project
+from distil.labeling.server.app import make_app
+from distil.labeling.server.guard import is_loopback
+from distil.labeling.server.service import Service
+from distil.labeling.server.sessions import Sessions
+
+_QUEUE: Final = 128
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address, so that whoever reads the address finds the server.
+
+    Raises:
+        InvalidInput: The address is not this machine's, or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_QUEUE)
+    except OSError as error:
+        listening.close()
+        raise InvalidInput(
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another (--port)"
+        ) from error
+    return listening
+
+
+def serve(
+    project: Project,
+    worker: Mapping[str, str | float] | None,
+    who: str,
+    host: str,
+    port: int,
+    withhold: float,
+    say: Callable[[str], None],
+) -> None:
+    """Answer until SIGINT or SIGTERM.
+
+    Args:
+        project: The project; the caller holds its lock.
+        worker: The settings of the process that fits the model; None: there is no model.
+        who: The person for whom the printed address is.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        withhold: The share of items whose guess is not shown.
+        say: Prints one line.
+
+    Raises:
+        InvalidInput: The address is not this machine's, or the port is taken.
+    """
+    with bound(host, port) as listening:
+        port = listening.getsockname()[1]
+        sessions = Sessions(project.path)
+        service = Service(project, sessions, worker, withhold=withhold)
+        if not is_loopback(host):
+            say(
+                "warning: the page can be reached from other machines, and the connection is NOT ENCRYPTED: anybody on the network "
+                "can read the labels and the addresses that open sessions. Use it on a network that you trust, or leave out --host"
+            )
+        say(f"open this address, which works once: http://{_shown(host)}:{port}/?token={sessions.launch(who)}")
+        say("Ctrl-C ends the server")
+        config = uvicorn.Config(
+            make_app(service, host, port),
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+        with suppress(KeyboardInterrupt):  # the signal that ended the server, raised again
+            _Server(config, service.close).run(sockets=[listening])
+
+
+def _shown(host: str) -> str:
+    """The address as a browser takes it."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+class _Server(uvicorn.Server):
+    """The server, which says when it is to end: streams would keep it waiting.
+
+    Args:
+        config: Its settings.
+        ending: Called when a signal arrives.
+    """
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take in a signal."""
+        super().handle_exit(sig, frame)
+        self._ending()

@@ -1,0 +1,262 @@
+"""What the routes of the server share: the project with its desk, used by one thread, and what is told to open pages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final, ParamSpec, TypeVar
+
+from distil.errors import InvalidInput, RunError
+from distil.labeling.events import Ack, Event
+from distil.labeling.model import CACHE, Snapshot
+from distil.labeling.project import Project
+from distil.labeling.server.background import Background, ModelState
+from distil.labeling.server.desk import Desk, Given
+from distil.labeling.server.previews import Previews
+from distil.labeling.server.sessions import Sessions
+
+LEASE: Final = 600.0
+"""Seconds for which a page keeps items without being heard of."""
+PREFETCH: Final = 10
+_LOOK: Final = 30.0  # seconds between looks at leases that have ended
+_ALIVE: Final = 15.0  # seconds after which a silent stream sends a comment
+_PACE: Final = 0.25  # seconds between two messages of a stream
+_MOST_STREAMS: Final = 200
+_FRESH: Final = 3.0  # seconds for which numbers that need a pass over all answers are kept
+_VALUES: Final = 200
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Service:
+    """A project that is being labeled.
+
+    Args:
+        project: The project; the caller holds its lock.
+        sessions: Who is at the page.
+        worker: The settings of the process that fits the model; None: there is no model.
+        withhold: The share of items whose guess is not shown.
+        lease: Seconds for which a page keeps items without being heard of.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        sessions: Sessions,
+        worker: Mapping[str, str | float] | None,
+        *,
+        withhold: float = 0.1,
+        lease: float = LEASE,
+    ) -> None:
+        self.project, self.sessions = project, sessions
+        self.desk = Desk(project, withhold)
+        self.previews = Previews()
+        self.model = ModelState("off" if worker is None else "starting")
+        self._lease = lease
+        self._thread = ThreadPoolExecutor(1, "desk")
+        self._background = Background(project, worker, self._hear)
+        self._changed = asyncio.Event()
+        self._streams = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = False
+        self._load(self.model.state)
+
+    async def at_desk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function in the thread that owns the project and its desk."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*args, **kwargs))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The background work of the server, while the block runs."""
+        self._loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(self._background.work()), asyncio.create_task(self._expire())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._thread.shutdown()
+
+    def close(self) -> None:
+        """Let the streams end; a signal handler may call this."""
+        self._closing = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.tell)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(min(_LOOK, self._lease))
+            try:
+                await self.at_desk(self.desk.expire, self._lease)
+            except RunError:  # a full disk, for example; the next look tries again
+                continue
+
+    # ------------------------------------------------------------------------------------------------------------- model
+
+    async def _hear(self, words: dict[str, Any]) -> None:
+        """Take in what the process behind the model says."""
+        state = words.get("state")
+        if state == "fitted":
+            await self.at_desk(self._load, "fitted")
+        elif state in ("embedding", "failed"):
+            self.model = replace(self.model, state=str(state), error=words.get("error"))
+        self.tell()
+
+    def _load(self, state: str) -> None:
+        """Read the last snapshot, if there is one."""
+        try:
+            snapshot = Snapshot.load(self.project.path / CACHE)
+        except RunError:
+            return  # the next fit writes it again
+        if snapshot is not None:
+            self.desk.snapshot = snapshot
+            self.model = replace(self.model, state=state, error=None).after(snapshot)
+
+    # ----------------------------------------------------------------------------------------------------------- streams
+
+    def tell(self) -> None:
+        """Let the streams look for what changed."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def stream(self, who: str) -> AsyncIterator[str]:
+        """Server-sent events for the page of a person: what changed since the last one."""
+        if self._streams >= _MOST_STREAMS:
+            return
+        self._streams += 1
+        sent: dict[str, str] = {}
+        try:
+            while not self._closing:
+                changed = self._changed
+                now = await self.at_desk(self._news, who)
+                for kind, text in now.items():
+                    if sent.get(kind) != text:
+                        yield f"event: {kind}\ndata: {text}\n\n"
+                sent = now
+                await asyncio.sleep(_PACE)
+                try:
+                    async with asyncio.timeout(_ALIVE):
+                        await changed.wait()
+                except TimeoutError:
+                    yield ": still here\n\n"
+        finally:
+            self._streams -= 1
+
+    def _news(self, who: str) -> dict[str, str]:
+        documents = {
+            "model": self.model.document(),
+            "progress": self.desk.small(who),
+            "classes": self.desk.classes(),
+        }
+        return {kind: json.dumps(document) for kind, document in documents.items()}
+
+    # ------------------------------------------------------------------------------------------------------------- items
+
+    async def documents(self, given: Sequence[Given]) -> list[dict[str, Any]]:
+        """Items as the page reads them. Image files are opened, for their sizes, in another thread."""
+        return await asyncio.to_thread(lambda: [self.document(each) for each in given])
+
+    def document(self, given: Given) -> dict[str, Any]:
+        """An item as the page reads it."""
+        item, size = given.item, None
+        if item.kind == "images":
+            size = self.previews.size(item)
+        mine = given.mine
+        return {
+            "id": item.id,
+            "place": given.place,
+            "kind": item.kind,
+            "text": item.text,
+            "image": f"/item/{given.place}?v={item.digest}" if item.kind == "images" else None,
+            "width": None if size is None else size[0],
+            "height": None if size is None else size[1],
+            "values": None,
+            "guess": None if given.guess is None else {"label": given.guess[0], "p": round(given.guess[1], 4)},
+            "withheld": given.withheld,
+            "reason": given.reason,
+            "model": given.model,
+            "mine": None if mine is None else {"kind": mine.kind, "label": mine.label, "flagged": mine.flagged},
+            "gone": item.gone,
+        }
+
+    # ------------------------------------------------------------------------------------------------------------ events
+
+    def recorded(self) -> None:
+        """Let the model and the streams look at what was recorded."""
+        self._background.poke()
+        self.tell()
+
+    async def record(
+        self, who: str, tab: str, documents: Sequence[dict[str, Any]], want: int, have: Sequence[str]
+    ) -> dict[str, Any]:
+        """Record events that a page sent, and hand out items; the answer to the page."""
+        read = [_event(document, who, tab) for document in documents]
+        events = [event for event in read if isinstance(event, Event)]
+        recorded, given = await self.at_desk(self.desk.record, who, tab, events, want, have)
+        if events:
+            self.recorded()
+        found = iter(recorded)
+        acks = [next(found) if isinstance(each, Event) else each for each in read]
+        return {
+            "acks": [{"key": a.key, "seq": a.seq, "duplicate": a.duplicate, "error": a.error} for a in acks],
+            "items": await self.documents(given),
+            "progress": await self.at_desk(self.desk.small, who),
+        }
+
+
+def _event(document: dict[str, Any], who: str, tab: str) -> Event | Ack:
+    """The event that a page sent, or why it is none."""
+    key = document.get("key")
+    try:
+        own = next((name for name in ("who", "tab") if name in document), None)
+        if own is not None:
+            raise InvalidInput(f"an event of the page has no field {own!r}: the session says it")
+        return Event.read({**document, "who": who, "tab": tab})
+    except InvalidInput as error:
+        return Ack(key if isinstance(key, str) else "", None, error=str(error))
+
+
+class Progress:
+    """Numbers that need a pass over all answers, computed in a thread with a connection of its own.
+
+    Args:
+        project: The project.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._path = project.path
+        self._lock = threading.Lock()
+        self._at = -_FRESH
+        self._document: dict[str, Any] = {}
+
+    def document(self) -> dict[str, Any]:
+        """The numbers, at most some seconds old."""
+        with self._lock:
+            if time.monotonic() - self._at >= _FRESH:
+                self._document, self._at = self._computed(), time.monotonic()
+            return self._document
+
+    def _computed(self) -> dict[str, Any]:
+        with Project.open(self._path) as reader:
+            status = reader.status()
+        people = [{"who": who, "answers": n, "per_hour": None, "median_ms": None} for who, n in status.people.items()]
+        return {
+            "classes": dict(status.classes),
+            "people": people,
+            "agreement": status.agreement,
+            "alpha": status.alpha,
+            "curve": [],
+            "accuracy": None,
+            "guesses": None,
+            "self_agreement": None,
+            "suspects": [],
+            "confusion": None,
+        }
