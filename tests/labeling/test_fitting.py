@@ -15,8 +15,10 @@ from distil.labeling.events import Event, Shown
 from distil.labeling.features import item_features
 from distil.labeling.fitting import Fit, chosen_by_model, snapshot_of
 from distil.labeling.handing_out import hand_out
+from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, FILE, Snapshot
 from distil.labeling.project import Project
+from distil.labeling.worker import Worker
 from distil.rng import Rng
 
 DIGITS = load_digits()
@@ -125,13 +127,13 @@ def worker(project, **options):
     )
 
 
-def said(process, state):
-    """The next line with this state."""
+def said(process, value, key="state"):
+    """The next line with this state, or with this value of another key."""
     for line in process.stdout:
         document = json.loads(line)
-        if document["state"] == state:
+        if document.get(key) == value:
             return document
-    raise AssertionError(f"the worker ended without {state}")
+    raise AssertionError(f"the worker ended without {value}")
 
 
 def test_the_worker_fits_after_answers_and_ends_with_its_parent(project):
@@ -147,6 +149,30 @@ def test_the_worker_fits_after_answers_and_ends_with_its_parent(project):
         assert time.monotonic() - began > 0.5
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+def test_the_worker_makes_a_map_and_fits_meanwhile(project):
+    with worker(project) as process:
+        assert said(process, "pca", "map")["version"] == 1
+        label(project, map(str, range(12)))
+        assert said(process, "fitted")["labels"] == 12
+        process.stdin.close()
+        assert process.wait(20) == 0, "in the middle of t-SNE too"
+    found = PoolMap.load(project.path / CACHE)
+    assert found.xy.shape == (300, 2)
+    assert not np.isnan(found.xy).any()
+
+
+def test_a_map_that_cannot_be_saved_is_reported(project, capsys):
+    (project.path / CACHE / "map.npz").mkdir(parents=True)
+    made = Worker(project)
+    made.look()
+    made.draw()
+    made._mapping.join()
+    words = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["state"] for line in words if "state" in line] == ["embedding", "fitted"]
+    assert words[-1]["map"] == "failed"
+    assert "map.npz" in words[-1]["error"]
 
 
 def test_the_worker_says_why_it_cannot(tmp_path):

@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from distil.labeling.choosing import RANDOM_SHARE
 from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.fitting import snapshot_of
 from distil.labeling.model import CACHE
+from distil.labeling.placing import maps_of
 from distil.labeling.project import Project
 from distil.strategies.registry import strategy_named
 
@@ -79,6 +81,8 @@ class Worker:
         self._version = 0
         self._fitted_to = -1  # number of the last event before the last fit
         self._seen, self._seen_at = -1, 0.0  # number of the last event, and when it was first seen
+        self._mapped: ItemFeatures | None = None
+        self._mapping: threading.Thread | None = None
 
     def look(self) -> bool:
         """Fit the model if there are enough new answers, or some and a pause; returns whether it was fitted."""
@@ -91,6 +95,25 @@ class Worker:
             return False
         self._fit(last)
         return True
+
+    def draw(self) -> None:
+        """Make the map of the items in a thread, if the last one is of other features; fits go on meanwhile.
+
+        With one core left for it, a fit to 100,000 rows took as long as without the thread (7 s; t-SNE takes 8).
+        """
+        if self._features is self._mapped or (self._mapping is not None and self._mapping.is_alive()):
+            return
+        self._mapped = self._features
+        places = {item.id: place for place, item in enumerate(self.project.items())}
+        self._mapping = threading.Thread(target=self._map, args=(self._features, places), daemon=True)
+        self._mapping.start()
+
+    def _map(self, features: ItemFeatures, places: Mapping[str, int]) -> None:
+        try:
+            for found in maps_of(features, places, self.cache):
+                say(map=found.method, version=found.version)
+        except OSError as error:  # a full disk: the model goes on without a map
+            say(map="failed", error=str(error))
 
     def _fit(self, last: int) -> None:
         began = time.monotonic()
@@ -124,6 +147,7 @@ def main(settings: str) -> None:
         while not source.ended.is_set():
             try:
                 worker.look()
+                worker.draw()
             except DistilError as error:
                 say(state="failed", error=str(error))
                 source.ended.wait()
