@@ -224,6 +224,12 @@ def test_an_undone_item_returns_to_the_same_person(project, say):
     assert project.labels() == {"0": "cat"}
 
 
+def test_an_answer_that_is_undone_without_a_page_is_for_everyone(project, say):
+    say("anna", "undo", target=say("anna", "label", "0", "cat", tab="t1"))
+    assert project.leased("anna") == []
+    assert project.lease("ben", 10, ["0"]) == ["0"]
+
+
 def test_undoing_a_flag_or_a_decision_hands_out_nothing(project, say):
     for kind, label in [("flag", None), ("decide", "cat")]:
         say("anna", "undo", target=say("anna", kind, "0", label))

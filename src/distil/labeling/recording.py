@@ -91,13 +91,13 @@ def _refold(db: sqlite3.Connection, item: int, who: str) -> bool:
 
 
 def _steer(db: sqlite3.Connection, event: Event, item: int, answered: bool) -> None:
-    """End the lease of an answered item; hand an item whose answer was undone to the same person again, before anyone else."""
+    """End the lease of an answered item; hand one whose answer was undone on a page to the same person again, before anyone else."""
     if answered:
         db.execute("DELETE FROM lease WHERE item = ? AND who = ?", (item, event.who))
-    elif event.kind == "undo":
+    elif event.kind == "undo" and event.tab is not None:
         db.execute(
             "INSERT OR IGNORE INTO lease SELECT n, ?, ?, 0 FROM item WHERE n = ? AND NOT gone",
-            (event.who, event.tab or "", item),
+            (event.who, event.tab, item),
         )
 
 
