@@ -25,6 +25,7 @@ from distil.evaluation.statistics import (
     spread_interval,
     t_test,
     wilcoxon,
+    wilson_interval,
 )
 
 # Demsar 2006, table 6: areas under the ROC curve of C4.5 with and without tuning m and cf, on 14 data sets. Of voting the
@@ -218,6 +219,16 @@ def test_the_jeffreys_interval_is_quantiles_of_beta():
         assert share == x / n, (x, n)
         assert low == pytest.approx(stats.beta.ppf(0.025, x + 0.5, n - x + 0.5) if x else 0), (x, n)
         assert high == pytest.approx(stats.beta.ppf(0.975, x + 0.5, n - x + 0.5) if x < n else 1), (x, n)
+
+
+def test_the_wilson_interval_is_that_of_scipy():
+    for x, n in [(0, 10), (3, 10), (10, 10), (1, 1), (0, 1), (500, 1000)]:
+        for level in (0.9, 0.95):
+            theirs = stats.binomtest(x, n).proportion_ci(level, method="wilson")
+            assert wilson_interval(x, n, level) == pytest.approx((x / n, theirs.low, theirs.high)), (x, n, level)
+    for x, n, level in [(1, 0, 0.95), (2, 1, 0.95), (-1, 1, 0.95), (1, 1, 1.0)]:
+        with pytest.raises(InvalidInput):
+            wilson_interval(x, n, level)
 
 
 def test_seeds_needed_as_published():

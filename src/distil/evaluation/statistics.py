@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -317,15 +318,30 @@ def share_interval(successes: float, count: int, level: float = LEVEL) -> Share:
     Raises:
         InvalidInput: An argument is out of range.
     """
-    _check_fraction("level", level)
-    if count < 1 or not 0 <= successes <= count:
-        raise InvalidInput(f"count must be at least 1 and successes from 0 to count, got {successes} of {count}")
+    _check_successes(successes, count, level)
     from scipy.special import betaincinv
 
     a, b = successes + 0.5, count - successes + 0.5
     low = float(betaincinv(a, b, (1 - level) / 2)) if successes > 0 else 0.0
     high = float(betaincinv(a, b, (1 + level) / 2)) if successes < count else 1.0
     return Share(successes / count, low, high)
+
+
+def wilson_interval(successes: float, count: int, level: float = LEVEL) -> Share:
+    """A share and its Wilson score interval (1927), in closed form: for processes that load no SciPy.
+
+    Close to ``share_interval``, whose arguments and errors it has; where none or all succeed, one end is 0 or 1 as there.
+
+    >>> [round(end, 3) for end in wilson_interval(8, 10)]
+    [0.8, 0.49, 0.943]
+    """
+    _check_successes(successes, count, level)
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    share = successes / count
+    center = (successes + z2 / 2) / (count + z2)
+    half = math.sqrt(z2 * (count * share * (1 - share) + z2 / 4)) / (count + z2)
+    low = center - half if successes > 0 else 0.0
+    return Share(share, low, center + half if successes < count else 1.0)
 
 
 def paired_power(effect: float, seeds: int, alpha: float = ALPHA) -> float:
@@ -566,6 +582,12 @@ def _unknown(mean: Floats) -> Interval:
 def _check_fraction(what: str, value: float) -> None:
     if not 0 < value < 1:
         raise InvalidInput(f"{what} must be between 0 and 1, got {value}")
+
+
+def _check_successes(successes: float, count: int, level: float) -> None:
+    _check_fraction("level", level)
+    if count < 1 or not 0 <= successes <= count:
+        raise InvalidInput(f"count must be at least 1 and successes from 0 to count, got {successes} of {count}")
 
 
 def _check_seeds(what: str, count: int) -> None:
