@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from distil.errors import InvalidInput
-from distil.functional import dpp
+from distil.functional import dpp, projection
 from distil.functional.dpp import greedy_map, k_dpp
 from distil.functional.features import Dense, Grouped, Outer
 from distil.functional.similarity import Similarity, cosine, rbf
@@ -142,22 +142,9 @@ def test_n_that_cannot_be(subtests):
 # --- where the law is approximate ---------------------------------------------------------------------------------------------
 
 
-def test_projections_keep_inner_products(subtests):
-    for x in [
-        Dense(normal(9, 6)),
-        Outer(normal(9, 3), normal(9, 4, seed=1)),
-        Outer(normal(9, 3), normal(9, 4, seed=1), bias=True),
-        Grouped(Outer(normal(18, 3), normal(18, 4, seed=1), bias=True), torch.arange(18) // 2, 9),
-    ]:
-        with subtests.test(x=x):
-            projected = dpp._projection(x, 60_000, generator())(x)
-            np.testing.assert_allclose(projected @ projected.T, x.inner(x), atol=0.06 * float(x.sq_norms().max()))
-            one = dpp._projection(x, 50, generator(1))
-            torch.testing.assert_close(torch.cat([one(x[slice(0, 4)]), one(x[slice(4, 9)])]), one(x))
-
-
 def test_wide_rows_are_projected(monkeypatch):
-    monkeypatch.setattr(dpp, "EXACT_SIDE", 8)
+    monkeypatch.setattr(dpp, "WIDEST", 8)
+    monkeypatch.setattr(projection, "WIDEST", 8)
     x = Outer(normal(40, 5), normal(40, 6, seed=1))
     for n in (1, 3, 12, 40):
         rows = k_dpp(x, n, generator()).tolist()

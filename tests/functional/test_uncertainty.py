@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from distil.errors import InvalidInput
 from distil.functional import uncertainty
-from distil.functional.uncertainty import bald, confidence, entropy, margin
+from distil.functional.uncertainty import bald, confidence, entropy, margin, vote_entropy
 
 
 @st.composite
@@ -201,3 +201,12 @@ def test_the_argument_stays_as_it_was():
         before = probs.clone()
         score(probs)
         assert torch.equal(probs, before), score
+
+
+def test_vote_entropy_counts_the_votes():
+    probs = torch.randn(50, 7, 4, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    votes = [np.bincount(row, minlength=4) / 7 for row in probs.argmax(2).numpy()]
+    expected = [scipy.stats.entropy(share) for share in votes]
+    assert vote_entropy(probs).tolist() == pytest.approx(expected, abs=1e-6)
+    tied = torch.tensor([[[0.5, 0.5], [0.4, 0.6]]])  # the first member votes for its first class
+    assert vote_entropy(tied).tolist() == pytest.approx([math.log(2)])

@@ -1,5 +1,6 @@
 """BAIT as a strategy: the signals that it reads, its errors and its selections."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,3 +44,25 @@ def test_invalid_parameters():
     for oversample in (0, 1.5, True):
         with pytest.raises(InvalidInput, match="oversample must be a whole number from 1"):
             BAIT(oversample=oversample)
+
+
+def test_binary_likelihood_is_the_information_of_a_logistic_regression():
+    """The greedy picks of tr(A F) with p (1 - p) h h^T, in NumPy."""
+    pool, labeled = table(40, 0), table(6, 1)
+    (p, h), (q, k) = arrays(pool), arrays(labeled)
+    p, q = (each.max(1).values.double().numpy() for each in (p, q))
+    h, k = h.double().numpy(), k.double().numpy()
+    each = np.einsum("i,ij,ik->ijk", p * (1 - p), h, h)
+    known = np.einsum("i,ij,ik->jk", q * (1 - q), k, k)
+    fisher = (each.sum(0) + known) / (len(h) + len(k))
+    n, picks = 5, []
+    information = 0.7 * np.eye(5) + known / (len(k) + n)  # mean over the labeled, times M / (M + n)
+    for _ in range(n):
+        traces = [
+            np.inf if i in picks else np.trace(np.linalg.inv(information + each[i] / (len(k) + n) * n) @ fisher)
+            for i in range(len(h))
+        ]
+        picks.append(int(np.argmin(traces)))
+        information = information + each[picks[-1]] / (len(k) + n) * n
+    found = BAIT(likelihood="binary", ridge=0.7, oversample=1).select(Sets(pool=pool, labeled=labeled), n, Rng(0))
+    assert found.tolist() == picks

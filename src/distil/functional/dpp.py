@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.centers import draw
-from distil.functional.features import BLOCK_BYTES, Features, Grouped, Outer, at_one_scale
+from distil.functional.features import Features, at_one_scale
 from distil.functional.greedy import naive_greedy
+from distil.functional.projection import WIDEST, Written
 from distil.functional.similarity import MEMORY, Similarity
 from distil.functional.submodular import LogDeterminant
-
-# Side of the largest matrix that is decomposed exactly, which takes some seconds.
-EXACT_SIDE = 2048
 
 # Eigenvalues below this share of the largest count as 0.
 _RANK = 1e-10
@@ -109,12 +106,10 @@ class _Eigen:
 
 def _eigen(x: Features, n: int, generator: torch.Generator) -> _Eigen:
     width = x[slice(0, 1)].dense().shape[1]
-    if len(x) <= min(width, EXACT_SIDE):
+    if len(x) <= min(width, WIDEST):
         return _Eigen(*_of_gram(x))
-    if width <= EXACT_SIDE:
-        return _Eigen(*_of_blocks(partial(_written, x, width, lambda rows: rows.dense().double()), width))
-    width = max(EXACT_SIDE // 2, 2 * n)
-    return _Eigen(*_of_blocks(partial(_written, x, width, _projection(x, width, generator)), width))
+    rows = Written.of(x, max(WIDEST // 2, 2 * n), generator)
+    return _Eigen(*_of_blocks(rows.blocks, rows.width))
 
 
 def _of_gram(x: Features) -> tuple[Tensor, Callable[[], Iterator[Tensor]], Tensor]:
@@ -141,49 +136,6 @@ def _of_blocks(
 
 def _kept(values: Tensor) -> Tensor:
     return values > _RANK * values[-1].clamp_min(0)
-
-
-def _written(x: Features, width: int, write: Callable[[Features], Tensor]) -> Iterator[Tensor]:
-    """The rows as dense blocks (B, width), each made by ``write``."""
-    step = max(1, BLOCK_BYTES // (8 * width))
-    for start in range(0, len(x), step):
-        yield write(x[slice(start, start + step)])
-
-
-@dataclass(frozen=True, eq=False)
-class _Projection:
-    """A random projection of rows that preserves inner products in expectation; the same for every block.
-
-    Attributes:
-        a: Projection of dense rows, (D, width), or of the first factor of factored rows, (C, width).
-        b: Projection of the second factor, (D, width), or (1 + D, width) with a bias.
-    """
-
-    a: Tensor
-    b: Tensor
-
-    def __call__(self, rows: Features) -> Tensor:
-        """Project rows, (B, width) float64."""
-        if isinstance(rows, Grouped):
-            shares = self(rows.base) / rows.counts()[rows.groups, None]
-            return shares.new_zeros(len(rows), shares.shape[1]).index_add_(0, rows.groups, shares)
-        if isinstance(rows, Outer):
-            second = rows.b.double() @ self.b[int(rows.bias != 0) :]
-            return (rows.a.double() @ self.a) * (second + self.b[0] * rows.bias if rows.bias else second)
-        return rows.dense().double() @ self.a
-
-
-def _projection(x: Features, width: int, generator: torch.Generator) -> _Projection:
-    while isinstance(x, Grouped):
-        x = x.base
-    columns = (
-        (x.a.shape[1], x.b.shape[1] + int(x.bias != 0))
-        if isinstance(x, Outer)
-        else (x[slice(0, 1)].dense().shape[1], 0)
-    )
-    drawn = (torch.randn(n, width, generator=generator, dtype=torch.float64) for n in columns)
-    a, b = (numbers.to(x.sq_norms().device) for numbers in drawn)
-    return _Projection(a / width**0.5, b)
 
 
 def _draw(eigen: _Eigen, n: int, generator: torch.Generator) -> Tensor:

@@ -15,6 +15,8 @@ from distil.strategies.fisher import BAIT
 from distil.strategies.gradient import BADGE, KDPP, BADGEPerBatch
 from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
 from distil.strategies.herding import MaxHerding, UHerding
+from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByCommittee
+from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
@@ -24,9 +26,11 @@ __all__ = [
     "BAIT",
     "BALD",
     "CRAIG",
+    "EPIG",
     "FASS",
     "GLISTER",
     "KDPP",
+    "LCMD",
     "STRATEGIES",
     "AdversarialBIM",
     "AdversarialDeepFool",
@@ -35,6 +39,7 @@ __all__ = [
     "CoreSet",
     "EntropySampling",
     "EntropySamplingDropout",
+    "ExpectedGradientLength",
     "GradMatch",
     "KMeansSampling",
     "KMediansSampling",
@@ -42,9 +47,11 @@ __all__ = [
     "LeastConfidenceDropout",
     "MarginSampling",
     "MarginSamplingDropout",
+    "MaxDet",
     "MaxHerding",
     "Needs",
     "ProbCover",
+    "QueryByCommittee",
     "RandomSampling",
     "ScoreStrategy",
     "Selection",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+from torch import Tensor
+
 from distil.functional.bait import bait_with_gains
+from distil.functional.uncertainty import confidence
 from distil.rng import Rng
-from distil.signals import Embedding, Probs
+from distil.signals import Embedding, Probs, Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import count, positive
+from distil.strategies.parameters import choice, count, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -26,14 +30,19 @@ class BAIT(Strategy):
     pick costs O(N C^2 (C + D)) time, and C^2 D^2 numbers are kept, which is refused above 2 GiB; take ``badge`` for many classes
     and big pools. ``distil.functional.bait.bait`` has the formulas. The labeled set is optional.
 
+    With ``likelihood="binary"`` only "is it the most probable class?" counts, as a logistic regression (Huseljic, Herde, Nagel and
+    Sick 2024, section 4.2): the information p (1 - p) h h^T has the side D, so a pick costs O(N D + D^2) for any number of classes.
+
     Attributes:
         ridge: Information of the prior, above 0; with a larger value, rare directions of the embeddings count less.
         oversample: Picks per selected example, before the least useful picks are dropped.
+        likelihood: ``"categorical"``, over all classes; or ``"binary"``.
     """
 
     paper: ClassVar[str] = "Ash et al. 2021, Gone fishing: neural active learning with Fisher embeddings"
     ridge: float = positive(1.0)
     oversample: int = count(2)
+    likelihood: str = choice("categorical", ["categorical", "binary"])
 
     @property
     def needs(self) -> Needs:
@@ -43,13 +52,20 @@ class BAIT(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
         """The greedy picks without the least useful ones."""
-        labeled = (sets.labeled[Probs()], sets.labeled[Embedding()]) if len(sets.labeled) else None
-        pool = sets.pool
+        labeled = (self._probs(sets.labeled), sets.labeled[Embedding()]) if len(sets.labeled) else None
+        pool, ridge = sets.pool, self.ridge if self.likelihood == "categorical" else 2 * self.ridge
         found = bait_with_gains(
-            pool[Probs()], pool[Embedding()], n, labeled=labeled, ridge=self.ridge, oversample=self.oversample
+            self._probs(pool), pool[Embedding()], n, labeled=labeled, ridge=ridge, oversample=self.oversample
         )
         return picked(
             pool,
             found.rows,
             sentences("lowered the trace of the error bound by {:.3g} when it was picked", found.gains),
         )
+
+    def _probs(self, table: Signals) -> Tensor:
+        """Those of the outcomes. Two logits have twice the information that one has about two outcomes, hence twice the ridge."""
+        if self.likelihood == "categorical":
+            return table[Probs()]
+        top = confidence(table[Probs()])
+        return torch.stack([top, 1 - top], 1)
