@@ -1,0 +1,179 @@
+// Talking to the server: questions, and the outbox, which keeps every event on this machine until the server has it.
+
+import { plural } from "./dom.js";
+
+const AGAIN_MS = [1000, 2000, 4000, 8000, 15000];
+const MOST = 100; // events in one request
+
+/** What the server refused, with its sentence; `status` is 0 when it was not reached. */
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+  } catch {
+    throw new Refused(0, "The server cannot be reached. Is distil label still running?");
+  }
+  if (!response.ok) {
+    const said = await response.json().catch(() => null);
+    throw new Refused(response.status, said?.error ?? `The server answered ${response.status}.`);
+  }
+  return response.json();
+}
+
+/** The JSON at an address of the server. */
+export const get = (path) => ask(path, {});
+
+/** What the server answers to a document. */
+export const post = (path, body) =>
+  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+/** A random UUID; also on pages without a secure context, where `crypto.randomUUID` is missing. */
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 15) | 64;
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+/**
+ * The name of this tab, kept through reloads. A copy of a tab inherits the name, so a name in use is not taken: the
+ * mark is there exactly while a page with the name is open.
+ */
+export function tabName() {
+  const used = sessionStorage.getItem("distil-tab-open") !== null;
+  const name = (!used && sessionStorage.getItem("distil-tab")) || newKey();
+  const mark = () => sessionStorage.setItem("distil-tab-open", "1");
+  sessionStorage.setItem("distil-tab", name);
+  mark();
+  addEventListener("pagehide", () => sessionStorage.removeItem("distil-tab-open"));
+  addEventListener("pageshow", mark);
+  return name;
+}
+
+/**
+ * Events on their way to the server, in their order, one request at a time. Each is in localStorage under a key of its
+ * own from the moment it is made until the server has acknowledged it, so neither a reload nor a lost connection loses
+ * one. Events that other tabs left behind are sent too: the server counts each key once.
+ */
+export class Outbox {
+  #kept = [];
+  #number = 0;
+  #flying = false;
+  #timer = 0;
+  #failures = 0;
+  #most = MOST;
+  #waiting = new Map();
+
+  /**
+   * @param {string} tab the name of this tab
+   * @param {string} prefix what the keys in localStorage begin with: project and person
+   * @param {{wishes: () => {want: number, have: string[]}, reply: (reply: object, wishes: object) => void, state: (state: object) => void}} hooks
+   */
+  constructor(tab, prefix, hooks) {
+    this.tab = tab;
+    this.prefix = prefix;
+    this.hooks = hooks;
+    this.#read();
+    addEventListener("online", () => this.flush());
+  }
+
+  /** The number of events that the server has not acknowledged. */
+  get waiting() {
+    return this.#kept.length;
+  }
+
+  /** Keep events and send them; resolves to their acks. */
+  send(events) {
+    const acks = events.map((event) => new Promise((done) => this.#waiting.set(event.key, done)));
+    for (const event of events) this.#keep(event);
+    this.flush();
+    return Promise.all(acks);
+  }
+
+  /** Send what waits, and ask for items. */
+  async flush() {
+    if (this.#flying) return;
+    this.#flying = true;
+    clearTimeout(this.#timer);
+    try {
+      do await this.#fly();
+      while (this.#kept.length > 0);
+      this.#failures = 0;
+      this.hooks.state({ state: "saved", text: "Saved" });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.#failed(error);
+    } finally {
+      this.#flying = false;
+    }
+  }
+
+  async #fly() {
+    const tab = this.#kept[0]?.tab ?? this.tab;
+    const end = this.#kept.findIndex((each) => each.tab !== tab);
+    const batch = this.#kept.slice(0, Math.min(end < 0 ? this.#kept.length : end, this.#most));
+    const last = tab === this.tab && batch.length === this.#kept.length;
+    const wishes = last ? this.hooks.wishes() : { want: 0, have: [] };
+    if (batch.length > 0) this.hooks.state({ state: "saving", text: "Saving…" });
+    let reply;
+    try {
+      reply = await post("/api/events", { tab, events: batch.map((each) => each.event), ...wishes });
+    } catch (error) {
+      if (!(error instanceof Refused && (error.status === 400 || error.status === 413) && batch.length > 0)) throw error;
+      if (batch.length > 1) {
+        this.#most = 1; // one event spoils the request: find out which
+        return;
+      }
+      reply = { acks: [{ key: batch[0].event.key, seq: null, duplicate: false, error: error.message }], items: [] };
+    }
+    if (this.#kept.length === batch.length) this.#most = MOST;
+    this.#acknowledge(reply.acks);
+    this.hooks.reply(reply, wishes);
+  }
+
+  #acknowledge(acks) {
+    const keys = new Set(acks.map((ack) => ack.key));
+    for (const each of this.#kept) if (keys.has(each.event.key)) localStorage.removeItem(each.name);
+    this.#kept = this.#kept.filter((each) => !keys.has(each.event.key));
+    for (const ack of acks) {
+      this.#waiting.get(ack.key)?.(ack);
+      this.#waiting.delete(ack.key);
+    }
+  }
+
+  #failed(error) {
+    const waiting = plural(this.waiting, "answer waits", "answers wait");
+    if (error.status === 401) {
+      this.hooks.state({ state: "out", text: `Signed out: ${waiting}`, detail: error.message });
+      return;
+    }
+    const why = { 0: "Offline", 507: "Disk full" }[error.status] ?? "Not saved";
+    this.hooks.state({ state: "waiting", text: `${why}: ${waiting}`, detail: error.message });
+    this.#timer = setTimeout(() => this.flush(), AGAIN_MS[Math.min(this.#failures, AGAIN_MS.length - 1)]);
+    this.#failures += 1;
+  }
+
+  #keep(event) {
+    this.#number += 1;
+    const name = `${this.prefix}${String(Date.now()).padStart(15, "0")}:${String(this.#number).padStart(6, "0")}:${event.key}`;
+    this.#kept.push({ name, tab: this.tab, event });
+    try {
+      localStorage.setItem(name, JSON.stringify({ tab: this.tab, event }));
+    } catch {
+      this.hooks.state({ state: "waiting", text: "Saving…", detail: "This browser keeps no answers; do not close the tab before they are saved." });
+    }
+  }
+
+  #read() {
+    const names = Object.keys(localStorage).filter((name) => name.startsWith(this.prefix));
+    this.#kept = names.sort().map((name) => ({ name, ...JSON.parse(localStorage.getItem(name)) }));
+  }
+}

@@ -1,0 +1,201 @@
+// The person's desk: what is on it, what was said about it, and what becomes of both. Views read it and listen to "change".
+
+import { Outbox, get, newKey, post } from "./api.js";
+import { announce, note, percent, plural, short } from "./dom.js";
+import { GRID, History } from "./history.js";
+import { Queue } from "./queue.js";
+import { Stopwatch } from "./stopwatch.js";
+
+const SAID = { skip: "skipped", unsure: "not sure", flag: "flagged" };
+
+/** An answer in words. */
+export const inWords = (kind, label) => label ?? SAID[kind] ?? kind;
+
+export class Desk extends EventTarget {
+  history = new History();
+  watch = new Stopwatch();
+  grid = []; // ids of the items in the grid, which this tab holds too
+  save = { state: "saved", text: "Saved" };
+  #hidden = localStorage.getItem("distil-guesses") === "hidden";
+
+  /** @param {object} project what GET /api/project says @param {string} tab @param {() => number} pixels the size of images */
+  constructor(project, tab, pixels) {
+    super();
+    this.project = project;
+    this.tab = tab;
+    this.queue = new Queue(project.settings.prefetch, pixels);
+    this.outbox = new Outbox(tab, `distil:${project.id}:${project.who}:`, {
+      wishes: () => ({ want: this.queue.wanted, have: [...this.queue.ids, ...this.grid] }),
+      reply: (reply, wishes) => this.#reply(reply, wishes),
+      state: (save) => { this.save = save; this.changed("save"); },
+    });
+  }
+
+  changed(what = "change") {
+    this.dispatchEvent(new Event(what));
+  }
+
+  // ------------------------------------------------------------------------------------------------------- the project
+
+  get classes() {
+    return this.project.classes;
+  }
+
+  /** Read the project anew. */
+  async refresh() {
+    this.update(await get("/api/project"));
+  }
+
+  /** Take news of the project. */
+  update(news) {
+    const before = JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]));
+    Object.assign(this.project, news);
+    if (before !== JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]))) this.changed("classes");
+    if (this.queue.wanted > 0 && this.queue.dry) this.outbox.flush();
+    this.changed("news");
+  }
+
+  /** Send a change of the classes; returns why it was refused, or null. A new class can be used at once. */
+  async changeClasses(event) {
+    if (event.kind === "class_add" && !this.classes.some((each) => each.name === event.label)) {
+      this.update({ classes: [...this.classes, { name: event.label, key: null, n: 0 }] });
+    }
+    const [ack] = await this.outbox.send([{ key: newKey(), ...event }]);
+    if (ack.error) note(ack.error, "error");
+    await this.refresh();
+    return ack.error;
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- guesses
+
+  get hidden() {
+    return this.#hidden;
+  }
+
+  toggleGuesses() {
+    this.#hidden = !this.#hidden;
+    localStorage.setItem("distil-guesses", this.#hidden ? "hidden" : "shown");
+    note(this.#hidden ? "Guesses are hidden. Press h to show them." : "Guesses are shown.");
+    this.changed();
+  }
+
+  /** The guess that may be shown with an item; null if there is none. */
+  guessOf(item) {
+    return item.withheld || this.#hidden || item.rejected ? null : item.guess;
+  }
+
+  #shown(item) {
+    const seen = this.#hidden ? null : item.guess;
+    return { guess: seen?.label ?? null, p: seen?.p ?? null, withheld: item.withheld, reason: item.reason, model: item.model };
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- answers
+
+  /** Answer the item on the screen: `label`, `skip` or `unsure`. */
+  answer(kind, label = null) {
+    const item = this.queue.current;
+    if (!item) return;
+    this.#send(kind, label, [item], this.watch.ms);
+    this.queue.remove(item.id);
+    this.#next(`Saved: ${inWords(kind, label)}.`);
+  }
+
+  /** Confirm that items are of a class, and put others first in the queue: the guess was wrong there. */
+  async confirm(label, right, wrong, ms) {
+    for (const item of wrong) item.rejected = label;
+    this.grid = [];
+    this.queue.putFirst(wrong);
+    const saved = right.length > 0 ? this.#send("label", label, right, ms) : null;
+    this.#next(`Saved: ${right.length} as ${label}.`);
+    await saved;
+  }
+
+  /** Give back items of the grid that were not answered, so that others can have them. */
+  release(items) {
+    this.grid = [];
+    if (items.length > 0) this.outbox.send(items.map(({ id }) => ({ kind: "release", key: newKey(), item: id, of: this.project.who })));
+  }
+
+  #send(kind, label, items, ms) {
+    const group = `${items.length > 1 ? GRID : ""}${newKey()}`;
+    const keyOf = (n) => (items.length > 1 ? `${group}:${n}` : group);
+    const rest = label === null ? {} : { label };
+    const events = items.map((item, n) => ({ kind, key: keyOf(n), item: item.id, ms, shown: this.#shown(item), ...rest }));
+    this.history.push(kind, label, events.map(({ key }, n) => ({ key, item: items[n] })));
+    return this.outbox.send(events).then((acks) => this.#refused(acks, items));
+  }
+
+  #refused(acks, items) {
+    const wrong = acks.filter((ack) => ack.error);
+    if (wrong.length === 0) return;
+    for (const { key } of wrong) this.history.drop(key);
+    this.queue.putFirst(items.filter((_, n) => acks[n].error));
+    note(`Not saved: ${wrong[0].error}`, "error");
+    this.changed();
+  }
+
+  /** Flag the item on the screen, or take its flag back. */
+  flag() {
+    const item = this.queue.current;
+    if (!item) return;
+    const flag = this.history.flagOf(item.id);
+    const flagged = !(flag || item.mine?.flagged);
+    if (flagged) this.#send("flag", null, [item], null);
+    else if (flag) this.outbox.send(this.history.undo(flag, this.tab));
+    item.mine = { kind: null, label: null, ...item.mine, flagged: flagged || !flag };
+    announce(item.mine.flagged ? "Flagged." : "The flag is taken back.");
+    this.changed();
+  }
+
+  /** Undo an entry of the history; the last one if none is given. */
+  async undo(entry) {
+    const found = entry ?? (await this.history.last());
+    if (!found) return note("There is nothing to undo.");
+    const events = this.history.undo(found, this.tab);
+    const items = found.map ? [] : found.events.map((event) => event.item).filter(Boolean);
+    for (const item of items) item.mine = found.kind === "flag" ? { ...item.mine, flagged: false } : null;
+    if (found.kind !== "flag") this.queue.putFirst(items);
+    if (events.length > 0) this.outbox.send(events);
+    return this.#next(`Undone: ${describe(found)}.`);
+  }
+
+  /** Do again what was undone last. */
+  redo() {
+    const found = this.history.redo(this.tab);
+    if (!found) return note("There is nothing to redo.");
+    const { entry, events } = found;
+    if (entry.kind !== "flag") for (const { item } of entry.events) if (item) this.queue.remove(item.id);
+    if (events.length > 0) this.outbox.send(events);
+    return this.#next(`Done again: ${describe(entry)}.`);
+  }
+
+  /** Put an item that the person chose on the screen. */
+  async open(id) {
+    const { items, taken } = await post("/api/take", { tab: this.tab, ids: [id] });
+    if (taken?.[id]) note(`${taken[id]}. Your answer counts as well.`);
+    this.queue.putFirst(items.map((item) => ({ ...item, opened: true })));
+    this.#next("");
+  }
+
+  #next(said) {
+    const item = this.queue.current;
+    const { labeled, items } = this.project.progress;
+    const guess = item && this.guessOf(item);
+    const next = item
+      ? ` ${item.text ? item.text.slice(0, 300) : short(item.id)}.${guess ? ` Guess: ${guess.label}, ${percent(guess.p)}.` : ""}`
+      : " No item is left for you.";
+    announce(`${said} Item ${Math.min(labeled + 1, items)} of ${items}:${next}`);
+    this.changed();
+  }
+
+  #reply(reply, wishes) {
+    const before = this.queue.current;
+    if (reply.progress) this.project.progress = reply.progress;
+    this.queue.add(reply.items, wishes.want);
+    if (before !== this.queue.current) this.#next("");
+    else this.changed("news");
+  }
+}
+
+const describe = (entry) =>
+  entry.events.length > 1 ? `${plural(entry.events.length, "item")} as ${entry.label}` : inWords(entry.kind, entry.label);

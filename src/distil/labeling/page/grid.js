@@ -1,0 +1,143 @@
+// Many items of one guessed class at once: mark the wrong ones, and Enter confirms the rest.
+
+import { button, count, h, key, percent, plural } from "./dom.js";
+import { emptyState } from "./empty.js";
+import { small, titleOf } from "./item.js";
+import { Stopwatch } from "./stopwatch.js";
+
+const AT_ONCE = 24;
+
+/** @param {HTMLElement} element @param {import("./main.js").App} app */
+export function mount(element, app) {
+  return new Grid(element, app);
+}
+
+class Grid {
+  #items = [];
+  #wrong = new Set();
+  #label = null;
+  #watch = new Stopwatch();
+  #loading = false;
+
+  constructor(element, app) {
+    this.app = app;
+    this.desk = app.desk;
+    this.select = h("select", { id: "grid-class" });
+    this.select.addEventListener("change", () => this.#change());
+    this.title = h("h2", null);
+    this.tiles = h("div", { class: "tiles", role: "group", "aria-label": "Items" });
+    this.confirm = button({ class: "primary", onclick: () => this.#confirm() });
+    this.foot = h("p", { class: "foot" }, this.confirm, h("span", { class: "hint keys-hint" }, "Arrows move, ", key("space"), " marks a wrong one, ", key("Enter"), " confirms the rest"));
+    element.append(h("div", { class: "head" }, this.title, h("p", null, h("label", { for: "grid-class" }, "Class"), this.select)), this.tiles, this.foot);
+  }
+
+  shown() {
+    this.#load(this.#label);
+  }
+
+  hidden() {
+    this.#watch.stop();
+    this.desk.release(this.#items);
+    this.#items = [];
+  }
+
+  press(name) {
+    const steps = { arrowleft: -1, arrowright: 1, arrowup: -this.#columns(), arrowdown: this.#columns() };
+    if (name in steps) return this.#move(steps[name]);
+    if (name !== "enter") return false;
+    this.#confirm();
+    return true;
+  }
+
+  async #load(label) {
+    if (this.#loading) return;
+    this.#loading = true;
+    try {
+      const held = this.desk.queue.ids;
+      const found = await this.app.post("/api/grid", { tab: this.desk.tab, n: AT_ONCE, label, have: held });
+      const secret = found.items.filter((item) => item.withheld); // their guess is not to be seen: one at a time
+      this.desk.queue.add(secret, 0);
+      this.#items = found.items.filter((item) => !item.withheld);
+      this.desk.grid = this.#items.map((item) => item.id);
+      this.#label = found.label;
+      this.#wrong.clear();
+      this.#draw();
+    } catch (error) {
+      this.app.fail(error);
+    } finally {
+      this.#loading = false;
+    }
+  }
+
+  #change() {
+    this.desk.release(this.#items);
+    this.#items = [];
+    this.#load(this.select.value || null);
+  }
+
+  #draw() {
+    const names = this.desk.classes.map((each) => each.name);
+    this.select.replaceChildren(h("option", { value: "" }, "most items"), ...names.map((name) => h("option", { value: name }, name)));
+    this.select.value = this.#items.length > 0 && names.includes(this.#label) ? this.#label : "";
+    this.foot.hidden = this.#items.length === 0;
+    if (this.#items.length === 0) return this.#nothing();
+    this.title.replaceChildren("Which of these are not ", h("strong", null, this.#label), "?");
+    this.tiles.replaceChildren(...this.#items.map((item) => this.#tile(item)));
+    this.#count();
+    this.tiles.firstElementChild.focus({ preventScroll: true });
+    this.app.announce(`${plural(this.#items.length, "item")} that the model takes for ${this.#label}. Mark the wrong ones, Enter confirms the rest.`);
+    return requestAnimationFrame(() => this.#watch.start());
+  }
+
+  #nothing() {
+    this.title.textContent = "Grid";
+    const { project } = this.desk;
+    if (project.items === 0 || project.classes.length === 0) return this.tiles.replaceChildren(emptyState(this.app));
+    const why = project.model.labels > 0
+      ? "The model is sure of no open item of this class."
+      : "The grid shows items that the model takes for one class. It needs labels of two classes first.";
+    return this.tiles.replaceChildren(h("div", { class: "empty" }, h("h2", null, "Nothing to show here yet"), h("p", null, why),
+      button({ class: "primary", onclick: () => this.app.show("single") }, "Label one at a time")));
+  }
+
+  #tile(item) {
+    const tile = h("button", { type: "button", class: "tile", "aria-pressed": "false", "aria-label": `${titleOf(item)}: wrong` },
+      small(item), item.guess ? h("span", { class: "share" }, percent(item.guess.p)) : null);
+    tile.addEventListener("click", () => {
+      const wrong = !this.#wrong.has(item);
+      if (wrong) this.#wrong.add(item);
+      else this.#wrong.delete(item);
+      tile.setAttribute("aria-pressed", String(wrong));
+      this.#count();
+    });
+    return tile;
+  }
+
+  #count() {
+    const right = this.#items.length - this.#wrong.size;
+    const rest = this.#wrong.size > 0 ? `, ${count(this.#wrong.size)} one at a time` : "";
+    this.confirm.replaceChildren(key("Enter"), right > 0 ? `${count(right)} are ${this.#label}${rest}` : "None is: one at a time");
+  }
+
+  async #confirm() {
+    if (this.#items.length === 0 || this.#loading) return;
+    const each = Math.round((this.#watch.ms ?? 0) / this.#items.length); // the time of the page, shared equally
+    const right = this.#items.filter((item) => !this.#wrong.has(item));
+    this.#items = [];
+    this.title.textContent = "Saving…";
+    await this.desk.confirm(this.#label, right, [...this.#wrong], each); // the next page is of what is open after it
+    this.#load(this.select.value || null);
+  }
+
+  #columns() {
+    const tiles = [...this.tiles.children];
+    return Math.max(1, tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length);
+  }
+
+  #move(by) {
+    const tiles = [...this.tiles.querySelectorAll(".tile")];
+    const to = tiles[tiles.indexOf(document.activeElement) + by] ?? (document.activeElement.matches(".tile") ? null : tiles[0]);
+    to?.focus();
+    return tiles.length > 0;
+  }
+}

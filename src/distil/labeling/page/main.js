@@ -1,0 +1,237 @@
+// The frame of the page: views, keys for all of them, the state of saving, news from the server.
+
+import { get, post, tabName } from "./api.js";
+import { Desk } from "./desk.js";
+import { announce, byId, button, count, h, key, note, plural } from "./dom.js";
+import { nameOf, table } from "./keys.js";
+import * as classes from "./classes.js";
+import * as grid from "./grid.js";
+import * as progress from "./progress.js";
+import * as search from "./search.js";
+import * as single from "./single.js";
+
+const VIEWS = { single, grid, map: null, search, progress, classes };
+const KEEP_MS = 120_000; // how often leases are renewed
+const IDLE_MS = 900_000; // without a key or click for this long, they are not
+const POLL_MS = 5000;
+const REPEATED = new Set(["backspace", "shift+backspace", "+", "-", "=", "arrowleft", "arrowright", "arrowup", "arrowdown"]);
+
+/** What views share. The map reads `tab`, `classes`, `get`, `post`, `open` and `announce`. */
+export class App {
+  announce = announce;
+  note = note;
+  get = (path) => this.#asked(get(path));
+  post = (path, body) => this.#asked(post(path, body));
+  typed = []; // words that the person highlights
+  sought = []; // words of the last search
+  #views = new Map();
+  #now = "";
+  #active = performance.now();
+  #polling = 0;
+
+  constructor(project) {
+    this.tab = tabName();
+    this.desk = new Desk(project, this.tab, () => this.pixels());
+    this.desk.addEventListener("save", () => this.#drawSave());
+    this.desk.addEventListener("news", () => this.#drawProgress());
+  }
+
+  get classes() {
+    return this.desk.classes;
+  }
+
+  /** The size, in CSS pixels, at which an image is shown. */
+  pixels() {
+    return Math.max(256, Math.min(innerWidth, innerHeight) - 160);
+  }
+
+  /** The words to mark in texts. */
+  highlights() {
+    return [...this.typed, ...this.sought];
+  }
+
+  async start() {
+    const { project } = this.desk;
+    document.title = `${project.name} · distil label`;
+    byId("project").textContent = project.name;
+    byId("who").textContent = project.who;
+    this.#buttons();
+    document.addEventListener("keydown", (event) => this.#press(event));
+    for (const kind of ["keydown", "pointerdown"]) document.addEventListener(kind, () => { this.#active = performance.now(); });
+    setInterval(() => performance.now() - this.#active < IDLE_MS && this.desk.outbox.flush(), KEEP_MS);
+    this.#drawProgress();
+    this.#listen();
+    await this.show("single");
+    this.desk.outbox.flush();
+    this.desk.history.load().then(() => this.desk.changed(), (error) => this.fail(error));
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- views
+
+  isShown(name) {
+    return this.#now === name;
+  }
+
+  /** Show a view. */
+  async show(name) {
+    if (this.#now === name) return;
+    const before = this.#now;
+    this.#now = name;
+    if (before) this.#views.get(before)?.hidden?.();
+    for (const view of Object.keys(VIEWS)) {
+      byId(view).hidden = view !== name;
+      const tab = byId("views").querySelector(`[data-view=${view}]`);
+      if (view === name) tab.setAttribute("aria-current", "page");
+      else tab.removeAttribute("aria-current");
+    }
+    if (before === "map") this.desk.history.load().then(() => this.desk.changed(), () => undefined);
+    await this.#mounted(name);
+    if (this.#now === name) this.#views.get(name)?.shown?.();
+    if (name === "map") this.#views.get(name)?.refresh();
+  }
+
+  async #mounted(name) {
+    if (this.#views.has(name)) return;
+    let module = VIEWS[name];
+    if (module === null) {
+      document.head.append(h("link", { rel: "stylesheet", href: "/static/map.css" }));
+      module = await import("./map.js");
+    }
+    if (!this.#views.has(name)) this.#views.set(name, module.mount(byId(name), this));
+  }
+
+  /** Show an item, found in another view, to be answered. */
+  async open(id) {
+    try {
+      await this.desk.open(id);
+      this.show("single");
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Say why something did not work. */
+  fail(error) {
+    note(error.message, "error");
+  }
+
+  async #asked(answer) {
+    try {
+      return await answer;
+    } catch (error) {
+      if (error.status === 401) this.desk.outbox.flush(); // says how many answers wait
+      throw error;
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- keys
+
+  #press(event) {
+    const dialog = document.querySelector("dialog[open]") !== null;
+    const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
+    const name = nameOf(event);
+    if (event.defaultPrevented || event.isComposing || dialog || name === "" || (typing && name !== "escape")) return;
+    if (event.repeat && !REPEATED.has(name)) return;
+    if ((name === "space" || name === "enter") && event.target.matches("button, a, summary") && !(name === "enter" && event.target.matches(".tile[aria-pressed]"))) return;
+    if (name.length === 1 && !this.keysOn && name !== "?") return;
+    if (this.#views.get(this.#now)?.press?.(name) || this.#global(name)) event.preventDefault();
+  }
+
+  get keysOn() {
+    return localStorage.getItem("distil-keys") !== "off";
+  }
+
+  #global(name) {
+    const act = {
+      backspace: () => this.desk.undo(), "shift+backspace": () => this.desk.redo(), "/": () => this.show("search"), g: () => this.show("grid"),
+      m: () => this.show("map"), h: () => this.desk.toggleGuesses(), escape: () => this.#back(), "?": () => this.#help(),
+    }[name];
+    act?.();
+    return act !== undefined;
+  }
+
+  #back() {
+    document.activeElement?.blur();
+    this.show("single");
+  }
+
+  #help() {
+    const dialog = byId("help");
+    const box = h("input", { type: "checkbox", id: "keys-on" });
+    box.checked = this.keysOn;
+    box.addEventListener("change", () => localStorage.setItem("distil-keys", box.checked ? "on" : "off"));
+    dialog.replaceChildren(h("h2", { id: "help-title" }, "Keys"), h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "All keys" }, table(this.desk.classes)),
+      h("p", { class: "row" }, box, h("label", { for: "keys-on" }, "Keys of one character are on")),
+      h("button", { type: "button", class: "primary", autofocus: true, onclick: () => dialog.close() }, "Close ", key("Esc")));
+    dialog.showModal();
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- frame
+
+  #buttons() {
+    for (const tab of byId("views").querySelectorAll("button")) tab.addEventListener("click", (event) => { this.show(tab.dataset.view); if (event.detail > 0) tab.blur(); });
+    byId("tools").append(
+      button({ onclick: () => this.desk.toggleGuesses(), title: "Hide or show guesses (h)" }, "Guesses"),
+      button({ onclick: () => switchTheme(), title: "Light or dark" }, "Theme"),
+      button({ onclick: () => this.#help(), title: "All keys (?)" }, "Keys"));
+    byId("saved").addEventListener("click", () => this.desk.outbox.flush());
+  }
+
+  #drawSave() {
+    const { state, text, detail } = this.desk.save;
+    const saved = byId("saved");
+    saved.dataset.state = state;
+    saved.textContent = text;
+    saved.title = detail ?? "";
+    saved.disabled = state !== "waiting";
+    byId("trouble").hidden = state !== "waiting" && state !== "out";
+    byId("trouble").textContent = {
+      out: `${text}. They are kept in this browser. Open a new address from the person who runs distil label here, and they will be saved.`,
+      waiting: `${text}. ${detail} They are kept in this browser and sent again by themselves. Press “${text}” above to try now.`,
+    }[state] ?? "";
+  }
+
+  #drawProgress() {
+    const { labeled, items } = this.desk.project.progress;
+    byId("count").textContent = `${count(labeled)} of ${plural(items, "item")}`;
+    byId("bar").style.setProperty("--share", items > 0 ? labeled / items : 0);
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- news
+
+  #listen() {
+    const stream = new EventSource("/api/stream");
+    const on = (name, take) => stream.addEventListener(name, (event) => take(JSON.parse(event.data)));
+    on("model", (model) => this.#heard({ model }));
+    on("progress", (news) => this.#heard({ progress: news }));
+    on("classes", (news) => this.#heard({ classes: news }));
+    on("map", () => this.#heard({}));
+    stream.addEventListener("error", () => {
+      if (stream.readyState !== EventSource.CLOSED || this.#polling) return;
+      this.#polling = setInterval(() => this.desk.refresh().catch(() => undefined), POLL_MS);
+    });
+  }
+
+  #heard(news) {
+    this.desk.update(news);
+    if (this.#now === "map") this.#views.get("map")?.refresh();
+  }
+}
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function switchTheme() {
+  const now = document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
+  document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
+  localStorage.setItem("distil-theme", document.documentElement.dataset.theme);
+}
+
+const theme = localStorage.getItem("distil-theme");
+if (theme) document.documentElement.dataset.theme = theme;
+try {
+  await new App(await get("/api/project")).start();
+} catch (error) {
+  byId("trouble").hidden = false;
+  byId("trouble").textContent = error.message;
+  throw error;
+}
