@@ -277,6 +277,19 @@ def test_a_folder_with_other_content_is_refused(config):
     assert [p.name for p in made.output.iterdir()] == ["thesis.tex"]
 
 
+def test_a_configuration_of_the_users_own_is_not_replaced(config, document):
+    """``distil run config.json --output .``: the folder is not that of an experiment, and the file stays as it is."""
+    made = config()
+    made.output.mkdir()
+    path = made.output / "config.json"
+    path.write_text(json.dumps(document()))
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"out/config\.json is not the configuration of an experiment, .* choose another"):
+        run_all(made)
+    assert path.read_bytes() == before
+    assert [p.name for p in made.output.iterdir()] == ["config.json"]
+
+
 def test_an_empty_folder_is_accepted(config):
     made = config()
     made.output.mkdir()
@@ -288,7 +301,7 @@ def test_folders_without_an_experiment_cannot_be_opened(case, tmp_path):
         with case(content_):
             if content_ is not None:
                 (tmp_path / "config.json").write_text(content_)
-            with pytest.raises((RunError, ConfigError)):
+            with pytest.raises(RunError):
                 open_config(tmp_path)
 
 

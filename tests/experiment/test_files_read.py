@@ -113,6 +113,25 @@ def test_every_file_is_pinned_and_refused_by_name(case, here):
             path.rmdir() if path.is_dir() else path.unlink()
 
 
+def test_hashes_that_were_altered_are_refused(case, here):
+    """Also without their seal: else other data would be taken for that of the directory."""
+    config = made({"name": "csv", "path": "train.csv"})
+    assert run_all(config)
+    path = Path("out/files.json")
+    content = path.read_text()
+    for changed, message in [
+        (content.replace('"dataset.path": "', '"dataset.path": "0'), "was changed since distil wrote it.* from a backup$"),
+        ('{"dataset.path": 5}', "lacks the key 'hash', with which distil writes it; .*, restore it from a backup$"),
+        ("[]", "must hold a JSON object; .* restore it from a backup$"),
+        (content[:20], "cannot be read as JSON: .* restore it from a backup$"),
+    ]:
+        with case(changed):
+            path.write_text(changed)
+            with pytest.raises(RunError, match=rf"^out/files\.json {message}") as error:
+                run_all(config)
+            assert len(str(error.value).splitlines()) == 1
+
+
 def test_an_image_that_a_table_names_is_read_too(here):
     rows = [f"{path},{path.parent.name}" for path in sorted(Path("images").rglob("*.png"))]
     Path("paths.csv").write_text("path,class\n" + "\n".join(rows) + "\n")

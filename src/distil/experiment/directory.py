@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import ConfigError, RunError
-from distil.experiment.config.document import read_json, sealed
+from distil.experiment.config.document import is_sealed, read_kept, sealed
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.paths import rebased
 from distil.experiment.files_read import HASHES, Hashes, check_files, kept_hashes
 from distil.experiment.growth import Document, by_label, differences, grown
 from distil.experiment.oracles import check_oracle
-from distil.experiment.run import CONFIG
+from distil.experiment.run import CONFIG, EVENTS
 from distil.experiment.trust import TRUST, check_trust, sign
 from distil.system.files import locked, remove_unfinished, write_text
 
@@ -41,7 +41,7 @@ def open_config(output: Path, data: str | None = None) -> ExperimentConfig:
         raise RunError(
             f"{output} holds no experiment: {output / CONFIG} does not exist; pass the directory of a run, by default runs/NAME"
         )
-    document = rebased(read_json(output / CONFIG), output, Path.cwd(), data)
+    document = rebased(read_kept(output / CONFIG), output, Path.cwd(), data)
     given = document.get("experiment", {})
     here = {"output": str(output)} if data is None else {"output": str(output), "data": data}
     if isinstance(given, Mapping):
@@ -61,7 +61,7 @@ def to_run(config: ExperimentConfig, *, trust: bool = False) -> ExperimentConfig
     """
     if not config.looking:
         return config
-    check_trust(config.output, read_json(config.output / CONFIG), trust=trust)
+    check_trust(config.output, read_kept(config.output / CONFIG), trust=trust)
     return parse_config(config.document)
 
 
@@ -150,6 +150,16 @@ def _check_ours(output: Path) -> None:
     # looked for last: another command may write it meanwhile, and then begin its runs
     if others and not (output / CONFIG).exists():
         raise ConfigError(f"the output directory {output} exists and holds no experiment; choose another (--output)")
+    if not _begun(output) and (output / CONFIG).exists() and not is_sealed(output / CONFIG):
+        raise ConfigError(
+            f"{output / CONFIG} is not the configuration of an experiment, and would be replaced; choose another output directory "
+            "(--output)"
+        )
+
+
+def _begun(output: Path) -> bool:
+    """Whether a directory holds a run."""
+    return any(output.glob(f"*/*/{EVENTS}"))
 
 
 def _as_kept(config: ExperimentConfig) -> ExperimentConfig:
@@ -160,7 +170,7 @@ def _as_kept(config: ExperimentConfig) -> ExperimentConfig:
 
 def _joined(config: ExperimentConfig, *, trust: bool) -> Document:
     """The document of the experiment in the output directory with what the configuration adds."""
-    kept = read_json(config.output / CONFIG)
+    kept = read_kept(config.output / CONFIG)
     before = _parsed(rebased(kept, config.output, Path.cwd(), config.data_root), config.output, looking=True)
     check_oracle(config.document, before.document, config.output)
     found = differences(config, before)

@@ -20,9 +20,9 @@ from distil.datasets.data_set import DataSet
 from distil.datasets.embeddings import array_file
 from distil.datasets.load import FILES, data_root
 from distil.datasets.locations import user_file
-from distil.errors import ConfigError, RunError
+from distil.errors import RunError
 from distil.experiment.config.dataset_section import own_kind
-from distil.experiment.config.document import read_json
+from distil.experiment.config.document import read_kept
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.config.paths import DATA_ARRAYS, DATA_FILES, rebased
 from distil.experiment.provenance import fingerprint
@@ -79,10 +79,7 @@ def kept_hashes(output: Path) -> dict[str, str]:
         RunError: The file that keeps them is damaged.
     """
     path = output / HASHES
-    try:
-        return read_json(path) if path.exists() and (output / CONFIG).exists() else {}
-    except ConfigError as error:
-        raise RunError(f"{error}; restore the file from a backup") from None
+    return read_kept(path, sealed=True) if path.exists() and (output / CONFIG).exists() else {}
 
 
 def check_files(config: ExperimentConfig, now: Hashes) -> None:
@@ -118,7 +115,7 @@ def notes_on_modules(config: ExperimentConfig, now: Hashes) -> list[str]:
 def _changed(config: ExperimentConfig, now: Hashes) -> dict[str, str]:
     """What has another hash now -> the hash that is kept. A key under which another file is named now is left out."""
     kept = kept_hashes(config.output)
-    began = rebased(read_json(config.output / CONFIG), config.output, Path.cwd())["dataset"] if kept else {}
+    began = rebased(read_kept(config.output / CONFIG), config.output, Path.cwd())["dataset"] if kept else {}
     before = {what: kept[what] for what, value in now.items() if kept.get(what, value) != value}
     keys = {what: what.partition(".")[2] for what in before}
     return {what: old for what, old in before.items() if began.get(keys[what]) == config.dataset.get(keys[what])}

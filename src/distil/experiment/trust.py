@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.embedding.encoders import PIXELS
-from distil.errors import ConfigError, DistilWarning
+from distil.errors import ConfigError, DistilError, DistilWarning
 from distil.experiment.config.dataset_section import own_kind
 from distil.experiment.config.document import PROJECT, read_json, text_in
 from distil.experiment.run import CONFIG
@@ -114,7 +114,7 @@ def _signatures(output: Path) -> tuple[str, list[str]]:
     """The id of a directory and its signatures; empty where there are none, or the file is damaged."""
     try:
         content = read_json(output / TRUST)
-    except ConfigError:
+    except DistilError:
         return "", []
     listed = content.get("signatures")
     signatures = [one for one in listed if isinstance(one, str) and one.isascii()] if isinstance(listed, list) else []

@@ -666,7 +666,7 @@ def test_files_that_hold_no_configuration(case, file):
         ("{", "cannot be read as JSON"),
         ("model: resnet18", "cannot be read as JSON"),
         ('{"model": {}} {}', "cannot be read as JSON"),
-        ("[]", "must hold a JSON object with the sections model, train_parameters"),
+        ("[]", "must hold a JSON object; a configuration has the sections model, train_parameters"),
         ('"text"', "must hold a JSON object"),
         ("null", "must hold a JSON object"),
         ('{"model": {}, "model": {}}', "the key 'model' occurs twice"),

@@ -29,6 +29,48 @@ def read_json(path: Path) -> dict[str, Any]:
         ConfigError: The file does not exist, is larger than 1 MB, or does not hold one JSON object.
         RunError: It has a seal, and was changed since.
     """
+    return _unsealed(path, "; or, to use it as a configuration of your own, remove that key")
+
+
+def read_kept(path: Path, *, sealed: bool = False) -> dict[str, Any]:
+    """The JSON object in a file of an experiment's directory; see ``read_json``.
+
+    Args:
+        path: The file.
+        sealed: Whether it must have a seal.
+
+    Raises:
+        RunError: The file cannot be read, was changed since, or has no seal.
+    """
+    try:
+        if sealed and not is_sealed(path):
+            raise ConfigError(f"{path} lacks the key {SEAL!r}, with which distil writes it")
+        return _unsealed(path)
+    except ConfigError as error:
+        raise RunError(f"{error}; if it was altered, restore it from a backup") from None
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether the JSON object in a file has a seal, as those that distil writes.
+
+    Raises:
+        ConfigError: As for ``read_json``.
+    """
+    return SEAL in _object_in(path)
+
+
+def _unsealed(path: Path, instead: str = "") -> dict[str, Any]:
+    """The JSON object in a file without its seal, which must fit; ``instead`` is what the error adds."""
+    document = _object_in(path)
+    if document.pop(SEAL, None) not in (None, hash_of(document)):
+        raise RunError(
+            f"{path} was changed since distil wrote it: its content does not match its key {SEAL!r}. Restore it from a backup{instead}"
+        )
+    return document
+
+
+def _object_in(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
     try:
         document = json.loads(_text_of(path), object_pairs_hook=_no_repeats, parse_int=_whole)
     except FileNotFoundError:
@@ -45,14 +87,9 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(document, dict):
         raise ConfigError(
-            f"{path} must hold a JSON object with the sections model, train_parameters, active_learning, dataset"
+            f"{path} must hold a JSON object; a configuration has the sections model, train_parameters, active_learning, dataset"
         )
     document.pop("$schema", None)
-    if document.pop(SEAL, None) not in (None, hash_of(document)):
-        raise RunError(
-            f"{path} was changed since distil wrote it: its content does not match its key {SEAL!r}. Restore it from a backup; "
-            "or, to use it as a configuration of your own, remove that key"
-        )
     return document
 
 
