@@ -51,7 +51,8 @@ classes = st.one_of(
         st.sampled_from(["c", "d"]),
     ),
 )
-steps = st.lists(st.one_of(answers, answers, others, overruling, back, back, classes), max_size=30)
+unmerge = st.just(("undo", "anna", "class_merge"))
+steps = st.lists(st.one_of(answers, answers, others, overruling, back, back, classes, classes, unmerge), max_size=30)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,9 @@ def test_the_tables_agree_with_the_fold(folder, todo):
         for step in todo:
             if isinstance(step, tuple):
                 kind, who, back = step
-                target = sent[-1 - back % len(sent)].key if sent else "no-such-key"
+                able = sent if back != "class_merge" else [each for each in sent if each.kind == back][-1:]
+                place = 0 if back == "class_merge" else back
+                target = able[-1 - place % len(able)].key if able else "no-such-key"
                 step = Event(kind=kind, who=who, target=target)
             before = project.state()
             (ack,) = project.record([step])
@@ -140,6 +143,19 @@ def test_a_name_that_was_left_may_be_given_again():
     )
     assert state.classes == ["kitty", "dog", "cat"]
     assert [answer.label for answer in state.answers.values()] == ["kitty", "cat"]
+
+
+def test_a_merge_can_be_undone():
+    merge = event("class_merge", label="cat", name="dog", key="the-merge")
+    undo = event("undo", target="the-merge", who="ben")
+    before, meanwhile = event("label", "0", "cat"), event("label", "1", "cat")
+    state = state_of(before, merge, meanwhile, undo, event("label", "2", "cat"))
+    assert state.classes == ["cat", "dog"]
+    assert [answer.label for answer in state.answers.values()] == ["cat", "dog", "cat"]
+    taken = event("class_add", label="cat"), event("class_rename", label="cat", name="cow")
+    state = state_of(merge, *taken, undo, event("label", "0", "cat"))
+    assert state.classes == ["cat", "dog", "cow"]
+    assert state.answers["0", "anna"].label == "cat"
 
 
 def test_a_key_belongs_to_one_class_and_ends_with_it():

@@ -55,7 +55,7 @@ def test_a_damaged_file(file):
 
 def test_no_project(tmp_path):
     with pytest.raises(
-        RunError, match=r"is not a project: it has no project\.db; make one with `distil project create`"
+        RunError, match=r"is not a project: it has no project\.db; to label what is in it, open it with `distil label"
     ):
         Project.open(tmp_path)
     assert not (tmp_path / "project.db").exists()

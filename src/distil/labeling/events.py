@@ -16,7 +16,10 @@ ANSWERS: Final = ("label", "skip", "unsure")
 """Kinds of events that answer an item; the last one of a person counts."""
 
 OPINIONS: Final = (*ANSWERS, "flag", "decide", "withdraw")
-"""Kinds of events on an item from which the state of the item is computed; they can be undone."""
+"""Kinds of events on an item from which the state of the item is computed; each can be undone by the person who sent it."""
+
+MERGE: Final = "class_merge"
+"""The kind of events on classes that has no inverse, so that it can be undone, by every person."""
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "label": ("item", "label"),
@@ -72,11 +75,11 @@ class Event:
     """One thing that a person did, as it is sent to a project.
 
     Attributes:
-        kind: ``label``, ``skip``, ``unsure`` (answers), ``flag``; ``undo`` and ``redo`` of one's own earlier event; ``decide``, the
-            label of an item whatever its answers say; ``withdraw``, which takes back the answer of a person or, with ``of=""``,
-            a decision; ``release``, which takes back an item that a person has not answered; ``class_add``, ``class_rename``,
-            ``class_merge``; ``class_key``, which gives a class the key of the keyboard that stands for it, and takes that key from
-            every other class.
+        kind: ``label``, ``skip``, ``unsure`` (answers), ``flag``; ``undo`` and ``redo`` of one's own earlier event, and ``undo`` of
+            a merge; ``decide``, the label of an item whatever its answers say; ``withdraw``, which takes back the answer of a
+            person or, with ``of=""``, a decision; ``release``, which takes back an item that a person has not answered;
+            ``class_add``, ``class_rename``, ``class_merge``; ``class_key``, which gives a class the key of the keyboard that
+            stands for it, and takes that key from every other class.
         who: The name of the person.
         key: A text that the sender makes once for each event, such as a UUID. A project counts each key once.
         item: The id of the item.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from distil.labeling.events import DECISION, OPINIONS, Event
+from distil.labeling.events import DECISION, MERGE, OPINIONS, Event
 
 
 class Answer(NamedTuple):
@@ -50,6 +50,7 @@ def fold(events: Iterable[Event]) -> State:
     for event in events:
         if event.kind in ("undo", "redo"):
             undone[str(event.target)] = event.kind == "undo"
+            classes.change(event)
         elif event.kind in OPINIONS:
             said.append((event, None if event.label is None else classes.number(event.label)))
         else:
@@ -96,9 +97,10 @@ class _Classes:
         self._into: dict[int, int] = {}
         self._keys: dict[str, int] = {}  # key of the keyboard -> the class that got it last
         self._known: dict[str, int] = {}  # also the earlier names
+        self._merged: dict[str, int] = {}  # key of the event -> the class that it merged into another
 
     def change(self, event: Event) -> None:
-        """Add, rename, merge or give a key; other events change nothing."""
+        """Add, rename, merge, undo a merge or give a key; other events change nothing."""
         label, name = str(event.label), str(event.name)
         if event.kind == "class_add":
             self._known[label] = len(self._names)
@@ -107,11 +109,18 @@ class _Classes:
             number = self.number(label)
             self._names[number] = name
             self._known[name] = number
-        elif event.kind == "class_merge":
-            self._into[self.number(label)] = self.number(name)
+        elif event.kind == MERGE:
+            number = self._merged[event.key] = self.number(label)
+            self._into[number] = self.number(name)
+            self._take_key(number)
+        elif event.target in self._merged:
+            number = self._merged[str(event.target)]
+            del self._into[number]
+            self._known[self._names[number]] = number
         elif event.kind == "class_key":
             number = self.number(label)
-            self._keys = {key: other for key, other in self._keys.items() if other != number} | {name: number}
+            self._take_key(number)
+            self._keys[name] = number
 
     def number(self, name: str) -> int:
         """The class that has, or had, this name; after merges."""
@@ -126,9 +135,12 @@ class _Classes:
         return [name for number, name in enumerate(self._names) if number not in self._into]
 
     def keys(self) -> dict[str, str]:
-        """Name -> key of the classes that have a key and were not merged into another, in the order of the classes."""
-        found = {number: key for key, number in self._keys.items() if number not in self._into}
+        """Name -> key of the classes that have a key, in the order of the classes."""
+        found = {number: key for key, number in self._keys.items()}
         return {self._names[number]: found[number] for number in sorted(found)}
+
+    def _take_key(self, number: int) -> None:
+        self._keys = {key: other for key, other in self._keys.items() if other != number}
 
     def _end(self, number: int) -> int:
         while number in self._into:

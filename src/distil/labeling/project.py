@@ -37,6 +37,14 @@ _WANTED: Final = (
 """Whether item ``n`` needs more answers than people have given, or have it now to give."""
 _AGAIN: Final = "NOT EXISTS (SELECT 1 FROM lease WHERE item = n)"
 """Whether no person has item ``n`` now."""
+_PAST: Final = (
+    "SELECT seq, at, sent, 'undo' IS (SELECT kind FROM event u WHERE u.target = e.key ORDER BY u.seq DESC LIMIT 1) "
+    "FROM event e WHERE kind != 'items_add' AND (:who IS NULL OR who = :who) AND (:before IS NULL OR seq < :before) "
+    "AND (:item IS NULL OR seq IN (SELECT seq FROM event JOIN item ON n = item WHERE id = CAST(:item AS TEXT) UNION "
+    "SELECT u.seq FROM event o JOIN item ON n = o.item JOIN event u ON u.target = o.key WHERE id = CAST(:item AS TEXT))) "
+    "ORDER BY seq DESC LIMIT :n"
+)
+"""Events with whether they are undone, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ class Project:
         """
         path = Path(path).expanduser()
         if not (path / FILE).is_file():
-            raise RunError(f"{path} is not a project: it has no {FILE}; make one with `distil project create`")
+            raise RunError(_no_project(path))
         return cls(path, Store(path))
 
     def __enter__(self) -> Self:
@@ -304,19 +312,24 @@ class Project:
         rows = self._store.rows(sql, (after, who, who))
         return [Recorded(seq, at, Event.read(json.loads(sent))) for seq, at, sent in rows]
 
-    def latest(self, who: str, n: int, before: int | None = None) -> list[tuple[Recorded, bool]]:
-        """The last events of a person, newest first, each with whether it is undone.
+    def history(
+        self, *, item: str | None = None, who: str | None = None, before: int | None = None, n: int | None = None
+    ) -> list[tuple[Recorded, bool]]:
+        """The events of the record, the newest first, each with whether it is undone.
 
         Args:
-            who: The name of the person.
-            n: The largest number of events.
-            before: The number of an event; only earlier ones are returned.
+            item: Only events on the item with this id, with what undid and redid them.
+            who: Only events of this person.
+            before: Only events before the one with this number.
+            n: The largest number of events; default: all.
+
+        Raises:
+            InvalidInput: The project has no such item.
         """
-        sql = (
-            "SELECT seq, at, sent, 'undo' IS (SELECT kind FROM event u WHERE u.target = e.key ORDER BY u.seq DESC LIMIT 1) "
-            "FROM event e WHERE who = ? AND seq < ? AND kind != 'items_add' ORDER BY seq DESC LIMIT ?"
-        )
-        rows = self._store.rows(sql, (who, 2**63 - 1 if before is None else before, n))
+        if item is not None:
+            self.items([item])
+        values = {"item": bound(item), "who": who, "before": before, "n": -1 if n is None else n}
+        rows = self._store.rows(_PAST, values)
         return [(Recorded(seq, at, Event.read(json.loads(sent))), bool(undone)) for seq, at, sent, undone in rows]
 
     @property
@@ -546,3 +559,15 @@ class Project:
 def _item(row: Sequence[Any]) -> Item:
     name, source, kind, place, path, text, gone, digest = row
     return Item(name, source, kind, place, path, text, bool(gone), digest.hex())
+
+
+def _no_project(path: Path) -> str:
+    """Why there is no project at a path, and what to do."""
+    if path.name == FILE and path.is_file():
+        return f"{path} is the file of a project; name its folder, {path.parent}"
+    if not path.exists():
+        return f"{path} is not a project: there is no such folder; make a project with `distil project create {path}`"
+    return (
+        f"{path} is not a project: it has no {FILE}; to label what is in it, open it with `distil label {path}`, or make a project "
+        f"and add it: `distil project create DIR`, then `distil project add DIR {path}`"
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from distil.errors import DistilError, InvalidInput, nearest
-from distil.labeling.events import ANSWERS, OPINIONS, Ack, Event
+from distil.labeling.events import ANSWERS, MERGE, OPINIONS, Ack, Event
 from distil.labeling.fold import NOTHING, after, subject_of
 from distil.labeling.store import bound
 
@@ -64,6 +64,8 @@ def _apply(db: sqlite3.Connection, event: Event, at: float, sent: str) -> int:
             "SELECT item, subject, kind FROM event WHERE key = ?", (event.target,)
         ).fetchone()
         answers = kind in ANSWERS
+        if kind == MERGE:
+            _unmerge(db, event)
     if event.kind == "release":
         db.execute("DELETE FROM lease WHERE item = ? AND who = ?", (item, event.of))
     elif item is not None:
@@ -106,8 +108,11 @@ def _check_target(db: sqlite3.Connection, event: Event) -> None:
     if found is None:
         raise InvalidInput(f"{event.kind}: the record has no event with the key {event.target}")
     who, kind = found
+    if kind == MERGE and event.kind == "undo":
+        return
     if kind not in OPINIONS:
-        raise InvalidInput(f"{event.kind}: an event of kind {kind} cannot be undone; expected {', '.join(OPINIONS)}")
+        known = ", ".join((*OPINIONS, MERGE) if event.kind == "undo" else OPINIONS)
+        raise InvalidInput(f"{event.kind}: expected an event of kind {known}; {event.target} is of kind {kind}")
     if who != event.who:
         raise InvalidInput(
             f"{event.kind}: {event.who} cannot undo what {who} did; withdraw the answer, or decide the item"
@@ -130,12 +135,15 @@ def class_of(db: sqlite3.Connection, name: str) -> int:
     found = db.execute("SELECT c FROM class_name WHERE name = ?", (name,)).fetchone()
     if found is None:
         names = [each for (each,) in db.execute("SELECT name FROM class WHERE into_c IS NULL ORDER BY c")]
-        listing = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
-        raise InvalidInput(
-            f"the project has no class {name!r}{nearest(name, names)}; it has {listing or 'none yet, add some'}"
-        )
+        raise InvalidInput(no_class(name, names))
     merged = dict(db.execute("SELECT c, into_c FROM class WHERE into_c IS NOT NULL").fetchall())
     return end_of(merged, int(found[0]))
+
+
+def no_class(name: str, names: Sequence[str]) -> str:
+    """The message for a name that is none of the classes ``names``."""
+    listing = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+    return f"the project has no class {name!r}{nearest(name, names)}; it has {listing or 'none yet, add some'}"
 
 
 def end_of(merged: Mapping[int, int], number: int) -> int:
@@ -167,6 +175,18 @@ def _change_classes(db: sqlite3.Connection, event: Event) -> int:
         raise InvalidInput(f"{event.label!r} and {name!r} are one class already")
     db.execute("UPDATE class SET into_c = ?, key = NULL WHERE c = ?", (into, number))
     return number
+
+
+def _unmerge(db: sqlite3.Connection, undo: Event) -> None:
+    """Take a merged class out again; labels that were given to the other class since stay with that."""
+    if db.execute("SELECT count(*) FROM event WHERE target = ?", (undo.target,)).fetchone()[0] > 1:
+        raise InvalidInput("undo: this merge was undone already; to merge the classes again, do so anew")
+    number, name = db.execute(
+        "SELECT c, name FROM event JOIN class ON c = class WHERE event.key = ?", (undo.target,)
+    ).fetchone()
+    _check_new(db, name)
+    db.execute("UPDATE class SET into_c = NULL WHERE c = ?", (number,))
+    db.execute("INSERT OR REPLACE INTO class_name VALUES(?, ?)", (name, number))
 
 
 def _check_new(db: sqlite3.Connection, name: str) -> None:

@@ -14,7 +14,8 @@ from distil.errors import InvalidInput, nearest
 from distil.labeling.events import Event
 from distil.labeling.handing_out import Selector, hand_out
 from distil.labeling.project import Item, Project
-from distil.labeling.table_rows import cells_of, write_records
+from distil.labeling.recording import no_class
+from distil.labeling.table_rows import cells_of, contents, write_records
 
 if TYPE_CHECKING:
     from distil.data.columns import Table
@@ -70,28 +71,20 @@ def write_sheet(
         what = "item whose labels tie" if ties else "item"
         raise InvalidInput(f"there is no {what} to hand out to {who}: all are answered, or with other people")
     items = project.items(ids)
-    content = {
-        "text": any(item.text is not None for item in items),
-        "file": any(item.path is not None for item in items),
-    }
     try:
-        write_records([_record(sheet, item, who, content) for item in items], path)
+        write_records(_records(sheet, items, who), path)
     except BaseException:
         project.release(ids, who, who)
         raise
     return ids
 
 
-def _record(sheet: str, item: Item, who: str, content: dict[str, bool]) -> dict[str, Any]:
-    shown = {"text": item.text, "file": item.path}
-    return {
-        "id": item.id,
-        **{name: shown[name] for name, wanted in content.items() if wanted},
-        "label": None,
-        "answer": None,
-        "who": who,
-        "key": _key(sheet, item.id),
-    }
+def _records(sheet: str, items: Sequence[Item], who: str) -> list[dict[str, Any]]:
+    blank = {"label": None, "answer": None, "who": who}
+    return [
+        {"id": item.id, **content, **blank, "key": _key(sheet, item.id)}
+        for item, content in zip(items, contents(items), strict=True)
+    ]
 
 
 def _key(sheet: str, item: str) -> str:
@@ -178,10 +171,8 @@ class _Sheet:
         known = self._known.get(normal(label))
         if known is None:
             if not self._new_classes:
-                listing = ", ".join(self._project.classes[:10]) or "no classes yet"
                 raise InvalidInput(
-                    f"the project has no class {label!r}{nearest(label, self._known)}; it has {listing}; correct the label, or "
-                    "allow new classes (--new-classes)"
+                    f"{no_class(label, self._project.classes)}; correct the label, or allow new classes (--new-classes)"
                 )
             self._known[normal(label)] = known = label
             self.classes[label] = Event(kind="class_add", who=who.strip(), label=label)

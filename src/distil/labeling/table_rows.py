@@ -23,16 +23,15 @@ ENDINGS = (".csv", ".jsonl", ".parquet")
 
 def label_records(rows: Sequence[Row], items: Mapping[str, Item]) -> list[dict[str, Any]]:
     """Records of labels: ``id``, ``text`` or ``file`` where the items have one, ``label``."""
-    contents = [_content(items[row.id]) for row in rows]
-    columns = [name for name in ("text", "file") if any(content[name] is not None for content in contents)]
-    return [
-        {"id": row.id, **{name: content[name] for name in columns}, "label": row.label}
-        for row, content in zip(rows, contents, strict=True)
-    ]
+    shown = contents([items[row.id] for row in rows])
+    return [{"id": row.id, **content, "label": row.label} for row, content in zip(rows, shown, strict=True)]
 
 
-def _content(item: Item) -> dict[str, str | None]:
-    return {"text": item.text, "file": item.path}
+def contents(items: Sequence[Item]) -> list[dict[str, str | None]]:
+    """The columns ``text`` and ``file`` of items; a column that all lack is left out."""
+    columns = {"text": [item.text for item in items], "file": [item.path for item in items]}
+    kept = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
+    return [{name: cells[row] for name, cells in kept.items()} for row in range(len(items))]
 
 
 def answer_records(rows: Sequence[Row]) -> list[dict[str, Any]]:

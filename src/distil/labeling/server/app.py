@@ -291,4 +291,4 @@ class _Routes:
 def _latest(project: Project, who: str, n: int, before: int) -> list[Any]:
     """The last events of a person, through a connection of its own: no answer waits for it."""
     with Project.open(project.path) as reader:
-        return reader.latest(who, n, before)
+        return reader.history(who=who, n=n, before=before)
