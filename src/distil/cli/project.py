@@ -1,4 +1,4 @@
-"""``distil project``: make a labeling project, add items, look at it, export and import labels, withdraw answers."""
+"""``distil project``: make a labeling project, add items, look at it, export and import labels, withdraw answers, and more."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from distil.cli import project_classes, project_record
 from distil.cli.commands import Act
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
-from distil.cli.projects import person, writing
+from distil.cli.projects import left_out, person, writing
 from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -200,29 +201,12 @@ def import_(project: PathLike, source: PathLike, *, who: str = "import") -> dict
 def act_import(given: dict[str, Any]) -> int:
     """Import, and say what was left out."""
     done = import_(**given)
-    for line in _left_out(done):
+    for line in left_out(done):
         print_note(line)
     print(
         f"{done['recorded']:,} answers recorded, {done['known']:,} known before, {done['blank']:,} rows without a label"
     )
     return 0
-
-
-def _left_out(done: dict[str, Any]) -> list[str]:
-    """Sentences on what an import added besides answers, and on what it left out."""
-    lines = []
-    if done["classes"]:
-        lines.append(f"new classes: {', '.join(done['classes'])}")
-    if done["conflicts"]:
-        item, has, says = done["conflicts"][0]
-        lines.append(
-            f"{len(done['conflicts']):,} rows contradict the project and changed nothing; the first: {item!r} has {has!r}, the row "
-            f"says {says!r}"
-        )
-    for name, what in (("unknown", "ids that no item has"), ("refused", "records that could not be read")):
-        if done[name]:
-            lines.append(f"{len(done[name]):,} {what}; the first: {done[name][0]}")
-    return lines
 
 
 def withdraw(
@@ -285,4 +269,9 @@ COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "export": (export, act_export),
     "import": (import_, act_import),
     "withdraw": (withdraw, act_withdraw),
+    "classes": (project_classes.classes, project_classes.act),
+    "history": (project_record.history, project_record.act_history),
+    "undo": (project_record.undo, project_record.act_undo),
+    "ties": (project_record.ties, project_record.act_ties),
+    "decide": (project_record.decide, project_record.act_decide),
 }

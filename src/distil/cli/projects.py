@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, path_of
 from distil.errors import InvalidInput
@@ -31,3 +31,20 @@ def person(who: str | None) -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError) as error:
         raise InvalidInput("the account of this process has no name; say who answers (--who)") from error
+
+
+def left_out(done: dict[str, Any]) -> list[str]:
+    """Sentences on what an import added besides answers, and on what it left out."""
+    lines = []
+    if done["classes"]:
+        lines.append(f"new classes: {', '.join(done['classes'])}")
+    if done["conflicts"]:
+        item, has, says = done["conflicts"][0]
+        lines.append(
+            f"{len(done['conflicts']):,} rows contradict the project and changed nothing; the first: {item!r} has {has!r}, the row "
+            f"says {says!r}"
+        )
+    for name, what in (("unknown", "ids that no item has"), ("refused", "records that could not be read")):
+        if done[name]:
+            lines.append(f"{len(done[name]):,} {what}; the first: {done[name][0]}")
+    return lines

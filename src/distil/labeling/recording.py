@@ -112,7 +112,7 @@ def _check_target(db: sqlite3.Connection, event: Event) -> None:
         return
     if kind not in OPINIONS:
         known = ", ".join((*OPINIONS, MERGE) if event.kind == "undo" else OPINIONS)
-        raise InvalidInput(f"{event.kind}: expected an event of kind {known}; {event.target} is of kind {kind}")
+        raise InvalidInput(f"{event.kind}: an event of kind {kind} cannot be {event.kind}ne; expected {known}")
     if who != event.who:
         raise InvalidInput(
             f"{event.kind}: {event.who} cannot undo what {who} did; withdraw the answer, or decide the item"

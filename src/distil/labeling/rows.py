@@ -48,12 +48,12 @@ class Imported:
     """
 
     recorded: int
-    known: int
-    conflicts: tuple[tuple[str, str, str], ...]
-    unknown: tuple[str, ...]
-    blank: int
-    classes: tuple[str, ...]
-    refused: tuple[str, ...]
+    known: int = 0
+    conflicts: tuple[tuple[str, str, str], ...] = ()
+    unknown: tuple[str, ...] = ()
+    blank: int = 0
+    classes: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def labels_of(project: Project) -> list[Row]:

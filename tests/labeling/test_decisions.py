@@ -1,0 +1,65 @@
+"""Decisions: which items need one, sheets of them, and what overrules what."""
+
+import csv
+
+import pytest
+
+from distil.errors import InvalidInput
+from distil.labeling.decisions import decide_sheet, undecided, write_undecided
+
+
+@pytest.fixture
+def disputed(say):
+    """Item 0 ties, 1 is flagged, 2 is decided, 3 is settled."""
+    for item in "02":
+        say("anna", "label", item, "cat")
+        say("ben", "label", item, "dog")
+    say("ben", "skip", "1")
+    say("ben", "flag", "1")
+    say("carl", "decide", "2", "dog")
+    say("anna", "label", "3", "cat")
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_sheet_holds_what_needs_a_decision(project, disputed, tmp_path):
+    assert [row.item.id for row in undecided(project)] == ["0", "1"]
+    assert write_undecided(project, tmp_path / "ties.csv") == 2
+    assert read(tmp_path / "ties.csv") == [
+        {"id": "0", "text": "text 0", "why": "tied", "answers": "anna: cat; ben: dog", "decision": ""},
+        {"id": "1", "text": "text 1", "why": "flagged", "answers": "ben: skip", "decision": ""},
+    ]
+    with pytest.raises(InvalidInput, match="exists, and may hold decisions"):
+        write_undecided(project, tmp_path / "ties.csv")
+
+
+def test_without_a_tie_there_is_no_sheet(project, tmp_path):
+    with pytest.raises(InvalidInput, match="no item needs a decision"):
+        write_undecided(project, tmp_path / "ties.csv")
+    assert not (tmp_path / "ties.csv").exists()
+
+
+def test_decisions_of_a_sheet(project, disputed, tmp_path):
+    sheet = tmp_path / "s.csv"
+    sheet.write_text("id,decision,answers\n0,dog ,x\n1,,x\n2,cat,x\nnone,cat,x\n")
+    found = decide_sheet(project, sheet, "carl")
+    assert (found.recorded, found.blank, found.unknown) == (1, 1, ("none",))
+    assert found.conflicts == (("2", "dog", "cat"),)  # decided before
+    assert project.labels() == {"0": "dog", "2": "dog", "3": "cat"}
+    assert decide_sheet(project, sheet, "carl").known == 1
+    said = [recorded.event for recorded, _ in project.history(item="0")]
+    assert [(event.who, event.label) for event in said if event.kind == "decide"] == [("carl", "dog")]
+
+
+def test_an_unknown_class_or_a_missing_column_is_refused(project, disputed, tmp_path):
+    sheet = tmp_path / "s.csv"
+    sheet.write_text("id,decision\n0,dog\n1,dgo\n")
+    with pytest.raises(InvalidInput, match=r"s\.csv, line 3: the project has no class 'dgo'; did you mean 'dog'"):
+        decide_sheet(project, sheet, "carl")
+    assert project.labels() == {"2": "dog", "3": "cat"}
+    sheet.write_text("id,label\n0,dog\n")
+    with pytest.raises(InvalidInput, match="no column 'decision'"):
+        decide_sheet(project, sheet, "carl")
