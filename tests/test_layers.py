@@ -214,8 +214,10 @@ CHECKS = {
         for package in ("torch.utils.data", "distil.data", "distil.networks")
         for fault in imports_of(part(found, "distil.strategies"), package, ())
     ],
-    "only the learner trains": lambda found: imports_of(
-        part(found, "distil.selection"), "distil.training", ("distil.selection.learner",)
+    "only the learner and the trained head train": lambda found: imports_of(
+        part(found, "distil.selection"),
+        "distil.training",
+        ("distil.selection.learner", "distil.selection.trained_head"),
     ),
     "names of modules": names_of_modules,
     "no arithmetic in the faces": arithmetic_in_faces,
@@ -314,7 +316,7 @@ def test_every_module_is_read(found):
         ("functional sees no data set", "functional/centers.py", "from torch.utils import data"),
         ("strategies see no data set", "strategies/base.py", "import torch.utils.data"),
         ("strategies see no data set", "strategies/base.py", "from distil.data.pools import x"),
-        ("only the learner trains", "selection/select.py", "from distil.training.fit import fit"),
+        ("only the learner and the trained head train", "selection/select.py", "from distil.training.fit import fit"),
         ("names of modules", "selection/__init__.py", "from distil.selection.select import select"),
         ("no arithmetic in the faces", "active_learning_strategies/badge.py", "def f(x): return x.topk(3)"),
         ("no arithmetic in the faces", "active_learning_strategies/badge.py", "def f(x): return x @ x"),

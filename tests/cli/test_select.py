@@ -491,3 +491,61 @@ def test_labels_may_be_the_names_of_the_columns(here, said, case):
             code, out, err = said(*options, "--labeled", "named.csv", *more)
             assert (code, out) == (2, "")
             assert message in err
+
+
+def test_embeddings_and_labels_are_enough_for_strategies_that_read_probabilities(here, said):
+    words = ("dog", "cat", "emu", "fox")
+    lines = [f"{name},{words[row % 4]}\n" for row, name in enumerate(NAMES[:20])]
+    Path("named.csv").write_text("id,label\n" + "".join([*lines, f"{NAMES[20]},\n"]))
+    options = (
+        "--embeddings",
+        "emb.npy",
+        "--ids",
+        "ids.txt",
+        "--strategy",
+        "glister",
+        "--n",
+        5,
+        "--labeled",
+        "named.csv",
+    )
+    code, out, err = said(*options)
+    note = "a linear head was trained on the embeddings of 20 labeled examples of 4 classes, and its probabilities were read"
+    assert code == 0
+    assert note in err
+    embeddings = np.load("emb.npy")
+    labeled = {row: words[row % 4] for row in range(20)}
+    expected = distil.select_from("glister", 5, embeddings=embeddings, labeled=labeled, seed=0)
+    assert [line.split("\t")[1] for line in out.splitlines()] == [NAMES[row] for row in expected]
+    assert said(*options, "--classes", "fox,emu,dog,cat")[1] == out
+    plan = distil.pick(
+        "glister",
+        5,
+        embeddings="emb.npy",
+        ids="ids.txt",
+        labeled="named.csv",
+        classes="ox,fox,emu,dog,cat",
+        dry_run=True,
+    )
+    assert plan["arrays"]["probs"]["shape"] == [N, 5]
+    assert plan["arrays"]["probs"]["file"] == "a linear head on emb.npy"
+    assert any("5 classes" in sentence for sentence in plan["read"])
+
+
+def test_what_is_missing_where_probabilities_are_read(here, said, case):
+    Path("ids.csv").write_text(f"id\n{NAMES[0]}\n")
+    Path("one.csv").write_text(f"id,label\n{NAMES[0]},cat\n{NAMES[1]},cat\n")
+    asked = ("--embeddings", "emb.npy", "--ids", "ids.txt", "--strategy", "badge", "--n", 5)
+    for more, message in (
+        (
+            (),
+            "BADGE needs probs; pass --probs, or labels (--labeled), on which a linear head is trained that gives them",
+        ),
+        (("--labeled", "ids.csv"), "pass --probs, or labels (--labeled)"),
+        (("--labeled", "one.csv"), "all 2 labels are 'cat': label examples of another class"),
+        (("--labeled", "one.csv", "--classes", "dog,cow"), "one.csv: labels: 'cat' is not one of the 2 classes"),
+    ):
+        with case(more):
+            code, out, err = said(*asked, *more)
+            assert (code, out) == (2, "")
+            assert message in err

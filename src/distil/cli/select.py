@@ -66,9 +66,12 @@ def pick(
 ) -> dict[str, Any]:
     """Choose what to label next, from files.
 
-    The files hold embeddings, probabilities or both, one row an example; no model is needed and nothing is trained::
+    The files hold embeddings, probabilities or both, one row an example; no model is needed::
 
         distil select --embeddings emb.npy --probs p.npy --labeled labeled.csv --strategy badge --n 500 --out picks.csv
+
+    Where a strategy reads probabilities and there are only embeddings, a linear head is trained on the labels in --labeled, and its
+    probabilities are read; a note says so.
 
     A folder of images or a table of texts is embedded first, once (see ``distil embed``)::
 
@@ -86,7 +89,7 @@ def pick(
         strategy: The name of a registered strategy; ``distil strategies`` lists them.
         n: The number of examples to choose.
         embeddings: A file of embeddings, (N, D), such as ``.npy`` or ``.csv``; docs/your-data.md lists the formats.
-        probs: A file of class probabilities, (N, C).
+        probs: A file of class probabilities, (N, C); default: those of a linear head that is trained on the labeled embeddings.
         mc_probs: A file of sampled class probabilities, (N, K, C).
         ids: The ids of the rows: a file, or a column; default: the ids in the files, else positions.
         pool: A folder of images or a table of texts, which the model embeds; in place of embeddings.
@@ -101,7 +104,7 @@ def pick(
         labeled: A file of ids that are labeled already, with labels for strategies that read them, or a folder with a folder of
             images for each class; one or several.
         classes: The classes of the columns of probs, in their order, where labels are their names: a list, or text such as
-            ``cat,dog``.
+            ``cat,dog``. Without probs, labels need no classes.
         candidates: A file of ids that may be chosen; default: all that are not labeled; one or several.
         exclude: A file of ids that may not be chosen, such as those being labeled now; one or several.
         no_duplicates: Leave out near-duplicates of labeled rows and of each other; this needs embeddings.
@@ -124,7 +127,7 @@ def pick(
     Raises:
         InvalidInput: A file called ``out`` with other content, ids that are not in the pool or there twice, an id with two labels,
             arrays that do not fit together, rows that are NaN, infinite or not probabilities: named by their ids.
-        MissingSignal: The strategy needs an array that was not given.
+        MissingSignal: The strategy needs an array that was not given, or labels to train the linear head on.
         UnknownName: There is no strategy of that name.
 
     Note:
@@ -179,7 +182,7 @@ def pick(
         runtime=runtime,
     )
     if dry_run:
-        return {**plan(asked), "read": read}
+        return {**plan(asked), "read": [*read, *asked.notes]}
     picks = chosen(asked)
     picks = replace(picks, shown={name: [cell(row) for row in picks.rows] for name, cell in columns.items()})
     if path is not None and not write_picks(picks, path, force=force):

@@ -113,6 +113,19 @@ def as_classes(classes: Any, num_classes: int | None = None) -> list[Any]:  # no
     return values
 
 
+def classes_among(labels: Any, what: str, count: int) -> list[Any]:  # noqa: ANN401 - any argument of a caller
+    """The distinct labels, numbers in their order and then texts in theirs; missing ones are left out.
+
+    Args:
+        labels: A list, array, tensor or Series with one label per example.
+        what: The caller's name for the labels, for messages.
+        count: The number of labels that there must be.
+    """
+    plain = map(scalar, listed(labels, what, count).tolist())
+    found = dict.fromkeys(_composed(label) for label in plain if isinstance(label, Hashable) and not _is_missing(label))
+    return sorted(found, key=lambda label: (isinstance(label, str), label))
+
+
 def _is_missing(label: Any) -> bool:  # noqa: ANN401 - a label of any type
     """Whether a label is None, NaN (pandas' NA and NaT included) or a text of blanks."""
     if label is None or isinstance(label, str):

@@ -27,6 +27,7 @@ from distil.selection.choose import choose
 from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
+from distil.selection.trained_head import lacks_only_probs, trained_head
 from distil.signals import Embedding, Labels, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
@@ -84,7 +85,9 @@ def request(
     near: float | None = None,
     runtime: Runtime | None = None,
 ) -> Request:
-    """Match the lists of ids with the pool; nothing is computed yet.
+    """Match the lists of ids with the pool; nothing is chosen yet.
+
+    Where the strategy reads probabilities and only embeddings and labels were given, a linear head is trained, which gives them.
 
     Args:
         strategy: A strategy, or the name of a registered one.
@@ -104,7 +107,8 @@ def request(
     """
     strategy = as_strategy(strategy)
     check_arrays_serve(strategy)
-    named, labels = None, None
+    named, labels, what = None, None, "labels"
+    trains = lacks_only_probs(strategy, arrays.columns)
     if classes is not None:
         width = classes_in({what: column.values for what, column in arrays.columns.items()})
         named = as_classes(list(map(normal, classes)), width)
@@ -112,20 +116,43 @@ def request(
         labeled = read_ids(Path(labeled))
     if isinstance(labeled, ListedIds):
         labeled = labeled.answered()
-        labels = _labels(strategy, labeled, named)
+        labels = _labels(strategy, labeled, named) if not trains else labeled.labels
+        what = f"{labeled.origin}: labels"
     elif labeled is not None:
         labeled, labels = split_pair(labeled, arrays.reader)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
     near = None if near is None else checked_near(near)
     asked = Request(strategy, n, arrays, **rows, labels=labels, seed=seed, near=near, runtime=as_runtime(runtime))
-    missing = [what for what in asked.reads if what not in arrays.columns]
-    if missing:
-        options = " and ".join(f"--{what.replace('_', '-')}" for what in missing)
-        raise MissingSignal(f"{type(strategy).__name__} needs {' and '.join(missing)}; pass {options}")
+    missing = [name for name in asked.reads if name not in arrays.columns]
+    if missing and not (trains and labels is not None):
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in missing)
+        head = ", or labels (--labeled), on which a linear head is trained that gives them" if trains else ""
+        raise MissingSignal(f"{type(strategy).__name__} needs {' and '.join(missing)}; pass {options}{head}")
     if near is not None and "embeddings" not in arrays.columns:
         raise InvalidInput("near-duplicates are found by embeddings; pass them too (--embeddings)")
-    return replace(asked, n=as_count(n, len(asked.pool)))
+    asked = replace(asked, n=as_count(n, len(asked.pool)))
+    return _with_probs(asked, what, named) if trains else asked
+
+
+def _with_probs(asked: Request, what: str, classes: list[str] | None) -> Request:
+    """The request with the probabilities of a linear head that is trained on its labels."""
+    labeled, names = torch.from_numpy(np.asarray(asked.labeled)), asked.arrays.names
+    embeddings = asked.arrays.columns["embeddings"]
+    head = trained_head(
+        asked.strategy,
+        embeddings.values,
+        torch.cat([asked.pool, labeled]).unique(),
+        labeled,
+        asked.labels,
+        what=what,
+        classes=classes,
+        names=names,
+        runtime=asked.runtime,
+    )
+    probs = Column(head.probs.numpy(), names, f"a linear head on {embeddings.origin}")
+    arrays = Arrays({**asked.arrays.columns, "probs": probs}, names)
+    return replace(asked, arrays=arrays, labels=head.columns.tolist(), notes=(head.note,))
 
 
 def chosen(asked: Request) -> Picks:
@@ -206,6 +233,10 @@ def _labels(strategy: Strategy, labeled: ListedIds, classes: list[str] | None) -
 
 def selected(asked: Request) -> Selection:
     """The selection of a request, as rows of its arrays."""
+    return _selected(asked).with_notes(asked.notes)
+
+
+def _selected(asked: Request) -> Selection:
     if asked.near is None:
         return _choose(asked, asked.pool)
     _check_embeddings(asked)

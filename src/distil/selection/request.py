@@ -19,7 +19,8 @@ from distil.data.ids import ListedIds, read_ids
 from distil.measuring.source import Source
 from distil.selection.arguments import as_candidates
 from distil.selection.ids import IdReader, Ids
-from distil.selection.select import array_sources, arrays_read
+from distil.selection.select import array_sources
+from distil.selection.trained_head import arrays_read
 from distil.strategies.base import Selection, Strategy
 from distil.system.runtime import Runtime
 
@@ -79,6 +80,7 @@ class Request:
         seed: Seed of the selection; equal seeds give equal picks.
         near: Share of the typical distance within which two rows are near-duplicates, which are left out; None: keep them.
         runtime: Memory, folder for further columns, progress bars.
+        notes: Sentences on what was made for the selection.
     """
 
     strategy: Strategy
@@ -91,6 +93,7 @@ class Request:
     seed: int = 0
     near: float | None = None
     runtime: Runtime = field(default_factory=Runtime)
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def pool(self) -> Tensor:

@@ -15,7 +15,7 @@ from distil.data.labels import as_classes, as_labels
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
-from distil.measuring.source import ArraySource, Source, arguments_of
+from distil.measuring.source import ArraySource, Source
 from distil.networks.wrap import wrap
 from distil.rng import Rng, as_rng
 from distil.selection.arguments import (
@@ -36,7 +36,8 @@ from distil.selection.arguments import (
 )
 from distil.selection.choose import choose
 from distil.selection.ids import IdReader, Ids, split_pair
-from distil.strategies.base import ROLES, Needs, Selection, Strategy
+from distil.selection.trained_head import arrays_read, lacks_only_probs, trained_head
+from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, of_library
 from distil.system.runtime import Runtime, as_runtime
 
@@ -155,16 +156,20 @@ def select_from(
 ) -> Selection:
     """Choose the ``n`` rows to label next from arrays, without a model or data set.
 
+    Where a strategy reads probabilities and only embeddings and labels are passed, the probabilities are those of a linear head
+    (``LinearHead``) that is trained on the labeled rows; ``notes`` of the selection say so.
+
     Args:
         strategy: A strategy, or the name of a registered one.
         n: Number of rows to choose, from 1 to the number of candidates.
-        probs: Class probabilities, (N, C).
+        probs: Class probabilities, (N, C); default: those of a linear head, where embeddings and labels are passed.
         embeddings: Embeddings, (N, D).
         mc_probs: Sampled class probabilities, (N, K, C); this K replaces the strategy's number of samples.
         candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
         labeled: Rows that are labeled, a dict {id: label} or a pair (ids, labels).
-        labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``.
+        labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``;
+            any labels where there are no ``probs``.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels).
         classes: Names of the columns of ``probs``, in their order, such as a classifier's ``classes_``; labels are then these.
@@ -179,7 +184,7 @@ def select_from(
         beyond it into files.
 
     Raises:
-        MissingSignal: The strategy needs an array that was not passed.
+        MissingSignal: The strategy needs an array that was not passed, or labels to train the linear head on.
         InvalidInput: An array is wrong: its shape, a NaN, or probabilities that do not sum to 1.
 
     >>> probs = [[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]]
@@ -217,18 +222,27 @@ def select_from(
         if held_labels is None:
             raise InvalidInput("validation has no labels; pass a dict {id: label}, or a pair (ids, labels)")
         held_out = reader.positions(held_ids, "validation", ordered=True), held_labels
+    labels = own_labels if labels is None else labels
+    known = None if classes is None else as_classes(classes, classes_in(arrays))
+    notes: tuple[str, ...] = ()
+    if positions is not None and labels is not None and lacks_only_probs(strategy, arrays):
+        rows = torch.cat([pool, positions, *([] if held_out is None else [held_out[0]])]).unique()
+        head = trained_head(
+            strategy, arrays["embeddings"], rows, positions, labels, classes=known, names=names, runtime=runtime
+        )
+        arrays, known, notes = {**arrays, "probs": head.probs}, head.classes, (head.note,)
     sources = array_sources(
         strategy,
         arrays,
         pool,
         labeled=positions,
         validation=held_out,
-        labels=own_labels if labels is None else labels,
+        labels=labels,
         labeled_embeddings=labeled_embeddings,
-        classes=None if classes is None else as_classes(classes, classes_in(arrays)),
+        classes=known,
         names=names,
     )
-    return with_names(choose(strategy, sources, n, runtime, rng), names)
+    return with_names(choose(strategy, sources, n, runtime, rng), names).with_notes(notes)
 
 
 def _of_width(labeled: Array, embeddings: Array | None) -> Array:
@@ -298,8 +312,3 @@ def _label_column(
     known = torch.full((len(next(iter(arrays.values()))),), -1)
     known[rows] = as_labels(labels, what, count=len(rows), classes=classes, ids=rows, names=names, advice=advice)
     return {"labels": known}
-
-
-def arrays_read(strategy: Strategy) -> list[str]:
-    """The arguments of ``select_from`` that the strategy reads, including ``labels``."""
-    return arguments_of(signal for role in ROLES for signal in getattr(strategy.needs, role))

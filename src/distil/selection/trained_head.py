@@ -1,0 +1,102 @@
+"""Probabilities for selections from embeddings alone: those of a linear head that is trained on the labeled examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distil.data.arrays import Array, take
+from distil.data.labels import as_classes, as_labels, classes_among
+from distil.errors import InvalidInput, all_labels_are, counted
+from distil.measuring.source import ArraySource, arguments_of
+from distil.rng import Rng
+from distil.signals import Embedding
+from distil.strategies.base import ROLES, Strategy
+from distil.system.runtime import CHUNK_ROWS, Runtime
+from distil.system.scratch import Space
+from distil.training.linear_head import HeadConfig, LinearHead, fit_head
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedHead:
+    """What a linear head says about the examples of a pool.
+
+    Attributes:
+        probs: Its probabilities, (N, C); only the rows that were asked for are set.
+        classes: The classes of the columns.
+        columns: The labels as columns, (M,) int64.
+        note: What was trained on what, as a sentence.
+    """
+
+    probs: Tensor
+    classes: list[Any]
+    columns: Tensor
+    note: str
+
+
+def arrays_read(strategy: Strategy) -> list[str]:
+    """The arguments of ``select_from`` that the strategy reads, including ``labels``."""
+    return arguments_of(signal for role in ROLES for signal in getattr(strategy.needs, role))
+
+
+def lacks_only_probs(strategy: Strategy, arrays: Mapping[str, object]) -> bool:
+    """Whether probabilities are all that a strategy still needs, and a head on the embeddings can give them."""
+    missing = [name for name in arrays_read(strategy) if name != "labels" and name not in arrays]
+    return missing == ["probs"] and "embeddings" in arrays
+
+
+def trained_head(
+    strategy: Strategy,
+    embeddings: Array,
+    rows: Tensor,
+    labeled: Tensor,
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    *,
+    what: str = "labels",
+    classes: Sequence[Any] | None = None,
+    names: Sequence[Any] | None = None,
+    runtime: Runtime,
+) -> TrainedHead:
+    """Train a linear head on the labeled rows, and compute its probabilities.
+
+    Args:
+        strategy: The strategy that needs the probabilities, for messages.
+        embeddings: The embeddings, (N, D); read three times.
+        rows: The rows that are used, labeled ones included; the head is scaled to them, and others are not read.
+        labeled: The labeled rows, (M,).
+        labels: Their labels, one per row.
+        what: The caller's name for the labels, for messages.
+        classes: All classes; default: the distinct labels.
+        names: The caller's names of the rows, for messages.
+        runtime: Memory of the probabilities.
+
+    Raises:
+        InvalidInput: The labels are of one class, one is missing or not in ``classes``, or an embedding has NaN or infinity.
+    """
+    source = ArraySource(rows, {"embeddings": embeddings}, names=names)
+    for _ in source.chunks((Embedding(),), runtime, Rng(0)):  # refuses NaN and infinity, with the names of rows
+        pass
+    known = classes_among(labels, what, len(labeled)) if classes is None else list(classes)
+    y = as_labels(labels, what, count=len(labeled), classes=known, ids=labeled, names=names)
+    if len(y.unique()) < 2:
+        raise InvalidInput(
+            f"{type(strategy).__name__} needs probs, and the linear head that would give them needs labels of two classes; "
+            f"{all_labels_are(len(y))} {known[int(y[0])]!r}: label examples of another class, pass probs, or use a strategy that "
+            "reads embeddings alone, such as core_set"
+        )
+    named = as_classes(known)
+    head = LinearHead.over(embeddings, len(named), ids=rows)
+    fit_head(head, take(embeddings, labeled), y, HeadConfig())
+    probs = Space(runtime).column(len(embeddings), len(named), dtype=head.center.dtype)
+    with torch.no_grad():
+        for block in rows.split(CHUNK_ROWS):
+            probs[block] = head(take(embeddings, block)).softmax(1)
+    note = (
+        f"no probs were given: a linear head was trained on the embeddings of {counted(len(y), 'labeled example')} of "
+        f"{len(named):,} classes, and its probabilities were read"
+    )
+    return TrainedHead(probs, named, y, note)
