@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distil.errors import InvalidInput
-from distil.labeling.project import Item
+from distil.labeling.items import Item
 from distil.labeling.rows import Row
 
 

@@ -9,7 +9,8 @@ from typing import Final
 from distil.data.ids import normal
 from distil.errors import InvalidInput
 from distil.labeling.events import DECISION
-from distil.labeling.project import Item, Project
+from distil.labeling.items import Item
+from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.rows import Imported, Row, import_rows
 from distil.labeling.table_rows import cells_of, contents, write_records

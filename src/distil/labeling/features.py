@@ -19,7 +19,7 @@ from distil.data.pools import pool_of_images, pool_of_texts, stamp_of
 from distil.embedding.embed import embed
 from distil.embedding.encoders import PIXELS
 from distil.errors import InvalidInput
-from distil.labeling.project import Item
+from distil.labeling.items import Item
 from distil.system.runtime import Runtime, as_runtime
 
 COMPONENTS: Final = 64

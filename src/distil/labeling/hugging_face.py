@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from distil.errors import InvalidInput, RunError
-from distil.labeling.project import Item
+from distil.labeling.items import Item
 from distil.labeling.rows import Row
 from distil.labeling.table_rows import label_records, read_rows, write_records
 

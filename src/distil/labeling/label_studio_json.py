@@ -7,7 +7,7 @@ from typing import Any
 
 from distil.errors import InvalidInput
 from distil.labeling.events import ANSWERS, DECISION
-from distil.labeling.project import Item
+from distil.labeling.items import Item
 from distil.labeling.rows import Row
 
 _FIELDS = ("distil_id", "id")

@@ -18,6 +18,7 @@ from distil.errors import InvalidInput, RunError, whole_number
 from distil.labeling.adding import Added, add_items
 from distil.labeling.events import Ack, Event, check_name
 from distil.labeling.fold import Answer, State
+from distil.labeling.items import Item
 from distil.labeling.recording import end_of, number_of, record_event
 from distil.labeling.sources import read_source
 from distil.labeling.status import Status
@@ -45,31 +46,6 @@ _PAST: Final = (
     "ORDER BY seq DESC LIMIT :n"
 )
 """Events with whether they are undone, the newest first."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """An item of a project.
-
-    Attributes:
-        id: The user's id.
-        source: The path of its source.
-        kind: ``images``, ``texts`` or ``rows``.
-        place: Its row in the source.
-        path: The image file; None for other items.
-        text: The text; None for other items.
-        gone: Whether the source no longer had it when it was last added.
-        digest: A hash of its content when it was last added, in hexadecimal.
-    """
-
-    id: str
-    source: str
-    kind: str
-    place: int
-    path: str | None
-    text: str | None
-    gone: bool
-    digest: str
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from distil.data.ids import matched, normal
 from distil.errors import InvalidInput, nearest
 from distil.labeling.events import Event
 from distil.labeling.handing_out import Selector, hand_out
-from distil.labeling.project import Item, Project
+from distil.labeling.items import Item
+from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.table_rows import cells_of, contents, write_records
 

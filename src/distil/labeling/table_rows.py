@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from distil.data.cells import csv_text
 from distil.errors import InvalidInput
 from distil.labeling.events import ANSWERS, DECISION
-from distil.labeling.project import Item
+from distil.labeling.items import Item
 from distil.labeling.rows import Row
 from distil.system.files import publish
 

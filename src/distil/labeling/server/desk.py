@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from distil.errors import InvalidInput
 from distil.labeling.events import ANSWERS, DECISION, Ack, Event, Shown
 from distil.labeling.fold import Answer
+from distil.labeling.items import Item
 from distil.labeling.model import Snapshot
-from distil.labeling.project import Item, Project
+from distil.labeling.project import Project
 from distil.labeling.truth import Truth, truths
 
 RANDOM: Final = "random"

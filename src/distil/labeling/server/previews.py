@@ -11,7 +11,7 @@ from PIL import Image
 
 from distil.data.images import open_image
 from distil.errors import InvalidInput
-from distil.labeling.project import Item
+from distil.labeling.items import Item
 
 SIZES: Final = {"256": 256, "512": 512, "1024": 1024, "2048": 2048, "full": 1 << 14}
 """Size in an address -> the longest side in pixels."""
