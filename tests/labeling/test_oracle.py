@@ -1,12 +1,10 @@
-"""A project as the oracle of a run, and labels of a project in a learner."""
+"""A project as the oracle of a run."""
 
 import json
 
 import numpy as np
 import pytest
-import torch
 
-import distil
 from distil.cli import main
 from distil.errors import InvalidInput
 from distil.experiment.run import Run
@@ -93,20 +91,3 @@ def test_a_run_asks_people(tmp_path, monkeypatch):
     assert {names[row] for event in answers for row in event["ids"]} == set(asked[1:])
     assert {label for event in answers for label in event["labels"]} == {0}  # cat is the first class of the file
     assert asked[0] in [names[row] for run in runs for event in run.all("skipped") for row in event["ids"]]
-
-
-def test_labels_of_a_project_in_a_learner(project, texts, say):
-    """As docs/labeling.md says: queue what the learner chose, and take what people said."""
-    pool = distil.open_pool(texts)
-    inputs = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
-    learner = distil.Learner(inputs, torch.nn.Linear(3, 2), "margin_sampling", classes=project.classes, names=NAMES)
-    assert len(pool) == 10
-    project.queue(learner.query(3).names)
-    for item in project.queued("anna")[:2]:
-        say("anna", "label", item, "cat")
-    say("anna", "skip", project.queued("anna")[0])
-    settled = project.settled()
-    learner.label({item: label for item, label in settled.items() if label is not None})
-    learner.skip([item for item, label in settled.items() if label is None])
-    assert len(learner.pool.asked) == 0
-    assert (len(learner.pool.labeled), len(learner.pool.skipped)) == (2, 1)

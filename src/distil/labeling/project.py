@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from distil.errors import InvalidInput, RunError, whole_number
 from distil.labeling.adding import Added, add_items
@@ -22,9 +22,17 @@ from distil.labeling.items import Item
 from distil.labeling.recording import end_of, number_of, record_event
 from distil.labeling.sources import read_source
 from distil.labeling.status import Status
-from distil.labeling.store import FILE, Store, bound, chunks
+from distil.labeling.store import FILE, Store, bound, chunks, no_project
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha, truths
 from distil.system.files import locked, sync_folder
+
+if TYPE_CHECKING:
+    from distil.labeling.learning import ProjectLearner
+    from distil.selection.learner import Fit
+    from distil.strategies.base import Strategy
+    from distil.system.runtime import Runtime
+    from distil.training.config import FitConfig
+    from distil.training.linear_head import HeadConfig
 
 _FOR_WHO: Final = (
     "NOT gone AND NOT EXISTS (SELECT 1 FROM lease WHERE item = n AND who = :who) "
@@ -140,7 +148,7 @@ class Project:
         """
         path = Path(path).expanduser()
         if not (path / FILE).is_file():
-            raise RunError(_no_project(path))
+            raise RunError(no_project(path))
         return cls(path, Store(path))
 
     def __enter__(self) -> Self:
@@ -508,6 +516,38 @@ class Project:
         """
         self.record_all([Event(kind="release", who=who, item=item, of=of) for item in ids])
 
+    # ---------------------------------------------------------------------------------------------------------- learning
+
+    def learner(
+        self,
+        model: Any = None,  # noqa: ANN401 - anything that Learner takes
+        strategy: Strategy | str = "uherding",
+        *,
+        data: Any = None,  # noqa: ANN401 - anything that Learner takes, or a path
+        fit: FitConfig | HeadConfig | Fit | None = None,
+        seed: int = 0,
+        runtime: Runtime | None = None,
+    ) -> ProjectLearner:
+        """A learner with the labels of this project, whose queries go to its people.
+
+        Args:
+            model: The model, as ``Learner`` takes it; default: a linear head. Pass a function that builds the model if classes may
+                be added while the learner is in use.
+            strategy: The strategy or its name.
+            data: What the model reads: a file of embeddings with the ids of items, such as ``distil embed`` writes; or an array or
+                data set with a row for each of :meth:`items`. Default: pixels, word counts or the numbers of arrays, as in
+                ``distil next``.
+            fit: The training, as ``Learner`` takes it.
+            seed: Seed of all random draws.
+            runtime: Settings for measuring the pool.
+
+        Raises:
+            InvalidInput: The project has fewer than two classes, or the data do not fit its items.
+        """
+        from distil.labeling.learning import ProjectLearner, builder
+
+        return ProjectLearner(self, builder(self.items(), self.path, model, strategy, data, fit, seed, runtime))
+
     # ---------------------------------------------------------------------------------------------------------- internal
 
     def _count(self, rows: str) -> int:
@@ -535,15 +575,3 @@ class Project:
 def _item(row: Sequence[Any]) -> Item:
     name, source, kind, place, path, text, gone, digest = row
     return Item(name, source, kind, place, path, text, bool(gone), digest.hex())
-
-
-def _no_project(path: Path) -> str:
-    """Why there is no project at a path, and what to do."""
-    if path.name == FILE and path.is_file():
-        return f"{path} is the file of a project; name its folder, {path.parent}"
-    if not path.exists():
-        return f"{path} is not a project: there is no such folder; make a project with `distil project create {path}`"
-    return (
-        f"{path} is not a project: it has no {FILE}; to label what is in it, open it with `distil label {path}`, or make a project "
-        f"and add it: `distil project create DIR`, then `distil project add DIR {path}`"
-    )

@@ -147,6 +147,18 @@ def _schema(db: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
     return set(db.execute("SELECT type, name, sql FROM sqlite_schema").fetchall())
 
 
+def no_project(path: Path) -> str:
+    """Why there is no project at a path, and what to do."""
+    if path.name == FILE and path.is_file():
+        return f"{path} is the file of a project; name its folder, {path.parent}"
+    if not path.exists():
+        return f"{path} is not a project: there is no such folder; make a project with `distil project create {path}`"
+    return (
+        f"{path} is not a project: it has no {FILE}; to label what is in it, open it with `distil label {path}`, or make a project "
+        f"and add it: `distil project create DIR`, then `distil project add DIR {path}`"
+    )
+
+
 def text_of(stored: bytes) -> str:
     """A text of the database. Names of files may hold bytes that are not UTF-8, which Python keeps as lone surrogates."""
     return stored.decode("utf-8", "surrogatepass")
