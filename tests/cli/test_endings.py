@@ -31,6 +31,7 @@ LINES = {
     "audit": ["a.npy"],
     "next": ["p", "--n", "3", "--out", "a.csv"],
     "answer": ["p", "a.csv"],
+    "label": ["images"],
     "project create": ["p"],
     "project add": ["p", "images"],
     "project status": ["p"],

@@ -39,7 +39,7 @@ def label(
 
     The command prints an address that opens the page once; the page makes further ones, one a person. Every answer is saved before
     the page says so. A model learns from the answers in the background and chooses the items from which it learns most. Ctrl-C ends
-    the command, and the same command goes on::
+    the command, and the same command goes on, with the model, strategy and share that were named the last time::
 
         distil label photos/ --classes cat,dog
 
@@ -52,11 +52,11 @@ def label(
         who: The name of the person who opens the printed address; default: the name of the user's account.
         host: The address to listen on. Other machines reach any other than 127.0.0.1, over a connection that is not encrypted.
         port: The port; 0 takes a free one.
-        model: The model of the embeddings, as in distil next; default: the one of the last time.
+        model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
+            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
         weights: The file with the weights of a timm model.
-        strategy: The strategy that chooses items; default: that of the last time, or herding, weighted by uncertainty once two
-            classes have labels.
-        random_share: Share of the items that are drawn at random; default: that of the last time, or 0.1.
+        strategy: The strategy that chooses items; default: herding, weighted by uncertainty once two classes have labels.
+        random_share: Share of the items that are drawn at random; default: 0.1.
         withhold: Share of the items whose guess is not shown, so that its effect on people is measured.
         trust: Run the code that the project names as its model.
 

@@ -465,6 +465,17 @@ class Project:
         sql = "SELECT id, who, tab FROM lease JOIN item ON n = item"
         return {(item, who): tab for item, who, tab in self._of_items(sql, ids)}
 
+    def on_pages(self, who: str) -> dict[str, str]:
+        """Id of an item that a person has -> the page that it is on; items of sheets are left out."""
+        sql = "SELECT id, tab FROM lease JOIN item ON n = item WHERE who = ? AND NOT lasting ORDER BY n"
+        return dict(self._store.rows(sql, (who,)))
+
+    def move(self, ids: Iterable[str], who: str, tab: str) -> None:
+        """Let items that a person has be on another page of that person."""
+        with self._store.writing() as db:
+            values = [(tab, number_of(db, item), who) for item in ids]
+            db.executemany("UPDATE lease SET tab = ? WHERE item = ? AND who = ?", values)
+
     def renew(self, ids: Iterable[str], who: str) -> None:
         """Give the leases of a person on some items their full time again; see :meth:`expire`."""
         now = time.monotonic()

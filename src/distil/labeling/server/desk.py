@@ -6,6 +6,8 @@ One thread uses a desk. It changes only after a transaction was committed, so th
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ RANDOM: Final = "random"
 GRID: Final = "grid"
 MAP: Final = "map"
 _CLASSES: Final = ("class_add", "class_rename", "class_merge", "class_key")
+_SILENT: Final = 30.0  # seconds after which a page may have been closed
 _SPARE: Final = 300  # candidates beyond those wanted: some may be given away within the same transaction
 
 
@@ -76,6 +79,9 @@ class Desk:
         self._reasons: dict[int, str] = {}  # place -> why the item was handed out last
         self._queue = [self.places[item] for item in project.queue_ids()]
         self._hidden: dict[tuple[int, str], bool] = {}
+        self._heard: dict[
+            tuple[str, str], float
+        ] = {}  # (person, page) -> when it last sent something, by the monotonic clock
         self.reload()
 
     def reload(self) -> None:
@@ -222,16 +228,30 @@ class Desk:
         if not events and not want and all(who in self._holders.get(self.places[item], {}) for item in have):
             self.project.renew(have, who)
             return [], []
+        why = dict(islice(self._candidates(who, want), want + _SPARE)) if want else {}
         with self.project.together():
             acks = self.project.record(events)
             held = self.project.leased(who, tab)
             again = [item for item in held if item not in known][:want]
             ended = [item for item in have if item not in held]
             self.project.lease(who, len(ended), ended, tab=tab)
-            new = self.project.lease(who, want - len(again), self._order(who, want), tab=tab)
+            order = (self.items[place].id for place in why)
+            new = self.project.lease(who, want - len(again), order, tab=tab)
+            if len(again) + len(new) < want:
+                left = self._left_behind(who, tab)[: want - len(again) - len(new)]
+                self.project.move(left, who, tab)
+                new += left
+        self._heard[who, tab] = time.monotonic()
         self.project.renew([*have, *again, *new], who)
+        self._reasons.update((self.places[item], why[self.places[item]]) for item in new if self.places[item] in why)
         self._after(events, acks, [*ended, *again, *new])
         return acks, [self.given(self.places[item], who) for item in (*again, *new)]
+
+    def _left_behind(self, who: str, tab: str) -> list[str]:
+        """The items that a person has on pages that were not heard of lately: they may be closed, and the items wait in vain."""
+        lately = time.monotonic() - _SILENT
+        pages = self.project.on_pages(who).items()
+        return [i for i, other in pages if other != tab and self._heard.get((who, other), -math.inf) < lately]
 
     def _after(self, events: Sequence[Event], acks: Sequence[Ack], ids: Iterable[str]) -> None:
         """Bring the desk up to what was committed."""
@@ -247,29 +267,25 @@ class Desk:
         touched = [event.item for event in (*recorded, *undone) if event.item is not None]
         self.refresh([*touched, *ids])
 
-    def _order(self, who: str, want: int) -> Iterator[str]:
-        """The items for a person, best first: queued ones, those that need one more answer, the model's choice, random ones."""
-        for place, reason in self._candidates(who, want):
-            if reason is not None:
-                self._reasons[place] = reason
-            yield self.items[place].id
+    def _candidates(self, who: str, want: int) -> Iterator[tuple[int, str]]:
+        """The items for a person, best first, each with the reason.
 
-    def _candidates(self, who: str, want: int) -> Iterator[tuple[int, str | None]]:
+        Queued ones come first, then those that need one more answer, then the model's choice, then random ones.
+        """
         free = self._free(who)
-        for place in self._queue:
-            if free[place]:
-                yield place, "queued"
-        for place in np.flatnonzero(free & (self._answers > 0)).tolist():
-            yield place, "needs one more answer"
+
+        def once(place: int) -> bool:
+            was, free[place] = bool(free[place]), False
+            return was
+
+        yield from ((place, "queued") for place in self._queue if once(place))
+        again = np.flatnonzero(free & (self._answers > 0)).tolist()
+        yield from ((place, "needs one more answer") for place in again if once(place))
         if self.snapshot is not None:
-            for place, reason in zip(self.snapshot.order.tolist(), self.snapshot.reasons, strict=True):
-                if free[place]:
-                    yield place, reason
-        left = np.flatnonzero(free & (self._answers == 0))
-        spare = min(len(left), want + _SPARE)
-        first = left[np.argsort(self._rank[left])] if spare == len(left) else _smallest(left, self._rank, spare)
-        for place in first.tolist():
-            yield place, RANDOM
+            chosen = zip(self.snapshot.order.tolist(), self.snapshot.reasons, strict=True)
+            yield from ((place, reason) for place, reason in chosen if once(place))
+        left = np.flatnonzero(free)
+        yield from ((place, RANDOM) for place in _smallest(left, self._rank, min(len(left), want + _SPARE)).tolist())
 
     def take(self, who: str, tab: str, ids: Sequence[str]) -> tuple[list[Given], dict[str, str]]:
         """Open items by id: they are leased if they are free; returns them, and the person who has each that another one has.
@@ -309,6 +325,7 @@ class Desk:
         Returns:
             The class, None without a model, and the items.
         """
+        self._heard[who, tab] = time.monotonic()
         self.project.renew([item for item in have if item in self.places], who)
         found = self._guessed(who)
         if found is None:
@@ -424,5 +441,5 @@ class Desk:
 def _smallest(values: NDArray[np.int64], by: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """The n values whose ranks are smallest, in the order of the ranks."""
     ranks = by[values]
-    some = np.argpartition(ranks, n - 1)[:n]
+    some = np.argpartition(ranks, n - 1)[:n] if n < len(values) else np.arange(n)
     return values[some[np.argsort(ranks[some])]]

@@ -53,8 +53,10 @@ def json_response(document: Any, status: int = 200) -> Response:  # noqa: ANN401
 
 
 def refusal(error: Refused) -> Response:
-    """The answer to a refused request."""
-    return json_response({"error": error.sentence}, error.status)
+    """The answer to a refused request. The connection is closed: what is left of the body is not read."""
+    answer = json_response({"error": error.sentence}, error.status)
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 # ----------------------------------------------------------------------------------------------------------------- doors

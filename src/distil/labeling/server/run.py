@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from distil.errors import InvalidInput
 from distil.labeling.project import Project
@@ -17,7 +19,10 @@ from distil.labeling.server.guard import is_loopback
 from distil.labeling.server.service import Service
 from distil.labeling.server.sessions import Sessions
 
+SLOWEST_REQUEST = 15.0
+"""Seconds until a connection without a request is closed."""
 _QUEUE: Final = 128
+_MOST_CONNECTIONS: Final = 400
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -74,19 +79,8 @@ def serve(
             )
         say(f"open this address, which works once: http://{_shown(host)}:{port}/?token={sessions.launch(who)}")
         say("Ctrl-C ends the server")
-        config = uvicorn.Config(
-            make_app(service, host, port),
-            http="h11",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
         with suppress(KeyboardInterrupt):  # the signal that ended the server, raised again
-            _Server(config, service.close).run(sockets=[listening])
+            Server(service, host, port).run(sockets=[listening])
 
 
 def _shown(host: str) -> str:
@@ -96,19 +90,59 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-class _Server(uvicorn.Server):
-    """The server, which says when it is to end: streams would keep it waiting.
+class Server(uvicorn.Server):
+    """The server, which ends its streams when it is to end: they would keep it waiting.
 
     Args:
-        config: Its settings.
-        ending: Called when a signal arrives.
+        service: The project that is labeled.
+        host: The address that it listens on.
+        port: Its port.
     """
 
-    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ending = ending
+    def __init__(self, service: Service, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                make_app(service, host, port),
+                http=Connection,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take in a signal."""
         super().handle_exit(sig, frame)
-        self._ending()
+        self._service.close()
+
+
+class Connection(H11Protocol):
+    """A connection that is closed if its next request takes too long to arrive, or if there are too many connections."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        if len(self.connections) > _MOST_CONNECTIONS:
+            transport.close()
+        self._answered: object = None
+        self._watch = self.loop.call_later(SLOWEST_REQUEST, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """Close the connection if no request has arrived since the last look."""
+        waits = self.cycle is None or self.cycle.response_complete
+        if waits and self.cycle is self._answered:
+            self.transport.close()
+            return
+        self._answered = self.cycle if waits else self
+        self._watch = self.loop.call_later(SLOWEST_REQUEST, self._look)

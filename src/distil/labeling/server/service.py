@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,10 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from distil.errors import InvalidInput, RunError
 from distil.labeling.events import Ack, Event
 from distil.labeling.model import CACHE, Snapshot
-from distil.labeling.project import Project
+from distil.labeling.project import Item, Project
 from distil.labeling.server.background import Background, ModelState
 from distil.labeling.server.desk import Desk, Given
 from distil.labeling.server.previews import Previews
@@ -58,6 +62,7 @@ class Service:
         self.project, self.sessions = project, sessions
         self.desk = Desk(project, withhold)
         self.previews = Previews()
+        self._arrays: dict[str, NDArray[Any] | None] = {}
         self.model = ModelState("off" if worker is None else "starting")
         self._lease = lease
         self._thread = ThreadPoolExecutor(1, "desk")
@@ -161,15 +166,15 @@ class Service:
     # ------------------------------------------------------------------------------------------------------------- items
 
     async def documents(self, given: Sequence[Given]) -> list[dict[str, Any]]:
-        """Items as the page reads them. Image files are opened, for their sizes, in another thread."""
-        return await asyncio.to_thread(lambda: [self.document(each) for each in given])
+        """Items as the page reads them. Files are opened in another thread, for the sizes of images and the numbers of rows."""
+        if all(each.item.kind == "texts" for each in given):
+            return [self._document(each) for each in given]
+        return await asyncio.to_thread(lambda: [self._document(each) for each in given])
 
-    def document(self, given: Given) -> dict[str, Any]:
+    def _document(self, given: Given) -> dict[str, Any]:
         """An item as the page reads it."""
-        item, size = given.item, None
-        if item.kind == "images":
-            size = self.previews.size(item)
-        mine = given.mine
+        item, mine = given.item, given.mine
+        size = self.previews.size(item) if item.kind == "images" else None
         return {
             "id": item.id,
             "place": given.place,
@@ -178,7 +183,7 @@ class Service:
             "image": f"/item/{given.place}?v={item.digest}" if item.kind == "images" else None,
             "width": None if size is None else size[0],
             "height": None if size is None else size[1],
-            "values": None,
+            "values": self._values(item) if item.kind == "rows" else None,
             "guess": None if given.guess is None else {"label": given.guess[0], "p": round(given.guess[1], 4)},
             "withheld": given.withheld,
             "reason": given.reason,
@@ -186,6 +191,19 @@ class Service:
             "mine": None if mine is None else {"kind": mine.kind, "label": mine.label, "flagged": mine.flagged},
             "gone": item.gone,
         }
+
+    def _values(self, item: Item) -> list[float | None] | None:
+        """The first numbers of a row of a ``.npy`` file; None where it cannot be read."""
+        if item.source not in self._arrays:
+            try:
+                self._arrays[item.source] = np.load(item.source, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError):  # another format, or a file that is gone
+                self._arrays[item.source] = None
+        array = self._arrays[item.source]
+        if array is None or item.place >= len(array) or array.dtype.kind not in "biuf":
+            return None
+        row = np.asarray(array[item.place], np.float64).ravel()[:_VALUES]
+        return [value if math.isfinite(value) else None for value in row.tolist()]
 
     # ------------------------------------------------------------------------------------------------------------ events
 
@@ -200,7 +218,7 @@ class Service:
         """Record events that a page sent, and hand out items; the answer to the page."""
         read = [_event(document, who, tab) for document in documents]
         events = [event for event in read if isinstance(event, Event)]
-        recorded, given = await self.at_desk(self.desk.record, who, tab, events, want, have)
+        recorded, given, small = await self.at_desk(self._recorded, who, tab, events, want, have)
         if events:
             self.recorded()
         found = iter(recorded)
@@ -208,8 +226,13 @@ class Service:
         return {
             "acks": [{"key": a.key, "seq": a.seq, "duplicate": a.duplicate, "error": a.error} for a in acks],
             "items": await self.documents(given),
-            "progress": await self.at_desk(self.desk.small, who),
+            "progress": small,
         }
+
+    def _recorded(
+        self, who: str, tab: str, events: Sequence[Event], want: int, have: Sequence[str]
+    ) -> tuple[list[Ack], list[Given], dict[str, int]]:
+        return *self.desk.record(who, tab, events, want, have), self.desk.small(who)
 
 
 def _event(document: dict[str, Any], who: str, tab: str) -> Event | Ack:

@@ -1,0 +1,262 @@
+"""The routes, over real connections: what the page asks for and gets."""
+
+import http.client
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distil.labeling.project import Project
+from distil.labeling.server import app as routes
+
+SMALL = {"labeled", "open", "items", "mine", "queue"}
+
+
+def test_an_address_opens_the_page_once(live):
+    token = live.service.sessions.launch("anna")
+    status, headers, _ = live.stranger().send("GET", f"/?token={token}")
+    assert (status, headers["Location"]) == (303, "/")
+    cookie = headers["Set-Cookie"]
+    assert cookie.startswith(f"distil_{live.port}=")
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert token not in cookie
+    status, _, content = live.stranger().send("GET", f"/?token={token}")
+    assert status == 401
+    assert b"start it again to get another" in content
+    again = live.stranger()
+    again.cookie = cookie.partition(";")[0]
+    assert (
+        again.send("GET", f"/?token={token}")[0] == 303
+    )  # a bookmark of the address, in the browser that has the session
+    assert again.get("/api/project")["who"] == "anna"
+    assert live.stranger().send("GET", "/")[0] == 401
+    assert live.stranger().send("GET", "/api/project")[0] == 401
+    assert live.stranger().send("GET", "/item/0")[0] == 401
+
+
+def test_a_link_on_another_site_leads_to_the_page(live):
+    """Browsers keep a cookie that is SameSite=Strict from requests that another site began, redirections included."""
+    visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    token = live.service.sessions.launch("anna")
+    status, headers, content = live.stranger().send("GET", f"/?token={token}", **visit)
+    assert (status, b"http-equiv=refresh" in content) == (200, True)
+    assert "Set-Cookie" in headers
+    status, headers, content = live.stranger().send("GET", "/", **visit)
+    assert (status, headers["Set-Cookie"]) == (200, None)
+    assert live.stranger().send("GET", "/?token=wrong", **visit)[0] == 401
+    assert live.stranger().send("GET", "/api/project", **visit)[0] == 403
+    assert live("anna").send("POST", "/api/links", {"who": "ben"}, **visit)[0] == 403
+
+
+def test_the_files_of_the_page(live, monkeypatch, tmp_path):
+    (tmp_path / "index.html").write_text("<!doctype html>the page")
+    (tmp_path / "main.js").write_text("go()")
+    (tmp_path / "secret.py").write_text("x")
+    monkeypatch.setattr(routes, "PAGE", tmp_path)
+    client = live()
+    files = routes._Routes(live.service, live.port)._files
+    assert [*files] == ["index.html", "main.js"]
+    for name in ("secret.py", "..%2fapp.py", "../app.py", "%2e%2e/app.py", "main.js%00"):
+        assert client.send("GET", f"/static/{name}")[0] == 404
+
+
+def test_every_answer_carries_the_headers_that_keep_the_page_alone(live):
+    for client, path in [(live(), "/api/project"), (live.stranger(), "/"), (live(), "/nothing")]:
+        headers = client.send("GET", path)[1]
+        assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
+        assert "require-trusted-types-for 'script'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Server"] is None
+
+
+def test_the_project(live):
+    anna = live("anna")
+    anna.record(anna.label("1"), anna.event("class_key", label="cat", name="c"))
+    found = anna.get("/api/project")
+    assert found["classes"] == [{"name": "cat", "key": "c", "n": 1}, {"name": "dog", "key": None, "n": 0}]
+    assert found["model"] == {"state": "off", "version": 0, "labels": 0, "made_from": None, "error": None}
+    assert found["progress"] == {"labeled": 1, "open": 9, "items": 10, "mine": 1, "queue": 0}
+    assert (found["who"], found["copies"], found["items"], found["kind"]) == ("anna", 1, 10, "texts")
+    assert found["settings"] == {"withhold": 0.1, "prefetch": 10}
+    assert live("ben").get("/api/project")["people"] == ["anna", "ben"]
+
+
+def test_answers_and_new_items_in_one_request(live, snapshot):
+    live.service.desk.snapshot = snapshot([0] * 10, [0.87654] * 10, [4, 2], version=7)
+    anna = live("anna")
+    first = anna.record(want=2)
+    assert [item["id"] for item in first["items"]] == ["4", "2"]
+    item = first["items"][0]
+    assert item == {
+        **{"id": "4", "place": 4, "kind": "texts", "text": "text 4", "image": None, "width": None, "height": None},
+        **{"values": None, "guess": {"label": "cat", "p": 0.8765}, "withheld": item["withheld"], "reason": "reason 4"},
+        **{"model": "7", "mine": None, "gone": False},
+    }
+    shown = {"guess": "cat", "p": 0.8765, "withheld": False, "reason": "reason 4", "model": "7"}
+    good, wrong, odd = anna.label("4", ms=300, shown=shown), anna.label("2", "no class"), {"kind": "label", "key": 5}
+    own = {**anna.label("2"), "who": "ben"}
+    answer = anna.record(good, wrong, odd, own, want=1, have=["2"])
+    assert [ack["key"] for ack in answer["acks"]] == [good["key"], wrong["key"], "", own["key"]]
+    assert [ack["error"] is None for ack in answer["acks"]] == [True, False, False, False]
+    assert answer["progress"] == {"labeled": 1, "open": 9, "items": 10, "mine": 1, "queue": 0}
+    assert len(answer["items"]) == 1
+    again = anna.record(good)
+    assert again["acks"] == [{**answer["acks"][0], "duplicate": True}]
+    (recorded,) = [each.event for each in live.service.project.events() if each.event.kind == "label"]
+    assert (recorded.who, recorded.tab, recorded.ms, recorded.shown.p) == ("anna", anna.tab, 300, 0.8765)
+
+
+def test_a_full_disk_is_said_and_the_server_goes_on(live):
+    anna, store = live("anna"), live.service.project._store
+    store._db.execute("PRAGMA max_page_count=1")
+    flags = [anna.event("flag", item="1") for _ in range(300)]
+    for _ in range(5):
+        status, _, content = anna.send("POST", "/api/events", {"tab": "t", "events": flags, "want": 0, "have": []})
+        if status == 507:
+            break
+        flags = [anna.event("flag", item="1") for _ in range(300)]
+    assert status == 507
+    assert "nothing of this was saved" in json.loads(content)["error"]
+    assert anna.get("/api/project")["progress"]["items"] == 10
+    store._db.execute("PRAGMA max_page_count=1000000")
+    assert [ack["duplicate"] for ack in anna.record(*flags)["acks"]] == [False] * 300  # nothing of it was saved
+
+
+def test_history_is_that_of_the_person(live):
+    anna, ben = live("anna"), live("ben")
+    first, second = anna.label("1"), anna.label("2", "dog")
+    anna.record(first, second)
+    ben.record(ben.label("3"))
+    anna.record(anna.event("undo", target=first["key"]))
+    events = anna.get("/api/history?n=2")["events"]
+    assert [each["kind"] for each in events] == ["undo", "label"]
+    assert events[0]["target"] == first["key"]
+    older = anna.get(f"/api/history?before={events[-1]['seq']}")["events"]
+    assert [(each["key"], each["undone"], each["item"]["id"]) for each in older] == [(first["key"], True, "1")]
+    assert older[0]["item"]["mine"] is None
+    assert len(ben.get("/api/history")["events"]) == 1
+
+
+def test_grid_take_search_bulk_links_and_progress(live, snapshot):
+    live.service.desk.snapshot = snapshot([0] * 5 + [1] * 5, [0.9] * 10)
+    live.service.desk.withhold = 0.0
+    anna = live("anna")
+    grid = anna.post("/api/grid", tab="t", n=2, label="dog", have=[])
+    assert (grid["label"], [item["id"] for item in grid["items"]]) == ("dog", ["5", "6"])
+    taken = live("ben").post("/api/take", tab="b", ids=["5", "1"])
+    assert taken["taken"] == {"5": "anna has it now"}
+    assert [item["id"] for item in taken["items"]] == ["5", "1"]
+    assert anna.get("/api/search?q=TEXT&guess=cat&n=2")["found"] == 5
+    assert anna.post("/api/bulk", key="lasso-0001", tab="t", places=[0, 1], do="label", label="cat") == {
+        "done": 2,
+        "skipped": 0,
+    }
+    assert anna.post("/api/bulk", key="lasso-0002", tab="t", places=[0, 9], do="queue") == {"done": 1, "skipped": 1}
+    url = anna.post("/api/links", who="carl")["url"]
+    assert url.startswith(f"http://127.0.0.1:{live.port}/?token=")
+    assert live.stranger().send("GET", url.partition(str(live.port))[2])[0] == 303
+    numbers = anna.get("/api/progress")
+    assert numbers["classes"] == {"cat": 2, "dog": 0}
+    assert numbers["people"][0]["who"] == "anna"
+
+
+def test_images_are_made_here_and_never_the_file(tmp_path, serve):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (400, 600, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "large.jpg")
+    Image.fromarray(noise[:8, :4]).save(folder / "small.png")
+    (folder / "text.png").write_text("<svg onload=alert(1)>")
+    with Project.create(tmp_path / "p") as project:
+        project.add(folder)
+        with serve(project) as live:
+            anna = live("anna")
+            items = {item["id"]: item for item in anna.record(want=9)["items"]}
+            large, small, text = (items[name] for name in ("large.jpg", "small.png", "text.png"))
+            assert (large["width"], large["height"], large["kind"]) == (600, 400, "images")
+            assert (small["width"], small["height"]) == (4, 8)
+            status, headers, content = anna.send("GET", f"{large['image']}&size=256")
+            assert (status, headers["Content-Type"]) == (200, "image/png")
+            assert headers["Cache-Control"] == "private, max-age=31536000, immutable"
+            assert Image.open(io.BytesIO(content)).size == (256, 171)
+            status, headers, content = anna.send("GET", f"{large['image']}&size=full")
+            assert (headers["Content-Type"], Image.open(io.BytesIO(content)).size) == ("image/jpeg", (600, 400))
+            assert content != (folder / "large.jpg").read_bytes()
+            pixels = np.asarray(Image.open(io.BytesIO(anna.send("GET", small["image"])[2])))
+            assert np.array_equal(pixels, noise[:8, :4])  # a small image loses nothing
+            assert anna.send("GET", text["image"])[0] == 404
+            assert text["width"] is None
+            for path in ("/item/9", "/item/-1", "/item/0?size=1", "/item/x", f"/item/{'9' * 30}", "/item/large.jpg"):
+                assert anna.send("GET", path)[0] in (400, 404)
+
+
+def test_rows_of_arrays_show_their_numbers(tmp_path, serve):
+    rows = np.arange(900, dtype=np.float32).reshape(3, 300)
+    rows[1, 0] = np.nan
+    np.save(tmp_path / "rows.npy", rows)
+    with Project.create(tmp_path / "p") as project:
+        project.add(tmp_path / "rows.npy")
+        with serve(project) as live:
+            items = live("anna").record(want=9)["items"]
+            values = {item["place"]: item["values"] for item in items}
+            assert values[0] == list(range(200))
+            assert values[1][:2] == [None, 301]
+            assert live("anna").get("/api/project")["kind"] == "rows"
+
+
+def test_names_of_files_that_are_no_text(tmp_path, serve):
+    (tmp_path / "images").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "images" / "caf\udce9.png")
+    with Project.create(tmp_path / "p", classes=["cat"]) as project:
+        project.add(tmp_path / "images")
+        with serve(project) as live:
+            anna = live("anna")
+            (item,) = anna.record(want=1)["items"]
+            assert item["id"] == "caf\udce9.png"
+            assert anna.send("GET", item["image"])[0] == 200
+            assert anna.record(anna.label(item["id"]))["acks"][0]["error"] is None
+
+
+def test_the_stream_sends_what_changed(live):
+    anna = live("anna")
+    connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=10)
+    connection.request("GET", "/api/stream", headers={"Cookie": anna.cookie})
+    stream = connection.getresponse()
+    assert stream.headers["Content-Type"].startswith("text/event-stream")
+
+    def message():
+        lines = []
+        while line := stream.readline().decode().strip():
+            lines.append(line)
+        return lines[0].removeprefix("event: "), json.loads(lines[1].removeprefix("data: "))
+
+    first = dict(message() for _ in range(3))
+    assert first["model"]["state"] == "off"
+    assert first["progress"]["labeled"] == 0
+    assert [each["name"] for each in first["classes"]] == ["cat", "dog"]
+    anna.record(anna.event("class_add", label="cow"))
+    kind, classes = message()
+    assert (kind, classes[-1]["name"]) == ("classes", "cow")
+    anna.record(anna.label("1", "cow"))
+    assert dict(message() for _ in range(2))["progress"]["mine"] == 1
+    connection.close()
+
+
+def test_a_server_ends_while_streams_are_open(project, serve):
+    with serve(project) as live:
+        connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=10)
+        connection.request("GET", "/api/stream", headers={"Cookie": live().cookie})
+        stream = connection.getresponse()
+        stream.readline()
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    connection.close()
+
+
+@pytest.mark.parametrize("who", ["", " x", "a\nb", "x" * 501, 5, None])
+def test_links_are_for_names(live, who):
+    assert live().send("POST", "/api/links", {"who": who})[0] == 400
