@@ -49,7 +49,8 @@ class Classes {
     input.setAttribute("aria-label", label);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      if ((await submit(input.value.trim())) === null) this.#done();
+      const editing = this.#editing; // another row may be edited by the time this one is saved
+      if ((await submit(input.value.trim())) === null && this.#editing === editing) this.#done();
     });
     form.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;

@@ -15,7 +15,8 @@ export function mount(element, app) {
 class Grid {
   #items = [];
   #wrong = new Set();
-  #label = null;
+  #label = null; // the class on the screen
+  #wish = null; // the class that the person chose; null: the one with most items
   #watch = new Stopwatch();
   #loading = false;
 
@@ -32,7 +33,7 @@ class Grid {
   }
 
   shown() {
-    this.#load(this.#label);
+    this.#load();
   }
 
   hidden() {
@@ -49,12 +50,13 @@ class Grid {
     return true;
   }
 
-  async #load(label) {
+  async #load() {
     if (this.#loading) return;
     this.#loading = true;
     try {
-      const held = this.desk.queue.ids;
-      const found = await this.app.post("/api/grid", { tab: this.desk.tab, n: AT_ONCE, label, have: held });
+      const wish = (label) => this.app.post("/api/grid", { tab: this.desk.tab, n: AT_ONCE, label, have: this.desk.queue.ids });
+      let found = await wish(this.#wish);
+      if (found.items.length === 0 && this.#wish !== null) found = await wish(null);
       const secret = found.items.filter((item) => item.withheld); // their guess is not to be seen: one at a time
       this.desk.queue.add(secret, 0);
       this.#items = found.items.filter((item) => !item.withheld);
@@ -72,13 +74,15 @@ class Grid {
   #change() {
     this.desk.release(this.#items);
     this.#items = [];
-    this.#load(this.select.value || null);
+    this.#wish = this.select.value;
+    this.#load();
   }
 
   #draw() {
     const names = this.desk.classes.map((each) => each.name);
-    this.select.replaceChildren(h("option", { value: "" }, "most items"), ...names.map((name) => h("option", { value: name }, name)));
-    this.select.value = this.#items.length > 0 && names.includes(this.#label) ? this.#label : "";
+    this.select.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+    if (names.includes(this.#label)) this.select.value = this.#label;
+    this.select.parentElement.hidden = this.#items.length === 0;
     this.foot.hidden = this.#items.length === 0;
     if (this.#items.length === 0) return this.#nothing();
     this.title.replaceChildren("Which of these are not ", h("strong", null, this.#label), "?");
@@ -94,7 +98,7 @@ class Grid {
     const { project } = this.desk;
     if (project.items === 0 || project.classes.length === 0) return this.tiles.replaceChildren(emptyState(this.app));
     const why = project.model.labels > 0
-      ? "The model is sure of no open item of this class."
+      ? "There is no open item that the model can guess."
       : "The grid shows items that the model takes for one class. It needs labels of two classes first.";
     return this.tiles.replaceChildren(h("div", { class: "empty" }, h("h2", null, "Nothing to show here yet"), h("p", null, why),
       button({ class: "primary", onclick: () => this.app.show("single") }, "Label one at a time")));
@@ -126,7 +130,7 @@ class Grid {
     this.#items = [];
     this.title.textContent = "Saving…";
     await this.desk.confirm(this.#label, right, [...this.#wrong], each); // the next page is of what is open after it
-    this.#load(this.select.value || null);
+    this.#load();
   }
 
   #columns() {

@@ -16,7 +16,7 @@ const IDLE_MS = 900_000; // without a key or click for this long, they are not
 const POLL_MS = 5000;
 const REPEATED = new Set(["backspace", "shift+backspace", "+", "-", "=", "arrowleft", "arrowright", "arrowup", "arrowdown"]);
 
-/** What views share. The map reads `tab`, `classes`, `get`, `post`, `open` and `announce`. */
+/** What views share. */
 export class App {
   announce = announce;
   note = note;
@@ -87,7 +87,6 @@ export class App {
     if (before === "map") this.desk.history.load().then(() => this.desk.changed(), () => undefined);
     await this.#mounted(name);
     if (this.#now === name) this.#views.get(name)?.shown?.();
-    if (name === "map") this.#views.get(name)?.refresh();
   }
 
   async #mounted(name) {
@@ -202,20 +201,16 @@ export class App {
   #listen() {
     const stream = new EventSource("/api/stream");
     const on = (name, take) => stream.addEventListener(name, (event) => take(JSON.parse(event.data)));
-    on("model", (model) => this.#heard({ model }));
-    on("progress", (news) => this.#heard({ progress: news }));
-    on("classes", (news) => this.#heard({ classes: news }));
-    on("map", () => this.#heard({}));
+    on("model", (model) => { this.desk.update({ model }); this.desk.changed("map"); });
+    on("progress", (news) => this.desk.update({ progress: news }));
+    on("classes", (news) => this.desk.update({ classes: news }));
+    on("map", () => this.desk.changed("map"));
     stream.addEventListener("error", () => {
       if (stream.readyState !== EventSource.CLOSED || this.#polling) return;
       this.#polling = setInterval(() => this.desk.refresh().catch(() => undefined), POLL_MS);
     });
   }
 
-  #heard(news) {
-    this.desk.update(news);
-    if (this.#now === "map") this.#views.get("map")?.refresh();
-  }
 }
 
 const dark = matchMedia("(prefers-color-scheme: dark)");

@@ -76,10 +76,10 @@ class Single {
   }
 
   #reject() {
-    const guess = this.#item && this.desk.guessOf(this.#item);
-    if (!guess) return this.app.note("There is no guess to reject. Choose a class.");
-    const others = this.desk.classes.map((each) => each.name).filter((name) => name !== guess.label);
-    return others.length === 1 ? this.#answer("label", others[0]) : this.#jump(guess.label);
+    const wrong = this.#item?.rejected ?? (this.#item && this.desk.guessOf(this.#item)?.label);
+    if (!wrong) return this.app.note("There is no guess to reject. Choose a class.");
+    const others = this.desk.classes.map((each) => each.name).filter((name) => name !== wrong);
+    return others.length === 1 ? this.#answer("label", others[0]) : this.#jump(wrong);
   }
 
   async #jump(without) {
@@ -96,7 +96,7 @@ class Single {
   /** Show the item that is first in the queue, and start the watch when it is painted. */
   draw() {
     if (!this.app.isShown("single")) return;
-    const item = this.desk.queue.current ?? null;
+    const item = (this.desk.classes.length > 0 && this.desk.queue.current) || null;
     if (item !== this.#item || item === null) this.#drawItem(item);
     this.#drawGuess(item);
     this.#drawCaption(item);
@@ -140,7 +140,7 @@ class Single {
 
   #drawCaption(item) {
     const said = item?.opened && item.mine?.kind ? `You said: ${inWords(item.mine.kind, item.mine.label)}. A new answer replaces it.` : null;
-    const notes = [item?.rejected && `Not ${item.rejected}, you said in the grid.`, said, item?.mine?.flagged && "Flagged.", item?.gone && "The source no longer has this item."];
+    const notes = [said, item?.mine?.flagged && "Flagged.", item?.gone && "The source no longer has this item."];
     this.caption.replaceChildren(...(item ? [h("span", { class: "id", title: item.id }, short(item.id, 48)), ...notes.filter(Boolean).map((text) => h("span", null, text))] : []));
     this.flagButton.setAttribute("aria-pressed", String(Boolean(item?.mine?.flagged)));
   }
@@ -194,6 +194,7 @@ class Single {
 }
 
 function whyNoGuess(item, desk) {
+  if (item.rejected) return `Not ${item.rejected}: what do you see?`;
   if (desk.hidden) return "Guesses are hidden (h shows them).";
   return desk.project.model.labels > 0 ? "No guess for this item: what do you see?" : "No guess yet: what do you see?";
 }

@@ -1,0 +1,84 @@
+"""A server that is labeled on in a browser, with images of digits whose ids end with what they show."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A folder of 200 images of digits, 28 pixels a side; ``007-3.png`` shows a 3."""
+    folder = tmp_path_factory.mktemp("digits")
+    found = load_digits()
+    for n in range(200):
+        pixels = (found.images[n] * 15.9).astype("uint8")
+        Image.fromarray(pixels).resize((28, 28), Image.Resampling.BICUBIC).save(
+            folder / f"{n:03d}-{found.target[n]}.png"
+        )
+    return folder
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """``serve(data, *options)``: start ``distil label`` on data; gives the one-time address. It ends with the test."""
+    running = []
+
+    def start(data, *options):
+        log = tmp_path / f"server-{len(running)}.log"
+        command = [sys.executable, "-m", "distil", "label", str(data), "--port", "0", *options]
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        running.append(process)
+        for _ in range(600):
+            found = re.search(r"http://\S+token=\S+", log.read_text())
+            if found:
+                return found[0]
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        raise AssertionError(log.read_text())
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def visit(browser):
+    """``visit(address, ...)``: the page in a browser of its own; errors on it and requests to other machines fail the test."""
+    faults, contexts = [], []
+
+    def open_(address, width=1280, height=800, scheme="light", ready=".caption .id", expected=(), lawless=False):
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            bypass_csp=lawless,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        host = address.split("/")[2]
+
+        def console(message):
+            if message.type in ("error", "warning") and not any(part in message.text for part in expected):
+                faults.append(message.text)
+
+        page.on("console", console)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: request.url.split("/")[2] == host or faults.append(request.url))
+        page.goto(address)
+        page.wait_for_selector(ready)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert faults == []

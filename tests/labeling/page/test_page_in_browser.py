@@ -1,0 +1,323 @@
+"""The page in a real browser: sixty digits by keyboard and what is to come of them, two people, a lost connection, all views."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+import pytest
+
+from distil.cli import main
+from distil.labeling.events import Shown
+from distil.labeling.fold import fold
+from distil.labeling.project import Project
+
+pytestmark = pytest.mark.slow
+
+CLASSES = "0,1,2,3,4,5,6,7,8,9"
+ITEM = ".caption .id"
+
+
+def current(page):
+    """The id of the item on the screen."""
+    return page.locator(ITEM).get_attribute("title")
+
+
+def digit_of(item):
+    return re.search(r"-(\d)\.png", item)[1]
+
+
+def press(page, key):
+    """Press a key that answers the item; returns its id once another item is on the screen."""
+    item = current(page)
+    page.keyboard.press(key)
+    page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
+    return item
+
+
+def label(page, n):
+    """Label n items with what their ids say, by keyboard; returns id -> label."""
+    said = {}
+    for _ in range(n):
+        said[current(page)] = digit_of(current(page))
+        press(page, digit_of(current(page)))
+    return said
+
+
+def settled(page):
+    """Wait until everything is saved."""
+    page.wait_for_selector("#saved[data-state=saved]")
+
+
+def live(page, text):
+    page.wait_for_function("text => document.getElementById('live').textContent.includes(text)", arg=text)
+
+
+def learned(page):
+    """Wait until the model has learned from labels."""
+    page.wait_for_function("() => document.querySelector('.answers > .hint').textContent.includes('learned from')")
+
+
+def refuse(status, route):
+    route.fulfill(status=status, json={"error": "no"})
+
+
+def kept(page):
+    """The keys of events that this browser still has to send."""
+    return page.evaluate("Object.keys(localStorage).filter(name => name.startsWith('distil:'))")
+
+
+def test_sixty_digits_by_keyboard_with_undo_skip_reload_and_a_second_person(tmp_path, digits, serve, visit):
+    folder = tmp_path / "project"
+    anna = visit(serve(digits, "--project", str(folder), "--classes", CLASSES, "--who", "anna"))
+    said = label(anna, 12)
+
+    skipped = press(anna, "Space")
+    unsure = press(anna, "u")
+    wrong = press(anna, str((int(digit_of(current(anna))) + 1) % 10))
+    anna.keyboard.press("Backspace")
+    anna.wait_for_function("item => document.querySelector('.caption .id')?.title === item", arg=wrong)
+    live(anna, "Undone")
+    before = current(anna)
+
+    settled(anna)
+    anna.reload()
+    anna.wait_for_selector(ITEM)
+    held = {before}
+    anna.wait_for_selector(".strip li .undo")
+    # undo and redo still know what was before the reload: not sure, then skip, then forward again
+    anna.keyboard.press("Backspace")
+    anna.wait_for_function("item => document.querySelector('.caption .id')?.title === item", arg=unsure)
+    anna.keyboard.press("Backspace")
+    anna.wait_for_function("item => document.querySelector('.caption .id')?.title === item", arg=skipped)
+    anna.keyboard.press("Shift+Backspace")
+    anna.keyboard.press("Shift+Backspace")
+    live(anna, "Done again: not sure")
+    said |= label(anna, 20)
+
+    anna.click("text=Progress")
+    anna.fill("#person", "bert")
+    anna.click("text=Make an address")
+    bert = visit(anna.locator("input[readonly]").input_value())
+    assert bert.locator("#who").inner_text() == "bert"
+    anna.keyboard.press("Escape")
+    theirs = label(bert, 14)
+    said |= label(anna, 14)
+    assert not theirs.keys() & said.keys()
+    assert held <= said.keys() | {current(anna)} | theirs.keys() | {wrong}
+
+    # a class that was not foreseen
+    odd = current(anna)
+    anna.keyboard.press("j")
+    anna.keyboard.type("unreadable")
+    anna.keyboard.press("Enter")
+    anna.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=odd)
+    said[odd] = "unreadable"
+    settled(anna)
+    settled(bert)
+
+    expected = said | theirs
+    assert len(expected) >= 60
+    with Project.open(folder) as project:
+        assert project.labels() == expected
+        state = project.state()
+        assert state.answers[skipped, "anna"].kind == "skip"
+        assert state.answers[unsure, "anna"].kind == "unsure"
+        assert fold(each.event for each in project.events()) == state
+        events = [each.event for each in project.events() if each.event.kind == "label"]
+        times = [event.ms for event in events if event.ms is not None]  # none where the key came before the paint
+        assert all(0 <= ms < 60_000 for ms in times)
+        assert len(times) > 30
+        assert len({event.key for event in events}) == len(events)
+        assert project.classes[-1] == "unreadable"
+
+    exported, other = tmp_path / "answers.jsonl", tmp_path / "other"
+    assert main(["project", "export", str(folder), str(exported), "--answers"]) == 0
+    assert main(["project", "create", str(other), "--classes", f"{CLASSES},unreadable"]) == 0
+    assert main(["project", "add", str(other), str(digits)]) == 0
+    assert main(["project", "import", str(other), str(exported)]) == 0
+    with Project.open(other) as copy:
+        assert copy.state().answers == state.answers
+
+
+def test_the_grid_confirms_a_page_and_keeps_what_was_rejected(tmp_path, digits, serve, visit):
+    folder = tmp_path / "project"
+    page = visit(serve(digits, "--project", str(folder), "--classes", CLASSES, "--who", "anna", "--withhold", "0"))
+    said = label(page, 40)
+    learned(page)
+    page.keyboard.press("g")
+    page.wait_for_selector(".tile")
+    shown = page.locator("#grid .tile").count()
+    guess = page.locator("#grid h2 strong").inner_text()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.wait_for_selector(".tile[aria-pressed=true]")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('#grid h2').textContent !== 'Saving…'")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(ITEM)
+    assert page.locator(".guess").inner_text() == f"Not {guess}: what do you see?"
+    settled(page)
+    with Project.open(folder) as project:
+        new = {item: label for item, label in project.labels().items() if item not in said}
+        assert set(new.values()) == {guess}
+        assert len(new) == shown - 1
+    # the page is one step of the history
+    page.keyboard.press("Backspace")
+    live(page, f"Undone: {shown - 1} items as {guess}" if shown > 2 else "Undone")
+    settled(page)
+    with Project.open(folder) as project:
+        assert project.labels() == said
+    page.keyboard.press("Shift+Backspace")
+    live(page, "Done again")
+    settled(page)
+    with Project.open(folder) as project:
+        assert project.labels() == said | new
+
+
+def test_answers_given_without_a_connection_arrive_once(tmp_path, digits, serve, visit):
+    folder = tmp_path / "project"
+    address = serve(digits, "--project", str(folder), "--classes", CLASSES, "--who", "anna")
+    page = visit(address, expected=["ERR_INTERNET_DISCONNECTED", "ERR_FAILED"])
+    said = label(page, 3)
+    settled(page)
+    page.context.set_offline(True)
+    said |= label(page, 4)
+    page.wait_for_selector("#saved[data-state=waiting]")
+    assert "4 answers wait" in page.locator("#saved").inner_text()
+    assert len(kept(page)) == 4
+    page.context.set_offline(False)
+    settled(page)
+    # answers that arrive while their acknowledgement does not are sent again, and counted once
+    page.route("**/api/events", lambda route: (route.fetch(), route.abort()))
+    said |= label(page, 2)
+    page.wait_for_selector("#saved[data-state=waiting]")
+    page.unroute("**/api/events")
+    page.reload()
+    page.wait_for_selector(ITEM)
+    settled(page)
+    assert kept(page) == []
+    with Project.open(folder) as project:
+        assert project.labels() == said
+        assert sum(each.event.kind == "label" for each in project.events()) == len(said)
+
+
+def test_a_session_that_ended_and_a_full_disk_keep_the_answers(tmp_path, digits, serve, visit):
+    folder = tmp_path / "project"
+    page = visit(serve(digits, "--project", str(folder), "--classes", CLASSES), expected=["507", "401"])
+    settled(page)
+    for status, words in ((507, "Disk full: 1 answer waits"), (401, "Signed out: 2 answers wait")):
+        page.route("**/api/events", partial(refuse, status))
+        label(page, 1)
+        page.wait_for_function("words => document.getElementById('saved').textContent.includes(words)", arg=words)
+        assert page.locator("#trouble").is_visible()
+        page.unroute("**/api/events")
+    assert len(kept(page)) == 2
+    page.reload()
+    page.wait_for_selector(ITEM)
+    settled(page)
+    with Project.open(folder) as project:
+        assert len(project.labels()) == 2
+
+
+def test_guesses_are_shown_hidden_and_withheld(tmp_path, digits, serve, visit, case):
+    for withhold, hide in ((0, False), (0, True), (1, False)):
+        with case(withhold, hide):
+            folder = tmp_path / f"project-{withhold}-{hide}"
+            options = ["--project", str(folder), "--classes", CLASSES, "--withhold", str(withhold)]
+            page = visit(serve(digits, *options))
+            label(page, 25)
+            learned(page)
+            if hide:
+                page.keyboard.press("h")
+            page.reload()
+            page.wait_for_selector(ITEM)
+            item = current(page)
+            assert (page.locator(".guess .accept").count() == 1) is (not withhold and not hide)
+            assert (page.locator(".classes .guessed").count() == 1) is (not withhold and not hide)
+            page.keyboard.press("a")  # accepts the guess where it is shown, and does nothing where it is not
+            if not withhold and not hide:
+                page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
+            else:
+                assert current(page) == item
+                press(page, "5")
+            settled(page)
+            with Project.open(folder) as project:
+                shown = next(e.event for e in project.events() if e.event.item == item).shown
+                assert isinstance(shown, Shown)
+                assert (shown.guess is None) is hide
+                assert shown.withheld is bool(withhold)
+                assert shown.model is not None
+
+
+def test_classes_are_added_first_renamed_merged_and_given_keys(tmp_path, digits, serve, visit):
+    folder = tmp_path / "project"
+    page = visit(serve(digits, "--project", str(folder)), ready="#first")
+    page.fill("#first", "even")
+    page.fill("#second", "odd")
+    page.click("text=Start labeling")
+    page.wait_for_selector(ITEM)
+    press(page, "1")
+    press(page, "2")
+    page.click("text=Classes")
+    page.fill("#new-class", "none")
+    page.keyboard.press("Enter")
+    page.click("[aria-label='Change the key of even']")
+    for letter, words in (("a", "accept the guess"), ("e", None)):
+        page.fill("[aria-label='New key of even']", letter)
+        page.keyboard.press("Enter")
+        if words:
+            assert words in page.locator("#note").inner_text()
+    page.wait_for_selector("[aria-label='New key of even']", state="detached")
+    page.click("[aria-label='Rename odd']")
+    page.fill("[aria-label='New name of odd']", "uneven")
+    page.keyboard.press("Enter")
+    page.click("[aria-label='Merge none into another class']")
+    page.select_option("[aria-label='Merge none into']", "uneven")
+    page.click("form >> text=Merge")
+    page.wait_for_selector("text=none", state="detached")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(ITEM)
+    press(page, "e")
+    settled(page)
+    with Project.open(folder) as project:
+        assert project.classes == ["even", "uneven"]
+        assert project.class_keys == {"even": "e"}
+        assert sorted(project.labels().values()) == ["even", "even", "uneven"]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_every_view_is_accessible_at_every_width(tmp_path, digits, serve, visit, width, scheme, case):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    # axe is put into the page as text, which the page's own rules forbid
+    options = {"width": width, "scheme": scheme, "ready": "#first", "lawless": True}
+    page = visit(serve(digits, "--project", str(tmp_path / "project")), **options)
+
+    def clean(view):
+        with case(view):
+            found = axe.run(page).response["violations"]
+            assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []  # fmt: skip
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    clean("no classes")
+    page.fill("#first", "zero")
+    page.fill("#second", "other")
+    page.click("text=Start labeling")
+    page.wait_for_selector(ITEM)
+    for _ in range(12):
+        press(page, "1" if digit_of(current(page)) == "0" else "2")
+    learned(page)
+    clean("single")
+    for key, view, there in (("g", "grid", "#grid .tile"), ("/", "search", "#search .tile"), ("?", "keys", "#help[open]")):
+        page.keyboard.press(key)
+        page.wait_for_selector(there)
+        clean(view)
+        page.keyboard.press("Escape")
+        page.wait_for_selector(ITEM)
+    page.keyboard.press("j")
+    clean("chooser")
+    page.keyboard.press("Escape")
+    for view, there in (("Progress", "#progress h2"), ("Classes", "#classes tbody tr")):
+        page.click(f"#views >> text={view}")
+        page.wait_for_selector(there)
+        clean(view)
