@@ -93,7 +93,7 @@ def _refold(db: sqlite3.Connection, item: int, who: str) -> bool:
 
 
 def _steer(db: sqlite3.Connection, event: Event, item: int, answered: bool) -> None:
-    """End the lease of an answered item; hand one whose answer was undone on a page to the same person again, before anyone else."""
+    """End the lease of an answered item; an item whose answer was undone on a page goes back to that person, before anyone else."""
     if answered:
         db.execute("DELETE FROM lease WHERE item = ? AND who = ?", (item, event.who))
     elif event.kind == "undo" and event.tab is not None:
