@@ -11,6 +11,7 @@ from distil.evaluation.label_errors import (
     label_errors,
     normalized_margin,
     self_confidence,
+    suspects,
 )
 
 
@@ -109,6 +110,15 @@ def test_it_agrees_with_the_authors_library():
             )
             assert ties or found.tolist() == same.tolist()
     assert compared > 60
+
+
+def test_suspects_are_ordered_and_the_only_example_of_a_class_is_none():
+    probs = np.array(
+        [[0.9, 0.1, 0.0]] * 4 + [[0.1, 0.9, 0.0]] * 4 + [[0.08, 0.92, 0.0], [0.05, 0.95, 0.0], [0.9, 0.1, 0.0]]
+    )
+    labels = [0] * 4 + [1] * 4 + [0, 0, 2]
+    assert suspects(labels, probs).tolist() == [9, 8]
+    assert suspects([0, 1, 2], probs[:3]).tolist() == []
 
 
 def test_what_is_no_labels_and_no_probabilities():

@@ -13,7 +13,12 @@ from sklearn.linear_model import LogisticRegression
 
 from distil.errors import InvalidInput
 from distil.functional import logistic_regression as lr
-from distil.functional.logistic_regression import best_temperature, fit_logistic_regression, pool_scale
+from distil.functional.logistic_regression import (
+    best_temperature,
+    fit_logistic_regression,
+    held_out_probs,
+    pool_scale,
+)
 
 
 def blobs(n, width, n_classes, seed=0, spread=1.0):
@@ -120,6 +125,32 @@ def test_decay_and_temperature_are_those_of_brute_force():
         weight, bias = reference(x, y, best)
         assert torch.allclose(model.weight * model.temperature, weight, atol=5e-5)
         assert torch.allclose(model.bias * model.temperature, bias, atol=5e-5)
+
+
+def test_held_out_probabilities_are_those_of_fits_without_each_fold():
+    for n, n_classes in [(12, 3), (60, 3), (41, 2)]:
+        x, y = blobs(n, 8, n_classes, seed=n, spread=1.5)
+        folds = torch.arange(n)
+        if n > 20:
+            folds[y.argsort(stable=True)] = torch.arange(n) % 5
+        found, model = held_out_probs(x, y, n_classes + 1), fit_logistic_regression(x, y, n_classes)
+        penalty = intercept_penalty(y.bincount())
+        for fold in folds.unique():
+            out = folds == fold
+            weight, bias = reference(x[~out], y[~out], model.decay, penalty=penalty)
+            expected = ((x[out] @ weight.T + bias) / model.temperature).softmax(1)
+            assert torch.allclose(found[out][:, :n_classes], expected, atol=2e-3)
+        assert not found[:, n_classes].any(), "a class without an example"
+
+
+def test_the_only_example_of_a_class_is_held_out_like_the_others():
+    x, y = blobs(30, 4, 2)
+    y[7] = 2
+    found = held_out_probs(x, y, 3)
+    assert found[7, 2] < 0.05
+    assert torch.allclose(found.sum(1), torch.ones(30, dtype=torch.float64))
+    with pytest.raises(InvalidInput, match="all 30 labels are of class 1; held-out probabilities need two classes"):
+        held_out_probs(x, torch.ones(30, dtype=torch.long), 3)
 
 
 def test_best_temperature_is_that_of_scipy_and_bounded():

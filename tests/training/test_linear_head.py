@@ -19,8 +19,9 @@ from distil.experiment.run import Run
 from distil.experiment.split import split
 from distil.experiment.suite import run_all
 from distil.functional.logistic_regression import fit_logistic_regression, pool_scale
+from distil.rng import Rng
 from distil.strategies import STRATEGIES
-from distil.training.linear_head import fit_head
+from distil.training.linear_head import fit_head, held_out
 
 N = 120
 
@@ -48,6 +49,19 @@ def test_the_head_of_a_pool_is_the_functional_fit(pool):
     assert result.accuracies == (float((logits[:30].argmax(1) == y[:30]).double().mean()),)
     assert result.losses[0] == pytest.approx(float(torch.nn.functional.cross_entropy(logits[:30], y[:30])), abs=1e-3)
     assert (result.stopped, result.n_epochs) == ("optimum", 1)
+
+
+def test_held_out_probabilities_hardly_depend_on_the_folds_and_leave_the_head_alone(pool):
+    x, y = pool
+    head = LinearHead.over(x, 3)
+    found = [held_out(head, x[:60], y[:60], Rng(seed)) for seed in (0, 0, 1)]
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert (found[0] - found[2]).abs().mean() < 0.05
+    wrong = y[:60].clone()
+    wrong[5] = (wrong[5] + 1) % 3
+    assert held_out(head, x[:60], wrong, Rng(0))[5].argmax() == y[5], "its own label does not count"
+    assert torch.equal(head(x), torch.zeros(N, 3))
 
 
 def test_only_the_rows_of_the_pool_count_and_arrays_may_be_read_only(pool):

@@ -81,7 +81,7 @@ def estimated_joint(labels: ArrayLike, probs: ArrayLike) -> Ints:
     return whole + (places < (counts - whole.sum(axis=1))[:, None])
 
 
-def label_errors(labels: ArrayLike, probs: ArrayLike, prune: Prune = "noise_rate") -> NDArray[np.bool_]:
+def label_errors(labels: ArrayLike, probs: ArrayLike, prune: Prune = "class") -> NDArray[np.bool_]:
     """Which labels are probably wrong, (N,) bool: as many as the estimated joint has off its diagonal.
 
     Args:
@@ -105,6 +105,19 @@ def label_errors(labels: ArrayLike, probs: ArrayLike, prune: Prune = "noise_rate
     if prune != "class":
         wrong &= _by_noise_rate(y, p, joint)
     return wrong
+
+
+def suspects(labels: ArrayLike, probs: ArrayLike) -> Ints:
+    """The rows whose labels are probably wrong, the most probable error first: :func:`label_errors` by self-confidence.
+
+    The only example of its class is left out: a model that has not seen it does not know the class.
+    """
+    y, p = checked_labels(labels, probs)
+    judged = np.flatnonzero(np.bincount(y)[y] > 1)
+    if not len(judged):
+        return judged
+    found = judged[label_errors(y[judged], p[judged])]
+    return found[np.argsort(self_confidence(y, p)[found], kind="stable")]
 
 
 def _by_class(y: Ints, p: Floats, joint: Ints) -> NDArray[np.bool_]:

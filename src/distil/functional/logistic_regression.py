@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, all_labels_are, nearest
 from distil.functional.scale import exponent, largest, number_times_two_to, times_two_to
 
 Decay: TypeAlias = float | Literal["auto"]
@@ -44,7 +44,7 @@ LEAST_DECAY = 1e-8
 _START = DECAYS.index(0.1)
 _LEAST_EXPONENT = -1_100  # below that of every float64
 # Norms of the scaled gradient at which to stop; the loss is then within about the square of the optimum.
-_FOLD_TOLERANCE, _TOLERANCE = 3e-2, 1e-8
+_FOLD_TOLERANCE, _HELD_OUT_TOLERANCE, _TOLERANCE = 3e-2, 1e-3, 1e-8
 _LARGEST_IN_FLOAT32 = 1e15  # sums of squares of larger numbers may be infinite in float32
 _MOST_STEPS = 1_000  # of the conjugate gradients; real problems take 10 to 100
 _SURE = 1.79  # exp(m) - m - 1 <= m^2 up to here: the Newton step along a line then lowers the loss
@@ -148,8 +148,7 @@ def fit_logistic_regression(
         weights = (len(x) / (len(seen) * counts))[columns].double()
     z, basis = _coordinates(x)
     problem = _Problem(z, columns, weights)
-    quick = z.float() if largest(z) < _LARGEST_IN_FLOAT32 else z
-    choice = _chosen(_Problem(quick, columns, weights)) if decay == "auto" else _Choice(float(decay), 1.0, None)
+    choice = _chosen(_quick(z, columns, weights)) if decay == "auto" else _Choice(float(decay), 1.0, None)
     everything = x.new_ones(1, len(x))
     a = problem.solved(choice.decay, everything, choice.start, _TOLERANCE)[:, 0] / choice.temperature  # (C seen, r + 1)
     weight = x.new_zeros(num_classes, x.shape[1])
@@ -161,6 +160,38 @@ def fit_logistic_regression(
     bias = x.new_full((num_classes,), unseen)
     bias[seen] = a[:, -1]
     return LogisticRegression(weight, bias, choice.decay, choice.temperature)
+
+
+def held_out_probs(x: Tensor, y: Tensor, num_classes: int) -> Tensor:
+    """The probabilities of each example by a fit that has not seen it, (n, C) float64.
+
+    Folds, decay and temperature are those of ``decay="auto"``: the folds are dealt in the order of the rows, class by class, so
+    shuffled rows have other folds; decay and temperature are chosen on the same folds, two numbers for all examples. All folds
+    are solved at once, so this costs about as much as one fit.
+
+    The only example of its class gets a small probability of that class, because the fit has not seen the class. Classes without an
+    example get 0.
+
+    Args:
+        x: Labeled rows (n, D), scaled as ``pool_scale`` says.
+        y: Their classes, (n,) int64, of at least two classes.
+        num_classes: C, at least 2.
+
+    Raises:
+        InvalidInput: See ``fit_logistic_regression``; or all examples are of one class.
+    """
+    _check(x, y, num_classes, "auto", "none")
+    seen, columns = y.unique(return_inverse=True)
+    if len(seen) == 1:
+        raise InvalidInput(f"{all_labels_are(len(y))} of class {int(seen)}; held-out probabilities need two classes")
+    problem = _quick(_coordinates(x.detach().double())[0], columns, x.new_ones(len(x)).double())
+    choice = _chosen(problem)
+    fold, train = _folds(problem)
+    solution = problem.solved(choice.decay, train, None, _HELD_OUT_TOLERANCE)
+    logits = problem.logits(solution)[:, fold, torch.arange(len(y), device=y.device)].T.double()
+    probs = logits.new_zeros(len(y), num_classes)
+    probs[:, seen] = (logits / choice.temperature).softmax(1)
+    return probs
 
 
 def best_temperature(logits: Tensor, y: Tensor, weights: Tensor) -> float:
@@ -198,12 +229,8 @@ def _chosen(problem: _Problem) -> _Choice:
 
     Examples that are the only one of their class say nothing of a decay, because the fit without them does not know the class.
     """
-    n = len(problem.y)
-    folds = n if n <= LEAVE_ONE_OUT else FOLDS
-    rows = torch.arange(n, device=problem.y.device)
-    fold = torch.empty_like(rows)
-    fold[problem.y.argsort(stable=True)] = rows % folds
-    train = (fold != rows[:folds, None]).type(problem.weights.dtype)
+    fold, train = _folds(problem)
+    rows = torch.arange(len(fold), device=fold.device)
     weights = problem.weights.double() * (problem.y.bincount() > 1)[problem.y]
     solutions: dict[int, Tensor] = {}
     found: dict[int, tuple[float, float]] = {}
@@ -228,6 +255,21 @@ def _chosen(problem: _Problem) -> _Choice:
         else:
             break
     return _Choice(DECAYS[best], found[best][1], solutions[best].mean(1, keepdim=True).double())
+
+
+def _folds(problem: _Problem) -> tuple[Tensor, Tensor]:
+    """The fold of each example, (n,), and for each fold the examples of its fit, (K, n): 1, else 0."""
+    n = len(problem.y)
+    folds = n if n <= LEAVE_ONE_OUT else FOLDS
+    rows = torch.arange(n, device=problem.y.device)
+    fold = torch.empty_like(rows)
+    fold[problem.y.argsort(stable=True)] = rows % folds
+    return fold, (fold != rows[:folds, None]).type(problem.weights.dtype)
+
+
+def _quick(z: Tensor, y: Tensor, weights: Tensor) -> _Problem:
+    """The problem in float32, if its numbers fit."""
+    return _Problem(z.float() if largest(z) < _LARGEST_IN_FLOAT32 else z, y, weights)
 
 
 class _Problem:

@@ -16,8 +16,10 @@ from distil.functional.logistic_regression import (
     Decay,
     check_settings,
     fit_logistic_regression,
+    held_out_probs,
     pool_scale,
 )
+from distil.rng import Rng
 from distil.training.fit import FitResult, Transform
 
 _BLOCK = 4_096
@@ -143,9 +145,7 @@ def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitR
         InvalidInput: Shapes that do not fit, no row, NaN or infinity, a label out of range.
     """
     linear = head.linear
-    if x.dim() < 2 or x[:1].numel() != linear.in_features:
-        raise InvalidInput(f"the head takes rows of {linear.in_features} numbers, got {tuple(x.shape)}")
-    rows = (x.detach().cpu().flatten(1).double() - head.center.cpu().double()) / head.spread.cpu().double()
+    rows = _scaled(head, x)
     labels = y.cpu()
     found = fit_logistic_regression(
         rows, labels, linear.out_features, decay=config.decay, class_weights=config.class_weights
@@ -165,3 +165,30 @@ def fit_head(head: LinearHead, x: Tensor, y: Tensor, config: HeadConfig) -> FitR
     loss = float(nn.functional.cross_entropy(logits, labels))
     chosen = {} if found.decay is None else {"decay": found.decay, "temperature": found.temperature}
     return FitResult((accuracy,), (loss,), "optimum", chosen=chosen)
+
+
+def held_out(head: LinearHead, x: Tensor, y: Tensor, rng: Rng) -> Tensor:
+    """The probabilities of labeled rows by heads that were fitted without them, (n, C) float64; the head itself does not change.
+
+    See ``distil.functional.logistic_regression.held_out_probs``: five folds, or single rows up to 20.
+
+    Args:
+        head: The head, which scales the rows and has the number of classes.
+        x: Rows (n, ...), as the head is called with.
+        y: Their classes, (n,) int64, of at least two classes.
+        rng: Seeds the folds.
+
+    Raises:
+        InvalidInput: Shapes that do not fit, NaN or infinity, a label out of range, or labels of one class alone.
+    """
+    rows = _scaled(head, x)
+    order = torch.randperm(len(rows), generator=rng.torch())
+    probs = held_out_probs(rows[order], y.cpu()[order], head.linear.out_features)
+    return torch.empty_like(probs).index_copy_(0, order, probs)
+
+
+def _scaled(head: LinearHead, x: Tensor) -> Tensor:
+    """Rows as the fit takes them: in float64, centered and scaled."""
+    if x.dim() < 2 or x[:1].numel() != head.linear.in_features:
+        raise InvalidInput(f"the head takes rows of {head.linear.in_features} numbers, got {tuple(x.shape)}")
+    return (x.detach().cpu().flatten(1).double() - head.center.cpu().double()) / head.spread.cpu().double()
