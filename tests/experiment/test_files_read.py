@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from distil.errors import RunError
-from distil.experiment import outputs
+from distil.experiment import outputs, suite
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
 from distil.experiment.outputs import write_results
@@ -111,6 +111,21 @@ def test_every_file_is_pinned_and_refused_by_name(case, here):
             assert run_all(config)
         for path in sorted(Path("out").rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
+
+
+@pytest.mark.slow
+def test_workers_refuse_data_that_changes_meanwhile(here, monkeypatch):
+    """They read it anew."""
+    config, claim = made({"name": "csv", "path": "train.csv"}), suite.claim
+
+    def then_edited(*args, **kwargs):
+        joined = claim(*args, **kwargs)
+        edit("train.csv")
+        return joined
+
+    monkeypatch.setattr(suite, "claim", then_edited)
+    with pytest.raises(RunError, match=r"train\.csv \(dataset\.path\) has changed since out was begun"):
+        run_all(config, workers=2)
 
 
 def test_hashes_that_were_altered_are_refused(case, here):

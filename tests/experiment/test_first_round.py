@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from distil.errors import RunError
+from distil.errors import DistilWarning, RunError
 from distil.experiment.chain import chained
 from distil.experiment.loop import Experiment
 from distil.experiment.results import run_path
@@ -26,7 +26,7 @@ def test_the_first_round_is_trained_once_a_seed_and_changes_nothing(config, trai
 
 
 def test_lost_weights_of_a_first_round_are_trained_again(config, run_files):
-    """By the next run that needs them, to the same bytes."""
+    """By the next run that needs them, to the same bytes, with a line that says so."""
     made = config(experiment__seeds=1)
     run_all(made)
     before = run_files(made.output, "weights.safetensors", "events.json")
@@ -34,7 +34,8 @@ def test_lost_weights_of_a_first_round_are_trained_again(config, run_files):
     for damage in (kept.unlink, lambda: kept.write_bytes(b"another")):
         shutil.rmtree(made.output / "badge")
         damage()
-        assert run_all(made)
+        with pytest.warns(DistilWarning, match=r"first_round/0/weights\.safetensors is missing or is not what was kept"):
+            assert run_all(made)
         assert run_files(made.output, "weights.safetensors", "events.json") == before
 
 
@@ -45,7 +46,10 @@ def test_a_first_round_that_no_training_gives_again(config, monkeypatch):
     (made.output / "first_round" / "0" / "weights.safetensors").unlink()
     real = Learner.fit
     monkeypatch.setattr(Learner, "fit", lambda self: (real(self), self.module.linear.bias.data.zero_())[0])
-    with pytest.raises(RunError, match=r"weights\.safetensors is missing .* training again gave other weights"):
+    with (
+        pytest.warns(DistilWarning, match="is trained again"),
+        pytest.raises(RunError, match=r"weights\.safetensors is missing .* training again gave other weights"),
+    ):
         run_all(made)
 
 

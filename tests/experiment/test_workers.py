@@ -2,10 +2,11 @@
 
 import os
 import signal
+import warnings
 
 import pytest
 
-from distil.errors import RunError
+from distil.errors import DistilWarning, RunError
 from distil.experiment.workers import run_in_processes
 
 
@@ -57,6 +58,26 @@ def test_an_error_before_the_first_task_is_that_of_all(capfd):
     """The pool would report an initializer that fails as a killed process, and print its traceback."""
     with pytest.raises(MemoryError, match="for the data"):
         run_in_processes(_no_memory, _later, [1, 2], 2, lambda _: None)
+    assert capfd.readouterr() == ("", "")
+
+
+class OwnWarning(UserWarning):
+    """Has no name that another process could import it by."""
+
+
+def _warned(state, task, report):
+    warnings.warn(f"{task} is lost", DistilWarning if task == 1 else type("Hidden", (OwnWarning,), {}), stacklevel=1)
+    return True
+
+
+@pytest.mark.slow
+def test_warnings_of_the_processes_are_issued_in_this_one(capfd):
+    with pytest.warns() as caught:
+        assert run_in_processes(_nothing, _warned, [1, 2], 2, lambda _: None) == [True, True]
+    assert sorted((str(each.message), each.category) for each in caught) == [
+        ("1 is lost", DistilWarning),
+        ("2 is lost", UserWarning),
+    ]
     assert capfd.readouterr() == ("", "")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distil.errors import RunError
+from distil.errors import DistilWarning, RunError
 from distil.experiment.chain import Chain, Event, chained
 from distil.system.files import digest, locked, remove_unfinished, replacing
 
@@ -34,7 +35,7 @@ class FirstRound:
     def trained(self, train: Callable[[], Event], folder: Path) -> tuple[Event, bool]:
         """The ``trained`` event, and whether this call trained; other processes wait until it is kept.
 
-        Weights that are missing or damaged are trained again.
+        Weights that are missing or damaged are trained again, with a warning.
 
         Args:
             train: Trains, writes the weights, and returns the event that names them; called only if no training has been kept.
@@ -47,6 +48,12 @@ class FirstRound:
             kept = self._events().get("trained")
             if kept is not None and digest(self.path / _WEIGHTS) == kept["sha256"]:
                 return kept, False
+            if kept is not None:
+                warnings.warn(
+                    f"{self.path / _WEIGHTS} is missing or is not what was kept; it is trained again",
+                    DistilWarning,
+                    stacklevel=2,
+                )
             event: Event = json.loads(json.dumps(train()))
             if kept is not None and event != kept:
                 raise RunError(

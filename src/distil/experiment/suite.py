@@ -163,8 +163,8 @@ def experiment_of(
 
 
 def _prepared(document: Mapping[str, Any]) -> tuple[ExperimentConfig, DataSet]:
-    config = parse_config(document)
-    return config, config.load_data()
+    """What a worker process needs; it reads the data anew, and refuses data that has changed meanwhile."""
+    return read_data(parse_config(document))[:2]
 
 
 def _advanced(prepared: tuple[ExperimentConfig, DataSet], task: Task, report: Report) -> bool | None:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from distil.errors import RunError
+from distil.errors import DistilWarning, RunError
 
 State = TypeVar("State")
 Task = TypeVar("Task")
@@ -35,7 +36,7 @@ def run_in_processes(
     """Do every task in one of several processes, and return their results in the order of the tasks.
 
     Tasks are started in order. The processes are spawned, not forked, and end when this one ends, even if it is killed; tasks
-    must tolerate that.
+    must tolerate that. Their warnings are issued in this process.
 
     Args:
         prepare: Called once in each process, before its first task; returns the state that its tasks share.
@@ -48,9 +49,9 @@ def run_in_processes(
         RunError: A process was killed, for example because memory ran out.
     """
     context = multiprocessing.get_context("spawn")
-    steps: multiprocessing.queues.SimpleQueue[int] = context.SimpleQueue()
+    reports: multiprocessing.queues.SimpleQueue[int | Warning] = context.SimpleQueue()
     pool = ProcessPoolExecutor(
-        min(workers, len(tasks)), mp_context=context, initializer=_start, initargs=(prepare, work, steps)
+        min(workers, len(tasks)), mp_context=context, initializer=_start, initargs=(prepare, work, reports)
     )
     left: set[Future[Result]] = set()
     try:
@@ -59,8 +60,8 @@ def run_in_processes(
         left = set(futures)
         while left:
             done, left = wait(left, timeout=_SECONDS, return_when=FIRST_COMPLETED)
-            while not steps.empty():
-                report(steps.get())
+            while not reports.empty():
+                _passed_on(reports.get(), report)
             for future in done:
                 future.result()  # raises the error of the task at once
         return [future.result() for future in futures]
@@ -74,6 +75,14 @@ def run_in_processes(
             if left:  # interrupted: tasks are still running
                 process.terminate()
         pool.shutdown(cancel_futures=True)
+
+
+def _passed_on(said: int | Warning, report: Report) -> None:
+    """Hand on what another process reported: steps, or a warning."""
+    if isinstance(said, Warning):
+        warnings.warn(said, stacklevel=3)
+    else:
+        report(said)
 
 
 @contextmanager
@@ -106,11 +115,17 @@ class _Worker(Generic[State, Task, Result]):
 _worker: _Worker[Any, Any, Any] | None = None
 
 
-def _start(prepare: Callable[[], Any], work: Callable[..., Any], steps: Any) -> None:  # noqa: ANN401
+def _start(prepare: Callable[[], Any], work: Callable[..., Any], reports: Any) -> None:  # noqa: ANN401
     global _worker
+    warnings.showwarning = lambda message, category, *_, **__: reports.put(_portable(str(message), category))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets the signal too, and stops this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = _Worker(prepare, work, steps.put)
+    _worker = _Worker(prepare, work, reports.put)
+
+
+def _portable(text: str, category: type[Warning]) -> Warning:
+    """A warning that another process can read: it may lack the classes of other packages."""
+    return (DistilWarning if issubclass(category, DistilWarning) else UserWarning)(text)
 
 
 def _do(task: Any) -> Any:  # noqa: ANN401
