@@ -69,6 +69,24 @@ def test_an_array_of_the_same_name_keeps_its_information(here):
     assert (found.made, found.reused) == (1, 1)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege elsewhere")
+def test_a_link_is_refused_before_the_work(here):
+    """To a file or to none; the array and the files next to it would come apart. One whose array is complete may stay."""
+    for name in FILES:
+        for force in (False, True):
+            Path(name).symlink_to("elsewhere")
+            with pytest.raises(InvalidInput, match=rf"^{name} is a link to elsewhere, so nothing was written; choose"):
+                embed(["a"], LENGTHS, out="emb.npy", force=force)
+            assert [each.name for each in here.iterdir() if each.name.startswith((".", "e"))] == [name]
+            Path(name).unlink()
+    embed(["a"], LENGTHS, out="emb.npy")
+    Path("emb.npy").rename("moved.npy")
+    Path("emb.npy").symlink_to("moved.npy")
+    assert embed(["a"], LENGTHS, out="emb.npy").made == 0
+    with pytest.raises(InvalidInput, match="is a link to moved.npy"):
+        embed(["a", "b"], LENGTHS, out="emb.npy")
+
+
 def test_a_file_that_appears_meanwhile_is_kept(here):
     """Whichever it is, new or replaced; what was embedded is kept for the next call."""
     for before in (False, True):

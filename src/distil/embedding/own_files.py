@@ -27,11 +27,16 @@ class OwnFiles:
         force: Replace files that others wrote or edited.
 
     Raises:
-        InvalidInput: A file is there that ``embed`` did not write, or that was edited, and no ``force``.
+        InvalidInput: One of them is a link, or a file is there that ``embed`` did not write, or that was edited, and no ``force``.
     """
 
     def __init__(self, path: Path, *, force: bool = False) -> None:
         self.path, self._force = path, force
+        link = next((file for file in own_paths(path) if file.is_symlink()), None)
+        if link is not None:
+            raise InvalidInput(
+                f"{link} is a link to {link.readlink()}, so nothing was written; choose another name for out, or remove the link"
+            )
         self._stamps = {file: _stamp(file) for file in own_paths(path)}
         now, earlier = read_info(path), _read(before_path(path))
         known = [each for each in (now, earlier) if _suffix(each) == path.suffix.lower()]
