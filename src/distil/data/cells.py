@@ -53,7 +53,7 @@ def csv_text(rows: Iterable[Sequence[object]], name: str) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer)  # its line ends make it quote both of their characters
     for row in rows:
-        wrong = next((cell for cell in row if isinstance(cell, str) and not _is_text(cell)), None)
+        wrong = next((cell for cell in row if isinstance(cell, str) and not fits_a_cell(cell)), None)
         if wrong is not None:
             raise InvalidInput(
                 f"{wrong!r} holds a character that {name} cannot hold, such as NUL; take it out, or write .jsonl"
@@ -65,9 +65,10 @@ def csv_text(rows: Iterable[Sequence[object]], name: str) -> str:
     return "".join(lines)
 
 
-def _is_text(cell: str) -> bool:
+def fits_a_cell(text: str) -> bool:
+    """Whether a csv file can hold a text: one without NUL characters and halves of surrogate pairs."""
     try:
-        cell.encode(errors="surrogateescape")  # names of files may hold bytes that are not UTF-8
+        text.encode(errors="surrogateescape")  # names of files may hold bytes that are not UTF-8
     except UnicodeEncodeError:
         return False
-    return "\0" not in cell
+    return "\0" not in text

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from distil.data.cells import fits_a_cell
 from distil.errors import InvalidInput
 from distil.system.runtime import CHUNK_ROWS
 
@@ -36,7 +37,8 @@ class DataSet:
         made_of: The origin of embeddings, if a file records it: the ``model``, and the ``key`` of model and pool.
 
     Raises:
-        InvalidInput: Shapes, types or widths do not match, a label is out of range, or an input is NaN or infinite.
+        InvalidInput: Shapes, types or widths do not match, a label is out of range, an input is NaN or infinite, or a name is not
+            text that a csv file can hold.
     """
 
     name: str
@@ -64,6 +66,8 @@ class DataSet:
             raise InvalidInput(
                 f"{self.name}: expected one name for each of the {len(self.x_train)} rows of x_train; got {len(self.names)}"
             )
+        self._check_texts("names", self.names)
+        self._check_texts("class_names", self.class_names)
         if (self.x_test is None) != (self.y_test is None):
             raise InvalidInput(f"{self.name}: pass both x_test and y_test, or neither")
         if self.x_test is not None and self.y_test is not None:
@@ -74,6 +78,14 @@ class DataSet:
                     f"{self.name}: examples of the training set are {tuple(here[0])} {here[1]}, "
                     f"those of the test set {tuple(there[0])} {there[1]}; they must have the same shape and type"
                 )
+
+    def _check_texts(self, what: str, texts: Sequence[object]) -> None:
+        wrong = next((text for text in texts if not isinstance(text, str) or not fits_a_cell(text)), None)
+        if wrong is not None:
+            raise InvalidInput(
+                f"{self.name}: {what} must be texts without NUL characters and halves of surrogate pairs, as labeled.csv cannot hold "
+                f"others; got {wrong!r}"
+            )
 
     def _check(self, part: str, x: Tensor, y: Tensor) -> None:
         if x.ndim < 2 or not len(x):
