@@ -284,7 +284,9 @@ def test_a_configuration_of_the_users_own_is_not_replaced(config, document):
     path = made.output / "config.json"
     path.write_text(json.dumps(document()))
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match=r"out/config\.json is not the configuration of an experiment, .* choose another"):
+    with pytest.raises(
+        ConfigError, match=r"out/config\.json is not the configuration of an experiment, .* choose another"
+    ):
         run_all(made)
     assert path.read_bytes() == before
     assert [p.name for p in made.output.iterdir()] == ["config.json"]

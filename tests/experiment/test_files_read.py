@@ -113,6 +113,30 @@ def test_every_file_is_pinned_and_refused_by_name(case, here):
             path.rmdir() if path.is_dir() else path.unlink()
 
 
+def test_a_file_that_was_renamed_is_the_same_data(here, case):
+    """By its content: the directory then names the new file, and other content under a new name is refused by key and names."""
+    Path("moved").mkdir()
+    for dataset, key in [
+        ({"name": "csv", "path": "train.csv", "test_path": "test.csv"}, "path"),
+        ({"embeddings": "emb.npy", "labels": "labels.csv"}, "embeddings"),
+        ({"embeddings": "emb.npy", "labels": "labels.csv"}, "labels"),
+    ]:
+        with case(key):
+            output, old = f"out-{key}", dataset[key]
+            assert run_all(made(dataset, output))
+            runs = {path: path.read_bytes() for path in Path(output).rglob("events.jsonl")}
+            Path(old).rename(f"moved/{old}")
+            renamed = {**dataset, key: f"moved/{old}"}
+            assert run_all(made(renamed, output))
+            assert run_all(open_config(Path(output)))
+            assert {path: path.read_bytes() for path in runs} == runs
+            assert open_config(Path(output)).dataset[key] == f"moved/{old}"
+            Path(f"moved/{old}").rename(old)
+    Path("moved.csv").write_text(Path("train.csv").read_text().replace("-0.", "-1."))
+    with pytest.raises(RunError, match=r"dataset\.path is 'moved/train\.csv' there and 'moved\.csv' here"):
+        run_all(made({"name": "csv", "path": "moved.csv", "test_path": "test.csv"}, "out-path"))
+
+
 @pytest.mark.slow
 def test_workers_refuse_data_that_changes_meanwhile(here, monkeypatch):
     """They read it anew."""
@@ -135,7 +159,10 @@ def test_hashes_that_were_altered_are_refused(case, here):
     path = Path("out/files.json")
     content = path.read_text()
     for changed, message in [
-        (content.replace('"dataset.path": "', '"dataset.path": "0'), "was changed since distil wrote it.* from a backup$"),
+        (
+            content.replace('"dataset.path": "', '"dataset.path": "0'),
+            "was changed since distil wrote it.* from a backup$",
+        ),
         ('{"dataset.path": 5}', "lacks the key 'hash', with which distil writes it; .*, restore it from a backup$"),
         ("[]", "must hold a JSON object; .* restore it from a backup$"),
         (content[:20], "cannot be read as JSON: .* restore it from a backup$"),

@@ -34,7 +34,9 @@ def test_lost_weights_of_a_first_round_are_trained_again(config, run_files):
     for damage in (kept.unlink, lambda: kept.write_bytes(b"another")):
         shutil.rmtree(made.output / "badge")
         damage()
-        with pytest.warns(DistilWarning, match=r"first_round/0/weights\.safetensors is missing or is not what was kept"):
+        with pytest.warns(
+            DistilWarning, match=r"first_round/0/weights\.safetensors is missing or is not what was kept"
+        ):
             assert run_all(made)
         assert run_files(made.output, "weights.safetensors", "events.json") == before
 

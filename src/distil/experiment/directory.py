@@ -110,8 +110,8 @@ def claim(config: ExperimentConfig, hashes: Hashes, *, trust: bool = False) -> E
 
     Raises:
         ConfigError: The directory is not empty and holds no experiment, or someone else's directory names more code.
-        RunError: The directory holds an experiment that differs in more than its strategies, seeds, target and fewer rounds, or
-            was begun with other data.
+        RunError: The directory holds an experiment that differs in more than its strategies, seeds, target, fewer rounds and the
+            places of equal files, or was begun with other data.
     """
     _check_ours(config.output)
     config.output.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def claim(config: ExperimentConfig, hashes: Hashes, *, trust: bool = False) -> E
         for name in (HASHES, TRUST, CONFIG):
             remove_unfinished(config.output, name)
         begun = (config.output / CONFIG).exists()
-        joined = _joined(config, trust=trust) if begun else config.document
+        joined = _joined(config, hashes, trust=trust) if begun else config.document
         if begun:
             check_files(config, hashes)
         kept = rebased(joined, Path.cwd(), config.output)
@@ -168,10 +168,11 @@ def _as_kept(config: ExperimentConfig) -> ExperimentConfig:
     return config if document == config.document else parse_config(document)
 
 
-def _joined(config: ExperimentConfig, *, trust: bool) -> Document:
+def _joined(config: ExperimentConfig, hashes: Hashes, *, trust: bool) -> Document:
     """The document of the experiment in the output directory with what the configuration adds."""
     kept = read_kept(config.output / CONFIG)
-    before = _parsed(rebased(kept, config.output, Path.cwd(), config.data_root), config.output, looking=True)
+    there = _parsed(rebased(kept, config.output, Path.cwd(), config.data_root), config.output, looking=True)
+    before = _with_moved(there, config, hashes)
     check_oracle(config.document, before.document, config.output)
     found = differences(config, before)
     if found:
@@ -183,6 +184,14 @@ def _joined(config: ExperimentConfig, *, trust: bool) -> Document:
     if any(":" in entry["name"] for label, entry in by_label(before.document).items() if label not in own):
         check_trust(config.output, kept, trust=trust)
     return grown(config, before)
+
+
+def _with_moved(there: ExperimentConfig, config: ExperimentConfig, hashes: Hashes) -> ExperimentConfig:
+    """The experiment of a directory with the new names of data files that were renamed or moved: their content is the same."""
+    same = dict(kept_hashes(config.output).items() & hashes.items())
+    moved = {key: value for key, value in config.dataset.items() if f"dataset.{key}" in same}
+    dataset = {**there.dataset, **moved}
+    return there if dataset == there.dataset else parse_config({**there.document, "dataset": dataset}, looking=True)
 
 
 def _parsed(document: Document, output: Path, *, looking: bool = False) -> ExperimentConfig:
