@@ -57,9 +57,9 @@ def run_all(
 ) -> bool:
     """Do every unfinished run of the configuration; False if some wait for answers.
 
-    If the output directory holds an experiment that differs only in its strategies, seeds, target, fewer rounds and places of equal files, both are
-    joined, and only the missing runs that this configuration names are done. Several processes may do so at once: each does the
-    runs that no other works on, and then waits for those.
+    If the output directory holds an experiment that differs only in its strategies, seeds, target, fewer rounds and the places of
+    equal files, both are joined, and only the missing runs that this configuration names are done. Several processes may do so at
+    once: each does the runs that no other works on, and then waits for those.
 
     Args:
         config: The configuration of the experiment.

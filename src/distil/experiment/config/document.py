@@ -64,7 +64,8 @@ def _unsealed(path: Path, instead: str = "") -> dict[str, Any]:
     document = _object_in(path)
     if document.pop(SEAL, None) not in (None, hash_of(document)):
         raise RunError(
-            f"{path} was changed since distil wrote it: its content does not match its key {SEAL!r}. Restore it from a backup{instead}"
+            f"{path} was changed since distil wrote it: its content does not match its key {SEAL!r}. Restore it from a "
+            f"backup{instead}"
         )
     return document
 
