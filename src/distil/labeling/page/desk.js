@@ -48,6 +48,7 @@ export class Desk extends EventTarget {
 
   /** Take news of the project. */
   update(news) {
+    if (news.model && news.model.version !== this.project.model.version) this.#freshen();
     const before = JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]));
     Object.assign(this.project, news);
     if (before !== JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]))) this.changed("classes");
@@ -64,6 +65,14 @@ export class Desk extends EventTarget {
     if (ack.error) note(ack.error, "error");
     await this.refresh();
     return ack.error;
+  }
+
+  /** Get the new model's guesses for the items that are not on the screen yet. */
+  async #freshen() {
+    const ids = this.queue.ids.slice(1);
+    if (ids.length === 0) return;
+    const found = await post("/api/take", { tab: this.tab, ids }).catch(() => ({ items: [] })); // the earlier guesses do as well
+    this.queue.freshen(found.items);
   }
 
   // ----------------------------------------------------------------------------------------------------------- guesses

@@ -46,6 +46,15 @@ export class Queue {
     this.#decode();
   }
 
+  /** Take later guesses for items that wait behind the one on the screen. */
+  freshen(items) {
+    const later = new Map(items.map((item) => [item.id, item]));
+    for (const item of this.#items.slice(1)) {
+      const { guess, model, withheld } = later.get(item.id) ?? item;
+      Object.assign(item, { guess, model, withheld });
+    }
+  }
+
   /** Take an item out. */
   remove(id) {
     this.#items = this.#items.filter((item) => item.id !== id);
