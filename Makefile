@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PAGE := src/distil/experiment/page
 SCRIPT := (echo '"use strict"; (() => {'; cat $(PAGE)/figures.js $(PAGE)/sections.js; echo '})();')
 
+# The modules of the labeling page.
+MODULES := src/distil/labeling/page
+
 .PHONY: demo test fast slow lint lint-js coverage bench clean
 
 $(BIN)/python:
@@ -33,10 +36,12 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python scripts/prose.py
 	if command -v node > /dev/null; then $(SCRIPT) | node --check -; fi
+	if command -v node > /dev/null; then for file in $(MODULES)/*.js; do node --input-type=module --check < $$file || exit 1; done; fi
 
 # Needs Node.js; npx downloads eslint.
 lint-js:
 	$(SCRIPT) | npx --yes eslint@9 --config eslint.config.mjs --stdin
+	npx --yes eslint@9 --config eslint.config.mjs $(MODULES)
 
 fast: lint
 	$(BIN)/python -m pytest -n auto -m "not slow" tests/functional tests/strategies tests/selection tests/contract
