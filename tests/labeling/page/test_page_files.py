@@ -22,7 +22,9 @@ def test_every_file_that_is_named_exists():
 
 def test_no_file_makes_code_from_text_or_asks_another_machine():
     for name, text in FILES.items():
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), name
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), (
+            name
+        )
         addresses = set(re.findall(r"https?://[^\s\"'`]+", text))
         assert addresses <= {"http://www.w3.org/2000/svg"}, name
 

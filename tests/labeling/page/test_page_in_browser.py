@@ -308,7 +308,11 @@ def test_every_view_is_accessible_at_every_width(tmp_path, digits, serve, visit,
         press(page, "1" if digit_of(current(page)) == "0" else "2")
     learned(page)
     clean("single")
-    for key, view, there in (("g", "grid", "#grid .tile"), ("/", "search", "#search .tile"), ("?", "keys", "#help[open]")):
+    for key, view, there in (
+        ("g", "grid", "#grid .tile"),
+        ("/", "search", "#search .tile"),
+        ("?", "keys", "#help[open]"),
+    ):
         page.keyboard.press(key)
         page.wait_for_selector(there)
         clean(view)
