@@ -71,12 +71,17 @@ export class Bulk {
     this.#draw(text);
   }
 
+  #failed(error) {
+    this.app.fail(error);
+    this.#draw("");
+  }
+
   async #queue() {
     try {
       const done = await this.#send(this.#places, { key: newKey(), do: "queue" }, "Queueing");
       this.#finish(`${plural(done, "item")} come next for everyone.`);
     } catch (error) {
-      this.#draw(error.message);
+      this.#failed(error);
     }
   }
 
@@ -100,8 +105,8 @@ export class Bulk {
       this.#last.done = true;
       this.#finish(`${plural(done, "item")} labeled as ${label}.`);
     } catch (error) {
-      this.hooks.changed();
-      this.#draw(error.message);
+      this.hooks.changed(); // what was labeled is selected no more
+      this.#failed(error);
     }
   }
 
@@ -113,7 +118,7 @@ export class Bulk {
       this.#last.undone = !undone;
       this.#finish(undone ? `${plural(done, "item")} labeled as ${label} again.` : `${plural(done, "label")} taken back.`);
     } catch (error) {
-      this.#draw(error.message);
+      this.#failed(error);
     }
   }
 }

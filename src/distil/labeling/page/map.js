@@ -1,6 +1,6 @@
 // The map of all items: the legend, what is under the pointer, and what can be done with a selection.
 
-import { button, count, h, percent, plural } from "./dom.js";
+import { button, h, percent, plural } from "./dom.js";
 import { small, titleOf } from "./item.js";
 import { inside } from "./lasso.js";
 import { Bulk } from "./map-bulk.js";
@@ -211,8 +211,8 @@ class PoolMap {
 
   #middle() {
     const { clientWidth, clientHeight } = this.view.element;
-    const found = this.view.nearest(clientWidth / 2, clientHeight / 2, Math.min(clientWidth, clientHeight) / 4);
+    const found = this.view.nearest(clientWidth / 2, clientHeight / 2, Math.max(clientWidth, clientHeight));
     if (found) this.#open(found.row);
-    else this.app.note(`No item is near the middle. ${count(this.view.inView().length)} are in view.`);
+    else this.app.note("No item is in view. Press 0 to show all.");
   }
 }
