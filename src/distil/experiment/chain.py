@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from distil.errors import RunError
-from distil.system.files import sync_folder
+from distil.system.files import naming, sync_folder
 
 Event = dict[str, Any]
 
@@ -67,7 +67,7 @@ class Chain:
         """Add an event; once this returns, it survives a crash of the machine."""
         line, own = chained(event, self._last)
         is_new = not self.path.exists()
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             if file.tell() > self._size:  # the rest of an append that failed, on a full disk for example
                 file.truncate(self._size)
             file.write(line)

@@ -24,7 +24,7 @@ from typing import Any
 from distil.errors import RunError, whole_number
 from distil.experiment.chain import parsed
 from distil.experiment.run import Run
-from distil.system.files import write_text
+from distil.system.files import naming, write_text
 
 _LINE = "-" * 21
 
@@ -78,7 +78,7 @@ def append_block(path: Path, run: Run, evaluated: Mapping[str, Any]) -> None:
     if written.startswith(wanted):
         return
     rest = wanted[len(written) :] if wanted.startswith(written) else wanted
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         file.write(rest)
         file.flush()
         os.fsync(file.fileno())

@@ -24,7 +24,7 @@ from typing import Any
 from distil.errors import DistilWarning, RunError, whole_number
 from distil.experiment.chain import UNKNOWN, Chain, Event, parsed
 from distil.experiment.grammar import Grammar
-from distil.system.files import locked
+from distil.system.files import locked, naming
 
 EVENTS, TIMES, CONFIG = "events.jsonl", "times.jsonl", "config.json"
 
@@ -75,7 +75,8 @@ class Run:
 
     def time(self, **entry: Any) -> None:  # noqa: ANN401 - any JSON value
         """Record the time of a step in a file of its own: events hold no clock, so a resumed run has the same bytes."""
-        with (self.path / TIMES).open("ab+") as file:
+        path = self.path / TIMES
+        with naming(path), path.open("ab+") as file:
             file.seek(0)
             whole = file.read().rfind(b"\n") + 1
             file.truncate(whole)  # a process was killed in the middle of a line

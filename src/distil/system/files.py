@@ -166,7 +166,8 @@ def sync_folder(path: Path) -> None:
     if os.name == "posix":  # other systems cannot open a folder
         handle = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            with naming(path):
+                os.fsync(handle)
         finally:
             os.close(handle)
 
