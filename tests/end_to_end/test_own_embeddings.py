@@ -202,6 +202,25 @@ def test_one_run_equals_another_and_a_resumed_one(here, capsys):
     assert "badge" in capsys.readouterr().out
 
 
+def test_labels_that_someone_edited_are_not_replaced(here, capsys):
+    """By more rounds; after the file was moved, the same command goes on."""
+    assert main(["run", saved(), "--no-progress", "--output", "out"]) == 0
+    labeled = here / "out" / "badge" / "0" / "labeled.csv"
+    events_before = (labeled.parent / "events.jsonl").read_bytes()
+    labeled.write_text(edited := labeled.read_text() + "scan-1,checked,9\n")
+    longer = saved(active_learning={**LOOP, "rounds": 4})
+    capsys.readouterr()
+    assert main(["run", longer, "--no-progress", "--output", "out"]) == 2
+    assert (
+        "out/badge/0/labeled.csv is not as the run wrote it, and was left as it is; move it" in capsys.readouterr().err
+    )
+    assert (labeled.read_text(), (labeled.parent / "events.jsonl").read_bytes()) == (edited, events_before)
+    labeled.rename(here / "checked.csv")
+    assert main(["run", longer, "--no-progress", "--output", "out"]) == 0
+    assert main(["run", longer, "--no-progress", "--output", "whole"]) == 0
+    assert labeled.read_bytes() == (here / "whole" / "badge" / "0" / "labeled.csv").read_bytes()
+
+
 @pytest.mark.slow
 def test_two_workers_give_the_same_results(here):
     path = saved()

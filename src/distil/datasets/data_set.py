@@ -83,8 +83,8 @@ class DataSet:
         wrong = next((text for text in texts if not isinstance(text, str) or not fits_a_cell(text)), None)
         if wrong is not None:
             raise InvalidInput(
-                f"{self.name}: {what} must be texts without NUL characters and halves of surrogate pairs, because labeled.csv holds "
-                f"no others; got {wrong!r}"
+                f"{self.name}: {what} must be texts without NUL characters and halves of surrogate pairs, because labeled.csv "
+                f"holds no others; got {wrong!r}"
             )
 
     def _check(self, part: str, x: Tensor, y: Tensor) -> None:

@@ -145,6 +145,7 @@ class Experiment:
             every_round = (self._spec.retrain or self._config.retrain) != "scratch"
             restore(lost, self.run, self._fresh(), self._weights, every_round=every_round)
         if self.run.finished and not self.run.done(self._config.rounds):
+            self._steps.remove_labels()
             self._weights.bring_back()
             self.run.reopen()
         if self.run.finished and not (self.run.path / LABELED).exists():

@@ -23,7 +23,7 @@ from distil.experiment.config.strategy_section import StrategySpec
 from distil.experiment.evaluate import evaluate
 from distil.experiment.first_round import FirstRound
 from distil.experiment.initial import chosen_initial
-from distil.experiment.labeled_file import write_labeled
+from distil.experiment.labeled_file import remove_labeled, write_labeled
 from distil.experiment.provenance import timed, versions
 from distil.experiment.replay import replay_training
 from distil.experiment.run import Run
@@ -211,6 +211,11 @@ class Steps:
         """Write ``labeled.csv``, if the data has the user's own ids."""
         if self.split.names:
             write_labeled(self.run, self.split.names, self.data.class_names)
+
+    def remove_labels(self) -> None:
+        """Remove ``labeled.csv`` of a finished run that goes on."""
+        if self.split.names:
+            remove_labeled(self.run, self.split.names, self.data.class_names)
 
     def _finished(self) -> Event:
         self.write_labels()
