@@ -41,11 +41,17 @@ _FOR_WHO: Final = (
 """Whether a person does not have item ``n``, has not answered it, and it is not decided."""
 _WANTED: Final = (
     "(SELECT count(*) FROM current WHERE item = n AND kind IS NOT NULL AND who != '') "
-    "+ (SELECT count(*) FROM lease WHERE item = n) < :copies"
+    "+ (SELECT count(*) FROM lease l WHERE item = n AND NOT EXISTS "
+    "(SELECT 1 FROM current c WHERE c.item = n AND c.who = l.who AND kind IS NOT NULL)) < :copies"
 )
-"""Whether item ``n`` needs more answers than people have given, or have it now to give."""
+"""Whether item ``n`` needs more answers than people have given, or have it now to give; a second look of a person is no more."""
 _AGAIN: Final = "NOT EXISTS (SELECT 1 FROM lease WHERE item = n)"
 """Whether no person has item ``n`` now."""
+_CHECKED: Final = (
+    "NOT gone AND NOT EXISTS (SELECT 1 FROM lease WHERE item = n AND who = :who) "
+    "AND NOT EXISTS (SELECT 1 FROM current WHERE item = n AND who = '' AND kind IS NOT NULL)"
+)
+"""Whether a person may look at item ``n`` once more, answered or not: the person does not have it, and it is not decided."""
 _PAST: Final = (
     "SELECT seq, at, sent, 'undo' IS (SELECT kind FROM event u WHERE u.target = e.key ORDER BY u.seq DESC LIMIT 1) "
     "FROM event e WHERE kind != 'items_add' AND (:who IS NULL OR who = :who) AND (:before IS NULL OR seq < :before) "
@@ -418,7 +424,15 @@ class Project:
         return [item for (item,) in self._store.rows("SELECT id FROM queue JOIN item ON queue.item = n ORDER BY rank")]
 
     def lease(
-        self, who: str, n: int, order: Iterable[str], *, tab: str = "", lasting: bool = False, again: bool = False
+        self,
+        who: str,
+        n: int,
+        order: Iterable[str],
+        *,
+        tab: str = "",
+        lasting: bool = False,
+        again: bool = False,
+        check: bool = False,
     ) -> list[str]:
         """Hand out items to a person: no other person gets them until they are answered or released.
 
@@ -431,7 +445,9 @@ class Project:
             tab: The page or sheet that the items are for.
             lasting: Whether the lease stays until it is answered or released, as that of a sheet does; others end with
                 :meth:`expire`.
-            again: Hand out items that no person has now, whether or not enough people answered them; for ties and checks.
+            again: Hand out items that no person has now, whether or not enough people answered them; for ties.
+            check: Hand out items whether or not this person, or enough people, answered them: for a second look. The newest answer
+                of a person counts, and the record keeps the earlier one.
 
         Returns:
             The ids that were handed out, at most ``n``.
@@ -440,7 +456,7 @@ class Project:
         if tab:
             check_name("tab", tab)
         given: list[str] = []
-        free = f"{_FOR_WHO} AND {_AGAIN if again else _WANTED}"
+        free = _CHECKED if check else f"{_FOR_WHO} AND {_AGAIN if again else _WANTED}"
         lease = f"INSERT INTO lease SELECT n, :who, :tab, :lasting FROM item WHERE n = :n AND {free}"
         values = {"who": who, "copies": self.copies, "tab": tab, "lasting": lasting}
         with self._store.writing() as db:
