@@ -121,7 +121,7 @@ def suspects(labels: ArrayLike, probs: ArrayLike) -> Ints:
 
 
 def _by_class(y: Ints, p: Floats, joint: Ints) -> NDArray[np.bool_]:
-    """Of each label, as many examples as are of other classes: those of the smallest self-confidence."""
+    """The examples of smallest self-confidence: of each label, as many as are of other classes."""
     chosen = np.zeros(len(y), bool)
     for label in range(len(joint)):
         rows = np.flatnonzero(y == label)
@@ -131,7 +131,7 @@ def _by_class(y: Ints, p: Floats, joint: Ints) -> NDArray[np.bool_]:
 
 
 def _by_noise_rate(y: Ints, p: Floats, joint: Ints) -> NDArray[np.bool_]:
-    """Of each label and other class, as many examples as the joint says: those of the largest margin."""
+    """The examples of largest margin: of each label and other class, as many as the joint says."""
     chosen = np.zeros(len(y), bool)
     for label in range(len(joint)):
         rows = np.flatnonzero(y == label)

@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import torch
 
-from distil.errors import DistilError
+from distil.errors import DistilError, InvalidInput
 from distil.labeling.choosing import RANDOM_SHARE
 from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.fitting import snapshot_of
+from distil.labeling.judging import judged
 from distil.labeling.model import CACHE
 from distil.labeling.placing import maps_of
 from distil.labeling.project import Project
@@ -29,6 +30,8 @@ EVERY: Final = 5
 """Number of new answers after which the model is fitted at once."""
 QUIET: Final = 1.0
 """Seconds without a new answer after which it is fitted to fewer."""
+JUDGE_EVERY: Final = 20
+"""Number of new labels after which they are judged, at the next pause; of many labels, a twentieth of them."""
 _LOOK: Final = 0.2
 
 
@@ -81,6 +84,7 @@ class Worker:
         self._version = 0
         self._fitted_to = -1  # number of the last event before the last fit
         self._seen, self._seen_at = -1, 0.0  # number of the last event, and when it was first seen
+        self._labels, self._judged_labels = 0, 0  # of the last fit, and when they were last judged
         self._mapped: ItemFeatures | None = None
         self._mapping: threading.Thread | None = None
 
@@ -95,6 +99,19 @@ class Worker:
             return False
         self._fit(last)
         return True
+
+    def judge(self) -> None:
+        """Judge the labels by cross-validation, if there are enough new ones and a pause in which it keeps no fit waiting."""
+        enough = self._labels - self._judged_labels >= max(JUDGE_EVERY, self._labels // JUDGE_EVERY)
+        if self._features is None or not enough or time.monotonic() - self._seen_at < QUIET:
+            return
+        self._judged_labels = self._labels
+        try:
+            quality = judged(self.project, self._features)
+        except InvalidInput:  # one class alone
+            return
+        quality.save(self.cache)
+        say(quality=len(quality.suspects), labels=quality.labels)
 
     def draw(self) -> None:
         """Make the map of the items in a thread, if the last one is of other features; fits go on meanwhile.
@@ -126,7 +143,7 @@ class Worker:
         snapshot = snapshot_of(self.project, self._features, self._version, strategy=self._strategy, share=self._share)
         self.cache.mkdir(exist_ok=True)
         snapshot.save(self.cache)
-        self._fitted_to = last
+        self._fitted_to, self._labels = last, snapshot.n_labels
         say(
             state="fitted",
             version=self._version,
@@ -147,6 +164,7 @@ def main(settings: str) -> None:
         while not source.ended.is_set():
             try:
                 worker.look()
+                worker.judge()
                 worker.draw()
             except DistilError as error:
                 say(state="failed", error=str(error))
