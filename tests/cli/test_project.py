@@ -6,11 +6,14 @@ import csv
 import inspect
 import json
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from distil.cli import main
 from distil.cli.commands import documented
 from distil.cli.project import COMMANDS
+from distil.labeling.events import Event
 from distil.labeling.project import Project
 
 
@@ -142,3 +145,46 @@ def test_every_argument_has_its_help(ok):
         assert [*helps] == [*inspect.signature(function).parameters]
         assert description.split("\n")[0].endswith(".")
         assert name in ok("project", name, "--help")
+
+
+def test_suspects_and_what_to_look_at_again(here, ok, capsys):
+    digits = load_digits()
+    np.save(here / "digits.npy", digits.data[:100].astype(np.float32))
+    wrong = {str(n): str((d + 1) % 10) for n, d in enumerate(digits.target[:5])}
+    with Project.create(here / "d", classes=[str(d) for d in range(10)]) as made:
+        made.add(here / "digits.npy")
+        labels = {**{str(n): str(d) for n, d in enumerate(digits.target[:90])}, **wrong}
+        made.record_all([Event(kind="label", who="ben", item=item, label=d) for item, d in labels.items()])
+    assert "suspects" not in ok("project", "status", "d")
+    said = ok("project", "suspects", "d", "--out", "suspects.csv")
+    assert "of 90 labels are suspect; about " in said
+    with open("suspects.csv", newline="") as file:
+        found = {row["item"]: row for row in csv.DictReader(file)}
+    assert len({*wrong} & {*found}) >= 3
+    assert {row["who"] for row in found.values()} == {"ben"}
+    for item in {*wrong} & {*found}:
+        assert found[item]["label"] == wrong[item] != found[item]["guess"]
+    assert json.loads(ok("project", "suspects", "d", "--json"))["labels"] == 90
+    assert f"suspects: {len(found)}, when 90 labels were judged" in ok("project", "status", "d")
+
+    assert "items for anna in s.csv" in ok("next", "d", "--suspects", "--n", "50", "--out", "s.csv")
+    ids = fill("s.csv", [])
+    assert sorted(ids) == sorted(found)
+    fill("s.csv", [str(digits.target[int(item)]) for item in ids])
+    ok("answer", "d", "s.csv")
+    status = json.loads(ok("project", "status", "d", "--json"))
+    assert status["tied"] >= 3
+    assert status["quality"]["suspects"] == [
+        item for item in found if str(digits.target[int(item)]) == found[item]["label"]
+    ]
+    ben = status["quality"]["people"]["ben"]
+    assert ben["with_others"]["share"] < 1
+    assert ben["with_self"] is None
+    assert "ben: agrees with the others " in ok("project", "status", "d")
+
+    ok("next", "d", "--relabel", "--n", "12", "--out", "r.csv", "--who", "ben")
+    again = fill("r.csv", [])
+    assert len(set(again)) == 12
+    assert {*map(str, range(90, 100))} & {*again}, "items without a label"
+    assert main(["next", "d", "--suspects", "--relabel", "--n", "1", "--out", "x.csv"]) == 2
+    assert "ask for one of them" in capsys.readouterr().err

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, optional_path, path_of
 from distil.cli.projects import person, writing
+
+if TYPE_CHECKING:
+    from distil.labeling.handing_out import Selector
+    from distil.labeling.project import Project
 
 
 def next_(
@@ -15,6 +19,8 @@ def next_(
     out: PathLike,
     who: str | None = None,
     ties: bool = False,
+    suspects: bool = False,
+    relabel: bool = False,
     strategy: str | None = None,
     model: str | None = None,
     weights: PathLike | None = None,
@@ -38,6 +44,8 @@ def next_(
         out: The file to write, ``.csv``, which must be new.
         who: The person who fills in the sheet; default: the name of the user's account.
         ties: Only items on which people disagree and no label has the most votes, to one more person.
+        suspects: Only labeled items whose label is probably wrong, the most probable error first, for a second look.
+        relabel: Only items where one more label helps most, be it the first label or a further one (ActiveLab).
         strategy: The strategy; default: herding, weighted by uncertainty once two classes have labels. random_sampling needs no
             model.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
@@ -64,13 +72,18 @@ def next_(
         raise InvalidInput(f"n must be a whole number from 1 on, got {n!r}")
     if not 0 <= random_share <= 1:
         raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
+    if ties + suspects + relabel > 1:
+        raise InvalidInput("ties, suspects and relabel are different lists of items; ask for one of them")
     out_of(out, (".csv",))
     path, name = path_of("out", out), person(who)
+    again = suspects or relabel
     with writing(project) as opened:
-        selector = (
-            random_order(seed)
-            if ties or strategy == "random_sampling"
-            else chosen_by_model(
+        if again:
+            selector = _for_a_second_look(opened, suspects, model, optional_path("weights", weights))
+        elif ties or strategy == "random_sampling":
+            selector = random_order(seed)
+        else:
+            selector = chosen_by_model(
                 opened,
                 n,
                 model=model,
@@ -80,8 +93,16 @@ def next_(
                 seed=seed,
                 runtime=Runtime(),
             )
-        )
-        return {"out": path, "who": name, "ids": write_sheet(opened, path, name, n, selector, ties=ties)}
+        return {"out": path, "who": name, "ids": write_sheet(opened, path, name, n, selector, ties=ties, check=again)}
+
+
+def _for_a_second_look(project: Project, suspects: bool, model: str | None, weights: str | None) -> Selector:
+    """The suspects, or what ActiveLab puts first, by the labels that the project has now."""
+    from distil.labeling.judging import judge, relabel_first, suspects_first
+    from distil.system.runtime import Runtime
+
+    quality = judge(project, model=model, weights=weights, runtime=Runtime())
+    return suspects_first(quality) if suspects else relabel_first(quality)
 
 
 def act(given: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distil.cli import project_classes, project_record
 from distil.cli.commands import Act
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
+from distil.cli.project_quality import act_suspects, quality_lines, quality_of, suspects
 from distil.cli.projects import left_out, person, writing
 from distil.errors import InvalidInput
 
@@ -96,7 +97,9 @@ def status(project: PathLike) -> dict[str, Any]:
         project: The folder of the project.
 
     Returns:
-        The document that ``--json`` prints; its keys are the attributes of :class:`distil.labeling.status.Status`.
+        The document that ``--json`` prints; its keys are the attributes of :class:`distil.labeling.status.Status`, and ``quality``:
+        ``judged``, ``errors`` and ``suspects`` when the labels were last judged, and for each of its ``people`` the shares
+        ``with_others`` and ``with_self``, ``quality`` (CROWDLAB) and ``confusion``.
 
     Raises:
         RunError: It is not a project.
@@ -104,7 +107,7 @@ def status(project: PathLike) -> dict[str, Any]:
     from distil.labeling.project import Project
 
     with Project.open(path_of("project", project)) as opened:
-        return as_json(asdict(opened.status()))
+        return {**as_json(asdict(opened.status())), "quality": quality_of(opened)}
 
 
 def act_status(given: dict[str, Any]) -> int:
@@ -119,6 +122,8 @@ def act_status(given: dict[str, Any]) -> int:
     if found["agreement"] is not None:
         alpha = "" if found["alpha"] is None else f", Krippendorff's alpha {found['alpha']:.3f}"
         print(f"agreement of two people on one item: {found['agreement']:.1%}{alpha}")
+    for line in quality_lines(found["quality"]):
+        print(line)
     return 0
 
 
@@ -274,4 +279,5 @@ COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "undo": (project_record.undo, project_record.act_undo),
     "ties": (project_record.ties, project_record.act_ties),
     "decide": (project_record.decide, project_record.act_decide),
+    "suspects": (suspects, act_suspects),
 }

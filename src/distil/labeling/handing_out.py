@@ -25,7 +25,15 @@ def random_order(seed: int = 0) -> Selector:
 
 
 def hand_out(
-    project: Project, who: str, n: int, selector: Selector, *, tab: str = "", lasting: bool = False, ties: bool = False
+    project: Project,
+    who: str,
+    n: int,
+    selector: Selector,
+    *,
+    tab: str = "",
+    lasting: bool = False,
+    ties: bool = False,
+    check: bool = False,
 ) -> list[str]:
     """Hand out items to a person; returns their ids, at most ``n``.
 
@@ -37,7 +45,12 @@ def hand_out(
         tab: The page or sheet that they are for.
         lasting: Whether they stay with the person until answered or released; see :meth:`Project.lease`.
         ties: Hand out only items whose labels tie, once more.
+        check: Hand out only what the selector gives, also items that this person or enough people answered: for a second look.
     """
+    if check:
+        with_people = {item for item, _ in project.leases()}
+        here = [item.id for item in project.items() if not item.gone and item.id not in with_people]
+        return project.lease(who, n, selector(here), tab=tab, lasting=lasting, check=True)
     if ties:
         tied = [item for item, truth in project.truths().items() if truth.tied]
         return project.lease(who, n, selector(tied), tab=tab, lasting=lasting, again=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -11,16 +13,58 @@ from distil.errors import InvalidInput
 from distil.evaluation.annotators import activelab, crowdlab
 from distil.evaluation.label_errors import Ints, estimated_joint, suspects
 from distil.evaluation.statistics import Floats
-from distil.labeling.features import ItemFeatures
+from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.fitting import Fit
+from distil.labeling.handing_out import Selector
+from distil.labeling.model import CACHE
 from distil.labeling.project import Project
 from distil.labeling.quality import Quality, Suspect
 from distil.labeling.truth import Truth
 from distil.rng import Rng
+from distil.system.runtime import Runtime
 from distil.training.linear_head import LinearHead, held_out
 
-RELABEL = 500
+RELABEL: Final = 500
 """Number of items that are kept in the order of ActiveLab."""
+
+
+def judge(
+    project: Project, *, model: str | None = None, weights: str | Path | None = None, runtime: Runtime | None = None
+) -> Quality:
+    """Judge the labels that a project has now, and keep the result in its folder.
+
+    Args:
+        project: The project; its record is only read.
+        model: The model that embeds the items; see :func:`distil.labeling.features.item_features`.
+        weights: Weights of a timm model.
+        runtime: Device and progress bar of the model.
+
+    Raises:
+        InvalidInput: Fewer than two classes have labels.
+    """
+    cache = project.path / CACHE
+    quality = judged(project, item_features(project.items(), cache, model=model, weights=weights, runtime=runtime))
+    cache.mkdir(exist_ok=True)
+    quality.save(cache)
+    return quality
+
+
+def suspects_first(quality: Quality) -> Selector:
+    """A selector of the labeled items whose label is probably wrong, the most probable error first."""
+    return _only([each.item for each in quality.suspects])
+
+
+def relabel_first(quality: Quality) -> Selector:
+    """A selector of the items where one more label helps most, by ActiveLab; of 500 at most."""
+    return _only([item for item, _ in quality.relabel])
+
+
+def _only(order: Sequence[str]) -> Selector:
+    def select(ids: Sequence[str]) -> Iterable[str]:
+        wanted = set(ids)
+        return [item for item in order if item in wanted]
+
+    return select
 
 
 def judged(project: Project, features: ItemFeatures) -> Quality:

@@ -45,7 +45,14 @@ class Answered:
 
 
 def write_sheet(
-    project: Project, path: str | Path, who: str, n: int, selector: Selector, *, ties: bool = False
+    project: Project,
+    path: str | Path,
+    who: str,
+    n: int,
+    selector: Selector,
+    *,
+    ties: bool = False,
+    check: bool = False,
 ) -> list[str]:
     """Hand out items to a person as a csv file to fill in; returns their ids, at most ``n``.
 
@@ -59,6 +66,7 @@ def write_sheet(
         n: The number of items.
         selector: The order of the items that are not queued.
         ties: Hand out only items whose labels tie, once more.
+        check: Hand out only what the selector gives, also items that were answered; see :func:`hand_out`.
 
     Raises:
         InvalidInput: The file exists, or no item may be handed out to this person.
@@ -67,10 +75,11 @@ def write_sheet(
     if path.exists():
         raise InvalidInput(f"{path} exists, and may hold answers; choose another name")
     sheet = f"{project.id}.{uuid.uuid4().hex[:16]}"
-    ids = hand_out(project, who, n, selector, tab=sheet, lasting=True, ties=ties)
+    ids = hand_out(project, who, n, selector, tab=sheet, lasting=True, ties=ties, check=check)
     if not ids:
         what = "item whose labels tie" if ties else "item"
-        raise InvalidInput(f"there is no {what} to hand out to {who}: all are answered, or with other people")
+        why = "none is left, or other people have them" if check else "all are answered, or with other people"
+        raise InvalidInput(f"there is no {what} to hand out to {who}: {why}")
     items = project.items(ids)
     try:
         write_records(_records(sheet, items, who), path)
