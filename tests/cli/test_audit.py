@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -70,6 +71,26 @@ def test_a_report_replaces_no_other_file(here, said, out):
     for name in ("labels", "labeled", "test"):
         code, _, err = said("emb.npy", f"--{name}", "labels.json", "--out", "labels.json", "--force")
         assert (code, f"labels.json is the file of {name} too" in err) == (2, True)
+
+
+def test_suspects_are_written_as_csv(here, said):
+    centers = np.array([[3, 0, 0, 0], [0, 3, 0, 0]])[[row % 2 for row in range(60)]]
+    np.save("emb.npy", (np.random.default_rng(1).normal(size=(60, 4)) * 0.3 + centers).astype(np.float32))
+    labels = ["=a" if row % 2 else "b" for row in range(60)]
+    labels[4] = "=a"
+    Path("labels.csv").write_text("id,label\n" + "".join(f"n{row},{label}\n" for row, label in enumerate(labels)))
+    code, out, _ = said("emb.npy", "--labels", "labels.csv", "--suspects", "suspects.csv")
+    assert code == 0
+    assert "1 of 60 labels are suspect" in out
+    assert out.endswith("1 suspects: suspects.csv\n")
+    with open("suspects.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["id"], row["label"], row["guess"]) == ("n4", "'=a", "b")
+    assert float(row["p"]) > 0.9
+    assert said("emb.npy", "--labels", "labels.csv", "--suspects", "labels.csv")[0] == 2
+    code, _, err = said("emb.npy", "--suspects", "none.csv", "--out", "report.json")
+    assert (code, Path("report.json").exists()) == (2, False)
+    assert "none.csv was not written: label errors are found with embeddings" in err
 
 
 def test_interrupted(here, said, monkeypatch):

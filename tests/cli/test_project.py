@@ -157,7 +157,7 @@ def test_suspects_and_what_to_look_at_again(here, ok, capsys):
         made.record_all([Event(kind="label", who="ben", item=item, label=d) for item, d in labels.items()])
     assert "suspects" not in ok("project", "status", "d")
     said = ok("project", "suspects", "d", "--out", "suspects.csv")
-    assert "of 90 labels are suspect; about " in said
+    assert "of 90 labels are suspect: " in said
     with open("suspects.csv", newline="") as file:
         found = {row["item"]: row for row in csv.DictReader(file)}
     assert len({*wrong} & {*found}) >= 3

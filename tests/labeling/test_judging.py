@@ -49,6 +49,7 @@ def test_most_of_75_flipped_labels_of_1500_are_found(tmp_path):
     assert sum(hits[:20]) == 20, "worst first"
     assert found.labels == 1500
     assert 55 <= found.errors <= 100
+    assert 0.85 < found.agreement < 0.95, "75 labels and the errors of the model"
     for each in found.suspects:
         assert each.label == str(labels[int(each.item)]) != each.guess
         assert 0.1 < each.p <= 1

@@ -23,6 +23,7 @@ from distil.labeling.quality import (
 QUALITY = Quality(
     labels=10,
     errors=2,
+    agreement=0.75,
     suspects=(Suspect("0", "cat", "dog", 0.9), Suspect("1", "cat", "dog", 0.8), Suspect("2", "dog", "cat", 0.7)),
     annotators={"anna": 0.9},
     relabel=(("3", 0.25), ("0", 0.5)),

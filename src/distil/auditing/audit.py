@@ -1,4 +1,4 @@
-"""``audit``: duplicates, leaks, outliers, missing classes and drift in a pool, before a budget is spent on it.
+"""``audit``: duplicates, leaks, outliers, missing classes, wrong labels and drift in a pool, before a budget is spent on it.
 
 The function behind ``distil audit``. Exact duplicates are found by content, all other faults by embeddings, with distances as
 fractions of the typical distance (see :mod:`distil.data.distances`). In a large pool only a sample of items is examined, each
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.auditing.given import Given, content_of, given_set, names_of
+from distil.auditing.label_errors import suspected_labels
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import Array, readable, take
 from distil.data.distances import NEAR, Ruler, checked_near, nearest, ruler
@@ -102,7 +103,7 @@ def audit(
     seed: int = 0,
     runtime: Runtime | None = None,
 ) -> Json:
-    """Find duplicates, leaks, outliers, missing classes and drift in a pool.
+    """Find duplicates, leaks, outliers, missing classes, wrong labels and drift in a pool.
 
     Args:
         pool: A pool, or an argument of :func:`distil.data.pools.open_pool`: images, texts or embeddings.
@@ -121,8 +122,8 @@ def audit(
 
     Returns:
         The report, for JSON: ``findings`` (sentences), ``notes`` (sentences on what could not be examined), ``pool``,
-        ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, each None if it could not be computed;
-        and ``items``: for each set, the text or file of every listed id, if the id does not say it.
+        ``duplicates``, ``outliers``, ``classes``, ``label_errors``, ``coverage``, ``leakage`` and ``drift``, each None if it could
+        not be computed; and ``items``: for each set, the text or file of every listed id, if the id does not say it.
 
     Cost: O(S N D) for S examined items of N.
     """
@@ -145,6 +146,7 @@ def audit(
     by = None if whole.x is None else ruler(whole.x, whole.rows, seed)
     radius = None if by is None else near * by.typical
     report: Json = {"pool": _described(whole, by, near), "classes": _classes(others.get("labeled"), known)}
+    report["label_errors"] = _label_errors(others.get("labeled", whole), known, rows, seed)
     examined = None if by is None or whole.x is None else _examined(whole, rows, by, seed, runtime)
     report["duplicates"] = _duplicates(whole, examined, radius, by)
     report["outliers"] = None if examined is None or by is None else _outliers(whole, examined, by)
@@ -368,6 +370,18 @@ def _classes(labeled: Set | None, known: Mapping[str, str]) -> Json | None:
     }
 
 
+def _label_errors(labeled: Set, known: Mapping[str, str], rows: int, seed: int) -> Json | None:
+    """Labels that are probably wrong: those of the labeled set, or of the pool without one."""
+    has_label = torch.tensor([labeled.names[row] in known for row in labeled.rows.tolist()], dtype=torch.bool)
+    with_label = labeled.part(labeled.name, labeled.rows[has_label])
+    if labeled.x is None or not len(with_label.rows):
+        return None
+    sample = with_label.sample(rows, seed)
+    names = [labeled.names[row] for row in sample.tolist()]
+    found = suspected_labels(names, take(readable(labeled.x), sample), [known[name] for name in names], seed)
+    return None if found is None else {"set": labeled.name, **found}
+
+
 def _coverage(free: Set, labeled: Set | None, by: Ruler | None, rows: int, seed: int, runtime: Runtime) -> Json | None:
     """Distances from the pool to the nearest labeled item."""
     if (
@@ -423,6 +437,8 @@ def _listed_items(report: Json, sets: Mapping[str, Set]) -> Json:
         *(report["coverage"] or {}).get("farthest", []),
     ]
     listed["pool"] |= dict.fromkeys([*(id_ for group in groups for id_ in group), *(entry["id"] for entry in singles)])
+    if errors := report["label_errors"]:
+        listed[errors["set"]] |= dict.fromkeys(entry["id"] for entry in errors["suspects"][:SHOWN])
     for leak in report["leakage"]:
         for entry in leak["examples"]:
             for name, id_ in zip(leak["between"], entry["ids"], strict=True):
@@ -482,6 +498,8 @@ def _findings(report: Json) -> list[str]:
     sentences += [_drift_sentence(entry) for entry in report["drift"]]
     if report["classes"] is not None:
         sentences.append(_classes_sentence(report["classes"]))
+    if report["label_errors"] is not None:
+        sentences.append(_label_sentence(report["label_errors"]))
     exact, near = report["duplicates"]["exact"], report["duplicates"]["near"]
     if exact is not None:
         sentences.append(f"{exact['items']:,} of {report['pool']['items']:,} items are exact copies of another item")
@@ -528,6 +546,14 @@ def _classes_sentence(classes: Json) -> str:
         sentence += f", from {min(counts):,} to {max(counts):,} items each"
     without = f"; classes without one: {', '.join(classes['without'][:SHOWN])}" if classes["without"] else ""
     return sentence + without
+
+
+def _label_sentence(errors: Json) -> str:
+    n, of = len(errors["suspects"]), errors["looked_at"]
+    return (
+        f"{n:,} of {of:,} labels are suspect: a model that has not seen them is confident of another class; it agrees with "
+        f"{errors['agreement']:.0%} of the labels, and about {errors['errors']:,} are estimated to be wrong"
+    )
 
 
 def _notes(whole: Set, others: Mapping[str, Set], known: Mapping[str, str], rows: int) -> list[str]:

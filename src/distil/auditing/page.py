@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from distil.auditing.audit import SHOWN
 from distil.data.items import Items
 from distil.errors import InvalidInput
 from distil.system.pages import render
@@ -89,6 +90,8 @@ def _tables(report: Json) -> Iterator[Table]:
     yield _drifts(report["drift"])
     if report["classes"]:
         yield _classes(report["classes"])
+    if errors := report["label_errors"]:
+        yield _label_errors(errors)
     if exact := report["duplicates"]["exact"]:
         groups = [[[("pool", id_) for id_ in group], f"{len(group):,}"] for group in exact["examples"]]
         yield Table("Exact duplicates", [("ids", "ids"), ("items", "number")], groups)
@@ -100,6 +103,13 @@ def _tables(report: Json) -> Iterator[Table]:
     if coverage := report["coverage"]:
         title = "Items farthest from the labeled set"
         yield Table(title, [("id", "ids"), distance], _singles(coverage["farthest"]))
+
+
+def _label_errors(errors: Json) -> Table:
+    entries = errors["suspects"][:SHOWN]
+    rows = [[[(errors["set"], each["id"])], each["label"], each["guess"], f"{each['p']:.2f}"] for each in entries]
+    heads = [("id", "ids"), ("label", "text"), ("the model says", "text"), ("probability", "number")]
+    return Table("Labels that are probably wrong", heads, rows)
 
 
 def _pairs(entries: Iterable[Json], a: str = "pool", b: str = "pool") -> list[list[Any]]:

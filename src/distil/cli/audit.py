@@ -40,14 +40,15 @@ def audit(
     device: str | None = None,
     batch_size: int | None = None,
     out: PathLike | None = None,
+    suspects: PathLike | None = None,
     force: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Find duplicates, leaks, outliers, missing classes and drift.
+    """Find duplicates, leaks, outliers, missing classes, wrong labels and drift.
 
     An audit shows, before you pay for labels, exact and near duplicates, items of the test set among the labeled ones, outliers,
-    classes without a label, parts of the pool that are far from every label, and whether the labeled set still looks like the
-    pool. Examples::
+    classes without a label, labels that are probably wrong, parts of the pool that are far from every label, and whether the
+    labeled set still looks like the pool. Examples::
 
         distil audit emb.npy --labeled labeled.csv --out audit.html
         distil audit images/ --model timm:resnet18 --weights resnet18.safetensors --labeled labeled.csv --test test/
@@ -66,7 +67,7 @@ def audit(
         labels: A file of ids with labels, as many as are known; or a folder with a folder of images for each class; one or several.
             Default: the labels in the labeled set's file.
         near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
-        rows: The number of items that are compared with all others; of more, a random sample.
+        rows: The number of items that are compared with all others, and of labels that are judged; of more, a random sample.
         seed: The seed of the samples.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
             sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
@@ -78,13 +79,16 @@ def audit(
         device: The device of the model, such as ``cuda``.
         batch_size: Items in one forward pass.
         out: The file to write the report to: a page, ``.html``, or the numbers, ``.json``.
+        suspects: The file to write all labels to that are probably wrong, the most probable error first, ``.csv``: id, label,
+            guess (of a model that has not seen the label) and p, its probability.
         force: Replace a file of that name that has other content; without it, no file is replaced.
         progress: Show a progress bar; default: when the output is a terminal.
 
     Returns:
         The document that ``distil audit --json`` prints: ``findings`` (sentences), ``notes`` (what could not be looked at),
-        ``pool``, ``duplicates``, ``outliers``, ``classes``, ``coverage``, ``leakage`` and ``drift``, ``items`` (the texts or files
-        of listed ids), and ``read``, sentences on what was read of tables, and whether ``out`` held this report already.
+        ``pool``, ``duplicates``, ``outliers``, ``classes``, ``label_errors``, ``coverage``, ``leakage`` and ``drift``; ``items``,
+        the texts or files of listed ids; and ``read``, sentences on what was read of tables, and whether ``out`` held this report
+        already.
 
     Raises:
         InvalidInput: A file called ``out`` with other content, ids that are not in the pool, embeddings that do not fit it, or an
@@ -108,6 +112,7 @@ def audit(
         "test_embeddings": test_embeddings,
     }
     path, place = out_of(out, (".html", ".json"), inputs=inputs), path_of("pool", pool)
+    list_of_suspects = out_of(suspects, (".csv",), "suspects", inputs=inputs)
     opened = open_pool(place, column=column, ids=optional_path("ids", ids), quoting=quoting)
     files = {"labeled": paths_of("labeled", labeled), "test": paths_of("test", test)}
     own = {
@@ -131,6 +136,8 @@ def audit(
         runtime=Runtime(progress=progress),
     )
     report["read"] = list(dict.fromkeys(found.note for found in given if found.note))
+    if list_of_suspects is not None:
+        _write_suspects(report["label_errors"], list_of_suspects, force)
     if path is not None:
         page = path.suffix.lower() == ".html"
         others = {name: found for name in files if isinstance(found := sets.get(name), Items)}
@@ -139,6 +146,21 @@ def audit(
         if not publish(path, content, force=force):
             report["read"].append(f"{path} holds this report already")
     return report
+
+
+def _write_suspects(found: dict[str, Any] | None, path: Path, force: bool) -> None:
+    """Write all suspected label errors as csv."""
+    from distil.data.cells import csv_text
+    from distil.system.files import publish
+
+    if found is None:
+        raise InvalidInput(
+            f"{path} was not written: label errors are found with embeddings (--embeddings, or --model) and labels of at least two "
+            "classes with two items each (--labeled, --labels)"
+        )
+    heads = ["id", "label", "guess", "p"]
+    rows = [heads, *([*(each[name] for name in heads[:3]), round(each["p"], 4)] for each in found["suspects"])]
+    publish(path, csv_text(rows, path.name).encode(errors="surrogateescape"), force=force)
 
 
 def _sets(
@@ -218,4 +240,6 @@ def act(given: dict[str, Any]) -> int:
     print("\n".join([*report["findings"], *(f"note: {note}" for note in report["notes"])]))
     if given["out"] is not None:
         print(f"\nReport: {given['out']}")
+    if given["suspects"] is not None:
+        print(f"{len(report['label_errors']['suspects']):,} suspects: {given['suspects']}")
     return 0

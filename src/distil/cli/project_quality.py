@@ -39,7 +39,8 @@ def suspects(
 
     Returns:
         The document that ``--json`` prints: ``labels``, the number of labels that were judged; ``errors``, how many of them are
-        estimated to be wrong; and ``suspects``, each with ``item``, ``label``, ``guess``, ``p`` and ``who`` gave the label.
+        estimated to be wrong; ``agreement``, the share that the model guesses; and ``suspects``, each with ``item``, ``label``,
+        ``guess``, ``p`` and ``who`` gave the label.
 
     Raises:
         InvalidInput: Fewer than two classes have labels.
@@ -59,7 +60,7 @@ def suspects(
     ]
     if path is not None:
         write_records([{**row, "who": ", ".join(row["who"])} for row in rows], path, force=force)
-    return {"labels": found.labels, "errors": found.errors, "suspects": rows}
+    return {"labels": found.labels, "errors": found.errors, "agreement": found.agreement, "suspects": rows}
 
 
 def act_suspects(given: dict[str, Any]) -> int:
@@ -67,7 +68,8 @@ def act_suspects(given: dict[str, Any]) -> int:
     done = suspects(**given)
     found = done["suspects"]
     print(
-        f"{len(found):,} of {done['labels']:,} labels are suspect; about {done['errors']:,} labels are estimated to be wrong"
+        f"{len(found):,} of {done['labels']:,} labels are suspect: a model that has not seen them is confident of another class "
+        f"(it agrees with {done['agreement']:.0%}; about {done['errors']:,} are estimated to be wrong)"
     )
     for row in found[:_SHOWN]:
         print(

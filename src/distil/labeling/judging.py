@@ -104,6 +104,7 @@ def judged(project: Project, features: ItemFeatures) -> Quality:
     return Quality(
         labels=len(rows),
         errors=int(joint.sum() - joint.trace()),
+        agreement=float((p[rows].argmax(axis=1) == given).mean()),
         suspects=tuple(_suspect(features.ids[row], fit, p[row], int(fit.y[row])) for row in wrong),
         annotators=dict(zip(people, crowdlab(votes, p).annotators.tolist(), strict=True)),
         relabel=_lowest(features.ids, activelab(votes, p), found),

@@ -46,6 +46,7 @@ class Quality:
     Attributes:
         labels: Number of labeled items that were judged.
         errors: Estimated number of wrong labels among them.
+        agreement: The share of the labels that the model guesses without having seen them.
         suspects: Labels that are probably wrong, the most probable error first.
         annotators: Person -> quality by CROWDLAB, between 0 and 1; see :func:`distil.evaluation.annotators.crowdlab`.
         relabel: (id of an item, ActiveLab's score), lowest first: where one more label, the first or a further one, helps most.
@@ -53,6 +54,7 @@ class Quality:
 
     labels: int
     errors: int
+    agreement: float
     suspects: tuple[Suspect, ...]
     annotators: Mapping[str, float]
     relabel: tuple[tuple[str, float], ...]
