@@ -61,7 +61,8 @@ def majority_vote(votes: ArrayLike, probs: ArrayLike) -> Ints:
     """The class that most people gave, (N,); of tied classes, and without a label of all, the one of largest probability."""
     given, p = _checked(votes, probs)
     counts = _counts(given, p.shape[1])
-    return np.where(counts == counts.max(axis=1, keepdims=True), p, -1.0).argmax(axis=1)
+    most = counts == counts.max(axis=1, keepdims=True)
+    return np.asarray(np.where(most, p, -1.0).argmax(axis=1), np.int64)
 
 
 def crowdlab(votes: ArrayLike, probs: ArrayLike) -> Crowd:
@@ -109,7 +110,7 @@ def activelab(votes: ArrayLike, probs: ArrayLike) -> Floats:
     crowd = crowdlab(given, p)
     new = float(crowd.weights.people.mean())
     total = crowd.weights.model + (given >= 0) @ crowd.weights.people
-    return (total * crowd.quality + new / p.shape[1]) / (total + new)
+    return np.asarray((total * crowd.quality + new / p.shape[1]) / (total + new), np.float64)
 
 
 def _weights(given: Ints, p: Floats, consensus: Ints) -> Weights:
@@ -135,7 +136,7 @@ def _agreement_with_others(given: Ints, n_classes: int) -> Floats:
     equal = np.where(has, np.take_along_axis(counts, np.maximum(given, 0), axis=1) - 1, 0).sum(axis=0)
     others = np.where(has, has.sum(axis=1, keepdims=True) - 1, 0).sum(axis=0)
     share = equal / np.maximum(others, 1)
-    return np.where(others > 0, share, share[others > 0].mean())
+    return np.asarray(np.where(others > 0, share, share[others > 0].mean()), np.float64)
 
 
 def _ensemble(given: Ints, p: Floats, weights: Weights) -> Floats:
@@ -151,7 +152,7 @@ def _ensemble(given: Ints, p: Floats, weights: Weights) -> Floats:
         said[has, person[has]] = weights.agreement
         total = total + np.where(has[:, None], own * said, 0)
         weight = weight + own * has
-    return total / weight[:, None]
+    return np.asarray(total / weight[:, None], np.float64)
 
 
 def _quality_of_people(given: Ints, consensus: Ints, found: Floats, weights: Weights) -> Floats:
@@ -163,7 +164,7 @@ def _quality_of_people(given: Ints, consensus: Ints, found: Floats, weights: Wei
     right = (several & (given == consensus[:, None])).sum(axis=0)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a person without a label
         q, a = own / has.sum(axis=0), right / several.sum(axis=0)
-    return np.where(several.any(axis=0), share * q + (1 - share) * a, q)
+    return np.asarray(np.where(several.any(axis=0), share * q + (1 - share) * a, q), np.float64)
 
 
 def _counts(given: Ints, n_classes: int) -> Ints:

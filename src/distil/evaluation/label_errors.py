@@ -37,7 +37,8 @@ def normalized_margin(labels: ArrayLike, probs: ArrayLike) -> Floats:
     The smaller, the more probably the label is wrong; below 1/2, the model guesses another class.
     """
     y, p = checked_labels(labels, probs)
-    return (p[np.arange(len(y)), y] - _others(y, p).max(axis=1) + 1) / 2
+    margin: Floats = p[np.arange(len(y)), y] - _others(y, p).max(axis=1)
+    return (margin + 1) / 2
 
 
 def class_thresholds(labels: ArrayLike, probs: ArrayLike) -> Floats:
@@ -78,7 +79,8 @@ def estimated_joint(labels: ArrayLike, probs: ArrayLike) -> Ints:
     whole = np.floor(exact + 1e-9).astype(np.int64)
     largest_first = np.argsort(whole - exact, axis=1, kind="stable")  # of the remainders
     places = np.argsort(largest_first, axis=1, kind="stable")
-    return whole + (places < (counts - whole.sum(axis=1))[:, None])
+    more: Ints = counts - whole.sum(axis=1)
+    return np.asarray(whole + (places < more[:, None]), np.int64)
 
 
 def label_errors(labels: ArrayLike, probs: ArrayLike, prune: Prune = "class") -> NDArray[np.bool_]:
@@ -98,7 +100,7 @@ def label_errors(labels: ArrayLike, probs: ArrayLike, prune: Prune = "class") ->
     y, p = checked_labels(labels, probs)
     if prune not in ("class", "noise_rate", "both"):
         raise InvalidInput(f"prune must be 'class', 'noise_rate' or 'both', got {prune!r}")
-    wrong = _others(y, p).max(axis=1) > p[np.arange(len(y)), y]
+    wrong: NDArray[np.bool_] = _others(y, p).max(axis=1) > p[np.arange(len(y)), y]
     joint = estimated_joint(y, p)
     if prune != "noise_rate":
         wrong &= _by_class(y, p, joint)
