@@ -549,3 +549,19 @@ def test_what_is_missing_where_probabilities_are_read(here, said, case):
             code, out, err = said(*asked, *more)
             assert (code, out) == (2, "")
             assert message in err
+
+
+def test_a_query_by_ids_or_by_embeddings(here, said):
+    np.save("q.npy", np.load("emb.npy")[[3, 7]])
+    Path("q.txt").write_text(f"{NAMES[3]}\n{NAMES[7]}\n")
+    base = ("--embeddings", "emb.npy", "--ids", "ids.txt", "--strategy", "smi", "--n", 4, "--json")
+    by_ids, apart = said(*base, "--query", "q.txt"), said(*base, "--query-embeddings", "q.npy")
+    assert json.loads(by_ids[1])["picks"] == json.loads(apart[1])["picks"]
+    assert {pick["id"] for pick in json.loads(by_ids[1])["picks"]} >= {NAMES[3], NAMES[7]}
+    code, _, err = said(*base)
+    assert (code, err.count("pass query=, or --query on the command line")) == (2, 1)
+    code, _, err = said(*base, "--query", "q.txt", "--query-embeddings", "q.npy")
+    assert (code, err) == (2, "distil: give query (ids of the pool) or query_embeddings (other examples), not both\n")
+    np.save("q.npy", np.ones((2, 5)))
+    code, _, err = said(*base, "--query-embeddings", "q.npy")
+    assert (code, "q.npy has 5 columns and emb.npy has 6" in err) == (2, True)

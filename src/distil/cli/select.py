@@ -53,6 +53,10 @@ def pick(
     classes: str | Sequence[str] | None = None,
     candidates: PathLike | Sequence[PathLike] | None = None,
     exclude: PathLike | Sequence[PathLike] | None = None,
+    query: PathLike | Sequence[PathLike] | None = None,
+    query_embeddings: PathLike | None = None,
+    private: PathLike | Sequence[PathLike] | None = None,
+    private_embeddings: PathLike | None = None,
     no_duplicates: bool = False,
     near: float | None = None,
     parameters: Mapping[str, Any] | None = None,
@@ -107,6 +111,10 @@ def pick(
             ``cat,dog``. Without probs, labels need no classes.
         candidates: A file of ids that may be chosen; default: all that are not labeled; one or several.
         exclude: A file of ids that may not be chosen, such as those being labeled now; one or several.
+        query: A file of ids of examples like those to find, for strategies such as smi; one or several.
+        query_embeddings: A file of embeddings of examples like those to find, which are not in the pool.
+        private: A file of ids of examples like those to avoid, for strategies such as scg; one or several.
+        private_embeddings: A file of embeddings of examples like those to avoid, which are not in the pool.
         no_duplicates: Leave out near-duplicates of labeled rows and of each other; this needs embeddings.
         near: The share of the typical distance within which two items are near-duplicates; default: 0.05.
         parameters: Hyper-parameters of the strategy: a dictionary; in the command NAME=VALUE, once for each.
@@ -133,6 +141,7 @@ def pick(
     Note:
         :func:`distil.select_from` takes arrays in memory.
     """
+    from distil.data.array_files import read_column
     from distil.data.distances import NEAR
     from distil.data.ids import read_ids
     from distil.selection.dry_run import plan
@@ -148,7 +157,9 @@ def pick(
         "pool": pool,
         "weights": weights,
     }
-    inputs |= {"labeled": labeled, "candidates": candidates, "exclude": exclude, "show": listed(show)}
+    paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude, "query": query, "private": private}
+    apart = {"query": query_embeddings, "private": private_embeddings}
+    inputs |= {**paths, "show": listed(show)} | {f"{role}_embeddings": path for role, path in apart.items()}
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
     if path is not None and not force:
         refuse_other(path)
@@ -165,17 +176,23 @@ def pick(
         "mc_probs": optional_path("mc_probs", mc_probs, _ARRAYS),
     }
     arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime, quoting=quoting)
-    paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}
     lists["labeled"] = [each.answered() for each in lists["labeled"]]
     columns = _shown(show, items, pool or embeddings, ids, arrays, quoting)
     notes = ["" if made is None else made.note, *(array.note for array in arrays.columns.values())]
     read = [note for note in (*notes, *(each.note for several in lists.values() for each in several)) if note]
+    ids_of = {name: _one_list(name, several, arrays) for name, several in lists.items()}
     asked = request(
         chooser,
         n,
         arrays,
-        **{name: _one_list(name, several, arrays) for name, several in lists.items()},
+        **{name: ids_of[name] for name in ("labeled", "candidates", "exclude")},
+        given={role: ids for role, ids in ids_of.items() if role in apart and ids is not None},
+        apart={
+            role: read_column(path_of(f"{role}_embeddings", path, _ARRAYS), quoting=quoting, runtime=runtime)
+            for role, path in apart.items()
+            if path is not None
+        },
         classes=listed(classes) or None,
         seed=seed,
         near=(NEAR if near is None else near) if no_duplicates else None,
@@ -192,10 +209,10 @@ def pick(
 
 
 def _one_list(name: str, lists: list[ListedIds], arrays: Arrays) -> ListedIds | None:
-    """The lists of one argument as one; labels count only where they say what is labeled."""
+    """The lists of one argument as one; labels count only where they are those of examples that strategies read."""
     from distil.data.ids import merged
 
-    if name != "labeled":
+    if name in ("candidates", "exclude"):
         lists = [replace(each, labels=None) for each in lists]
     return merged(lists, None if arrays.names is None else arrays.reader.index, len(arrays)) if lists else None
 

@@ -402,24 +402,27 @@ class LogDeterminant(Objective):
     Args:
         similarity: Similarities of the N rows, from a positive semidefinite kernel: ``rbf`` or ``cosine``.
         ridge: Number added to the diagonal, above 0.
+        given: Rows of a Cholesky factor of points that are known before the first pick, (M, N) float64; f is then the gain over
+            them. Default: none.
 
     Raises:
         InvalidInput: ``ridge`` is out of range.
 
-    Cost: O(N (D + n)) a pick; memory of n N numbers for n picks.
+    Cost: O(N (D + M + n)) a pick; memory of (M + n) N numbers for n picks.
     """
 
     submodular = True
     _factor: Tensor
     _rest: Tensor
 
-    def __init__(self, similarity: Similarity, ridge: float = 1e-6) -> None:
+    def __init__(self, similarity: Similarity, ridge: float = 1e-6, *, given: Tensor | None = None) -> None:
         super().__init__(similarity.device)
         if not ridge > 0:
             raise InvalidInput(f"ridge must be above 0, got {ridge}")
         self.similarity = similarity
         self.ridge = ridge
-        self.first = _outermost(similarity)
+        self.first = _outermost(similarity) if given is None else None
+        self._given = torch.empty(0, len(self), dtype=torch.float64, device=self.device) if given is None else given
         self.forget()
 
     def __len__(self) -> int:
@@ -435,7 +438,7 @@ class LogDeterminant(Objective):
 
     def include(self, row: int) -> None:
         """Add a row to the Cholesky factor."""
-        t = len(self.picks)
+        t = len(self._given) + len(self.picks)
         if t == len(self._factor):
             self._factor = torch.cat([self._factor, self._factor.new_empty(max(16, t // 2), len(self))])
         before = self._factor[:t]  # (t, N)
@@ -444,9 +447,10 @@ class LogDeterminant(Objective):
         self._rest.sub_(self._factor[t] ** 2).clamp_min_(self.ridge)
 
     def forget(self) -> None:
-        """Reset the remaining diagonal to that of the kernel plus the ridge."""
+        """Reset the remaining diagonal to that of the kernel plus the ridge, less what the known points explain."""
         self._rest = self.similarity.diagonal() + self.ridge
-        self._factor = torch.empty(0, len(self), dtype=torch.float64, device=self.device)
+        self._rest.sub_(self._given.square().sum(0)).clamp_min_(self.ridge)
+        self._factor = self._given
 
 
 def shifts(x: Features) -> Tensor:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.data.array_files import Column, read_column
+from distil.data.arrays import Array
 from distil.data.cells import csv_text
 from distil.data.distances import checked_near, ruler
 from distil.data.ids import ListedIds, normal, read_ids
@@ -80,6 +83,8 @@ def request(
     labeled: str | Path | ListedIds | Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
     candidates: str | Path | ListedIds | Ids | None = None,
     exclude: str | Path | ListedIds | Ids | None = None,
+    given: Mapping[str, ListedIds] = MappingProxyType({}),
+    apart: Mapping[str, Column] = MappingProxyType({}),
     classes: Sequence[str] | None = None,
     seed: int = 0,
     near: float | None = None,
@@ -96,6 +101,8 @@ def request(
         labeled: The labeled examples: ids, a file of them, or ids with labels.
         candidates: The examples that may be chosen; default: all that are not labeled.
         exclude: Examples that may not be chosen.
+        given: Role (``query``, ``private``) -> its examples, rows of the arrays.
+        apart: Role -> embeddings of its examples, which have no row in the arrays.
         classes: Names of the classes in files of labels, in the order of the columns of ``probs``; None: labels are columns.
         seed: Seed of the selection.
         near: Leave out near-duplicates, rows within this share of the typical distance; None: keep them.
@@ -116,14 +123,19 @@ def request(
         labeled = read_ids(Path(labeled))
     if isinstance(labeled, ListedIds):
         labeled = labeled.answered()
-        labels = _labels(strategy, labeled, named) if not trains else labeled.labels
+        labels = labeled.labels if trains else _labels(strategy, "labeled", labeled, named)
         what = f"{labeled.origin}: labels"
     elif labeled is not None:
         labeled, labels = split_pair(labeled, arrays.reader)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
     near = None if near is None else checked_near(near)
-    asked = Request(strategy, n, arrays, **rows, labels=labels, seed=seed, near=near, runtime=as_runtime(runtime))
+    for role in sorted(given.keys() & apart.keys()):
+        raise InvalidInput(f"give {role} (ids of the pool) or {role}_embeddings (other examples), not both")
+    own = {role: _of_width(column, arrays, f"{role}_embeddings") for role, column in apart.items()}
+    asked = Request(
+        strategy, n, arrays, **rows, labels=labels, apart=own, seed=seed, near=near, runtime=as_runtime(runtime)
+    )
     missing = [name for name in asked.reads if name not in arrays.columns]
     if missing and not (trains and labels is not None):
         options = " and ".join(f"--{name.replace('_', '-')}" for name in missing)
@@ -132,17 +144,30 @@ def request(
     if near is not None and "embeddings" not in arrays.columns:
         raise InvalidInput("near-duplicates are found by embeddings; pass them too (--embeddings)")
     asked = replace(asked, n=as_count(n, len(asked.pool)))
-    return _with_probs(asked, what, named) if trains else asked
+    rows_of = {role: _rows(arrays, ids, role) for role, ids in given.items()}
+    if trains:
+        asked, named = _with_probs(asked, what, named, rows_of.values())
+    sets = {role: (rows_of[role], _labels(strategy, role, ids, named)) for role, ids in given.items()}
+    return replace(asked, given=sets)
 
 
-def _with_probs(asked: Request, what: str, classes: list[str] | None) -> Request:
-    """The request with the probabilities of a linear head that is trained on its labels."""
+def _with_probs(
+    asked: Request, what: str, classes: list[str] | None, used: Iterable[NDArray[np.int64]]
+) -> tuple[Request, list[str]]:
+    """The request with the probabilities of a linear head that is trained on its labels, and the classes of their columns.
+
+    Args:
+        asked: The request.
+        what: The caller's name for the labels.
+        classes: The classes; None: the distinct labels.
+        used: Further rows of which the strategy reads probabilities.
+    """
     labeled, names = torch.from_numpy(np.asarray(asked.labeled)), asked.arrays.names
     embeddings = asked.arrays.columns["embeddings"]
     head = trained_head(
         asked.strategy,
         embeddings.values,
-        torch.cat([asked.pool, labeled]).unique(),
+        torch.cat([asked.pool, labeled, *map(torch.from_numpy, used)]).unique(),
         labeled,
         asked.labels,
         what=what,
@@ -152,7 +177,7 @@ def _with_probs(asked: Request, what: str, classes: list[str] | None) -> Request
     )
     probs = Column(head.probs.numpy(), names, f"a linear head on {embeddings.origin}")
     arrays = Arrays({**asked.arrays.columns, "probs": probs}, names)
-    return replace(asked, arrays=arrays, labels=head.columns.tolist(), notes=(head.note,))
+    return replace(asked, arrays=arrays, labels=head.columns.tolist(), notes=(head.note,)), head.classes
 
 
 def chosen(asked: Request) -> Picks:
@@ -211,9 +236,27 @@ def _common_names(columns: Any) -> list[str] | None:  # noqa: ANN401 - a view of
     return named[0].names if named else None
 
 
-def _labels(strategy: Strategy, labeled: ListedIds, classes: list[str] | None) -> list[int] | None:
-    """The labels as whole numbers; None if the strategy does not read labels."""
-    if Labels() not in measured_by(strategy.needs.labeled) or labeled.labels is None:
+def _rows(arrays: Arrays, ids: ListedIds, role: str) -> NDArray[np.int64]:
+    rows = arrays.rows(ids, role)
+    assert rows is not None
+    return rows
+
+
+def _of_width(column: Column, arrays: Arrays, what: str) -> Array:
+    """Embeddings of examples that are not in the pool, checked to have the width of the pool's."""
+    values = as_array(column.values, "embeddings", f"{column.origin}: {what}")
+    pool = arrays.columns.get("embeddings")
+    if pool is not None and values.shape[1] != pool.values.shape[1]:
+        raise InvalidInput(
+            f"{column.origin} has {values.shape[1]} columns and {pool.origin} has {pool.values.shape[1]}; embeddings of "
+            "both must be of one model"
+        )
+    return values
+
+
+def _labels(strategy: Strategy, role: str, labeled: ListedIds, classes: list[str] | None) -> list[int] | None:
+    """The labels as whole numbers; None if the strategy does not read labels of this role."""
+    if Labels() not in measured_by(getattr(strategy.needs, role)) or labeled.labels is None:
         return None
     labels = [normal(label) for label in labeled.labels]
     if classes is not None:

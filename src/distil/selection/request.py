@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.data.array_files import Column
+from distil.data.arrays import Array
 from distil.data.ids import ListedIds, read_ids
 from distil.measuring.source import Source
 from distil.selection.arguments import as_candidates
@@ -75,6 +76,8 @@ class Request:
         arrays: The arrays of the pool.
         labeled: Rows that are labeled, (M,), or None.
         labels: Their labels, for strategies that read them.
+        given: Role (``query``, ``private``) -> its rows and their labels, for strategies that read them, or None.
+        apart: Role -> embeddings of its examples, which have no row in the arrays.
         candidates: Rows that may be chosen; None: all that are not labeled.
         exclude: Rows that may not be chosen, or None.
         seed: Seed of the selection; equal seeds give equal picks.
@@ -88,6 +91,8 @@ class Request:
     arrays: Arrays
     labeled: NDArray[np.int64] | None = None
     labels: Sequence[Any] | None = None
+    given: Mapping[str, tuple[NDArray[np.int64], Sequence[Any] | None]] = field(default_factory=dict)
+    apart: Mapping[str, Array] = field(default_factory=dict)
     candidates: NDArray[np.int64] | None = None
     exclude: NDArray[np.int64] | None = None
     seed: int = 0
@@ -109,9 +114,11 @@ class Request:
 
     def sources(self, pool: Tensor) -> dict[str, Source]:
         """The sources of a selection from the rows ``pool`` (N,), by role."""
-        labeled = None if self.labeled is None else torch.from_numpy(self.labeled)
         values = {name: column.values for name, column in self.arrays.columns.items()}
-        return array_sources(self.strategy, values, pool, labeled=labeled, labels=self.labels, names=self.arrays.names)
+        given = {role: (torch.from_numpy(rows), labels) for role, (rows, labels) in self.given.items()}
+        if self.labeled is not None:
+            given["labeled"] = torch.from_numpy(self.labeled), self.labels
+        return array_sources(self.strategy, values, pool, given, self.apart, names=self.arrays.names)
 
 
 def _rows(rows: NDArray[np.int64] | None) -> Selection | None:

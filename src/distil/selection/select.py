@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -148,6 +149,10 @@ def select_from(
     labels: Array | Sequence[Any] | None = None,
     labeled_embeddings: Array | None = None,
     validation: Mapping[Any, Any] | tuple[Ids, Any] | None = None,
+    query: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
+    query_embeddings: Array | None = None,
+    private: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
+    private_embeddings: Array | None = None,
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
     runtime: Runtime | None = None,
@@ -172,6 +177,10 @@ def select_from(
             any labels where there are no ``probs``.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels).
+        query: Rows like those that you look for, in a form that ``labeled`` takes; they may be candidates too.
+        query_embeddings: Embeddings of examples like those that you look for, which have no row in the arrays, (M, D).
+        private: Rows like those that you want to avoid, in a form that ``labeled`` takes.
+        private_embeddings: Embeddings of examples like those that you want to avoid, which have no row in the arrays, (M, D).
         classes: Names of the columns of ``probs``, in their order, such as a classifier's ``classes_``; labels are then these.
         names: A name for every row.
         runtime: Memory, folder for columns beyond it, progress bar; they do not change the selection.
@@ -212,88 +221,84 @@ def select_from(
             else "labels was passed, and labeled has labels too"
         )
         raise InvalidInput(f"{fault}; pass labeled=ids and labels=..., or labeled=(ids, labels)")
-    if labeled_embeddings is not None:
-        if positions is not None:
-            raise InvalidInput("pass labeled (rows of the arrays) or labeled_embeddings (a separate array), not both")
-        labeled_embeddings = _of_width(labeled_embeddings, arrays.get("embeddings"))
-    held_out = None
-    if validation is not None:
-        held_ids, held_labels = split_pair(validation, reader)
-        if held_labels is None:
-            raise InvalidInput("validation has no labels; pass a dict {id: label}, or a pair (ids, labels)")
-        held_out = reader.positions(held_ids, "validation", ordered=True), held_labels
+    rows = {"validation": validation, "query": query, "private": private}
+    given = {role: _rows_of(value, role, reader) for role, value in rows.items() if value is not None}
+    if "validation" in given and given["validation"][1] is None:
+        raise InvalidInput("validation has no labels; pass a dict {id: label}, or a pair (ids, labels)")
+    apart = {"labeled": labeled_embeddings, "query": query_embeddings, "private": private_embeddings}
     labels = own_labels if labels is None else labels
+    if positions is not None:
+        given["labeled"] = positions, labels
+    for role in sorted(given.keys() & {role for role, value in apart.items() if value is not None}):
+        raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
     known = None if classes is None else as_classes(classes, classes_in(arrays))
     notes: tuple[str, ...] = ()
     if positions is not None and labels is not None and lacks_only_probs(strategy, arrays):
-        rows = torch.cat([pool, positions, *([] if held_out is None else [held_out[0]])]).unique()
+        used = torch.cat([pool, *(own for own, _ in given.values())]).unique()
         head = trained_head(
-            strategy, arrays["embeddings"], rows, positions, labels, classes=known, names=names, runtime=runtime
+            strategy, arrays["embeddings"], used, positions, labels, classes=known, names=names, runtime=runtime
         )
         arrays, known, notes = {**arrays, "probs": head.probs}, head.classes, (head.note,)
     sources = array_sources(
         strategy,
         arrays,
         pool,
-        labeled=positions,
-        validation=held_out,
-        labels=labels,
-        labeled_embeddings=labeled_embeddings,
+        given,
+        {role: _of_width(role, value, arrays) for role, value in apart.items() if value is not None},
         classes=known,
         names=names,
     )
     return with_names(choose(strategy, sources, n, runtime, rng), names).with_notes(notes)
 
 
-def _of_width(labeled: Array, embeddings: Array | None) -> Array:
-    """Embeddings of labeled examples, (M, D), checked to have the width of the pool's."""
-    labeled = checked_array(labeled, "labeled_embeddings", 2)
-    if embeddings is not None and labeled.shape[1] != embeddings.shape[1]:
+def _rows_of(value: Any, role: str, reader: IdReader) -> tuple[Tensor, Any]:  # noqa: ANN401 - any argument of a caller
+    """The positions of one role's rows and their labels, one per row; None without labels."""
+    ids, labels = split_pair(value, reader)
+    return reader.positions(ids, role, ordered=labels is not None), labels
+
+
+def _of_width(role: str, own: Array, arrays: Mapping[str, Array]) -> Array:
+    """Embeddings of examples that have no row in the arrays, (M, D), checked to have the width of the pool's."""
+    own = checked_array(own, f"{role}_embeddings", 2)
+    if "embeddings" in arrays and own.shape[1] != arrays["embeddings"].shape[1]:
         raise InvalidInput(
-            f"labeled_embeddings must have the {embeddings.shape[1]} columns of embeddings, got {labeled.shape[1]}"
+            f"{role}_embeddings must have the {arrays['embeddings'].shape[1]} columns of embeddings, got {own.shape[1]}"
         )
-    return labeled
+    return own
 
 
 def array_sources(
     strategy: Strategy,
     arrays: Mapping[str, Array],
     pool: Tensor,
+    given: Mapping[str, tuple[Tensor, Any]],
+    apart: Mapping[str, Array] = MappingProxyType({}),
     *,
-    labeled: Tensor | None,
-    labels: Any = None,  # noqa: ANN401 - any argument of a caller
-    labeled_embeddings: Array | None = None,
-    validation: tuple[Tensor, Any] | None = None,
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None,
 ) -> dict[str, Source]:
-    """The sources of the pool, the labeled set and the validation set, of the same precision; roles without rows are left out.
+    """The sources of the pool and of the other roles, all of the same precision; roles without rows are left out.
 
     Args:
         strategy: The strategy, which reads some of the arrays.
         arrays: Argument of ``select_from`` -> array with its shape checked; values are checked when they are read.
         pool: Rows that may be chosen, (N,).
-        labeled: Rows that are labeled, (M,), or None.
-        labels: Their labels, one per row, or None.
-        labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D), or None.
-        validation: Rows that are held out from training and their labels, one per row, or None.
+        given: Role -> its rows and their labels, one per row, or None.
+        apart: Role -> embeddings of its examples, which have no row in the arrays, (M, D).
         classes: The classes, in the order of the columns; None: labels are columns.
         names: The caller's names of the rows; None: positions are the names.
     """
     read = [arrays[name] for name in arrays_read(strategy) if name in arrays]
-    precision = precision_of(read if labeled_embeddings is None else [*read, labeled_embeddings])
+    precision = precision_of([*read, *apart.values()])
     settings: dict[str, Any] = {"caller": type(strategy).__name__, "precision": precision}
     settings["copies"] = not of_library(strategy)  # the library's strategies do not write to columns
     sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, names=names, **settings)}
-    if labeled_embeddings is not None:
-        ids, own = torch.arange(len(labeled_embeddings)), {"embeddings": labeled_embeddings}
-        sources["labeled"] = ArraySource(ids, own, "labeled_", **settings)
-    elif labeled is not None:
-        own = {**arrays, **_label_column(arrays, labeled, labels, "labels", classes, names)}
-        sources["labeled"] = ArraySource(labeled, own, names=names, **settings)
-    if validation is not None:
-        own = {**arrays, **_label_column(arrays, *validation, "the labels of validation", classes, names)}
-        sources["validation"] = ArraySource(validation[0], own, names=names, **settings)
+    for role, (rows, labels) in given.items():
+        what = "labels" if role == "labeled" else f"the labels of {role}"
+        own = {**arrays, **_label_column(arrays, rows, labels, what, classes, names)}
+        sources[role] = ArraySource(rows, own, names=names, **settings)
+    for role, embeddings in apart.items():
+        sources[role] = ArraySource(torch.arange(len(embeddings)), {"embeddings": embeddings}, f"{role}_", **settings)
     return {role: source for role, source in sources.items() if len(source.ids)}
 
 

@@ -19,6 +19,7 @@ from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByC
 from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.submodular import FASS, SubmodularSampling
+from distil.strategies.targeted import SCG, SCMI, SMI
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
 
 __all__ = [
@@ -31,6 +32,9 @@ __all__ = [
     "GLISTER",
     "KDPP",
     "LCMD",
+    "SCG",
+    "SCMI",
+    "SMI",
     "STRATEGIES",
     "AdversarialBIM",
     "AdversarialDeepFool",

@@ -31,7 +31,7 @@ from distil.strategies.registry import register
 from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling
 
 _SELECTION_TYPES = ("Full", "PerClass", "Supervised")
-_METRICS: dict[str, Callable[[Features, float | None], Kernel]] = {"rbf": rbf, "cosine": lambda *_: cosine()}
+METRICS: dict[str, Callable[[Features, float | None], Kernel]] = {"rbf": rbf, "cosine": lambda *_: cosine()}
 _OPTIMIZERS = ("lazy", "naive", "stochastic")
 _REPRESENTATIONS: dict[str, Signal[Any]] = {
     "embedding": Embedding(),
@@ -78,7 +78,7 @@ class SubmodularSampling(Strategy):
     function: str = choice("facility_location", FUNCTIONS)
     selection_type: str = choice("Full", _SELECTION_TYPES)
     representation: str = choice("embedding", _REPRESENTATIONS)
-    metric: str = choice("rbf", _METRICS)
+    metric: str = choice("rbf", METRICS)
     gamma: float | None = positive(None)
     optimizer: str = choice("lazy", _OPTIMIZERS)
 
@@ -131,7 +131,7 @@ class FASS(Strategy):
     uncertainty: str = choice("entropy", _UNCERTAINTIES)
     function: str = choice("facility_location", FUNCTIONS)
     selection_type: str = choice("PerClass", _SELECTION_TYPES)
-    metric: str = choice("rbf", _METRICS)
+    metric: str = choice("rbf", METRICS)
     gamma: float | None = positive(None)
     optimizer: str = choice("lazy", _OPTIMIZERS)
 
@@ -197,7 +197,7 @@ def _maximized(
         strategy.function,
         x,
         n,
-        _METRICS[strategy.metric](x, strategy.gamma),
+        METRICS[strategy.metric](x, strategy.gamma),
         _maximizer(strategy.optimizer, rng),
         labels=labels,
         num_classes=0 if probs is None else probs.shape[1],
