@@ -239,7 +239,11 @@ class _Routes:
 
     async def _map(self, request: Request, who: str) -> Response:  # noqa: ARG002
         only(request.query_params)
-        return Response(status_code=204)
+        found = self._service.map
+        if found is None:
+            return Response(status_code=204)
+        content = await asyncio.to_thread(self._desk.map, found)
+        return Response(content, media_type="application/octet-stream")
 
     async def _stream(self, request: Request, who: str) -> Response:
         only(request.query_params)

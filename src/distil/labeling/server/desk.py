@@ -21,6 +21,7 @@ from distil.errors import InvalidInput
 from distil.labeling.events import ANSWERS, DECISION, Ack, Event, Shown
 from distil.labeling.fold import Answer
 from distil.labeling.items import Item
+from distil.labeling.map import PoolMap, map_bytes
 from distil.labeling.model import Snapshot
 from distil.labeling.project import Project
 from distil.labeling.truth import Truth, truths
@@ -395,7 +396,16 @@ class Desk:
         guess = None if self.snapshot is None else self.snapshot.guess(place)
         return None if guess is None else self._known.get(guess[0])
 
-    # -------------------------------------------------------------------------------------------------------------- bulk
+    # --------------------------------------------------------------------------------------------------------------- map
+
+    def map(self, found: PoolMap) -> bytes:
+        """The map as the page reads it; another thread may run this. It passes over all answers."""
+        labels, answered = np.full(len(self.items), -1), np.zeros(len(self.items), bool)
+        number = {name: c for c, name in enumerate(self.names)}
+        for place, truth in list(self.truths.items()):
+            labels[place] = number.get(truth.label or "", -1)
+            answered[place] = truth.answers > 0 or truth.decided
+        return map_bytes(found, self.snapshot, self.names, labels, answered, self._gone)
 
     def label_all(self, who: str, tab: str, key: str, places: Sequence[int], label: str) -> tuple[int, int]:
         """Label items of the map; those that the person answered are skipped. Returns how many were labeled and skipped.

@@ -16,6 +16,7 @@ from distil.labeling.items import Item
 SIZES: Final = {"256": 256, "512": 512, "1024": 1024, "2048": 2048, "full": 1 << 14}
 """Size in an address -> the longest side in pixels."""
 _KEPT: Final = 64 << 20  # bytes of previews in memory
+_MOST_PIXELS: Final = 80_000_000  # some 240 MB while it is decoded
 _SMALL: Final = 256  # images up to this side are sent without loss: every pixel counts, and they are small anyway
 
 
@@ -58,7 +59,7 @@ class Previews:
 
     def _made(self, item: Item, size: str) -> bytes:
         pixels = self.size(item)
-        if pixels is not None and pixels[0] * pixels[1] > (Image.MAX_IMAGE_PIXELS or 0):
+        if pixels is not None and pixels[0] * pixels[1] > _MOST_PIXELS:
             raise InvalidInput(f"the image has {pixels[0]} x {pixels[1]} pixels, too many to show")
         image = open_image(str(item.path), item.id)
         image.thumbnail((SIZES[size], SIZES[size]), Image.Resampling.LANCZOS)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from distil.errors import InvalidInput, RunError
 from distil.labeling.events import Ack, Event
+from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, Snapshot
 from distil.labeling.project import Item, Project
 from distil.labeling.server.background import Background, ModelState
@@ -63,6 +64,7 @@ class Service:
         self.desk = Desk(project, withhold)
         self.previews = Previews()
         self._arrays: dict[str, NDArray[Any] | None] = {}
+        self.map: PoolMap | None = None
         self.model = ModelState("off" if worker is None else "starting")
         self._lease = lease
         self._thread = ThreadPoolExecutor(1, "desk")
@@ -72,6 +74,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
         self._load(self.model.state)
+        self._load_map()
 
     async def at_desk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function in the thread that owns the project and its desk."""
@@ -113,6 +116,8 @@ class Service:
             await self.at_desk(self._load, "fitted")
         elif state in ("embedding", "failed"):
             self.model = replace(self.model, state=str(state), error=words.get("error"))
+        elif "map" in words:
+            await asyncio.to_thread(self._load_map)
         self.tell()
 
     def _load(self, state: str) -> None:
@@ -124,6 +129,11 @@ class Service:
         if snapshot is not None:
             self.desk.snapshot = snapshot
             self.model = replace(self.model, state=state, error=None).after(snapshot)
+
+    def _load_map(self) -> None:
+        """Read the last map, if there is one."""
+        with suppress(RunError):  # the process behind the model writes it again
+            self.map = PoolMap.load(self.project.path / CACHE)
 
     # ----------------------------------------------------------------------------------------------------------- streams
 
@@ -156,11 +166,13 @@ class Service:
             self._streams -= 1
 
     def _news(self, who: str) -> dict[str, str]:
-        documents = {
+        documents: dict[str, Any] = {
             "model": self.model.document(),
             "progress": self.desk.small(who),
             "classes": self.desk.classes(),
         }
+        if self.map is not None:
+            documents["map"] = {"version": self.map.version, "method": self.map.method}
         return {kind: json.dumps(document) for kind, document in documents.items()}
 
     # ------------------------------------------------------------------------------------------------------------- items

@@ -1,0 +1,80 @@
+"""The process behind the model: listened to, asked, ended, and started once more if it dies."""
+
+import asyncio
+import json
+import sys
+
+import pytest
+
+from distil.labeling.server import background as module
+from distil.labeling.server.background import Background
+
+STANDS_IN = """
+import json, pathlib, sys
+settings = json.loads(sys.argv[-1])
+log = pathlib.Path(settings["project"], "starts")
+log.write_text(log.read_text() + "x" if log.exists() else "x")
+print(json.dumps({"state": "embedding", "given": settings}), flush=True)
+print("what a model prints", flush=True)
+for line in sys.stdin:
+    if settings.get("dies"):
+        sys.exit("no memory")
+    print(json.dumps({"state": "fitted"}), flush=True)
+log.write_text(log.read_text() + "e")
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """An interpreter that runs another program in place of the worker."""
+    (tmp_path / "worker.py").write_text(STANDS_IN)
+    start = asyncio.create_subprocess_exec
+
+    async def instead(program, *arguments, **options):
+        assert arguments[:2] == ("-m", "distil.labeling.worker")
+        return await start(sys.executable, str(tmp_path / "worker.py"), arguments[2], **options)
+
+    monkeypatch.setattr(module.asyncio, "create_subprocess_exec", instead)
+
+
+def heard(project, settings, pokes):
+    """What the server hears until it has heard enough or the process is given up."""
+    words = []
+
+    async def hear(said):
+        words.append(said)
+        if len(words) <= pokes:
+            background.poke()
+
+    background = Background(project, settings, hear)
+
+    async def run():
+        task = asyncio.create_task(background.work())
+        async with asyncio.timeout(20):
+            while len(words) <= pokes and not task.done():
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    return words
+
+
+def test_lines_are_heard_and_the_end_of_the_server_ends_the_process(project, stand_in):
+    words = heard(project, {"share": 0.2}, 2)
+    assert [each["state"] for each in words] == ["embedding", "fitted", "fitted"]
+    assert words[0]["given"] == {"project": str(project.path), "share": 0.2}
+    assert (project.path / "starts").read_text() == "xe"
+
+
+def test_a_process_that_dies_is_started_once_more(project, stand_in):
+    words = heard(project, {"dies": 1}, 5)
+    assert [each["state"] for each in words] == ["embedding", "embedding", "failed"]
+    assert "ended with 1" in words[-1]["error"]
+    assert (project.path / "starts").read_text() == "xx"
+    assert "no memory" in (project.path / "model" / "worker.log").read_text()
+
+
+def test_without_a_model_there_is_no_process(project):
+    assert heard(project, None, 0) == []
+    assert json.dumps(module.ModelState("off").document())

@@ -1,0 +1,59 @@
+"""Previews: right pixels at the right size, made once."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distil.errors import InvalidInput
+from distil.labeling.project import Item
+from distil.labeling.server import previews as module
+from distil.labeling.server.previews import Previews
+
+
+def item(path, digest="d"):
+    return Item(path.name, str(path.parent), "images", 0, str(path), None, False, digest)
+
+
+def test_a_preview_is_made_once_and_again_when_the_file_changes(tmp_path):
+    path, previews = tmp_path / "a.png", Previews()
+    Image.new("RGB", (2000, 1000), "red").save(path)
+    first, kind = previews.image(item(path), "512")
+    assert (kind, Image.open(io.BytesIO(first)).size) == ("image/jpeg", (512, 256))
+    Image.new("RGB", (2000, 1000), "blue").save(path)
+    assert previews.image(item(path), "512") == (first, kind)  # the digest is the same
+    again = Image.open(io.BytesIO(previews.image(item(path, "e"), "512")[0]))
+    assert np.asarray(again)[0, 0, 2] > 200
+
+
+def test_memory_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_KEPT", 20_000)
+    previews = Previews()
+    noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), np.uint8)
+    for number in range(5):
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+        previews.image(item(tmp_path / f"{number}.png"), "256")
+    assert 0 < previews._bytes <= 20_000
+    assert previews._bytes == sum(map(len, previews._kept.values()))
+
+
+def test_the_size_is_that_of_the_image_as_it_is_shown(tmp_path):
+    image, turned = Image.new("L", (30, 20)), Image.Exif()
+    turned[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=turned)
+    previews = Previews()
+    assert previews.size(item(tmp_path / "turned.jpg")) == (20, 30)
+    assert Image.open(io.BytesIO(previews.image(item(tmp_path / "turned.jpg"), "full")[0])).size == (20, 30)
+    assert previews.size(item(tmp_path / "none.jpg")) is None
+
+
+def test_images_that_are_too_large_damaged_or_gone(tmp_path, monkeypatch):
+    Image.new("L", (100, 100)).save(tmp_path / "large.png")
+    (tmp_path / "damaged.png").write_bytes((tmp_path / "large.png").read_bytes()[:60])
+    monkeypatch.setattr(module, "_MOST_PIXELS", 6000)
+    with pytest.raises(InvalidInput, match="the image has 100 x 100 pixels, too many to show"):
+        Previews().image(item(tmp_path / "large.png"), "256")
+    for name in ("damaged.png", "none.png"):
+        with pytest.raises(InvalidInput, match=f"{name}: cannot be read"):
+            Previews().image(item(tmp_path / name), "256")
