@@ -469,7 +469,8 @@ class Project:
 
     def leased(self, who: str, tab: str | None = None) -> list[str]:
         """The ids of the items that a person has now, on any page or on one."""
-        sql = "SELECT id FROM lease JOIN item ON n = item WHERE who = ? AND (? IS NULL OR tab = ?) ORDER BY n"
+        # CROSS: SQLite would read all items in their order, and look for the lease of each
+        sql = "SELECT id FROM lease CROSS JOIN item ON n = item WHERE who = ? AND (? IS NULL OR tab = ?) ORDER BY n"
         return [item for (item,) in self._store.rows(sql, (who, tab, tab))]
 
     def leases(self) -> list[tuple[str, str]]:
@@ -478,12 +479,12 @@ class Project:
 
     def holders(self, ids: Iterable[str] | None = None) -> dict[tuple[str, str], str]:
         """(id of an item, person who has it) -> the page or sheet that it is on; of all items, or of those with these ids."""
-        sql = "SELECT id, who, tab FROM lease JOIN item ON n = item"
+        sql = "SELECT id, who, tab FROM lease CROSS JOIN item ON n = item"
         return {(item, who): tab for item, who, tab in self._of_items(sql, ids)}
 
     def on_pages(self, who: str) -> dict[str, str]:
         """Id of an item that a person has -> the page that it is on; items of sheets are left out."""
-        sql = "SELECT id, tab FROM lease JOIN item ON n = item WHERE who = ? AND NOT lasting ORDER BY n"
+        sql = "SELECT id, tab FROM lease CROSS JOIN item ON n = item WHERE who = ? AND NOT lasting ORDER BY n"
         return dict(self._store.rows(sql, (who,)))
 
     def move(self, ids: Iterable[str], who: str, tab: str) -> None:
@@ -506,7 +507,7 @@ class Project:
             The ids of the items whose leases ended.
         """
         now = time.monotonic()
-        sql = "SELECT id, who FROM lease JOIN item ON n = item WHERE NOT lasting"
+        sql = "SELECT id, who FROM lease CROSS JOIN item ON n = item WHERE NOT lasting"
         self._since = {(item, who): self._since.get((item, who), now) for item, who in self._store.rows(sql)}
         over = [place for place, since in self._since.items() if now - since > seconds]
         if over:

@@ -111,6 +111,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=60,
                 timeout_graceful_shutdown=1,
             )
         )
@@ -139,8 +140,8 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def _look(self) -> None:
-        """Close the connection if no request has arrived since the last look."""
-        waits = self.cycle is None or self.cycle.response_complete
+        """Close the connection if a request began before the last look and has not arrived since, or none ever began."""
+        waits = self.cycle is None or (self.cycle.response_complete and self.timeout_keep_alive_task is None)
         if waits and self.cycle is self._answered:
             self.transport.close()
             return
