@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from distil.errors import InvalidInput
-from distil.labeling.project import Item
+from distil.labeling.items import Item
 from distil.labeling.server import previews as module
 from distil.labeling.server.previews import Previews
 

@@ -78,7 +78,7 @@ class Desk:
         seed = int.from_bytes(hashlib.blake2b(self._id.encode(), digest_size=8).digest())
         self._rank = np.random.default_rng(seed).permutation(n)  # the random order
         self._reasons: dict[int, str] = {}  # place -> why the item was handed out last
-        self._queue = [self.places[item] for item in project.queue_ids()]
+        self._read_queue()
         self._hidden: dict[tuple[int, str], bool] = {}
         self._heard: dict[
             tuple[str, str], float
@@ -111,6 +111,9 @@ class Desk:
     def _read_classes(self) -> None:
         self._keys, self._known = self.project.class_keys, self.project.known_classes
         self.names = self.project.classes
+
+    def _read_queue(self) -> None:
+        self._queue = [self.places[item] for item in self.project.queue_ids()]
 
     def _forget(self, place: int) -> None:
         people = self._said.pop(place, {})
@@ -257,15 +260,15 @@ class Desk:
     def _after(self, events: Sequence[Event], acks: Sequence[Ack], ids: Iterable[str]) -> None:
         """Bring the desk up to what was committed."""
         recorded = [event for event, ack in zip(events, acks, strict=True) if ack.error is None]
-        kinds = {event.kind for event in recorded}
+        targets = [event.target for event in recorded if event.target is not None]
+        changed = [*recorded, *(self.project.keys_recorded(targets).values() if targets else ())]  # undone ones too
+        kinds = {event.kind for event in changed}
         if kinds & {"class_rename", "class_merge"}:
             self.reload()
             return
         if kinds & {*_CLASSES}:
             self._read_classes()
-        targets = [event.target for event in recorded if event.target is not None]
-        undone = self.project.keys_recorded(targets).values() if targets else ()
-        touched = [event.item for event in (*recorded, *undone) if event.item is not None]
+        touched = [event.item for event in changed if event.item is not None]
         self.refresh([*touched, *ids])
 
     def _candidates(self, who: str, want: int) -> Iterator[tuple[int, str]]:
@@ -316,6 +319,9 @@ class Desk:
     ) -> tuple[str | None, list[Given]]:
         """Open items that the model guesses to be of one class, the most confident first, leased to a page.
 
+        Items whose guess is withheld are among them: without them, those left for the single view would be the easier ones, and the
+        effect of guesses on people would be measured wrongly.
+
         Args:
             who: The person.
             tab: The page.
@@ -337,8 +343,7 @@ class Desk:
             label = most[0][0] if most else None
         own = np.flatnonzero(names == label)
         best = own[np.argsort(-p[own], kind="stable")]
-        shown = (place for place in places[best].tolist() if not self.hidden(place, who))
-        ids = [self.items[place].id for place in islice(shown, n + _SPARE)]
+        ids = [self.items[place].id for place in places[best[: n + _SPARE]].tolist()]
         given = self.project.lease(who, n, ids, tab=tab) if ids and n else []
         self.refresh(given)
         for item in given:
@@ -444,8 +449,9 @@ class Desk:
         return len(new), len(places) - len(new)
 
     def expire(self, seconds: float) -> None:
-        """End the leases of pages that have not been heard of for some seconds."""
+        """End the leases of pages that have not been heard of for some seconds; read the queue, which other programs fill too."""
         self.refresh(self.project.expire(seconds))
+        self._read_queue()
 
 
 def _smallest(values: NDArray[np.int64], by: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from distil.errors import InvalidInput, RunError
 from distil.labeling.events import Ack, Event
+from distil.labeling.items import Item
 from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, Snapshot
-from distil.labeling.project import Item, Project
+from distil.labeling.project import Project
 from distil.labeling.server.background import Background, ModelState
 from distil.labeling.server.desk import Desk, Given
 from distil.labeling.server.previews import Previews
