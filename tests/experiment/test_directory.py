@@ -71,6 +71,7 @@ def test_another_configuration_is_refused_by_the_keys_that_differ(case, config):
             {"active_learning__strategy_args": {"lr": 0.5}},
             "active_learning.strategy_args.lr is not set there and 0.5 here",
         ),
+        ({"active_learning__candidates": 50}, "active_learning.candidates is not set there and 50 here"),
         (
             {"train_parameters__lr": 0.2, "train_parameters__n_epoch": 3},
             "train_parameters.lr is 0.1 there and 0.2 here; train_parameters.n_epoch is 2 there and 3 here",

@@ -16,6 +16,8 @@ FREE: Mapping[str, tuple[str, ...]] = {
     "dataset": ("download", "sha256"),  # see files_read
 }
 """Keys that may differ between the commands on one directory, by section."""
+_FOR_ALL = ("active_learning.strategy_args", "active_learning.candidates")
+"""Keys whose values every strategy has that gives none of its own; strategies that are added later must have them too."""
 _LONGEST = 60  # characters of a value in a message
 
 
@@ -27,7 +29,7 @@ def differences(config: ExperimentConfig, before: ExperimentConfig) -> list[str]
     """
     mine, theirs = _comparable(config.document), _comparable(before.document)
     keys = [key for key in dict.fromkeys([*theirs, *mine]) if mine.get(key) != theirs.get(key)]
-    if _computes_as(config, before) and not any(key.startswith("active_learning.strategy_args") for key in keys):
+    if _computes_as(config, before) and not any(key.startswith(_FOR_ALL) for key in keys):
         keys = []
     known = by_label(before.document)
     for label, entry in by_label(config.document).items():
