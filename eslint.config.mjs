@@ -3,7 +3,7 @@
 const browser = ["Blob", "Image", "ResizeObserver", "URL", "XMLSerializer", "document", "getComputedStyle", "setTimeout"];
 const labeling = [
   "CustomEvent", "Event", "EventSource", "EventTarget", "ImageData", "MutationObserver", "TextDecoder", "URLSearchParams", "addEventListener", "clearTimeout", "crypto", "devicePixelRatio", "fetch", "innerHeight",
-  "innerWidth", "localStorage", "matchMedia", "navigator", "performance", "requestAnimationFrame", "sessionStorage", "setInterval",
+  "innerWidth", "localStorage", "location", "matchMedia", "navigator", "performance", "requestAnimationFrame", "sessionStorage", "setInterval",
 ];
 const known = (names) => Object.fromEntries(names.map((name) => [name, "readonly"]));
 

@@ -29,6 +29,7 @@ def digit_of(item):
 
 def press(page, key):
     """Press a key that answers the item; returns its id once another item is on the screen."""
+    page.wait_for_selector(".stage[aria-busy=false]")
     item = current(page)
     page.keyboard.press(key)
     page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
@@ -39,6 +40,7 @@ def label(page, n):
     """Label n items with what their ids say, by keyboard; returns id -> label."""
     said = {}
     for _ in range(n):
+        page.wait_for_selector(".stage[aria-busy=false]")
         said[current(page)] = digit_of(current(page))
         press(page, digit_of(current(page)))
     return said
@@ -55,7 +57,8 @@ def live(page, text):
 
 def learned(page):
     """Wait until the model has learned from labels."""
-    page.wait_for_function("() => document.querySelector('.answers > .hint').textContent.includes('learned from')")
+    says = "() => document.querySelector('.answers > .hint').textContent.includes('learned from')"
+    page.wait_for_function(says, timeout=90_000)
 
 
 def refuse(status, route):
@@ -125,9 +128,7 @@ def test_sixty_digits_by_keyboard_with_undo_skip_reload_and_a_second_person(tmp_
         assert state.answers[unsure, "anna"].kind == "unsure"
         assert fold(each.event for each in project.events()) == state
         events = [each.event for each in project.events() if each.event.kind == "label"]
-        times = [event.ms for event in events if event.ms is not None]  # none where the key came before the paint
-        assert all(0 <= ms < 60_000 for ms in times)
-        assert len(times) > 30
+        assert all(0 <= event.ms < 60_000 for event in events)
         assert len({event.key for event in events}) == len(events)
         assert project.classes[-1] == "unreadable"
 
@@ -221,33 +222,34 @@ def test_a_session_that_ended_and_a_full_disk_keep_the_answers(tmp_path, digits,
 
 
 def test_guesses_are_shown_hidden_and_withheld(tmp_path, digits, serve, visit, case):
-    for withhold, hide in ((0, False), (0, True), (1, False)):
-        with case(withhold, hide):
-            folder = tmp_path / f"project-{withhold}-{hide}"
-            options = ["--project", str(folder), "--classes", CLASSES, "--withhold", str(withhold)]
-            page = visit(serve(digits, *options))
-            label(page, 25)
-            learned(page)
-            if hide:
-                page.keyboard.press("h")
-            page.reload()
-            page.wait_for_selector(ITEM)
-            item = current(page)
-            assert (page.locator(".guess .accept").count() == 1) is (not withhold and not hide)
-            assert (page.locator(".classes .guessed").count() == 1) is (not withhold and not hide)
-            page.keyboard.press("a")  # accepts the guess where it is shown, and does nothing where it is not
-            if not withhold and not hide:
-                page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
-            else:
-                assert current(page) == item
-                press(page, "5")
-            settled(page)
-            with Project.open(folder) as project:
-                shown = next(e.event for e in project.events() if e.event.item == item).shown
-                assert isinstance(shown, Shown)
-                assert (shown.guess is None) is hide
-                assert shown.withheld is bool(withhold)
-                assert shown.model is not None
+    for withhold in (0, 1):
+        folder = tmp_path / f"project-{withhold}"
+        options = ["--project", str(folder), "--classes", CLASSES, "--withhold", str(withhold)]
+        page = visit(serve(digits, *options))
+        label(page, 25)
+        learned(page)
+        for hide in (False, True):
+            with case(withhold, hide):
+                if hide:
+                    page.keyboard.press("h")
+                page.reload()
+                page.wait_for_selector(".stage[aria-busy=false]")
+                item = current(page)
+                assert (page.locator(".guess .accept").count() == 1) is (not withhold and not hide)
+                assert (page.locator(".classes .guessed").count() == 1) is (not withhold and not hide)
+                page.keyboard.press("a")  # accepts the guess where it is shown, and does nothing where it is not
+                if not withhold and not hide:
+                    page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
+                else:
+                    assert current(page) == item
+                    press(page, "5")
+                settled(page)
+                with Project.open(folder) as project:
+                    shown = next(e.event for e in project.events() if e.event.item == item).shown
+                    assert isinstance(shown, Shown)
+                    assert (shown.guess is None) is hide
+                    assert shown.withheld is bool(withhold)
+                    assert shown.model is not None
 
 
 def test_classes_are_added_first_renamed_merged_and_given_keys(tmp_path, digits, serve, visit):
@@ -286,42 +288,42 @@ def test_classes_are_added_first_renamed_merged_and_given_keys(tmp_path, digits,
         assert sorted(project.labels().values()) == ["even", "even", "uneven"]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_every_view_is_accessible_at_every_width(tmp_path, digits, serve, visit, width, scheme, case):
+SIZES = [(1280, 800, "light"), (1280, 800, "dark"), (390, 844, "light")]
+
+
+def check_access(page, axe):
+    """No serious finding, and nothing wider than the window, on a desk and a phone, by day and by night."""
+    for width, height, scheme in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        found = [each for each in axe.run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], each["nodes"][0]["html"], width, scheme) for each in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_every_view_is_accessible(tmp_path, digits, serve, visit, case):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     # axe is put into the page as text, which the page's own rules forbid
-    options = {"width": width, "scheme": scheme, "ready": "#first", "lawless": True}
-    page = visit(serve(digits, "--project", str(tmp_path / "project")), **options)
-
-    def clean(view):
-        with case(view):
-            found = axe.run(page).response["violations"]
-            assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []  # fmt: skip
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-    clean("no classes")
+    page = visit(serve(digits, "--project", str(tmp_path / "project")), ready="#first", lawless=True)
+    check_access(page, axe)
     page.fill("#first", "zero")
     page.fill("#second", "other")
     page.click("text=Start labeling")
-    page.wait_for_selector(ITEM)
     for _ in range(12):
+        page.wait_for_selector(".stage[aria-busy=false]")
         press(page, "1" if digit_of(current(page)) == "0" else "2")
     learned(page)
-    clean("single")
-    for key, view, there in (
-        ("g", "grid", "#grid .tile"),
-        ("/", "search", "#search .tile"),
-        ("?", "keys", "#help[open]"),
-    ):
-        page.keyboard.press(key)
-        page.wait_for_selector(there)
-        clean(view)
-        page.keyboard.press("Escape")
-        page.wait_for_selector(ITEM)
-    page.keyboard.press("j")
-    clean("chooser")
-    page.keyboard.press("Escape")
+    check_access(page, axe)
+    keys = {"g": "#grid .tile", "m": "#map h2", "/": "#search .tile", "?": "#help[open]", "j": "#chooser[open]"}
+    for key, there in keys.items():
+        with case(key):
+            page.keyboard.press(key)
+            page.wait_for_selector(there)
+            check_access(page, axe)
+            page.keyboard.press("Escape")
+            page.wait_for_selector(ITEM)
     for view, there in (("Progress", "#progress h2"), ("Classes", "#classes tbody tr")):
-        page.click(f"#views >> text={view}")
-        page.wait_for_selector(there)
-        clean(view)
+        with case(view):
+            page.click(f"#views >> text={view}")
+            page.wait_for_selector(there)
+            check_access(page, axe)

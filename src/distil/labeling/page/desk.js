@@ -2,7 +2,7 @@
 
 import { Outbox, get, newKey, post } from "./api.js";
 import { announce, note, percent, plural, short } from "./dom.js";
-import { GRID, History } from "./history.js";
+import { GRID, History, turnOnMap, turning } from "./history.js";
 import { Queue } from "./queue.js";
 import { Stopwatch } from "./stopwatch.js";
 
@@ -48,12 +48,13 @@ export class Desk extends EventTarget {
 
   /** Take news of the project. */
   update(news) {
+    if (news.who !== undefined && news.who !== this.project.who) return location.reload(); // another person opened an address here
     if (news.model && news.model.version !== this.project.model.version) this.#freshen();
     const before = JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]));
     Object.assign(this.project, news);
     if (before !== JSON.stringify(this.project.classes.map(({ name, key }) => [name, key]))) this.changed("classes");
     if (this.queue.wanted > 0 && this.queue.dry) this.outbox.flush();
-    this.changed("news");
+    return this.changed("news");
   }
 
   /** Send a change of the classes; returns why it was refused, or null. A new class can be used at once. */
@@ -131,13 +132,13 @@ export class Desk extends EventTarget {
     const rest = label === null ? {} : { label };
     const events = items.map((item, n) => ({ kind, key: keyOf(n), item: item.id, ms, shown: this.#shown(item), ...rest }));
     this.history.push(kind, label, events.map(({ key }, n) => ({ key, item: items[n] })));
-    return this.outbox.send(events).then((acks) => this.#refused(acks, items));
+    return this.outbox.send(events).then((acks) => this.#acknowledge(acks, items));
   }
 
-  #refused(acks, items) {
+  #acknowledge(acks, items) {
+    this.history.acknowledge(acks);
     const wrong = acks.filter((ack) => ack.error);
     if (wrong.length === 0) return;
-    for (const { key } of wrong) this.history.drop(key);
     this.queue.putFirst(items.filter((_, n) => acks[n].error));
     note(`Not saved: ${wrong[0].error}`, "error");
     this.changed();
@@ -150,31 +151,36 @@ export class Desk extends EventTarget {
     const flag = this.history.flagOf(item.id);
     const flagged = !(flag || item.mine?.flagged);
     if (flagged) this.#send("flag", null, [item], null);
-    else if (flag) this.outbox.send(this.history.undo(flag, this.tab));
-    item.mine = { kind: null, label: null, ...item.mine, flagged: flagged || !flag };
-    announce(item.mine.flagged ? "Flagged." : "The flag is taken back.");
-    this.changed();
+    else if (flag) return this.undo(flag);
+    item.mine = { kind: null, label: null, ...item.mine, flagged: true };
+    announce("Flagged.");
+    return this.changed();
   }
 
   /** Undo an entry of the history; the last one if none is given. */
   async undo(entry) {
     const found = entry ?? (await this.history.last());
     if (!found) return note("There is nothing to undo.");
-    const events = this.history.undo(found, this.tab);
-    const items = found.map ? [] : found.events.map((event) => event.item).filter(Boolean);
-    for (const item of items) item.mine = found.kind === "flag" ? { ...item.mine, flagged: false } : null;
-    if (found.kind !== "flag") this.queue.putFirst(items);
-    if (events.length > 0) this.outbox.send(events);
+    this.history.undo(found);
+    if (found.map) await turnOnMap("undo", found, this.tab);
+    else this.#undone(found);
     return this.#next(`Undone: ${describe(found)}.`);
   }
 
+  #undone(entry) {
+    const items = entry.events.map((event) => event.item).filter(Boolean);
+    for (const item of items) item.mine = entry.kind === "flag" ? { ...item.mine, flagged: false } : null;
+    if (entry.kind !== "flag") this.queue.putFirst(items);
+    this.outbox.send(turning("undo", entry));
+  }
+
   /** Do again what was undone last. */
-  redo() {
-    const found = this.history.redo(this.tab);
-    if (!found) return note("There is nothing to redo.");
-    const { entry, events } = found;
+  async redo() {
+    const entry = this.history.redo();
+    if (!entry) return note("There is nothing to redo.");
     if (entry.kind !== "flag") for (const { item } of entry.events) if (item) this.queue.remove(item.id);
-    if (events.length > 0) this.outbox.send(events);
+    if (entry.map) await turnOnMap("redo", entry, this.tab);
+    else this.outbox.send(turning("redo", entry));
     return this.#next(`Done again: ${describe(entry)}.`);
   }
 

@@ -11,7 +11,8 @@ export const GRID = "grid-";
 const groupOf = (key) => key.split(":")[0];
 
 /**
- * @typedef {{group: string, kind: string, label: string | null, events: {key: string, item: object | null}[], undone: boolean, map: boolean}} Entry
+ * One step of the history: an answer, or many that were given at once. `seq` is Infinity until the server has it.
+ * @typedef {{group: string, kind: string, label: string | null, events: {key: string, item: object | null}[], undone: boolean, map: boolean, seq: number}} Entry
  */
 
 export class History {
@@ -20,32 +21,36 @@ export class History {
   #redo = [];
   #oldest = null;
 
-  /** Read the last events from the server. */
+  /** Read the last events from the server; what it does not have yet is kept. */
   async load() {
-    this.entries = [];
-    this.#redo = [];
     this.#oldest = null;
-    await this.#older(100);
+    const events = await this.#older(100);
+    if (this.#redo.length === 0) this.#redo = redoable(events);
   }
 
   /** Note what was just done; nothing can be redone after it. */
   push(kind, label, events) {
-    this.entries.unshift({ group: groupOf(events[0].key), kind, label, events, undone: false, map: false });
+    this.entries.unshift({ group: groupOf(events[0].key), kind, label, events, undone: false, map: false, seq: Infinity });
     this.#redo = [];
   }
 
-  /** Forget an event that the server refused. */
-  drop(key) {
-    for (const entry of this.entries) entry.events = entry.events.filter((event) => event.key !== key);
+  /** Note what the server recorded, and forget what it refused. */
+  acknowledge(acks) {
+    for (const { key, seq, error } of acks) {
+      const entry = this.entries.find((each) => each.group === groupOf(key));
+      if (!entry) continue;
+      if (error) entry.events = entry.events.filter((event) => event.key !== key);
+      else entry.seq = Math.min(entry.seq, seq);
+    }
     this.entries = this.entries.filter((entry) => entry.events.length > 0);
   }
 
-  /** The entry to undo next, all its events known; undefined if there is none. */
+  /** The entry to undo next, with all its events; undefined if there is none. */
   async last() {
     for (;;) {
       const found = this.entries.find((entry) => !entry.undone);
-      if (found ? this.entries.at(-1) !== found : this.#oldest === null) return found;
-      if (!(await this.#older(500))) return found;
+      const whole = found && (!found.events[0].key.includes(":") || this.entries.at(-1) !== found);
+      if (whole || this.#oldest === null || (await this.#older(500)).length === 0) return found;
     }
   }
 
@@ -54,47 +59,49 @@ export class History {
     return this.entries.find((entry) => entry.kind === "flag" && !entry.undone && entry.events[0].item?.id === id);
   }
 
-  /** Mark an entry as undone; returns the events to send, none for what the map did, which the map's address undoes. */
-  undo(entry, tab) {
+  /** Mark an entry as undone. */
+  undo(entry) {
     entry.undone = true;
     this.#redo.push(entry.group);
-    return this.#turn("undo", entry, tab);
   }
 
-  /** The entry that was undone last, marked as done again, with the events to send; null if there is none. */
-  redo(tab) {
+  /** The entry that was undone last, marked as done again; undefined if there is none. */
+  redo() {
     const group = this.#redo.pop();
     const entry = this.entries.find((each) => each.group === group && each.undone);
-    if (!entry) return null;
-    entry.undone = false;
-    return { entry, events: this.#turn("redo", entry, tab) };
+    if (entry) entry.undone = false;
+    return entry;
   }
 
-  #turn(kind, entry, tab) {
-    if (!entry.map) return entry.events.map(({ key }) => ({ kind, key: newKey(), target: key }));
-    const places = entry.events.map((event) => event.item.place);
-    for (let from = 0; from < places.length; from += PIECE) {
-      post("/api/bulk", { key: newKey(), tab, places: places.slice(from, from + PIECE), do: kind, of: entry.group });
-    }
-    return [];
-  }
-
-  /** Read older events; returns whether there were any. */
+  /** Read older events; gives them. */
   async #older(n) {
     const before = this.#oldest === null ? "" : `&before=${this.#oldest}`;
     const { events } = await get(`/api/history?n=${n}${before}`);
     for (const event of events) this.#take(event);
-    if (before === "") this.#redo = redoable(events);
-    this.#oldest = events.length > 0 ? events.at(-1).seq : this.#oldest;
-    return events.length > 0;
+    this.entries.sort((a, b) => (a.seq === b.seq ? 0 : b.seq - a.seq));
+    this.#oldest = events.at(-1)?.seq ?? this.#oldest;
+    return events;
   }
 
-  #take({ key, kind, label, item, undone }) {
+  #take({ key, kind, label, item, undone, seq }) {
     if (!OPINIONS.has(kind)) return;
     const group = groupOf(key);
+    const map = key.includes(":") && !key.startsWith(GRID);
     const entry = this.entries.find((each) => each.group === group);
-    if (entry) entry.events.push({ key, item });
-    else this.entries.push({ group, kind, label, events: [{ key, item }], undone, map: key.includes(":") && !key.startsWith(GRID) });
+    if (!entry) this.entries.push({ group, kind, label, events: [{ key, item }], undone, map, seq });
+    else if (!entry.events.some((event) => event.key === key)) entry.events.push({ key, item });
+    if (entry?.map) entry.undone = undone; // the map undoes by itself
+  }
+}
+
+/** The events that undo or redo an entry. */
+export const turning = (kind, entry) => entry.events.map(({ key }) => ({ kind, key: newKey(), target: key }));
+
+/** Undo or redo what was done on the map. */
+export async function turnOnMap(kind, entry, tab) {
+  const places = entry.events.map((event) => event.item.place);
+  for (let from = 0; from < places.length; from += PIECE) {
+    await post("/api/bulk", { key: newKey(), tab, places: places.slice(from, from + PIECE), do: kind, of: entry.group });
   }
 }
 

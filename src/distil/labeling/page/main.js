@@ -59,6 +59,7 @@ export class App {
     document.addEventListener("keydown", (event) => this.#press(event));
     for (const kind of ["keydown", "pointerdown"]) document.addEventListener(kind, () => { this.#active = performance.now(); });
     setInterval(() => performance.now() - this.#active < IDLE_MS && this.desk.outbox.flush(), KEEP_MS);
+    document.addEventListener("visibilitychange", () => document.hidden || this.desk.refresh().catch(() => undefined));
     this.#drawProgress();
     this.#listen();
     await this.show("single");
@@ -109,6 +110,16 @@ export class App {
     }
   }
 
+  /** Undo an entry of the history; the last one if none is given. */
+  undo(entry) {
+    return this.desk.undo(entry).catch((error) => this.fail(error));
+  }
+
+  /** Do again what was undone last. */
+  redo() {
+    return this.desk.redo().catch((error) => this.fail(error));
+  }
+
   /** Say why something did not work. */
   fail(error) {
     note(error.message, "error");
@@ -142,7 +153,7 @@ export class App {
 
   #global(name) {
     const act = {
-      backspace: () => this.desk.undo(), "shift+backspace": () => this.desk.redo(), "/": () => this.show("search"), g: () => this.show("grid"),
+      backspace: () => this.undo(), "shift+backspace": () => this.redo(), "/": () => this.show("search"), g: () => this.show("grid"),
       m: () => this.show("map"), h: () => this.desk.toggleGuesses(), escape: () => this.#back(), "?": () => this.#help(),
     }[name];
     act?.();

@@ -107,7 +107,7 @@ class Progress {
       const what = item ? titleOf(item) : "";
       const said = entry.events.length > 1 ? `${entry.events.length} × ${entry.label}` : inWords(entry.kind, entry.label);
       return h("tr", null, h("td", null, item ? button({ class: "link", onclick: () => this.app.open(item.id) }, what) : ""), h("td", null, said),
-        h("td", null, entry.undone ? "undone" : button({ "aria-label": `Undo ${said}: ${what}`, onclick: () => this.desk.undo(entry).then(() => this.#drawMine()) }, "Undo")));
+        h("td", null, entry.undone ? "undone" : button({ "aria-label": `Undo ${said}: ${what}`, onclick: () => this.app.undo(entry).then(() => this.#drawMine()) }, "Undo")));
     };
     const { entries } = this.desk.history;
     this.rows.replaceChildren(...(entries.length > 0 ? entries.slice(0, 200).map(row) : [h("tr", null, h("td", null, "You have not answered anything yet."))]));

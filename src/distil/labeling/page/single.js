@@ -64,8 +64,9 @@ class Single {
     return act !== undefined;
   }
 
+  /** Answer the item, unless it is not painted yet: no person has seen it. */
   #answer(kind, label = null) {
-    this.desk.answer(kind, label);
+    if (this.stage.getAttribute("aria-busy") === "false") this.desk.answer(kind, label);
     return true;
   }
 
@@ -107,6 +108,7 @@ class Single {
   #drawItem(item) {
     this.#item = item;
     this.desk.watch.stop();
+    this.stage.setAttribute("aria-busy", "true");
     this.answers.classList.toggle("idle", item === null);
     this.words.hidden = item === null || item.text === null;
     if (item === null) {
@@ -118,9 +120,14 @@ class Single {
     this.stage.replaceChildren(element);
     this.stage.scrollTop = 0;
     element.classList.toggle("waiting", ready !== null);
-    const painted = () => requestAnimationFrame(() => this.#item === item && this.desk.watch.start());
+    const painted = () => requestAnimationFrame(() => this.#item === item && this.#painted());
     if (ready === null) painted();
     else ready.then(() => { element.classList.remove("waiting"); painted(); });
+  }
+
+  #painted() {
+    this.stage.setAttribute("aria-busy", "false");
+    this.desk.watch.start();
   }
 
   #drawGuess(item) {
@@ -155,7 +162,6 @@ class Single {
     this.classes.classList.toggle("short", longest < 10);
     this.classes.classList.toggle("tiny", longest < 4);
     this.classes.replaceChildren(...this.#buttons.values(), button({ class: "add", onclick: () => this.#jump(null) }, key("j"), h("span", { class: "name" }, "Find or add a class")));
-    this.#item = null;
     this.draw();
   }
 
@@ -176,8 +182,8 @@ class Single {
       this.#action("space", "Skip", () => this.#answer("skip")),
       this.#action("u", "Not sure", () => this.#answer("unsure")),
       this.flagButton,
-      this.#action("backspace", "Undo", () => this.desk.undo()),
-      this.#action("shift+backspace", "Redo", () => this.desk.redo()));
+      this.#action("backspace", "Undo", () => this.app.undo()),
+      this.#action("shift+backspace", "Redo", () => this.app.redo()));
   }
 
   #highlightBox() {

@@ -34,7 +34,7 @@ export class Strip {
     const what = n > 1 ? plural(n, "item") : titleOf(item ?? { text: "item" });
     const open = button({ class: "open", "aria-label": `Open ${what}: ${said}`, disabled: item === null, onclick: () => this.app.open(item.id) },
       item ? small(item) : null, h("span", { class: "said" }, said));
-    const undo = button({ class: "undo", title: "Undo", "aria-label": `Undo ${said}: ${what}`, onclick: () => this.app.desk.undo(entry) }, "↶");
+    const undo = button({ class: "undo", title: "Undo", "aria-label": `Undo ${said}: ${what}`, onclick: () => this.app.undo(entry) }, "↶");
     return h("li", null, open, undo);
   }
 }
