@@ -1,5 +1,6 @@
 """Which items a person gets a second time: how many, which, and how they are handed out and counted."""
 
+import json
 from itertools import count
 
 import pytest
@@ -19,7 +20,7 @@ def simulated(n, suspects=(), ahead=10, who="anna", seed="a project"):
         held += [*due, *((f"new {next(new)}", None) for _ in range(want - len(due)))]
         item, reason = held.pop(0)
         answered.append((item, reason))
-        checks.take([Event(kind="label", who=who, item=item, label="cat", shown=Shown(reason=reason))])
+        checks.take({"kind": "label", "who": who, "item": item, "label": "cat", "shown": {"reason": reason}})
     return answered
 
 
@@ -44,7 +45,8 @@ def test_suspects_come_worst_first_and_once():
 
 def test_a_person_does_not_get_the_own_last_answers():
     checks = Checks("a project")
-    checks.take(Event(kind="label", who="anna", item=f"s{n}", label="cat") for n in range(60))
+    for n in range(60):
+        checks.take({"kind": "label", "who": "anna", "item": f"s{n}", "label": "cat"})
     due = checks.due("anna", ["s1"], 1500, [f"s{n}" for n in range(60)])
     old = {f"s{n}" for n in range(60 - APART) if n != 1}
     assert {item for item, _ in due} == old
@@ -55,11 +57,27 @@ def test_a_person_does_not_get_the_own_last_answers():
 
 def test_answers_of_others_and_other_kinds_do_not_come_again():
     checks = Checks("a project")
-    checks.take(Event(kind="skip", who="anna", item=f"i{n}") for n in range(100))
-    checks.take(Event(kind="label", who="ben", item=f"i{n}", label="cat") for n in range(100))
+    for n in range(100):
+        checks.take({"kind": "skip", "who": "anna", "item": f"i{n}"})
+        checks.take({"kind": "label", "who": "ben", "item": f"i{n}", "label": "cat"})
     assert checks.due("anna", [], 500, []) == []
     assert {reason for _, reason in checks.due("ben", [], 500, [])} == {REPEAT}
     assert checks.due("carl", [], 20, ["i1"]) == []
+
+
+def test_a_record_is_followed(project, say):
+    checks, again = Checks(project.id), Checks(project.id)
+    for n in range(60):
+        if n == 40:
+            checks.read(project)
+        say("anna", "label", str(n % 10), "cat", shown=Shown(reason=REPEAT if n == 50 else None))
+    checks.read(project)
+    checks.read(project)
+    for each in project.events():
+        again.take(json.loads(each.event.text()))
+    due = checks.due("anna", [], 500, [])
+    assert due == again.due("anna", [], 500, [])
+    assert "0" not in dict(due), "repeated already"
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from distil.labeling.events import Shown
 from distil.labeling.quality import (
     FILE,
     Quality,
+    SelfAgreement,
     Suspect,
     confusions,
     people_quality,
-    self_agreement,
     suspects_now,
 )
 
@@ -31,7 +31,9 @@ QUALITY = Quality(
 
 
 def own(project):
-    return self_agreement((each.event for each in project.events()), project.known_classes)
+    found = SelfAgreement()
+    found.read(project)
+    return found.counts(project.known_classes)
 
 
 def test_self_agreement_compares_a_repeat_with_the_label_before_it(project, say):
@@ -57,6 +59,18 @@ def test_self_agreement_compares_a_repeat_with_the_label_before_it(project, say)
     assert own(project) == {"anna": (2, 2)}, "by the present classes"
 
 
+def test_a_record_is_followed(project, say):
+    found = SelfAgreement()
+    for n in range(4):
+        say("anna", "label", "0", "cat", shown=Shown(reason=REPEAT if n else None))
+        found.read(project)
+    assert found.counts(project.known_classes) == own(project) == {"anna": (1, 1)}
+    project.withdraw([("0", "anna")])
+    say("anna", "label", "0", "dog")
+    found.read(project)
+    assert found.counts(project.known_classes) == {"anna": (1, 1)}
+
+
 def test_confusions_are_with_the_majority_of_the_others_or_the_decision(project, say):
     for who, labels in {"anna": "ccdd", "ben": "cddd", "carl": "ccd"}.items():
         for item, label in enumerate(labels):
@@ -77,15 +91,14 @@ def test_what_is_said_of_people(project, say):
         say("ben", "label", str(n), "dog")
     say("anna", "label", "0", "cat", shown=Shown(reason=REPEAT))
     say("carl", "skip", "9")
-    events = [each.event for each in project.events()]
-    found = people_quality(project.truths(), events, project.known_classes, QUALITY)
+    found = people_quality(project.truths(), own(project), QUALITY)
     assert list(found) == ["anna", "ben"]
     anna = found["anna"]
     interval = binomtest(2, 4).proportion_ci(method="wilson")
     assert anna.with_others == pytest.approx((0.5, interval.low, interval.high))
     assert anna.with_self.share == 1
     assert (anna.quality, found["ben"].quality, found["ben"].with_self) == (0.9, None, None)
-    assert people_quality(project.truths(), events, project.known_classes, None)["anna"].quality is None
+    assert people_quality(project.truths(), own(project), None)["anna"].quality is None
 
 
 def test_suspects_whose_label_changed_are_none(project, say):

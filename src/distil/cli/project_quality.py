@@ -86,18 +86,16 @@ def quality_of(opened: Project) -> dict[str, Any]:
     ``judged`` (labels), ``errors`` (estimated) and ``suspects`` (ids) when the labels were last judged, or None; and ``people``.
     """
     from distil.labeling.model import CACHE
-    from distil.labeling.quality import Quality, people_quality, suspects_now
+    from distil.labeling.quality import Quality, SelfAgreement, people_quality, suspects_now
 
-    truths, quality = opened.truths(), Quality.load(opened.path / CACHE)
-    events = (each.event for each in opened.events())
+    truths, quality, repeats = opened.truths(), Quality.load(opened.path / CACHE), SelfAgreement()
+    repeats.read(opened)
+    people = people_quality(truths, repeats.counts(opened.known_classes), quality)
     return {
         "judged": None if quality is None else quality.labels,
         "errors": None if quality is None else quality.errors,
         "suspects": [each.item for each in suspects_now(quality, truths)],
-        "people": {
-            who: _document(found)
-            for who, found in people_quality(truths, events, opened.known_classes, quality).items()
-        },
+        "people": {who: _document(found) for who, found in people.items()},
     }
 
 

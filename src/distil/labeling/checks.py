@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from distil.labeling.events import ANSWERS, Event
+from distil.labeling.events import ANSWERS
+
+if TYPE_CHECKING:
+    from distil.labeling.project import Project
 
 REPEAT: Final = "repeat"
 """The reason of an item that a person gets again, to measure self-agreement."""
@@ -35,7 +38,7 @@ class _Person:
 
 
 class Checks:
-    """Draws the items that come again. It follows the record, and the draws are a function of the record alone.
+    """Draws the items that come again. It follows a record, and the draws are a function of that record alone.
 
     Every place in the order of a person's items has its own draw, so the share of checks does not depend on the answers. An item
     is repeated to a person once at most, and given to one person at most because the model disagrees.
@@ -48,22 +51,26 @@ class Checks:
         self._seed = seed
         self._people: dict[str, _Person] = defaultdict(_Person)
         self._checked: set[str] = set()
+        self._last = 0
 
-    def take(self, events: Iterable[Event]) -> None:
-        """Follow events that were recorded, in their order."""
-        for event in events:
-            if event.kind in ANSWERS and event.item is not None:
-                self._take(event, event.item)
+    def read(self, project: Project) -> None:
+        """Follow the events that a project recorded since the last time."""
+        for seq, _, sent in project.sent(after=self._last):
+            self.take(sent)
+            self._last = seq
 
-    def _take(self, event: Event, item: str) -> None:
-        person = self._people[event.who]
+    def take(self, sent: Mapping[str, Any]) -> None:
+        """Follow one event, as it was sent."""
+        if sent["kind"] not in ANSWERS:
+            return
+        person, item = self._people[sent["who"]], sent["item"]
         person.answers += 1
-        reason = None if event.shown is None else event.shown.reason
+        reason = sent.get("shown", {}).get("reason")
         if reason == DISAGREES:
             self._checked.add(item)
         elif reason == REPEAT:
             person.repeated.add(item)
-        elif event.kind == "label":
+        elif sent["kind"] == "label":
             if item not in person.before:
                 person.items.append(item)
             person.before[item] = person.answers

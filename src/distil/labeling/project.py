@@ -19,6 +19,7 @@ from distil.labeling.adding import Added, add_items
 from distil.labeling.events import Ack, Event, check_name
 from distil.labeling.fold import Answer, State
 from distil.labeling.items import Item
+from distil.labeling.leasing import AGAIN, CHECKED, FOR_WHO, WANTED
 from distil.labeling.recording import end_of, number_of, record_event
 from distil.labeling.sources import read_source
 from distil.labeling.status import Status
@@ -34,24 +35,6 @@ if TYPE_CHECKING:
     from distil.training.config import FitConfig
     from distil.training.linear_head import HeadConfig
 
-_FOR_WHO: Final = (
-    "NOT gone AND NOT EXISTS (SELECT 1 FROM lease WHERE item = n AND who = :who) "
-    "AND NOT EXISTS (SELECT 1 FROM current WHERE item = n AND who IN (:who, '') AND kind IS NOT NULL)"
-)
-"""Whether a person does not have item ``n``, has not answered it, and it is not decided."""
-_WANTED: Final = (
-    "(SELECT count(*) FROM current WHERE item = n AND kind IS NOT NULL AND who != '') "
-    "+ (SELECT count(*) FROM lease l WHERE item = n AND NOT EXISTS "
-    "(SELECT 1 FROM current c WHERE c.item = n AND c.who = l.who AND kind IS NOT NULL)) < :copies"
-)
-"""Whether item ``n`` needs more answers than people have given, or have it now to give; a second look of a person is no more."""
-_AGAIN: Final = "NOT EXISTS (SELECT 1 FROM lease WHERE item = n)"
-"""Whether no person has item ``n`` now."""
-_CHECKED: Final = (
-    "NOT gone AND NOT EXISTS (SELECT 1 FROM lease WHERE item = n AND who = :who) "
-    "AND NOT EXISTS (SELECT 1 FROM current WHERE item = n AND who = '' AND kind IS NOT NULL)"
-)
-"""Whether a person may look at item ``n`` once more, answered or not: the person does not have it, and it is not decided."""
 _PAST: Final = (
     "SELECT seq, at, sent, 'undo' IS (SELECT kind FROM event u WHERE u.target = e.key ORDER BY u.seq DESC LIMIT 1) "
     "FROM event e WHERE kind != 'items_add' AND (:who IS NULL OR who = :who) AND (:before IS NULL OR seq < :before) "
@@ -298,9 +281,12 @@ class Project:
 
     def events(self, *, after: int = 0, who: str | None = None) -> list[Recorded]:
         """The events of the record, in order: all, or those after a number or of a person."""
+        return [Recorded(seq, at, Event.read(sent)) for seq, at, sent in self.sent(after=after, who=who)]
+
+    def sent(self, *, after: int = 0, who: str | None = None) -> Iterator[tuple[int, float, dict[str, Any]]]:
+        """The events of :meth:`events` with their numbers and times, each as the document that was sent; much faster."""
         sql = "SELECT seq, at, sent FROM event WHERE seq > ? AND kind != 'items_add' AND (? IS NULL OR who = ?) ORDER BY seq"
-        rows = self._store.rows(sql, (after, who, who))
-        return [Recorded(seq, at, Event.read(json.loads(sent))) for seq, at, sent in rows]
+        return ((seq, at, json.loads(sent)) for seq, at, sent in self._store.rows(sql, (after, who, who)))
 
     def history(
         self, *, item: str | None = None, who: str | None = None, before: int | None = None, n: int | None = None
@@ -411,12 +397,12 @@ class Project:
 
     def open_items(self, who: str) -> list[str]:
         """The ids of the items that may be handed out to a person now, in the order in which they were added."""
-        sql = f"SELECT id FROM item WHERE {_FOR_WHO} AND {_WANTED} ORDER BY n"
+        sql = f"SELECT id FROM item WHERE {FOR_WHO} AND {WANTED} ORDER BY n"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
 
     def queued(self, who: str) -> list[str]:
         """The ids of the queued items that may be handed out to a person now, in the order of the queue."""
-        sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {_FOR_WHO} AND {_WANTED} ORDER BY rank"
+        sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {FOR_WHO} AND {WANTED} ORDER BY rank"
         return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
 
     def queue_ids(self) -> list[str]:
@@ -456,7 +442,7 @@ class Project:
         if tab:
             check_name("tab", tab)
         given: list[str] = []
-        free = _CHECKED if check else f"{_FOR_WHO} AND {_AGAIN if again else _WANTED}"
+        free = CHECKED if check else f"{FOR_WHO} AND {AGAIN if again else WANTED}"
         lease = f"INSERT INTO lease SELECT n, :who, :tab, :lasting FROM item WHERE n = :n AND {free}"
         values = {"who": who, "copies": self.copies, "tab": tab, "lasting": lasting}
         with self._store.writing() as db:

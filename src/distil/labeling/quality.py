@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from distil.errors import RunError
 from distil.evaluation.statistics import Share, wilson_interval
 from distil.labeling.checks import REPEAT
-from distil.labeling.events import ANSWERS, Event
-from distil.labeling.fold import subject_of
+from distil.labeling.events import ANSWERS
 from distil.labeling.truth import Truth, majority
 from distil.system.files import replacing
+
+if TYPE_CHECKING:
+    from distil.labeling.project import Project
 
 FILE: Final = "quality.json"
 
@@ -91,41 +93,67 @@ def suspects_now(quality: Quality | None, found: Mapping[str, Truth]) -> list[Su
     return [each for each, truth in present if truth is not None and not truth.decided and truth.label == each.label]
 
 
-def self_agreement(events: Iterable[Event], known: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-    """Person -> the number of items that the person labeled twice without knowing, and on how many of them both labels are equal.
+class SelfAgreement:
+    """Whether people gave an item the same label when it came again. It follows a record.
 
-    Only items that came again for this purpose count, not those where the model disagreed: these were not drawn at random.
-
-    Args:
-        events: The record of a project, in its order.
-        known: Every name by which a label is understood -> the present name of its class; :attr:`Project.known_classes`.
+    Only items that came again for this purpose count, not those where the model disagreed: these were not drawn at random. An item
+    counts if it had a label before it came again and got one then.
     """
-    said: dict[tuple[str, str], list[Event]] = defaultdict(list)
-    undone: set[str] = set()
-    for event in events:
-        if event.kind == "undo":
-            undone.add(str(event.target))
-        elif event.kind == "redo":
-            undone.discard(str(event.target))
-        elif event.kind in (*ANSWERS, "withdraw"):
-            said[subject_of(event), str(event.item)].append(event)
-    counts: dict[str, Counter[bool]] = defaultdict(Counter)
-    for (who, _), own in said.items():
-        pair = _repeated([event for event in own if event.key not in undone])
-        if pair is not None:
-            counts[who][known[pair[0]] == known[pair[1]]] += 1
-    return {who: (found.total(), found[True]) for who, found in counts.items()}
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], list[_Said]] = defaultdict(list)
+        self._again: dict[tuple[str, str], None] = {}
+        self._undone: set[str] = set()
+        self._last = 0
+
+    def read(self, project: Project) -> None:
+        """Follow the events that a project recorded since the last time."""
+        for seq, _, sent in project.sent(after=self._last):
+            self._take(sent)
+            self._last = seq
+
+    def _take(self, sent: Mapping[str, Any]) -> None:
+        if sent["kind"] == "undo":
+            self._undone.add(sent["target"])
+        elif sent["kind"] == "redo":
+            self._undone.discard(sent["target"])
+        elif sent["kind"] in (*ANSWERS, "withdraw"):
+            place = sent.get("of", sent["who"]), sent["item"]
+            again = sent.get("shown", {}).get("reason") == REPEAT
+            self._said[place].append(_Said(sent["key"], sent.get("label"), again))
+            if again:
+                self._again[place] = None
+
+    def counts(self, known: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+        """Person -> the number of items that came again, and on how many of them both labels are equal.
+
+        Args:
+            known: Every name by which a label is understood -> the present name of its class; :attr:`Project.known_classes`.
+        """
+        counts: dict[str, Counter[bool]] = defaultdict(Counter)
+        for who, item in self._again:
+            pair = _repeated([said for said in self._said[who, item] if said.key not in self._undone])
+            if pair is not None:
+                counts[who][known[pair[0]] == known[pair[1]]] += 1
+        return {who: (found.total(), found[True]) for who, found in counts.items()}
 
 
-def _repeated(answers: list[Event]) -> tuple[str, str] | None:
+class _Said(NamedTuple):
+    """An answer to an item: its key, its label if it has one, and whether the item came again."""
+
+    key: str
+    label: str | None
+    again: bool
+
+
+def _repeated(answers: list[_Said]) -> tuple[str, str] | None:
     """The label of an item before it came again, and the one that it then got; None if it did not, or got no label."""
     before: str | None = None
     pair = None
-    for event in answers:
-        again = event.shown is not None and event.shown.reason == REPEAT
-        if again and before is not None and event.label is not None:
-            pair = before, event.label
-        before = event.label
+    for said in answers:
+        if said.again and before is not None and said.label is not None:
+            pair = before, said.label
+        before = said.label
     return pair
 
 
@@ -163,17 +191,16 @@ class PersonQuality:
 
 
 def people_quality(
-    found: Mapping[str, Truth], events: Iterable[Event], known: Mapping[str, str], quality: Quality | None
+    found: Mapping[str, Truth], repeats: Mapping[str, tuple[int, int]], quality: Quality | None
 ) -> dict[str, PersonQuality]:
     """Person -> how good the person's answers are, for all who labeled an item.
 
     Args:
         found: What the answers to each item say together.
-        events: The record, in its order.
-        known: Every name by which a label is understood -> the present name of its class.
+        repeats: What :class:`SelfAgreement` counted.
         quality: What cross-validation said last.
     """
-    confused, repeats = confusions(found), self_agreement(events, known)
+    confused = confusions(found)
     people = dict.fromkeys(who for truth in found.values() for who in truth.votes)
     return {
         who: PersonQuality(
