@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,3 +237,24 @@ def test_classes_may_be_passed(here, images, refuses):
     write_labels("labeled.csv", [("3.png", "red"), ("30.png", "blue")])
     with refuses(InvalidInput, "'30.png'"):
         labeled_items(images, "labeled.csv")
+
+
+def test_rows_without_a_label(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("emb.npy", np.arange(8.0).reshape(4, 2))
+    Path("some.csv").write_text("id,label\n3,b\n1,a\n")
+    Path("test.csv").write_text("id,label\n0,b\n1,c\n2,a\n3,c\n")
+    with pytest.raises(InvalidInput, match="has no label for 2 of the 4 rows"):
+        load_embeddings("emb.npy", "some.csv")
+    data = load_embeddings("emb.npy", "some.csv", partly=True)
+    assert data.y_train.tolist() == [-1, 0, -1, 1]
+    np.save("test.npy", np.ones((4, 2)))
+    Path("emb.ids.txt").write_text("a\nb\nc\nd\n")
+    data = load_embeddings("emb.npy", None, test_embeddings="test.npy", test_labels="test.csv", partly=True)
+    assert (data.y_train.tolist(), data.y_test.tolist()) == ([-1] * 4, [1, 2, 0, 2])
+    assert data.class_names == ("a", "b", "c")
+    Path("test.csv").write_text("id,label\n0,b\n1,c\n2,a\n")
+    with pytest.raises(InvalidInput, match=r"test\.csv has no label for 1 of the 4 rows"):
+        load_embeddings("emb.npy", None, test_embeddings="test.npy", test_labels="test.csv", partly=True)
+    with pytest.raises(InvalidInput, match=r"emb\.npy has no labels at all"):
+        load_embeddings("emb.npy", None, partly=True)

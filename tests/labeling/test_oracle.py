@@ -1,6 +1,8 @@
 """A project as the oracle of a run."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +93,161 @@ def test_a_run_asks_people(tmp_path, monkeypatch):
     assert {names[row] for event in answers for row in event["ids"]} == set(asked[1:])
     assert {label for event in answers for label in event["labels"]} == {0}  # cat is the first class of the file
     assert asked[0] in [names[row] for run in runs for event in run.all("skipped") for row in event["ids"]]
+
+
+# ------------------------------------------------------------------------------------------------------ pools without labels
+
+
+@pytest.fixture
+def unlabeled(tmp_path, monkeypatch):
+    """A pool of 60 embeddings in a project, a labeled test set, and a configuration without labels of the pool; the labels."""
+    monkeypatch.chdir(tmp_path)
+    draws = np.random.default_rng(0)
+    y = draws.integers(2, size=90)
+    x = (draws.normal(size=(90, 4)) + 3 * y[:, None]).astype(np.float32)
+    words = np.array(["dog", "cat"])[y]
+    np.save("emb.npy", x[:60])
+    np.save("test.npy", x[60:])
+    (tmp_path / "emb.ids.txt").write_text("".join(f"scan-{row}\n" for row in range(60)))
+    (tmp_path / "test.ids.txt").write_text("".join(f"test-{row}\n" for row in range(30)))
+    write_labels("test.csv", {f"test-{row}": word for row, word in enumerate(words[60:])})
+    with Project.create(tmp_path / "p", classes=["dog", "cat"]) as project:
+        project.add("emb.npy", ids="emb.ids.txt")
+    configure({})
+    return {f"scan-{row}": str(word) for row, word in enumerate(words[:60])}
+
+
+def configure(more, experiment=None):
+    loop = {"strategies": ["margin_sampling", "random_sampling"], "budget": 4, "rounds": 3, "initial_points": 8}
+    document = {
+        "dataset": {"embeddings": "emb.npy", "test_embeddings": "test.npy", "test_labels": "test.csv", **more},
+        "active_learning": loop,
+        "experiment": {"output": "out", "oracle": "project p", **(experiment or {})},
+    }
+    Path("x.json").write_text(json.dumps(document))
+
+
+def write_labels(path, labels):
+    Path(path).write_text("id,label\n" + "".join(f"{name},{label}\n" for name, label in labels.items()))
+
+
+def answer(truth, skip=()):
+    """A person answers all that is queued; returns the ids."""
+    with Project.open("p") as project:
+        asked = project.queued("anna")
+        project.record_all(
+            [
+                Event(
+                    kind="skip" if item in skip else "label",
+                    who="anna",
+                    item=item,
+                    label=None if item in skip else truth[item],
+                )
+                for item in asked
+            ]
+        )
+    return asked
+
+
+def run_to_the_end(truth, words, skip=()):
+    """Run, answer and resume until the end; returns the ids that were asked for in each turn."""
+    turns = []
+    while (code := main(words)) == 3:
+        turns.append(answer(truth, skip))
+        assert turns[-1]
+        words = ["resume", "out"]
+    assert code == 0
+    return turns
+
+
+def runs():
+    return {path.parent.name: Run(path) for path in sorted(Path("out").glob("*_sampling/0"))}
+
+
+def test_a_run_needs_no_labels_of_the_pool(unlabeled):
+    """People label the initial points too; all strategies start from the same ones, without those that were skipped."""
+    skip = {"scan-3", "scan-17", "scan-40"}
+    turns = run_to_the_end(unlabeled, ["run", "x.json"], skip)
+    assert len(turns) == 3
+    assert len(turns[0]) == 8
+    found = runs()
+    first = {name: run.all("labeled")[0] for name, run in found.items()}
+    assert first["margin_sampling"] == first["random_sampling"]
+    assert set(first["margin_sampling"]["names"]) == set(turns[0]) - skip
+    with Project.open("p") as project:
+        said = project.labels()
+    for run in found.values():
+        labeled = {
+            f"scan-{row}": ("cat", "dog")[label]
+            for event in run.all("labeled")
+            for row, label in zip(event["ids"], event["labels"], strict=True)
+        }
+        assert len(labeled) >= 8
+        assert labeled.items() <= said.items()
+        assert run.last("evaluated")["accuracy"] > 0.8
+        assert "majority" not in run.events[0]
+
+
+@pytest.mark.slow
+def test_a_run_with_a_project_goes_on_after_a_stop_before_any_event(unlabeled, monkeypatch):
+    """The record has the same bytes as that of a run that was not stopped."""
+    run_to_the_end(unlabeled, ["run", "x.json"])
+    whole = {name: (run.path / "events.jsonl").read_bytes() for name, run in runs().items()}
+    shutil.move("out", "first")
+    shutil.rmtree("p")
+    with Project.create("p", classes=["dog", "cat"]) as project:
+        project.add("emb.npy", ids="emb.ids.txt")
+    append, written = Run.append, set()
+
+    def stop_once(run, event):
+        key = (run.path, event["event"], event.get("round"))
+        if key not in written:
+            written.add(key)
+            raise KeyboardInterrupt
+        return append(run, event)
+
+    monkeypatch.setattr(Run, "append", stop_once)
+    words, code = ["run", "x.json"], 130
+    while code != 0:
+        code = main(words)
+        if code == 3:
+            answer(unlabeled)
+        else:
+            assert code in (0, 130)
+        words = ["resume", "out"] if Path("out/config.json").exists() else words
+    assert {name: (run.path / "events.jsonl").read_bytes() for name, run in runs().items()} == whole
+
+
+def test_labels_that_are_there_are_the_initial_ones_and_the_test_set(unlabeled):
+    known = [f"scan-{row}" for row in range(0, 60, 2)]
+    write_labels("some.csv", {name: unlabeled[name] for name in known})
+    configure({"labels": "some.csv", "test_embeddings": None, "test_labels": None, "test_points": 20})
+    turns = run_to_the_end(unlabeled, ["run", "x.json"])
+    assert len(turns) == 2  # nothing is asked for the initial points
+    for run in runs().values():
+        assert set(run.all("labeled")[0]["names"]) <= set(known)
+        assert run.events[0]["test"] == 20
+        assert "majority" in run.events[0]
+
+
+def test_what_needs_labels_says_so(unlabeled, capsys):
+    write_labels("some.csv", {f"scan-{row}": unlabeled[f"scan-{row}"] for row in range(10)})
+    own = {"labels": "some.csv", "test_embeddings": None, "test_labels": None}
+    for more, experiment, message in (
+        ({}, {"oracle": None}, "missing key dataset.labels; only with experiment.oracle and dataset.test_labels"),
+        ({"test_embeddings": None, "test_labels": None}, {}, "missing key dataset.labels"),
+        ({"labels": "some.csv"}, {"oracle": None}, "some.csv has no label for 50 of the 60 rows"),
+        ({**own, "test_points": 11}, {}, "11 test points and 0 validation points need a label, and only 10 of the 60"),
+        ({**own, "label_noise": 0.1}, {}, "dataset.label_noise needs a label for every example"),
+        (own, {"full_data": True}, "full_data trains on the whole pool, and 50 of its 58 examples have no label"),
+    ):
+        configure(more, experiment)
+        assert main(["run", "x.json", "--output", f"out{len(message)}"]) == 2, message
+        assert message in capsys.readouterr().err
+
+
+def test_if_all_initial_points_are_skipped_the_run_ends(unlabeled, capsys):
+    assert main(["run", "x.json"]) == 3
+    answer(unlabeled, skip=set(unlabeled))
+    assert main(["resume", "out"]) == 1
+    assert "all 8 initial points of out/margin_sampling/0 were skipped" in capsys.readouterr().err

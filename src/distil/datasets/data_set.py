@@ -25,7 +25,8 @@ class DataSet:
         name: The name of the set without aliases (``fmnist`` for ``fashion_mnist``); the file name for ``csv``, ``libsvm`` and
             ``npz``.
         x_train: Training inputs: (N, ...) float32 for tables, (N, channels, H, W) uint8 for images.
-        y_train: Training labels, (N,) int64 in 0..num_classes-1; classes without examples are allowed.
+        y_train: Training labels, (N,) int64 in 0..num_classes-1; classes without examples are allowed. With ``partly``, -1 for
+            examples without a label.
         x_test: Test inputs in the form of ``x_train``; None if the set has no test split.
         y_test: Test labels in the form of ``y_train``; None if the set has no test split.
         num_classes: Number of classes, at least 2.
@@ -35,6 +36,7 @@ class DataSet:
         names: The user's ids of ``x_train``, one per row; empty if there are none.
         read: Sentences on which columns of tables were read, if their content decided it.
         made_of: The origin of embeddings, if a file records it: the ``model``, and the ``key`` of model and pool.
+        partly: Whether training examples may lack a label, because an oracle answers.
 
     Raises:
         InvalidInput: Shapes, types or widths do not match, a label is out of range, an input is NaN or infinite, or a name is not
@@ -53,6 +55,7 @@ class DataSet:
     names: Sequence[str] = ()
     read: Sequence[str] = ()
     made_of: Mapping[str, str] = field(default_factory=dict)
+    partly: bool = False
 
     def __post_init__(self) -> None:
         if self.num_classes < 2:
@@ -61,7 +64,7 @@ class DataSet:
             raise InvalidInput(
                 f"{self.name}: expected one class name for each of {self.num_classes} classes; got {len(self.class_names)}"
             )
-        self._check("train", self.x_train, self.y_train)
+        self._check("train", self.x_train, self.y_train, lowest=-1 if self.partly else 0)
         if self.names and len(self.names) != len(self.x_train):
             raise InvalidInput(
                 f"{self.name}: expected one name for each of the {len(self.x_train)} rows of x_train; got {len(self.names)}"
@@ -87,7 +90,7 @@ class DataSet:
                 f"holds no others; got {wrong!r}"
             )
 
-    def _check(self, part: str, x: Tensor, y: Tensor) -> None:
+    def _check(self, part: str, x: Tensor, y: Tensor, lowest: int = 0) -> None:
         if x.ndim < 2 or not len(x):
             raise InvalidInput(f"{self.name}: x_{part} must have shape (N, ...), N > 0; got {tuple(x.shape)}")
         if y.dtype != torch.int64 or y.shape != x.shape[:1]:
@@ -95,7 +98,7 @@ class DataSet:
                 f"{self.name}: y_{part} must be int64 of shape ({len(x)},), one for each row of x_{part}; "
                 f"got {y.dtype} {tuple(y.shape)}"
             )
-        outside = (y < 0) | (y >= self.num_classes)
+        outside = (y < lowest) | (y >= self.num_classes)
         if bool(outside.any()):
             row = int(outside.nonzero()[0])
             raise InvalidInput(

@@ -64,13 +64,14 @@ class Standardize:
 
 def load_embeddings(
     embeddings: str | Path,
-    labels: str | Path,
+    labels: str | Path | None,
     *,
     test_embeddings: str | Path | None = None,
     test_labels: str | Path | None = None,
     name: str | None = None,
     quoting: Quoting | None = None,
     root: str | Path | None = None,
+    partly: bool = False,
 ) -> DataSet:
     """Load a data set from a file of embeddings and a table of labels, matched by id.
 
@@ -78,12 +79,14 @@ def load_embeddings(
         embeddings: A file of embeddings (N, D), one row per example, in a format of
             :func:`distil.data.array_files.read_column`; ``FILE#NAME`` names the array.
         labels: A table with the id and label of every row, in a format of :func:`distil.data.ids.read_ids`, or a folder of images
-            in one folder for each class. If the rows have no ids, positions are the ids.
+            in one folder for each class. If the rows have no ids, positions are the ids. With ``partly``, rows may be missing in
+            it, and None stands for a table without rows.
         test_embeddings: A file of the test set's embeddings; default: no test split.
         test_labels: A table of the test set's labels.
         name: Name of the data set; default: the name of the file.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
         root: Folder for files that are not in the working directory; see :func:`distil.datasets.load.data_root`.
+        partly: Whether rows of ``embeddings`` may lack a label, because an oracle answers; their label is then -1.
 
     Returns:
         The data set, with the ids in ``names``. Arrays of float16, float32 and float64 are used without copying, memory-mapped
@@ -103,27 +106,41 @@ def load_embeddings(
         files.append((test_embeddings, test_labels))
     arrays = ["".join(map(str, array_file(name, values, base))) for values, _ in files]
     columns = [read_column(array, quoting=quoting) for array in arrays]
-    tables = [read_labels(user_file(name, table, base, folders=True), quoting) for _, table in files]
+    tables = [
+        None if table is None else read_labels(user_file(name, table, base, folders=True), quoting)
+        for _, table in files
+    ]
     if len(columns) == 2:
         _check_apart(*columns)
-    return data_set_of(name, columns, tables)
+    return data_set_of(name, columns, tables, partly=partly)
 
 
-def data_set_of(name: str, columns: Sequence[Column], tables: Sequence[ListedIds]) -> DataSet:
+def data_set_of(
+    name: str, columns: Sequence[Column], tables: Sequence[ListedIds | None], *, partly: bool = False
+) -> DataSet:
     """The data set of embeddings and labels that were read.
 
     Args:
         name: Name of the data set.
         columns: The embeddings and, if there is a test split, those of the test set.
-        tables: The labels of each.
+        tables: The labels of each; None for a training set without labels.
+        partly: Whether rows of the training set may lack a label.
 
     Raises:
         InvalidInput: As for :func:`load_embeddings`.
     """
-    matched = [_matched(column, table) for column, table in zip(columns, tables, strict=True)]
-    classes, class_names = encode(" and ".join(table.origin for table in tables), *matched)
+    given = [table for table in tables if table is not None]
+    if not given:
+        raise InvalidInput(f"{name} has no labels at all; name a table with those of the test set")
+    matched = [
+        _matched(column, table, partly=partly and column is columns[0])
+        for column, table in zip(columns, tables, strict=True)
+    ]
+    classes, class_names = encode(" and ".join(table.origin for table in given), *(labels for _, labels in matched))
     xs = [_rows(column) for column in columns]
-    ys = [torch.from_numpy(part) for part in classes]
+    ys = [torch.full((len(column),), -1) for column in columns]
+    for y, (rows, _), part in zip(ys, matched, classes, strict=True):
+        y[torch.from_numpy(rows)] = torch.from_numpy(part)
     return DataSet(
         name,
         xs[0],
@@ -133,8 +150,9 @@ def data_set_of(name: str, columns: Sequence[Column], tables: Sequence[ListedIds
         len(class_names),
         class_names,
         names=_names(columns[0]),
-        read=[note for note in (*(c.note for c in columns), *(t.note for t in tables)) if note],
+        read=[note for note in (*(c.note for c in columns), *(t.note for t in given)) if note],
         made_of=_made_of(columns[0]),
+        partly=partly,
     )
 
 
@@ -154,20 +172,19 @@ def read_labels(path: Path, quoting: Quoting | None = None) -> ListedIds:
     return table.answered()
 
 
-def _matched(column: Column, table: ListedIds) -> NDArray[np.str_]:
-    """The label of every row, (N,)."""
+def _matched(column: Column, table: ListedIds | None, *, partly: bool) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """The rows that have a label, (M,), and their labels, (M,)."""
+    if table is None:
+        return np.empty(0, np.int64), np.empty(0, np.str_)
     rows = table.rows(index_of(column.names), len(column))
     without = np.ones(len(column), dtype=bool)
     without[rows] = False
-    if without.any():
+    if without.any() and not partly:
         raise InvalidInput(
             f"{table.origin} has no label for {without.sum()} of the {len(column)} rows of {column.origin}: "
             f"{_first_ids(column, np.flatnonzero(without))}; label them, or leave them out of the array"
         )
-    labels = np.array(table.labels)
-    by_row = np.empty(len(column), dtype=labels.dtype)
-    by_row[rows] = labels
-    return by_row
+    return rows, np.array(table.labels)
 
 
 def _rows(column: Column) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from distil.datasets.data_set import DataSet
+from distil.errors import RunError
 from distil.evaluation.metrics import majority_accuracy
 from distil.experiment.answers import answered
 from distil.experiment.chain import Event
@@ -71,6 +72,7 @@ class Steps:
     def start(self, _: int) -> list[Event]:
         """Record the strategy, the data and the versions of the run."""
         pool = self.split.y[self.split.pool]
+        known = pool[pool >= 0]
         event = {
             "event": "started",
             "strategy": self.spec.label,
@@ -82,7 +84,9 @@ class Steps:
             "budget": self.config.budget,
             "pool": len(self.split.pool),
             "test": len(self.split.x_test),
-            "majority": majority_accuracy(pool, self.split.y_test, self.config.num_classes),
+            **(
+                {"majority": majority_accuracy(known, self.split.y_test, self.config.num_classes)} if len(known) else {}
+            ),
             "device": self.config.device or "cpu",
             "threads": self.config.threads,
             "versions": versions(),
@@ -90,7 +94,12 @@ class Steps:
         return [event | self._content()]
 
     def label_initial(self, _: int) -> list[Event]:
-        """Label the initial examples: those of the split, or those that ``initial_strategy`` chooses."""
+        """Label the initial examples: those of the split, or those that ``initial_strategy`` chooses.
+
+        The oracle is asked for labels that the data set does not have; no event until it answered for all of them.
+        """
+        if bool((self.split.y[self.split.pool] < 0).any()):
+            return self._initially_asked()
         if self.config.initial_strategy is None:
             return [self._initially_labeled(Selection(self.split.initial))]
         if self.first is None:
@@ -128,13 +137,8 @@ class Steps:
         if not pending:  # everything was skipped, and the process was killed before it recorded that nothing is labeled
             return [{"event": "labeled", "round": round, "ids": [], "labels": []}]
         first = [i for i in asked["ids"] if i in set(pending)]
-        ids, names = (*first, *(i for i in pending if i not in set(first))), self.split.names
-        query = Query(round, ids, tuple(names[i] for i in ids) if names else ())
-        answers = self.oracle.ask(query)
-        if isinstance(answers, Pending):
-            return []
-        named = {"classes": self.data.class_names, "names": names}
-        return answered(answers, query, num_classes=self.config.num_classes, **named)
+        ids = (*first, *(i for i in pending if i not in set(first)))
+        return self._answers(Query(round, ids, self._named(ids)))
 
     def _content(self) -> Event:
         """For data with the user's own ids: its hash, the files that it was read from, and the names of the classes."""
@@ -143,16 +147,45 @@ class Steps:
         classes = {"classes": list(self.data.class_names)}
         return {"sha256": self.config.dataset.get("sha256"), "made_of": dict(self.data.made_of), **classes}
 
+    def _initially_asked(self) -> list[Event]:
+        """The initial labels of the data set and, where it has none, of the oracle; skipped examples are left out."""
+        spec, chosen = self.config.initial_strategy, Selection(self.split.initial)
+        if spec is not None:
+            chosen = chosen_initial(spec, self.config, self.data, self.split, self.seed, self.runtime)
+        unknown = tuple(row for row in chosen if self.split.y[row] < 0)
+        y = self.split.y.clone()
+        if unknown:
+            events = self._answers(Query(0, unknown, self._named(unknown)))
+            if {row for event in events for row in event["ids"]} != set(unknown):
+                return []
+            y[events[-1]["ids"]] = torch.tensor(events[-1]["labels"], dtype=y.dtype)
+        ids = [row for row in chosen if y[row] >= 0]
+        if not ids:
+            raise RunError(
+                f"all {len(unknown)} initial points of {self.run.path} were skipped; begin with another seed"
+            )
+        event = self._first_labels(ids, y, chosen.notes)
+        return [event if self.first is None else self.first.shared("labeled", lambda: event)]
+
+    def _answers(self, query: Query) -> list[Event]:
+        """The events of the answers to a query; none while there is no answer."""
+        answers = self.oracle.ask(query)
+        if isinstance(answers, Pending):
+            return []
+        named = {"classes": self.data.class_names, "names": self.split.names}
+        return answered(answers, query, num_classes=self.config.num_classes, **named)
+
     def _initially_chosen(self, spec: StrategySpec) -> Event:
         return self._initially_labeled(
             chosen_initial(spec, self.config, self.data, self.split, self.seed, self.runtime)
         )
 
     def _initially_labeled(self, selection: Selection) -> Event:
-        ids = selection.tolist()
-        labels = self.split.y[ids].tolist()
-        event: Event = {"event": "labeled", "round": 0, "ids": ids, **self._names(ids), "labels": labels}
-        return event | ({"notes": list(selection.notes)} if selection.notes else {})
+        return self._first_labels(selection.tolist(), self.split.y, selection.notes)
+
+    def _first_labels(self, ids: list[int], y: Tensor, notes: Sequence[str]) -> Event:
+        event: Event = {"event": "labeled", "round": 0, "ids": ids, **self._names(ids), "labels": y[ids].tolist()}
+        return event | ({"notes": list(notes)} if notes else {})
 
     def _trained(self, round: int) -> Event:  # noqa: A002
         with timed(self.run, round, "train"), kept_warnings() as warned:
@@ -221,9 +254,13 @@ class Steps:
         self.write_labels()
         return {"event": "finished", "model": MODEL, "sha256": self.weights.save(self.learner.module, MODEL)}
 
+    def _named(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The user's own ids of these examples; empty if the data set has none."""
+        return tuple(self.split.names[row] for row in ids) if self.split.names else ()
+
     def _names(self, ids: Sequence[int]) -> Event:
-        """The user's own ids of these examples, if the data set has them."""
-        return {"names": [self.split.names[row] for row in ids]} if self.split.names else {}
+        """The same as a key of an event."""
+        return {"names": list(self._named(ids))} if self.split.names else {}
 
 
 STEPS: Mapping[str | None, Callable[[Steps, int], list[Event]]] = {

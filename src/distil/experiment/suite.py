@@ -25,7 +25,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from distil.datasets.data_set import DataSet
-from distil.errors import InvalidInput, RunBusy
+from distil.errors import ConfigError, InvalidInput, RunBusy
 from distil.experiment.chain import Event
 from distil.experiment.config.experiment_config import ExperimentConfig, parse_config
 from distil.experiment.config.strategy_section import FIRST_ROUND, FULL_DATA
@@ -154,9 +154,15 @@ def experiment_of(
     """One run of an experiment, by the label of its strategy (``full_data``: training on the whole pool) and its seed."""
     run, spec = Run(run_path(config.output, label, seed)), spec_of(config, label)
     if label == FULL_DATA:
-        everything = len(split(data, config, seed).pool)
+        parts = split(data, config, seed)
+        unknown = int((parts.y[parts.pool] < 0).sum())
+        if unknown:
+            raise ConfigError(
+                f"experiment.full_data trains on the whole pool, and {unknown} of its {len(parts.pool)} examples have no label; "
+                "leave it out (--no-full-data)"
+            )
         return Experiment(
-            run, replace(config, initial_points=everything, initial_strategy=None, rounds=1), spec, seed, data
+            run, replace(config, initial_points=len(parts.pool), initial_strategy=None, rounds=1), spec, seed, data
         )
     first = FirstRound(config.output / FIRST_ROUND / str(seed), identity_of(config, None, seed))
     return Experiment(run, config, spec, seed, data, oracle and oracle(spec, seed), first)

@@ -67,7 +67,9 @@ def pinned(document: Mapping[str, Any], data: DataSet) -> Mapping[str, Any]:
     return {**document, "model": model, "dataset": {**section, "sha256": section.get("sha256") or fingerprint(data)}}
 
 
-def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None, *, looking: bool = False) -> DataSet:
+def load_own(
+    dataset: Mapping[str, Any], root: str | None, device: str | None, *, looking: bool = False, partly: bool = False
+) -> DataSet:
     """The data set of the user's own embeddings, images or texts.
 
     Args:
@@ -75,6 +77,7 @@ def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None, *
         root: Folder for files that are not in the working directory.
         device: Device of the encoder.
         looking: Whether only embeddings that were made before are used: no encoder is loaded.
+        partly: Whether examples may lack a label, because an oracle answers.
 
     Raises:
         ConfigError: The hash of its content is not the section's ``sha256``.
@@ -84,9 +87,10 @@ def load_own(dataset: Mapping[str, Any], root: str | None, device: str | None, *
         pools = [dataset[kind], *([dataset[f"test_{kind}"]] if dataset.get(f"test_{kind}") else [])]
         labels = [dataset.get("labels"), dataset.get("test_labels")][: len(pools)]
         options = {key: dataset[key] for key in _ENCODED if key in dataset}
-        data = load_embedded(kind, pools, labels, **options, root=root, device=device, looking=looking)
+        data = load_embedded(kind, pools, labels, **options, root=root, device=device, looking=looking, partly=partly)
     else:
-        data = load_embeddings(**{key: dataset[key] for key in _LOADED if key in dataset}, root=root)
+        given = {"labels": None} | {key: dataset[key] for key in _LOADED if key in dataset}
+        data = load_embeddings(**given, root=root, partly=partly)
     if "sha256" in dataset and dataset["sha256"] != fingerprint(data):
         raise ConfigError(
             f"dataset.sha256: the {kind}, ids or labels of {data.name} have changed since this experiment was begun; restore "

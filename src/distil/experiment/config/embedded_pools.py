@@ -34,6 +34,7 @@ def load_embedded(
     root: str | Path | None = None,
     device: str | None = None,
     looking: bool = False,
+    partly: bool = False,
 ) -> DataSet:
     """Load a data set of images or texts, as their embeddings.
 
@@ -53,6 +54,7 @@ def load_embedded(
         root: Folder for files that are not in the working directory.
         device: Device of the encoder.
         looking: Whether only embeddings that were made before are used: no encoder is loaded.
+        partly: Whether items may lack a label, because an oracle answers; only tables in ``labels`` may leave them out.
 
     Raises:
         DataNotFound: There is no such file or folder.
@@ -74,7 +76,7 @@ def load_embedded(
         made = [made_before(pool, encoder, weights) for pool in opened]
     else:
         made = [embed(pool, encoder, weights=weights, runtime=Runtime(device=device)) for pool in opened]
-    data = data_set_of(name, [read_column(each.path) for each in made], tables)
+    data = data_set_of(name, [read_column(each.path) for each in made], tables, partly=partly)
     return replace(data, read=[*(each.note for each in made if each.note), *data.read])
 
 

@@ -37,6 +37,7 @@ from distil.experiment.config.sections import (
     AnyTraining,
     CalledData,
     Configuration,
+    EmbeddingsData,
     ExperimentSection,
     HeadModel,
     HeadParameters,
@@ -154,7 +155,8 @@ class ExperimentConfig:
         """
         name, options = self.dataset["name"], options_of(self.dataset)
         if own_kind(self.dataset) is not None:
-            data = load_own(self.dataset, self.data_root, self.device, looking=self.looking)
+            partly = self.oracle is not None
+            data = load_own(self.dataset, self.data_root, self.device, looking=self.looking, partly=partly)
         elif ":" in name:
             if self.looking:
                 raise ConfigError(f"the data set is made by {name}, which is not called to look at results")
@@ -165,6 +167,8 @@ class ExperimentConfig:
                 )
         else:
             data = load(name, self.data_root, **{k: v for k, v in options.items() if k != "standardize"})
+        if self.oracle is None and bool((data.y_train < 0).any()):
+            raise ConfigError(f"{data.name} has examples without a label, and no oracle answers; set experiment.oracle")
         if data.num_classes > self.model.get("target_classes", data.num_classes):
             raise ConfigError(
                 f"model.target_classes must be at least {data.num_classes}, the number of classes of {data.name}, got "
@@ -280,6 +284,10 @@ def parse_config(document: Mapping[str, Any], *, looking: bool = False) -> Exper
     strategies, initial_strategy = strategies_of(check, loop), initial_strategy_of(check, loop)
     more = check.section("experiment", ExperimentSection, document.get("experiment", {}))
     oracle = more.oracle
+    if isinstance(data, EmbeddingsData) and data.labels is None and (oracle is None or data.test_labels is None):
+        check.faults.append(
+            "missing key dataset.labels; only with experiment.oracle and dataset.test_labels may it be left out"
+        )
     if oracle is not None and oracle != ORACLE_IN_PYTHON and not oracle.startswith(PROJECT):
         check.own("experiment.oracle", lambda: taking(oracle, "strategy", 0))
     retrain, log, seeds = _retrain(check, train, strategies), _log(check, train), _seeds(check, more)

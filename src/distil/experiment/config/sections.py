@@ -294,9 +294,10 @@ class EmbeddingsData(OwnData):
         "File of the array, in any format that `distil select --embeddings` reads; `FILE#NAME` names an array or column in the "
         "file. Formats that can be memory-mapped are not read into memory."
     )
-    labels: Annotated[Text, OURS] = _needed(
+    labels: Annotated[Text | None, OURS] = _key(
         "A table with the columns `id` and `label`: a label, text or whole number, for every row of the array, in any order. Or a "
-        "folder of images in one folder for each class: the ids are paths below it."
+        "folder of images in one folder for each class: the ids are paths below it. Needed, unless people answer "
+        "(`experiment.oracle`): the table may then lack rows, and be left out if there are `test_labels`."
     )
     test_embeddings: Annotated[Text | None, OURS] = _key(
         "File of the test set's array; needs `test_labels`. Default: `test_points` of the rows are held out."
@@ -314,7 +315,8 @@ class EncodedData(OwnData):
     )
     labels: Annotated[Text | None, OURS] = _key(
         "A table with the columns `id` and `label`, or a folder of images in one folder for each class. Default: the column "
-        "`label` of the table, or the folders that the images are in."
+        "`label` of the table, or the folders that the images are in. If people answer (`experiment.oracle`), the table may lack "
+        "rows."
     )
     test_labels: Annotated[Text | None, OURS] = _key("The same for the test set.")
 
