@@ -81,6 +81,20 @@ def test_data_becomes_a_project_next_to_it_that_later_calls_find(table, served, 
     assert served[0][2] == ("anna", "127.0.0.1", 8765, 0.1)
 
 
+def test_data_is_the_same_however_its_path_is_typed(table, served, capsys, monkeypatch):
+    (table.parent / "inside").mkdir()
+    monkeypatch.chdir(table.parent / "inside")
+    assert main(["label", "../reviews.csv"]) == 0
+    assert main(["label", str(table)]) == 0
+    assert "0 new items, 5 as before" in capsys.readouterr().err
+    assert {path for path, _, _ in served} == {table.parent / "reviews-labels"}
+    with Project.create(table.parent / "made") as project:
+        project.add(Path("..", "reviews.csv"))  # a path with dots in the record
+    assert main(["label", str(table), "--project", "../made"]) == 0
+    with Project.open(table.parent / "made") as project:
+        assert len(project.sources) == 1
+
+
 def test_a_folder_of_images_and_a_project_elsewhere(tmp_path, served):
     (tmp_path / "photos").mkdir()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "photos" / "a.png")
@@ -146,8 +160,12 @@ def test_a_port_that_is_taken():
         port = first.getsockname()[1]
         with pytest.raises(InvalidInput, match=f"cannot listen on 127.0.0.1, port {port}: Address already in use"):
             run.bound("127.0.0.1", port)
-    with pytest.raises(InvalidInput, match=r"cannot listen on 203\.0\.113\.7"):
-        run.bound("203.0.113.7", 0)
+    for host in ("203.0.113.7", "no such machine", "x" * 300):
+        with pytest.raises(InvalidInput, match="cannot listen on"):
+            run.bound(host, 0)
+    for port in (-1, 65536):
+        with pytest.raises(InvalidInput, match="port must be a whole number from 0 to 65535"):
+            run.bound("127.0.0.1", port)
 
 
 # ----------------------------------------------------------------------------------------------------------- as a process

@@ -1,5 +1,6 @@
 """The model of a project: what it is fitted to, what it says and what it hands out."""
 
+import io
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from distil.labeling.handing_out import hand_out
 from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, FILE, Snapshot
 from distil.labeling.project import Project
-from distil.labeling.worker import Worker
+from distil.labeling.worker import Worker, main
 from distil.rng import Rng
 
 DIGITS = load_digits()
@@ -173,6 +174,23 @@ def test_a_map_that_cannot_be_saved_is_reported(project, capsys):
     assert [line["state"] for line in words if "state" in line] == ["embedding", "fitted"]
     assert words[-1]["map"] == "failed"
     assert "map.npz" in words[-1]["error"]
+
+
+def test_a_worker_counts_on_from_the_last_one(project, capsys):
+    for version in (1, 2):
+        Worker(project).look()
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["version"] == version
+    (project.path / "model" / "snapshot.npz").write_bytes(b"damaged")
+    Worker(project).look()
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["version"] == 1
+
+
+def test_a_strategy_that_does_not_exist(project, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    main(json.dumps({"project": str(project.path), "strategy": "margin_samplng"}))
+    words = json.loads(capsys.readouterr().out)
+    assert words["state"] == "failed"
+    assert "did you mean 'margin_sampling'" in words["error"]
 
 
 def test_the_worker_says_why_it_cannot(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
@@ -75,7 +76,8 @@ def label(
     if random_share is not None and not 0 <= random_share <= 1:
         raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
     name, place = person(who), optional_path("project", project)
-    folder = _project_of(Path(path_of("data", data)).expanduser(), None if place is None else Path(place), name)
+    where = Path(os.path.abspath(Path(path_of("data", data)).expanduser()))
+    folder = _project_of(where, None if place is None else Path(place), name)
     named = {"model": model, "weights": optional_path("weights", weights), "strategy": strategy, "share": random_share}
     with writing(folder) as opened:
         known = opened.known_classes
@@ -114,7 +116,7 @@ def _project_of(data: Path, project: Path | None, who: str) -> Path:
         if project is not None:
             raise InvalidInput(f"{data} is a project itself; leave out --project, or name the data")
         return data
-    folder = project.expanduser() if project is not None else data.absolute().parent / f"{data.absolute().stem}-labels"
+    folder = project.expanduser() if project is not None else data.parent / f"{data.stem}-labels"
     # in a process of its own, because reading data loads torch, which would stay in the server for weeks
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         added = pool.submit(_brought, folder, data, who).result()
@@ -135,12 +137,13 @@ def _brought(folder: Path, data: Path, who: str) -> Added:
         read_source(data)  # what cannot be read leaves no project behind
         Project.create(folder, who=who).close()
     with writing(folder) as opened:
-        if opened.sources and str(data.absolute()) not in opened.sources:
+        sources = {os.path.abspath(source): source for source in opened.sources}  # typed in any way
+        if sources and str(data) not in sources:
             raise InvalidInput(
                 f"{folder} is a project for {opened.sources[0]}; name another folder (--project), or add the data to it: "
                 f"distil project add {folder} {data}"
             )
-        return opened.add(data, who=who)
+        return opened.add(sources.get(str(data), data), who=who)
 
 
 def _model_of(project: Project, named: dict[str, str | float], trust: bool) -> dict[str, str | float]:

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import torch
 
-from distil.errors import DistilError, InvalidInput
+from distil.errors import DistilError, InvalidInput, RunError
 from distil.labeling.choosing import RANDOM_SHARE
 from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.fitting import snapshot_of
 from distil.labeling.judging import judged
-from distil.labeling.model import CACHE
+from distil.labeling.model import CACHE, Snapshot
 from distil.labeling.placing import maps_of
 from distil.labeling.project import Project
 from distil.strategies.registry import strategy_named
@@ -81,7 +81,7 @@ class Worker:
         self._strategy = None if strategy is None else strategy_named(strategy)
         self._share = share
         self._features: ItemFeatures | None = None
-        self._version = 0
+        self._version = _last_version(self.cache)
         self._fitted_to = -1  # number of the last event before the last fit
         self._seen, self._seen_at = -1, 0.0  # number of the last event, and when it was first seen
         self._labels, self._judged_labels = 0, 0  # of the last fit, and when they were last judged
@@ -153,6 +153,15 @@ class Worker:
         )
 
 
+def _last_version(cache: Path) -> int:
+    """The number of the last fit, of an earlier process: no two models have one number, and random choices do not repeat."""
+    try:
+        before = Snapshot.load(cache)
+    except RunError:  # the next fit writes it again
+        return 0
+    return 0 if before is None else before.version
+
+
 def main(settings: str) -> None:
     """Work until the input ends."""
     torch.set_num_threads(1)
@@ -160,18 +169,17 @@ def main(settings: str) -> None:
     source.start()
     options = json.loads(settings)
     with Project.open(Path(options.pop("project"))) as project:
-        worker = Worker(project, **options)
-        while not source.ended.is_set():
-            try:
+        try:
+            worker = Worker(project, **options)
+            while not source.ended.is_set():
                 worker.look()
                 worker.judge()
                 worker.draw()
-            except DistilError as error:
-                say(state="failed", error=str(error))
-                source.ended.wait()
-                return
-            source.changed.wait(_LOOK)
-            source.changed.clear()
+                source.changed.wait(_LOOK)
+                source.changed.clear()
+        except DistilError as error:
+            say(state="failed", error=str(error))
+            source.ended.wait()
 
 
 if __name__ == "__main__":

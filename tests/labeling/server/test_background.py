@@ -15,7 +15,7 @@ settings = json.loads(sys.argv[-1])
 log = pathlib.Path(settings["project"], "starts")
 log.write_text(log.read_text() + "x" if log.exists() else "x")
 print(json.dumps({"state": "embedding", "given": settings}), flush=True)
-print("what a model prints", flush=True)
+print("what a model prints" * 100_000, flush=True)
 for line in sys.stdin:
     if settings.get("dies"):
         sys.exit("no memory")
@@ -73,6 +73,16 @@ def test_a_process_that_dies_is_started_once_more(project, stand_in):
     assert "ended with 1" in words[-1]["error"]
     assert (project.path / "starts").read_text() == "xx"
     assert "no memory" in (project.path / "model" / "worker.log").read_text()
+
+
+def test_a_process_that_cannot_be_started(project, monkeypatch):
+    async def none(*_, **__):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(module.asyncio, "create_subprocess_exec", none)
+    (words,) = heard(project, {}, 1)
+    assert words["state"] == "failed"
+    assert "cannot be started: no more processes; labeling goes on without it" in words["error"]
 
 
 def test_without_a_model_there_is_no_process(project):

@@ -1,5 +1,6 @@
 """One-time addresses and sessions."""
 
+import errno
 import json
 import stat
 
@@ -58,3 +59,22 @@ def test_names_and_the_number_of_sessions(tmp_path, monkeypatch):
     opened = [sessions.open(sessions.link("anna")) for _ in range(5)]
     assert [sessions.who(each) for each in opened] == [None, None, "anna", "anna", "anna"]
     assert len(json.loads((tmp_path / FILE).read_text())["sessions"]) == 3
+
+
+def test_a_full_disk_uses_no_token_up(tmp_path, monkeypatch):
+    sessions = Sessions(tmp_path)
+    link, launch = sessions.link("ben"), sessions.launch("anna")
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "replacing", full)
+        for token in (link, launch):
+            with pytest.raises(RunError, match=r"sessions\.json cannot be written \(No space left on device\)"):
+                sessions.open(token)
+        with pytest.raises(RunError, match="cannot be written"):
+            sessions.link("carl")
+    assert sessions.people == ["anna", "ben"]
+    assert sessions.who(sessions.open(link)) == "ben"
+    assert sessions.who(sessions.open(launch)) == "anna"

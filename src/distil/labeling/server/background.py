@@ -20,7 +20,7 @@ _PATIENCE: Final = 2.0  # seconds until a process that was asked to end is kille
 
 @dataclass(frozen=True)
 class ModelState:
-    """What the page is told of the model.
+    """What the page shows of the model.
 
     Attributes:
         state: ``starting``, ``embedding``, ``fitted``, ``failed`` or ``off``.
@@ -68,10 +68,16 @@ class Background:
         if self._settings is None:
             return
         code: int | None = None
-        for _ in range(_STARTS):
-            code = await self._once(json.dumps({"project": str(self._project.path), **self._settings}))
         log = self._project.path / CACHE / LOG
-        error = f"the process that fits the model ended with {code}; {log} says why, and labeling goes on without it"
+        error = "the process that fits the model cannot be started"
+        try:
+            for _ in range(_STARTS):
+                code = await self._once(json.dumps({"project": str(self._project.path), **self._settings}))
+            error = (
+                f"the process that fits the model ended with {code}; {log} says why, and labeling goes on without it"
+            )
+        except OSError as fault:  # a full disk, or no more processes
+            error = f"{error}: {fault}; labeling goes on without it"
         await self._hear({"state": "failed", "error": error})
 
     async def _once(self, settings: str) -> int | None:
@@ -89,7 +95,7 @@ class Background:
                 start_new_session=True,  # Ctrl-C in a terminal is for the server, which then ends it
             )
         try:
-            async for line in process.stdout or ():  # type: ignore[union-attr]
+            while process.stdout is not None and (line := await _line(process.stdout)):
                 await self._said(line)
             return await process.wait()
         finally:
@@ -107,6 +113,15 @@ class Background:
         """Ask the process to look for new answers."""
         if self._process is not None and self._process.returncode is None and self._process.stdin is not None:
             self._process.stdin.write(b"\n")
+
+
+async def _line(output: asyncio.StreamReader) -> bytes:
+    """The next line of some output; empty at its end. Very long ones are of no interest: the user's model prints them."""
+    while True:
+        try:
+            return await output.readline()
+        except ValueError:  # the line was longer than the reader's buffer, and was dropped
+            continue
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

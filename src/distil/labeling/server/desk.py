@@ -227,6 +227,7 @@ class Desk:
         Raises:
             RunError: Nothing was saved.
         """
+        self._heard[who, tab] = time.monotonic()
         have = [item for item in have if item in self.places]
         known = set(have)
         if not events and not want and all(who in self._holders.get(self.places[item], {}) for item in have):
@@ -245,7 +246,6 @@ class Desk:
                 left = self._left_behind(who, tab)[: want - len(again) - len(new)]
                 self.project.move(left, who, tab)
                 new += left
-        self._heard[who, tab] = time.monotonic()
         self.project.renew([*have, *again, *new], who)
         self._reasons.update((self.places[item], why[self.places[item]]) for item in new if self.places[item] in why)
         self._after(events, acks, [*ended, *again, *new])
@@ -451,6 +451,8 @@ class Desk:
     def expire(self, seconds: float) -> None:
         """End the leases of pages that have not been heard of for some seconds; read the queue, which other programs fill too."""
         self.refresh(self.project.expire(seconds))
+        now = time.monotonic()
+        self._heard = {page: at for page, at in self._heard.items() if now - at < seconds}
         self._read_queue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, whole_number
 from distil.labeling.project import Project
 from distil.labeling.server.app import make_app
 from distil.labeling.server.guard import is_loopback
@@ -26,22 +27,24 @@ _MOST_CONNECTIONS: Final = 400
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens on an address, so that whoever reads the address finds the server.
+    """A socket that listens on an address, before the address is printed.
 
     Raises:
         InvalidInput: The address is not this machine's, or the port is taken.
     """
+    if whole_number(port, 0, 65535) is None:
+        raise InvalidInput(f"port must be a whole number from 0 to 65535, got {port!r}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it lets two servers share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(_QUEUE)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listening.close()
-        raise InvalidInput(
-            f"cannot listen on {host}, port {port}: {error.strerror}; choose another (--port)"
-        ) from error
+        why = error.strerror if isinstance(error, OSError) else "it is not the name of a machine"
+        raise InvalidInput(f"cannot listen on {host}, port {port}: {why}; choose another (--port, --host)") from error
     return listening
 
 

@@ -1,4 +1,4 @@
-"""What the routes of the server share: the project with its desk, used by one thread, and what is told to open pages."""
+"""What the routes of the server share: the project with its desk, used by one thread, and the streams to open pages."""
 
 from __future__ import annotations
 

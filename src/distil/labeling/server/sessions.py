@@ -7,6 +7,8 @@ import json
 import os
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -41,22 +43,26 @@ class Sessions:
         return self._made(self._launch, who)
 
     def link(self, who: str) -> str:
-        """A one-time token for a further person, which outlives a restart."""
-        with self._lock:
-            token = self._made(self._links, who)
-            self._write()
-        return token
+        """A one-time token for a further person, which outlives a restart.
+
+        Raises:
+            RunError: It cannot be kept, because the disk is full for example.
+        """
+        with self._changing():
+            return self._made(self._links, who)
 
     def open(self, token: str) -> str | None:
-        """The token of a new session for a one-time token, which is used up; None if it is unknown or was used before."""
-        with self._lock:
-            place = _hash(token)
+        """The token of a new session for a one-time token, which is used up; None if it is unknown or was used before.
+
+        Raises:
+            RunError: The session cannot be kept; the one-time token stays as it was.
+        """
+        place = _hash(token)
+        if place not in self._launch and place not in self._links:
+            return None
+        with self._changing():
             who = self._launch.pop(place, None) or self._links.pop(place, None)
-            if who is None:
-                return None
-            session = self._made(self._sessions, who)
-            self._write()
-        return session
+            return None if who is None else self._made(self._sessions, who)
 
     def who(self, token: str | None) -> str | None:
         """The person of a session; None without one."""
@@ -84,6 +90,20 @@ class Sessions:
             return
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RunError(f"{self._path} is damaged; delete it, and everybody gets a new address") from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """A block whose changes are on disk after it, or undone."""
+        with self._lock:
+            before = [(kept, dict(kept)) for kept in (self._sessions, self._links, self._launch)]
+            try:
+                yield
+                self._write()
+            except OSError as error:
+                for kept, was in before:
+                    kept.clear()
+                    kept.update(was)
+                raise RunError(f"{self._path} cannot be written ({error.strerror}); try again when it can") from error
 
     def _write(self) -> None:
         text = json.dumps({"sessions": self._sessions, "links": self._links})
