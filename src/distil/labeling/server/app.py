@@ -157,7 +157,7 @@ class _Routes:
         if item.kind != "images":
             raise Refused(404, "the item is no image")
         try:
-            content, kind = await asyncio.to_thread(self._service.previews.image, item, size)
+            content, kind = await self._service.image(item, size)
         except InvalidInput as error:
             raise Refused(404, str(error)) from error
         same = request.query_params.get("v") == item.digest

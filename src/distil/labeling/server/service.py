@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -69,6 +70,7 @@ class Service:
         self.model = ModelState("off" if worker is None else "starting")
         self._lease = lease
         self._thread = ThreadPoolExecutor(1, "desk")
+        self._painters = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "images")  # else answers would wait for images
         self._background = Background(project, worker, self._hear)
         self._changed = asyncio.Event()
         self._streams = 0
@@ -93,6 +95,7 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._thread.shutdown()
+            self._painters.shutdown(cancel_futures=True)
 
     def close(self) -> None:
         """Let the streams end; a signal handler may call this."""
@@ -177,6 +180,10 @@ class Service:
         return {kind: json.dumps(document) for kind, document in documents.items()}
 
     # ------------------------------------------------------------------------------------------------------------- items
+
+    async def image(self, item: Item, size: str) -> tuple[bytes, str]:
+        """The image of an item, and its media type; see :meth:`Previews.image`."""
+        return await asyncio.get_running_loop().run_in_executor(self._painters, self.previews.image, item, size)
 
     async def documents(self, given: Sequence[Given]) -> list[dict[str, Any]]:
         """Items as the page reads them. Files are opened in another thread, for the sizes of images and the numbers of rows."""
