@@ -224,6 +224,43 @@ def test_a_growing_pool_that_was_stopped_goes_on(here, monkeypatch):
     sys.modules.pop("loud", None)
 
 
+def test_what_a_stop_left_is_not_believed_where_it_was_altered(here, monkeypatch, case):
+    """Each digit of the last line of the journal, and rows and hashes: the whole is that of a call that was not stopped."""
+    monkeypatch.setattr("distil.embedding.journal._SYNC_SECONDS", 0)
+    Path("loud.py").write_text(LOUD)
+    monkeypatch.syspath_prepend(str(here))
+    loud = import_module("loud")
+    texts = [f"text {row}" * (row + 1) for row in range(10)]
+    whole, runtime = loud.encode, Runtime(batch_size=2)
+
+    def stops(items):
+        if items == texts[6:8]:
+            raise KeyboardInterrupt
+        return whole(items)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loud, "encode", stops)
+        with pytest.raises(KeyboardInterrupt):
+            embed(texts, "loud:encode", out="emb.npy", runtime=runtime)
+    hidden = {name: Path(name).read_bytes() for name in (".emb.npy.journal", ".emb.npy.rows", ".emb.npy.contents")}
+    *lines, last = hidden[".emb.npy.journal"].decode().splitlines(keepends=True)
+    fields = [f'"{key}": ' for key in ("done", "dims", "reused")]
+    altered = [(".emb.npy.journal", "".join([*lines, last.replace(field, f"{field}1")]).encode(), 6) for field in fields]
+    altered += [(".emb.npy.journal", ('{"done": "x"}\n' + "[" * 9999 + "\n").encode(), 10), (".emb.npy.journal", b"\xff\n", 10)]
+    altered += [(name, content[:-1] + b"\7", 10) for name, content in hidden.items() if name != ".emb.npy.journal"]
+    altered += [(name, content[:-1], 10) for name, content in hidden.items() if name != ".emb.npy.journal"]
+    for name, content, made in [*altered, (".emb.npy.rows", hidden[".emb.npy.rows"], 4)]:
+        with case(name, content[:200]):
+            for each, before in hidden.items():
+                Path(each).write_bytes(before)
+            Path(name).write_bytes(content)
+            assert embed(texts, "loud:encode", out="emb.npy", runtime=runtime).made == made
+            assert read_column("emb.npy").values.tobytes() == np.array(whole(texts), np.float32).tobytes()
+            for path in here.glob("emb.*"):
+                path.unlink()
+    sys.modules.pop("loud", None)
+
+
 def test_images_that_move_are_not_embedded_again(here, images):
     """Content decides: a new name or time of change is no change; items that could not be read are tried again."""
     names, _ = images

@@ -5,6 +5,7 @@ For each row there is the hash of the item's content too, by which a later call 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import struct
@@ -22,13 +23,16 @@ from distil.system.files import locked, naming
 
 _HEADER_BYTES = 128
 _SYNC_SECONDS = 2.0
+_BLOCK_BYTES = 2**20
 HASH_BYTES = 16
 
 
 class Journal:
     """An unfinished file of embeddings: rows, hashes of the items' contents, and the number of rows are in one hidden file each.
 
-    Rows are synced before the line that counts them, so the rows that a line counts are on disk. Use it within :meth:`locked`.
+    Rows are synced before the line that counts them, so the rows that a line counts are on disk. A line ends with its own hash, and
+    holds those of the rows and hashes that it counts: from what was altered meanwhile, nothing is continued. Use it within
+    :meth:`locked`.
 
     Attributes:
         done: Number of items of the pool that were embedded or skipped.
@@ -41,6 +45,7 @@ class Journal:
         self.path, self.key = path, key
         self.rows_path, self.hashes_path = rows_path(path), _unfinished_hashes(path)
         self.done, self.dims, self.reused, self.faults = 0, 0, 0, dict[int, str]()
+        self._sums = hashlib.sha256(), hashlib.sha256()  # of rows and hashes
         self._log = log
         self._synced = time.monotonic()
         self._resume()
@@ -59,7 +64,7 @@ class Journal:
         """A context with the journal of a file of embeddings, which keeps other processes out."""
         with (
             locked(lock_path(path), f"{path} is being written by another process"),
-            log_path(path).open("a+", encoding="utf-8") as log,
+            log_path(path).open("a+", encoding="utf-8", errors="replace") as log,
             closing(cls(path, key, log)) as journal,
         ):
             yield journal
@@ -78,9 +83,11 @@ class Journal:
             raise InvalidInput(
                 f"expected embeddings of {self.dims} numbers, as in earlier minibatches, but the model returned {rows.shape[1]}"
             )
-        with naming(self.path):
-            self._rows.write(np.ascontiguousarray(rows).tobytes())
-            self._hashes.write(b"".join(hashes))
+        contents = np.ascontiguousarray(rows).tobytes(), b"".join(hashes)
+        for file, content, sum_ in zip((self._rows, self._hashes), contents, self._sums, strict=True):
+            with naming(self.path):
+                file.write(content)
+            sum_.update(content)
         self.done += count
         self.reused += reused
         self.faults.update(faults)
@@ -90,11 +97,11 @@ class Journal:
     def sync(self) -> None:
         """Write all added rows, and their number, to disk."""
         state: dict[str, Any] = {"key": self.key, "done": self.done, "dims": self.dims, "reused": self.reused}
-        state["faults"] = list(self.faults.items())
+        state |= {"faults": list(self.faults.items()), "sums": [sum_.hexdigest() for sum_ in self._sums]}
         with naming(self.path):
             _flushed(self._rows)
             _flushed(self._hashes)
-            self._log.write(json.dumps(state) + "\n")
+            self._log.write(json.dumps({**state, "hash": _hash_of(state)}) + "\n")
             _flushed(self._log)
         self._synced = time.monotonic()
 
@@ -122,8 +129,10 @@ class Journal:
         if self.key and state.get("key") == self.key:
             done, dims, faults = state["done"], state["dims"], state["faults"]
             kept = done - len(faults)
-            sizes = {self.rows_path: _HEADER_BYTES + 4 * dims * kept, self.hashes_path: HASH_BYTES * kept}
-            if all(path.exists() and path.stat().st_size >= size for path, size in sizes.items()):
+            rows, hashes = (self.rows_path, _HEADER_BYTES, 4 * dims * kept), (self.hashes_path, 0, HASH_BYTES * kept)
+            sums = _sum_of(*rows), _sum_of(*hashes)
+            if [sum_.hexdigest() for sum_ in sums] == state["sums"]:
+                self._sums = sums
                 self.done, self.dims, self.reused = done, dims, state["reused"]
                 self.faults = {int(row): fault for row, fault in faults}
                 return
@@ -145,12 +154,28 @@ def remove_journal(path: Path) -> None:
 
 
 def _last_state(log: Iterable[str]) -> dict[str, Any]:
-    """The state in the last line that is whole; empty without one."""
+    """The state in the last line that is as it was written; empty without one."""
     found: dict[str, Any] = {}
     for line in log:
-        with suppress(json.JSONDecodeError):  # a torn line
+        with suppress(ValueError, RecursionError):  # a torn line
             state = json.loads(line)
-            found = state if isinstance(state, dict) else found
+            if isinstance(state, dict) and state.pop("hash", None) == _hash_of(state):
+                found = state
+    return found
+
+
+def _hash_of(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
+
+
+def _sum_of(path: Path, start: int, size: int) -> hashlib._Hash:
+    """The hash of a part of a file, to go on with; of less where the file is shorter."""
+    found = hashlib.sha256()
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(start)
+        while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
+            found.update(block)
+            size -= len(block)
     return found
 
 

@@ -74,7 +74,8 @@ class Chain:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            sync_folder(self.path.parent)
+            with naming(self.path):
+                sync_folder(self.path.parent)
         self._last = own
         self._size += len(line)
         self.events.append(json.loads(json.dumps(dict(event))))

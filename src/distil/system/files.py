@@ -166,8 +166,7 @@ def sync_folder(path: Path) -> None:
     if os.name == "posix":  # other systems cannot open a folder
         handle = os.open(path, os.O_RDONLY)
         try:
-            with naming(path):
-                os.fsync(handle)
+            os.fsync(handle)
         finally:
             os.close(handle)
 
