@@ -11,8 +11,8 @@ export function modelLine({ model, classes }) {
     failed: `The model stopped: ${model.error ?? "no reason given"}. Your answers are saved all the same.`,
   }[model.state];
   if (says) return says;
-  if (model.labels > 0) return `The model learned from ${plural(model.labels, "label")}.`;
-  return classes.length < 2 ? "The model needs two classes." : "The model waits for labels of two classes.";
+  if (classes.filter((each) => each.n > 0).length < 2) return "The model waits for labels of two classes.";
+  return model.labels > 0 ? `The model learned from ${plural(model.labels, "label")}.` : "The model learns from the first labels.";
 }
 
 /** What is on the stage without an item. */
