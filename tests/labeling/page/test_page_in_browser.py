@@ -314,7 +314,7 @@ def test_every_view_is_accessible(tmp_path, digits, serve, visit, case):
         press(page, "12"[int(digit_of(current(page))) % 2])
     learned(page)
     check_access(page, axe)
-    keys = {"g": "#grid .tile", "m": "#map h2", "/": "#search .tile", "?": "#help[open]", "j": "#chooser[open]"}
+    keys = {"g": "#grid .tile", "/": "#search .tile", "?": "#help[open]", "j": "#chooser[open]"}
     for key, there in keys.items():
         with case(key):
             page.keyboard.press(key)

@@ -57,9 +57,7 @@ class Grid {
       const wish = (label) => this.app.post("/api/grid", { tab: this.desk.tab, n: AT_ONCE, label, have: this.desk.queue.ids });
       let found = await wish(this.#wish);
       if (found.items.length === 0 && this.#wish !== null) found = await wish(null);
-      const secret = found.items.filter((item) => item.withheld); // their guess is not to be seen: one at a time
-      this.desk.queue.add(secret, 0);
-      this.#items = found.items.filter((item) => !item.withheld);
+      this.#items = found.items;
       this.desk.grid = this.#items.map((item) => item.id);
       this.#label = found.label;
       this.#wrong.clear();

@@ -52,7 +52,7 @@ class Progress {
   #summary({ accuracy }) {
     const { labeled, items, open, mine } = this.desk.project.progress;
     const fact = (number, words) => h("li", null, h("strong", null, number), h("span", null, words));
-    const known = accuracy ? [fact(percent(accuracy.accuracy), `of all items guessed right (${percent(accuracy.low)} to ${percent(accuracy.high)})`)] : [];
+    const known = accuracy ? [fact(percent(accuracy.accuracy), `right if the model labels the rest (${percent(accuracy.low)} to ${percent(accuracy.high)})`)] : [];
     return [fact(count(labeled), `of ${plural(items, "item")} labeled`), fact(count(open), "open"), fact(count(mine), "answers by you"), ...known];
   }
 
@@ -120,7 +120,7 @@ const labels = (classes) => (Object.keys(classes).length > 0 ? bars(classes) : h
 
 function learning({ curve: points, accuracy }) {
   if (!points?.length) return h("p", { class: "hint" }, "The curve begins when some items that were drawn at random have labels: one in ten is.");
-  const now = accuracy ? h("p", null, `Now right on ${between(accuracy)} of all items, from ${plural(accuracy.n, "random item")}.`) : null;
+  const now = accuracy ? h("p", null, `If the model labeled the rest now, ${between(accuracy)} of all items would be right. This comes from ${plural(accuracy.n, "random item")}.`) : null;
   return [curve(points), now];
 }
 
