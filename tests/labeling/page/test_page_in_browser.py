@@ -327,3 +327,126 @@ def test_every_view_is_accessible(tmp_path, digits, serve, visit, case):
             page.click(f"#views >> text={view}")
             page.wait_for_selector(there)
             check_access(page, axe)
+
+
+def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, serve, visit):
+    table, folder = tmp_path / "stays.csv", tmp_path / "stays"
+    hostile = "<img src=x onerror=alert(1)> & a [quiet] room"
+    texts = ["a quiet room", "a loud room", hostile]
+    table.write_text("id,text\n" + "".join(f"s{n},{text}\n" for n, text in enumerate(texts)))
+    page = visit(serve(table, "--project", str(folder), "--classes", "good,bad", "--who", "anna"))
+    page.fill("#highlight", "Quiet, [")
+    while page.locator(".text").inner_text() != hostile:
+        page.keyboard.press("Escape")
+        press(page, "Space")
+    assert page.locator(".text mark").all_inner_texts() == ["[", "quiet"]
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    for _ in range(2 - page.locator(".strip .said", has_text="skipped").count()):
+        press(page, "1")
+    page.wait_for_selector("text=No item is left for you")
+    assert "distil project export stays labels.csv" in page.locator("#stage pre").inner_text()
+    page.keyboard.press("/")
+    page.keyboard.type("loud")
+    page.wait_for_function("() => document.querySelectorAll('#search .tile').length === 1")
+    assert page.locator("#search mark").all_inner_texts() == ["loud"]
+    page.click("#search .tile")
+    page.wait_for_selector(ITEM)
+    assert current(page) == "s1"
+    page.wait_for_selector(".stage[aria-busy=false]")
+    page.keyboard.press("2")
+    page.wait_for_selector("text=No item is left for you")
+    page.keyboard.press("Backspace")
+    page.wait_for_selector(ITEM)
+    assert current(page) == "s1"
+    page.wait_for_selector(".stage[aria-busy=false]")
+    page.keyboard.press("f")
+    live(page, "Flagged")
+    page.keyboard.press("f")
+    live(page, "Undone: flagged")
+    page.keyboard.press("f")
+    page.keyboard.press("2")
+    page.wait_for_selector("text=No item is left for you")
+    settled(page)
+    with Project.open(folder) as project:
+        assert project.state().answers["s1", "anna"] == ("label", "bad", True)
+
+
+def test_two_tabs_of_a_person_have_different_items_and_images_zoom(tmp_path, digits, serve, visit):
+    page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"))
+    with page.expect_popup() as opening:
+        page.evaluate("() => { window.open('/'); }")  # a new tab inherits what the session of this one keeps
+    other = opening.value
+    other.wait_for_selector(ITEM)
+    held = [each.evaluate("() => sessionStorage.getItem('distil-tab')") for each in (page, other)]
+    assert held[0] != held[1]
+    assert current(page) != current(other)
+    scale = "() => new DOMMatrix(getComputedStyle(document.querySelector('.stage img')).transform).a"
+    for key, expected in (("+", 1.5), ("+", 2.25), ("-", 1.5), ("0", 1)):
+        page.keyboard.press(key)
+        assert page.evaluate(scale) == pytest.approx(expected)
+    page.mouse.move(400, 300)
+    page.mouse.wheel(0, -200)
+    page.wait_for_function(f"() => ({scale})() > 1.2")
+    page.mouse.dblclick(400, 300)
+    assert page.evaluate(scale) == 1
+
+
+def test_keys_of_classes_and_times_without_hidden_tabs(tmp_path, digits, serve, visit, case):
+    page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"))
+    keys_of = """async (classes) => {
+      const { keysOf } = await import("/static/keys.js");
+      return [...keysOf(classes.map(([name, key]) => ({ name, key }))).values()];
+    }"""
+    letters = [*"bcdeiklnopqrstvwyz"]
+    expected = {
+        "by position": ([["cat", None], ["dog", None]], ["1", "2"]),
+        "digits by name": ([[str(n), None] for n in range(10)], [*"0123456789"]),
+        "given keys first": ([["cat", None], ["dog", "1"], ["owl", "C"]], ["b", "1", "c"]),
+        "shift and letters": (
+            [[f"c{n}", None] for n in range(40)],
+            [*"1234567890", *(f"shift+{n}" for n in "1234567890"), *letters, None, None],
+        ),
+    }
+    for name, (classes, keys) in expected.items():
+        with case(name):
+            assert page.evaluate(keys_of, classes) == keys
+    clash = """async ([name, key]) => {
+      const { clash } = await import("/static/keys.js");
+      return clash(name, key, [{ name: "cat", key: "c" }, { name: "dog", key: null }]);
+    }"""
+    for key, words in {
+        "A": "accept",
+        "/": "search",
+        "": "one letter",
+        "ab": "one letter",
+        "c": "belongs to cat",
+    }.items():
+        with case(key):
+            assert words in page.evaluate(clash, ["dog", key])
+    assert [page.evaluate(clash, each) for each in (["cat", "c"], ["dog", "é"], ["dog", "5"])] == [None] * 3
+
+    watch = """async () => {
+      const { Stopwatch } = await import("/static/stopwatch.js");
+      const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+      const hide = (hidden) => {
+        Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event("visibilitychange"));
+      };
+      const watch = new Stopwatch();
+      const times = [watch.ms];
+      watch.start();
+      await wait(50);
+      hide(true);
+      times.push(watch.ms);
+      await wait(400);
+      times.push(watch.ms);
+      hide(false);
+      await wait(50);
+      times.push(watch.ms);
+      return times;
+    }"""
+    none, before, hidden, after = page.evaluate(watch)
+    assert none is None
+    assert 40 <= before == hidden
+    assert hidden + 40 <= after < hidden + 400
