@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from distil.labeling.events import Event, Shown
+from distil.labeling.model import CACHE
 from distil.labeling.project import Project
+from distil.labeling.quality import Quality, Suspect
 from distil.labeling.server import app as routes
 
 SMALL = {"labeled", "open", "items", "mine", "queue"}
@@ -162,6 +165,28 @@ def test_grid_take_search_bulk_links_and_progress(live, snapshot):
     numbers = anna.get("/api/progress")
     assert numbers["classes"] == {"cat": 2, "dog": 0}
     assert numbers["people"][0]["who"] == "anna"
+
+
+def test_progress_says_how_good_the_labels_are(tmp_path, texts, serve):
+    with Project.create(tmp_path / "p", classes=["cat", "dog"]) as project:
+        project.add(texts)
+        again = Shown(reason="repeat")
+        said = [
+            ("anna", "0", "cat", None),
+            ("ben", "0", "cat", None),
+            ("carl", "0", "dog", None),
+            ("anna", "0", "cat", again),
+        ]
+        project.record_all([Event(kind="label", who=w, item=i, label=c, shown=shown) for w, i, c, shown in said])
+        (project.path / CACHE).mkdir()
+        suspects = (Suspect("0", "cat", "dog", 0.75), Suspect("1", "cat", "dog", 0.5))
+        Quality(3, 1, 0.9, suspects, {}, ()).save(project.path / CACHE)
+        with serve(project) as live:
+            numbers = live("anna").get("/api/progress")
+        (found,) = numbers["suspects"]
+        assert (found["item"]["id"], found["label"], found["guess"], found["p"]) == ("0", "cat", "dog", 0.75)
+        assert numbers["self_agreement"] == {"n": 1, "agree": 1}
+        assert numbers["confusion"] == {"carl": {"dog": {"cat": 1}}}, "for the others, the rest ties"
 
 
 def test_images_are_made_here_and_never_the_file(tmp_path, serve):

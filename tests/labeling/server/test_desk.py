@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from distil.errors import RunError
-from distil.labeling.events import Event
+from distil.labeling.events import Event, Shown
 from distil.labeling.project import Project
+from distil.labeling.quality import SelfAgreement, Suspect
 from distil.labeling.server.desk import Desk
 
 
@@ -269,3 +270,74 @@ def test_the_desk_says_what_the_record_says(desk):
     assert again.truths == desk.truths == {desk.places[i]: truth for i, truth in desk.project.truths().items()}
     free = {place for place in range(10) if desk._free("anna")[place]}
     assert {desk.items[place].id for place in free} == {*desk.project.open_items("anna")}
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A project of 400 texts."""
+    (tmp_path / "many.txt").write_text("".join(f"text {n}\n" for n in range(400)))
+    with Project.create(tmp_path / "many", classes=["cat", "dog"]) as made:
+        made.add(tmp_path / "many.txt")
+        yield made
+
+
+def test_some_items_come_again_without_the_earlier_answer_and_the_guess(many, snapshot):
+    desk = Desk(many, withhold=0.0)
+    desk.snapshot = snapshot([1] * 400, [0.9] * 400, [])
+    _, held = desk.record("anna", "tab", [], 10, [])
+    held, looks, answers = list(held), [], 0
+    while answers < 300:
+        each = held.pop(0)
+        if each.reason == "repeat":
+            looks.append(each.item.id)
+            assert (each.mine, each.withheld) == (None, True)
+            assert many.state().answers[each.item.id, "anna"].label == "cat", "answered before"
+        else:
+            assert not each.withheld
+        event = label("anna", each.item.id, shown=Shown(reason=each.reason))
+        acks, more = desk.record("anna", "tab", [event], 1, [item.item.id for item in held])
+        assert acks[0].error is None
+        held += more
+        answers += 1
+        assert len(held) == 10
+    assert 2 <= len(looks) <= 20
+    assert len(set(looks)) == len(looks)
+    mine = desk.given(desk.places[looks[0]], "anna")
+    assert (mine.mine.label, mine.withheld) == ("cat", False), "shown again once it is answered"
+    assert desk.small("anna")["mine"] == 300 - len(looks)
+    repeats = SelfAgreement()
+    repeats.read(many)
+    assert repeats.counts(many.known_classes) == {"anna": (len(looks), len(looks))}
+    assert same_as_new(desk, many)
+
+
+def same_as_new(desk, project):
+    """Whether a desk that is made anew knows the same."""
+    fresh = Desk(project, withhold=0.0)
+    return all((getattr(desk, name) == getattr(fresh, name)).all() for name in ("_answers", "_held", "_decided"))
+
+
+def test_suspects_come_to_everybody_once(many):
+    many.record_all([label("ben", str(n)) for n in range(5)])
+    many.record_all([label("anna", str(n)) for n in range(100, 140)])
+    desk = Desk(many, withhold=0.0)
+    desk.suspects = [Suspect(str(n), "dog" if n == 0 else "cat", "dog", 0.9) for n in range(5)]
+    desk.record("carl", "tab", [Event(kind="decide", who="carl", item="1", label="cat")], 0, [])
+    assert [each.item for each in desk.suspected()] == ["2", "3", "4"], "one has another label, one a decision"
+    given = []
+    while len(given) < 200:
+        _, more = desk.record("anna", "tab", [], 10, [])
+        given += more
+        desk.record("anna", "tab", [label("anna", e.item.id, shown=Shown(reason=e.reason)) for e in more], 0, [])
+    looked = [each.item.id for each in given if each.reason == "disagrees"]
+    assert looked == ["2", "3", "4"]
+    assert all(each.withheld for each in given if each.reason == "disagrees")
+
+
+def test_a_second_look_is_no_further_copy(tmp_path, texts):
+    with Project.create(tmp_path / "two", classes=["cat"], copies=2) as project:
+        project.add(texts)
+        project.record_all([label("anna", "4")])
+        project.lease("anna", 1, ["4"], tab="tab", check=True)
+        desk = Desk(project)
+        assert "4" in ids(desk.record("ben", "b", [], 10, [])[1])

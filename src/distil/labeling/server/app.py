@@ -233,9 +233,10 @@ class _Routes:
         ]
         return json_response({"events": events})
 
-    async def _numbers(self, request: Request, who: str) -> Response:  # noqa: ARG002
+    async def _numbers(self, request: Request, who: str) -> Response:
         only(request.query_params)
-        return json_response(await asyncio.to_thread(self._progress.document))
+        numbers = await asyncio.to_thread(self._progress.document)
+        return json_response({**numbers, "suspects": await self._service.suspects(who)})
 
     async def _map(self, request: Request, who: str) -> Response:  # noqa: ARG002
         only(request.query_params)

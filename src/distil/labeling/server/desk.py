@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.errors import InvalidInput
+from distil.labeling.checks import Checks
 from distil.labeling.events import ANSWERS, DECISION, Ack, Event, Shown
 from distil.labeling.fold import Answer
 from distil.labeling.items import Item
 from distil.labeling.map import PoolMap, map_bytes
 from distil.labeling.model import Snapshot
 from distil.labeling.project import Project
+from distil.labeling.quality import Suspect
 from distil.labeling.truth import Truth, truths
 
 RANDOM: Final = "random"
@@ -72,6 +74,7 @@ class Desk:
         self.items = project.items()
         self.places = {item.id: place for place, item in enumerate(self.items)}
         self.snapshot: Snapshot | None = None
+        self.suspects: Sequence[Suspect] = ()
         self._id, self._copies = project.id, project.copies
         n = len(self.items)
         self._gone = np.array([item.gone for item in self.items], bool)
@@ -79,6 +82,9 @@ class Desk:
         self._rank = np.random.default_rng(seed).permutation(n)  # the random order
         self._reasons: dict[int, str] = {}  # place -> why the item was handed out last
         self._read_queue()
+        self._looks: dict[tuple[int, str], str] = {}  # place and person -> why the person gets the item once more
+        self._checks = Checks(self._id)
+        self._checks.read(project)
         self._hidden: dict[tuple[int, str], bool] = {}
         self._heard: dict[
             tuple[str, str], float
@@ -142,7 +148,7 @@ class Desk:
         for (item, who), tab in holders.items():
             place = self.places[item]
             self._holders.setdefault(place, {})[who] = tab
-            self._held[place] += 1
+            self._held[place] += not self._answered(place, who)  # a second look is no further copy
             self._busy_of(who)[place] = True
         for item, truth in truths(answers).items():
             self.truths[self.places[item]] = truth
@@ -192,14 +198,15 @@ class Desk:
         guess = None if snapshot is None else snapshot.guess(place)
         if guess is not None and guess[0] not in self._known:
             guess = None
+        look = self._looks.get((place, who)) if who in self._holders.get(place, {}) else None
         return Given(
             place,
             self.items[place],
             None if guess is None else (self._known[guess[0]], guess[1]),
-            self.hidden(place, who),
-            self._reasons.get(place),
+            look is not None or self.hidden(place, who),
+            look or self._reasons.get(place),
             None if snapshot is None else str(snapshot.version),
-            self._said.get(place, {}).get(who),
+            None if look is not None else self._said.get(place, {}).get(who),  # a second look is independent
         )
 
     def hidden(self, place: int, who: str) -> bool:
@@ -240,16 +247,36 @@ class Desk:
             again = [item for item in held if item not in known][:want]
             ended = [item for item in have if item not in held]
             self.project.lease(who, len(ended), ended, tab=tab)
+            answered = _answered_in(events, acks)
+            due = self._due(who, [*held, *answered], want - len(again))
+            looks = self.project.lease(who, want - len(again), due, tab=tab, check=True) if due else []
             order = (self.items[place].id for place in why)
-            new = self.project.lease(who, want - len(again), order, tab=tab)
+            new = looks + self.project.lease(who, want - len(again) - len(looks), order, tab=tab)
             if len(again) + len(new) < want:
                 left = self._left_behind(who, tab)[: want - len(again) - len(new)]
                 self.project.move(left, who, tab)
                 new += left
         self.project.renew([*have, *again, *new], who)
         self._reasons.update((self.places[item], why[self.places[item]]) for item in new if self.places[item] in why)
+        for item in answered:
+            self._looks.pop((self.places[item], who), None)
+        self._looks.update({(self.places[item], who): due[item] for item in looks})
         self._after(events, acks, [*ended, *again, *new])
         return acks, [self.given(self.places[item], who) for item in (*again, *new)]
+
+    def _due(self, who: str, held: Sequence[str], want: int) -> dict[str, str]:
+        """The items that the person gets once more, among the next ``want``, with the reasons."""
+        if want <= 0:
+            return {}
+        return dict(self._checks.due(who, held, want, [each.item for each in self.suspected()]))
+
+    def suspected(self) -> list[Suspect]:
+        """The suspects that still have the label that was judged, and no decision."""
+        return [each for each in self.suspects if self._still_suspect(each)]
+
+    def _still_suspect(self, suspect: Suspect) -> bool:
+        truth = self.truths.get(self.places[suspect.item]) if suspect.item in self.places else None
+        return truth is not None and not truth.decided and truth.label == self._known.get(suspect.label)
 
     def _left_behind(self, who: str, tab: str) -> list[str]:
         """The items that a person has on pages that were not heard of lately: they may be closed, and the items wait in vain."""
@@ -259,6 +286,7 @@ class Desk:
 
     def _after(self, events: Sequence[Event], acks: Sequence[Ack], ids: Iterable[str]) -> None:
         """Bring the desk up to what was committed."""
+        self._checks.read(self.project)
         recorded = [event for event, ack in zip(events, acks, strict=True) if ack.error is None]
         targets = [event.target for event in recorded if event.target is not None]
         changed = [*recorded, *(self.project.keys_recorded(targets).values() if targets else ())]  # undone ones too
@@ -454,6 +482,12 @@ class Desk:
         now = time.monotonic()
         self._heard = {page: at for page, at in self._heard.items() if now - at < seconds}
         self._read_queue()
+
+
+def _answered_in(events: Sequence[Event], acks: Sequence[Ack]) -> list[str]:
+    """The ids of the items that these events answered, if they were not recorded before."""
+    new = [event for event, ack in zip(events, acks, strict=True) if ack.error is None and not ack.duplicate]
+    return [event.item for event in new if event.kind in ANSWERS and event.item is not None]
 
 
 def _smallest(values: NDArray[np.int64], by: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ from distil.labeling.items import Item
 from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, Snapshot
 from distil.labeling.project import Project
+from distil.labeling.quality import Quality, SelfAgreement, Suspect, confusions
 from distil.labeling.server.background import Background, ModelState
 from distil.labeling.server.desk import Desk, Given
 from distil.labeling.server.previews import Previews
@@ -37,6 +38,7 @@ _PACE: Final = 0.25  # seconds between two messages of a stream
 _MOST_STREAMS: Final = 200
 _FRESH: Final = 3.0  # seconds for which numbers that need a pass over all answers are kept
 _VALUES: Final = 200
+_SUSPECTS: Final = 60
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,6 +80,7 @@ class Service:
         self._closing = False
         self._load(self.model.state)
         self._load_map()
+        self._load_quality()
 
     async def at_desk(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function in the thread that owns the project and its desk."""
@@ -122,6 +125,8 @@ class Service:
             self.model = replace(self.model, state=str(state), error=words.get("error"))
         elif "map" in words:
             await asyncio.to_thread(self._load_map)
+        elif "quality" in words:
+            await self.at_desk(self._load_quality)
         self.tell()
 
     def _load(self, state: str) -> None:
@@ -138,6 +143,12 @@ class Service:
         """Read the last map, if there is one."""
         with suppress(RunError):  # the process behind the model writes it again
             self.map = PoolMap.load(self.project.path / CACHE)
+
+    def _load_quality(self) -> None:
+        """Read what was last said about the labels, if there is anything."""
+        with suppress(RunError):  # the process behind the model writes it again
+            quality = Quality.load(self.project.path / CACHE)
+            self.desk.suspects = () if quality is None else quality.suspects
 
     # ----------------------------------------------------------------------------------------------------------- streams
 
@@ -225,6 +236,20 @@ class Service:
         row = np.asarray(array[item.place], np.float64).ravel()[:_VALUES]
         return [value if math.isfinite(value) else None for value in row.tolist()]
 
+    async def suspects(self, who: str) -> list[dict[str, Any]]:
+        """The labels that are probably wrong, with their items, the most probable error first; some of them if there are many."""
+
+        def found() -> list[tuple[Suspect, Given]]:
+            some = self.desk.suspected()[:_SUSPECTS]
+            return [(each, self.desk.given(self.desk.places[each.item], who)) for each in some]
+
+        pairs = await self.at_desk(found)
+        items = await self.documents([given for _, given in pairs])
+        return [
+            {"item": item, "label": each.label, "guess": each.guess, "p": each.p}
+            for (each, _), item in zip(pairs, items, strict=True)
+        ]
+
     # ------------------------------------------------------------------------------------------------------------ events
 
     def recorded(self) -> None:
@@ -278,6 +303,7 @@ class Progress:
         self._path = project.path
         self._lock = threading.Lock()
         self._at = -_FRESH
+        self._repeats = SelfAgreement()
         self._document: dict[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
@@ -290,6 +316,8 @@ class Progress:
     def _computed(self) -> dict[str, Any]:
         with Project.open(self._path) as reader:
             status = reader.status()
+            self._repeats.read(reader)
+            repeats, confused = self._repeats.counts(reader.known_classes), confusions(reader.truths())
         people = [{"who": who, "answers": n, "per_hour": None, "median_ms": None} for who, n in status.people.items()]
         return {
             "classes": dict(status.classes),
@@ -299,7 +327,13 @@ class Progress:
             "curve": [],
             "accuracy": None,
             "guesses": None,
-            "self_agreement": None,
-            "suspects": [],
-            "confusion": None,
+            "self_agreement": _together(repeats),
+            "confusion": confused or None,
         }
+
+
+def _together(repeats: Mapping[str, tuple[int, int]]) -> dict[str, int] | None:
+    """The repeats of all people."""
+    if not repeats:
+        return None
+    return {"n": sum(n for n, _ in repeats.values()), "agree": sum(equal for _, equal in repeats.values())}
