@@ -30,7 +30,8 @@ def served(monkeypatch):
     """What the server would be started with; it returns at once."""
     calls = []
 
-    def serve(project, worker, *options):
+    def serve(project, worker, *options, checks):
+        assert checks
         calls.append((project.path, worker, options[:-1]))
 
     monkeypatch.setattr(run, "serve", serve)

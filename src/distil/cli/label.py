@@ -34,6 +34,7 @@ def label(
     strategy: str | None = None,
     random_share: float | None = None,
     withhold: float = 0.1,
+    checks: bool = True,
     trust: bool = False,
 ) -> dict[str, Any]:
     """Label the items of a project on a page, in the browser of this machine.
@@ -59,6 +60,7 @@ def label(
         strategy: The strategy that chooses items; default: herding, weighted by uncertainty once two classes have labels.
         random_share: Share of the items that are drawn at random; default: 0.1.
         withhold: Share of the items whose guess is not shown, so that its effect on people is measured.
+        checks: Give some items a second time, to measure how much people agree with themselves and to look at suspected errors.
         trust: Run the code that the project names as its model.
 
     Returns:
@@ -85,7 +87,7 @@ def label(
         opened.record_all([Event(kind="class_add", who=name, label=each) for each in new])
         worker = _model_of(opened, {key: value for key, value in named.items() if value is not None}, trust)
         say(f"project: {folder}")
-        server.serve(opened, worker, name, host, port, withhold, say)
+        server.serve(opened, worker, name, host, port, withhold, say, checks=checks)
         return {"project": str(folder), "items": len(opened.items()), "labeled": len(opened.labels())}
 
 

@@ -66,9 +66,10 @@ class Desk:
     Args:
         project: The project.
         withhold: The share of items whose guess is not shown, drawn for each item and person.
+        checks: Whether some items are given out a second time; see :class:`distil.labeling.checks.Checks`.
     """
 
-    def __init__(self, project: Project, withhold: float = 0.1) -> None:
+    def __init__(self, project: Project, withhold: float = 0.1, *, checks: bool = True) -> None:
         self.project = project
         self.withhold = withhold
         self.items = project.items()
@@ -83,7 +84,7 @@ class Desk:
         self._reasons: dict[int, str] = {}  # place -> why the item was handed out last
         self._read_queue()
         self._looks: dict[tuple[int, str], str] = {}  # place and person -> why the person gets the item once more
-        self._checks = Checks(self._id)
+        self._second_looks, self._checks = checks, Checks(self._id)
         self._checks.read(project)
         self._hidden: dict[tuple[int, str], bool] = {}
         self._heard: dict[
@@ -266,7 +267,7 @@ class Desk:
 
     def _due(self, who: str, held: Sequence[str], want: int) -> dict[str, str]:
         """The items that the person gets once more, among the next ``want``, with the reasons."""
-        if want <= 0:
+        if want <= 0 or not self._second_looks:
             return {}
         return dict(self._checks.due(who, held, want, [each.item for each in self.suspected()]))
 

@@ -56,6 +56,8 @@ def serve(
     port: int,
     withhold: float,
     say: Callable[[str], None],
+    *,
+    checks: bool = True,
 ) -> None:
     """Answer until SIGINT or SIGTERM.
 
@@ -67,6 +69,7 @@ def serve(
         port: The port; 0 takes a free one.
         withhold: The share of items whose guess is not shown.
         say: Prints one line.
+        checks: Whether some items are given out a second time.
 
     Raises:
         InvalidInput: The address is not this machine's, or the port is taken.
@@ -74,7 +77,7 @@ def serve(
     with bound(host, port) as listening:
         port = listening.getsockname()[1]
         sessions = Sessions(project.path)
-        service = Service(project, sessions, worker, withhold=withhold)
+        service = Service(project, sessions, worker, withhold=withhold, checks=checks)
         if not is_loopback(host):
             say(
                 "warning: the page can be reached from other machines, and the connection is NOT ENCRYPTED: anybody on the network "

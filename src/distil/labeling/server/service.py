@@ -52,6 +52,7 @@ class Service:
         sessions: Who is at the page.
         worker: The settings of the process that fits the model; None: there is no model.
         withhold: The share of items whose guess is not shown.
+        checks: Whether some items are given out a second time; see :class:`distil.labeling.checks.Checks`.
         lease: Seconds for which a page keeps items without being heard of.
     """
 
@@ -62,10 +63,11 @@ class Service:
         worker: Mapping[str, str | float] | None,
         *,
         withhold: float = 0.1,
+        checks: bool = True,
         lease: float = LEASE,
     ) -> None:
         self.project, self.sessions = project, sessions
-        self.desk = Desk(project, withhold)
+        self.desk = Desk(project, withhold, checks=checks)
         self.previews = Previews()
         self._arrays: dict[str, NDArray[Any] | None] = {}
         self.map: PoolMap | None = None
