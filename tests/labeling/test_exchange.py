@@ -6,9 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import distil
+from distil.cli import project_classes
 from distil.errors import DataNotFound, InvalidInput, RunError
 from distil.labeling.events import Event
 from distil.labeling.exchange import export_labels, import_labels
@@ -305,3 +308,62 @@ def test_an_exported_table_is_labels_for_a_selection(tmp_path, project, say):
     np.save(tmp_path / "e.npy", np.random.default_rng(0).normal(size=(10, 3)))
     picks = distil.pick("core_set", 8, embeddings=tmp_path / "e.npy", labeled=tmp_path / "labels.csv")["picks"]
     assert {str(pick["id"]) for pick in picks} == {str(n) for n in range(10)} - {"0", "3"}
+
+
+# -------------------------------------------------------------------------------------------- everything, in every format
+
+PEOPLE, NAMES, TEXTS = ("anna", "ben", "مرحبا"), ("cat", "=1+1", "a, b"), ("0", "1", "2", "3")
+said = st.builds(
+    lambda kind, who, item, label: Event(
+        kind=kind, who=who, item=item, label=label if kind in ("label", "decide") else None
+    ),
+    st.sampled_from(["label", "label", "skip", "unsure", "flag", "decide"]),
+    st.sampled_from(PEOPLE),
+    st.sampled_from(TEXTS),
+    st.sampled_from(NAMES),
+)
+keys = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["c", "=", "'", "é"]), max_size=3)
+
+
+@settings(max_examples=6)
+@given(st.lists(said, min_size=1, max_size=15), keys)
+def test_everything_goes_there_and_back_in_every_format(tmp_path_factory, events, keys):
+    """Answers, skips, flags and decisions of several people, and the classes with their keys."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "texts.txt").write_text("one\ntwo\nthree\nfour\n")
+    with Project.create(folder / "p", classes=NAMES) as project:
+        project.add(folder / "texts.txt")
+        project.record_all([*events, *(Event(kind="class_key", who="x", label=c, name=k) for c, k in keys.items())])
+        whole, classes = project.state(), project_classes.classes(project.path)
+    (folder / "classes.json").write_text(json.dumps(classes))
+    for name in ("x.csv", "x.jsonl", "x.parquet", "x.json"):
+        more = {"format": "label-studio"} if name == "x.json" else {"answers": True}
+        with Project.open(folder / "p") as project:
+            export_labels(project, folder / name, **more)
+        with Project.create(folder / f"of {name}") as other:
+            other.add(folder / "texts.txt")
+            for file in ("classes.json", name):
+                done = import_labels(other, folder / file)
+                assert (done.conflicts, done.unknown, done.refused) == ((), (), ())
+            assert other.state() == whole
+            assert import_labels(other, folder / "classes.json").known == 3
+
+
+def test_a_list_of_classes_changes_no_key_that_is_there(tmp_path, project):
+    project.record_all([Event(kind="class_key", who="x", label="cat", name="c")])
+    path = tmp_path / "classes.json"
+    entries = [{"name": "cat", "key": "k"}, {"name": "dog", "key": "c"}, {"name": "cow", "key": "w"}, {"name": "pet"}]
+    path.write_text(json.dumps({"classes": entries}))
+    done = import_labels(project, path)
+    assert done.classes == ("cow", "pet")
+    assert done.conflicts == (("cat", "c", "k"), ("dog", "no key: c is that of cat", "c"))
+    assert project.class_keys == {"cat": "c", "cow": "w"}
+    for wrong, message in (
+        ([{"name": 3}], "entry 0 of classes needs the texts name"),
+        ([{"name": "cat"}, {"name": "new", "key": ["k"]}], "entry 1 of classes needs"),
+        ([{"name": "new", "key": "kk"}], "must be one printable character"),
+    ):
+        path.write_text(json.dumps({"classes": wrong}))
+        with pytest.raises(InvalidInput, match=message):
+            import_labels(project, path)
+    assert project.classes == ["cat", "dog", "cow", "pet"]

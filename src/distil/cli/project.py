@@ -186,8 +186,8 @@ def import_(project: PathLike, source: PathLike, *, who: str = "import") -> dict
 
     Args:
         project: The folder of the project.
-        source: What ``distil project export`` writes, a table with ids and labels, a Label Studio export (JSON), COCO, or a
-            folder with a folder of images for each class.
+        source: What ``distil project export`` writes, a table with ids and labels, a Label Studio export (JSON), COCO, a folder
+            with a folder of images for each class, or the output of ``distil project classes --json``.
         who: The name under which labels without a person are recorded.
 
     Returns:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 from distil.errors import DataNotFound, InvalidInput, nearest
 from distil.labeling import coco, label_studio_json
+from distil.labeling.class_lists import import_classes, is_class_list
 from distil.labeling.events import check_name
 from distil.labeling.hugging_face import read_folder, write_folder
 from distil.labeling.project import Project
@@ -82,8 +83,8 @@ def import_labels(project: Project, path: str | Path, who: str = "import") -> Im
 
     Args:
         project: The project, whose items are found by their ids.
-        path: What ``export_labels`` writes; a table with ids and labels; tasks of Label Studio; COCO; a folder of a data set; or a
-            folder with a folder of images for each class.
+        path: What ``export_labels`` writes; a table with ids and labels; tasks of Label Studio; COCO; a folder of a data set; a
+            folder with a folder of images for each class; or a list of classes, as ``distil project classes --json`` prints it.
         who: The name under which labels that come without a person are recorded.
 
     Raises:
@@ -92,18 +93,20 @@ def import_labels(project: Project, path: str | Path, who: str = "import") -> Im
     """
     check_name("who", who)
     path = Path(path).expanduser()
-    rows, refused = _read(path)
+    if not path.exists():
+        raise DataNotFound(f"there is no file or folder {path}")
+    document = _json(path) if path.is_file() and path.suffix.lower() == ".json" else None
+    if is_class_list(document):
+        return import_classes(project, document, str(path), who)
+    rows, refused = _read(path, document)
     return import_rows(project, rows, who, refused)
 
 
-def _read(path: Path) -> tuple[list[Row], list[str]]:
-    """The rows at a path, and why others could not be read."""
-    if not path.exists():
-        raise DataNotFound(f"there is no file or folder {path}")
+def _read(path: Path, document: Any) -> tuple[list[Row], list[str]]:  # noqa: ANN401 - any value of JSON
+    """The rows at a path, and why others could not be read; ``document`` is the content of a JSON file."""
     if path.is_dir():
         return read_folder(path), []
-    if path.suffix.lower() == ".json":
-        document = _json(path)
+    if document is not None:
         if isinstance(document, dict) and "annotations" in document:
             return coco.read_document(document, str(path))
         if isinstance(document, list) and any(isinstance(each, dict) and "data" in each for each in document):
