@@ -49,15 +49,14 @@ def classes(
     Raises:
         InvalidInput: There is no class of that name, or one already, or the key is not one character.
     """
-    given = {"add": listed(add), "rename": _pairs("rename", rename), "merge": _pairs("merge", merge)}
-    keys = _pairs("key", key)
-    if not any([*given.values(), keys]):
+    new, renamed, merged, keys = listed(add), _pairs("rename", rename), _pairs("merge", merge), _pairs("key", key)
+    if not (new or renamed or merged or keys):
         from distil.labeling.project import Project
 
         with Project.open(path_of("project", project)) as opened:
             return _described(opened)
     with writing(project) as opened:
-        opened.record_all(_events(given["add"], given["rename"], given["merge"], keys, person(who)))
+        opened.record_all(_events(new, renamed, merged, keys, person(who)))
         return _described(opened)
 
 

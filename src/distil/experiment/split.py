@@ -90,8 +90,8 @@ def split(data: DataSet, config: ExperimentConfig, seed: int) -> Split:
             f"but only {len(pool)} of the {len(order)} training examples of {data.name} are left for the pool; lower "
             "active_learning.rounds or active_learning.budget, or hold out fewer points"
         )
-    draws = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())
-    drawn = _labeled_first(draws, y[pool])[: config.initial_points]
+    shuffled = torch.randperm(len(pool), generator=Rng(seeds.initial).child("initial").torch())
+    drawn = _labeled_first(shuffled, y[pool])[: config.initial_points]
     validation = (data.x_train[held], data.y_train[held]) if n_validation else None
     transform = Standardize.fitted(x, pool) if config.standardizes(data) else data.transform
     return Split(x, y, pool, pool[drawn], x_test, y_test, validation, names, transform)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from distil.data.array_files import read_column
-from distil.data.examples import Data, as_data
+from distil.data.examples import as_data
 from distil.data.ids import matched
 from distil.errors import InvalidInput, whole_number
 from distil.labeling.features import item_features
@@ -60,6 +60,7 @@ class ProjectLearner:
 
     def __init__(self, project: _Labeled, build: Build) -> None:
         self._project, self._build = project, build
+        self.learner: Learner
         self._classes: list[str] = []
         self._queued: set[str] = set()
         self.sync()
@@ -198,14 +199,14 @@ def builder(
     return build
 
 
-def _pool(items: Sequence[Item], folder: Path, data: Any, runtime: Runtime | None) -> tuple[list[str], Data]:  # noqa: ANN401
+def _pool(items: Sequence[Item], folder: Path, data: Any, runtime: Runtime | None) -> tuple[list[str], Any]:  # noqa: ANN401
     """The ids of the items that have a row, and the rows."""
     if data is None:
         found = item_features(items, folder / CACHE, runtime=runtime)
         return found.ids, found.x
     names = [item.id for item in items]
     if isinstance(data, (str, os.PathLike)):
-        column = read_column(data, runtime=runtime)
+        column = read_column(Path(data), runtime=runtime)
         if column.names is not None:
             return _matching(names, column.names, column.values, column.origin)
         data = column.values
@@ -218,7 +219,7 @@ def _pool(items: Sequence[Item], folder: Path, data: Any, runtime: Runtime | Non
     return names, pool
 
 
-def _matching(names: list[str], found: list[str], values: np.ndarray[Any, Any], origin: str) -> tuple[list[str], Data]:
+def _matching(names: list[str], found: list[str], values: np.ndarray[Any, Any], origin: str) -> tuple[list[str], Any]:
     """The rows of a file whose ids are those of items."""
     places = matched(found, {name: place for place, name in enumerate(names)})
     rows = [row for row, place in enumerate(places) if place >= 0]

@@ -134,7 +134,17 @@ def request(
         raise InvalidInput(f"give {role} (ids of the pool) or {role}_embeddings (other examples), not both")
     own = {role: _of_width(column, arrays, f"{role}_embeddings") for role, column in apart.items()}
     asked = Request(
-        strategy, n, arrays, **rows, labels=labels, apart=own, seed=seed, near=near, runtime=as_runtime(runtime)
+        strategy,
+        n,
+        arrays,
+        labeled=rows["labeled"],
+        candidates=rows["candidates"],
+        exclude=rows["exclude"],
+        labels=labels,
+        apart=own,
+        seed=seed,
+        near=near,
+        runtime=as_runtime(runtime),
     )
     missing = [name for name in asked.reads if name not in arrays.columns]
     if missing and not (trains and labels is not None):
