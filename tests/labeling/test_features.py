@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from distil.data import pools as module
 from distil.errors import InvalidInput
@@ -70,6 +71,16 @@ def test_texts_about_one_thing_are_near_each_other():
     same = (x @ x.T)[::2, ::2].mean() + (x @ x.T)[1::2, 1::2].mean()
     assert same / 2 > (x @ x.T)[::2, 1::2].mean() + 0.3
     assert np.array_equal(word_features(texts), word_features(texts))
+
+
+def test_directions_of_words_count_by_what_they_explain():
+    """Against the singular values of the counts in full: each column twice."""
+    rng = np.random.default_rng(1)
+    texts = [" ".join(f"word{n}" for n in rng.zipf(1.5, 12) % 40) for _ in range(150)]
+    counts = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit_transform(texts).toarray()
+    left, sizes, _ = np.linalg.svd(counts, full_matrices=False)
+    x = word_features(texts).numpy()[:, :5]
+    assert np.abs(x) == pytest.approx(np.abs(left * sizes**2 / sizes[0])[:, :5], abs=2e-3)
 
 
 def test_texts_of_every_kind_have_finite_rows():

@@ -93,6 +93,10 @@ def item_features(
 def word_features(texts: Sequence[str]) -> Tensor:
     """TF-IDF of words and pairs of words, reduced to at most 100 singular vectors; (N, D) float32.
 
+    Each column is multiplied by its singular value once more, so that a direction counts by how much of the texts it explains. The
+    singular values of texts fall slowly, and without this the many small ones outweigh the few that topics have: on AG News, a
+    linear model of 20, 50 and 200 random labels was right 6, 5 and 2 points less often, and with all labels as often.
+
     Texts in scripts without blanks between words (Chinese, Japanese, Thai, Lao) are cut into groups of one to three letters.
 
     Cost: some 30 s of CPU for 100,000 texts of 40 words.
@@ -114,8 +118,8 @@ def word_features(texts: Sequence[str]) -> Tensor:
     n = min(TEXT_COMPONENTS, counts.shape[1] - 1, len(texts) - 1)
     if n < 1:
         return torch.from_numpy(counts.toarray())
-    _, _, axes = randomized_svd(counts, n, random_state=0)
-    return torch.from_numpy(np.ascontiguousarray(counts @ axes.T, dtype=np.float32))
+    _, sizes, axes = randomized_svd(counts, n, random_state=0)
+    return torch.from_numpy(np.ascontiguousarray(counts @ (axes.T * (sizes / sizes[0])), dtype=np.float32))
 
 
 def principal_components(x: Tensor, n: int = COMPONENTS) -> Tensor:
