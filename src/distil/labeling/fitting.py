@@ -74,6 +74,15 @@ class Fit:
         )
         return Order(torch.cat([again, chosen.rows]), ["needs one more answer"] * len(again) + chosen.reasons)
 
+    def chosen(
+        self, ids: Sequence[str], n: int, rng: Rng, strategy: Strategy | None = None, share: float = RANDOM_SHARE
+    ) -> dict[str, str]:
+        """The ids of the items to hand out next, best first -> why; those among ``ids``, see ``order``."""
+        wanted = set(ids)
+        rows = torch.tensor([row for row, name in enumerate(self.features.ids) if name in wanted], dtype=torch.long)
+        order = self.order(rows, n, rng, strategy, share)
+        return {self.features.ids[row]: why for row, why in zip(order.rows.tolist(), order.reasons, strict=True)}
+
 
 def snapshot_of(
     project: Project,
@@ -135,12 +144,9 @@ def chosen_by_model(
 
     def select(ids: Sequence[str]) -> Iterable[str]:
         features = item_features(project.items(), project.path / CACHE, model=model, weights=weights, runtime=runtime)
-        wanted = set(ids)
-        rows = torch.tensor([row for row, name in enumerate(features.ids) if name in wanted], dtype=torch.long)
         rng = Rng(seed).child("labeling", project.id, project.last_event)
-        order = Fit.of(project, features).order(rows, n, rng, strategy, share)
-        chosen = [features.ids[row] for row in order.rows.tolist()]
+        chosen = Fit.of(project, features).chosen(ids, n, rng, strategy, share)
         yield from chosen
-        yield from random_order(seed)([name for name in ids if name not in set(chosen)])
+        yield from random_order(seed)([name for name in ids if name not in chosen])
 
     return select

@@ -10,6 +10,9 @@ from distil.labeling.events import ANSWERS, DECISION
 from distil.labeling.items import Item
 from distil.labeling.rows import Row
 
+CONTROL = "label"
+"""The name of the choices, ``from_name`` of their results."""
+
 _FIELDS = ("distil_id", "id")
 """Where tasks have the ids of items, in ``data``."""
 
@@ -23,19 +26,28 @@ def tasks_of(rows: Sequence[Row], items: Mapping[str, Item]) -> list[dict[str, A
     tasks: dict[str, dict[str, Any]] = {}
     for row in rows:
         item = items[row.id]
-        shown = "text" if item.path is None else "image"
+        shown = shown_of(item)
         data = {"distil_id": item.id, shown: item.text if item.path is None else item.path}
         task = tasks.setdefault(item.id, {"data": data, "annotations": [], "predictions": []})
         task["annotations"].append(_annotation(row, shown))
     return list(tasks.values())
 
 
+def shown_of(item: Item) -> str:
+    """The field of a task that shows an item."""
+    return "text" if item.path is None else "image"
+
+
+def choice(label: str, shown: str) -> dict[str, Any]:
+    """The result of an annotation or prediction that names one class."""
+    return {"from_name": CONTROL, "to_name": shown, "type": "choices", "value": {"choices": [label]}}
+
+
 def _annotation(row: Row, shown: str) -> dict[str, Any]:
-    choice = {"from_name": "label", "to_name": shown, "type": "choices", "value": {"choices": [row.label]}}
     return {
         "completed_by": {"email": row.who},
         "was_cancelled": row.label is None,
-        "result": [] if row.label is None else [choice],
+        "result": [] if row.label is None else [choice(row.label, shown)],
         "meta": {"distil": {"answer": row.answer, "flagged": row.flagged}},
     }
 
@@ -79,7 +91,7 @@ def _row(name: str, annotation: Any) -> Row:  # noqa: ANN401
         raise InvalidInput("an annotation is not an object")
     meta = annotation.get("meta")
     own = meta.get("distil") if isinstance(meta, dict) else None
-    label = _label(annotation.get("result"))
+    label = choice_in(annotation.get("result"))
     answer: Any = "label" if label is not None else "skip"
     flagged = False
     if isinstance(own, dict):
@@ -101,8 +113,12 @@ def _person(by: Any) -> str:  # noqa: ANN401
     return by.strip() if isinstance(by, str) else f"label-studio user {by}"
 
 
-def _label(results: Any) -> str | None:  # noqa: ANN401
-    """The one class in the results of an annotation; None without results."""
+def choice_in(results: Any) -> str | None:  # noqa: ANN401
+    """The one class in the results of an annotation or prediction; None without results.
+
+    Raises:
+        InvalidInput: There are several results or several choices, or it is no choice.
+    """
     if results in (None, []):
         return None
     match results:
