@@ -1,0 +1,1 @@
+"""A project of distil and a project of Label Studio that people label it in."""
