@@ -15,7 +15,20 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from distil.cli import answer, audit, compare, embed, label, project, report, resume, run, select, strategies
+from distil.cli import (
+    answer,
+    audit,
+    compare,
+    embed,
+    label,
+    label_studio,
+    project,
+    report,
+    resume,
+    run,
+    select,
+    strategies,
+)
 from distil.cli import next as next_items
 from distil.cli.commands import Act, Verbose, add_command
 from distil.cli.endings import ended, say, streams, terminable
@@ -34,7 +47,8 @@ _COMMANDS: dict[str, tuple[Callable[..., Any], Act]] = {
     "answer": (answer.answer, answer.act),
 }
 _GROUPS: dict[str, tuple[str, dict[str, tuple[Callable[..., Any], Act]]]] = {
-    "project": (project.HELP, project.COMMANDS)
+    "project": (project.HELP, project.COMMANDS),
+    "label-studio": (label_studio.HELP, label_studio.COMMANDS),
 }
 _WIDE = 100  # narrower panels cut words off
 
