@@ -24,6 +24,7 @@ from distil.experiment.identity import identity_of
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
 from distil.experiment.trust import code_in
+from distil.system import user_key
 
 MODULE = """
 from pathlib import Path
@@ -283,7 +284,7 @@ def test_keys_that_are_not_safe_to_use(case, here, said):
 
 
 def test_without_a_home_there_is_no_key(here, monkeypatch):
-    monkeypatch.setattr(trust, "data_folder", lambda: Path("~/.local/share/distil"))
+    monkeypatch.setattr(user_key, "data_folder", lambda: Path("~/.local/share/distil"))
     with pytest.warns(DistilWarning, match="there is no home folder"):
         trust.sign(here, document(**OWN))
     assert "~" not in os.listdir()
@@ -291,7 +292,7 @@ def test_without_a_home_there_is_no_key(here, monkeypatch):
 
 def test_two_processes_make_one_key(here):
     with ThreadPoolExecutor(8) as pool:
-        keys = list(pool.map(lambda _: trust._user_key(), range(40)))
+        keys = list(pool.map(lambda _: user_key.user_key(), range(40)))
     assert len(set(keys)) == 1
     assert [path.name for path in (here / "home/distil").iterdir() if path.name != ".key.lock"] == ["key"]
 

@@ -166,5 +166,5 @@ def _model_of(project: Project, named: dict[str, str | float], trust: bool) -> d
 
 
 def _is_code(model: str) -> bool:
-    """Whether the name of a model is that of a callable or a script, and not of a known kind of model."""
-    return model.endswith(".py") or (":" in model and not model.startswith("timm:"))
+    """Whether a model is code: a callable, or a folder of sentence-transformers, which names the classes that load it."""
+    return model not in ("", "pixels") and not model.startswith("timm:")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import warnings
 from collections.abc import Mapping
@@ -23,10 +22,10 @@ from distil.errors import ConfigError, DistilError, DistilWarning
 from distil.experiment.config.dataset_section import own_kind
 from distil.experiment.config.document import PROJECT, read_json, text_in
 from distil.experiment.run import CONFIG
-from distil.system.files import data_folder, locked, replacing, write_text
+from distil.system.files import write_text
+from distil.system.user_key import NoKey, user_key
 
 TRUST = "trust.json"
-_KEY_BYTES = 32
 
 
 def code_in(document: Mapping[str, Any]) -> dict[str, str]:
@@ -73,10 +72,10 @@ def check_trust(output: Path, document: Mapping[str, Any], *, trust: bool) -> No
     if not code or trust:
         return
     try:
-        if _is_signed(output, document, _user_key()):
+        if _is_signed(output, document, user_key()):
             return
         why = "no configuration that you wrote"
-    except _NoKey as error:
+    except NoKey as error:
         why = f"not known to be yours ({error})"
     listing = ", ".join(f"{key} {name}" for key, name in code.items())
     raise ConfigError(
@@ -92,8 +91,8 @@ def sign(output: Path, document: Mapping[str, Any]) -> None:
     if not code_in(document):
         return
     try:
-        key = _user_key()
-    except _NoKey as error:
+        key = user_key()
+    except NoKey as error:
         warnings.warn(f"distil resume {output} will need --trust: {error}", DistilWarning, stacklevel=2)
         return
     identity, signatures = _signatures(output)
@@ -124,39 +123,3 @@ def _signatures(output: Path) -> tuple[str, list[str]]:
 def _signature(key: bytes, identity: str, document: Mapping[str, Any]) -> str:
     text = json.dumps([identity, document], sort_keys=True)
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-
-
-class _NoKey(Exception):
-    """The user's key cannot be made or read, or is not safe to use; the message says why."""
-
-
-def _user_key() -> bytes:
-    """The user's key, made at the first use.
-
-    Raises:
-        _NoKey: It cannot be made or read, is damaged, or others can read it.
-    """
-    path = data_folder() / "key"
-    if not path.is_absolute():
-        raise _NoKey("there is no home folder to keep a key in")
-    try:
-        if not path.exists():
-            _make_key(path)
-        content, mode = path.read_bytes(), path.stat().st_mode
-    except OSError as error:
-        raise _NoKey(f"the key {path} cannot be used: {error.strerror}") from None
-    if os.name == "posix" and mode & 0o077:
-        raise _NoKey(f"others can read the key {path}; remove it")
-    if len(content) != _KEY_BYTES:
-        raise _NoKey(f"the key {path} is damaged; remove it")
-    return content
-
-
-def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(".key.lock")):
-        if not path.exists():  # another process may have been first
-            with replacing(path) as temporary:
-                handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-                with open(handle, "wb") as file:
-                    file.write(secrets.token_bytes(_KEY_BYTES))

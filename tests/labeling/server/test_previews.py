@@ -1,6 +1,7 @@
 """Previews: right pixels at the right size, made once."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -54,6 +55,10 @@ def test_images_that_are_too_large_damaged_or_gone(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_MOST_PIXELS", 6000)
     with pytest.raises(InvalidInput, match="the image has 100 x 100 pixels, too many to show"):
         Previews().image(item(tmp_path / "large.png"), "256")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert Previews().size(item(tmp_path / "pipe.png")) is None
+    with pytest.raises(InvalidInput, match=r"pipe\.png is no ordinary file"):
+        Previews().image(item(tmp_path / "pipe.png"), "256")
     for name in ("damaged.png", "none.png"):
         with pytest.raises(InvalidInput, match=f"{name}: cannot be read"):
             Previews().image(item(tmp_path / name), "256")

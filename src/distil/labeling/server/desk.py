@@ -161,6 +161,14 @@ class Desk:
             self._busy[who] = np.zeros(len(self.items), bool)
         return self._busy[who]
 
+    def knows(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot speaks of these items: its file may come from anywhere."""
+        n, order, guesses = len(self.items), snapshot.order, snapshot.guesses
+        one = order.ndim == guesses.ndim == 1 and order.dtype.kind == guesses.dtype.kind == "i"
+        places = one and len(order) == len(snapshot.reasons) and ((order >= 0) & (order < n)).all()
+        classes = one and snapshot.p.shape == guesses.shape and (guesses < len(snapshot.classes)).all()
+        return bool(places and classes)
+
     # ---------------------------------------------------------------------------------------------------------- numbers
 
     def classes(self) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections import OrderedDict
 from typing import Final
@@ -17,6 +18,7 @@ SIZES: Final = {"256": 256, "512": 512, "1024": 1024, "2048": 2048, "full": 1 <<
 """Size in an address -> the longest side in pixels."""
 _KEPT: Final = 64 << 20  # bytes of previews in memory
 _MOST_PIXELS: Final = 80_000_000  # some 240 MB while it is decoded
+_LARGEST: Final = 1 << 29  # bytes of an image file
 _SMALL: Final = 256  # images up to this side are sent without loss: every pixel counts, and they are small anyway
 
 
@@ -50,6 +52,7 @@ class Previews:
         place = (str(item.path), item.digest)
         if place not in self._sizes:
             try:
+                _check_file(str(item.path))
                 with Image.open(str(item.path)) as image:
                     turned = image.getexif().get(0x0112, 1) >= 5
                     self._sizes[place] = image.size[::-1] if turned else image.size
@@ -58,6 +61,7 @@ class Previews:
         return self._sizes[place]
 
     def _made(self, item: Item, size: str) -> bytes:
+        _check_file(str(item.path))
         pixels = self.size(item)
         if pixels is not None and pixels[0] * pixels[1] > _MOST_PIXELS:
             raise InvalidInput(f"the image has {pixels[0]} x {pixels[1]} pixels, too many to show")
@@ -77,3 +81,9 @@ class Previews:
                 self._bytes += len(content)
             while self._bytes > _KEPT:
                 self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def _check_file(path: str) -> None:
+    """Refuse devices and pipes, which have no end, and files that no memory holds."""
+    if os.path.exists(path) and not (os.path.isfile(path) and os.path.getsize(path) <= _LARGEST):
+        raise InvalidInput(f"{path} is no ordinary file of at most {_LARGEST >> 20} MiB")

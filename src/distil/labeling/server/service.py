@@ -137,7 +137,7 @@ class Service:
             snapshot = Snapshot.load(self.project.path / CACHE)
         except RunError:
             return  # the next fit writes it again
-        if snapshot is not None:
+        if snapshot is not None and self.desk.knows(snapshot):
             self.desk.snapshot = snapshot
             self.model = replace(self.model, state=state, error=None).after(snapshot)
 
@@ -229,11 +229,16 @@ class Service:
         """The first numbers of a row of a ``.npy`` file; None where it cannot be read."""
         if item.source not in self._arrays:
             try:
-                self._arrays[item.source] = np.load(item.source, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError):  # another format, or a file that is gone
+                ordinary = os.path.isfile(item.source)  # not a pipe, which would be waited for
+                self._arrays[item.source] = (
+                    np.load(item.source, mmap_mode="r", allow_pickle=False) if ordinary else None
+                )
+            except (OSError, ValueError, EOFError):  # another format
                 self._arrays[item.source] = None
         array = self._arrays[item.source]
-        if array is None or item.place >= len(array) or array.dtype.kind not in "biuf":
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            return None
+        if not (array.ndim and 0 <= item.place < len(array)):
             return None
         row = np.asarray(array[item.place], np.float64).ravel()[:_VALUES]
         return [value if math.isfinite(value) else None for value in row.tolist()]

@@ -1,8 +1,12 @@
-"""Who is at the page: one-time addresses, and the sessions that they open. A file keeps hashes of both, never the tokens."""
+"""Who is at the page: one-time addresses, and the sessions that they open.
+
+A file keeps hashes of both, never the tokens. They are made with the key of the user: a file that came with a project from
+elsewhere opens no session.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -15,6 +19,7 @@ from typing import Final
 from distil.errors import RunError
 from distil.labeling.events import check_name
 from distil.system.files import replacing
+from distil.system.user_key import NoKey, user_key
 
 FILE: Final = "sessions.json"
 _MOST: Final = 1000  # sessions, and addresses not yet opened; the oldest are dropped
@@ -33,6 +38,10 @@ class Sessions:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
         self._lock = threading.Lock()
+        try:
+            self._key = user_key()
+        except NoKey:  # then sessions end with the process
+            self._key = secrets.token_bytes(32)
         self._sessions: dict[str, str] = {}  # hash of a token -> the person
         self._links: dict[str, str] = {}  # the same of tokens that open one session
         self._launch: dict[str, str] = {}  # those of the address that is printed, which end with the process
@@ -57,7 +66,7 @@ class Sessions:
         Raises:
             RunError: The session cannot be kept; the one-time token stays as it was.
         """
-        place = _hash(token)
+        place = self._hash(token)
         if place not in self._launch and place not in self._links:
             return None
         with self._changing():
@@ -66,7 +75,7 @@ class Sessions:
 
     def who(self, token: str | None) -> str | None:
         """The person of a session; None without one."""
-        return None if token is None else self._sessions.get(_hash(token))
+        return None if token is None else self._sessions.get(self._hash(token))
 
     @property
     def people(self) -> list[str]:
@@ -76,7 +85,7 @@ class Sessions:
     def _made(self, kept: dict[str, str], who: str) -> str:
         check_name("who", who)
         token = secrets.token_urlsafe(32)
-        kept[_hash(token)] = who
+        kept[self._hash(token)] = who
         while len(kept) > _MOST:
             del kept[next(iter(kept))]
         return token
@@ -112,6 +121,5 @@ class Sessions:
             with open(handle, "w", encoding="utf-8") as file:
                 file.write(text)
 
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+    def _hash(self, token: str) -> str:
+        return hmac.digest(self._key, token.encode("utf-8", "surrogatepass"), "sha256").hex()
