@@ -245,8 +245,13 @@ def test_what_a_stop_left_is_not_believed_where_it_was_altered(here, monkeypatch
     hidden = {name: Path(name).read_bytes() for name in (".emb.npy.journal", ".emb.npy.rows", ".emb.npy.contents")}
     *lines, last = hidden[".emb.npy.journal"].decode().splitlines(keepends=True)
     fields = [f'"{key}": ' for key in ("done", "dims", "reused")]
-    altered = [(".emb.npy.journal", "".join([*lines, last.replace(field, f"{field}1")]).encode(), 6) for field in fields]
-    altered += [(".emb.npy.journal", ('{"done": "x"}\n' + "[" * 9999 + "\n").encode(), 10), (".emb.npy.journal", b"\xff\n", 10)]
+    altered = [
+        (".emb.npy.journal", "".join([*lines, last.replace(field, f"{field}1")]).encode(), 6) for field in fields
+    ]
+    altered += [
+        (".emb.npy.journal", ('{"done": "x"}\n' + "[" * 9999 + "\n").encode(), 10),
+        (".emb.npy.journal", b"\xff\n", 10),
+    ]
     altered += [(name, content[:-1] + b"\7", 10) for name, content in hidden.items() if name != ".emb.npy.journal"]
     altered += [(name, content[:-1], 10) for name, content in hidden.items() if name != ".emb.npy.journal"]
     for name, content, made in [*altered, (".emb.npy.rows", hidden[".emb.npy.rows"], 4)]:
