@@ -354,6 +354,9 @@ def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, se
     page.wait_for_selector(ITEM)
     assert current(page) == "s1"
     page.wait_for_selector(".stage[aria-busy=false]")
+    page.click(".caption >> text=History")
+    assert "anna" in page.locator("#past td").all_inner_texts()
+    page.keyboard.press("Escape")
     page.keyboard.press("2")
     page.wait_for_selector("text=No item is left for you")
     page.keyboard.press("Backspace")

@@ -144,6 +144,17 @@ def test_history_is_that_of_the_person(live):
     assert len(ben.get("/api/history")["events"]) == 1
 
 
+def test_history_of_an_item_is_that_of_all_people(live):
+    anna, ben = live("anna"), live("ben")
+    anna.record(anna.label("1"), anna.label("2"))
+    ben.record(ben.label("1", "dog"))
+    events = anna.get("/api/history?item=1")["events"]
+    assert [(each["who"], each["label"]) for each in events] == [("ben", "dog"), ("anna", "cat")]
+    status, _, content = anna.send("GET", "/api/history?item=99")
+    assert status == 400
+    assert "no item '99'" in json.loads(content)["error"]
+
+
 def test_grid_take_search_bulk_links_and_progress(live, snapshot):
     live.service.desk.snapshot = snapshot([0] * 5 + [1] * 5, [0.9] * 10)
     live.service.desk.withhold = 0.0

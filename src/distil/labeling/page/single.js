@@ -5,6 +5,7 @@ import { inWords } from "./desk.js";
 import { button, h, key, percent, short } from "./dom.js";
 import { emptyState, modelLine } from "./empty.js";
 import { large } from "./item.js";
+import { showPast } from "./past.js";
 import { keysOf, written } from "./keys.js";
 import { Strip } from "./strip.js";
 
@@ -148,7 +149,9 @@ class Single {
   #drawCaption(item) {
     const said = item?.opened && item.mine?.kind ? `You said: ${inWords(item.mine.kind, item.mine.label)}. A new answer replaces it.` : null;
     const notes = [said, item?.mine?.flagged && "Flagged.", item?.gone && "The source no longer has this item."];
-    this.caption.replaceChildren(...(item ? [h("span", { class: "id", title: item.id }, short(item.id, 48)), ...notes.filter(Boolean).map((text) => h("span", null, text))] : []));
+    const past = item?.opened ? button({ class: "link", onclick: () => showPast(item.id).catch((error) => this.app.fail(error)) }, "History") : null;
+    const id = item ? h("span", { class: "id", title: item.id }, short(item.id, 48)) : null;
+    this.caption.replaceChildren(...[id, ...notes.filter(Boolean).map((text) => h("span", null, text)), past].filter(Boolean));
     this.flagButton.setAttribute("aria-pressed", String(Boolean(item?.mine?.flagged)));
   }
 

@@ -209,10 +209,11 @@ class _Routes:
 
     async def _history(self, request: Request, who: str) -> Response:
         query = request.query_params
-        only(query, "n", "before")
+        only(query, "n", "before", "item")
         n = number_in(query.get("n"), "n", 100, _MOST)
         before = number_in(query.get("before"), "before", 2**62, 2**62)
-        latest = await asyncio.to_thread(_latest, self._service.project, who, n, before)
+        item = query.get("item")
+        latest = await asyncio.to_thread(_latest, self._service.project, who if item is None else None, item, n, before)
         places = [self._desk.places.get(each.event.item or "") for each, _ in latest]
         given = await self._given([place for place in places if place is not None], who)
         items = {
@@ -223,6 +224,7 @@ class _Routes:
                 "seq": each.seq,
                 "key": each.event.key,
                 "at": each.at,
+                "who": each.event.who,
                 "kind": each.event.kind,
                 "label": each.event.label,
                 "item": items.get(each.event.item or ""),
@@ -293,7 +295,7 @@ class _Routes:
         return json_response({"url": f"http://{request.headers['host']}/?token={token}"})
 
 
-def _latest(project: Project, who: str, n: int, before: int) -> list[Any]:
-    """The last events of a person, through a connection of its own: no answer waits for it."""
+def _latest(project: Project, who: str | None, item: str | None, n: int, before: int) -> list[Any]:
+    """The last events of a person or on an item, through a connection of its own: no answer waits for it."""
     with Project.open(project.path) as reader:
-        return reader.history(who=who, n=n, before=before)
+        return reader.history(who=who, item=item, n=n, before=before)
