@@ -2,7 +2,7 @@
 // No imports: eslint then runs through npx alone.
 const browser = ["Blob", "Image", "ResizeObserver", "URL", "XMLSerializer", "document", "getComputedStyle", "setTimeout"];
 const labeling = [
-  "CustomEvent", "Event", "EventSource", "EventTarget", "ImageData", "MutationObserver", "TextDecoder", "URLSearchParams", "addEventListener", "clearTimeout", "crypto", "devicePixelRatio", "fetch", "innerHeight",
+  "AbortSignal", "CustomEvent", "Event", "EventSource", "EventTarget", "ImageData", "MutationObserver", "TextDecoder", "URLSearchParams", "addEventListener", "clearTimeout", "crypto", "devicePixelRatio", "fetch", "innerHeight",
   "innerWidth", "localStorage", "location", "matchMedia", "navigator", "performance", "requestAnimationFrame", "sessionStorage", "setInterval",
 ];
 const known = (names) => Object.fromEntries(names.map((name) => [name, "readonly"]));

@@ -453,3 +453,14 @@ def test_keys_of_classes_and_times_without_hidden_tabs(tmp_path, digits, serve, 
     assert none is None
     assert 40 <= before == hidden
     assert hidden + 40 <= after < hidden + 400
+
+
+def test_an_image_that_does_not_arrive_is_asked_for_again(tmp_path, digits, serve, visit):
+    page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"), expected=["ERR_FAILED"])
+    page.route("**/item/**", lambda route: route.abort())
+    page.reload()
+    page.wait_for_selector("text=This image cannot be shown now.")
+    page.unroute("**/item/**")
+    page.click("text=Try again")
+    page.wait_for_selector(".stage[aria-busy=false] img")
+    press(page, "1")

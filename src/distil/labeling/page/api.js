@@ -4,6 +4,7 @@ import { plural } from "./dom.js";
 
 const AGAIN_MS = [1000, 2000, 4000, 8000, 15000];
 const MOST = 100; // events in one request
+const LONGEST_MS = 30_000; // a connection that hangs is given up
 
 /** What the server refused, with its sentence; `status` is 0 when it was not reached. */
 export class Refused extends Error {
@@ -16,15 +17,14 @@ export class Refused extends Error {
 async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+    response = await fetch(path, { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(LONGEST_MS), ...options });
   } catch {
     throw new Refused(0, "The server cannot be reached. Is distil label still running?");
   }
-  if (!response.ok) {
-    const said = await response.json().catch(() => null);
-    throw new Refused(response.status, said?.error ?? `The server answered ${response.status}.`);
-  }
-  return response.json();
+  const said = await response.json().catch(() => null);
+  if (!response.ok) throw new Refused(response.status, said?.error ?? `The server answered ${response.status}.`);
+  if (said === null) throw new Refused(0, "The answer of the server broke off.");
+  return said;
 }
 
 /** The JSON at an address of the server. */

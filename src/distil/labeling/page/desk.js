@@ -6,6 +6,8 @@ import { GRID, History, turnOnMap, turning } from "./history.js";
 import { Queue } from "./queue.js";
 import { Stopwatch } from "./stopwatch.js";
 
+const MOST_HELD = 400; // the server reads no more ids in a request
+
 const SAID = { skip: "skipped", unsure: "not sure", flag: "flagged" };
 
 /** An answer in words. */
@@ -25,7 +27,7 @@ export class Desk extends EventTarget {
     this.tab = tab;
     this.queue = new Queue(project.settings.prefetch, pixels);
     this.outbox = new Outbox(tab, `distil:${project.id}:${project.who}:`, {
-      wishes: () => ({ want: this.queue.wanted, have: [...this.queue.ids, ...this.grid] }),
+      wishes: () => ({ want: this.queue.wanted, have: [...this.grid, ...this.queue.ids].slice(0, MOST_HELD) }),
       reply: (reply, wishes) => this.#reply(reply, wishes),
       state: (save) => { this.save = save; this.changed("save"); },
     });

@@ -46,9 +46,9 @@ let hiding = 0;
 /** Show a note for some seconds, to everyone. */
 export function note(text, kind = "plain") {
   const element = byId("note");
+  element.hidden = false;
   element.textContent = text;
   element.dataset.kind = kind;
-  element.hidden = false;
   clearTimeout(hiding);
   hiding = setTimeout(() => { element.hidden = true; }, kind === "error" ? 12000 : 4000);
 }

@@ -1,28 +1,28 @@
 // How an item looks: large, in its view, and small, in lists.
 
-import { h, marked, short, svg } from "./dom.js";
+import { button, h, marked, short, svg } from "./dom.js";
 import { address, isSmall, picture } from "./pictures.js";
 import { Zoom } from "./zoom.js";
 
 const MOST_IN_TABLE = 12;
 
 /**
- * An item as large as there is room.
+ * An item as large as there is room; `again` draws it once more, after its image could not be loaded.
  * @returns {{element: HTMLElement, ready: Promise<unknown> | null, zoom: Zoom | null}} `ready` is null if it is painted at once
  */
-export function large(item, words, pixels) {
-  if (item.image) return image(item, pixels);
+export function large(item, words, pixels, again) {
+  if (item.image) return image(item, pixels, again);
   if (item.text !== null) return { element: text(item, words), ready: null, zoom: null };
   return { element: rows(item.values ?? []), ready: null, zoom: null };
 }
 
-function image(item, pixels) {
+function image(item, pixels, again) {
   const found = picture(item, pixels);
   const { img } = found;
   img.className = isSmall(item) ? "pixels" : "";
   const element = h("div", { class: "image" }, img);
-  const failed = () => element.replaceChildren(h("p", { class: "empty" }, "This image cannot be shown. Skip it, or flag it."));
-  const ready = found.done && img.naturalWidth ? null : found.ready.then((fine) => fine || failed());
+  const failed = () => element.replaceChildren(h("div", { class: "empty" }, h("p", null, "This image cannot be shown now."), button({ onclick: again }, "Try again")));
+  const ready = found.done ? null : found.ready.then((fine) => fine || failed());
   return { element, ready, zoom: new Zoom(element, img, () => { img.src = address(item, 1e6); }) };
 }
 

@@ -180,8 +180,12 @@ export class App {
 
   #buttons() {
     for (const tab of byId("views").querySelectorAll("button")) tab.addEventListener("click", (event) => { this.show(tab.dataset.view); if (event.detail > 0) tab.blur(); });
+    const guesses = button({ onclick: () => this.desk.toggleGuesses(), title: "Hide or show guesses (h)" }, "Guesses");
+    const state = () => guesses.setAttribute("aria-pressed", String(!this.desk.hidden));
+    this.desk.addEventListener("change", state);
+    state();
     byId("tools").append(
-      button({ onclick: () => this.desk.toggleGuesses(), title: "Hide or show guesses (h)" }, "Guesses"),
+      guesses,
       button({ onclick: () => switchTheme(), title: "Light or dark" }, "Theme"),
       button({ onclick: () => this.#help(), title: "All keys (?)" }, "Keys"));
     byId("saved").addEventListener("click", () => this.desk.outbox.flush());

@@ -25,7 +25,7 @@ export function picture(item, pixels) {
     img.draggable = false;
     img.src = address(item, pixels);
     const found = { img, done: false };
-    found.ready = img.decode().then(() => true, () => false);
+    found.ready = img.decode().then(() => true, () => !made.delete(item)); // to be asked for again the next time
     found.ready.then(() => { found.done = true; });
     made.set(item, found);
   }

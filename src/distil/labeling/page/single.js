@@ -116,7 +116,7 @@ class Single {
       this.#zoom = null;
       return;
     }
-    const { element, ready, zoom } = large(item, this.app.highlights(), this.app.pixels());
+    const { element, ready, zoom } = large(item, this.app.highlights(), this.app.pixels(), () => { this.#item = null; this.draw(); });
     this.#zoom = zoom;
     this.stage.replaceChildren(element);
     this.stage.scrollTop = 0;
