@@ -16,6 +16,8 @@ from distil.cli import main
 from distil.errors import ConfigError, InvalidInput
 from distil.experiment import outputs
 from distil.experiment.config.experiment_config import parse_config, read_config
+from distil.labeling.events import Event
+from distil.labeling.project import Project
 
 LOOP = {"strategies": ["random_sampling", "badge"], "budget": 4, "rounds": 2, "initial_points": 6}
 KINDS = ("cat", "dog", "eel")
@@ -194,3 +196,39 @@ def test_what_cannot_be_a_data_set(here):
     ]:
         with pytest.raises(ConfigError, match=message):
             parse_config(config(**wrong))
+
+
+def test_people_label_a_pool_without_labels(here, case):
+    """A flat folder of images, and a table whose column of labels is missing or empty; the test set has labels."""
+    write_images("flat", flat=True)
+    write_images("tested", 12, seed=1)
+    write_texts("plain.csv", header="id,text")
+    write_texts("test.csv", 12)
+    Path("test.csv").write_text(Path("test.csv").read_text().replace("\nt", "\ntest-"))
+    plain = Path("plain.csv").read_text().splitlines()
+    Path("empty.csv").write_text("\n".join(["id,text,label", *(f"{line}," for line in plain[1:])]) + "\n")
+    loop = {"strategy": "random_sampling", "budget": 4, "rounds": 1, "initial_points": 6}
+    for number, (kind, pool, test, encoder) in enumerate(
+        [
+            ("images", "flat", "tested", "colors:encode"),
+            ("texts", "plain.csv", "test.csv", "colors:words"),
+            ("texts", "empty.csv", "test.csv", "colors:words"),
+        ]
+    ):
+        with case(pool):
+            experiment = {"output": f"out{number}", "oracle": f"project p{number}"}
+            data = {kind: pool, f"test_{kind}": test, "encoder": encoder}
+            Path("x.json").write_text(json.dumps({"dataset": data, "active_learning": loop, "experiment": experiment}))
+            with Project.create(f"p{number}", classes=KINDS) as project:
+                project.add(pool)
+                assert main(["run", "x.json"]) == 3
+                asked = project.queued("anna")
+                assert len(asked) == 6
+                kinds = [KINDS[int(item.strip("t").removesuffix(".png")) % 3] for item in asked]
+                project.record_all(
+                    [
+                        Event(kind="label", who="anna", item=item, label=label)
+                        for item, label in zip(asked, kinds, strict=True)
+                    ]
+                )
+                assert main(["resume", f"out{number}"]) == 0

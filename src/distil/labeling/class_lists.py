@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from distil.errors import InvalidInput
 from distil.labeling.events import Event
@@ -11,7 +11,7 @@ from distil.labeling.project import Project
 from distil.labeling.rows import Imported
 
 
-def is_class_list(document: object) -> bool:
+def is_class_list(document: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a document of JSON is a list of classes."""
     entries = document.get("classes") if isinstance(document, Mapping) else None
     return isinstance(entries, list) and all(isinstance(entry, Mapping) for entry in entries)

@@ -9,6 +9,7 @@ from distil.data.array_files import read_column
 from distil.data.file_readers import ending
 from distil.data.headers import LABELS, is_no_text
 from distil.data.ids import ListedIds, read_ids, text_in
+from distil.data.images import images_below
 from distil.data.items import Kind, items_of
 from distil.data.pools import open_pool
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
@@ -54,7 +55,7 @@ def load_embedded(
         root: Folder for files that are not in the working directory.
         device: Device of the encoder.
         looking: Whether only embeddings that were made before are used: no encoder is loaded.
-        partly: Whether items may lack a label, because an oracle answers; only tables in ``labels`` may leave them out.
+        partly: Whether items of the pool may lack a label, because an oracle answers.
 
     Raises:
         DataNotFound: There is no such file or folder.
@@ -63,7 +64,7 @@ def load_embedded(
     base = data_root(root)
     paths = [user_file(name, pool, base, folders=True) for pool in pools]
     tables = [
-        _own_labels(path, quoting)
+        _own_labels(path, quoting, partly=partly and path is paths[0])
         if given is None
         else read_labels(user_file(name, given, base, folders=True), quoting)
         for path, given in zip(paths, labels, strict=True)
@@ -80,12 +81,21 @@ def load_embedded(
     return replace(data, read=[*(each.note for each in made if each.note), *data.read])
 
 
-def _own_labels(pool: Path, quoting: Quoting | None) -> ListedIds:
-    """The labels that a pool has itself: the folders of its images, or the column of labels of its table, row by row."""
+def _own_labels(pool: Path, quoting: Quoting | None, *, partly: bool) -> ListedIds | None:
+    """The labels that a pool has itself: the folders of its images, or the column of labels of its table, row by row.
+
+    Args:
+        pool: A folder or a file.
+        quoting: Whether cells of csv and tsv may be quoted.
+        partly: Whether labels may be missing; a pool that has none gives None.
+    """
     if pool.is_dir():
-        return read_ids(pool)
+        flat = all("/" not in name for name, _ in images_below(pool))
+        return None if partly and flat else read_ids(pool)
     table = open_table(pool, quoting=quoting) if ending(pool) in TABLE_FILES else None
     label = None if table is None else table.named(*LABELS)
+    if partly and label is None:
+        return None
     if table is None or label is None:
         raise InvalidInput(
             f"{pool} has no labels: expected a column {', '.join(LABELS[:-1])} or {LABELS[-1]}; add it, or name a table of ids and "
@@ -93,7 +103,8 @@ def _own_labels(pool: Path, quoting: Quoting | None) -> ListedIds:
         )
     rows = table.read([], [label], Runtime())
     missing = next((place for place, cell in zip(rows.places, rows.cells[0], strict=True) if is_no_text(cell)), None)
-    if missing is not None:
+    if missing is not None and not partly:
         raise InvalidInput(f"{table.where(missing)}: the label is missing; fill it in or take the {table.unit} out")
-    labels = tuple(text_in(table, cell).strip() for cell in rows.cells[0])
-    return ListedIds(tuple(map(str, range(len(labels)))), labels, str(pool), positions=True)
+    labels = tuple("" if is_no_text(cell) else text_in(table, cell).strip() for cell in rows.cells[0])
+    found = ListedIds(tuple(map(str, range(len(labels)))), labels, str(pool), positions=True)
+    return found.answered() if any(labels) else None

@@ -315,8 +315,8 @@ class EncodedData(OwnData):
     )
     labels: Annotated[Text | None, OURS] = _key(
         "A table with the columns `id` and `label`, or a folder of images in one folder for each class. Default: the column "
-        "`label` of the table, or the folders that the images are in. If people answer (`experiment.oracle`), the table may lack "
-        "rows."
+        "`label` of the table, or the folders that the images are in. If people answer (`experiment.oracle`), items may lack a "
+        "label."
     )
     test_labels: Annotated[Text | None, OURS] = _key("The same for the test set.")
 
