@@ -123,6 +123,8 @@ def test_models_of_ones_own(project, say):
         project, lambda classes: distil.Learner(X, nn.Linear(4, 3), "badge", classes=classes, names=names)
     )
     assert len(own.query(2)) == 2
+    with pytest.raises(InvalidInput, match="the learner has no names"):
+        ProjectLearner(project, lambda classes: distil.Learner(X, nn.Linear(4, 3), "badge", classes=classes))
 
 
 def test_the_rows_are_found_by_their_ids(project, say, tmp_path):

@@ -85,8 +85,10 @@ class ProjectLearner:
             )
         fitted = bool(self._classes) and self.learner.round > 0
         self.learner = self._build(classes)
+        if self.learner.names is None:
+            raise InvalidInput("the learner has no names; pass names=[item.id for item in project.items()]")
         self._classes = classes
-        self._rows = {str(name): row for row, name in enumerate(self.learner.names or ())}
+        self._rows = {str(name): row for row, name in enumerate(self.learner.names)}
         self._take()
         if fitted and len(self.learner.pool.labeled):
             self.learner.fit()

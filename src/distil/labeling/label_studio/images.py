@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from distil.data.images import file_bytes, open_image
 from distil.errors import InvalidInput, nearest
+from distil.labeling.items import Item
 from distil.labeling.label_studio.remote import Remote
-from distil.labeling.project import Item
 
 Images = Literal["upload", "data-uri", "local-files"]
 IMAGES: Final[tuple[Images, ...]] = get_args(Images)

@@ -12,6 +12,7 @@ from distil.labeling.choosing import RANDOM_SHARE
 from distil.labeling.features import item_features
 from distil.labeling.fitting import Fit
 from distil.labeling.handing_out import hand_out
+from distil.labeling.items import Item
 from distil.labeling.label_studio.annotations import version_number, version_of
 from distil.labeling.label_studio.client import Client
 from distil.labeling.label_studio.config import shown_in
@@ -20,7 +21,7 @@ from distil.labeling.label_studio.pull import WHO, open_tasks
 from distil.labeling.label_studio.remote import ID_FIELD, REASON_FIELD, Remote, Task
 from distil.labeling.label_studio_json import choice, shown_of
 from distil.labeling.model import CACHE
-from distil.labeling.project import Item, Project
+from distil.labeling.project import Project
 from distil.rng import Rng
 from distil.strategies.base import Strategy
 from distil.system.runtime import Runtime
