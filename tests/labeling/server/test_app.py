@@ -169,6 +169,11 @@ def test_grid_take_search_bulk_links_and_progress(live, snapshot):
         "done": 2,
         "skipped": 0,
     }
+    for verb in ("undo", "redo"):
+        done = anna.post("/api/bulk", key=f"{verb}-00001", tab="t", places=[0, 1, 2], do=verb, of="lasso-0001")
+        assert done == {"done": 2, "skipped": 1}
+    for wrong in ({"do": "undo"}, {"do": "undo", "of": "short"}, {"do": "undo", "of": 1}, {"do": "delete"}):
+        assert anna.send("POST", "/api/bulk", {"key": "lasso-0003", "tab": "t", "places": [0], **wrong})[0] == 400
     assert anna.post("/api/bulk", key="lasso-0002", tab="t", places=[0, 9], do="queue") == {"done": 1, "skipped": 1}
     url = anna.post("/api/links", who="carl")["url"]
     assert url.startswith(f"http://127.0.0.1:{live.port}/?token=")
@@ -198,6 +203,17 @@ def test_progress_says_how_good_the_labels_are(tmp_path, texts, serve):
         assert (found["item"]["id"], found["label"], found["guess"], found["p"]) == ("0", "cat", "dog", 0.75)
         assert numbers["self_agreement"] == {"n": 1, "agree": 1}
         assert numbers["confusion"] == {"carl": {"dog": {"cat": 1}}}, "for the others, the rest ties"
+
+
+def test_items_are_shown_by_their_places_and_stay_free(live):
+    anna = live("anna")
+    anna.record(anna.label("3"))
+    found = anna.get("/api/items?places=3,1,3,99999")["items"]
+    assert [(item["place"], item["id"]) for item in found] == [(3, "3"), (1, "1"), (3, "3")]
+    assert found[0]["mine"]["label"] == "cat"
+    assert live.service.project.leases() == []
+    for places in ("", "1,", "-1", "1.0", "x", "9" * 30, ",".join(["1"] * 61)):
+        assert anna.send("GET", f"/api/items?places={places}")[0] == 400
 
 
 def test_images_are_made_here_and_never_the_file(tmp_path, serve):

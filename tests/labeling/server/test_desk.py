@@ -206,6 +206,20 @@ def test_bulk_labels_skip_what_the_person_answered_and_count_once(desk):
     assert (event.key, event.shown.reason) == ("lasso-01:2", "map")
 
 
+def test_labels_of_a_lasso_are_taken_back_together(desk):
+    desk.record("anna", "tab", [label("anna", "1", "dog")], 0, [])
+    desk.label_all("anna", "tab", "lasso-01", [0, 1, 2], "cat")
+    assert desk.turn_all("anna", "undo-001", [0, 1, 2], "undo", "lasso-01") == (2, 1)
+    assert desk.turn_all("anna", "undo-001", [0, 1, 2], "undo", "lasso-01") == (2, 1)  # sent again
+    assert desk.project.labels() == {"1": "dog"}
+    assert desk.project.leases() == []
+    assert desk.small("anna")["labeled"] == 1
+    assert desk.turn_all("ben", "undo-002", [0], "undo", "lasso-01") == (0, 1)
+    assert desk.turn_all("anna", "redo-001", [0, 1, 2], "redo", "lasso-01") == (2, 1)
+    assert desk.project.labels() == {"0": "cat", "1": "dog", "2": "cat"}
+    assert desk.small("anna")["labeled"] == 3
+
+
 def test_a_lasso_puts_items_in_front_of_the_queue(desk):
     assert desk.queue([5, 6]) == (2, 0)
     desk.record("anna", "tab", [label("anna", "1")], 0, [])

@@ -47,7 +47,7 @@ FIELDS = {
     "/api/events": ("tab", "events", "want", "have"),
     "/api/take": ("tab", "ids"),
     "/api/grid": ("tab", "n", "label", "have"),
-    "/api/bulk": ("key", "tab", "places", "do", "label"),
+    "/api/bulk": ("key", "tab", "places", "do", "label", "of"),
     "/api/links": ("who",),
 }
 GOOD = {
@@ -62,7 +62,7 @@ GOOD = {
     "do": "queue",
 }
 EVENT = ("kind", "key", "item", "label", "name", "target", "of", "ms", "shown", "who", "tab", "seq")
-GETS = ("/api/search", "/api/history", "/api/project", "/api/progress", "/api/map", "/item/0")
+GETS = ("/api/search", "/api/history", "/api/project", "/api/progress", "/api/map", "/api/items", "/item/0")
 BROKEN = (
     *(b"", b"{", b'{"tab": "t"', b"nonsense", b"null", b"[]", b"7", b'"text"', b'{"want": NaN}', b'{"want": Infinity}'),
     *(b'{"want": 1e999}', b'{"want": ' + b"9" * 5000 + b"}", b"[" * 200_000, b"[" * 200_000 + b"]" * 200_000),

@@ -35,6 +35,7 @@ _TYPES: Final = {
 }
 _STATES: Final = ("open", "answered", "flagged", "tied", "mine")
 _MOST: Final = 500  # items or events in one request or answer
+_SHOWN: Final = 60  # items that the map asks for at once
 _LASTING: Final = 90 * 24 * 3600  # seconds for which a browser keeps a session
 _KEY: Final = re.compile(r"[A-Za-z0-9._:-]{8,80}")
 
@@ -90,6 +91,7 @@ class _Routes:
             "/api/history": self._history,
             "/api/progress": self._numbers,
             "/api/map": self._map,
+            "/api/items": self._items,
             "/api/stream": self._stream,
             "/item/{place}": self._image,
         }
@@ -248,6 +250,16 @@ class _Routes:
         content = await asyncio.to_thread(self._desk.map, found)
         return Response(content, media_type="application/octet-stream")
 
+    async def _items(self, request: Request, who: str) -> Response:
+        """Items by their places, without a lease: what the map shows under the pointer."""
+        only(request.query_params, "places")
+        listed = request.query_params.get("places", "").split(",")
+        if len(listed) > _SHOWN:
+            raise Refused(400, f"`places` must be at most {_SHOWN} numbers")
+        places = [number_in(place, "places", 0, 2**62) for place in listed]
+        given = await self._given([place for place in places if place < len(self._desk.items)], who)
+        return json_response({"items": await self._service.documents(given)})
+
     async def _stream(self, request: Request, who: str) -> Response:
         only(request.query_params)
         return StreamingResponse(self._service.stream(who), media_type="text/event-stream")
@@ -274,17 +286,22 @@ class _Routes:
         return json_response({"label": found, "items": await self._service.documents(given)})
 
     async def _bulk(self, request: Request, who: str) -> Response:
-        body = await body_of(request, "key", "tab", "places", "do", "label")
+        body = await body_of(request, "key", "tab", "places", "do", "label", "of")
         tab, key, what = check_name("tab", body.text("tab")), body.text("key"), body.text("do")
         places = body.wholes("places", 5000, len(self._desk.items) - 1)
-        if not _KEY.fullmatch(key):
-            raise Refused(400, "`key` must be 8 to 80 letters, digits, dots, colons, dashes or underscores")
+        of = body.text("of") if what in ("undo", "redo") else key
+        if not (_KEY.fullmatch(key) and _KEY.fullmatch(of)):
+            raise Refused(
+                400, "`key` must be 8 to 80 letters, digits, dots, colons, dashes or underscores, and so must `of`"
+            )
         if what == "queue":
             done, skipped = await self._service.at_desk(self._desk.queue, places)
         elif what == "label":
             done, skipped = await self._service.at_desk(self._desk.label_all, who, tab, key, places, body.text("label"))
+        elif what in ("undo", "redo"):
+            done, skipped = await self._service.at_desk(self._desk.turn_all, who, key, places, what, of)
         else:
-            raise Refused(400, "`do` must be queue or label")
+            raise Refused(400, "`do` must be queue, label, undo or redo")
         self._service.recorded()
         return json_response({"done": done, "skipped": skipped})
 

@@ -466,6 +466,17 @@ class Desk:
         done = sum(ack.error is None for ack in acks)
         return done, len(places) - done
 
+    def turn_all(self, who: str, key: str, places: Sequence[int], verb: str, of: str) -> tuple[int, int]:
+        """Undo or redo the labels that ``label_all`` gave with the key ``of``; returns how many, and how many there are not.
+
+        Undone items are for everyone again: a person does not hold thousands of items.
+        """
+        events = [Event(kind=verb, who=who, key=f"{key}:{place}", target=f"{of}:{place}") for place in places]
+        acks = self.project.record(events)
+        self._after(events, acks, [])
+        done = sum(ack.error is None for ack in acks)
+        return done, len(places) - done
+
     def _answered(self, place: int, who: str) -> bool:
         answer = self._said.get(place, {}).get(who)
         return answer is not None and answer.kind in ANSWERS
