@@ -39,10 +39,10 @@ class PoolMap {
     this.tip = h("div", { class: "map-tip", hidden: true });
     this.legend = new Legend((rows, name) => this.#choose(rows, `of ${name} in view`));
     this.bulk = new Bulk(app, { clear: () => this.clear(), changed: () => this.#load() });
-    this.empty = h("div", { class: "empty", hidden: true }, h("h2", null, "There is no map yet"),
+    this.empty = h("div", { class: "empty" }, h("h2", null, "There is no map yet"),
       h("p", null, "It is made when the model has read all items, and appears here by itself."));
     this.view.element.append(this.tip);
-    this.body = h("div", { class: "map-body" }, h("div", { class: "map-main" }, this.view.element, this.bulk.element), this.legend.element);
+    this.body = h("div", { class: "map-body", hidden: true }, h("div", { class: "map-main" }, this.view.element, this.bulk.element), this.legend.element);
     element.append(h("div", { class: "map-head" }, this.title, this.#tools()), this.method, this.empty, this.body);
     this.#listen();
   }
@@ -53,7 +53,9 @@ class PoolMap {
     on("pick", (found) => this.#open(found.row));
     on("lasso", ({ outline }) => this.#choose(inside(outline, this.#map.xy, this.#openRows()), "inside the line"));
     on("view", () => this.#drawLegend());
-    this.app.desk.addEventListener("change", () => this.app.isShown("map") && this.#paint()); // guesses hidden or shown
+    const { desk } = this.app;
+    for (const name of ["map", "classes"]) desk.addEventListener(name, () => this.refresh());
+    desk.addEventListener("change", () => this.app.isShown("map") && this.#paint()); // guesses hidden or shown
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paint());
     new MutationObserver(() => this.#paint()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
@@ -75,6 +77,10 @@ class PoolMap {
   }
 
   // ------------------------------------------------------------------------------------------------------- the numbers
+
+  shown() {
+    this.refresh();
+  }
 
   /** Read the map again, if it is shown; at most once a second. */
   refresh() {
