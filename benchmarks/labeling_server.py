@@ -91,7 +91,7 @@ def latency(folder: Path, items: int = 100_000, seconds: float = 60) -> dict[str
     return {
         "items": items,
         "answers": len(times),
-        "fits meanwhile": model["version"] - 1,
+        "fits that ended meanwhile": model["version"] - 1,
         "start to first item, seconds": round(until_first, 2),
         "POST p50, ms": round(float(p50), 1),
         "POST p95, ms": round(float(p95), 1),

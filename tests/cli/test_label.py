@@ -35,7 +35,7 @@ def served(monkeypatch):
         calls.append((project.path, worker, options[:-1]))
 
     monkeypatch.setattr(run, "serve", serve)
-    monkeypatch.setattr(command, "ProcessPoolExecutor", _Here)
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", _Here)
     return calls
 
 
@@ -263,5 +263,6 @@ def test_other_machines_are_let_in_with_a_loud_word(table, tmp_path):
         port = host.rpartition(":")[2]
         assert asked(f"127.0.0.1:{port}", "GET", "/api/project")[0] == 401  # an address needs its token here too
         assert asked(f"127.0.0.1:{port}", "GET", path)[0] == 303
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGHUP)  # its terminal was closed
         assert process.wait(20) == 0
+        assert "Traceback" not in (tmp_path / "log").read_text()

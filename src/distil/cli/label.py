@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -112,6 +110,9 @@ def _server() -> ModuleType:
 
 def _project_of(data: Path, project: Path | None, who: str) -> Path:
     """The folder of the project for what the user named, made or brought up to date if that is data."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     from distil.labeling.store import FILE
 
     if (data / FILE).is_file():

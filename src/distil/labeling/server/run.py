@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -85,8 +86,22 @@ def serve(
             )
         say(f"open this address, which works once: http://{_shown(host)}:{port}/?token={sessions.launch(who)}")
         say("Ctrl-C ends the server")
-        with suppress(KeyboardInterrupt):  # the signal that ended the server, raised again
+        with _hangup_ends(), suppress(KeyboardInterrupt):  # the signal that ended the server, raised again
             Server(service, host, port).run(sockets=[listening])
+
+
+@contextmanager
+def _hangup_ends() -> Iterator[None]:
+    """A context in which a closed terminal ends the server as SIGTERM does, unless this process ignores that, as under nohup."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is None or signal.getsignal(number) == signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _shown(host: str) -> str:
