@@ -464,3 +464,47 @@ def test_an_image_that_does_not_arrive_is_asked_for_again(tmp_path, digits, serv
     page.click("text=Try again")
     page.wait_for_selector(".stage[aria-busy=false] img")
     press(page, "1")
+
+
+def test_progress_shows_the_numbers_of_the_server(tmp_path, digits, serve, visit):
+    page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"))
+    points = [{"labels": 20, "n": 10, "accuracy": 0.5, "low": 0.24, "high": 0.76}, {"labels": 40, "n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98}]  # fmt: skip
+    numbers = {
+        "classes": {"even": 30, "odd": 10},
+        "people": [{"who": "anna", "answers": 40, "per_hour": 1234.5, "median_ms": 1250.0}],
+        "agreement": 0.875,
+        "alpha": 0.71,
+        "curve": points,
+        "accuracy": {"n": 20, "accuracy": 0.8, "low": 0.58, "high": 0.92},
+        "guesses": {
+            "shown": {"n": 80, "accepted": 60, "median_ms": 250.0},
+            "withheld": {"n": 10, "accepted": 5, "median_ms": 900.0},
+            "difference": 0.25,
+            "low": -0.04,
+            "high": 0.5,
+            "too_fast": True,
+        },
+        "self_agreement": {"n": 6, "agree": 5},
+        "suspects": [],
+        "confusion": {"anna": {"even": {"even": 29, "odd": 3}}},
+    }
+    page.route("**/api/progress", lambda route: route.fulfill(json=numbers))
+    page.click("#views >> text=Progress")
+    page.wait_for_selector("#progress .chart")
+    assert "40 labels: 90 % (60 % to 98 %) of 10 random items" in page.locator("svg.chart").get_attribute("aria-label")
+    heights = page.evaluate("() => [...document.querySelectorAll('.chart .dot')].map(dot => dot.cy.baseVal.value)")
+    assert heights[0] > heights[1]  # the better point is higher
+    text = page.locator("#progress").inner_text()
+    for words in (
+        "80 %\nright if the model labels the rest (58 % to 92 %)",
+        "anna\t40\t1,235\t1.3 s",
+        "the same label in 88 % of cases",
+        "alpha is 0.71",
+        "on 5 of 6 items that they saw twice",
+        "shown\t75 % of 80\t0.3 s",
+        "withheld\t50 % of 10\t0.9 s",
+        "+25 points (−4 points to +50 points)",
+        "under 0.3 seconds",
+        "anna\teven\todd\t3",
+    ):
+        assert words in text, words

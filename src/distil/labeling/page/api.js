@@ -150,13 +150,13 @@ export class Outbox {
   }
 
   #failed(error) {
-    const waiting = plural(this.waiting, "answer waits", "answers wait");
+    const waiting = this.waiting > 0 ? `: ${plural(this.waiting, "answer waits", "answers wait")}` : "";
     if (error.status === 401) {
-      this.hooks.state({ state: "out", text: `Signed out: ${waiting}`, detail: error.message });
+      this.hooks.state({ state: "out", text: `Signed out${waiting}`, detail: error.message });
       return;
     }
     const why = { 0: "Offline", 507: "Disk full" }[error.status] ?? "Not saved";
-    this.hooks.state({ state: "waiting", text: `${why}: ${waiting}`, detail: error.message });
+    this.hooks.state({ state: "waiting", text: `${why}${waiting}`, detail: error.message });
     this.#timer = setTimeout(() => this.flush(), AGAIN_MS[Math.min(this.#failures, AGAIN_MS.length - 1)]);
     this.#failures += 1;
   }

@@ -199,9 +199,10 @@ export class App {
     saved.title = detail ?? "";
     saved.disabled = state !== "waiting";
     byId("trouble").hidden = state !== "waiting" && state !== "out";
+    const kept = this.desk.outbox.waiting > 0 ? "Answers are kept in this browser and sent later." : "";
     byId("trouble").textContent = {
-      out: `${text}. They are kept in this browser. Open a new address from the person who runs distil label here, and they will be saved.`,
-      waiting: `${text}. ${detail} They are kept in this browser and sent again by themselves. Press “${text}” above to try now.`,
+      out: `${text}. ${kept} Open a new address from the person who runs distil label in this browser to go on.`,
+      waiting: `${text}. ${detail} ${kept} Press “${text}” above to try now.`,
     }[state] ?? "";
   }
 
