@@ -314,7 +314,7 @@ def test_every_view_is_accessible(tmp_path, digits, serve, visit, case):
         press(page, "12"[int(digit_of(current(page))) % 2])
     learned(page)
     check_access(page, axe)
-    keys = {"g": "#grid .tile", "/": "#search .tile", "?": "#help[open]", "j": "#chooser[open]"}
+    keys = {"g": "#grid .tile", "m": "#map canvas", "/": "#search .tile", "?": "#help[open]", "j": "#chooser[open]"}
     for key, there in keys.items():
         with case(key):
             page.keyboard.press(key)
@@ -508,3 +508,33 @@ def test_progress_shows_the_numbers_of_the_server(tmp_path, digits, serve, visit
         "anna\teven\todd\t3",
     ):
         assert words in text, words
+
+
+def test_a_lasso_of_the_map_is_one_step_of_the_history(tmp_path, digits, serve, visit):
+    folder = tmp_path / "p"
+    page = visit(serve(digits, "--project", str(folder), "--classes", "even,odd"))
+    first = press(page, "1")
+    lasso = """(places) => fetch("/api/bulk", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ key: "11111111-2222", tab: "t", places, do: "label", label: "odd" }),
+    })"""
+    settled(page)
+    with Project.open(folder) as project:
+        ids = [item.id for item in project.items()]
+        places = [place for place, item in enumerate(ids) if item not in project.labels()][100:160]
+    page.evaluate(lasso, places)
+    page.reload()
+    page.wait_for_selector("text=60 × odd")
+    for key, words, n in (("Backspace", "Undone: 60 items", 1), ("Shift+Backspace", "Done again: 60 items", 61)):
+        page.keyboard.press(key)
+        live(page, words)
+        with Project.open(folder) as project:
+            assert len(project.labels()) == n
+    page.keyboard.press("Backspace")
+    live(page, "Undone: 60 items")
+    page.keyboard.press("Backspace")
+    page.wait_for_function("item => document.querySelector('.caption .id')?.title === item", arg=first)
+    settled(page)
+    with Project.open(folder) as project:
+        assert project.labels() == {}

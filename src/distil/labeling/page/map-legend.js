@@ -17,7 +17,7 @@ export class Legend {
   constructor(choose) {
     this.choose = choose;
     this.ramp = h("div", { class: "map-ramp", hidden: true }, h("span", null, "sure"), h("span", { class: "ramp" }), h("span", null, "not sure"));
-    this.all = button({ onclick: () => this.choose(this.rows, "all open items") });
+    this.all = button({ onclick: () => this.choose(this.rows, "all open items") }, "Select all open");
     this.list = h("ul", { class: "map-classes", tabindex: "0", "aria-label": "Items in view by class" });
     this.head = h("p", { class: "hint map-columns", "aria-hidden": "true" }, h("span", null, "labels"), h("span", null, "select open"));
     this.element = h("div", { class: "map-legend" }, this.ramp, h("h2", null, "In view"), this.all, this.head, this.list);
