@@ -1,5 +1,6 @@
 """The routes, over real connections: what the page asks for and gets."""
 
+import asyncio
 import http.client
 import io
 import json
@@ -199,6 +200,9 @@ def test_progress_says_how_good_the_labels_are(tmp_path, texts, serve):
         Quality(3, 1, 0.9, suspects, {}, ()).save(project.path / CACHE)
         with serve(project) as live:
             numbers = live("anna").get("/api/progress")
+            Quality(3, 0, 1.0, (), {}, ()).save(project.path / CACHE)
+            asyncio.run_coroutine_threadsafe(live.service._hear({"quality": 0}), live.service._loop).result(10)
+            assert live("ben").get("/api/progress")["suspects"] == []
         (found,) = numbers["suspects"]
         assert (found["item"]["id"], found["label"], found["guess"], found["p"]) == ("0", "cat", "dog", 0.75)
         assert numbers["self_agreement"] == {"n": 1, "agree": 1}
