@@ -75,6 +75,7 @@ def test_without_overlap_the_model_alone_judges():
     assert crowd.consensus.tolist() == [0, 0, 0], "the label where there is one, else the guess"
     assert crowd.quality.tolist() == [0.9, 0.3, 0.6]
     assert activelab(votes, probs) == pytest.approx([(2 * 0.9 + 0.5) / 3, (2 * 0.3 + 0.5) / 3, (0.6 + 0.5) / 2])
+    assert activelab([[-1], [-1]], probs[:2]) == pytest.approx([(0.9 + 0.5) / 2, (0.7 + 0.5) / 2])
     assert np.isnan(crowdlab([[0, -1]], [[0.5, 0.5]]).annotators).tolist() == [False, True]
 
 
@@ -121,7 +122,6 @@ def test_what_is_no_votes():
         ([0, 1], "one row for each of the 2 rows"),
         ([[0.0], [1.0]], "whole numbers"),
         ([[0], [2]], r"0\.\.1, or -1 for none; got 0 to 2"),
-        ([[-1], [-1]], "hold no label"),
     ]:
         with pytest.raises(InvalidInput, match=message):
             crowdlab(votes, probs)

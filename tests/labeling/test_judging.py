@@ -92,6 +92,21 @@ def test_the_only_item_of_a_class_is_no_suspect_and_ties_have_no_label(tmp_path)
         assert "0" in dict(found.relabel)
 
 
+def test_decisions_and_people_whose_items_are_gone(tmp_path):
+    with project_of(tmp_path, 60) as project:
+        say(project, "anna", {i: DIGITS.target[i] for i in range(40)}, "decide")
+        found = judge(project)
+        assert (found.labels, found.suspects, found.annotators) == (40, (), {})
+        assert sorted(int(item) for item, _ in found.relabel) == [*range(40, 60)]
+        say(project, "ben", {50: DIGITS.target[50]})
+        say(project, "carl", {59: DIGITS.target[59]})
+        np.save(tmp_path / "digits.npy", (DIGITS.data[:58] / 16).astype(np.float32))
+        project.add(tmp_path / "digits.npy")
+        found = judge(project)
+        assert [*found.annotators] == ["ben"]
+        assert "59" not in dict(found.relabel)
+
+
 def test_with_one_person_the_scores_are_those_of_the_model_and_weights_of_1(tmp_path):
     x, y = torch.from_numpy((DIGITS.data[:80] / 16).astype(np.float32)), torch.from_numpy(DIGITS.target[:50])
     with project_of(tmp_path, 80) as project:

@@ -158,7 +158,7 @@ def _ensemble(given: Ints, p: Floats, weights: Weights) -> Floats:
 def _quality_of_people(given: Ints, consensus: Ints, found: Floats, weights: Weights) -> Floats:
     has = given >= 0
     several = has & (has.sum(axis=1) > 1)[:, None]
-    people = float(weights.people.mean()) * has.sum() / has.any(axis=1).sum()
+    people = float(weights.people.mean()) * has.sum() / max(int(has.any(axis=1).sum()), 1)
     share = weights.model / (weights.model + people)
     own = np.where(has, np.take_along_axis(found, np.maximum(given, 0), axis=1), 0).sum(axis=0)
     right = (several & (given == consensus[:, None])).sum(axis=0)
@@ -183,6 +183,4 @@ def _checked(votes: ArrayLike, probs: ArrayLike) -> tuple[Ints, Floats]:
         raise InvalidInput(
             f"votes must be in 0..{p.shape[1] - 1}, or -1 for none; got {int(given.min())} to {int(given.max())}"
         )
-    if (given < 0).all():
-        raise InvalidInput("votes hold no label; expected one at least")
     return given.astype(np.int64), p

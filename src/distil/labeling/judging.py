@@ -99,14 +99,17 @@ def judged(project: Project, features: ItemFeatures) -> Quality:
     p, given = probs.numpy(), y.numpy()
     wrong = [row for row in rows[suspects(given, p[rows])].tolist() if not found[features.ids[row]].decided]
     joint = estimated_joint(given, p[rows])
-    people = dict.fromkeys(who for truth in found.values() for who in truth.votes)
+    people = dict.fromkeys(who for name in features.ids if name in found for who in found[name].votes)
     votes = _votes(features.ids, found, fit.classes, list(people))
+    quality = crowdlab(votes, p).annotators.tolist()  # one number more than people where all labels are decisions
     return Quality(
         labels=len(rows),
         errors=int(joint.sum() - joint.trace()),
         agreement=float((p[rows].argmax(axis=1) == given).mean()),
         suspects=tuple(_suspect(features.ids[row], fit, p[row], int(fit.y[row])) for row in wrong),
-        annotators=dict(zip(people, crowdlab(votes, p).annotators.tolist(), strict=True)),
+        annotators=dict(
+            zip(people, crowdlab(votes, p).annotators.tolist(), strict=False)
+        ),  # one column where all labels are decisions
         relabel=_lowest(features.ids, activelab(votes, p), found),
     )
 
