@@ -180,7 +180,9 @@ def test_suspects_and_what_to_look_at_again(here, ok, capsys):
     ben = status["quality"]["people"]["ben"]
     assert ben["with_others"]["share"] < 1
     assert ben["with_self"] is None
-    assert "ben: agrees with the others " in ok("project", "status", "d")
+    (line,) = [each for each in ok("project", "status", "d").splitlines() if each.startswith("ben: ")]
+    assert line.startswith("ben: agrees with the others ")
+    assert ", quality by CROWDLAB 0." in line
 
     ok("next", "d", "--relabel", "--n", "12", "--out", "r.csv", "--who", "ben")
     again = fill("r.csv", [])

@@ -115,9 +115,14 @@ def quality_lines(quality: Mapping[str, Any]) -> list[str]:
     for who, found in quality["people"].items():
         parts = [
             f"{words} {_percent(found[name])}"
-            for name, words in (("with_others", "agrees with the others"), ("with_self", "with the own earlier answer"))
+            for name, words in (
+                ("with_others", "agrees with the others"),
+                ("with_self", "with their own earlier answer"),
+            )
             if found[name] is not None
         ]
+        if found["quality"] is not None:
+            parts.append(f"quality by CROWDLAB {found['quality']:.2f}")
         if parts:
             lines.append(f"{who}: {', '.join(parts)}")
     return lines

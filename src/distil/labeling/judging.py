@@ -107,9 +107,7 @@ def judged(project: Project, features: ItemFeatures) -> Quality:
         errors=int(joint.sum() - joint.trace()),
         agreement=float((p[rows].argmax(axis=1) == given).mean()),
         suspects=tuple(_suspect(features.ids[row], fit, p[row], int(fit.y[row])) for row in wrong),
-        annotators=dict(
-            zip(people, crowdlab(votes, p).annotators.tolist(), strict=False)
-        ),  # one column where all labels are decisions
+        annotators=dict(zip(people, quality, strict=False)),
         relabel=_lowest(features.ids, activelab(votes, p), found),
     )
 
