@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from distil.cli import main
 from distil.cli.commands import documented
 from distil.cli.project import COMMANDS
-from distil.labeling.events import Event
+from distil.labeling.events import Event, Shown
 from distil.labeling.project import Project
 
 
@@ -86,6 +86,29 @@ def test_status(project, ok):
         "people: anna 2",
     ]
     assert json.loads(ok("project", "status", "p", "--json"))["classes"] == {"cat": 2, "dog": 0}
+
+
+def test_status_of_the_model_and_its_guesses(project, ok):
+    """Six random items whose guess was shown or withheld, 2 seconds apart: what was right, how fast, and what guesses change."""
+    with Project.open("p") as opened:
+        for n, label in enumerate(["cat", "cat", "cat", "cat", "dog", "dog"]):
+            shown = Shown(guess="cat", p=0.9, withheld=n % 2 > 0, reason="random")
+            opened.record([Event(kind="label", who="anna", item=f"t{n}", label=label, ms=1900, shown=shown)])
+        opened._store.rows("UPDATE event SET at = 2 * seq")
+    assert ok("project", "status", "p").splitlines() == [
+        "6 of 6 items have a label",
+        "classes: cat 4, dog 2",
+        "people: anna 6",
+        "anna: 1,800 answers an hour, 1.9 s at the median",
+        "the model guessed 66.7% (30.0% to 90.3%) of the last 6 random items right",
+        "100.0% (100.0% to 100.0%) of all items are right if the model labels the rest now",
+        "seeing a guess changes how often it is accepted by +0.0 points (-53.3 to +53.3)",
+    ]
+    found = json.loads(ok("project", "status", "p", "--json"))["progress"]
+    assert [*found] == ["classes", "people", "agreement", "alpha", "curve", "accuracy", "guesses"]
+    assert found["people"] == [{"who": "anna", "answers": 6, "per_hour": 1800, "median_ms": 1900}]
+    assert found["guesses"]["shown"] == {"n": 3, "accepted": 2, "median_ms": 1900}
+    assert [*found["curve"][0]] == ["labels", "n", "accuracy", "low", "high"]
 
 
 def test_taking_back(project, ok, capsys):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distil.cli import project_classes, project_record
 from distil.cli.commands import Act
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
+from distil.cli.project_progress import progress_lines
 from distil.cli.project_quality import act_suspects, quality_lines, quality_of, suspects
 from distil.cli.projects import left_out, person, writing
 from distil.errors import InvalidInput
@@ -91,23 +92,31 @@ def act_add(given: dict[str, Any]) -> int:
 
 
 def status(project: PathLike) -> dict[str, Any]:
-    """Show how far a project is: labels by class, answers by person, ties, and how much people agree.
+    """Show how far a project is: labels by class, answers by person, agreement, and how often the model is right.
+
+    How often it is right is measured on the items that were drawn at random; docs/labeling.md explains the numbers.
 
     Args:
         project: The folder of the project.
 
     Returns:
-        The document that ``--json`` prints; its keys are the attributes of :class:`distil.labeling.status.Status`, and ``quality``:
+        The document that ``--json`` prints; its keys are the attributes of :class:`distil.labeling.status.Status`, ``quality``:
         ``judged``, ``errors`` and ``suspects`` when the labels were last judged, and for each of its ``people`` the shares
-        ``with_others`` and ``with_self``, ``quality`` (CROWDLAB) and ``confusion``.
+        ``with_others`` and ``with_self``, ``quality`` (CROWDLAB) and ``confusion``; and ``progress``, whose keys are the
+        attributes of :class:`distil.labeling.progress.Progress`.
 
     Raises:
         RunError: It is not a project.
     """
+    from distil.labeling.progress import progress_of
     from distil.labeling.project import Project
 
     with Project.open(path_of("project", project)) as opened:
-        return {**as_json(asdict(opened.status())), "quality": quality_of(opened)}
+        return {
+            **as_json(asdict(opened.status())),
+            "quality": quality_of(opened),
+            "progress": as_json(asdict(progress_of(opened))),
+        }
 
 
 def act_status(given: dict[str, Any]) -> int:
@@ -122,7 +131,7 @@ def act_status(given: dict[str, Any]) -> int:
     if found["agreement"] is not None:
         alpha = "" if found["alpha"] is None else f", Krippendorff's alpha {found['alpha']:.3f}"
         print(f"agreement of two people on one item: {found['agreement']:.1%}{alpha}")
-    for line in quality_lines(found["quality"]):
+    for line in (*progress_lines(found["progress"]), *quality_lines(found["quality"])):
         print(line)
     return 0
 

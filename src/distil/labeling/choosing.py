@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from distil.errors import DistilWarning
+from distil.labeling.events import RANDOM
 from distil.rng import Rng
 from distil.selection.select import select_from
 from distil.signals import Embedding
@@ -19,8 +20,6 @@ from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 RANDOM_SHARE: Final = 0.1
 """The default share of items that are drawn at random, from which the accuracy of the model is measured without bias."""
-RANDOM: Final = "random"
-"""The reason of an item that was drawn at random."""
 
 
 @dataclass(frozen=True, eq=False)

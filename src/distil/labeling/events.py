@@ -38,6 +38,13 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Kind of an event -> the fields that it has besides those that all kinds have."""
 
+RANDOM: Final = "random"
+"""The reason of an item that was drawn at random from those without an answer."""
+GRID: Final = "grid"
+"""The reason of an item that was answered in a grid of items with one guess."""
+MAP: Final = "map"
+"""The reason of an item that was labeled with others of a region of the map."""
+
 DECISION: Final = ""
 """The name, of no person, under which the decision on an item is kept."""
 

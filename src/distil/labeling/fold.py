@@ -44,7 +44,7 @@ def fold(events: Iterable[Event]) -> State:
     Args:
         events: Events that were not refused, each once.
     """
-    classes = _Classes()
+    classes = Classes()
     undone: dict[str, bool] = {}
     said: list[tuple[Event, int | None]] = []
     for event in events:
@@ -89,7 +89,7 @@ def subject_of(event: Event) -> str:
     return event.who if event.of is None else event.of
 
 
-class _Classes:
+class Classes:
     """Classes by number, in the order in which they were added."""
 
     def __init__(self) -> None:
@@ -121,6 +121,10 @@ class _Classes:
             number = self.number(label)
             self._take_key(number)
             self._keys[name] = number
+
+    def has(self, name: str) -> bool:
+        """Whether a class has, or had, this name."""
+        return name in self._known
 
     def number(self, name: str) -> int:
         """The class that has, or had, this name; after merges."""

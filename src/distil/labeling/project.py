@@ -363,6 +363,12 @@ class Project:
         done = {item: truth for item, truth in found.items() if truth.decided or truth.answers >= copies}
         return {item: truth.label for item, truth in done.items() if not truth.tied}
 
+    @property
+    def untouched(self) -> int:
+        """The number of items that have no answer and that their source still has."""
+        answered = "SELECT 1 FROM current WHERE item = n AND kind IS NOT NULL"
+        return self._count(f"item WHERE NOT gone AND NOT EXISTS ({answered})")
+
     def status(self) -> Status:
         """How far the project is."""
         found = self.truths()

@@ -181,7 +181,20 @@ def test_grid_take_search_bulk_links_and_progress(live, snapshot):
     assert live.stranger().send("GET", url.partition(str(live.port))[2])[0] == 303
     numbers = anna.get("/api/progress")
     assert numbers["classes"] == {"cat": 2, "dog": 0}
-    assert numbers["people"][0]["who"] == "anna"
+    assert numbers["people"] == [{"who": "anna", "answers": 2, "per_hour": None, "median_ms": None}]
+    assert (numbers["curve"], numbers["accuracy"], numbers["guesses"]) == ([], None, None)
+
+
+def test_the_progress_is_that_of_the_record(live, monkeypatch):
+    monkeypatch.setattr("distil.labeling.server.service._FRESH", 0.0)
+    anna = live("anna")
+    for n, guess in enumerate(["cat", "dog", "cat"]):
+        shown = {"guess": guess, "p": 0.9, "withheld": n == 2, "reason": "random", "model": "1"}
+        anna.record({**anna.label(str(n)), "ms": 800, "shown": shown})
+        numbers = anna.get("/api/progress")
+    assert (numbers["accuracy"]["n"], numbers["people"][0]["median_ms"]) == (3, 800)
+    assert numbers["curve"] == [{**numbers["curve"][0], "labels": 1, "n": 3}]
+    assert numbers["guesses"]["withheld"] == {"n": 1, "accepted": 1, "median_ms": 800}
 
 
 def test_progress_says_how_good_the_labels_are(tmp_path, texts, serve):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from distil.errors import InvalidInput
 from distil.labeling.checks import Checks
-from distil.labeling.events import ANSWERS, DECISION, Ack, Event, Shown
+from distil.labeling.events import ANSWERS, DECISION, GRID, MAP, RANDOM, Ack, Event, Shown
 from distil.labeling.fold import Answer
 from distil.labeling.items import Item
 from distil.labeling.map import PoolMap, map_bytes
@@ -28,10 +28,6 @@ from distil.labeling.project import Project
 from distil.labeling.quality import Suspect
 from distil.labeling.truth import Truth, truths
 
-RANDOM: Final = "random"
-"""The reason of an item that was drawn at random, as the model's choices name it."""
-GRID: Final = "grid"
-MAP: Final = "map"
 _CLASSES: Final = ("class_add", "class_rename", "class_merge", "class_key")
 _SILENT: Final = 30.0  # seconds after which a page may have been closed
 _SPARE: Final = 300  # candidates beyond those wanted: some may be given away within the same transaction

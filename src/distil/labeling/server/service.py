@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from distil.labeling.events import Ack, Event
 from distil.labeling.items import Item
 from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, Snapshot
+from distil.labeling.progress import Tally
 from distil.labeling.project import Project
 from distil.labeling.quality import Quality, SelfAgreement, Suspect, confusions
 from distil.labeling.server.background import Background, ModelState
@@ -310,6 +311,7 @@ class Progress:
         self._path = project.path
         self._lock = threading.Lock()
         self._at = -_FRESH
+        self._tally = Tally()
         self._repeats = SelfAgreement()
         self._document: dict[str, Any] = {}
 
@@ -322,21 +324,12 @@ class Progress:
 
     def _computed(self) -> dict[str, Any]:
         with Project.open(self._path) as reader:
-            status = reader.status()
+            self._tally.read(reader)
             self._repeats.read(reader)
-            repeats, confused = self._repeats.counts(reader.known_classes), confusions(reader.truths())
-        people = [{"who": who, "answers": n, "per_hour": None, "median_ms": None} for who, n in status.people.items()]
-        return {
-            "classes": dict(status.classes),
-            "people": people,
-            "agreement": status.agreement,
-            "alpha": status.alpha,
-            "curve": [],
-            "accuracy": None,
-            "guesses": None,
-            "self_agreement": _together(repeats),
-            "confusion": confused or None,
-        }
+            said = reader.truths()
+            found = self._tally.progress(said, reader.untouched)
+            repeats = self._repeats.counts(reader.known_classes)
+        return {**asdict(found), "self_agreement": _together(repeats), "confusion": confusions(said) or None}
 
 
 def _together(repeats: Mapping[str, tuple[int, int]]) -> dict[str, int] | None:
