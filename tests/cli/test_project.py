@@ -111,6 +111,30 @@ def test_status_of_the_model_and_its_guesses(project, ok):
     assert [*found["curve"][0]] == ["labels", "n", "accuracy", "low", "high"]
 
 
+def test_sheets_measure_the_accuracy_too(project, ok):
+    """The guess for a random item is kept in the project, and goes into the record with the answer; the sheet does not hold it."""
+    ok("next", "p", "--n", "2", "--out", "a.csv")
+    fill("a.csv", ["cat", "dog"])
+    ok("answer", "p", "a.csv")
+    ok("next", "p", "--n", "3", "--out", "b.csv", "--random-share", "1")
+    ids = fill("b.csv", ["cat", "dog"])
+    with open("b.csv", newline="") as file:
+        assert [*csv.DictReader(file).fieldnames] == ["id", "text", "label", "answer", "who", "key"]
+    ok("answer", "p", "b.csv")
+    with Project.open("p") as opened:
+        kept = {each.event.item: each.event.shown for each in opened.events() if each.event.kind == "label"}
+    assert all(kept[item].withheld and kept[item].reason == "random" for item in ids[:2])
+    assert all(kept[item].guess in ("cat", "dog") and 0.5 <= kept[item].p <= 1 for item in ids[:2])
+    found = json.loads(ok("project", "status", "p", "--json"))["progress"]
+    assert (found["accuracy"]["n"], found["curve"][0]["n"], found["guesses"]) == (2, 2, None)
+    right = sum(kept[item].guess == label for item, label in zip(ids, ("cat", "dog"), strict=False))
+    assert found["curve"][0]["accuracy"] == right / 2
+    for path in (project / "sheets").iterdir():
+        path.write_text("damaged")
+    fill("b.csv", ["cat", "dog", "cat"])
+    assert ok("answer", "p", "b.csv") == "1 rows recorded, 2 before, 0 blank\n"
+
+
 def test_taking_back(project, ok, capsys):
     ok("next", "p", "--n", "4", "--out", "a.csv", "--who", "anna")
     first, second, *_ = fill("a.csv", ["cat", "dog"])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from distil.errors import InvalidInput
-from distil.labeling.events import FIELDS, Event, Shown
+from distil.labeling.events import FIELDS, Event, Shown, labels_of, model_name
 
 GOOD = {"kind": "label", "who": "anna", "key": "k-1234567", "item": "a.png", "label": "cat"}
 
@@ -69,3 +69,7 @@ def test_what_is_refused(message):
     for document in WRONG[message]:
         with pytest.raises(InvalidInput, match=message.replace("?", r"\?")):
             Event.read(document)
+
+
+def test_the_name_of_a_model_holds_its_number_of_labels():
+    assert [labels_of(name) for name in (model_name(0), model_name(1234), "7", "x labels", "12 labels ", None)] == [0, 1234, *[None] * 4]

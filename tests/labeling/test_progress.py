@@ -27,7 +27,7 @@ class Record:
         self, kind, item=None, label=None, *, who="anna", after=1.0, guess=None, reason=None, withheld=False, **more
     ):
         self.now += after
-        shown = Shown(guess, None if guess is None else 0.9, withheld, reason) if guess or reason else None
+        shown = Shown(guess, None if guess is None else 0.9, withheld, reason, model) if guess or reason else None
         event = Event(kind=kind, who=who, item=item, label=label, shown=shown, **more)
         event.check()
         self.events.append(event)
@@ -92,6 +92,17 @@ def test_earlier_guesses_count_as_those_of_models_with_fewer_labels(record):
     expected = quantiles(right, [(n + 1) / 41 for n in range(40)])
     assert (found.low, found.accuracy, found.high) == pytest.approx(expected, abs=5e-3)
     assert found.accuracy > 0.8 > np.mean(right)
+
+
+def test_a_guess_is_that_of_a_model_with_as_many_labels_as_the_record_says(record):
+    """A page hands out items with the guess of a model that does not know the latest labels."""
+    right = [n % 3 > 0 or n > 30 for n in range(40)]
+    for n, hit in enumerate(right):
+        record.draw(str(n), "cat", "cat" if hit else "dog", model=f"{n // 2} labels")
+    found = record.progress(untouched=10**7)
+    expected = quantiles(right, [(n // 2 + 1) / 41 for n in range(40)])
+    assert (found.accuracy.low, found.accuracy.accuracy, found.accuracy.high) == pytest.approx(expected, abs=5e-3)
+    assert [window.labels for window in found.curve] == [2, 7, 12, 17]
 
 
 def test_the_latest_random_items_tell_the_accuracy_and_all_are_on_the_curve(record):
@@ -243,12 +254,14 @@ def test_the_effect_of_guesses(record):
 
 
 def test_what_a_person_saw_first_counts_with_what_the_person_says_now(record):
-    key = record.say("label", "0", "cat", guess="cat")
+    key = record.say("label", "0", "cat", guess="cat", ms=9)
     record.say("undo", target=key)
-    record.say("label", "0", "dog", guess="dog", withheld=True)
-    record.say("label", "1", "dog", guess="dog", withheld=True)
-    record.say("label", "1", "cat", who="ben", guess="dog")
+    record.say("label", "0", "dog", guess="dog", withheld=True, ms=9)
+    record.say("label", "1", "dog", guess="dog", withheld=True, ms=9)
+    record.say("label", "1", "cat", who="ben", guess="dog", ms=9)
     record.say("withdraw", "1", who="owner", of="ben")
+    record.say("label", "2", "cat", guess="cat", withheld=True)  # of a sheet
+    record.say("label", "3", "cat", guess="cat", withheld=True, reason="disagrees", ms=9)
     found = record.progress().guesses
     assert (found.shown.n, found.shown.accepted, found.withheld.n, found.withheld.accepted) == (1, 0, 1, 1)
 

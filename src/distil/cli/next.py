@@ -8,6 +8,7 @@ from distil.cli.options import PathLike, optional_path, path_of
 from distil.cli.projects import person, writing
 
 if TYPE_CHECKING:
+    from distil.labeling.events import Shown
     from distil.labeling.handing_out import Selector
     from distil.labeling.project import Project
 
@@ -77,6 +78,7 @@ def next_(
     out_of(out, (".csv",))
     path, name = path_of("out", out), person(who)
     again = suspects or relabel
+    shown: dict[str, Shown] = {}
     with writing(project) as opened:
         if again:
             selector = _for_a_second_look(opened, suspects, model, optional_path("weights", weights))
@@ -92,8 +94,10 @@ def next_(
                 share=random_share,
                 seed=seed,
                 runtime=Runtime(),
+                shown=shown,
             )
-        return {"out": path, "who": name, "ids": write_sheet(opened, path, name, n, selector, ties=ties, check=again)}
+        ids = write_sheet(opened, path, name, n, selector, ties=ties, check=again, shown=shown)
+        return {"out": path, "who": name, "ids": ids}
 
 
 def _for_a_second_look(project: Project, suspects: bool, model: str | None, weights: str | None) -> Selector:

@@ -62,7 +62,7 @@ class Shown:
         p: The probability of the guess.
         withheld: Whether the guess was not shown, to measure its effect on people.
         reason: Why the item was chosen.
-        model: The version of the model.
+        model: The model that guessed, as :func:`model_name` writes it.
     """
 
     guess: str | None = None
@@ -70,6 +70,17 @@ class Shown:
     withheld: bool = False
     reason: str | None = None
     model: str | None = None
+
+
+def model_name(n_labels: int) -> str:
+    """A model in the record of an answer: the number of labels that it was fitted to."""
+    return f"{n_labels} labels"
+
+
+def labels_of(model: str | None) -> int | None:
+    """The number of labels that a model was fitted to, given its name in the record; None where the name does not say."""
+    found = None if model is None else re.fullmatch(r"([0-9]{1,15}) labels", model)
+    return None if found is None else int(found[1])
 
 
 def new_key() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distil.labeling.choosing import RANDOM_SHARE, Guesses, Order, fitted, next_items
+from distil.labeling.events import Shown, model_name
 from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.handing_out import Selector, random_order
 from distil.labeling.model import AHEAD, CACHE, Snapshot
@@ -83,6 +84,22 @@ class Fit:
         order = self.order(rows, n, rng, strategy, share)
         return {self.features.ids[row]: why for row, why in zip(order.rows.tolist(), order.reasons, strict=True)}
 
+    def shown(self, reasons: Mapping[str, str], *, withheld: bool = False) -> dict[str, Shown]:
+        """What goes into the record with the answers to items that were chosen, by id: the guess, and why.
+
+        Args:
+            reasons: Id -> why the item was chosen.
+            withheld: Whether the guesses are not shown to people.
+        """
+        if self.guesses is None:
+            return {name: Shown(reason=why, withheld=withheld) for name, why in reasons.items()}
+        rows, model = {name: row for row, name in enumerate(self.features.ids)}, model_name(int((self.y >= 0).sum()))
+        classes, p = self.guesses.classes, self.guesses.p
+        return {
+            name: Shown(self.classes[int(classes[rows[name]])], float(p[rows[name]]), withheld, why, model)
+            for name, why in reasons.items()
+        }
+
 
 def snapshot_of(
     project: Project,
@@ -128,6 +145,7 @@ def chosen_by_model(
     share: float = RANDOM_SHARE,
     seed: int = 0,
     runtime: Runtime | None = None,
+    shown: dict[str, Shown] | None = None,
 ) -> Selector:
     """A selector that fits the model of a project and puts first what its strategy chooses; the rest is in a random order.
 
@@ -140,12 +158,16 @@ def chosen_by_model(
         share: Share of random items.
         seed: Seed of the random choices.
         runtime: Device and progress bar of the model.
+        shown: Takes, by id, the guess for each item that is chosen and why, for the record of its answer.
     """
 
     def select(ids: Sequence[str]) -> Iterable[str]:
         features = item_features(project.items(), project.path / CACHE, model=model, weights=weights, runtime=runtime)
         rng = Rng(seed).child("labeling", project.id, project.last_event)
-        chosen = Fit.of(project, features).chosen(ids, n, rng, strategy, share)
+        fit = Fit.of(project, features)
+        chosen = fit.chosen(ids, n, rng, strategy, share)
+        if shown is not None:
+            shown.update(fit.shown(chosen, withheld=True))
         yield from chosen
         yield from random_order(seed)([name for name in ids if name not in chosen])
 

@@ -27,8 +27,8 @@ An item counts by its first answer, because later guesses may come from a model 
 now, after undos, further answers, decisions, renames and merges.
 
 **What guesses do to people**: a guess is withheld from a random share of the items of each person, so what differs between these
-and the others, beyond chance, is caused by showing it. Answers in a grid, on a map and to items
-that a person gets again are left out: their guesses are always shown, or never.
+and the others, beyond chance, is caused by showing it. Answers in a grid, on a map, in a sheet
+and to items that a person gets again are left out: their guesses are always shown, or never.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ import numpy as np
 from distil.evaluation.shares import difference_of_shares
 from distil.evaluation.statistics import wilson_interval
 from distil.labeling.checks import DISAGREES, REPEAT
-from distil.labeling.events import ANSWERS, GRID, MAP, RANDOM, Event
+from distil.labeling.events import ANSWERS, GRID, MAP, RANDOM, Event, labels_of
 from distil.labeling.fold import Classes
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha
 
@@ -88,7 +88,7 @@ class Window:
     """A point of the learning curve: consecutive random items.
 
     Attributes:
-        labels: Number of labels that the project had, the mean over the items.
+        labels: Number of labels that the model was fitted to, the mean over the items.
         n: Number of items.
         accuracy: The share of them for which the model's guess was right.
         low: Lower end of its 95 % interval.
@@ -126,12 +126,12 @@ class Answers:
     Attributes:
         n: Number of answers.
         accepted: Number of answers that are the guess.
-        median_ms: The median time of an answer in milliseconds; None where there are no times.
+        median_ms: The median time of an answer in milliseconds.
     """
 
     n: int
     accepted: int
-    median_ms: float | None
+    median_ms: float
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Progress:
 
 
 class _Draw(NamedTuple):
-    """A random item: the guess before its first answer, and how many items had got a label by then."""
+    """A random item before its first answer: how many labels the model was fitted to, and its guess."""
 
     labels: int
     guess: int
@@ -190,7 +190,7 @@ class _Sight(NamedTuple):
 
     guess: int
     withheld: bool
-    ms: int | None
+    ms: int
 
 
 @dataclass
@@ -292,9 +292,11 @@ class Tally:
         guess = self._number(shown.get("guess"))
         if item not in self._draws:
             drawn = reason == RANDOM and guess is not None
-            self._draws[item] = _Draw(len(self._labeled), guess) if drawn else None
+            labels = labels_of(shown.get("model"))
+            labels = len(self._labeled) if labels is None else labels
+            self._draws[item] = _Draw(labels, guess) if drawn else None
         if (item, who) not in self._sights:
-            counts = reason not in _NOT_RANDOMIZED and guess is not None
+            counts = reason not in _NOT_RANDOMIZED and guess is not None and ms is not None
             self._sights[item, who] = _Sight(guess, shown.get("withheld", False), ms) if counts else None
         if sent["kind"] == "label":
             self._labeled.add(item)
@@ -311,7 +313,7 @@ class Tally:
     # -------------------------------------------------------------------------------------------------------- statistics
 
     def _drawn(self, truths: Mapping[str, Truth]) -> list[tuple[int, bool | None]]:
-        """The number of labels at each random item, and whether the guess was right; None where the item has no label."""
+        """Of each random item, how many labels the model had, and whether it was right; None where the item has no label."""
         found = []
         for item, draw in self._draws.items():
             truth = truths.get(item)
@@ -329,7 +331,7 @@ class Tally:
         return found
 
     def _effect(self, truths: Mapping[str, Truth]) -> Effect | None:
-        groups: dict[bool, list[tuple[bool, int | None]]] = {False: [], True: []}
+        groups: dict[bool, list[tuple[bool, int]]] = {False: [], True: []}
         for (item, who), sight in self._sights.items():
             truth = truths.get(item)
             if sight is not None and truth is not None and (who in truth.votes or who in truth.others):
@@ -339,7 +341,7 @@ class Tally:
             return None
         shown, withheld = _answers(groups[False]), _answers(groups[True])
         effect = difference_of_shares((shown.accepted, shown.n), (withheld.accepted, withheld.n))
-        accepts = [ms for accepted, ms in groups[False] if accepted and ms is not None]
+        accepts = [ms for accepted, ms in groups[False] if accepted]
         too_fast = len(accepts) >= _FEWEST_ACCEPTS and median(accepts) < TOO_FAST
         return Effect(shown, withheld, effect.share, effect.low, effect.high, too_fast)
 
@@ -351,9 +353,8 @@ def progress_of(project: Project) -> Progress:
     return tally.progress(project.truths(), project.untouched)
 
 
-def _answers(group: Sequence[tuple[bool, int | None]]) -> Answers:
-    times = [ms for _, ms in group if ms is not None]
-    return Answers(len(group), sum(accepted for accepted, _ in group), median(times) if times else None)
+def _answers(group: Sequence[tuple[bool, int]]) -> Answers:
+    return Answers(len(group), sum(accepted for accepted, _ in group), median(ms for _, ms in group))
 
 
 def _curve(judged: Sequence[tuple[int, bool]]) -> list[Window]:
@@ -370,7 +371,7 @@ def _curve(judged: Sequence[tuple[int, bool]]) -> list[Window]:
 
 
 def _accuracy(drawn: Sequence[tuple[int, bool | None]], labeled: int, untouched: int) -> Accuracy | None:
-    """See the module; ``drawn``: of each random item the labels by then, and whether the guess was right; None without a label."""
+    """See the module; ``drawn``: of each random item the labels of the model, and whether it was right; None without a label."""
     last = drawn[-_LATEST:]
     judged = [(labels, right) for labels, right in last if right is not None]
     if not judged:

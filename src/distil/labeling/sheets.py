@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distil.data.ids import matched, normal
 from distil.errors import InvalidInput, nearest
-from distil.labeling.events import Event
+from distil.labeling.events import Event, Shown
 from distil.labeling.handing_out import Selector, hand_out
 from distil.labeling.items import Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.table_rows import cells_of, contents, write_records
+from distil.system.files import replacing
 
 if TYPE_CHECKING:
     from distil.data.columns import Table
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 WORDS = ("skip", "unsure", "flag")
 """What the column ``answer`` of a sheet may hold."""
 
+_KEPT = "sheets"
 _COLUMNS = ("id", "label", "answer", "who", "key")
 
 
@@ -53,6 +56,7 @@ def write_sheet(
     *,
     ties: bool = False,
     check: bool = False,
+    shown: Mapping[str, Shown] | None = None,
 ) -> list[str]:
     """Hand out items to a person as a csv file to fill in; returns their ids, at most ``n``.
 
@@ -67,6 +71,8 @@ def write_sheet(
         selector: The order of the items that are not queued.
         ties: Hand out only items whose labels tie, once more.
         check: Hand out only what the selector gives, also items that were answered; see :func:`hand_out`.
+        shown: By id, what goes into the record with the answer to an item; read after the selector ran. The project keeps it
+            until then, in the folder ``sheets``: a person who fills in a sheet is to see no guess.
 
     Raises:
         InvalidInput: The file exists, or no item may be handed out to this person.
@@ -82,11 +88,24 @@ def write_sheet(
         raise InvalidInput(f"there is no {what} to hand out to {who}: {why}")
     items = project.items(ids)
     try:
+        _keep(project, sheet, {item: shown[item] for item in ids if item in shown} if shown else {})
         write_records(_records(sheet, items, who), path)
     except BaseException:
         project.release(ids, who, who)
         raise
     return ids
+
+
+def _keep(project: Project, sheet: str, shown: Mapping[str, Shown]) -> None:
+    """Keep what goes into the record with the answers of a sheet."""
+    if shown:
+        (project.path / _KEPT).mkdir(exist_ok=True)
+        with replacing(_kept(project, sheet)) as temporary:
+            temporary.write_text(json.dumps({item: asdict(each) for item, each in shown.items()}))
+
+
+def _kept(project: Project, sheet: str) -> Path:
+    return project.path / _KEPT / f"{sheet.rpartition('.')[2]}.json"
 
 
 def _records(sheet: str, items: Sequence[Item], who: str) -> list[dict[str, Any]]:
@@ -137,6 +156,7 @@ class _Sheet:
         self._names = [item.id for item in project.items()]
         self._index = {name: place for place, name in enumerate(self._names)}
         self.classes: dict[str, Event] = {}
+        self._shown: dict[str, dict[str, Shown]] = {}
 
     def events(self, place: int, cells: Sequence[str]) -> tuple[str, list[Event]]:
         """The id and the events of a row."""
@@ -155,10 +175,18 @@ class _Sheet:
         events = []
         if label:
             events.append(
-                Event(kind="label", who=who.strip(), key=key.strip(), item=item, label=self._class(label, who))
+                Event(
+                    kind="label",
+                    who=who.strip(),
+                    key=key.strip(),
+                    item=item,
+                    label=self._class(label, who),
+                    shown=self._shown_with(item, key.strip()),
+                )
             )
         elif word in ("skip", "unsure"):
-            events.append(Event(kind=word, who=who.strip(), key=key.strip(), item=item))
+            shown = self._shown_with(item, key.strip())
+            events.append(Event(kind=word, who=who.strip(), key=key.strip(), item=item, shown=shown))
         if word == "flag":
             events.append(Event(kind="flag", who=who.strip(), key=f"{key.strip()}.flag", item=item))
         for event in events:
@@ -175,6 +203,17 @@ class _Sheet:
                 "other columns"
             )
         return item
+
+    def _shown_with(self, item: str, key: str) -> Shown | None:
+        """What the project kept for the record of an answer; None where the file is gone."""
+        sheet = key.rpartition(".")[0]
+        if sheet not in self._shown:
+            try:
+                kept = json.loads(_kept(self._project, sheet).read_text())
+                self._shown[sheet] = {name: Shown(**each) for name, each in kept.items()}
+            except (OSError, ValueError, TypeError, AttributeError):
+                self._shown[sheet] = {}
+        return self._shown[sheet].get(item)
 
     def _class(self, label: str, who: str) -> str:
         """The name of a class; a new one if these are allowed."""
@@ -193,9 +232,14 @@ def _recorded(project: Project, rows: Iterable[tuple[str, list[Event]]], classes
     """Record what the record does not have yet."""
     rows = list(rows)
     before = project.keys_recorded(event.key for _, events in rows for event in events)
-    changed = [item for item, events in rows if any(before.get(event.key, event) != event for event in events)]
+    changed = [item for item, events in rows if any(_differ(before.get(event.key, event), event) for event in events)]
     skipped = set(changed)
     new = [events for item, events in rows if item not in skipped and any(event.key not in before for event in events)]
     blank = sum(not events for _, events in rows)
     project.record_all([*classes.values(), *(event for events in new for event in events)])
     return Answered(len(new), len(rows) - blank - len(new) - len(changed), blank, tuple(changed))
+
+
+def _differ(recorded: Event, read: Event) -> bool:
+    """Whether a row has another answer than the record; what was shown with it does not matter."""
+    return replace(recorded, shown=None) != replace(read, shown=None)

@@ -98,9 +98,9 @@ def test_answers_and_new_items_in_one_request(live, snapshot):
     assert item == {
         **{"id": "4", "place": 4, "kind": "texts", "text": "text 4", "image": None, "width": None, "height": None},
         **{"values": None, "guess": {"label": "cat", "p": 0.8765}, "withheld": item["withheld"], "reason": "reason 4"},
-        **{"model": "7", "mine": None, "gone": False},
+        **{"model": "4 labels", "mine": None, "gone": False},
     }
-    shown = {"guess": "cat", "p": 0.8765, "withheld": False, "reason": "reason 4", "model": "7"}
+    shown = {"guess": "cat", "p": 0.8765, "withheld": False, "reason": "reason 4", "model": "4 labels"}
     good, wrong, odd = anna.label("4", ms=300, shown=shown), anna.label("2", "no class"), {"kind": "label", "key": 5}
     own = {**anna.label("2"), "who": "ben"}
     answer = anna.record(good, wrong, odd, own, want=1, have=["2"])

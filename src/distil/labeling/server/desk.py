@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from distil.errors import InvalidInput
 from distil.labeling.checks import Checks
-from distil.labeling.events import ANSWERS, DECISION, GRID, MAP, RANDOM, Ack, Event, Shown
+from distil.labeling.events import ANSWERS, DECISION, GRID, MAP, RANDOM, Ack, Event, Shown, model_name
 from distil.labeling.fold import Answer
 from distil.labeling.items import Item
 from distil.labeling.map import PoolMap, map_bytes
@@ -43,7 +43,7 @@ class Given:
         guess: What the model says: the class and its probability.
         withheld: Whether the guess is not to be shown to this person.
         reason: Why it was chosen.
-        model: The version of the model.
+        model: The name of the model in the record.
         mine: What this person says about it now.
     """
 
@@ -210,7 +210,7 @@ class Desk:
             None if guess is None else (self._known[guess[0]], guess[1]),
             look is not None or self.hidden(place, who),
             look or self._reasons.get(place),
-            None if snapshot is None else str(snapshot.version),
+            None if snapshot is None else model_name(snapshot.n_labels),
             None if look is not None else self._said.get(place, {}).get(who),  # a second look is independent
         )
 
