@@ -13,7 +13,7 @@ from distil.cli.projects import writing
 from distil.errors import InvalidInput, RunError, whole_number
 
 if TYPE_CHECKING:
-    from distil.labeling.label_studio.push import Choice
+    from distil.labeling.label_studio.push import PushSettings
 
 HELP = "Label the items of a project in Label Studio. Its token is in the environment variable LABEL_STUDIO_API_KEY."
 
@@ -59,7 +59,7 @@ def push(
     from distil.labeling.label_studio.client import connect
     from distil.labeling.label_studio.push import push, remote_of
 
-    how = _choice(n, images, document_root, strategy, model, weights, random_share, seed)
+    how = _settings(n, images, document_root, strategy, model, weights, random_share, seed)
     client = connect(url)
     with writing(project) as opened:
         done = push(opened, remote_of(opened, client), n, how)
@@ -167,7 +167,7 @@ def loop(
     from distil.labeling.label_studio.push import remote_of
     from distil.labeling.project import Project
 
-    how = _choice(n, images, document_root, strategy, model, weights, random_share, seed)
+    how = _settings(n, images, document_root, strategy, model, weights, random_share, seed)
     client = connect(url)
     with Project.open(path_of("project", project)) as opened:
         with opened.only_writer():
@@ -184,7 +184,7 @@ def act_loop(given: dict[str, Any]) -> int:
     return 0
 
 
-def _choice(
+def _settings(
     n: int,
     images: str,
     document_root: PathLike,
@@ -193,11 +193,11 @@ def _choice(
     weights: PathLike | None,
     random_share: float,
     seed: int,
-) -> Choice:
+) -> PushSettings:
     from pathlib import Path
 
     from distil.labeling.label_studio.images import as_images
-    from distil.labeling.label_studio.push import Choice
+    from distil.labeling.label_studio.push import PushSettings
     from distil.strategies.registry import strategy_named
     from distil.system.runtime import Runtime
 
@@ -205,7 +205,7 @@ def _choice(
         raise InvalidInput(f"n must be a whole number from 1 on, got {n!r}")
     if not 0 <= random_share <= 1:
         raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
-    return Choice(
+    return PushSettings(
         strategy=None if strategy is None else strategy_named(strategy),
         share=random_share,
         seed=seed,

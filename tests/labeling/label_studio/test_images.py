@@ -9,7 +9,7 @@ from PIL import Image
 
 from distil.errors import InvalidInput, RunError
 from distil.labeling.label_studio.images import as_images
-from distil.labeling.label_studio.push import Choice, push, remote_of
+from distil.labeling.label_studio.push import PushSettings, push, remote_of
 from distil.labeling.project import Project
 
 
@@ -47,7 +47,7 @@ def expected(photos):
 
 
 def test_uploads_in_several_requests(photos, client, studio):
-    assert push(photos, remote_of(photos, client), 60, Choice()).new == 60
+    assert push(photos, remote_of(photos, client), 60, PushSettings()).new == 60
     kept = {f"/data/{each['file']}": each["content"] for each in studio.uploads.values()}
     assert grays(studio, kept.__getitem__) == expected(photos)
     assert sum("commit_to_project=false" in path for _, path, _ in studio.log) == 2
@@ -56,7 +56,7 @@ def test_uploads_in_several_requests(photos, client, studio):
 def test_data_uris(photos, client, studio, monkeypatch, folder):
     monkeypatch.setattr("distil.labeling.label_studio.images._MOST_INSIDE", 2000)
     (folder / "a ü00.png").write_bytes((folder / "a ü00.png").read_bytes() + b"\0" * 2000)
-    done = push(photos, remote_of(photos, client), 60, Choice(images="data-uri"))
+    done = push(photos, remote_of(photos, client), 60, PushSettings(images="data-uri"))
     assert (done.new, len(done.left_out)) == (59, 1)
     assert "is too large for a task; use images=upload" in done.notes[0]
 
@@ -71,9 +71,9 @@ def test_data_uris(photos, client, studio, monkeypatch, folder):
 def test_local_files(photos, client, studio, tmp_path, folder):
     remote = remote_of(photos, client)
     with pytest.raises(InvalidInput, match=r"is not below .*document_root"):
-        push(photos, remote, 1, Choice(images="local-files", root=tmp_path / "other"))
+        push(photos, remote, 1, PushSettings(images="local-files", root=tmp_path / "other"))
     for _ in range(2):
-        push(photos, remote, 2, Choice(images="local-files", root=tmp_path))
+        push(photos, remote, 2, PushSettings(images="local-files", root=tmp_path))
     assert [(each["path"], each["project"]) for each in studio.storages] == [(str(folder), 2)]
     for task in studio.tasks.values():
         assert task["data"]["image"].startswith("/data/local-files/?d=images/")
@@ -87,16 +87,16 @@ def test_lost_uploads_and_images_are_not_silent(photos, client, studio, folder):
         {"file_upload_ids": [1]} if given[3] is not None else take(*given)
     )
     with pytest.raises(RunError, match="took 1 of 50 files"):
-        push(photos, remote, 60, Choice())
+        push(photos, remote, 60, PushSettings())
     assert photos.leases() == []
     studio.POST_api_projects_N_import = take
-    push(photos, remote, 1, Choice())  # embeds all images
+    push(photos, remote, 1, PushSettings())  # embeds all images
     for item in photos.items():
         if item.id != next(iter(studio.tasks.values()))["data"]["distil_id"]:
             Path(item.path).unlink()
             photos.queue([item.id])
             break
-    done = push(photos, remote, 1, Choice())
+    done = push(photos, remote, 1, PushSettings())
     assert (done.new, len(done.left_out)) == (0, 1)
     assert "cannot be read" in done.notes[0]
 

@@ -5,7 +5,7 @@ import pytest
 from distil.errors import InvalidInput, RunError
 from distil.labeling.label_studio.client import Unreachable
 from distil.labeling.label_studio.loop import Looped, loop
-from distil.labeling.label_studio.push import Choice, remote_of
+from distil.labeling.label_studio.push import PushSettings, remote_of
 from distil.labeling.label_studio.remote import Remote
 
 
@@ -26,7 +26,7 @@ class People:
 
     def loop(self, project, remote, n=4, **more):
         return loop(
-            project, remote, n, Choice(), say=self.said.append, note=self.notes.append, sleep=self.sleep, **more
+            project, remote, n, PushSettings(), say=self.said.append, note=self.notes.append, sleep=self.sleep, **more
         )
 
 
@@ -119,7 +119,7 @@ def test_notes_come_once(project, remote, studio):
 def test_wrong_pauses(project, remote):
     for every in (0, -1, float("nan"), float("inf")):
         with pytest.raises(InvalidInput, match="every must be a positive number"):
-            loop(project, remote, 1, Choice(), every=every, say=print, note=print)
+            loop(project, remote, 1, PushSettings(), every=every, say=print, note=print)
 
 
 def test_refusals_end_the_loop(project, remote, studio):

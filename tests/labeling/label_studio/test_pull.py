@@ -5,7 +5,7 @@ import pytest
 from distil.errors import RunError
 from distil.labeling.fold import Answer, fold
 from distil.labeling.label_studio.pull import WHO, pull
-from distil.labeling.label_studio.push import Choice, push, remote_of
+from distil.labeling.label_studio.push import PushSettings, push, remote_of
 from distil.labeling.label_studio.remote import FILE, Remote
 from distil.labeling.project import Project
 
@@ -16,7 +16,7 @@ ANNA, BOB = "anna@example.org", "bob@example.org"
 def remote(project, client):
     """A project of ten texts, all of which are tasks."""
     made = remote_of(project, client)
-    push(project, made, 10, Choice())
+    push(project, made, 10, PushSettings())
     return made
 
 
@@ -57,7 +57,7 @@ def test_what_people_saw_is_recorded(project, remote, studio, say):
     say("carl", "label", "8", "cat")
     say("carl", "label", "9", "dog")
     studio.annotate("1", "cat")  # before the model had a guess
-    push(project, remote, 1, Choice())
+    push(project, remote, 1, PushSettings())
     (guess,) = studio.task("2")["predictions"][-1]["result"]
     studio.annotate("2", "cat")
     studio.task("3")["predictions"].append({"model_version": "another model", "result": 7, "created_at": studio.now()})
@@ -183,7 +183,7 @@ def test_two_people_an_item(tmp_path, texts, client, studio):
         project.add(texts)
         remote = remote_of(project, client)
         assert studio.projects[2]["maximum_annotations"] == 2
-        push(project, remote, 2, Choice())
+        push(project, remote, 2, PushSettings())
         first, second = (task["data"]["distil_id"] for task in studio.tasks.values())
         studio.annotate(first, "cat")
         assert pull(project, remote).open == 2
@@ -194,6 +194,26 @@ def test_two_people_an_item(tmp_path, texts, client, studio):
         assert project.state().answers[first, BOB] == Answer("label", "dog", False)
 
 
+def test_keys_that_only_look_like_those_of_annotations(project, remote, studio, answers, say):
+    for end in ("junk", "7", "7:yesterday", "7:20261130T070001.000123:x"):
+        say("carl", "label", "1", "cat", key=f"label-studio:{remote.mark}:{end}")
+    studio.annotate("2", "dog")
+    done = pull(project, remote)
+    assert (done.recorded, done.withdrawn) == (1, 0)
+    assert answers() == {("1", "carl"): "cat", ("2", ANNA): "dog"}
+
+
+def test_a_person_who_is_renamed_there_says_nothing_twice(project, remote, studio, answers):
+    studio.annotate("1", "cat")
+    pull(project, remote)
+    studio.people = {1: " "}
+    done = pull(project, remote)
+    assert (done.recorded, done.known, done.withdrawn) == (0, 1, 0)
+    studio.annotate("2", "cat")
+    pull(project, remote)
+    assert answers() == {("1", ANNA): "cat", ("2", "label-studio user 1"): "cat"}
+
+
 def test_two_servers_do_not_disturb_each_other(project, remote, studio, answers):
     studio.annotate("1", "cat")
     pull(project, remote)
@@ -202,7 +222,7 @@ def test_two_servers_do_not_disturb_each_other(project, remote, studio, answers)
     studio.tasks.clear()
     other = Remote.find(project, remote.client)
     assert other.mark != remote.mark
-    push(project, other, 10, Choice())
+    push(project, other, 10, PushSettings())
     assert pull(project, other).withdrawn == 0
     assert answers() == {("1", ANNA): "cat"}
 

@@ -6,7 +6,7 @@ from distil.errors import InvalidInput, RunError
 from distil.labeling.events import Event
 from distil.labeling.label_studio.client import Unreachable
 from distil.labeling.label_studio.pull import WHO, pull
-from distil.labeling.label_studio.push import Choice, push, remote_of
+from distil.labeling.label_studio.push import PushSettings, push, remote_of
 from distil.labeling.project import Project
 from distil.strategies.registry import strategy_named
 
@@ -22,7 +22,7 @@ def ids(studio):
 
 def test_items_come_in_the_order_in_which_they_were_chosen(project, remote, studio):
     project.queue(["7", "3"])
-    done = push(project, remote, 4, Choice())
+    done = push(project, remote, 4, PushSettings())
     assert (done.new, done.open, done.guesses, done.dropped, done.left_out, done.notes) == (4, 4, 0, (), {}, [])
     assert ids(studio)[:2] == ["7", "3"]
     task = studio.tasks[1]
@@ -34,14 +34,14 @@ def test_items_come_in_the_order_in_which_they_were_chosen(project, remote, stud
 
 
 def test_no_item_gets_a_second_task_and_all_open_ones_get_new_guesses(project, remote, studio):
-    push(project, remote, 3, Choice())
+    push(project, remote, 3, PushSettings())
     first = ids(studio)
     studio.annotate(first[0], "cat")
     studio.annotate(first[1], "dog")
     pull(project, remote)
     project.release(project.leased(WHO), WHO)
     project.queue([first[2]])  # chosen again, though it has a task
-    done = push(project, remote, 3, Choice())
+    done = push(project, remote, 3, PushSettings())
     assert (done.new, done.open) == (2, 3) or (done.new, done.open) == (3, 4)
     assert len(ids(studio)) == len(set(ids(studio)))
     assert done.guesses == done.open
@@ -67,7 +67,7 @@ def test_guesses_are_those_of_a_model_fitted_to_the_labels(tmp_path, client, stu
         project.add(path)
         for item in ("good0", "good1", "bad0", "bad1"):
             project.record([Event(kind="label", who="anna", item=item, label=item[:-1])])
-        done = push(project, remote_of(project, client), 12, Choice(share=0.5))
+        done = push(project, remote_of(project, client), 12, PushSettings(share=0.5))
         assert (done.new, done.guesses) == (12, 12)
     for task in studio.tasks.values():
         (result,) = task["predictions"][0]["result"]
@@ -79,7 +79,7 @@ def test_what_label_studio_drops_is_said_and_not_handed_out(project, remote, stu
     studio.drop_tasks = 1
     send = remote.predict
     remote.predict = lambda predictions: send([{**each, "score": 2 * each["score"]} for each in predictions])
-    done = push(project, remote, 3, Choice())
+    done = push(project, remote, 3, PushSettings())
     assert (done.new, done.open) == (2, 2)
     (lost,) = {*"0123456789"} - set(project.open_items("anna")) - set(ids(studio)) or {None}
     assert lost is None
@@ -97,18 +97,18 @@ def test_after_an_error_the_items_are_not_handed_out_and_the_next_push_repairs(p
 
     remote.add = broken
     with pytest.raises(Unreachable):
-        push(project, remote, 3, Choice())
+        push(project, remote, 3, PushSettings())
     assert project.leased(WHO) == []
     assert len(ids(studio)) == 2
     remote.add = add
-    assert push(project, remote, 1, Choice(strategy=strategy_named("random_sampling"))).open in (2, 3)
+    assert push(project, remote, 1, PushSettings(strategy=strategy_named("random_sampling"))).open in (2, 3)
     assert set(ids(studio)[:2]) <= set(project.leased(WHO))
 
 
 def test_classes_are_added_to_the_labeling_config(project, remote, studio, say):
     say("anna", "class_add", label="fox")
     say("anna", "class_rename", label="cat", name="kitten")
-    push(project, remote, 1, Choice())
+    push(project, remote, 1, PushSettings())
     choices = [each.get("value") for each in studio.view(2).iter("Choice")]
     assert choices == ["cat", "dog", "kitten", "fox"]  # "cat" may be in annotations, and is understood
 
@@ -118,7 +118,7 @@ def test_items_that_cannot_be_tasks_are_left_out(tmp_path, client, studio):
     path.write_text('{"id": "a", "text": "fine"}\n{"id": "b", "text": "zero \\u0000 byte"}\n')
     with Project.create(tmp_path / "p", classes=["x", "y"]) as project:
         project.add(path)
-        done = push(project, remote_of(project, client), 2, Choice())
+        done = push(project, remote_of(project, client), 2, PushSettings())
         assert (done.new, list(done.left_out), project.leased(WHO)) == (1, ["b"], ["a"])
         assert done.notes == ["1 item cannot be sent; the first: 'b': its text holds a zero byte"]
 
@@ -136,5 +136,5 @@ def test_arrays_are_refused(tmp_path, client):
 def test_a_lost_config_is_an_error_before_anything_is_handed_out(project, remote):
     remote.config = "<View/>"
     with pytest.raises(RunError, match="put it back"):
-        push(project, remote, 1, Choice())
+        push(project, remote, 1, PushSettings())
     assert project.leased(WHO) == []

@@ -11,7 +11,7 @@ from typing import Final
 from distil.errors import InvalidInput, RunBusy
 from distil.labeling.label_studio.client import Unreachable
 from distil.labeling.label_studio.pull import pull
-from distil.labeling.label_studio.push import Choice, push
+from distil.labeling.label_studio.push import PushSettings, push
 from distil.labeling.label_studio.remote import Remote
 from distil.labeling.project import Project
 
@@ -40,7 +40,7 @@ def loop(
     project: Project,
     remote: Remote,
     n: int,
-    how: Choice,
+    how: PushSettings,
     *,
     every: float = 10.0,
     new_classes: bool = False,
@@ -93,7 +93,7 @@ def loop(
 class _Rounds:
     """Rounds of pulling, fitting and pushing; ``open`` is the number of open tasks, None before the first."""
 
-    def __init__(self, project: Project, remote: Remote, n: int, how: Choice, new_classes: bool) -> None:
+    def __init__(self, project: Project, remote: Remote, n: int, how: PushSettings, new_classes: bool) -> None:
         self._project, self._remote, self._n, self._how, self._new_classes = project, remote, n, how, new_classes
         self._rounds = self._recorded = 0
         self._noted: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -142,6 +143,7 @@ class _Record:
 
     def __init__(self, project: Project, mark: str) -> None:
         self._prefix = f"label-studio:{mark}:"
+        self._own = re.compile(rf"{self._prefix}(\d+):([\dT.]+)(:\d+)?")
         self._keys: set[str] = set()
         self._said: dict[tuple[str, str], _Said | None] = {}
         for recorded in project.events():
@@ -150,11 +152,10 @@ class _Record:
     def _remember(self, event: Event) -> None:
         if event.kind not in (*ANSWERS, "withdraw"):
             return
-        said = None
-        if event.key.startswith(self._prefix):
+        own = self._own.fullmatch(event.key)
+        if own is not None:
             self._keys.add(event.key)
-            number, at, *_ = event.key.removeprefix(self._prefix).split(":")
-            said = _Said(int(number), at, event.kind == "withdraw")
+        said = None if own is None else _Said(int(own[1]), own[2], event.kind == "withdraw")
         self._said[str(event.item), subject_of(event)] = said
 
     def answer(self, annotation: Annotation) -> Event | None:
@@ -162,7 +163,7 @@ class _Record:
         key = f"{self._prefix}{annotation.id}:{annotation.at}"
         if key not in self._keys:
             return annotation.event(key)
-        said = self._said[annotation.item, annotation.who]
+        said = self._said.get((annotation.item, annotation.who))  # None also after the person was renamed there
         if said is None or said == (annotation.id, annotation.at, False):
             return None
         return annotation.event(self._new(key))  # what replaced it was deleted since

@@ -30,8 +30,8 @@ _QUEUED: Final = "queued"
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """How a push chooses items, and how their images reach Label Studio.
+class PushSettings:
+    """How items are chosen and sent.
 
     Attributes:
         strategy: The strategy; default: :func:`distil.labeling.choosing.automatic`.
@@ -108,7 +108,7 @@ def _kind(project: Project) -> str:
     return {"images": "image", "texts": "text"}[kinds[0]]
 
 
-def push(project: Project, remote: Remote, n: int, how: Choice) -> Pushed:
+def push(project: Project, remote: Remote, n: int, how: PushSettings) -> Pushed:
     """Hand out the next items to Label Studio, and send new guesses and a new order for all tasks that are open there.
 
     A task is made for each item that has none there. The score of a prediction is the place of its task: 0 for the one to label
@@ -156,7 +156,7 @@ class _Added(NamedTuple):
     left_out: dict[str, str]
 
 
-def _hand_out(project: Project, remote: Remote, n: int, how: Choice, fit: Fit, before: Sequence[Task]) -> _Added:
+def _hand_out(project: Project, remote: Remote, n: int, how: PushSettings, fit: Fit, before: Sequence[Task]) -> _Added:
     """Hand out items, and make tasks of those that have none."""
     reasons = dict.fromkeys(project.queued(WHO), _QUEUED)
 
@@ -183,7 +183,7 @@ def _hand_out(project: Project, remote: Remote, n: int, how: Choice, fit: Fit, b
 
 
 def _data(
-    remote: Remote, items: Sequence[Item], reasons: Mapping[str, str], how: Choice
+    remote: Remote, items: Sequence[Item], reasons: Mapping[str, str], how: PushSettings
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Id -> the data of its task; and id -> the reason, for items that cannot be sent."""
     shown = shown_in(remote.config)

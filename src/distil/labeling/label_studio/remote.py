@@ -214,8 +214,8 @@ class Remote:
         names = {}
         for each in _typed(self.client.get("/api/users/"), list, "a list of people"):
             number = _field(each, "id", int, "a person")
-            name = next((each[key].strip() for key in ("email", "username") if isinstance(each.get(key), str)), "")
-            names[number] = name or f"label-studio user {number}"
+            given = [str(each.get(key) or "").strip() for key in ("email", "username")]
+            names[number] = next(filter(None, given), f"label-studio user {number}")
         return names
 
     def counters(self) -> tuple[object, ...]:
@@ -255,7 +255,7 @@ def _linked(project: Project) -> dict[str, dict[str, Any]]:
     except ValueError:
         found = None
     sound = isinstance(found, dict) and all(
-        isinstance(each, dict) and {"id", "mark"} == {*each} for each in found.values()
+        isinstance(each, dict) and {*each} == {"id", "mark"} and type(each["id"]) is int for each in found.values()
     )
     if not sound:
         raise RunError(f"{path} is damaged; delete it: the project in Label Studio is found again by its description")
