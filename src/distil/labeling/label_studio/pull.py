@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from distil.errors import InvalidInput, counted
 from distil.labeling.events import ANSWERS, Event
-from distil.labeling.fold import subject_of
 from distil.labeling.label_studio.annotations import Annotation, Reader, number_of
 from distil.labeling.label_studio.remote import Remote, Task
 from distil.labeling.project import Project
@@ -146,17 +145,16 @@ class _Record:
         self._own = re.compile(rf"{self._prefix}(\d+):([\dT.]+)(:\d+)?")
         self._keys: set[str] = set()
         self._said: dict[tuple[str, str], _Said | None] = {}
-        for recorded in project.events():
-            self._remember(recorded.event)
+        for _, _, sent in project.sent():
+            if sent["kind"] in (*ANSWERS, "withdraw"):
+                self._remember(sent)
 
-    def _remember(self, event: Event) -> None:
-        if event.kind not in (*ANSWERS, "withdraw"):
-            return
-        own = self._own.fullmatch(event.key)
+    def _remember(self, sent: Mapping[str, Any]) -> None:
+        own = self._own.fullmatch(sent["key"])
         if own is not None:
-            self._keys.add(event.key)
-        said = None if own is None else _Said(int(own[1]), own[2], event.kind == "withdraw")
-        self._said[str(event.item), subject_of(event)] = said
+            self._keys.add(sent["key"])
+        said = None if own is None else _Said(int(own[1]), own[2], sent["kind"] == "withdraw")
+        self._said[sent["item"], sent.get("of", sent["who"])] = said
 
     def answer(self, annotation: Annotation) -> Event | None:
         """The event that makes this the answer of its person; None if it was recorded and nothing of Label Studio replaced it."""
