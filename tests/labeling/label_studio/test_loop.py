@@ -78,6 +78,22 @@ def test_a_server_or_writer_that_is_busy_is_waited_for(project, remote, studio):
         people.loop(project, remote)
 
 
+def test_a_push_that_fails_is_done_again(project, remote, studio):
+    people, predict, fails = People(studio, [4]), remote.predict, [True]
+
+    def broken(predictions):
+        predicted = [task for task in studio.tasks.values() if task["predictions"]]
+        if predicted and all(task["annotations"] for task in predicted) and fails:
+            fails.pop()
+            raise Unreachable("gone")
+        return predict(predictions)
+
+    remote.predict = broken
+    assert people.loop(project, remote).labeled == 10
+    assert people.notes == ["gone; trying again in 15 seconds"]
+    assert fails == []
+
+
 def test_a_loop_that_was_killed_goes_on(project, client, studio):
     class Kill(BaseException):
         pass

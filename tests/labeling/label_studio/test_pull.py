@@ -75,7 +75,7 @@ def test_what_people_saw_is_recorded(project, remote, studio, say):
     assert all(each.reason == studio.task(item)["data"]["distil_reason"] for item, each in shown.items())
     studio.projects[2]["show_collab_predictions"] = False  # people switched the guesses off
     studio.annotate("4", "cat")
-    pull(project, Remote.find(project, remote.client))
+    pull(project, remote)
     (last,) = [each.event.shown for each in project.events() if each.event.item == "4" and each.event.who == ANNA]
     assert (last.guess, last.model, last.reason) == (None, None, studio.task("4")["data"]["distil_reason"])
 

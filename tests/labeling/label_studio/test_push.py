@@ -108,7 +108,10 @@ def test_after_an_error_the_items_are_not_handed_out_and_the_next_push_repairs(p
 def test_classes_are_added_to_the_labeling_config(project, remote, studio, say):
     say("anna", "class_add", label="fox")
     say("anna", "class_rename", label="cat", name="kitten")
+    changed = studio.projects[2]["label_config"].replace("<View>", '<View><Header value="Which?" />')
+    studio.projects[2]["label_config"] = changed  # in the browser, while a loop runs
     push(project, remote, 1, PushSettings())
+    assert studio.view(2).find("Header").get("value") == "Which?"
     choices = [each.get("value") for each in studio.view(2).iter("Choice")]
     assert choices == ["cat", "dog", "kitten", "fox"]  # "cat" may be in annotations, and is understood
 
@@ -133,8 +136,8 @@ def test_arrays_are_refused(tmp_path, client):
             remote_of(project, client)
 
 
-def test_a_lost_config_is_an_error_before_anything_is_handed_out(project, remote):
-    remote.config = "<View/>"
+def test_a_lost_config_is_an_error_before_anything_is_handed_out(project, remote, studio):
+    studio.projects[2]["label_config"] = "<View/>"
     with pytest.raises(RunError, match="put it back"):
         push(project, remote, 1, PushSettings())
     assert project.leased(WHO) == []

@@ -105,12 +105,13 @@ class _Rounds:
             pulled = pull(self._project, self._remote, new_classes=self._new_classes)
             notes = list(pulled.notes)
             self._recorded += pulled.recorded
-            self.open = pulled.open
-            if pulled.open <= self._n // 2:
-                pushed = push(self._project, self._remote, self._n - pulled.open, self._how)
+            left = pulled.open
+            if left <= self._n // 2:
+                pushed = push(self._project, self._remote, self._n - left, self._how)
                 notes += pushed.notes
                 self._rounds += pushed.new > 0
-                self.open = pushed.open
+                left = pushed.open
+            self.open = left  # only now: after an error in the push, the next step does it again
         new = [line for line in notes if line not in self._noted]
         self._noted.update(new)
         return new

@@ -61,6 +61,7 @@ def pull(project: Project, remote: Remote, *, new_classes: bool = False) -> Pull
     Raises:
         RunError: Label Studio does not answer, or nothing could be recorded.
     """
+    remote.refresh()
     tasks = remote.tasks()
     reader = Reader(
         {item.id for item in project.items()}, project.known_classes, remote.people(), new_classes, remote.shows_predictions

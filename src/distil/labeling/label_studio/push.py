@@ -123,6 +123,7 @@ def push(project: Project, remote: Remote, n: int, how: PushSettings) -> Pushed:
     Raises:
         RunError: Label Studio does not answer or refuses something; the next push or pull sees what it has.
     """
+    remote.refresh()
     remote.add_classes(project.classes)
     before = remote.tasks()
     waiting = open_tasks(project, before)

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Final, Self, TypeVar
 
 from distil.errors import InvalidInput, RunError
-from distil.labeling.label_studio.client import Client, Missing
+from distil.labeling.label_studio.client import Client, Missing, Unreachable
 from distil.labeling.label_studio.config import config_of, with_classes
 from distil.labeling.project import Project
 from distil.labeling.store import chunks
@@ -60,6 +60,8 @@ class Remote:
     Attributes:
         id: Its number.
         mark: A short text that no other project has, on any server.
+        config: Its labeling config.
+        shows_predictions: Whether people see predictions.
     """
 
     def __init__(self, client: Client, document: Any) -> None:  # noqa: ANN401 - any value of JSON
@@ -67,8 +69,7 @@ class Remote:
         self.id = _field(document, "id", int, "a project")
         created = _field(document, "created_at", str, "a project")
         self.mark = hashlib.blake2b(f"{self.id}:{created}".encode(), digest_size=8).hexdigest()
-        self.config = _field(document, "label_config", str, "a project")
-        self.shows_predictions = document.get("show_collab_predictions") is not False
+        self.config, self.shows_predictions = _settings(document)
 
     @classmethod
     def find(cls, project: Project, client: Client) -> Self | None:
@@ -134,6 +135,10 @@ class Remote:
         """The address at which people label."""
         return f"{self.client.url}/projects/{self.id}/data"
 
+    def refresh(self) -> None:
+        """Read the settings again, which people may have changed."""
+        self.config, self.shows_predictions = _settings(self.client.get(f"/api/projects/{self.id}/"))
+
     def add_classes(self, classes: Sequence[str]) -> None:
         """Let people choose the classes that the labeling config does not have yet."""
         config = with_classes(self.config, classes)
@@ -145,7 +150,7 @@ class Remote:
         """All tasks, in the order of their numbers.
 
         Raises:
-            RunError: The list changed while it was read.
+            Unreachable: The list changed while it was read.
         """
         found: dict[int, Task] = {}
         query = {"project": self.id, "fields": "all", "include": _INCLUDE, "resolve_uri": "false", "page_size": _PAGE}
@@ -157,7 +162,9 @@ class Remote:
             if len(found) >= total or not some:
                 break
         if len(found) != total:
-            raise RunError(f"{self.client.url} listed {len(found)} of {total} tasks, as people changed them; try again")
+            raise Unreachable(
+                f"{self.client.url} listed {len(found)} of {total} tasks, as people changed them; try again"
+            )
         return [found[number] for number in sorted(found)]
 
     def add(self, data: Sequence[dict[str, str]]) -> None:
@@ -228,6 +235,12 @@ class Remote:
             "num_tasks_with_annotations",
         )
         return tuple(document.get(name) for name in names)
+
+
+def _settings(document: Any) -> tuple[str, bool]:  # noqa: ANN401
+    """The labeling config of a project, and whether people see predictions."""
+    config = _field(document, "label_config", str, "a project")
+    return config, document.get("show_collab_predictions") is not False
 
 
 def _description(project: Project) -> str:
