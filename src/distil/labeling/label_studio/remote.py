@@ -153,7 +153,13 @@ class Remote:
             Unreachable: The list changed while it was read.
         """
         found: dict[int, Task] = {}
-        query = {"project": self.id, "fields": "all", "include": _INCLUDE, "resolve_uri": "false", "page_size": _PAGE}
+        query: dict[str, str | int] = {
+            "project": self.id,
+            "fields": "all",
+            "include": _INCLUDE,
+            "resolve_uri": "false",
+            "page_size": _PAGE,
+        }
         for number in count(1):
             page = self.client.get("/api/tasks/", **query, page=number)
             total = _field(page, "total", int, "a list of tasks")
