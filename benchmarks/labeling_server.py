@@ -42,18 +42,17 @@ def main(argv: Sequence[str]) -> int:
     """Run one of the two, or be the server of the second."""
     if argv and argv[0] == "serve":
         return _serve(Path(argv[1]), int(argv[2]))
-    with tempfile.TemporaryDirectory() as folder:
-        if argv and argv[0] == "kills":
-            found = kills(Path(folder), int(argv[1]) if len(argv) > 1 else 50)
-            sys.stdout.write(json.dumps(found, indent=2) + "\n")
-            return 0
-        found = latency(Path(folder), *(int(each) for each in argv))
     from benchmarks.machine import write
 
-    rows = "".join(f"| {name} | {value} |\n" for name, value in found.items())
-    write(
-        "labeling_server", f"# The labeling server under load\n\n{__doc__.split('.')[0]}.\n\n| | |\n|---|---|\n{rows}"
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        if argv and argv[0] == "kills":
+            name, title = "labeling_server_kills", "The labeling server, killed under load"
+            found = kills(Path(folder), int(argv[1]) if len(argv) > 1 else 50)
+        else:
+            name, title = "labeling_server", "The labeling server under load, while the model trains"
+            found = latency(Path(folder), *(int(each) for each in argv))
+    rows = "".join(f"| {quantity} | {value} |\n" for quantity, value in found.items())
+    write(name, f"# {title}\n\nFrom `python -m benchmarks labeling_server`.\n\n| | |\n|---|---|\n{rows}")
     return 0
 
 

@@ -227,6 +227,8 @@ def test_the_command_from_data_to_a_model_and_a_restart(table, tmp_path):
         ]
         asked(host, "POST", "/api/events", cookie, {**body, "events": events, "want": 0})
         wait_until(lambda: json.loads(asked(host, "GET", "/api/project", cookie)[2])["model"]["labels"] == 4)
+        for path in ("/api/progress", "/api/history", "/api/search?q=review"):
+            assert asked(host, "GET", path, cookie)[0] == 200
         maps = Path(f"/proc/{process.pid}/maps")
         if maps.exists():  # the server itself imports neither torch nor SciPy
             assert not re.search(r"libtorch|/scipy/|/sklearn/", maps.read_text())

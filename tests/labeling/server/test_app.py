@@ -186,7 +186,8 @@ def test_grid_take_search_bulk_links_and_progress(live, snapshot):
 
 
 def test_the_progress_is_that_of_the_record(live, monkeypatch):
-    monkeypatch.setattr("distil.labeling.server.service._FRESH", 0.0)
+    for name in ("_FRESH", "_RARE"):
+        monkeypatch.setattr(f"distil.labeling.server.service.{name}", 0.0)
     anna = live("anna")
     for n, guess in enumerate(["cat", "dog", "cat"]):
         shown = {"guess": guess, "p": 0.9, "withheld": n == 2, "reason": "random", "model": "1"}

@@ -178,6 +178,8 @@ class Hostile:
         path = self.draws.choice([*FIELDS])
         odd = self.draws.sample(FIELDS[path], self.draws.randint(1, len(FIELDS[path])))
         body = {name: self.draws.choice(ODD) if name in odd else GOOD.get(name) for name in FIELDS[path]}
+        if path == "/api/bulk":
+            body["do"] = self.draws.choice(["queue", "label", "undo", "redo", *ODD])
         if path == "/api/links":
             body["who"] = self.draws.choice([None, 5, [], "", " x", "a\nb", "\ud800", "x" * 501])
         return self.request("POST", path, json.dumps(body).encode())
@@ -195,7 +197,7 @@ class Hostile:
 
     def kind_query(self):
         value = self.one("-1 1.5 NaN %00 %ff%fe %u0041 '+OR+1=1-- %F0%9F%98%80 1e3 %D9%A3", "9" * 30, "a" * 5000)
-        name = self.one("n before q guess label state size v token x")
+        name = self.one("n before q guess label state size v token places item x")
         return self.request(path=f"{self.draws.choice(GETS)}?{name}={value}")
 
     def kind_item(self):

@@ -37,7 +37,8 @@ _LOOK: Final = 30.0  # seconds between looks at leases that have ended
 _ALIVE: Final = 15.0  # seconds after which a silent stream sends a comment
 _PACE: Final = 0.25  # seconds between two messages of a stream
 _MOST_STREAMS: Final = 200
-_FRESH: Final = 3.0  # seconds for which numbers that need a pass over all answers are kept
+_FRESH: Final = 3.0  # seconds for which numbers that need a pass over all answers are kept, at least
+_RARE: Final = 10.0  # how many times as long as computing them takes they are kept, at least
 _VALUES: Final = 200
 _SUSPECTS: Final = 60
 
@@ -310,16 +311,18 @@ class Progress:
     def __init__(self, project: Project) -> None:
         self._path = project.path
         self._lock = threading.Lock()
-        self._at = -_FRESH
         self._tally = Tally()
+        self._until = 0.0  # when the numbers are computed again, by the monotonic clock
         self._repeats = SelfAgreement()
         self._document: dict[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
-        """The numbers, at most some seconds old."""
+        """The numbers, at most some seconds old; of many answers older, so that computing them takes a small share of the time."""
         with self._lock:
-            if time.monotonic() - self._at >= _FRESH:
-                self._document, self._at = self._computed(), time.monotonic()
+            began = time.monotonic()
+            if began >= self._until:
+                self._document = self._computed()
+                self._until = time.monotonic() + max(_FRESH, _RARE * (time.monotonic() - began))
             return self._document
 
     def _computed(self) -> dict[str, Any]:
