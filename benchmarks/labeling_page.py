@@ -1,8 +1,8 @@
 """From a key to the paint of the next item on the labeling page, in Chromium, with images of three sizes.
 
-``python -m benchmarks labeling_page [ANSWERS]`` labels 100 images of each size by keyboard, one every 150 ms, while the model trains
-in the background. The time is that from the event of the key to the first task after the frame that shows the next image; a miss is
-an image that was not decoded when its turn came.
+``python -m benchmarks labeling_page [ANSWERS]`` labels 100 images of each size by keyboard, one every 150 ms, while the model
+trains in the background. The time is that from the event of the key to the first task after the frame that shows the next image;
+a miss is an image that was not decoded when its turn came.
 """
 
 from __future__ import annotations

@@ -468,7 +468,10 @@ def test_an_image_that_does_not_arrive_is_asked_for_again(tmp_path, digits, serv
 
 def test_progress_shows_the_numbers_of_the_server(tmp_path, digits, serve, visit):
     page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"))
-    points = [{"labels": 20, "n": 10, "accuracy": 0.5, "low": 0.24, "high": 0.76}, {"labels": 40, "n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98}]  # fmt: skip
+    points = [
+        {"labels": 20, "n": 10, "accuracy": 0.5, "low": 0.24, "high": 0.76},
+        {"labels": 40, "n": 10, "accuracy": 0.9, "low": 0.6, "high": 0.98},
+    ]
     numbers = {
         "classes": {"even": 30, "odd": 10},
         "people": [{"who": "anna", "answers": 40, "per_hour": 1234.5, "median_ms": 1250.0}],
@@ -503,7 +506,7 @@ def test_progress_shows_the_numbers_of_the_server(tmp_path, digits, serve, visit
         "on 5 of 6 items that they saw twice",
         "shown\t75 % of 80\t0.3 s",
         "withheld\t50 % of 10\t0.9 s",
-        "+25 points (−4 points to +50 points)",
+        "+25 points (\N{MINUS SIGN}4 points to +50 points)",
         "under 0.3 seconds",
         "anna\teven\todd\t3",
     ):
@@ -525,7 +528,7 @@ def test_a_lasso_of_the_map_is_one_step_of_the_history(tmp_path, digits, serve, 
         places = [place for place, item in enumerate(ids) if item not in project.labels()][100:160]
     page.evaluate(lasso, places)
     page.reload()
-    page.wait_for_selector("text=60 × odd")
+    page.wait_for_selector("text=60 \N{MULTIPLICATION SIGN} odd")
     for key, words, n in (("Backspace", "Undone: 60 items", 1), ("Shift+Backspace", "Done again: 60 items", 61)):
         page.keyboard.press(key)
         live(page, words)
