@@ -47,7 +47,7 @@ def test_most_of_75_flipped_labels_of_1500_digits_are_found():
     assert 50 <= errors["errors"] <= 100
     guesses = {int(each["id"][1:]): int(each["guess"]) for each in errors["suspects"]}
     assert np.mean([guesses[row] == digits.target[row] for row in wrong & {*rows}]) > 0.9
-    assert f"{len(rows):,} of 1,500 labels are suspect" in " ".join(report["findings"])
+    assert f"{len(rows):,} of 1,500 examined labels are suspect" in " ".join(report["findings"])
     page = audit_page(report, "digits")
     assert "Labels that are probably wrong" in page
     table = page.split("<h2>Labels that are probably wrong</h2>")[1].split("</table>")[0]
@@ -77,6 +77,18 @@ def test_the_labeled_set_alone_is_judged():
     assert len(wrong & {int(each["id"][1:]) for each in errors["suspects"]}) >= 7
     few = audit(open_pool(digits.data[:500].astype(np.float32), ids=names), labeled=listed, rows=100)
     assert few["label_errors"]["looked_at"] == 100
+
+
+def test_of_many_classes_and_dimensions_fewer_numbers_are_read_and_fewer_labels_judged(monkeypatch):
+    digits = load_digits()
+    x, y = digits.data[:600].astype(np.float32), digits.target[:600]
+    monkeypatch.setattr("distil.auditing.label_errors._DIMS", 20)
+    monkeypatch.setattr("distil.auditing.label_errors._MOST_WORK", 600 * 10 * 20)
+    report, rows, wrong = found_in(x, y)
+    assert report["label_errors"]["looked_at"] == 600
+    assert len(wrong & {*rows}) >= 50, "with 20 principal components"
+    monkeypatch.setattr("distil.auditing.label_errors._MOST_WORK", 150 * 10 * 20)
+    assert found_in(x, y)[0]["label_errors"]["looked_at"] == 150
 
 
 def test_without_labels_or_embeddings_there_is_nothing_to_judge():

@@ -81,7 +81,7 @@ def test_suspects_are_written_as_csv(here, said):
     Path("labels.csv").write_text("id,label\n" + "".join(f"n{row},{label}\n" for row, label in enumerate(labels)))
     code, out, _ = said("emb.npy", "--labels", "labels.csv", "--suspects", "suspects.csv")
     assert code == 0
-    assert "1 of 60 labels are suspect" in out
+    assert "1 of 60 examined labels are suspect" in out
     assert out.endswith("1 suspects: suspects.csv\n")
     with open("suspects.csv", newline="") as file:
         (row,) = csv.DictReader(file)

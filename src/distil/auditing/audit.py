@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distil.auditing.given import Given, content_of, given_set, names_of
-from distil.auditing.label_errors import suspected_labels
+from distil.auditing.label_errors import most_labels, suspected_labels
 from distil.data.array_files import Column, read_column
 from distil.data.arrays import Array, readable, take
 from distil.data.distances import NEAR, Ruler, checked_near, nearest, ruler
@@ -376,7 +376,8 @@ def _label_errors(labeled: Set, known: Mapping[str, str], rows: int, seed: int) 
     with_label = labeled.part(labeled.name, labeled.rows[has_label])
     if labeled.x is None or not len(with_label.rows):
         return None
-    sample = with_label.sample(rows, seed)
+    n_classes = len({known[labeled.names[row]] for row in with_label.rows.tolist()})
+    sample = with_label.sample(min(rows, most_labels(n_classes, labeled.x.shape[1])), seed)
     names = [labeled.names[row] for row in sample.tolist()]
     found = suspected_labels(names, take(readable(labeled.x), sample), [known[name] for name in names], seed)
     return None if found is None else {"set": labeled.name, **found}
@@ -551,8 +552,8 @@ def _classes_sentence(classes: Json) -> str:
 def _label_sentence(errors: Json) -> str:
     n, of = len(errors["suspects"]), errors["looked_at"]
     return (
-        f"{n:,} of {of:,} labels are suspect: a model that has not seen them is confident of another class; it agrees with "
-        f"{errors['agreement']:.0%} of the labels, and about {errors['errors']:,} are estimated to be wrong"
+        f"{n:,} of {of:,} examined labels are suspect: a model that has not seen them is confident of another class; it agrees "
+        f"with {errors['agreement']:.0%} of the labels, and about {errors['errors']:,} are estimated to be wrong"
     )
 
 

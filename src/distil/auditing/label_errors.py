@@ -14,9 +14,19 @@ from distil.training.linear_head import LinearHead, held_out
 
 Json = dict[str, Any]
 
+_MOST_WORK = 200_000_000  # labels x classes x dimensions: some 15 s of one core, and 1 GB for 1,000 classes
+_DIMS = 64
+
+
+def most_labels(n_classes: int, dims: int) -> int:
+    """The number of labels that are judged in bounded time: 31,250 of 100 classes, 3,125 of 1,000."""
+    return max(1, _MOST_WORK // (n_classes * min(dims, _DIMS)))
+
 
 def suspected_labels(names: Sequence[str], x: Tensor, labels: Sequence[str], seed: int) -> Json | None:
     """The labels that a cross-validated linear head contradicts confidently; None if no two classes have two labels each.
+
+    Where labels, classes and dimensions are too many for the time, the model reads 64 principal components of the embeddings.
 
     Args:
         names: The ids of the labeled items.
@@ -34,6 +44,8 @@ def suspected_labels(names: Sequence[str], x: Tensor, labels: Sequence[str], see
     y = torch.tensor([number[label] for label in labels], dtype=torch.long)
     if int((y.bincount() > 1).sum()) < 2:
         return None
+    if len(x) * len(classes) * x.shape[1] > _MOST_WORK:
+        x = _principal_components(x)
     probs = held_out(LinearHead.over(x, len(classes)), x, y, Rng(seed).child("audit", "labels")).numpy()
     joint, guesses = estimated_joint(y, probs), probs.argmax(axis=1)
     return {
@@ -50,3 +62,10 @@ def suspected_labels(names: Sequence[str], x: Tensor, labels: Sequence[str], see
             for row in suspects(y, probs).tolist()
         ],
     }
+
+
+def _principal_components(x: Tensor) -> Tensor:
+    from sklearn.decomposition import PCA
+
+    n = min(_DIMS, *x.shape)
+    return torch.from_numpy(PCA(n, svd_solver="randomized", random_state=0).fit_transform(x.double().numpy()))
