@@ -23,11 +23,10 @@ class Record:
         for name in classes:
             self.say("class_add", label=name)
 
-    def say(
-        self, kind, item=None, label=None, *, who="anna", after=1.0, guess=None, reason=None, withheld=False, **more
-    ):
+    def say(self, kind, item=None, label=None, *, who="anna", after=1.0, **more):
         self.now += after
-        shown = Shown(guess, None if guess is None else 0.9, withheld, reason, model) if guess or reason else None
+        seen = {name: more.pop(name) for name in ("guess", "withheld", "reason", "model") if name in more}
+        shown = Shown(**seen, p=0.9 if "guess" in seen else None) if seen else None
         event = Event(kind=kind, who=who, item=item, label=label, shown=shown, **more)
         event.check()
         self.events.append(event)

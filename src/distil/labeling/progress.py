@@ -59,7 +59,7 @@ TOO_FAST: Final = 300
 
 _WINDOW, _WINDOWS = 10, 20  # of the learning curve: fewest random items of a window, most windows
 _LATEST = 200  # random items that tell the accuracy now
-_SLOPES = np.linspace(0, 0.9, 10)
+_SLOPES = 0.09 * (np.arange(10) + 0.5)  # a uniform prior on [0, 0.9]
 _LOG_ODDS = 2 * np.log(np.tan((np.arange(150) + 0.5) * np.pi / 300))  # of an error; Jeffreys' prior is uniform on them
 _FEWEST_ACCEPTS = 20  # for a median
 _NOT_RANDOMIZED: Final = (GRID, MAP, REPEAT, DISAGREES)  # reasons of items whose guess is always or never shown
@@ -291,13 +291,14 @@ class Tally:
         reason = shown.get("reason")
         guess = self._number(shown.get("guess"))
         if item not in self._draws:
-            drawn = reason == RANDOM and guess is not None
             labels = labels_of(shown.get("model"))
-            labels = len(self._labeled) if labels is None else labels
-            self._draws[item] = _Draw(labels, guess) if drawn else None
+            by_then = len(self._labeled) if labels is None else labels
+            self._draws[item] = _Draw(by_then, guess) if guess is not None and reason == RANDOM else None
         if (item, who) not in self._sights:
-            counts = reason not in _NOT_RANDOMIZED and guess is not None and ms is not None
-            self._sights[item, who] = _Sight(guess, shown.get("withheld", False), ms) if counts else None
+            sight = None
+            if guess is not None and ms is not None and reason not in _NOT_RANDOMIZED:
+                sight = _Sight(guess, shown.get("withheld", False), ms)
+            self._sights[item, who] = sight
         if sent["kind"] == "label":
             self._labeled.add(item)
         if ms is not None:
@@ -313,7 +314,7 @@ class Tally:
     # -------------------------------------------------------------------------------------------------------- statistics
 
     def _drawn(self, truths: Mapping[str, Truth]) -> list[tuple[int, bool | None]]:
-        """Of each random item, how many labels the model had, and whether it was right; None where the item has no label."""
+        """How many labels the model had at each random item, and whether it was right; None where the item has no label."""
         found = []
         for item, draw in self._draws.items():
             truth = truths.get(item)
@@ -390,4 +391,4 @@ def _accuracy_now(judged: Sequence[tuple[int, bool]], labeled: int) -> list[floa
     posterior = np.exp(likelihood - likelihood.max()).sum(1)
     below = (posterior.cumsum() - posterior / 2) / posterior.sum()
     errors = np.interp([0.5, 0.975, 0.025], below, _LOG_ODDS)
-    return (1 / (1 + np.exp(errors))).tolist()
+    return [float(accuracy) for accuracy in 1 / (1 + np.exp(errors))]
