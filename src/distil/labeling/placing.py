@@ -60,7 +60,7 @@ def maps_of(features: ItemFeatures, places: Mapping[str, int], folder: Path) -> 
 def digest(features: ItemFeatures) -> str:
     """A digest of the rows and their ids."""
     made = hashlib.blake2b(repr(features.ids).encode(), digest_size=16)
-    made.update(features.x.contiguous().numpy())
+    made.update(features.x.contiguous().numpy().data)
     return made.hexdigest()
 
 
@@ -99,7 +99,7 @@ def with_neighbors(rows: Tensor) -> NDArray[np.float32]:
     begin = flat[drawn] / spread * 1e-4  # as scikit-learn does: small, so that clusters can pass each other
     placed = TSNE(init=begin, perplexity=perplexity, random_state=0).fit_transform(sample)
     nearest = KNeighborsRegressor(min(NEIGHBORS, len(drawn)), weights="distance", algorithm="brute")
-    found = nearest.fit(sample, placed).predict(rows.numpy()).astype(np.float32)
+    found: NDArray[np.float32] = nearest.fit(sample, placed).predict(rows.numpy()).astype(np.float32)
     found[drawn] = placed
     return found
 
@@ -108,4 +108,5 @@ def in_unit_square(xy: NDArray[np.float32]) -> NDArray[np.float32]:
     """Points (N, 2) moved and scaled, by one factor, so that they fill the unit square in one direction."""
     low, high = xy.min(0), xy.max(0)
     extent = float((high - low).max())
-    return ((xy - (low + high) / 2) / (extent or 1) + 0.5).clip(0, 1).astype(np.float32)
+    inside: NDArray[np.float32] = ((xy - (low + high) / 2) / (extent or 1) + 0.5).clip(0, 1)
+    return inside
