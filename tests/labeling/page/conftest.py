@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -26,9 +27,31 @@ def digits(tmp_path_factory):
 
 
 @pytest.fixture
-def serve(tmp_path):
-    """``serve(data, *options)``: start ``distil label`` on data; gives the one-time address. It ends with the test."""
-    running = []
+def running():
+    """The servers of the test; they end with it."""
+    found = []
+    yield found
+    for process in found:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def stop(running):
+    """``stop()``: end the servers as Ctrl-C does."""
+
+    def end():
+        while running:
+            process = running.pop()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+
+    return end
+
+
+@pytest.fixture
+def serve(tmp_path, running):
+    """``serve(data, *options)``: start ``distil label`` on data; gives the one-time address."""
 
     def start(data, *options):
         log = tmp_path / f"server-{len(running)}.log"
@@ -45,10 +68,7 @@ def serve(tmp_path):
             time.sleep(0.1)
         raise AssertionError(log.read_text())
 
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(20)
+    return start
 
 
 @pytest.fixture
