@@ -44,6 +44,7 @@ def opinion(page):
 def answer(page, n, key):
     """Answer n items with the key that ``key(page)`` names."""
     for _ in range(n):
+        page.wait_for_selector(".stage[aria-busy=false]")  # keys before the paint answer nothing
         item = page.locator(ITEM).get_attribute("title")
         page.keyboard.press(key(page))
         page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
