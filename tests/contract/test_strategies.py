@@ -56,7 +56,10 @@ NO_ATTACKS = [name for name in NAMES if name not in ATTACKS]  # an attack makes 
 FROM_ARRAYS = [name for name in NAMES if takes_arrays(name)]
 FROM_DATA = [name for name in NAMES if strategy_named(name).needs != Needs()]
 TARGETED = ["scg", "scmi", "smi"]  # need a query or a private set
-VOTES = ["query_by_committee"]  # votes of a few members tie, and ties are ordered by the seed and the ids
+VOTES = [
+    "query_by_committee",
+    "variation_ratio",
+]  # votes of a few members tie, and ties are ordered by the seed and the ids
 SCORES = [name for name in NAMES if issubclass(STRATEGIES[name], ScoreStrategy)]
 SHORTLISTS = [name for name in NAMES if strategy_named(name).needs.shortlist is not None]
 

@@ -14,7 +14,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from distil.errors import InvalidInput
 from distil.functional import uncertainty
-from distil.functional.uncertainty import bald, confidence, entropy, margin, vote_entropy
+from distil.functional.uncertainty import (
+    bald,
+    confidence,
+    entropy,
+    margin,
+    mean_std,
+    ratio_of_confidence,
+    variation_ratio,
+    vote_entropy,
+)
 
 
 @st.composite
@@ -39,6 +48,45 @@ def test_margin_and_confidence_are_those_of_the_sorted_row(probs):
     ordered = np.sort(probs, axis=-1)
     np.testing.assert_allclose(margin(torch.from_numpy(probs)).numpy(), ordered[:, -1] - ordered[:, -2], atol=1e-15)
     np.testing.assert_array_equal(confidence(torch.from_numpy(probs)).numpy(), ordered[:, -1])
+
+
+@given(probs=distributions())
+def test_ratio_of_confidence_is_that_of_the_sorted_row(probs):
+    ordered = np.sort(probs, axis=-1)
+    found = ratio_of_confidence(torch.from_numpy(probs)).numpy()
+    np.testing.assert_allclose(found, ordered[:, -2] / ordered[:, -1], rtol=1e-15)
+
+
+@given(mc_probs=distributions(n_axes=3))
+def test_variation_ratio_counts_the_samples_that_vote_for_another_class_than_the_mode(mc_probs):
+    votes = mc_probs.argmax(-1)
+    expected = [np.mean(row != scipy.stats.mode(row).mode) for row in votes]
+    np.testing.assert_allclose(variation_ratio(torch.from_numpy(mc_probs)).numpy(), expected, atol=1e-12)
+
+
+@given(mc_probs=distributions(n_axes=3))
+def test_mean_std_is_numpys(mc_probs):
+    for dtype, atol in ((torch.float64, 1e-15), (torch.float32, 1e-6)):
+        found = mean_std(torch.from_numpy(mc_probs).to(dtype))
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found.numpy(), mc_probs.std(1).mean(-1), atol=atol)
+
+
+def test_variation_ratio_and_mean_std_of_crafted_samples():
+    disagree = [[1.0, 0.0], [0.0, 1.0]]
+    agree = [[0.9, 0.1], [0.6, 0.4]]  # on the class, not on its probability
+    samples = torch.tensor([disagree, agree], dtype=torch.float64)
+    assert variation_ratio(samples).tolist() == [0.5, 0]
+    np.testing.assert_allclose(mean_std(samples).numpy(), [0.5, 0.15], atol=1e-15)
+
+
+def test_mean_std_of_equal_samples_is_exactly_zero():
+    """The rounding of sums must not rank the rows."""
+    for dtype, classes in itertools.product([torch.float32, torch.float64], [2, 10, 1000]):
+        generator = torch.Generator().manual_seed(0)
+        probs = (4 * torch.randn(200, 1, classes, generator=generator, dtype=dtype)).softmax(-1)
+        assert not mean_std(probs.expand(-1, 7, -1)).any(), (dtype, classes)
+        assert (mean_std(torch.cat([probs, probs.flip(-1)], 1)) > 0).all(), (dtype, classes)
 
 
 @given(mc_probs=distributions(n_axes=3))
@@ -142,14 +190,14 @@ def test_any_leading_axes():
 
 
 def test_blocks_are_not_part_of_the_answer(monkeypatch):
-    for score, rows in itertools.product([entropy, margin, bald], [1, 7, 10**6]):
+    for score, rows in itertools.product([entropy, margin, bald, mean_std], [1, 7, 10**6]):
         with monkeypatch.context() as patch:
             probs = torch.randn(30, 4, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
             patch.setattr(uncertainty, "_BLOCK_BYTES", rows * 4 * 4 * 5)
             assert torch.equal(score(probs), torch.stack([score(one[None])[0] for one in probs])), (score, rows)
 
 
-@pytest.mark.parametrize("score", [entropy, margin, bald])
+@pytest.mark.parametrize("score", [entropy, margin, bald, mean_std])
 def test_what_is_computed_on_the_way_is_a_block(score, monkeypatch):
     monkeypatch.setattr(uncertainty, "_BLOCK_BYTES", 4096)
     probs = torch.randn(500, 8, 16, generator=torch.Generator().manual_seed(0)).softmax(-1)
@@ -186,6 +234,8 @@ def test_one_class_has_no_margin(subtests):
     for shape in [(), (1,), (3, 1)]:
         with subtests.test(shape=shape), pytest.raises(InvalidInput, match="at least two classes"):
             margin(torch.ones(shape))
+        with subtests.test(shape=shape), pytest.raises(InvalidInput, match="at least two classes"):
+            ratio_of_confidence(torch.ones(shape))
 
 
 def test_one_row_alone():

@@ -72,6 +72,24 @@ def gradients():
 # --- scores -----------------------------------------------------------------------------------------------------------
 
 
+def test_ratio_of_confidence():
+    found = picked("ratio_of_confidence")
+    order = np.argsort(-PROBS, axis=1)[found]
+    top = np.take_along_axis(PROBS[found], order, 1)
+    assert found.tolist() == np.argsort(-np.sort(PROBS)[:, -2] / PROBS.max(1))[:12].tolist()
+    check(numbers(found), top[:, 1] / top[:, 0], order[:, 1], order[:, 0])
+
+
+def test_variation_ratio_and_mean_standard_deviation():
+    votes = np.stack([(MC.argmax(2) == c).sum(1) for c in range(C)], 1)
+    found = picked("variation_ratio")
+    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+    check(numbers(found), (1 - votes.max(1) / 6)[found])
+    found = picked("mean_std")
+    assert found.tolist() == np.argsort(-MC.std(1).mean(1))[:12].tolist()
+    check(numbers(found), MC.std(1).mean(1)[found])
+
+
 def test_margin():
     found = picked("margin_sampling")
     order = np.argsort(-PROBS, axis=1)[found]
@@ -390,8 +408,8 @@ def test_every_strategy_says_what_it_used(case):
         with case(name):
             try:
                 found = picked(name, 3, labeled=([0, 1], [0, 1]))
-            except MissingSignal:  # attacks and others need a model
-                found = select(name, model, X, 3, labeled=([0, 1], [0, 1]))
+            except MissingSignal:  # attacks need a model, targeted strategies need further sets
+                found = select(name, model, X, 3, labeled=([0, 1], [0, 1]), query=X[:2], private=X[2:4])
             assert len(found.reasons) == 3
             for reason in found.reasons:
                 assert re.search(SAYS.get(name, "."), reason)

@@ -8,6 +8,8 @@ from distil.strategies.bayesian import (
     EntropySamplingDropout,
     LeastConfidenceDropout,
     MarginSamplingDropout,
+    MeanStd,
+    VariationRatio,
 )
 from distil.strategies.coverage import ProbCover, TypiClust
 from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling
@@ -20,7 +22,13 @@ from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.targeted import SCG, SCMI, SMI
-from distil.strategies.uncertainty import EntropySampling, LeastConfidence, MarginSampling, RandomSampling
+from distil.strategies.uncertainty import (
+    EntropySampling,
+    LeastConfidence,
+    MarginSampling,
+    RandomSampling,
+    RatioOfConfidence,
+)
 
 __all__ = [
     "BADGE",
@@ -53,10 +61,12 @@ __all__ = [
     "MarginSamplingDropout",
     "MaxDet",
     "MaxHerding",
+    "MeanStd",
     "Needs",
     "ProbCover",
     "QueryByCommittee",
     "RandomSampling",
+    "RatioOfConfidence",
     "ScoreStrategy",
     "Selection",
     "Sets",
@@ -64,6 +74,7 @@ __all__ = [
     "SubmodularSampling",
     "TypiClust",
     "UHerding",
+    "VariationRatio",
     "register",
     "strategy_named",
 ]

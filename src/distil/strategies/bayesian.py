@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from distil.functional.batchbald import batchbald
-from distil.functional.uncertainty import bald, confidence, entropy, margin
+from distil.functional.uncertainty import bald, confidence, entropy, margin, mean_std, variation_ratio
 from distil.rng import Rng
 from distil.signals import MCMean, MCProbs
 from distil.strategies.base import RANDOM_SAMPLE, Needs, ScoreStrategy, Selection, Sets, Strategy
@@ -121,6 +121,62 @@ class BALD(ScoreStrategy):
     def score(self, sets: Sets) -> Tensor:
         """The mutual information, (N,), between 0 and ln C."""
         return bald(sets.pool[MCProbs(self.n_samples)])
+
+
+@register("variation_ratio")
+@dataclass(frozen=True)
+class VariationRatio(ScoreStrategy):
+    """Query the examples for which the largest share of samples does not predict the most frequent class; 1 - f_mode / K.
+
+    Freeman 1965; Gal 2016, section 3.3.1; used by Gal et al. 2017 and Beluch et al. 2018. Use it with an ensemble or with
+    dropout where only the predicted class counts. It takes at most K values, so many examples tie with few samples; these are
+    ordered at random. ``BALD`` reads the probabilities too.
+
+    Attributes:
+        n_samples: Number K of samples of the network, such as dropout masks; the cost is K forward passes.
+    """
+
+    paper: ClassVar[str] = "Freeman 1965, Elementary applied statistics; Gal 2016, Uncertainty in deep learning"
+    quantity: ClassVar[str] = "variation ratio"
+    when_tied: ClassVar[str] = BALD.when_tied
+    n_samples: int = count(10)
+
+    @property
+    def needs(self) -> Needs:
+        """Class probabilities of the pool under every sample."""
+        return Needs(pool=(MCProbs(self.n_samples),))
+
+    def score(self, sets: Sets) -> Tensor:
+        """The share of samples outside the most frequent class, (N,), between 0 and 1 - 1/min(K, C)."""
+        return variation_ratio(sets.pool[MCProbs(self.n_samples)])
+
+
+@register("mean_std")
+@dataclass(frozen=True)
+class MeanStd(ScoreStrategy):
+    """Query the examples whose probabilities vary most over the samples: by their standard deviation, averaged over the classes.
+
+    Kampffmeyer et al. 2016; Gal et al. 2017, section 4. Much as ``BALD``, on the scale of probabilities instead of nats: changes
+    of small probabilities count less. In the experiments of Gal et al. it did worse than ``BALD`` and ``VariationRatio``; it is
+    here for comparison.
+
+    Attributes:
+        n_samples: Number K of samples of the network, such as dropout masks; the cost is K forward passes.
+    """
+
+    paper: ClassVar[str] = "Kampffmeyer et al. 2016; Gal et al. 2017, Deep Bayesian active learning with image data"
+    quantity: ClassVar[str] = "mean standard deviation"
+    when_tied: ClassVar[str] = BALD.when_tied
+    n_samples: int = count(10)
+
+    @property
+    def needs(self) -> Needs:
+        """Class probabilities of the pool under every sample."""
+        return Needs(pool=(MCProbs(self.n_samples),))
+
+    def score(self, sets: Sets) -> Tensor:
+        """The mean standard deviation, (N,), between 0 and 1/2."""
+        return mean_std(sets.pool[MCProbs(self.n_samples)])
 
 
 @register("batchbald")

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from distil.functional.uncertainty import confidence, entropy, margin
+from distil.functional.uncertainty import confidence, entropy, margin, ratio_of_confidence
 from distil.rng import Rng
 from distil.signals import Probs, Signals, TopClasses
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, picked
@@ -99,6 +99,39 @@ class MarginSampling(ScoreStrategy):
     def score(self, sets: Sets) -> Tensor:
         """-(p_1 - p_2), (N,), between -1 and 0."""
         return -margin(sets.pool[Probs()])
+
+
+@register("ratio_of_confidence")
+@dataclass(frozen=True)
+class RatioOfConfidence(ScoreStrategy):
+    """Query the examples whose second most probable class comes closest to the most probable one; the score is p_2 / p_1.
+
+    Monarch 2021, section 3.2.3. With two classes its order is that of ``MarginSampling`` and ``LeastConfidence``. With more, it
+    asks only for the odds between the two classes: of two examples with equal margins, the one whose classes are less probable
+    comes later. It equals exp(-gap) of the two largest logits, so no temperature changes its order. Weaknesses are those of margin
+    sampling.
+    """
+
+    paper: ClassVar[str] = "Monarch 2021, Human-in-the-loop machine learning, section 3.2.3"
+    quantity: ClassVar[str] = "ratio of confidence"
+
+    @property
+    def needs(self) -> Needs:
+        """Class probabilities of the pool."""
+        return Needs(pool=(Probs(),))
+
+    @property
+    def evidence(self) -> tuple[TopClasses]:
+        """The two most probable classes."""
+        return (TopClasses(),)
+
+    def reasons(self, chosen: Signals, scores: Tensor) -> tuple[str, ...]:
+        """The ratio of each example, and the two classes."""
+        return sentences("ratio {:.3g} of confidence, class {} to class {}", scores, *chosen[TopClasses()].flip(1).T)
+
+    def score(self, sets: Sets) -> Tensor:
+        """p_2 / p_1, (N,), between 0 and 1."""
+        return ratio_of_confidence(sets.pool[Probs()])
 
 
 @register("entropy_sampling")
