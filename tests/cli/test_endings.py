@@ -38,6 +38,15 @@ LINES = {
     "project export": ["p", "a.csv"],
     "project import": ["p", "a.csv"],
     "project withdraw": ["p"],
+    "project classes": ["p"],
+    "project suspects": ["p"],
+    "project history": ["p"],
+    "project undo": ["p", "some-key-1"],
+    "project ties": ["p", "--out", "a.csv"],
+    "project decide": ["p", "a.csv"],
+    "label-studio push": ["p", "--url", "http://localhost"],
+    "label-studio pull": ["p", "--url", "http://localhost"],
+    "label-studio loop": ["p", "--url", "http://localhost"],
 }
 
 
