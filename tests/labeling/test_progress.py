@@ -25,7 +25,7 @@ class Record:
 
     def say(self, kind, item=None, label=None, *, who="anna", after=1.0, **more):
         self.now += after
-        seen = {name: more.pop(name) for name in ("guess", "withheld", "reason", "model") if name in more}
+        seen = {name: more.pop(name) for name in ("guess", "withheld", "hidden", "reason", "model") if name in more}
         shown = Shown(**seen, p=0.9 if "guess" in seen else None) if seen else None
         event = Event(kind=kind, who=who, item=item, label=label, shown=shown, **more)
         event.check()
@@ -250,6 +250,29 @@ def test_the_effect_of_guesses(record):
     assert found.low == pytest.approx(0.3 - np.hypot(0.9 - a.low, b.high - 0.6))
     assert found.high == pytest.approx(0.3 + np.hypot(a.high - 0.9, 0.6 - b.low))
     assert not found.too_fast
+
+
+def test_answers_whose_guess_no_chance_withheld_tell_nothing_of_its_effect(record):
+    for n in range(10):
+        record.say("label", f"a {n}", "cat", guess="cat", ms=900, withheld=n == 0)
+        record.say("label", f"b {n}", "dog", guess="cat", ms=900, hidden=True)
+        record.say("label", f"c {n}", "dog", guess="cat", ms=900, tab="label-studio")
+    found = record.progress().guesses
+    assert (found.shown.n, found.shown.accepted, found.withheld.n) == (9, 9, 1)
+
+
+def test_guesses_that_a_person_hides_measure_the_model(record):
+    for n in range(10):
+        record.draw(str(n), "cat", "cat" if n < 8 else "dog", hidden=True)
+    found = record.progress(untouched=10)
+    assert (found.curve[0].accuracy, found.accuracy.n) == (0.8, 10)
+
+
+def test_the_pace_is_that_of_the_page(record):
+    for n in range(10):
+        record.say("label", str(n), "cat", ms=2000, after=3.0 * (n == 5), tab="label-studio")
+    (pace,) = record.progress().people
+    assert (pace.answers, pace.per_hour, pace.median_ms) == (10, None, 2000)
 
 
 def test_what_a_person_saw_first_counts_with_what_the_person_says_now(record):

@@ -44,6 +44,8 @@ GRID: Final = "grid"
 """The reason of an item that was answered in a grid of items with one guess."""
 MAP: Final = "map"
 """The reason of an item that was labeled with others of a region of the map."""
+LABEL_STUDIO: Final = "label-studio"
+"""The page of the answers that came from Label Studio."""
 
 DECISION: Final = ""
 """The name, of no person, under which the decision on an item is kept."""
@@ -63,6 +65,7 @@ class Shown:
         withheld: Whether the guess was not shown, to measure its effect on people.
         reason: Why the item was chosen.
         model: The model that guessed, as :func:`model_name` writes it.
+        hidden: Whether the person had hidden all guesses.
     """
 
     guess: str | None = None
@@ -70,6 +73,7 @@ class Shown:
     withheld: bool = False
     reason: str | None = None
     model: str | None = None
+    hidden: bool = False
 
 
 def model_name(n_labels: int) -> str:
@@ -231,8 +235,9 @@ def _check_shown(shown: Shown) -> None:
     number = isinstance(shown.p, (int, float)) and not isinstance(shown.p, bool)
     if shown.p is not None and not (number and math.isfinite(shown.p) and 0 <= shown.p <= 1):
         raise InvalidInput(f"`p` must be a probability from 0 to 1, got {shown.p!r:.60}")
-    if not isinstance(shown.withheld, bool):
-        raise InvalidInput(f"`withheld` must be true or false, got {shown.withheld!r:.60}")
+    for name in ("withheld", "hidden"):
+        if not isinstance(getattr(shown, name), bool):
+            raise InvalidInput(f"`{name}` must be true or false, got {getattr(shown, name)!r:.60}")
 
 
 def _known(document: object, cls: type[Any], what: str) -> dict[str, Any]:

@@ -27,8 +27,8 @@ An item counts by its first answer, because later guesses may come from a model 
 now, after undos, further answers, decisions, renames and merges.
 
 **What guesses do to people**: a guess is withheld from a random share of the items of each person, so what differs between these
-and the others, beyond chance, is caused by showing it. Answers in a grid, on a map, in a sheet
-and to items that a person gets again are left out: their guesses are always shown, or never.
+and the others, beyond chance, is caused by showing it. Answers in a grid, on a map, in a sheet, in Label Studio, to items that a
+person gets again, and of people who hide all guesses are left out: their guesses are always shown, or never.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ import numpy as np
 from distil.evaluation.shares import difference_of_shares
 from distil.evaluation.statistics import wilson_interval
 from distil.labeling.checks import DISAGREES, REPEAT
-from distil.labeling.events import ANSWERS, GRID, MAP, RANDOM, Event, labels_of
+from distil.labeling.events import ANSWERS, GRID, LABEL_STUDIO, MAP, RANDOM, Event, labels_of
 from distil.labeling.fold import Classes
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha
 
@@ -287,6 +287,7 @@ class Tally:
 
     def _answer(self, at: float, sent: Mapping[str, Any]) -> None:
         item, who, ms = sent["item"], sent["who"], sent.get("ms")
+        on_page = sent.get("tab") != LABEL_STUDIO
         shown = sent.get("shown") or {}
         reason = shown.get("reason")
         guess = self._number(shown.get("guess"))
@@ -295,15 +296,17 @@ class Tally:
             by_then = len(self._labeled) if labels is None else labels
             self._draws[item] = _Draw(by_then, guess) if guess is not None and reason == RANDOM else None
         if (item, who) not in self._sights:
+            drawn = on_page and reason not in _NOT_RANDOMIZED and not shown.get("hidden")
             sight = None
-            if guess is not None and ms is not None and reason not in _NOT_RANDOMIZED:
+            if drawn and guess is not None and ms is not None:
                 sight = _Sight(guess, shown.get("withheld", False), ms)
             self._sights[item, who] = sight
         if sent["kind"] == "label":
             self._labeled.add(item)
         if ms is not None:
             times = self._times.setdefault(who, _Times())
-            times.add(at)
+            if on_page:  # the others have the time at which they were pulled
+                times.add(at)
             if reason != GRID and ms <= 1000 * PAUSE:
                 times.ms.append(ms)
 

@@ -247,7 +247,8 @@ def test_guesses_are_shown_hidden_and_withheld(tmp_path, digits, serve, visit, c
                 with Project.open(folder) as project:
                     shown = next(e.event for e in project.events() if e.event.item == item).shown
                     assert isinstance(shown, Shown)
-                    assert (shown.guess is None) is hide
+                    assert shown.guess is not None, "the model is measured whether or not a person sees its guess"
+                    assert shown.hidden is hide
                     assert shown.withheld is bool(withhold)
                     assert shown.model is not None
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from distil.data.ids import normal
 from distil.errors import InvalidInput, nearest
-from distil.labeling.events import Event, Shown, check_name
+from distil.labeling.events import LABEL_STUDIO, Event, Shown, check_name
 from distil.labeling.label_studio.remote import Task
 from distil.labeling.label_studio_json import CONTROL, choice_in
 
@@ -43,7 +43,7 @@ class Annotation:
         """The answer as an event."""
         kind = "skip" if self.label is None else "label"
         return Event(
-            kind=kind, who=self.who, key=key, item=self.item, label=self.label, ms=self.ms, shown=self.shown, tab="label-studio"
+            kind=kind, who=self.who, key=key, item=self.item, label=self.label, ms=self.ms, shown=self.shown, tab=LABEL_STUDIO
         )  # fmt: skip
 
 

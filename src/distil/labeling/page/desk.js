@@ -97,8 +97,8 @@ export class Desk extends EventTarget {
   }
 
   #shown(item) {
-    const seen = this.#hidden ? null : item.guess;
-    return { guess: seen?.label ?? null, p: seen?.p ?? null, withheld: item.withheld, reason: item.reason, model: item.model };
+    const { guess, withheld, reason, model } = item;
+    return { guess: guess?.label ?? null, p: guess?.p ?? null, withheld, hidden: this.#hidden, reason, model };
   }
 
   // ----------------------------------------------------------------------------------------------------------- answers
