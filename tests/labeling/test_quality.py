@@ -16,8 +16,8 @@ from distil.labeling.quality import (
     SelfAgreement,
     Suspect,
     confusions,
+    is_suspect,
     people_quality,
-    suspects_now,
 )
 
 QUALITY = Quality(
@@ -34,6 +34,11 @@ def own(project):
     found = SelfAgreement()
     found.read(project)
     return found.counts(project.known_classes)
+
+
+def suspects(project):
+    found, known = project.truths(), project.known_classes
+    return [each.item for each in QUALITY.suspects if is_suspect(each, found.get(each.item), known)]
 
 
 def test_self_agreement_compares_a_repeat_with_the_label_before_it(project, say):
@@ -104,10 +109,21 @@ def test_what_is_said_of_people(project, say):
 def test_suspects_whose_label_changed_are_none(project, say):
     say("anna", "label", "0", "cat")
     say("anna", "label", "1", "dog")
-    assert [each.item for each in suspects_now(QUALITY, project.truths())] == ["0"]
-    say("anna", "decide", "0", "cat")
-    assert suspects_now(QUALITY, project.truths()) == []
-    assert suspects_now(None, project.truths()) == []
+    assert suspects(project) == ["0"]
+    say("anna", "class_rename", label="cat", name="tiger")
+    assert suspects(project) == ["0"], "the label is the same under its new name"
+    say("anna", "decide", "0", "tiger")
+    assert suspects(project) == []
+
+
+def test_suspects_whose_guess_is_now_the_same_class_are_none(project, say):
+    say("anna", "label", "0", "cat")
+    key = say("anna", "class_merge", label="dog", name="cat")
+    assert suspects(project) == []
+    say("anna", "undo", target=key)
+    assert suspects(project) == ["0"]
+    say("ben", "label", "0", "dog")
+    assert suspects(project) == [], "tied labels are no label"
 
 
 def test_the_file(tmp_path):

@@ -86,15 +86,17 @@ def quality_of(opened: Project) -> dict[str, Any]:
     ``judged`` (labels), ``errors`` (estimated) and ``suspects`` (ids) when the labels were last judged, or None; and ``people``.
     """
     from distil.labeling.model import CACHE
-    from distil.labeling.quality import Quality, SelfAgreement, people_quality, suspects_now
+    from distil.labeling.quality import Quality, SelfAgreement, is_suspect, people_quality
 
     truths, quality, repeats = opened.truths(), Quality.load(opened.path / CACHE), SelfAgreement()
     repeats.read(opened)
-    people = people_quality(truths, repeats.counts(opened.known_classes), quality)
+    known = opened.known_classes
+    people = people_quality(truths, repeats.counts(known), quality)
+    judged = () if quality is None else quality.suspects
     return {
         "judged": None if quality is None else quality.labels,
         "errors": None if quality is None else quality.errors,
-        "suspects": [each.item for each in suspects_now(quality, truths)],
+        "suspects": [each.item for each in judged if is_suspect(each, truths.get(each.item), known)],
         "people": {who: _document(found) for who, found in people.items()},
     }
 

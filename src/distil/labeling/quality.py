@@ -85,12 +85,17 @@ class Quality:
             raise RunError(f"{path} is damaged; delete it, and `distil project suspects` writes it again") from error
 
 
-def suspects_now(quality: Quality | None, found: Mapping[str, Truth]) -> list[Suspect]:
-    """The suspects that still have the label that was judged, and on which no decision was made since."""
-    if quality is None:
-        return []
-    present = ((each, found.get(each.item)) for each in quality.suspects)
-    return [each for each, truth in present if truth is not None and not truth.decided and truth.label == each.label]
+def is_suspect(suspect: Suspect, truth: Truth | None, known: Mapping[str, str]) -> bool:
+    """Whether an item still has the label that was judged, no decision was made since, and the guess is another class.
+
+    Args:
+        suspect: The item when it was judged.
+        truth: What the answers to it say together now.
+        known: Every name by which a label is understood -> the present name of its class; :attr:`Project.known_classes`.
+    """
+    if truth is None or truth.decided or truth.label is None:
+        return False
+    return known.get(suspect.label) == truth.label != known.get(suspect.guess)
 
 
 class SelfAgreement:

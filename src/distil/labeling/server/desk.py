@@ -25,7 +25,7 @@ from distil.labeling.items import Item
 from distil.labeling.map import PoolMap, map_bytes
 from distil.labeling.model import Snapshot
 from distil.labeling.project import Project
-from distil.labeling.quality import Suspect
+from distil.labeling.quality import Suspect, is_suspect
 from distil.labeling.truth import Truth, truths
 
 _CLASSES: Final = ("class_add", "class_rename", "class_merge", "class_key")
@@ -277,11 +277,8 @@ class Desk:
 
     def suspected(self) -> list[Suspect]:
         """The suspects that still have the label that was judged, and no decision."""
-        return [each for each in self.suspects if self._still_suspect(each)]
-
-    def _still_suspect(self, suspect: Suspect) -> bool:
-        truth = self.truths.get(self.places[suspect.item]) if suspect.item in self.places else None
-        return truth is not None and not truth.decided and truth.label == self._known.get(suspect.label)
+        present = ((each, self.truths.get(self.places.get(each.item, -1))) for each in self.suspects)
+        return [each for each, truth in present if is_suspect(each, truth, self._known)]
 
     def _left_behind(self, who: str, tab: str) -> list[str]:
         """The items that a person has on pages that were not heard of lately: they may be closed, and the items wait in vain."""
