@@ -6,6 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from distil.errors import InvalidInput
+from distil.labeling import fitting as module
 from distil.labeling.events import Event
 from distil.labeling.features import item_features
 from distil.labeling.judging import judged
@@ -90,6 +91,20 @@ def test_the_only_item_of_a_class_is_no_suspect_and_ties_have_no_label(tmp_path)
         assert found.labels == 40, "the tied item has no label"
         assert "41" not in [each.item for each in found.suspects]
         assert "0" in dict(found.relabel)
+
+
+def test_a_class_that_is_renamed_while_labels_are_judged(tmp_path, monkeypatch):
+    with project_of(tmp_path, 60) as project:
+        say(project, "anna", dict(enumerate(DIGITS.target[:60])))
+        features = item_features(project.items(), project.path / CACHE)
+        real = module.fitted
+
+        def slow(*of):
+            project.record_all([Event(kind="class_rename", who="anna", label="3", name="three")])
+            return real(*of)
+
+        monkeypatch.setattr(module, "fitted", slow)
+        assert judged(project, features).labels == 60
 
 
 def test_decisions_and_people_whose_items_are_gone(tmp_path):

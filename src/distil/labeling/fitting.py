@@ -16,6 +16,7 @@ from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.handing_out import Selector, random_order
 from distil.labeling.model import AHEAD, CACHE, Snapshot
 from distil.labeling.project import Project
+from distil.labeling.truth import Truth, truths
 from distil.rng import Rng
 from distil.strategies.base import Strategy
 from distil.system.runtime import Runtime
@@ -28,6 +29,7 @@ class Fit:
     Attributes:
         features: The rows of the items.
         classes: The names of the classes.
+        truths: What the answers to each item say together.
         y: The class of each item, (N,) int64; -1 where it has no label.
         answered: Whether somebody answered the item, (N,) bool; skips count.
         guesses: What the head says; None while fewer than two classes have labels.
@@ -35,6 +37,7 @@ class Fit:
 
     features: ItemFeatures
     classes: list[str]
+    truths: Mapping[str, Truth]
     y: Tensor
     answered: Tensor
     guesses: Guesses | None
@@ -42,12 +45,13 @@ class Fit:
     @classmethod
     def of(cls, project: Project, features: ItemFeatures) -> Fit:
         """Fit to the labels that the project has now; it is only read."""
-        said, classes = project.truths(), project.classes
+        state = project.state()
+        said, classes = truths(state.answers), state.classes
         number = {name: c for c, name in enumerate(classes)}
-        truths = [said.get(name) for name in features.ids]
-        y = torch.tensor([-1 if truth is None or truth.label is None else number[truth.label] for truth in truths])
-        answered = torch.tensor([truth is not None and bool(truth.votes or truth.others) for truth in truths])
-        return cls(features, classes, y, answered, fitted(features.x, y, len(classes)))
+        own = [said.get(name) for name in features.ids]
+        y = torch.tensor([-1 if truth is None or truth.label is None else number[truth.label] for truth in own])
+        answered = torch.tensor([truth is not None and bool(truth.votes or truth.others) for truth in own])
+        return cls(features, classes, said, y, answered, fitted(features.x, y, len(classes)))
 
     def order(
         self, open_rows: Tensor, n: int, rng: Rng, strategy: Strategy | None = None, share: float = RANDOM_SHARE
@@ -131,7 +135,7 @@ def snapshot_of(
         found[here], p[here] = fit.guesses.classes.numpy(), fit.guesses.p.numpy()
     n_labels = int((fit.y >= 0).sum())
     return Snapshot(
-        version, n_labels, fit.classes, found, p, here[order.rows].numpy(), order.reasons, features.made_from
+        version, n_labels, fit.classes, found, p, here[order.rows].numpy(), order.reasons, features.in_words
     )
 
 

@@ -83,7 +83,8 @@ def judged(project: Project, features: ItemFeatures) -> Quality:
 
     Cost: about three fits of the head.
     """
-    fit, found = Fit.of(project, features), project.truths()
+    fit = Fit.of(project, features)
+    found = fit.truths
     if fit.guesses is None:
         raise InvalidInput(
             "fewer than two classes have labels, so there is no model that could judge them; label more items"

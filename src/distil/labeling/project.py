@@ -315,16 +315,18 @@ class Project:
 
     def state(self) -> State:
         """What people say about the items now, as the tables have it; ``fold`` computes the same from ``events``."""
-        return State(self.classes, self.class_keys, self.answers())
+        with self._store.reading():
+            return State(self.classes, self.class_keys, self.answers())
 
     def answers(self, ids: Iterable[str] | None = None) -> dict[tuple[str, str], Answer]:
         """(id of an item, person) -> what the person says about it now; of all items, or of those with these ids."""
-        names, merged = self._classes()
         answers = {}
         sql = "SELECT id, who, kind, class, flagged FROM current JOIN item ON n = current.item"
-        for item, who, kind, label, flagged in self._of_items(sql, ids):
-            name = None if label is None else names[end_of(merged, label)]
-            answers[item, who] = Answer(kind, name, bool(flagged))
+        with self._store.reading():
+            names, merged = self._classes()
+            for item, who, kind, label, flagged in self._of_items(sql, ids):
+                name = None if label is None else names[end_of(merged, label)]
+                answers[item, who] = Answer(kind, name, bool(flagged))
         return answers
 
     @property
@@ -341,10 +343,10 @@ class Project:
     @property
     def known_classes(self) -> dict[str, str]:
         """Every name by which a label is understood -> the present name of its class; renames and merges leave earlier names."""
-        names, merged = self._classes()
-        return {
-            name: names[end_of(merged, c)] for name, c in self._store.rows("SELECT name, c FROM class_name ORDER BY c")
-        }
+        with self._store.reading():
+            names, merged = self._classes()
+            rows = self._store.rows("SELECT name, c FROM class_name ORDER BY c")
+        return {name: names[end_of(merged, c)] for name, c in rows}
 
     def truths(self) -> dict[str, Truth]:
         """What the answers to each item say together; items without answers are left out."""
