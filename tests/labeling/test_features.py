@@ -94,6 +94,34 @@ def test_texts_of_every_kind_have_finite_rows():
     assert float(x[0] @ x[2]) > float(x[0] @ x[1])
 
 
+def test_texts_that_share_no_words_are_cut_into_letters():
+    ends = ["ski", "son"] * 100
+    names = [f"{chr(97 + n % 23)}{chr(97 + n // 23)}{end}" for n, end in enumerate(ends)]
+    for texts in (names, [*names, *["  "] * 300], ["\U0001f600!", "\U0001f621?"] * 100, ["x", "y"] * 100):
+        x = word_features(texts)
+        apart = (x[:200:2].mean(0) - x[1:200:2].mean(0)).norm()
+        assert apart > 0.5 * x[:200].norm(dim=1).mean()
+
+
+def test_rows_of_arrays_that_cannot_be_read_are_named(tmp_path):
+    x = np.ones((5, 2))
+    x[1, 0], x[2, 1], x[4, 1] = np.nan, np.inf, 1e200
+    for name, rows, ids in (("x", x, ["0", "3"]), ("one", x[:, 0], ["0", "2", "3", "4"])):
+        np.save(tmp_path / f"{name}.npy", rows)
+        with Project.create(tmp_path / name) as project:
+            project.add(tmp_path / f"{name}.npy")
+            found = item_features(project.items(), tmp_path / name / "model")
+        assert found.ids == ids
+        assert sorted({*found.ids, *found.unread}) == ["0", "1", "2", "3", "4"]
+        assert found.x.isfinite().all()
+        assert found.in_words == f"rows of arrays, without {len(found.unread)} unreadable item{'s' * (name == 'x')}"
+    np.save(tmp_path / "none.npy", x[1:3])
+    with Project.create(tmp_path / "none") as project:
+        project.add(tmp_path / "none.npy")
+        with pytest.raises(InvalidInput, match="no row of the arrays can be read"):
+            item_features(project.items(), tmp_path / "none" / "model")
+
+
 def test_rows_of_arrays_keep_their_ids(tmp_path):
     rows = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
