@@ -83,6 +83,16 @@ class _First(MaxHerding):
         return picked(sets.pool, torch.arange(n), ("first",) * n)
 
 
+def test_while_all_labels_are_of_one_class_half_of_the_items_are_random():
+    def random(**more):
+        return np.mean([next_items(X, OPEN[:3], OPEN[3:], 10, Rng(n), **more).reasons.count(RANDOM) for n in range(60)])
+
+    assert 4 < random() < 6
+    assert random(share=0) == 0
+    assert random(share=1) == 10
+    assert random(guesses=fitted(X, known(list(range(9))), 3)) < 2
+
+
 def test_as_many_as_there_are():
     found = next_items(X, OPEN[:0], torch.tensor([4, 7, 50]), 10, Rng(0))
     assert sorted(found.rows.tolist()) == [4, 7, 50]

@@ -20,6 +20,8 @@ from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 RANDOM_SHARE: Final = 0.1
 """The default share of items that are drawn at random, from which the accuracy of the model is measured without bias."""
+_ONE_CLASS_SHARE: Final = 0.5
+"""The share while all labels are of one class: a rare second one may be far from what represents the pool."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,8 @@ def next_items(
         guesses: What the model says, if there is one.
         strategy: The strategy; default: :func:`automatic`, which also stands in for a strategy that reads predictions while there
             are none.
-        share: Probability that a place goes to a random item.
+        share: Probability that a place goes to a random item. While there are labels of one class alone, it is at least a half,
+            unless it is 0.
 
     Returns:
         ``n`` items. Each place is random with probability ``share``, whatever stands at the others, so the random items are a
@@ -107,6 +110,8 @@ def next_items(
     n = min(n, len(open_rows))
     if n == 0:
         return Order(open_rows[:0], [])
+    if guesses is None and len(labeled) and share:
+        share = max(share, _ONE_CLASS_SHARE)
     random_places = torch.rand(n, generator=rng.child("places").torch()) < share
     drawn = open_rows[torch.randperm(len(open_rows), generator=rng.child("random").torch())[: int(random_places.sum())]]
     rest = open_rows[~torch.isin(open_rows, drawn)]
