@@ -176,6 +176,17 @@ def test_a_map_that_cannot_be_saved_is_reported(project, capsys):
     assert "map.npz" in words[-1]["error"]
 
 
+def test_a_worker_tries_again_when_the_machine_did_not_let_it(project, capsys):
+    (project.path / CACHE / FILE).mkdir(parents=True)
+    made = Worker(project)
+    assert not made.work()
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["state"], "trying again" in said["error"]) == ("failed", True)
+    (project.path / CACHE / FILE).rmdir()
+    assert made.work()
+    assert '"state": "fitted"' in capsys.readouterr().out
+
+
 def test_a_worker_counts_on_from_the_last_one(project, capsys):
     for version in (1, 2):
         Worker(project).look()

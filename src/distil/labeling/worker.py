@@ -33,6 +33,7 @@ QUIET: Final = 1.0
 JUDGE_EVERY: Final = 20
 """Number of new labels after which they are judged, at the next pause; of many labels, a twentieth of them."""
 _LOOK: Final = 0.2
+_AGAIN: Final = 10.0  # seconds until the next try after a fault of the machine, such as a full disk
 
 
 def say(**words: Any) -> None:  # noqa: ANN401 - values of JSON
@@ -87,6 +88,17 @@ class Worker:
         self._labels, self._judged_labels = 0, 0  # of the last fit, and when they were last judged
         self._mapped: ItemFeatures | None = None
         self._mapping: threading.Thread | None = None
+
+    def work(self) -> bool:
+        """Fit, judge and draw what is due; returns False where the machine did not let it, and the same is due again."""
+        try:
+            self.look()
+            self.judge()
+            self.draw()
+        except (OSError, RunError) as error:
+            say(state="failed", error=f"{error}; trying again every {_AGAIN:.0f} seconds")
+            return False
+        return True
 
     def look(self) -> bool:
         """Fit the model if there are enough new answers, or some and a pause; returns whether it was fitted."""
@@ -172,9 +184,7 @@ def main(settings: str) -> None:
         try:
             worker = Worker(project, **options)
             while not source.ended.is_set():
-                worker.look()
-                worker.judge()
-                worker.draw()
+                source.ended.wait(0 if worker.work() else _AGAIN)
                 source.changed.wait(_LOOK)
                 source.changed.clear()
         except DistilError as error:
