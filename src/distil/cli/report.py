@@ -20,8 +20,8 @@ def report(
 
     The page has learning curves with their bounds, areas with paired tests, labels saved, which strategy beats which, time and
     memory, what was selected, and everything needed to repeat the experiment. It is a single file that works offline and can be
-    sent as it is. Several directories are taken for several data sets, over which strategies are ranked; a directory that is
-    given twice, or a copy of it, counts once.
+    sent as it is. Several directories are taken for several data sets, over which strategies are ranked; of directories that
+    share runs, as copies do, one counts.
 
     The page names what it cannot show, for example because runs are not finished, there is only one seed, or the data is missing.
     With --json, ``distil report`` prints everything that the page shows, and writes the page only with --output.
@@ -34,7 +34,7 @@ def report(
 
     Returns:
         The document that ``distil report --json`` prints, every number and sentence of the page: ``title``, ``notes``, ``level``,
-        ``alpha``, ``metric_names``, ``experiments`` (one a directory) and ``across`` (None with one directory).
+        ``alpha``, ``metric_names``, ``experiments`` (one a directory) and ``across`` (None with one data set).
 
     Raises:
         RunError: A directory holds no experiment, or a damaged one.

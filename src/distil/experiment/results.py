@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from distil.errors import counted
 from distil.evaluation.compare import Comparison, compare, plain
 from distil.evaluation.curves import Bounds, Curves, areas
 from distil.evaluation.metrics import METRICS
@@ -46,31 +47,61 @@ class Cost:
     saved: float
 
 
-def without_copies(configs: Sequence[ExperimentConfig]) -> tuple[list[ExperimentConfig], list[str]]:
-    """The experiments whose runs are not among those of another, and a sentence for each that was given more than once.
+@dataclass(frozen=True)
+class Given:
+    """The experiments that a report was given, without those whose runs are all among another's.
 
-    A directory that is given twice, or a copy of it, would count as another data set. Of two directories of which one has only
-    runs that the other has too, the larger is kept. Trainings on the whole pool do not count: they are equal for every budget.
+    Attributes:
+        kept: The experiments, in the order given.
+        data_sets: Positions in ``kept`` of experiments that share no run: those that count as data sets of their own.
+        notes: A sentence for each that was given more than once, and for each that is not a data set of its own.
     """
-    groups: list[list[tuple[ExperimentConfig, frozenset[tuple[str, ...]]]]] = []  # the kept one comes first
-    for config in configs:
-        own = _contents(config)
-        for group in groups:
-            kept, theirs = group[0]
-            if config.output.resolve() == kept.output.resolve() or (
-                own and theirs and (own <= theirs or theirs <= own)
-            ):
-                group.insert(0 if own > theirs else len(group), (config, own))
-                break
+
+    kept: list[ExperimentConfig]
+    data_sets: list[int]
+    notes: list[str]
+
+
+def without_copies(configs: Sequence[ExperimentConfig]) -> Given:
+    """The experiments to report, and which of them count as data sets.
+
+    A directory that is given twice, or a copy of it, would count as another data set, and so would one that has some of the runs
+    of another. Of two directories the one with more runs counts. Trainings on the whole pool do not count: they are equal for
+    every budget.
+    """
+    contents = [_contents(config) for config in configs]
+    copies: dict[int, list[int]] = {}  # position of a kept experiment -> positions of its copies, itself first
+    data_sets, notes = [], []
+    for new in sorted(range(len(configs)), key=lambda position: -len(contents[position])):
+        like = next((old for old in copies if _is_copy(configs[new], contents[new], configs[old], contents[old])), None)
+        if like is not None:
+            copies[like].append(new)
+            continue
+        copies[new] = [new]
+        shared = {old: len(contents[new] & contents[old]) for old in data_sets}
+        other = max(shared, key=lambda old: shared[old], default=None)
+        if other is None or not shared[other]:
+            data_sets.append(new)
         else:
-            groups.append([(config, own)])
-    notes = []
-    for group in groups:
-        outputs = list(dict.fromkeys(str(config.output) for config, _ in group))
+            notes.append(
+                f"{configs[new].output} is no data set of its own: {shared[other]} of its {counted(len(contents[new]), 'run')} are "
+                f"those of {configs[other].output}, which counts. To compare all strategies in one table, run them in one "
+                "directory."
+            )
+    for own in copies.values():
+        outputs = list(dict.fromkeys(str(configs[position].output) for position in own))
         also = f", also as {', '.join(outputs[1:])}" if len(outputs) > 1 else ""
-        if len(group) > 1:
-            notes.append(f"{outputs[0]} counts once: its runs were given {len(group)} times{also}.")
-    return [group[0][0] for group in groups], notes
+        if len(own) > 1:
+            notes.append(f"{outputs[0]} counts once: its runs were given {len(own)} times{also}.")
+    kept = sorted(copies)
+    return Given([configs[position] for position in kept], sorted(map(kept.index, data_sets)), notes)
+
+
+def _is_copy(
+    one: ExperimentConfig, own: frozenset[tuple[str, ...]], other: ExperimentConfig, larger: frozenset[tuple[str, ...]]
+) -> bool:
+    """Whether an experiment is in the directory of another, or all of its runs are among the other's."""
+    return one.output.resolve() == other.output.resolve() or (bool(own) and own <= larger)
 
 
 def _contents(config: ExperimentConfig) -> frozenset[tuple[str, ...]]:

@@ -50,7 +50,7 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
     """The results of one or several experiments, as JSON.
 
     Several experiments count as several data sets (or settings): the strategies that all of them have are compared over them
-    too. Directories that hold the same runs count once. A note gives the reason for each missing result: one seed, unfinished
+    too. Directories that share runs count once. A note gives the reason for each missing result: one seed, unfinished
     runs, no training on the whole pool, no data.
 
     Args:
@@ -62,21 +62,21 @@ def report_of(configs: Sequence[ExperimentConfig]) -> Json:
     """
     if not configs:
         raise InvalidInput("a report needs at least one experiment")
-    kept, repeated = without_copies(configs)
+    given = without_copies(configs)
     experiments, curves = [], []
-    for config, name in zip(kept, _names(kept), strict=True):
+    for config, name in zip(given.kept, _names(given.kept), strict=True):
         content, own = _experiment(config, name)
         experiments.append(content)
         curves.append(own)
     return {
-        "title": _title(experiments),
-        "notes": repeated,
+        "title": _title([experiments[position] for position in given.data_sets]),
+        "notes": given.notes,
         "level": LEVEL,
         "alpha": ALPHA,
         "metric_names": {name: metric.words for name, metric in METRICS.items()},
         "higher_is_better": {name: metric.higher_is_better for name, metric in METRICS.items()},
         "experiments": experiments,
-        "across": _across(curves) if len(kept) > 1 else None,
+        "across": _across([curves[position] for position in given.data_sets]) if len(given.data_sets) > 1 else None,
     }
 
 

@@ -393,8 +393,7 @@ function controls() {
     render();
   } }, options.map(([value, words]) => h("option", { value, selected: value === chosen }, words))));
   const { metrics, strategies } = experiment();
-  const several = report.experiments.length > 1;
-  const links = [several ? ["across", "All data"] : null, ["curves", "Curves"], ["areas", "Areas"], ["labels", "Labels"], ["pairs", "Pairs"], ["costs", "Costs"], ["selections", "Selections"], ["provenance", "Provenance"]].filter(Boolean);
+  const links = [report.across ? ["across", "All data"] : null, ["curves", "Curves"], ["areas", "Areas"], ["labels", "Labels"], ["pairs", "Pairs"], ["costs", "Costs"], ["selections", "Selections"], ["provenance", "Provenance"]].filter(Boolean);
   return h("div", {},
     several ? select("data set", "experiment", report.experiments.map(({ name }, i) => [i, name]), state.experiment) : null,
     strategies.length ? select("metric", "metric", Object.keys(metrics).map((key) => [key, report.metric_names[key]]), state.metric) : null,
