@@ -229,13 +229,13 @@ def test_typiclust_alone_and_repeated():
     lone = np.array([[0.0], [100.0], [200.0], [200.0], [200.0], [200.0]], dtype=np.float32)
     found = select_from("typiclust", 3, embeddings=lone)
     assert set(found.reasons) == {
-        "typicality inf in a cluster of 4 without labels",
+        "equal to its nearest neighbors in a cluster of 4 without labels",
         "alone in a cluster of 1 without labels",
     }
     twice = np.repeat([[0.0], [9.0]], [8, 7], axis=0).astype(np.float32)
     found = select_from("typiclust", 4, embeddings=twice, labeled=[0])
-    assert found.reasons[0] == "typicality inf in a cluster of 7 without labels"
-    assert "typicality inf in a cluster of 8 with 1 labeled" in found.reasons
+    assert found.reasons[0] == "equal to its nearest neighbors in a cluster of 7 without labels"
+    assert "equal to its nearest neighbors in a cluster of 8 with 1 labeled" in found.reasons
 
 
 def test_probcover():
@@ -260,6 +260,8 @@ def test_probcover():
         "balls without bound (there is one cluster) around the selection and the labeled examples cover 100 % of the pool, 4 of 4 "
         "examples; 4 were covered before"
     )
+    pair = select_from(ProbCover(radius=1.5), 2, embeddings=np.array([[0.0], [1.0], [2.0], [9.0]], np.float32))
+    assert pair.reasons == ("covers 3 more examples", "covers 1 more example")
     everything = picked(ProbCover(radius=1000.0), 3)
     assert everything.reasons == (
         "covers 300 more examples",
@@ -395,7 +397,7 @@ SAYS = {
     "least_confidence_dropout": "confidence of the mean prediction",
     "margin_sampling": "^margin .* between class",
     "margin_sampling_dropout": "margin of the mean prediction",
-    "probcover": "covers .* more examples|far from the other picks",
+    "probcover": "covers .* more example|far from the other picks",
     "random_sampling": "^drawn at random$",
     "submod_sampling": "gain .* in facility location",
     "typiclust": "in a cluster of",

@@ -63,11 +63,15 @@ class TypiClust(Strategy):
         own = clusters[found.rows]
         sizes = torch.bincount(clusters, minlength=k)
         labels = ["without labels" if labels == 0 else f"with {labels} labeled" for labels in n_labeled[own].tolist()]
-        typical = [
-            "alone" if typicality != typicality else f"typicality {typicality:.3g}"
-            for typicality in found.gains.tolist()
-        ]
+        typical = [_typical(typicality) for typicality in found.gains.tolist()]
         return picked(sets.pool, found.rows, sentences("{} in a cluster of {} {}", typical, sizes[own], labels))
+
+
+def _typical(typicality: float) -> str:
+    """What is said of an example by the inverse of the mean distance to its neighbors; NaN without any."""
+    if math.isnan(typicality):
+        return "alone"
+    return "equal to its nearest neighbors" if math.isinf(typicality) else f"typicality {typicality:.3g}"
 
 
 @register("probcover")
@@ -113,7 +117,7 @@ class ProbCover(Strategy):
         radius = self._radius(x, torch.cat([x, labeled.to(x.dtype)]) if len(labeled) else x, rng)
         found = max_coverage_with_gains(x, n, radius, labeled.to(x.dtype))
         n_covering = int((found.gains > 0).sum())
-        covering = sentences("covers {:.0f} more examples", found.gains[:n_covering])
+        covering = tuple(f"covers {counted(int(gain), 'more example')}" for gain in found.gains[:n_covering])
         rest = ("far from the other picks, after every example was covered",) * (n - n_covering)
         before = int((Balls(x, radius).counts(labeled.to(x.dtype)) > 0).sum()) if len(labeled) else 0
         covered = before + int(found.gains.sum())
