@@ -98,8 +98,10 @@ def check_encoder(model: str, weights: str | Path | None = None) -> None:
         ConfigError: A callable cannot be imported, or takes other arguments than one list.
     """
     if model.startswith("timm:"):
-        _check_weights(model.removeprefix("timm:"), weights)
-        _timm_package(model.removeprefix("timm:"))
+        name = model.removeprefix("timm:")
+        _check_weights(name, weights)
+        if not _is_defined_in_timm(name):
+            _timm_package(name)
     elif model == PIXELS:
         _pixels(weights)
     elif _folder_of(model, weights) is None:
@@ -149,6 +151,14 @@ def _check_weights(name: str, weights: str | Path | None) -> None:
         )
     if weights != "random" and not Path(weights).is_file():
         raise DataNotFound(f"there is no weights file {weights}")
+
+
+def _is_defined_in_timm(name: str) -> bool:
+    """Whether the source of timm defines a model of that name, without a tag; to import it takes more than a second."""
+    spec = importlib.util.find_spec("timm")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    sources = (path for folder in folders for path in Path(folder, "models").glob("*.py"))
+    return any(f"@register_model\ndef {name}(" in path.read_text(encoding="utf-8") for path in sources)
 
 
 def _timm_package(name: str) -> Any:  # noqa: ANN401 - a module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -180,6 +181,20 @@ def test_encoders_are_looked_up_before_any_pool_is_read(case, tmp_path, monkeypa
             (fault,) = faults(dataset={"images": "no_such_pool", **section})
             assert fault.startswith("dataset.encoder: ")
             assert message in fault
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("timm") is None, reason='needs timm: pip install "distil[vision]"')
+def test_to_check_the_name_of_an_encoder_timm_is_not_imported():
+    code = """
+import sys
+from distil.embedding.encoders import check_encoder
+for name in ("resnet18", "vit_small_patch16_224"):
+    check_encoder(f"timm:{name}", "random")
+assert "timm" not in sys.modules
+check_encoder("timm:resnet18.a1_in1k", "random")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.slow
