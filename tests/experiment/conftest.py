@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from distil.experiment.chain import Chain, chained
+from distil.experiment.config.document import sealed
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
 from distil.experiment.identity import identity_of, spec_of
@@ -158,7 +159,7 @@ def made_up(tmp_path):
         output.mkdir()
         entries = [{"name": entry} if isinstance(entry, str) else entry for entry in strategies]
         document = _made_up_document(output, entries, seeds, rounds, budget, dataset, {"full_data": full, **more})
-        (output / "config.json").write_text(json.dumps(document))
+        (output / "config.json").write_text(json.dumps(sealed(document)))
         config = open_config(output)
         data = config.load_data() if dataset == "digits" else None
         for seed in config.seeds:

@@ -18,7 +18,7 @@ from distil.cli import main
 from distil.cli.resume import resume
 from distil.errors import ConfigError, DistilWarning
 from distil.experiment import trust
-from distil.experiment.config.document import read_json
+from distil.experiment.config.document import read_json, sealed
 from distil.experiment.directory import open_config
 from distil.experiment.identity import identity_of
 from distil.experiment.run import Run
@@ -92,8 +92,9 @@ def document(**changes):
 
 
 def write(path, content):
+    """A file of JSON; the configuration of a directory, ``config.json``, with its seal."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(sealed(content) if path.name == "config.json" else content))
     return str(path)
 
 

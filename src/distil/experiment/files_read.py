@@ -79,7 +79,7 @@ def kept_hashes(output: Path) -> dict[str, str]:
         RunError: The file that keeps them is damaged.
     """
     path = output / HASHES
-    return read_kept(path, sealed=True) if path.exists() and (output / CONFIG).exists() else {}
+    return read_kept(path) if path.exists() and (output / CONFIG).exists() else {}
 
 
 def check_files(config: ExperimentConfig, now: Hashes) -> None:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from distil.errors import DistilWarning, InvalidInput, RunError
 from distil.evaluation.curves import labels_to_reach
+from distil.experiment.config.document import read_json
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
 from distil.experiment.outputs import write_results
@@ -301,7 +302,7 @@ def test_data_that_is_missing(made_up, tmp_path, monkeypatch):
 def test_data_is_never_downloaded(made_up, tmp_path, monkeypatch):
     monkeypatch.setenv("DISTIL_DATA", str(tmp_path / "nothing"))
     config = made_up(dataset="mnist")
-    document = json.loads((config.output / "config.json").read_text())
+    document = read_json(config.output / "config.json")
     document["dataset"]["download"] = True
 
     def refuse(*_, **__):
@@ -563,6 +564,24 @@ def test_of_a_directory_and_its_copy_that_has_grown_the_larger_counts(made_up):
     assert found["experiments"][0]["strategies"] == ["random_sampling", "margin_sampling", "badge"]
     assert found["notes"] == [f"{large.output} counts once: its runs were given 2 times, also as {small.output}."]
     assert reported(large, small)["experiments"] == found["experiments"]
+
+
+def test_directories_that_share_some_runs_count_as_one_data_set(made_up):
+    """One was copied, and both were continued with strategies of their own; the page shows both."""
+    large, small = made_up("large"), made_up("small", strategies=["random_sampling", "badge", "core_set"], seeds=3)
+    other = made_up("other", draw=1)
+    found = reported(small, large)
+    assert [e["name"] for e in found["experiments"]] == ["digits (small)", "digits (large)"]
+    assert found["across"] is None
+    assert found["title"] == "digits (large): 3 strategies, 4 seeds"
+    assert found["notes"] == [
+        f"{small.output} is no data set of its own: 6 of its 9 runs are those of {large.output}, which counts. To compare all "
+        "strategies in one table, run them in one directory."
+    ]
+    found = reported(small, large, other)
+    assert len(found["experiments"]) == 3
+    assert found["title"].startswith("Strategies over 2 data sets: digits (large), digits (other)")
+    assert found["across"] == reported(large, other)["across"]
 
 
 def test_runs_that_have_not_begun_are_no_copies(made_up):

@@ -32,18 +32,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return _unsealed(path, "; or, to use it as a configuration of your own, remove that key")
 
 
-def read_kept(path: Path, *, sealed: bool = False) -> dict[str, Any]:
-    """The JSON object in a file of an experiment's directory; see ``read_json``.
-
-    Args:
-        path: The file.
-        sealed: Whether it must have a seal.
+def read_kept(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of an experiment's directory, which must have a seal; see ``read_json``.
 
     Raises:
         RunError: The file cannot be read, was changed since, or has no seal.
     """
     try:
-        if sealed and not is_sealed(path):
+        if not is_sealed(path):
             raise ConfigError(f"{path} lacks the key {SEAL!r}, with which distil writes it")
         return _unsealed(path)
     except ConfigError as error:
