@@ -206,6 +206,11 @@ def test_few_data_sets_unfinished_runs_and_a_directory_that_is_given_twice(made_
         "The table has 3 of 4 seeds, because some strategies have not finished the others"
         in page.locator("#summary").inner_text()
     )
+    grown = made_up("grown", strategies=["random_sampling", "core_set"])  # its runs of random_sampling are those of one
+    page = opened(write_page([one, grown], tmp_path / "shared.html"), PHONE, "light", DRAWN)
+    assert f"{grown.output} is no data set of its own" in page.locator("#intro").inner_text()
+    assert page.locator('select[data-option="experiment"]').count() == 1
+    assert page.get_by_role("link", name="All data").count() == page.locator("#across").count() == 0
     none = made_up(
         "none", seeds=1, unfinished=[(label, 0) for label in ("random_sampling", "margin_sampling", "badge")]
     )

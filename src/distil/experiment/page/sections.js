@@ -395,7 +395,7 @@ function controls() {
   const { metrics, strategies } = experiment();
   const links = [report.across ? ["across", "All data"] : null, ["curves", "Curves"], ["areas", "Areas"], ["labels", "Labels"], ["pairs", "Pairs"], ["costs", "Costs"], ["selections", "Selections"], ["provenance", "Provenance"]].filter(Boolean);
   return h("div", {},
-    several ? select("data set", "experiment", report.experiments.map(({ name }, i) => [i, name]), state.experiment) : null,
+    report.experiments.length > 1 ? select("data set", "experiment", report.experiments.map(({ name }, i) => [i, name]), state.experiment) : null,
     strategies.length ? select("metric", "metric", Object.keys(metrics).map((key) => [key, report.metric_names[key]]), state.metric) : null,
     strategies.length ? h("nav", { "aria-label": "Sections" }, links.map(([id, words]) => h("a", { href: `#${id}` }, words))) : null);
 }
