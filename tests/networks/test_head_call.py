@@ -16,6 +16,7 @@ from distil.system.runtime import Runtime
 N = 12
 X = torch.randn(N, 6, generator=torch.Generator().manual_seed(0))
 STEPS = torch.randn(N, 7, 6, generator=torch.Generator().manual_seed(1))
+HIDDEN = torch.tensor([False, True, False])
 IMAGES = torch.randn(N, 6, 5, 5, generator=torch.Generator().manual_seed(2))
 
 
@@ -47,6 +48,9 @@ def test_the_embedding_is_the_input_of_the_head(case, seeded):
         ("scaled tanh", lambda m, x: 10 * torch.tanh(m.fc(rows(m, x))), rows, X),
         ("a function", lambda m, x: F.linear(rows(m, x), m.fc.weight, m.fc.bias), rows, X),
         ("a matrix product", lambda m, x: rows(m, x) @ m.fc.weight.T, rows, X),
+        ("addmm", lambda m, x: torch.addmm(m.fc.bias, rows(m, x), m.fc.weight.T), rows, X),
+        ("masked classes", lambda m, x: m.fc(rows(m, x)).masked_fill(HIDDEN, -torch.inf), rows, X),
+        ("masked by where", lambda m, x: torch.where(HIDDEN, -torch.inf, m.fc(rows(m, x))), rows, X),
         ("a cosine", lambda m, x: 9 * F.linear(F.normalize(rows(m, x)), F.normalize(m.fc.weight)), None, X),
         ("the last step", lambda m, x: m.fc(m.body(x))[:, -1], steps(lambda h: h[:, -1]), STEPS),
         ("the mean of steps", lambda m, x: m.fc(m.body(x)).mean(1) / 3, steps(lambda h: h.mean(1)), STEPS),

@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-# Names of functions, without underscores around them. A head is a call of one of these: its first argument is the embedding.
+# Names of functions, without underscores around them. A head is a call of one of these: its first argument is the embedding, but
+# for addmm(bias, x, weight) the second.
 _CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
-_LINEAR = _CONVOLUTIONS | {"linear", "matmul", "rmatmul", "mm", "linear_dynamic", "linear_relu_dynamic"}
+_LINEAR = _CONVOLUTIONS | {"linear", "matmul", "rmatmul", "mm", "linear_dynamic", "linear_relu_dynamic", "addmm"}
 
 # Functions of logits that keep a column for each class: each number is changed by itself, or with those of its row.
 _ELEMENTWISE = frozenset(
@@ -42,6 +43,8 @@ _ELEMENTWISE = frozenset(
         "clone",
         "detach",
         "dropout",
+        "masked_fill",
+        "where",
     ]
 )
 _WITH_NUMBERS = frozenset(
@@ -146,9 +149,9 @@ class HeadCalls(TorchFunctionMode):
     ) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        given = args[0] if args else kwargs.get("input")
+        name = getattr(func, "__name__", "").strip("_")
+        given = self._given(name, args, kwargs)
         if isinstance(result, Tensor) and isinstance(given, Tensor):
-            name = getattr(func, "__name__", "").strip("_")
             if name in _LINEAR:
                 self._begin(given, result, name in _CONVOLUTIONS)
             elif self._followed:
@@ -156,6 +159,14 @@ class HeadCalls(TorchFunctionMode):
             if name == "sigmoid" and self._only is None:
                 self.sigmoids.append(result)
         return result
+
+    def _given(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """The argument that may be an embedding or the output of a linear call."""
+        if name == "addmm":
+            return args[1] if len(args) > 1 else kwargs.get("mat1")
+        if name == "where":  # torch.where(mask, logits, -inf), or the logits last
+            return next((x for x in args for one in self._followed if x is one.value), None)
+        return args[0] if args else kwargs.get("input")
 
     def of(self, returned: Tensor) -> _Followed | None:
         """The last call whose output became the returned tensor."""
