@@ -167,6 +167,34 @@ def test_json_documents(tmp_path):
     assert json_records(write(tmp_path / "x.json", '{"a": 1}\n{"a": 2}\n')) == ("line", [(1, {"a": 1}), (2, {"a": 2})])
 
 
+def test_a_split_document_may_have_numbered_columns(tmp_path):
+    found = read_column(
+        write(tmp_path / "x.json", '{"columns": [0, 1], "index": ["p", "q"], "data": [[1, 2], [3, 4]]}')
+    )
+    assert (found.names, found.values.tolist()) == (["p", "q"], [[1, 2], [3, 4]])
+
+
+def test_dicts_of_cells_by_id_are_rows_and_not_columns(tmp_path):
+    rows = {name: {"x": place, "y": 2.5} for place, name in enumerate(["cat.png", "dog.png", "owl.png"])}
+    found = read_column(write(tmp_path / "x.json", json.dumps(rows)))  # pandas' orient="index"
+    assert (found.names, found.values.tolist()) == (list(rows), [[0, 2.5], [1, 2.5], [2, 2.5]])
+    columns = {name: {"0": place, "1": 2.5} for place, name in enumerate(["age", "height", "weight"])}
+    found = read_column(write(tmp_path / "x.json", json.dumps(columns)))  # two rows that are counted
+    assert (found.names, found.values.tolist()) == (None, [[0, 1, 2], [2.5, 2.5, 2.5]])
+
+
+def test_a_first_column_called_index_holds_the_ids_if_its_texts_are_distinct(tmp_path):
+    found = read_column(write(tmp_path / "x.csv", "index,x,y\np,1,2\nq,3,4\n"))
+    assert (found.names, found.values.tolist()) == (["p", "q"], [[1, 2], [3, 4]])
+    assert read_column(write(tmp_path / "x.csv", "index,x\nDAX,1\nDAX,3\n")).names is None
+    assert read_column(write(tmp_path / "x.csv", "x,index\n1,p\n3,q\n")).names is None
+
+
+def test_several_blanks_separate_numbers_as_one_does(tmp_path):
+    found = read_column(write(tmp_path / "x.csv", "  1.5   20\n 10.5    2\n  0.5  -7\n"))
+    assert found.values.tolist() == [[1.5, 20], [10.5, 2], [0.5, -7]]
+
+
 def test_embeddings_by_id_are_rows_and_not_columns(tmp_path):
     rows = {"cat.png": [1.5, 2], "dog.png": [3, 4], "owl.png": [5, 6]}
     found = read_column(write(tmp_path / "x.json", json.dumps(rows)))

@@ -102,7 +102,7 @@ class Table(ABC):
         if name not in (self.columns[0], _PARQUET_INDEX):
             return False
         if self.kinds[name] == "text":
-            return _INDEX.fullmatch(name) is not None
+            return _INDEX.fullmatch(name) is not None or (name == "index" and _are_distinct(self.sample[name]))
         return self.kinds[name] == "number" and name in self.left_out
 
     def known(self, name: str) -> str:
@@ -166,6 +166,10 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
     if _counts(cells, 1):
         return "counts rows"
     return "is an index" if _INDEX.fullmatch(name) else HOLDS_IDS
+
+
+def _are_distinct(cells: Sequence[Any]) -> bool:
+    return len(set(cells)) == len(cells)
 
 
 def _counts(cells: Sequence[Any], least: int) -> bool:

@@ -124,8 +124,8 @@ def json_records(path: Path) -> tuple[str, list[tuple[int, Any]]]:
     """The records of a JSON document, each with its row from 0; or those of JSON lines, each with its line.
 
     A document is a list of records, a dict of columns (lists, or dicts with the same keys), one of the other forms that pandas
-    writes, a dict with one list of records, or a dict of ids with a list of numbers for each. These lists are columns where there
-    are at most as many as numbers in each, or where their names are counted (``e0``, ``e1``, ...).
+    writes, a dict with one list of records, or a dict of ids with a list of numbers or a dict of cells for each. These lists and
+    dicts are columns where there are at most as many as values in each, or where their names are counted (``e0``, ``e1``, ...).
 
     Returns:
         What the numbers count, ``"row"`` or ``"line"``, and the records.
@@ -158,32 +158,35 @@ def _is_split(document: Any) -> bool:  # noqa: ANN401 - any value of JSON
 
 
 def _are_rows_by_id(document: Any) -> bool:  # noqa: ANN401 - any value of JSON
-    """Whether a dict of lists has an embedding for each id, not a column for each name."""
-    if not all(isinstance(row, list) and 1 < len(row) < len(document) for row in document.values()):
-        return False
-    if len(set(map(len, document.values()))) > 1:
+    """Whether a dict of lists, or of dicts with the same keys, has a row for each id, not a column for each name."""
+    rows = list(document.values())
+    if len(set(map(len, rows))) > 1 or not 1 < len(rows[0]) < len(document):
         return False
     stems = {re.sub(r"\d+$", "", key) for key in document}
-    counted = len(stems) == 1 and all(key[-1:].isdecimal() for key in document)
-    return not counted and all(isinstance(value, (int, float)) for row in document.values() for value in row)
+    if len(stems) == 1 and all(key[-1:].isdecimal() for key in document):
+        return False
+    if isinstance(rows[0], dict):
+        return list(rows[0]) != [str(place) for place in range(len(rows[0]))]
+    return all(isinstance(value, (int, float)) for row in rows for value in row)
 
 
 def _records(path: Path, document: Any) -> list[Any]:  # noqa: ANN401 - any value of JSON
     if isinstance(document, list):
         return document
     if _is_split(document):
-        names, rows, index = document["columns"], document["data"], document["index"]
+        rows, index = document["data"], document["index"]
+        names = list(map(str, document["columns"]))
         return [{_INDEX: key, **dict(zip(names, row, strict=True))} for key, row in zip(index, rows, strict=True)]
     columns = list(document.values()) if isinstance(document, dict) else []
     tables = [column for column in columns if isinstance(column, list) and column and isinstance(column[0], dict)]
     if len(tables) == 1 and (len(columns) == 1 or not all(isinstance(column, list) for column in columns)):
         return list(tables[0])
-    if len(columns) > 1 and _are_rows_by_id(document):
-        return [{"id": key, "numbers": row} for key, row in document.items()]
     if columns and all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
+        if _are_rows_by_id(document):
+            return [{"id": key, "numbers": row} for key, row in document.items()]
         return [dict(zip(document, row, strict=True)) for row in zip(*columns, strict=True)]
     if columns and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
-        if all(map(str.isdecimal, document)) and not all(map(str.isdecimal, columns[0])):  # a dict of rows
+        if _are_rows_by_id(document) or (all(map(str.isdecimal, document)) and not all(map(str.isdecimal, columns[0]))):
             return [{_INDEX: key, **row} for key, row in document.items()]
         return [{_INDEX: key, **{name: document[name][key] for name in document}} for key in columns[0]]
     raise InvalidInput(

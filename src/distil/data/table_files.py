@@ -88,7 +88,7 @@ class _Dialect:
         """A reader of ``lines``; ``strict`` refuses quotes that do not end correctly."""
         if self.quoting == "none":
             return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
-        return csv.reader(lines, delimiter=self.delimiter, strict=strict)
+        return csv.reader(lines, delimiter=self.delimiter, strict=strict, skipinitialspace=self.delimiter == " ")
 
 
 class DelimitedTable(Table):
