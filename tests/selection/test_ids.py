@@ -343,13 +343,21 @@ def test_names_in_a_pool_without_names(case):
 # --- names that are not texts ------------------------------------------------------------------------------------------
 
 
+class Times(Series):
+    """Times in a column of pandas: an array of NumPy, whose elements are datetimes."""
+
+    def listed(self, rows):
+        return [self.to_numpy()[row].astype("datetime64[us]").item() for row in rows]
+
+
 def test_names_of_any_kind(case):
     for kind, names in zip(
-        ["dates", "tuples", "times", "floats", "numbers", "array", "tensor", "Series"],
+        ["dates", "tuples", "times", "times of pandas", "floats", "numbers", "array", "tensor", "Series"],
         [
             [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)],
             [("a", i) for i in range(N)],
             np.datetime64("2026-01-01", "ns") + np.arange(N),
+            Times(np.datetime64("2026-01-01", "ns") + np.arange(N) * np.timedelta64(1, "D")),
             [0.5 * i + 0.25 for i in range(N)],
             list(range(100, 100 + N)),
             np.arange(100, 100 + N),
@@ -360,7 +368,7 @@ def test_names_of_any_kind(case):
     ):
         with case(kind):
             listed = names.to_numpy() if isinstance(names, Series) else names
-            value = [listed[i] for i in IDS]
+            value = names.listed(IDS) if isinstance(names, Times) else [listed[i] for i in IDS]
             expected = select_from("core_set", 3, embeddings=X, labeled=IDS).tolist()
             assert select_from("core_set", 3, embeddings=X, labeled=value, names=names).tolist() == expected
             assert (

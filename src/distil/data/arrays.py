@@ -247,9 +247,10 @@ def _narrowed(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def scalar(value: Any) -> Any:  # noqa: ANN401 - an element of any argument
-    """The Python value of an array, tensor or NumPy scalar without axes; everything else, dates included, unchanged."""
+    """The Python value of an array, tensor or NumPy scalar without axes; everything else, times with nanoseconds too, unchanged."""
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "Mm":
-        return value  # item() would turn a date in nanoseconds into a whole number
+        coarse = value.astype(f"{value.dtype.kind}8[us]")  # item() would turn nanoseconds into a whole number
+        return coarse.item() if coarse == value else value
     return value.item() if isinstance(value, (Tensor, np.ndarray, np.generic)) and value.ndim == 0 else value
 
 
