@@ -99,6 +99,44 @@ def test_frames_in_selections_are_those_of_their_arrays():
     assert set(distil.select_from("core_set", 6, embeddings=frame, candidates=mask)) == {*range(0, 12, 2)}
 
 
+def test_embeddings_in_frames_are_read_as_tables_in_files_are():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
+    expected = distil.select_from("core_set", 4, embeddings=X).tolist()
+    for kind, own in {
+        "numbered": frame.assign(id=range(12)),
+        "named": frame.assign(id=IDS),
+        "nullable": frame.convert_dtypes(),
+        "indexed": frame.set_axis(IDS),
+    }.items():
+        assert distil.select_from("core_set", 4, embeddings=own).tolist() == expected, kind
+    apart = distil.select_from("core_set", 4, embeddings=frame, labeled_embeddings=frame[:2].assign(id=[1000, 2000]))
+    assert apart.tolist() == distil.select_from("core_set", 4, embeddings=X, labeled_embeddings=X[:2]).tolist()
+
+
+def test_an_index_in_another_order_is_refused():
+    pandas = pytest.importorskip("pandas")
+    embeddings = pandas.DataFrame(X, index=IDS)
+    probs = pandas.DataFrame(np.full((12, 2), 0.5), index=IDS)[::-1]
+    with pytest.raises(InvalidInput, match="embeddings: the index has the ids of probs in another order"):
+        distil.select_from("badge", 3, probs=probs, embeddings=embeddings)
+    for right in (probs.loc[embeddings.index], probs.to_numpy(), probs.reset_index(drop=True)):
+        distil.select_from("badge", 3, probs=right, embeddings=embeddings)
+    labels = pandas.Series(["x", "y", "y"], index=["r2", "r0", "r1"])
+    learner = distil.Learner(X, LogisticRegression(), "margin_sampling", classes=["x", "y"], names=IDS)
+    ids = ["r0", "r1", "r2"]
+    with pytest.raises(InvalidInput, match="labels: the index has the ids of the labeled examples in another order"):
+        learner.label(ids, labels)
+    learner.label(ids, labels.loc[ids])
+    assert learner.labels == {"r0": "y", "r1": "y", "r2": "x"}
+    learner.label(ids, labels.to_numpy())
+    assert learner.labels == {"r0": "x", "r1": "y", "r2": "y"}
+    model = LogisticRegression().fit(X, [0, 1] * 6)
+    labels = pandas.Series([0, 1], index=["r1", "r0"])
+    with pytest.raises(InvalidInput, match="the labels of labeled: the index has the ids"):
+        distil.select("glister", model, X, 3, names=IDS, labeled=(["r0", "r1"], labels))
+
+
 def test_lazy_frames_are_refused_in_words():
     polars = pytest.importorskip("polars")
     lazy = polars.DataFrame(X).lazy()

@@ -34,7 +34,7 @@ class Frame(Series, Protocol):
 
 @runtime_checkable
 class _Indexed(Protocol):
-    """A data frame of pandas."""
+    """A data frame of pandas, or a column of one."""
 
     @property
     def index(self) -> Any: ...  # noqa: ANN401
@@ -49,12 +49,29 @@ def values_of(column: Any) -> list[Any]:  # noqa: ANN401 - a column of pandas or
     return [None if type(value).__name__ in _MISSING else value for value in values]
 
 
-def names_in_index(column: Series) -> list[str] | None:
-    """The index of a column of pandas as ids; None if there is none, or it counts rows from 0 or has repeats."""
-    if not isinstance(column, _Indexed):
+def names_in_index(value: object) -> list[str] | None:
+    """The index of a frame or column of pandas as ids; None without one, or if it counts rows from 0 or has repeats."""
+    if not (isinstance(value, Series) and isinstance(value, _Indexed)):
         return None
-    names = [as_name(value) for value in values_of(column.index)]
+    names = [as_name(name) for name in values_of(value.index)]
     return None if len(set(names)) < len(names) or names == [str(row) for row in range(len(names))] else names
+
+
+def check_same_order(value: object, names: Sequence[str], what: str, others: str) -> None:
+    """Refuse a frame or column of pandas whose index has the names of other rows in another order: rows are matched by place.
+
+    Args:
+        value: Any argument of a caller.
+        names: The names of the other rows.
+        what: The caller's name for the value.
+        others: The caller's name for the other rows.
+    """
+    own = names_in_index(value)
+    if own is not None and own != [*names] and sorted(own) == sorted(names):
+        raise InvalidInput(
+            f"{what}: the index has the ids of {others} in another order: it begins with {own[0]!r}, not {names[0]!r}; reorder it "
+            "with .loc[...], or pass .to_numpy() if the order is right and the index is not"
+        )
 
 
 class FrameTable(Table):

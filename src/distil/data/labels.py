@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import called, one_axis, scalar
+from distil.data.frames import check_same_order
+from distil.data.ids import as_name
 from distil.errors import InvalidInput, nearest
 
 _SHOWN = 10
@@ -48,9 +50,12 @@ def as_labels(
         advice: The end of the message for a text or name that is not a class, where none is like it; default: a general one.
 
     Raises:
-        InvalidInput: The number of labels is wrong, a label is missing (None, NaN or an empty text), or it is not a class.
+        InvalidInput: The number of labels is wrong, a label is missing (None, NaN or an empty text), or it is not a class; or a
+            Series has the names of the examples as its index, in another order.
     """
     values = listed(labels, what, count)
+    if ids is not None:
+        check_same_order(labels, list(map(as_name, called(ids, names))), what, "the labeled examples")
     if classes is not None and not isinstance(classes, range):
         plain = list(map(scalar, values.tolist()))
         if not column_labels or any(isinstance(label, str) for label in plain):

@@ -108,8 +108,8 @@ def inputs_of(batch: Any, read: Callable[[Any], Any] | None, module: nn.Module, 
     if not isinstance(x, (Tensor, Mapping, np.ndarray)):
         raise UnsupportedModel(
             f"cannot read a minibatch of type {type(batch).__name__}: expected a tensor, a sequence that starts with one, or a "
-            "dict; pass inputs=, a function from the minibatch to the argument of the model, or for texts collate=, a function "
-            "from a list of texts to their tokens"
+            "dict; pass inputs=, a function from the minibatch to the argument of the model, for texts collate=, a function from a "
+            "list of texts to their tokens, or for a data frame of numbers distil.open_pool(frame) as data"
         )
     return x
 

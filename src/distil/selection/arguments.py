@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distil.data.array_files import table_values
 from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, take
 from distil.data.examples import Data, LabeledSet, as_data, form_of
+from distil.data.frames import Frame, FrameTable
 from distil.data.labels import listed
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput, MissingSignal, whole_number
 from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair
 from distil.signals import measured_by
 from distil.strategies.base import ROLES, Selection, Strategy
-from distil.system.runtime import CHUNK_ROWS
+from distil.system.runtime import CHUNK_ROWS, Runtime
 
 Labels = Any
 """One label per example: columns of the model's outputs, or names of classes that the model knows."""
@@ -95,7 +97,8 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
     examples, labels = split_pair(value, reader)
     if reader.reads(examples):
         ids = reader.positions(examples, role, ordered=labels is not None)
-        return Examples(reader.data, ids, _listed(labels, role, ids), of_pool=True)
+        _listed(labels, role, ids)
+        return Examples(reader.data, ids, labels, of_pool=True)
     if isinstance(examples, LabeledSet):
         own = as_data(examples.data, f"the data of {role}")
         ids = IdReader(len(own)).positions(examples, role)
@@ -194,13 +197,17 @@ def check_arrays_serve(strategy: Strategy) -> None:
 
 
 def as_array(value: object, argument: str, called: str) -> Array:
-    """An array of the pool with its axes checked; its values are checked when they are read.
+    """An array with its axes checked; its values are checked when they are read.
 
     Args:
-        value: The array, of any type.
+        value: The array, of any type; of a data frame, the columns of numbers, as in tables in files.
         argument: ``probs``, ``embeddings`` or ``mc_probs``.
         called: The name of the array in messages.
     """
+    if (
+        isinstance(value, Series) and len(value.shape) == 2 and isinstance(value, Frame)
+    ):  # in this order: lazy frames warn
+        value, _, _ = table_values(FrameTable(value), None, None, Runtime())
     if argument == "embeddings":
         return checked_array(value, called, 2)
     return checked_probs(value, called, 3 if argument == "mc_probs" else 2)

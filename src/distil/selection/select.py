@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distil.data.arrays import Array, checked_array, precision_of
+from distil.data.arrays import Array, precision_of
 from distil.data.examples import GivenData
+from distil.data.frames import check_same_order, names_in_index
 from distil.data.labels import as_classes, as_labels
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
@@ -207,6 +208,7 @@ def select_from(
     if not arrays:
         raise InvalidInput(f"{type(strategy).__name__} needs an array; pass probs=, embeddings= or mc_probs=")
     size = common_size({name: len(array) for name, array in arrays.items()})
+    _check_rows_match(passed)
     names = as_names(names, size)
     reader = IdReader(size, names)
     labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader)
@@ -251,6 +253,14 @@ def select_from(
     return with_names(choose(strategy, sources, n, runtime, rng), names).with_notes(notes)
 
 
+def _check_rows_match(passed: Mapping[str, object]) -> None:
+    """Refuse data frames with the same index in different orders; ``passed``: argument -> the array or frame."""
+    indexes = {name: index for name, value in passed.items() if (index := names_in_index(value)) is not None}
+    for name in indexes:
+        first = next(iter(indexes))
+        check_same_order(passed[name], indexes[first], name, first)
+
+
 def _rows_of(value: Any, role: str, reader: IdReader) -> tuple[Tensor, Any]:  # noqa: ANN401 - any argument of a caller
     """The positions of one role's rows and their labels, one per row; None without labels."""
     ids, labels = split_pair(value, reader)
@@ -259,7 +269,7 @@ def _rows_of(value: Any, role: str, reader: IdReader) -> tuple[Tensor, Any]:  # 
 
 def _of_width(role: str, own: Array, arrays: Mapping[str, Array]) -> Array:
     """Embeddings of examples that have no row in the arrays, (M, D), checked to have the width of the pool's."""
-    own = checked_array(own, f"{role}_embeddings", 2)
+    own = as_array(own, "embeddings", f"{role}_embeddings")
     if "embeddings" in arrays and own.shape[1] != arrays["embeddings"].shape[1]:
         raise InvalidInput(
             f"{role}_embeddings must have the {arrays['embeddings'].shape[1]} columns of embeddings, got {own.shape[1]}"
