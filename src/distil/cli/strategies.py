@@ -18,12 +18,19 @@ def described() -> list[dict[str, Any]]:
     for name, cls in sorted(STRATEGIES.items()):
         needs = cls().needs
         signals = {role: [repr(s) for s in getattr(needs, role)] for role in ROLES if getattr(needs, role)}
-        parameters = {f.name: f.default for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        parameters = {f.name: _shown(f.default) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
         summary = (cls.__doc__ or "").split("\n", 1)[0]
         entries.append(
             {"name": name, "summary": summary, "signals": signals, "parameters": parameters, "paper": cls.paper}
         )
     return entries
+
+
+def _shown(default: object) -> object:
+    """The default of a parameter; the registered name in place of a strategy."""
+    from distil.strategies import STRATEGIES
+
+    return next((name for name, cls in STRATEGIES.items() if type(default) is cls), default)
 
 
 def act(given: dict[str, Any]) -> int:

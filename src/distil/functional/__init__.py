@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import max_det as max_det
     from distil.functional import nearest as nearest
     from distil.functional import neighbors as neighbors
+    from distil.functional import noise as noise
     from distil.functional import projection as projection
     from distil.functional import scale as scale
     from distil.functional import similarity as similarity

@@ -20,6 +20,7 @@ from distil.strategies.herding import MaxHerding, UHerding
 from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByCommittee
 from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.registry import STRATEGIES, register, strategy_named
+from distil.strategies.stochastic import StochasticAcquisition
 from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.targeted import SCG, SCMI, SMI
 from distil.strategies.uncertainty import (
@@ -70,6 +71,7 @@ __all__ = [
     "ScoreStrategy",
     "Selection",
     "Sets",
+    "StochasticAcquisition",
     "Strategy",
     "SubmodularSampling",
     "TypiClust",

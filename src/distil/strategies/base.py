@@ -209,12 +209,14 @@ class ScoreStrategy(Strategy):
         quantity: The name, in reasons, of the quantity that the strategy ranks by.
         unit: The unit of the quantity, for example ``"nats"``; empty for a plain number.
         smallest_first: Whether the smallest values of the quantity are queried first; the score is then minus the quantity.
+        least: The smallest possible score, above which noise in proportion to the score is measured.
         when_tied: What it usually means that all scores of a pool are equal, a clause; empty where that is not known.
     """
 
     quantity: ClassVar[str] = "score"
     unit: ClassVar[str] = ""
     smallest_first: ClassVar[bool] = False
+    least: ClassVar[float] = 0.0
     when_tied: ClassVar[str] = ""
 
     @property

@@ -53,6 +53,7 @@ class LeastConfidenceDropout(_MeanPrediction):
     paper: ClassVar[str] = _GAL
     quantity: ClassVar[str] = "confidence of the mean prediction"
     smallest_first: ClassVar[bool] = True
+    least: ClassVar[float] = -1.0
 
     def certainty(self, probs: Tensor) -> Tensor:
         """The largest probability, (N,)."""
@@ -71,6 +72,7 @@ class MarginSamplingDropout(_MeanPrediction):
     paper: ClassVar[str] = _GAL
     quantity: ClassVar[str] = "margin of the mean prediction"
     smallest_first: ClassVar[bool] = True
+    least: ClassVar[float] = -1.0
 
     def certainty(self, probs: Tensor) -> Tensor:
         """The difference of the two largest probabilities, (N,)."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-class _Refused(ValueError):
+class Refused(ValueError):
     """An invalid value of a field; its text, which may be empty, is appended to the error message."""
 
 
@@ -32,11 +32,16 @@ class _Rule:
 
     Attributes:
         expected: The valid values in words, to follow "must be".
-        read: The function that returns a value in its plain form, or raises _Refused.
+        read: The function that returns a value in its plain form, or raises Refused.
     """
 
     expected: str
     read: Callable[[object], object]
+
+
+def declared(default: object, expected: str, read: Callable[[object], object]) -> Any:  # noqa: ANN401
+    """Declare a field by a rule of its own: the arguments are the default and the attributes of ``_Rule``."""
+    return dataclasses.field(default=default, metadata={"rule": _Rule(expected, read)})
 
 
 def check_names(strategy: str, given: Iterable[str], known: Sequence[str]) -> None:
@@ -53,10 +58,10 @@ def count(default: int | None) -> Any:  # noqa: ANN401 - as dataclasses.field: t
     def read(value: object) -> int:
         number = whole_number(value, 1)
         if number is None:
-            raise _Refused
+            raise Refused
         return number
 
-    return _declared(default, _Rule("a whole number from 1", read))
+    return declared(default, "a whole number from 1", read)
 
 
 def positive(default: float | None, *, most: float = math.inf) -> Any:  # noqa: ANN401
@@ -65,12 +70,12 @@ def positive(default: float | None, *, most: float = math.inf) -> Any:  # noqa: 
     def read(value: object) -> float:
         number = _number(value)
         if not 0 < number <= most:
-            raise _Refused
+            raise Refused
         if number * number == 0:  # lengths are squared in the kernels
-            raise _Refused("; its square is 0 in floating point")
+            raise Refused("; its square is 0 in floating point")
         return number
 
-    return _declared(default, _Rule("a number above 0" + (f" and at most {most}" if most < math.inf else ""), read))
+    return declared(default, "a number above 0" + (f" and at most {most}" if most < math.inf else ""), read)
 
 
 def at_least(default: float, least: float) -> Any:  # noqa: ANN401
@@ -79,10 +84,10 @@ def at_least(default: float, least: float) -> Any:  # noqa: ANN401
     def read(value: object) -> float:
         number = _number(value)
         if number < least:
-            raise _Refused
+            raise Refused
         return number
 
-    return _declared(default, _Rule(f"a number from {least}", read))
+    return declared(default, f"a number from {least}", read)
 
 
 def choice(default: str, choices: Iterable[str], *, exact: bool = False) -> Any:  # noqa: ANN401
@@ -92,12 +97,12 @@ def choice(default: str, choices: Iterable[str], *, exact: bool = False) -> Any:
 
     def read(value: object) -> str:
         if not isinstance(value, str):
-            raise _Refused
+            raise Refused
         if key(value) not in known:
-            raise _Refused(nearest(value, known.values()))
+            raise Refused(nearest(value, known.values()))
         return known[key(value)]
 
-    return _declared(default, _Rule(f"one of {', '.join(map(repr, known.values()))}", read))
+    return declared(default, f"one of {', '.join(map(repr, known.values()))}", read)
 
 
 def flag(default: bool) -> Any:  # noqa: ANN401
@@ -105,10 +110,10 @@ def flag(default: bool) -> Any:  # noqa: ANN401
 
     def read(value: object) -> bool:
         if not isinstance(value, (bool, np.bool_)):
-            raise _Refused
+            raise Refused
         return bool(value)
 
-    return _declared(default, _Rule("True or False", read))
+    return declared(default, "True or False", read)
 
 
 def function() -> Any:  # noqa: ANN401
@@ -116,10 +121,10 @@ def function() -> Any:  # noqa: ANN401
 
     def read(value: object) -> object:
         if not (callable(value) and isinstance(value, Hashable)):
-            raise _Refused
+            raise Refused
         return value
 
-    return _declared(None, _Rule("a function that can be hashed", read))
+    return declared(None, "a function that can be hashed", read)
 
 
 def check_fields(strategy: DataclassInstance) -> None:
@@ -135,23 +140,19 @@ def check_fields(strategy: DataclassInstance) -> None:
             continue
         try:
             plain = rule.read(value)
-        except _Refused as hint:
+        except Refused as hint:
             name = f"{type(strategy).__name__}: {field.name}"
             raise InvalidInput(f"{name} must be {rule.expected}, got {value!r}{hint}") from None
         object.__setattr__(strategy, field.name, plain)
 
 
-def _declared(default: object, rule: _Rule) -> Any:  # noqa: ANN401
-    return dataclasses.field(default=default, metadata={"rule": rule})
-
-
 def _number(value: object) -> float:
-    """Return ``value`` as a finite Python number, or raise _Refused."""
+    """Return ``value`` as a finite Python number, or raise Refused."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise _Refused
+        raise Refused
     number: float = value.item() if isinstance(value, np.generic) else value
     if not abs(number) <= sys.float_info.max:  # NaN, infinity, and whole numbers too large for a float
-        raise _Refused
+        raise Refused
     return number
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from distil.errors import InvalidInput, UnknownName, nearest
+from distil.errors import DistilError, InvalidInput, UnknownName, nearest
 from distil.signals import Labels, Signal, measured_by
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Shortlist, Strategy
-from distil.strategies.parameters import check_names
+from distil.strategies.parameters import Refused, check_names, declared
 
 S = TypeVar("S", bound=type[Strategy])
 
@@ -110,6 +110,36 @@ def as_strategy(strategy: Strategy | str) -> Strategy:
     if isinstance(strategy, ScoreStrategy):
         _check_ranks(strategy)
     return strategy
+
+
+def held(default: Strategy, kind: type[Strategy] = Strategy) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """Declare a field that holds another strategy: an object, a registered name, or ``{"name": ..., "args": {...}}``.
+
+    Args:
+        default: The strategy by default.
+        kind: ``Strategy``, or ``ScoreStrategy`` where the examples must be scored by themselves.
+    """
+    scored = " that scores each example by itself, such as 'margin_sampling'" if kind is ScoreStrategy else ""
+
+    def read(value: object) -> Strategy:
+        try:
+            found = as_strategy(_built(value) if isinstance(value, Mapping) else value)  # type: ignore[arg-type]  # it checks
+        except DistilError as error:
+            raise Refused(f"; {error}") from None
+        if not isinstance(found, kind):
+            raise Refused
+        return found
+
+    return declared(default, f"a strategy{scored}", read)
+
+
+def _built(entry: Mapping[str, Any]) -> Strategy:
+    """The strategy of an entry ``{"name": ..., "args": {...}}``, as in a configuration."""
+    check_names("the entry of a strategy", entry, ("name", "args"))
+    args = entry.get("args", {})
+    if "name" not in entry or not isinstance(args, Mapping):
+        raise InvalidInput(f'the entry of a strategy must be {{"name": ..., "args": {{...}}}}, got {dict(entry)!r}')
+    return strategy_named(entry["name"], **args)
 
 
 def for_classes(strategy: Strategy, num_classes: int) -> Strategy:

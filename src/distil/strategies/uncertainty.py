@@ -81,6 +81,7 @@ class MarginSampling(ScoreStrategy):
     paper: ClassVar[str] = "Scheffer et al. 2001, Active hidden Markov models for information extraction"
     quantity: ClassVar[str] = "margin"
     smallest_first: ClassVar[bool] = True
+    least: ClassVar[float] = -1.0
 
     @property
     def needs(self) -> Needs:

@@ -1,0 +1,68 @@
+"""Query by the scores of another strategy with random noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from distil.functional.noise import gumbel, power, softmax, softrank
+from distil.rng import Rng
+from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, best_rows, tie_keys
+from distil.strategies.parameters import choice, positive
+from distil.strategies.registry import held, register
+from distil.strategies.uncertainty import MarginSampling
+
+_NOISES: Mapping[str, Callable[[Tensor, float, Tensor], Tensor]] = {
+    "power": power,
+    "softmax": softmax,
+    "softrank": softrank,
+}
+
+
+@register("stochastic_acquisition")
+@dataclass(frozen=True)
+class StochasticAcquisition(Strategy):
+    """Query a random sample in which examples of larger score are more probable: noise on the scores of any score strategy.
+
+    Kirsch et al. 2023, section 3. The best scores of a pool often belong to similar examples, so that a big selection of them is
+    redundant. Gumbel noise on the scores spreads it, at no cost: use it with uncertainty scores for big selections and redundant
+    pools where embeddings mean little, else ``BADGE`` or ``UHerding``. Do not use it for a few examples: it only loses the best.
+
+    ``"power"`` draws with probabilities proportional to s^beta (with ``BALD``: PowerBALD), and the unit of the scores does not
+    matter; scores must be at least 0, and those of ``MarginSampling`` count as 1 - margin. An example of score 0 comes after all
+    others. ``"softmax"`` draws by exp(beta s), so beta depends on the unit of the scores. ``"softrank"`` draws by r^-beta, with the
+    rank r, and suits any scores. The noise of an example depends on the seed and its id alone. The scores and reasons of the
+    selection are those without noise.
+
+    Cost: that of the strategy; the signals of the whole pool are stored, as the rank of a score depends on all others.
+
+    Attributes:
+        strategy: The strategy that scores the examples: an object, a registered name, or ``{"name": ..., "args": {...}}``.
+        noise: ``"power"``, ``"softmax"`` or ``"softrank"``.
+        beta: Concentration on large scores, above 0; 1 in the paper. Larger values mean less noise.
+    """
+
+    paper: ClassVar[str] = (
+        "Kirsch et al. 2023, Stochastic batch acquisition: a simple baseline for deep active learning"
+    )
+    strategy: ScoreStrategy = held(MarginSampling(), ScoreStrategy)
+    noise: str = choice("power", _NOISES)
+    beta: float = positive(1.0)
+
+    @property
+    def needs(self) -> Needs:
+        """The signals that the strategy reads."""
+        return self.strategy.needs
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The ``n`` rows of largest score with noise."""
+        by, scores = self.strategy, self.strategy.score(sets)
+        noise = gumbel(rng.child("noise").keys(sets.pool.ids))
+        above = scores - by.least if self.noise == "power" else scores
+        rows = best_rows(tie_keys(sets.pool.ids, rng), _NOISES[self.noise](above, self.beta, noise), n)
+        found = by.explained(sets.pool.excerpt(rows, by.evidence), scores[rows])
+        tied = len(scores) > 1 and bool((scores == scores[0]).all())
+        return found.with_notes(by.tied_notes(len(scores)) if tied else ())
