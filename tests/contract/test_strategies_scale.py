@@ -14,6 +14,7 @@ from distil.strategies.registry import strategy_named
 
 # Picks do not depend on the scale of embeddings.
 FREE = {
+    "auto": {},
     "badge": {},
     "badge_per_batch": {"batch_size": 4},
     "baseline_sampling": {},

@@ -34,8 +34,8 @@ _ARRAYS = "; distil.select_from takes arrays"
 
 
 def pick(
-    strategy: str,
-    n: int,
+    strategy: str = "auto",
+    n: int | None = None,
     *,
     embeddings: PathLike | None = None,
     probs: PathLike | None = None,
@@ -90,8 +90,9 @@ def pick(
     at all, and replaces no file without --force.
 
     Args:
-        strategy: The name of a registered strategy; ``distil strategies`` lists them.
-        n: The number of examples to choose.
+        strategy: The name of a registered strategy; ``distil strategies`` lists them. Default: auto, which takes the one that fits
+            the arrays and the labels, and says so in a note.
+        n: The number of examples to choose; always needed.
         embeddings: A file of embeddings, (N, D), such as ``.npy`` or ``.csv``; docs/your-data.md lists the formats.
         probs: A file of class probabilities, (N, C); default: those of a linear head that is trained on the labeled embeddings.
         mc_probs: A file of sampled class probabilities, (N, K, C).
@@ -160,6 +161,8 @@ def pick(
     paths = {"labeled": labeled, "candidates": candidates, "exclude": exclude, "query": query, "private": private}
     apart = {"query": query_embeddings, "private": private_embeddings}
     inputs |= {**paths, "show": listed(show)} | {f"{role}_embeddings": path for role, path in apart.items()}
+    if n is None:
+        raise InvalidInput("n is missing: the number of examples to choose (--n)")
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
     if path is not None and not force:
         refuse_other(path)

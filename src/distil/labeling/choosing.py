@@ -14,8 +14,8 @@ from distil.labeling.events import RANDOM
 from distil.rng import Rng
 from distil.selection.select import select_from
 from distil.signals import Embedding
+from distil.strategies.auto import Facts, rule
 from distil.strategies.base import Strategy
-from distil.strategies.herding import MaxHerding, UHerding
 from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 RANDOM_SHARE: Final = 0.1
@@ -74,8 +74,8 @@ def fitted(x: Tensor, y: Tensor, num_classes: int) -> Guesses | None:
 
 
 def automatic(guesses: Guesses | None) -> Strategy:
-    """The strategy that fits what is known: herding by coverage alone while there is no model, weighted by uncertainty after."""
-    return MaxHerding() if guesses is None else UHerding()
+    """The strategy of the rule of ``auto``: herding by coverage alone while there is no model, weighted by uncertainty after."""
+    return rule(Facts(embeddings=True, probs=guesses is not None)).strategy
 
 
 def next_items(

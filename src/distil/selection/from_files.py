@@ -30,7 +30,7 @@ from distil.selection.choose import choose
 from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
-from distil.selection.trained_head import lacks_only_probs, trained_head
+from distil.selection.trained_head import for_arrays, lacks_only_probs, trained_head
 from distil.signals import Embedding, Labels, measured_by
 from distil.strategies.base import Selection, Strategy
 from distil.strategies.registry import as_strategy
@@ -115,7 +115,6 @@ def request(
     strategy = as_strategy(strategy)
     check_arrays_serve(strategy)
     named, labels, what = None, None, "labels"
-    trains = lacks_only_probs(strategy, arrays.columns)
     if classes is not None:
         width = classes_in({what: column.values for what, column in arrays.columns.items()})
         named = as_classes(list(map(normal, classes)), width)
@@ -123,10 +122,13 @@ def request(
         labeled = read_ids(Path(labeled))
     if isinstance(labeled, ListedIds):
         labeled = labeled.answered()
-        labels = labeled.labels if trains else _labels(strategy, "labeled", labeled, named)
-        what = f"{labeled.origin}: labels"
+        labels, what = labeled.labels, f"{labeled.origin}: labels"
     elif labeled is not None:
         labeled, labels = split_pair(labeled, arrays.reader)
+    strategy, notes = for_arrays(strategy, arrays.columns, labels)
+    trains = lacks_only_probs(strategy, arrays.columns)
+    if isinstance(labeled, ListedIds) and not trains:
+        labels = _labels(strategy, "labeled", labeled, named)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
     rows = {name: arrays.rows(ids, name) for name, ids in lists.items()}
     near = None if near is None else checked_near(near)
@@ -145,6 +147,7 @@ def request(
         seed=seed,
         near=near,
         runtime=as_runtime(runtime),
+        notes=notes,
     )
     missing = [name for name in asked.reads if name not in arrays.columns]
     if missing and not (trains and labels is not None):
@@ -187,7 +190,7 @@ def _with_probs(
     )
     probs = Column(head.probs.numpy(), names, f"a linear head on {embeddings.origin}")
     arrays = Arrays({**asked.arrays.columns, "probs": probs}, names)
-    return replace(asked, arrays=arrays, labels=head.columns.tolist(), notes=(head.note,)), head.classes
+    return replace(asked, arrays=arrays, labels=head.columns.tolist(), notes=(*asked.notes, head.note)), head.classes
 
 
 def chosen(asked: Request) -> Picks:

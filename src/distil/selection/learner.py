@@ -31,6 +31,7 @@ from distil.selection.known_classes import known_classes
 from distil.selection.pool import Pool
 from distil.selection.select import select
 from distil.selection.state import KEYS, check_weights, checked_number, checked_pool, state_of
+from distil.strategies.auto import settled
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, for_classes
 from distil.system.runtime import Runtime, as_runtime
@@ -325,9 +326,11 @@ class Learner:
             exclude: Examples that may not be queried this time, such as those that another person is labeling, in any form that
                 ``select`` takes.
         """
-        network = None if self.strategy.needs == Needs() else self.network  # an estimator may be unfitted
+        knows_classes = len(self.labeled.y.unique()) > 1
+        strategy, notes = settled(self.strategy, embeddings=True, probs=knows_classes)
+        network = None if strategy.needs == Needs() else self.network  # an estimator may be unfitted
         selection = select(
-            self.strategy,
+            strategy,
             network,
             self.data,
             n,
@@ -338,7 +341,7 @@ class Learner:
             collate=self._collate,
             runtime=self._runtime,
             rng=self._selection_rng.child("select", self.queries),
-        )
+        ).with_notes(notes)
         self.pool.record({"event": "asked", "ids": selection})
         self.queries += 1
         return selection

@@ -38,7 +38,7 @@ from distil.selection.arguments import (
 )
 from distil.selection.choose import choose
 from distil.selection.ids import IdReader, Ids, split_pair
-from distil.selection.trained_head import arrays_read, lacks_only_probs, trained_head
+from distil.selection.trained_head import arrays_read, for_arrays, lacks_only_probs, trained_head
 from distil.strategies.base import Needs, Selection, Strategy
 from distil.strategies.registry import as_strategy, of_library
 from distil.system.runtime import Runtime, as_runtime
@@ -230,17 +230,19 @@ def select_from(
     apart = {"labeled": labeled_embeddings, "query": query_embeddings, "private": private_embeddings}
     labels = own_labels if labels is None else labels
     if positions is not None:
-        given["labeled"] = positions, labels
+        given["labeled"] = positions, None
     for role in sorted(given.keys() & {role for role, value in apart.items() if value is not None}):
         raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
     known = None if classes is None else as_classes(classes, classes_in(arrays))
-    notes: tuple[str, ...] = ()
+    strategy, notes = for_arrays(strategy, arrays, labels)
+    if positions is not None and "labels" in arrays_read(strategy):
+        given["labeled"] = positions, labels
     if positions is not None and labels is not None and lacks_only_probs(strategy, arrays):
         used = torch.cat([pool, *(own for own, _ in given.values())]).unique()
         head = trained_head(
             strategy, arrays["embeddings"], used, positions, labels, classes=known, names=names, runtime=runtime
         )
-        arrays, known, notes = {**arrays, "probs": head.probs}, head.classes, (head.note,)
+        arrays, known, notes = {**arrays, "probs": head.probs}, head.classes, (*notes, head.note)
     sources = array_sources(
         strategy,
         arrays,

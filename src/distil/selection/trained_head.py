@@ -15,6 +15,7 @@ from distil.errors import InvalidInput, all_labels_are, counted
 from distil.measuring.source import ArraySource, arguments_of
 from distil.rng import Rng
 from distil.signals import Embedding
+from distil.strategies.auto import settled
 from distil.strategies.base import ROLES, Strategy
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Space
@@ -47,6 +48,19 @@ def lacks_only_probs(strategy: Strategy, arrays: Mapping[str, object]) -> bool:
     """Whether probabilities are all that a strategy still needs, and a head on the embeddings can give them."""
     missing = [name for name in arrays_read(strategy) if name != "labels" and name not in arrays]
     return missing == ["probs"] and "embeddings" in arrays
+
+
+def for_arrays(strategy: Strategy, arrays: Mapping[str, object], labels: Any) -> tuple[Strategy, tuple[str, ...]]:  # noqa: ANN401
+    """The strategy to run on these arrays, and notes: see :func:`distil.strategies.auto.settled`.
+
+    Args:
+        strategy: The strategy that the caller named.
+        arrays: The arrays of the pool, by argument of ``select_from``.
+        labels: The labels of the labeled examples, in any form with a length; None without labels.
+    """
+    embeddings = "embeddings" in arrays
+    can_train = embeddings and labels is not None and len(classes_among(labels, "labels", len(labels))) > 1
+    return settled(strategy, embeddings=embeddings, probs="probs" in arrays or can_train)
 
 
 def trained_head(

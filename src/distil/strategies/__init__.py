@@ -1,6 +1,7 @@
 """The strategies, each a small frozen dataclass; importing this package registers all of them."""
 
 from distil.strategies.adversarial import AdversarialBIM, AdversarialDeepFool
+from distil.strategies.auto import Auto
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
 from distil.strategies.bayesian import (
     BALD,
@@ -47,6 +48,7 @@ __all__ = [
     "STRATEGIES",
     "AdversarialBIM",
     "AdversarialDeepFool",
+    "Auto",
     "BADGEPerBatch",
     "BatchBALD",
     "CoreSet",
