@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from types import SimpleNamespace
 
@@ -214,3 +215,16 @@ def test_members_of_soft_voting_are_asked_for_samples():
     hard = VotingClassifier([("a", LogisticRegression()), ("b", GaussianNB())]).fit(X.numpy(), y)
     with pytest.raises(UnsupportedModel, match=r'voting="hard" counts votes .*voting="soft"'):
         Learner(X.numpy(), hard, "bald_dropout", num_classes=3).query(5)
+
+
+def test_the_error_for_probabilities_says_what_to_pass_to_a_learner():
+    def learner(**given):
+        model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))
+        new = Learner(torch.randn(30, 4), model, "margin_sampling", num_classes=3, **given)
+        new.label([0, 1, 2], [0, 1, 2])
+        return new
+
+    advice = 'network=lambda model: distil.wrap(model, output="probs")'
+    with pytest.raises(UnsupportedModel, match=re.escape(advice)):
+        learner().query(2)
+    assert len(learner(network=lambda model: wrap(model, output="probs")).query(2)) == 2

@@ -90,7 +90,8 @@ class ModelOutputs:
         if self._suspect is not None and self._suspect >= _ENOUGH_ROWS:
             raise UnsupportedModel(
                 "expected logits, but all rows that the model returned sum to 1; if they are probabilities, pass "
-                'output="probs" to distil.wrap, and if they are logits, output="logits"'
+                'output="probs" to distil.wrap, and if they are logits, output="logits"; in a Learner with '
+                'network=lambda model: distil.wrap(model, output="probs")'
             )
 
     def of(self, x: Any) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
