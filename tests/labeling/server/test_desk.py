@@ -196,6 +196,14 @@ def test_search(desk, snapshot):
     assert found(state="open", guess="cat") == ["0", "4", "6", "8"]
 
 
+def test_search_finds_accents_written_in_either_way(tmp_path, write):
+    with Project.create(tmp_path / "p", classes=["a", "b"]) as project:
+        project.add(write(tmp_path / "texts.txt", "un cafe\u0301\nun caf\u00e9\nun cafe\n"))
+        desk = Desk(project)
+        for text in ("Caf\u00e9", "cafe\u0301"):
+            assert list(desk.search("anna", text, None, None, None)) == [0, 1]
+
+
 def test_bulk_labels_skip_what_the_person_answered_and_count_once(desk):
     desk.record("anna", "tab", [label("anna", "1", "dog")], 0, [])
     assert desk.label_all("anna", "tab", "lasso-01", [0, 1, 2], "cat") == (2, 1)

@@ -12,7 +12,7 @@ import { keysOf, written } from "./keys.js";
 export function choose(desk, { title, without = null }) {
   const dialog = byId("chooser");
   const list = h("ul", { class: "choices" });
-  const input = h("input", { type: "text", id: "chooser-input", autocomplete: "off", spellcheck: "false", placeholder: "Type to find a class" });
+  const input = h("input", { type: "text", id: "chooser-input", autocomplete: "off", spellcheck: "false", placeholder: "Type to find or add a class" });
   const keys = keysOf(desk.classes);
   let chosen = null;
   const pick = (name) => { chosen = name; dialog.close(); };
@@ -42,9 +42,10 @@ export function choose(desk, { title, without = null }) {
 
 /** The names that hold a text, those that begin with it first. */
 export function matching(names, typed) {
-  const sought = typed.toLowerCase();
-  const starts = names.filter((name) => name.toLowerCase().startsWith(sought));
-  return [...starts, ...names.filter((name) => !starts.includes(name) && name.toLowerCase().includes(sought))];
+  const plain = (text) => text.normalize().toLowerCase();
+  const sought = plain(typed);
+  const starts = names.filter((name) => plain(name).startsWith(sought));
+  return [...starts, ...names.filter((name) => !starts.includes(name) && plain(name).includes(sought))];
 }
 
 const option = (act, name, letter) =>
@@ -53,6 +54,7 @@ const option = (act, name, letter) =>
 function move(event, input, list) {
   const buttons = [...list.querySelectorAll("button")];
   const at = buttons.indexOf(document.activeElement);
+  if (event.isComposing) return; // Enter and arrows belong to the input method
   if (event.key === "Enter" && event.target === input) {
     event.preventDefault();
     buttons[0]?.click();

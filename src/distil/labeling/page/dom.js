@@ -55,8 +55,8 @@ export function note(text, kind = "plain") {
 
 /** A text in nodes, with the occurrences of the words marked. */
 export function marked(text, words) {
-  const sought = words.filter(Boolean).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const sought = words.filter(Boolean).map((word) => word.normalize().replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   if (sought.length === 0) return [text];
-  const parts = text.split(new RegExp(`(${sought.join("|")})`, "giu"));
+  const parts = text.normalize().split(new RegExp(`(${sought.join("|")})`, "giu"));
   return parts.map((part, n) => (n % 2 ? h("mark", null, part) : part));
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -400,12 +401,12 @@ class Desk:
 
         Args:
             who: The person.
-            text: A part of the id or the text, in any case.
+            text: A part of the id or the text, in any case, with accents written in either way.
             guess: The class that the model guesses.
             label: The label.
             state: ``open``, ``answered``, ``flagged``, ``tied`` or ``mine``.
         """
-        wanted, text = self._wanted(), text.casefold()
+        wanted, text = self._wanted(), _plain(text)
         for place, item in enumerate(self.items):
             truth = self.truths.get(place)
             if label is not None and (truth is None or truth.label != label):
@@ -414,7 +415,7 @@ class Desk:
                 continue
             if guess is not None and self._guess_of(place) != guess:
                 continue
-            if text and text not in item.id.casefold() and text not in (item.text or "").casefold():
+            if text and text not in _plain(item.id) and text not in _plain(item.text or ""):
                 continue
             yield place
 
@@ -501,6 +502,11 @@ def _answered_in(events: Sequence[Event], acks: Sequence[Ack]) -> list[str]:
     """The ids of the items that these events answered, if they were not recorded before."""
     new = [event for event, ack in zip(events, acks, strict=True) if ack.error is None and not ack.duplicate]
     return [event.item for event in new if event.kind in ANSWERS and event.item is not None]
+
+
+def _plain(text: str) -> str:
+    """A text for comparison: without case, and each accent in one way (file names may write it in another)."""
+    return unicodedata.normalize("NFC", text.casefold())
 
 
 def _smallest(values: NDArray[np.int64], by: NDArray[np.int64], n: int) -> NDArray[np.int64]:
