@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from distil.cli import main
-from distil.labeling.events import Shown
+from distil.labeling.events import Event, Shown
 from distil.labeling.fold import fold
 from distil.labeling.project import Project
 
@@ -36,13 +36,20 @@ def press(page, key):
     return item
 
 
+def label_here(page):
+    """Label the item on the screen with what its id says; another one need not come."""
+    page.wait_for_selector(".stage[aria-busy=false]")
+    item = current(page)
+    page.keyboard.press(digit_of(item))
+    page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
+    return {item: digit_of(item)}
+
+
 def label(page, n):
     """Label n items with what their ids say, by keyboard; returns id -> label."""
     said = {}
     for _ in range(n):
-        page.wait_for_selector(".stage[aria-busy=false]")
-        said[current(page)] = digit_of(current(page))
-        press(page, digit_of(current(page)))
+        said |= label_here(page)
     return said
 
 
@@ -187,8 +194,21 @@ def test_answers_given_without_a_connection_arrive_once(tmp_path, digits, serve,
     page.wait_for_selector("#saved[data-state=waiting]")
     assert "4 answers wait" in page.locator("#saved").inner_text()
     assert len(kept(page)) == 4
+    hidden = """() => {
+      window.hidden = 0;
+      new MutationObserver(() => { window.hidden += trouble.hidden; }).observe(trouble, { attributes: true });
+    }"""
+    page.evaluate(hidden)
+    while page.locator(".answers.idle").count() == 0:
+        said |= label_here(page)
+    page.wait_for_selector("text=More items come when the server is reached again.")
+    assert page.evaluate("window.hidden") == 0, "what is wrong stays on the screen until it is right"
+    page.keyboard.press("g")
+    page.wait_for_selector("#grid >> text=Try again")
+    page.keyboard.press("Escape")
     page.context.set_offline(False)
     settled(page)
+    page.wait_for_selector(ITEM)
     # answers that arrive while their acknowledgement does not are sent again, and counted once
     page.route("**/api/events", lambda route: (route.fetch(), route.abort()))
     said |= label(page, 2)
@@ -289,7 +309,43 @@ def test_classes_are_added_first_renamed_merged_and_given_keys(tmp_path, digits,
         assert sorted(project.labels().values()) == ["even", "even", "uneven"]
 
 
+def test_what_was_undone_long_ago_is_done_again_after_a_reload(tmp_path, digits, serve, visit):
+    folder = tmp_path / "project"
+    assert main(["project", "create", str(folder), "--classes", "even,odd"]) == 0
+    assert main(["project", "add", str(folder), str(digits)]) == 0
+    with Project.open(folder) as project:
+        ids = [item.id for item in project.items()][:130]
+        project.record([Event(kind="label", who="anna", item=item, label="odd", key=f"key-{item}") for item in ids])
+        project.record([Event(kind="undo", who="anna", target=f"key-{item}") for item in reversed(ids[5:])])
+    page = visit(serve(folder, "--who", "anna"))
+    page.wait_for_selector(".strip .open")
+    assert page.locator(".strip .open").count() == 5
+    for n, item in enumerate(ids[5:8], 6):
+        page.keyboard.press("Shift+Backspace")
+        page.wait_for_function("n => document.querySelectorAll('.strip .open').length === n", arg=n)
+        assert item in page.locator(".strip .open").first.get_attribute("aria-label")
+    settled(page)
+    with Project.open(folder) as project:
+        assert sorted(project.labels()) == ids[:8]
+
+
+def test_a_grid_that_was_left_at_once_holds_nothing(tmp_path, digits, serve, visit):
+    folder = tmp_path / "project"
+    page = visit(serve(digits, "--project", str(folder), "--classes", CLASSES, "--who", "anna"))
+    label(page, 12)
+    learned(page)
+    with page.expect_response("**/api/grid"):
+        page.keyboard.press("g")
+        page.keyboard.press("Escape")
+    page.wait_for_selector(ITEM)
+    settled(page)
+    page.wait_for_timeout(300)
+    with Project.open(folder) as project:
+        assert len(project.holders()) <= 10
+
+
 SIZES = [(1280, 800, "light"), (1280, 800, "dark"), (390, 844, "light")]
+NARROW = [(320, 568), (640, 400), (768, 1024), (844, 390)]
 
 
 def check_access(page, axe):
@@ -300,6 +356,9 @@ def check_access(page, axe):
         found = [each for each in axe.run(page).response["violations"] if each["impact"] in ("serious", "critical")]
         assert [(each["id"], each["nodes"][0]["html"], width, scheme) for each in found] == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for width, height in NARROW:
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
 def test_every_view_is_accessible(tmp_path, digits, serve, visit, case):
@@ -355,6 +414,11 @@ def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, se
     page.wait_for_selector(ITEM)
     assert current(page) == "s1"
     page.wait_for_selector(".stage[aria-busy=false]")
+    page.keyboard.press("Space")  # the person only looked
+    page.wait_for_selector("text=No item is left for you")
+    page.keyboard.press("/")
+    page.click("#search .tile")
+    page.wait_for_selector(ITEM)
     page.click(".caption >> text=History")
     assert "anna" in page.locator("#past td").all_inner_texts()
     page.keyboard.press("Escape")
@@ -371,6 +435,11 @@ def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, se
     page.keyboard.press("f")
     page.keyboard.press("2")
     page.wait_for_selector("text=No item is left for you")
+    page.keyboard.press("Backspace")  # the label alone: the flag stays
+    page.wait_for_selector(".caption >> text=Flagged.")
+    page.wait_for_selector(".stage[aria-busy=false]")
+    page.keyboard.press("2")
+    page.wait_for_selector("text=No item is left for you")
     settled(page)
     with Project.open(folder) as project:
         assert project.state().answers["s1", "anna"] == ("label", "bad", True)
@@ -378,6 +447,14 @@ def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, se
 
 def test_two_tabs_of_a_person_have_different_items_and_images_zoom(tmp_path, digits, serve, visit):
     page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"))
+    first = page.locator(".classes button").first
+    first.focus()
+    for _ in range(4):
+        page.keyboard.down("Enter")  # held
+        page.wait_for_selector(".stage[aria-busy=false]")
+    page.keyboard.up("Enter")
+    settled(page)
+    assert page.locator(".strip .open").count() == 1
     with page.expect_popup() as opening:
         page.evaluate("() => { window.open('/'); }")  # a new tab inherits what the session of this one keeps
     other = opening.value
@@ -430,6 +507,32 @@ def test_keys_of_classes_and_times_without_hidden_tabs(tmp_path, digits, serve, 
             assert words in page.evaluate(clash, ["dog", key])
     assert [page.evaluate(clash, each) for each in (["cat", "c"], ["dog", "é"], ["dog", "5"])] == [None] * 3
 
+    names_of = """async ([key, code, shiftKey]) => {
+      const { namesOf } = await import("/static/keys.js");
+      return namesOf({ key, code, shiftKey });
+    }"""
+    presses = {
+        ("A", "KeyA", True): ["a"],
+        ("a", "KeyQ", False): ["a"],  # French
+        ("é", "Digit2", False): ["2", "é"],
+        ("/", "Digit7", True): ["shift+7", "/"],  # German
+        ("ж", "KeyU", False): ["ж", "u"],  # no Latin letters
+        ("1", "Numpad1", False): ["1"],
+        ("End", "Numpad1", False): ["end"],
+        (" ", "Space", False): ["space"],
+        (None, "", False): [],
+    }
+    for pressed, names in presses.items():
+        with case(pressed):
+            assert page.evaluate(names_of, pressed) == names
+    page.keyboard.press("j")
+    composed = (
+        "input => input.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true }))"
+    )
+    page.locator("#chooser-input").evaluate(composed)
+    assert page.locator("#chooser[open]").count() == 1, "Enter belongs to the input method"
+    page.keyboard.press("Escape")
+
     watch = """async () => {
       const { Stopwatch } = await import("/static/stopwatch.js");
       const wait = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -461,6 +564,11 @@ def test_an_image_that_does_not_arrive_is_asked_for_again(tmp_path, digits, serv
     page.route("**/item/**", lambda route: route.abort())
     page.reload()
     page.wait_for_selector("text=This image cannot be shown now.")
+    page.wait_for_selector(".stage[aria-busy=false]")
+    item = current(page)
+    page.keyboard.press("1")
+    page.locator("#note", has_text="it gets no label").wait_for()
+    assert current(page) == item, "nobody has seen it"
     page.unroute("**/item/**")
     page.click("text=Try again")
     page.wait_for_selector(".stage[aria-busy=false] img")

@@ -105,6 +105,14 @@ def test_a_lasso_labels_what_is_inside_takes_it_back_and_queues(start, folder):
     page.click(".map-bulk >> text=Label again")
     says(page, f"{len(ids)} items labeled as 3 again.")
     assert labels(folder) == dict.fromkeys(ids, "3")
+    for keys, words, button, n in (
+        ("Backspace", "Undone", "Label again", 0),
+        ("Shift+Backspace", "Done again", "Undo", len(ids)),
+    ):
+        page.keyboard.press(keys)  # the lasso was the last that was done, and the page says what was undone
+        page.locator("#note", has_text=f"{words}: {len(ids)} items as 3.").wait_for()
+        page.locator(".map-bulk button:visible", has_text=button).wait_for()
+        assert len(labels(folder)) == n
     with page.expect_response("**/api/history*"):
         page.reload()
     page.wait_for_selector(".caption .id")

@@ -122,7 +122,7 @@ export class Outbox {
     const batch = this.#kept.slice(0, Math.min(end < 0 ? this.#kept.length : end, this.#most));
     const last = tab === this.tab && batch.length === this.#kept.length;
     const wishes = last ? this.hooks.wishes() : { want: 0, have: [] };
-    if (batch.length > 0) this.hooks.state({ state: "saving", text: "Saving…" });
+    if (batch.length > 0 && this.#failures === 0) this.hooks.state({ state: "saving", text: "Saving…" }); // else what is wrong stays on the screen
     let reply;
     try {
       reply = await post("/api/events", { tab, events: batch.map((each) => each.event), ...wishes });

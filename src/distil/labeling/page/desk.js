@@ -107,8 +107,12 @@ export class Desk extends EventTarget {
   answer(kind, label = null) {
     const item = this.queue.current;
     if (!item) return;
-    this.#send(kind, label, [item], this.watch.ms);
     this.queue.remove(item.id);
+    if (kind === "skip" && item.opened && item.mine?.kind) { // the person only looked
+      this.#next("Left as it was.");
+      return;
+    }
+    this.#send(kind, label, [item], this.watch.ms);
     this.#next(`Saved: ${inWords(kind, label)}.`);
   }
 
@@ -147,43 +151,54 @@ export class Desk extends EventTarget {
   }
 
   /** Flag the item on the screen, or take its flag back. */
-  flag() {
+  async flag() {
     const item = this.queue.current;
-    if (!item) return;
-    const flag = this.history.flagOf(item.id);
-    const flagged = !(flag || item.mine?.flagged);
-    if (flagged) this.#send("flag", null, [item], null);
-    else if (flag) return this.undo(flag);
-    item.mine = { kind: null, label: null, ...item.mine, flagged: true };
+    if (!item) return null;
+    const flag = item.mine?.flagged && (await this.history.flagOf(item.id));
+    if (flag) return this.undo(flag);
+    item.mine = flagged(item, true);
+    this.#send("flag", null, [item], null);
     announce("Flagged.");
     return this.changed();
   }
 
-  /** Undo an entry of the history; the last one if none is given. */
+  /** Undo an entry of the history, the last one if none is given; gives what was done, in words. */
   async undo(entry) {
     const found = entry ?? (await this.history.last());
     if (!found) return note("There is nothing to undo.");
     this.history.undo(found);
-    if (found.map) await turnOnMap("undo", found, this.tab);
+    if (found.map) await this.#turnOnMap("undo", found).catch((error) => { this.history.again(found); throw error; });
     else this.#undone(found);
     return this.#next(`Undone: ${describe(found)}.`);
   }
 
   #undone(entry) {
     const items = entry.events.map((event) => event.item).filter(Boolean);
-    for (const item of items) item.mine = entry.kind === "flag" ? { ...item.mine, flagged: false } : null;
-    if (entry.kind !== "flag") this.queue.putFirst(items);
+    if (entry.kind === "flag") this.#markFlags(items, false);
+    else this.queue.putFirst(items.map((item) => Object.assign(item, { mine: item.mine?.flagged ? flagged(null, true) : null })));
     this.outbox.send(turning("undo", entry));
   }
 
-  /** Do again what was undone last. */
+  /** Do again what was undone last; gives what was done, in words. */
   async redo() {
-    const entry = this.history.redo();
+    const entry = await this.history.redo();
     if (!entry) return note("There is nothing to redo.");
-    if (entry.kind !== "flag") for (const { item } of entry.events) if (item) this.queue.remove(item.id);
-    if (entry.map) await turnOnMap("redo", entry, this.tab);
+    const items = entry.events.map((event) => event.item).filter(Boolean);
+    if (entry.kind === "flag") this.#markFlags(items, true);
+    else for (const { id } of items) this.queue.remove(id);
+    if (entry.map) await this.#turnOnMap("redo", entry).catch((error) => { this.history.undo(entry); throw error; });
     else this.outbox.send(turning("redo", entry));
     return this.#next(`Done again: ${describe(entry)}.`);
+  }
+
+  async #turnOnMap(kind, entry) {
+    await turnOnMap(kind, entry, this.tab);
+    this.changed("map");
+  }
+
+  /** Note a flag, or that it was taken back, on items and on those of the queue with their ids. */
+  #markFlags(items, on) {
+    for (const item of [...items, ...this.queue.those(items)]) item.mine = flagged(item, on);
   }
 
   /** Put an item that the person chose on the screen. */
@@ -203,6 +218,7 @@ export class Desk extends EventTarget {
       : " No item is left for you.";
     announce(`${said} Item ${Math.min(labeled + 1, items)} of ${items}:${next}`);
     this.changed();
+    return said;
   }
 
   #reply(reply, wishes) {
@@ -213,6 +229,9 @@ export class Desk extends EventTarget {
     else this.changed("news");
   }
 }
+
+/** What a person says about an item, with a flag or without. */
+const flagged = (item, on) => ({ kind: null, label: null, ...item?.mine, flagged: on });
 
 const describe = (entry) =>
   entry.events.length > 1 ? `${plural(entry.events.length, "item")} as ${entry.label}` : inWords(entry.kind, entry.label);

@@ -17,10 +17,10 @@ export function modelLine({ model, classes }) {
 
 /** What is on the stage without an item. */
 export function emptyState(app) {
-  const { project, queue } = app.desk;
+  const { project, queue, save } = app.desk;
   if (project.items === 0) return noItems();
   if (project.classes.length === 0) return firstClasses(app);
-  if (!queue.dry) return h("p", { class: "empty" }, "Getting the first items…");
+  if (!queue.dry) return h("p", { class: "empty" }, save.state === "waiting" ? "More items come when the server is reached again." : "Getting items…");
   return finished(app);
 }
 

@@ -28,8 +28,9 @@ class Grid {
     this.title = h("h2", null);
     this.tiles = h("div", { class: "tiles", role: "group", "aria-label": "Items" });
     this.confirm = button({ class: "primary", onclick: () => this.#confirm() });
-    this.foot = h("p", { class: "foot" }, this.confirm, h("span", { class: "hint keys-hint" }, "Arrows move, ", key("space"), " marks a wrong one, ", key("Enter"), " confirms the rest"));
-    element.append(h("div", { class: "head" }, this.title, h("p", null, h("label", { for: "grid-class" }, "Class"), this.select)), this.tiles, this.foot);
+    this.foot = h("p", { class: "foot", hidden: true }, this.confirm, h("span", { class: "hint keys-hint" }, "Arrows move, ", key("space"), " marks a wrong one, ", key("Enter"), " confirms the rest"));
+    const chosen = h("p", { hidden: true }, h("label", { for: "grid-class" }, "Class"), this.select);
+    element.append(h("div", { class: "head" }, this.title, chosen), this.tiles, this.foot);
   }
 
   shown() {
@@ -51,22 +52,30 @@ class Grid {
   }
 
   async #load() {
-    if (this.#loading) return;
+    if (this.#loading || !this.app.isShown("grid")) return;
     this.#loading = true;
     try {
       const wish = (label) => this.app.post("/api/grid", { tab: this.desk.tab, n: AT_ONCE, label, have: this.desk.queue.ids });
       let found = await wish(this.#wish);
       if (found.items.length === 0 && this.#wish !== null) found = await wish(null);
+      if (!this.app.isShown("grid")) return void this.desk.release(found.items);
       this.#items = found.items;
       this.desk.grid = this.#items.map((item) => item.id);
       this.#label = found.label;
       this.#wrong.clear();
       this.#draw();
     } catch (error) {
-      this.app.fail(error);
+      this.#unread(error);
     } finally {
       this.#loading = false;
     }
+  }
+
+  /** Say that there is no page of the grid now. */
+  #unread(error) {
+    this.title.textContent = "Grid";
+    this.select.parentElement.hidden = this.foot.hidden = true;
+    this.tiles.replaceChildren(h("div", { class: "empty" }, h("p", null, error.message), button({ onclick: () => this.#load() }, "Try again")));
   }
 
   #change() {

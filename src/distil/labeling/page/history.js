@@ -23,9 +23,11 @@ export class History {
 
   /** Read the last events from the server; what it does not have yet is kept. */
   async load() {
+    const before = this.#redo.length;
     this.#oldest = null;
     const events = await this.#older(100);
-    if (this.#redo.length === 0) this.#redo = redoable(events);
+    for (let more = events; more.length > 0 && this.entries.every((entry) => entry.undone); events.push(...more)) more = await this.#older(500);
+    if (this.#redo.length === before) this.#redo = redoable(events);
   }
 
   /** Note what was just done; nothing can be redone after it. */
@@ -37,7 +39,7 @@ export class History {
   /** Note what the server recorded, and forget what it refused. */
   acknowledge(acks) {
     for (const { key, seq, error } of acks) {
-      const entry = this.entries.find((each) => each.group === groupOf(key));
+      const entry = this.of(key);
       if (!entry) continue;
       if (error) entry.events = entry.events.filter((event) => event.key !== key);
       else entry.seq = Math.min(entry.seq, seq);
@@ -46,17 +48,18 @@ export class History {
   }
 
   /** The entry to undo next, with all its events; undefined if there is none. */
-  async last() {
-    for (;;) {
-      const found = this.entries.find((entry) => !entry.undone);
-      const whole = found && (!found.events[0].key.includes(":") || this.entries.at(-1) !== found);
-      if (whole || this.#oldest === null || (await this.#older(500)).length === 0) return found;
-    }
+  last() {
+    return this.#find((entry) => !entry.undone);
   }
 
   /** The person's own flag on an item that was not undone. */
   flagOf(id) {
-    return this.entries.find((entry) => entry.kind === "flag" && !entry.undone && entry.events[0].item?.id === id);
+    return this.#find((entry) => entry.kind === "flag" && !entry.undone && entry.events[0].item?.id === id);
+  }
+
+  /** The entry with these events, if it was read. */
+  of(key) {
+    return this.entries.find((entry) => entry.group === groupOf(key));
   }
 
   /** Mark an entry as undone. */
@@ -66,11 +69,26 @@ export class History {
   }
 
   /** The entry that was undone last, marked as done again; undefined if there is none. */
-  redo() {
-    const group = this.#redo.pop();
-    const entry = this.entries.find((each) => each.group === group && each.undone);
-    if (entry) entry.undone = false;
+  async redo() {
+    const group = this.#redo.at(-1);
+    const entry = group && (await this.#find((each) => each.group === group && each.undone));
+    if (entry) this.again(entry);
     return entry;
+  }
+
+  /** Mark an entry that was undone as done again. */
+  again(entry) {
+    entry.undone = false;
+    this.#redo = this.#redo.filter((group) => group !== entry.group);
+  }
+
+  /** The newest entry that is wanted, with all its events; older ones are read until it is found. */
+  async #find(wanted) {
+    for (;;) {
+      const found = this.entries.find(wanted);
+      const whole = found && (!found.events[0].key.includes(":") || this.entries.at(-1) !== found);
+      if (whole || this.#oldest === null || (await this.#older(500)).length === 0) return found;
+    }
   }
 
   /** Read older events; gives them. */
@@ -87,7 +105,7 @@ export class History {
     if (!OPINIONS.has(kind)) return;
     const group = groupOf(key);
     const map = key.includes(":") && !key.startsWith(GRID);
-    const entry = this.entries.find((each) => each.group === group);
+    const entry = this.of(key);
     if (!entry) this.entries.push({ group, kind, label, events: [{ key, item }], undone, map, seq });
     else if (!entry.events.some((event) => event.key === key)) entry.events.push({ key, item });
     if (entry?.map) entry.undone = undone; // the map undoes by itself

@@ -8,7 +8,7 @@ const MOST_IN_TABLE = 12;
 
 /**
  * An item as large as there is room; `again` draws it once more, after its image could not be loaded.
- * @returns {{element: HTMLElement, ready: Promise<unknown> | null, zoom: Zoom | null}} `ready` is null if it is painted at once
+ * @returns {{element: HTMLElement, ready: Promise<boolean> | null, zoom: Zoom | null}} `ready` is null if it is painted at once, false if it cannot be shown
  */
 export function large(item, words, pixels, again) {
   if (item.image) return image(item, pixels, again);
@@ -21,7 +21,10 @@ function image(item, pixels, again) {
   const { img } = found;
   img.className = isSmall(item) ? "pixels" : "";
   const element = h("div", { class: "image" }, img);
-  const failed = () => element.replaceChildren(h("div", { class: "empty" }, h("p", null, "This image cannot be shown now."), button({ onclick: again }, "Try again")));
+  const failed = () => {
+    element.replaceChildren(h("div", { class: "empty" }, h("p", null, "This image cannot be shown now."), button({ onclick: again }, "Try again")));
+    return false;
+  };
   const ready = found.done ? null : found.ready.then((fine) => fine || failed());
   return { element, ready, zoom: new Zoom(element, img, () => { img.src = address(item, 1e6); }) };
 }
@@ -53,7 +56,7 @@ function bars(values) {
 /** An item as it is in lists: a small picture, the beginning of its text, or its numbers. */
 export function small(item, words = []) {
   if (item.image) {
-    const img = h("img", { src: address(item, 128), alt: "", loading: "lazy", class: isSmall(item) ? "pixels" : null, draggable: "false" });
+    const img = h("img", { src: address(item, 128), alt: "", loading: "lazy", class: isSmall(item) ? "pixels" : null, draggable: "false", onerror: () => img.remove() });
     return h("span", { class: "small" }, img);
   }
   if (item.text !== null) return h("span", { class: "small words", dir: "auto" }, marked(item.text.slice(0, 400), words));

@@ -26,17 +26,19 @@ const DIGITS = "1234567890";
 const FREE = [..."abcdefghijklmnopqrstuvwxyz"].filter((letter) => !RESERVED.has(letter));
 
 /**
- * The name of a key that was pressed. Digits are known by their place on the keyboard, so that they need no shift on any
- * layout and `shift+1` is one on all of them.
+ * The names of a key that was pressed; the first that means something counts. Digits are known by their place on the
+ * keyboard, so that they need no shift on any layout and `shift+1` is one on all of them; then the sign that the key types.
+ * Where the layout has no Latin letters, the letters of the page are known by their place too.
  */
-export function nameOf(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return "";
-  const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
-  if (digit !== undefined && event.shiftKey) return `shift+${digit}`;
-  if (event.key === " ") return "space";
-  if (event.key === "Backspace") return event.shiftKey ? "shift+backspace" : "backspace";
-  if (digit !== undefined) return digit;
-  return event.key.toLowerCase();
+export function namesOf(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !event.key) return [];
+  if (event.key === " ") return ["space"];
+  if (event.key === "Backspace") return [event.shiftKey ? "shift+backspace" : "backspace"];
+  const digit = /^Digit(\d)$/.exec(event.code)?.[1];
+  const typed = event.key.toLowerCase();
+  if (digit !== undefined) return [event.shiftKey ? `shift+${digit}` : digit, typed];
+  const letter = /^Key([A-Z])$/.exec(event.code)?.[1].toLowerCase();
+  return letter === undefined || /^[\x20-\x7e]$/.test(typed) ? [typed] : [typed, letter];
 }
 
 /**

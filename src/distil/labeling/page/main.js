@@ -3,7 +3,7 @@
 import { get, post, tabName } from "./api.js";
 import { Desk } from "./desk.js";
 import { announce, byId, button, count, h, key, note, plural } from "./dom.js";
-import { nameOf, table } from "./keys.js";
+import { namesOf, table } from "./keys.js";
 import * as classes from "./classes.js";
 import * as grid from "./grid.js";
 import * as progress from "./progress.js";
@@ -85,7 +85,6 @@ export class App {
       if (view === name) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");
     }
-    if (before === "map") this.desk.history.load().then(() => this.desk.changed(), () => undefined);
     await this.#mounted(name);
     if (this.#now === name) this.#views.get(name)?.shown?.();
   }
@@ -112,12 +111,22 @@ export class App {
 
   /** Undo an entry of the history; the last one if none is given. */
   undo(entry) {
-    return this.desk.undo(entry).catch((error) => this.fail(error));
+    return this.#turned(this.desk.undo(entry));
   }
 
   /** Do again what was undone last. */
   redo() {
-    return this.desk.redo().catch((error) => this.fail(error));
+    return this.#turned(this.desk.redo());
+  }
+
+  /** Say what was undone or done again where the strip and the item do not show it. */
+  async #turned(saying) {
+    try {
+      const said = await saying;
+      if (said && !this.isShown("single")) note(said);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** Say why something did not work. */
@@ -139,12 +148,13 @@ export class App {
   #press(event) {
     const dialog = document.querySelector("dialog[open]") !== null;
     const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
-    const name = nameOf(event);
-    if (event.defaultPrevented || event.isComposing || dialog || name === "" || (typing && name !== "escape")) return;
-    if (event.repeat && !REPEATED.has(name)) return;
-    if ((name === "space" || name === "enter") && event.target.matches("button, a, summary") && !(name === "enter" && event.target.matches(".tile[aria-pressed]"))) return;
-    if (name.length === 1 && !this.keysOn && name !== "?") return;
-    if (this.#views.get(this.#now)?.press?.(name) || this.#global(name)) event.preventDefault();
+    const names = namesOf(event);
+    if (event.defaultPrevented || event.isComposing || dialog || (typing && names[0] !== "escape")) return;
+    if (names[0] === "enter" && event.repeat) event.preventDefault(); // a button under a key that is held would be pressed again and again
+    if (event.repeat && !REPEATED.has(names[0])) return;
+    if (pressesTarget(names[0], event.target)) return;
+    const meant = names.filter((name) => name.length > 1 || this.keysOn || name === "?");
+    if (meant.some((name) => this.#views.get(this.#now)?.press?.(name) || this.#global(name))) event.preventDefault();
   }
 
   get keysOn() {
@@ -198,12 +208,11 @@ export class App {
     saved.textContent = text;
     saved.title = detail ?? "";
     saved.disabled = state !== "waiting";
-    byId("trouble").hidden = state !== "waiting" && state !== "out";
     const kept = this.desk.outbox.waiting > 0 ? "Answers are kept in this browser and sent later." : "";
-    byId("trouble").textContent = {
+    tell({
       out: `${text}. ${kept} Open a new address from the person who runs distil label in this browser to go on.`,
       waiting: `${text}. ${detail} ${kept} Press “${text}” above to try now.`,
-    }[state] ?? "";
+    }[state] ?? "");
   }
 
   #drawProgress() {
@@ -229,6 +238,10 @@ export class App {
 
 }
 
+/** Whether a key presses the button or link that has the focus. In the grid, Enter confirms. */
+const pressesTarget = (name, target) =>
+  target.matches("button, a, summary") && (name === "space" || (name === "enter" && !target.matches(".tile[aria-pressed]")));
+
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function switchTheme() {
@@ -237,12 +250,18 @@ function switchTheme() {
   localStorage.setItem("distil-theme", document.documentElement.dataset.theme);
 }
 
+/** Say what is wrong, above everything, until it is right; screen readers hear each text once. */
+function tell(trouble) {
+  const element = byId("trouble");
+  element.hidden = trouble === "";
+  if (element.textContent !== trouble) element.textContent = trouble;
+}
+
 const theme = localStorage.getItem("distil-theme");
 if (theme) document.documentElement.dataset.theme = theme;
 try {
   await new App(await get("/api/project")).start();
 } catch (error) {
-  byId("trouble").hidden = false;
-  byId("trouble").textContent = error.message;
+  tell(error.message);
   throw error;
 }

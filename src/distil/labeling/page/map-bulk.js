@@ -9,7 +9,8 @@ const ASK = 50; // more labels than this at once are confirmed first
 export class Bulk {
   #places = [];
   #busy = false;
-  #last = null; // the label that was given last: {key, places, label, done, undone}
+  #last = null; // the label that was given last: {key, places, label, done}
+  #undone = false; // whether it is undone, when this was drawn
 
   /** @param {import("./main.js").App} app @param {{clear: () => void, changed: () => void}} hooks */
   constructor(app, hooks) {
@@ -24,7 +25,12 @@ export class Bulk {
     this.dialog = h("dialog", { "aria-labelledby": "bulk-title" });
     this.actions = h("span", { class: "row" }, this.queue, this.select, this.label, this.clear);
     this.element = h("div", { class: "map-bulk row", role: "region", "aria-label": "Selection" }, this.says, this.actions, this.back, this.dialog);
+    app.desk.addEventListener("change", () => this.#isUndone !== this.#undone && !this.#busy && this.#draw("")); // by a key
     this.#draw("");
+  }
+
+  get #isUndone() {
+    return Boolean(this.#last && this.app.desk.history.of(this.#last.key)?.undone);
   }
 
   /** Offer what can be done with these places; `likely` is the class that is chosen first, none to keep the last one. */
@@ -44,7 +50,8 @@ export class Bulk {
     this.label.textContent = `Label ${n === 1 ? "it" : `these ${count(n)}`}`;
     this.label.disabled = this.select.value === "";
     this.back.hidden = this.#last === null || n > 0 || this.#busy;
-    this.back.textContent = this.#last?.undone ? "Label again" : "Undo";
+    this.#undone = this.#isUndone;
+    this.back.textContent = this.#undone ? "Label again" : "Undo";
   }
 
   /** Send places in pieces; returns how many were done. What was sent before an error stays done. */
@@ -99,23 +106,33 @@ export class Bulk {
   async #give(label) {
     const rest = this.#last?.done === false && this.#last.label === label ? this.#last : { key: newKey(), places: [] };
     const places = this.#places;
-    this.#last = { key: rest.key, places: [...new Set([...rest.places, ...places])], label, done: false, undone: false };
+    this.#last = { key: rest.key, places: [...new Set([...rest.places, ...places])], label, done: false };
     try {
       const done = await this.#send(places, { key: rest.key, do: "label", label }, "Labeling");
       this.#last.done = true;
+      await this.#noted();
       this.#finish(`${plural(done, "item")} labeled as ${label}.`);
     } catch (error) {
       this.hooks.changed(); // what was labeled is selected no more
+      this.#noted();
       this.#failed(error);
     }
   }
 
+  /** Read what was labeled into the history, so that it is undone before what was done earlier. */
+  #noted() {
+    return this.app.desk.history.load().catch((error) => this.app.fail(error));
+  }
+
   /** Undo what was labeled last, or do it again. */
   async #turn() {
-    const { key, places, label, undone } = this.#last;
+    const { key, places, label } = this.#last;
+    const undone = this.#isUndone;
+    const { history } = this.app.desk;
     try {
       const done = await this.#send(places, { key: newKey(), do: undone ? "redo" : "undo", of: key }, undone ? "Labeling" : "Undoing");
-      this.#last.undone = !undone;
+      const entry = history.of(key);
+      if (entry) history[undone ? "again" : "undo"](entry);
       this.#finish(undone ? `${plural(done, "item")} labeled as ${label} again.` : `${plural(done, "label")} taken back.`);
     } catch (error) {
       this.#failed(error);

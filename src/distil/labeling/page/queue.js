@@ -21,6 +21,12 @@ export class Queue {
     return this.#items.map((item) => item.id);
   }
 
+  /** Those that have the ids of some items. */
+  those(items) {
+    const ids = new Set(items.map((item) => item.id));
+    return this.#items.filter((item) => ids.has(item.id));
+  }
+
   /** How many items to ask for. */
   get wanted() {
     return Math.max(0, this.ahead - this.#items.length);

@@ -20,6 +20,7 @@ class Single {
   #item = null;
   #empty = ""; // what the empty state on the stage was made from
   #zoom = null;
+  #unseen = false; // whether the image cannot be shown
   #buttons = new Map();
   #byKey = new Map();
 
@@ -31,14 +32,14 @@ class Single {
     this.guess = h("div", { class: "guess" });
     this.model = h("p", { class: "hint" });
     this.classes = h("div", { class: "classes", role: "group", "aria-label": "Classes" });
-    this.flagButton = this.#action("f", "Flag", () => this.desk.flag());
+    this.flagButton = this.#action("f", "Flag", () => this.#flag());
     this.words = this.#highlightBox();
     this.answers = h("div", { class: "answers" }, this.guess, this.classes, this.#actions(), this.model);
     this.strip = new Strip(app);
     element.append(h("div", { class: "table" }, h("div", { class: "shown" }, this.stage, this.caption, this.words), this.answers), this.strip.element);
     this.desk.addEventListener("change", () => this.draw());
     this.desk.addEventListener("classes", () => this.#drawClasses());
-    this.desk.addEventListener("news", () => this.#news());
+    for (const name of ["news", "save"]) this.desk.addEventListener(name, () => this.#news());
     this.#drawClasses();
   }
 
@@ -58,7 +59,7 @@ class Single {
     if (label !== undefined) return this.#answer("label", label);
     const act = {
       a: () => this.#accept(), x: () => this.#reject(), space: () => this.#answer("skip"), u: () => this.#answer("unsure"),
-      f: () => this.desk.flag(), j: () => this.#jump(null), "+": () => this.#zoom?.by(1.5), "=": () => this.#zoom?.by(1.5),
+      f: () => this.#flag(), j: () => this.#jump(null), "+": () => this.#zoom?.by(1.5), "=": () => this.#zoom?.by(1.5),
       "-": () => this.#zoom?.by(1 / 1.5), 0: () => this.#zoom?.fit(),
     }[name];
     act?.();
@@ -67,8 +68,14 @@ class Single {
 
   /** Answer the item, unless it is not painted yet: no person has seen it. */
   #answer(kind, label = null) {
-    if (this.stage.getAttribute("aria-busy") === "false") this.desk.answer(kind, label);
+    if (this.stage.getAttribute("aria-busy") !== "false") return true;
+    if (kind === "label" && this.#unseen) this.app.note("This image cannot be shown, so it gets no label. Skip it or flag it.");
+    else this.desk.answer(kind, label);
     return true;
+  }
+
+  #flag() {
+    return this.desk.flag().catch((error) => this.app.fail(error));
   }
 
   #accept() {
@@ -121,12 +128,13 @@ class Single {
     this.stage.replaceChildren(element);
     this.stage.scrollTop = 0;
     element.classList.toggle("waiting", ready !== null);
-    const painted = () => requestAnimationFrame(() => this.#item === item && this.#painted());
-    if (ready === null) painted();
-    else ready.then(() => { element.classList.remove("waiting"); painted(); });
+    const painted = (fine) => requestAnimationFrame(() => this.#item === item && this.#painted(fine));
+    if (ready === null) painted(true);
+    else ready.then((fine) => { element.classList.remove("waiting"); painted(fine); });
   }
 
-  #painted() {
+  #painted(fine) {
+    this.#unseen = !fine;
     this.stage.setAttribute("aria-busy", "false");
     this.desk.watch.start();
   }
@@ -147,7 +155,7 @@ class Single {
   }
 
   #drawCaption(item) {
-    const said = item?.opened && item.mine?.kind ? `You said: ${inWords(item.mine.kind, item.mine.label)}. A new answer replaces it.` : null;
+    const said = item?.opened && item.mine?.kind ? `You said: ${inWords(item.mine.kind, item.mine.label)}. A new answer replaces it, skip leaves it.` : null;
     const notes = [said, item?.mine?.flagged && "Flagged.", item?.gone && "The source no longer has this item."];
     const past = item?.opened ? button({ class: "link", onclick: () => showPast(item.id).catch((error) => this.app.fail(error)) }, "History") : null;
     const id = item ? h("span", { class: "id", title: item.id }, short(item.id, 48)) : null;
@@ -171,7 +179,7 @@ class Single {
   #news() {
     this.model.textContent = modelLine(this.desk.project);
     const { items, classes, progress } = this.desk.project;
-    const state = JSON.stringify([this.#item === null, items, classes.length, this.desk.queue.dry, progress]);
+    const state = JSON.stringify([this.#item === null, items, classes.length, this.desk.queue.dry, progress, this.desk.save.state]);
     if (this.#item === null && state !== this.#empty) this.stage.replaceChildren(emptyState(this.app));
     this.#empty = state;
   }
