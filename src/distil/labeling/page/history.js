@@ -73,6 +73,7 @@ export class History {
     const group = this.#redo.at(-1);
     const entry = group && (await this.#find((each) => each.group === group && each.undone));
     if (entry) this.again(entry);
+    else this.#redo.pop(); // it was done again elsewhere
     return entry;
   }
 
