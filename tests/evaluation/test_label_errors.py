@@ -121,6 +121,14 @@ def test_suspects_are_ordered_and_the_only_example_of_a_class_is_none():
     assert suspects([0, 1, 2], probs[:3]).tolist() == []
 
 
+def test_a_model_that_knows_nothing_suspects_nothing():
+    labels = np.arange(20) % 2
+    without = np.where(labels[:, None] == np.arange(2), 9 / 19, 10 / 19)  # the share of each label among the other 19
+    assert label_errors(labels, without).sum() == 18
+    assert len(suspects(labels, without)) == 0
+    assert len(suspects(labels, np.full((20, 2), [0.6, 0.4]))) == 0
+
+
 def test_what_is_no_labels_and_no_probabilities():
     probs = np.full((3, 2), 0.5)
     for labels, p, message in [

@@ -48,10 +48,11 @@ def suspected_labels(names: Sequence[str], x: Tensor, labels: Sequence[str], see
         x = _principal_components(x)
     probs = held_out(LinearHead.over(x, len(classes)), x, y, Rng(seed).child("audit", "labels")).numpy()
     joint, guesses = estimated_joint(y, probs), probs.argmax(axis=1)
+    wrong = suspects(y, probs).tolist()
     return {
         "looked_at": len(labels),
         "agreement": float((guesses == y.numpy()).mean()),
-        "errors": int(joint.sum() - joint.trace()),
+        "errors": int(joint.sum() - joint.trace()) if wrong else 0,
         "suspects": [
             {
                 "id": names[row],
@@ -59,7 +60,7 @@ def suspected_labels(names: Sequence[str], x: Tensor, labels: Sequence[str], see
                 "guess": classes[guesses[row]],
                 "p": float(probs[row, guesses[row]]),
             }
-            for row in suspects(y, probs).tolist()
+            for row in wrong
         ],
     }
 

@@ -112,14 +112,23 @@ def label_errors(labels: ArrayLike, probs: ArrayLike, prune: Prune = "class") ->
 def suspects(labels: ArrayLike, probs: ArrayLike) -> Ints:
     """The rows whose labels are probably wrong, the most probable error first: :func:`label_errors` by self-confidence.
 
-    The only example of its class is left out: a model that has not seen it does not know the class.
+    The only example of its class is left out: a model that has not seen it does not know the class. There are no suspects where the
+    model agrees with the labels no more often than by chance. A model that reads nothing of the examples always disagrees when it
+    was fitted to all other labels, since these have one label less of this class.
     """
     y, p = checked_labels(labels, probs)
     judged = np.flatnonzero(np.bincount(y)[y] > 1)
-    if not len(judged):
-        return judged
+    if not _beats_chance(y[judged], p[judged]):
+        return judged[:0]
     found = judged[label_errors(y[judged], p[judged])]
     return found[np.argsort(self_confidence(y, p)[found], kind="stable")]
+
+
+def _beats_chance(y: Ints, p: Floats) -> bool:
+    """Whether guesses equal labels more often than guesses and labels of the same frequencies in a random order (kappa > 0)."""
+    guesses, n_classes = p.argmax(axis=1), p.shape[1]
+    expected = np.bincount(y, minlength=n_classes) @ np.bincount(guesses, minlength=n_classes)
+    return bool(len(y) * (y == guesses).sum() > expected)
 
 
 def _by_class(y: Ints, p: Floats, joint: Ints) -> NDArray[np.bool_]:

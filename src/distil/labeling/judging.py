@@ -98,14 +98,15 @@ def judged(project: Project, features: ItemFeatures) -> Quality:
     several = y.bincount()[y] > 1
     probs[rows[several]] = held[several]
     p, given = probs.numpy(), y.numpy()
-    wrong = [row for row in rows[suspects(given, p[rows])].tolist() if not found[features.ids[row]].decided]
+    suspected = rows[suspects(given, p[rows])].tolist()
+    wrong = [row for row in suspected if not found[features.ids[row]].decided]
     joint = estimated_joint(given, p[rows])
     people = dict.fromkeys(who for name in features.ids if name in found for who in found[name].votes)
     votes = _votes(features.ids, found, fit.classes, list(people))
     quality = crowdlab(votes, p).annotators.tolist()  # one number more than people where all labels are decisions
     return Quality(
         labels=len(rows),
-        errors=int(joint.sum() - joint.trace()),
+        errors=int(joint.sum() - joint.trace()) if suspected else 0,
         agreement=float((p[rows].argmax(axis=1) == given).mean()),
         suspects=tuple(_suspect(features.ids[row], fit, p[row], int(fit.y[row])) for row in wrong),
         annotators=dict(zip(people, quality, strict=False)),
