@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from distil.errors import counted
+
 
 def progress_lines(found: dict[str, Any]) -> list[str]:
     """Sentences on the progress of a project, given as the document that ``--json`` prints."""
@@ -14,7 +16,7 @@ def progress_lines(found: dict[str, Any]) -> list[str]:
     ]
     if found["curve"]:
         last = found["curve"][-1]
-        lines.append(f"the model guessed {_bounded(last)} of the last {last['n']} random items right")
+        lines.append(f"the model guessed {_bounded(last)} of the last {counted(last['n'], 'random item')} right")
     if found["accuracy"] is not None:
         lines.append(f"{_bounded(found['accuracy'])} of all items are right if the model labels the rest now")
     if found["guesses"] is not None:

@@ -85,7 +85,8 @@ def item_features(
         raise InvalidInput("the project has no items yet; add some with `distil project add`")
     if len(kinds) > 1:
         raise InvalidInput(
-            f"a model needs items of one kind, and the project has {' and '.join(kinds)}; make a project for each kind"
+            f"a model needs items of one kind, and the project has {' and '.join(kinds)}; make a project for each kind, or "
+            "choose without a model (--strategy random_sampling)"
         )
     if kinds == ["rows"]:
         if model is not None:
