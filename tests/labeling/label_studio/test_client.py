@@ -86,6 +86,9 @@ def test_no_redirect_is_followed(client, studio):
 def test_answers_that_are_not_those_of_label_studio(client, studio, monkeypatch):
     with pytest.raises(Missing, match="has nothing at GET /api/projects/7/: No Project"):
         client.get("/api/projects/7/")
+    studio.faults = [{"status": 404, "headers": {}, "content": b"<html>"}]
+    with pytest.raises(Missing, match="the address given ends in '/projects': leave that out"):
+        Client(f"{client.url}/projects/", studio.legacy_token).get("/api/users/")
     for content in (b"<html>", b"[" * 100_000):
         studio.faults = [{"status": 200, "headers": {}, "content": content}]
         with pytest.raises(RunError, match="is not JSON"):

@@ -169,7 +169,11 @@ class Client:
         if status in _BUSY:
             raise Unreachable(f"{self.url} answered {what} with {status}: {said}")
         if status == 404:
-            raise Missing(f"{self.url} has nothing at {what}: {said}")
+            under = urlsplit(self.url).path
+            hint = (
+                f"; the address given ends in {under!r}: leave that out if Label Studio is not there" if under else ""
+            )
+            raise Missing(f"{self.url} has nothing at {what}: {said}{hint}")
         if not 200 <= status < 300:
             raise RunError(f"{self.url} refused {what} with {status}: {said}")
         try:
