@@ -6,7 +6,7 @@ import inspect
 from collections import UserDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,13 @@ from distil.networks.functions import Function
 
 # Number of rows of the first minibatch that a model is tried on.
 TRIED_ROWS = 8
+
+
+@runtime_checkable
+class _Frame(Protocol):
+    """Rows of a data frame, or texts in a column, of pandas or polars."""
+
+    def to_numpy(self) -> Any: ...  # noqa: ANN401
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,11 @@ def inputs_of(batch: Any, read: Callable[[Any], Any] | None, module: nn.Module, 
         return tuple(batch[:n])
     if isinstance(module, Function):
         return x
+    if isinstance(x, _Frame):
+        raise UnsupportedModel(
+            f"a PyTorch module reads tensors, got a {type(x).__name__}; for numbers pass data.to_numpy().astype('float32'), "
+            "for others inputs=, a function from these rows to the argument of the model"
+        )
     if not isinstance(x, (Tensor, Mapping, np.ndarray)):
         raise UnsupportedModel(
             f"cannot read a minibatch of type {type(batch).__name__}: expected a tensor, a sequence that starts with one, or a "
