@@ -71,7 +71,8 @@ def without_copies(configs: Sequence[ExperimentConfig]) -> Given:
     """
     contents = [_contents(config) for config in configs]
     copies: dict[int, list[int]] = {}  # position of a kept experiment -> positions of its copies, itself first
-    data_sets, notes = [], []
+    data_sets: list[int] = []
+    notes: list[str] = []
     for new in sorted(range(len(configs)), key=lambda position: -len(contents[position])):
         like = next((old for old in copies if _is_copy(configs[new], contents[new], configs[old], contents[old])), None)
         if like is not None:

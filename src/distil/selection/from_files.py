@@ -114,7 +114,8 @@ def request(
     """
     strategy = as_strategy(strategy)
     check_arrays_serve(strategy)
-    named, labels, what = None, None, "labels"
+    named, what = None, "labels"
+    labels: Sequence[Any] | None = None
     if classes is not None:
         width = classes_in({what: column.values for what, column in arrays.columns.items()})
         named = as_classes(list(map(normal, classes)), width)
