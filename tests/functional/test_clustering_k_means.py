@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.datasets import load_digits, make_blobs
 
+from distil.errors import InvalidInput
 from distil.functional import nearest
 from distil.functional.clustering import KMeans, _greedy_start, k_means, representatives
 from distil.functional.features import Dense
@@ -247,3 +248,36 @@ def test_the_start_in_a_large_pool_is_made_of_a_sample_and_loses_nothing():
     assert ours.inertia <= 1.01 * theirs.inertia_
     copies = torch.arange(3.0)[:, None].repeat(3000, 1)  # fewer distinct rows than centers
     assert k_means(copies, 5, generator(0)).inertia == 0
+
+
+def weighted_inertia(x, weights, clusters):
+    means = np.stack([np.average(x[clusters == c], axis=0, weights=weights[clusters == c]) for c in clusters])
+    return float((weights * ((x - means) ** 2).sum(1)).sum())
+
+
+def test_weights_find_the_best_weighted_clustering():
+    g = torch.Generator().manual_seed(0)
+    x, weights = torch.randn(9, 2, generator=g), torch.rand(9, generator=g) * 7
+    every = (np.array(split) for split in itertools.product((0, 1), repeat=9))
+    best = min(weighted_inertia(x.numpy(), weights.numpy(), split) for split in every)
+    found = [k_means(x, 2, torch.Generator().manual_seed(seed), weights=weights, tol=0) for seed in range(5)]
+    reached = [weighted_inertia(x.numpy(), weights.numpy(), c.clusters.numpy()) for c in found]
+    assert min(reached) == pytest.approx(best)
+    for clustering in found:
+        for c, center in enumerate(clustering.centers.numpy()):
+            own = clustering.clusters.numpy() == c
+            np.testing.assert_allclose(center, np.average(x[own], axis=0, weights=weights[own]), rtol=1e-5, atol=1e-6)
+
+
+def test_equal_weights_change_nothing_and_rows_of_weight_zero_still_have_clusters():
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    plain = k_means(x, 4, torch.Generator().manual_seed(1))
+    for weights in (torch.full((50,), 0.25), torch.zeros(50)):
+        again = k_means(x, 4, torch.Generator().manual_seed(1), weights=weights)
+        assert torch.equal(again.centers, plain.centers)
+    some = torch.zeros(50)
+    some[:3] = 1
+    assert len(k_means(x, 5, torch.Generator().manual_seed(1), weights=some).clusters.unique()) == 5
+    for bad in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(InvalidInput, match="weights must be"):
+            k_means(x, 2, torch.Generator(), weights=some + bad)

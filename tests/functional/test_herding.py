@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from distil.errors import InvalidInput
 from distil.functional import similarity
-from distil.functional.herding import herding, neighbor_width
+from distil.functional.herding import herding, least_distance, neighbor_width
 
 
 def rows(n=70, d=3, seed=0, dtype=torch.float32):
@@ -116,3 +116,11 @@ def test_the_width_is_the_median_distance_to_the_kth_neighbor_that_differs():
     for factor in (2.0**-100, 2.0**100):
         assert neighbor_width(x * factor, 7) == pytest.approx(factor * neighbor_width(x, 7), rel=1e-6)
     assert neighbor_width(torch.ones(9, 2), 3) == neighbor_width(torch.ones(1, 2), 3) == 1
+
+
+def test_least_distance_ignores_copies():
+    x = torch.randn(30, 3, generator=torch.Generator().manual_seed(0)).double()
+    expected = float(pdist(x).min())
+    for factor in (1.0, 2.0**-400, 2.0**400):
+        assert least_distance(torch.cat([x, x[:7]]) * factor) == pytest.approx(expected * factor)
+    assert [least_distance(x[:n].expand(2, -1) if n else x[:0]) for n in (0, 1)] == [1, 1]

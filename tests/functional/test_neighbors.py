@@ -224,3 +224,20 @@ def test_pair_distances_are_summed_in_float64():
     i, j = torch.randint(50, (200,)), torch.randint(50, (200,))
     found = pair_sq_dists(x, i, x.flip(0), j)
     np.testing.assert_allclose(found.numpy(), sq_dists(x, x.flip(0))[i, j], rtol=1e-12)
+
+
+def test_nearest_points_are_those_of_all_distances(monkeypatch):
+    g = torch.Generator().manual_seed(3)
+    x, points = torch.randn(70, 4, generator=g), torch.randn(30, 4, generator=g)
+    dists = cdist(x.double(), points.double(), "sqeuclidean")
+    for block in (8 << 20, 2000):
+        monkeypatch.setattr(neighbors, "BLOCK_BYTES", block)
+        for k in (1, 6, 30):
+            found = neighbors.nearest_points(x, points, k)
+            assert (found.ids.sort(1).values.numpy() == np.sort(dists.argsort(1)[:, :k], axis=1)).all()
+            np.testing.assert_allclose(found.sq_dists.sort(1).values.numpy(), np.sort(dists, axis=1)[:, :k], rtol=1e-6)
+    tied = neighbors.nearest_points(torch.zeros(1, 1), torch.tensor([[9.0], [1.0], [-1.0], [1.0]]), 2)
+    assert tied.ids.sort(1).values.tolist() == [[1, 2]]
+    for k in (0, 31):
+        with pytest.raises(InvalidInput, match="k must be"):
+            neighbors.nearest_points(x, points, k)

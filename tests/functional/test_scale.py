@@ -17,7 +17,7 @@ from distil.functional.coverage import pure_radius
 from distil.functional.features import Dense, Outer, at_one_scale, lengths
 from distil.functional.gradients import cross_entropy_residual, residual
 from distil.functional.neighbors import mean_dists, nearest_neighbors
-from distil.functional.scale import largest, number_times_two_to, of_one_precision, times_two_to, to_unit
+from distil.functional.scale import largest, number_times_two_to, of_one_precision, times_two_to, to_unit, unit_rows
 from distil.functional.similarity import closeness, cosine, diameter, rbf
 from distil.functional.uncertainty import bald, confidence, entropy, margin
 
@@ -130,3 +130,12 @@ def test_half_precision_and_masked_classes():
         rounded = samples.to(half)
         assert batchbald(rounded, 3).rows.tolist() == batchbald(rounded.float(), 3).rows.tolist()
         torch.testing.assert_close(entropy(probs.to(half)), entropy(probs.to(half).float()))
+
+
+def test_unit_rows_have_length_one_at_every_scale():
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    expected = x / x.norm(dim=1, keepdim=True)
+    for factor in (2.0**-140, 1.0, 2.0**120):
+        error = float((unit_rows(x * factor) - expected).abs().max())
+        assert error < (1e-6 if factor >= 1 else 1e-2), factor  # subnormal numbers have few digits
+    assert unit_rows(torch.zeros(2, 3)).tolist() == [[0, 0, 0]] * 2

@@ -13,16 +13,20 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import batchbald as batchbald
     from distil.functional import budgets as budgets
     from distil.functional import centers as centers
+    from distil.functional import cluster_margin as cluster_margin
     from distil.functional import clustering as clustering
+    from distil.functional import contrastive as contrastive
     from distil.functional import coverage as coverage
     from distil.functional import dpp as dpp
     from distil.functional import epig as epig
+    from distil.functional import falcun as falcun
     from distil.functional import features as features
     from distil.functional import gains as gains
     from distil.functional import glister as glister
     from distil.functional import gradients as gradients
     from distil.functional import greedy as greedy
     from distil.functional import herding as herding
+    from distil.functional import last_layer as last_layer
     from distil.functional import lcmd as lcmd
     from distil.functional import logistic_regression as logistic_regression
     from distil.functional import matching as matching
@@ -30,6 +34,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import nearest as nearest
     from distil.functional import neighbors as neighbors
     from distil.functional import noise as noise
+    from distil.functional import outliers as outliers
     from distil.functional import projection as projection
     from distil.functional import scale as scale
     from distil.functional import similarity as similarity

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from distil.errors import InvalidInput
 from distil.functional.centers import CANONICAL_BLOCK, draw
 from distil.functional.features import BLOCK_BYTES, Dense
 from distil.functional.nearest import nearest_center, pair_sq_dists
@@ -16,6 +17,9 @@ from distil.functional.scale import floating, times_two_to, to_unit
 
 # Rows are centered where their mean is longer than this many times the largest distance from it in a sample of this size.
 _FAR, _SAMPLE = 64, 1024
+
+# Smallest weight of a row, as a share of the largest weight.
+_LEAST_WEIGHT = 1e-6
 
 # Rows among which the start is drawn: at least this many, and this many for each center.
 _START_ROWS, _ROWS_PER_CENTER = 4096, 16
@@ -81,7 +85,15 @@ class KMedians:
         return torch.cat([(rows.double() - self.centers[own].double()).abs().sum(1) for rows, own in parts])
 
 
-def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 100, tol: float = 1e-4) -> KMeans:
+def k_means(
+    x: Tensor,
+    k: int,
+    generator: torch.Generator,
+    *,
+    weights: Tensor | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+) -> KMeans:
     """Lloyd's k-means from a greedy k-means++ start (Lloyd 1982; Arthur and Vassilvitskii 2007).
 
     Each row is assigned to its exact nearest center (see ``nearest_center``), ties to the smaller center, and means are summed in
@@ -102,12 +114,17 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
         x: Rows, (N, D). They are copied only where they have to be scaled or centered, so they may be mapped from a file.
         k: Number of clusters, at most N.
         generator: CPU generator.
+        weights: How much each row counts, (N,), finite and not negative, in any unit: centers are weighted means. Weights below
+            1e-6 of the largest count as that, so that every cluster has a center. Default: each the same.
         max_iter: Largest number of iterations.
-        tol: Stop once the inertia falls by less than this share of itself.
+        tol: Stop once the (weighted) inertia falls by less than this share of itself.
 
     Returns:
         The clustering; each row belongs to the nearest of the returned centers. The centers are float64 where the rows are so far
         from 0 and so near each other that float32 would round away their differences.
+
+    Raises:
+        InvalidInput: ``weights`` holds a number that is negative, infinite or NaN.
 
     Cost: O(N k D) an iteration; memory of O(N + k D) and a block.
 
@@ -119,9 +136,10 @@ def k_means(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 10
     origin = _far_origin(x)
     if origin is not None:
         x = (x.double() - origin).to(x.dtype)
-    centers = x[_greedy_start(x, k, lambda rows, some: Dense(rows).sq_dists(Dense(some)), generator)]
+    counts = _counts(x, weights)
+    centers = x[_greedy_start(x, k, lambda rows, some: Dense(rows).sq_dists(Dense(some)), generator, counts)]
     clusters = nearest_center(x, centers)
-    sums = _Sums(x, clusters, k)
+    sums = _Sums(x, clusters, k, counts)
     for _ in range(max_iter):
         centers = sums.means(x, clusters, centers)
         before, clusters = clusters, nearest_center(x, centers, clusters)
@@ -208,29 +226,31 @@ def _own_sq_dists(x: Tensor, centers: Tensor, clusters: Tensor) -> Tensor:
 
 
 class _Sums:
-    """Sums and sizes of clusters, kept up to date while rows change clusters; in float64, over canonical blocks."""
+    """Weighted sums, masses and sizes of clusters, kept up to date while rows move; in float64, over canonical blocks."""
 
-    def __init__(self, x: Tensor, clusters: Tensor, k: int) -> None:
-        self.origin = x[0].double()
+    def __init__(self, x: Tensor, clusters: Tensor, k: int, weights: Tensor) -> None:
+        self.origin, self.weights = x[0].double(), weights
         self.sums = torch.zeros((k, x.shape[1]), dtype=torch.float64, device=x.device)  # of x - origin
+        self.masses = weights.new_zeros(k).index_add_(0, clusters, weights)
         self.sizes = torch.bincount(clusters, minlength=k)
         self.total = 0.0
-        for rows, own in zip(x.split(CANONICAL_BLOCK), clusters.split(CANONICAL_BLOCK), strict=True):
+        for rows, own, w in zip(*(t.split(CANONICAL_BLOCK) for t in (x, clusters, weights)), strict=True):
             shifted = rows.double() - self.origin
-            self.sums.index_add_(0, own, shifted)
-            self.total += float((shifted**2).sum())
+            self.sums.index_add_(0, own, shifted * w[:, None])
+            self.total += float((shifted.square_() * w[:, None]).sum())
 
     def move(self, x: Tensor, moved: Tensor, before: Tensor, after: Tensor) -> None:
         """Move some rows (M,) from the clusters ``before`` to the clusters ``after``, (M,) each."""
         for rows, old, new in zip(*(t.split(CANONICAL_BLOCK) for t in (moved, before, after)), strict=True):
-            shifted = x.index_select(0, rows).double().sub_(self.origin)
+            shifted = x.index_select(0, rows).double().sub_(self.origin).mul_(self.weights[rows, None])
             self.sums.index_add_(0, new, shifted).index_add_(0, old, shifted, alpha=-1)
-        k = len(self.sizes)
+        k, w = len(self.sizes), self.weights[moved]
+        self.masses.index_add_(0, after, w).index_add_(0, before, w, alpha=-1)
         self.sizes += torch.bincount(after, minlength=k) - torch.bincount(before, minlength=k)
 
     def means(self, x: Tensor, clusters: Tensor, centers: Tensor) -> Tensor:
         """Mean of each cluster, (k, D); empty clusters move to the rows farthest from their centers, one row each."""
-        means = (self.sums / self.sizes.clamp_min(1)[:, None] + self.origin).to(x.dtype)
+        means = (self.sums / self._divisors()[:, None] + self.origin).to(x.dtype)
         empty = torch.nonzero(self.sizes == 0)[:, 0]
         if len(empty):
             far = _own_sq_dists(x, centers, clusters).argsort(descending=True, stable=True)
@@ -238,30 +258,56 @@ class _Sums:
         return means
 
     def inertia(self) -> float:
-        """Sum of the squared distances of all rows to their means: the sum of |x|^2 minus n |mean|^2 of each cluster."""
-        return self.total - float(((self.sums**2).sum(1) / self.sizes.clamp_min(1)).sum())
+        """Weighted sum of the squared distances of all rows to their means: that of |x|^2 minus mass |mean|^2 of each cluster."""
+        return self.total - float(((self.sums**2).sum(1) / self._divisors()).sum())
+
+    def _divisors(self) -> Tensor:
+        """The masses, and 1 for clusters without rows, (k,)."""
+        return self.masses.masked_fill(self.sizes == 0, 1)
 
 
-def _greedy_start(x: Tensor, k: int, dists: Callable[[Tensor, Tensor], Tensor], generator: torch.Generator) -> Tensor:
+def _counts(x: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The weight of each row as a share of the largest, at least ``_LEAST_WEIGHT``; 1 for each where none is above 0: (N,)."""
+    if weights is None:
+        return x.new_ones(len(x), dtype=torch.float64)
+    low, high = float(weights.min()), float(weights.max())
+    if not (low >= 0 and high < math.inf):
+        raise InvalidInput(f"weights must be finite and at least 0, got numbers from {low} to {high}")
+    return (
+        (weights.double() / high).clamp_min_(_LEAST_WEIGHT)
+        if high > 0
+        else torch.ones_like(weights, dtype=torch.float64)
+    )
+
+
+def _greedy_start(
+    x: Tensor,
+    k: int,
+    dists: Callable[[Tensor, Tensor], Tensor],
+    generator: torch.Generator,
+    counts: Tensor | None = None,
+) -> Tensor:
     """Distinct rows (k,) among max(4096, 16 k) random ones: each the best of 2 + ln k rows drawn by their distances.
 
-    Rows are drawn with probability proportional to their distance to the rows picked before, as in k-means++; the pick is the one
-    that lowers the sum of these distances most. ``dists`` takes rows (N, D) and (M, D), and returns their distances (N, M).
+    Rows are drawn with probability proportional to their distance to the rows picked before, times their weight in ``counts``, as
+    in k-means++; the pick is the one that lowers the weighted sum of these distances most. ``dists`` takes rows (N, D) and (M, D),
+    and returns their distances (N, M).
     """
     size = max(_START_ROWS, _ROWS_PER_CENTER * k)
     among = torch.randperm(len(x), generator=generator)[:size].to(x.device) if len(x) > size else None
-    rows = x if among is None else x[among]
+    counts = _counts(x) if counts is None else counts
+    rows, counts = (x, counts) if among is None else (x[among], counts[among])
     picks = [int(torch.randint(len(rows), (1,), generator=generator))]
     nearest = dists(rows, rows[picks])[:, 0].double()
     while len(picks) < k:
-        weights = nearest
+        weights = nearest * counts
         if not bool((weights > 0).any()):  # every row left coincides with a picked one
-            weights = torch.ones_like(weights)
+            weights = counts.clone()
             weights[picks] = 0
         shares = torch.rand(2 + int(math.log(k)), generator=generator, dtype=torch.float64).tolist()
         drawn = torch.tensor([draw(weights, share) for share in shares], device=x.device)
         closer = torch.minimum(nearest[:, None], dists(rows, rows[drawn]))
-        best = int(closer.sum(0).argmin())
+        best = int((closer * counts[:, None]).sum(0).argmin())
         nearest = closer[:, best].contiguous()
         picks.append(int(drawn[best]))
     found = torch.tensor(picks, device=x.device)

@@ -90,6 +90,25 @@ def neighbor_width(x: Tensor, k: int, rows: Tensor | None = None) -> float:
     return number_times_two_to(float(kth.median()) ** 0.5, e) if len(kth) else 1.0
 
 
+def least_distance(x: Tensor) -> float:
+    """The smallest distance between rows that differ, in the unit of the rows; 1 where all rows are equal or there are none.
+
+    Cost: O(N^2 D) time, memory of a block.
+
+    >>> least_distance(torch.tensor([[0.0], [0.0], [3.0], [5.0]]))
+    2.0
+    """
+    if not len(x):
+        return 1.0
+    (x,), e = to_unit(x)
+    kernel = rbf(Dense(x), 1.0)
+    points = kernel.prepare(Dense(x))
+    parts = torch.arange(len(x), device=x.device).split(max(1, BLOCK_BYTES // (8 * len(x))))
+    nearest = torch.cat([_kth_positive(kernel.sq_dists(points[part], points), 1) for part in parts])
+    nearest = nearest[nearest > 0]
+    return number_times_two_to(float(nearest.min()) ** 0.5, e) if len(nearest) else 1.0
+
+
 def _kth_positive(sq_dists: Tensor, k: int) -> Tensor:
     """The k-th smallest number above 0 of each row (B, M), else the largest, (B,)."""
     positive = sq_dists.masked_fill(sq_dists == 0, torch.inf)

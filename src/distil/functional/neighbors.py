@@ -75,6 +75,41 @@ def nearest_neighbors(x: Tensor, k: int, rows: Tensor | None = None) -> Neighbor
     return Neighbors(ids, times_two_to(sq_dists.double(), 2 * e) if e else sq_dists)
 
 
+def nearest_points(x: Tensor, points: Tensor, k: int) -> Neighbors:
+    """The k nearest of some other rows for each row, in float64; ties go to the smaller of these.
+
+    Args:
+        x: Rows, (N, D), finite.
+        points: Rows to search, (M, D), finite.
+        k: Number of neighbors, from 1 to M.
+
+    Returns:
+        Rows of ``points`` and squared distances, (N, k), in no order.
+
+    Raises:
+        InvalidInput: ``k`` is out of range.
+
+    Cost: O(N M D); memory of O(N k + M D) and a block.
+
+    >>> nearest_points(torch.tensor([[0.0], [5.0]]), torch.tensor([[1.0], [4.0]]), 1).ids.tolist()
+    [[0], [1]]
+    """
+    if not 1 <= k <= len(points):
+        raise InvalidInput(f"k must be between 1 and {len(points)}, the number of points; got {k}")
+    (x, points), e = to_unit(x, points)
+    origin = mean_row(points)
+    b = points.double() - origin
+    columns, norms = torch.arange(len(b), device=x.device), sq_norms(b)
+    ids = torch.empty((len(x), k), dtype=torch.long, device=x.device)
+    sq_dists = torch.empty_like(ids, dtype=torch.float64)
+    for block in _slices(len(x), BLOCK_BYTES // (8 * max(b.shape))):
+        a = x[block].double() - origin
+        own = sq_norms(a)[:, None]
+        found = torch.addmm(norms, a, b.T, alpha=-2).add_(own).clamp_min_(0)
+        sq_dists[block], ids[block] = _first_smallest(found, columns.expand_as(found), k, own + norms.max())
+    return Neighbors(ids, times_two_to(sq_dists, 2 * e))
+
+
 def mean_dists(x: Tensor, k: int) -> Tensor:
     """The mean distance (not squared) of each row to its k nearest other rows, (N,).
 

@@ -81,3 +81,18 @@ def to_unit(*tensors: Tensor) -> tuple[tuple[Tensor, ...], int]:
     tensors = of_one_precision(*tensors)
     e = distant(max(map(largest, tensors)))
     return tuple(times_two_to(x, -e) for x in tensors) if e else tensors, e
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """The rows scaled to length 1, (N, D), whatever their scale; rows of zeros stay zeros.
+
+    >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    x = floating(x)
+    largest(x)  # refuses NaN and infinity
+    tops = x.abs().amax(1, keepdim=True)
+    x = x / tops.masked_fill_(tops == 0, 1)
+    lengths = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x.div_(lengths.masked_fill_(lengths == 0, 1))
