@@ -15,16 +15,24 @@ from distil.strategies.registry import strategy_named
 # Picks do not depend on the scale of embeddings.
 FREE = {
     "auto": {},
+    "alfa_mix": {},
     "badge": {},
     "badge_per_batch": {"batch_size": 4},
     "baseline_sampling": {},
+    "cal": {},
+    "centroid_start": {},
+    "clue": {},
+    "cluster_margin": {"factor": 3},
     "core_set": {},
+    "dropquery": {},
     "fass": {},
     "kmeans_sampling": {},
     "kmedians_sampling": {},
     "maxherding": {},
     "probcover": {},
+    "robust_core_set": {"outliers": 0.2},
     "submod_sampling": {},
+    "tcm": {},
     "typiclust": {},
     "uherding": {},
 }
@@ -50,6 +58,7 @@ WITHOUT_PROBS = {
     "kmedians_sampling",
     "maxherding",
     "probcover",
+    "robust_core_set",
     "typiclust",
     "submod_sampling",
 }

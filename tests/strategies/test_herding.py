@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from distil import select_from
+from distil.evaluation.metrics import calibration_error
 from distil.functional.herding import herding
-from distil.strategies import MaxHerding, UHerding
+from distil.functional.uncertainty import margin
+from distil.rng import Rng
+from distil.signals import Embedding, Labels, Logits, Signals
+from distil.strategies import MaxHerding, Sets, UHerding
 from distil.strategies import herding as module
 
 G = torch.Generator().manual_seed(0)
@@ -82,3 +86,34 @@ def test_reasons_are_shares_of_the_pool():
     assert (
         found.reasons[0] == f"represents {100 * gains[0]:.2g} % of the pool that nothing labeled or picked represents"
     )
+
+
+def test_the_published_form_has_unit_rows_the_least_labeled_distance_and_a_temperature():
+    unit = X / X.norm(dim=1, keepdim=True)
+    labeled = [3, 50, 77, 3]  # a copy has no distance
+    least = float(pdist(unit[labeled[:3]].double()).min())
+    logits = PROBS.double().log()
+    truth = PROBS.argmax(
+        1
+    )  # the model is always right, but for ten examples: it is too uncertain, and then too certain
+    for wrong, temperature in (([], 1.0), (list(range(90)), None)):
+        y = truth.clone()
+        y[wrong] = (y[wrong] + 1) % 3
+        validation = Signals(torch.arange(120), {Logits(): logits, Labels(): y})
+        errors = [calibration_error((logits / (t / 10)).softmax(1), y) for t in range(10, 201)]
+        best = (10 + int(np.argmin(errors))) / 10
+        assert temperature in (None, best)
+        pool = Signals(torch.arange(120), {Embedding(): X, Logits(): logits})
+        known = Signals(torch.tensor(labeled), {Embedding(): X[labeled]})
+        found = UHerding(form="published").select(Sets(pool, known, validation), 6, Rng(0))
+        weights = 1 - margin((logits / best).softmax(1))
+        assert found.tolist() == herding(unit, 6, least, weights=weights, labeled=unit[labeled]).rows.tolist()
+        assert found.notes == (f"temperature {best:.3g}",)
+    assert best > 1.5
+
+
+def test_the_published_form_starts_with_temperature_and_width_one():
+    found = select_from(UHerding(form="published"), 5, embeddings=X, probs=PROBS, seed=1)
+    unit = X / X.norm(dim=1, keepdim=True)
+    assert found.tolist() == select_from(UHerding(width=1.0), 5, embeddings=unit, probs=PROBS, seed=1).tolist()
+    assert found.notes == ("temperature 1, as there is no validation set to fit it on; pass validation=",)

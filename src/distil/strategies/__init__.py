@@ -12,8 +12,11 @@ from distil.strategies.bayesian import (
     MeanStd,
     VariationRatio,
 )
+from distil.strategies.clustered import CLUE, ALFAMix, ClusterMargin, DropQuery
+from distil.strategies.cold_start import TCM, CentroidStart
+from distil.strategies.contrastive import CAL, FALCUN
 from distil.strategies.coverage import ProbCover, TypiClust
-from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling
+from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling, RobustCoreSet
 from distil.strategies.fisher import BAIT
 from distil.strategies.gradient import BADGE, KDPP, BADGEPerBatch
 from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
@@ -36,8 +39,11 @@ __all__ = [
     "BADGE",
     "BAIT",
     "BALD",
+    "CAL",
+    "CLUE",
     "CRAIG",
     "EPIG",
+    "FALCUN",
     "FASS",
     "GLISTER",
     "KDPP",
@@ -46,12 +52,17 @@ __all__ = [
     "SCMI",
     "SMI",
     "STRATEGIES",
+    "TCM",
+    "ALFAMix",
     "AdversarialBIM",
     "AdversarialDeepFool",
     "Auto",
     "BADGEPerBatch",
     "BatchBALD",
+    "CentroidStart",
+    "ClusterMargin",
     "CoreSet",
+    "DropQuery",
     "EntropySampling",
     "EntropySamplingDropout",
     "ExpectedGradientLength",
@@ -70,6 +81,7 @@ __all__ = [
     "QueryByCommittee",
     "RandomSampling",
     "RatioOfConfidence",
+    "RobustCoreSet",
     "ScoreStrategy",
     "Selection",
     "Sets",

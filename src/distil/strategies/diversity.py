@@ -12,9 +12,11 @@ from distil.errors import counted
 from distil.functional.centers import k_center_with_gains
 from distil.functional.clustering import KMeans, KMedians, k_means, k_medians, representatives
 from distil.functional.features import Dense
+from distil.functional.outliers import k_center_without_outliers
 from distil.rng import Rng
 from distil.signals import Embedding, Signals
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
+from distil.strategies.parameters import positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
 
@@ -40,10 +42,43 @@ class CoreSet(Strategy):
         """The farthest example first."""
         x, centers = Dense(sets.pool[Embedding()]), Dense(sets.labeled[Embedding()])
         found = k_center_with_gains(x, n, centers)
-        reasons = sentences("distance {:.3g} to the nearest example labeled or chosen before", found.gains.sqrt())
-        if not len(centers):
-            reasons = ("the first pick, as no example is labeled", *reasons[1:])
-        return picked(sets.pool, found.rows, reasons)
+        return picked(sets.pool, found.rows, _farthest_first(found.gains))
+
+
+@register("robust_core_set")
+@dataclass(frozen=True)
+class RobustCoreSet(Strategy):
+    """Query, one by one, the example farthest from everything labeled or picked, among those that are not outliers.
+
+    ``CoreSet`` after the most isolated examples are dropped: those whose tenth nearest example is farthest. Use it in place of
+    ``CoreSet`` where the pool holds junk, which k-center picks first; not where a rare class may be as isolated as junk.
+
+    The paper drops outliers in a mixed-integer program (Sener and Savarese 2018, section 4.2), which needs a solver and hours for
+    pools of this size. Dropping them beforehand keeps the guarantee of greedy k-center (a factor of 2) for the rest of the pool,
+    but the choice of what to drop has none.
+
+    Cost: O(min(N, 4096) N D), then that of ``CoreSet``.
+
+    Attributes:
+        outliers: Share of the pool that is not picked, above 0 and at most 0.5.
+    """
+
+    paper: ClassVar[str] = (
+        "Sener and Savarese 2018, a core-set approach; Ramaswamy, Rastogi and Shim 2000, mining outliers"
+    )
+    outliers: float = positive(0.05, most=0.5)
+
+    @property
+    def needs(self) -> Needs:
+        """Embeddings of the pool and of the labeled set."""
+        return Needs(pool=(Embedding(),), labeled=(Embedding(),))
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The farthest example first."""
+        x, labeled = sets.pool[Embedding()], sets.labeled[Embedding()]
+        draws = rng.child("neighbors").torch()
+        found = k_center_without_outliers(x, n, self.outliers, draws, centers=labeled)
+        return picked(sets.pool, found.rows, _farthest_first(found.gains))
 
 
 @register("kmeans_sampling")
@@ -66,7 +101,7 @@ class KMeansSampling(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """One example per cluster."""
         x = sets.pool[Embedding()]
-        return _representatives(sets.pool, x, k_means(x, n, rng.child("k_means").torch()), n, "center")
+        return representing(sets.pool, x, k_means(x, n, rng.child("k_means").torch()), n, "center")
 
 
 @register("kmedians_sampling")
@@ -89,11 +124,19 @@ class KMediansSampling(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """One example per cluster."""
         x = sets.pool[Embedding()]
-        return _representatives(sets.pool, x, k_medians(x, n, rng.child("k_medians").torch()), n, "median")
+        return representing(sets.pool, x, k_medians(x, n, rng.child("k_medians").torch()), n, "median")
 
 
-def _representatives(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n: int, middle: str) -> Selection:
-    """The rows nearest to the middles of their clusters; the reasons give the clusters' sizes."""
+def representing(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n: int, middle: str) -> Selection:
+    """The rows nearest to the middles of their clusters; the reasons give the clusters' sizes.
+
+    Args:
+        pool: The N examples.
+        x: Their rows, (N, D).
+        clustering: A clustering of these rows.
+        n: Number of examples to select.
+        middle: The name of the middle of a cluster, in reasons.
+    """
     rows = representatives(x, clustering, n)
     sizes = torch.bincount(clustering.clusters)
     n_found = int((sizes > 0).sum())
@@ -104,3 +147,9 @@ def _representatives(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n:
     source = "larger ones" if n_found > 1 else "it"
     note = f"the examples form {counted(n_found, 'cluster')}, not {n:,}: {source} gave several examples"
     return picked(pool, rows, one_each + fill, notes=(note,) if n_found < n else ())
+
+
+def _farthest_first(sq_dists: Tensor) -> tuple[str, ...]:
+    """The reasons of farthest-first picks, at these squared distances; infinite for a first pick without labels."""
+    reasons = sentences("distance {:.3g} to the nearest example labeled or chosen before", sq_dists.sqrt())
+    return ("the first pick, as no example is labeled", *reasons[1:]) if sq_dists[0].isinf() else reasons
