@@ -23,6 +23,7 @@ from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
 from distil.strategies.herding import MaxHerding, UHerding
 from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByCommittee
 from distil.strategies.kernel import LCMD, MaxDet
+from distil.strategies.predictive import Predictive
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.stochastic import StochasticAcquisition
 from distil.strategies.submodular import FASS, SubmodularSampling
@@ -77,6 +78,7 @@ __all__ = [
     "MaxHerding",
     "MeanStd",
     "Needs",
+    "Predictive",
     "ProbCover",
     "QueryByCommittee",
     "RandomSampling",
