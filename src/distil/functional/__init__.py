@@ -26,8 +26,8 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import gradients as gradients
     from distil.functional import greedy as greedy
     from distil.functional import herding as herding
-    from distil.functional import last_layer as last_layer
     from distil.functional import laplace as laplace
+    from distil.functional import last_layer as last_layer
     from distil.functional import lcmd as lcmd
     from distil.functional import logistic_regression as logistic_regression
     from distil.functional import matching as matching
