@@ -31,6 +31,55 @@ def test_a_source_grows(project, texts):
     assert not any(item.gone for item in project.items())
 
 
+def test_rows_that_move_away_from_their_numbers_are_refused(project, texts, say):
+    lines = texts.read_text().splitlines(keepends=True)
+    texts.write_text("".join(["first\n", *lines]))
+    project.add(texts)  # nobody said anything yet
+    say("anna", "label", "3", "cat")
+    for moved in (["first\n", "inserted\n", *lines], ["first\n", *lines[1:]], ["first\n", *lines[::-1]]):
+        texts.write_text("".join(moved))
+        with pytest.raises(InvalidInput, match="now holds what '.*' held before.*nothing was added"):
+            project.add(texts)
+    assert project.items(["3"])[0].text == "text 2"
+    texts.write_text("".join(["FIRST\n", *lines[:5], lines[4], *lines[6:], "more\n"]))
+    added = project.add(texts)
+    assert (added.changed, added.new) == (("0", "6"), 1), "corrections, and one that makes two rows equal"
+
+
+def test_another_column_of_ids_that_moves_answers_is_refused(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("nr,text\n1,one\n2,two\n")
+    with Project.create(tmp_path / "p", classes=["cat"]) as project:
+        project.add(table)
+        project.record_all([Event(kind="label", who="anna", item="1", label="cat")])
+        with pytest.raises(InvalidInput, match="another column is read as the ids"):
+            project.add(table, ids="nr")
+
+
+def test_a_source_that_moved_brings_its_items_along(tmp_path):
+    (tmp_path / "t.csv").write_text("id,text\na,one\nb,two\n")
+    with Project.create(tmp_path / "p") as project:
+        project.add(tmp_path / "t.csv")
+        (tmp_path / "copy.csv").write_bytes((tmp_path / "t.csv").read_bytes())
+        project.add(tmp_path / "copy.csv")
+        assert {item.source for item in project.items()} == {str(tmp_path / "t.csv")}, "the first one is still there"
+        (tmp_path / "t.csv").rename(tmp_path / "moved.csv")
+        added = project.add(tmp_path / "moved.csv")
+        assert (added.new, added.known, added.changed, added.gone) == (0, 2, (), ())
+        assert {item.source for item in project.items()} == {str(tmp_path / "moved.csv")}
+
+
+def test_items_that_are_gone_come_back_with_another_source(tmp_path):
+    (tmp_path / "t.csv").write_text("id,text\na,one\nb,two\n")
+    (tmp_path / "u.csv").write_text("id,text\nb,two\n")
+    with Project.create(tmp_path / "p") as project:
+        project.add(tmp_path / "t.csv")
+        (tmp_path / "t.csv").write_text("id,text\na,one\n")
+        project.add(tmp_path / "t.csv")
+        project.add(tmp_path / "u.csv")
+        assert [(item.id, item.gone) for item in project.items()] == [("a", False), ("b", False)]
+
+
 def test_an_answer_to_a_changed_item_is_counted_as_outdated(project, texts, say):
     say("anna", "label", "1", "cat")
     say("anna", "label", "2", "cat")

@@ -43,6 +43,7 @@ class Source:
         column: The column of the items that the user named.
         ids: The column or file of ids that the user named.
         note: Which columns were read, where their content decided it; else empty.
+        numbered: Whether the ids are the numbers of the rows.
         items: The items.
     """
 
@@ -51,6 +52,7 @@ class Source:
     column: str | None
     ids: str | None
     note: str
+    numbered: bool
     items: Iterator[Found]
 
 
@@ -73,7 +75,7 @@ def read_source(path: str | Path, column: str | None = None, ids: str | None = N
     items = items_of(open_pool(where, column=column, ids=ids))
     if items.kind not in ("images", "texts", "rows"):
         raise InvalidInput(f"{path}: expected images, texts or an array; write other items to one of these forms first")
-    return Source(where, items.kind, column, ids, items.note, _found(where, items))
+    return Source(where, items.kind, column, ids, items.note, items.names is None, _found(where, items))
 
 
 def _found(where: Path, items: Items) -> Iterator[Found]:
