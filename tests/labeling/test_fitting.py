@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -68,10 +69,50 @@ def test_a_snapshot_says_what_the_project_knows(project):
 
 def test_snapshots_that_are_absent_or_damaged(tmp_path):
     assert Snapshot.load(tmp_path) is None
-    for content in (b"", b"junk", b"PK\x03\x04junk"):
+    whole = {"version": 1, "n_labels": 4, "classes": ["cat", "dog"], "reasons": ["r"], "made_from": "rows"}
+    guesses, p, order = np.array([0, 1, -1], np.int32), np.full(3, 0.5, np.float32), np.array([2])
+    Snapshot(**whole, guesses=guesses, p=p, order=order).save(tmp_path)
+    assert Snapshot.load(tmp_path).guess(1) == ("dog", 0.5)
+    flipped = bytearray((tmp_path / FILE).read_bytes())
+    flipped[-300] ^= 255
+    for content in (b"", b"junk", b"PK\x03\x04junk", bytes(flipped)):
         (tmp_path / FILE).write_bytes(content)
         with pytest.raises(RunError, match="is damaged; delete it"):
             Snapshot.load(tmp_path)
+    for changed in (
+        {"p": np.full(3, np.nan, np.float32)},
+        {"p": np.full(3, 1.5, np.float32)},
+        {"p": np.array(["x"] * 3)},
+        {"p": p[:2]},
+        {"guesses": guesses - 4},
+        {"guesses": guesses + 1},
+        {"guesses": guesses[:, None], "p": p[:, None]},
+        {"order": np.array([1, 2])},
+        {"classes": [["cat"], ["dog"]]},
+        {"reasons": None},
+        {"version": "1"},
+    ):
+        Snapshot(**{**whole, "guesses": guesses, "p": p, "order": order, **changed}).save(tmp_path)
+        with pytest.raises(RunError, match="is damaged; delete it"):
+            Snapshot.load(tmp_path)
+
+
+@pytest.mark.parametrize("load", [Snapshot.load, PoolMap.load])
+def test_caches_that_claim_more_than_memory_holds_or_nest_deeply(tmp_path, load):
+    shape = np.lib.format.magic(1, 0) + (lambda head: len(head).to_bytes(2, "little") + head)(
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (3000000000000,)}".ljust(117) + b"\n"
+    )
+    for name in (FILE, "map.npz"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for array in ("text", "xy"):
+                archive.writestr(f"{array}.npy", shape)
+    with pytest.raises(RunError, match="is damaged; delete it"):
+        load(tmp_path)
+    for name in (FILE, "map.npz"):
+        with (tmp_path / name).open("wb") as file:
+            np.savez(file, text=np.frombuffer(b"[" * 100_000, np.uint8), xy=np.zeros((1, 2)))
+    with pytest.raises(RunError, match="is damaged; delete it"):
+        load(tmp_path)
 
 
 def test_classes_that_are_renamed_merged_or_without_labels(project):

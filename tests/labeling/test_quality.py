@@ -130,7 +130,14 @@ def test_the_file(tmp_path):
     assert Quality.load(tmp_path) is None
     QUALITY.save(tmp_path)
     assert Quality.load(tmp_path) == QUALITY
-    for content in ("", "{", "[]", json.dumps({"suspects": [], "relabel": []}), json.dumps({"suspects": [[1]]})):
+    for content in (
+        "",
+        "{",
+        "[" * 100_000,
+        "[]",
+        json.dumps({"suspects": [], "relabel": []}),
+        json.dumps({"suspects": [[1]]}),
+    ):
         (tmp_path / FILE).write_text(content)
         with pytest.raises(RunError, match="is damaged; delete it"):
             Quality.load(tmp_path)

@@ -34,6 +34,14 @@ def change(file, script):
         ("CREATE VIEW v AS SELECT 1", r"\(v\)"),
         ("ALTER TABLE event ADD COLUMN x TEXT", r"\(event\)"),
         ("DROP TABLE queue", r"queue"),
+        ("UPDATE class SET into_c = 3 - c", r"\(class\)"),  # a circle, which code that follows merges never leaves
+        ("UPDATE class SET into_c = c", r"\(class\)"),
+        ("UPDATE setting SET value = 'x' WHERE name = 'copies'", r"\(setting\)"),
+        ("DELETE FROM setting WHERE name = 'project'", r"\(setting\)"),
+        ("INSERT INTO setting VALUES('model', '[')", r"\(setting\)"),
+        ("UPDATE source SET options = '[]'", r"\(source\)"),
+        ("UPDATE event SET sent = '{' WHERE seq = 1", r"\(event\)"),
+        ("UPDATE item SET source = 9", r"\(item\)"),
     ],
 )
 def test_a_foreign_database(file, script, message):
@@ -51,6 +59,12 @@ def test_a_damaged_file(file):
         with pytest.raises(RunError, match=r"project\.db") as refused:
             Project.open(file.parent)
         assert "\n" not in str(refused.value)
+
+
+def test_a_text_that_is_not_utf_8(file):
+    change(file, "UPDATE item SET text = CAST(x'ff61' AS TEXT) WHERE n = 1")
+    with Project.open(file.parent) as project, pytest.raises(RunError, match="the database is damaged"):
+        project.items()
 
 
 def test_no_project(tmp_path):

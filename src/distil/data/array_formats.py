@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import io
 import json
-import lzma
 import math
 import struct
-import tokenize
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from distil.errors import DistilError, InvalidInput
+from distil.system.files import FAULTS_OF_FILES
 from distil.system.runtime import Runtime
 from distil.system.scratch import Space
 
@@ -40,12 +38,6 @@ _NUMPY_TYPES: Final = {
 }  # fmt: skip
 _TORCH_TYPES: Final = {"BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
 
-# Errors that zipfile, its decompressors, NumPy and json raise for damaged archives and headers.
-_FAULTS: Final = (
-    ValueError, OSError, EOFError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError,
-    RuntimeError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-)  # fmt: skip
-
 
 @contextmanager
 def _sound(path: Path, what: str) -> Iterator[None]:
@@ -54,7 +46,7 @@ def _sound(path: Path, what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a damaged header may make Python's parser warn
             yield
-    except _FAULTS as error:
+    except FAULTS_OF_FILES as error:
         if isinstance(error, DistilError):
             raise
         raise InvalidInput(f"{path} cannot be read as {what}: {error}") from error

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distil.errors import RunError
 from distil.labeling.model import Snapshot
-from distil.system.files import replacing
+from distil.system.files import FAULTS_OF_FILES, replacing
 
 FILE: Final = "map.npz"
 OPEN, ANSWERED, GONE, UNPLACED = range(4)
@@ -58,7 +57,7 @@ class PoolMap:
                 return cls(**json.loads(file["text"].tobytes()), xy=xy)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        except FAULTS_OF_FILES as error:
             raise RunError(f"{path} is damaged; delete it, and the next start of the model writes it again") from error
 
 

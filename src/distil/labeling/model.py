@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distil.errors import RunError
-from distil.system.files import replacing
+from distil.system.files import FAULTS_OF_FILES, replacing
 
 CACHE: Final = "model"
 """The folder in a project with what can be made again: embeddings, and the last snapshot."""
@@ -70,8 +69,23 @@ class Snapshot:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 words: Mapping[str, object] = json.loads(file["text"].tobytes())
-                return cls(**words, **{name: file[name] for name in ("guesses", "p", "order")})  # type: ignore[arg-type]
+                found = cls(**words, **{name: file[name] for name in ("guesses", "p", "order")})  # type: ignore[arg-type]
+            found._check()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        except FAULTS_OF_FILES as error:
             raise RunError(f"{path} is damaged; delete it, and the next fit writes it again") from error
+        return found
+
+    def _check(self) -> None:
+        """Raise ValueError if a field is not what it must be: the file may come from anywhere."""
+        numbers = type(self.version) is int and type(self.n_labels) is int
+        lists = isinstance(self.classes, list) and isinstance(self.reasons, list)
+        texts = lists and all(isinstance(text, str) for text in (*self.classes, *self.reasons, self.made_from))
+        whole = all(array.ndim == 1 and array.dtype.kind == "i" for array in (self.guesses, self.order))
+        known = whole and ((self.guesses >= -1) & (self.guesses < len(self.classes))).all()
+        shares = (
+            self.p.dtype.kind == "f" and self.p.shape == self.guesses.shape and ((self.p >= 0) & (self.p <= 1)).all()
+        )
+        if not (numbers and texts and known and shares and len(self.order) == len(self.reasons)):
+            raise ValueError("a field has another type or size than a fit writes")

@@ -17,7 +17,7 @@ from distil.evaluation.statistics import Share, wilson_interval
 from distil.labeling.checks import REPEAT
 from distil.labeling.events import ANSWERS
 from distil.labeling.truth import Truth, majority
-from distil.system.files import replacing
+from distil.system.files import FAULTS_OF_FILES, replacing
 
 if TYPE_CHECKING:
     from distil.labeling.project import Project
@@ -81,7 +81,7 @@ class Quality:
             return cls(suspects=suspects, relabel=relabel, **words)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except FAULTS_OF_FILES as error:
             raise RunError(f"{path} is damaged; delete it, and `distil project suspects` writes it again") from error
 
 

@@ -18,7 +18,7 @@ from distil.labeling.items import Item
 from distil.labeling.project import Project
 from distil.labeling.recording import no_class
 from distil.labeling.table_rows import cells_of, contents, write_records
-from distil.system.files import replacing
+from distil.system.files import FAULTS_OF_FILES, replacing
 
 if TYPE_CHECKING:
     from distil.data.columns import Table
@@ -211,7 +211,7 @@ class _Sheet:
             try:
                 kept = json.loads(_kept(self._project, sheet).read_text())
                 self._shown[sheet] = {name: Shown(**each) for name, each in kept.items()}
-            except (OSError, ValueError, TypeError, AttributeError):
+            except FAULTS_OF_FILES:
                 self._shown[sheet] = {}
         return self._shown[sheet].get(item)
 

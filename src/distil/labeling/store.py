@@ -38,6 +38,21 @@ CREATE TABLE queue(rank INTEGER PRIMARY KEY, item INTEGER UNIQUE NOT NULL REFERE
 computed from it, in the transaction of each event. ``current`` keeps what each person says about each item now, and decisions under
 the name ``''``. ``lease`` and ``queue`` steer what is handed out and are no record."""
 
+_RULES: Final = {
+    "setting": (
+        "SELECT count(*) = 2 + (SELECT count(*) FROM setting WHERE name = 'model') FROM setting WHERE name = 'project' AND "
+        "value != '' OR name = 'model' AND json_valid(value) AND json_type(value) = 'object' OR "
+        "name = 'copies' AND value GLOB '[1-9]*' AND value NOT GLOB '*[^0-9]*' AND length(value) < 10"
+    ),
+    "class": (  # each class ends in one that was not merged into another
+        "WITH RECURSIVE ending(c) AS (SELECT c FROM class WHERE into_c IS NULL UNION SELECT class.c FROM class JOIN ending "
+        "ON into_c = ending.c) SELECT (SELECT count(*) FROM ending) = (SELECT count(*) FROM class)"
+    ),
+    "source": "SELECT NOT EXISTS (SELECT 1 FROM source WHERE NOT json_valid(options) OR json_type(options) != 'object')",
+    "event": "SELECT NOT EXISTS (SELECT 1 FROM event WHERE NOT json_valid(sent))",
+}
+"""Table -> a query that gives 1 where its rows are those of a project."""
+
 _FAULTS: Final = {
     "SQLITE_FULL": "the disk is full; nothing of this was saved: free some space, then do it again",
     "SQLITE_BUSY": "another process has been writing for some seconds; nothing of this was saved: try again",
@@ -136,15 +151,25 @@ class Store:
         with closing(sqlite3.connect(":memory:")) as blank:
             blank.executescript(SCHEMA)
             extra = _schema(self._db) ^ _schema(blank)
-        if extra:
-            names = ", ".join(sorted({name for _, name, _ in extra})[:3])
-            raise RunError(f"{self.path} is not a project as distil writes it ({names}); restore it from a backup")
+        names = sorted({name for _, name, _ in extra}) or self._wrong()
+        if names:
+            raise RunError(
+                f"{self.path} is not a project as distil writes it ({', '.join(names[:3])}); restore it from a backup"
+            )
+
+    def _wrong(self) -> list[str]:
+        """The tables whose rows no project has: code that reads them would fail, or follow classes in a circle."""
+        wrong = {str(table) for table, *_ in self._db.execute("PRAGMA foreign_key_check")}
+        wrong |= {name for name, sql in _RULES.items() if not self._db.execute(sql).fetchone()[0]}
+        return sorted(wrong)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Turn errors of SQLite into one line on the file."""
+        """Turn errors of SQLite, and texts that are none, into one line on the file."""
         try:
             yield
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self.path}: {_FAULTS['SQLITE_CORRUPT']}") from error
         except sqlite3.Error as error:
             name = next((name for name in _FAULTS if str(getattr(error, "sqlite_errorname", "")).startswith(name)), "")
             raise RunError(f"{self.path}: {_FAULTS.get(name, str(error))}") from error

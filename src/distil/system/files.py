@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import secrets
 import shutil
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from distil.errors import InvalidInput, RunBusy
+
+# Errors that zipfile, its decompressors, NumPy and json raise for damaged archives, headers and documents.
+FAULTS_OF_FILES: Final = (
+    ValueError, OSError, EOFError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError,
+    RuntimeError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 @contextmanager

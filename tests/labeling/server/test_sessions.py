@@ -43,7 +43,15 @@ def test_the_file_holds_no_token_and_only_its_owner_reads_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"sessions": {}}', '{"sessions": {"a": 5}, "links": {}}', '{"sessions": 5, "links": {}}']
+    "text",
+    [
+        "{",
+        "[" * 100_000,
+        "[]",
+        '{"sessions": {}}',
+        '{"sessions": {"a": 5}, "links": {}}',
+        '{"sessions": 5, "links": {}}',
+    ],
 )
 def test_a_damaged_file(tmp_path, text):
     (tmp_path / FILE).write_text(text)

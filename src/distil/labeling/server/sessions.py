@@ -18,7 +18,7 @@ from typing import Final
 
 from distil.errors import RunError
 from distil.labeling.events import check_name
-from distil.system.files import replacing
+from distil.system.files import FAULTS_OF_FILES, replacing
 from distil.system.user_key import NoKey, user_key
 
 FILE: Final = "sessions.json"
@@ -97,7 +97,7 @@ class Sessions:
                 kept.update({str(place): check_name("who", who) for place, who in document[name].items()})
         except FileNotFoundError:
             return
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except FAULTS_OF_FILES as error:
             raise RunError(f"{self._path} is damaged; delete it, and everybody gets a new address") from error
 
     @contextmanager
