@@ -15,6 +15,7 @@ import pytest
 
 from distil import cli
 from distil.cli import endings, main
+from distil.cli.options import print_rows
 from distil.errors import InvalidInput, MissingPackage, RunError
 
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -257,3 +258,14 @@ def test_ids_paths_and_classes_on_an_ascii_terminal(tmp_path):
     assert "n\xfc" in (folder / "p\xe9.csv").read_text(encoding="utf-8")
     code, _, err = _shell(f"cd {folder}; distil embed n\xefl --model m:f --out a.npy", **ascii_only)
     assert (code, err) == (2, "distil: there is no file or folder n\\xefl\n")
+
+
+def test_ids_steer_no_terminal(capsys, monkeypatch):
+    endings.say("no item a\x1b]0;title\x07\u202eb\nnext line")
+    assert capsys.readouterr().err == "no item a\\x1b]0;title\\x07\\u202eb\nnext line\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_rows(["item"], [["a\x1b[31m"]])
+    assert "a\\x1b[31m" in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    print_rows(["item"], [["a\x1b[31m"]])
+    assert capsys.readouterr().out == "a\x1b[31m\n", "programs read the id as it is"

@@ -96,6 +96,19 @@ def test_data_is_the_same_however_its_path_is_typed(table, served, capsys, monke
         assert len(project.sources) == 1
 
 
+def test_columns_are_named_once_where_they_are_not_clear(tmp_path, served, capsys):
+    data = tmp_path / "a.csv"
+    data.write_text("nr,a,b\nx,foo bar,hello there\ny,foo baz,hello where\n")
+    assert main(["label", str(data)]) == 2
+    assert "(--column)" in capsys.readouterr().err
+    assert main(["label", str(data), "--column", "b", "--ids", "nr", "--port", "0"]) == 0
+    assert main(["label", str(data), "--port", "0"]) == 0
+    with Project.open(served[-1][0]) as project:
+        assert [(item.id, item.text) for item in project.items()] == [("x", "hello there"), ("y", "hello where")]
+    assert main(["label", str(served[-1][0]), "--column", "a"]) == 2
+    assert "leave out --column and --ids" in capsys.readouterr().err
+
+
 def test_a_folder_of_images_and_a_project_elsewhere(tmp_path, served):
     (tmp_path / "photos").mkdir()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "photos" / "a.png")
@@ -164,6 +177,8 @@ def test_a_port_that_is_taken():
     for host in ("203.0.113.7", "no such machine", "x" * 300):
         with pytest.raises(InvalidInput, match="cannot listen on"):
             run.bound(host, 0)
+    with pytest.raises(InvalidInput, match="host is empty"):
+        run.bound("", 0)
     for port in (-1, 65536):
         with pytest.raises(InvalidInput, match="port must be a whole number from 0 to 65535"):
             run.bound("127.0.0.1", port)

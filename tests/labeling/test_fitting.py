@@ -20,7 +20,7 @@ from distil.labeling.handing_out import hand_out
 from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, FILE, Snapshot
 from distil.labeling.project import Project
-from distil.labeling.worker import Worker, main
+from distil.labeling.worker import Worker, main, say
 from distil.rng import Rng
 
 DIGITS = load_digits()
@@ -171,7 +171,7 @@ def worker(project, **options):
 
 def said(process, value, key="state"):
     """The next line with this state, or with this value of another key."""
-    for line in process.stdout:
+    for line in filter(str.strip, process.stdout):
         document = json.loads(line)
         if document.get(key) == value:
             return document
@@ -211,7 +211,7 @@ def test_a_map_that_cannot_be_saved_is_reported(project, capsys):
     made.look()
     made.draw()
     made._mapping.join()
-    words = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    words = [json.loads(line) for line in capsys.readouterr().out.split("\n") if line]
     assert [line["state"] for line in words if "state" in line] == ["embedding", "fitted"]
     assert words[-1]["map"] == "failed"
     assert "map.npz" in words[-1]["error"]
@@ -235,6 +235,12 @@ def test_a_worker_counts_on_from_the_last_one(project, capsys):
     (project.path / "model" / "snapshot.npz").write_bytes(b"damaged")
     Worker(project).look()
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["version"] == 1
+
+
+def test_what_a_model_prints_without_ending_the_line_swallows_nothing(capsys):
+    sys.stdout.write("loading ...")
+    say(state="fitted")
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"state": "fitted"}
 
 
 def test_a_strategy_that_does_not_exist(project, capsys, monkeypatch):

@@ -31,6 +31,15 @@ def test_a_source_grows(project, texts):
     assert not any(item.gone for item in project.items())
 
 
+def test_names_of_classes_that_look_alike_are_refused(project):
+    adding = [Event(kind="class_add", who="o", label=name) for name in ("caf\u00e9", "cafe\u0301", "a\u2028b")]
+    renaming = Event(kind="class_rename", who="o", label="cat", name="cafe\u0301")
+    first, *others = project.record([*adding, renaming])
+    assert first.error is None
+    assert all("class" in other.error for other in others)
+    assert project.classes == ["cat", "dog", "caf\u00e9"]
+
+
 def test_rows_that_move_away_from_their_numbers_are_refused(project, texts, say):
     lines = texts.read_text().splitlines(keepends=True)
     texts.write_text("".join(["first\n", *lines]))
@@ -38,7 +47,7 @@ def test_rows_that_move_away_from_their_numbers_are_refused(project, texts, say)
     say("anna", "label", "3", "cat")
     for moved in (["first\n", "inserted\n", *lines], ["first\n", *lines[1:]], ["first\n", *lines[::-1]]):
         texts.write_text("".join(moved))
-        with pytest.raises(InvalidInput, match="now holds what '.*' held before.*nothing was added"):
+        with pytest.raises(InvalidInput, match=r"now holds what '.*' held before.*nothing was added"):
             project.add(texts)
     assert project.items(["3"])[0].text == "text 2"
     texts.write_text("".join(["FIRST\n", *lines[:5], lines[4], *lines[6:], "more\n"]))

@@ -5,6 +5,7 @@ import csv
 import pytest
 
 from distil.errors import InvalidInput
+from distil.labeling.exchange import import_labels
 from distil.labeling.handing_out import random_order
 from distil.labeling.project import Project
 from distil.labeling.sheets import answer_sheet, write_sheet
@@ -28,6 +29,12 @@ def fill(path, answers):
         writer.writeheader()
         writer.writerows(rows)
     return [row["id"] for row in rows]
+
+
+def test_a_sheet_that_is_given_to_import(project, sheet):
+    fill(sheet, {0: {"label": "cat"}})
+    with pytest.raises(InvalidInput, match="is a sheet of `distil next`; record it with `distil answer`"):
+        import_labels(project, sheet)
 
 
 def test_a_sheet_is_filled_in_by_parts(project, sheet):

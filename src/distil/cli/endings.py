@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ _POOL_INTERRUPTED = "nothing was written; the same command begins again, and emb
 _INTERRUPTED = {"select": _POOL_INTERRUPTED, "audit": _POOL_INTERRUPTED}
 _GOES_ON = "nothing is lost, and the same command goes on from here"
 _OUTPUT = Path("standard output")
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SIGNALS = tuple(number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 
 
@@ -122,10 +124,19 @@ def ended(error: BaseException, command: str | None, verbose: bool) -> int:
 def say(text: str) -> None:
     """Write a line to standard error, or to nowhere if it cannot be written to."""
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{harmless(text)}\n")
         sys.stderr.flush()
     except OSError:
         _drop(sys.stderr)
+
+
+def harmless(text: str) -> str:
+    r"""A text for a terminal: ids and names of files may hold characters that change its colors, title or order of letters.
+
+    >>> harmless("a\x1b[31m\tb")
+    'a\\x1b[31m\tb'
+    """
+    return _STEERING.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def _drop(stream: TextIO) -> None:

@@ -23,6 +23,8 @@ def label(
     data: PathLike,
     *,
     project: PathLike | None = None,
+    column: str | None = None,
+    ids: str | None = None,
     classes: str | Sequence[str] | None = None,
     who: str | None = None,
     host: str = "127.0.0.1",
@@ -47,6 +49,8 @@ def label(
         data: The folder of a project; or a folder of images, a table or an array, which becomes a new project. Later calls find
             that project again and add what is new.
         project: The folder of the project, where ``data`` is not one; default: the name of the data with ``-labels``, next to it.
+        column: The column of texts or image paths, where ``data`` is a table; default: as before, or found by its name.
+        ids: The ids: a column of the table, or a file of ids; default: as before, or found by name.
         classes: The names of the classes: a list, or text such as ``cat,dog``; those that the project lacks are added. The page
             adds classes too.
         who: The name of the person who opens the printed address; default: the name of the user's account.
@@ -77,7 +81,7 @@ def label(
         raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
     name, place = person(who), optional_path("project", project)
     where = Path(os.path.abspath(Path(path_of("data", data)).expanduser()))
-    folder = _project_of(where, None if place is None else Path(place), name)
+    folder = _project_of(where, None if place is None else Path(place), name, column, ids)
     named = {"model": model, "weights": optional_path("weights", weights), "strategy": strategy, "share": random_share}
     with writing(folder) as opened:
         known = opened.known_classes
@@ -108,7 +112,7 @@ def _server() -> ModuleType:
         ) from error
 
 
-def _project_of(data: Path, project: Path | None, who: str) -> Path:
+def _project_of(data: Path, project: Path | None, who: str, column: str | None, ids: str | None) -> Path:
     """The folder of the project for what the user named, made or brought up to date if that is data."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
@@ -118,11 +122,15 @@ def _project_of(data: Path, project: Path | None, who: str) -> Path:
     if (data / FILE).is_file():
         if project is not None:
             raise InvalidInput(f"{data} is a project itself; leave out --project, or name the data")
+        if column is not None or ids is not None:
+            raise InvalidInput(
+                f"{data} is a project, whose data have their columns; leave out --column and --ids, or name the data"
+            )
         return data
     folder = project.expanduser() if project is not None else data.parent / f"{data.stem}-labels"
     # in a process of its own, because reading data loads torch, which would stay in the server for weeks
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        added = pool.submit(_brought, folder, data, who).result()
+        added = pool.submit(_brought, folder, data, who, column, ids).result()
     note = f"; {added.note}" if added.note else ""
     say(
         f"{added.new:,} new items, {added.known:,} as before, {len(added.changed):,} changed, {len(added.gone):,} gone{note}"
@@ -130,14 +138,14 @@ def _project_of(data: Path, project: Path | None, who: str) -> Path:
     return folder
 
 
-def _brought(folder: Path, data: Path, who: str) -> Added:
+def _brought(folder: Path, data: Path, who: str, column: str | None, ids: str | None) -> Added:
     """Add what is new in the data to its project; make the project if there is none."""
     from distil.labeling.project import Project
     from distil.labeling.sources import read_source
     from distil.labeling.store import FILE
 
     if not (folder / FILE).is_file():
-        read_source(data)  # what cannot be read leaves no project behind
+        read_source(data, column, ids)  # what cannot be read leaves no project behind
         Project.create(folder, who=who).close()
     with writing(folder) as opened:
         sources = {os.path.abspath(source): source for source in opened.sources}  # typed in any way
@@ -146,7 +154,7 @@ def _brought(folder: Path, data: Path, who: str) -> Added:
                 f"{folder} is a project for {opened.sources[0]}; name another folder (--project), or add the data to it: "
                 f"distil project add {folder} {data}"
             )
-        return opened.add(sources.get(str(data), data), who=who)
+        return opened.add(sources.get(str(data), data), column=column, ids=ids, who=who)
 
 
 def _model_of(project: Project, named: dict[str, str | float], trust: bool) -> dict[str, str | float]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distil.cli.endings import say
+from distil.cli.endings import harmless, say
 from distil.errors import InvalidInput
 
 PathLike = str | os.PathLike[str]
@@ -40,7 +40,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text is printed as it is: an id may look like markup
+        table.add_row(*(Text(harmless(cell)) for cell in row))  # Text is printed as it is: an id may look like markup
     Console().print(table)
 
 

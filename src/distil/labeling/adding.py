@@ -13,7 +13,6 @@ from distil.labeling.events import new_key
 from distil.labeling.sources import Found, Source
 from distil.labeling.store import bound
 
-
 _Before = Mapping[str, tuple[int, bytes, int]]
 """Id -> the number of its source, the hash of its content, and whether it is gone, of the items that a project has."""
 
@@ -114,9 +113,9 @@ def _check_rows(db: sqlite3.Connection, source: Source, items: Sequence[Found], 
         held = left.get(item.digest)
         if item.id in before and held not in (None, item.id) and touched & {item.id, held}:
             raise InvalidInput(
-                f"{source.path}: {item.id!r} now holds what {held!r} held before, because rows were inserted, removed or sorted, or "
-                "another column is read as the ids, and its labels would go to other items; nothing was added: put new rows at the "
-                "end, or make a new project and give each row an id that stays with it (the column id)"
+                f"{source.path}: {item.id!r} now holds what {held!r} held before, because rows were inserted, removed or sorted, "
+                "or another column is read as the ids, and its labels would go to other items; nothing was added: put new rows "
+                "at the end, or make a new project and give each row an id that stays with it (the column id)"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -190,5 +191,10 @@ def _unmerge(db: sqlite3.Connection, undo: Event) -> None:
 
 
 def _check_new(db: sqlite3.Connection, name: str) -> None:
-    if db.execute("SELECT 1 FROM class WHERE name = ? AND into_c IS NULL", (name,)).fetchone():
-        raise InvalidInput(f"the project has a class {name!r} already")
+    """Refuse the name of a present class, also where only the bytes of its accents differ: nobody could tell the two apart."""
+    if len(name.splitlines()) > 1:
+        raise InvalidInput(f"the name of a class must be one line of text, got {name!r}")
+    composed = unicodedata.normalize("NFC", name)
+    for (each,) in db.execute("SELECT name FROM class WHERE into_c IS NULL"):
+        if unicodedata.normalize("NFC", each) == composed:
+            raise InvalidInput(f"the project has a class {each!r} already")

@@ -104,6 +104,8 @@ def read_rows(path: Path) -> list[Row]:
     table = open_table(existing(path), ("id",), errors="surrogateescape")
     own, label = table.named("id", "file_name", *IMAGE_PATHS), table.named(*LABELS)
     who, answer = table.named("who"), table.named("answer")
+    if answer is not None and who is not None and table.named("key") is not None:
+        raise InvalidInput(f"{path} is a sheet of `distil next`; record it with `distil answer`")
     if own is not None and label is not None and who is not None and answer is not None:
         flagged = table.known("flagged")
         return [_answer(table, place, cells) for place, cells in cells_of(table, [own, who, answer, label, flagged])]

@@ -37,8 +37,8 @@ _AGAIN: Final = 10.0  # seconds until the next try after a fault of the machine,
 
 
 def say(**words: Any) -> None:  # noqa: ANN401 - values of JSON
-    """Write one line to the process that started this one."""
-    sys.stdout.write(json.dumps(words) + "\n")
+    """Write one line to the process that started this one; the user's model may have printed a line and not ended it."""
+    sys.stdout.write(f"\n{json.dumps(words)}\n")
     sys.stdout.flush()
 
 

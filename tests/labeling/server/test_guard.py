@@ -32,6 +32,17 @@ def test_names_of_this_machine(host):
     assert status("127.0.0.1", port=80, host=host) == 403
 
 
+def test_the_address_that_is_printed_is_let_in():
+    assert status("127.0.0.2", host="127.0.0.2:8765") == 200
+    assert status("::1", host="[::1]:8765") == 200
+    assert status("127.0.0.1", host="127.0.0.2:8765") == 403
+
+
+def test_a_server_of_this_machine_looks_up_no_name(monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", lambda: pytest.fail("it may wait for the network"))
+    assert status("127.0.0.1", host="127.0.0.1:8765") == 200
+
+
 def test_other_machines_come_by_an_address_or_the_name_of_this_one():
     """A name of another site may point to this machine (DNS rebinding); an address cannot."""
     for host in ("192.168.1.5:8765", f"{socket.gethostname()}:8765", "[fe80::1]:8765"):

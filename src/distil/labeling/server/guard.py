@@ -71,13 +71,14 @@ def hosts_of(address: str, port: int) -> frozenset[str] | None:
     """
     if not is_loopback(address):
         return None
-    return frozenset(name for host in ("127.0.0.1", "localhost", "[::1]") for name in _with_port(host, port))
+    own = f"[{address}]" if ":" in address else address.lower()
+    return frozenset(name for host in ("127.0.0.1", "localhost", "[::1]", own) for name in _with_port(host, port))
 
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine reaches an address."""
     try:
-        return address == "localhost" or ipaddress.ip_address(address).is_loopback
+        return address.lower() == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
 
@@ -98,7 +99,9 @@ class Guard:
     def __init__(self, app: ASGIApp, address: str, port: int) -> None:
         self._app, self._port = app, port
         self._hosts = hosts_of(address, port)
-        self._names = {socket.gethostname().lower(), socket.getfqdn().lower(), address.lower(), "localhost"}
+        self._names = {"localhost"}
+        if self._hosts is None:  # names are looked up on the network, which may take long
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower(), address.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

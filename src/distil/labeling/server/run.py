@@ -35,6 +35,8 @@ def bound(host: str, port: int) -> socket.socket:
     """
     if whole_number(port, 0, 65535) is None:
         raise InvalidInput(f"port must be a whole number from 0 to 65535, got {port!r}")
+    if not host:  # the system would listen on all addresses
+        raise InvalidInput("host is empty; expected an address of this machine, such as 127.0.0.1 (--host)")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
