@@ -72,4 +72,8 @@ def test_what_is_refused(message):
 
 
 def test_the_name_of_a_model_holds_its_number_of_labels():
-    assert [labels_of(name) for name in (model_name(0), model_name(1234), "7", "x labels", "12 labels ", None)] == [0, 1234, *[None] * 4]
+    assert [labels_of(name) for name in (model_name(0), model_name(1234), "7", "x labels", "12 labels ", None)] == [
+        0,
+        1234,
+        *[None] * 4,
+    ]

@@ -49,7 +49,7 @@ def label(
         data: The folder of a project; or a folder of images, a table or an array, which becomes a new project. Later calls find
             that project again and add what is new.
         project: The folder of the project, where ``data`` is not one; default: the name of the data with ``-labels``, next to it.
-        column: The column of texts or image paths, where ``data`` is a table; default: as before, or found by its name.
+        column: The column of texts or image paths, where the pool is a table; ``title,body`` joins two columns of texts.
         ids: The ids: a column of the table, or a file of ids; default: as before, or found by name.
         classes: The names of the classes: a list, or text such as ``cat,dog``; those that the project lacks are added. The page
             adds classes too.
