@@ -41,7 +41,8 @@ def average_linkage(x: Tensor, k: int) -> Tensor:
     if len(some) <= k:
         clusters = torch.arange(len(some))
     else:
-        tree = linkage(pdist(some.cpu().numpy()), "average")
+        on_host = torch.empty(some.shape, dtype=some.dtype).copy_(some)
+        tree = linkage(pdist(on_host.numpy()), "average")
         clusters = torch.from_numpy(fcluster(tree, k, "maxclust")).long()
         clusters = clusters.unique(return_inverse=True)[1]
     clusters = clusters.to(x.device)
