@@ -25,7 +25,7 @@ from distil.strategies.uncertainty import MarginSampling
 
 
 def _one_a_cluster(sets: Sets, x: Tensor, rows: Tensor, n: int, rng: Rng, notes: tuple[str, ...]) -> Selection:
-    """Of some rows of the pool, with embeddings ``x`` of unit length, the one nearest to each of n centers."""
+    """The row nearest to each of n centers, among some rows of the pool, whose embeddings ``x`` have unit length."""
     candidates = x[rows]
     clustering = k_means(candidates, n, rng.child("k_means").torch())
     return representing(sets.pool.excerpt(rows, ()), candidates, clustering, n, "center").with_notes(notes)
