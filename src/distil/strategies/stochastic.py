@@ -48,7 +48,7 @@ class StochasticAcquisition(Strategy):
     paper: ClassVar[str] = (
         "Kirsch et al. 2023, Stochastic batch acquisition: a simple baseline for deep active learning"
     )
-    strategy: ScoreStrategy = held(MarginSampling(), ScoreStrategy)
+    strategy: ScoreStrategy = held(MarginSampling(), ScoreStrategy)  # type: ignore[type-abstract]
     noise: str = choice("power", _NOISES)
     beta: float = positive(1.0)
 
