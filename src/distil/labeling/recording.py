@@ -191,7 +191,7 @@ def _unmerge(db: sqlite3.Connection, undo: Event) -> None:
 
 
 def _check_new(db: sqlite3.Connection, name: str) -> None:
-    """Refuse the name of a present class, also where only the bytes of its accents differ: nobody could tell the two apart."""
+    """Refuse the name of a present class, also where only the bytes of its accents differ: both look the same."""
     if len(name.splitlines()) > 1:
         raise InvalidInput(f"the name of a class must be one line of text, got {name!r}")
     composed = unicodedata.normalize("NFC", name)
