@@ -7,8 +7,8 @@ from torch import Tensor
 
 from distil.errors import InvalidInput
 from distil.functional.centers import draw
-from distil.functional.features import BLOCK_BYTES
 from distil.functional.gains import RowsWithGains
+from distil.functional.scale import floating
 from distil.functional.uncertainty import margin
 
 
@@ -32,7 +32,7 @@ def falcun(probs: Tensor, n: int, generator: torch.Generator, *, gamma: float = 
     Raises:
         InvalidInput: ``n`` or ``gamma`` is out of range, or there are fewer than two classes.
 
-    Cost: O(N C) a pick; memory of O(N) and a block.
+    Cost: O(N C) a pick; memory of O(N).
 
     >>> probs = torch.tensor([[0.5, 0.5], [0.9, 0.1], [1.0, 0.0]])
     >>> falcun(probs, 2, torch.Generator().manual_seed(0)).rows.tolist()
@@ -43,6 +43,7 @@ def falcun(probs: Tensor, n: int, generator: torch.Generator, *, gamma: float = 
     if not 0 <= gamma < float("inf"):
         raise InvalidInput(f"gamma must be a finite number from 0, got {gamma}")
     uncertainty = (1 - margin(probs).double()).clamp_min_(0)
+    probs = floating(probs)
     nearest, left = uncertainty.clone(), torch.ones_like(uncertainty, dtype=torch.bool)
     rows: list[int] = []
     gains: list[float] = []
@@ -52,13 +53,14 @@ def falcun(probs: Tensor, n: int, generator: torch.Generator, *, gamma: float = 
         rows.append(row)
         gains.append(float(relevance[row]))
         left[row] = False
-        nearest = torch.minimum(nearest, _l1_dists(probs, row))
+        nearest = torch.minimum(nearest, torch.cdist(probs, probs[row : row + 1], p=1)[:, 0].double())
     return RowsWithGains(torch.tensor(rows), torch.tensor(gains, dtype=torch.float64))
 
 
 def _scaled(values: Tensor, among: Tensor) -> Tensor:
     """Values (N,) scaled so that those ``among`` fill [0, 1]; 0 where these are all equal."""
-    low, high = values[among].aminmax()
+    low = torch.where(among, values, torch.inf).min()
+    high = torch.where(among, values, -torch.inf).max()
     return (values - low) / (high - low) if high > low else torch.zeros_like(values)
 
 
@@ -67,11 +69,3 @@ def _drawn(relevance: Tensor, left: Tensor, gamma: float, share: float) -> int:
     top = relevance.max()
     weights = (relevance / top) ** gamma if top > 0 else left.double()
     return draw(weights * left, share)
-
-
-def _l1_dists(probs: Tensor, row: int) -> Tensor:
-    """L1 distances of all rows to one row, (N,) float64."""
-    own = probs[row].double()
-    return torch.cat(
-        [(p.double() - own).abs_().sum(1) for p in probs.split(max(1, BLOCK_BYTES // (8 * probs.shape[1])))]
-    )
