@@ -1,5 +1,6 @@
 """Budgets of classes: Hamilton's rule, by its properties and by hand."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distil.errors import InvalidInput
-from distil.functional.budgets import class_budgets
+from distil.functional.budgets import class_budgets, even_budgets
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.data())
@@ -46,3 +47,15 @@ def test_refusals(subtests):
     ]:
         with subtests.test(labels=labels, n=n, match=match), pytest.raises(InvalidInput, match=match):
             class_budgets(torch.tensor(labels), n, 3)
+
+
+def test_even_budgets_are_the_most_even_of_all():
+    """By enumeration: the smallest sum of squares among all budgets within the populations."""
+    for populations in ([3, 0, 5], [1, 1, 1], [4, 2, 2], [0, 0, 6]):
+        for n in range(sum(populations) + 1):
+            found = even_budgets(torch.tensor(populations), n).tolist()
+            every = [b for b in itertools.product(*(range(p + 1) for p in populations)) if sum(b) == n]
+            assert tuple(found) in every
+            assert sum(b * b for b in found) == min(sum(b * b for b in each) for each in every)
+    with pytest.raises(InvalidInput, match="between 0 and 3"):
+        even_budgets(torch.tensor([1, 2]), 4)

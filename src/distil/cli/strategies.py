@@ -27,9 +27,11 @@ def described() -> list[dict[str, Any]]:
 
 
 def _shown(default: object) -> object:
-    """The default of a parameter; the registered name in place of a strategy."""
+    """The default of a parameter; the registered name in place of a strategy, and a list in place of several."""
     from distil.strategies import STRATEGIES
 
+    if isinstance(default, tuple):
+        return [_shown(part) for part in default]
     return next((name for name, cls in STRATEGIES.items() if type(default) is cls), default)
 
 

@@ -41,3 +41,31 @@ def class_budgets(labels: Tensor, n: int, num_classes: int) -> Tensor:
     order = (shares % total).argsort(descending=True, stable=True)
     budgets[order[:rest]] += 1
     return budgets
+
+
+def even_budgets(populations: Tensor, n: int) -> Tensor:
+    """Divide ``n`` picks as evenly among classes as their populations allow.
+
+    Every class gets the same number, or one more, unless it has fewer rows; it then gives all of them.
+
+    Args:
+        populations: Rows of each class, (C,) int64, with a sum of at least ``n``.
+        n: Number of picks, from 0.
+
+    Returns:
+        Picks of each class, (C,) int64, with sum ``n``. Those that do not divide go to the classes with most rows, of equal ones to
+        the smaller class.
+
+    >>> even_budgets(torch.tensor([1, 0, 9, 5]), 8)
+    tensor([1, 0, 4, 3])
+    """
+    if not 0 <= n <= int(populations.sum()):
+        raise InvalidInput(f"n must be between 0 and {int(populations.sum())}, the number of rows; got {n}")
+    order = populations.argsort(descending=True, stable=True)
+    budgets = torch.zeros_like(populations)
+    left = n
+    for place in reversed(range(len(order))):  # the smallest class first: what it lacks is shared by the others
+        c = order[place]
+        budgets[c] = min(int(populations[c]), left // (place + 1))
+        left -= int(budgets[c])
+    return budgets

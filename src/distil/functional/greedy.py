@@ -221,8 +221,15 @@ Maximizer = Callable[[Objective, int], RowsWithGains]
 Cover = Callable[[Similarity], Objective]
 
 
-def by_class(labels: Tensor, n: int, num_classes: int, pick: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Pick rows within each class separately, as many as the class's share of the rows (``class_budgets``).
+def by_class(
+    labels: Tensor,
+    n: int,
+    num_classes: int,
+    pick: Callable[[Tensor, int], Tensor],
+    *,
+    budgets: Tensor | None = None,
+) -> Tensor:
+    """Pick rows within each class separately, by default as many as the class's share of the rows (``class_budgets``).
 
     Args:
         labels: The class of each row, (N,) int64.
@@ -230,12 +237,13 @@ def by_class(labels: Tensor, n: int, num_classes: int, pick: Callable[[Tensor, i
         num_classes: Number of classes C.
         pick: A function that gets the ascending rows of a class and a number m, and returns m positions among these rows, best
             first.
+        budgets: Picks of each class, (C,) int64, with sum ``n``; default: see above.
 
     Returns:
         (n,) distinct rows. The classes take turns in proportion to their budgets, so the first rows are divided among the classes
         as all n rows are.
     """
-    budgets = class_budgets(labels, n, num_classes)
+    budgets = class_budgets(labels, n, num_classes) if budgets is None else budgets
     picks: list[Tensor] = []
     turns: list[Tensor] = []
     for c in torch.nonzero(budgets)[:, 0].tolist():

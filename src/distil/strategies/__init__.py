@@ -23,6 +23,7 @@ from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
 from distil.strategies.herding import MaxHerding, UHerding
 from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByCommittee
 from distil.strategies.kernel import LCMD, MaxDet
+from distil.strategies.mix import Mix
 from distil.strategies.predictive import Predictive
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.stochastic import StochasticAcquisition
@@ -35,6 +36,7 @@ from distil.strategies.uncertainty import (
     RandomSampling,
     RatioOfConfidence,
 )
+from distil.strategies.wrappers import Balance, GreeDi, Partition, Prefilter, Subsample
 
 __all__ = [
     "BADGE",
@@ -59,6 +61,7 @@ __all__ = [
     "AdversarialDeepFool",
     "Auto",
     "BADGEPerBatch",
+    "Balance",
     "BatchBALD",
     "CentroidStart",
     "ClusterMargin",
@@ -68,6 +71,7 @@ __all__ = [
     "EntropySamplingDropout",
     "ExpectedGradientLength",
     "GradMatch",
+    "GreeDi",
     "KMeansSampling",
     "KMediansSampling",
     "LeastConfidence",
@@ -77,8 +81,11 @@ __all__ = [
     "MaxDet",
     "MaxHerding",
     "MeanStd",
+    "Mix",
     "Needs",
+    "Partition",
     "Predictive",
+    "Prefilter",
     "ProbCover",
     "QueryByCommittee",
     "RandomSampling",
@@ -90,6 +97,7 @@ __all__ = [
     "StochasticAcquisition",
     "Strategy",
     "SubmodularSampling",
+    "Subsample",
     "TypiClust",
     "UHerding",
     "VariationRatio",

@@ -127,6 +127,20 @@ def function() -> Any:  # noqa: ANN401
     return declared(None, "a function that can be hashed", read)
 
 
+def numbers() -> Any:  # noqa: ANN401
+    """Declare a field of a list of finite numbers above 0, or None, the default; they are stored as a tuple."""
+
+    def read(value: object) -> tuple[float, ...]:
+        if not isinstance(value, (list, tuple)) or not value:
+            raise Refused
+        found = tuple(map(_number, value))
+        if not all(number > 0 for number in found):
+            raise Refused
+        return found
+
+    return declared(None, "a list of numbers above 0", read)
+
+
 def check_fields(strategy: DataclassInstance) -> None:
     """Check the declared fields of a frozen dataclass and store their plain forms; every strategy calls this on creation.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -54,7 +55,8 @@ def of_library(strategy: Strategy) -> bool:
     """Whether a strategy, with all strategies in its fields, is one of this package."""
     if not type(strategy).__module__.startswith("distil."):  # it need not be a dataclass
         return False
-    inner = [getattr(strategy, field.name) for field in dataclasses.fields(strategy)]  # type: ignore[arg-type]
+    values = [getattr(strategy, field.name) for field in dataclasses.fields(strategy)]  # type: ignore[arg-type]
+    inner = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
     return all(of_library(part) for part in inner if isinstance(part, Strategy))
 
 
@@ -112,7 +114,7 @@ def as_strategy(strategy: Strategy | str) -> Strategy:
     return strategy
 
 
-def held(default: Strategy, kind: type[Strategy] = Strategy) -> Any:  # noqa: ANN401 - as dataclasses.field
+def held(default: Strategy, kind: type[Any] = Strategy) -> Any:  # noqa: ANN401 - as dataclasses.field
     """Declare a field that holds another strategy: an object, a registered name, or ``{"name": ..., "args": {...}}``.
 
     Args:
@@ -121,16 +123,30 @@ def held(default: Strategy, kind: type[Strategy] = Strategy) -> Any:  # noqa: AN
     """
     scored = " that scores each example by itself, such as 'margin_sampling'" if kind is ScoreStrategy else ""
 
-    def read(value: object) -> Strategy:
-        try:
-            found = as_strategy(_built(value) if isinstance(value, Mapping) else value)  # type: ignore[arg-type]  # it checks
-        except DistilError as error:
-            raise Refused(f"; {error}") from None
-        if not isinstance(found, kind):
-            raise Refused
-        return found
+    return declared(default, f"a strategy{scored}", partial(_read, kind=kind))
 
-    return declared(default, f"a strategy{scored}", read)
+
+def held_scores(default: tuple[ScoreStrategy, ...]) -> Any:  # noqa: ANN401
+    """Declare a field that holds two or more strategies that score examples: a list whose entries have the forms of ``held``."""
+
+    def read(value: object) -> tuple[Strategy, ...]:
+        if not isinstance(value, (list, tuple)) or len(value) < 2:
+            raise Refused
+        return tuple(_read(entry, ScoreStrategy) for entry in value)
+
+    return declared(default, "two or more strategies that score each example by itself, in a list", read)
+
+
+def _read(value: object, kind: type[Any]) -> Strategy:
+    """The strategy that a value of any of these forms describes."""
+    try:
+        found = as_strategy(_built(value) if isinstance(value, Mapping) else value)  # type: ignore[arg-type]  # it checks
+    except DistilError as error:
+        raise Refused(f"; {error}") from None
+    is_kind = isinstance(found, kind)  # apart, or the type of what is returned would be that of kind
+    if not is_kind:
+        raise Refused
+    return found
 
 
 def _built(entry: Mapping[str, Any]) -> Strategy:
@@ -143,12 +159,18 @@ def _built(entry: Mapping[str, Any]) -> Strategy:
 
 
 def for_classes(strategy: Strategy, num_classes: int) -> Strategy:
-    """The strategy, with its parameter ``n_classes`` set to the number of classes where it has one that was left out."""
+    """The strategy, with its parameter ``n_classes`` set to the number of classes where it has one that was left out.
+
+    The same holds for the strategies in its fields.
+    """
     fields: tuple[Any, ...] = dataclasses.fields(strategy) if dataclasses.is_dataclass(strategy) else ()
-    names = [field.name for field in fields]
-    if "n_classes" in names and getattr(strategy, "n_classes") is None:  # noqa: B009 - a field of some strategies only
-        return dataclasses.replace(strategy, n_classes=num_classes)  # type: ignore[type-var]
-    return strategy
+    now = {field.name: getattr(strategy, field.name) for field in fields}
+    new: dict[str, Any] = {
+        name: for_classes(value, num_classes) for name, value in now.items() if isinstance(value, Strategy)
+    }
+    if "n_classes" in now and now["n_classes"] is None:
+        new["n_classes"] = num_classes
+    return dataclasses.replace(strategy, **new) if new else strategy  # type: ignore[type-var]
 
 
 def _check_ranks(strategy: ScoreStrategy) -> None:

@@ -1,0 +1,169 @@
+"""Strategies over strategies."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import distil
+from distil import InvalidInput, select_from
+from distil.experiment.config.strategy_section import StrategySpec
+from distil.strategies import (
+    BADGE,
+    Balance,
+    CoreSet,
+    EntropySampling,
+    GreeDi,
+    MarginSampling,
+    Mix,
+    Partition,
+    Prefilter,
+    ProbCover,
+    RandomSampling,
+    Subsample,
+    strategy_named,
+)
+from distil.strategies.registry import for_classes
+
+G = torch.Generator().manual_seed(0)
+X = torch.randn(90, 4, generator=G)
+PROBS = (3 * torch.randn(90, 3, generator=G)).softmax(1)
+PROBS[:70, 0] += 2  # most examples are predicted to be of class 0
+PROBS /= PROBS.sum(1, keepdim=True)
+TOP = PROBS.sort(1, descending=True).values
+MARGIN = (TOP[:, 0] - TOP[:, 1]).tolist()
+CLASSES = PROBS.argmax(1).tolist()
+
+
+def test_balance_takes_the_best_of_each_class_in_turn():
+    sizes = np.bincount(CLASSES, minlength=3)
+    assert sizes.min() < 9 < sizes.max()
+    found = select_from(Balance(MarginSampling()), 9, probs=PROBS)
+    for c in range(3):
+        own = [i for i in found if CLASSES[i] == c]
+        best = sorted((i for i in range(90) if CLASSES[i] == c), key=lambda i: MARGIN[i])
+        assert own == best[:3]
+    assert all(CLASSES[i] == int(why.split()[1].rstrip(":")) for i, why in zip(found, found.reasons, strict=True))
+    assert sorted(CLASSES[i] for i in found[:3]) == [0, 1, 2]
+    many = np.bincount([CLASSES[i] for i in select_from(Balance(), 60, probs=PROBS)], minlength=3)
+    assert many.sum() == 60
+    assert all(many[c] == min(sizes[c], many.max()) or many[c] == many.max() - 1 for c in range(3))
+
+
+def test_forms_of_the_inner_strategy():
+    expected = Balance(Balance(ProbCover(purity=0.5)))
+    nested = {"name": "balance", "args": {"of": {"name": "probcover", "args": {"purity": 0.5}}}}
+    assert strategy_named("balance", of=nested) == Balance(of=nested) == expected
+    assert Balance("badge") == Balance(BADGE())
+    assert StrategySpec("balance", {"of": nested, "n_drop": 3}, "b").build() == expected
+    assert strategy_named("balance", of=json.loads(json.dumps(nested))) == expected
+    assert for_classes(expected, 7) == Balance(Balance(ProbCover(purity=0.5, n_classes=7)))
+    for wrong, message in (
+        ("bagde", "did you mean 'badge'"),
+        ({"args": {"of": "badge"}}, "the entry of a strategy must be"),
+        ({"name": "badge", "args": {"of": "badge"}}, "badge has no parameter 'of'"),
+        (3, "must be a strategy"),
+        (MarginSampling, r"pass MarginSampling\(\)"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            Balance(wrong)
+
+
+def test_the_command_line_takes_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("p.npy", PROBS.numpy())
+    found = distil.pick("balance", 6, probs="p.npy", parameters={"of": "random_sampling"}, seed=3)
+    direct = select_from(Balance(RandomSampling()), 6, probs=PROBS, seed=3)
+    assert [int(pick["id"]) for pick in found["picks"]] == direct.tolist()
+
+
+def test_prefilter_chooses_among_the_largest_scores():
+    short = sorted(range(90), key=lambda i: MARGIN[i])[:12]
+    found = select_from(Prefilter(CoreSet(), MarginSampling(), factor=3), 4, probs=PROBS, embeddings=X)
+    x = X.double().numpy()
+    assert found.tolist()[0] == select_from(CoreSet(), 1, embeddings=X, candidates=short).tolist()[0]
+    expected = found.tolist()[:1]
+    for _ in range(3):
+        expected.append(max(short, key=lambda i: min(np.linalg.norm(x[i] - x[j]) for j in expected)))
+    assert found.tolist() == expected
+    assert found.notes == ("a shortlist kept the 12 of 90 examples with the smallest margin",)
+    exact = select_from(Prefilter(RandomSampling(), "entropy_sampling", factor=1), 7, probs=PROBS)
+    assert set(exact) == set(select_from(EntropySampling(), 7, probs=PROBS))
+    with pytest.raises(InvalidInput, match="by must be a strategy that scores each example"):
+        Prefilter(by="badge")
+
+
+def test_subsample_chooses_the_best_of_a_uniform_sample():
+    counts, first = np.zeros(90), 0
+    for seed in range(400):
+        sample = select_from(Subsample(MarginSampling(), size=30), 30, probs=PROBS, seed=seed).tolist()
+        assert sample == sorted(sample, key=lambda i: MARGIN[i])
+        counts[sample] += 1
+        best = select_from(Subsample(MarginSampling(), size=30), 3, probs=PROBS, seed=seed)
+        first += best.tolist() == sample[:3]
+    assert first == 400, "the size decides what is drawn, not n"
+    assert stats.chisquare(counts).pvalue > 1e-3
+    assert best.notes == ("picked among 30 random examples of 90",)
+    whole = select_from(Subsample(MarginSampling(), size=90), 5, probs=PROBS)
+    assert whole.tolist() == select_from(MarginSampling(), 5, probs=PROBS).tolist()
+    assert whole.notes == ()
+    assert len(set(select_from(Subsample(size=2), 9, probs=PROBS, embeddings=X))) == 9
+
+
+def test_partition_takes_the_best_of_each_part():
+    found = select_from(Partition(MarginSampling(), parts=3), 9, probs=PROBS, seed=2)
+    whole = select_from(Partition(MarginSampling(), parts=3), 90, probs=PROBS, seed=2).tolist()
+    parts = [whole[p::3] for p in range(3)]  # parts of equal size take turns
+    assert all(part == sorted(part, key=lambda i: MARGIN[i]) for part in parts)
+    assert sorted(whole) == list(range(90))
+    assert found.tolist() == whole[:9]
+    assert all(why.startswith("margin") for why in found.reasons)
+    one = select_from(Partition(MarginSampling(), parts=1), 9, probs=PROBS)
+    assert one.tolist() == select_from(MarginSampling(), 9, probs=PROBS).tolist()
+    assert len(set(select_from(Partition(parts=200), 40, probs=PROBS, embeddings=X))) == 40
+
+
+def test_greedi_chooses_among_the_picks_of_the_parts():
+    """Of scores, the best of the bests of parts are the best; of k-center, the second round is k-center on the first's picks."""
+    assert (
+        select_from(GreeDi(MarginSampling()), 9, probs=PROBS).tolist() == sorted(range(90), key=lambda i: MARGIN[i])[:9]
+    )
+    found = select_from(GreeDi(CoreSet(), parts=3), 6, embeddings=X, labeled=[0])
+    assert found.notes == ("picked among the 18 examples that were chosen in 3 parts of the pool",)
+    x, picks = X.double().numpy(), found.tolist()
+
+    def radius(picks):
+        return max(min(np.linalg.norm(x[i] - x[j]) for j in [0, *picks]) for i in range(90))
+
+    optimum = radius(select_from(CoreSet(), 6, embeddings=X, labeled=[0]).tolist())  # at least the optimum
+    assert radius(picks) <= 4 * optimum, "two rounds of k-center are within four times of the best"
+
+
+def test_mix_ranks_by_the_mixed_scores():
+    entropy = -(PROBS * PROBS.log()).sum(1)
+    scores = np.stack([-np.array(MARGIN), entropy.numpy()])
+    ranks = scores.argsort(1).argsort(1)
+    unit = (scores - scores.min(1, keepdims=True)) / np.ptp(scores, axis=1)[:, None]
+    both = (MarginSampling(), EntropySampling())
+    for how, weights, expected in (
+        ("rank", None, ranks.sum(0)),
+        ("rank", (1, 3), ranks[0] + 3 * ranks[1]),
+        ("linear", (2, 1), 2 * unit[0] + unit[1]),
+        ("power", (2, 1), unit[0] ** 2 * unit[1]),
+    ):
+        found = select_from(Mix(both, how, weights), 8, probs=PROBS)
+        assert found.scores.diff().max() <= 0
+        assert expected[found.ids].tolist() == pytest.approx(sorted(expected, reverse=True)[:8], rel=1e-4)
+    named = strategy_named("mix", of=["margin_sampling", {"name": "entropy_sampling"}], weights=[1, 2])
+    assert named == Mix(both, weights=(1.0, 2.0))
+    for wrong, message in (
+        ({"of": ["badge", "margin_sampling"]}, "of must be two or more strategies that score each example"),
+        ({"of": ["margin_sampling"]}, "of must be two or more"),
+        ({"of": "margin_sampling"}, "of must be two or more"),
+        ({"weights": [1, 2, 3]}, "weights must be 2 numbers, one for each"),
+        ({"weights": [1, 0]}, "a list of numbers above 0"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            Mix(**wrong)
