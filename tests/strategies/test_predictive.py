@@ -101,5 +101,5 @@ def test_strategies_without_probabilities_are_refused():
         with pytest.raises(InvalidInput, match=f"{type(strategy).__name__} reads none; use it as it is"):
             Predictive(strategy)
     held = {"name": "predictive", "args": {"probs": "laplace"}}
-    assert strategy_named("predictive", strategy={"name": "badge"}).strategy == BADGE()
-    assert Predictive(held, "softmax").strategy == Predictive(probs="laplace")
+    assert strategy_named("predictive", of={"name": "badge"}).of == BADGE()
+    assert Predictive(held, "softmax").of == Predictive(probs="laplace")

@@ -18,6 +18,7 @@ from distil.strategies import (
     MarginSampling,
     Needs,
     ScoreStrategy,
+    SkipTop,
     StochasticAcquisition,
     strategy_named,
 )
@@ -94,13 +95,22 @@ def test_power_refuses_negative_scores():
     assert found.tolist() == entropies(PROBS).argsort()[:3].tolist()
 
 
+def test_the_largest_scores_are_skipped():
+    order = (-entropies(PROBS)).argsort()
+    for share, n, skipped in ((0.05, 12, 20), (0.5, 30, 200), (0.9, N - 5, 5), (0.001, 7, 0)):
+        found = select_from(SkipTop("entropy_sampling", share), n, probs=PROBS)
+        assert found.tolist() == order[skipped : skipped + n].tolist(), share
+        np.testing.assert_allclose(found.scores.numpy(), entropies(PROBS)[found.tolist()], rtol=1e-12)
+    assert len(select_from("skip_top", N, probs=PROBS)) == N
+
+
 def test_forms_of_the_held_strategy():
     entry = {"name": "bald_dropout", "args": {"n_samples": 5}}
-    assert strategy_named("stochastic_acquisition", strategy=entry).strategy == BALD(5)
-    assert StochasticAcquisition({"name": "entropy_sampling"}).strategy == EntropySampling()
+    assert strategy_named("stochastic_acquisition", of=entry).of == BALD(5)
+    assert StochasticAcquisition({"name": "entropy_sampling"}).of == EntropySampling()
     assert hash(StochasticAcquisition(entry)) == hash(StochasticAcquisition(BALD(5)))
     for wrong, match in (
-        ("badge", "StochasticAcquisition: strategy must be a strategy that scores each example by itself"),
+        ("badge", "StochasticAcquisition: of must be a strategy that scores each example by itself"),
         (BADGE(), "that scores each example by itself, such as 'margin_sampling', got"),
         (3, "strategy must be a strategy or its name"),
         ("margin_samplin", "got 'margin_samplin'; there is no strategy called.*margin_sampling"),
@@ -116,4 +126,4 @@ def test_forms_of_the_held_strategy():
 
 def test_the_list_of_strategies_shows_the_name_of_the_held_one():
     entry = next(entry for entry in described() if entry["name"] == "stochastic_acquisition")
-    assert entry["parameters"] == {"strategy": "margin_sampling", "noise": "power", "beta": 1.0}
+    assert entry["parameters"] == {"of": "margin_sampling", "noise": "power", "beta": 1.0}

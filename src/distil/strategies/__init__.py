@@ -26,7 +26,7 @@ from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.mix import Mix
 from distil.strategies.predictive import Predictive
 from distil.strategies.registry import STRATEGIES, register, strategy_named
-from distil.strategies.stochastic import StochasticAcquisition
+from distil.strategies.stochastic import SkipTop, StochasticAcquisition
 from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.targeted import SCG, SCMI, SMI
 from distil.strategies.uncertainty import (
@@ -94,6 +94,7 @@ __all__ = [
     "ScoreStrategy",
     "Selection",
     "Sets",
+    "SkipTop",
     "StochasticAcquisition",
     "Strategy",
     "SubmodularSampling",

@@ -38,12 +38,12 @@ class Predictive(Strategy):
     Ensembles need none of this: the probabilities of a list of models are the mean of their members'.
 
     Laplace differs from the published code as follows. Its prior is relative to the embeddings, so their scale does not matter; the
-    default is that of the linear head. Up to 1,024 weights the precision matrix is full, beyond it is a Kronecker product. The
+    default is that of the linear head. Up to 512 weights the precision matrix is full, beyond it is a Kronecker product. The
     mean prediction is that of pairs of classes (see ``functional.laplace``), which no shift of the logits changes. Cost: in full
     O((M + N) (C D)^2), else O(M D^2 + D^3 + N (D^2 + C^3)), for M labeled examples.
 
     Attributes:
-        strategy: The strategy that chooses: an object, a registered name, or ``{"name": ..., "args": {...}}``.
+        of: The strategy that chooses: an object, a name, or ``{"name": ..., "args": {...}}``.
         probs: ``"softmax"``, ``"mc_dropout"`` or ``"laplace"``.
         n_samples: Number K of samples for ``"mc_dropout"``; the cost is K forward passes.
         prior_variance: For ``"laplace"``: variance of a logit of a typical example before any label.
@@ -52,7 +52,7 @@ class Predictive(Strategy):
     """
 
     paper: ClassVar[str] = "Gal et al. 2017 (dropout); Kristiadi et al. 2020; Daxberger et al. 2021 (Laplace)"
-    strategy: Strategy = held(MarginSampling())
+    of: Strategy = held(MarginSampling())
     probs: str = choice("mc_dropout", ["softmax", "mc_dropout", "laplace"])
     n_samples: int = count(10)
     prior_variance: float = positive(10.0)
@@ -62,14 +62,14 @@ class Predictive(Strategy):
         """The strategy must read probabilities."""
         if not any(self._reads_probs(role) for role in ROLES):
             raise InvalidInput(
-                f"Predictive: strategy must be one that reads probabilities, and {type(self.strategy).__name__} reads none; "
+                f"Predictive: of must be one that reads probabilities, and {type(self.of).__name__} reads none; "
                 "use it as it is"
             )
 
     @property
     def needs(self) -> Needs:
         """The signals that the strategy reads, with those of the predictive distribution in place of probabilities."""
-        needs = replace(self.strategy.needs, **{role: self._needed(role) for role in ROLES}, shortlist=None)
+        needs = replace(self.of.needs, **{role: self._needed(role) for role in ROLES}, shortlist=None)
         if self.probs != "laplace":
             return needs
         return replace(needs, labeled=tuple(dict.fromkeys((*needs.labeled, Probs(), Embedding()))))
@@ -77,18 +77,18 @@ class Predictive(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The choice of the strategy."""
         predict = self._laplace(sets) if self.probs == "laplace" else self._predict
-        return self.strategy.select(Sets(**{role: self._table(role, sets, predict) for role in ROLES}), n, rng)
+        return self.of.select(Sets(**{role: self._table(role, sets, predict) for role in ROLES}), n, rng)
 
     def _stored(self, role: str) -> tuple[Signal[Any], ...]:
         """What the strategy reads of a set, probabilities and measured signals."""
-        return measured_by(getattr(self.strategy.needs, role), (Probs(),))
+        return measured_by(getattr(self.of.needs, role), (Probs(),))
 
     def _reads_probs(self, role: str) -> bool:
         return Probs() in self._stored(role)
 
     def _needed(self, role: str) -> tuple[Signal[Any], ...]:
         if not self._reads_probs(role):
-            return getattr(self.strategy.needs, role)  # type: ignore[no-any-return]
+            return getattr(self.of.needs, role)  # type: ignore[no-any-return]
         source: dict[str, tuple[Signal[Any], ...]] = {
             "softmax": (Probs(),),
             "mc_dropout": (MCMean(self.n_samples),),

@@ -1,4 +1,4 @@
-"""Query by the scores of another strategy with random noise."""
+"""Query by the scores of another strategy, but not simply the largest: with random noise, or without outliers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StochasticAcquisition(Strategy):
     Cost: that of the strategy; the signals of the whole pool are stored, as the rank of a score depends on all others.
 
     Attributes:
-        strategy: The strategy that scores the examples: an object, a registered name, or ``{"name": ..., "args": {...}}``.
+        of: The strategy that scores the examples: an object, a name, or ``{"name": ..., "args": {...}}``.
         noise: ``"power"``, ``"softmax"`` or ``"softrank"``.
         beta: Concentration on large scores, above 0; 1 in the paper. Larger values mean less noise.
     """
@@ -48,21 +48,59 @@ class StochasticAcquisition(Strategy):
     paper: ClassVar[str] = (
         "Kirsch et al. 2023, Stochastic batch acquisition: a simple baseline for deep active learning"
     )
-    strategy: ScoreStrategy = held(MarginSampling(), ScoreStrategy)  # type: ignore[type-abstract]
+    of: ScoreStrategy = held(MarginSampling(), ScoreStrategy)
     noise: str = choice("power", _NOISES)
     beta: float = positive(1.0)
 
     @property
     def needs(self) -> Needs:
         """The signals that the strategy reads."""
-        return self.strategy.needs
+        return self.of.needs
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The ``n`` rows of largest score with noise."""
-        by, scores = self.strategy, self.strategy.score(sets)
+        scores = self.of.score(sets)
         noise = gumbel(rng.child("noise").keys(sets.pool.ids))
-        above = scores - by.least if self.noise == "power" else scores
+        above = scores - self.of.least if self.noise == "power" else scores
         rows = best_rows(tie_keys(sets.pool.ids, rng), _NOISES[self.noise](above, self.beta, noise), n)
-        found = by.explained(sets.pool.excerpt(rows, by.evidence), scores[rows])
-        tied = len(scores) > 1 and bool((scores == scores[0]).all())
-        return found.with_notes(by.tied_notes(len(scores)) if tied else ())
+        return _selected(self.of, sets, rows, scores)
+
+
+@register("skip_top")
+@dataclass(frozen=True)
+class SkipTop(Strategy):
+    """Query by the scores of another strategy, leaving out the examples of largest score, which are often outliers.
+
+    Of N examples the ``share`` N of largest score are skipped, and the next n are queried; fewer are skipped where less than n
+    would be left. Gonsior et al. 2022 skip the most uncertain 5 %. Use it where noise and unreadable examples are among the first
+    that a strategy selects. In a clean pool it only loses the best.
+
+    Cost: that of the strategy; the signals of the whole pool are stored.
+
+    Attributes:
+        of: The strategy that scores the examples: an object, a name, or ``{"name": ..., "args": {...}}``.
+        share: The part of the pool that is skipped, above 0 and at most 0.9.
+    """
+
+    paper: ClassVar[str] = "Gonsior et al. 2022, To softmax, or not to softmax, arXiv 2210.03005"
+    of: ScoreStrategy = held(MarginSampling(), ScoreStrategy)
+    share: float = positive(0.05, most=0.9)
+
+    @property
+    def needs(self) -> Needs:
+        """The signals that the strategy reads."""
+        return self.of.needs
+
+    def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
+        """The ``n`` rows of largest score after those that are skipped."""
+        scores = self.of.score(sets)
+        skipped = min(int(self.share * len(scores)), len(scores) - n)
+        rows = best_rows(tie_keys(sets.pool.ids, rng), scores, skipped + n)[skipped:]
+        return _selected(self.of, sets, rows, scores)
+
+
+def _selected(by: ScoreStrategy, sets: Sets, rows: Tensor, scores: Tensor) -> Selection:
+    """The selection of these rows, with the scores and reasons of the strategy ``by``."""
+    found = by.explained(sets.pool.excerpt(rows, by.evidence), scores[rows])
+    tied = len(scores) > 1 and bool((scores == scores[0]).all())
+    return found.with_notes(by.tied_notes(len(scores)) if tied else ())
