@@ -520,7 +520,9 @@ def test_sparse_rows_are_made_dense_only_for_strategies_that_read_them(monkeypat
 
 
 def test_a_module_cannot_read_frames():
-    with pytest.raises(UnsupportedModel, match=r"cannot read a minibatch of type Frame: .*pass inputs="):
+    with pytest.raises(
+        UnsupportedModel, match=r"reads tensors, got a Frame; for numbers pass data.to_numpy.*for others inputs="
+    ):
         select("entropy_sampling", torch.nn.Linear(5, 3), Frame(X), 3)
     model = torch.nn.Linear(5, 3)
     network = wrap(model, inputs=lambda frame: torch.tensor(frame.to_numpy(), dtype=torch.float32))

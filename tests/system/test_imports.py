@@ -133,7 +133,11 @@ def test_every_extra_exists_and_holds_its_package() -> None:
 
 
 def test_every_optional_package_is_imported_with_the_line_that_installs_it() -> None:
-    """Each import of a package that is neither Python's nor required goes through ``optional`` first."""
+    """Each import of a package that is neither Python's nor required goes through ``optional`` first.
+
+    The server of the labeling page is imported by ``cli/label.py`` alone, which says itself what is missing: ``optional`` is in a
+    module that imports torch, and the server does not.
+    """
     lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     modules = {"scikit-learn": "sklearn", "pillow": "PIL"}
     required = {modules.get(name, name) for name in (re.split("[<>=]", line)[0] for line in lines)}
@@ -148,6 +152,8 @@ def test_every_optional_package_is_imported_with_the_line_that_installs_it() -> 
         for node in (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) and node not in unseen):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             for package in {name.partition(".")[0] for name in names} - known:
+                if "server" in path.parts and package in ("starlette", "uvicorn"):
+                    continue
                 assert f'optional("{package}' in text, f"{path} imports {package}"
 
 

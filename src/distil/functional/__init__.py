@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import logistic_regression as logistic_regression
     from distil.functional import matching as matching
     from distil.functional import max_det as max_det
+    from distil.functional import mixing as mixing
     from distil.functional import nearest as nearest
     from distil.functional import neighbors as neighbors
     from distil.functional import noise as noise
