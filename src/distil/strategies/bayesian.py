@@ -97,9 +97,22 @@ class EntropySamplingDropout(_MeanPrediction):
         return -entropy(probs)
 
 
+@dataclass(frozen=True)
+class _Disagreement(ScoreStrategy):
+    """Base of the strategies that score how much samples of the network disagree about an example."""
+
+    when_tied: ClassVar[str] = "the samples of the network agree on every example, as they do without dropout"
+    n_samples: int = count(10)
+
+    @property
+    def needs(self) -> Needs:
+        """Class probabilities of the pool under every sample."""
+        return Needs(pool=(MCProbs(self.n_samples),))
+
+
 @register("bald_dropout")
 @dataclass(frozen=True)
-class BALD(ScoreStrategy):
+class BALD(_Disagreement):
     """Query the examples on which samples of the network disagree: the mutual information between label and weights, in nats.
 
     Houlsby et al. 2011, eq. 2; Gal et al. 2017, eq. 5, for dropout. Unlike entropy it ignores examples about which every sample is
@@ -112,13 +125,6 @@ class BALD(ScoreStrategy):
     paper: ClassVar[str] = "Houlsby et al. 2011; Gal et al. 2017, Deep Bayesian active learning with image data"
     quantity: ClassVar[str] = "mutual information"
     unit: ClassVar[str] = "nats"
-    when_tied: ClassVar[str] = "the samples of the network agree on every example, as they do without dropout"
-    n_samples: int = count(10)
-
-    @property
-    def needs(self) -> Needs:
-        """Class probabilities of the pool under every sample."""
-        return Needs(pool=(MCProbs(self.n_samples),))
 
     def score(self, sets: Sets) -> Tensor:
         """The mutual information, (N,), between 0 and ln C."""
@@ -127,7 +133,7 @@ class BALD(ScoreStrategy):
 
 @register("variation_ratio")
 @dataclass(frozen=True)
-class VariationRatio(ScoreStrategy):
+class VariationRatio(_Disagreement):
     """Query the examples for which the largest share of samples does not predict the most frequent class; 1 - f_mode / K.
 
     Freeman 1965; Gal 2016, section 3.3.1; used by Gal et al. 2017 and Beluch et al. 2018. Use it with an ensemble or with
@@ -140,13 +146,6 @@ class VariationRatio(ScoreStrategy):
 
     paper: ClassVar[str] = "Freeman 1965, Elementary applied statistics; Gal 2016, Uncertainty in deep learning"
     quantity: ClassVar[str] = "variation ratio"
-    when_tied: ClassVar[str] = BALD.when_tied
-    n_samples: int = count(10)
-
-    @property
-    def needs(self) -> Needs:
-        """Class probabilities of the pool under every sample."""
-        return Needs(pool=(MCProbs(self.n_samples),))
 
     def score(self, sets: Sets) -> Tensor:
         """The share of samples outside the most frequent class, (N,), between 0 and 1 - 1/min(K, C)."""
@@ -155,7 +154,7 @@ class VariationRatio(ScoreStrategy):
 
 @register("mean_std")
 @dataclass(frozen=True)
-class MeanStd(ScoreStrategy):
+class MeanStd(_Disagreement):
     """Query the examples whose probabilities vary most over the samples: by their standard deviation, averaged over the classes.
 
     Kampffmeyer et al. 2016; Gal et al. 2017, section 4. Much as ``BALD``, on the scale of probabilities instead of nats: changes
@@ -168,13 +167,6 @@ class MeanStd(ScoreStrategy):
 
     paper: ClassVar[str] = "Kampffmeyer et al. 2016; Gal et al. 2017, Deep Bayesian active learning with image data"
     quantity: ClassVar[str] = "mean standard deviation"
-    when_tied: ClassVar[str] = BALD.when_tied
-    n_samples: int = count(10)
-
-    @property
-    def needs(self) -> Needs:
-        """Class probabilities of the pool under every sample."""
-        return Needs(pool=(MCProbs(self.n_samples),))
 
     def score(self, sets: Sets) -> Tensor:
         """The mean standard deviation, (N,), between 0 and 1/2."""

@@ -24,7 +24,7 @@ class CAL(ScoreStrategy):
 
     Contrastive active learning (Margatina et al. 2021): the mean divergence of the predictions of the nearest labeled examples
     from that of the example. Such examples are near a decision boundary, even where the model is certain on both sides. Made for
-    fine-tuned language models. Examples are scored by themselves, so a big selection may hold near duplicates. Without labels the
+    fine-tuned language models. Each example is scored by itself, so a big selection may hold near duplicates. Without labels the
     selection is random.
 
     Cost: O(N M D) for M labels.

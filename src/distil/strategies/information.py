@@ -117,8 +117,8 @@ class ExpectedGradientLength(ScoreStrategy):
     """Query the examples whose label would change the last layer most: by the expected length of its gradient.
 
     Settles and Craven 2008, eq. 7, for the weights of the last layer, in closed form: |h| sum_c p_c |p - e_c|, with the embedding
-    h. An uncertainty score in which long embeddings count more; use it where the length of an embedding means something. Examples
-    are scored by themselves; ``BADGE`` also spreads its picks.
+    h. An uncertainty score in which long embeddings count more; use it where the length of an embedding means something. Each
+    example is scored by itself; ``BADGE`` also spreads its picks.
     """
 
     paper: ClassVar[str] = (

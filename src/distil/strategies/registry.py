@@ -119,7 +119,7 @@ def held(default: Strategy, kind: type[Any] = Strategy) -> Any:  # noqa: ANN401 
 
     Args:
         default: The strategy by default.
-        kind: ``Strategy``, or ``ScoreStrategy`` where the examples must be scored by themselves.
+        kind: ``Strategy``, or ``ScoreStrategy`` where each example must be scored by itself.
     """
     scored = " that scores each example by itself, such as 'margin_sampling'" if kind is ScoreStrategy else ""
 
