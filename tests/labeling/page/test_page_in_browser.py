@@ -13,6 +13,7 @@ from distil.labeling.fold import fold
 from distil.labeling.project import Project
 
 pytestmark = pytest.mark.slow
+expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client").expect
 
 CLASSES = "0,1,2,3,4,5,6,7,8,9"
 ITEM = ".caption .id"
@@ -109,7 +110,7 @@ def test_sixty_digits_by_keyboard_with_undo_skip_reload_and_a_second_person(tmp_
     anna.fill("#person", "bert")
     anna.click("text=Make an address")
     bert = visit(anna.locator("input[readonly]").input_value())
-    assert bert.locator("#who").inner_text() == "bert"
+    expect(bert.locator("#who")).to_have_text("bert")
     anna.keyboard.press("Escape")
     theirs = label(bert, 14)
     said |= label(anna, 14)
@@ -164,7 +165,7 @@ def test_the_grid_confirms_a_page_and_keeps_what_was_rejected(tmp_path, digits, 
     page.wait_for_function("() => document.querySelector('#grid h2').textContent !== 'Saving…'")
     page.keyboard.press("Escape")
     page.wait_for_selector(ITEM)
-    assert page.locator(".guess").inner_text() == f"Not {guess}: what do you see?"
+    expect(page.locator(".guess")).to_have_text(f"Not {guess}: what do you see?")
     settled(page)
     with Project.open(folder) as project:
         new = {item: label for item, label in project.labels().items() if item not in said}
@@ -192,7 +193,7 @@ def test_answers_given_without_a_connection_arrive_once(tmp_path, digits, serve,
     page.context.set_offline(True)
     said |= label(page, 4)
     page.wait_for_selector("#saved[data-state=waiting]")
-    assert "4 answers wait" in page.locator("#saved").inner_text()
+    expect(page.locator("#saved")).to_contain_text("4 answers wait")
     assert len(kept(page)) == 4
     hidden = """() => {
       window.hidden = 0;
@@ -231,7 +232,7 @@ def test_a_session_that_ended_and_a_full_disk_keep_the_answers(tmp_path, digits,
         page.route("**/api/events", partial(refuse, status))
         label(page, 1)
         page.wait_for_function("words => document.getElementById('saved').textContent.includes(words)", arg=words)
-        assert page.locator("#trouble").is_visible()
+        expect(page.locator("#trouble")).to_be_visible()
         page.unroute("**/api/events")
     assert len(kept(page)) == 2
     page.reload()
@@ -255,8 +256,8 @@ def test_guesses_are_shown_hidden_and_withheld(tmp_path, digits, serve, visit, c
                 page.reload()
                 page.wait_for_selector(".stage[aria-busy=false]")
                 item = current(page)
-                assert (page.locator(".guess .accept").count() == 1) is (not withhold and not hide)
-                assert (page.locator(".classes .guessed").count() == 1) is (not withhold and not hide)
+                expect(page.locator(".guess .accept")).to_have_count(int(not withhold and not hide))
+                expect(page.locator(".classes .guessed")).to_have_count(int(not withhold and not hide))
                 page.keyboard.press("a")  # accepts the guess where it is shown, and does nothing where it is not
                 if not withhold and not hide:
                     page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
@@ -290,7 +291,7 @@ def test_classes_are_added_first_renamed_merged_and_given_keys(tmp_path, digits,
         page.fill("[aria-label='New key of even']", letter)
         page.keyboard.press("Enter")
         if words:
-            assert words in page.locator("#note").inner_text()
+            expect(page.locator("#note")).to_contain_text(words)
     page.wait_for_selector("[aria-label='New key of even']", state="detached")
     page.click("[aria-label='Rename odd']")
     page.fill("[aria-label='New name of odd']", "uneven")
@@ -318,8 +319,7 @@ def test_what_was_undone_long_ago_is_done_again_after_a_reload(tmp_path, digits,
         project.record([Event(kind="label", who="anna", item=item, label="odd", key=f"key-{item}") for item in ids])
         project.record([Event(kind="undo", who="anna", target=f"key-{item}") for item in reversed(ids[5:])])
     page = visit(serve(folder, "--who", "anna"))
-    page.wait_for_selector(".strip .open")
-    assert page.locator(".strip .open").count() == 5
+    expect(page.locator(".strip .open")).to_have_count(5)
     for n, item in enumerate(ids[5:8], 6):
         page.keyboard.press("Shift+Backspace")
         page.wait_for_function("n => document.querySelectorAll('.strip .open').length === n", arg=n)
@@ -399,17 +399,17 @@ def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, se
     while page.locator(".text").inner_text() != hostile:
         page.keyboard.press("Escape")
         press(page, "Space")
-    assert page.locator(".text mark").all_inner_texts() == ["[", "quiet"]
+    expect(page.locator(".text mark")).to_have_text(["[", "quiet"])
     page.keyboard.press("Escape")
     page.keyboard.press("1")
     for _ in range(2 - page.locator(".strip .said", has_text="skipped").count()):
         press(page, "1")
     page.wait_for_selector("text=No item is left for you")
-    assert "distil project export stays labels.csv" in page.locator("#stage pre").inner_text()
+    expect(page.locator("#stage pre")).to_contain_text("distil project export stays labels.csv")
     page.keyboard.press("/")
     page.keyboard.type("loud")
     page.wait_for_function("() => document.querySelectorAll('#search .tile').length === 1")
-    assert page.locator("#search mark").all_inner_texts() == ["loud"]
+    expect(page.locator("#search mark")).to_have_text(["loud"])
     page.click("#search .tile")
     page.wait_for_selector(ITEM)
     assert current(page) == "s1"
@@ -420,7 +420,7 @@ def test_texts_are_searched_highlighted_answered_again_and_finished(tmp_path, se
     page.click("#search .tile")
     page.wait_for_selector(ITEM)
     page.click(".caption >> text=History")
-    assert "anna" in page.locator("#past td").all_inner_texts()
+    expect(page.locator("#past td", has_text="anna")).not_to_have_count(0)
     page.keyboard.press("Escape")
     page.keyboard.press("2")
     page.wait_for_selector("text=No item is left for you")
@@ -454,7 +454,7 @@ def test_two_tabs_of_a_person_have_different_items_and_images_zoom(tmp_path, dig
         page.wait_for_selector(".stage[aria-busy=false]")
     page.keyboard.up("Enter")
     settled(page)
-    assert page.locator(".strip .open").count() == 1
+    expect(page.locator(".strip .open")).to_have_count(1)
     with page.expect_popup() as opening:
         page.evaluate("() => { window.open('/'); }")  # a new tab inherits what the session of this one keeps
     other = opening.value
@@ -530,7 +530,7 @@ def test_keys_of_classes_and_times_without_hidden_tabs(tmp_path, digits, serve, 
         "input => input.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true }))"
     )
     page.locator("#chooser-input").evaluate(composed)
-    assert page.locator("#chooser[open]").count() == 1, "Enter belongs to the input method"
+    expect(page.locator("#chooser"), "Enter belongs to the input method").to_have_attribute("open", "")
     page.keyboard.press("Escape")
 
     watch = """async () => {

@@ -13,6 +13,7 @@ from distil.labeling.model import CACHE
 from distil.labeling.project import Project
 
 pytestmark = pytest.mark.slow
+expect = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python client").expect
 
 CLASSES = "0,1,2,3,4,5,6,7,8,9"
 FRAME = ".map-frame"
@@ -137,18 +138,17 @@ def points_show_and_open_their_items(page, places, ids):
     spot = places[alone] + 1 + np.array([box["x"], box["y"]])
     page.mouse.move(*spot)
     page.locator(".map-tip img").wait_for()
-    assert page.locator(".map-tip .name").inner_text() == ids[alone]
+    expect(page.locator(".map-tip .name")).to_have_text(ids[alone])
     page.mouse.click(*spot)
     page.wait_for_function("id => document.querySelector('.caption .id')?.title === id", arg=ids[alone])
 
 
 def test_the_map_needs_no_pointer(start, folder):
     page = start(width=390, scheme="dark")
-    whole = page.locator(".map-legend > button").inner_text()
     page.locator(FRAME).focus()
     for key in ("+", "+", "ArrowLeft", "ArrowUp"):
         page.keyboard.press(key)
-    page.wait_for_function("text => document.querySelector('.map-legend > button').textContent !== text", arg=whole)
+        page.evaluate("() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     n = int(page.locator(".map-legend > button").inner_text().split()[2])
     assert 0 < n < 200
     page.keyboard.press("Tab")
