@@ -68,6 +68,14 @@ def acts(monkeypatch):
     return patch
 
 
+@pytest.fixture(autouse=True)
+def _listens_to_sigint():
+    """A shell starts what it puts in the background with SIGINT ignored, and Python then leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class _Own(Exception):
     """An error that distil does not know, of several lines."""
 
