@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distil.data.array_files import read_column
-from distil.data.cells import csv_text, escaped, unescaped
+from distil.data.cells import csv_text, escaped, unescaped, with_control
 from distil.data.ids import normal, read_ids
 from distil.data.pools import open_pool
 from distil.datasets.tables import read_csv
@@ -39,8 +39,8 @@ TEXTS = st.text(st.sampled_from("'=@+-\t\r\n \",;0a\u00fc1.e\ufeff"), min_size=1
 @given(st.lists(TEXTS, min_size=1, max_size=5, unique=True))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_text_is_an_id_and_a_label_again(tmp_path, texts):
-    """Whatever a program or a person calls an example or a class; only blanks are no id, and only NUL is no text of a csv."""
-    texts = [text for text in texts if text.strip() and "\0" not in text]
+    """Whatever a program or a person calls an example or a class; blanks and control characters are no id."""
+    texts = [text for text in texts if text.strip() and with_control([text]) is None]
     rows = [["rank", "id", "label"], *([rank, text, text] for rank, text in enumerate(texts, 1))]
     path = tmp_path / "picks.csv"
     write_text(path, csv_text(rows, path.name))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
 from distil.data.ids import ListedIds, merged, read_ids
+from distil.data.pools import open_pool
 from distil.errors import InvalidInput
 
 INDEX = {"a": 0, "b": 1, "7": 2, "c": 3}
@@ -68,3 +70,41 @@ def test_a_column_that_may_hold_labels_is_not_ignored_in_silence(tmp_path):
         assert found.note == f"`{name}` of ids.csv is not read; if it holds labels, call it label"
     (tmp_path / "ids.csv").write_text("id,label,y\na,1,2\n")
     assert read_ids(tmp_path / "ids.csv").note == ""
+
+
+def test_control_characters_are_in_no_id_and_in_no_label(tmp_path, case):
+    for name, content, message in [
+        (
+            "nul.jsonl",
+            '{"id": "a", "label": "cat"}\n{"id": "b", "label": "dog\\u0000"}',
+            r"line 2: the label 'dog\\x00' holds",
+        ),
+        (
+            "bell.jsonl",
+            '{"id": "a\\u0007", "label": "cat"}',
+            r"line 1: the id 'a\\x07' holds a control character; take it out",
+        ),
+        ("doc.json", '[{"id": "a"}, {"id": "b\\u001b[1m"}]', r"row 1: the id 'b\\x1b\[1m' holds"),
+        ("c.csv", "id,label\na,cat\nb,d\x1bog\n", r"line 3: the label 'd\\x1bog' holds"),
+        ("c.txt", "a\nb\x85c\n", r"the id 'b\\x85c' holds"),
+    ]:
+        path = tmp_path / name
+        path.write_text(content, encoding="utf-8")
+        with case(name), pytest.raises(InvalidInput, match=f"{name}.*{message}"):
+            read_ids(path)
+    (tmp_path / "kept.jsonl").write_text('{"id": "a\\tb\\nc", "label": "cat"}')
+    assert read_ids(tmp_path / "kept.jsonl").names == ("a\tb\nc",)
+
+
+def test_a_pool_takes_no_id_that_is_missing_or_holds_a_control_character(tmp_path, case):
+    for ids, message in [
+        (["a", None], "ids: the id of row 1 is empty; give each row an id"),
+        ([float("nan"), "b"], "ids: the id of row 0 is empty"),
+        (["a", " "], "ids: the id of row 1 is empty"),
+        (["a", "b\0"], r"ids: the id 'b\\x00' holds a control character; take it out"),
+    ]:
+        with case(ids), pytest.raises(InvalidInput, match=message):
+            open_pool(["one text", "two texts"], ids=ids)
+    Image.new("RGB", (2, 2)).save(tmp_path / "a\x1bb.png")
+    with pytest.raises(InvalidInput, match=r"the id 'a\\x1bb\.png' holds a control character"):
+        open_pool(tmp_path)

@@ -140,6 +140,12 @@ def test_numbers_are_columns_where_the_model_is_trained_on_them(case):
         as_labels(["dgo"], "y", classes=["cat", "dog"], column_labels=True)
 
 
+def test_labels_by_name_need_a_model_whose_classes_have_distinct_names():
+    with pytest.raises(InvalidInput, match=r"y: the model has two classes of one name, .* \['cat', 'cat', 'dog'\]"):
+        as_labels(["cat"], "y", classes=["cat", "cat", "dog"], column_labels=True)
+    assert as_labels([1], "y", classes=["cat", "cat", "dog"], column_labels=True).tolist() == [1]
+
+
 def test_names_of_classes_are_distinct_and_of_one_kind(case):
     for classes, expected in [
         (np.array(["b", "a"]), ["b", "a"]),
@@ -155,6 +161,12 @@ def test_names_of_classes_are_distinct_and_of_one_kind(case):
         (["a", "a"], "classes must be at least two distinct names"),
         ([1, True], "classes must be at least two distinct names"),
         (["a"], "classes must be at least two distinct names"),
+        (["a", "a "], "classes must be at least two distinct names, got .'a', 'a '."),
+        (["a", " "], "classes has ' ', which cannot be the name of a class"),
+        (["a", float("nan")], "classes has nan, which cannot be the name of a class"),
+        ([b"a", b"b"], "classes has b'a', which cannot be the name of a class; pass texts or numbers"),
+        (["a", "b\0"], r"classes has 'b\\x00', which holds a control character; take it out"),
+        (["a\x85", "b"], r"classes has 'a\\x85', which holds a control character"),
         (["a", None], "classes has None, which cannot be the name of a class"),
         (["a", [1]], r"classes has \[1\], which cannot be the name"),
         (["a", 1], "classes must be all texts or all numbers"),

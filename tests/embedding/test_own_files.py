@@ -203,7 +203,7 @@ def failing(whole, calls, step):
 
 def test_ids_that_the_files_cannot_hold_are_refused_at_once(here):
     never = Encoder("mine", "mine", None, lambda _: pytest.fail("embedded"))
-    for name in ("a\nb", "a\rb", "a\0b", " ", "\ud800", "\ufeffa"):
+    for name in ("a\nb", "a\rb", "\ud800", "\ufeffa"):
         with pytest.raises(InvalidInput, match=r"cannot be a line of the file of ids; write a \.parquet file") as error:
             embed(open_pool(["x", "y"], ids=[name, "b"]), never, out="emb.npy")
         assert repr(name) in str(error.value)

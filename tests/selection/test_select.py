@@ -605,6 +605,27 @@ def test_names_are_attached(case, net, x, probs):
             assert select("entropy_sampling", net, x, 5).names is None
 
 
+def test_names_are_distinct_and_present(case, probs, net, x):
+    for wrong, message in [
+        ("row 1", "names has 'row 1' more than once; names must be distinct"),
+        (None, "names has None in row 3, which cannot be a name; pass a text or a number for each example"),
+        (" ", "names has ' ' in row 3, which cannot be a name"),
+        (float("nan"), "names has nan in row 3, which cannot be a name"),
+        (["a"], r"names has \['a'\] in row 3, which cannot be a name"),
+        (True, "names has True in row 3, which cannot be a name"),
+        ("a\x07", r"names has 'a\\x07', which holds a control character; take it out"),
+    ]:
+        names: list = [f"row {i}" for i in range(N)]
+        names[3] = wrong
+        with case(wrong), pytest.raises(InvalidInput, match=message):
+            select_from("entropy_sampling", 5, probs=probs, names=names)
+        with case(wrong, "data"), pytest.raises(InvalidInput, match="data." + message):
+            select("entropy_sampling", net, Named(x, names), 5)
+    for kept in ("a\tb", "two\nlines", 2.5, ("a", 1)):
+        names[3] = kept
+        assert kept in select_from("entropy_sampling", N, probs=probs, names=names).names
+
+
 class Named(Dataset):
     """Rows with an attribute ``names`` of any value."""
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from distil.errors import InvalidInput
 
 # A text that begins like a formula. Escaped texts are escaped again, so that every text has a cell of its own.
 _FORMULA: Final = re.compile(r"'*(?:[=@\t\r]|[+-](?!(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z))")
+
+_CONTROL: Final = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]")
 
 
 def escaped(text: str) -> str:
@@ -72,3 +74,16 @@ def fits_a_cell(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in text
+
+
+def with_control(texts: Collection[str]) -> str | None:
+    r"""The first text that holds a control character other than a tab or a line end, such as NUL; None if there is none.
+
+    These characters are invisible, and terminals obey them, so neither an id nor the name of a class may hold one.
+
+    >>> with_control(["cat", "two\nlines", "dog\0"])
+    'dog\x00'
+    """
+    if _CONTROL.search("\n".join(texts)) is None:
+        return None
+    return next(text for text in texts if _CONTROL.search(text))

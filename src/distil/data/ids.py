@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distil.data.array_formats import listed, mapped_npy
-from distil.data.cells import unescaped
+from distil.data.cells import unescaped, with_control
 from distil.data.columns import HOLDS_IDS, Rows, Table, as_float
 from distil.data.file_readers import ending, existing, text_lines
 from distil.data.headers import ID, LABELS, LIKE_LABELS, is_free_text, is_missing, is_no_text
@@ -266,16 +266,36 @@ def read_row_ids(path: str | Path, quoting: Quoting | None = None) -> list[str]:
 def _read(path: str | Path, quoting: Quoting | None) -> ListedIds:
     path = Path(path).expanduser()
     if path.is_dir():
-        return _class_folders(path)
+        return _checked(_class_folders(path))
     path = existing(path)
     reader = _ID_READERS.get(ending(path))
     if reader is None:
         raise InvalidInput(f"{path}: ids are read from {', '.join(_ID_READERS)}; got {path.suffix or 'no ending'}")
-    return reader(path, quoting)
+    return _checked(reader(path, quoting))
+
+
+def _checked(found: ListedIds) -> ListedIds:
+    """``found``; InvalidInput if an id or a label holds a control character."""
+    for what, texts in (("id", found.names), ("label", found.labels or ())):
+        wrong = with_control(texts)
+        if wrong is not None:
+            raise InvalidInput(f"{found.where(texts.index(wrong))}: the {what} {_has_control(wrong)}")
+    return found
+
+
+def _has_control(text: str) -> str:
+    return f"{text!r} holds a control character; take it out"
 
 
 def distinct(names: Sequence[str], origin: str) -> list[str]:
-    """``names`` as a list; InvalidInput with the first name that occurs twice."""
+    """``names`` as a list; InvalidInput if one is empty, holds a control character or occurs twice."""
+    if not all(map(str.strip, names)):
+        raise InvalidInput(
+            f"{origin}: the id of row {[*map(str.strip, names)].index('')} is empty; give each row an id"
+        )
+    wrong = with_control(names)
+    if wrong is not None:
+        raise InvalidInput(f"{origin}: the id {_has_control(wrong)}")
     if len(set(names)) < len(names):
         name = next(name for name, count in Counter(names).items() if count > 1)
         raise InvalidInput(f"{origin}: the id {name!r} occurs more than once; list each id once")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distil.data.arrays import called, one_axis, scalar
+from distil.data.cells import with_control
 from distil.data.frames import check_same_order
 from distil.data.ids import as_name
 from distil.errors import InvalidInput, nearest
@@ -60,6 +61,11 @@ def as_labels(
         plain = list(map(scalar, values.tolist()))
         if not column_labels or any(isinstance(label, str) for label in plain):
             by_class = {scalar(label): column for column, label in enumerate(classes)}
+            if len(by_class) < len(classes):
+                raise InvalidInput(
+                    f"{what}: the model has two classes of one name, so labels must be numbers, its columns; its classes are "
+                    f"{list(map(scalar, classes))[:_SHOWN]}"
+                )
             return _looked_up(plain, by_class, what, ids, names, advice)
         classes = None
     _check_present(values, (), what, ids, names)
@@ -94,27 +100,31 @@ def _composed(label: Any) -> Any:  # noqa: ANN401 - a label of any type
     return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
 
 
-def as_classes(classes: Any, num_classes: int | None = None) -> list[Any]:  # noqa: ANN401 - any argument of a caller
+def as_classes(classes: Any, num_classes: int | None = None, what: str = "classes") -> list[Any]:  # noqa: ANN401
     """The names of all classes, in the order of the columns, as plain values; InvalidInput unless they are distinct names.
+
+    Names that differ only in the encoding of accents or in blanks around them are not distinct: files do not keep them apart.
 
     Args:
         classes: A list, array or Series of texts or of numbers.
         num_classes: The number of classes that there must be; None: any number from 2.
+        what: The caller's name for the classes, for messages.
     """
     if isinstance(classes, _NOT_LISTS):
-        raise InvalidInput(
-            f"classes must be a list of names, in the order of the model's outputs; got {_kind(classes)}"
-        )
-    values = list(map(scalar, listed(classes, "classes", None).tolist()))
-    wrong = next((value for value in values if not isinstance(value, Hashable) or _is_missing(value)), values)
-    if wrong is not values:
-        raise InvalidInput(f"classes has {wrong!r}, which cannot be the name of a class; pass texts or numbers")
+        raise InvalidInput(f"{what} must be a list of names, in the order of the model's outputs; got {_kind(classes)}")
+    values = list(map(scalar, listed(classes, what, None).tolist()))
+    for value in values:
+        if not isinstance(value, (str, int, float)) or is_missing_label(value):
+            raise InvalidInput(f"{what} has {value!r}, which cannot be the name of a class; pass texts or numbers")
     if num_classes is not None and len(values) != num_classes:
-        raise InvalidInput(f"classes must have {num_classes} names, one for each column; got {len(values)}")
-    if len(set(map(_composed, values))) < len(values) or len(values) < 2:
-        raise InvalidInput(f"classes must be at least two distinct names, got {values[:_SHOWN]}")
+        raise InvalidInput(f"{what} must have {num_classes} names, one for each column; got {len(values)}")
     if len({isinstance(value, str) for value in values}) > 1:
-        raise InvalidInput(f"classes must be all texts or all numbers, got {values[:_SHOWN]}")
+        raise InvalidInput(f"{what} must be all texts or all numbers, got {values[:_SHOWN]}")
+    texts = [_composed(value) for value in values if isinstance(value, str)]
+    if (wrong := with_control(texts)) is not None:
+        raise InvalidInput(f"{what} has {wrong!r}, which holds a control character; take it out")
+    if len({*map(str.strip, texts)} or {*values}) < max(2, len(values)):
+        raise InvalidInput(f"{what} must be at least two distinct names, got {values[:_SHOWN]}")
     return values
 
 
@@ -127,11 +137,13 @@ def classes_among(labels: Any, what: str, count: int) -> list[Any]:  # noqa: ANN
         count: The number of labels that there must be.
     """
     plain = map(scalar, listed(labels, what, count).tolist())
-    found = dict.fromkeys(_composed(label) for label in plain if isinstance(label, Hashable) and not _is_missing(label))
+    found = dict.fromkeys(
+        _composed(label) for label in plain if isinstance(label, Hashable) and not is_missing_label(label)
+    )
     return sorted(found, key=lambda label: (isinstance(label, str), label))
 
 
-def _is_missing(label: Any) -> bool:  # noqa: ANN401 - a label of any type
+def is_missing_label(label: Any) -> bool:  # noqa: ANN401 - a label of any type
     """Whether a label is None, NaN (pandas' NA and NaT included) or a text of blanks."""
     if label is None or isinstance(label, str):
         return not (label or "").strip()
@@ -144,7 +156,7 @@ def _check_present(
     """Refuse missing labels, by the ids of their examples; a name in ``classes`` is not missing."""
     if values.dtype.kind in "iub":
         return
-    missing = [row for row, label in enumerate(values.tolist()) if _is_missing(label) and label not in classes]
+    missing = [row for row, label in enumerate(values.tolist()) if is_missing_label(label) and label not in classes]
     if missing:
         rows = torch.tensor(missing)
         shown = called(rows[:_SHOWN] if ids is None else ids[rows[:_SHOWN]], names)

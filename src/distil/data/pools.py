@@ -181,7 +181,7 @@ def _names_from(ids: Any, quoting: Quoting | None = None) -> list[str] | None:  
         return None
     if isinstance(ids, (str, os.PathLike)):
         return read_row_ids(Path(ids), quoting)
-    return distinct([as_name(value) for value in ids], "ids")
+    return distinct(["" if is_no_text(value) else as_name(value) for value in ids], "ids")
 
 
 def _checked(names: Sequence[str] | None, size: int) -> Sequence[str] | None:
@@ -259,6 +259,7 @@ def _folder(folder: Path) -> Items:
         state.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     if not names:
         raise InvalidInput(f"{folder} holds no image; expected files that end in {', '.join(sorted(IMAGES))}")
+    names = distinct(names, str(folder))
     return pool_of_images(names, names, folder, state.hexdigest())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distil.data.cells import fits_a_cell
+from distil.data.cells import fits_a_cell, with_control
 from distil.errors import InvalidInput
 from distil.system.runtime import CHUNK_ROWS
 
@@ -39,8 +40,8 @@ class DataSet:
         partly: Whether training examples may lack a label, because an oracle answers.
 
     Raises:
-        InvalidInput: Shapes, types or widths do not match, a label is out of range, an input is NaN or infinite, or a name is not
-            text that a csv file can hold.
+        InvalidInput: Shapes, types or widths do not match, a label is out of range, an input is NaN or infinite, or names are not
+            distinct texts that a csv file can hold.
     """
 
     name: str
@@ -83,12 +84,18 @@ class DataSet:
                 )
 
     def _check_texts(self, what: str, texts: Sequence[object]) -> None:
-        wrong = next((text for text in texts if not isinstance(text, str) or not fits_a_cell(text)), None)
+        """Refuse names that labeled.csv cannot hold, and those that name two things or none."""
+        strange = (text for text in texts if not isinstance(text, str) or not text.strip() or not fits_a_cell(text))
+        wrong = next(strange, None)
+        wrong = with_control(texts) if wrong is None else wrong  # type: ignore[arg-type]  # all are texts here
         if wrong is not None:
             raise InvalidInput(
-                f"{self.name}: {what} must be texts without NUL characters and halves of surrogate pairs, because labeled.csv "
-                f"holds no others; got {wrong!r}"
+                f"{self.name}: {what} must be texts that are not empty, without control characters and halves of surrogate pairs; "
+                f"got {wrong!r}"
             )
+        if len(set(texts)) < len(texts):
+            repeated = Counter(texts).most_common(1)[0][0]
+            raise InvalidInput(f"{self.name}: {what} has {repeated!r} more than once; names must be distinct")
 
     def _check(self, part: str, x: Tensor, y: Tensor, lowest: int = 0) -> None:
         if x.ndim < 2 or not len(x):

@@ -12,6 +12,7 @@ import torch
 from distil.data.examples import LabeledSet
 from distil.data.ids import as_name, index_of, normal
 from distil.data.items import Items, Minibatches
+from distil.data.labels import as_classes
 from distil.data.pools import open_pool
 from distil.data.table_files import Quoting
 from distil.datasets.embeddings import read_labels
@@ -51,7 +52,8 @@ def labeled_items(
     if classes is None:
         (codes,), names = encode(table.origin, np.array(y))
         return LabeledSet(items, rows, torch.from_numpy(codes)), names
-    number = {normal(as_name(name)): place for place, name in enumerate(classes)}
+    named = as_classes([normal(as_name(name)) for name in as_classes(classes)])
+    number = {name: place for place, name in enumerate(named)}
     for name, label in zip(table.names, y, strict=True):
         if label not in number:
             raise InvalidInput(

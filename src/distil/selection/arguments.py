@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import table_values
-from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, take
+from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, scalar, take
+from distil.data.cells import with_control
 from distil.data.examples import Data, LabeledSet, as_data, form_of
 from distil.data.frames import Frame, FrameTable
-from distil.data.labels import listed
+from distil.data.labels import is_missing_label, listed
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput, MissingSignal, whole_number
 from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair
@@ -33,7 +35,9 @@ def as_pool(data: Any, names: Any) -> IdReader:  # noqa: ANN401 - any arguments 
     """A reader of ids that holds the pool's data, checked, and its names: ``names``, or the data's own."""
     data = as_data(data)
     size = len(data)
-    return IdReader(size, _names_of(data, size) if names is None else as_names(names, size), data)
+    if names is None:
+        return IdReader(size, as_names(_names_of(data, size), size, "data.names"), data)
+    return IdReader(size, as_names(names, size), data)
 
 
 def _names_of(data: Data, size: int) -> Sequence[Any] | None:
@@ -51,18 +55,37 @@ class _Named(Protocol):
     def names(self) -> Any: ...  # noqa: ANN401
 
 
-def as_names(names: Any, size: int) -> Sequence[Any] | None:  # noqa: ANN401 - any argument of a caller
-    """``names`` as a sequence with a name for each of ``size`` examples; None for None."""
+def as_names(names: Any, size: int, argument: str = "names") -> Sequence[Any] | None:  # noqa: ANN401 - any argument of a caller
+    """``names`` as a sequence with a distinct name for each of ``size`` examples; None for None."""
     if names is None:
         return None
     if isinstance(names, (np.ndarray, Tensor, Series)):
-        names = one_axis(names, "names").tolist()
+        names = one_axis(names, argument).tolist()
     if not isinstance(names, Sequence) or isinstance(names, (str, bytes)):
         hint = "; pass list(names)" if isinstance(names, Iterator) else ""
-        raise InvalidInput(f"names must be a list with one name per example, got {type(names).__name__}{hint}")
+        raise InvalidInput(f"{argument} must be a list with one name per example, got {type(names).__name__}{hint}")
     if len(names) != size:
-        raise InvalidInput(f"names must have one entry for each of the {size} examples, got {len(names)}")
+        raise InvalidInput(f"{argument} must have one entry for each of the {size:,} examples, got {len(names):,}")
+    if not isinstance(names, range):
+        _check_names(list(map(scalar, names)), argument)
     return names
+
+
+def _check_names(names: list[Any], argument: str) -> None:
+    """Refuse names that are missing or cannot be looked up, hold a control character, or occur twice."""
+    texts = [name for name in names if isinstance(name, str)]
+    if not {*map(type, names)} <= {str, int} or not all(map(str.strip, texts)):  # at once: pools are large
+        for row, name in enumerate(names):
+            if not isinstance(name, Hashable) or isinstance(name, bool) or is_missing_label(name):
+                raise InvalidInput(
+                    f"{argument} has {name!r} in row {row}, which cannot be a name; pass a text or a number for each example"
+                )
+    wrong = with_control(texts)
+    if wrong is not None:
+        raise InvalidInput(f"{argument} has {wrong!r}, which holds a control character; take it out")
+    if len(set(names)) < len(names):
+        repeated = Counter(names).most_common(1)[0][0]
+        raise InvalidInput(f"{argument} has {repeated!r} more than once; names must be distinct")
 
 
 @dataclass(frozen=True, eq=False)

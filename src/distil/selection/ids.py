@@ -210,18 +210,7 @@ class IdReader:
     @cached_property
     def index(self) -> dict[Any, int]:
         """Name -> position."""
-        index: dict[Any, int] = {}
-        for position, name in enumerate(self.names or ()):
-            plain = scalar(name)
-            if not isinstance(plain, Hashable) or plain in index:
-                why = (
-                    "more than once; names must be distinct"
-                    if isinstance(plain, Hashable)
-                    else "which cannot be a name; pass texts or numbers"
-                )
-                raise InvalidInput(f"names has {plain!r} {why}")
-            index[plain] = position
-        return index
+        return {scalar(name): position for position, name in enumerate(self.names or ())}
 
 
 def split_pair(value: Any, reader: IdReader) -> tuple[Any, Any]:  # noqa: ANN401 - any argument of a caller

@@ -102,7 +102,7 @@ def trained_head(
             f"{all_labels_are(len(y))} {known[int(y[0])]!r}: label examples of another class, pass probs, or use a strategy that "
             "reads embeddings alone, such as core_set"
         )
-    named = as_classes(known)
+    named = as_classes(known, what=what if classes is None else "classes")
     head = LinearHead.over(embeddings, len(named), ids=rows)
     fit_head(head, take(embeddings, labeled), y, HeadConfig())
     probs = Space(runtime).column(len(embeddings), len(named), dtype=head.center.dtype)
