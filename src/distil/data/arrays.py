@@ -92,6 +92,8 @@ def checked_array(array: object, name: str, n_dims: int) -> Array:
     """
     array = _dense(array, name)
     kind = _kind(array)
+    if kind == "O" and array.ndim == 1 and len(array) and np.ndim(array[0]) > 0:
+        raise InvalidInput(f"{name} is a column of lists or arrays; pass one array, numpy.stack({name})")
     if kind not in "fiub":
         raise InvalidInput(f"{name} must hold numbers, got an array of {array.dtype}")
     if isinstance(array, Tensor):

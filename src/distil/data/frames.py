@@ -57,6 +57,12 @@ def names_in_index(value: object) -> list[str] | None:
     return None if len(set(names)) < len(names) or names == [str(row) for row in range(len(names))] else names
 
 
+def own_index(column: object) -> list[Any] | None:
+    """The index of a column of pandas as Python objects; None without one, or if it counts rows from 0."""
+    index = values_of(column.index) if isinstance(column, Series) and isinstance(column, _Indexed) else None
+    return None if index == list(range(len(index or ()))) else index
+
+
 def check_same_order(value: object, names: Sequence[str], what: str, others: str) -> None:
     """Refuse a frame or column of pandas whose index has the names of other rows in another order: rows are matched by place.
 

@@ -115,7 +115,7 @@ def inputs_of(batch: Any, read: Callable[[Any], Any] | None, module: nn.Module, 
     if isinstance(x, _Frame):
         raise UnsupportedModel(
             f"a PyTorch module reads tensors, got a {type(x).__name__}; for numbers pass data.to_numpy().astype('float32'), "
-            "for others inputs=, a function from these rows to the argument of the model"
+            "for a column of arrays numpy.stack(data), for others inputs=, a function from these rows to the argument of the model"
         )
     if not isinstance(x, (Tensor, Mapping, np.ndarray)):
         raise UnsupportedModel(

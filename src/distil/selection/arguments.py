@@ -117,7 +117,7 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
     Raises:
         InvalidInput: The value is none of these, or the examples are unlike those of the pool.
     """
-    examples, labels = split_pair(value, reader)
+    examples, labels = split_pair(value, reader, role)
     if reader.reads(examples):
         ids = reader.positions(examples, role, ordered=labels is not None)
         _listed(labels, role, ids)

@@ -125,7 +125,7 @@ def request(
         labeled = labeled.answered()
         labels, what = labeled.labels, f"{labeled.origin}: labels"
     elif labeled is not None:
-        labeled, labels = split_pair(labeled, arrays.reader)
+        labeled, labels = split_pair(labeled, arrays.reader, "labeled")
     strategy, notes = for_arrays(strategy, arrays.columns, labels)
     trains = lacks_only_probs(strategy, arrays.columns)
     if isinstance(labeled, ListedIds) and not trains:

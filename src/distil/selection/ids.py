@@ -14,6 +14,7 @@ from torch.utils.data import Subset
 
 from distil.data.arrays import Array, Series, is_array, one_axis, scalar
 from distil.data.examples import LabeledSet, Rows, same_data
+from distil.data.frames import own_index, values_of
 from distil.errors import InvalidInput, nearest
 from distil.strategies.base import Selection
 
@@ -213,12 +214,68 @@ class IdReader:
         return {scalar(name): position for position, name in enumerate(self.names or ())}
 
 
-def split_pair(value: Any, reader: IdReader) -> tuple[Any, Any]:  # noqa: ANN401 - any argument of a caller
-    """Split a LabeledSet, a pair (ids or inputs, labels) or a dict {id: label} from its labels; None for other values."""
+def split_pair(value: Any, reader: IdReader, argument: str) -> tuple[Any, Any]:  # noqa: ANN401 - any argument of a caller
+    """Split a LabeledSet, a pair (ids or inputs, labels), a dict or a Series from its labels; None for values without labels.
+
+    The values of a Series are ids, or the labels of the ids in its index: whichever they can be. An index that counts rows from 0
+    holds no ids, nor do row numbers next to names of examples. Where both are possible, the Series is refused.
+
+    Args:
+        value: The ids or inputs, with labels or without.
+        reader: The reader of the pool's ids.
+        argument: The argument's name, for messages.
+
+    Raises:
+        InvalidInput: The values of a Series are neither ids nor labels of ids, or may be both.
+    """
     if isinstance(value, LabeledSet):
         return value, value.y
     if isinstance(value, Mapping):
         return list(value), list(value.values())
     if isinstance(value, tuple) and len(value) == 2 and not reader.is_one(value[0]):
         return value
+    if (
+        isinstance(value, Series)
+        and len(value.shape) == 1
+        and len(values := values_of(value))
+        and reader.is_one(values[0])
+    ):
+        return _split_series(value, values, reader, argument)
     return (value[0] if isinstance(value, tuple) and len(value) == 1 and is_array(value[0]) else value), None
+
+
+def _split_series(value: Series, values: list[Any], reader: IdReader, argument: str) -> tuple[Any, Any]:
+    """The ids and the labels in a Series of numbers or texts; see ``split_pair``."""
+    index = own_index(value)
+    labeled = index is not None and _fault(index, reader, argument) is None
+    if not reader.reads(value):  # texts, like the pool's examples
+        if labeled:
+            raise InvalidInput(
+                f"{argument} is a Series of texts, which may be examples, or labels of the ids in its index; pass "
+                f"{argument}.to_list() if they are examples, {argument}.to_dict() if they are labels"
+            )
+        return value, None
+    fault = _fault(value, reader, argument)
+    named = fault is None and isinstance(values[0], str) and index is not None and not isinstance(index[0], str)
+    mask = fault is None and isinstance(values[0], bool)
+    if labeled and fault is None and not named and not mask:
+        raise InvalidInput(
+            f"{argument} is a Series whose values may be ids, or labels of the ids in its index; pass {argument}.to_list() if "
+            f"they are ids, {argument}.to_dict() if they are labels"
+        )
+    if fault is None:
+        return value, None
+    if labeled:
+        return index, values
+    raise InvalidInput(
+        f"{fault}; if the values of the Series are labels, pass a dict {{id: label}}, or a pair (ids, labels)"
+    )
+
+
+def _fault(ids: Any, reader: IdReader, argument: str) -> InvalidInput | None:  # noqa: ANN401 - any argument of a caller
+    """Why some values are not ids of the pool; None if they are."""
+    try:
+        reader.positions(ids, argument)
+    except InvalidInput as error:
+        return error
+    return None

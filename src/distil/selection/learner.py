@@ -350,11 +350,12 @@ class Learner:
         """Record the labels of some examples, queried or not; a second label of an example replaces the first.
 
         Args:
-            ids: The examples, in any form that ``select`` takes; or a dict {id: label}, or a pair (ids, labels).
+            ids: The examples, in any form that ``select`` takes; or a dict {id: label}, a Series of labels whose index holds the
+                ids, or a pair (ids, labels).
             labels: One label per id; default: the labels in ``ids``.
         """
         if labels is None:
-            ids, labels = split_pair(ids, self._ids)
+            ids, labels = split_pair(ids, self._ids, "ids")
         if labels is None:
             raise InvalidInput("labels are missing; pass label(ids, labels), or a dict {id: label}")
         self.pool.record({"event": "labeled", "ids": self._read(ids, "ids", ordered=True), "labels": labels})

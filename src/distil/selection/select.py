@@ -77,9 +77,10 @@ def select(
             or Series, a boolean mask, or a Selection (see ``distil.selection.ids.IdReader``). Default: all except ``labeled``.
         exclude: Examples that may not be chosen, such as those being labeled now, in a form that ``candidates`` takes; they need
             not be candidates.
-        labeled: The labeled examples: ids in a form that ``candidates`` takes, a dict {id: label}, a pair (ids, labels) or a
-            LabeledSet of ``data``, which are never chosen again; or separate data of the same kind as ``data``: an array, a
-            Dataset (of (x, y), for example) or a pair (inputs, labels). A strategy that reads labels needs a form with labels.
+        labeled: The labeled examples: ids in a form that ``candidates`` takes, a dict {id: label}, a Series of labels whose index
+            holds the ids, a pair (ids, labels) or a LabeledSet of ``data``, which are never chosen again; or separate data of the
+            same kind as ``data``: an array, a Dataset (of (x, y), for example) or a pair (inputs, labels). A strategy that reads
+            labels needs a form with labels.
             Labels are columns of the model's outputs, whole numbers from 0 or booleans. For a classifier of scikit-learn they
             are its classes; for a model of transformers, columns or the names in its configuration (``id2label``).
         validation: Examples held out from training, in a form that ``labeled`` takes.
@@ -173,7 +174,7 @@ def select_from(
         mc_probs: Sampled class probabilities, (N, K, C); this K replaces the strategy's number of samples.
         candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
-        labeled: Rows that are labeled, a dict {id: label} or a pair (ids, labels).
+        labeled: Rows that are labeled, a dict {id: label}, a Series of labels whose index holds the ids, or a pair (ids, labels).
         labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``;
             any labels where there are no ``probs``.
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
@@ -211,7 +212,7 @@ def select_from(
     _check_rows_match(passed)
     names = as_names(names, size)
     reader = IdReader(size, names)
-    labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader)
+    labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
     has_labels = labels is not None or own_labels is not None
     positions = None if labeled_ids is None else reader.positions(labeled_ids, "labeled", ordered=has_labels)
     pool = as_candidates(candidates, exclude, positions, reader)
@@ -265,7 +266,7 @@ def _check_rows_match(passed: Mapping[str, object]) -> None:
 
 def _rows_of(value: Any, role: str, reader: IdReader) -> tuple[Tensor, Any]:  # noqa: ANN401 - any argument of a caller
     """The positions of one role's rows and their labels, one per row; None without labels."""
-    ids, labels = split_pair(value, reader)
+    ids, labels = split_pair(value, reader, role)
     return reader.positions(ids, role, ordered=labels is not None), labels
 
 
