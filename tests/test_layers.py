@@ -17,7 +17,7 @@ SOURCE = Path(distil.__file__).parent
 
 GROUPS = [
     ["errors"],
-    ["rng"],
+    ["rng", "tasks"],
     ["system", "functional"],
     ["signals", "data", "networks", "evaluation"],
     ["strategies", "measuring", "datasets", "training"],

@@ -344,7 +344,7 @@ def test_one_column_without_saying_sigmoid():
     for squeeze in (True, False):
         message = refused(returning(lambda m, h, z, s=squeeze: z.squeeze(1) if s else z, n_out=1))
         assert 'one column; for the logit of a binary classifier pass output="sigmoid"' in message
-        assert "regression is not supported" in message
+        assert 'regression models need task="regression"' in message
 
 
 def test_rows_that_sum_to_one_without_saying_probs():

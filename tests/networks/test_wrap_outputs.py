@@ -72,11 +72,14 @@ def test_models_for_other_tasks_are_refused_by_name(case):
         (lambda x: torch.sigmoid(linear(x)), "ends with a sigmoid of 3 columns; multi-label models"),
         (wrap(nn.Sequential(net(3), nn.Sigmoid()), output="probs"), "some rows do not; multi-label models"),
         (wrap(net(3), output="sigmoid"), "expects one column, .*multi-label models"),
-        (configured["multi_label_classification"], 'problem_type="multi_label_classification"; multi-label models'),
-        (configured["regression"], 'problem_type="regression"; regression is not supported'),
-        (net(1), "one column; for the logit of a binary classifier .*regression is not supported"),
+        (
+            configured["multi_label_classification"],
+            'problem_type="multi_label_classification", .*; pass task="multilabel"',
+        ),
+        (configured["regression"], 'problem_type="regression", .*; pass task="regression"'),
+        (net(1), "one column; for the logit of a binary classifier .*regression models need task"),
         (lambda x: net(3)(x)[:, :, None, None].expand(-1, -1, 4, 4), r"got \(8, 3, 4, 4\); dense outputs"),
-        (lambda x: {"out": x}, "a dict of out.* Models for segmentation, detection and regression are not supported"),
+        (lambda x: {"out": x}, "a dict of out.* Models for segmentation and detection are not supported"),
         (lambda x: [{"boxes": x, "scores": x}] * len(x), "a dict of boxes, scores.*detection"),
     ]:
         with case(message), pytest.raises(UnsupportedModel, match=message) as caught:

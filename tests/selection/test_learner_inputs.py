@@ -108,7 +108,7 @@ def test_what_training_cannot_read_is_named(case):
     for data, build, options, error, message in [
         (list(X), Joined, {"collate": dropping}, InvalidInput, r"minibatch of \d+ examples \(ids \d.* has \d rows"),
         (DICTS, several, {}, UnsupportedModel, r"returns 2 tensors .*logits=0"),
-        (X, tasks[0], {}, UnsupportedModel, "regression is not supported"),
+        (X, tasks[0], {}, UnsupportedModel, "and the task is classification"),
         (X, lambda: nn.LSTM(8, 3), {"network": None}, UnsupportedModel, "."),
         (X, lambda: nn.LazyLinear(3), {}, UnsupportedModel, r"lazy layers.*model\(x\[:2\]\)"),
     ]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from distil.errors import UnsupportedModel
 from distil.networks.dropout import Draw
 from distil.system.runtime import Runtime
+from distil.tasks import Task
 
 # Entries of a minibatch that are left out: a pool's labels are never read.
 LABELS = ("labels", "label")
@@ -23,7 +24,8 @@ class Outputs:
     """Outputs for one minibatch: floating-point tensors with a row for each of its B examples, in their order.
 
     Args:
-        logits: Logits, (B, C), C at least 2; None if the network has none, only an embedding.
+        logits: Logits, (B, C), C at least 2; a logit for each label, (B, L); predictions of a regression model, (B, T); None if
+            the network has none, only an embedding.
         embedding: Embedding (B, D); a function that computes it when it is first read; or None if the network has none.
     """
 
@@ -62,10 +64,12 @@ class Network(ABC):
         classes: Names of the classes, in the order of the columns; None if only their numbers are known.
         column_labels: Whether labels may also be the numbers of the columns where ``classes`` are known, as for modules, which
             are trained on these numbers.
+        task: What the columns of the outputs are.
     """
 
     classes: Sequence[Any] | np.ndarray[Any, Any] | None = None
     column_labels: bool = False
+    task: Task = "classification"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -85,7 +89,7 @@ class Samples(Protocol):
 
     @abstractmethod
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
-        """Probabilities of one minibatch under K samples of the network, (B, K, C)."""
+        """Probabilities, or predictions, of one minibatch under K samples of the network, (B, K, C)."""
 
 
 @runtime_checkable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,13 +13,14 @@ from torch import Tensor
 from distil.errors import InvalidInput, UnsupportedModel
 from distil.networks.base import Differentiable, HasInputs, Network, Outputs, Samples, lacking
 from distil.networks.dropout import Draw
+from distil.networks.output_kinds import activated, averaged
 from distil.system.runtime import Runtime
 
 _SHOWN = 10
 
 
 class Ensemble(Network, Samples, HasInputs, Differentiable):
-    """Networks whose probabilities are averaged (Lakshminarayanan et al. 2017, section 2.4).
+    """Networks whose probabilities, or predictions, are averaged (Lakshminarayanan et al. 2017, section 2.4).
 
     The members' probabilities are the samples of the ensemble (Beluch et al. 2018, section 3): BALD and the ``*_dropout``
     strategies read them in place of dropout samples, so K is the number of members and the strategy's own K is ignored. Embedding
@@ -31,13 +31,17 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
             of the first of these.
 
     Raises:
-        InvalidInput: There are fewer than two members, or two of them have other classes.
+        InvalidInput: There are fewer than two members, or two of them have other classes or tasks.
     """
 
     def __init__(self, members: Sequence[Network]) -> None:
         if len(members) < 2:
             raise InvalidInput(f"an ensemble needs at least two members, got {len(members)}")
         self.members = tuple(members)
+        self.task = self.members[0].task
+        if any(member.task != self.task for member in self.members):
+            tasks = ", ".join(member.task for member in self.members[:_SHOWN])
+            raise InvalidInput(f"the members of an ensemble must have one task, got {tasks}")
         named = [member for member in self.members if member.classes is not None]
         self.classes = named[0].classes if named else None
         self.column_labels = all(member.column_labels for member in named)
@@ -55,9 +59,9 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
             yield
 
     def outputs(self, batch: Any) -> Outputs:  # noqa: ANN401
-        """Logarithms of the averaged probabilities, and the first member's embedding."""
+        """Logits of the averaged probabilities, or averaged predictions; and the first member's embedding."""
         outputs = [member.outputs(batch) for member in self.members]
-        return Outputs(_averaged(self._ordered([o.logits for o in outputs])), lambda: outputs[0].embedding)
+        return Outputs(self._averaged([o.logits for o in outputs]), lambda: outputs[0].embedding)
 
     def inputs(self, batch: Any) -> Tensor:  # noqa: ANN401
         """The tensor that the first member is called with."""
@@ -79,12 +83,16 @@ class Ensemble(Network, Samples, HasInputs, Differentiable):
                 "an attack changes one tensor, but the members of the ensemble are called with tensors of different shapes; use "
                 "margin_sampling, or members with the same inputs"
             )
-        return x, lambda z: _averaged(self._ordered([logits(z.to(own.dtype)) for own, logits in functions]))
+        return x, lambda z: self._averaged([logits(z.to(own.dtype)) for own, logits in functions])
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401, ARG002
-        """The members' probabilities in their order, (B, members, C)."""
+        """The members' probabilities, or predictions, in their order, (B, members, C)."""
         logits = self._ordered([member.outputs(batch).logits for member in self.members])
-        return torch.stack(_same_classes(logits), 1).softmax(-1)
+        return activated(torch.stack(_same_classes(logits), 1), self.task)
+
+    def _averaged(self, logits: Sequence[Tensor]) -> Tensor:
+        """The outputs of the ensemble, (B, C), from those of its members."""
+        return averaged(torch.stack(_same_classes(self._ordered(logits))), self.task)
 
     def _ordered(self, logits: Sequence[Tensor]) -> list[Tensor]:
         """The members' logits, (B, C) each, with their columns in the order of ``classes``."""
@@ -109,11 +117,6 @@ def _order(member: Network, classes: Sequence[Any] | np.ndarray[Any, Any] | None
 
 def _plain(classes: Sequence[Any] | np.ndarray[Any, Any]) -> list[Any]:
     return list(classes.tolist() if isinstance(classes, np.ndarray) else classes)
-
-
-def _averaged(logits: Sequence[Tensor]) -> Tensor:
-    """Logarithms of the mean of the probabilities, (B, C)."""
-    return torch.stack(_same_classes(logits)).log_softmax(-1).logsumexp(0) - math.log(len(logits))
 
 
 def _same_classes(logits: Sequence[Tensor]) -> list[Tensor]:

@@ -154,5 +154,5 @@ def _gives(out: Tensor, returned: Tensor, output: OutputKind | None) -> bool:
     out, returned = out.float(), returned.float().reshape(out.shape)
     candidates = [out, out.log_softmax(-1)]
     if output == "probs":
-        candidates.append(out.softmax(-1) if out.shape[1] > 1 else out.sigmoid())
+        candidates += [out.sigmoid(), *([out.softmax(-1)] if out.shape[1] > 1 else [])]
     return any(close(candidate, returned) for candidate in candidates)

@@ -18,6 +18,7 @@ from distil.networks.model_inputs import TRIED_ROWS, Parameters, call_module, fi
 from distil.networks.module_state import evaluating
 from distil.networks.output_kinds import MULTI_LABEL, OUTPUT_KINDS, OutputKind, as_logits, check_kind, sum_to_one
 from distil.networks.timm_and_transformers import ReadOutputs, own_outputs
+from distil.tasks import Task
 
 # Fewer rows than this are no evidence that a model returns probabilities.
 _ENOUGH_ROWS = 8
@@ -43,6 +44,7 @@ class ModelOutputs:
         returns: Callable[[Any], tuple[Tensor | None, Tensor | None]] | None,
         output: OutputKind | None,
         num_classes: int | None,
+        task: Task,
     ) -> None:
         if output is not None and output not in OUTPUT_KINDS:
             raise InvalidInput(f"output must be one of {', '.join(map(repr, OUTPUT_KINDS))}, got {output!r}")
@@ -52,6 +54,7 @@ class ModelOutputs:
         self._own: ReadOutputs | None = None  # found, not given: the reader of a model without a head layer
         self._returns = returns
         self._kind = output
+        self._task = task
         self._num_classes = num_classes
         self._named = _named_layer(module, head)
         self._head: Head | None = None
@@ -62,7 +65,7 @@ class ModelOutputs:
             None  # of logits and embedding; None: no minibatch seen yet
         )
         # Rows that may be probabilities, as long as all rows so far may be; None: they are logits for certain.
-        self._suspect: int | None = 0 if output is None else None
+        self._suspect: int | None = 0 if output is None and task == "classification" else None
 
     def __repr__(self) -> str:
         if self._widths is None:
@@ -72,7 +75,8 @@ class ModelOutputs:
         layer = None if self._head is None else self._head.layer
         by = "as given" if layer is None else f"the input of {layers[layer] or type(self._module).__name__}"
         by = by if self._own is None else "the input of the call that makes the logits"
-        classes = f"{logits} classes" if logits else "no logits"
+        columns = {"classification": "classes", "multilabel": "labels", "regression": "predictions"}[self._task]
+        classes = f"{logits} {columns}" if logits else "no logits"
         return f"{classes}; embedding: {f'{embedding} numbers, {by}' if embedding else 'none found'}"
 
     @contextmanager
@@ -101,7 +105,7 @@ class ModelOutputs:
             return None, embedding
         if self._suspect is not None:
             self._suspect = self._suspect + len(returned) if sum_to_one(returned.detach()) else None
-        return as_logits(returned, self._kind), embedding
+        return as_logits(returned, self._kind, self._task), embedding
 
     def logits(self, x: Any) -> Tensor:  # noqa: ANN401
         """Logits (B, C) of one forward pass."""
@@ -114,7 +118,7 @@ class ModelOutputs:
             module: The module that is trained: the one that is asked, or a wrapper of it, such as a compiled module.
             x: The inputs, as ``of`` takes them.
         """
-        _check_task(self._module)
+        _check_task(self._module, self._task)
         if self._outputs is not None:
             returned: Any = self._outputs(module, x)[0]
         else:
@@ -127,7 +131,8 @@ class ModelOutputs:
                     with evaluating(self._module, None), torch.no_grad(), self.watching():
                         self.find_out(x)
                 returned = candidates[0 if self._head is None else self._head.position]
-        return as_logits(returned, self._kind) if self._kind == "probs" else returned
+        converted = self._kind == "probs" or self._task == "regression"
+        return as_logits(returned, self._kind, self._task) if converted else returned
 
     def forget(self) -> None:
         """Drop the embedding of the last pass, which would keep its autograd graph in memory."""
@@ -150,7 +155,7 @@ class ModelOutputs:
             raise
 
     def _try(self, x: Any) -> None:  # noqa: ANN401
-        _check_task(self._module)
+        _check_task(self._module, self._task)
         if self._outputs is None and not self._documented and self._head is None:
             self._find_head(x)
         returned, embedding = self._read(x)
@@ -167,8 +172,8 @@ class ModelOutputs:
         asked = rows_of(x)
         if asked is not None and returned.dim() and len(returned) != asked:
             raise WrongRows("logits", len(returned), asked)
-        check_kind(returned, self._kind)
-        n_classes = as_logits(returned, self._kind).shape[1]
+        check_kind(returned, self._kind, self._task)
+        n_classes = as_logits(returned, self._kind, self._task).shape[1]
         if self._num_classes not in (None, n_classes):
             raise UnsupportedModel(
                 f"expected outputs for num_classes={self._num_classes} classes, and the model has {n_classes}; replace its last "
@@ -182,12 +187,22 @@ class ModelOutputs:
         if not returned:  # without logits
             self._head = Head(0, None, None)
             return
-        if self._kind is None and any(returned[0] is one for one in calls.sigmoids) and returned[0].shape[-1:] != (1,):
-            raise UnsupportedModel(f"the model ends with a sigmoid of {returned[0].shape[-1]} columns; {MULTI_LABEL}")
+        if self._kind is None and self._task != "regression" and any(returned[0] is one for one in calls.sigmoids):
+            self._refuse_sigmoids(returned[0])
         self._head = find_head(self._module, self._named, returned, lambda: self._call(self._module, x), self._kind)
         self._watch()
         if self._head.layer is None and self._returns is None and returned[0].numel():
             self._own = own_outputs(self._module, x, lambda value: self._candidates(value)[0], self._call)
+
+    def _refuse_sigmoids(self, returned: Tensor) -> None:
+        """Refuse a model that ends with a sigmoid, and of which it was not said that it returns probabilities."""
+        if self._task == "multilabel":
+            raise UnsupportedModel(
+                'the model ends with a sigmoid, so it returns probabilities; pass output="probs" to distil.wrap, in a Learner '
+                'with network=lambda model: distil.wrap(model, task="multilabel", output="probs")'
+            )
+        if returned.shape[-1:] != (1,):
+            raise UnsupportedModel(f"the model ends with a sigmoid of {returned.shape[-1]} columns; {MULTI_LABEL}")
 
     def _first_call(self, x: Any) -> Any:  # noqa: ANN401
         try:
@@ -239,15 +254,16 @@ class ModelOutputs:
         return fitting if len(tensors) > 1 and len(fitting) == 1 else tensors
 
 
-def _check_task(module: nn.Module) -> None:
-    """Refuse models of transformers that are configured for another task than to choose one class."""
-    config = getattr(module, "config", None)
-    task = getattr(config, "problem_type", None)
-    if task == "multi_label_classification":
-        raise UnsupportedModel(f'{type(module).__name__} has problem_type="{task}"; {MULTI_LABEL}')
-    if task == "regression":
+_PROBLEM_TYPES: dict[str, Task] = {"multi_label_classification": "multilabel", "regression": "regression"}
+
+
+def _check_task(module: nn.Module, task: Task) -> None:
+    """Refuse models of transformers that are configured for another task."""
+    configured = getattr(getattr(module, "config", None), "problem_type", None)
+    own = _PROBLEM_TYPES.get(configured, task)
+    if own != task:
         raise UnsupportedModel(
-            f'{type(module).__name__} has problem_type="{task}"; regression is not supported, only models that choose one class'
+            f'{type(module).__name__} has problem_type="{configured}", and the task is {task}; pass task="{own}"'
         )
 
 
@@ -280,7 +296,7 @@ def unreadable(returned: object) -> UnsupportedModel:
         f"cannot read logits from what the model returns ({_describe(returned)}); expected a tensor (B, C), a pair "
         "(logits, embedding) or an object with logits; pass logits= to distil.wrap: their key, their position or a function that "
         "returns them; for a model without a head, and strategies that read embeddings alone, pass embedding= in the same way, or "
-        'for transformers "cls", "mean" or "pooled". Models for segmentation, detection and regression are not supported'
+        'for transformers "cls", "mean" or "pooled". Models for segmentation and detection are not supported'
     )
 
 

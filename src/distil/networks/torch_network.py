@@ -17,9 +17,10 @@ from distil.networks.functions import Function
 from distil.networks.model_inputs import check_differentiable, inputs_of, parameters_of, placed
 from distil.networks.model_outputs import ModelOutputs
 from distil.networks.module_state import check_initialized, evaluating, placement, unwrapped
-from distil.networks.output_kinds import OutputKind
+from distil.networks.output_kinds import OutputKind, activated
 from distil.networks.timm_and_transformers import class_names
 from distil.system.runtime import Runtime
+from distil.tasks import Task
 
 
 class TorchNetwork(Network, Samples, HasInputs, Differentiable):
@@ -44,6 +45,8 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
             rows that all sum to 1 are refused.
         num_classes: C; a model with another number of outputs is refused.
         classes: Names of the classes; default: those in the configuration of a transformers model.
+        task: What the columns of the outputs are: classes, one of which is right; labels of their own, with a sigmoid each; or the
+            numbers that a regression model predicts, (B,) or (B, T), which are read as its logits.
 
     Raises:
         UnsupportedModel: ``module`` is not a module, or has no layer called ``head``.
@@ -62,12 +65,14 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         output: OutputKind | None = "logits",
         num_classes: int | None = None,
         classes: Sequence[Any] | None = None,
+        task: Task = "classification",
     ) -> None:
         if not isinstance(module, nn.Module):
             raise UnsupportedModel(f"expected a torch.nn.Module, got {type(module).__name__}")
         check_initialized(module)
         self.module = unwrapped(module)
-        self.classes = class_names(self.module) if classes is None else classes
+        self.classes = class_names(self.module) if classes is None and task == "classification" else classes
+        self.task = task
         self._read = inputs
         self._parameters = parameters_of(self.module)
         self._outputs = ModelOutputs(
@@ -78,6 +83,7 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
             returns=returns,
             output=output,
             num_classes=num_classes,
+            task=task,
         )
         self._samples = DropoutSamples(self.module, self._probs)
         self._device, self._dtype = torch.device("cpu"), torch.float32  # those of the module while it is asked
@@ -134,7 +140,7 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
         return tensor, logits
 
     def sample(self, batch: Any, n_samples: int, draw: Draw) -> Tensor:  # noqa: ANN401
-        """Probabilities under K dropout masks, (B, K, C); normalization layers stay in evaluation mode.
+        """Probabilities, or predictions, under K dropout masks, (B, K, C); normalization layers stay in evaluation mode.
 
         The layers before the first dropout are computed once, all others K times, if a few rows of the first minibatch give the
         same as K whole passes; otherwise, as in a network with a state or randomness of its own, K whole passes are made. A module
@@ -163,6 +169,8 @@ class TorchNetwork(Network, Samples, HasInputs, Differentiable):
 
     def _probs(self, x: Any) -> Tensor:  # noqa: ANN401
         logits = self._outputs.logits(x)
+        if self.task != "classification":
+            return activated(logits, self.task)
         # Softmax. Why: PyTorch's own is slow on a CPU for fewer classes than a vector register holds. Gain: 98 us instead of 671 us
         # for 4,096 rows of 10 classes; for 100 classes a loss, 480 us instead of 342 us (medians of 51 and 21 calls, one thread of
         # a Xeon, torch 2.13). Delete it when ``logits.softmax(-1)`` is as fast for ten classes.

@@ -24,6 +24,7 @@ from distil.networks.timm_and_transformers import POOLINGS, pooled_outputs
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.weights import loaded
 from distil.system.runtime import Runtime
+from distil.tasks import Task, as_task
 
 Where = str | int | Callable[[Any], Any]
 """A part of a model's return value: a key or attribute, a position, or a function of the value."""
@@ -43,6 +44,7 @@ def wrap(
     num_classes: int | None = None,
     build: Callable[[], nn.Module] | None = None,
     example: Any = None,  # noqa: ANN401 - a minibatch
+    task: Task | None = None,
 ) -> Network:
     """Make a Network, which strategies can ask, from a model of any kind; the model is not changed.
 
@@ -69,8 +71,9 @@ def wrap(
             models of transformers also ``"cls"`` (the first token of the last hidden state), ``"mean"`` (the mean of the tokens in
             ``attention_mask``) or ``"pooled"`` (the ``pooler_output``). For an estimator: a fitted object with ``transform``, or
             a function of the inputs.
-        output: Kind of the numbers that the model returns: ``"logits"``; ``"probs"``, rows that sum to 1; or ``"sigmoid"``, one
-            logit of a binary model. Default: logits, unless the rows that it returns all sum to 1, which is an error.
+        output: Kind of the numbers that the model returns: ``"logits"``; ``"probs"``, rows that sum to 1, or for
+            ``task="multilabel"`` a probability for each label; or ``"sigmoid"``, one logit of a binary model. Default: logits,
+            unless the rows that it returns all sum to 1, which is an error.
         inputs: A function from the minibatch to the argument of the model, or to a tuple or dict of its arguments. Default: the
             minibatch, or its first items if it is a sequence, as many as the model requires. A dict is passed as keywords if it
             has all required parameters of the model, and otherwise whole.
@@ -79,10 +82,12 @@ def wrap(
         build: A function that makes the module of the weights in a file.
         example: A minibatch to ask the model with now: faults then show before the first minibatch of a pool, and printing the
             result shows the head and the widths.
+        task: ``"classification"``, the default: one of C classes is right; ``"multilabel"``: the model has a logit for each of L
+            labels; or ``"regression"``: it predicts one number or T numbers, (B,) or (B, T), which are read as its logits.
 
     Raises:
         UnsupportedModel: The model cannot be read; the message names the argument that would help.
-        InvalidInput: An argument cannot be used with this kind of model.
+        InvalidInput: An argument cannot be used with this kind of model, or ``model`` is a Network for another task.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
@@ -97,6 +102,7 @@ def wrap(
         "inputs": inputs,
         "num_classes": num_classes,
         "build": build,
+        "task": None if task is None else as_task(task),
     }
     network = _network(model, {name: value for name, value in given.items() if value is not None})
     if example is not None:
@@ -118,7 +124,9 @@ def _network(model: Any, given: Mapping[str, Any]) -> Network:  # noqa: ANN401
     if "build" in given:
         raise InvalidInput(f"build= needs a path of weights as the model, got {type(model).__name__}")
     if isinstance(model, Network):
-        _refuse(given, (), "a Network, which has its own")
+        _refuse(given, ("task",), "a Network, which has its own")
+        if given.get("task", model.task) != model.task:
+            raise InvalidInput(f"{model!r} is a network for {model.task}, and the task is {given['task']}")
         return model
     if isinstance(model, nn.Module):
         return _module(model, given)
@@ -153,6 +161,7 @@ def _module(module: nn.Module, given: Mapping[str, Any], returns: Returns | None
     if head is not None and embedding is not None:
         raise InvalidInput("expected head= or embedding=, got both; pass one of them")
     shared = {name: given.get(name) for name in ("output", "inputs", "num_classes")}
+    shared["task"] = given.get("task", "classification")
     if embedding in POOLINGS:
         _refuse(given, ("embedding", *shared), f"embedding={embedding!r}")
         parameters = parameters_of(unwrapped(module))
@@ -247,9 +256,14 @@ def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
         raise UnsupportedModel(f"{type(net).__name__} has no module yet; call its initialize() or fit() first")
     kinds: dict[str, OutputKind] = {"BCEWithLogitsLoss": "sigmoid", "NLLLoss": "probs", "BCELoss": "probs"}
     criterion = type(getattr(net, "criterion_", None)).__name__
-    if criterion in ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"):
-        raise UnsupportedModel(f"{type(net).__name__} is trained with {criterion}; regression is not supported")
-    network = _module(module, {"output": kinds.get(criterion, "logits"), **given})
+    regression = criterion in ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss")
+    if regression and given.get("task") != "regression":
+        raise UnsupportedModel(
+            f'{type(net).__name__} is trained with {criterion}; regression models need task="regression"'
+        )
+    if given.get("task") == "multilabel":
+        kinds["BCEWithLogitsLoss"] = "logits"
+    network = _module(module, {**({} if regression else {"output": kinds.get(criterion, "logits")}), **given})
     own = getattr(net, "classes_", None)
     if network.classes is None and own is not None:
         network.classes = np.asarray(own)
@@ -258,7 +272,9 @@ def _skorch(net: Any, given: Mapping[str, Any]) -> TorchNetwork:  # noqa: ANN401
 
 def _estimator(estimator: object, given: Mapping[str, Any]) -> Estimator:
     known = ("logits", "embedding", "inputs", "num_classes")
-    _refuse(given, known, f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}")
+    _refuse(
+        given, (*known, "task"), f"{type(estimator).__name__}, which takes {', '.join(f'{name}=' for name in known)}"
+    )
     classes = np.arange(given["num_classes"]) if "num_classes" in given else given.get("classes")
     settings = {name: given[name] for name in ("logits", "embedding", "inputs") if name in given}
     return Estimator(estimator, classes=classes, **settings)

@@ -118,7 +118,7 @@ def select(
         return with_names(choose(strategy, unmeasured, n, runtime, rng), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} needs a model; pass one as network")
-    network = wrap(network)
+    network = wrap(network, task="classification")
     source = partial(NetworkSource, network, collate=as_collate(collate), caller=type(strategy).__name__)
     sources: dict[str, Source] = {}
     for role, examples in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
