@@ -117,8 +117,8 @@ def _become(folder: Path, argv: Sequence[str]) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file that a command wrote, by name, but times, locks, plots, pages and notes on embeddings, which hold times."""
-    unlike = ("times.jsonl", ".lock", ".stdout", ".stderr", "report.html", "emb.info.json")
+    """Every file that a command wrote, by name, but times, locks, and pages and notes that hold times, or hashes of them."""
+    unlike = ("times.jsonl", ".lock", ".stdout", ".stderr", "report.html", "outputs.json", "emb.info.json")
     paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name not in unlike}
 
@@ -368,7 +368,7 @@ def _make_quick() -> None:
     def no_plot(*_: object, **__: object) -> None:
         raise MissingPackage("no plot here")
 
-    outputs.plot_curves = no_plot
+    outputs.picture_of = no_plot
     versions()
     experiment_config.load = cache(experiment_config.load)
     experiment_config.load("digits", None)

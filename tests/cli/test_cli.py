@@ -44,7 +44,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def no_plot(monkeypatch):
     """Plots are slow, and tested elsewhere."""
-    monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, **_: path)
+    monkeypatch.setattr(outputs, "picture_of", lambda *_, **__: b"picture")
 
 
 @pytest.fixture
@@ -443,6 +443,7 @@ def test_compare_tells_of_its_page(said, file, here, no_plot):
     assert report["experiments"][0]["metrics"]["accuracy"]["full"] > 0
 
 
+@pytest.mark.filterwarnings("always::distil.errors.DistilWarning")
 def test_report(said, file, here, no_plot):
     assert said("run", file(), "--seeds", "2")[0] == 0
     assert not (here / "runs" / "small" / "report.html").exists()
@@ -464,7 +465,9 @@ def test_report(said, file, here, no_plot):
     assert (code, "mine.html exists already, with other content" in err) == (2, True)
     assert (here / "mine.html").read_text() == "edited"
     assert said("report", "runs/small", "--output", "mine.html", "--force")[0] == 0
-    assert said("report", "runs/small")[0] == 0  # the directory's own page
+    code, _, err = said("report", "runs/small")  # the directory's own page
+    assert (code, "report.html is not as distil wrote it, so it is kept as report (edited).html" in err) == (0, True)
+    assert (here / "runs" / "small" / "report (edited).html").read_text() == "edited"
     assert (here / "runs" / "small" / "report.html").read_bytes() == first == (here / "mine.html").read_bytes()
 
 

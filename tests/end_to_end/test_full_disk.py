@@ -101,7 +101,7 @@ def run(tmp_path, monkeypatch, capsys):
     def no_plot(*_, **__):
         raise MissingPackage("no plot here")
 
-    monkeypatch.setattr(outputs, "plot_curves", no_plot)
+    monkeypatch.setattr(outputs, "picture_of", no_plot)
     (tmp_path / "config.json").write_text(json.dumps(DOCUMENT))
 
     def command(folder, full_from=None):

@@ -44,7 +44,7 @@ def no_plot(*_, **__):
     raise MissingPackage("no plot here")
 
 
-outputs.plot_curves = no_plot  # slow, and no part of what is compared
+outputs.picture_of = no_plot  # slow, and no part of what is compared
 config.load = cache(config.load)
 config.load("digits", None)
 gc.freeze()
@@ -434,7 +434,7 @@ def test_real_processes_interrupted_killed_doubled_and_resumed(start, tmp_path, 
     before = events.read_bytes()
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(outputs, "plot_curves", lambda *_, **__: "no plot")
+    monkeypatch.setattr(outputs, "picture_of", lambda *_, **__: b"picture")
     shutil.move("out", "moved")
     assert main(["resume", "moved"]) == 0
     moved = tmp_path / "moved" / "margin_sampling" / "0"

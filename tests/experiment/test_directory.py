@@ -22,7 +22,7 @@ from distil.selection.oracle import Answers, Pending, TrueLabels
 @pytest.fixture
 def no_plot(monkeypatch):
     """Plots are slow, and tested elsewhere."""
-    monkeypatch.setattr(outputs, "plot_curves", lambda *_, **__: "no plot")
+    monkeypatch.setattr(outputs, "picture_of", lambda *_, **__: b"picture")
 
 
 def test_another_strategy_and_seed_add_only_the_missing_runs(config, trainings, run_files, tmp_path):

@@ -187,7 +187,7 @@ def test_an_image_that_a_table_names_is_read_too(here):
 
 
 def test_results_are_titled_by_the_name_of_the_file(case, here, monkeypatch):
-    monkeypatch.setattr(outputs, "plot_curves", lambda *_, title, **__: title)
+    monkeypatch.setattr(outputs, "picture_of", lambda *_, **__: b"picture")
     Path("some").mkdir()
     for number, (dataset, title) in enumerate(
         [

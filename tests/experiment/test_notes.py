@@ -47,7 +47,7 @@ def test_warnings_before_an_error_are_issued():
 
 
 def test_every_remark_comes_out_in_the_results_also_after_a_resume(config, run_files, monkeypatch, tmp_path):
-    monkeypatch.setattr(outputs, "plot_curves", lambda *_, **__: "no plot")
+    monkeypatch.setattr(outputs, "picture_of", lambda *_, **__: b"picture")
     changes = {
         "active_learning__strategies": ["random_sampling", "entropy_sampling_dropout", "probcover", "kmeans_sampling"],
         "active_learning__rounds": 3,

@@ -131,7 +131,7 @@ def test_no_plot_without_matplotlib(several, monkeypatch):
     def missing(*_, **__):
         raise MissingPackage("plots need matplotlib; pip install distil[plot]")
 
-    monkeypatch.setattr(outputs, "plot_curves", missing)
+    monkeypatch.setattr(outputs, "picture_of", missing)
     run_all(several)
     assert "no plot: plots need matplotlib" in write_results(several)
     assert (several.output / "results.md").exists()
@@ -163,7 +163,7 @@ def test_selections_that_are_random_samples_are_named(config):
 
 def test_what_is_not_drawn_is_named_in_the_picture(made_up, monkeypatch):
     drawn = []
-    monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, *, title, **_: drawn.append(title) or path)
+    monkeypatch.setattr(outputs, "picture_of", lambda *_, title, **__: drawn.append(title) or b"picture")
     write_results(made_up("all"))
     unfinished = [("badge", seed) for seed in range(4)]
     write_results(made_up("some", unfinished=unfinished, budgets={"margin_sampling": 4}))

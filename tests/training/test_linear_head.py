@@ -298,7 +298,7 @@ def test_tables_are_standardized_over_the_pool_by_default(tmp_path):
 
 
 def test_a_training_that_collapses_is_reported_in_words(tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs, "plot_curves", lambda summaries, path, **_: path)
+    monkeypatch.setattr(outputs, "picture_of", lambda *_, **__: b"picture")
     made = document(tmp_path, dataset={"name": "digits", "test_points": 200})
     made["model"] = {"architecture": "two_layer_net", "hidden_units_1": 8, "target_classes": 10}
     made["train_parameters"] = {"lr": 1e-9, "batch_size": 16, "n_epoch": 1}

@@ -40,32 +40,42 @@ def report(
         RunError: A directory holds no experiment, or a damaged one.
         InvalidInput: No directories, an output that is not called as a page is, or a file of that name with other content.
     """
-    return _made(runs, output, force, data)[0]
+    path = out_of(output, (".html", ".htm"), "output")
+    found = _report(runs, data)
+    if path is not None:
+        _publish(path, found, force)
+    return as_json(found)
 
 
-def _made(
-    runs: PathLike | Sequence[PathLike], output: PathLike | None, force: bool, data: PathLike | None
-) -> tuple[dict[str, Any], bool]:
-    """The document, and whether the page was written; False if it was there already."""
+def _report(runs: PathLike | Sequence[PathLike], data: PathLike | None) -> Any:  # noqa: ANN401 - what JSON can hold
     from distil.experiment.directory import open_config
-    from distil.experiment.page.render import page_of
     from distil.experiment.page.report import report_of
+
+    return report_of([open_config(Path(run), optional_path("data", data)) for run in paths_of("runs", runs)])
+
+
+def _publish(path: Path, found: Any, force: bool) -> bool:  # noqa: ANN401
+    from distil.experiment.page.render import page_of
     from distil.system.files import publish
 
-    path = out_of(output, (".html", ".htm"), "output")
-    configs = [open_config(Path(run), optional_path("data", data)) for run in paths_of("runs", runs)]
-    found = report_of(configs)
-    written = path is not None and publish(path, page_of(found).encode(), force=force)
-    return as_json(found), written
+    return publish(path, page_of(found).encode(), force=force)
 
 
 def act(given: dict[str, Any]) -> int:
     """Write the page and print the tables."""
-    own = given["output"] is None and len(given["runs"]) == 1  # the directory's page, which its comparison writes too
-    page = given["output"] or Path(given["runs"][0] if own else ".", "report.html")
-    found, written = _made(given["runs"], page, given["force"] or own, given["data"])
+    from distil.experiment.outputs import PAGE, write_report
+    from distil.experiment.page.render import page_of
+
+    runs, path = given["runs"], out_of(given["output"], (".html", ".htm"), "output")
+    found = _report(runs, given["data"])
+    if path is None and len(runs) == 1:  # the directory's page, which its comparison writes too
+        path = Path(runs[0], PAGE)
+        written = write_report(path.parent, page_of(found))
+    else:
+        path = path or Path(PAGE)
+        written = _publish(path, found, given["force"])
     for note in found["notes"]:
         print(f"{note}\n")
     print("\n\n".join(f"{experiment['name']}\n\n{experiment['table']}" for experiment in found["experiments"]))
-    print(f"\nReport: {page}" + ("" if written else " (it was there already)"))
+    print(f"\nReport: {path}" + ("" if written else " (it was there already)"))
     return 0

@@ -76,14 +76,28 @@ def plot_curves(
     path = Path(path)
     if path.suffix.lower() not in _METADATA:
         raise InvalidInput(f"path must end in .png or .svg, got {path.name!r}")
+    picture = picture_of(summaries, path.suffix.lower(), title=title, target=target, full=full, metric=metric)
+    publish(path, picture, force=force)
+    return path
+
+
+def picture_of(
+    summaries: Sequence[Summary],
+    suffix: str,
+    *,
+    title: str = "",
+    target: float | None = None,
+    full: float | None = None,
+    metric: str = "accuracy",
+) -> bytes:
+    """The picture that ``plot_curves`` writes, as the bytes of a file with this suffix."""
     if not summaries:
         raise InvalidInput("summaries must hold at least one summary, got none")
     for name, value in (("target", target), ("full", full)):
         if value is not None and not 0 <= value <= 1:
             raise InvalidInput(f"{name} must be a fraction in [0, 1], for example 0.94 for 94 %, got {value}")
     optional("matplotlib", "drawing curves")
-    _write(_figure(summaries, title, target, full, metric), path, force)
-    return path
+    return _saved(_figure(summaries, title, target, full, metric), suffix)
 
 
 def _figure(summaries: Sequence[Summary], title: str, target: float | None, full: float | None, metric: str) -> Figure:
@@ -204,12 +218,11 @@ def _apart(wanted: Floats, gap: float) -> Floats:
     return placed
 
 
-def _write(figure: Figure, path: Path, force: bool) -> None:
-    """Write the picture, so that no reader sees half of it."""
+def _saved(figure: Figure, suffix: str) -> bytes:
     import matplotlib
 
-    suffix, content = path.suffix.lower(), io.BytesIO()
+    content = io.BytesIO()
     # Element names in an SVG are random unless salted.
     with matplotlib.rc_context({"svg.hashsalt": "distil"}):
         figure.savefig(content, format=suffix[1:], metadata=_METADATA[suffix])
-    publish(path, content.getvalue(), force=force)
+    return content.getvalue()

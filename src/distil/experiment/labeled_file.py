@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from distil.data.cells import csv_text
-from distil.errors import InvalidInput
+from distil.experiment.replaced import move_aside
 from distil.experiment.run import Run
 from distil.system.files import write_text
 
@@ -21,9 +21,6 @@ def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> Non
         run: The run whose ``labeled`` events are written.
         names: The user's ids, one per row of the pool.
         classes: Names of the classes; empty if they have none.
-
-    Raises:
-        InvalidInput: There is a file with other content.
     """
     content = _content(run, names, classes)
     if not _is_kept(run, content):
@@ -31,7 +28,7 @@ def write_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> Non
 
 
 def remove_labeled(run: Run, names: Sequence[str], classes: Sequence[str]) -> None:
-    """Remove the file of a finished run that goes on; see ``write_labeled``."""
+    """Remove the file of a finished run that goes on; it is written anew at the end, see ``write_labeled``."""
     if _is_kept(run, _content(run, names, classes)):
         (run.path / LABELED).unlink()
 
@@ -47,12 +44,11 @@ def _content(run: Run, names: Sequence[str], classes: Sequence[str]) -> str:
 
 
 def _is_kept(run: Run, content: str) -> bool:
-    """Whether the file is there as it was written; one that someone edited is never replaced."""
+    """Whether the file is there as it was written; one that someone edited gets another name."""
     path = run.path / LABELED
     if not path.exists():
         return False
     if path.read_bytes() != content.encode(errors="surrogateescape"):
-        raise InvalidInput(
-            f"{path} is not as the run wrote it, and was left as it is; move it to another folder, and run the same command again"
-        )
+        move_aside(path)
+        return False
     return True

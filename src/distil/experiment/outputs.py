@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from distil.data.cells import csv_text
 from distil.errors import MissingPackage, RunError
 from distil.evaluation.compare import Summary, summarize
 from distil.evaluation.metrics import METRICS
-from distil.evaluation.plots import plot_curves
+from distil.evaluation.plots import picture_of
 from distil.evaluation.tables import markdown_table, terminal_table
 from distil.experiment.config.experiment_config import ExperimentConfig
 from distil.experiment.directory import directory_lock, open_config
 from distil.experiment.notes import notes_of
-from distil.experiment.page.render import write_page
+from distil.experiment.page.render import page_of
+from distil.experiment.page.report import report_of
+from distil.experiment.replaced import write_anew
 from distil.experiment.results import (
     Runs,
     all_runs,
@@ -29,7 +32,8 @@ from distil.experiment.results import (
     left_out_notes,
     table_of,
 )
-from distil.system.files import write_text
+
+PAGE = "report.html"
 
 
 def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
@@ -37,7 +41,7 @@ def write_results(config: ExperimentConfig, *, page: bool = False) -> str:
 
     The files are ``results.csv`` with every number, ``results.md``, ``curves.png`` if matplotlib is installed, and, with ``page``
     and several strategies, or if there is one already, ``report.html``. The baseline is random sampling, or the first strategy if
-    random sampling was not run.
+    random sampling was not run. A file that somebody edited is kept under another name; see ``write_anew``.
 
     Args:
         config: The configuration of a command on the directory. The results are those of all commands.
@@ -57,7 +61,7 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
     config, runs = table_of(experiment, everything)
     if not runs:
         raise RunError(f"no run in {config.output} is finished; continue with: distil resume {config.output}")
-    write_text(config.output / "results.csv", _as_csv(experiment, everything))
+    write_anew(config.output / "results.csv", _as_csv(experiment, everything))
     curves, paged = comparable(runs, config.seeds), _paged(experiment, page=page)
     left_out = left_out_notes(experiment, everything, config.seeds, curves)
     if not curves:
@@ -71,7 +75,7 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
     title = f"{data_name(config)}, {len(config.seeds)} seed{'s' * (len(config.seeds) > 1)}"
     notes = [*left_out, *alone_notes(config, baselines), *notes_of(config, runs)]
     note = "".join(f"\n\n{one}" for one in notes)
-    write_text(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
+    write_anew(config.output / "results.md", f"# {title}\n\n{markdown_table(summaries, target, **tests)}{note}\n")
     shown = {summary.name for summary in summaries}
     missing = ", ".join(spec.label for spec in config.strategies if spec.label not in shown)
     plotted = _plotted(
@@ -83,21 +87,28 @@ def _written(experiment: ExperimentConfig, *, page: bool) -> str:
 def _plotted(config: ExperimentConfig, runs: Runs, summaries: list[Summary], title: str) -> str:
     bounds = bounds_of(config, runs)
     full = None if bounds is None else bounds.full
+    path = config.output / "curves.png"
     try:
-        path = plot_curves(
-            summaries, config.output / "curves.png", title=title, target=config.target_accuracy, full=full, force=True
-        )
+        picture = picture_of(summaries, path.suffix, title=title, target=config.target_accuracy, full=full)
     except MissingPackage as error:
         return f"Results: {config.output / 'results.md'} (no plot: {error})"
+    write_anew(path, picture)
     return f"Results: {config.output / 'results.md'}, learning curves: {path}"
 
 
 def _paged(config: ExperimentConfig, *, page: bool) -> str:
     """Write the page of a comparison, also in place of an older one, and return the line that names the file; "" for no page."""
-    path = config.output / "report.html"
+    path = config.output / PAGE
     if len(config.strategies) == 1 or not (page or path.exists()):
         return ""
-    return f"\nReport: {write_page([config], path)}"
+    write_anew(path, page_of(report_of([config])))
+    return f"\nReport: {path}"
+
+
+def write_report(output: Path, page: str) -> bool:
+    """Write the page of a directory; False if it holds these bytes already."""
+    with directory_lock(output):
+        return write_anew(output / PAGE, page)
 
 
 def _as_csv(config: ExperimentConfig, everything: Runs) -> str:

@@ -6,6 +6,7 @@
       config.json              the configuration
       files.json               the hashes of the files that were read
       trust.json               signatures of configurations that name code; see distil.experiment.trust
+      outputs.json             hashes of the results and the page as they were written; see distil.experiment.replaced
       STRATEGY/SEED/           one run each; see distil.experiment.run
       first_round/SEED/        round 0 of a seed, which its runs share
       full_data/SEED/          one training on the whole pool, if the configuration asks for it

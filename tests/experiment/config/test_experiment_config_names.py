@@ -208,6 +208,8 @@ def test_labels_that_cannot_be_names_of_folders(case):
     """Those of files that an experiment writes next to its folders, and those that some file system refuses."""
     for label in [
         "config.json",
+        "files.json",
+        "outputs.json",
         "results.csv",
         "report.html",
         "a\nb",

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from distil.experiment.outputs import write_results
-from distil.experiment.page.render import page_of, write_page
+from distil.experiment.page.render import page_of
 from distil.experiment.page.report import report_of
 
 pytestmark = pytest.mark.slow
@@ -30,6 +30,11 @@ GAIN = {
 OTHERS = ["entropy_sampling", "least_confidence", "kmeans_sampling", "core_set", "fass", "craig", "typiclust"]
 TEN = ["random_sampling", "margin_sampling", BADGE, *OTHERS]
 FIGURES = ("curves-accuracy", "efficiency-accuracy", "selections-balance")
+
+
+def write_page(configs, path):
+    path.write_text(page_of(report_of(configs)), encoding="utf-8")
+    return path
 
 
 @pytest.fixture

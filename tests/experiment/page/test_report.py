@@ -13,13 +13,13 @@ from scipy import stats
 
 from distil.errors import DistilWarning, InvalidInput, RunError
 from distil.evaluation.curves import labels_to_reach
+from distil.experiment import outputs
 from distil.experiment.config.document import read_json
 from distil.experiment.config.experiment_config import parse_config
 from distil.experiment.directory import open_config
 from distil.experiment.outputs import write_results
-from distil.experiment.page import render
 from distil.experiment.page import report as page
-from distil.experiment.page.render import page_of, write_page
+from distil.experiment.page.render import page_of
 from distil.experiment.page.report import report_of
 from distil.experiment.run import Run
 from distil.experiment.suite import run_all
@@ -638,11 +638,12 @@ def test_without_scripts_the_page_has_the_table(made_up):
 
 def test_a_page_is_written_whole_or_not_at_all(made_up, monkeypatch):
     config = made_up()
-    path = write_page([config], config.output / "report.html")
+    path = config.output / "report.html"
+    write_results(config, page=True)
     before = path.read_bytes()
-    monkeypatch.setattr(render, "page_of", lambda report: 1 / 0)
+    monkeypatch.setattr(outputs, "page_of", lambda report: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write_page([config], path)
+        write_results(config, page=True)
     assert path.read_bytes() == before
     assert not list(config.output.glob(".report*"))
 

@@ -18,6 +18,16 @@ from distil.system.imports import named_object
 
 # Names of folders that an experiment has besides those of its strategies.
 FULL_DATA, FIRST_ROUND = "full_data", "first_round"
+_FILES = (
+    "config.json",
+    "curves.png",
+    "files.json",
+    "outputs.json",
+    "report.html",
+    "results.csv",
+    "results.md",
+    "trust.json",
+)  # names of its files
 ARGS = "active_learning.strategy_args"
 _LONGEST_LABEL = 200  # bytes; file systems take 255
 # Keys of strategy_args that every strategy accepts, used or not, as in the document.
@@ -158,8 +168,7 @@ def _check_labels(check: Faults, labels: list[str]) -> None:
 def _is_folder_name(label: str) -> bool:
     """Whether every system takes the label as the name of a folder, next to the files of the experiment."""
     fits = len(label.encode(errors="replace")) <= _LONGEST_LABEL and label.isprintable()
-    files = ("config.json", "results.md", "results.csv", "curves.png", "report.html", "trust.json")
-    return fits and not label.startswith(".") and label not in files and not set(label) & set('/\\*?"<>|')
+    return fits and not label.startswith(".") and label not in _FILES and not set(label) & set('/\\*?"<>|')
 
 
 def _check_strategy(check: Faults, where: str, spec: StrategySpec, args: str = ARGS) -> None:
