@@ -16,6 +16,7 @@ from distil.strategies.registry import strategy_named
 FREE = {
     "auto": {},
     "alfa_mix": {},
+    "anchors": {},
     "badge": {},
     "badge_per_batch": {"batch_size": 4},
     "baseline_sampling": {},

@@ -8,10 +8,11 @@ import torch
 from scipy import stats
 
 import distil
-from distil import InvalidInput, select_from
+from distil import InvalidInput, MissingSignal, select_from
 from distil.experiment.config.strategy_section import StrategySpec
 from distil.strategies import (
     BADGE,
+    Anchors,
     Balance,
     CoreSet,
     EntropySampling,
@@ -167,3 +168,38 @@ def test_mix_ranks_by_the_mixed_scores():
     ):
         with pytest.raises(InvalidInput, match=message):
             Mix(**wrong)
+
+
+def test_anchors_choose_around_the_labeled_examples_of_each_class():
+    g = torch.Generator().manual_seed(4)
+    x = torch.randn(90, 4, generator=g)
+    labeled, labels = [3, 30, 60, 61], [0, 0, 2, 2]
+    near = set()
+    for i in labeled:
+        similar = torch.cosine_similarity(x[i][None], x).numpy()
+        others = [j for j in np.argsort(-similar).tolist() if j not in labeled]
+        near |= set(others[:5])
+    found = select_from(
+        Anchors(MarginSampling(), neighbors=5), 6, probs=PROBS, embeddings=x, labeled=labeled, labels=labels
+    )
+    assert found.tolist() == sorted(near, key=lambda i: MARGIN[i])[:6]
+    assert found.notes == (f"picked among {len(near)} of 86 examples, neighbors of 4 labeled examples of 2 classes",)
+    assert found.reasons[0].startswith("margin")
+    one = Anchors(MarginSampling(), anchors=1, neighbors=4)  # one anchor in each of two classes
+    few = select_from(one, 3, probs=PROBS, embeddings=x, labeled=labeled, labels=labels)
+    assert "neighbors of 2 labeled examples of 2 classes" in few.notes[0]
+    cold = select_from(Anchors(), 6, probs=PROBS, embeddings=x)
+    assert cold.tolist() == select_from(MarginSampling(), 6, probs=PROBS).tolist()
+    assert "whole pool" in cold.notes[0]
+    with pytest.raises(MissingSignal, match="labels"):
+        select_from(Anchors(), 6, probs=PROBS, embeddings=x, labeled=labeled)
+
+
+def test_anchors_find_more_of_a_rare_class_than_margins_do():
+    g = torch.Generator().manual_seed(5)
+    x = torch.randn(3000, 8, generator=g)
+    x[:60] = x[:60] * 0.4 + 3 * torch.eye(8)[0]  # a rare class in one direction
+    probs = torch.rand(3000, 2, generator=g).softmax(1)  # a model that knows nothing
+    given = {"probs": probs, "embeddings": x, "labeled": [0, 100, 200], "labels": [1, 0, 0]}
+    rare = [sum(i < 60 for i in select_from(each, 40, **given)) for each in (Anchors(), MarginSampling())]
+    assert rare[0] > 6 > 3 > rare[1]

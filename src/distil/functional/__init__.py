@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers and editors; the tests compare these names with the files
     from distil.functional import adversarial as adversarial
+    from distil.functional import anchors as anchors
     from distil.functional import bait as bait
     from distil.functional import batchbald as batchbald
     from distil.functional import budgets as budgets
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import falcun as falcun
     from distil.functional import features as features
     from distil.functional import gains as gains
+    from distil.functional import galaxy as galaxy
     from distil.functional import glister as glister
     from distil.functional import gradients as gradients
     from distil.functional import greedy as greedy

@@ -1,6 +1,7 @@
 """The strategies, each a small frozen dataclass; importing this package registers all of them."""
 
 from distil.strategies.adversarial import AdversarialBIM, AdversarialDeepFool
+from distil.strategies.anchors import Anchors
 from distil.strategies.auto import Auto
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy
 from distil.strategies.bayesian import (
@@ -18,6 +19,7 @@ from distil.strategies.contrastive import CAL, FALCUN
 from distil.strategies.coverage import ProbCover, TypiClust
 from distil.strategies.diversity import CoreSet, KMeansSampling, KMediansSampling, RobustCoreSet
 from distil.strategies.fisher import BAIT
+from distil.strategies.galaxy import GALAXY
 from distil.strategies.gradient import BADGE, KDPP, BADGEPerBatch
 from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
 from distil.strategies.herding import MaxHerding, UHerding
@@ -48,6 +50,7 @@ __all__ = [
     "EPIG",
     "FALCUN",
     "FASS",
+    "GALAXY",
     "GLISTER",
     "KDPP",
     "LCMD",
@@ -59,6 +62,7 @@ __all__ = [
     "ALFAMix",
     "AdversarialBIM",
     "AdversarialDeepFool",
+    "Anchors",
     "Auto",
     "BADGEPerBatch",
     "Balance",

@@ -15,9 +15,14 @@ from distil.strategies.base import ROLES, Needs, Selection, Sets, Strategy
 
 def needs_of(*strategies: Strategy) -> Needs:
     """The signals that any of the strategies reads, each once; without shortlists."""
+    return needs_with(Needs(), *strategies)
+
+
+def needs_with(own: Needs, *strategies: Strategy) -> Needs:
+    """The signals in ``own``, then those that any of the strategies reads, each once; without shortlists."""
+    needed = [own, *(each.needs for each in strategies)]
     roles: dict[str, Any] = {
-        role: tuple(dict.fromkeys(signal for each in strategies for signal in getattr(each.needs, role)))
-        for role in ROLES
+        role: tuple(dict.fromkeys(signal for needs in needed for signal in getattr(needs, role))) for role in ROLES
     }
     return Needs(**roles)
 

@@ -24,7 +24,7 @@ from distil.strategies.base import (
 )
 from distil.strategies.diversity import CoreSet, KMeansSampling
 from distil.strategies.gradient import BADGE
-from distil.strategies.nested import from_groups, from_rows, needs_of
+from distil.strategies.nested import from_groups, from_rows, needs_of, needs_with
 from distil.strategies.parameters import at_least, count
 from distil.strategies.registry import held, register
 from distil.strategies.uncertainty import MarginSampling
@@ -51,8 +51,7 @@ class Balance(Strategy):
     @property
     def needs(self) -> Needs:
         """Class probabilities of the pool, and what the other strategy reads."""
-        own = needs_of(self.of)
-        return replace(own, pool=tuple(dict.fromkeys((Probs(), *own.pool))))
+        return needs_with(Needs(pool=(Probs(),)), self.of)
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The picks of each class in turn."""
