@@ -31,6 +31,7 @@ FREE = {
     "kmedians_sampling": {},
     "maxherding": {},
     "probcover": {},
+    "refine": {},
     "robust_core_set": {"outliers": 0.2},
     "submod_sampling": {},
     "tcm": {},

@@ -27,6 +27,7 @@ from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByC
 from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.mix import Mix
 from distil.strategies.predictive import Predictive
+from distil.strategies.refine import Refine
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.stochastic import SkipTop, StochasticAcquisition
 from distil.strategies.submodular import FASS, SubmodularSampling
@@ -94,6 +95,7 @@ __all__ = [
     "QueryByCommittee",
     "RandomSampling",
     "RatioOfConfidence",
+    "Refine",
     "RobustCoreSet",
     "ScoreStrategy",
     "Selection",

@@ -14,7 +14,7 @@ from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strate
 from distil.strategies.nested import needs_of
 from distil.strategies.parameters import choice, numbers
 from distil.strategies.reasons import sentences
-from distil.strategies.registry import held_scores, register
+from distil.strategies.registry import held_several, register
 from distil.strategies.uncertainty import EntropySampling, MarginSampling
 
 
@@ -39,7 +39,7 @@ class Mix(Strategy):
     paper: ClassVar[str] = (
         "Settles and Craven 2008, An analysis of active learning strategies for sequence labeling tasks"
     )
-    of: tuple[ScoreStrategy, ...] = held_scores((MarginSampling(), EntropySampling()))
+    of: tuple[ScoreStrategy, ...] = held_several((MarginSampling(), EntropySampling()), ScoreStrategy)
     how: str = choice("rank", MIXTURES)
     weights: tuple[float, ...] | None = numbers()
 

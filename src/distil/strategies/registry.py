@@ -122,19 +122,19 @@ def held(default: Strategy, kind: type[Any] = Strategy) -> Any:  # noqa: ANN401 
         kind: ``Strategy``, or ``ScoreStrategy`` where each example must be scored by itself.
     """
     scored = " that scores each example by itself, such as 'margin_sampling'" if kind is ScoreStrategy else ""
-
     return declared(default, f"a strategy{scored}", partial(_read, kind=kind))
 
 
-def held_scores(default: tuple[ScoreStrategy, ...]) -> Any:  # noqa: ANN401
-    """Declare a field that holds two or more strategies that score examples: a list whose entries have the forms of ``held``."""
+def held_several(default: tuple[Strategy, ...], kind: type[Any] = Strategy) -> Any:  # noqa: ANN401
+    """Declare a field that holds two or more strategies: a list whose entries have the forms of ``held``; same arguments."""
 
     def read(value: object) -> tuple[Strategy, ...]:
         if not isinstance(value, (list, tuple)) or len(value) < 2:
             raise Refused
-        return tuple(_read(entry, ScoreStrategy) for entry in value)
+        return tuple(_read(entry, kind) for entry in value)
 
-    return declared(default, "two or more strategies that score each example by itself, in a list", read)
+    scored = " that score each example by itself" if kind is ScoreStrategy else ""
+    return declared(default, f"two or more strategies{scored}, in a list", read)
 
 
 def _read(value: object, kind: type[Any]) -> Strategy:
@@ -167,6 +167,10 @@ def for_classes(strategy: Strategy, num_classes: int) -> Strategy:
     now = {field.name: getattr(strategy, field.name) for field in fields}
     new: dict[str, Any] = {
         name: for_classes(value, num_classes) for name, value in now.items() if isinstance(value, Strategy)
+    } | {
+        name: tuple(for_classes(part, num_classes) for part in value)
+        for name, value in now.items()
+        if isinstance(value, tuple) and any(isinstance(part, Strategy) for part in value)
     }
     if "n_classes" in now and now["n_classes"] is None:
         new["n_classes"] = num_classes
