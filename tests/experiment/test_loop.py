@@ -190,6 +190,17 @@ def test_the_notes_of_a_selection_are_kept_where_there_are_any(config, done):
     assert "notes" not in done(config()).all("asked")[0]
 
 
+def test_a_schedule_runs_from_the_first_selection_to_the_last(config, done):
+    for rounds, betas in ((4, ("1", "10", "100")), (2, ("1",))):
+        scheduled = config(
+            active_learning__strategy="stochastic_acquisition",
+            active_learning__strategy_args={"last_beta": 100},
+            active_learning__rounds=rounds,
+        )
+        notes = [event["notes"] for event in done(scheduled).all("asked")]
+        assert notes == [[f"beta {beta} of the noise"] for beta in betas]
+
+
 def test_candidates_are_a_random_part_of_the_unlabeled_pool(config, done, monkeypatch):
     """The picks of one strategy are the best of its own part; the other's are of all."""
     asked = []

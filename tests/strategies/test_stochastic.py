@@ -9,14 +9,17 @@ import torch
 from distil.cli.strategies import described
 from distil.errors import InvalidInput
 from distil.rng import Rng
+from distil.selection.learner import Learner
 from distil.selection.select import select_from
 from distil.signals import Probs
 from distil.strategies import (
     BADGE,
     BALD,
+    Balance,
     EntropySampling,
     MarginSampling,
     Needs,
+    Predictive,
     ScoreStrategy,
     SkipTop,
     StochasticAcquisition,
@@ -126,4 +129,32 @@ def test_forms_of_the_held_strategy():
 
 def test_the_list_of_strategies_shows_the_name_of_the_held_one():
     entry = next(entry for entry in described() if entry["name"] == "stochastic_acquisition")
-    assert entry["parameters"] == {"of": "margin_sampling", "noise": "power", "beta": 1.0}
+    assert entry["parameters"] == {"of": "margin_sampling", "noise": "power", "beta": 1.0, "last_beta": None}
+
+
+def test_the_schedule_goes_exponentially_from_beta_to_last_beta():
+    scheduled = StochasticAcquisition(EntropySampling(), last_beta=100)
+    for elapsed, beta in ((0, 1), (0.25, 100**0.25), (0.5, 10), (1, 100)):
+        found = select_from(scheduled, 30, probs=PROBS, elapsed=elapsed, seed=1)
+        constant = select_from(StochasticAcquisition(EntropySampling(), beta=beta), 30, probs=PROBS, seed=1)
+        assert found.tolist() == constant.tolist()
+        assert found.notes == (f"beta {beta:.3g} of the noise",)
+    falling = StochasticAcquisition(EntropySampling(), beta=8, last_beta=2)
+    assert select_from(falling, 1, probs=PROBS, elapsed=0.5).notes == ("beta 4 of the noise",)
+    nested = select_from(Balance(scheduled), 9, probs=PROBS, elapsed=0.5)
+    assert nested.notes == ("beta 10 of the noise",)
+    tempered = select_from(Predictive(scheduled, probs="softmax"), 9, probs=PROBS, elapsed=0.5)
+    assert tempered.notes == ("beta 10 of the noise",)
+
+
+def test_a_schedule_needs_to_know_how_far_the_run_is():
+    scheduled = StochasticAcquisition(last_beta=100)
+    with pytest.raises(InvalidInput, match=r"pass elapsed=, from 0 \(the first selection\) to 1 \(the last\)"):
+        select_from(scheduled, 3, probs=PROBS)
+    for wrong in (-0.1, 1.5, "0.5", True, float("nan")):
+        with pytest.raises(InvalidInput, match="elapsed must be a number from 0, the first selection of a run, to 1"):
+            select_from(scheduled, 3, probs=PROBS, elapsed=wrong)
+    logits = torch.from_numpy(PROBS).log()
+    learner = Learner(logits, torch.nn.Identity(), scheduled, num_classes=4, fit=lambda *_: None, seed=3)
+    learner.label([0, 1], [0, 1])
+    assert learner.query(5, elapsed=0.5).notes == ("beta 10 of the noise",)

@@ -222,7 +222,8 @@ class Steps:
         with timed(self.run, round, "select"), kept_warnings() as warned:
             unlabeled = self.learner.pool.unlabeled
             n = min(self.config.budget, len(unlabeled))
-            selection = self.learner.query(n, exclude=self._left_out(unlabeled, round))
+            elapsed = (round - 1) / max(1, self.config.rounds - 2)  # rounds 1 to rounds - 1 select
+            selection = self.learner.query(n, exclude=self._left_out(unlabeled, round), elapsed=elapsed)
         ids = selection.tolist()
         event: Event = {"event": "asked", "round": round, "ids": ids, **self._names(ids)}
         if selection.scores is not None:

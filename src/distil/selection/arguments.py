@@ -194,6 +194,17 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a
     return count
 
 
+def as_elapsed(elapsed: Any) -> float | None:  # noqa: ANN401 - any argument of a caller
+    """``elapsed`` as a number from 0 to 1, or None; InvalidInput for anything else."""
+    if elapsed is None:
+        return None
+    if isinstance(elapsed, bool) or not isinstance(elapsed, (int, float, np.number)) or not 0 <= elapsed <= 1:
+        raise InvalidInput(
+            f"elapsed must be a number from 0, the first selection of a run, to 1, the last one, got {elapsed!r}"
+        )
+    return float(elapsed)
+
+
 def as_collate(collate: Any) -> Collate | None:  # noqa: ANN401 - any argument of a caller
     """``collate``, checked to be a function or None."""
     if collate is not None and not callable(collate):

@@ -24,7 +24,9 @@ def gather(source: Source, needs: tuple[Signal[Any], ...], runtime: Runtime, rng
     return source.table(source.measured(needs), runtime, rng)
 
 
-def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: Runtime, rng: Rng) -> Selection:
+def choose(
+    strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: Runtime, rng: Rng, elapsed: float | None = None
+) -> Selection:
     """Measure the signals that the strategy needs, in one pass, and let it choose ``n`` ids of ``sources["pool"]``.
 
     Args:
@@ -33,6 +35,7 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
         n: Size of the selection, from 1 to the number of examples in the pool.
         runtime: Settings of the measurement.
         rng: Randomness of the selection.
+        elapsed: The share of the run that has passed, from 0 to 1; None: not known.
 
     Ties are broken by ``tie_keys``: the pool reaches the strategy in the order of these keys, so its kernels need only a rule
     on rows. The order costs a copy of the columns (on one core 0.3 s for 200,000 embeddings of 384 numbers).
@@ -41,7 +44,7 @@ def choose(strategy: Strategy, sources: Mapping[str, Source], n: int, runtime: R
     shortlist = needs.shortlist
     scored = () if shortlist is None else shortlist.by.needs.pool
     stored = pool.measured(needs.pool + scored)  # a missing signal raises here, before any work
-    sets = _sets_around(sources, needs, runtime, rng)
+    sets = _sets_around(sources, needs, runtime, rng, elapsed)
 
     def leaders(by: ScoreStrategy, n: int, kept: tuple[Signal[Any], ...]) -> Leaders:
         found = Leaders(n, kept, rng)
@@ -82,7 +85,9 @@ def _is_constant(column: Tensor) -> bool:
     return all(bool((part == column[:1]).all()) for part in column.split(CHUNK_ROWS))
 
 
-def _sets_around(sources: Mapping[str, Source], needs: Needs, runtime: Runtime, rng: Rng) -> Callable[[Signals], Sets]:
+def _sets_around(
+    sources: Mapping[str, Source], needs: Needs, runtime: Runtime, rng: Rng, elapsed: float | None
+) -> Callable[[Signals], Sets]:
     """A function from a table of the pool to all sets of the strategy; the other tables are measured here, once."""
     needed = {role: getattr(needs, role) for role in ROLES if role != "pool" and getattr(needs, role)}
     measured = {
@@ -93,13 +98,13 @@ def _sets_around(sources: Mapping[str, Source], needs: Needs, runtime: Runtime, 
 
     def sets(pool: Signals) -> Sets:
         empty = pool.rows(torch.empty(0, dtype=torch.long))  # zero rows with the widths of the pool's columns
-        return _of_one_precision({**dict.fromkeys(needed, empty), **measured, "pool": pool})
+        return Sets(**_of_one_precision({**dict.fromkeys(needed, empty), **measured, "pool": pool}), elapsed=elapsed)
 
     return sets
 
 
-def _of_one_precision(tables: Mapping[str, Signals]) -> Sets:
-    """Sets whose floating-point columns have one type: float64 if one of them has it, else float32.
+def _of_one_precision(tables: dict[str, Signals]) -> dict[str, Signals]:
+    """The tables with floating-point columns of one type: float64 if one of them has it, else float32.
 
     Columns of arrays have it already. A network may return logits in float64 and embeddings in float32, or all in bfloat16.
     """
@@ -110,7 +115,7 @@ def _of_one_precision(tables: Mapping[str, Signals]) -> Sets:
             role: Signals(table.ids, {s: _as_type(x, precision) for s, x in table.values.items()}, table.space)
             for role, table in tables.items()
         }
-    return Sets(**tables)
+    return tables
 
 
 def _as_type(column: Tensor, precision: torch.dtype) -> Tensor:

@@ -318,13 +318,15 @@ class Learner:
         """The model as strategies see it; built on each access, so that nothing is cached across a training."""
         return self._network(self.module)
 
-    def query(self, n: int, *, exclude: Ids | None = None) -> Selection:
+    def query(self, n: int, *, exclude: Ids | None = None, elapsed: float | None = None) -> Selection:
         """Choose the next ``n`` ids to label, best first; they are pending from now on.
 
         Args:
             n: Number of ids, from 1 to the number of unlabeled examples.
             exclude: Examples that may not be queried this time, such as those that another person is labeling, in any form that
                 ``select`` takes.
+            elapsed: The share of the run that has passed, from 0 at its first query to 1 at its last, for strategies with a
+                schedule; default: not known.
         """
         knows_classes = len(self.labeled.y.unique()) > 1
         strategy, notes = settled(self.strategy, embeddings=True, probs=knows_classes)
@@ -339,6 +341,7 @@ class Learner:
             labeled=self._labeled_for(network),
             names=self.names,
             collate=self._collate,
+            elapsed=elapsed,
             runtime=self._runtime,
             rng=self._selection_rng.child("select", self.queries),
         ).with_notes(notes)

@@ -27,6 +27,7 @@ from distil.selection.arguments import (
     as_candidates,
     as_collate,
     as_count,
+    as_elapsed,
     as_examples,
     as_names,
     as_pool,
@@ -58,6 +59,7 @@ def select(
     private: RoleData | None = None,
     names: Sequence[Any] | None = None,
     collate: Collate | None = None,
+    elapsed: float | None = None,
     runtime: Runtime | None = None,
     rng: Rng | int | None = None,
     seed: int | None = None,
@@ -89,6 +91,8 @@ def select(
         names: A name for every example of ``data``; the selection then has ``names`` as well as ``ids``. Default: ``data.names``
             if it has one name for each example, as pools of ``distil.open_pool`` may.
         collate: A function from a list of examples to their minibatch, as a DataLoader's ``collate_fn``; default: PyTorch's.
+        elapsed: The share of a run that has passed, from 0 at its first selection to 1 at its last, for strategies with a schedule;
+            default: not known.
         runtime: Device, minibatch size, workers, progress bar; they do not change the selection.
         rng: A seed or an Rng; equal seeds give equal selections.
         seed: A seed; another name of ``rng``.
@@ -112,10 +116,10 @@ def select(
     sets = {role: as_examples(value, reader, role) for role, value in roles.items() if value is not None}
     own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
     pool = as_candidates(candidates, exclude, own_labeled, reader)
-    n, rng = as_count(n, len(pool)), as_rng(rng, seed)
+    n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
     if strategy.needs == Needs():
         unmeasured = {"pool": ArraySource(pool, {}, names=names)}
-        return with_names(choose(strategy, unmeasured, n, runtime, rng), names)
+        return with_names(choose(strategy, unmeasured, n, runtime, rng, elapsed), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} needs a model; pass one as network")
     network = wrap(network, task="classification")
@@ -135,7 +139,7 @@ def select(
         check_array_data(examples.data, examples.ids, "data" if examples.of_pool else role, own_names)
         if len(examples.ids):
             sources[role] = source(examples.data, examples.ids, labels, names=own_names)
-    return with_names(choose(strategy, sources, n, runtime, rng), names)
+    return with_names(choose(strategy, sources, n, runtime, rng, elapsed), names)
 
 
 def select_from(
@@ -157,6 +161,7 @@ def select_from(
     private_embeddings: Array | None = None,
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
+    elapsed: float | None = None,
     runtime: Runtime | None = None,
     rng: Rng | int | None = None,
     seed: int | None = None,
@@ -185,6 +190,8 @@ def select_from(
         private_embeddings: Embeddings of examples like those that you want to avoid, which have no row in the arrays, (M, D).
         classes: Names of the columns of ``probs``, in their order, such as a classifier's ``classes_``; labels are then these.
         names: A name for every row.
+        elapsed: The share of a run that has passed, from 0 at its first selection to 1 at its last, for strategies with a schedule;
+            default: not known.
         runtime: Memory, folder for columns beyond it, progress bar; they do not change the selection.
         rng: A seed or an Rng; ``select`` with an equal one and a model with these outputs makes the same selection.
         seed: A seed; another name of ``rng``.
@@ -216,7 +223,7 @@ def select_from(
     has_labels = labels is not None or own_labels is not None
     positions = None if labeled_ids is None else reader.positions(labeled_ids, "labeled", ordered=has_labels)
     pool = as_candidates(candidates, exclude, positions, reader)
-    n, rng = as_count(n, len(pool)), as_rng(rng, seed)
+    n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
     if labels is not None and (positions is None or own_labels is not None):
         fault = (
             "labels was passed without labeled"
@@ -253,7 +260,7 @@ def select_from(
         classes=known,
         names=names,
     )
-    return with_names(choose(strategy, sources, n, runtime, rng), names).with_notes(notes)
+    return with_names(choose(strategy, sources, n, runtime, rng, elapsed), names).with_notes(notes)
 
 
 def _check_rows_match(passed: Mapping[str, object]) -> None:

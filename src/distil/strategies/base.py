@@ -85,6 +85,7 @@ class Sets:
         validation: Labeled examples held out from training.
         query: Examples of the kind to select.
         private: Examples of the kind to avoid.
+        elapsed: The share of a run that has passed: 0 at its first selection, 1 at its last; None where that is not known.
     """
 
     pool: Signals
@@ -92,12 +93,13 @@ class Sets:
     validation: Signals = EMPTY
     query: Signals = EMPTY
     private: Signals = EMPTY
+    elapsed: float | None = None
 
 
 RANDOM_SAMPLE = "this is a random sample"
 """Part of the note of every selection whose strategy could not rank any example."""
 
-ROLES = tuple(field.name for field in dataclasses.fields(Sets))
+ROLES = tuple(field.name for field in dataclasses.fields(Sets) if field.name != "elapsed")
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ class Predictive(Strategy):
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The choice of the strategy."""
         predict = self._laplace(sets) if self.probs == "laplace" else self._predict
-        return self.of.select(Sets(**{role: self._table(role, sets, predict) for role in ROLES}), n, rng)
+        return self.of.select(replace(sets, **{role: self._table(role, sets, predict) for role in ROLES}), n, rng)
 
     def _stored(self, role: str) -> tuple[Signal[Any], ...]:
         """What the strategy reads of a set, probabilities and measured signals."""

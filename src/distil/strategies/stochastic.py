@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from distil.errors import InvalidInput
 from distil.functional.noise import gumbel, power, softmax, softrank
 from distil.rng import Rng
 from distil.strategies.base import Needs, ScoreStrategy, Selection, Sets, Strategy, best_rows, tie_keys
@@ -37,12 +38,18 @@ class StochasticAcquisition(Strategy):
     rank r, and suits any scores. The noise of an example depends on the seed and its id alone. The scores and reasons of the
     selection are those without noise.
 
+    With ``last_beta``, the noise follows a schedule: beta grows exponentially from ``beta`` at the first selection of a run to
+    ``last_beta`` at its last. ``beta=1, last_beta=100`` is that of ClaSP PE (2026), which explores first and exploits later. An
+    experiment knows how far it is; elsewhere pass ``elapsed`` to ``select``, ``select_from`` or ``Learner.query``. A finished
+    experiment that goes on with more rounds follows the schedule of the new number from there on.
+
     Cost: that of the strategy; the signals of the whole pool are stored, as the rank of a score depends on all others.
 
     Attributes:
         of: The strategy that scores the examples: an object, a name, or ``{"name": ..., "args": {...}}``.
         noise: ``"power"``, ``"softmax"`` or ``"softrank"``.
         beta: Concentration on large scores, above 0; 1 in the paper. Larger values mean less noise.
+        last_beta: The beta of the last selection of a run, above 0; default: ``beta``, without a schedule.
     """
 
     paper: ClassVar[str] = (
@@ -51,6 +58,7 @@ class StochasticAcquisition(Strategy):
     of: ScoreStrategy = held(MarginSampling(), ScoreStrategy)
     noise: str = choice("power", _NOISES)
     beta: float = positive(1.0)
+    last_beta: float | None = positive(None)
 
     @property
     def needs(self) -> Needs:
@@ -59,11 +67,24 @@ class StochasticAcquisition(Strategy):
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """The ``n`` rows of largest score with noise."""
+        beta = self._beta(sets.elapsed)
         scores = self.of.score(sets)
         noise = gumbel(rng.child("noise").keys(sets.pool.ids))
         above = scores - self.of.least if self.noise == "power" else scores
-        rows = best_rows(tie_keys(sets.pool.ids, rng), _NOISES[self.noise](above, self.beta, noise), n)
-        return _selected(self.of, sets, rows, scores)
+        rows = best_rows(tie_keys(sets.pool.ids, rng), _NOISES[self.noise](above, beta, noise), n)
+        found = _selected(self.of, sets, rows, scores)
+        return found if self.last_beta is None else found.with_notes((f"beta {beta:.3g} of the noise",))
+
+    def _beta(self, elapsed: float | None) -> float:
+        """The beta of this selection."""
+        if self.last_beta is None:
+            return self.beta
+        if elapsed is None:
+            raise InvalidInput(
+                "StochasticAcquisition: last_beta asks for a schedule, so the share of the run that has passed must be known; pass "
+                "elapsed=, from 0 (the first selection) to 1 (the last), or leave last_beta out"
+            )
+        return self.beta * (self.last_beta / self.beta) ** elapsed
 
 
 @register("skip_top")
