@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,6 +134,18 @@ def test_no_images(tmp_path):
         open_pool(tmp_path)
     with pytest.raises(DataNotFound, match="there is no file or folder"):
         open_pool(tmp_path / "nothing")
+
+
+def test_images_of_formats_that_are_not_read_are_counted(tmp_path):
+    (tmp_path / "below").mkdir()
+    for name in ("a.HEIC", "below/b.heic", "c.nef", ".hidden.heic", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    note = "left out images of formats that are not read (2 .heic, 1 .nef); save them as JPEG or PNG"
+    with pytest.raises(InvalidInput, match=re.escape(note)):
+        open_pool(tmp_path)
+    Image.new("L", (4, 4)).save(tmp_path / "d.png")
+    pool = open_pool(tmp_path)
+    assert (list(pool.names), pool.note) == (["d.png"], note)
 
 
 # ---------------------------------------------------------------------------------------------------------------- tables

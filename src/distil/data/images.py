@@ -8,15 +8,15 @@ import os
 import stat
 import struct
 import zlib
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from distil.errors import InvalidInput
 
@@ -27,6 +27,11 @@ IMAGES: Final = frozenset({
     ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff",
     ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jfif", ".jpe", ".jp2", ".avif",
 })  # fmt: skip
+
+UNREAD: Final = frozenset({
+    ".heic", ".heif", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".dcm",
+})  # fmt: skip
+"""Endings of image files that are not read."""
 
 _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
 """Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
@@ -77,21 +82,34 @@ _FAULTS: Final = (
 )  # fmt: skip
 
 
-def open_image(path: str | Path, name: str, said: set[str] | None = None) -> Image.Image:
+Ground = Callable[[tuple[int, int]], Image.Image]
+"""A function from a size to an opaque image in RGBA, on which transparent pixels are laid."""
+
+
+def white(size: tuple[int, int]) -> Image.Image:
+    """The ground of images that models read."""
+    return Image.new("RGBA", size, "white")
+
+
+def open_image(
+    path: str | Path, name: str, said: set[str] | None = None, *, shrink: int | None = None, ground: Ground = white
+) -> Image.Image:
     """Read an image file as 8-bit RGB.
 
     Args:
         path: The file.
         name: The user's name of the image, with which messages begin.
         said: The set to which sentences on how it was read are added; see :func:`as_rgb`.
+        shrink: See :func:`opened`; None: the image is read whole, and Pillow's limit on pixels holds.
+        ground: What transparent pixels are laid on.
 
     Raises:
         InvalidInput: The file cannot be read as an image.
     """
     try:
         content = io.BytesIO(Path(path).read_bytes())  # a damaged length then cannot ask for more than the file has
-        with Image.open(content) as image:
-            return as_rgb(image, said)
+        with Image.open(content) if shrink is None else opened(content, shrink) as image:
+            return as_rgb(image, said, ground)
     except _FAULTS as error:
         if not os.path.lexists(path):
             raise InvalidInput(f"{name}: cannot be read: there is no file {path}") from error
@@ -103,7 +121,25 @@ def open_image(path: str | Path, name: str, said: set[str] | None = None) -> Ima
         raise InvalidInput(f"{name}: cannot be read as an image: {why}") from error
 
 
-def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
+def opened(file: BinaryIO, shrink: int) -> Image.Image:
+    """An image file of which the header was read; the pixels are decoded when they are needed.
+
+    Args:
+        file: The file.
+        shrink: 1, 2, 4 or 8: a JPEG is decoded at this fraction of its width and height, which takes that much less memory, and
+            Pillow's limit on pixels does not apply to it, so callers must have one. Other formats are decoded whole.
+    """
+    start = file.read(3)
+    file.seek(0)
+    if start != b"\xff\xd8\xff":
+        return Image.open(file)
+    image = JpegImagePlugin.JpegImageFile(file)  # Image.open would count all its pixels
+    wide, high = image.size
+    image.draft(None, (max(1, wide // shrink), max(1, high // shrink)))
+    return image
+
+
+def as_rgb(image: Image.Image, said: set[str] | None = None, ground: Ground = white) -> Image.Image:
     """An image in 8-bit RGB, rotated by its EXIF orientation.
 
     Gray values of more than 8 bits are scaled by the range of their type, and floats from 0 to 1 by that range: one rule for all
@@ -113,6 +149,7 @@ def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
     Args:
         image: The image.
         said: The set to which a sentence is added for each of these that applied.
+        ground: What transparent pixels are laid on, in place of white.
 
     Raises:
         ValueError: The values have another range, so that white is not known.
@@ -121,7 +158,7 @@ def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
     if getattr(image, "is_animated", False):  # formats of single images do not have the attribute
         said.add("read the first image of files with several (animations, pages)")
     if image.mode.startswith("I") or image.mode == "F":
-        return _scaled(image, said)
+        return _scaled(image, said, ground)
     ImageOps.exif_transpose(image, in_place=True)
     if not image.has_transparency_data:
         return image.convert("RGB")
@@ -131,12 +168,12 @@ def as_rgb(image: Image.Image, said: set[str] | None = None) -> Image.Image:
     drawn = image.convert("RGBA")
     if np.asarray(drawn.getchannel("A")).min() < 255:
         said.add(_ON_WHITE)
-    white = Image.new("RGBA", drawn.size, "white")
-    white.alpha_composite(drawn)
-    return white.convert("RGB")
+    laid = ground(drawn.size)
+    laid.alpha_composite(drawn)
+    return laid.convert("RGB")
 
 
-def _scaled(image: Image.Image, said: set[str]) -> Image.Image:
+def _scaled(image: Image.Image, said: set[str], ground: Ground) -> Image.Image:
     """An image of gray values of more than 8 bits as 8-bit RGB."""
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     bits = int(tags.get(_BITS, (16,))[0])
@@ -144,13 +181,14 @@ def _scaled(image: Image.Image, said: set[str]) -> Image.Image:
     negative = tags.get(_INK) == 0  # Pillow inverts such values of 8 bits only
     transparent = image.info.get("transparency")  # of a gray PNG: the value of all transparent pixels
     ImageOps.exif_transpose(image, in_place=True)
-    white = 2.0**bits - 1 if whole else _white_of_floats(image)
-    said.add(f"scaled gray values of images from 0..{white:.0f} to 0..255")
-    gray = Image.new("L", image.size)
+    most = 2.0**bits - 1 if whole else _white_of_floats(image)
+    said.add(f"scaled gray values of images from 0..{most:.0f} to 0..255")
+    gray = ground(image.size).convert("L") if isinstance(transparent, int) else Image.new("L", image.size)
     for top, values in _strips(image):
-        lightness = (white - values if negative else values) * (255 / white)
+        lightness = (most - values if negative else values) * (255 / most)
         if isinstance(transparent, int) and bool((clear := values == transparent).any()):
-            lightness[clear] = 255
+            below = gray.crop((0, top, gray.width, top + len(values)))
+            lightness[clear] = np.asarray(below)[clear]
             said.add(_ON_WHITE)
         gray.paste(Image.fromarray(np.round(lightness).astype(np.uint8)), (0, top))
     return gray.convert("RGB")
@@ -179,25 +217,30 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
         yield top, np.asarray(image.crop((0, top, wide, min(high, top + rows)))).astype(np.float64)
 
 
-def images_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def images_below(folder: Path, unread: Counter[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the path of every image below a folder, relative to it, with its ``stat``; without ``Path``, for speed.
 
     Every folder is read once: under its own path if that is below ``folder``, else under the path of the first link to it.
+
+    Args:
+        folder: The folder.
+        unread: Where image files of formats that are not read are counted by their endings.
 
     Raises:
         InvalidInput: A folder cannot be opened.
     """
     seen: set[tuple[int, int]] = set()
     left = deque([(os.fspath(folder), "")])
+    others: Counter[str] = Counter() if unread is None else unread
     while left:
         path, prefix = left.popleft()
-        yield from _images_in(path, prefix, seen, left)
+        yield from _images_in(path, prefix, seen, left, others)
 
 
 def _images_in(
-    folder: str, prefix: str, seen: set[tuple[int, int]], linked: deque[tuple[str, str]]
+    folder: str, prefix: str, seen: set[tuple[int, int]], linked: deque[tuple[str, str]], unread: Counter[str]
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the images in a folder and in its subfolders; add linked folders to ``linked``."""
+    """Yield the images in a folder and in its subfolders; add linked folders to ``linked``, and count what is not read."""
     try:
         here = os.stat(folder)
         if (here.st_dev, here.st_ino) in seen:
@@ -212,11 +255,13 @@ def _images_in(
         raise InvalidInput(f"the folder {folder} cannot be opened: {error.strerror}") from error
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _images_in(entry.path, f"{prefix}{entry.name}/", seen, linked)
+            yield from _images_in(entry.path, f"{prefix}{entry.name}/", seen, linked, unread)
         elif stat.S_ISDIR((found := _stat(entry)).st_mode):
             linked.append((entry.path, f"{prefix}{entry.name}/"))
-        elif os.path.splitext(entry.name)[1].lower() in IMAGES and not stat.S_ISFIFO(found.st_mode):
+        elif (ending := os.path.splitext(entry.name)[1].lower()) in IMAGES and not stat.S_ISFIFO(found.st_mode):
             yield prefix + entry.name, found
+        elif ending in UNREAD:
+            unread[ending] += 1
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -254,13 +255,17 @@ def pool_of_texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint
 def _folder(folder: Path) -> Items:
     """A pool of all images below a folder, sorted by path, without hidden files and folders."""
     names, state = [], hashlib.blake2b(digest_size=16)
-    for name, stat in sorted(images_below(folder)):
+    unread: Counter[str] = Counter()
+    for name, stat in sorted(images_below(folder, unread)):
         names.append(name)
         state.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    listed = ", ".join(f"{n:,} {ending}" for ending, n in sorted(unread.items()))
+    note = f"left out images of formats that are not read ({listed}); save them as JPEG or PNG" if unread else ""
     if not names:
-        raise InvalidInput(f"{folder} holds no image; expected files that end in {', '.join(sorted(IMAGES))}")
+        ends = ", ".join(sorted(IMAGES))
+        raise InvalidInput(f"{folder} holds no image; expected files that end in {ends}{note and f'; {note}'}")
     names = distinct(names, str(folder))
-    return pool_of_images(names, names, folder, state.hexdigest())
+    return pool_of_images(names, names, folder, state.hexdigest(), note)
 
 
 def pool_of_images(names: Sequence[str], paths: Sequence[Any], folder: Path, fingerprint: str, note: str = "") -> Items:

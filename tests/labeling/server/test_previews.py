@@ -52,9 +52,11 @@ def test_the_size_is_that_of_the_image_as_it_is_shown(tmp_path):
 def test_images_that_are_too_large_damaged_or_gone(tmp_path, monkeypatch):
     Image.new("L", (100, 100)).save(tmp_path / "large.png")
     (tmp_path / "damaged.png").write_bytes((tmp_path / "large.png").read_bytes()[:60])
+    Image.new("L", (100, 100)).save(tmp_path / "progressive.jpg", progressive=True)
     monkeypatch.setattr(module, "_MOST_PIXELS", 6000)
-    with pytest.raises(InvalidInput, match="the image has 100 x 100 pixels, too many to show"):
-        Previews().image(item(tmp_path / "large.png"), "256")
+    for name in ("large.png", "progressive.jpg"):
+        with pytest.raises(InvalidInput, match="the image has 100 x 100 pixels, too many to show: expected at most"):
+            Previews().image(item(tmp_path / name), "256")
     os.mkfifo(tmp_path / "pipe.png")
     assert Previews().size(item(tmp_path / "pipe.png")) is None
     with pytest.raises(InvalidInput, match=r"pipe\.png is no ordinary file"):
@@ -62,3 +64,47 @@ def test_images_that_are_too_large_damaged_or_gone(tmp_path, monkeypatch):
     for name in ("damaged.png", "none.png"):
         with pytest.raises(InvalidInput, match=f"{name}: cannot be read"):
             Previews().image(item(tmp_path / name), "256")
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, monkeypatch):
+    """Half of it is red: what is shown is the image, and as large as memory lets it be."""
+    image = Image.new("RGB", (200, 100), "blue")
+    image.paste("red", (0, 0, 100, 100))
+    image.save(tmp_path / "large.jpg", quality=95)
+    monkeypatch.setattr(module, "_MOST_PIXELS", 6000)
+    monkeypatch.setattr(module, "_MOST_OF_JPEG", 20_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)  # Pillow's own limit counts the pixels of the file
+    previews = Previews()
+    assert previews.size(item(tmp_path / "large.jpg")) == (200, 100)
+    for size in ("256", "full"):
+        shown = Image.open(io.BytesIO(previews.image(item(tmp_path / "large.jpg"), size)[0]))
+        assert shown.size == (100, 50)
+        assert [max(range(3), key=shown.getpixel((x, 25)).__getitem__) for x in (10, 90)] == [0, 2]
+    monkeypatch.setattr(module, "_MOST_OF_JPEG", 19_999)
+    with pytest.raises(InvalidInput, match="the image has 200 x 100 pixels, too many to show"):
+        Previews().image(item(tmp_path / "large.jpg"), "256")
+
+
+@pytest.mark.parametrize(
+    ("sides", "side", "shrink"), [((4000, 3000), 1024, 2), ((4000, 3000), 256, 8), ((500, 300), 512, 1)]
+)
+def test_no_more_is_decoded_than_is_shown(sides, side, shrink):
+    assert module._shrink(module._Header(sides, True), side) == shrink
+
+
+def test_drawings_on_transparent_ground_are_seen_whatever_their_color(tmp_path):
+    """White and black are 100 levels away from the ground of squares around them; opaque pixels are as they were."""
+    clear, deep = Image.new("RGBA", (60, 40)), np.full((40, 60), 7, np.uint16)
+    deep[:, :20], deep[:, 20:40] = 65535, 0
+    clear.paste("white", (0, 0, 20, 40))
+    clear.paste("black", (20, 0, 40, 40))
+    clear.save(tmp_path / "clear.png")
+    Image.fromarray(deep).save(tmp_path / "deep.png", transparency=7)
+    for name in ("clear.png", "deep.png"):
+        pixels = np.asarray(Image.open(io.BytesIO(Previews().image(item(tmp_path / name), "256")[0]))).astype(int)
+        assert (pixels[:, :20] == 255).all()
+        assert (pixels[:, 20:40] == 0).all()
+        ground = pixels[:, 40:]
+        assert len(np.unique(ground)) == 2
+        assert ground.min() >= 100
+        assert ground.max() <= 160

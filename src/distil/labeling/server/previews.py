@@ -6,20 +6,37 @@ import io
 import os
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from PIL import Image
 
-from distil.data.images import open_image
+from distil.data.images import open_image, opened
 from distil.errors import InvalidInput
 from distil.labeling.items import Item
 
 SIZES: Final = {"256": 256, "512": 512, "1024": 1024, "2048": 2048, "full": 1 << 14}
 """Size in an address -> the longest side in pixels."""
 _KEPT: Final = 64 << 20  # bytes of previews in memory
-_MOST_PIXELS: Final = 80_000_000  # some 240 MB while it is decoded
+_MOST_PIXELS: Final = 80_000_000  # that are decoded: some 240 MB
+_MOST_OF_JPEG: Final = 400_000_000  # a JPEG is decoded at a fraction of its size; this many take some seconds
+_FRACTIONS: Final = (8, 4, 2, 1)
 _LARGEST: Final = 1 << 29  # bytes of an image file
 _SMALL: Final = 256  # images up to this side are sent without loss: every pixel counts, and they are small anyway
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the beginning of an image file says.
+
+    Attributes:
+        size: Width and height of the original, as it is shown.
+        shrinks: Whether it can be decoded at a fraction of its size. A progressive JPEG cannot: all of it is kept meanwhile.
+    """
+
+    size: tuple[int, int]
+    shrinks: bool
 
 
 class Previews:
@@ -51,21 +68,16 @@ class Previews:
         """Width and height of the original, as it is shown; None if its file cannot be read."""
         place = (str(item.path), item.digest)
         if place not in self._sizes:
-            try:
-                _check_file(str(item.path))
-                with Image.open(str(item.path)) as image:
-                    turned = image.getexif().get(0x0112, 1) >= 5
-                    self._sizes[place] = image.size[::-1] if turned else image.size
-            except Exception:  # noqa: BLE001 - Pillow raises errors of every kind for damaged files
-                self._sizes[place] = None
+            header = _header(str(item.path))
+            self._sizes[place] = None if header is None else header.size
         return self._sizes[place]
 
     def _made(self, item: Item, size: str) -> bytes:
-        _check_file(str(item.path))
-        pixels = self.size(item)
-        if pixels is not None and pixels[0] * pixels[1] > _MOST_PIXELS:
-            raise InvalidInput(f"the image has {pixels[0]} x {pixels[1]} pixels, too many to show")
-        image = open_image(str(item.path), item.id)
+        path = str(item.path)
+        _check_file(path)
+        header = _header(path)
+        shrink = None if header is None else _shrink(header, SIZES[size])
+        image = open_image(path, item.id, shrink=shrink, ground=_checkered)
         image.thumbnail((SIZES[size], SIZES[size]), Image.Resampling.LANCZOS)
         out = io.BytesIO()
         if max(image.size) <= _SMALL:
@@ -87,3 +99,40 @@ def _check_file(path: str) -> None:
     """Refuse devices and pipes, which have no end, and files that no memory holds."""
     if os.path.exists(path) and not (os.path.isfile(path) and os.path.getsize(path) <= _LARGEST):
         raise InvalidInput(f"{path} is no ordinary file of at most {_LARGEST >> 20} MiB")
+
+
+def _header(path: str) -> _Header | None:
+    """The header of an image file; None if it cannot be read."""
+    try:
+        _check_file(path)
+        with open(path, "rb") as file, opened(file, 1) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5
+            shrinks = image.format == "JPEG" and not image.info.get("progressive")
+            return _Header(image.size[::-1] if turned else image.size, shrinks)
+    except Exception:  # noqa: BLE001 - Pillow raises errors of every kind for damaged files
+        return None
+
+
+def _shrink(header: _Header, side: int) -> int:
+    """The fraction at which an image is decoded: no smaller than it is shown, unless that is more than memory should hold.
+
+    Raises:
+        InvalidInput: The image is too large.
+    """
+    wide, high = header.size
+    pixels = wide * high
+    if pixels > (_MOST_OF_JPEG if header.shrinks else _MOST_PIXELS):
+        raise InvalidInput(
+            f"the image has {wide} x {high} pixels, too many to show: expected at most {_MOST_PIXELS // 10**6} million, or "
+            f"{_MOST_OF_JPEG // 10**6} million in a JPEG that is not progressive; add a smaller copy"
+        )
+    sharp = next((each for each in _FRACTIONS if max(wide, high) >= each * side), 1)
+    fits = next(each for each in reversed(_FRACTIONS) if pixels <= _MOST_PIXELS * each**2)
+    return max(sharp, fits)
+
+
+def _checkered(size: tuple[int, int]) -> Image.Image:
+    """The ground of transparent pixels: squares of two grays, on which both white and black drawings are seen, day and night."""
+    side = max(4, max(size) // 24)
+    across, down = ((np.arange(length) // side % 2).astype(np.uint8) for length in size)
+    return Image.fromarray((across ^ down[:, None]) * np.uint8(56) + np.uint8(104)).convert("RGBA")
