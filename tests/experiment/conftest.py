@@ -127,7 +127,6 @@ def made_up(tmp_path):
         seeds, rounds, budget: As in a configuration.
         unfinished: Of these (label, seed) the last event is missing.
         alike: Label -> label of the strategy whose selections and numbers it has.
-        old: Whether events and times lack what early versions did not write.
         full: Whether there are trainings on the whole pool.
         budgets: Label -> another number of labels a round.
         idle: A round in which nothing is labeled.
@@ -146,7 +145,6 @@ def made_up(tmp_path):
         budget=5,
         unfinished=(),
         alike=None,
-        old=False,
         full=True,
         budgets=None,
         idle=None,
@@ -172,7 +170,7 @@ def made_up(tmp_path):
                 draws = torch.Generator().manual_seed(sum(map(ord, label)) * 1000 + seed + 1_000_003 * draw)
                 rest = [i for i in pool[torch.randperm(len(pool), generator=draws)].tolist() if i not in initial]
                 n = (budgets or {}).get(spec.label, budget)
-                events = [_started(spec.label, seed, n, old)]
+                events = [_started(spec.label, seed, n)]
                 times, labeled = [], 0
                 for round_ in range(rounds):
                     ids = initial if round_ == 0 else rest[(round_ - 1) * n : round_ * n]
@@ -184,22 +182,20 @@ def made_up(tmp_path):
                     events.append({"event": "labeled", "round": round_, "ids": ids, "labels": answers[ids].tolist()})
                     events.append(_trained(round_))
                     better = (gain or {}).get(label, 0.0) if round_ else 0.0
-                    events.append(_evaluated(round_, labeled, better, draws, seed, old))
+                    events.append(_evaluated(round_, labeled, better, draws, seed))
                     times.append({"round": round_, "step": "train", "seconds": 2.0 + round_, "peak_bytes": 0})
                 if (spec.label, seed) not in unfinished:
                     events.append({"event": "finished", "model": "model.safetensors", "sha256": EMPTY})
-                if round_ and not old and spec is not config.strategies[0]:
+                if round_ and spec is not config.strategies[0]:
                     times[0] = {"round": 0, "step": "train", "seconds": 0.25, "shared": True}
-                if old:
-                    times = [{k: v for k, v in entry.items() if k != "peak_bytes"} for entry in times]
                 _write(output / spec.label / str(seed), events, times, identity_of(config, spec, seed))
             if full:
                 draws = torch.Generator().manual_seed(seed)
                 events = [
-                    _started("full_data", seed, budget, old),
+                    _started("full_data", seed, budget),
                     {"event": "labeled", "round": 0, "ids": pool.tolist(), "labels": answers[pool].tolist()},
                     _trained(0),
-                    _evaluated(0, 1297, 0.3, draws, seed, old),
+                    _evaluated(0, 1297, 0.3, draws, seed),
                     {"event": "finished", "model": "model.safetensors", "sha256": EMPTY},
                 ]
                 identity = identity_of(config, spec_of(config, "full_data"), seed)
@@ -209,21 +205,20 @@ def made_up(tmp_path):
     return make
 
 
-def _started(label, seed, budget, old):
+def _started(label, seed, budget):
     event = {"event": "started", "strategy": label, "seed": seed, "pool": 1297, "test": 500, "threads": 1}
     event |= {"examples": 1797, "num_classes": 10, "budget": budget}
-    event["versions"] = {"python": "3.11.7", "torch": "2.13.0"}
-    new = {"majority": 0.1 + 0.01 * seed, "device": "cpu"}
-    return event if old else {**event, **new, "versions": {**event["versions"], "revision": "abc123"}}
+    versions = {"python": "3.11.7", "torch": "2.13.0", "revision": "abc123"}
+    return {**event, "majority": 0.1 + 0.01 * seed, "device": "cpu", "versions": versions}
 
 
 def _trained(round_):
     return {"event": "trained", "round": round_, "weights": f"weights-{round_:03d}.safetensors", "sha256": EMPTY}
 
 
-def _evaluated(round_, labels, better, draws, seed, old):
+def _evaluated(round_, labels, better, draws, seed):
     noise = torch.rand(4, generator=draws).tolist() if round_ else [0.1 * seed] * 4
     value = 0.5 + 0.1 * round_ + better
     event = {"event": "evaluated", "round": round_, "labels": labels, "accuracy": value + 0.01 * noise[0]}
     event |= {"balanced_accuracy": value + 0.01 * noise[1] - 0.02, "macro_f1": value + 0.01 * noise[2] - 0.03}
-    return event if old else {**event, "calibration_error": 0.1 + 0.01 * noise[3]}
+    return {**event, "calibration_error": 0.1 + 0.01 * noise[3]}

@@ -62,7 +62,7 @@ def test_altered_events_of_a_first_round_are_refused(case, config):
     whole = path.read_bytes()
     for what, altered, fault in [
         ("a digit", re.sub(rb'"epochs": \d', b'"epochs": 7', whole), "its content does not match its hash"),
-        ("an earlier format", b'{"event": "trained"}\n', "expected the key 'prev'"),
+        ("without a hash", b'{"event": "trained"}\n', "expected a JSON object that begins with the key 'prev'"),
         ("not JSON", b"\xff[[[\n", "expected a JSON object that begins with the key 'prev'"),
         ("another seed", chained({"event": "first_round"}, "0" * 64)[0], "of another seed or configuration"),
     ]:

@@ -6,13 +6,14 @@ import copy
 
 import pytest
 
+from distil.evaluation.metrics import METRICS
 from distil.experiment.grammar import FOLLOWING, Grammar
 from distil.experiment.steps import STEPS
 
 SHA = "0" * 64
 STARTED = {
     **{"event": "started", "strategy": "badge", "seed": 0, "pool": 12, "test": 5, "examples": 20, "num_classes": 3},
-    **{"budget": 4, "threads": 1, "versions": {}},
+    **{"budget": 4, "device": "cpu", "threads": 1, "versions": {}},
 }
 
 
@@ -21,7 +22,7 @@ def trained(number):
 
 
 def evaluated(number, labels):
-    return {"event": "evaluated", "round": number, "labels": labels, "accuracy": 0.5}
+    return {"event": "evaluated", "round": number, "labels": labels, **dict.fromkeys(METRICS, 0.5)}
 
 
 @pytest.fixture

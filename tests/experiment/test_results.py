@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -59,12 +60,6 @@ def test_curves_on_other_numbers_of_labels_are_left_out(made_up):
 def test_a_round_without_labels_makes_no_curve(made_up):
     assert curves_of(made_up(idle=2)) == {}
     assert comparable({}, (0,)) == {}
-
-
-def test_a_metric_that_older_runs_lack(made_up):
-    config = made_up(old=True)
-    assert curves_of(config, "calibration_error") == {}
-    assert len(curves_of(config, "macro_f1")) == 3
 
 
 # ------------------------------------------------------------------------------------------------- the same
@@ -148,9 +143,11 @@ def test_metrics_of_a_constant_prediction():
     assert METRICS["calibration_error"].of_constant(share, 3) == pytest.approx(calibration_error(certain, y))
 
 
-def test_unknown_bounds(made_up):
-    old = made_up("old", old=True)
-    assert bounds_of(old, finished_runs(old)) is None
+def test_unknown_bounds(made_up, rewritten):
+    unlabeled = made_up("unlabeled")
+    for path in unlabeled.output.rglob("events.jsonl"):
+        rewritten(path, lambda event: event.pop("majority", None))
+    assert bounds_of(unlabeled, finished_runs(unlabeled)) is None
     without = made_up("without", full=False)
     found = bounds_of(without, finished_runs(without))
     assert found.full is None
@@ -173,10 +170,12 @@ def test_costs_count_a_copied_first_round_in_full(made_up):
         assert cost.saved == pytest.approx(0 if label == "random_sampling" else 4 * 1.75)
 
 
-def test_costs_of_older_runs_and_of_none(made_up):
-    found = costs(finished_runs(made_up(old=True)))
-    assert {(cost.training_peak, cost.selection_peak, cost.saved) for cost in found.values()} == {(None, None, 0.0)}
-    config = made_up("timeless")
+def test_costs_where_memory_or_everything_is_unknown(made_up):
+    config = made_up()
+    for path in config.output.rglob("times.jsonl"):
+        path.write_text(re.sub(r'"peak_bytes": \d+', '"peak_bytes": null', path.read_text()))
+    found = costs(finished_runs(config))
+    assert {(cost.training_peak, cost.selection_peak) for cost in found.values()} == {(None, None)}
     for path in config.output.rglob("times.jsonl"):
         path.unlink()
     assert costs(finished_runs(config)) == {}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from distil.errors import DistilWarning, RunError
+from distil.evaluation.metrics import METRICS
 from distil.experiment import chain
 from distil.experiment.chain import chained
 from distil.experiment.run import Run
@@ -19,7 +20,7 @@ from distil.system.files import digest, replacing
 
 FIRST = {
     **{"event": "started", "strategy": "badge", "seed": 3, "data": "Größe\n\u2028数字.csv", "pool": 12, "test": 5},
-    **{"examples": 20, "num_classes": 3, "budget": 4, "threads": 1, "versions": {}},
+    **{"examples": 20, "num_classes": 3, "budget": 4, "device": "cpu", "threads": 1, "versions": {}},
 }
 SECOND = {"event": "labeled", "round": 0, "ids": [4, 2], "labels": [1, 0]}
 THIRD = {"event": "trained", "round": 0, "weights": "weights-000.safetensors", "sha256": "", "training_loss": 0.1 + 0.2}
@@ -199,7 +200,7 @@ def test_a_file_that_was_altered_since_is_not_cut(path):
 
 def test_nothing_may_follow_the_end(path):
     finished = {"event": "finished", "model": "model.safetensors", "sha256": ""}
-    evaluated = {"event": "evaluated", "round": 0, "labels": 2, "accuracy": 0.5}
+    evaluated = {"event": "evaluated", "round": 0, "labels": 2, **dict.fromkeys(METRICS, 0.5)}
     events(path).write_bytes(b"".join(lines_of(FIRST, SECOND, THIRD, evaluated, finished)))
     assert Run(path).finished
     events(path).write_bytes(b"".join(lines_of(FIRST, SECOND, THIRD, evaluated, finished, evaluated)))

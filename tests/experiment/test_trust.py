@@ -17,6 +17,7 @@ import pytest
 from distil.cli import main
 from distil.cli.resume import resume
 from distil.errors import ConfigError, DistilWarning
+from distil.evaluation.metrics import METRICS
 from distil.experiment import trust
 from distil.experiment.config.document import read_json, sealed
 from distil.experiment.directory import open_config
@@ -120,16 +121,16 @@ def foreign(folder, made):
         folder / "config.json", {**made, "active_learning": loop, "experiment": {**made["experiment"], "output": "."}}
     )
     config = open_config(folder)
-    started = {"pool": 22, "test": 8, "examples": 30, "num_classes": 2, "budget": 2, "threads": 1, "versions": {}}
+    started = {"pool": 22, "test": 8, "examples": 30, "num_classes": 2, "budget": 2, "device": "cpu", "threads": 1}
     for spec in config.strategies:
         run = Run(folder / spec.label / "0")
         run.path.mkdir(parents=True)
         (run.path / "model.safetensors").touch()
         run.belong(identity_of(config, spec, 0), "a run")
-        run.append({"event": "started", "strategy": spec.label, "seed": 0, **started})
+        run.append({"event": "started", "strategy": spec.label, "seed": 0, "versions": {}, **started})
         run.append({"event": "labeled", "round": 0, "ids": [0, 1], "labels": [0, 1]})
         run.append({"event": "trained", "round": 0, "weights": "weights-000.safetensors", "sha256": EMPTY})
-        run.append({"event": "evaluated", "round": 0, "labels": 2, "accuracy": 0.5})
+        run.append({"event": "evaluated", "round": 0, "labels": 2, **dict.fromkeys(METRICS, 0.5)})
         run.append({"event": "finished", "model": "model.safetensors", "sha256": EMPTY})
 
 

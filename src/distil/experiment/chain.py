@@ -100,11 +100,6 @@ class Chain:
         """The hash before, the event and the hash of a line."""
         found = _LINE.fullmatch(line)
         if found is None:
-            if number == 1 and _is_unchained(line):
-                raise RunError(
-                    f"{self.path}, line 1: expected the key 'prev'; an earlier development version of distil wrote this run. "
-                    f"Remove {self.path.parent} to run it again, or choose another output directory"
-                )
             raise self.altered(
                 number, "expected a JSON object that begins with the key 'prev' and ends with the key 'hash'"
             )
@@ -143,8 +138,3 @@ def parsed(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):  # bytes that are not UTF-8 and whole numbers of thousands of digits too
         return None
     return value if isinstance(value, dict) else None
-
-
-def _is_unchained(line: bytes) -> bool:
-    event = parsed(line)
-    return event is not None and "event" in event and "prev" not in event

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from distil.errors import whole_number
+from distil.evaluation.metrics import METRICS
 
 FOLLOWING: Final[Mapping[str | None, Mapping[str, int]]] = {
     None: {"started": 0},
@@ -29,12 +30,13 @@ _KEYS: Final[Mapping[str, Mapping[str, type]]] = {
         "examples": int,
         "num_classes": int,
         "budget": int,
+        "device": str,
         "threads": int,
         "versions": dict,
     },
     "labeled": {"ids": list, "labels": list},
     "trained": {"weights": str, "sha256": str},
-    "evaluated": {"labels": int, "accuracy": float},
+    "evaluated": {"labels": int, **dict.fromkeys(METRICS, float)},
     "asked": {"ids": list},
     "skipped": {"ids": list},
     "finished": {"model": str, "sha256": str},

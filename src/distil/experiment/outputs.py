@@ -115,7 +115,7 @@ def _as_csv(config: ExperimentConfig, everything: Runs) -> str:
     """Every number of the finished runs."""
     metrics = [name for name, metric in METRICS.items() if metric.higher_is_better]
     rows = [
-        [label, seed, e["labels"], *(e.get(name) for name in metrics)]
+        [label, seed, e["labels"], *(e[name] for name in metrics)]
         for label, own in everything.items()
         for seed, run in zip(config.seeds, own, strict=True)
         for e in (run.all("evaluated") if run.done(config.rounds) else ())

@@ -191,8 +191,7 @@ def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, C
 def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> dict[str, Curves]:
     """The learning curves that can be compared: each round has as many labels as the baseline's first run had in that round.
 
-    The numbers differ if answers were skipped or are missing. Curves without the metric, as older runs may have, are left out.
-    There are none if the baseline's first run labeled nothing in one of its rounds.
+    The numbers differ if answers were skipped or are missing. There are none if the baseline's first run labeled nothing in one of its rounds.
     """
     if not runs:
         return {}
@@ -204,7 +203,6 @@ def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> di
         label: Curves(np.array(grid), np.array([[value for _, value in row] for row in rows]), seeds)
         for label, rows in points.items()
         if all([labels for labels, _ in row] == grid for row in rows)
-        and not any(value is None for row in rows for _, value in row)
     }
 
 
@@ -282,18 +280,17 @@ def bounds_of(config: ExperimentConfig, runs: Runs, metric: str = "accuracy") ->
     """Two references, as means over seeds: the model trained on the whole pool, and always predicting the pool's largest class.
 
     Returns:
-        The bounds; ``full`` is None unless every seed was trained on the whole pool. None for older runs, whose events do not
-        name the largest class.
+        The bounds; ``full`` is None unless every seed was trained on the whole pool. None if no label was known at the start, so
+        the largest class is unknown.
     """
     full = full_data_runs(config)
     begun = [[run.last("started") or {} for run in own] for own in [full, *runs.values()] if own]
     known = [[event["majority"] for event in seed if "majority" in event] for seed in zip(*begun, strict=True)]
     if not known or not all(known):
         return None
-    reached = [(run.last("evaluated") or {}).get(metric) for run in full]
-    whole = [value for value in reached if value is not None]
+    reached = [value for run in full for _, value in _points(run, metric)]
     majority = float(np.mean([METRICS[metric].of_constant(own[0], config.num_classes) for own in known]))
-    return Bounds(float(np.mean(whole)) if reached and len(whole) == len(reached) else None, majority)
+    return Bounds(float(np.mean(reached)) if reached else None, majority)
 
 
 def identical(config: ExperimentConfig, runs: Runs) -> dict[str, str]:
@@ -410,5 +407,5 @@ def _latest(run: Run) -> dict[tuple[str, int], dict[str, Any]]:
     return {(e["step"], e["round"]): e for e in run.times() if e.get("step") in ("train", "select")}
 
 
-def _points(run: Run, metric: str) -> list[tuple[int, float | None]]:
-    return [(event["labels"], event.get(metric)) for event in run.all("evaluated")]
+def _points(run: Run, metric: str) -> list[tuple[int, float]]:
+    return [(event["labels"], event[metric]) for event in run.all("evaluated")]

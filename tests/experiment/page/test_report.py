@@ -282,14 +282,6 @@ def test_a_bound_of_all_data_that_is_unfinished(made_up):
     assert f"{why} {config.output}" in notes(config)
 
 
-def test_old_runs(made_up):
-    made = reported(made_up(old=True, full=False))["experiments"][0]
-    assert set(made["metrics"]) == {"accuracy", "balanced_accuracy", "macro_f1"}
-    assert "Some runs, perhaps of an older version, did not measure: calibration error." in made["notes"]
-    assert made["metrics"]["accuracy"]["majority"] is None
-    assert made["provenance"]["device"] == []
-
-
 def test_data_that_is_missing(made_up, tmp_path, monkeypatch):
     monkeypatch.setenv("DISTIL_DATA", str(tmp_path / "nothing"))
     selections = reported(made_up(dataset="mnist"))["experiments"][0]["selections"]
@@ -527,9 +519,8 @@ def test_with_few_data_sets_there_is_no_diagram_and_it_says_why(made_up):
 
 def test_only_strategies_that_all_have_are_ranked(made_up):
     one = made_up("one")
-    two = made_up("two", strategies=["random_sampling", "badge"], old=True, full=False)
+    two = made_up("two", strategies=["random_sampling", "badge"], full=False, draw=1)
     found = reported(one, two)["across"]["metrics"]
-    assert set(found) == {"accuracy", "balanced_accuracy", "macro_f1"}
     assert set(found["accuracy"]["scores"]) == {"random_sampling", "badge"}
     apart = reported(one, made_up("three", strategies=["core_set"]))
     assert apart["across"]["metrics"] == {}

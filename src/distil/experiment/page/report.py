@@ -103,7 +103,7 @@ def _experiment(config: ExperimentConfig, name: str) -> tuple[Json, Mapping[str,
     config, runs = table_of(experiment, everything)
     by_metric = {metric: comparable(runs, config.seeds, metric) for metric in METRICS}
     accuracy = by_metric["accuracy"]
-    curves = {metric: own for metric, own in by_metric.items() if own and own.keys() == accuracy.keys()}
+    curves = {metric: own for metric, own in by_metric.items() if own}
     twins = {name: like for name, like in identical(config, runs).items() if {name, like} <= accuracy.keys()}
     baselines = baselines_of(config, accuracy) if accuracy else {}
     order = list(baselines)
@@ -289,9 +289,6 @@ def _notes(
             else "there was no training on the whole pool; `distil compare` does one per seed."
         )
         notes.append(f"Shares of the accuracy with all labels are unknown, because {why}")
-    missing = [metric.words for name, metric in METRICS.items() if name not in metrics]
-    if accuracy and missing:
-        notes.append(f"Some runs, perhaps of an older version, did not measure: {', '.join(missing)}.")
     if ids is None:
         notes.append("The selected ids are too many for this page; the file events.jsonl of each run has them.")
     return notes
@@ -322,11 +319,11 @@ def _facts(config: ExperimentConfig, runs: Runs) -> list[list[str]]:
 def _provenance(config: ExperimentConfig, runs: Runs) -> Json:
     """Versions, device, threads, seeds and configuration of the runs; several values if runs differ."""
     begun = _started(runs)
-    packages = dict.fromkeys(name for event in begun for name in event.get("versions", {}))
+    packages = dict.fromkeys(name for event in begun for name in event["versions"])
     return {
-        "versions": {name: _distinct(event.get("versions", {}).get(name) for event in begun) for name in packages},
-        "device": _distinct(event.get("device") for event in begun),
-        "threads": _distinct(event.get("threads") for event in begun),
+        "versions": {name: _distinct(event["versions"].get(name) for event in begun) for name in packages},
+        "device": _distinct(event["device"] for event in begun),
+        "threads": _distinct(event["threads"] for event in begun),
         "seeds": {str(seed): dataclasses.asdict(config.seeds_of(seed)) for seed in config.seeds},
         "config": config.document,
     }
