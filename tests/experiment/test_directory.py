@@ -89,6 +89,59 @@ def test_a_default_that_is_spelled_out_is_no_difference(config):
     assert (before.output / "config.json").read_bytes() == kept
 
 
+def test_another_spelling_of_a_strategy_is_no_difference(case, config, trainings, tmp_path):
+    """Each pair builds the same strategy; the directory keeps the spelling that it was begun with, and nothing runs again."""
+
+    def asked(first, *others, output="out"):
+        return config(
+            active_learning__initial_strategy=first,
+            active_learning__strategies=[{**entry, "label": f"s{number}"} for number, entry in enumerate(others)],
+            active_learning__rounds=2,
+            dataset__test_points=1700,
+            experiment__seeds=1,
+            experiment__output=str(tmp_path / output),
+        )
+
+    spelled = [
+        ("core_set", {"name": "core_set", "args": {}}),
+        ({"name": "badge"}, {"name": "badge", "args": {}}),
+        ({"name": "badge", "args": None}, {"name": "badge", "retrain": "scratch", "candidates": None}),
+        ({"name": "coreset"}, {"name": "core_set"}),
+        *(
+            ({"name": "subsample", "args": {"of": one}}, {"name": "subsample", "args": {"of": other, "size": 10_000}})
+            for one, other in [
+                ("core_set", {"name": "core_set", "args": {}}),
+                ({"name": "balance"}, {"name": "balance", "args": {"of": {"name": "margin_sampling", "args": {}}}}),
+            ]
+        ),
+        ({"name": "bald_dropout", "args": {"n_drop": 5}}, {"name": "bald_dropout", "args": {"n_samples": 5}}),
+    ]
+    made = asked(*(one for one, _ in spelled))
+    claim(made, {})
+    kept = (made.output / "config.json").read_bytes()
+    for number in range(len(spelled)):
+        with case(spelled[number]):
+            claim(asked(*(pair[number == other] for other, pair in enumerate(spelled))), {})
+            assert (made.output / "config.json").read_bytes() == kept
+    for one_or_other in (0, 1):
+        run = asked(*(pair[one_or_other] for pair in spelled[:2]), output="run")
+        assert run_all(run)
+        assert len(trainings(run.output)) == 2
+    others = [
+        ("size", {"name": "subsample", "args": {"of": "core_set", "size": 9}}, 4),
+        ("of", {"name": "subsample", "args": {"of": "badge"}}, 4),
+        ("retrain", {"name": "badge", "retrain": "warm"}, 1),
+        ("candidates", {"name": "badge", "candidates": 50}, 1),
+    ]
+    for what, entry, place in others:
+        entries = [one for one, _ in spelled]
+        entries[place] = entry
+        with case(what), pytest.raises(RunError, match=rf"strategies\[s{place - 1}\]\.\w+ is .* there and .* here"):
+            claim(asked(*entries), {})
+    with pytest.raises(RunError, match=r"initial_strategy is 'core_set' there and 'typiclust' here"):
+        claim(asked("typiclust", *(one for one, _ in spelled[1:])), {})
+
+
 def test_more_rounds_give_the_bytes_of_an_experiment_that_had_them_from_the_start(
     case, config, run_files, tmp_path, no_plot
 ):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distil.experiment.config.experiment_config import ExperimentConfig
+from distil.experiment.config.strategy_section import StrategySpec
 
 Document = Mapping[str, Any]
 
@@ -25,18 +26,21 @@ def differences(config: ExperimentConfig, before: ExperimentConfig) -> list[str]
     """Each key that keeps a configuration from joining an experiment, with its value there and here.
 
     More rounds, strategies and seeds may be added, and the target accuracy may change. A default that only one of the two spells
-    out is no difference.
+    out is no difference, nor is another spelling of the same strategy.
     """
+    if _same_strategy(config.initial_strategy, before.initial_strategy):
+        config = _with_start_of(before, config)
     mine, theirs = _comparable(config.document), _comparable(before.document)
     keys = [key for key in dict.fromkeys([*theirs, *mine]) if mine.get(key) != theirs.get(key)]
     if _computes_as(config, before) and not any(key.startswith(_FOR_ALL) for key in keys):
         keys = []
-    known = by_label(before.document)
-    for label, entry in by_label(config.document).items():
-        for key in dict.fromkeys([*known.get(label, entry), *entry]):
-            where = f"active_learning.strategies[{label}].{key}"
-            mine[where], theirs[where] = entry.get(key), known.get(label, entry).get(key)
-            keys += [where] if mine[where] != theirs[where] else []
+    ours, known = by_label(config.document), by_label(before.document)
+    specs = {spec.label: spec for spec in before.strategies}
+    for spec in (spec for spec in config.strategies if spec.label in specs):
+        for key in _differing(config, spec, specs[spec.label]):
+            where = f"active_learning.strategies[{spec.label}].{key}"
+            mine[where], theirs[where] = ours[spec.label].get(key), known[spec.label].get(key)
+            keys += [where] if mine[where] != theirs[where] else []  # else the values for all strategies differ
     if config.rounds < before.rounds:
         mine["active_learning.rounds"], theirs["active_learning.rounds"] = config.rounds, before.rounds
         keys.append("active_learning.rounds")
@@ -46,7 +50,8 @@ def differences(config: ExperimentConfig, before: ExperimentConfig) -> list[str]
 def grown(config: ExperimentConfig, before: ExperimentConfig) -> Document:
     """The document of the experiment with the strategies, seeds and rounds of both, and the later target accuracy."""
     loop, given = before.document["active_learning"], before.document.get("experiment", {})
-    entries = {**by_label(before.document), **by_label(config.document)}
+    known = by_label(before.document)
+    entries = known | {label: entry for label, entry in by_label(config.document).items() if label not in known}
     if len(entries) > len(before.strategies):
         loop = {**{key: value for key, value in loop.items() if key != "strategy"}, "strategies": [*entries.values()]}
     more = [seed for seed in config.seeds if seed not in before.seeds]
@@ -69,6 +74,34 @@ def by_label(document: Document) -> dict[str, dict[str, Any]]:
     entries = [{"name": entry} if isinstance(entry, str) else entry for entry in given]
     labels = [str(entry.get("label", entry["name"])).replace(":", ".") for entry in entries]
     return {label: {**entry, "label": label} for label, entry in zip(labels, entries, strict=True)}
+
+
+def _differing(config: ExperimentConfig, one: StrategySpec, other: StrategySpec) -> list[str]:
+    """The keys of an entry whose values differ in what they do, between two entries with one label."""
+    same = {
+        "name": one.name == other.name,
+        "args": one.name != other.name or _same_strategy(one, other),
+        "retrain": (one.retrain or config.retrain) == (other.retrain or config.retrain),
+        "candidates": one.candidates == other.candidates,
+    }
+    return [key for key, equal in same.items() if not equal]
+
+
+def _same_strategy(one: StrategySpec | None, other: StrategySpec | None) -> bool:
+    """Whether two entries describe the same strategy, however they are spelled: ``"badge"``, or an object with empty ``args``."""
+    if one is None or other is None or one.name != other.name:
+        return one is other
+    # what a callable makes of its arguments is unknown, and it is not imported to look at a directory
+    return one.args == other.args or (":" not in one.name and one.build() == other.build())
+
+
+def _with_start_of(before: ExperimentConfig, config: ExperimentConfig) -> ExperimentConfig:
+    """The configuration with the other's spelling of ``initial_strategy``."""
+    key = "initial_strategy"
+    loop = {name: value for name, value in config.document["active_learning"].items() if name != key}
+    spelled = {name: value for name, value in before.document["active_learning"].items() if name == key}
+    document = {**config.document, "active_learning": {**loop, **spelled}}
+    return dataclasses.replace(config, initial_strategy=before.initial_strategy, document=document)
 
 
 def _computes_as(config: ExperimentConfig, before: ExperimentConfig) -> bool:

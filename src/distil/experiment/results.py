@@ -191,7 +191,8 @@ def curves_of(config: ExperimentConfig, metric: str = "accuracy") -> dict[str, C
 def comparable(runs: Runs, seeds: Sequence[int], metric: str = "accuracy") -> dict[str, Curves]:
     """The learning curves that can be compared: each round has as many labels as the baseline's first run had in that round.
 
-    The numbers differ if answers were skipped or are missing. There are none if the baseline's first run labeled nothing in one of its rounds.
+    The numbers differ if answers were skipped or are missing. There are no curves if the baseline's first run labeled nothing in
+    one of its rounds.
     """
     if not runs:
         return {}
