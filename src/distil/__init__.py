@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.networks.torch_network import TorchNetwork as TorchNetwork
     from distil.networks.wrap import wrap as wrap
     from distil.rng import Rng as Rng
+    from distil.selection.explanation import explain as explain
     from distil.selection.learner import Learner as Learner
     from distil.selection.pool import Pool as Pool
     from distil.selection.select import select as select
@@ -106,6 +107,7 @@ _HOMES = {
     "audit": "distil.cli.audit",
     "compare": "distil.cli.compare",
     "embed": "distil.cli.embed",
+    "explain": "distil.selection.explanation",
     "fit": "distil.training.fit",
     "fit_dataset": "distil.training.fit",
     "open_pool": "distil.data.pools",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import distil
 from distil.cli import main
@@ -565,3 +566,55 @@ def test_a_query_by_ids_or_by_embeddings(here, said):
     np.save("q.npy", np.ones((2, 5)))
     code, _, err = said(*base, "--query-embeddings", "q.npy")
     assert (code, "q.npy has 5 columns and emb.npy has 6" in err) == (2, True)
+
+
+def test_explanations_as_json_and_as_a_page(here, said):
+    labeled = ("--labeled", "labeled.csv", "--n", 5)
+    code, out, err = said(*BADGE, *labeled, "--explain", "why.json", "--json")
+    assert (code, err) == (0, "")
+    picks, found = json.loads(out)["picks"], json.loads(Path("why.json").read_text())
+    names = ("rank", "id", "score", "why")
+    assert [[each[name] for name in names] for each in found["picks"]] == [
+        [each[name] for name in names] for each in picks
+    ]
+    chosen = distil.select_from("badge", 5, embeddings=np.load("emb.npy"), probs=np.load("p.npy"), labeled=range(20))
+    labels = {name: str(row % 4) for row, name in enumerate(NAMES[:20])}
+    assert found == json.loads(json.dumps(distil.explain(chosen, np.load("emb.npy"), labeled=labels, names=NAMES)))
+    code, out, _ = said(*BADGE, *labeled, "--explain", "why.html", "--out", "picks.csv")
+    assert (code, [entry["id"] for entry in table("picks.csv")]) == (0, [each["id"] for each in picks])
+    page = Path("why.html").read_text()
+    assert all(f"<b>{each['id']}</b>" in page for each in picks)
+    code, _, err = said(*BADGE, *labeled, "--explain", "why.html")
+    assert (code, err) == (0, "note: why.html holds this explanation already\n")
+
+
+def test_an_explanation_shows_texts_and_pictures(here, said):
+    images = here / "images"
+    images.mkdir()
+    for row in range(12):
+        Image.new("RGB", (9, 9), (20 * row, 0, 0)).save(images / f"{row:02}.png")
+    asked = ("--strategy", "core_set", "--n", 2, "--explain", "why.html", "--force")
+    code, _, err = said("--pool", "images", "--model", "pixels", *asked)
+    assert (code, err) == (0, "")
+    page = Path("why.html").read_text()
+    assert "2 picks of images" in page
+    assert page.count("data:image/jpeg;base64,") == 12  # two picks, and at most six examples of each
+    Path("texts.csv").write_text("id,text\n" + "".join(f"{name},words <{row}>\n" for row, name in enumerate(NAMES)))
+    code, _, err = said("--embeddings", "emb.npy", "--ids", "ids.txt", "--show", "texts.csv#text", *asked)
+    page = Path("why.html").read_text()
+    assert (code, page.count("words &lt;")) == (0, 2 + 12)
+
+
+def test_explanations_that_cannot_be_made(here, said, case):
+    probs = ("--probs", "p.npy", "--strategy", "margin_sampling", "--n", 3, "--out", "picks.csv")
+    for options, fault in [
+        ((*probs, "--explain", "why.json"), "explanations compare embeddings; pass them too (--embeddings)"),
+        ((*probs, "--explain", "why.txt"), "expected a name that ends in .html or .json"),
+    ]:
+        with case(options):
+            code, _, err = said(*options)
+            assert (code, fault in err, Path("picks.csv").exists()) == (2, True, False)
+    Path("why.html").write_text("other")
+    code, _, err = said(*BADGE, "--n", 3, "--explain", "why.html", "--out", "picks.csv")
+    assert (code, "why.html" in err, Path("picks.csv").exists()) == (2, True, False)
+    assert Path("why.html").read_text() == "other"

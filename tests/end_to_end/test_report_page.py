@@ -1,4 +1,4 @@
-"""The page of a comparison, and of an audit, in a real browser, at the width of a desk and of a phone, by day and by night."""
+"""The pages of a comparison, of an audit and of an explanation, in a real browser: on desk and phone, by day and by night."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+import distil
 from distil.auditing.audit import audit
 from distil.auditing.page import audit_page
 from distil.cli import main
 from distil.data.pools import open_pool
 from distil.experiment import outputs
 from distil.experiment.page.render import page_of
+from distil.selection.explanation_page import explanation_page
 
 pytestmark = pytest.mark.slow
 
@@ -338,4 +340,21 @@ def test_the_page_of_an_audit(opened, tmp_path, scheme, hostile):
         assert page.locator("section h2").all_inner_texts() == ["Classes", "Exact duplicates"]
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         assert page.locator(".meter").first.bounding_box()["width"] > 100
+        assert [one for one in page.evaluate(CONTRAST) if one[1] < 4.5] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_an_explanation(opened, tmp_path, scheme, hostile):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    names = [f"{hostile}{row}" for row in range(60)]
+    labeled = dict.fromkeys(names[:3], hostile)
+    found = distil.explain(
+        distil.select_from("core_set", 5, embeddings=x, labeled=labeled, names=names), x, labeled=labeled, names=names
+    )
+    (tmp_path / "why.html").write_text(explanation_page(found, hostile, lambda id_: 60 * f"{id_} "), encoding="utf-8")
+    for viewport in (DESK, PHONE):
+        page = opened(viewport, scheme, tmp_path / "why.html", ".card")
+        assert page.locator("h1").text_content() == f"5 picks of {hostile}"
+        assert page.locator(".card").count() == 5
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         assert [one for one in page.evaluate(CONTRAST) if one[1] < 4.5] == []

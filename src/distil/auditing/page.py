@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from distil.auditing.audit import SHOWN
 from distil.data.items import Items
-from distil.errors import InvalidInput
+from distil.data.thumbnails import thumbnails
 from distil.system.pages import render
 
 Json = dict[str, Any]
-
-_SIDE = 72
 
 
 class Table(NamedTuple):
@@ -60,26 +56,9 @@ def audit_page(report: Json, title: str, items: Items | None = None, others: Map
 
 
 def _pictures(sets: Mapping[str, Items]) -> Callable[[str, str], str]:
-    """Set and id -> a small picture as a data URL; "" if the set does not hold images or does not have the id."""
-    index = {
-        name: {items.name(row): row for row in range(len(items))}
-        for name, items in sets.items()
-        if items.kind == "images"
-    }
-
-    def picture(name: str, id_: str) -> str:
-        if id_ not in index.get(name, {}):
-            return ""
-        try:
-            image = sets[name].read(index[name][id_])
-        except (InvalidInput, OSError):
-            return ""
-        image.thumbnail((_SIDE, _SIDE))
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=80)
-        return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-    return picture
+    """Set and id -> a small picture as a data URL; "" if there is none."""
+    pictures = {name: thumbnails(items) for name, items in sets.items()}
+    return lambda name, id_: pictures[name](id_) if name in pictures else ""
 
 
 def _tables(report: Json) -> Iterator[Table]:

@@ -19,12 +19,12 @@ from distil.cli.options import (
     size_of,
 )
 from distil.cli.pools import OnError, Quoting, embedded
-from distil.errors import InvalidInput, counted
+from distil.errors import InvalidInput, MissingSignal, counted
 
 if TYPE_CHECKING:
     from distil.data.ids import ListedIds
     from distil.data.items import Items
-    from distil.selection.request import Arrays
+    from distil.selection.request import Arrays, Request
     from distil.selection.shown import Shown
     from distil.strategies import Strategy
 
@@ -61,6 +61,7 @@ def pick(
     near: float | None = None,
     parameters: Mapping[str, Any] | None = None,
     show: str | Sequence[str] | None = None,
+    explain: PathLike | None = None,
     seed: int = 0,
     memory: str | int = "512MB",
     out: PathLike | None = None,
@@ -121,6 +122,8 @@ def pick(
         parameters: Hyper-parameters of the strategy: a dictionary; in the command NAME=VALUE, once for each.
         show: Further columns of the picks: a column of the pool's table, such as ``text``, or FILE#NAME, a column of a table with
             the same ids; a list, or text with commas. Default: for texts, and images in a table, the column ``preview``.
+        explain: The file to explain the picks in: a page, ``.html``, or ``.json``: for each pick its score and reason, the nearest
+            labeled example, and the examples that it represents. This needs embeddings.
         seed: The same seed gives the same picks.
         memory: Memory for copies, such as ``2GB`` or a number of bytes; larger copies go to files.
         out: The file to write the picks to, ``.csv`` or ``.jsonl``.
@@ -146,7 +149,16 @@ def pick(
     from distil.data.distances import NEAR
     from distil.data.ids import read_ids
     from distil.selection.dry_run import plan
-    from distil.selection.from_files import chosen, read_arrays, refuse_other, request, write_picks
+    from distil.selection.from_files import (
+        explained,
+        picks_of,
+        read_arrays,
+        refuse_other,
+        request,
+        selected,
+        write_picks,
+    )
+    from distil.system.files import publish
     from distil.system.runtime import Runtime
 
     runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
@@ -164,6 +176,9 @@ def pick(
     if n is None:
         raise InvalidInput("n is missing: the number of examples to choose (--n)")
     chooser, path = _chooser(strategy, parameters), out_of(out, (".csv", ".jsonl"), inputs=inputs)
+    why = out_of(explain, (".html", ".json"), "explain", inputs=inputs)
+    if why is not None and embeddings is None and model is None:
+        raise MissingSignal("explanations compare embeddings; pass them too (--embeddings)")
     if path is not None and not force:
         refuse_other(path)
     items = _items(pool, model, embeddings, column, ids, quoting, dry_run)
@@ -203,12 +218,39 @@ def pick(
     )
     if dry_run:
         return {**plan(asked), "read": [*read, *asked.notes]}
-    picks = chosen(asked)
+    selection = selected(asked)
+    picks = picks_of(asked, selection)
     picks = replace(picks, shown={name: [cell(row) for row in picks.rows] for name, cell in columns.items()})
+    if why is not None:
+        known = ids_of["labeled"]
+        document = explained(asked, selection, None if known is None else known.labels)
+        text = _why_text(document, why.suffix.lower(), str(pool or embeddings), asked, items, columns)
+        if not publish(why, text.encode(errors="backslashreplace"), force=force):  # ids may be names of files
+            read.append(f"{why} holds this explanation already")
     if path is not None and not write_picks(picks, path, force=force):
         read.append(f"{path} holds these picks already")
     asked_for = {"strategy": strategy, "n": n, "seed": seed, "may_be_chosen": len(asked.pool)}
     return {**asked_for, "picks": picks.entries(), "notes": list(picks.notes), "read": read}
+
+
+def _why_text(
+    document: dict[str, Any], ending: str, title: str, asked: Request, items: Items | None, columns: Shown
+) -> str:
+    """An explanation as JSON, or as a page with pictures of ``items`` and the cells of ``columns``."""
+    import json
+
+    from distil.data.thumbnails import thumbnails
+    from distil.selection.explanation_page import explanation_page
+
+    if ending == ".json":
+        return json.dumps(document, indent=2) + "\n"
+    arrays = asked.arrays
+
+    def words(id_: str) -> str:
+        row = int(id_) if arrays.names is None else arrays.reader.index[id_]
+        return " · ".join(filter(None, (cell(row) for cell in columns.values())))
+
+    return explanation_page(document, title, words, None if items is None else thumbnails(items))
 
 
 def _one_list(name: str, lists: list[ListedIds], arrays: Arrays) -> ListedIds | None:

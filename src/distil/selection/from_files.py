@@ -27,6 +27,7 @@ from distil.measuring.source import ArraySource
 from distil.rng import Rng
 from distil.selection.arguments import as_array, as_count, check_arrays_serve, classes_in, common_size
 from distil.selection.choose import choose
+from distil.selection.explanation import Explained, Json, explanation
 from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
@@ -196,7 +197,11 @@ def _with_probs(
 
 def chosen(asked: Request) -> Picks:
     """Make the selection. Values are checked while they are read, and errors name the user's ids."""
-    selection = selected(asked)
+    return picks_of(asked, selected(asked))
+
+
+def picks_of(asked: Request, selection: Selection) -> Picks:
+    """The picks of a selection that was made for this request."""
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
     why = [""] * len(ids) if selection.reasons is None else list(selection.reasons)
@@ -283,6 +288,22 @@ def _labels(strategy: Strategy, role: str, labeled: ListedIds, classes: list[str
                 "(--classes)"
             )
     return [int(label) for label in labels]
+
+
+def explained(asked: Request, selection: Selection, labels: Sequence[str] | None) -> Json:
+    """The explanation of a selection that was made for this request; see :func:`distil.selection.explanation.explain`.
+
+    Args:
+        asked: The request; its arrays have embeddings.
+        selection: The selection.
+        labels: The labels of the labeled rows, in the user's words; None: they are not known.
+    """
+    arrays = asked.arrays
+    labeled = torch.from_numpy(np.empty(0, np.int64) if asked.labeled is None else asked.labeled)
+    embeddings = arrays.columns["embeddings"].values
+    return explanation(
+        selection, Explained(embeddings, asked.pool, labeled, labels, arrays.name, arrays.names), asked.runtime
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- choosing
