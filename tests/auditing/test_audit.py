@@ -165,6 +165,7 @@ def test_drift(case, write):
                 assert abs(found["auc"] - 0.5) < 4 * found["standard_error"]
 
 
+@pytest.mark.slow
 def test_no_drift_is_seen_in_random_parts(write):
     """The test's own error: eight pools that do not differ, with more dimensions than labels."""
     found = []

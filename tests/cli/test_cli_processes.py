@@ -51,12 +51,14 @@ def test_a_run(here):
     assert done.stderr == warning  # and no bar
 
 
+@pytest.mark.slow
 def test_a_fault(here):
     done = process("run", "small.json", cwd=here)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "distil: there is no configuration file small.json\n"
 
 
+@pytest.mark.slow
 def test_the_reader_of_the_output_may_stop(here):
     """As ``distil strategies | head -1`` does."""
     command = [sys.executable, "-m", "distil", "strategies"]

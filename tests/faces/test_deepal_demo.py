@@ -49,6 +49,7 @@ def accuracies(text):
     ]
 
 
+@pytest.mark.slow
 def test_it_counts_queries_after_round_0(few_images, capsys):
     for strategy in ("RandomSampling", "MarginSampling", "AdversarialBIM"):
         arguments = ["--n_init_labeled", "20", "--n_query", "10", "--n_round", "2", "--strategy_name", strategy]

@@ -469,6 +469,7 @@ def test_settings_reach_the_core():
     assert far != CLASSES["AdversarialBIM"][0](args={**ARGS, "eps": 0.001}).select(N)
 
 
+@pytest.mark.slow
 @each({name: build for name, build in VARIANTS.items() if "PerBatch" not in name})
 def test_the_batch_size_makes_no_difference(build):
     strategy = build()
@@ -845,6 +846,7 @@ def test_badge_begins_with_the_largest_gradient():
     assert {CLASSES["BADGE"][0](args={"seed": s}).select(1)[0] for s in range(5)} == {int(norms.argmax())}
 
 
+@pytest.mark.slow
 def test_badge_draws_by_squared_distance():
     u = U[:8]
     rows = CLASSES["BADGE"][0](u=u).get_grad_embedding(u, bias_grad=False).double()

@@ -256,7 +256,7 @@ def test_k_center_works_out_a_part_of_the_distances_only(factored, monkeypatch):
 
 @pytest.mark.usefixtures("small_blocks")
 def test_k_center_in_small_blocks_is_the_brute_force():
-    for dtype, given_centers, kind in itertools.product([np.float32, np.float64], [0, 7], list(ROWS)):
+    for (dtype, given_centers), kind in itertools.product([(np.float32, 0), (np.float64, 7)], list(ROWS)):
         rows = rows_of(kind)
         rows = rows.astype(dtype)
         given_rows, rest = rows[:given_centers], rows[given_centers:]

@@ -65,7 +65,7 @@ def brute_typical(x, clusters, n_labeled, n, n_neighbors):
 
 
 def test_typical_rows_are_brute_force():
-    for kind, n_neighbors, seed in itertools.product(KINDS, [1, 5, 20], range(2)):
+    for kind, (seed, n_neighbors) in itertools.product(KINDS, enumerate([1, 5, 20])):
         x = data(kind, seed=seed)
         clusters = torch.randint(9, (len(x),), generator=generator(seed)) ** 2 // 9  # sizes differ; some may be empty
         n_labeled = torch.randint(3, (9,), generator=generator(seed + 1))
@@ -127,7 +127,8 @@ def graph_bytes(request, monkeypatch):
 
 
 def test_picks_are_those_of_naive_greedy(graph_bytes):
-    for kind, radius, n_labeled in itertools.product(KINDS, [0.05, 0.7, 1.0, 2.0, 40.0], [0, 12]):
+    cases = [(0.05, 0), (0.7, 12), (1.0, 0), (2.0, 12), (40.0, 0)]
+    for kind, (radius, n_labeled) in itertools.product(KINDS, cases):
         x = data(kind)
         labeled = x[100 : 100 + n_labeled] + 0.01
         expected = brute_cover(x, len(x), radius, labeled)

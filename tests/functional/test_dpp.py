@@ -58,13 +58,17 @@ FEATURES = {
 }
 
 
-@pytest.mark.parametrize("kind", list(FEATURES))
+BASIC = ("more rows than columns", "more columns than rows", "outer with bias", "duplicates")
+
+
+@pytest.mark.parametrize("kind", [k if k in BASIC else pytest.param(k, marks=pytest.mark.slow) for k in FEATURES])
 def test_law(kind):
     x = FEATURES[kind]()
     for k in (1, 3):
         check_law(x, x.double().dense().numpy(), k)
 
 
+@pytest.mark.slow
 def test_every_order_of_a_set_is_as_likely():
     for kind in ["more rows than columns", "more columns than rows", "outer with bias"]:
         x = FEATURES[kind]()

@@ -86,7 +86,7 @@ def test_rough_distances_are_within_their_rounding():
 
 
 def test_nearest_distances_are_the_least_distances(monkeypatch):
-    for kind, dtype, offset in itertools.product(KINDS, DTYPES, [0.0, 1e3]):
+    for kind, dtype, offset in itertools.product(KINDS, DTYPES, [1e3]):
         with monkeypatch.context() as patch:
             x, y = make(kind, 40, 0, dtype, offset), make(kind, 9, 1, dtype, offset)
             whole = x.nearest_sq_dists(y)

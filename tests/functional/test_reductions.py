@@ -1,5 +1,7 @@
 """Reductions of the uncertainties of tokens against loops over examples, and stratified picks against a simulation."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def of_example(reduction, values):
 
 
 def test_every_measure_and_reduction_is_that_of_a_loop_over_examples():
-    examples = [PROBS[a:b] for a, b in zip(OFFSETS[:-1], OFFSETS[1:], strict=True)]
+    examples = [PROBS[a:b] for a, b in itertools.pairwise(OFFSETS)]
     for dtype in (torch.float64, torch.float32, torch.float16):
         probs = torch.from_numpy(PROBS).to(dtype)
         for measure in MEASURES:
@@ -54,7 +56,7 @@ def test_named_scores_of_a_sentence_of_two_words():
 
 def test_entropies_by_class_are_weighted_means():
     found = entropies_by_class(torch.from_numpy(PROBS), OFFSETS).numpy()
-    for i, (a, b) in enumerate(zip(OFFSETS[:-1], OFFSETS[1:], strict=True)):
+    for i, (a, b) in enumerate(itertools.pairwise(OFFSETS)):
         h = np.array([of_token("entropy", p) for p in PROBS[a:b]])
         expected = [np.mean(h * PROBS[a:b, c]) for c in range(4)] + [np.mean(h)] if len(h) else np.zeros(5)
         np.testing.assert_allclose(found[i], expected, atol=1e-12)
