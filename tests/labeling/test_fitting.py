@@ -193,6 +193,7 @@ def test_the_worker_fits_after_answers_and_ends_with_its_parent(project):
         assert process.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_the_worker_makes_a_map_and_fits_meanwhile(project):
     with worker(project) as process:
         assert said(process, "pca", "map")["version"] == 1

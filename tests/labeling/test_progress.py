@@ -422,6 +422,7 @@ def check_coverage(**ranges):
     assert abs(curve_bias) < 0.005
 
 
+@pytest.mark.slow
 def test_95_percent_of_the_intervals_hold_the_truth():
     check_coverage(items=(300, 1200), answers=(60, 110), share=(0.2, 0.5))
 

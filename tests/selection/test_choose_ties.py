@@ -1,6 +1,7 @@
 """Ties are broken by a seeded order of the ids, by every strategy: pools are sorted by class or date."""
 
 import numpy as np
+import pytest
 import scipy.stats
 import torch
 
@@ -44,6 +45,7 @@ def chosen(strategy, n, seed, ids=None, runtime=None):
     return choose(strategy, {"pool": pool, **others}, n, runtime or Runtime(progress=False), Rng(seed)).tolist()
 
 
+@pytest.mark.slow
 def test_picks_among_equal_rows_are_spread_over_the_pool():
     """Over 12 seeds, the picks of each strategy fall into the four quarters of their groups equally often."""
     for name, strategy in STRATEGIES_OF_ARRAYS.items():
@@ -76,11 +78,11 @@ def test_a_pool_of_one_row_repeated_is_sampled_uniformly():
         if strategy.needs.shortlist is None and not any(getattr(strategy.needs, role) for role in ROLES[2:]):
             sources = {"pool": ArraySource(torch.arange(N), same), "labeled": ArraySource(torch.tensor([0]), same)}
             first = 0
-            for seed in range(20):
-                found = choose(strategy, sources, 4, Runtime(progress=False), Rng(seed))
+            for seed in range(8):
+                found = choose(strategy, sources, 10, Runtime(progress=False), Rng(seed))
                 assert any("this is a random sample" in note for note in found.notes), name
                 first += sum(i < N // 2 for i in found)
-            assert 16 < first < 64, name  # 40 of 80 expected, standard deviation 4.5
+            assert 16 < first < 64, name  # 40 of 80 expected, standard deviation at most 4.5
 
 
 def test_equal_rows_have_equal_scores_wherever_they_are():
