@@ -145,7 +145,18 @@ def _body() -> bytes:
     y = rng.integers(0, CLASSES, ROWS)
     xy = in_unit_square((rng.random((CLASSES, 2))[y] + 0.06 * rng.normal(size=(ROWS, 2))).astype(np.float32))
     names = [f"class {c}" for c in range(CLASSES)]
-    known = Snapshot(1, 200, names, y.astype(np.int32), rng.random(ROWS).astype(np.float32), y[:0], [], "pixels")
+    known = Snapshot(
+        1,
+        200,
+        names,
+        y.astype(np.int32),
+        rng.random(ROWS).astype(np.float32),
+        y.astype(np.int32),
+        y[:0],
+        y[:0],
+        [],
+        "pixels",
+    )
     labels = np.where(rng.random(ROWS) < 0.002, y, -1)
     return map_bytes(PoolMap(1, "tsne", xy, ""), known, names, labels, labels >= 0, np.zeros(ROWS, bool))
 

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from distil.errors import RunError
@@ -20,6 +21,7 @@ from distil.labeling.handing_out import hand_out
 from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, FILE, Snapshot
 from distil.labeling.project import Project
+from distil.labeling.server.desk import Desk
 from distil.labeling.worker import Worker, main, say
 from distil.rng import Rng
 
@@ -55,6 +57,12 @@ def test_a_snapshot_says_what_the_project_knows(project):
     assert snapshot_of(project, features, 2, n=30).order.tolist() == warm.order.tolist(), (
         "a pure function of the record"
     )
+    labeled = np.zeros(300, bool)
+    labeled[cold.order] = True
+    assert (warm.unseen == warm.guesses)[~labeled].all()
+    truth = np.array(DIGIT[:300], int)
+    assert (warm.guesses == truth)[labeled].all()
+    assert (warm.unseen == truth)[labeled].mean() < 1, "a held-out guess does not know the label"
     warm.save(project.path)
     again = Snapshot.load(project.path)
     assert [getattr(again, name) for name in ("version", "classes", "reasons", "made_from")] == [
@@ -71,6 +79,7 @@ def test_snapshots_that_are_absent_or_damaged(tmp_path):
     assert Snapshot.load(tmp_path) is None
     whole = {"version": 1, "n_labels": 4, "classes": ["cat", "dog"], "reasons": ["r"], "made_from": "rows"}
     guesses, p, order = np.array([0, 1, -1], np.int32), np.full(3, 0.5, np.float32), np.array([2])
+    whole |= {"unseen": guesses, "unreadable": np.array([2])}
     Snapshot(**whole, guesses=guesses, p=p, order=order).save(tmp_path)
     assert Snapshot.load(tmp_path).guess(1) == ("dog", 0.5)
     flipped = bytearray((tmp_path / FILE).read_bytes())
@@ -87,6 +96,9 @@ def test_snapshots_that_are_absent_or_damaged(tmp_path):
         {"guesses": guesses - 4},
         {"guesses": guesses + 1},
         {"guesses": guesses[:, None], "p": p[:, None]},
+        {"unseen": guesses + 1},
+        {"unseen": guesses[:2]},
+        {"unreadable": p},
         {"order": np.array([1, 2])},
         {"classes": [["cat"], ["dog"]]},
         {"reasons": None},
@@ -257,3 +269,26 @@ def test_the_worker_says_why_it_cannot(tmp_path):
         assert "no items yet" in said(process, "failed")["error"]
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+def test_items_that_cannot_be_read_are_not_handed_out(tmp_path):
+    """A file that opens but holds no image is found when the model reads it; a person would see nothing either."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n in range(4):
+        Image.fromarray(np.full((4, 4), 60 * n, np.uint8)).save(folder / f"{n}.png")
+    (folder / "junk.png").write_bytes(b"no image")
+    with Project.create(tmp_path / "p", classes=["dark", "light"]) as project:
+        assert project.add(folder).new == 5
+        project.queue(["junk.png"])
+        assert project.status().unreadable == 0
+        selector = chosen_by_model(project, 9)
+        list(selector(project.open_items("anna")))
+        assert sorted(hand_out(project, "anna", 9, selector)) == [f"{n}.png" for n in range(4)]
+        assert project.status().unreadable == 1
+        desk = Desk(project)
+        desk.snapshot = Snapshot.load(project.path / CACHE)
+        assert desk.knows(desk.snapshot)
+        assert desk.small("ben")["open"] == 4
+        project.record([Event(kind="skip", who="ben", item="junk.png")])
+        assert project.status().unreadable == 0

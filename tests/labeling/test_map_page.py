@@ -49,7 +49,16 @@ def test_the_page_reads_the_bytes_of_the_map(run):
     xy = np.linspace(0, 1, 10, dtype=np.float32).reshape(5, 2)
     xy[3] = np.nan
     known = Snapshot(
-        1, 2, ["b", "é"], np.array([1, 0, -1, 0, 1], np.int32), np.full(5, 0.2, np.float32), xy[0], [], "x"
+        1,
+        2,
+        ["b", "é"],
+        np.array([1, 0, -1, 0, 1], np.int32),
+        np.full(5, 0.2, np.float32),
+        np.full(5, -1, np.int32),
+        xy[0],
+        xy[0],
+        [],
+        "x",
     )
     labels, gone = np.array([-1, 1, -1, -1, -1]), np.array([0, 0, 1, 0, 0], bool)
     body = map_bytes(PoolMap(7, "tsne", xy, "x"), known, ["é", "b"], labels, labels >= 0, gone)

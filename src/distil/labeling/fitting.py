@@ -14,12 +14,13 @@ from distil.labeling.choosing import RANDOM_SHARE, Guesses, Order, fitted, next_
 from distil.labeling.events import Shown, model_name
 from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.handing_out import Selector, random_order
-from distil.labeling.model import AHEAD, CACHE, Snapshot
+from distil.labeling.model import AHEAD, CACHE, Snapshot, last_version
 from distil.labeling.project import Project
 from distil.labeling.truth import Truth, truths
 from distil.rng import Rng
 from distil.strategies.base import Strategy
 from distil.system.runtime import Runtime
+from distil.training.linear_head import LinearHead, held_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,42 @@ class Fit:
         order = self.order(rows, n, rng, strategy, share)
         return {self.features.ids[row]: why for row, why in zip(order.rows.tolist(), order.reasons, strict=True)}
 
+    def unseen(self, rng: Rng) -> Tensor:
+        """The class that the head guesses for each item, where the label of the item does not count, (N,) int64; -1 without a head.
+
+        Items with a label are guessed by heads that were fitted without them, on four of five parts of the labels.
+
+        Args:
+            rng: Deals the parts.
+        """
+        if self.guesses is None:
+            return torch.full_like(self.y, -1)
+        rows, head = torch.nonzero(self.y >= 0)[:, 0], LinearHead.over(self.features.x, len(self.classes))
+        found = self.guesses.classes.clone()
+        found[rows] = held_out(head, self.features.x[rows], self.y[rows], rng).argmax(1)
+        return found
+
+    def snapshot(self, project: Project, version: int, order: Order) -> Snapshot:
+        """What the head says of the items of a project, with an order in which to hand them out, and the number of the fit."""
+        places = {name: place for place, name in enumerate(project.ids())}
+        here = torch.tensor([places[name] for name in self.features.ids])
+        found, p = np.full((2, len(places)), -1, np.int32), np.zeros(len(places), np.float32)
+        if self.guesses is not None:
+            unseen = self.unseen(Rng(0).child("unseen", project.id, version))
+            found[:, here], p[here] = torch.stack([self.guesses.classes, unseen]).numpy(), self.guesses.p.numpy()
+        return Snapshot(
+            version=version,
+            n_labels=int((self.y >= 0).sum()),
+            classes=self.classes,
+            guesses=found[0],
+            p=p,
+            unseen=found[1],
+            unreadable=np.array([places[name] for name in self.features.unread], np.int64),
+            order=here[order.rows].numpy(),
+            reasons=order.reasons,
+            made_from=self.features.in_words,
+        )
+
     def shown(self, reasons: Mapping[str, str], *, withheld: bool = False) -> dict[str, Shown]:
         """What goes into the record with the answers to items that were chosen, by id: the guess, and why.
 
@@ -125,18 +162,10 @@ def snapshot_of(
         n: Number of items to choose.
     """
     fit = Fit.of(project, features)
-    places = {item.id: place for place, item in enumerate(project.items())}
-    here = torch.tensor([places[name] for name in features.ids])
     settled = project.settled()
     rows = torch.tensor([row for row, name in enumerate(features.ids) if name not in settled], dtype=torch.long)
     order = fit.order(rows, n, Rng(0).child("labeling", project.id, version), strategy, share)
-    found, p = np.full(len(places), -1, np.int32), np.zeros(len(places), np.float32)
-    if fit.guesses is not None:
-        found[here], p[here] = fit.guesses.classes.numpy(), fit.guesses.p.numpy()
-    n_labels = int((fit.y >= 0).sum())
-    return Snapshot(
-        version, n_labels, fit.classes, found, p, here[order.rows].numpy(), order.reasons, features.in_words
-    )
+    return fit.snapshot(project, version, order)
 
 
 def chosen_by_model(
@@ -154,7 +183,7 @@ def chosen_by_model(
     """A selector that fits the model of a project and puts first what its strategy chooses; the rest is in a random order.
 
     Args:
-        project: The project; it is only read, and embeddings are kept in its folder.
+        project: The project; its record is only read, and embeddings and the fitted model are kept in its folder.
         n: Number of items to choose.
         model: The model that embeds the items; see :func:`distil.labeling.features.item_features`.
         weights: Weights of a timm model.
@@ -166,10 +195,14 @@ def chosen_by_model(
     """
 
     def select(ids: Sequence[str]) -> Iterable[str]:
-        features = item_features(project.items(), project.path / CACHE, model=model, weights=weights, runtime=runtime)
+        cache = project.path / CACHE
+        features = item_features(project.items(), cache, model=model, weights=weights, runtime=runtime)
+        cache.mkdir(exist_ok=True)
         rng = Rng(seed).child("labeling", project.id, project.last_event)
         fit = Fit.of(project, features)
         chosen = fit.chosen(ids, n, rng, strategy, share)
+        nothing = Order(torch.empty(0, dtype=torch.long), [])
+        fit.snapshot(project, last_version(cache) + 1, nothing).save(cache)
         if shown is not None:
             shown.update(fit.shown(chosen, withheld=True))
         yield from chosen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
+from distil.labeling.model import unreadable_items
 from distil.labeling.project import Project
 
 Selector = Callable[[Sequence[str]], Iterable[str]]
@@ -35,7 +36,7 @@ def hand_out(
     ties: bool = False,
     check: bool = False,
 ) -> list[str]:
-    """Hand out items to a person; returns their ids, at most ``n``.
+    """Hand out items to a person; returns their ids, at most ``n``. Items that the model could not read are left out.
 
     Args:
         project: The project.
@@ -54,11 +55,12 @@ def hand_out(
     if ties:
         tied = [item for item, truth in project.truths().items() if truth.tied]
         return project.lease(who, n, selector(tied), tab=tab, lasting=lasting, again=True)
-    first = project.queued(who)
-    queued = set(first)
+    unreadable = unreadable_items(project)
+    first = [item for item in project.queued(who) if item not in unreadable]
+    passed = unreadable.union(first)
 
     def order() -> Iterable[str]:
         yield from first
-        yield from selector([item for item in project.open_items(who) if item not in queued])
+        yield from selector([item for item in project.open_items(who) if item not in passed])
 
     return project.lease(who, n, order(), tab=tab, lasting=lasting)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 from distil.errors import RunError
 from distil.system.files import FAULTS_OF_FILES, replacing
 
+if TYPE_CHECKING:
+    from distil.labeling.project import Project
+
 CACHE: Final = "model"
 """The folder in a project with what can be made again: embeddings, and the last snapshot."""
 FILE: Final = "snapshot.npz"
+_ARRAYS: Final = ("guesses", "p", "unseen", "unreadable", "order")
 AHEAD: Final = 50
 """Number of items that are chosen at once: enough for several people until the next fit, few enough that all are recent."""
 
@@ -31,6 +35,9 @@ class Snapshot:
         classes: The names of the classes, in the order of the numbers in ``guesses``.
         guesses: The most probable class of each item, (N,) int32; -1 where there is no guess.
         p: Its probability, (N,) float32; 0 where there is no guess.
+        unseen: The most probable class of each item by models that were not fitted to its label, (N,) int32: ``guesses`` for items
+            without a label, held-out guesses for the others; -1 where there is no guess.
+        unreadable: Items that the model cannot read, (u,) int64.
         order: Items to hand out next, best first, (n,) int64.
         reasons: Why each was chosen.
         made_from: What the model reads of an item, in words.
@@ -41,6 +48,8 @@ class Snapshot:
     classes: list[str]
     guesses: NDArray[np.int32]
     p: NDArray[np.float32]
+    unseen: NDArray[np.int32]
+    unreadable: NDArray[np.int64]
     order: NDArray[np.int64]
     reasons: list[str]
     made_from: str
@@ -56,7 +65,7 @@ class Snapshot:
         words = {name: getattr(self, name) for name in ("version", "n_labels", "classes", "reasons", "made_from")}
         text = np.frombuffer(json.dumps(words).encode(), np.uint8)
         with replacing(folder / FILE) as temporary, temporary.open("wb") as file:
-            np.savez(file, text=text, guesses=self.guesses, p=self.p, order=self.order)
+            np.savez(file, text=text, **{name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def load(cls, folder: Path) -> Snapshot | None:
@@ -69,7 +78,7 @@ class Snapshot:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 words: Mapping[str, object] = json.loads(file["text"].tobytes())
-                found = cls(**words, **{name: file[name] for name in ("guesses", "p", "order")})  # type: ignore[arg-type]
+                found = cls(**words, **{name: file[name] for name in _ARRAYS})  # type: ignore[arg-type]
             found._check()
         except FileNotFoundError:
             return None
@@ -82,10 +91,33 @@ class Snapshot:
         numbers = type(self.version) is int and type(self.n_labels) is int
         lists = isinstance(self.classes, list) and isinstance(self.reasons, list)
         texts = lists and all(isinstance(text, str) for text in (*self.classes, *self.reasons, self.made_from))
-        whole = all(array.ndim == 1 and array.dtype.kind == "i" for array in (self.guesses, self.order))
-        known = whole and ((self.guesses >= -1) & (self.guesses < len(self.classes))).all()
-        shares = (
-            self.p.dtype.kind == "f" and self.p.shape == self.guesses.shape and ((self.p >= 0) & (self.p <= 1)).all()
-        )
+        wholes = (self.guesses, self.unseen, self.unreadable, self.order)
+        whole = all(array.ndim == 1 and array.dtype.kind == "i" for array in wholes)
+        classes = range(-1, len(self.classes))
+        known = whole and all(np.isin(array, classes).all() for array in (self.guesses, self.unseen))
+        one_each = self.p.shape == self.guesses.shape == self.unseen.shape
+        shares = one_each and self.p.dtype.kind == "f" and ((self.p >= 0) & (self.p <= 1)).all()
         if not (numbers and texts and known and shares and len(self.order) == len(self.reasons)):
             raise ValueError("a field has another type or size than a fit writes")
+
+
+def last_version(folder: Path) -> int:
+    """The number of the last fit, of an earlier process: no two models have one number, and random choices do not repeat."""
+    try:
+        before = Snapshot.load(folder)
+    except RunError:  # the next fit writes it again
+        return 0
+    return 0 if before is None else before.version
+
+
+def unreadable_items(project: Project) -> set[str]:
+    """The ids of the items that the model could not read when it was last fitted: people would see nothing either."""
+    try:
+        snapshot = Snapshot.load(project.path / CACHE)
+    except RunError:  # the next fit writes it again
+        return set()
+    if snapshot is None or not len(snapshot.unreadable):
+        return set()
+    items = project.items()
+    places = [place for place in snapshot.unreadable.tolist() if 0 <= place < len(items)]
+    return {items[place].id for place in places if not items[place].gone}

@@ -1,27 +1,13 @@
 """How the labeling goes: how fast people are, how often the model is right, and what its guesses do to people.
 
-**How often the model is right** is measured on the items that were drawn at random. What the strategy chose says nothing about the
-others. With every answer the record keeps the guess that the model made before it knew the answer, whether or not it was shown. A
-random item is drawn from the items without an answer at that time, each as likely, so its guess is right with the probability that
-the model of that time is right on those items, whatever was labeled before and for whatever reason. Hence
+**How often the model is right** is measured on the items that were drawn at random: in the learning curve by the models of their
+time, and for the whole pool now by the present one (:mod:`distil.labeling.accuracy`).
 
-- in the learning curve, the share of right guesses in a window of consecutive random items estimates, without bias, the mean over
-  the window of the model's accuracy on the items that were open. Given the past, each guess is a trial of its own, so Wilson's
-  interval holds.
-- the whole pool now is a labeled part, which is known, and an open part, of which the random items were a sample::
-
-      accuracy = (M + s O a) / (M + s O)
-
-  with M labeled items, O items without an answer, a the accuracy of the present model on them, and s the share of random items
-  that got a label. It is the accuracy of the labels that the project has if the model labels the rest. People skip items because
-  of what is in them, so nothing can be said of skipped items: the estimate is for the items that people label, which s accounts
-  for.
-
-The guesses of random items come from models with fewer labels than the present one, so a is not their mean. The odds of a wrong
-guess are taken to fall as a power of the number of labels, which learning curves do over a wide range: logit(error) = logit(1 - a)
-- b log(m / M) after m labels. The estimate and the interval are the median and the 2.5 and 97.5 % quantiles of a given the last
-200 random items, under Jeffreys' prior for a and a uniform one on [0, 0.9] for b. Where b is 0, it is nearly the Jeffreys interval
-of the mean.
+With every answer the record keeps the guess that the model made before it knew the answer, whether or not it was shown. A random
+item is drawn from the items without an answer at that time, each as likely, so its guess is right with the probability that the
+model of that time is right on those items, whatever was labeled before and for whatever reason. Hence the share of right guesses in
+a window of consecutive random items estimates, without bias, the mean over the window of the model's accuracy on the items that
+were open. Given the past, each guess is a trial of its own, so Wilson's interval holds.
 
 An item counts by its first answer, because later guesses may come from a model that knew that answer; what is right is its label
 now, after undos, further answers, decisions, renames and merges.
@@ -34,19 +20,20 @@ person gets again, and of people who hide all guesses are left out: their guesse
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
-
+from distil.errors import RunError
 from distil.evaluation.shares import difference_of_shares
 from distil.evaluation.statistics import wilson_interval
+from distil.labeling.accuracy import Accuracy, Judged, estimated_accuracy
 from distil.labeling.checks import DISAGREES, REPEAT
 from distil.labeling.events import ANSWERS, GRID, LABEL_STUDIO, MAP, RANDOM, Event, labels_of
 from distil.labeling.fold import Classes
+from distil.labeling.model import CACHE, Snapshot
 from distil.labeling.truth import Truth, agreement, krippendorff_alpha
 
 if TYPE_CHECKING:
@@ -58,9 +45,6 @@ TOO_FAST: Final = 300
 """Milliseconds: people who take less for half of the guesses that they accept do not look at the items."""
 
 _WINDOW, _WINDOWS = 10, 20  # of the learning curve: fewest random items of a window, most windows
-_LATEST = 200  # random items that tell the accuracy now
-_SLOPES = 0.09 * (np.arange(10) + 0.5)  # a uniform prior on [0, 0.9]
-_LOG_ODDS = 2 * np.log(np.tan((np.arange(150) + 0.5) * np.pi / 300))  # of an error; Jeffreys' prior is uniform on them
 _FEWEST_ACCEPTS = 20  # for a median
 _NOT_RANDOMIZED: Final = (GRID, MAP, REPEAT, DISAGREES)  # reasons of items whose guess is always or never shown
 _OF_CLASSES: Final = ("class_add", "class_rename", "class_merge", "undo")  # of a merge
@@ -96,23 +80,6 @@ class Window:
     """
 
     labels: int
-    n: int
-    accuracy: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """The accuracy over the whole pool of the labels of people and, where there are none, the model's guesses.
-
-    Attributes:
-        n: Number of random items from which it is estimated.
-        accuracy: The estimate.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-    """
-
     n: int
     accuracy: float
     low: float
@@ -165,7 +132,7 @@ class Progress:
         agreement: The share of pairs of labels of one item that are equal; None without an item that two people labeled.
         alpha: Krippendorff's alpha of these labels; None where it is not defined.
         curve: The learning curve, early windows first.
-        accuracy: The accuracy over the whole pool now; None before a random item with a guess has a label.
+        accuracy: The accuracy over the whole pool now; None before there is a model and a random item has a label.
         guesses: The effect of guesses; None before there are answers of both kinds.
     """
 
@@ -232,15 +199,17 @@ class Tally:
     >>> tally = Tally()
     >>> for event in events:
     ...     tally.add(0.0, json.loads(event.text()))
-    >>> progress = tally.progress(truths(fold(events).answers), untouched=4)
+    >>> guesses = dict.fromkeys("0123", "cat")  # of models that do not know the label
+    >>> progress = tally.progress(truths(fold(events).answers), untouched=4, guesses=guesses)
     >>> progress.curve[0].accuracy, round(progress.accuracy.accuracy, 2)
-    (0.75, 0.89)
+    (0.75, 0.91)
     """
 
     def __init__(self) -> None:
         self._last = 0
         self._classes = Classes()
-        self._draws: dict[str, _Draw | None] = {}  # every answered item; None: not random, or without a guess
+        self._random: dict[str, bool] = {}  # every answered item: whether it was drawn at random
+        self._draws: dict[str, _Draw] = {}  # random items with a guess
         self._labeled: set[str] = set()
         self._sights: dict[tuple[str, str], _Sight | None] = {}  # (item, person)
         self._times: dict[str, _Times] = {}
@@ -263,23 +232,24 @@ class Tally:
         elif sent["kind"] in _OF_CLASSES:
             self._classes.change(Event.read(sent))
 
-    def progress(self, truths: Mapping[str, Truth], untouched: int) -> Progress:
+    def progress(self, truths: Mapping[str, Truth], untouched: int, guesses: Mapping[str, str]) -> Progress:
         """The statistics.
 
         Args:
             truths: What the answers to each item say together now, as ``Project.truths`` gives it.
             untouched: Number of items without an answer.
+            guesses: The classes that the present model guesses for items with an answer, without having seen it; see
+                :func:`unseen_guesses`.
         """
         labeled = Counter(truth.label for truth in truths.values() if truth.label is not None)
         several = [[*truth.votes.values()] for truth in truths.values() if len(truth.votes) > 1]
-        drawn = self._drawn(truths)
         return Progress(
             classes={name: labeled[name] for name in self._classes.live()},
             people=self._people(truths),
             agreement=agreement(several),
             alpha=krippendorff_alpha(several),
-            curve=_curve([(labels, right) for labels, right in drawn if right is not None]),
-            accuracy=_accuracy(drawn, labeled.total(), untouched),
+            curve=_curve(self._drawn(truths)),
+            accuracy=estimated_accuracy(self._judged(truths, guesses), untouched),
             guesses=self._effect(truths),
         )
 
@@ -291,10 +261,11 @@ class Tally:
         shown = sent.get("shown") or {}
         reason = shown.get("reason")
         guess = self._number(shown.get("guess"))
-        if item not in self._draws:
-            labels = labels_of(shown.get("model"))
-            by_then = len(self._labeled) if labels is None else labels
-            self._draws[item] = _Draw(by_then, guess) if guess is not None and reason == RANDOM else None
+        if item not in self._random:
+            self._random[item] = reason == RANDOM
+            if reason == RANDOM and guess is not None:
+                labels = labels_of(shown.get("model"))
+                self._draws[item] = _Draw(len(self._labeled) if labels is None else labels, guess)
         if (item, who) not in self._sights:
             drawn = on_page and reason not in _NOT_RANDOMIZED and not shown.get("hidden")
             sight = None
@@ -316,14 +287,24 @@ class Tally:
 
     # -------------------------------------------------------------------------------------------------------- statistics
 
-    def _drawn(self, truths: Mapping[str, Truth]) -> list[tuple[int, bool | None]]:
-        """How many labels the model had at each random item, and whether it was right; None where the item has no label."""
+    def _drawn(self, truths: Mapping[str, Truth]) -> list[tuple[int, bool]]:
+        """How many labels the model had at each random item that has a label now, and whether it was right."""
+        said = ((draw, truths.get(item)) for item, draw in self._draws.items())
+        return [
+            (draw.labels, truth.label == self._classes.name(draw.guess))
+            for draw, truth in said
+            if truth and truth.label
+        ]
+
+    def _judged(self, truths: Mapping[str, Truth], guesses: Mapping[str, str]) -> list[Judged]:
+        """The items with an answer, in the order of their first answers."""
         found = []
-        for item, draw in self._draws.items():
+        for item, random in self._random.items():
             truth = truths.get(item)
-            if draw is not None and truth is not None and (truth.answers or truth.decided):
-                right = None if truth.label is None else truth.label == self._classes.name(draw.guess)
-                found.append((draw.labels, right))
+            if truth is not None and (truth.answers or truth.decided):
+                guess = self._number(guesses.get(item))
+                known = None if guess is None or truth.label is None else self._classes.name(guess)
+                found.append(Judged(random, truth.label is not None, None if known is None else truth.label != known))
         return found
 
     def _people(self, truths: Mapping[str, Truth]) -> list[Pace]:
@@ -354,7 +335,25 @@ def progress_of(project: Project) -> Progress:
     """The statistics of a project, read at once."""
     tally = Tally()
     tally.read(project)
-    return tally.progress(project.truths(), project.untouched)
+    found = project.truths()
+    return tally.progress(found, project.untouched, unseen_guesses(project, found))
+
+
+def unseen_guesses(project: Project, items: Iterable[str]) -> dict[str, str]:
+    """The class that the last model of a project guesses for each of some items, where it was not fitted to the label of the item.
+
+    An item with a label when the model was fitted is guessed by a model of other labels; see :attr:`Snapshot.unseen`. Items without
+    a guess are left out.
+    """
+    try:
+        snapshot = Snapshot.load(project.path / CACHE)
+    except RunError:  # the next fit writes it again
+        return {}
+    if snapshot is None:
+        return {}
+    places = {item: place for place, item in enumerate(project.ids())}
+    known = ((item, snapshot.unseen[places[item]]) for item in items if places[item] < len(snapshot.unseen))
+    return {item: snapshot.classes[guess] for item, guess in known if guess >= 0}
 
 
 def _answers(group: Sequence[tuple[bool, int]]) -> Answers:
@@ -372,26 +371,3 @@ def _curve(judged: Sequence[tuple[int, bool]]) -> list[Window]:
             labels = round(sum(labels for labels, _ in part) / len(part))
             found.append(Window(labels, len(part), share.share, share.low, share.high))
     return found
-
-
-def _accuracy(drawn: Sequence[tuple[int, bool | None]], labeled: int, untouched: int) -> Accuracy | None:
-    """See the module; ``drawn``: of each random item the labels of the model, and whether it was right; None without a label."""
-    last = drawn[-_LATEST:]
-    judged = [(labels, right) for labels, right in last if right is not None]
-    if not judged:
-        return None
-    rest = untouched * len(judged) / len(last)
-    ends = [(labeled + rest * share) / (labeled + rest) for share in _accuracy_now(judged, labeled)]
-    return Accuracy(len(judged), *ends)
-
-
-def _accuracy_now(judged: Sequence[tuple[int, bool]], labeled: int) -> list[float]:
-    """The median and the ends of the 95 % interval of the present model's accuracy on open items."""
-    labels, right = np.array(judged).T
-    growth = np.log((labels + 1) / (labeled + 1))
-    logit = _LOG_ODDS[:, None, None] - _SLOPES[:, None] * growth  # (errors now, slopes, items)
-    likelihood = np.where(right, 0, logit).sum(2) - np.logaddexp(0, logit).sum(2)
-    posterior = np.exp(likelihood - likelihood.max()).sum(1)
-    below = (posterior.cumsum() - posterior / 2) / posterior.sum()
-    errors = np.interp([0.5, 0.975, 0.025], below, _LOG_ODDS)
-    return [float(accuracy) for accuracy in 1 / (1 + np.exp(errors))]

@@ -20,6 +20,7 @@ from distil.labeling.events import Ack, Event, check_name
 from distil.labeling.fold import Answer, State
 from distil.labeling.items import Item
 from distil.labeling.leasing import AGAIN, CHECKED, FOR_WHO, WANTED
+from distil.labeling.model import unreadable_items
 from distil.labeling.recording import end_of, number_of, record_event
 from distil.labeling.sources import read_source
 from distil.labeling.status import Status
@@ -203,7 +204,7 @@ class Project:
         """Add the items of a source, or what is new in it.
 
         Items that the project has already are kept, with their answers: those whose content changed are listed, and those that the
-        source no longer has are not handed out any more until they are back.
+        source no longer has, or whose file cannot be read, are not handed out any more until they are back.
 
         Args:
             source: A folder of images, a table of texts or image paths, or an array, as :func:`distil.open_pool` takes them.
@@ -213,7 +214,7 @@ class Project:
 
         Raises:
             DataNotFound: There is nothing at the path.
-            InvalidInput: It is no source of items, an item cannot be read, or an id is that of another item.
+            InvalidInput: It is no source of items, none of them can be read, or an id is that of another item.
         """
         check_name("who", who)
         column, ids = self._as_before(Path(source), column, ids)
@@ -248,6 +249,10 @@ class Project:
         if missing is not None:
             raise InvalidInput(f"the project has no item {missing!r:.200}")
         return [found[name] for name in wanted]
+
+    def ids(self) -> list[str]:
+        """The ids of all items, in the order in which they were added."""
+        return [item for (item,) in self._store.rows("SELECT id FROM item ORDER BY n")]
 
     # ------------------------------------------------------------------------------------------------------------ events
 
@@ -380,6 +385,7 @@ class Project:
         return Status(
             items=self._count("item"),
             gone=self._count("item WHERE gone"),
+            unreadable=len([item for item in unreadable_items(self) if item not in found]),
             labeled=len(labeled),
             tied=sum(truth.tied for truth in found.values()),
             unlabeled=sum(bool(truth.others) and truth.label is None and not truth.tied for truth in found.values()),

@@ -13,6 +13,7 @@ class Status:
     Attributes:
         items: Number of items.
         gone: Number of items that their source no longer had when it was last added.
+        unreadable: Number of items that the model could not read when it was last fitted, without those that people labeled.
         labeled: Number of items that have a label.
         tied: Number of items whose labels tie, which need another answer or a decision.
         unlabeled: Number of items to which people said only ``skip`` or ``unsure``.
@@ -27,6 +28,7 @@ class Status:
 
     items: int
     gone: int
+    unreadable: int
     labeled: int
     tied: int
     unlabeled: int

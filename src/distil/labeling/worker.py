@@ -21,7 +21,7 @@ from distil.labeling.choosing import RANDOM_SHARE
 from distil.labeling.features import ItemFeatures, item_features
 from distil.labeling.fitting import snapshot_of
 from distil.labeling.judging import judged
-from distil.labeling.model import CACHE, Snapshot
+from distil.labeling.model import CACHE, last_version
 from distil.labeling.placing import maps_of
 from distil.labeling.project import Project
 from distil.strategies.registry import strategy_named
@@ -82,7 +82,7 @@ class Worker:
         self._strategy = None if strategy is None else strategy_named(strategy)
         self._share = share
         self._features: ItemFeatures | None = None
-        self._version = _last_version(self.cache)
+        self._version = last_version(self.cache)
         self._fitted_to = -1  # number of the last event before the last fit
         self._seen, self._seen_at = -1, 0.0  # number of the last event, and when it was first seen
         self._labels, self._judged_labels = 0, 0  # of the last fit, and when they were last judged
@@ -163,15 +163,6 @@ class Worker:
             seconds=round(time.monotonic() - began, 3),
             unread=len(self._features.unread),
         )
-
-
-def _last_version(cache: Path) -> int:
-    """The number of the last fit, of an earlier process: no two models have one number, and random choices do not repeat."""
-    try:
-        before = Snapshot.load(cache)
-    except RunError:  # the next fit writes it again
-        return 0
-    return 0 if before is None else before.version
 
 
 def main(settings: str) -> None:

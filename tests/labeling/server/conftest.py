@@ -119,6 +119,8 @@ def snapshot():
             list(classes),
             np.array(guesses, np.int32),
             np.array(p, np.float32),
+            np.array(guesses, np.int32),
+            np.array([], np.int64),
             np.array(order, np.int64),
             [f"reason {place}" for place in order],
             "rows",

@@ -160,7 +160,8 @@ class Desk:
 
     def knows(self, snapshot: Snapshot) -> bool:
         """Whether a snapshot speaks of these items: its file may come from anywhere."""
-        return bool(((snapshot.order >= 0) & (snapshot.order < len(self.items))).all())
+        places = np.concatenate([snapshot.order, snapshot.unreadable])
+        return bool(((places >= 0) & (places < len(self.items))).all())
 
     # ---------------------------------------------------------------------------------------------------------- numbers
 
@@ -186,7 +187,10 @@ class Desk:
 
     def _wanted(self) -> NDArray[np.bool_]:
         """Which items need more answers."""
-        return ~self._gone & ~self._decided & (self._answers < self._copies)
+        wanted = ~self._gone & ~self._decided & (self._answers < self._copies)
+        if self.snapshot is not None:  # people would see nothing of what the model cannot read
+            wanted[self.snapshot.unreadable] = False
+        return wanted
 
     def _free(self, who: str) -> NDArray[np.bool_]:
         """Which items may be handed out to a person now."""

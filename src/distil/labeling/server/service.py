@@ -22,7 +22,7 @@ from distil.labeling.events import Ack, Event
 from distil.labeling.items import Item
 from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, Snapshot
-from distil.labeling.progress import Tally
+from distil.labeling.progress import Tally, unseen_guesses
 from distil.labeling.project import Project
 from distil.labeling.quality import Quality, SelfAgreement, Suspect, confusions
 from distil.labeling.server.background import Background, ModelState
@@ -330,7 +330,7 @@ class Progress:
             self._tally.read(reader)
             self._repeats.read(reader)
             said = reader.truths()
-            found = self._tally.progress(said, reader.untouched)
+            found = self._tally.progress(said, reader.untouched, unseen_guesses(reader, said))
             repeats = self._repeats.counts(reader.known_classes)
         return {**asdict(found), "self_agreement": _together(repeats), "confusion": confusions(said) or None}
 
