@@ -13,13 +13,15 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from distil.errors import MissingSignal
 from distil.functional.adversarial import Attack, Attacker
 from distil.functional.features import Dense, Features, Outer
-from distil.functional.gradients import cross_entropy_residual, residual
+from distil.functional.gradients import cross_entropy_residual, residual, sigmoid_residual
 from distil.system.runtime import CHUNK_ROWS
 from distil.system.scratch import Space
+from distil.tasks import TASKS, Task
 
 V = TypeVar("V")
 
@@ -29,7 +31,7 @@ class Forward(ABC):
 
     @abstractmethod
     def logits(self) -> Tensor:
-        """Outputs before softmax, (B, C)."""
+        """Outputs before softmax or sigmoid, (B, C); the predictions of a regression model, (B, T)."""
 
     @abstractmethod
     def embedding(self) -> Tensor:
@@ -37,7 +39,7 @@ class Forward(ABC):
 
     @abstractmethod
     def samples(self, n_samples: int, shared: bool) -> Tensor:
-        """Class probabilities under K = ``n_samples`` samples of the network, (B, K, C); one draw for all rows if ``shared``."""
+        """Probabilities or predictions under K samples of the network, (B, K, C); one draw for all rows if ``shared``."""
 
     @abstractmethod
     def inputs(self) -> Tensor:
@@ -49,7 +51,7 @@ class Forward(ABC):
 
     @abstractmethod
     def labels(self) -> Tensor:
-        """Labels, (B,) int64; not available for a pool, whose labels are never read."""
+        """Labels, (B,) int64, or targets, (B, T); not available for a pool, whose labels are never read."""
 
 
 class Signal(ABC, Generic[V]):
@@ -58,7 +60,8 @@ class Signal(ABC, Generic[V]):
     Attributes:
         noun: The name of its column in messages; empty: messages show the signal itself.
         argument: The argument of ``select_from`` that may hold it; empty: only a model can supply it.
-        axes: A letter for each axis of its column: B examples, C classes, D numbers, K samples; empty: any axes.
+        axes: A letter for each axis of its column: B examples, C classes, L labels, T predicted numbers, D numbers, K samples;
+            empty: any axes.
         grad: Whether measuring it takes gradients by the inputs, so that arrays cannot replace the model.
     """
 
@@ -66,6 +69,11 @@ class Signal(ABC, Generic[V]):
     argument: ClassVar[str] = ""
     axes: ClassVar[str] = ""
     grad: ClassVar[bool] = False
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks in which it exists. A strategy knows the tasks in which all of its signals exist."""
+        return TASKS
 
 
 class Measured(Signal[Tensor]):
@@ -96,6 +104,7 @@ class Logits(Measured):
     noun: ClassVar[str] = "logits"
     argument: ClassVar[str] = "probs"
     axes: ClassVar[str] = "BC"
+    tasks = ("classification",)
 
     def measure(self, forward: Forward) -> Tensor:
         """Outputs before softmax, (B, C)."""
@@ -133,6 +142,7 @@ class Labels(Measured):
     noun: ClassVar[str] = "labels"
     argument: ClassVar[str] = "labels"
     axes: ClassVar[str] = "B"
+    tasks = ("classification",)
 
     def measure(self, forward: Forward) -> Tensor:
         """Labels, (B,) int64."""
@@ -151,6 +161,7 @@ class MCProbs(Measured):
     noun: ClassVar[str] = "sampled probabilities"
     argument: ClassVar[str] = "mc_probs"
     axes: ClassVar[str] = "BKC"
+    tasks = ("classification",)
     n_samples: int = 10
     shared: bool = False
 
@@ -170,6 +181,7 @@ class Attacked(Measured):
     """
 
     grad: ClassVar[bool] = True
+    tasks = ("classification",)
     attack: Attacker
 
     def measure(self, forward: Forward) -> Tensor:
@@ -187,6 +199,7 @@ class Perturbation(Measured):
     """
 
     grad: ClassVar[bool] = True
+    tasks = ("classification",)
     attack: Attacker
 
     def measure(self, forward: Forward) -> Tensor:
@@ -195,11 +208,73 @@ class Perturbation(Measured):
 
 
 @dataclass(frozen=True)
+class LabelProbs(Measured):
+    """Probability of each label of a multi-label model, the sigmoid of its logit: (N, L)."""
+
+    noun: ClassVar[str] = "probabilities of labels"
+    argument: ClassVar[str] = "probs"
+    axes: ClassVar[str] = "BL"
+    tasks = ("multilabel",)
+
+    def measure(self, forward: Forward) -> Tensor:
+        """Probabilities, (B, L)."""
+        return forward.logits().sigmoid()
+
+
+@dataclass(frozen=True)
+class Predictions(Measured):
+    """What a regression model predicts: (N, T), T numbers for each example."""
+
+    noun: ClassVar[str] = "predictions"
+    argument: ClassVar[str] = "predictions"
+    axes: ClassVar[str] = "BT"
+    tasks = ("regression",)
+
+    def measure(self, forward: Forward) -> Tensor:
+        """Predictions, (B, T)."""
+        return forward.logits()
+
+
+@dataclass(frozen=True)
+class MCPredictions(Measured):
+    """Predictions of a regression model under K samples of it (dropout masks, ensemble members): (N, K, T).
+
+    Attributes:
+        n_samples: Number of samples, K.
+    """
+
+    noun: ClassVar[str] = "sampled predictions"
+    argument: ClassVar[str] = "mc_predictions"
+    axes: ClassVar[str] = "BKT"
+    tasks = ("regression",)
+    n_samples: int = 10
+
+    def measure(self, forward: Forward) -> Tensor:
+        """Sampled predictions, (B, K, T)."""
+        return forward.samples(self.n_samples, False)
+
+
+@dataclass(frozen=True)
+class Targets(Measured):
+    """True numbers of a labeled set in regression: (N, T). Those of a pool are never read."""
+
+    noun: ClassVar[str] = "targets"
+    argument: ClassVar[str] = "labels"
+    axes: ClassVar[str] = "BT"
+    tasks = ("regression",)
+
+    def measure(self, forward: Forward) -> Tensor:
+        """Targets, (B, T)."""
+        return forward.labels()
+
+
+@dataclass(frozen=True)
 class Probs(Derived[Tensor]):
     """Class probabilities, the softmax of the logits: (N, C)."""
 
     argument: ClassVar[str] = "probs"
     axes: ClassVar[str] = "BC"
+    tasks = ("classification",)
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
@@ -291,27 +366,43 @@ class MCMean(Derived[Tensor]):
 class Gradient(Derived[Features]):
     """Gradient of each example's loss by the last layer: N rows a_i h_i^T, stored as the factors a_i and h_i.
 
-    h is the embedding; for the cross entropy, a = softmax(z) - e_y (Ash et al. 2020, section 3, eq. 1).
+    h is the embedding; for the cross entropy, a = softmax(z) - e_y (Ash et al. 2020, section 3, eq. 1). For ``task="multilabel"``
+    the loss is the sum of the binary cross entropies of the labels, so a = sigmoid(z) - y. For ``task="regression"`` the rows
+    are gradients of the prediction itself, by weights and bias: (h, 1), as at the predicted label that of the squared loss is 0
+    (Holzmueller et al. 2023, section 3).
 
     Attributes:
         part: The parameters of the layer: ``"weights"`` (BADGE's choice); ``"bias"``, for which the rows are a_i; or ``"all"``.
         labels: The label y: the ``"predicted"`` class, or the ``"true"`` label (in labeled sets).
         loss: A function ``loss(logits (1, C), labels (1,))`` instead of the cross entropy; a is then computed by autograd.
+        task: The task; the other parameters are those of classification.
     """
 
     part: Literal["weights", "bias", "all"] = "weights"
     labels: Literal["predicted", "true"] = "predicted"
     loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    task: Task = "classification"
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The task of the loss."""
+        return (self.task,)
 
     @property
     def needs(self) -> tuple[Signal[Any], ...]:
         """Logits or probabilities; the embedding, except for ``part="bias"``; the labels for ``labels="true"``."""
+        if self.task != "classification":
+            return (LabelProbs(), Embedding()) if self.task == "multilabel" else (Embedding(),)
         outputs: Signal[Any] = Probs() if self.loss is None else Logits()
         embedding = () if self.part == "bias" else (Embedding(),)
         return (outputs, *embedding, *((Labels(),) if self.labels == "true" else ()))
 
     def derive(self, signals: Signals) -> Features:
-        """N rows of length C D for the weights, C for the bias, C (D + 1) for both."""
+        """N rows of length C D for the weights, C for the bias, C (D + 1) for both; L D for labels, D + 1 in regression."""
+        if self.task == "multilabel":
+            return Outer(signals.row_by_row(lambda part: sigmoid_residual(part[LabelProbs()])), signals[Embedding()])
+        if self.task == "regression":
+            return Dense(signals.row_by_row(lambda part: pad(part[Embedding()], (0, 1), value=1.0)))
         a = signals.row_by_row(self._residuals)
         return Dense(a) if self.part == "bias" else Outer(a, signals[Embedding()], bias=self.part == "all")
 

@@ -531,13 +531,15 @@ def test_strategies_as_json(said):
     entries = json.loads(out)
     assert [entry["name"] for entry in entries] == sorted(STRATEGIES)
     for entry in entries:
-        assert entry.keys() == {"name", "summary", "signals", "parameters", "paper"}
+        assert entry.keys() == {"name", "summary", "tasks", "signals", "parameters", "paper"}
         assert entry["paper"] == STRATEGIES[entry["name"]].paper
         assert entry["paper"].strip()
         assert entry["summary"].strip()[-1] in ".:;)" or entry["summary"]
         assert STRATEGIES[entry["name"]](**entry["parameters"]) == STRATEGIES[entry["name"]]()
     by_name = {entry["name"]: entry for entry in entries}
     assert by_name["random_sampling"]["signals"] == {}
+    assert by_name["badge"]["tasks"] == ["classification", "multilabel", "regression"]
+    assert by_name["margin_sampling"]["tasks"] == ["classification"]
     assert by_name["bald_dropout"]["parameters"] == {"n_samples": 10}
     assert "pool" in by_name["badge"]["signals"]
 

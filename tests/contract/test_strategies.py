@@ -23,20 +23,39 @@ from distil.networks.torch_network import TorchNetwork
 from distil.rng import Rng
 from distil.selection.choose import gather
 from distil.selection.select import select, select_from
-from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signals, measured_by
+from distil.signals import (
+    Embedding,
+    LabelProbs,
+    Labels,
+    Logits,
+    MCPredictions,
+    MCProbs,
+    Predictions,
+    Probs,
+    Signals,
+    Targets,
+    measured_by,
+)
 from distil.strategies import STRATEGIES, Needs, ScoreStrategy, Selection, Strategy, strategy_named
 from distil.strategies.base import ROLES, Sets
+from distil.strategies.registry import tasks_of
 from distil.system.runtime import Runtime
 
 NAMES = sorted(STRATEGIES)
 N_POOL, N_INPUTS, N_CLASSES = 96, 6, 4
 LABELED = (3, 17, 40, 77)
 UNLABELED = set(range(N_POOL)) - set(LABELED)
+SAMPLES = (MCProbs, MCPredictions)
 SIDE_SETS = {"validation": 5, "query": 4, "private": 3}  # their sizes
 
 
 def measured(strategy, role="pool"):
     return measured_by(getattr(strategy.needs, role))
+
+
+def task_of(strategy):
+    """The first of the tasks that a strategy knows, in which it is checked."""
+    return tasks_of(strategy_named(strategy) if isinstance(strategy, str) else strategy)[0]
 
 
 def attacks_inputs(name):
@@ -47,7 +66,7 @@ def takes_arrays(name):
     """Whether ``select_from`` has an argument for every signal that the strategy reads."""
     strategy = strategy_named(name)
     signals = {*measured(strategy), *measured(strategy, "labeled")}
-    known = all(isinstance(signal, (Logits, Probs, Embedding, MCProbs)) for signal in signals)
+    known = all(isinstance(signal, (Logits, Probs, Embedding, *SAMPLES, LabelProbs, Predictions)) for signal in signals)
     return known and not any(getattr(strategy.needs, role) for role in ("validation", "query", "private"))
 
 
@@ -128,10 +147,10 @@ def ask_for(net, x, sides, name, n=10, data=None, network=None, labeled=LABELED,
     The labeled set is passed as positions, or with labels where the strategy reads them.
     """
     data, network = x if data is None else data, net if network is None else network
-    if labeled is not None and len(labeled) and Labels() in measured(strategy_named(name), "labeled"):
+    if labeled is not None and len(labeled) and {Labels(), Targets()} & {*measured(strategy_named(name), "labeled")}:
         ids = torch.as_tensor(labeled)
         labeled = LabeledSet(data, ids, ids % N_CLASSES)
-    return select(name, network, data, n, **{"labeled": labeled, "rng": 0, **sides, **options})
+    return select(name, network, data, n, **{"labeled": labeled, "rng": 0, "task": task_of(name), **sides, **options})
 
 
 def check_valid(selection, n, allowed):
@@ -173,18 +192,28 @@ def arrays_of(name, net, x, seed=0):
     net.eval()
     with torch.no_grad():
         hidden = net.body(torch.from_numpy(x))
-        probs = net.head(hidden).softmax(1).numpy()
+        logits = net.head(hidden)
+    probs, task = logits.softmax(1).numpy(), task_of(strategy)
     arrays = {}
     if Logits() in needed:
         arrays["probs"] = probs
+    if LabelProbs() in needed:
+        arrays["probs"] = logits.sigmoid().numpy()
+    if Predictions() in needed:
+        arrays["predictions"] = logits.numpy()
     if Embedding() in needed:
         arrays["embeddings"] = hidden.numpy()
     for signal in needed:
-        if isinstance(signal, MCProbs):
-            source = NetworkSource(TorchNetwork(net), x, torch.arange(len(x)))
+        if isinstance(signal, SAMPLES):
+            source = NetworkSource(TorchNetwork(net, task=task), x, torch.arange(len(x)))
             table = gather(source, (signal,), Runtime(), Rng(seed).child("measure", "pool"))
-            arrays["mc_probs"] = table[signal].numpy()
+            arrays[signal.argument] = table[signal].numpy()
     return arrays or {"probs": probs}
+
+
+def array_picks(name, n, **options):
+    """The selection of a strategy from arrays, in the task in which it is checked."""
+    return select_from(name, n, task=task_of(name), **options)
 
 
 class Rows(Dataset):
@@ -236,14 +265,15 @@ def test_selections_by_score_are_in_the_order_of_scores_and_nested(name, ask):
 def test_streamed_selection_equals_selection_from_the_whole_table(name, net, x):
     strategy = strategy_named(name)
     table = gather(
-        NetworkSource(TorchNetwork(net), x, torch.arange(N_POOL)),
+        NetworkSource(TorchNetwork(net, task=task_of(name)), x, torch.arange(N_POOL)),
         strategy.needs.pool,
         Runtime(batch_size=13),
         Rng(0).child("measure", "pool"),
     )
     scores = strategy.score(Sets(table)).double().numpy()
     order = sorted(range(N_POOL), key=lambda row: (-scores[row], row))[:20]  # best first, then the smaller id
-    assert select(strategy, net, x, 20, runtime=Runtime(batch_size=13), rng=0).tolist() == order
+    own = {"runtime": Runtime(batch_size=13), "rng": 0, "task": task_of(name)}
+    assert select(strategy, net, x, 20, **own).tolist() == order
 
 
 @each()
@@ -426,9 +456,9 @@ def test_saturated_probabilities(name, ask, net):
 def test_float16_arrays(name, net, x):
     arrays = {key: array.astype(np.float16) for key, array in arrays_of(name, net, x).items()}
     widened = {key: array.astype(np.float32) for key, array in arrays.items()}
-    half = select_from(name, 10, labeled=list(LABELED), **arrays)
+    half = array_picks(name, 10, labeled=list(LABELED), **arrays)
     check_valid(half, 10, UNLABELED)
-    assert half.tolist() == select_from(name, 10, labeled=list(LABELED), **widened).tolist()
+    assert half.tolist() == array_picks(name, 10, labeled=list(LABELED), **widened).tolist()
 
 
 @each()
@@ -459,7 +489,7 @@ def test_n_out_of_range_is_refused_for_arrays(name, net, x):
     arrays = arrays_of(name, net, x)
     for n in (0, N_POOL + 1, True, 2.5):
         with pytest.raises(InvalidInput, match=r"\bn must be"):
-            select_from(name, n, **arrays)
+            array_picks(name, n, **arrays)
 
 
 # --- arguments stay unchanged ---------------------------------------------------------------------------------------------
@@ -501,8 +531,8 @@ def test_arrays_are_not_changed(name, net, x):
     arrays = arrays_of(name, net, x)
     tensors = {key: torch.from_numpy(array.copy()) for key, array in arrays.items()}
     before = digest(*arrays.values())
-    select_from(name, 12, **arrays)
-    select_from(name, 12, **tensors)
+    array_picks(name, 12, **arrays)
+    array_picks(name, 12, **tensors)
     assert digest(*arrays.values()) == before == digest(*tensors.values())
 
 
@@ -512,7 +542,7 @@ def test_read_only_arrays_are_enough(name, net, x):
     frozen = {key: array.copy() for key, array in arrays.items()}
     for array in frozen.values():
         array.flags.writeable = False
-    assert select_from(name, 12, **frozen).tolist() == select_from(name, 12, **arrays).tolist()
+    assert array_picks(name, 12, **frozen).tolist() == array_picks(name, 12, **arrays).tolist()
 
 
 # --- needs ----------------------------------------------------------------------------------------------------------
@@ -526,7 +556,10 @@ def tables_of(strategy, net, x, sides):
         if getattr(strategy.needs, role) or role == "pool":
             rows, y = data[role]
             labels = None if y is None else torch.from_numpy(y)
-            source = NetworkSource(TorchNetwork(net), rows, torch.arange(len(rows)), labels)
+            network = TorchNetwork(net, task=task_of(strategy))
+            if network.task == "regression" and labels is not None:
+                labels = labels[:, None].double()
+            source = NetworkSource(network, rows, torch.arange(len(rows)), labels)
             stored = measured(strategy, role)
             tables[role] = gather(source, stored, Runtime(), Rng(0)) if stored else Signals(source.ids, {})
             assert set(tables[role].values) == set(stored)
@@ -590,7 +623,7 @@ def test_no_needs_no_model_and_no_data_read(name):
         check_valid(select(strategy, None, Unreadable(), 5), 5, range(20))
     else:
         with pytest.raises(InvalidInput, match="needs a model"):
-            select(strategy, None, Unreadable(), 5)
+            select(strategy, None, Unreadable(), 5, task=task_of(name))
 
 
 # --- as an object ---------------------------------------------------------------------------------------------------
@@ -637,8 +670,8 @@ def test_unknown_parameters_are_refused(name):
 @each(FROM_ARRAYS)
 def test_equal_picks_from_the_model_and_from_arrays_of_its_outputs(name, net, x):
     arrays = arrays_of(name, net, x, seed=3)
-    from_model = select(name, net, x, 12, labeled=list(LABELED), rng=3)
-    from_arrays = select_from(name, 12, labeled=list(LABELED), seed=3, **arrays)
+    from_model = select(name, net, x, 12, labeled=list(LABELED), rng=3, task=task_of(name))
+    from_arrays = array_picks(name, 12, labeled=list(LABELED), seed=3, **arrays)
     check_equal_up_to_ties(from_model, from_arrays)
 
 
@@ -650,12 +683,12 @@ def test_one_forward_pass_per_minibatch(name, net, ask, monkeypatch):
     for role, size in sizes.items():
         needed = measured(strategy, role)
         minibatches = Counter(len(part) for part in torch.arange(size).split(20))
-        if any(isinstance(s, (Logits, Embedding)) for s in needed):
+        if any(not isinstance(s, (*SAMPLES, Labels, Targets)) for s in needed):
             outputs += minibatches
-        for _ in [s for s in needed if isinstance(s, MCProbs)]:
+        for _ in [s for s in needed if isinstance(s, SAMPLES)]:
             samples += minibatches
     asked = {"outputs": [], "sample": []}
-    network = TorchNetwork(net)
+    network = TorchNetwork(net, task=task_of(name))
     for method, sizes_asked in asked.items():
         original = getattr(network, method)
         count = lambda batch, *more, original=original, to=sizes_asked: to.append(len(batch)) or original(batch, *more)  # noqa: E731
@@ -677,10 +710,10 @@ def test_the_module_is_called_once_per_minibatch(name, net, x):
 
     net.__class__ = Calls
     strategy = strategy_named(name)
-    select(strategy, net, x, 12, runtime=Runtime(batch_size=20))
+    select(strategy, net, x, 12, runtime=Runtime(batch_size=20), task=task_of(name))
     needed = measured(strategy)
-    passes = any(isinstance(s, (Logits, Embedding)) for s in needed) + sum(
-        s.n_samples for s in needed if isinstance(s, MCProbs)
+    passes = any(not isinstance(s, SAMPLES) for s in needed) + sum(
+        s.n_samples for s in needed if isinstance(s, SAMPLES)
     )
     expected = Counter({20: 4 * passes, 16: passes})
     probes = Counter(calls) - expected

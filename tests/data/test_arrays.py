@@ -238,7 +238,7 @@ def test_wrong_arrays(case):
     for array, n_dims, message in [
         (np.ones(3), 2, r"emb must have two axes, \(examples, columns\), got shape \(3,\)"),
         (np.ones((3, 2, 2)), 2, r"two axes.*got shape \(3, 2, 2\)"),
-        (np.ones((3, 2)), 3, r"three axes, \(examples, samples, classes\), got shape \(3, 2\)"),
+        (np.ones((3, 2)), 3, r"three axes, \(examples, samples, columns\), got shape \(3, 2\)"),
         (np.ones((3, 0)), 2, r"got shape \(3, 0\)"),
         (np.ones((3, 0, 2)), 3, r"got shape \(3, 0, 2\)"),
         (5.0, 2, r"got shape \(\)"),

@@ -153,8 +153,8 @@ def test_misspelt_parameters_are_offered_the_nearest(refuses):
         InvalidInput, "probcover has no parameter 'raduis'; did you mean 'radius'?", "radius, n_classes, purity"
     ):
         strategy_named("probcover", raduis=1)
-    with refuses(InvalidInput, "badge has no parameter 'size'; it has no parameters"):
-        strategy_named("badge", size=1)
+    with refuses(InvalidInput, "core_set has no parameter 'size'; it has no parameters"):
+        strategy_named("core_set", size=1)
 
 
 def test_names_of_strategies_are_strings(refuses):

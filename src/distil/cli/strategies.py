@@ -9,10 +9,12 @@ from typing import Any
 def described() -> list[dict[str, Any]]:
     """List the strategies.
 
-    Each with the signals that it reads of the pool and of other sets, its parameters with their defaults, and its paper.
+    Each with the tasks that it knows, the signals that it reads of the pool and of other sets, its parameters with their
+    defaults, and its paper.
     """
     from distil.strategies import STRATEGIES
     from distil.strategies.base import ROLES
+    from distil.strategies.registry import tasks_of
 
     entries = []
     for name, cls in sorted(STRATEGIES.items()):
@@ -20,8 +22,16 @@ def described() -> list[dict[str, Any]]:
         signals = {role: [repr(s) for s in getattr(needs, role)] for role in ROLES if getattr(needs, role)}
         parameters = {f.name: _shown(f.default) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
         summary = (cls.__doc__ or "").split("\n", 1)[0]
+        tasks = list(tasks_of(cls()))
         entries.append(
-            {"name": name, "summary": summary, "signals": signals, "parameters": parameters, "paper": cls.paper}
+            {
+                "name": name,
+                "summary": summary,
+                "tasks": tasks,
+                "signals": signals,
+                "parameters": parameters,
+                "paper": cls.paper,
+            }
         )
     return entries
 
@@ -40,6 +50,6 @@ def act(given: dict[str, Any]) -> int:
     for entry in described(**given):
         reads = "; ".join(f"{role}: {', '.join(signals)}" for role, signals in entry["signals"].items()) or "nothing"
         takes = ", ".join(f"{name}={default!r}" for name, default in entry["parameters"].items()) or "none"
-        print(f"{entry['name']}\n    {entry['summary']}\n    reads {reads}")
+        print(f"{entry['name']}\n    {entry['summary']}\n    tasks: {', '.join(entry['tasks'])}\n    reads {reads}")
         print(f"    parameters: {takes}\n    {entry['paper']}\n")
     return 0

@@ -101,9 +101,18 @@ def checked_array(array: object, name: str, n_dims: int) -> Array:
     elif kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)  # PyTorch has nothing wider
     if array.ndim != n_dims or 0 in array.shape[1:]:
-        axes = {2: "two axes, (examples, columns)", 3: "three axes, (examples, samples, classes)"}[n_dims]
+        axes = {2: "two axes, (examples, columns)", 3: "three axes, (examples, samples, columns)"}[n_dims]
         raise InvalidInput(f"{name} must have {axes}, got shape {tuple(array.shape)}")
     return array
+
+
+def as_columns(array: object, name: str, n_dims: int = 2) -> Array:
+    """Numbers as an array with ``n_dims`` axes, the last of one column where it is missing: one number for each example.
+
+    The arguments and errors are those of :func:`checked_array`.
+    """
+    dense = _dense(array, name)
+    return checked_array(dense[..., None] if dense.ndim == n_dims - 1 else dense, name, n_dims)
 
 
 def checked_probs(probs: object, name: str, n_dims: int) -> Array:
@@ -282,6 +291,20 @@ def check_distributions(ids: Tensor, rows: Tensor, name: str, slack: float, name
         f"{name}[{called(ids[[row]], names)[0]!r}] is not a probability distribution: values must be finite, not negative and "
         f"sum to 1; got the sum {values.sum():.4g} and the minimum {values.min():.4g}; if these are logits, pass their softmax"
     )
+
+
+def check_shares(ids: Tensor, rows: Tensor, name: str, slack: float, names: Sequence[Any] | None = None) -> None:
+    """Raise InvalidInput with the first wrong id unless all numbers are from 0 to 1, up to ``slack``.
+
+    The other arguments are those of :func:`check_distributions`; ``rows`` is (N, L), a probability for each label.
+    """
+    right = ((rows >= -slack) & (rows <= 1 + slack)).all(1)  # comparisons with NaN are false
+    if not bool(right.all()):
+        row = int(torch.nonzero(~right)[0, 0])
+        raise InvalidInput(
+            f"{name}[{called(ids[[row]], names)[0]!r}] must be probabilities of labels, numbers from 0 to 1; got the minimum "
+            f"{rows[row].min():.4g} and the maximum {rows[row].max():.4g}; if these are logits, pass their sigmoid"
+        )
 
 
 def check_rows(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence, Set, ValuesView
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distil.data.arrays import called, one_axis, scalar
+from distil.data.arrays import as_columns, called, check_rows, one_axis, scalar, take
 from distil.data.cells import with_control
 from distil.data.frames import check_same_order
 from distil.data.ids import as_name
@@ -77,6 +78,41 @@ def as_labels(
             known = f"of the {len(classes)} classes, 0 to {len(classes) - 1}"
         raise InvalidInput(f"{what}: {int(columns[wrong][0])} is not one {known}")
     return columns
+
+
+def as_targets(
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    what: str,
+    *,
+    count: int,
+    ids: Tensor,
+    names: Sequence[Any] | None = None,
+) -> Tensor:
+    """Labels of a regression, (M, T) float64: one number for each example, (M,), or a row of T numbers.
+
+    Args:
+        labels: A list, array, tensor, Series or data frame.
+        what: The caller's name for the labels, for messages.
+        count: The number of examples, M.
+        ids: Positions of the examples, (M,), for messages.
+        names: The caller's names of all positions; None: positions are the names.
+
+    Raises:
+        InvalidInput: They are not numbers, one is missing or infinite, or their number is wrong; or a Series or data frame has the
+            names of the examples as its index, in another order.
+    """
+    if isinstance(labels, _NOT_LISTS):
+        raise InvalidInput(f"{what} must be a list, one number for each example; got {_kind(labels)}")
+    check_same_order(labels, list(map(as_name, called(ids, names))), what, "the labeled examples")
+    values = labels
+    if isinstance(labels, (list, tuple, ValuesView)):
+        values = [math.nan if label is None else label for label in labels]
+    rows = as_columns(values if len(values) else np.empty((0, 1)), what)
+    if len(rows) != count:
+        raise InvalidInput(f"{what} must have one entry for each of the {count} examples, got {len(rows)}")
+    targets = take(rows, torch.arange(count)).double()
+    check_rows(ids, targets, what, names)
+    return targets
 
 
 def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  # noqa: ANN401 - any argument of a caller

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import anchors as anchors
     from distil.functional import bait as bait
     from distil.functional import batchbald as batchbald
+    from distil.functional import bayesian_regression as bayesian_regression
     from distil.functional import budgets as budgets
     from distil.functional import centers as centers
     from distil.functional import cluster_margin as cluster_margin
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import glister as glister
     from distil.functional import gradients as gradients
     from distil.functional import greedy as greedy
+    from distil.functional import greedy_sampling as greedy_sampling
     from distil.functional import herding as herding
     from distil.functional import laplace as laplace
     from distil.functional import last_layer as last_layer
@@ -35,6 +37,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import matching as matching
     from distil.functional import max_det as max_det
     from distil.functional import mixing as mixing
+    from distil.functional import multilabel as multilabel
     from distil.functional import nearest as nearest
     from distil.functional import neighbors as neighbors
     from distil.functional import noise as noise

@@ -29,6 +29,22 @@ def cross_entropy_residual(probs: Tensor, y: Tensor) -> Tensor:
     return residuals
 
 
+def sigmoid_residual(probs: Tensor) -> Tensor:
+    """The gradient p - y of the sum of binary cross entropies by the logits, at the predicted labels: y is 1 where p > 1/2.
+
+    Args:
+        probs: Probability of each label, (N, L).
+
+    Returns:
+        Gradients, (N, L), between -1/2 and 1/2.
+
+    >>> sigmoid_residual(torch.tensor([[0.25, 0.75]]))
+    tensor([[ 0.2500, -0.2500]])
+    """
+    p = floating(probs)
+    return p - (p > 0.5).to(p.dtype)
+
+
 def residual(logits: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """The gradient of each example's loss by its logits, by autograd.
 

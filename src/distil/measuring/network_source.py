@@ -11,7 +11,7 @@ from torch import Tensor
 
 from distil.data.arrays import called
 from distil.data.examples import Data
-from distil.data.labels import as_labels
+from distil.data.labels import as_labels, as_targets
 from distil.data.minibatches import Collate, in_memory, minibatches, row_bytes
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
@@ -33,8 +33,8 @@ class NetworkSource(Source):
         network: The model.
         data: A map-style data set, or an array whose rows are examples; an array is read without a DataLoader.
         ids: Positions of the examples in ``data``, (N,) int64.
-        labels: Labels of these examples, (N,) int64; default: the second item of each example, or the entry ``labels`` or
-            ``label`` of dicts, read only if a strategy needs labels.
+        labels: Labels of these examples, (N,) int64, or targets of a regression, (N, T); default: the second item of each
+            example, or the entry ``labels`` or ``label`` of dicts, read only if a strategy needs labels.
         collate: Function from a list of examples to a minibatch; default: PyTorch's own.
         caller: Name of the strategy, for messages.
         names: The caller's names of the examples of ``data``, for messages; None: messages use positions.
@@ -223,12 +223,15 @@ class _Pass(Forward):
 
     def labels(self) -> Tensor:
         if self._labels is not None:
-            return self._labels
+            return self._labels.float() if self._labels.is_floating_point() else self._labels
         labels: Any = None
         if isinstance(self._batch, (list, tuple)) and len(self._batch) > 1:
             labels = self._batch[1]
         elif isinstance(self._batch, Mapping):
             labels = next((self._batch[name] for name in LABELS if name in self._batch), None)
+        if labels is not None and self._network.task == "regression":
+            what = "the labels of the data set"
+            return as_targets(labels, what, count=len(self._ids), ids=self._ids, names=self._names).float()
         if isinstance(labels, Tensor) and labels.dim() != 1:
             return labels  # Measurements refuses it, as it does other columns of a wrong shape
         if isinstance(labels, (Tensor, list, tuple)):  # class names are texts in a list

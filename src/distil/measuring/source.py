@@ -15,6 +15,7 @@ from distil.data.arrays import (
     check_distributions,
     check_logits,
     check_rows,
+    check_shares,
     precision_of,
     readable,
     serves,
@@ -22,7 +23,7 @@ from distil.data.arrays import (
 )
 from distil.errors import MissingSignal
 from distil.rng import Rng
-from distil.signals import Embedding, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
+from distil.signals import LabelProbs, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Space
 
@@ -110,8 +111,8 @@ class ArraySource(Source):
 
     Args:
         ids: Rows of the arrays, (N,) int64.
-        arrays: Arrays by argument name (``probs``, ``embeddings``, ``mc_probs``, ``labels``), each with a row for every example
-            of the data set.
+        arrays: Arrays by argument name (``probs``, ``embeddings``, ``mc_probs``, ``predictions``, ``mc_predictions``,
+            ``labels``), each with a row for every example of the data set.
         role: Prefix of the argument names in messages, for example ``"labeled_"``.
         caller: Name of the strategy, for messages.
         names: The caller's names of the rows of the arrays, for messages; None: messages use positions.
@@ -213,7 +214,10 @@ class ArraySource(Source):
             return rows.long()
         slack = _HALF_SLACK if _in_half_precision(rows) else 1e-3
         rows = rows.to(self._precision_of(array))
-        if isinstance(signal, Embedding):
+        if isinstance(signal, LabelProbs):
+            check_shares(ids, rows, name, slack, self.names)
+            return rows.clamp(0, 1)
+        if not isinstance(signal, (Logits, Probs, MCProbs)):
             check_rows(ids, rows, name, self.names)
             return rows
         check_distributions(ids, rows, name, slack, self.names)

@@ -12,7 +12,18 @@ import torch
 from torch import Tensor
 
 from distil.data.array_files import table_values
-from distil.data.arrays import Array, Series, check_rows, checked_array, checked_probs, is_array, one_axis, scalar, take
+from distil.data.arrays import (
+    Array,
+    Series,
+    as_columns,
+    check_rows,
+    checked_array,
+    checked_probs,
+    is_array,
+    one_axis,
+    scalar,
+    take,
+)
 from distil.data.cells import with_control
 from distil.data.examples import Data, LabeledSet, as_data, form_of
 from distil.data.frames import Frame, FrameTable
@@ -23,6 +34,7 @@ from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair
 from distil.signals import measured_by
 from distil.strategies.base import ROLES, Selection, Strategy
 from distil.system.runtime import CHUNK_ROWS, Runtime
+from distil.tasks import Task
 
 Labels = Any
 """One label per example: columns of the model's outputs, or names of classes that the model knows."""
@@ -105,7 +117,12 @@ class Examples:
     of_pool: bool
 
 
-def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: ANN401 - any argument of a caller
+def as_examples(
+    value: Any,  # noqa: ANN401 - any argument of a caller
+    reader: IdReader,
+    role: str,
+    task: Task = "classification",
+) -> Examples:
     """The examples of one role, from any form that callers pass.
 
     Args:
@@ -113,6 +130,7 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
             data: an array, data frame or data set, or a pair (inputs, labels).
         reader: The reader of the pool's ids, which holds its data.
         role: The argument's name, for messages.
+        task: The task, which says what labels are.
 
     Raises:
         InvalidInput: The value is none of these, or the examples are unlike those of the pool.
@@ -120,7 +138,7 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
     examples, labels = split_pair(value, reader, role)
     if reader.reads(examples):
         ids = reader.positions(examples, role, ordered=labels is not None)
-        _listed(labels, role, ids)
+        _listed(labels, role, ids, task)
         return Examples(reader.data, ids, labels, of_pool=True)
     if isinstance(examples, LabeledSet):
         own = as_data(examples.data, f"the data of {role}")
@@ -134,12 +152,14 @@ def as_examples(value: Any, reader: IdReader, role: str) -> Examples:  # noqa: A
         own = as_data(examples, role)
         ids = torch.arange(len(own))
     _check_form(own, reader.data, role)
-    return Examples(own, ids, _listed(labels, role, ids), of_pool=False)
+    return Examples(own, ids, _listed(labels, role, ids, task), of_pool=False)
 
 
-def _listed(labels: Labels | None, role: str, ids: Tensor) -> Labels | None:
-    """Labels in an array, one per id; that they are classes is checked where the model's classes are known."""
-    return None if labels is None else listed(labels, f"the labels of {role}", len(ids))
+def _listed(labels: Labels | None, role: str, ids: Tensor, task: Task) -> Labels | None:
+    """Labels in an array, one per id; that they are classes, or numbers, is checked where the model is known."""
+    if labels is None or task != "classification":
+        return labels
+    return listed(labels, f"the labels of {role}", len(ids))
 
 
 def _check_form(own: Data, pool: Data, role: str) -> None:
@@ -230,19 +250,39 @@ def check_arrays_serve(strategy: Strategy) -> None:
                 )
 
 
-def as_array(value: object, argument: str, called: str) -> Array:
+_TASKS: Mapping[str, tuple[Task, ...]] = {
+    "probs": ("classification", "multilabel"),
+    "mc_probs": ("classification",),
+    "predictions": ("regression",),
+    "mc_predictions": ("regression",),
+}
+"""Arguments that exist in some tasks only."""
+
+
+def as_array(value: object, argument: str, called: str, task: Task = "classification") -> Array:
     """An array with its axes checked; its values are checked when they are read.
 
     Args:
         value: The array, of any type; of a data frame, the columns of numbers, as in tables in files.
-        argument: ``probs``, ``embeddings`` or ``mc_probs``.
+        argument: ``probs``, ``embeddings``, ``mc_probs``, ``predictions`` or ``mc_predictions``.
         called: The name of the array in messages.
+        task: The task of the selection.
+
+    Raises:
+        InvalidInput: The array has other axes than it should have, or exists in other tasks only.
     """
+    if task not in _TASKS.get(argument, (task,)):
+        tasks = " or ".join(f'task="{name}"' for name in _TASKS[argument])
+        raise InvalidInput(f"{called} is for {tasks}, and the task is {task}; name the task, or leave {called} out")
     if (
         isinstance(value, Series) and len(value.shape) == 2 and isinstance(value, Frame)
     ):  # in this order: lazy frames warn
         value, _, _ = table_values(FrameTable(value), None, None, Runtime())
     if argument == "embeddings":
+        return checked_array(value, called, 2)
+    if task == "regression":
+        return as_columns(value, called, 3 if argument == "mc_predictions" else 2)
+    if task == "multilabel":
         return checked_array(value, called, 2)
     return checked_probs(value, called, 3 if argument == "mc_probs" else 2)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from distil.data.arrays import Array, precision_of
 from distil.data.examples import GivenData
 from distil.data.frames import check_same_order, names_in_index
-from distil.data.labels import as_classes, as_labels
+from distil.data.labels import Classes, as_classes, as_labels, as_targets
 from distil.data.minibatches import Collate
 from distil.errors import InvalidInput
 from distil.measuring.network_source import NetworkSource
@@ -41,8 +41,9 @@ from distil.selection.choose import choose
 from distil.selection.ids import IdReader, Ids, split_pair
 from distil.selection.trained_head import arrays_read, for_arrays, lacks_only_probs, trained_head
 from distil.strategies.base import Needs, Selection, Strategy
-from distil.strategies.registry import as_strategy, of_library
+from distil.strategies.registry import as_strategy, for_task, of_library
 from distil.system.runtime import Runtime, as_runtime
+from distil.tasks import Task
 
 
 def select(
@@ -60,6 +61,7 @@ def select(
     names: Sequence[Any] | None = None,
     collate: Collate | None = None,
     elapsed: float | None = None,
+    task: Task = "classification",
     runtime: Runtime | None = None,
     rng: Rng | int | None = None,
     seed: int | None = None,
@@ -93,6 +95,8 @@ def select(
         collate: A function from a list of examples to their minibatch, as a DataLoader's ``collate_fn``; default: PyTorch's.
         elapsed: The share of a run that has passed, from 0 at its first selection to 1 at its last, for strategies with a schedule;
             default: not known.
+        task: What the outputs of the model and the labels are: ``"classification"``, one class for each example;
+            ``"multilabel"``, any number of labels; or ``"regression"``, numbers. It is never guessed.
         runtime: Device, minibatch size, workers, progress bar; they do not change the selection.
         rng: A seed or an Rng; equal seeds give equal selections.
         seed: A seed; another name of ``rng``.
@@ -109,11 +113,11 @@ def select(
     >>> select("entropy_sampling", torch.nn.Identity(), logits, 2, labeled=[0]).tolist()
     [3, 1]
     """
-    strategy, runtime = as_strategy(strategy), as_runtime(runtime)
+    strategy, runtime = for_task(as_strategy(strategy), task), as_runtime(runtime)
     reader = as_pool(data, names)
     names = reader.names
     roles = {"labeled": labeled, "validation": validation, "query": query, "private": private}
-    sets = {role: as_examples(value, reader, role) for role, value in roles.items() if value is not None}
+    sets = {role: as_examples(value, reader, role, task) for role, value in roles.items() if value is not None}
     own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
     pool = as_candidates(candidates, exclude, own_labeled, reader)
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
@@ -122,19 +126,20 @@ def select(
         return with_names(choose(strategy, unmeasured, n, runtime, rng, elapsed), names)
     if network is None:
         raise InvalidInput(f"{type(strategy).__name__} needs a model; pass one as network")
-    network = wrap(network, task="classification")
+    network = wrap(network, task=task)
     source = partial(NetworkSource, network, collate=as_collate(collate), caller=type(strategy).__name__)
     sources: dict[str, Source] = {}
     for role, examples in {"pool": Examples(reader.data, pool, None, of_pool=True), **sets}.items():
         labels, own_names = None, names if examples.of_pool else None
         if examples.labels is not None:
-            labels = as_labels(
+            labels = labels_of(
+                task,
                 examples.labels,
                 f"the labels of {role}",
+                examples.ids,
+                own_names,
                 classes=network.classes,
                 column_labels=network.column_labels,
-                ids=examples.ids,
-                names=own_names,
             )
         check_array_data(examples.data, examples.ids, "data" if examples.of_pool else role, own_names)
         if len(examples.ids):
@@ -149,6 +154,8 @@ def select_from(
     probs: Array | None = None,
     embeddings: Array | None = None,
     mc_probs: Array | None = None,
+    predictions: Array | None = None,
+    mc_predictions: Array | None = None,
     candidates: Ids | None = None,
     exclude: Ids | None = None,
     labeled: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
@@ -162,6 +169,7 @@ def select_from(
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None = None,
     elapsed: float | None = None,
+    task: Task = "classification",
     runtime: Runtime | None = None,
     rng: Rng | int | None = None,
     seed: int | None = None,
@@ -174,14 +182,18 @@ def select_from(
     Args:
         strategy: A strategy, or the name of a registered one.
         n: Number of rows to choose, from 1 to the number of candidates.
-        probs: Class probabilities, (N, C); default: those of a linear head, where embeddings and labels are passed.
+        probs: Class probabilities, (N, C); default: those of a linear head, where embeddings and labels are passed. For
+            ``task="multilabel"``, a probability for each label, (N, L).
         embeddings: Embeddings, (N, D).
         mc_probs: Sampled class probabilities, (N, K, C); this K replaces the strategy's number of samples.
+        predictions: For ``task="regression"``: what the model predicts, (N,) or (N, T).
+        mc_predictions: For ``task="regression"``: predictions of K samples or members of the model, (N, K) or (N, K, T); this K
+            replaces the strategy's number of samples.
         candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
         labeled: Rows that are labeled, a dict {id: label}, a Series of labels whose index holds the ids, or a pair (ids, labels).
         labels: The labels of ``labeled``, one per row, for strategies that read labels: columns of ``probs``, or ``classes``;
-            any labels where there are no ``probs``.
+            any labels where there are no ``probs``. For ``task="regression"``, numbers (M,) or (M, T).
         labeled_embeddings: Embeddings of labeled examples that have no row in the arrays, (M, D).
         validation: Rows held out from training, with their labels, as a dict {id: label} or a pair (ids, labels).
         query: Rows like those that you look for, in a form that ``labeled`` takes; they may be candidates too.
@@ -192,6 +204,8 @@ def select_from(
         names: A name for every row.
         elapsed: The share of a run that has passed, from 0 at its first selection to 1 at its last, for strategies with a schedule;
             default: not known.
+        task: What arrays and labels are: ``"classification"``, one class for each example; ``"multilabel"``, any number of labels;
+            or ``"regression"``, numbers. It is never guessed.
         runtime: Memory, folder for columns beyond it, progress bar; they do not change the selection.
         rng: A seed or an Rng; ``select`` with an equal one and a model with these outputs makes the same selection.
         seed: A seed; another name of ``rng``.
@@ -203,18 +217,25 @@ def select_from(
 
     Raises:
         MissingSignal: The strategy needs an array that was not passed, or labels to train the linear head on.
-        InvalidInput: An array is wrong: its shape, a NaN, or probabilities that do not sum to 1.
+        InvalidInput: An array is wrong: its shape, a NaN, or probabilities that do not sum to 1; or the strategy does not know the
+            task.
 
     >>> probs = [[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]]
     >>> select_from("margin_sampling", 2, probs=probs).tolist()
     [1, 2]
     """
-    strategy, runtime = as_strategy(strategy), as_runtime(runtime)
+    strategy, runtime = for_task(as_strategy(strategy), task), as_runtime(runtime)
     check_arrays_serve(strategy)
     passed = {"probs": probs, "embeddings": embeddings, "mc_probs": mc_probs}
-    arrays = {name: as_array(value, name, name) for name, value in passed.items() if value is not None}
+    passed |= {"predictions": predictions, "mc_predictions": mc_predictions}
+    arrays = {name: as_array(value, name, name, task) for name, value in passed.items() if value is not None}
     if not arrays:
-        raise InvalidInput(f"{type(strategy).__name__} needs an array; pass probs=, embeddings= or mc_probs=")
+        usual = (
+            "predictions=, embeddings= or mc_predictions="
+            if task == "regression"
+            else "probs=, embeddings= or mc_probs="
+        )
+        raise InvalidInput(f"{type(strategy).__name__} needs an array; pass {usual}")
     size = common_size({name: len(array) for name, array in arrays.items()})
     _check_rows_match(passed)
     names = as_names(names, size)
@@ -242,7 +263,7 @@ def select_from(
     for role in sorted(given.keys() & {role for role, value in apart.items() if value is not None}):
         raise InvalidInput(f"pass {role} (rows of the arrays) or {role}_embeddings (a separate array), not both")
     known = None if classes is None else as_classes(classes, classes_in(arrays))
-    strategy, notes = for_arrays(strategy, arrays, labels)
+    strategy, notes = for_arrays(strategy, arrays, labels) if task == "classification" else (strategy, ())
     if positions is not None and "labels" in arrays_read(strategy):
         given["labeled"] = positions, labels
     if positions is not None and labels is not None and lacks_only_probs(strategy, arrays):
@@ -259,6 +280,7 @@ def select_from(
         {role: _of_width(role, value, arrays) for role, value in apart.items() if value is not None},
         classes=known,
         names=names,
+        task=task,
     )
     return with_names(choose(strategy, sources, n, runtime, rng, elapsed), names).with_notes(notes)
 
@@ -296,6 +318,7 @@ def array_sources(
     *,
     classes: Sequence[Any] | None = None,
     names: Sequence[Any] | None,
+    task: Task = "classification",
 ) -> dict[str, Source]:
     """The sources of the pool and of the other roles, all of the same precision; roles without rows are left out.
 
@@ -307,6 +330,7 @@ def array_sources(
         apart: Role -> embeddings of its examples, which have no row in the arrays, (M, D).
         classes: The classes, in the order of the columns; None: labels are columns.
         names: The caller's names of the rows; None: positions are the names.
+        task: What the labels are.
     """
     read = [arrays[name] for name in arrays_read(strategy) if name in arrays]
     precision = precision_of([*read, *apart.values()])
@@ -315,7 +339,7 @@ def array_sources(
     sources: dict[str, Source] = {"pool": ArraySource(pool, arrays, names=names, **settings)}
     for role, (rows, labels) in given.items():
         what = "labels" if role == "labeled" else f"the labels of {role}"
-        own = {**arrays, **_label_column(arrays, rows, labels, what, classes, names)}
+        own = {**arrays, **_label_column(arrays, rows, labels, what, classes, names, task)}
         sources[role] = ArraySource(rows, own, names=names, **settings)
     for role, embeddings in apart.items():
         sources[role] = ArraySource(torch.arange(len(embeddings)), {"embeddings": embeddings}, f"{role}_", **settings)
@@ -329,11 +353,42 @@ def _label_column(
     what: str,
     classes: Sequence[Any] | None,
     names: Sequence[Any] | None,
+    task: Task,
 ) -> dict[str, Array]:
-    """An array ``labels`` with the columns of some rows, as long as the other arrays; no array where there are no labels."""
+    """An array ``labels`` with the labels of some rows, as long as the other arrays; no array where there are no labels."""
     if labels is None:
         return {}
     advice = "; pass the names of the columns of probs, classes=[...]" if classes is None else ""
-    known = torch.full((len(next(iter(arrays.values()))),), -1)
-    known[rows] = as_labels(labels, what, count=len(rows), classes=classes, ids=rows, names=names, advice=advice)
+    own = labels_of(task, labels, what, rows, names, classes=classes, advice=advice)
+    known = own.new_full((len(next(iter(arrays.values()))), *own.shape[1:]), -1)
+    known[rows] = own
     return {"labels": known}
+
+
+def labels_of(
+    task: Task,
+    labels: Any,  # noqa: ANN401 - any argument of a caller
+    what: str,
+    ids: Tensor,
+    names: Sequence[Any] | None,
+    *,
+    classes: Classes | None = None,
+    column_labels: bool = False,
+    advice: str = "",
+) -> Tensor:
+    """The labels of the examples ``ids`` (M,): columns of the outputs, (M,) int64; in regression targets, (M, T) float64.
+
+    For the other arguments see :func:`distil.data.labels.as_labels`.
+    """
+    if task == "regression":
+        return as_targets(labels, what, count=len(ids), ids=ids, names=names)
+    return as_labels(
+        labels,
+        what,
+        count=len(ids),
+        classes=classes,
+        column_labels=column_labels,
+        ids=ids,
+        names=names,
+        advice=advice,
+    )

@@ -26,9 +26,11 @@ from distil.strategies.herding import MaxHerding, UHerding
 from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByCommittee
 from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.mix import Mix
+from distil.strategies.multilabel import MultilabelUncertainty
 from distil.strategies.predictive import Predictive
 from distil.strategies.refine import Refine
 from distil.strategies.registry import STRATEGIES, register, strategy_named
+from distil.strategies.regression import GreedySampling, LastLayerVariance, VarianceSampling
 from distil.strategies.stochastic import SkipTop, StochasticAcquisition
 from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.targeted import SCG, SCMI, SMI
@@ -77,8 +79,10 @@ __all__ = [
     "ExpectedGradientLength",
     "GradMatch",
     "GreeDi",
+    "GreedySampling",
     "KMeansSampling",
     "KMediansSampling",
+    "LastLayerVariance",
     "LeastConfidence",
     "LeastConfidenceDropout",
     "MarginSampling",
@@ -87,6 +91,7 @@ __all__ = [
     "MaxHerding",
     "MeanStd",
     "Mix",
+    "MultilabelUncertainty",
     "Needs",
     "Partition",
     "Predictive",
@@ -107,6 +112,7 @@ __all__ = [
     "Subsample",
     "TypiClust",
     "UHerding",
+    "VarianceSampling",
     "VariationRatio",
     "register",
     "strategy_named",

@@ -13,9 +13,10 @@ from distil.functional.features import Grouped, lengths
 from distil.rng import Rng
 from distil.signals import Gradient
 from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
-from distil.strategies.parameters import count
+from distil.strategies.parameters import choice, count
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
+from distil.tasks import TASKS, Task
 
 
 @register("badge")
@@ -28,18 +29,26 @@ class BADGE(Strategy):
     code, the first pick is the gradient of largest norm (the paper draws it at random) and the layer's bias is left out.
     Gradients are kept as their factors, N (C + D) numbers. Cost: at most O(N n (C + D)) time; only a few of the n picks are
     compared with the whole pool (see ``k_means_plus_plus``).
+
+    For multi-label models gradients are those of the sum of the labels' binary cross entropies, (sigmoid(z) - y) h^T with y the
+    predicted labels: an example is long if many of its labels are uncertain. In regression the label says nothing about the
+    length, and it is k-means++ on embeddings with a column of ones (Holzmueller et al. 2023, section 4.2).
+
+    Attributes:
+        task: The task of the gradients; default: that of the selection.
     """
 
     paper: ClassVar[str] = "Ash et al. 2020, Deep batch active learning by diverse, uncertain gradient lower bounds"
+    task: Task | None = choice(None, TASKS)
 
     @property
     def needs(self) -> Needs:
         """Gradients of the pool, from its probabilities and embeddings."""
-        return Needs(pool=(Gradient(),))
+        return Needs(pool=(Gradient(task=self.task or "classification"),))
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:
         """k-means++ that starts with the gradient of largest norm."""
-        gradients = sets.pool[Gradient()].with_norms()
+        gradients = sets.pool[Gradient(task=self.task or "classification")].with_norms()
         draws = rng.child("k_means_plus_plus").torch()
         found = k_means_plus_plus_with_gains(gradients, n, largest_norm(gradients), draws)
         norms, dists = lengths(gradients[found.rows]), found.gains.sqrt()

@@ -16,6 +16,7 @@ from distil.strategies.base import Needs, Selection, Sets, Strategy, picked
 from distil.strategies.parameters import choice, positive
 from distil.strategies.reasons import sentences
 from distil.strategies.registry import register
+from distil.tasks import TASKS, Task
 
 _KERNELS = ("gradient", "embedding")
 _HOLZMUELLER = "Holzmueller et al. 2023, A framework and benchmark for deep batch active learning for regression"
@@ -27,17 +28,22 @@ class _KernelStrategy(Strategy):
 
     paper: ClassVar[str] = _HOLZMUELLER
     kernel: str = choice("gradient", _KERNELS)
+    task: Task | None = choice(None, TASKS)
 
     @property
     def needs(self) -> Needs:
         """Last-layer gradients, or embeddings, of the pool and of the labeled set."""
         signals: tuple[Signal[Features] | Signal[torch.Tensor], ...] = (
-            (Gradient(),) if self.kernel == "gradient" else (Embedding(),)
+            (self._gradient,) if self.kernel == "gradient" else (Embedding(),)
         )
         return Needs(pool=signals, labeled=signals)
 
+    @property
+    def _gradient(self) -> Gradient:
+        return Gradient(task=self.task or "classification")
+
     def _rows(self, table: Signals) -> Features:
-        return table[Gradient()] if self.kernel == "gradient" else Dense(table[Embedding()])
+        return table[self._gradient] if self.kernel == "gradient" else Dense(table[Embedding()])
 
     def _labeled(self, sets: Sets) -> Features | None:
         return self._rows(sets.labeled) if len(sets.labeled) else None
@@ -51,13 +57,15 @@ class LCMD(_KernelStrategy):
     Largest cluster maximum distance (Holzmueller et al. 2023, section 4.2.7): every example belongs to the nearest labeled or
     picked one, the size of a cluster is the sum of its squared distances, and its farthest example becomes a new center. The best
     of their methods in a benchmark of 15 regression sets. Like ``CoreSet`` it covers the pool, but a lone outlier is no large
-    cluster. With gradients, uncertain examples are farther from everything else.
+    cluster. With gradients, uncertain examples are farther from everything else; in regression, gradients are embeddings with a
+    column of ones, so it only needs these.
 
     Cost: O(N (M + n) (C + D)).
 
     Attributes:
         kernel: The rows: ``"gradient"``, the last layer's gradients at the predicted labels, as in ``BADGE``; or ``"embedding"``,
             which needs no model.
+        task: The task of the gradients; default: that of the selection.
     """
 
     def select(self, sets: Sets, n: int, rng: Rng) -> Selection:  # noqa: ARG002 - nothing random here
@@ -81,6 +89,7 @@ class MaxDet(_KernelStrategy):
     Attributes:
         kernel: The rows: ``"gradient"``, the last layer's gradients at the predicted labels, as in ``BADGE``; or ``"embedding"``,
             which needs no model.
+        task: The task of the gradients; default: that of the selection.
         ridge: Variance of the noise of a label, above 0, as a share of the mean squared length of the rows of the pool.
     """
 

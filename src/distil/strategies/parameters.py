@@ -90,7 +90,7 @@ def at_least(default: float, least: float) -> Any:  # noqa: ANN401
     return declared(default, f"a number from {least}", read)
 
 
-def choice(default: str, choices: Iterable[str], *, exact: bool = False) -> Any:  # noqa: ANN401
+def choice(default: str | None, choices: Iterable[str], *, exact: bool = False) -> Any:  # noqa: ANN401
     """Declare a field of names; unless ``exact``, their case, hyphens and underscores are ignored."""
     key = str if exact else _plain
     known = {key(name): name for name in choices}

@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from distil.errors import DistilError, InvalidInput, UnknownName, nearest
-from distil.signals import Labels, Signal, measured_by
+from distil.signals import Labels, Signal, Targets, measured_by
 from distil.strategies.base import ROLES, Needs, ScoreStrategy, Shortlist, Strategy
 from distil.strategies.parameters import Refused, check_names, declared
+from distil.tasks import TASKS, Task, as_task
 
 S = TypeVar("S", bound=type[Strategy])
 
@@ -163,17 +164,49 @@ def for_classes(strategy: Strategy, num_classes: int) -> Strategy:
 
     The same holds for the strategies in its fields.
     """
+    return _filled(strategy, "n_classes", num_classes)
+
+
+def for_task(strategy: Strategy, task: object) -> Strategy:
+    """The strategy, with its parameter ``task`` set where it has one that was left out; so too the strategies in its fields.
+
+    Raises:
+        InvalidInput: There is no task of that name, or the strategy does not know it.
+    """
+    task = as_task(task)
+    found = _filled(strategy, "task", task)
+    if not _knows(found, task):
+        own = [name for name, cls in STRATEGIES.items() if cls.__module__.startswith("distil.")]
+        suited = [name for name in sorted(own) if task in tasks_of(STRATEGIES[name]())]
+        raise InvalidInput(
+            f"{type(strategy).__name__} does not know the task {task!r}, only {' and '.join(tasks_of(strategy)) or 'no task'}; "
+            f"strategies for {task}: {', '.join(suited)}"
+        )
+    return found
+
+
+def tasks_of(strategy: Strategy) -> tuple[Task, ...]:
+    """The tasks that a strategy knows: those in which all signals that it reads exist."""
+    return tuple(task for task in TASKS if _knows(_filled(strategy, "task", task), task))
+
+
+def _knows(strategy: Strategy, task: Task) -> bool:
+    needs = strategy.needs
+    shortlisted = set() if needs.shortlist is None else needs.shortlist.by.needs.signals
+    signals = {*needs.signals, *shortlisted}
+    return all(task in signal.tasks for signal in {*signals, *measured_by(signals)})
+
+
+def _filled(strategy: Strategy, name: str, value: object) -> Strategy:
+    """The strategy with a parameter set where it has one that was left out; so too the strategies in its fields."""
     fields: tuple[Any, ...] = dataclasses.fields(strategy) if dataclasses.is_dataclass(strategy) else ()
     now = {field.name: getattr(strategy, field.name) for field in fields}
-    new: dict[str, Any] = {
-        name: for_classes(value, num_classes) for name, value in now.items() if isinstance(value, Strategy)
-    } | {
-        name: tuple(for_classes(part, num_classes) for part in value)
-        for name, value in now.items()
-        if isinstance(value, tuple) and any(isinstance(part, Strategy) for part in value)
-    }
-    if "n_classes" in now and now["n_classes"] is None:
-        new["n_classes"] = num_classes
+    new: dict[str, Any] = {field: _filled(own, name, value) for field, own in now.items() if isinstance(own, Strategy)}
+    for field, own in now.items():
+        if isinstance(own, tuple) and any(isinstance(part, Strategy) for part in own):
+            new[field] = tuple(_filled(part, name, value) for part in own)
+    if name in now and now[name] is None:
+        new[name] = value
     return dataclasses.replace(strategy, **new) if new else strategy  # type: ignore[type-var]
 
 
@@ -207,7 +240,7 @@ def _check_needs(strategy: Strategy) -> None:
         _check_signals(getattr(needs, role), f"{name}.needs: {role}")
     if not isinstance(needs.shortlist, Shortlist | None):
         raise InvalidInput(f"{name}.needs: shortlist must be a Shortlist or None, got {needs.shortlist!r}")
-    if any(isinstance(signal, Labels) for signal in measured_by(needs.pool)):
+    if any(isinstance(signal, (Labels, Targets)) for signal in measured_by(needs.pool)):
         raise InvalidInput(
             f"{name}.needs: pool asks for labels, which are never read from the pool; ask for the labels of labeled or validation"
         )
