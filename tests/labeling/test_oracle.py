@@ -1,7 +1,10 @@
 """A project as the oracle of a run."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +219,73 @@ def test_a_run_with_a_project_goes_on_after_a_stop_before_any_event(unlabeled, m
             assert code in (0, 130)
         words = ["resume", "out"] if Path("out/config.json").exists() else words
     assert {name: (run.path / "events.jsonl").read_bytes() for name, run in runs().items()} == whole
+
+
+KILLED = r"""
+import gc, json, os, signal, sys
+
+import distil.experiment.loop, distil.labeling.oracle
+from distil.cli import main
+from distil.experiment.run import Run
+from distil.labeling.project import Project
+
+gc.freeze()
+for line in sys.stdin:
+    moment, words = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        passed = 0
+
+        def pass_by():
+            global passed
+            passed += 1
+            if passed == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def around(act):
+            def acted(*arguments):
+                pass_by()
+                done = act(*arguments)
+                pass_by()
+                return done
+            return acted
+
+        Run.append, Project.queue, Project.settled = map(around, (Run.append, Project.queue, Project.settled))
+        os.dup2(2, 1)
+        os._exit(main(words))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_a_run_with_a_project_goes_on_after_kills(unlabeled):
+    """Killed before or after an event, a question or a reading of answers: the same bytes, and no item comes twice."""
+    asked = run_to_the_end(unlabeled, ["run", "x.json"])
+    whole = {name: (run.path / "events.jsonl").read_bytes() for name, run in runs().items()}
+    shutil.rmtree("out")
+    shutil.rmtree("p")
+    with Project.create("p", classes=["dog", "cat"]) as project:
+        project.add("emb.npy", ids="emb.ids.txt")
+    kills, turns, code = 0, [], None
+    command = [sys.executable, "-c", KILLED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as helper:
+        while code != 0:
+            words = ["resume", "out"] if Path("out/config.json").exists() else ["run", "x.json"]
+            print(json.dumps([kills + 1, words]), file=helper.stdin, flush=True)
+            code = int(helper.stdout.readline())
+            assert code in (0, 3, -9)
+            kills += code == -9
+            if code == 3:
+                turns.append(answer(unlabeled))
+        helper.stdin.close()
+    assert kills > 10
+    # a process that was not killed goes on to ask for what the first strategy no longer waits for
+    assert all(set(turn) <= set(once) for turn, once in zip(turns, asked, strict=True))
+    assert {name: (run.path / "events.jsonl").read_bytes() for name, run in runs().items()} == whole
+    with Project.open("p") as project:
+        answered = [each.event.item for each in project.events() if each.event.kind == "label"]
+    assert len(answered) == len(set(answered))
 
 
 def test_labels_that_are_there_are_the_initial_ones_and_the_test_set(unlabeled):
