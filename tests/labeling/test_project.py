@@ -406,3 +406,33 @@ def test_the_answer_of_state_names_what_was_given(project, say):
     say("anna", "label", "0", "cat")
     say("anna", "flag", "0")
     assert project.state().answers == {("0", "anna"): Answer("label", "cat", True)}
+
+
+def test_images_that_cannot_be_read_are_reported_and_left_out_until_they_can_be(tmp_path, case):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (4, 4), "red").save(folder / name)
+    (folder / "dead.png").symlink_to(folder / "later.bin")
+    with Project.create(tmp_path / "p", classes=["x"]) as project:
+        with case("a link to nothing"):
+            added = project.add(folder)
+            assert (added.new, list(added.unreadable)) == (2, ["dead.png"])
+            assert "dead.png: cannot be read" in added.unreadable["dead.png"]
+            assert project.ids() == ["a.png", "b.png"]
+        with case("it is there later"):
+            Image.new("RGB", (4, 4), "blue").save(folder / "later.bin", "PNG")
+            assert project.add(folder).new == 1
+            project.record([Event(kind="label", who="anna", item="dead.png", label="x")])
+        with case("and is gone again, with its label kept"):
+            (folder / "later.bin").unlink()
+            added = project.add(folder)
+            assert (added.new, added.known, added.gone, list(added.unreadable)) == (0, 2, ("dead.png",), ["dead.png"])
+            assert project.labels() == {"dead.png": "x"}
+        with case("none can be read: a disk that is not there, rather than items that are gone"):
+            for name in ("a.png", "b.png"):
+                (folder / name).unlink()
+                (folder / name).symlink_to("nothing")
+            with pytest.raises(InvalidInput, match=r"none of the 3 images can be read; the first: a\.png: cannot"):
+                project.add(folder)
+            assert project.open_items("anna") == ["a.png", "b.png"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.endings import say
 from distil.cli.options import PathLike, listed, optional_path, path_of
-from distil.cli.projects import person, writing
+from distil.cli.projects import person, unread, writing
 from distil.errors import InvalidInput, MissingPackage
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _project_of(data: Path, project: Path | None, who: str, column: str | None, 
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         added = pool.submit(_brought, folder, data, who, column, ids).result()
     note = f"; {added.note}" if added.note else ""
+    if added.unreadable:
+        say(unread(added.unreadable))
     say(
         f"{added.new:,} new items, {added.known:,} as before, {len(added.changed):,} changed, {len(added.gone):,} gone{note}"
     )

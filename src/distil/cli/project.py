@@ -11,7 +11,7 @@ from distil.cli.commands import Act
 from distil.cli.options import PathLike, as_json, listed, optional_path, path_of, print_note
 from distil.cli.project_progress import progress_lines
 from distil.cli.project_quality import act_suspects, quality_lines, quality_of, suspects
-from distil.cli.projects import left_out, person, writing
+from distil.cli.projects import left_out, person, unread, writing
 from distil.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def add(project: PathLike, source: PathLike, *, column: str | None = None, ids: 
     """Add the items of a source to a project, or what is new in it.
 
     Items that the project has already keep their answers. Those whose content changed are counted, and those that the source no
-    longer has are not handed out until they are back.
+    longer has are not handed out until they are back. Images that cannot be read, such as links to files that are gone, are listed
+    and left out in the same way.
 
     Args:
         project: The folder of the project.
@@ -69,11 +70,12 @@ def add(project: PathLike, source: PathLike, *, column: str | None = None, ids: 
         ids: The ids: a column of the table, or a file of ids; default: as before, or found by name.
 
     Returns:
-        The document that ``--json`` prints: ``new``, ``known``, ``changed``, ``gone`` and ``note``.
+        The document that ``--json`` prints: ``new``, ``known``, ``changed``, ``gone``, ``note``, and ``unreadable``: id
+        and reason of each image that cannot be read.
 
     Raises:
         DataNotFound: There is nothing at the path.
-        InvalidInput: It is no source of items, or an id is that of another item.
+        InvalidInput: It is no source of items, none can be read, or an id is that of another item.
     """
     with writing(project) as opened:
         found = opened.add(path_of("source", source), column=column, ids=ids, who=person(None))
@@ -85,6 +87,8 @@ def act_add(given: dict[str, Any]) -> int:
     done = add(**given)
     if done["note"]:
         print_note(done["note"])
+    if done["unreadable"]:
+        print_note(unread(done["unreadable"]))
     print(
         f"{done['new']:,} new items, {done['known']:,} as before, {len(done['changed']):,} changed, {len(done['gone']):,} gone"
     )
@@ -140,6 +144,7 @@ _LINES = {
     "tied": "tied: people disagree, and no label has the most votes (distil next --ties)",
     "unlabeled": "only skipped or not sure",
     "flagged": "flagged",
+    "unreadable": "not handed out, because their content cannot be read; repair them, and add their source again",
     "leased": "handed out and not answered",
     "gone": "no longer in their source",
     "outdated": "answers older than the content of their item",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, path_of
-from distil.errors import InvalidInput
+from distil.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
     from distil.labeling.project import Project
@@ -48,3 +48,11 @@ def left_out(done: dict[str, Any]) -> list[str]:
         if done[name]:
             lines.append(f"{len(done[name]):,} {what}; the first: {done[name][0]}")
     return lines
+
+
+def unread(unreadable: Mapping[str, str]) -> str:
+    """A sentence on the images of a source that cannot be read."""
+    return (
+        f"{counted(len(unreadable), 'image')} cannot be read and will not be handed out until the source is added again and they "
+        f"can be; the first: {next(iter(unreadable.values()))}"
+    )

@@ -27,6 +27,7 @@ class Added:
         changed: The ids of items whose content differs from before; their answers are kept.
         gone: The ids of items that the source had before and has no longer; their answers are kept.
         note: Which columns were read, where their content decided it; else empty.
+        unreadable: Id -> why, of each image of the source that cannot be read: it was not added, and is gone if the project had it.
     """
 
     new: int
@@ -34,6 +35,7 @@ class Added:
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     note: str
+    unreadable: Mapping[str, str]
 
 
 def add_items(db: sqlite3.Connection, source: Source, items: Sequence[Found], who: str, at: float) -> Added:
@@ -42,14 +44,19 @@ def add_items(db: sqlite3.Connection, source: Source, items: Sequence[Found], wh
     Args:
         db: A database in a transaction.
         source: The source.
-        items: All its items.
+        items: All its items that can be read.
         who: The name under which it is recorded.
         at: The time.
 
     Raises:
-        InvalidInput: An id is empty, occurs twice, or is that of another item in another source; or rows moved, and their numbers
-            are the ids.
+        InvalidInput: No item can be read; an id is empty, occurs twice, or is that of another item in another source; or rows
+            moved, and their numbers are the ids.
     """
+    if source.unreadable and not items:
+        raise InvalidInput(
+            f"{source.path}: none of the {len(source.unreadable):,} images can be read; the first: "
+            f"{next(iter(source.unreadable.values()))}"
+        )
     number, same_ids = _source(db, source)
     before = {
         item: (where, digest, gone)
@@ -64,7 +71,7 @@ def add_items(db: sqlite3.Connection, source: Source, items: Sequence[Found], wh
         _check_rows(db, source, items, before, number)
     here = {item.id for item in items}
     gone = tuple(item for item, (where, _, out) in before.items() if where == number and not out and item not in here)
-    added = Added(len(new), len(items) - len(new) - len(changed), changed, gone, source.note)
+    added = Added(len(new), len(items) - len(new) - len(changed), changed, gone, source.note, source.unreadable)
     seq = _record(db, source, added, who, at)
     db.executemany(
         "INSERT INTO item(id, source, place, path, text, digest) "
@@ -139,6 +146,7 @@ def _record(db: sqlite3.Connection, source: Source, added: Added, who: str, at: 
     """Write the event; returns its number."""
     key = new_key()
     said = {"new": added.new, "known": added.known, "changed": added.changed, "gone": added.gone}
+    said |= {"unreadable": list(added.unreadable)} if added.unreadable else {}
     sent = json.dumps({"kind": "items_add", "who": who, "key": key, "source": str(source.path), **said}, sort_keys=True)
     insert = "INSERT INTO event(key, at, who, kind, sent) VALUES(?, ?, ?, 'items_add', ?)"
     return int(db.execute(insert, (key, at, who, sent)).lastrowid or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +44,8 @@ class Source:
         ids: The column or file of ids that the user named.
         note: Which columns were read, where their content decided it; else empty.
         numbered: Whether the ids are the numbers of the rows.
-        items: The items.
+        items: The items that can be read.
+        unreadable: Id -> why, of each image that cannot be read; complete when ``items`` was iterated over.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Source:
     note: str
     numbered: bool
     items: Iterator[Found]
+    unreadable: Mapping[str, str]
 
 
 def read_source(path: str | Path, column: str | None = None, ids: str | None = None) -> Source:
@@ -66,7 +68,7 @@ def read_source(path: str | Path, column: str | None = None, ids: str | None = N
 
     Raises:
         DataNotFound: There is nothing at the path.
-        InvalidInput: It is no source of items, or an item cannot be read.
+        InvalidInput: It is no source of items.
     """
     from distil.data.items import items_of
     from distil.data.pools import open_pool
@@ -75,15 +77,21 @@ def read_source(path: str | Path, column: str | None = None, ids: str | None = N
     items = items_of(open_pool(where, column=column, ids=ids))
     if items.kind not in ("images", "texts", "rows"):
         raise InvalidInput(f"{path}: expected images, texts or an array; write other items to one of these forms first")
-    return Source(where, items.kind, column, ids, items.note, items.names is None, _found(where, items))
+    unreadable: dict[str, str] = {}
+    found = _found(where, items, unreadable)
+    return Source(where, items.kind, column, ids, items.note, items.names is None, found, unreadable)
 
 
-def _found(where: Path, items: Items) -> Iterator[Found]:
+def _found(where: Path, items: Items, unreadable: dict[str, str]) -> Iterator[Found]:
     folder = where if where.is_dir() else where.parent
     for place in range(len(items)):
         name = items.name(place)
         shown = name if items.shown is None else items.shown(place)
         path = str(folder / shown) if items.kind == "images" else None
         text = shown if items.kind == "texts" else None
-        content = b"" if items.content is None else items.content(place)
+        try:
+            content = b"" if items.content is None else items.content(place)
+        except InvalidInput as error:  # a link to a file that is gone, or a file that this account may not read
+            unreadable[name] = str(error)
+            continue
         yield Found(name, place, path, text, hashlib.blake2b(content, digest_size=16).digest())
