@@ -1,4 +1,4 @@
-"""The process behind the model: listened to, asked, ended, and started once more if it dies."""
+"""The process behind the model: listened to, asked, ended, and started again if it dies."""
 
 import asyncio
 import json
@@ -37,6 +37,20 @@ def stand_in(tmp_path, monkeypatch):
     monkeypatch.setattr(module.asyncio, "create_subprocess_exec", instead)
 
 
+@pytest.fixture
+def pauses(monkeypatch):
+    """The pauses in seconds, which take no time."""
+    slept, sleep = [], asyncio.sleep
+
+    async def instead(seconds):
+        if seconds >= 1:
+            slept.append(seconds)
+        await sleep(0.001)
+
+    monkeypatch.setattr(module.asyncio, "sleep", instead)
+    return slept
+
+
 def heard(project, settings, pokes):
     """What the server hears until it has heard enough or the process is given up."""
     words = []
@@ -50,7 +64,7 @@ def heard(project, settings, pokes):
 
     async def run():
         task = asyncio.create_task(background.work())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(words) <= pokes and not task.done():
                 await asyncio.sleep(0.01)
         task.cancel()
@@ -67,22 +81,41 @@ def test_lines_are_heard_and_the_end_of_the_server_ends_the_process(project, sta
     assert (project.path / "starts").read_text() == "xe"
 
 
-def test_a_process_that_dies_is_started_once_more(project, stand_in):
-    words = heard(project, {"dies": 1}, 5)
-    assert [each["state"] for each in words] == ["embedding", "embedding", "failed"]
-    assert "ended with 1" in words[-1]["error"]
-    assert (project.path / "starts").read_text() == "xx"
+def test_a_process_that_dies_is_started_again_after_longer_and_longer_pauses(project, stand_in, pauses):
+    words = heard(project, {"dies": 1}, 9)
+    assert [each["state"] for each in words] == ["embedding", "failed"] * 5
+    starts = [each["error"] for each in words if each["state"] == "failed"]
+    assert all("ended with 1" in error and "labeling goes on without it" in error for error in starts)
+    assert [f"started again in {seconds} s" in error for seconds, error in zip((1, 2, 4, 8), starts, strict=False)] == [
+        True
+    ] * 4
+    assert "after 5 starts it waits for new answers" in starts[-1]
+    assert pauses == [1, 2, 4, 8]
+    assert (project.path / "starts").read_text() == "xxxxx"
     assert "no memory" in (project.path / "model" / "worker.log").read_text()
 
 
-def test_a_process_that_cannot_be_started(project, monkeypatch):
+def test_new_answers_start_a_process_that_was_given_up(project, stand_in, pauses):
+    words = heard(project, {"dies": 1}, 11)  # the tenth word is that it waits; a poke follows each
+    assert [each["state"] for each in words] == ["embedding", "failed"] * 6
+    assert "after 5 starts" in words[-1]["error"]
+    assert pauses == [1, 2, 4, 8]
+
+
+def test_an_end_after_a_long_time_is_no_failure_in_a_row(project, stand_in, pauses, monkeypatch):
+    monkeypatch.setattr(module, "_LASTING", 0.0)
+    heard(project, {"dies": 1}, 13)
+    assert pauses[:6] == [1] * 6
+
+
+def test_a_process_that_cannot_be_started(project, monkeypatch, pauses):
     async def none(*_, **__):
         raise OSError("no more processes")
 
     monkeypatch.setattr(module.asyncio, "create_subprocess_exec", none)
-    (words,) = heard(project, {}, 1)
-    assert words["state"] == "failed"
-    assert "cannot be started: no more processes; labeling goes on without it" in words["error"]
+    words = heard(project, {}, 1)
+    assert words[0]["state"] == "failed"
+    assert "cannot be started: no more processes; it is started again in 1 s; labeling" in words[0]["error"]
 
 
 def test_without_a_model_there_is_no_process(project):

@@ -1,4 +1,4 @@
-"""The process that fits the model, seen from the server: started, listened to, and started once more if it dies."""
+"""The process that fits the model, seen from the server: started, listened to, and started again if it dies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -14,7 +15,9 @@ from distil.labeling.model import CACHE, Snapshot
 from distil.labeling.project import Project
 
 LOG: Final = "worker.log"
-_STARTS: Final = 2
+_STARTS: Final = 5  # in a row, until it is given up
+_PAUSE: Final = 1.0  # seconds before the second start; each later pause is twice as long
+_LASTING: Final = 60.0  # seconds after which an end does not count as one of several in a row
 _PATIENCE: Final = 2.0  # seconds until a process that was asked to end is killed
 
 
@@ -46,7 +49,7 @@ class ModelState:
 
 
 class Background:
-    """The process behind a project.
+    """The process behind a project. If it ends, it is started again: after a pause, and from the fifth time on after new answers.
 
     Args:
         project: The project.
@@ -62,23 +65,39 @@ class Background:
     ) -> None:
         self._project, self._settings, self._hear = project, settings, hear
         self._process: asyncio.subprocess.Process | None = None
+        self._poked = asyncio.Event()
 
     async def work(self) -> None:
         """Run the process until this task is cancelled."""
         if self._settings is None:
             return
-        code: int | None = None
+        settings = json.dumps({"project": str(self._project.path), **self._settings})
+        ends = 0
+        while True:
+            began = time.monotonic()
+            fault = await self._fault(settings)
+            ends = 1 if time.monotonic() - began > _LASTING else ends + 1
+            self._poked.clear()
+            if ends < _STARTS:
+                pause = _PAUSE * 2 ** (ends - 1)
+                await self._failed(f"{fault}; it is started again in {pause:g} s")
+                await asyncio.sleep(pause)
+            else:
+                await self._failed(f"{fault}; after {_STARTS} starts it waits for new answers")
+                await self._poked.wait()
+                ends = _STARTS - 1
+
+    async def _failed(self, error: str) -> None:
+        await self._hear({"state": "failed", "error": f"{error}; labeling goes on without it"})
+
+    async def _fault(self, settings: str) -> str:
+        """Run the process to its end, and say why it ended."""
         log = self._project.path / CACHE / LOG
-        error = "the process that fits the model cannot be started"
         try:
-            for _ in range(_STARTS):
-                code = await self._once(json.dumps({"project": str(self._project.path), **self._settings}))
-            error = (
-                f"the process that fits the model ended with {code}; {log} says why, and labeling goes on without it"
-            )
+            code = await self._once(settings)
         except OSError as fault:  # a full disk, or no more processes
-            error = f"{error}: {fault}; labeling goes on without it"
-        await self._hear({"state": "failed", "error": error})
+            return f"the process that fits the model cannot be started: {fault}"
+        return f"the process that fits the model ended with {code} ({log} says why)"
 
     async def _once(self, settings: str) -> int | None:
         """Run the process to its end; returns its exit code."""
@@ -110,7 +129,8 @@ class Background:
             await self._hear(words)
 
     def poke(self) -> None:
-        """Ask the process to look for new answers."""
+        """Ask the process to look for new answers; start it if it was given up."""
+        self._poked.set()
         if self._process is not None and self._process.returncode is None and self._process.stdin is not None:
             self._process.stdin.write(b"\n")
 
