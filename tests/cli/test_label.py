@@ -283,3 +283,30 @@ def test_other_machines_are_let_in_with_a_loud_word(table, tmp_path):
         process.send_signal(signal.SIGHUP)  # its terminal was closed
         assert process.wait(20) == 0
         assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_the_project_is_named_after_its_data(tmp_path, monkeypatch, kind):
+    """As typed on the command line, from the folder with the data."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "data")
+    if kind == "folder":
+        names = {
+            "v1.2": "v1.2",
+            "v1.2/": "v1.2",
+            "my photos": "my photos",
+            ".": "data",
+            "v1.2/..": "data",
+            ".hidden": ".hidden",
+        }
+        for name in ("v1.2", "my photos", ".hidden"):
+            Path(name).mkdir()
+    else:
+        names = {"v1.2.csv": "v1.2", "my reviews.csv": "my reviews", "./a.csv": "a"}
+        for name in names:
+            Path(name).touch()
+    for typed, name in names.items():
+        assert command.project_for(typed).name == f"{name}-labels"
+        assert command.project_for(typed).parent == Path(os.path.abspath(typed)).parent
+    with pytest.raises(InvalidInput, match=r"has no name that the project could take; name its folder \(--project\)"):
+        command.project_for("/")

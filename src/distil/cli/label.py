@@ -80,7 +80,7 @@ def label(
     if random_share is not None and not 0 <= random_share <= 1:
         raise InvalidInput(f"random_share must be a number from 0 to 1, got {random_share!r}")
     name, place = person(who), optional_path("project", project)
-    where = Path(os.path.abspath(Path(path_of("data", data)).expanduser()))
+    where = _absolute(path_of("data", data))
     folder = _project_of(where, None if place is None else Path(place), name, column, ids)
     named = {"model": model, "weights": optional_path("weights", weights), "strategy": strategy, "share": random_share}
     with writing(folder) as opened:
@@ -127,7 +127,7 @@ def _project_of(data: Path, project: Path | None, who: str, column: str | None, 
                 f"{data} is a project, whose data have their columns; leave out --column and --ids, or name the data"
             )
         return data
-    folder = project.expanduser() if project is not None else data.parent / f"{data.stem}-labels"
+    folder = project.expanduser() if project is not None else project_for(data)
     # in a process of its own, because reading data loads torch, which would stay in the server for weeks
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         added = pool.submit(_brought, folder, data, who, column, ids).result()
@@ -138,6 +138,20 @@ def _project_of(data: Path, project: Path | None, who: str, column: str | None, 
         f"{added.new:,} new items, {added.known:,} as before, {len(added.changed):,} changed, {len(added.gone):,} gone{note}"
     )
     return folder
+
+
+def project_for(data: str | Path) -> Path:
+    """The folder of the project of some data, next to it: the whole name of a folder, or that of a file without its ending."""
+    where = _absolute(data)
+    name = where.name if where.is_dir() else where.stem
+    if not name:
+        raise InvalidInput(f"{where} has no name that the project could take; name its folder (--project)")
+    return where.parent / f"{name}-labels"
+
+
+def _absolute(data: str | Path) -> Path:
+    """A path without ``.`` and ``..``, whose last part is a name."""
+    return Path(os.path.abspath(Path(data).expanduser()))
 
 
 def _brought(folder: Path, data: Path, who: str, column: str | None, ids: str | None) -> Added:
