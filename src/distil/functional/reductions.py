@@ -92,7 +92,9 @@ def entropies_by_class(probs: Tensor, offsets: Tensor) -> Tensor:
     return _sums(torch.cat([of_tokens * floating(probs), of_tokens], 1), owners, len(offsets) - 1, mean=True)
 
 
-def stratified(by_class: Tensor, scores: Tensor, n: int, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def stratified(
+    by_class: Tensor, scores: Tensor, n: int, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Pick rows class by class for a share of the picks, each time the best row left, and the rest by one score.
 
     ``share`` n picks, rounded down, are divided evenly between the classes; what is left over goes to random classes. The classes
