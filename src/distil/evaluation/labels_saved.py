@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -11,9 +10,8 @@ from numpy.typing import ArrayLike
 
 from distil.errors import InvalidInput
 from distil.evaluation.curves import Bound, first_reached, label_grid, starts_above
+from distil.evaluation.resamples import reached_level, resamples, tail
 from distil.evaluation.statistics import LEVEL, Floats, finite_array
-
-_RESAMPLES = 4_000
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,7 @@ class Saving:
             ``"at most"`` where only the baseline does.
         low: Lower end of the interval, 0 if it has none; NaN with one seed.
         high: Upper end of the interval, infinity if it has none; NaN with one seed.
-        level: Level of the interval. With fewer than six seeds it is 1 - 2^(1 - S), about the share of experiments whose S seeds
-            are not all on one side of the truth: no resample reaches beyond them.
+        level: Level of the interval, lower with fewer than six seeds; see ``distil.evaluation.resamples.reached_level``.
     """
 
     ratio: float | None
@@ -47,9 +44,7 @@ def labels_saved(
     only; the interval is open on a side where too many resamples have no bound. Where both curves start above the target, both
     have reached it before any selection, and the ratio is 1.
 
-    The quantiles are those of Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3, which widen the
-    percentile interval as much as Student's t widens the normal one: with few seeds, resamples vary too little. The same curves
-    give the same interval.
+    The quantiles are those of ``distil.evaluation.resamples.tail``. The same curves give the same interval.
 
     Args:
         labels: Number of labels at each point, increasing, (P,).
@@ -72,20 +67,14 @@ def labels_saved(
     seeds = len(own)
     least, most = (float(end[0]) for end in _ratios(grid, own.mean(axis=0)[None], other.mean(axis=0)[None], goal))
     ratio, bound = _known(least, most)
-    reached = min(level, 1 - 2.0 ** (1 - seeds))
+    reached = reached_level(seeds, level)
     if seeds == 1:
         return Saving(ratio, bound, math.nan, math.nan, reached)
-    share = _resamples(seeds)
+    share = resamples(seeds)
     lows, highs = _ratios(grid, share @ own, share @ other, goal)
-    tail = _tail(seeds, level)
-    low, high = np.quantile(lows, tail, method="lower"), np.quantile(highs, 1 - tail, method="higher")
+    out = tail(seeds, level)
+    low, high = np.quantile(lows, out, method="lower"), np.quantile(highs, 1 - out, method="higher")
     return Saving(ratio, bound, float(low), float(high), reached)
-
-
-@functools.cache
-def _resamples(seeds: int) -> Floats:
-    """The share of each seed in each resample, (B, S)."""
-    return np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), _RESAMPLES) / seeds
 
 
 def _ratios(grid: Floats, own: Floats, other: Floats, goal: float) -> tuple[Floats, Floats]:
@@ -109,9 +98,3 @@ def _known(least: float, most: float) -> tuple[float | None, Bound]:
     if least > 0:
         return least, "at least"
     return (most, "at most") if most < math.inf else (None, "")
-
-
-def _tail(seeds: int, level: float) -> float:
-    from scipy.special import ndtr, stdtrit
-
-    return float(ndtr(-math.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, (1 + level) / 2)))
