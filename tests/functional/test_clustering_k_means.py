@@ -27,7 +27,7 @@ def blobs(n=400, k=6, std=1.0, seed=0, dim=5):
 
 
 def greedy_start(x, k, stream):
-    return _greedy_start(x, k, lambda rows, some: Dense(rows).sq_dists(Dense(some)), stream)
+    return _greedy_start(x, k, lambda rows: lambda some: Dense(rows).sq_dists(Dense(some)), stream)
 
 
 def same_partition(one, other):

@@ -106,7 +106,7 @@ def test_the_second_center_is_the_better_of_two_drawn_by_l1_distances():
     counts, stream = np.zeros((7, 7)), generator(5)
     for _ in range(20_000):
         first, second = clustering._greedy_start(
-            torch.from_numpy(x), 2, lambda a, b: torch.cdist(a, b, p=1), stream
+            torch.from_numpy(x), 2, lambda a: lambda b: torch.cdist(a, b, p=1), stream
         ).tolist()
         counts[first, second] += 1
     dists = l1(x, x)

@@ -137,7 +137,7 @@ def k_means(
     if origin is not None:
         x = (x.double() - origin).to(x.dtype)
     counts = _counts(x, weights)
-    centers = x[_greedy_start(x, k, lambda rows, some: Dense(rows).sq_dists(Dense(some)), generator, counts)]
+    centers = x[_greedy_start(x, k, _sq_dists_of, generator, counts)]
     clusters = nearest_center(x, centers)
     sums = _Sums(x, clusters, k, counts)
     for _ in range(max_iter):
@@ -175,7 +175,7 @@ def k_medians(x: Tensor, k: int, generator: torch.Generator, *, max_iter: int = 
     Cost: O(N k D) an iteration; memory of O(N + k D) and a block.
     """
     (x,), e = to_unit(x)
-    centers = x[_greedy_start(x, k, lambda rows, some: torch.cdist(rows, some, p=1), generator)]
+    centers = x[_greedy_start(x, k, _l1_dists_of, generator)]
     clustering = KMedians(centers, *_assign_l1(x, centers))
     for _ in range(max_iter):
         before, centers = clustering, _medians(x, clustering)
@@ -280,25 +280,37 @@ def _counts(x: Tensor, weights: Tensor | None = None) -> Tensor:
     )
 
 
+def _sq_dists_of(rows: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function from other rows to their squared distances to these; the norms of these are computed once."""
+    x = Dense(rows).with_norms()
+    return lambda some: x.sq_dists(Dense(some))
+
+
+def _l1_dists_of(rows: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function from other rows to their L1 distances to these."""
+    return lambda some: torch.cdist(rows, some, p=1)
+
+
 def _greedy_start(
     x: Tensor,
     k: int,
-    dists: Callable[[Tensor, Tensor], Tensor],
+    dists_of: Callable[[Tensor], Callable[[Tensor], Tensor]],
     generator: torch.Generator,
     counts: Tensor | None = None,
 ) -> Tensor:
     """Distinct rows (k,) among max(4096, 16 k) random ones: each the best of 2 + ln k rows drawn by their distances.
 
     Rows are drawn with probability proportional to their distance to the rows picked before, times their weight in ``counts``, as
-    in k-means++; the pick is the one that lowers the weighted sum of these distances most. ``dists`` takes rows (N, D) and (M, D),
-    and returns their distances (N, M).
+    in k-means++; the pick is the one that lowers the weighted sum of these distances most. ``dists_of`` takes rows (N, D), and
+    returns a function from rows (M, D) to the distances (N, M) between both.
     """
     size = max(_START_ROWS, _ROWS_PER_CENTER * k)
     among = torch.randperm(len(x), generator=generator)[:size].to(x.device) if len(x) > size else None
     counts = _counts(x) if counts is None else counts
     rows, counts = (x, counts) if among is None else (x[among], counts[among])
     picks = [int(torch.randint(len(rows), (1,), generator=generator))]
-    nearest = dists(rows, rows[picks])[:, 0].double()
+    dists = dists_of(rows)
+    nearest = dists(rows[picks])[:, 0].double()
     while len(picks) < k:
         weights = nearest * counts
         if not bool((weights > 0).any()):  # every row left coincides with a picked one
@@ -306,7 +318,7 @@ def _greedy_start(
             weights[picks] = 0
         shares = torch.rand(2 + int(math.log(k)), generator=generator, dtype=torch.float64).tolist()
         drawn = torch.tensor([draw(weights, share) for share in shares], device=x.device)
-        closer = torch.minimum(nearest[:, None], dists(rows, rows[drawn]))
+        closer = torch.minimum(nearest[:, None], dists(rows[drawn]))
         best = int((closer * counts[:, None]).sum(0).argmin())
         nearest = closer[:, best].contiguous()
         picks.append(int(drawn[best]))
