@@ -55,6 +55,16 @@ def test_all_strategies_of_a_seed_start_from_the_same_labels(config):
     assert starts[0][0]["ids"] != starts[1][0]["ids"]
 
 
+def test_auto_is_a_cold_start(config):
+    made = config(active_learning__initial_strategy="auto")
+    data = made.load_data()
+    found = chosen_initial(made.initial_strategy, made, data, split(data, made, 1), 1, Runtime(progress=False))
+    herded = config(active_learning__initial_strategy="maxherding")
+    expected = chosen_initial(herded.initial_strategy, herded, data, split(data, made, 1), 1, Runtime(progress=False))
+    assert found.tolist() == expected.tolist()
+    assert found.notes[0].startswith("auto chose maxherding: there are embeddings, and no model")
+
+
 def test_strategies_that_need_a_model_are_refused_by_name(config):
     for given, message in {
         "badge": r"initial_strategy: badge needs a trained model, as it reads Gradient\(",

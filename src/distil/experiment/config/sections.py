@@ -202,7 +202,8 @@ class ActiveLearning(Section):
     initial_points: Count = _key("Number of examples labeled at the start. Default: the budget.")
     initial_strategy: Annotated[SkipValidation[str | InitialStrategy], OURS] = _key(
         'The strategy that chooses the initial points: a name, or an object `{"name": ..., "args": {...}}`. It reads only '
-        "the inputs, in the form that the network receives, so it must need only embeddings. Default: random points."
+        "the inputs, in the form that the network receives, so it must need only embeddings; `auto` then is `maxherding`. "
+        "Default: random points."
     )
     candidates: Annotated[Count | None, OURS] = _key(
         "Number of random examples of the unlabeled pool that the strategy chooses from, drawn anew each round. Default: all."

@@ -14,6 +14,7 @@ from distil.experiment.config.sections import ActiveLearning, InitialStrategy, S
 from distil.selection.learner import Retrain
 from distil.signals import Embedding
 from distil.strategies import STRATEGIES, Strategy, strategy_named
+from distil.strategies.auto import settled
 from distil.system.imports import named_object
 
 # Names of folders that an experiment has besides those of its strategies.
@@ -122,7 +123,8 @@ def initial_strategy_of(check: Faults, loop: ActiveLearning) -> StrategySpec | N
     n_faults = len(check.faults)
     _check_strategy(check, where, spec, f"{where}.args")
     if len(check.faults) == n_faults and not check.looking:
-        beyond = spec.build().needs.signals - {Embedding()}
+        strategy, _ = settled(spec.build(), embeddings=True, probs=False)  # auto is maxherding here
+        beyond = strategy.needs.signals - {Embedding()}
         if beyond:
             check.faults.append(
                 f"{where}: {own.name} needs a trained model, as it reads {', '.join(sorted(map(repr, beyond)))}; choose a strategy "
