@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from distil.labeling.map import PoolMap
 from distil.labeling.model import CACHE, FILE, Snapshot
 from distil.labeling.project import Project
 from distil.labeling.server.desk import Desk
-from distil.labeling.worker import Worker, main, say
+from distil.labeling.worker import NICE, Worker, main, say
 from distil.rng import Rng
 
 DIGITS = load_digits()
@@ -193,6 +194,8 @@ def said(process, value, key="state"):
 def test_the_worker_fits_after_answers_and_ends_with_its_parent(project):
     with worker(project) as process:
         assert said(process, "fitted")["labels"] == 0
+        own, its = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, process.pid))
+        assert its == min(19, own + NICE), "the server and the browser come first"
         label(project, map(str, range(12)))
         assert said(process, "fitted")["labels"] == 12
         snapshot = Snapshot.load(project.path / CACHE)

@@ -7,6 +7,7 @@ what it does; every line on its input asks it to look for new answers at once, a
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -32,6 +33,8 @@ QUIET: Final = 1.0
 """Seconds without a new answer after which it is fitted to fewer."""
 JUDGE_EVERY: Final = 20
 """Number of new labels after which they are judged, at the next pause; of many labels, a twentieth of them."""
+NICE: Final = 5
+"""How far the process stands back for the server and the browser, which people wait for: about a third of their share of a core."""
 _LOOK: Final = 0.2
 _AGAIN: Final = 10.0  # seconds until the next try after a fault of the machine, such as a full disk
 
@@ -184,4 +187,6 @@ def main(settings: str) -> None:
 
 
 if __name__ == "__main__":
+    if os.name == "posix":
+        os.nice(NICE)
     main(sys.argv[1])
