@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from distil.errors import UnsupportedModel
 from distil.measuring.network_source import NetworkSource
 from distil.networks.wrap import wrap
 from distil.rng import Rng
 from distil.selection.choose import gather
-from distil.signals import Embedding, Logits
+from distil.signals import Embedding, Gradient, Logits
 from distil.system.runtime import Runtime
 
 N = 12
@@ -73,6 +75,88 @@ def test_the_embedding_is_the_input_of_the_head(case, seeded):
                 expected = F.normalize(rows(model, data)) if hidden is None else hidden(model, data)
                 torch.testing.assert_close(embedding, expected)
     assert len(last) == N
+
+
+class LoRA(nn.Module):
+    """A Linear with a low-rank term, as in packages for fine-tuning."""
+
+    def __init__(self, base, scale=0.5):
+        super().__init__()
+        self.base, self.scale, self.dropout = base, scale, nn.Dropout(0.3)
+        self.down, self.up = nn.Linear(base.in_features, 2, bias=False), nn.Linear(2, base.out_features, bias=False)
+
+    def forward(self, x):
+        result = self.base(x)
+        result += self.up(self.down(self.dropout(x.to(self.down.weight.dtype)))) * self.scale
+        return result
+
+
+def in_parts(m, h):
+    return torch.cat([F.linear(h, m.fc.weight[:2], m.fc.bias[:2]), F.linear(h, m.fc.weight[2:], m.fc.bias[2:])], 1)
+
+
+LINEAR_HEADS = {
+    "LoRA": lambda m, h: m.lora(h),
+    "LoRA without modules": lambda m, h: (
+        m.fc(h) + h @ m.lora.down.weight.T @ m.lora.up.weight.T - h @ h.new_ones(5, 3) / 7
+    ),
+    "einsum": lambda m, h: torch.einsum("bd,cd->bc", h, m.fc.weight) + m.fc.bias,
+    "einsum, weights first": lambda m, h: torch.einsum("c d, b d -> b c", [m.fc.weight, h]),
+    "bmm": lambda m, h: torch.bmm(h[:, None], m.fc.weight.T.expand(len(h), -1, -1))[:, 0],
+    "inner": lambda m, h: torch.inner(h, m.fc.weight),
+    "several heads": in_parts,
+    "a sum of heads": lambda m, h: 2 * m.fc(h) - m.lora.base(h) / 3,
+}
+
+
+def test_heads_of_several_calls_are_linear_in_their_input(case, seeded):
+    """The gradient by the merged weight, by finite differences: moving the weight of one call moves the merged weight."""
+    for name, head in LINEAR_HEADS.items():
+        with case(name):
+            model = Net(lambda m, x, head=head: head(m, m.body(x).relu())).double()
+            model.lora = LoRA(model.fc).double()
+            x = X.double()
+            source = NetworkSource(wrap(model), x, torch.arange(N))
+            table = gather(source, (Logits(), Embedding()), Runtime(batch_size=5), Rng(0))
+            hidden = model.eval().body(x).relu().detach()
+            torch.testing.assert_close(table[Embedding()], hidden)
+            y = table[Logits()].argmax(1)
+            gradient = table[Gradient()].dense().view(N, 3, 5)
+            if name == "a sum of heads":  # 2 - 1/3 times the one weight of both
+                gradient = gradient * (5 / 3)
+            for c, d in [(0, 0), (1, 3), (2, 4)]:
+                losses = []
+                for step in (1e-5, -1e-5):
+                    with torch.no_grad():
+                        model.fc.weight[c, d] += step
+                        losses.append(F.cross_entropy(model(x), y, reduction="none"))
+                        model.fc.weight[c, d] -= step
+                torch.testing.assert_close((losses[0] - losses[1]) / 2e-5, gradient[:, c, d], atol=1e-7, rtol=1e-6)
+
+
+def test_heads_that_are_not_linear_in_one_input_have_no_embedding(case, seeded):
+    def added_in_place(m, h):
+        out = m.fc(h)
+        out += m.fc(h.exp())
+        return out
+
+    def changed_between(m, h):
+        return m.fc(h) + F.linear(h.sub_(0.1), m.fc.weight)
+
+    for name, head in {
+        "a sum of heads of two inputs": lambda m, h: m.fc(h) + m.fc(h.exp()),
+        "added in place": added_in_place,
+        "changed in place": changed_between,
+        "a nonlinear term": lambda m, h: m.fc(h) + m.fc(h).tanh(),
+        "parts of two inputs": lambda m, h: torch.cat([m.fc(h)[:, :2], m.fc(h.exp())[:, 2:]], 1),
+        "distances": lambda m, h: -torch.cdist(h, m.fc.weight),
+        "cosines": lambda m, h: F.cosine_similarity(h[:, None], m.fc.weight[None], dim=2),
+        "weights of each example": lambda m, h: torch.bmm(h[:, None], m.fc.weight.T * h[:, :1, None])[:, 0],
+        "an einsum of products": lambda m, h: torch.einsum("bd,bd,cd->bc", h, h, m.fc.weight),
+        "a matrix of each example": lambda m, h: (m.fc.weight @ h[:, :, None])[:, :, 0],
+    }.items():
+        with case(name), pytest.raises(UnsupportedModel, match=r"embedding is unknown; name the module .*head="):
+            measured(Net(lambda m, x, head=head: head(m, m.body(x).relu())), X)
 
 
 def test_what_is_found_does_not_depend_on_the_data(seeded):

@@ -437,7 +437,7 @@ def test_without_a_head_the_embedding_is_refused_with_advice(case):
     for strategy in ["core_set", "badge", "kmeans_sampling"]:
         with case(strategy):
             with pytest.raises(
-                UnsupportedModel, match=r"embedding is unknown; name the last layer .*head=.*embedding="
+                UnsupportedModel, match=r"embedding is unknown; name the module .*head=.*embedding="
             ) as caught:
                 select(strategy, NoHead(), X, 5)
             assert torch.is_grad_enabled()
