@@ -129,7 +129,7 @@ def test_what_was_read_is_said(here, said):
     assert (code, err.splitlines()) == (
         0,
         [
-            "note: read 2 columns of numbers in x.csv; `Unnamed: 0` counts rows and is left out",
+            "note: read 2 columns of numbers in x.csv (`a`, `b`); `Unnamed: 0` counts rows and is left out",
             "note: read `0` of l.csv as ids and `1` as labels",
         ],
     )

@@ -203,7 +203,7 @@ def test_a_run_says_what_it_read_of_tables(capsys, no_plot):
     loop = {"strategies": ["random_sampling"], "budget": 5, "rounds": 1, "initial_points": 10}
     model = {"architecture": "logistic_regression", "target_classes": 3}
     config = {**CONFIG, "model": model, "active_learning": loop, "experiment": {"seeds": 1}}
-    own = "read 1 column of numbers in x.csv; `Unnamed: 0` holds the ids"
+    own = "read 1 column of numbers in x.csv (`a`); `Unnamed: 0` holds the ids"
     labels = "read `Unnamed: 0` of x.csv as ids and `label` as labels"
     table = "read 1 feature of x.csv; column 3 ('label') holds the labels; `Unnamed: 0` is an index and is left out"
     for name, dataset, notes in (

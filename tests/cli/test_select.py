@@ -404,7 +404,7 @@ def test_what_was_read_is_said(here, said):
     assert (code, err.splitlines()) == (
         0,
         [
-            "note: read 6 columns of numbers in x.csv; `Unnamed: 0` counts rows and is left out",
+            "note: read 6 columns of numbers in x.csv (`0`, `1`, ..., `5`); `Unnamed: 0` counts rows and is left out",
             "note: read `0` of l.tsv as ids and `1` as labels",
         ],
     )

@@ -319,7 +319,11 @@ def test_faults_of_lists(case, tmp_path):
         ("a.csv", "id,label\n,b\n", "line 2: the id is missing"),
         ("a.csv", "id,label\na,b\na,c\n", "a.csv, line 2 and 'c' in .*a.csv, line 3; keep one of them"),
         ("a.csv", "id,label\na\n", "line 2: expected 2 columns"),
-        ("a.jsonl", '{"name": 1}\n', "line 1: there is no `id`"),
+        (
+            "a.jsonl",
+            '{"name": 1}\n',
+            "has the columns name and no column `id`, so it is unknown which examples these are; add",
+        ),
         ("a.jsonl", "{\n", "line 1 is not JSON"),
         ("a.jsonl", '{"label": 2}\n{"id": 2}\n', "line 1: the id is missing"),
         ("a.xml", "", "ids are read from"),
@@ -396,7 +400,7 @@ def test_arrays_in_json_lines(tmp_path):
     found = read_column(path)
     np.testing.assert_array_equal(found.values, X)
     assert found.names == NAMES
-    assert found.note == "read 1 column of lists of numbers in x.jsonl; `text` holds text and is left out"
+    assert found.note == "read 1 column of lists of numbers in x.jsonl (`embedding`); `text` holds text and is left out"
     for row, message in (("[1.0, 2.0]", "line 2: expected 3 numbers as before, got 2"), ("[1, null, 2]", "missing")):
         path = lines(tmp_path / "y.jsonl", ['{"e": [1, 2, 3]}', f'{{"e": {row}}}'])
         with pytest.raises(InvalidInput, match=message):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +17,11 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 import distil
 from distil.data.array_files import read_column
+from distil.data.ids import read_ids
 from distil.data.images import ImageTransform
 from distil.data.items import Items, Minibatches, items_of
 from distil.data.pools import open_pool
+from distil.embedding.embed import embed
 from distil.errors import DataNotFound, InvalidInput
 from distil.system.imports import import_torchvision
 
@@ -129,23 +130,46 @@ def test_the_transform_agrees_with_torchvision(tmp_path):
     torch.testing.assert_close(open_pool(tmp_path / "images")[0], expected)
 
 
+def test_files_with_other_endings_are_counted(folder):
+    one = "left out 1 file without the ending of an image (1 .txt); convert images to .png or .jpg"
+    assert open_pool(folder).note == one
+    before = open_pool(folder).fingerprint
+    for name in ["1.heic", "2.HEIC", "b/scan.dcm", "b/page.pdf", "noending", ".hidden.heic", "__MACOSX/3.heic"]:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+    pool = open_pool(folder)
+    assert pool.names == ["a.jpg", "b/10.PNG", "b/2.png", "c/d/e.gif"]
+    assert pool.note == (
+        "left out 6 files without the ending of an image (2 .heic, 1 without an ending, 1 .dcm, 1 .pdf, 1 .txt); convert images to "
+        ".png or .jpg"
+    )
+    assert pool.fingerprint != before  # so that embed says it too
+    assert embed(folder, "pixels").note == pool.note == embed(folder, "pixels").note
+
+
+def test_a_table_that_names_files_of_other_endings(tmp_path):
+    (tmp_path / "1.heic").write_text("")
+    (tmp_path / "t.csv").write_text("id,path\na,1.heic\nb,2.heic\n")
+    with pytest.raises(
+        InvalidInput, match=r"`path` names files, and '1\.heic' does not have the ending of an image .*convert images"
+    ):
+        open_pool(tmp_path / "t.csv")
+
+
 def test_no_images(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/1.dcm").write_text("")
+    with pytest.raises(
+        InvalidInput, match=r"scans holds no image; expected .*; got 1 \.dcm: convert them to \.png or \.jpg"
+    ):
+        open_pool(tmp_path / "scans")
+    with pytest.raises(InvalidInput, match=r"got no image, but 1 \.dcm; or pass a table"):
+        read_ids(tmp_path)
+    (tmp_path / "scans/1.dcm").unlink()
     with pytest.raises(InvalidInput, match="holds no image"):
         open_pool(tmp_path)
     with pytest.raises(DataNotFound, match="there is no file or folder"):
         open_pool(tmp_path / "nothing")
-
-
-def test_images_of_formats_that_are_not_read_are_counted(tmp_path):
-    (tmp_path / "below").mkdir()
-    for name in ("a.HEIC", "below/b.heic", "c.nef", ".hidden.heic", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    note = "left out images of formats that are not read (2 .heic, 1 .nef); save them as JPEG or PNG"
-    with pytest.raises(InvalidInput, match=re.escape(note)):
-        open_pool(tmp_path)
-    Image.new("L", (4, 4)).save(tmp_path / "d.png")
-    pool = open_pool(tmp_path)
-    assert (list(pool.names), pool.note) == (["d.png"], note)
 
 
 # ---------------------------------------------------------------------------------------------------------------- tables
@@ -156,6 +180,8 @@ TEXTS = ["one, two", "three\nfour", 'a "word"', "five"]
 def write_table(path, entries):
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(entries))
     elif path.suffix == ".parquet":
         arrow = pytest.importorskip("pyarrow")
         from pyarrow import parquet
@@ -303,8 +329,47 @@ def test_missing_texts_are_faults_of_their_rows(case, tmp_path):
                 assert pool.content(0) != pool.content(1)  # a missing text equals no other
 
 
+def test_words_for_missing_numbers_are_texts(case, tmp_path):
+    words = ["NA", "NaN", "null", "None", "n/a", "nan", "", "  ", "the end"]
+    expected = [word.strip() or "missing" for word in words]
+    entries = [{"id": f"n{i}", "text": word} for i, word in enumerate(words)]
+    pools = {
+        suffix: write_table(tmp_path / f"t{suffix}", entries)
+        for suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+    }
+    nulls = [{**entry, "text": entry["text"] if entry["text"].strip() else None} for entry in entries]
+    pools |= {f"nulls{suffix}": write_table(tmp_path / f"n{suffix}", nulls) for suffix in (".jsonl", ".parquet")}
+    for library in ("pandas", "polars"):
+        if find_spec(library):
+            pools[library] = import_module(library).DataFrame(
+                {"id": [f"n{i}" for i in range(len(words))], "text": words}
+            )
+    for name, source in pools.items():
+        with case(name):
+            pool = open_pool(source)
+            found = [pool.content(row).decode() for row in range(len(pool))]
+            assert ["missing" if text.startswith("\0") else text for text in found] == expected
+            assert pool.note.endswith("2 of 9 texts missing")
+
+
+def test_texts_that_are_numbers(case, tmp_path):
+    entries = [{"id": f"n{i}", "text": 10 + i, "label": i % 2} for i in range(3)]
+    for suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet"):
+        path = write_table(tmp_path / f"t{suffix}", entries)
+        for column in (None, "text"):
+            with case(suffix, column):
+                pool = open_pool(path, column=column)
+                assert (pool.kind, pool[2], pool.names) == ("texts", "12", ["n0", "n1", "n2"])
+    path = write_table(tmp_path / "more.jsonl", [{**entry, "score": 0.5} for entry in entries])
+    assert open_pool(path, column="text")[0] == "10"
+    assert (
+        open_pool(path).items.note == "read 2 columns of numbers in more.jsonl (`text`, `score`)"
+    )  # counts of words, maybe
+
+
 def test_missing_texts_in_memory():
     pool = open_pool(["a", None, ""])
+    assert pool.note == "2 of 3 texts missing"
     with pytest.raises(InvalidInput, match=r"^1: the text is missing"):
         pool[1]
 

@@ -87,7 +87,7 @@ def test_one_table_is_the_same_in_every_format_and_reader(tmp_path):
         found = read_column(path)
         np.testing.assert_allclose(found.values, values, rtol=1e-6, err_msg=path.name)
         assert found.names == [row["id"] for row in rows], path
-        assert found.note.startswith(f"read 3 columns of numbers in {path.name}; "), path
+        assert found.note.startswith(f"read 3 columns of numbers in {path.name} (`a`, `b`, `flag`); "), path
         assert "`note` holds text and is left out" in found.note, path
         assert "`kind` holds text and is left out" in found.note, path
         pool = open_pool(path, column="note")
@@ -374,3 +374,35 @@ def test_a_text_that_is_too_long_for_csv_is_named(tmp_path):
         InvalidInput, match=r"line 2: .* has more than 131,072 characters .*store longer texts in \.jsonl"
     ):
         open_pool(write(tmp_path / "x.csv", "id,text\na," + "y" * 200_000 + "\n"))
+
+
+def test_the_levels_of_an_index_of_pandas_are_no_features(case, tmp_path):
+    """As ``to_csv`` and ``to_json`` write a MultiIndex, and ``reset_index`` one without names."""
+    values = [[0.5, 1.5], [2.5, 3.5], [4.5, 5.5], [6.5, 8.5]]
+    levels = {"whole": [(5, 1), (5, 2), (7, 1), (7, 2)], "mixed": [("x", 0.5), ("x", 1.5), ("y", 0.5), ("y", 1.5)]}
+    for name, index in levels.items():
+        rows = [(*keys, *row) for keys, row in zip(index, values, strict=True)]
+        body = "".join(",".join(map(str, row)) + "\n" for row in rows)
+        split = {"columns": ["a", "b"], "index": index, "data": values}
+        fields = [dict(zip(("site", "rep", "a", "b"), row, strict=True)) for row in rows]
+        table = {"schema": {"fields": [], "primaryKey": ["site", "rep"]}, "data": fields}
+        for ending, text in {
+            "unnamed.csv": f",,a,b\n{body}",
+            "reset.csv": f"level_0,level_1,a,b\n{body}",
+            "split.json": json.dumps(split),
+            "table.json": json.dumps(table),
+        }.items():
+            path = tmp_path / f"{name}-{ending}"
+            path.write_text(text)
+            with case(path.name):
+                found = read_column(path)
+                np.testing.assert_array_equal(found.values, values)
+                assert found.names is None
+                assert found.note.startswith(f"read 2 columns of numbers in {path.name} (`a`, `b`); ")
+    (tmp_path / "named.csv").write_text("site,rep,a\nx,1,0.5\ny,1,1.5\n")
+    assert read_column(tmp_path / "named.csv").note == (
+        "read 2 columns of numbers in named.csv (`rep`, `a`); `site` holds text and is left out; if `site` holds the ids, say so "
+        "with ids='site' (--ids site)"
+    )
+    (tmp_path / "one.csv").write_text("level_1,a\n1,0.5\n2,1.5\n4,1.5\n")  # a feature, such as a level of a game
+    assert read_column(tmp_path / "one.csv").values.shape == (3, 2)

@@ -21,7 +21,7 @@ from distil.data.file_readers import ending, existing
 from distil.data.headers import ID, LABELS, is_like_number
 from distil.data.ids import as_name, distinct, ids_in, names_column, read_row_ids
 from distil.data.table_files import Quoting, open_table
-from distil.errors import InvalidInput, nearest
+from distil.errors import InvalidInput, counted, nearest
 from distil.system.runtime import Runtime, as_runtime
 
 _IDS_SUFFIX: Final = ".ids.txt"
@@ -217,10 +217,10 @@ def _may_be_numbers(table: Table, name: str) -> bool:
 
 def _note(table: Table, chosen: Sequence[str], own: str | None, why: str, *, asked: bool) -> str:
     """A sentence on which columns were read and which were left out; ``why`` the column of ids was, if it was."""
-    count = "1 column" if len(chosen) == 1 else f"{len(chosen):,} columns"
-    parts = [
-        f"read {count} of {'lists of numbers' if table.kinds[chosen[0]] == 'list' else 'numbers'} in {table.path.name}"
-    ]
+    kind = "lists of numbers" if table.kinds[chosen[0]] == "list" else "numbers"
+    listing = [f"`{name}`" for name in (chosen if len(chosen) <= _SHOWN else [*chosen[:2], "...", chosen[-1]])]
+    named = f" ({', '.join(listing)})".replace("`...`", "...") if table.header else ""
+    parts = [f"read {counted(len(chosen), 'column')} of {kind} in {table.path.name}{named}"]
     if not table.header:
         parts.append("it has no header")
     if why:

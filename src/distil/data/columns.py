@@ -67,7 +67,8 @@ class Table(ABC):
         header: Whether the file names its columns.
         escaped: Whether texts that begin like a formula may have a leading ``'``; see :mod:`distil.data.cells`.
         left_out: Column -> the reason why it is not a feature: it is the first and counts rows, is an index that pandas or R
-            wrote, or holds ids or nothing.
+            wrote (or a level of one: several first columns without a name, or called level_0, level_1, ...), or holds ids or
+            nothing.
         index: The column that pandas or R wrote for the index, or that counts rows; its cells are ids unless they
             count rows from 0 (see :func:`distil.data.ids.ids_in`). None if there is no such column.
     """
@@ -90,6 +91,7 @@ class Table(ABC):
         }
         if len(columns) > 1 and self._counts_rows(columns[0]):
             self.left_out[columns[0]] = "counts rows"
+        self.left_out |= {name: "is an index" for name in _levels(columns) if kinds[name] != "text"}
         self.index = next((name for name in columns if self._is_index(name)), None)
 
     def _counts_rows(self, name: str) -> bool:
@@ -166,6 +168,14 @@ def _left_out(name: str, cells: Sequence[Any], kind: Kind) -> str | None:
     if _counts(cells, 1):
         return "counts rows"
     return "is an index" if _INDEX.fullmatch(name) else HOLDS_IDS
+
+
+def _levels(columns: Sequence[str]) -> list[str]:
+    """The first columns if they are the levels of an index of pandas, which have no names or are numbered; [] for one column."""
+    unnamed = list(itertools.takewhile(re.compile(r"Unnamed: \d+").fullmatch, columns))
+    counted = itertools.takewhile(lambda entry: entry[1] == f"level_{entry[0]}", enumerate(columns))
+    numbered = [name for _, name in counted]
+    return next((levels for levels in (unnamed, numbered) if len(levels) > 1), [])
 
 
 def _are_distinct(cells: Sequence[Any]) -> bool:

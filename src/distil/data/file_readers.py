@@ -170,13 +170,23 @@ def _are_rows_by_id(document: Any) -> bool:  # noqa: ANN401 - any value of JSON
     return all(isinstance(value, (int, float)) for row in rows for value in row)
 
 
+def _index(key: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of JSON
+    """The cells of a row's index: one, or one for each level."""
+    return {f"Unnamed: {level}": part for level, part in enumerate(key if isinstance(key, list) else [key])}
+
+
 def _records(path: Path, document: Any) -> list[Any]:  # noqa: ANN401 - any value of JSON
     if isinstance(document, list):
         return document
     if _is_split(document):
         rows, index = document["data"], document["index"]
         names = list(map(str, document["columns"]))
-        return [{_INDEX: key, **dict(zip(names, row, strict=True))} for key, row in zip(index, rows, strict=True)]
+        return [{**_index(key), **dict(zip(names, row, strict=True))} for key, row in zip(index, rows, strict=True)]
+    match document:  # pandas' form ``table``, with several levels of an index
+        case {"schema": {"primaryKey": [_, _, *_] as levels}, "data": [{}, *_] as rows} if (
+            set(levels) <= rows[0].keys()
+        ):
+            return [{**_index([row.pop(level, None) for level in levels]), **row} for row in rows]
     columns = list(document.values()) if isinstance(document, dict) else []
     tables = [column for column in columns if isinstance(column, list) and column and isinstance(column[0], dict)]
     if len(tables) == 1 and (len(columns) == 1 or not all(isinstance(column, list) for column in columns)):

@@ -18,7 +18,7 @@ from distil.data.cells import unescaped, with_control
 from distil.data.columns import HOLDS_IDS, Rows, Table, as_float
 from distil.data.file_readers import ending, existing, text_lines
 from distil.data.headers import ID, LABELS, LIKE_LABELS, is_free_text, is_missing, is_no_text
-from distil.data.images import images_below
+from distil.data.images import endings, images_below
 from distil.data.table_files import JsonTable, Quoting, open_table
 from distil.errors import InvalidInput
 from distil.system.runtime import Runtime
@@ -118,6 +118,8 @@ class ListedIds:
             expected += _spreadsheet_hint(missing, index)
         if not all(map(is_utf8, missing)):
             expected += "; the file is not UTF-8 text, save it as UTF-8"
+        if self.note.startswith("read `"):
+            expected += f"; {self.note}, because it has no column id"
         return f"{self.origin}: {len(missing)} of {len(self.names)} ids are not in the pool: {listing}; {expected}"
 
 
@@ -323,13 +325,14 @@ def _txt_ids(path: Path, _: Quoting | None) -> ListedIds:
 
 def _class_folders(folder: Path) -> ListedIds:
     """The images below a folder; the label of each is the folder, directly below ``folder``, that it is in."""
-    names = tuple(sorted(name for name, _ in images_below(folder)))
+    others = Counter[str]()
+    names = tuple(sorted(name for name, _ in images_below(folder, others)))
     loose = next((name for name in names if "/" not in name), None)
     if loose is not None or not names:
+        got = "no image" + (f", but {endings(others)}" if others else "")
         raise InvalidInput(
             f"{folder}: expected one folder for each class, with its images in it, such as {folder / 'cat' / '1.png'}; got "
-            + ("no image" if loose is None else f"{loose!r}, which is in none")
-            + "; or pass a table with the columns id and label"
+            f"{got if loose is None else f'{loose!r}, which is in none'}; or pass a table with the columns id and label"
         )
     labels = tuple(name.partition("/")[0] for name in names)
     classes = list(dict.fromkeys(labels))
@@ -391,13 +394,22 @@ def _id_columns(table: Table) -> tuple[str, str | None]:
     label = table.named(*LABELS)
     own = table.named(ID)
     if own is None and isinstance(table, JsonTable) and table.header and table.index is None:
-        raise InvalidInput(f"{table.where(1)}: there is no `id`; expected an object with id and optionally label")
+        raise InvalidInput(_no_ids(table, label))
     if own is None and len(table.columns) == 2 and _are_ids_and_labels(table):
         own, label = table.columns
     own = own or _likely_ids(table, label)
     if own is None:
-        raise InvalidInput(f"{table.path} has labels and no ids; expected the columns id and label")
+        raise InvalidInput(_no_ids(table, label))
     return own, label
+
+
+def _no_ids(table: Table, label: str | None) -> str:
+    listing = ", ".join(table.columns[:20])
+    known = "which examples these are" if label is None else "which example each label belongs to"
+    return (
+        f"{table.path} has the columns {listing} and no column `id`, so it is unknown {known}; add the column id, with ids of the "
+        "pool; in a pool without ids, the rows count from 0"
+    )
 
 
 def _are_ids_and_labels(table: Table) -> bool:
@@ -409,11 +421,18 @@ def _are_ids_and_labels(table: Table) -> bool:
 
 def _likely_ids(table: Table, label: str | None) -> str | None:
     """The column of ids of a table without a column ``id``: an index of names or ids, else a likely column, else the index."""
-    free = [name for name in table.columns if name not in table.left_out and name != label]
+    out = {label, *table.left_out, *(name for name in table.columns if _are_fractions(table, name))}
+    free = [name for name in table.columns if name not in out]
     if table.index is not None and table.left_out.get(table.index) in (None, HOLDS_IDS):
         return table.index
     likely = [name for name in free if _may_be_ids(table.kinds[name], table.sample[name])]
     return next(iter(likely if table.index is not None else free), table.index)
+
+
+def _are_fractions(table: Table, name: str) -> bool:
+    """Whether a column holds numbers that are not whole, such as scores, which are no ids."""
+    cells = [as_float(cell) for cell in table.sample[name] if table.kinds[name] == "number" and not is_missing(cell)]
+    return not all(map(float.is_integer, cells))
 
 
 def _may_be_ids(kind: str, cells: Sequence[Any]) -> bool:

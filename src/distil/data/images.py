@@ -9,7 +9,7 @@ import stat
 import struct
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -28,17 +28,13 @@ IMAGES: Final = frozenset({
     ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jfif", ".jpe", ".jp2", ".avif",
 })  # fmt: skip
 
-UNREAD: Final = frozenset({
-    ".heic", ".heif", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".dcm",
-})  # fmt: skip
-"""Endings of image files that are not read."""
-
 _WHOLE_IN_16_BITS: Final = ("PNG", "PPM")
 """Formats whose whole numbers have at most 16 bits; some versions of Pillow return them as 32 bits."""
 
 _ON_WHITE: Final = "laid transparent pixels of images on white"
 _STRIP: Final = 1 << 20  # pixels that are scaled at a time
 _BITS, _INK = 258, 262  # tags of TIFF: bits per sample, and whether 0 is white (0) or black (1)
+_SHOWN: Final = 5  # endings in a sentence
 _PACKED: Final = "__MACOSX"  # macOS puts a folder of this name, with files that are no images, into zip archives
 
 
@@ -217,30 +213,41 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float64]]]:
         yield top, np.asarray(image.crop((0, top, wide, min(high, top + rows)))).astype(np.float64)
 
 
-def images_below(folder: Path, unread: Counter[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
+def images_below(folder: Path, others: Counter[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the path of every image below a folder, relative to it, with its ``stat``; without ``Path``, for speed.
 
     Every folder is read once: under its own path if that is below ``folder``, else under the path of the first link to it.
 
     Args:
         folder: The folder.
-        unread: Where image files of formats that are not read are counted by their endings.
+        others: The endings of all other files are counted in it.
 
     Raises:
         InvalidInput: A folder cannot be opened.
     """
     seen: set[tuple[int, int]] = set()
+    others = Counter() if others is None else others
     left = deque([(os.fspath(folder), "")])
-    others: Counter[str] = Counter() if unread is None else unread
     while left:
         path, prefix = left.popleft()
         yield from _images_in(path, prefix, seen, left, others)
 
 
+def endings(files: Mapping[str, int]) -> str:
+    """How many files have which ending, the most frequent first: ``2 .heic, 1 .pdf``; empty for no files."""
+    most = sorted(files.items(), key=lambda entry: (-entry[1], entry[0]))
+    shown = [f"{count:,} {ending or 'without an ending'}" for ending, count in most[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(most) > _SHOWN else "")
+
+
 def _images_in(
-    folder: str, prefix: str, seen: set[tuple[int, int]], linked: deque[tuple[str, str]], unread: Counter[str]
+    folder: str,
+    prefix: str,
+    seen: set[tuple[int, int]],
+    linked: deque[tuple[str, str]],
+    others: Counter[str],
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the images in a folder and in its subfolders; add linked folders to ``linked``, and count what is not read."""
+    """Yield the images in a folder and in its subfolders; add linked folders to ``linked``, other files to ``others``."""
     try:
         here = os.stat(folder)
         if (here.st_dev, here.st_ino) in seen:
@@ -255,13 +262,14 @@ def _images_in(
         raise InvalidInput(f"the folder {folder} cannot be opened: {error.strerror}") from error
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _images_in(entry.path, f"{prefix}{entry.name}/", seen, linked, unread)
+            yield from _images_in(entry.path, f"{prefix}{entry.name}/", seen, linked, others)
         elif stat.S_ISDIR((found := _stat(entry)).st_mode):
             linked.append((entry.path, f"{prefix}{entry.name}/"))
-        elif (ending := os.path.splitext(entry.name)[1].lower()) in IMAGES and not stat.S_ISFIFO(found.st_mode):
+        elif (ending := os.path.splitext(entry.name)[1].lower()) not in IMAGES:
+            if stat.S_ISREG(found.st_mode):
+                others[ending] += 1
+        elif not stat.S_ISFIFO(found.st_mode):
             yield prefix + entry.name, found
-        elif ending in UNREAD:
-            unread[ending] += 1
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result:

@@ -26,10 +26,10 @@ from distil.data.file_readers import ending, text_lines
 from distil.data.frames import Frame, FrameTable, names_in_index, values_of
 from distil.data.headers import ID, IMAGE_PATHS, LABELS, TEXTS, is_free_text, is_like_number, is_missing, is_no_text
 from distil.data.ids import as_name, distinct, ids_in, names_column, normal, read_row_ids
-from distil.data.images import IMAGES, ImageTransform, as_rgb, file_bytes, images_below, open_image
+from distil.data.images import IMAGES, ImageTransform, as_rgb, endings, file_bytes, images_below, open_image
 from distil.data.items import Items, Kind, Minibatches
 from distil.data.table_files import TABLE_FILES, Quoting, open_table
-from distil.errors import DataNotFound, InvalidInput, nearest
+from distil.errors import DataNotFound, InvalidInput, counted, nearest
 from distil.system.imports import optional
 from distil.system.runtime import Runtime
 
@@ -244,9 +244,15 @@ def pool_of_texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint
             f"\0{row}".encode() if is_no_text(texts[row]) else texts[row].encode(errors="surrogatepass")
         ),
         fingerprint=fingerprint,
-        note=note,
+        note=_with_missing(note, texts, "texts"),
         shown=lambda row: "" if is_no_text(texts[row]) else str(texts[row]),
     )
+
+
+def _with_missing(note: str, values: Sequence[Any], what: str) -> str:
+    """The note, with the number of values that are missing."""
+    missing = sum(map(is_no_text, values))
+    return "; ".join(filter(None, (note, f"{missing:,} of {len(values):,} {what} missing" if missing else "")))
 
 
 # ---------------------------------------------------------------------------------------------------------------- images
@@ -254,16 +260,18 @@ def pool_of_texts(texts: Sequence[Any], names: Sequence[str] | None, fingerprint
 
 def _folder(folder: Path) -> Items:
     """A pool of all images below a folder, sorted by path, without hidden files and folders."""
-    names, state = [], hashlib.blake2b(digest_size=16)
-    unread: Counter[str] = Counter()
-    for name, stat in sorted(images_below(folder, unread)):
+    names, state, others = [], hashlib.blake2b(digest_size=16), Counter[str]()
+    for name, stat in sorted(images_below(folder, others)):
         names.append(name)
         state.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    listed = ", ".join(f"{n:,} {ending}" for ending, n in sorted(unread.items()))
-    note = f"left out images of formats that are not read ({listed}); save them as JPEG or PNG" if unread else ""
     if not names:
-        ends = ", ".join(sorted(IMAGES))
-        raise InvalidInput(f"{folder} holds no image; expected files that end in {ends}{note and f'; {note}'}")
+        got = f"; got {endings(others)}: convert them to .png or .jpg" if others else ""
+        raise InvalidInput(f"{folder} holds no image; expected files that end in {', '.join(sorted(IMAGES))}{got}")
+    note = ""
+    if others:
+        count = counted(others.total(), "file")
+        note = f"left out {count} without the ending of an image ({endings(others)}); convert images to .png or .jpg"
+        state.update(note.encode(errors="surrogateescape"))  # what was embedded before has another note
     names = distinct(names, str(folder))
     return pool_of_images(names, names, folder, state.hexdigest(), note)
 
@@ -284,7 +292,7 @@ def pool_of_images(names: Sequence[str], paths: Sequence[Any], folder: Path, fin
         kind="images",
         content=lambda row: file_bytes(file(row), names[row]),
         fingerprint=fingerprint,
-        note=note,
+        note=_with_missing(note, paths, "paths of images"),
         shown=None if paths is names else lambda row: "" if is_no_text(paths[row]) else str(paths[row]),
         said=said,
     )
@@ -318,6 +326,8 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
     usual = _usual(texts) or _usual([name for name in free if table.kinds[name] in ("empty", "other")])
     if usual is not None:
         return table.named(usual.lower())
+    if len(free) == 1 and free[0].lower() in TEXTS:  # numbers, which are its texts
+        return free[0]
     sentences = [name for name in texts if is_free_text(table.sample[name])]
     if len(sentences) == 1:
         return sentences[0]
@@ -335,11 +345,11 @@ def item_column(table: Table, column: str | None = None, own: str | None = None)
 
 
 def _holds_words(table: Table, column: str) -> bool:
-    """Whether a column of csv or tsv that begins with numbers is one of texts: by its usual name, or by any of its cells."""
-    if table.kinds[column] != "number" or ending(table.path) not in (".csv", ".tsv"):
+    """Whether a column that begins with numbers is one of texts: by its usual name, or in csv and tsv by any of its cells."""
+    if table.kinds[column] != "number":
         return False
-    if column.lower() in TEXTS:
-        return True
+    if column.lower() in TEXTS or ending(table.path) not in (".csv", ".tsv"):
+        return column.lower() in TEXTS
     cells = table.read([], [column], Runtime()).cells[0]
     return not all(
         is_missing(cell) or is_like_number(cell) or cell.strip().lower() in ("true", "false") for cell in cells
@@ -374,7 +384,9 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
     rows = table.read([], [*chosen, *([] if own is None else [own])], Runtime())
     if not rows.places:
         raise InvalidInput(f"{path} has no rows; expected a row for each example")
-    for column in rows.cells[: len(chosen)]:
+    for name, column in zip(chosen, rows.cells, strict=False):
+        if table.kinds[name] == "number":
+            column[:] = [value if isinstance(value, str) or is_no_text(value) else as_name(value) for value in column]
         for place, value in zip(rows.places, column, strict=True):
             if not isinstance(value, str) and not is_no_text(value):
                 raise InvalidInput(f"{table.where(place)}: expected text, got {value!r}")
@@ -385,6 +397,11 @@ def _table(table: Table, chosen: Sequence[str], own: str | None, names: list[str
     stamp = f"{stamp_of([path])}{','.join(chosen)}" if path.is_file() else ""
     present = next((value for value in values if not is_no_text(value)), "")
     images = os.path.splitext(present)[1].lower() in IMAGES
+    if not images and chosen[0].lower() in IMAGE_PATHS and path.is_file() and (path.parent / present).is_file():
+        raise InvalidInput(
+            f"{path}: `{chosen[0]}` names files, and {present!r} does not have the ending of an image "
+            f"({', '.join(sorted(IMAGES))}); convert images to .png or .jpg, or pass the texts themselves"
+        )
     note = _note(table, chosen, own, "paths of images" if images else "texts")
     items = _table_of_images(path, values, names, note) if images else pool_of_texts(values, names, stamp, note)
     items.columns = chosen
