@@ -416,3 +416,11 @@ def test_every_strategy_says_what_it_used(case):
             for reason in found.reasons:
                 assert re.search(SAYS.get(name, "."), reason)
     assert SAYS.keys() <= STRATEGIES.keys()
+
+
+def test_sizes_have_separators_of_thousands():
+    x = torch.randn(3000, 2, generator=torch.Generator().manual_seed(0)).numpy()
+    (typical,) = select_from("typiclust", 1, embeddings=x, seed=0).reasons
+    assert "in a cluster of 3,000 without labels" in typical
+    (nearest,) = select_from("kmeans_sampling", 1, embeddings=x, seed=0).reasons
+    assert nearest.endswith("of a cluster of 3,000")

@@ -182,8 +182,8 @@ def _set(name: str, items: Items, embeddings: str | Path | Column | None, runtim
         return _checked(Set(name, names, rows, items.array, content, items.shown, runtime))
     if embeddings.names is None and len(embeddings) != len(items):
         raise InvalidInput(
-            f"{embeddings.origin} has {len(embeddings)} rows and no ids, but the {name} has {len(items)} items; add the ids, or "
-            "give one row per item in the same order"
+            f"{embeddings.origin} has {len(embeddings):,} rows and no ids, but the {name} has {len(items):,} items; "
+            "add the ids, or give one row per item in the same order"
         )
     places = ListedIds(tuple(names), None, embeddings.origin).rows(index_of(items.names), len(items))
     shown = None if items.shown is None else partial(_shown_at, items.shown, places)
@@ -220,8 +220,8 @@ def _checked(items: Set) -> Set:
         if wrong:
             ids = ", ".join(items.names[row] for row in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
             raise InvalidInput(
-                f"expected finite embeddings, but those of {len(wrong)} of {len(items.rows)} items of the {items.name} are NaN or "
-                f"infinite: {ids}; remove these items, or embed them again"
+                f"expected finite embeddings, but those of {len(wrong):,} of {len(items.rows):,} items of the {items.name} "
+                f"are NaN or infinite: {ids}; remove these items, or embed them again"
             )
     return items
 
@@ -572,7 +572,7 @@ def _notes(whole: Set, others: Mapping[str, Set], known: Mapping[str, str], rows
         notes.append("without labels (of ids, or --labels) there are no findings on classes")
     for name, other in others.items():
         if other.x is not None and len(other.rows) < 2 * _FOLDS:
-            notes.append(f"the {name} set has {len(other.rows)} items, too few to test for drift")
+            notes.append(f"the {name} set has {len(other.rows):,} items, too few to test for drift")
         if other.x is None and whole.x is not None:
             notes.append(f"the {name} set has no embeddings (--model embeds it too), so only exact copies are found")
     return notes

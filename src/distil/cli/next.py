@@ -113,6 +113,6 @@ def act(given: dict[str, Any]) -> int:
     """Write the sheet, and say what is in it."""
     done = next_(**given)
     print(
-        f"{len(done['ids'])} items for {done['who']} in {done['out']}; then: distil answer {given['project']} {done['out']}"
+        f"{len(done['ids']):,} items for {done['who']} in {done['out']}; then: distil answer {given['project']} {done['out']}"
     )
     return 0

@@ -99,7 +99,7 @@ def read_column(
     if not verified:
         check_as_embedded(path, listing)
     if names is not None and len(names) != len(values):
-        raise InvalidInput(f"{listing or ids or path} has {len(names)} ids, and {path} has {len(values)} rows")
+        raise InvalidInput(f"{listing or ids or path} has {len(names):,} ids, and {path} has {len(values):,} rows")
     return Column(values, None if names is None else distinct(names, str(path)), str(path), note)
 
 

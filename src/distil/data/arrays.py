@@ -321,7 +321,7 @@ def check_rows(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None
     if not all(math.isfinite(end) for end in torch.aminmax(rows)):
         bad = ids[~rows.reshape(len(rows), -1).isfinite().all(1).cpu()]
         named = ", ".join(map(repr, called(bad[:5], names))) + (", ..." if len(bad) > 5 else "")
-        raise InvalidInput(f"{what} has NaN or infinite values in {len(bad)} of {len(ids)} examples: ids {named}")
+        raise InvalidInput(f"{what} has NaN or infinite values in {len(bad):,} of {len(ids):,} examples: ids {named}")
 
 
 def check_logits(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None = None) -> None:

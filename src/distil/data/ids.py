@@ -59,7 +59,7 @@ class ListedIds:
             return self
         if not kept:
             raise InvalidInput(
-                f"{self.origin}: none of its {len(self.names)} rows has a label; fill in the labels, or take their column out if "
+                f"{self.origin}: none of its {len(self.names):,} rows has a label; fill in the labels, or take their column out if "
                 "all of these ids are labeled"
             )
         note = f"{len(kept)} of {len(self.names)} rows labeled in {Path(self.origin).name}"
@@ -120,7 +120,7 @@ class ListedIds:
             expected += "; the file is not UTF-8 text, save it as UTF-8"
         if self.note.startswith("read `"):
             expected += f"; {self.note}, because it has no column id"
-        return f"{self.origin}: {len(missing)} of {len(self.names)} ids are not in the pool: {listing}; {expected}"
+        return f"{self.origin}: {len(missing):,} of {len(self.names):,} ids are not in the pool: {listing}; {expected}"
 
 
 def _spreadsheet_hint(missing: Sequence[str], index: Mapping[str, int]) -> str:

@@ -109,7 +109,7 @@ def as_targets(
         values = [math.nan if label is None else label for label in labels]
     rows = as_columns(values if len(values) else np.empty((0, 1)), what)
     if len(rows) != count:
-        raise InvalidInput(f"{what} must have one entry for each of the {count} examples, got {len(rows)}")
+        raise InvalidInput(f"{what} must have one entry for each of the {count:,} examples, got {len(rows):,}")
     targets = take(rows, torch.arange(count)).double()
     check_rows(ids, targets, what, names)
     return targets
@@ -121,7 +121,7 @@ def listed(labels: Any, what: str, count: int | None) -> np.ndarray[Any, Any]:  
         raise InvalidInput(f"{what} must be a list, one label for each example; got {_kind(labels)}")
     values = one_axis(list(labels) if isinstance(labels, ValuesView) else labels, what)
     if count is not None and len(values) != count:
-        raise InvalidInput(f"{what} must have one entry for each of the {count} examples, got {len(values)}")
+        raise InvalidInput(f"{what} must have one entry for each of the {count:,} examples, got {len(values):,}")
     return values
 
 
@@ -198,8 +198,8 @@ def _check_present(
         shown = called(rows[:_SHOWN] if ids is None else ids[rows[:_SHOWN]], names)
         listing = ", ".join(map(repr, shown)) + (", ..." if len(missing) > _SHOWN else "")
         raise InvalidInput(
-            f"{what}: {len(missing)} of {len(values)} are missing ({values.tolist()[missing[0]]!r}), those of ids {listing}; leave "
-            "these examples out"
+            f"{what}: {len(missing):,} of {len(values):,} are missing ({values.tolist()[missing[0]]!r}), those of ids "
+            f"{listing}; leave these examples out"
         )
 
 

@@ -69,7 +69,7 @@ class ParquetTable(Table):
                     cells[name] += batch.column(name).to_pylist()
                 start += len(batch)
         if start != size:
-            raise InvalidInput(f"{self.path} is damaged: expected {size} rows, got {start}; write it again")
+            raise InvalidInput(f"{self.path} is damaged: expected {size:,} rows, got {start:,}; write it again")
         if self._range is not None:
             cells[self._range[0]] = list(self._range[1])
         return Rows(blocks.values(), [cells[name] for name in others], range(size))

@@ -187,7 +187,7 @@ def _names_from(ids: Any, quoting: Quoting | None = None) -> list[str] | None:  
 
 def _checked(names: Sequence[str] | None, size: int) -> Sequence[str] | None:
     if names is not None and len(names) != size:
-        raise InvalidInput(f"there are {len(names)} ids for {size} items; expected one id for each item")
+        raise InvalidInput(f"there are {len(names):,} ids for {size:,} items; expected one id for each item")
     return names
 
 

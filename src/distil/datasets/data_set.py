@@ -68,7 +68,7 @@ class DataSet:
         self._check("train", self.x_train, self.y_train, lowest=-1 if self.partly else 0)
         if self.names and len(self.names) != len(self.x_train):
             raise InvalidInput(
-                f"{self.name}: expected one name for each of the {len(self.x_train)} rows of x_train; got {len(self.names)}"
+                f"{self.name}: expected one name for each of the {len(self.x_train):,} rows of x_train; got {len(self.names):,}"
             )
         self._check_texts("names", self.names)
         self._check_texts("class_names", self.class_names)

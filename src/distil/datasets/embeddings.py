@@ -181,7 +181,7 @@ def _matched(column: Column, table: ListedIds | None, *, partly: bool) -> tuple[
     without[rows] = False
     if without.any() and not partly:
         raise InvalidInput(
-            f"{table.origin} has no label for {without.sum()} of the {len(column)} rows of {column.origin}: "
+            f"{table.origin} has no label for {without.sum():,} of the {len(column):,} rows of {column.origin}: "
             f"{_first_ids(column, np.flatnonzero(without))}; label them, or leave them out of the array"
         )
     return rows, np.array(table.labels)
@@ -215,7 +215,7 @@ def _check_apart(train: Column, test: Column) -> None:
     if both:
         listing = ", ".join(map(repr, both[:3])) + (", ..." if len(both) > 3 else "")
         raise InvalidInput(
-            f"{len(both)} ids are in {train.origin} and in {test.origin}: {listing}; remove them from one of the two"
+            f"{len(both):,} ids are in {train.origin} and in {test.origin}: {listing}; remove them from one of the two"
         )
 
 

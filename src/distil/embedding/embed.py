@@ -313,7 +313,7 @@ def _finish(
     """Write ids and information, then give the array its final name; this step marks the embeddings as complete."""
     if not journal.kept:
         raise InvalidInput(
-            f"none of the {len(items)} items could be read; the reason for the first: {next(iter(journal.faults.values()))}"
+            f"none of the {len(items):,} items could be read; the reason for the first: {next(iter(journal.faults.values()))}"
         )
     path, rows, dims = journal.path, journal.kept, journal.dims
     names = [items.name(row) for row in range(len(items)) if row not in journal.faults]

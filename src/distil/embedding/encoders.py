@@ -299,7 +299,7 @@ class _Called(Network):
             x = torch.as_tensor(returned if isinstance(returned, Tensor) else np.array(returned, np.float32)).float()
         except (ValueError, TypeError) as error:
             raise UnsupportedModel(
-                f"{self._name} must return an array ({len(batch)}, D) of numbers for {len(batch)} items, got "
+                f"{self._name} must return an array ({len(batch)}, D) of numbers for {len(batch):,} items, got "
                 f"{type(returned).__name__} ({str(error).splitlines()[0]})"
             ) from error
         if x.dim() != 2 or len(x) != len(batch):

@@ -32,7 +32,7 @@ def class_budgets(labels: Tensor, n: int, num_classes: int) -> Tensor:
     if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
         raise InvalidInput(f"labels must be 0 to {num_classes - 1}, got {int(labels.min())} to {int(labels.max())}")
     if not 0 <= n <= len(labels):
-        raise InvalidInput(f"n must be between 0 and {len(labels)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 0 and {len(labels):,}, the number of rows; got {n:,}")
     populations = torch.bincount(labels, minlength=num_classes)
     shares = populations * n
     total = max(1, len(labels))
@@ -60,7 +60,7 @@ def even_budgets(populations: Tensor, n: int) -> Tensor:
     tensor([1, 0, 4, 3])
     """
     if not 0 <= n <= int(populations.sum()):
-        raise InvalidInput(f"n must be between 0 and {int(populations.sum())}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 0 and {int(populations.sum()):,}, the number of rows; got {n:,}")
     order = populations.argsort(descending=True, stable=True)
     budgets = torch.zeros_like(populations)
     left = n

@@ -93,7 +93,7 @@ def k_center_with_gains(x: Features, n: int, centers: Features | None = None) ->
         infinite for a first pick without centers.
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     (x, *given), e = at_one_scale(x, *([] if centers is None else [centers]))
     search = _FarthestFirst(x, *given)
     rows = torch.tensor(search.pick(n))

@@ -74,7 +74,7 @@ def small_clusters_first(clusters: Tensor, n: int, generator: torch.Generator) -
     3
     """
     if not 1 <= n <= len(clusters):
-        raise InvalidInput(f"n must be between 1 and {len(clusters)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(clusters):,}, the number of rows; got {n:,}")
     order = torch.randperm(len(clusters), generator=generator).to(clusters.device)
     order = order[clusters[order].argsort(stable=True)]  # by cluster, at random within it
     sizes = torch.bincount(clusters)

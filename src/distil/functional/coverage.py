@@ -64,7 +64,7 @@ def typical_with_gains(x: Tensor, clusters: Tensor, n_labeled: Tensor, n: int, n
         its neighbors, NaN for the only row of a cluster.
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     (whole,), e = at_one_scale(Dense(x))
     x = whole.x
     sizes = torch.bincount(clusters, minlength=len(n_labeled))
@@ -113,7 +113,7 @@ def max_coverage_with_gains(x: Tensor, n: int, radius: float, labeled: Tensor | 
         Rows in pick order. Their gains are numbers of newly covered rows, 0 for rows picked after all rows were covered.
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     sets, e = at_one_scale(Dense(x), Dense(x[:0] if labeled is None else labeled))
     x, labeled = (part.x for part in sets)
     balls = Balls(x, number_times_two_to(radius, -e))

@@ -69,7 +69,7 @@ def k_dpp(x: Features, n: int, generator: torch.Generator, *, memory: int = MEMO
     True
     """
     if not 0 <= n <= len(x):
-        raise InvalidInput(f"n must be between 0 and {len(x)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 0 and {len(x):,}, the number of rows; got {n:,}")
     (x,), _ = at_one_scale(x)
     left = torch.arange(len(x), device=x.sq_norms().device)
     draws: list[Tensor] = []

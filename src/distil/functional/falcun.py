@@ -39,7 +39,7 @@ def falcun(probs: Tensor, n: int, generator: torch.Generator, *, gamma: float = 
     [0, 1]
     """
     if not 1 <= n <= len(probs):
-        raise InvalidInput(f"n must be between 1 and {len(probs)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(probs):,}, the number of rows; got {n:,}")
     if not 0 <= gamma < float("inf"):
         raise InvalidInput(f"gamma must be a finite number from 0, got {gamma}")
     uncertainty = (1 - margin(probs).double()).clamp_min_(0)

@@ -176,7 +176,7 @@ class _Sampled(_Chooser):
 
 def _greedy(objective: Objective, n: int, chooser: _Chooser) -> RowsWithGains:
     if not 0 <= n <= len(objective):
-        raise InvalidInput(f"n must be between 0 and {len(objective)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 0 and {len(objective):,}, the number of rows; got {n:,}")
     left = torch.ones(len(objective), dtype=torch.bool, device=objective.device)
     rows: list[int] = []
     gains: list[float] = []

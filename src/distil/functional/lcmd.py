@@ -39,7 +39,7 @@ def lcmd(x: Features, n: int, centers: Features | None = None) -> RowsWithGains:
     [4, 3]
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     (x, *given), e = at_one_scale(x, *([] if centers is None else [centers]))
     clusters = _Clusters(x.double().with_norms())
     for part in given:

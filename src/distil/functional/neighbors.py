@@ -95,7 +95,7 @@ def nearest_points(x: Tensor, points: Tensor, k: int) -> Neighbors:
     [[0], [1]]
     """
     if not 1 <= k <= len(points):
-        raise InvalidInput(f"k must be between 1 and {len(points)}, the number of points; got {k}")
+        raise InvalidInput(f"k must be between 1 and {len(points):,}, the number of points; got {k}")
     (x, points), e = to_unit(x, points)
     origin = mean_row(points)
     b = points.double() - origin

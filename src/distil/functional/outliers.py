@@ -47,7 +47,7 @@ def k_center_without_outliers(
     [0, 3]
     """
     if not 1 <= n <= len(x):
-        raise InvalidInput(f"n must be between 1 and {len(x)}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 1 and {len(x):,}, the number of rows; got {n:,}")
     if not 0 <= share < 1:
         raise InvalidInput(f"share must be at least 0 and below 1, got {share}")
     dropped = min(int(share * len(x) + 1e-9), len(x) - n)

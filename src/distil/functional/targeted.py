@@ -306,7 +306,7 @@ def _factor(similarity: Similarity, known: list[tuple[Features, float]]) -> Tens
 def _round_robin(similarities: Tensor, n: int) -> RowsWithGains:
     """The query rows take turns, each with the most similar row that is left, the first of equals."""
     if not 0 <= n <= similarities.shape[1]:
-        raise InvalidInput(f"n must be between 0 and {similarities.shape[1]}, the number of rows; got {n}")
+        raise InvalidInput(f"n must be between 0 and {similarities.shape[1]}, the number of rows; got {n:,}")
     left = similarities.clone()
     rows: list[int] = []
     for turn in range(n):

@@ -58,7 +58,7 @@ class Measurements:
         rows = len(value) if value.dim() else 1
         if rows != len(ids) and isinstance(signal, Labels):
             raise InvalidInput(
-                f"a minibatch has {rows} labels for {len(ids)} examples ({self._named(ids)}); expected one for each example"
+                f"a minibatch has {rows} labels for {len(ids):,} examples ({self._named(ids)}); expected one for each example"
             )
         if rows != len(ids) or value.dim() == 0:
             raise WrongRows(what, rows, len(ids), called(ids, self._names))

@@ -210,7 +210,9 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a
             "there is nothing to choose from: every example is labeled, excluded or not a candidate; add examples or candidates"
         )
     if not 1 <= count <= available:
-        raise InvalidInput(f"n must be between 1 and {available}, the number of examples to choose from; got {count}")
+        raise InvalidInput(
+            f"n must be between 1 and {available:,}, the number of examples to choose from; got {count:,}"
+        )
     return count
 
 
@@ -295,7 +297,7 @@ def classes_in(arrays: Mapping[str, Array]) -> int | None:
 def common_size(sizes: Mapping[str, int]) -> int:
     """The number of rows that all arrays of the pool have; ``sizes``: name of an array -> its number of rows."""
     if len(set(sizes.values())) > 1:
-        rows = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        rows = ", ".join(f"{name} has {size:,}" for name, size in sizes.items())
         raise InvalidInput(f"the arrays must have the same number of rows: {rows}")
     size = next(iter(sizes.values()))
     if size == 0:

@@ -67,7 +67,7 @@ def checked_selection(returned: object, strategy: Strategy, pool: Tensor, n: int
 def _checked_ids(returned: object, what: str, pool: Tensor, n: int) -> Tensor:
     ids = _as_tensor(returned, what, "ids")
     if ids.dim() == 1 and ids.dtype != torch.bool and len(ids) != n:
-        raise InvalidInput(f"{what} must return exactly the {n} ids that it was asked for, got {len(ids)}")
+        raise InvalidInput(f"{what} must return exactly the {n:,} ids that it was asked for, got {len(ids):,}")
     if ids.dim() != 1 or ids.dtype == torch.bool or ids.is_floating_point():
         mask = ids.dtype == torch.bool
         advice = "; if this is a mask, return sets.pool.ids[mask]" if mask else "; return ids as whole numbers, (n,)"
@@ -114,7 +114,7 @@ def _finite(values: object, what: str, ids: Tensor) -> Tensor | None:
 def _reasons(reasons: object, what: str, n: int) -> tuple[str, ...]:
     texts = _texts(reasons, f"{what} must be texts, one for each id")
     if len(texts) != n:
-        raise InvalidInput(f"{what} must be texts, one for each of {n} ids, got {len(texts)}")
+        raise InvalidInput(f"{what} must be texts, one for each of {n:,} ids, got {len(texts):,}")
     return texts
 
 

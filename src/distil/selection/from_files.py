@@ -323,8 +323,8 @@ def _selected(asked: Request) -> Selection:
         left = asked.pool[~torch.isin(asked.pool, excluded)]
         if len(left) < asked.n:
             raise InvalidInput(
-                f"without near-duplicates, too few rows are left: {len(left)} of {len(asked.pool)}, and n is {asked.n}; lower n "
-                "or near"
+                f"without near-duplicates, too few rows are left: {len(left):,} of {len(asked.pool):,}, and n is {asked.n:,}; "
+                "lower n or near"
             )
         return _choose(asked, left)
 

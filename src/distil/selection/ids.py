@@ -142,7 +142,7 @@ class IdReader:
     def _masked(self, mask: np.ndarray[Any, Any], argument: str) -> Tensor:
         if len(mask) != self.size:
             raise InvalidInput(
-                f"{argument} is a boolean mask and must have an entry for each of the {self.size} examples; got {len(mask)}"
+                f"{argument} is a boolean mask and must have an entry for each of the {self.size:,} examples; got {len(mask):,}"
             )
         return torch.from_numpy(np.flatnonzero(mask))
 
@@ -196,7 +196,7 @@ class IdReader:
         outside = (ids < 0) | (ids >= self.size)
         if bool(outside.any()):
             raise InvalidInput(
-                f"{argument} has {int(ids[outside][0])}, which is not a position in data of {self.size} examples, "
+                f"{argument} has {int(ids[outside][0])}, which is not a position in data of {self.size:,} examples, "
                 f"0 to {self.size - 1}"
             )
         if len(ids.unique()) != len(ids):

@@ -185,8 +185,8 @@ class Pool:
         """Restore the state that ``state_dict`` returned."""
         if state["states"].shape != self._states.shape or state["labels"].shape != self._labels.shape:
             raise InvalidInput(
-                f"the state belongs to a pool of {len(state['states'])} examples, and this pool has {len(self)}; load the state "
-                "of the same data"
+                f"the state belongs to a pool of {len(state['states']):,} examples, and this pool has {len(self):,}; "
+                "load the state of the same data"
             )
         if int(state["labels"].max()) >= self.num_classes:
             raise InvalidInput(

@@ -79,7 +79,8 @@ def _cells(table: Table, name: str, ids: str | None, arrays: Arrays) -> Callable
     if own is None:
         if len(texts) != len(arrays):
             raise InvalidInput(
-                f"show: {table.path} has {len(texts)} rows and the pool {len(arrays)}; add a column id, by which they are matched"
+                f"show: {table.path} has {len(texts):,} rows and the pool {len(arrays):,}; add a column id, by which "
+                "they are matched"
             )
         return lambda row: texts[row]
     index = index_of([text_in(table, cell) for cell in rows.cells[1]]) or {}

@@ -142,7 +142,7 @@ class ClusterMargin(Strategy):
         clusters = average_linkage(x[near], -(-len(near) // _CLUSTER_SIZE))
         rows = small_clusters_first(clusters, n, rng.child("turns").torch())
         sizes = torch.bincount(clusters)[clusters[rows]]
-        reasons = sentences("margin {:.3g}, in a cluster of {}", margins[near[rows]], sizes)
+        reasons = sentences("margin {:.3g}, in a cluster of {:,}", margins[near[rows]], sizes)
         return picked(sets.pool, near[rows], reasons, notes=self._shortlist.notes(n, len(x)))
 
     @property

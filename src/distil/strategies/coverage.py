@@ -62,9 +62,9 @@ class TypiClust(Strategy):
         found = typical_with_gains(x, clusters[: len(x)], n_labeled, n)
         own = clusters[found.rows]
         sizes = torch.bincount(clusters, minlength=k)
-        labels = ["without labels" if labels == 0 else f"with {labels} labeled" for labels in n_labeled[own].tolist()]
+        labels = ["without labels" if labels == 0 else f"with {labels:,} labeled" for labels in n_labeled[own].tolist()]
         typical = [_typical(typicality) for typicality in found.gains.tolist()]
-        return picked(sets.pool, found.rows, sentences("{} in a cluster of {} {}", typical, sizes[own], labels))
+        return picked(sets.pool, found.rows, sentences("{} in a cluster of {:,} {}", typical, sizes[own], labels))
 
 
 def _typical(typicality: float) -> str:

@@ -140,9 +140,9 @@ def representing(pool: Signals, x: Tensor, clustering: KMeans | KMedians, n: int
     rows = representatives(x, clustering, n)
     sizes = torch.bincount(clustering.clusters)
     n_found = int((sizes > 0).sum())
-    one_each = sentences(f"nearest to the {middle} of a cluster of {{}}", sizes[clustering.clusters[rows[:n_found]]])
+    one_each = sentences(f"nearest to the {middle} of a cluster of {{:,}}", sizes[clustering.clusters[rows[:n_found]]])
     fill = sentences(
-        f"among the next nearest to the {middle} of a cluster of {{}}", sizes[clustering.clusters[rows[n_found:]]]
+        f"among the next nearest to the {middle} of a cluster of {{:,}}", sizes[clustering.clusters[rows[n_found:]]]
     )
     source = "larger ones" if n_found > 1 else "it"
     note = f"the examples form {counted(n_found, 'cluster')}, not {n:,}: {source} gave several examples"

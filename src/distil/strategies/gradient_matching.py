@@ -289,7 +289,7 @@ class CRAIG(Strategy):
             else:
                 rows = _medoids(x, n, labels)
             weights = cluster_sizes(x, rows, classes=labels)
-        reasons = sentences("represents {:.3g} examples", weights)
+        reasons = sentences("represents {:,.0f} examples", weights)
         notes = two_rounds_notes("facility location", size)
         return picked(sets.pool, rows, reasons, weights=weights.float(), notes=notes)
 

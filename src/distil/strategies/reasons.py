@@ -27,6 +27,6 @@ def two_rounds_notes(function: str, n_rows: int) -> tuple[str, ...]:
         return ()
     return (
         f"{function} was maximized in two rounds (GreeDi), as {n_rows:,} examples have too many pairs to store: in each of "
-        f"{n_parts} parts, then among the examples chosen there; in our measurements this reached at least 99 % of the value of "
+        f"{n_parts:,} parts, then among the examples chosen there; in our measurements this reached at least 99 % of the value of "
         "one round",
     )

@@ -73,7 +73,7 @@ class _Targeted(Strategy):
         notes = two_rounds_notes(self.function, len(x)) if rounds else ()
         idle = int((found.gains == 0).sum()) if rounds else 0
         if idle:
-            notes += (f"{n - idle} of {n} picks raise {self.function}; the others are {self._rest()}",)
+            notes += (f"{n - idle:,} of {n:,} picks raise {self.function}; the others are {self._rest()}",)
         return picked(sets.pool, found.rows, sentences(f"gain {{:.3g}} in {self.function}", found.gains), notes=notes)
 
     def _rest(self) -> str:

@@ -207,7 +207,7 @@ class GreeDi(Strategy):
         budgets = torch.bincount(parts).clamp_max(n)
         found = from_groups(self.of, sets, parts, budgets, rng.child("parts"))
         last = from_rows(self.of, sets, found.rows.sort().values, n, rng.child("candidates"))
-        note = f"picked among the {len(found.rows):,} examples that were chosen in {len(budgets)} parts of the pool"
+        note = f"picked among the {len(found.rows):,} examples that were chosen in {len(budgets):,} parts of the pool"
         return last.with_notes((note,))
 
 
