@@ -234,6 +234,13 @@ def test_classes_may_be_passed(here, images, refuses):
         labeled_items(images, "labeled.csv")
     with refuses(InvalidInput, "'3.png' is 'red'", "did you mean 'reds'"):
         labeled_items(images, "labeled.csv", classes=["green", "reds"])
+    for classes, message in [
+        (["red", "red"], "classes must be at least two distinct names"),
+        (["red", "1", "1.0"], "classes must be at least two distinct names"),  # one label in files
+        (["red", None], "classes has None, which cannot be the name of a class"),
+    ]:
+        with refuses(InvalidInput, message):
+            labeled_items(images, "labeled.csv", classes=classes)
     write_labels("labeled.csv", [("3.png", "red"), ("30.png", "blue")])
     with refuses(InvalidInput, "'30.png'"):
         labeled_items(images, "labeled.csv")

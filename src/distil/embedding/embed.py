@@ -120,8 +120,10 @@ def embed(
     )
     encoder = model if isinstance(model, Encoder) else encoder_named(model, weights)
     if encoder.kind is not None and items.kind != encoder.kind:
+        read = f" ({items.note})" if items.note else ""
         raise InvalidInput(
-            f"{encoder.name} embeds {encoder.kind}, but the pool holds {items.kind}; choose another model"
+            f"{encoder.name} embeds {encoder.kind}, but the pool holds {items.kind}{read}; choose another model, or name the "
+            f"column of {encoder.kind} with column=... (--column)"
         )
     if on_error not in ("raise", "skip"):
         raise InvalidInput(f"on_error must be 'raise' or 'skip', got {on_error!r}")
