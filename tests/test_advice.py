@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
+import re
 import warnings
 from functools import cache, partial
 from pathlib import Path
@@ -9,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from advice_commands import COMMANDS, CONFIGURATIONS, EDITS, PROJECT, files, read
+from advice_left import LEFT
+from advice_models import MODELS, MORE, SELECTIONS, STATES
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.svm import SVC
 from torch import nn
@@ -17,7 +23,7 @@ from torch.utils.data import DataLoader, StackDataset, TensorDataset
 import distil
 import distil.functional
 from distil import cli, strategies
-from distil.errors import DistilError
+from distil.errors import DistilError, DistilWarning
 from distil.training.linear_head import LinearHead
 
 N, D, C = 24, 4, 3
@@ -147,11 +153,9 @@ NETWORKS = [
         lambda: wrapped(net(), logits=lambda y: y),
     ),
     (
-        "with logits=, a function to its two columns",
+        'need task="multilabel"',
         lambda: wrapped(nn.Sequential(net(), nn.Sigmoid())),
-        lambda: wrapped(
-            nn.Sequential(net(), nn.Sigmoid()), logits=lambda y: torch.stack([torch.zeros(len(y)), y[:, 0].logit()], 1)
-        ),
+        lambda: distil.wrap(nn.Sequential(net(), nn.Sigmoid()), task="multilabel", output="probs"),
     ),
     ("or correct num_classes", lambda: wrapped(net(), num_classes=4), lambda: wrapped(net(), num_classes=3)),
     ("pass its position to distil.wrap, as logits=0", lambda: wrapped(Two()), lambda: wrapped(Two(), logits=0)),
@@ -482,93 +486,99 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_advice_on_networks_arrays_and_learners_works(here, case):
-    for advice, first, then in [*NETWORKS, *ARRAYS, *LEARNERS]:
-        with case(advice):
-            with pytest.raises(DistilError) as found:
+ROOT = Path(distil.__file__).parent
+NO_MESSAGES = ("experiment/config/sections.py",)  # the descriptions of the configuration's keys
+VERBS = (
+    "add|ask|attach|begin|call|change|check|choose|close|continue|convert|correct|delete|derive|did you mean|"
+    "drop|embed|expected NAME|export|fill|fit|flatten|free|give|go on|install|keep|label|leave|load|look|lower|"
+    "make|move|name|open|pass|pip install|push|put|remove|rename|reorder|repair|restart|restore|run|save|say|"
+    "set|start|stop|store|take|try|uninstall|use|wait|withdraw|write"
+)
+ADVICE = re.compile(
+    rf"(?:(?:^|[;:] |; then: |[.] | or | otherwise )(?:{VERBS}) |[(]--[a-z]|: distil [a-z]|`distil [a-z])"
+)
+
+
+@cache
+def messages():
+    """Every text in the package that gives advice: its file, the text with X for its values, and a pattern of what it becomes."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        parts_of = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+            elif (
+                isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts_of | documented
+            ):
+                parts = [node.value]
+            else:
+                continue
+            text = "".join("X" if part is None else str(part) for part in parts)
+            if (
+                name not in NO_MESSAGES
+                and ADVICE.search(text)
+                and not text.lstrip().startswith(("SELECT", "CREATE", "<"))
+            ):
+                pattern = ".*?".join(re.escape(str(part)) for part in parts if part is not None)
+                found.append((name, text, re.compile(pattern, re.DOTALL)))
+    return found
+
+
+def test_texts_with_advice_are_found(case):
+    """Text, and whether it advises something; a text without advice may still hold one of the verbs."""
+    for text, advises in [
+        ("expected one label for each id; pass labels=...", True),
+        ("X is left out: continue with: distil resume X", True),
+        ("choose another (--output)", True),
+        ("X is damaged: remove X, or restore it", True),
+        ("without embeddings (--embeddings) only copies are found", True),
+        ("X seeds have an equal number of labels", False),
+        ("the runs that use a label", False),
+        ("expected a whole number, got X", False),
+    ]:
+        with case(text):
+            assert bool(ADVICE.search(text)) == advises
+
+
+def test_every_advice_is_followed_or_listed(here, case, capsys, monkeypatch):
+    """Each case gives its advice, and works once it is followed; each other message with advice is in ``advice_left.LEFT``."""
+    files()
+    monkeypatch.syspath_prepend(here)
+    said = []
+    calls = [NETWORKS, ARRAYS, LEARNERS, SELECTIONS, MODELS, STATES, MORE]
+    configurations = [(advice, partial(read, **first), partial(read, **then)) for advice, first, then in CONFIGURATIONS]
+    for advice, first, then in [*itertools.chain(*calls), *configurations]:
+        with case(advice), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", DistilWarning)
+            with pytest.raises((DistilError, DistilWarning)) as found:
                 first()
             assert advice in str(found.value)
+            said.append(str(found.value))
+            warnings.simplefilter("ignore")
             then()
-
-
-SELECT = ["select", "--n", "2", "--strategy"]
-COMMANDS = [
-    ("(--embeddings, --probs, --mc-probs)", [*SELECT, "core_set"], [*SELECT, "core_set", "--embeddings", "e.npy"]),
-    (
-        "pass --probs",
-        [*SELECT, "badge", "--embeddings", "e.npy"],
-        [*SELECT, "badge", "--embeddings", "e.npy", "--probs", "p.npy"],
-    ),
-    (
-        "(--classes)",
-        [*SELECT, "glister", "--embeddings", "e.npy", "--probs", "p.npy", "--labeled", "labeled.csv"],
-        [
-            *SELECT,
-            "glister",
-            "--embeddings",
-            "e.npy",
-            "--probs",
-            "p.npy",
-            "--labeled",
-            "labeled.csv",
-            "--classes",
-            "a,b,c",
-        ],
-    ),
-    (
-        "pass both",
-        [*SELECT, "core_set", "--pool", "texts.csv"],
-        [*SELECT, "core_set", "--pool", "texts.csv", "--model", "m:f", "--column", "text"],
-    ),
-    (
-        "(--embeddings)",
-        [*SELECT, "margin_sampling", "--probs", "p.npy", "--no-duplicates"],
-        [*SELECT, "margin_sampling", "--probs", "p.npy", "--embeddings", "e.npy", "--no-duplicates"],
-    ),
-    (
-        "expected NAME=VALUE",
-        [*SELECT, "probcover", "--embeddings", "e.npy", "--set", "radius"],
-        [*SELECT, "probcover", "--embeddings", "e.npy", "--set", "radius=9"],
-    ),
-    (
-        "ends in .csv or .jsonl",
-        [*SELECT, "core_set", "--embeddings", "e.npy", "--out", "a.txt"],
-        [*SELECT, "core_set", "--embeddings", "e.npy", "--out", "a.csv"],
-    ),
-    (
-        "expected one such as 512MB or 2GB",
-        [*SELECT, "core_set", "--embeddings", "e.npy", "--memory", "much"],
-        [*SELECT, "core_set", "--embeddings", "e.npy", "--memory", "2GB"],
-    ),
-    (
-        "give embeddings (--embeddings)",
-        [*SELECT, "core_set", "--pool", "texts.csv", "--model", "m:f", "--dry-run"],
-        [*SELECT, "core_set", "--embeddings", "e.npy", "--dry-run"],
-    ),
-    (
-        "give it once",
-        [*SELECT, "core_set", "--embeddings", "e.npy", "--seed", "1", "--seed", "2"],
-        [*SELECT, "core_set", "--embeddings", "e.npy", "--seed", "1"],
-    ),
-    (
-        "so give it alone",
-        ["audit", "e.npy", "--labeled", "e.npy", "--labeled", "labeled.csv"],
-        ["audit", "e.npy", "--labeled", "e.npy"],
-    ),
-    ("Help: distil select --help", [*SELECT], ["select", "--help"]),
-    (
-        "did you mean 'text'",
-        ["embed", "texts.csv", "--model", "m:f", "--out", "t.npy", "--column", "txt"],
-        ["embed", "texts.csv", "--model", "m:f", "--out", "t.npy", "--column", "text"],
-    ),
-]
-
-
-def test_advice_of_commands_works(here, case, capsys, monkeypatch):
-    monkeypatch.syspath_prepend(here)
-    for advice, first, then in COMMANDS:
-        with case(advice):
-            assert cli.main(first) == 2
-            assert advice in capsys.readouterr().err
+    commands = [(advice, first, None, then) for advice, first, then in COMMANDS]
+    for advice, first, edit, then in [*commands, *EDITS, *PROJECT]:
+        with case(advice), warnings.catch_warnings():
+            warnings.simplefilter("always")
+            assert cli.main(first) in (1, 2)
+            said.append(capsys.readouterr().err)
+            assert advice in said[-1]
+            if edit is not None:
+                edit()
             assert cli.main([*then]) == 0, capsys.readouterr().err
             capsys.readouterr()
+    listed = [text for texts in LEFT.values() for text in texts]
+    for name, text, pattern in messages():
+        with case(f"{name}: {text}"):
+            executed = any(pattern.search(message) for message in said)
+            assert executed != any(part in text for part in listed), (
+                "expected a case, or an entry in LEFT, and not both"
+            )
+    for part in listed:
+        with case(part):
+            assert any(part in text for _, text, _ in messages())
