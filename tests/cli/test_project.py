@@ -212,6 +212,16 @@ def test_suspects_and_what_to_look_at_again(here, ok, capsys):
     for item in {*wrong} & {*found}:
         assert found[item]["label"] == wrong[item] != found[item]["guess"]
     assert json.loads(ok("project", "suspects", "d", "--json"))["labels"] == 90
+    with Project.open(here / "d") as made:  # the page's model judges, and code of the project is not run
+        for kept, words in (
+            ("pixels", "which pixels cannot embed"),
+            ("os:getcwd", "names code as its model, 'os:getcwd'"),
+        ):
+            made.remember_model({"model": kept})
+            for command in (["project", "suspects", "d"], ["next", "d", "--suspects", "--n", "1", "--out", "y.csv"]):
+                assert main(command) == 2
+                assert words in capsys.readouterr().err
+        made.remember_model({})
     assert f"suspects: {len(found)}, when 90 labels were judged" in ok("project", "status", "d")
 
     assert "items for anna in s.csv" in ok("next", "d", "--suspects", "--n", "50", "--out", "s.csv")

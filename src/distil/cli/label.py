@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from distil.cli.endings import say
 from distil.cli.options import PathLike, listed, optional_path, path_of
-from distil.cli.projects import person, unread, writing
+from distil.cli.projects import is_code, person, unread, writing
 from distil.errors import InvalidInput, MissingPackage
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _model_of(project: Project, named: dict[str, str | float], trust: bool) -> d
     if "model" in named:
         kept.pop("weights", None)
     code = str(kept.get("model", ""))
-    if "model" not in named and not trust and _is_code(code):
+    if "model" not in named and not trust and is_code(code):
         raise InvalidInput(
             f"the project names code as its model, {code!r:.200}, which is not run unasked; if you know the code, add --trust, or "
             "name a model (--model)"
@@ -188,8 +188,3 @@ def _model_of(project: Project, named: dict[str, str | float], trust: bool) -> d
     if settings != project.model:
         project.remember_model(settings)
     return settings
-
-
-def _is_code(model: str) -> bool:
-    """Whether a model is code: a callable, or a folder of sentence-transformers, which names the classes that load it."""
-    return model not in ("", "pixels") and not model.startswith("timm:")

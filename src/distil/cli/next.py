@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, optional_path, path_of
-from distil.cli.projects import person, writing
+from distil.cli.projects import judging_model, person, writing
 
 if TYPE_CHECKING:
     from distil.labeling.events import Shown
@@ -50,7 +50,8 @@ def next_(
         strategy: The strategy; default: herding, weighted by uncertainty once two classes have labels. random_sampling needs no
             model.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
-            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D).
+            sentence-transformers; or ``package.module:callable``, which takes a list of items and returns (B, D). Default for
+            ``suspects`` and ``relabel``: that of the page.
         weights: The file with the weights of a timm model.
         random_share: Share of the items that are drawn at random.
         seed: The same seed gives the same choice from the same answers.
@@ -105,6 +106,7 @@ def _for_a_second_look(project: Project, suspects: bool, model: str | None, weig
     from distil.labeling.judging import judge, relabel_first, suspects_first
     from distil.system.runtime import Runtime
 
+    model, weights = judging_model(project, model, weights)
     quality = judge(project, model=model, weights=weights, runtime=Runtime())
     return suspects_first(quality) if suspects else relabel_first(quality)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from distil.cli.options import PathLike, as_json, optional_path, out_of, path_of, print_note
+from distil.cli.projects import judging_model
 
 if TYPE_CHECKING:
     from distil.labeling.project import Project
@@ -25,15 +26,15 @@ def suspects(
 ) -> dict[str, Any]:
     """List the labels of a project that are probably wrong, the most probable error first.
 
-    Every label is compared with what a linear model says that was fitted without it (confident learning, in five folds). Look at
-    them again with::
+    Every label is compared with what a linear model says that was fitted without it (confident learning, in five folds): the model
+    that guesses on the page has learned the wrong labels too, so only its embeddings are used. Look at them again with::
 
         distil next PROJECT --suspects --n 20 --out sheet.csv
 
     Args:
         project: The folder of the project.
         out: The file to write them to: ``.csv``, ``.jsonl`` or ``.parquet``.
-        model: The model of the embeddings; see ``distil next``.
+        model: The model of the embeddings; see ``distil next``. Default: that of the page.
         weights: The file with the weights of a timm model.
         force: Replace a file of that name that has other content; without it, no file is replaced.
 
@@ -43,7 +44,7 @@ def suspects(
         ``guess``, ``p`` and ``who`` gave the label.
 
     Raises:
-        InvalidInput: Fewer than two classes have labels.
+        InvalidInput: Fewer than two classes have labels, or the model of the page is code, which is run only where it is named.
     """
     from distil.labeling.judging import judge
     from distil.labeling.project import Project
@@ -52,7 +53,8 @@ def suspects(
 
     path = out_of(out, (".csv", ".jsonl", ".parquet"))
     with Project.open(path_of("project", project)) as opened:
-        found = judge(opened, model=model, weights=optional_path("weights", weights), runtime=Runtime())
+        embeds, weighs = judging_model(opened, model, optional_path("weights", weights))
+        found = judge(opened, model=embeds, weights=weighs, runtime=Runtime())
         truths = opened.truths()
     rows = [
         {**each._asdict(), "who": [who for who, label in truths[each.item].votes.items() if label == each.label]}

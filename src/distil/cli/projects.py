@@ -33,6 +33,29 @@ def person(who: str | None) -> str:
         raise InvalidInput("the account of this process has no name; say who answers (--who)") from error
 
 
+def is_code(model: str) -> bool:
+    """Whether a model is code: a callable, or a folder of sentence-transformers, which names the classes that load it."""
+    return model not in ("", "pixels") and not model.startswith("timm:")
+
+
+def judging_model(project: Project, model: str | None, weights: str | None) -> tuple[str | None, str | None]:
+    """The model and weights by which labels are judged: those that were named, or else those of the page.
+
+    Raises:
+        InvalidInput: Those of the page are code, which is run only where it is named.
+    """
+    if model is not None or weights is not None:
+        return model, weights
+    kept = project.model
+    code = str(kept.get("model", ""))
+    if is_code(code):
+        raise InvalidInput(
+            f"the project names code as its model, {code!r:.200}, which is not run unasked; if you know the code, name it "
+            "(--model), or name another model, such as pixels"
+        )
+    return code or None, str(kept["weights"]) if "weights" in kept else None
+
+
 def left_out(done: dict[str, Any]) -> list[str]:
     """Sentences on what an import added besides answers, and on what it left out."""
     lines = []
