@@ -34,9 +34,10 @@ FRAMES = 60
 SHELL = """<!doctype html><link rel=stylesheet href=/static/base.css><link rel=stylesheet href=/static/map.css>
 <section id=map></section><p id=live></p><p id=note hidden></p><script type=module src=/static/shell.js></script>"""
 
-SHELL_JS = """import { mount } from "./map.js";
+SHELL_JS = """import { bytes } from "./api.js";
+import { mount } from "./map.js";
 const desk = Object.assign(new EventTarget(), { hidden: false });
-const app = { tab: "tab", desk, isShown: () => true, note: console.log, fail: console.error, announce: console.log };
+const app = { tab: "tab", desk, bytes, isShown: () => true, note: console.log, fail: console.error, announce: console.log };
 globalThis.map = mount(document.getElementById("map"), app);
 map.refresh();"""
 

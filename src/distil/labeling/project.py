@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _PAST: Final = (
     "SELECT seq, at, sent, 'undo' IS (SELECT kind FROM event u WHERE u.target = e.key ORDER BY u.seq DESC LIMIT 1) "
     "FROM event e WHERE kind != 'items_add' AND (:who IS NULL OR who = :who) AND (:before IS NULL OR seq < :before) "
+    "AND seq > :after AND (:elsewhere IS NULL OR json_extract(sent, '$.tab') IS NOT :elsewhere) "
     "AND (:item IS NULL OR seq IN (SELECT seq FROM event JOIN item ON n = item WHERE id = CAST(:item AS TEXT) UNION "
     "SELECT u.seq FROM event o JOIN item ON n = o.item JOIN event u ON u.target = o.key WHERE id = CAST(:item AS TEXT))) "
     "ORDER BY seq DESC LIMIT :n"
@@ -294,7 +295,14 @@ class Project:
         return ((seq, at, json.loads(sent)) for seq, at, sent in self._store.rows(sql, (after, who, who)))
 
     def history(
-        self, *, item: str | None = None, who: str | None = None, before: int | None = None, n: int | None = None
+        self,
+        *,
+        item: str | None = None,
+        who: str | None = None,
+        before: int | None = None,
+        after: int = 0,
+        elsewhere: str | None = None,
+        n: int | None = None,
     ) -> list[tuple[Recorded, bool]]:
         """The events of the record, the newest first, each with whether it is undone.
 
@@ -302,6 +310,8 @@ class Project:
             item: Only events on the item with this id, with what undid and redid them.
             who: Only events of this person.
             before: Only events before the one with this number.
+            after: Only events after the one with this number.
+            elsewhere: Only events that were not sent from this page.
             n: The largest number of events; default: all.
 
         Raises:
@@ -309,7 +319,8 @@ class Project:
         """
         if item is not None:
             self.items([item])
-        values = {"item": bound(item), "who": who, "before": before, "n": -1 if n is None else n}
+        values = {"item": bound(item), "who": who, "before": before, "after": after, "elsewhere": elsewhere}
+        values["n"] = -1 if n is None else n
         rows = self._store.rows(_PAST, values)
         return [(Recorded(seq, at, Event.read(json.loads(sent))), bool(undone)) for seq, at, sent, undone in rows]
 

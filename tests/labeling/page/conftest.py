@@ -26,6 +26,40 @@ def digits(tmp_path_factory):
     return folder
 
 
+class Person:
+    """A person at a page."""
+
+    def __init__(self, page):
+        self.page = page
+
+    @property
+    def item(self):
+        """The id of the item on the screen."""
+        return self.page.locator(".caption .id").get_attribute("title")
+
+    def press(self, key):
+        """Press a key that brings another item; returns the id of the present one."""
+        self.page.wait_for_selector(".stage[aria-busy=false]")
+        item = self.item
+        self.page.keyboard.press(key)
+        self.page.wait_for_function("item => document.querySelector('.caption .id')?.title !== item", arg=item)
+        return item
+
+    def sees(self, item):
+        """Wait until an item is on the screen."""
+        self.page.wait_for_function("item => document.querySelector('.caption .id')?.title === item", arg=item)
+
+    def settled(self):
+        """Wait until everything is saved."""
+        self.page.wait_for_selector("#saved[data-state=saved]")
+
+
+@pytest.fixture(scope="session")
+def at():
+    """``at(page)``: the person at a page."""
+    return Person
+
+
 @pytest.fixture
 def running():
     """The servers of the test; they end with it."""
@@ -73,10 +107,15 @@ def serve(tmp_path, running):
 
 @pytest.fixture
 def visit(browser):
-    """``visit(address, ...)``: the page in a browser of its own; errors on it and requests to other machines fail the test."""
+    """``visit(address, ...)``: the page in a browser of its own; errors on it and requests to other machines fail the test.
+
+    ``expected`` are parts of errors that may be, ``lawless`` lets the test add scripts, ``clock`` lets it set the time.
+    """
     faults, contexts = [], []
 
-    def open_(address, width=1280, height=800, scheme="light", ready=".caption .id", expected=(), lawless=False):
+    def open_(
+        address, width=1280, height=800, scheme="light", ready=".caption .id", expected=(), lawless=False, clock=False
+    ):
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,
@@ -86,6 +125,8 @@ def visit(browser):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
+        if clock:
+            page.clock.install()
         host = address.split("/")[2]
 
         def console(message):

@@ -496,6 +496,16 @@ def test_keys_of_classes_and_times_without_hidden_tabs(tmp_path, digits, serve, 
       const { clash } = await import("/static/keys.js");
       return clash(name, key, [{ name: "cat", key: "c" }, { name: "dog", key: null }]);
     }"""
+    shares = """async ([name, key, pressed]) => {
+      const { clash } = await import("/static/keys.js");
+      const classes = Array.from({ length: 12 }, (_, n) => ({ name: `c${n}`, key: null }));
+      return clash(name, key, classes, pressed);
+    }"""
+    assert page.evaluate(shares, ["c4", "@", ["shift+2", "@"]]) == (
+        "On this keyboard @ is on the key \N{UPWARDS WHITE ARROW}2, which belongs to c11. Choose another one."
+    )
+    for free in (["c11", "@", ["shift+2", "@"]], ["c4", "#", ["shift+3", "#"]], ["c4", "1", ["shift+1", "1"]]):
+        assert page.evaluate(shares, free) is None
     for key, words in {
         "A": "accept",
         "/": "search",
@@ -509,12 +519,16 @@ def test_keys_of_classes_and_times_without_hidden_tabs(tmp_path, digits, serve, 
 
     names_of = """async ([key, code, shiftKey]) => {
       const { namesOf } = await import("/static/keys.js");
-      return namesOf({ key, code, shiftKey });
+      return namesOf({ key, code, shiftKey }, new Set(["!", "2", "é"]));
     }"""
     presses = {
         ("A", "KeyA", True): ["a"],
         ("a", "KeyQ", False): ["a"],  # French
-        ("é", "Digit2", False): ["2", "é"],
+        ("&", "Digit1", False): ["1", "&"],
+        ("1", "Digit1", True): ["shift+1", "1"],
+        ("2", "Digit2", True): ["shift+2", "2"],  # a digit stays known by its place
+        ("é", "Digit2", False): ["é", "2"],  # given to a class
+        ("!", "Digit1", True): ["!", "shift+1"],  # so is this one, on an American keyboard
         ("/", "Digit7", True): ["shift+7", "/"],  # German
         ("ж", "KeyU", False): ["ж", "u"],  # no Latin letters
         ("1", "Numpad1", False): ["1"],
@@ -563,7 +577,7 @@ def test_an_image_that_does_not_arrive_is_asked_for_again(tmp_path, digits, serv
     page = visit(serve(digits, "--project", str(tmp_path / "p"), "--classes", "even,odd"), expected=["ERR_FAILED"])
     page.route("**/item/**", lambda route: route.abort())
     page.reload()
-    page.wait_for_selector("text=This image cannot be shown now.")
+    page.wait_for_selector("text=This item cannot be shown, so it gets no label.")
     page.wait_for_selector(".stage[aria-busy=false]")
     item = current(page)
     page.keyboard.press("1")

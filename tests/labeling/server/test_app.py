@@ -96,7 +96,8 @@ def test_answers_and_new_items_in_one_request(live, snapshot):
     assert [item["id"] for item in first["items"]] == ["4", "2"]
     item = first["items"][0]
     assert item == {
-        **{"id": "4", "place": 4, "kind": "texts", "text": "text 4", "image": None, "width": None, "height": None},
+        **{"id": "4", "place": 4, "kind": "texts", "text": "text 4", "whole": True},
+        **{"image": None, "width": None, "height": None},
         **{"values": None, "guess": {"label": "cat", "p": 0.8765}, "withheld": item["withheld"], "reason": "reason 4"},
         **{"model": "4 labels", "mine": None, "gone": False},
     }
@@ -143,6 +144,23 @@ def test_history_is_that_of_the_person(live):
     assert [(each["key"], each["undone"], each["item"]["id"]) for each in older] == [(first["key"], True, "1")]
     assert older[0]["item"]["mine"] is None
     assert len(ben.get("/api/history")["events"]) == 1
+
+
+def test_history_of_other_pages(live):
+    """What a page asks before it undoes: what the person did on other pages since it last asked."""
+    here, there = live("anna"), live("anna")
+    there.tab = "there"
+    first, second = here.label("1"), there.label("2")
+    here.record(first)
+    there.record(second)
+    there.record(there.event("undo", target=first["key"]))
+    here.record(here.label("3"))
+    path = f"/api/history?elsewhere={here.tab}"
+    events = here.get(path)["events"]
+    assert [(each["kind"], each["target"]) for each in events] == [("undo", first["key"]), ("label", None)]
+    assert here.get(f"{path}&after={events[1]['seq']}")["events"] == events[:1]
+    assert here.get(f"{path}&after={events[0]['seq']}")["events"] == []
+    assert here.get(f"{path}&before={events[0]['seq']}")["events"] == events[1:]
 
 
 def test_history_of_an_item_is_that_of_all_people(live):
@@ -221,6 +239,37 @@ def test_progress_says_how_good_the_labels_are(tmp_path, texts, serve):
         assert (found["item"]["id"], found["label"], found["guess"], found["p"]) == ("0", "cat", "dog", 0.75)
         assert numbers["self_agreement"] == {"n": 1, "agree": 1}
         assert numbers["confusion"] == {"carl": {"dog": {"cat": 1}}}, "for the others, the rest ties"
+
+
+def test_long_texts_are_sent_whole_only_for_the_item_on_the_screen(tmp_path, serve, snapshot):
+    """Lists get some hundred characters around what was searched for, items to answer the first 20,000."""
+    texts = [f"{'a quiet room, ' * 70_000}a LOUD neighbor {n}{', quiet again' * 1000}" for n in range(8)]
+    lines = [json.dumps({"id": f"s{n}", "text": text}) for n, text in enumerate(texts)]
+    (tmp_path / "long.jsonl").write_text("\n".join(lines))
+    with Project.create(tmp_path / "p", classes=["cat", "dog"]) as project:
+        project.add(tmp_path / "long.jsonl")
+        with serve(project) as live:
+            live.service.desk.snapshot = snapshot([0] * 8, [0.9] * 8)
+            anna = live("anna")
+            found = anna.get("/api/search?q=loud")["items"]
+            handed = anna.record(want=2)["items"]
+            anna.record(anna.label(handed[0]["id"]), have=[handed[1]["id"]])
+            lists = {
+                "search": found,
+                "grid": anna.post("/api/grid", tab="t", n=3, label="cat", have=[])["items"],
+                "history": [each["item"] for each in anna.get("/api/history")["events"]],
+                "items": anna.get("/api/items?places=3")["items"],
+            }
+            taken = anna.post("/api/take", tab="t", ids=["s5"])["items"]
+            assert [len(each) for each in lists.values()] == [8, 3, 1, 1]
+            assert {item["whole"] for items in (*lists.values(), handed, taken) for item in items} == {False}
+            assert {len(item["text"]) for items in lists.values() for item in items} <= {401, 402}
+            assert all(f"a LOUD neighbor {item['id'][1:]}" in item["text"] for item in found)
+            assert {len(item["text"]) for item in (*handed, *taken)} == {20_001}
+            assert anna.get("/api/text?place=3") == {"text": texts[3]}
+            for query, status in (("", 404), ("?place=8", 404), ("?place=x", 400), ("?place=1&n=2", 400)):
+                assert anna.send("GET", f"/api/text{query}")[0] == status
+            assert live.stranger().send("GET", "/api/text?place=3")[0] == 401
 
 
 def test_items_are_shown_by_their_places_and_stay_free(live):

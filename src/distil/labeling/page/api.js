@@ -2,7 +2,7 @@
 
 import { plural } from "./dom.js";
 
-const AGAIN_MS = [1000, 2000, 4000, 8000, 15000];
+const AGAIN_MS = [1000, 2000, 4000]; // until the next try, and so on with the last
 const MOST = 100; // events in one request
 const LONGEST_MS = 30_000; // a connection that hangs is given up
 
@@ -14,21 +14,24 @@ export class Refused extends Error {
   }
 }
 
-async function ask(path, options) {
+async function ask(path, options, read = (response) => response.json()) {
   let response;
   try {
     response = await fetch(path, { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(LONGEST_MS), ...options });
   } catch {
     throw new Refused(0, "The server cannot be reached. Is distil label still running?");
   }
-  const said = await response.json().catch(() => null);
+  const said = await (response.ok ? read(response) : response.json()).catch(() => null);
   if (!response.ok) throw new Refused(response.status, said?.error ?? `The server answered ${response.status}.`);
   if (said === null) throw new Refused(0, "The answer of the server broke off.");
   return said;
 }
 
 /** The JSON at an address of the server. */
-export const get = (path) => ask(path, {});
+export const get = (path, options = {}) => ask(path, options);
+
+/** The bytes at an address of the server. */
+export const bytes = (path) => ask(path, {}, (response) => response.arrayBuffer());
 
 /** What the server answers to a document. */
 export const post = (path, body) =>
@@ -68,7 +71,7 @@ export class Outbox {
   #number = 0;
   #flying = false;
   #timer = 0;
-  #failures = 0;
+  #failures = 0; // since the last try that did not fail
   #most = MOST;
   #waiting = new Map();
 
@@ -82,7 +85,12 @@ export class Outbox {
     this.prefix = prefix;
     this.hooks = hooks;
     this.#read();
-    addEventListener("online", () => this.flush());
+    for (const sign of ["online", "focus"]) addEventListener(sign, () => this.again());
+  }
+
+  /** Try at once, if the last try failed; there is a sign that the server may be reached. */
+  again() {
+    if (this.#failures > 0) this.flush();
   }
 
   /** The number of events that the server has not acknowledged. */
@@ -150,6 +158,7 @@ export class Outbox {
   }
 
   #failed(error) {
+    this.#failures += 1;
     const waiting = this.waiting > 0 ? `: ${plural(this.waiting, "answer waits", "answers wait")}` : "";
     if (error.status === 401) {
       this.hooks.state({ state: "out", text: `Signed out${waiting}`, detail: error.message });
@@ -157,8 +166,7 @@ export class Outbox {
     }
     const why = { 0: "Offline", 507: "Disk full" }[error.status] ?? "Not saved";
     this.hooks.state({ state: "waiting", text: `${why}${waiting}`, detail: error.message });
-    this.#timer = setTimeout(() => this.flush(), AGAIN_MS[Math.min(this.#failures, AGAIN_MS.length - 1)]);
-    this.#failures += 1;
+    this.#timer = setTimeout(() => this.flush(), AGAIN_MS[Math.min(this.#failures, AGAIN_MS.length) - 1]);
   }
 
   #keep(event) {

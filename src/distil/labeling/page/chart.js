@@ -25,10 +25,10 @@ const inWords = (p) => `${p.labels} labels: ${between(p)} of ${p.n} random items
 /** A share with its interval, in words. */
 export const between = ({ accuracy, low, high }) => `${percent(accuracy)} (${percent(low)} to ${percent(high)})`;
 
-/** Numbers by name as bars. */
+/** Pairs of a name and a number as bars. */
 export function bars(numbers) {
-  const most = Math.max(...Object.values(numbers), 1);
-  const rows = Object.entries(numbers).map(([name, n]) => {
+  const most = Math.max(...numbers.map(([, n]) => n), 1);
+  const rows = numbers.map(([name, n]) => {
     const bar = h("span", { class: "bar" });
     bar.style.setProperty("--share", n / most);
     return h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "fill" }, bar), h("td", null, String(n)));

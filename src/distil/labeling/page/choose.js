@@ -25,7 +25,7 @@ export function choose(desk, { title, without = null }) {
     const typed = input.value.trim();
     const found = matching(desk.classes.map((each) => each.name), typed).filter((name) => name !== without);
     const rows = found.map((name) => option(() => pick(name), name, keys.get(name)));
-    if (typed && !desk.classes.some((each) => each.name === typed)) rows.push(option(() => add(typed), `Add the class “${typed}”`, null));
+    if (typed && !desk.classes.some((each) => each.name.normalize() === typed.normalize())) rows.push(option(() => add(typed), `Add the class “${typed}”`, null));
     list.replaceChildren(...rows);
   };
   input.addEventListener("input", fill);
@@ -40,16 +40,16 @@ export function choose(desk, { title, without = null }) {
   return new Promise((done) => dialog.addEventListener("close", () => done(chosen), { once: true }));
 }
 
-/** The names that hold a text, those that begin with it first. */
+/** The names that hold a text: the text itself first, then those that begin with it. */
 export function matching(names, typed) {
   const plain = (text) => text.normalize().toLowerCase();
   const sought = plain(typed);
-  const starts = names.filter((name) => plain(name).startsWith(sought));
-  return [...starts, ...names.filter((name) => !starts.includes(name) && plain(name).includes(sought))];
+  const rank = (name) => (name.normalize() === typed.normalize() ? 0 : plain(name) === sought ? 1 : plain(name).startsWith(sought) ? 2 : 3);
+  return names.filter((name) => plain(name).includes(sought)).sort((a, b) => rank(a) - rank(b));
 }
 
 const option = (act, name, letter) =>
-  h("li", null, h("button", { type: "button", onclick: act }, h("span", null, name), letter ? key(written(letter)) : null));
+  h("li", null, h("button", { type: "button", onclick: act }, h("span", { class: "name" }, name), letter ? key(written(letter)) : null));
 
 function move(event, input, list) {
   const buttons = [...list.querySelectorAll("button")];

@@ -1,7 +1,7 @@
 // The classes: adding, renaming and merging them, and their keys.
 
 import { button, count, h, key } from "./dom.js";
-import { clash, keysOf, written } from "./keys.js";
+import { clash, givenTo, isCharacter, keysOf, namesOf, written } from "./keys.js";
 
 /** @param {HTMLElement} element @param {import("./main.js").App} app */
 export function mount(element, app) {
@@ -67,8 +67,10 @@ class Classes {
 
   #keyForm(name) {
     const input = h("input", { type: "text", maxlength: "2", size: "3", autocomplete: "off", required: true });
+    let pressed = [];
+    input.addEventListener("keydown", (event) => { if (isCharacter(event)) pressed = namesOf(event, givenTo(this.desk.classes)); });
     return this.#form(`New key of ${name}`, input, "Set key", (wanted) => {
-      const why = clash(name, wanted, this.desk.classes);
+      const why = clash(name, wanted, this.desk.classes, pressed);
       if (why !== null) this.app.note(why, "error");
       return why ?? this.desk.changeClasses({ kind: "class_key", label: name, name: wanted.toLowerCase() });
     });

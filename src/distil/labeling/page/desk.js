@@ -1,4 +1,5 @@
-// The person's desk: what is on it, what was said about it, and what becomes of both. Views read it and listen to "change".
+// The person's desk: what is on it, what was said about it, and what becomes of both. Views read it and listen to "change", and to
+// "back" when the server is reached again.
 
 import { Outbox, get, newKey, post } from "./api.js";
 import { announce, note, percent, plural, short } from "./dom.js";
@@ -18,6 +19,8 @@ export class Desk extends EventTarget {
   watch = new Stopwatch();
   grid = []; // ids of the items in the grid, which this tab holds too
   save = { state: "saved", text: "Saved" };
+  turning = 0; // undos and redos that are not done yet
+  #turned = Promise.resolve(); // when all of them are
   #hidden = localStorage.getItem("distil-guesses") === "hidden";
 
   /** @param {object} project what GET /api/project says @param {string} tab @param {() => number} pixels the size of images */
@@ -29,12 +32,19 @@ export class Desk extends EventTarget {
     this.outbox = new Outbox(tab, `distil:${project.id}:${project.who}:`, {
       wishes: () => ({ want: this.queue.wanted, have: [...this.grid, ...this.queue.ids].slice(0, MOST_HELD) }),
       reply: (reply, wishes) => this.#reply(reply, wishes),
-      state: (save) => { this.save = save; this.changed("save"); },
+      state: (save) => this.#saved(save),
     });
   }
 
   changed(what = "change") {
     this.dispatchEvent(new Event(what));
+  }
+
+  #saved(save) {
+    const back = ["waiting", "out"].includes(this.save.state) && save.state === "saved";
+    this.save = save;
+    this.changed("save");
+    if (back) this.changed("back");
   }
 
   // ------------------------------------------------------------------------------------------------------- the project
@@ -116,11 +126,10 @@ export class Desk extends EventTarget {
     this.#next(`Saved: ${inWords(kind, label)}.`);
   }
 
-  /** Confirm that items are of a class, and put others first in the queue: the guess was wrong there. */
-  async confirm(label, right, wrong, ms) {
-    for (const item of wrong) item.rejected = label;
+  /** Confirm that items are of a class, and put others first in the queue. */
+  async confirm(label, right, others, ms) {
     this.grid = [];
-    this.queue.putFirst(wrong);
+    this.queue.putFirst(others);
     const saved = right.length > 0 ? this.#send("label", label, right, ms) : null;
     this.#next(`Saved: ${right.length} as ${label}.`);
     await saved;
@@ -162,8 +171,31 @@ export class Desk extends EventTarget {
     return this.changed();
   }
 
+  /** Learn what this person did on other pages; without the server, what is known here has to do. */
+  async learn() {
+    if (this.save.state === "waiting" || this.save.state === "out") return;
+    await this.history.news(this.tab).catch(() => undefined);
+    this.changed();
+  }
+
+  /** Undo or redo after those before, and after what was done on other pages is known. */
+  #turn(act) {
+    this.turning += 1;
+    const done = this.#turned.then(async () => {
+      await this.learn();
+      return act();
+    }).finally(() => { this.turning -= 1; });
+    this.#turned = done.catch(() => undefined);
+    return done;
+  }
+
   /** Undo an entry of the history, the last one if none is given; gives what was done, in words. */
-  async undo(entry) {
+  undo(entry) {
+    return this.#turn(() => this.#undo(entry));
+  }
+
+  async #undo(entry) {
+    if (entry?.undone) return note("That was undone already, on another page.");
     const found = entry ?? (await this.history.last());
     if (!found) return note("There is nothing to undo.");
     this.history.undo(found);
@@ -180,7 +212,11 @@ export class Desk extends EventTarget {
   }
 
   /** Do again what was undone last; gives what was done, in words. */
-  async redo() {
+  redo() {
+    return this.#turn(() => this.#redo());
+  }
+
+  async #redo() {
     const entry = await this.history.redo();
     if (!entry) return note("There is nothing to redo.");
     const items = entry.events.map((event) => event.item).filter(Boolean);

@@ -15,6 +15,10 @@ export function modelLine({ model, classes }) {
   return model.labels > 0 ? `The model learned from ${plural(model.labels, "label")}.` : "The model learns from the first labels.";
 }
 
+/** What is in a view whose content could not be read; `again` reads it again. It is also read when the server is reached again. */
+export const unread = (error, again) =>
+  h("div", { class: "empty" }, h("p", null, error.message), h("p", { class: "row" }, button({ onclick: again }, "Try again")));
+
 /** What is on the stage without an item. */
 export function emptyState(app) {
   const { project, queue, save } = app.desk;

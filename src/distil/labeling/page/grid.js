@@ -1,7 +1,7 @@
 // Many items of one guessed class at once: mark the wrong ones, and Enter confirms the rest.
 
 import { button, count, h, key, percent, plural } from "./dom.js";
-import { emptyState } from "./empty.js";
+import { emptyState, unread } from "./empty.js";
 import { small, titleOf } from "./item.js";
 import { Stopwatch } from "./stopwatch.js";
 
@@ -15,6 +15,7 @@ export function mount(element, app) {
 class Grid {
   #items = [];
   #wrong = new Set();
+  #unseen = new Set(); // items that cannot be shown
   #label = null; // the class on the screen
   #wish = null; // the class that the person chose; null: the one with most items
   #watch = new Stopwatch();
@@ -31,6 +32,7 @@ class Grid {
     this.foot = h("p", { class: "foot", hidden: true }, this.confirm, h("span", { class: "hint keys-hint" }, "Arrows move, ", key("space"), " marks a wrong one, ", key("Enter"), " confirms the rest"));
     const chosen = h("p", { hidden: true }, h("label", { for: "grid-class" }, "Class"), this.select);
     element.append(h("div", { class: "head" }, this.title, chosen), this.tiles, this.foot);
+    this.desk.addEventListener("back", () => this.#items.length === 0 && this.#load());
   }
 
   shown() {
@@ -63,6 +65,7 @@ class Grid {
       this.desk.grid = this.#items.map((item) => item.id);
       this.#label = found.label;
       this.#wrong.clear();
+      this.#unseen.clear();
       this.#draw();
     } catch (error) {
       this.#unread(error);
@@ -75,7 +78,7 @@ class Grid {
   #unread(error) {
     this.title.textContent = "Grid";
     this.select.parentElement.hidden = this.foot.hidden = true;
-    this.tiles.replaceChildren(h("div", { class: "empty" }, h("p", null, error.message), button({ onclick: () => this.#load() }, "Try again")));
+    this.tiles.replaceChildren(unread(error, () => this.#load()));
   }
 
   #change() {
@@ -113,8 +116,9 @@ class Grid {
 
   #tile(item) {
     const tile = h("button", { type: "button", class: "tile", "aria-pressed": "false", "aria-label": `${titleOf(item)}: wrong` },
-      small(item), item.guess ? h("span", { class: "share" }, percent(item.guess.p)) : null);
+      small(item, [], () => this.#fail(item, tile)), item.guess ? h("span", { class: "share" }, percent(item.guess.p)) : null);
     tile.addEventListener("click", () => {
+      if (this.#unseen.has(item)) return;
       const wrong = !this.#wrong.has(item);
       if (wrong) this.#wrong.add(item);
       else this.#wrong.delete(item);
@@ -124,19 +128,31 @@ class Grid {
     return tile;
   }
 
+  /** Leave out an item that cannot be shown: it gets no label here. */
+  #fail(item, tile) {
+    if (!this.#items.includes(item)) return;
+    this.#wrong.delete(item);
+    this.#unseen.add(item);
+    for (const [name, value] of [["aria-pressed", "false"], ["aria-disabled", "true"], ["aria-label", `${titleOf(item)}: cannot be shown`]]) tile.setAttribute(name, value);
+    tile.append(h("span", { class: "share" }, "Cannot be shown"));
+    this.#count();
+  }
+
   #count() {
-    const right = this.#items.length - this.#wrong.size;
-    const rest = this.#wrong.size > 0 ? `, ${count(this.#wrong.size)} one at a time` : "";
-    this.confirm.replaceChildren(key("Enter"), right > 0 ? `${count(right)} are ${this.#label}${rest}` : "None is: one at a time");
+    const rest = this.#wrong.size + this.#unseen.size;
+    const right = this.#items.length - rest;
+    const later = rest > 0 ? `, ${count(rest)} one at a time` : "";
+    this.confirm.replaceChildren(key("Enter"), right > 0 ? `${count(right)} are ${this.#label}${later}` : "None is: one at a time");
   }
 
   async #confirm() {
     if (this.#items.length === 0 || this.#loading) return;
     const each = Math.round((this.#watch.ms ?? 0) / this.#items.length); // the time of the page, shared equally
-    const right = this.#items.filter((item) => !this.#wrong.has(item));
+    const right = this.#items.filter((item) => !this.#wrong.has(item) && !this.#unseen.has(item));
+    for (const item of this.#wrong) item.rejected = this.#label;
     this.#items = [];
     this.title.textContent = "Saving…";
-    await this.desk.confirm(this.#label, right, [...this.#wrong], each); // the next page is of what is open after it
+    await this.desk.confirm(this.#label, right, [...this.#wrong, ...this.#unseen], each); // the next page is of what is open after it
     this.#load();
   }
 

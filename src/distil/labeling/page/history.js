@@ -4,6 +4,8 @@ import { get, newKey, post } from "./api.js";
 
 const OPINIONS = new Set(["label", "skip", "unsure", "flag", "decide", "withdraw"]);
 const PIECE = 1000; // places in one request of the map
+const MOST = 500; // events in one answer
+const PATIENCE_MS = 2000;
 
 /** What the keys of a page of the grid begin with; other keys with a colon are those of the map: KEY:place. */
 export const GRID = "grid-";
@@ -20,14 +22,47 @@ export class History {
   entries = [];
   #redo = [];
   #oldest = null;
+  #newest = null; // the last event that was read
 
   /** Read the last events from the server; what it does not have yet is kept. */
   async load() {
     const before = this.#redo.length;
     this.#oldest = null;
     const events = await this.#older(100);
-    for (let more = events; more.length > 0 && this.entries.every((entry) => entry.undone); events.push(...more)) more = await this.#older(500);
+    this.#newest ??= events[0]?.seq ?? 0;
+    for (let more = events; more.length > 0 && this.entries.every((entry) => entry.undone); events.push(...more)) more = await this.#older(MOST);
     if (this.#redo.length === before) this.#redo = redoable(events);
+  }
+
+  /** Read what this person did on other pages since the last reading, so that no page undoes what another one has undone. */
+  async news(tab) {
+    if (this.#newest === null) return this.load();
+    const found = [];
+    for (let n = MOST; n === MOST;) {
+      const before = found.length > 0 ? `&before=${found.at(-1).seq}` : "";
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      const { events } = await get(`/api/history?n=${MOST}&after=${this.#newest}&elsewhere=${encodeURIComponent(tab)}${before}`, { signal });
+      found.push(...events);
+      n = events.length;
+    }
+    for (const event of found.reverse()) this.#learn(event);
+    this.#newest = found.at(-1)?.seq ?? this.#newest;
+    return this.#sort();
+  }
+
+  #learn(event) {
+    const { kind, target } = event;
+    if (OPINIONS.has(kind)) this.#redo = [];
+    this.#take(event);
+    if (kind !== "undo" && kind !== "redo") return;
+    this.#redo = this.#redo.filter((group) => group !== groupOf(target));
+    if (kind === "undo") this.#redo.push(groupOf(target));
+    const entry = this.of(target);
+    if (entry) entry.undone = kind === "undo";
+  }
+
+  #sort() {
+    this.entries.sort((a, b) => (a.seq === b.seq ? 0 : b.seq - a.seq));
   }
 
   /** Note what was just done; nothing can be redone after it. */
@@ -88,7 +123,7 @@ export class History {
     for (;;) {
       const found = this.entries.find(wanted);
       const whole = found && (!found.events[0].key.includes(":") || this.entries.at(-1) !== found);
-      if (whole || this.#oldest === null || (await this.#older(500)).length === 0) return found;
+      if (whole || this.#oldest === null || (await this.#older(MOST)).length === 0) return found;
     }
   }
 
@@ -97,7 +132,7 @@ export class History {
     const before = this.#oldest === null ? "" : `&before=${this.#oldest}`;
     const { events } = await get(`/api/history?n=${n}${before}`);
     for (const event of events) this.#take(event);
-    this.entries.sort((a, b) => (a.seq === b.seq ? 0 : b.seq - a.seq));
+    this.#sort();
     this.#oldest = events.at(-1)?.seq ?? this.#oldest;
     return events;
   }

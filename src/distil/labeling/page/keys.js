@@ -23,20 +23,29 @@ export const RESERVED = new Map([
 ]);
 
 const DIGITS = "1234567890";
+const isDigit = (name) => /^\d$/.test(name);
 const FREE = [..."abcdefghijklmnopqrstuvwxyz"].filter((letter) => !RESERVED.has(letter));
+
+/** The keys that people gave to classes. */
+export const givenTo = (classes) => new Set(classes.filter((each) => each.key).map((each) => each.key.toLowerCase()));
 
 /**
  * The names of a key that was pressed; the first that means something counts. Digits are known by their place on the
- * keyboard, so that they need no shift on any layout and `shift+1` is one on all of them; then the sign that the key types.
- * Where the layout has no Latin letters, the letters of the page are known by their place too.
+ * keyboard, so that they need no shift on any layout and `shift+1` is one on all of them; then the sign that the key types,
+ * which comes first if it was given to a class, such as `!` or `é`. Where the layout has no Latin letters, the letters of the
+ * page are known by their place too.
+ * @param {KeyboardEvent} event @param {Set<string>} given what `givenTo` says
  */
-export function namesOf(event) {
+export function namesOf(event, given) {
   if (event.ctrlKey || event.metaKey || event.altKey || !event.key) return [];
   if (event.key === " ") return ["space"];
   if (event.key === "Backspace") return [event.shiftKey ? "shift+backspace" : "backspace"];
   const digit = /^Digit(\d)$/.exec(event.code)?.[1];
   const typed = event.key.toLowerCase();
-  if (digit !== undefined) return [event.shiftKey ? `shift+${digit}` : digit, typed];
+  if (digit !== undefined) {
+    const place = event.shiftKey ? `shift+${digit}` : digit;
+    return given.has(typed) && !isDigit(typed) ? [typed, place] : [place, typed];
+  }
   const letter = /^Key([A-Z])$/.exec(event.code)?.[1].toLowerCase();
   return letter === undefined || /^[\x20-\x7e]$/.test(typed) ? [typed] : [typed, letter];
 }
@@ -51,7 +60,7 @@ export function keysOf(classes) {
   const given = new Map(classes.filter((each) => each.key).map((each) => [each.name, each.key.toLowerCase()]));
   const taken = new Set(given.values());
   for (const { name } of classes) {
-    if (/^\d$/.test(name) && !given.has(name) && !taken.has(name)) taken.add(given.set(name, name).get(name));
+    if (isDigit(name) && !given.has(name) && !taken.has(name)) taken.add(given.set(name, name).get(name));
   }
   const free = FREE.filter((letter) => !taken.has(letter));
   const keys = new Map();
@@ -62,13 +71,19 @@ export function keysOf(classes) {
   return keys;
 }
 
-/** Why a class cannot have a key; null if it can. */
-export function clash(name, wanted, classes) {
+/** Whether a key types a character, not counting the space bar. */
+export const isCharacter = ({ key: typed }) => typed !== " " && [...typed].length === 1;
+
+/** Why a class cannot have a key; null if it can. `pressed`: the names of the key that typed it. */
+export function clash(name, wanted, classes, pressed = []) {
   const letter = wanted.toLowerCase();
   if ([...letter].length !== 1 || letter === " ") return "A key is one letter, digit or sign.";
   if (RESERVED.has(letter)) return `The key ${letter} is taken: ${RESERVED.get(letter)}. Choose another one.`;
   const other = classes.find((each) => each.name !== name && each.key?.toLowerCase() === letter);
-  return other ? `The key ${letter} belongs to ${other.name}. Give ${other.name} another key first.` : null;
+  if (other) return `The key ${letter} belongs to ${other.name}. Give ${other.name} another key first.`;
+  const place = isDigit(letter) ? undefined : pressed.find((each) => each !== letter);
+  const [there] = [...keysOf(classes)].find(([label, taken]) => taken === place && label !== name) ?? [];
+  return there === undefined ? null : `On this keyboard ${letter} is on the key ${written(place)}, which belongs to ${there}. Choose another one.`;
 }
 
 /** How a key is written on a button. */

@@ -1,9 +1,9 @@
 // The frame of the page: views, keys for all of them, the state of saving, news from the server.
 
-import { get, post, tabName } from "./api.js";
+import { bytes, get, post, tabName } from "./api.js";
 import { Desk } from "./desk.js";
 import { announce, byId, button, count, h, key, note, plural } from "./dom.js";
-import { namesOf, table } from "./keys.js";
+import { givenTo, isCharacter, namesOf, table } from "./keys.js";
 import * as classes from "./classes.js";
 import * as grid from "./grid.js";
 import * as progress from "./progress.js";
@@ -21,6 +21,7 @@ export class App {
   announce = announce;
   note = note;
   get = (path) => this.#asked(get(path));
+  bytes = (path) => this.#asked(bytes(path));
   post = (path, body) => this.#asked(post(path, body));
   typed = []; // words that the person highlights
   sought = []; // words of the last search
@@ -59,12 +60,19 @@ export class App {
     document.addEventListener("keydown", (event) => this.#press(event));
     for (const kind of ["keydown", "pointerdown"]) document.addEventListener(kind, () => { this.#active = performance.now(); });
     setInterval(() => performance.now() - this.#active < IDLE_MS && this.desk.outbox.flush(), KEEP_MS);
-    document.addEventListener("visibilitychange", () => document.hidden || this.desk.refresh().catch(() => undefined));
+    document.addEventListener("visibilitychange", () => document.hidden || this.#seen());
     this.#drawProgress();
     this.#listen();
     await this.show("single");
     this.desk.outbox.flush();
     this.desk.history.load().then(() => this.desk.changed(), (error) => this.fail(error));
+  }
+
+  /** The page is looked at again: what other pages did is read. */
+  #seen() {
+    this.desk.outbox.again();
+    this.desk.refresh().catch(() => undefined);
+    this.desk.learn();
   }
 
   // ------------------------------------------------------------------------------------------------------------- views
@@ -138,7 +146,7 @@ export class App {
     try {
       return await answer;
     } catch (error) {
-      if (error.status === 401) this.desk.outbox.flush(); // says how many answers wait
+      if (error.status === 401 || error.status === 0) this.desk.outbox.flush(); // says what is wrong, and tries until it is right
       throw error;
     }
   }
@@ -148,12 +156,12 @@ export class App {
   #press(event) {
     const dialog = document.querySelector("dialog[open]") !== null;
     const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
-    const names = namesOf(event);
+    const names = namesOf(event, givenTo(this.classes));
     if (event.defaultPrevented || event.isComposing || dialog || (typing && names[0] !== "escape")) return;
     if (names[0] === "enter" && event.repeat) event.preventDefault(); // a button under a key that is held would be pressed again and again
     if (event.repeat && !REPEATED.has(names[0])) return;
     if (pressesTarget(names[0], event.target)) return;
-    const meant = names.filter((name) => name.length > 1 || this.keysOn || name === "?");
+    const meant = names.filter((name) => this.keysOn || name === "?" || !isCharacter(event));
     if (meant.some((name) => this.#views.get(this.#now)?.press?.(name) || this.#global(name))) event.preventDefault();
   }
 
@@ -225,6 +233,7 @@ export class App {
 
   #listen() {
     const stream = new EventSource("/api/stream");
+    stream.addEventListener("open", () => this.desk.outbox.again());
     const on = (name, take) => stream.addEventListener(name, (event) => take(JSON.parse(event.data)));
     on("model", (model) => { this.desk.update({ model }); this.desk.changed("map"); });
     on("progress", (news) => this.desk.update({ progress: news }));

@@ -130,6 +130,8 @@ export class Bulk {
     const undone = this.#isUndone;
     const { history } = this.app.desk;
     try {
+      await this.app.desk.learn();
+      if (this.#isUndone !== undone) return this.#draw(undone ? "They were labeled again already, on another page." : "They were taken back already, on another page.");
       const done = await this.#send(places, { key: newKey(), do: undone ? "redo" : "undo", of: key }, undone ? "Labeling" : "Undoing");
       const entry = history.of(key);
       if (entry) history[undone ? "again" : "undo"](entry);

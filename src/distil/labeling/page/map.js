@@ -1,6 +1,7 @@
 // The map of all items: the legend, what is under the pointer, and what can be done with a selection.
 
 import { button, h, percent, plural } from "./dom.js";
+import { unread } from "./empty.js";
 import { small, titleOf } from "./item.js";
 import { inside } from "./lasso.js";
 import { Bulk } from "./map-bulk.js";
@@ -39,8 +40,7 @@ class PoolMap {
     this.tip = h("div", { class: "map-tip", hidden: true });
     this.legend = new Legend((rows, name) => this.#choose(rows, `of ${name} in view`));
     this.bulk = new Bulk(app, { clear: () => this.clear(), changed: () => this.#load() });
-    this.empty = h("div", { class: "empty" }, h("h2", null, "There is no map yet"),
-      h("p", null, "It is made when the model has read all items, and appears here by itself."));
+    this.empty = h("div", null);
     this.view.element.append(this.tip);
     this.body = h("div", { class: "map-body", hidden: true }, h("div", { class: "map-main" }, this.view.element, this.bulk.element), this.legend.element);
     element.append(h("div", { class: "map-head" }, this.title, this.#tools()), this.method, this.empty, this.body);
@@ -54,7 +54,7 @@ class PoolMap {
     on("lasso", ({ outline }) => this.#choose(inside(outline, this.#map.xy, this.#openRows()), "inside the line"));
     on("view", () => this.#drawLegend());
     const { desk } = this.app;
-    for (const name of ["map", "classes"]) desk.addEventListener(name, () => this.refresh());
+    for (const name of ["map", "classes", "back"]) desk.addEventListener(name, () => this.refresh());
     desk.addEventListener("change", () => this.app.isShown("map") && this.#paint()); // guesses hidden or shown
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paint());
     new MutationObserver(() => this.#paint()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -93,14 +93,15 @@ class PoolMap {
 
   async #load() {
     try {
-      const answer = await fetch("/api/map", { cache: "no-store" });
-      if (answer.status === 200) this.#show(parse(await answer.arrayBuffer()));
-      else if (answer.status !== 204) await this.app.get("/api/project"); // which says why, or asks for a new address
-      this.empty.hidden = this.#map !== null;
-      this.body.hidden = this.#map === null;
+      const found = await this.app.bytes("/api/map");
+      if (found.byteLength > 0) this.#show(parse(found));
+      this.empty.replaceChildren(noMap());
     } catch (error) {
-      this.app.fail(error);
+      this.empty.replaceChildren(unread(error, () => this.#load()));
+      if (this.#map !== null) this.app.fail(error);
     }
+    this.empty.hidden = this.#map !== null;
+    this.body.hidden = this.#map === null;
   }
 
   #show(map) {
@@ -222,3 +223,6 @@ class PoolMap {
     else this.app.note("No item is in view. Press 0 to show all.");
   }
 }
+
+const noMap = () => h("div", { class: "empty" }, h("h2", null, "There is no map yet"),
+  h("p", null, "It is made when the model has read all items, and appears here by itself."));

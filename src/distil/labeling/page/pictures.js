@@ -1,9 +1,12 @@
-// Images of items, asked for and decoded before they are shown.
+// Images of items, asked for and decoded before they are shown. One that cannot be shown is not asked for again by itself.
+
+import { get } from "./api.js";
 
 const SIZES = [256, 512, 1024, 2048];
 const SMALL = 128; // images of at most this many pixels a side are shown with their pixels as squares
 
 const made = new WeakMap();
+const lost = new Set(); // items whose images did not arrive
 
 /** Whether the pixels of an image are to be seen as squares. */
 export const isSmall = (item) => item.width !== null && Math.max(item.width, item.height) <= SMALL;
@@ -16,7 +19,7 @@ export function address(item, pixels) {
 
 /**
  * The image of an item, the same element each time, so that it is painted without waiting once it is ready.
- * @returns {{img: HTMLImageElement, ready: Promise<boolean>, done: boolean}} `ready` is false if it cannot be shown
+ * @returns {{img: HTMLImageElement, ready: Promise<boolean>, shown: boolean, why: string}} `ready` is false if it cannot be shown, and `why` says why
  */
 export function picture(item, pixels) {
   if (!made.has(item)) {
@@ -24,10 +27,25 @@ export function picture(item, pixels) {
     img.alt = `Image ${item.id}`;
     img.draggable = false;
     img.src = address(item, pixels);
-    const found = { img, done: false };
-    found.ready = img.decode().then(() => true, () => !made.delete(item)); // to be asked for again the next time
-    found.ready.then(() => { found.done = true; });
+    const found = { img, shown: false, why: "" };
+    found.ready = img.decode().then(() => { found.shown = true; return true; }, async () => {
+      const { status, message } = await get(img.src).catch((error) => error);
+      found.why = message;
+      if (status === 0 && made.get(item) === found) lost.add(item);
+      return false;
+    });
     made.set(item, found);
   }
   return made.get(item);
+}
+
+/** Let the image of an item be asked for again. */
+export function forget(item) {
+  made.delete(item);
+  lost.delete(item);
+}
+
+/** Let all images that did not arrive be asked for again. */
+export function forgetLost() {
+  for (const item of lost) forget(item);
 }

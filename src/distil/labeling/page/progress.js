@@ -3,6 +3,7 @@
 import { bars, between, curve } from "./chart.js";
 import { button, count, h, percent, plural } from "./dom.js";
 import { inWords } from "./desk.js";
+import { unread } from "./empty.js";
 import { small, titleOf } from "./item.js";
 
 const AGAIN_MS = 5000;
@@ -14,6 +15,7 @@ export function mount(element, app) {
 
 class Progress {
   #timer = 0;
+  #counted = false; // whether there are numbers
 
   constructor(element, app) {
     this.app = app;
@@ -23,6 +25,7 @@ class Progress {
     this.link = h("div", { role: "status" });
     element.append(this.facts, this.body, h("div", { class: "panels" }, panel("Add a person", this.#person()), this.#mine()));
     this.desk.addEventListener("news", () => this.#soon());
+    this.desk.addEventListener("back", () => this.app.isShown("progress") && this.#load());
   }
 
   shown() {
@@ -38,13 +41,15 @@ class Progress {
     try {
       this.#draw(await this.app.get("/api/progress"));
     } catch (error) {
-      this.app.fail(error);
+      if (this.#counted) this.app.fail(error); // the last numbers stay
+      else this.body.replaceChildren(panel("Progress", unread(error, () => this.#load())));
     }
   }
 
   #draw(found) {
+    this.#counted = true;
     this.facts.replaceChildren(...this.#summary(found));
-    this.body.replaceChildren(...[panel("Labels of each class", labels(found.classes)), panel("Learning curve", learning(found)),
+    this.body.replaceChildren(...[panel("Labels of each class", this.#labels(found.classes)), panel("Learning curve", learning(found)),
       people(found), guesses(found.guesses), this.#suspects(found.suspects ?? []), confusions(found.confusion)].filter(Boolean));
     this.#drawMine();
   }
@@ -54,6 +59,13 @@ class Progress {
     const fact = (number, words) => h("li", null, h("strong", null, number), h("span", null, words));
     const known = accuracy ? [fact(percent(accuracy.accuracy), `right if the model labels the rest (${percent(accuracy.low)} to ${percent(accuracy.high)})`)] : [];
     return [fact(count(labeled), `of ${plural(items, "item")} labeled`), fact(count(open), "open"), fact(count(mine), "answers by you"), ...known];
+  }
+
+  /** In the order of the classes: an object of JSON has names that are numbers first. */
+  #labels(numbers) {
+    const found = new Map(Object.entries(numbers));
+    const rows = this.desk.classes.filter(({ name }) => found.has(name)).map(({ name }) => [name, found.get(name)]);
+    return rows.length > 0 ? bars(rows) : h("p", { class: "hint" }, "There are no classes yet.");
   }
 
   #suspects(suspects) {
@@ -115,8 +127,6 @@ class Progress {
 }
 
 const panel = (title, ...children) => h("section", { class: "panel" }, h("h2", null, title), ...children);
-
-const labels = (classes) => (Object.keys(classes).length > 0 ? bars(classes) : h("p", { class: "hint" }, "There are no classes yet."));
 
 function learning({ curve: points, accuracy }) {
   if (!points?.length) return h("p", { class: "hint" }, "The curve begins when some items that were drawn at random have labels: one in ten is.");

@@ -42,14 +42,14 @@ export class Queue {
     this.#dry = items.length < wanted;
     const known = new Set(this.ids);
     this.#items.push(...items.filter((item) => !known.has(item.id)));
-    this.#decode();
+    this.decode();
   }
 
   /** Put items first, in this order. */
   putFirst(items) {
     const ids = new Set(items.map((item) => item.id));
     this.#items = [...items, ...this.#items.filter((item) => !ids.has(item.id))];
-    this.#decode();
+    this.decode();
   }
 
   /** Take later guesses for items that wait behind the one on the screen. */
@@ -66,7 +66,8 @@ export class Queue {
     this.#items = this.#items.filter((item) => item.id !== id);
   }
 
-  #decode() {
+  /** Have the images ready. */
+  decode() {
     for (const item of this.#items) if (item.image) picture(item, this.pixels());
   }
 }

@@ -2,6 +2,7 @@
 
 import { button, count, h, percent, plural } from "./dom.js";
 import { inWords } from "./desk.js";
+import { unread } from "./empty.js";
 import { small, titleOf } from "./item.js";
 
 const AT_MOST = 60;
@@ -30,6 +31,7 @@ class Search {
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", () => this.#soon());
     element.append(form, this.found, this.tiles);
+    this.app.desk.addEventListener("back", () => this.app.isShown("search") && this.#ask());
   }
 
   shown() {
@@ -61,8 +63,13 @@ class Search {
       const { items, found } = await this.app.get(`/api/search?${query}`);
       if (asked === this.#asked) this.#draw(items, found, wishes.q);
     } catch (error) {
-      this.app.fail(error);
+      if (asked === this.#asked) this.#unread(error);
     }
+  }
+
+  #unread(error) {
+    this.found.textContent = "";
+    this.tiles.replaceChildren(unread(error, () => this.#ask()));
   }
 
   #draw(items, found, q) {

@@ -6,6 +6,7 @@ import { button, h, key, percent, short } from "./dom.js";
 import { emptyState, modelLine } from "./empty.js";
 import { large } from "./item.js";
 import { showPast } from "./past.js";
+import { forgetLost } from "./pictures.js";
 import { keysOf, written } from "./keys.js";
 import { Strip } from "./strip.js";
 
@@ -20,7 +21,7 @@ class Single {
   #item = null;
   #empty = ""; // what the empty state on the stage was made from
   #zoom = null;
-  #unseen = false; // whether the image cannot be shown
+  #unseen = false; // whether the item cannot be shown
   #buttons = new Map();
   #byKey = new Map();
 
@@ -40,6 +41,7 @@ class Single {
     this.desk.addEventListener("change", () => this.draw());
     this.desk.addEventListener("classes", () => this.#drawClasses());
     for (const name of ["news", "save"]) this.desk.addEventListener(name, () => this.#news());
+    this.desk.addEventListener("back", () => this.#back());
     this.#drawClasses();
   }
 
@@ -66,10 +68,10 @@ class Single {
     return act !== undefined;
   }
 
-  /** Answer the item, unless it is not painted yet: no person has seen it. */
+  /** Answer the item, unless it is not painted yet: no person has seen it. While an undo is on its way, another one comes. */
   #answer(kind, label = null) {
-    if (this.stage.getAttribute("aria-busy") !== "false") return true;
-    if (kind === "label" && this.#unseen) this.app.note("This image cannot be shown, so it gets no label. Skip it or flag it.");
+    if (this.stage.getAttribute("aria-busy") !== "false" || this.desk.turning > 0) return true;
+    if (kind === "label" && this.#unseen) this.app.note("This item cannot be shown, so it gets no label. Skip it or flag it.");
     else this.desk.answer(kind, label);
     return true;
   }
@@ -123,7 +125,8 @@ class Single {
       this.#zoom = null;
       return;
     }
-    const { element, ready, zoom } = large(item, this.app.highlights(), this.app.pixels(), () => { this.#item = null; this.draw(); });
+    const can = { again: () => this.#again(), skip: () => this.#answer("skip") };
+    const { element, ready, zoom } = large(item, this.app.highlights(), this.app.pixels(), can);
     this.#zoom = zoom;
     this.stage.replaceChildren(element);
     this.stage.scrollTop = 0;
@@ -133,8 +136,21 @@ class Single {
     else ready.then((fine) => { element.classList.remove("waiting"); painted(fine); });
   }
 
+  #again() {
+    this.#item = null;
+    this.draw();
+  }
+
+  /** Ask again for what did not arrive, now that the server is reached. */
+  #back() {
+    forgetLost();
+    this.desk.queue.decode();
+    if (this.#unseen) this.#again();
+  }
+
   #painted(fine) {
     this.#unseen = !fine;
+    if (!fine) this.app.announce("This item cannot be shown. Skip it or flag it.");
     this.stage.setAttribute("aria-busy", "false");
     this.desk.watch.start();
   }
@@ -205,7 +221,7 @@ class Single {
       localStorage.setItem(BETWEEN, input.value);
     };
     apply();
-    input.addEventListener("input", () => { apply(); this.#item = null; this.draw(); });
+    input.addEventListener("input", () => { apply(); this.#again(); });
     return h("p", { class: "highlight", hidden: true }, h("label", { for: "highlight" }, "Highlight"), input);
   }
 }

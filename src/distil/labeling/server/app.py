@@ -17,7 +17,6 @@ from starlette.types import ASGIApp
 
 from distil.errors import InvalidInput, RunError
 from distil.labeling.events import check_name
-from distil.labeling.project import Project
 from distil.labeling.server.desk import Given
 from distil.labeling.server.guard import Guard, Refused, body_of, json_response, number_in, only, refusal
 from distil.labeling.server.previews import SIZES
@@ -92,6 +91,7 @@ class _Routes:
             "/api/progress": self._numbers,
             "/api/map": self._map,
             "/api/items": self._items,
+            "/api/text": self._text,
             "/api/stream": self._stream,
             "/item/{place}": self._image,
         }
@@ -204,22 +204,30 @@ class _Routes:
             )
         )
         given = await self._given(found[:n], who)
-        return json_response({"items": await self._service.documents(given), "found": len(found)})
+        items = await self._service.listed(given, query.get("q", ""))
+        return json_response({"items": items, "found": len(found)})
 
     async def _given(self, places: list[int], who: str) -> list[Given]:
         return await self._service.at_desk(lambda: [self._desk.given(place, who) for place in places])
 
     async def _history(self, request: Request, who: str) -> Response:
         query = request.query_params
-        only(query, "n", "before", "item")
-        n = number_in(query.get("n"), "n", 100, _MOST)
-        before = number_in(query.get("before"), "before", 2**62, 2**62)
+        only(query, "n", "before", "after", "elsewhere", "item")
         item = query.get("item")
-        latest = await asyncio.to_thread(_latest, self._service.project, who if item is None else None, item, n, before)
+        wanted = {
+            "who": who if item is None else None,
+            "item": item,
+            "before": number_in(query.get("before"), "before", 2**62, 2**62),
+            "after": number_in(query.get("after"), "after", 0, 2**62),
+            "elsewhere": query.get("elsewhere"),
+            "n": number_in(query.get("n"), "n", 100, _MOST),
+        }
+        reader = self._service.reader
+        latest = await asyncio.to_thread(lambda: reader.history(**wanted))
         places = [self._desk.places.get(each.event.item or "") for each, _ in latest]
         given = await self._given([place for place in places if place is not None], who)
         items = {
-            each.item.id: document for each, document in zip(given, await self._service.documents(given), strict=True)
+            each.item.id: document for each, document in zip(given, await self._service.listed(given), strict=True)
         }
         events = [
             {
@@ -258,7 +266,16 @@ class _Routes:
             raise Refused(400, f"`places` must be at most {_SHOWN} numbers")
         places = [number_in(place, "places", 0, 2**62) for place in listed]
         given = await self._given([place for place in places if place < len(self._desk.items)], who)
-        return json_response({"items": await self._service.documents(given)})
+        return json_response({"items": await self._service.listed(given)})
+
+    async def _text(self, request: Request, who: str) -> Response:  # noqa: ARG002 - any person sees all items
+        """The whole text of an item."""
+        only(request.query_params, "place")
+        place = number_in(request.query_params.get("place"), "place", len(self._desk.items), 2**62)
+        text = self._desk.items[place].text if place < len(self._desk.items) else None
+        if text is None:
+            raise Refused(404, "there is no such text")
+        return json_response({"text": text})
 
     async def _stream(self, request: Request, who: str) -> Response:
         only(request.query_params)
@@ -283,7 +300,7 @@ class _Routes:
         tab, have = check_name("tab", body.text("tab")), body.texts("have", _MOST)
         n, label = body.whole("n", _MOST), body.optional_text("label")
         found, given = await self._service.at_desk(self._desk.grid, who, tab, n, label, have)
-        return json_response({"label": found, "items": await self._service.documents(given)})
+        return json_response({"label": found, "items": await self._service.listed(given)})
 
     async def _bulk(self, request: Request, who: str) -> Response:
         body = await body_of(request, "key", "tab", "places", "do", "label", "of")
@@ -310,9 +327,3 @@ class _Routes:
         name = check_name("who", body.text("who"))
         token = await asyncio.to_thread(self._service.sessions.link, name)
         return json_response({"url": f"http://{request.headers['host']}/?token={token}"})
-
-
-def _latest(project: Project, who: str | None, item: str | None, n: int, before: int) -> list[Any]:
-    """The last events of a person or on an item, through a connection of its own: no answer waits for it."""
-    with Project.open(project.path) as reader:
-        return reader.history(who=who, item=item, n=n, before=before)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from distil.labeling.map import PoolMap, map_bytes
 from distil.labeling.model import Snapshot
 from distil.labeling.project import Project
 from distil.labeling.quality import Suspect, is_suspect
+from distil.labeling.server.excerpts import plain
 from distil.labeling.truth import Truth, truths
 
 _CLASSES: Final = ("class_add", "class_rename", "class_merge", "class_key")
@@ -406,7 +406,7 @@ class Desk:
             label: The label.
             state: ``open``, ``answered``, ``flagged``, ``tied`` or ``mine``.
         """
-        wanted, text = self._wanted(), _plain(text)
+        wanted, text = self._wanted(), plain(text)
         for place, item in enumerate(self.items):
             truth = self.truths.get(place)
             if label is not None and (truth is None or truth.label != label):
@@ -415,7 +415,7 @@ class Desk:
                 continue
             if guess is not None and self._guess_of(place) != guess:
                 continue
-            if text and text not in _plain(item.id) and text not in _plain(item.text or ""):
+            if text and text not in plain(item.id) and text not in plain(item.text or ""):
                 continue
             yield place
 
@@ -502,11 +502,6 @@ def _answered_in(events: Sequence[Event], acks: Sequence[Ack]) -> list[str]:
     """The ids of the items that these events answered, if they were not recorded before."""
     new = [event for event, ack in zip(events, acks, strict=True) if ack.error is None and not ack.duplicate]
     return [event.item for event in new if event.kind in ANSWERS and event.item is not None]
-
-
-def _plain(text: str) -> str:
-    """A text for comparison: without case, and each accent in one way (file names may write it in another)."""
-    return unicodedata.normalize("NFC", text.casefold())
 
 
 def _smallest(values: NDArray[np.int64], by: NDArray[np.int64], n: int) -> NDArray[np.int64]:

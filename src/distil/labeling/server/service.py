@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from distil.labeling.project import Project
 from distil.labeling.quality import Quality, SelfAgreement, Suspect, confusions
 from distil.labeling.server.background import Background, ModelState
 from distil.labeling.server.desk import Desk, Given
+from distil.labeling.server.excerpts import HANDED_OUT, LISTED, excerpt
 from distil.labeling.server.previews import Previews
 from distil.labeling.server.sessions import Sessions
 
@@ -90,6 +92,11 @@ class Service:
         """Run a function in the thread that owns the project and its desk."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*args, **kwargs))
 
+    @cached_property
+    def reader(self) -> Project:
+        """The project through a connection of its own: no answer waits for what is read here."""
+        return Project.open(self.project.path)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The background work of the server, while the block runs."""
@@ -103,6 +110,8 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._thread.shutdown()
             self._painters.shutdown(cancel_futures=True)
+            if "reader" in self.__dict__:
+                self.reader.close()
 
     def close(self) -> None:
         """Let the streams end; a signal handler may call this."""
@@ -201,20 +210,30 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._painters, self.previews.image, item, size)
 
     async def documents(self, given: Sequence[Given]) -> list[dict[str, Any]]:
-        """Items as the page reads them. Files are opened in another thread, for the sizes of images and the numbers of rows."""
-        if all(each.item.kind == "texts" for each in given):
-            return [self._document(each) for each in given]
-        return await asyncio.to_thread(lambda: [self._document(each) for each in given])
+        """Items as the page reads them to show each by itself. Only the beginning of a long text is there; the page asks for it."""
+        return await self._documents(given, HANDED_OUT, "")
 
-    def _document(self, given: Given) -> dict[str, Any]:
+    async def listed(self, given: Sequence[Given], sought: str = "") -> list[dict[str, Any]]:
+        """Items as the page reads them in lists: with excerpts of texts, around what was searched for."""
+        return await self._documents(given, LISTED, sought)
+
+    async def _documents(self, given: Sequence[Given], most: int, sought: str) -> list[dict[str, Any]]:
+        """Made in another thread where files are opened, for the sizes of images and the numbers of rows, or texts are searched."""
+        if all(each.item.kind == "texts" for each in given) and not sought:
+            return [self._document(each, most, sought) for each in given]
+        return await asyncio.to_thread(lambda: [self._document(each, most, sought) for each in given])
+
+    def _document(self, given: Given, most: int, sought: str) -> dict[str, Any]:
         """An item as the page reads it."""
         item, mine = given.item, given.mine
         size = self.previews.size(item) if item.kind == "images" else None
+        text = None if item.text is None else excerpt(item.text, most, sought)
         return {
             "id": item.id,
             "place": given.place,
             "kind": item.kind,
-            "text": item.text,
+            "text": text,
+            "whole": text == item.text,
             "image": f"/item/{given.place}?v={item.digest}" if item.kind == "images" else None,
             "width": None if size is None else size[0],
             "height": None if size is None else size[1],
@@ -253,7 +272,7 @@ class Service:
             return [(each, self.desk.given(self.desk.places[each.item], who)) for each in some]
 
         pairs = await self.at_desk(found)
-        items = await self.documents([given for _, given in pairs])
+        items = await self.listed([given for _, given in pairs])
         return [
             {"item": item, "label": each.label, "guess": each.guess, "p": each.p}
             for (each, _), item in zip(pairs, items, strict=True)
