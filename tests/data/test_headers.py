@@ -317,7 +317,9 @@ def test_a_cell_of_several_lines(tmp_path):
 
 def test_files_that_are_not_text_tables(case, tmp_path):
     for content, message in [
-        ("id,text\n1,x\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
+        ("id,text\n1,x\n".encode("utf-16")[:-1], "is not UTF-16 text: .*; save it as UTF-8"),
+        ("id,text\n1,x\n".encode("utf-16-le"), "line 1 holds a NUL character"),
+        (b"PK\x03\x04\0\0", r"is a workbook or another zip archive; save its sheet as CSV \(UTF-8\)"),
         ("id,text\n1,é\n".encode("latin1"), "is not UTF-8 text"),
         (b"id,text\n1,a\0b\n", "line 2 holds a NUL character"),
         (b"", "x.csv is empty"),

@@ -150,3 +150,74 @@ def test_random_order_does_not_depend_on_the_other_items():
     ids = [str(n) for n in range(100)]
     assert list(random_order(1)(ids)) == list(random_order(1)(ids[::-1])) != list(random_order(2)(ids))
     assert [i for i in random_order(1)([*ids, "new"]) if i != "new"] == list(random_order(1)(ids))
+
+
+def in_excel(rows, encoding, delimiter):
+    """Rows as Excel saves them: quotes only where needed, CRLF, blank rows at the end."""
+    text = "".join(delimiter.join(f'"{c}"' if delimiter in c else c for c in row) + "\r\n" for row in rows)
+    return (text + delimiter * (len(rows[0]) - 1) + "\r\n").encode(encoding)
+
+
+@pytest.mark.parametrize(("encoding", "delimiter"), [("utf-16", "\t"), ("utf-8-sig", ";"), ("cp1252", ",")])
+def test_a_sheet_whose_ids_and_labels_a_spreadsheet_changed(tmp_path, encoding, delimiter):
+    """What it makes of a name of digits, of true and of 01 is unambiguous, because the key says which item a row is."""
+    ids = {
+        "00012": "12",
+        "1234567890123456": "1.23457E+15",
+        "9007199254740993": "9007199254740990",
+        "1.50": "1.5",
+        "ä": "ä",
+    }
+    (tmp_path / "texts.csv").write_text(
+        "id,text\n" + "".join(f"{name},text {name}\n" for name in ids), encoding="utf-8"
+    )
+    labels = {
+        "00012": ("true", "TRUE"),
+        "1234567890123456": ("false", "FALSE"),
+        "9007199254740993": ("01", "1"),
+        "ä": ("é", "É"),
+    }
+    with Project.create(tmp_path / "p", classes=["true", "false", "01", "é"]) as project:
+        project.add(tmp_path / "texts.csv")
+        path = tmp_path / "sheet.csv"
+        write_sheet(project, path, "anna", 9, random_order())
+        with path.open(newline="", encoding="utf-8") as file:
+            head, *rows = csv.reader(file)
+        for row in rows:
+            cells = dict(zip(head, row, strict=True))
+            cells |= {"id": ids[cells["id"]], "label": labels.get(cells["id"], ("", ""))[1]}
+            row[:] = cells.values()
+        path.write_bytes(in_excel([head, *rows], encoding, delimiter))
+        done = answer_sheet(project, path)
+        assert (done.recorded, done.blank) == (4, 1)
+        assert project.labels() == {name: meant for name, (meant, _) in labels.items()}
+
+
+def test_rows_that_a_spreadsheet_changed_beyond_recognition_are_all_named(tmp_path):
+    names = ["1-2", "7", "007", *map(str, range(100, 112))]
+    (tmp_path / "texts.csv").write_text("id,text\n" + "".join(f"{name},text\n" for name in names))
+    with Project.create(tmp_path / "p", classes=["3-4", "A", "a"]) as project:
+        project.add(tmp_path / "texts.csv")
+        path = tmp_path / "sheet.csv"
+        given = write_sheet(project, path, "anna", 15, lambda ids: ids)
+        assert given[:3] == names[:3]
+        text = path.read_text()
+        fill(path, {0: {"id": "02. Jan"}, 2: {"id": "7", "label": "a"}, 4: {"label": "04. Mrz"}})
+        with pytest.raises(InvalidInput) as error:
+            answer_sheet(project, path)
+        lines = str(error.value).split("\n")
+        assert [line.partition(": ")[0].rpartition(", ")[2] for line in lines] == ["line 2", "line 4", "line 6"]
+        assert "'7' and the key" in lines[1]  # the id of another item
+        assert "the project has no class '04. Mrz'" in lines[2]
+        path.write_text(text)
+        fill(path, {row: {"label": "x"} for row in range(15)})
+        with pytest.raises(InvalidInput, match=r"line 11: .*\n\.\.\. and 5 more rows$"):
+            answer_sheet(project, path)
+        assert project.labels() == {}
+
+
+def test_a_workbook_is_refused_in_words(project, sheet):
+    book = sheet.with_suffix(".xlsx")
+    book.write_bytes(b"PK\x03\x04 [Content_Types].xml")
+    with pytest.raises(InvalidInput, match=r"is a workbook or another zip archive; save its sheet as CSV \(UTF-8\)"):
+        answer_sheet(project, book)

@@ -6,6 +6,7 @@ Every fault of a file is an InvalidInput that names the file, and the line if th
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import itertools
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO, Final, TextIO, cast
 from distil.errors import DataNotFound, DistilError, InvalidInput
 
 _OPENERS: Final[dict[str, Callable[[Path, str], Any]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_ZIP: Final = b"PK\x03\x04"  # with which .xlsx and .ods files begin
 _INDEX: Final = "Unnamed: 0"  # as pandas names the index of a csv file
 _BLOCK: Final = 1 << 20  # characters
 _LONGEST_LINE: Final = 1 << 25  # characters
@@ -60,24 +62,29 @@ def reading(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def reading_text(path: Path, errors: str = "strict", newline: str = "") -> Iterator[TextIO]:
-    """Open a file of UTF-8 text, with or without a byte order mark; line ends are kept.
+    """Open a file of UTF-8 text, or of UTF-16 text with a byte order mark, as Excel writes "Unicode text"; line ends are kept.
 
     Args:
         path: The file, plain or compressed.
-        errors: How to treat bytes that are not UTF-8: ``"strict"`` refuses them, ``"surrogateescape"`` keeps them.
+        errors: How to treat bytes that are not UTF-8: ``"strict"`` refuses them, ``"surrogateescape"`` keeps them. In UTF-16 they
+            are refused.
         newline: The line end; empty: any of the three line ends.
 
     Raises:
-        InvalidInput: The text is not UTF-8; the error may also come up while the caller reads.
+        InvalidInput: The text is not UTF-8, or the file is a workbook; the error may also come up while the caller reads.
     """
     with reading(path) as raw:
-        if cast(io.BufferedReader, raw).peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise InvalidInput(f"{path} is UTF-16 text; save it as UTF-8")
-        with io.TextIOWrapper(raw, encoding="utf-8-sig", errors=errors, newline=newline) as text:
+        first = cast(io.BufferedReader, raw).peek(4)[:4]
+        if first == _ZIP:
+            raise InvalidInput(f"{path} is a workbook or another zip archive; save its sheet as CSV (UTF-8)")
+        wide = first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", errors)
+        with io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline=newline) as text:
             try:
                 yield text
             except UnicodeDecodeError as error:
-                raise InvalidInput(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
+                name = "UTF-16" if wide else "UTF-8"
+                raise InvalidInput(f"{path} is not {name} text: {error}; save it as UTF-8") from error
 
 
 def line_of(text: TextIO, path: Path) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import ROUND_DOWN, Context, Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distil.data.ids import matched, normal
+from distil.data.ids import normal
 from distil.errors import InvalidInput, nearest
 from distil.labeling.events import Event, Shown
 from distil.labeling.handing_out import Selector, hand_out
@@ -20,13 +22,13 @@ from distil.labeling.recording import no_class
 from distil.labeling.table_rows import cells_of, contents, write_records
 from distil.system.files import FAULTS_OF_FILES, replacing
 
-if TYPE_CHECKING:
-    from distil.data.columns import Table
-
 WORDS = ("skip", "unsure", "flag")
 """What the column ``answer`` of a sheet may hold."""
 
 _KEPT = "sheets"
+_FAULTS = 10  # rows that a message names
+_NUMBER = re.compile(r"-?[0-9]{1,40}(?:[.,][0-9]{1,40})?(?:([eE])[+-]?[0-9]{1,3})?")
+_SPREADSHEET_DIGITS = 15  # of a number in a spreadsheet; it writes zeros for the others
 _COLUMNS = ("id", "label", "answer", "who", "key")
 
 
@@ -118,7 +120,11 @@ def _records(sheet: str, items: Sequence[Item], who: str) -> list[dict[str, Any]
 
 def _key(sheet: str, item: str) -> str:
     """The key of a row: that of the sheet, and a hash of the id, so that a column sorted by itself is noticed."""
-    return f"{sheet}.{hashlib.blake2b(item.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+    return f"{sheet}.{_hash(item)}"
+
+
+def _hash(item: str) -> str:
+    return hashlib.blake2b(item.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = False) -> Answered:
@@ -130,7 +136,8 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
         new_classes: Whether labels that are no class yet become classes.
 
     Raises:
-        InvalidInput: It is not a sheet of this project, or a row holds an unknown class or word; nothing is recorded then.
+        InvalidInput: It is not a sheet of this project, or a row holds an unknown class or word; nothing is recorded then, and the
+            message names the first rows.
     """
     from distil.data.file_readers import existing
     from distil.data.table_files import open_table
@@ -142,30 +149,33 @@ def answer_sheet(project: Project, path: str | Path, *, new_classes: bool = Fals
             f"{path} lacks columns of a sheet (it has {', '.join(table.columns[:20])}); `distil next` writes sheets, and "
             "`distil project import` reads other tables with ids and labels"
         )
-    rows = _Sheet(project, table, new_classes)
-    answered = {place: rows.events(place, cells) for place, cells in cells_of(table, list(map(table.known, columns)))}
-    return _recorded(project, answered.values(), rows.classes)
+    rows = _Sheet(project, new_classes)
+    answered, faults = [], []
+    for place, cells in cells_of(table, list(map(table.known, columns))):
+        try:
+            if any(map(str.strip, cells)):  # programs add blank rows at the end
+                answered.append(rows.read(*cells))
+        except InvalidInput as error:
+            faults.append(f"{table.where(place)}: {error}")
+    if faults:
+        more = f"\n... and {len(faults) - _FAULTS:,} more rows" if len(faults) > _FAULTS else ""
+        raise InvalidInput("\n".join(faults[:_FAULTS]) + more)
+    return _recorded(project, answered, rows.classes)
 
 
 class _Sheet:
     """The rows of a sheet, read with the ids and classes of its project."""
 
-    def __init__(self, project: Project, table: Table, new_classes: bool) -> None:
-        self._project, self._table, self._new_classes = project, table, new_classes
+    def __init__(self, project: Project, new_classes: bool) -> None:
+        self._project, self._new_classes = project, new_classes
         self._known = {normal(name): name for name in project.known_classes}
-        self._names = [item.id for item in project.items()]
-        self._index = {name: place for place, name in enumerate(self._names)}
+        self._by_hash = {_hash(name): name for name in project.ids()}
+        self._ids = set(self._by_hash.values())
         self.classes: dict[str, Event] = {}
         self._shown: dict[str, dict[str, Shown]] = {}
 
-    def events(self, place: int, cells: Sequence[str]) -> tuple[str, list[Event]]:
-        """The id and the events of a row."""
-        try:
-            return self._read(*cells)
-        except InvalidInput as error:
-            raise InvalidInput(f"{self._table.where(place)}: {error}") from error
-
-    def _read(self, name: str, label: str, answer: str, who: str, key: str) -> tuple[str, list[Event]]:
+    def read(self, name: str, label: str, answer: str, who: str, key: str) -> tuple[str, list[Event]]:
+        """The id and the events of a row, given its cells."""
         item, word, label = self._item(name, key.strip()), answer.strip().lower(), label.strip()
         if word not in ("", *WORDS):
             known = ", ".join(WORDS)
@@ -194,10 +204,10 @@ class _Sheet:
         return item, events
 
     def _item(self, name: str, key: str) -> str:
-        """The id of the item of a row."""
-        (row,) = matched([name], self._index) if name not in self._index else (self._index[name],)
-        item = name if row < 0 else self._names[row]
-        if key != _key(key.rpartition(".")[0], item) or not key.startswith(self._project.id):
+        """The id of the item of a row: the key says it, and the cell must be that id, or what a spreadsheet makes of it."""
+        item = self._by_hash.get(key.rpartition(".")[2]) if key.startswith(self._project.id) else None
+        other = name != item and name in self._ids
+        if item is None or other or not (normal(name) == normal(item) or is_same_number(name, item)):
             raise InvalidInput(
                 f"{name!r} and the key {key!r:.80} do not belong together in this project; fill in a sheet without moving cells of "
                 "other columns"
@@ -217,7 +227,7 @@ class _Sheet:
 
     def _class(self, label: str, who: str) -> str:
         """The name of a class; a new one if these are allowed."""
-        known = self._known.get(normal(label))
+        known = self._known.get(normal(label)) or self._alike(label)
         if known is None:
             if not self._new_classes:
                 raise InvalidInput(
@@ -226,6 +236,34 @@ class _Sheet:
             self._known[normal(label)] = known = label
             self.classes[label] = Event(kind="class_add", who=who.strip(), label=label)
         return known
+
+    def _alike(self, label: str) -> str | None:
+        """The only class that a spreadsheet writes like this: TRUE for true, 1 for 01."""
+        found = {
+            name
+            for name in self._known.values()
+            if normal(name).casefold() == normal(label).casefold() or is_same_number(label, name)
+        }
+        return found.pop() if len(found) == 1 else None
+
+
+def is_same_number(cell: str, name: str) -> bool:
+    """Whether a cell is what a spreadsheet makes of a name of digits: without zeros in front, and long ones rounded.
+
+    >>> [is_same_number(cell, "0012345678901234567") for cell in ("12345678901234567", "1.23457E+16", "1,23457E+16", "1.24E+16")]
+    [True, True, True, False]
+    """
+    found = _NUMBER.fullmatch(cell)
+    if found is None or not _NUMBER.fullmatch(name):
+        return False
+    seen, meant = Decimal(cell.replace(",", ".")), Decimal(name.replace(",", "."))
+    shown = len(seen.as_tuple().digits)
+    digits = shown if found[1] else _SPREADSHEET_DIGITS
+    return seen in (
+        meant,
+        Context(digits).plus(meant),
+        Context(digits, ROUND_DOWN).plus(meant),
+    )  # Excel cuts long ones off
 
 
 def _recorded(project: Project, rows: Iterable[tuple[str, list[Event]]], classes: Mapping[str, Event]) -> Answered:
