@@ -50,14 +50,15 @@ def greedy_sampling(spaces: Sequence[Tensor], n: int, labeled: Sequence[Tensor] 
     scaled = [_Space(x, known) for x, known in zip(spaces, labeled, strict=True)]
     dists = torch.full((len(spaces[0]),), torch.inf, dtype=torch.float64)
     for start in range(0, len(labeled[0]), _LABELED):
-        dists = torch.minimum(dists, _nearest(scaled, [space.labeled[start : start + _LABELED] for space in scaled]))
+        part = slice(start, start + _LABELED)
+        dists = torch.minimum(dists, _nearest(scaled, [space.labeled[part] for space in scaled]))
     rows: list[int] = []
     gains: list[float] = []
     while len(rows) < n:
         row = scaled[-1].central() if bool(dists[0].isposinf()) else _first_largest(dists)
         rows.append(row)
         gains.append(float(dists[row]))
-        dists = torch.minimum(dists, _nearest(scaled, [space.x[row : row + 1] for space in scaled]))
+        dists = torch.minimum(dists, _nearest(scaled, [space.x[slice(row, row + 1)] for space in scaled]))
         dists[row] = -1
     unit = sum(space.exponent for space in scaled)
     return RowsWithGains(torch.tensor(rows), times_two_to(torch.tensor(gains, dtype=torch.float64), unit))
@@ -68,30 +69,32 @@ class _Space:
 
     def __init__(self, x: Tensor, labeled: Tensor) -> None:
         self.exponent = exponent(max(largest(x), largest(labeled)))
-        self.x, self.labeled = (times_two_to(rows.double(), -self.exponent) for rows in (x, labeled))
+        self.x, self.labeled = (
+            Dense(times_two_to(rows.double(), -self.exponent)).with_norms() for rows in (x, labeled)
+        )
 
     def central(self) -> int:
         """The row nearest to the mean."""
-        return _first_largest(-torch.linalg.vector_norm(self.x - self.x.mean(0), dim=1))
+        return _first_largest(-self.x.sq_dists(Dense(self.x.x.mean(0, keepdim=True)))[:, 0])
 
 
-def _nearest(spaces: list[_Space], centers: list[Tensor]) -> Tensor:
-    """The smallest product of the distances of each row to the same center, (N,); ``centers``: (m, D) for each space."""
-    step = max(1, BLOCK_BYTES // (8 * max(_LABELED * _NARROW, *(space.x.shape[1] for space in spaces))))
+def _nearest(spaces: list[_Space], centers: list[Dense]) -> Tensor:
+    """The smallest product of the distances of each row to the same center, (N,); ``centers``: m rows for each space."""
+    step = max(1, BLOCK_BYTES // (8 * _NARROW * len(centers[0])))
     parts = []
     for start in range(0, len(spaces[0].x), step):
         product = torch.ones((), dtype=torch.float64)
         for space, to in zip(spaces, centers, strict=True):
-            product = product * _dists(space.x[start : start + step], to)
+            product = product * _dists(space.x[slice(start, start + step)], to)
         parts.append(product.amin(1))
     return torch.cat(parts)
 
 
-def _dists(x: Tensor, to: Tensor) -> Tensor:
+def _dists(x: Dense, to: Dense) -> Tensor:
     """Distances, (B, m)."""
-    if len(to) == 1 or x.shape[1] <= _NARROW:
-        return torch.linalg.vector_norm(x[:, None] - to, dim=2)
-    return Dense(x).sq_dists(Dense(to)).sqrt_()
+    if x.x.shape[1] <= _NARROW:
+        return torch.linalg.vector_norm(x.x[:, None] - to.x, dim=2)
+    return x.sq_dists(to).sqrt_()
 
 
 def _first_largest(values: Tensor) -> int:
