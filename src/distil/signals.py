@@ -1,7 +1,8 @@
 """Signals, the quantities that strategies read, and the table that holds them.
 
 Signals are frozen and hashable, so strategies that need equal signals share one pass over the pool. *Measured* signals come
-from a forward pass; *derived* signals are computed from stored ones when a strategy reads them, and are not stored.
+from a forward pass or an array, *given* signals from an array only; *derived* signals are computed from stored ones when a
+strategy reads them, and are not stored.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from distil.errors import MissingSignal
 from distil.functional.adversarial import Attack, Attacker
 from distil.functional.features import Dense, Features, Outer
 from distil.functional.gradients import cross_entropy_residual, residual, sigmoid_residual
+from distil.functional.preferences import delta_ucb
+from distil.functional.reductions import entropies_by_class, reduced_uncertainty
 from distil.system.runtime import CHUNK_ROWS
 from distil.system.scratch import Space
 from distil.tasks import TASKS, Task
@@ -42,6 +45,10 @@ class Forward(ABC):
         """Probabilities or predictions under K samples of the network, (B, K, C); one draw for all rows if ``shared``."""
 
     @abstractmethod
+    def augmented(self, transform: Callable[[Tensor], Tensor], n_samples: int) -> Tensor:
+        """Class probabilities averaged over ``n_samples`` random changes of each input, (B, C)."""
+
+    @abstractmethod
     def inputs(self) -> Tensor:
         """The tensor that the network is called with, (B, ...)."""
 
@@ -55,13 +62,13 @@ class Forward(ABC):
 
 
 class Signal(ABC, Generic[V]):
-    """One quantity per example: ``Measured`` or ``Derived``. ``V`` is the type of the column that holds it.
+    """One quantity per example: ``Measured``, ``Given`` or ``Derived``. ``V`` is the type of the column that holds it.
 
     Attributes:
         noun: The name of its column in messages; empty: messages show the signal itself.
         argument: The argument of ``select_from`` that may hold it; empty: only a model can supply it.
-        axes: A letter for each axis of its column: B examples, C classes, L labels, T predicted numbers, D numbers, K samples;
-            empty: any axes.
+        axes: A letter for each axis of its column: B examples, C classes, L labels, T predicted numbers, D numbers, K samples,
+            R responses; empty: any axes.
         grad: Whether measuring it takes gradients by the inputs, so that arrays cannot replace the model.
     """
 
@@ -82,6 +89,22 @@ class Measured(Signal[Tensor]):
     @abstractmethod
     def measure(self, forward: Forward) -> Tensor:
         """The values of one minibatch, (B, ...)."""
+
+
+class Given(Signal[Tensor]):
+    """A signal that only arrays can hold; no model measures it."""
+
+    tasks = ("classification",)
+
+
+class OfTokens(Given):
+    """A signal that is reduced from the probabilities of each example's tokens (words, pixels, boxes), read through ``offsets``."""
+
+    argument: ClassVar[str] = "offsets"
+
+    @abstractmethod
+    def reduce(self, probs: Tensor, offsets: Tensor) -> Tensor:
+        """The values of some examples, (B, ...): their tokens' probabilities (R, C), and the rows of each example, (B + 1,)."""
 
 
 class Derived(Signal[V]):
@@ -168,6 +191,27 @@ class MCProbs(Measured):
     def measure(self, forward: Forward) -> Tensor:
         """Sampled class probabilities, (B, K, C)."""
         return forward.samples(self.n_samples, self.shared)
+
+
+@dataclass(frozen=True)
+class AugmentedProbs(Measured):
+    """Class probabilities averaged over random changes of the inputs, test-time augmentation: (N, C).
+
+    Attributes:
+        transform: A function from the input of one example, a tensor without the axis of examples, to a changed one of the same
+            shape. The global generators of torch, NumPy and ``random`` are seeded for each call.
+        n_samples: Number of changes of each input.
+    """
+
+    noun: ClassVar[str] = "probabilities under the transform"
+    axes: ClassVar[str] = "BC"
+    tasks = ("classification",)
+    transform: Callable[[Tensor], Tensor]
+    n_samples: int = 10
+
+    def measure(self, forward: Forward) -> Tensor:
+        """Mean class probabilities, (B, C)."""
+        return forward.augmented(self.transform, self.n_samples)
 
 
 @dataclass(frozen=True)
@@ -410,6 +454,76 @@ class Gradient(Derived[Features]):
         outputs = signals[Probs()] if self.loss is None else signals[Logits()]
         y = signals[Labels()] if self.labels == "true" else outputs.argmax(-1)
         return cross_entropy_residual(outputs, y) if self.loss is None else residual(outputs, y, self.loss)
+
+
+@dataclass(frozen=True)
+class TokenUncertainties(OfTokens):
+    """The uncertainties of each example's tokens, reduced to one number: (N,); see ``functional.reductions``.
+
+    Attributes:
+        measure: The uncertainty of a token: ``"entropy"``, ``"margin"``, ``"least_confidence"`` or ``"log_confidence"``.
+        reduction: ``"mean"``, ``"sum"``, ``"max"`` or ``"top_mean"``.
+        top: Number of the largest uncertainties of ``"top_mean"``.
+    """
+
+    noun: ClassVar[str] = "probabilities of tokens"
+    measure: str = "entropy"
+    reduction: str = "mean"
+    top: int = 10
+
+    def reduce(self, probs: Tensor, offsets: Tensor) -> Tensor:
+        """One number for each example, (B,)."""
+        return reduced_uncertainty(probs, offsets, self.measure, self.reduction, self.top)
+
+
+@dataclass(frozen=True)
+class TokenEntropies(OfTokens):
+    """Means over each example's tokens of p_c H for each class c, then of the entropy H of a token: (N, C + 1)."""
+
+    noun: ClassVar[str] = "probabilities of tokens"
+
+    def reduce(self, probs: Tensor, offsets: Tensor) -> Tensor:
+        """A row for each example, (B, C + 1)."""
+        return entropies_by_class(probs, offsets)
+
+
+@dataclass(frozen=True)
+class Rewards(Given):
+    """Mean rewards of each prompt's responses under a reward model: (N, R)."""
+
+    noun: ClassVar[str] = "rewards"
+    argument: ClassVar[str] = "rewards"
+    axes: ClassVar[str] = "BR"
+
+
+@dataclass(frozen=True)
+class Deviations(Given):
+    """Standard deviations of these rewards: (N, R), at least 0."""
+
+    noun: ClassVar[str] = "standard deviations of rewards"
+    argument: ClassVar[str] = "deviations"
+    axes: ClassVar[str] = "BR"
+
+
+@dataclass(frozen=True)
+class ResponsePairs(Derived[Tensor]):
+    """The pair of each prompt's responses whose rewards may differ most, and by how much: (N, 3); see ``delta_ucb``.
+
+    Attributes:
+        beta: Width of the bounds in standard deviations.
+    """
+
+    beta: float = 1.0
+
+    @property
+    def needs(self) -> tuple[Signal[Any], ...]:
+        """The rewards and their deviations."""
+        return (Rewards(), Deviations())
+
+    def derive(self, signals: Signals) -> Tensor:
+        """Two columns of the rewards and their possible difference, (N, 3)."""
+        found = delta_ucb(signals[Rewards()], signals[Deviations()], self.beta)
+        return torch.cat([found.pairs.type(found.gaps.dtype), found.gaps[:, None]], 1)
 
 
 @dataclass(frozen=True, eq=False)

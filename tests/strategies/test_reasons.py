@@ -14,7 +14,7 @@ from distil.functional import greedy
 from distil.rng import Rng
 from distil.selection.learner import Learner
 from distil.selection.select import select, select_from
-from distil.signals import Embedding, Labels, Logits, Probs, Signals
+from distil.signals import Embedding, Given, Labels, Logits, Probs, Signals
 from distil.strategies import (
     BADGE,
     CRAIG,
@@ -406,7 +406,9 @@ SAYS = {
 
 def test_every_strategy_says_what_it_used(case):
     model = nn.Linear(D, C)
-    for name in STRATEGIES:
+    for name, cls in STRATEGIES.items():
+        if any(isinstance(signal, Given) for signal in cls().needs.signals):  # tests/contract/test_strategies_arrays.py
+            continue
         with case(name):
             try:
                 found = picked(name, 3, labeled=([0, 1], [0, 1]))

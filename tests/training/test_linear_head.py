@@ -20,6 +20,7 @@ from distil.experiment.split import split
 from distil.experiment.suite import run_all
 from distil.functional.logistic_regression import fit_logistic_regression, pool_scale
 from distil.rng import Rng
+from distil.signals import Given
 from distil.strategies import STRATEGIES
 from distil.training.linear_head import fit_head, held_out
 
@@ -183,7 +184,9 @@ def test_every_strategy_selects_with_a_head(pool):
     head = LinearHead.over(x, 3)
     fit_head(head, x[:20], y[:20], HeadConfig())
     sets = {"labeled": (x[:20], y[:20]), "validation": (x[20:30], y[20:30]), "query": x[30:34], "private": x[34:36]}
-    for name in STRATEGIES:
+    for name, cls in STRATEGIES.items():
+        if any(isinstance(signal, Given) for signal in cls().needs.signals):  # no model measures it
+            continue
         found = distil.select(name, head, x[40:], 4, rng=0, **sets)
         assert len(set(found.tolist())) == 4, name
 

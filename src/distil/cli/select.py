@@ -40,6 +40,9 @@ def pick(
     embeddings: PathLike | None = None,
     probs: PathLike | None = None,
     mc_probs: PathLike | None = None,
+    offsets: PathLike | None = None,
+    rewards: PathLike | None = None,
+    deviations: PathLike | None = None,
     ids: PathLike | None = None,
     pool: PathLike | None = None,
     model: PathLike | None = None,
@@ -97,6 +100,10 @@ def pick(
         embeddings: A file of embeddings, (N, D), such as ``.npy`` or ``.csv``; docs/your-data.md lists the formats.
         probs: A file of class probabilities, (N, C); default: those of a linear head that is trained on the labeled embeddings.
         mc_probs: A file of sampled class probabilities, (N, K, C).
+        offsets: A file of the rows of probs at which the tokens (words, pixels, boxes) of each example begin, then the number of
+            rows, (N + 1,): probs then has a row for each token, for strategies such as token_uncertainty.
+        rewards: A file of the mean rewards of each prompt's responses, (N, R), for strategies such as delta_ucb.
+        deviations: A file of the standard deviations of these rewards, (N, R).
         ids: The ids of the rows: a file, or a column; default: the ids in the files, else positions.
         pool: A folder of images or a table of texts, which the model embeds; in place of embeddings.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
@@ -166,6 +173,9 @@ def pick(
         "embeddings": embeddings,
         "probs": probs,
         "mc_probs": mc_probs,
+        "offsets": offsets,
+        "rewards": rewards,
+        "deviations": deviations,
         "ids": ids,
         "pool": pool,
         "weights": weights,
@@ -192,6 +202,9 @@ def pick(
         "embeddings": embeddings if made is None else made.path,
         "probs": optional_path("probs", probs, _ARRAYS),
         "mc_probs": optional_path("mc_probs", mc_probs, _ARRAYS),
+        "offsets": optional_path("offsets", offsets, _ARRAYS),
+        "rewards": optional_path("rewards", rewards, _ARRAYS),
+        "deviations": optional_path("deviations", deviations, _ARRAYS),
     }
     arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime, quoting=quoting)
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}

@@ -324,6 +324,16 @@ def check_rows(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None
         raise InvalidInput(f"{what} has NaN or infinite values in {len(bad):,} of {len(ids):,} examples: ids {named}")
 
 
+def check_not_negative(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None = None) -> None:
+    """Raise InvalidInput with the first wrong ids unless all numbers in ``rows`` are at least 0; arguments as ``check_rows``."""
+    if rows.numel() and float(rows.amin()) < 0:
+        bad = ids[(rows.reshape(len(rows), -1) < 0).any(1).cpu()]
+        named = ", ".join(map(repr, called(bad[:5], names))) + (", ..." if len(bad) > 5 else "")
+        raise InvalidInput(
+            f"{what} must be at least 0, got {float(rows.amin()):.3g} as the smallest number: ids {named}"
+        )
+
+
 def check_logits(ids: Tensor, rows: Tensor, what: str, names: Sequence[Any] | None = None) -> None:
     """Raise InvalidInput with the first wrong ids unless all rows are logits.
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import neighbors as neighbors
     from distil.functional import noise as noise
     from distil.functional import outliers as outliers
+    from distil.functional import preferences as preferences
     from distil.functional import projection as projection
     from distil.functional import reductions as reductions
     from distil.functional import representatives as representatives

@@ -1,4 +1,4 @@
-"""One score an example from the probabilities of its tokens: the words of a sentence, the pixels of an image, the boxes of a detector.
+"""One score an example from the probabilities of its tokens: words of a sentence, pixels or detected boxes of an image.
 
 The tokens of all examples are the rows of one array, and ``offsets`` (N + 1,) says which rows belong to which example: those of
 example i are ``probs[offsets[i]:offsets[i + 1]]``. Examples may have any number of tokens; one without tokens has score 0.

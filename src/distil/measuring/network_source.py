@@ -15,6 +15,7 @@ from distil.data.labels import as_labels, as_targets
 from distil.data.minibatches import Collate, in_memory, minibatches, row_bytes
 from distil.errors import MissingSignal, UnsupportedModel
 from distil.functional.adversarial import Attack, Attacker
+from distil.measuring.augmentation import augmented_probs
 from distil.measuring.channels_last import ChannelsLast
 from distil.measuring.measurements import Measurements
 from distil.measuring.source import Source, check_finite, tabulated
@@ -22,7 +23,7 @@ from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Out
 from distil.networks.calls import check_minibatch
 from distil.networks.dropout import Draw
 from distil.rng import Rng
-from distil.signals import Forward, Logits, MCProbs, Signal, Signals, measured_by
+from distil.signals import Forward, Given, Logits, MCProbs, Signal, Signals, measured_by
 from distil.system.runtime import Runtime
 
 
@@ -78,7 +79,13 @@ class NetworkSource(Source):
 
     def measured(self, needs: tuple[Signal[Any], ...]) -> tuple[Signal[Any], ...]:
         """The measured signals from which ``needs`` are derived."""
-        return measured_by(needs)
+        signals = measured_by(needs)
+        for signal in signals:
+            if isinstance(signal, Given):
+                raise MissingSignal(
+                    f"{self._caller} reads the {signal.noun}, which no model measures; pass them as arrays to distil.select_from"
+                )
+        return signals
 
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
         """One table for each minibatch, on the CPU, from one forward pass for all signals.
@@ -206,6 +213,10 @@ class _Pass(Forward):
                 "whose layers cannot be watched, pass the original module"
             )
         return embedding
+
+    def augmented(self, transform: Callable[[Tensor], Tensor], n_samples: int) -> Tensor:
+        rng = self._rng.child("augmentation")
+        return augmented_probs(self._network, self._batch, self._ids, transform, n_samples, rng, self._caller)
 
     def inputs(self) -> Tensor:
         if not isinstance(self._network, HasInputs):

@@ -14,6 +14,7 @@ from distil.data.arrays import (
     are_consecutive,
     check_distributions,
     check_logits,
+    check_not_negative,
     check_rows,
     check_shares,
     precision_of,
@@ -21,9 +22,21 @@ from distil.data.arrays import (
     serves,
     take,
 )
+from distil.data.tokens import token_blocks
 from distil.errors import MissingSignal
 from distil.rng import Rng
-from distil.signals import LabelProbs, Labels, Logits, MCProbs, Probs, Signal, Signals, measured_by
+from distil.signals import (
+    Deviations,
+    LabelProbs,
+    Labels,
+    Logits,
+    MCProbs,
+    OfTokens,
+    Probs,
+    Signal,
+    Signals,
+    measured_by,
+)
 from distil.system.runtime import CHUNK_ROWS, Runtime
 from distil.system.scratch import Space
 
@@ -111,8 +124,8 @@ class ArraySource(Source):
 
     Args:
         ids: Rows of the arrays, (N,) int64.
-        arrays: Arrays by argument name (``probs``, ``embeddings``, ``mc_probs``, ``predictions``, ``mc_predictions``,
-            ``labels``), each with a row for every example of the data set.
+        arrays: Arrays by argument name (``probs``, ``embeddings``, ``labels``, ...), each with a row for every example of the data
+            set; for ``offsets``, also ``tokens`` (see ``distil.data.tokens``).
         role: Prefix of the argument names in messages, for example ``"labeled_"``.
         caller: Name of the strategy, for messages.
         names: The caller's names of the rows of the arrays, for messages; None: messages use positions.
@@ -165,7 +178,7 @@ class ArraySource(Source):
     def _serves(self, signal: Signal[Any]) -> bool:
         """Whether the array of a signal can be its column."""
         array = self._argument(signal)
-        own = self._copies or isinstance(signal, (Logits, Labels))
+        own = self._copies or isinstance(signal, (Logits, Labels, OfTokens))
         return not own and serves(array, self._precision_of(array))
 
     def of(self, rows: Tensor) -> ArraySource:
@@ -188,6 +201,11 @@ class ArraySource(Source):
         name = signal.argument
         if not name:
             raise MissingSignal(f"{self._caller} needs {signal!r}, which only a model can measure; use distil.select")
+        if name not in self._arrays and isinstance(signal, OfTokens):
+            raise MissingSignal(
+                f"{self._caller} needs `offsets` (N + 1,), which say which rows of `probs` are the tokens of each example; pass "
+                "offsets=..."
+            )
         if name not in self._arrays:
             have = " and ".join(f"`{self._role}{n}`" for n in self._arrays)
             got = f"got {f'only {have}' if have else 'nothing'}"
@@ -208,6 +226,8 @@ class ArraySource(Source):
     def _rows(self, signal: Signal[Any], ids: Tensor) -> Tensor:
         array, name = self._argument(signal), self._role + signal.argument
         rows = take(array, ids)
+        if isinstance(signal, OfTokens):
+            return self._reduced(signal, ids, rows)
         if self._copies:
             rows = rows.clone()
         if isinstance(signal, Labels):
@@ -219,10 +239,22 @@ class ArraySource(Source):
             return rows.clamp(0, 1)
         if not isinstance(signal, (Logits, Probs, MCProbs)):
             check_rows(ids, rows, name, self.names)
+            if isinstance(signal, Deviations):
+                check_not_negative(ids, rows, name, self.names)
             return rows
         check_distributions(ids, rows, name, slack, self.names)
         # Log-probabilities are logits: softmax takes them back to the probabilities.
         return rows.clamp_min(torch.finfo(rows.dtype).tiny).log() if isinstance(signal, Logits) else rows
+
+    def _reduced(self, signal: OfTokens, ids: Tensor, bounds: Tensor) -> Tensor:
+        """The column of a signal that is reduced from the tokens of each example, which begin and end at ``bounds`` (B, 2)."""
+        tokens, parts = self._arrays["tokens"], []
+        for examples, rows, offsets in token_blocks(tokens, bounds):
+            slack = _HALF_SLACK if len(rows) and _in_half_precision(rows) else 1e-3
+            rows = rows.to(precision_of([tokens]))
+            check_distributions(ids[examples].repeat_interleave(offsets.diff()), rows, "probs", slack, self.names)
+            parts.append(signal.reduce(rows, offsets))
+        return torch.cat(parts)
 
 
 def _in_half_precision(rows: Tensor) -> bool:

@@ -29,6 +29,7 @@ from distil.data.examples import Data, LabeledSet, as_data, form_of
 from distil.data.frames import Frame, FrameTable
 from distil.data.labels import is_missing_label, listed
 from distil.data.minibatches import Collate
+from distil.data.tokens import token_bounds
 from distil.errors import InvalidInput, MissingSignal, whole_number
 from distil.selection.ids import ID_FORMS, IdReader, Ids, split_pair
 from distil.signals import measured_by
@@ -266,7 +267,7 @@ def as_array(value: object, argument: str, called: str, task: Task = "classifica
 
     Args:
         value: The array, of any type; of a data frame, the columns of numbers, as in tables in files.
-        argument: ``probs``, ``embeddings``, ``mc_probs``, ``predictions`` or ``mc_predictions``.
+        argument: ``probs``, ``embeddings``, ``mc_probs``, ``predictions``, ``mc_predictions``, ``rewards`` or ``deviations``.
         called: The name of the array in messages.
         task: The task of the selection.
 
@@ -280,13 +281,25 @@ def as_array(value: object, argument: str, called: str, task: Task = "classifica
         isinstance(value, Series) and len(value.shape) == 2 and isinstance(value, Frame)
     ):  # in this order: lazy frames warn
         value, _, _ = table_values(FrameTable(value), None, None, Runtime())
-    if argument == "embeddings":
+    if argument in ("embeddings", "rewards", "deviations"):
         return checked_array(value, called, 2)
     if task == "regression":
         return as_columns(value, called, 3 if argument == "mc_predictions" else 2)
     if task == "multilabel":
         return checked_array(value, called, 2)
     return checked_probs(value, called, 3 if argument == "mc_probs" else 2)
+
+
+def with_tokens(arrays: Mapping[str, Array], offsets: object) -> dict[str, Array]:
+    """The arrays with ``offsets`` and ``tokens`` in place of ``probs``, whose rows are tokens; see ``distil.data.tokens``.
+
+    Raises:
+        InvalidInput: There are no probabilities, or the offsets do not fit.
+    """
+    if "probs" not in arrays:
+        raise InvalidInput("offsets was passed without probs, whose rows it divides among the examples; pass probs=...")
+    others = {name: array for name, array in arrays.items() if name != "probs"}
+    return {"offsets": token_bounds(offsets, len(arrays["probs"])), **others, "tokens": arrays["probs"]}
 
 
 def classes_in(arrays: Mapping[str, Array]) -> int | None:

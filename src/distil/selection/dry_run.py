@@ -40,7 +40,9 @@ def plan(request: Request) -> dict[str, Any]:
             "type": str(column.values.dtype).removeprefix("torch."),
             "bytes": column.values.nbytes,
             "mapped": isinstance(column.values, np.memmap),
-            "read": name in runs or (name == "embeddings" and request.near is not None),
+            "read": name in runs
+            or (name == "embeddings" and request.near is not None)
+            or (name == "tokens" and "offsets" in runs),
         }
         for name, column in request.arrays.columns.items()
     }

@@ -19,9 +19,10 @@ from distil.data.array_files import Column, read_column
 from distil.data.arrays import Array
 from distil.data.cells import csv_text
 from distil.data.distances import checked_near, ruler
-from distil.data.ids import ListedIds, normal, read_ids
+from distil.data.ids import ListedIds, names_column, normal, read_ids, read_row_ids
 from distil.data.labels import as_classes, as_labels
 from distil.data.table_files import Quoting
+from distil.data.tokens import token_bounds
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
@@ -52,7 +53,8 @@ def read_arrays(
     """Open the arrays of a pool; their values are not read yet.
 
     Args:
-        files: Name of an array (``embeddings``, ``probs``, ``mc_probs``) -> its file or column, or None.
+        files: Name of an array (``embeddings``, ``probs``, ``mc_probs``) -> its file or column, or None. With a file of
+            ``offsets``, ``probs`` has a row for each token; see :func:`distil.select_from`.
         ids: A column of ids in every file, or a file of ids; see :func:`distil.data.array_files.read_column`.
         runtime: The memory for decoded values.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
@@ -61,19 +63,45 @@ def read_arrays(
         InvalidInput: There is no array, one has a wrong number of axes, or their numbers of rows or their ids differ.
     """
     columns: dict[str, Column] = {}
+    tokens = files.get("offsets") is not None
     for what, source in files.items():
-        if source is not None:
+        if source is not None and what != "offsets":
             column = source
             if not isinstance(column, Column):
-                column = read_column(column, ids=ids, quoting=quoting, runtime=runtime)
+                own_ids = None if tokens and what == "probs" else ids  # its rows are tokens
+                column = read_column(column, ids=own_ids, quoting=quoting, runtime=runtime)
             values: Any = as_array(column.values, what, f"{column.origin}: {what}")
             columns[what] = replace(column, values=values)
+    if tokens:
+        columns = _with_tokens(columns, files["offsets"], ids, quoting, runtime)
     if not columns:
         raise InvalidInput(
             "there is nothing to choose from: pass embeddings, probs or mc_probs (--embeddings, --probs, --mc-probs)"
         )
-    common_size({column.origin: len(column) for column in columns.values()})
-    return Arrays(columns, _common_names(columns.values()))
+    of_examples = [column for what, column in columns.items() if what != "tokens"]
+    common_size({column.origin: len(column) for column in of_examples})
+    return Arrays(columns, _common_names(of_examples))
+
+
+def _with_tokens(
+    columns: Mapping[str, Column],
+    source: str | Path | Column | None,
+    ids: str | Path | None,
+    quoting: Quoting | None,
+    runtime: Runtime | None,
+) -> dict[str, Column]:
+    """The columns with ``offsets`` and ``tokens`` in place of ``probs``, whose rows are tokens; see ``distil.data.tokens``."""
+    if "probs" not in columns:
+        raise InvalidInput("offsets divide the rows of probs among the examples; pass probs too (--probs)")
+    others = {what: column for what, column in columns.items() if what != "probs"}
+    tokens = columns["probs"]
+    column = source if isinstance(source, Column) else read_column(str(source), quoting=quoting, runtime=runtime)
+    values = column.values[:, 0] if column.values.ndim == 2 and column.values.shape[1] == 1 else column.values
+    bounds = token_bounds(values, len(tokens), f"{column.origin}: offsets", tokens.origin)
+    names = None if ids is None or names_column(ids) is not None else read_row_ids(ids, quoting)
+    if names is not None and len(names) != len(bounds):
+        raise InvalidInput(f"{ids} has {len(names)} ids, and {column.origin} has offsets of {len(bounds)} examples")
+    return {"offsets": Column(bounds, names, column.origin), **others, "tokens": replace(tokens, names=None)}
 
 
 def request(

@@ -36,6 +36,7 @@ from distil.selection.arguments import (
     classes_in,
     common_size,
     with_names,
+    with_tokens,
 )
 from distil.selection.choose import choose
 from distil.selection.ids import IdReader, Ids, split_pair
@@ -156,6 +157,9 @@ def select_from(
     mc_probs: Array | None = None,
     predictions: Array | None = None,
     mc_predictions: Array | None = None,
+    offsets: Array | Sequence[int] | None = None,
+    rewards: Array | None = None,
+    deviations: Array | None = None,
     candidates: Ids | None = None,
     exclude: Ids | None = None,
     labeled: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
@@ -189,6 +193,10 @@ def select_from(
         predictions: For ``task="regression"``: what the model predicts, (N,) or (N, T).
         mc_predictions: For ``task="regression"``: predictions of K samples or members of the model, (N, K) or (N, K, T); this K
             replaces the strategy's number of samples.
+        offsets: For strategies that read tokens (words, pixels, boxes): the row of ``probs`` at which the tokens of each example
+            begin, then the number of rows, (N + 1,). ``probs`` then has a row for each token, (R, C).
+        rewards: For strategies that pair responses: the mean reward of each response to a prompt, (N, R).
+        deviations: Standard deviations of these rewards, (N, R).
         candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
         labeled: Rows that are labeled, a dict {id: label}, a Series of labels whose index holds the ids, or a pair (ids, labels).
@@ -228,6 +236,7 @@ def select_from(
     check_arrays_serve(strategy)
     passed = {"probs": probs, "embeddings": embeddings, "mc_probs": mc_probs}
     passed |= {"predictions": predictions, "mc_predictions": mc_predictions}
+    passed |= {"rewards": rewards, "deviations": deviations}
     arrays = {name: as_array(value, name, name, task) for name, value in passed.items() if value is not None}
     if not arrays:
         usual = (
@@ -235,9 +244,12 @@ def select_from(
             if task == "regression"
             else "probs=, embeddings= or mc_probs="
         )
-        raise InvalidInput(f"{type(strategy).__name__} needs an array; pass {usual}")
-    size = common_size({name: len(array) for name, array in arrays.items()})
-    _check_rows_match(passed)
+        own = " and ".join(f"{name}=" for name in arrays_read(strategy) if name in ("rewards", "deviations"))
+        raise InvalidInput(f"{type(strategy).__name__} needs an array; pass {own or usual}")
+    if offsets is not None:
+        arrays = with_tokens(arrays, offsets)
+    size = common_size({name: len(array) for name, array in arrays.items() if name != "tokens"})
+    _check_rows_match({name: value for name, value in passed.items() if name in arrays})
     names = as_names(names, size)
     reader = IdReader(size, names)
     labeled_ids, own_labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")

@@ -57,7 +57,15 @@ def for_arrays(strategy: Strategy, arrays: Mapping[str, object], labels: Any) ->
         strategy: The strategy that the caller named.
         arrays: The arrays of the pool, by argument of ``select_from``.
         labels: The labels of the labeled examples, in any form with a length; None without labels.
+
+    Raises:
+        InvalidInput: The probabilities are those of tokens, and the strategy reads those of examples.
     """
+    if "offsets" in arrays and "probs" in arrays_read(strategy):
+        raise InvalidInput(
+            f"offsets says that probs has a row for each token, and {type(strategy).__name__} reads a row for each example; leave "
+            "out offsets, or take a strategy that reads tokens: token_uncertainty, mnlp or class_stratified_entropy"
+        )
     embeddings = "embeddings" in arrays
     can_train = embeddings and labels is not None and len(classes_among(labels, "labels", len(labels))) > 1
     return settled(strategy, embeddings=embeddings, probs="probs" in arrays or can_train)

@@ -28,12 +28,14 @@ from distil.strategies.kernel import LCMD, MaxDet
 from distil.strategies.mix import Mix
 from distil.strategies.multilabel import MultilabelUncertainty
 from distil.strategies.predictive import Predictive
+from distil.strategies.preferences import DeltaUCB, DoubleReverseThompson
 from distil.strategies.refine import Refine
 from distil.strategies.registry import STRATEGIES, register, strategy_named
 from distil.strategies.regression import GreedySampling, LastLayerVariance, VarianceSampling
 from distil.strategies.stochastic import SkipTop, StochasticAcquisition
 from distil.strategies.submodular import FASS, SubmodularSampling
 from distil.strategies.targeted import SCG, SCMI, SMI
+from distil.strategies.tokens import MNLP, ClassStratifiedEntropy, TokenUncertainty
 from distil.strategies.uncertainty import (
     EntropySampling,
     LeastConfidence,
@@ -57,6 +59,7 @@ __all__ = [
     "GLISTER",
     "KDPP",
     "LCMD",
+    "MNLP",
     "SCG",
     "SCMI",
     "SMI",
@@ -71,8 +74,11 @@ __all__ = [
     "Balance",
     "BatchBALD",
     "CentroidStart",
+    "ClassStratifiedEntropy",
     "ClusterMargin",
     "CoreSet",
+    "DeltaUCB",
+    "DoubleReverseThompson",
     "DropQuery",
     "EntropySampling",
     "EntropySamplingDropout",
@@ -110,6 +116,7 @@ __all__ = [
     "Strategy",
     "SubmodularSampling",
     "Subsample",
+    "TokenUncertainty",
     "TypiClust",
     "UHerding",
     "VarianceSampling",
