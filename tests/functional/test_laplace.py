@@ -5,7 +5,15 @@ import scipy.special
 import scipy.stats
 import torch
 
-from distil.functional.laplace import Full, Kronecker, averaged_softmax, layer_rows, posterior, root_mean_square
+from distil.functional.laplace import (
+    Full,
+    Kronecker,
+    averaged_softmax,
+    layer_rows,
+    posterior,
+    root_mean_square,
+    sampled_softmax,
+)
 
 RNG = np.random.default_rng(0)
 M, N, D, C = 12, 7, 3, 4
@@ -114,3 +122,23 @@ def test_rows_of_any_scale():
         np.testing.assert_allclose(unit, np.sqrt((x.numpy() ** 2).sum(1).mean()) * factor, rtol=1e-12)
         np.testing.assert_allclose(layer_rows(x[:3] * factor, unit)[:, :5].numpy(), x[:3].numpy() * factor / unit)
     assert root_mean_square(torch.zeros(3, 2)) == 1
+
+
+def test_samples_have_the_moments_of_the_posterior():
+    for full_weights in (100, 0):
+        found = posterior(PROBS, LABELED, TAU, full_weights=full_weights)
+        weights = found.draw(20_000, torch.Generator().manual_seed(0))
+        assert weights.shape == (20_000, C, D + 1)
+        changes = torch.einsum("kcd,nd->nkc", weights, POOL)
+        spread = (changes[:, :, :, None] - changes[:, :, None]).square().mean(1)
+        np.testing.assert_allclose(spread.numpy(), found.differences(POOL).numpy(), rtol=0.05, atol=1e-12)
+        np.testing.assert_allclose(weights.mean(0).numpy(), 0, atol=6 * float(weights.std()) / 20_000**0.5)
+
+
+def test_sampled_predictions_are_those_of_the_changed_weights():
+    weights = torch.from_numpy(RNG.normal(size=(5, C, D + 1)))
+    logits = POOL @ WEIGHTS.T
+    found = sampled_softmax(logits, POOL, weights).numpy()
+    for k in range(5):
+        expected = scipy.special.softmax(POOL.numpy() @ (WEIGHTS + weights[k]).numpy().T, 1)
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-9)

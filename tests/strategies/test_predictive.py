@@ -1,21 +1,30 @@
 """Strategies with the probabilities of another predictive distribution, against the same strategy given these as arrays."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
+from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
-from distil.errors import InvalidInput, MissingSignal
-from distil.functional.laplace import averaged_softmax, layer_rows, posterior, root_mean_square
+from distil import Learner, Runtime
+from distil.errors import InvalidInput, MissingSignal, UnsupportedModel
+from distil.functional.laplace import averaged_softmax, layer_rows, posterior, root_mean_square, sampled_softmax
+from distil.functional.temperature import fitted_temperature
+from distil.rng import Rng
 from distil.selection.select import select, select_from
 from distil.strategies import (
     BADGE,
     BALD,
+    EPIG,
     FASS,
+    BatchBALD,
     CoreSet,
     EntropySampling,
     LeastConfidence,
     MarginSampling,
+    MarginSamplingDropout,
     Predictive,
     RandomSampling,
     StochasticAcquisition,
@@ -87,6 +96,104 @@ def test_laplace_asks_about_what_is_unlike_the_labeled_set():
     pool = x[2:]
     assert select("margin_sampling", model, pool, 1, labeled=labeled).tolist() == [0]
     assert select(Predictive(probs="laplace"), model, pool, 1, labeled=labeled).tolist() == [1]
+
+
+def test_strategies_that_read_samples_get_those_of_the_laplace_posterior():
+    x, pool = torch.from_numpy(X), torch.from_numpy(np.delete(X, LABELED, 0))
+    unit = root_mean_square(pool)
+    found = posterior(torch.from_numpy(PROBS[LABELED]), layer_rows(x[LABELED], unit), 0.1)
+    weights = found.draw(7, Rng(3).child("laplace").torch())
+    mc_probs = sampled_softmax(torch.from_numpy(PROBS).log(), layer_rows(x, unit), weights).numpy()
+    for strategy in (BALD(7), MarginSamplingDropout(7), BatchBALD(7), EPIG(7)):
+        picks = select_from(Predictive(strategy, "laplace"), 5, probs=PROBS, embeddings=X, labeled=LABELED, seed=3)
+        assert picks.tolist() == select_from(strategy, 5, mc_probs=mc_probs, labeled=LABELED, seed=3).tolist(), strategy
+
+
+def test_the_fitted_temperature_is_that_of_the_validation_set_else_of_the_labeled_set():
+    rng = np.random.default_rng(4)
+    y = np.array([rng.choice(C, p=p**0.3 / (p**0.3).sum()) for p in PROBS[:40]])
+    labels = (np.arange(20), y[:20])
+    validation = (np.arange(20, 40), y[20:])
+    for arrays, probs in (
+        ({"probs": "softmax"}, PROBS),
+        ({"probs": "mc_dropout"}, MC.mean(1)),
+        ({"probs": "laplace"}, PROBS),
+    ):
+        for given, rows, name in (
+            ({"labeled": labels}, range(20), "labeled"),
+            ({"labeled": labels, "validation": validation}, range(20, 40), "validation"),
+        ):
+            t = fitted_temperature(torch.from_numpy(probs[list(rows)]).log(), torch.from_numpy(y[list(rows)]))
+            assert t > 1
+            auto = Predictive(EntropySampling(), temperature="auto", **arrays)
+            found = select_from(auto, 9, **ARRAYS, **given)
+            assert found.notes == (f"temperature {t:.3g}, fitted on 20 {name} examples",)
+            fixed = Predictive(EntropySampling(), temperature=t, **arrays)
+            assert found.tolist() == select_from(fixed, 9, **ARRAYS, labeled=range(20)).tolist()
+    found = select_from(Predictive(temperature="auto"), 9, **ARRAYS)
+    assert found.notes == ("temperature 1, as there are no labels to fit it on",)
+    assert found.tolist() == select_from(Predictive(), 9, **ARRAYS).tolist()
+    with pytest.raises(MissingSignal, match="labels"):
+        select_from(Predictive(temperature="auto"), 9, **ARRAYS, labeled=range(20))
+    for wrong in ("Auto", "fit", 0, -1.0, True, float("nan")):
+        with pytest.raises(InvalidInput, match="temperature must be a number above 0, or 'auto', got"):
+            Predictive(temperature=wrong)
+
+
+def noisy(row):
+    """A change that draws from all three global generators."""
+    return row + torch.randn(row.shape) + random.random() + float(np.random.rand())  # noqa: NPY002
+
+
+def test_augmentation_averages_the_predictions_of_changed_inputs():
+    model = nn.Linear(D, C).double()
+    mean = torch.zeros(N, C, dtype=torch.float64)
+    for sample in range(4):
+        rows = []
+        for i in range(N):
+            with Rng(5).child("measure", "pool", "augmentation", sample, i).scope():
+                rows.append(noisy(torch.from_numpy(X[i])))
+        mean += model(torch.stack(rows)).softmax(1).detach() / 4
+    strategy = Predictive(EntropySampling(), "augmentation", n_samples=4, transform=noisy)
+    before = torch.get_rng_state(), random.getstate()
+    for size in (7, 200):
+        found = select(strategy, model, X, 20, rng=5, runtime=Runtime(batch_size=size))
+        assert found.tolist() == select_from(EntropySampling(), 20, probs=mean.numpy(), seed=5).tolist()
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == random.getstate()
+    badge = select(Predictive(BADGE(), "augmentation", n_samples=4, transform=noisy), model, X, 20, rng=5)
+    assert badge.tolist() == select_from(BADGE(), 20, probs=mean.numpy(), embeddings=X, seed=5).tolist()
+
+
+def test_augmentation_in_a_learner_and_in_ensembles():
+    flip = torch.neg
+    model = nn.Linear(D, C).double()
+    even = Predictive(EntropySampling(), "augmentation", n_samples=2, transform=flip)
+    expected = select(even, model, X, 5).tolist()
+    assert select(even, [model, model], X, 5).tolist() == expected
+    learner = Learner(X, model, even, num_classes=C, seed=0)
+    assert learner.query(5).tolist() == expected
+
+
+def test_augmentation_that_cannot_work_is_refused():
+    model = nn.Linear(D, C).double()
+    for wrong in ({"probs": "augmentation"}, {"transform": torch.neg}):
+        with pytest.raises(InvalidInput, match=r"probs='augmentation' and transform, .*, belong together"):
+            Predictive(**wrong)
+    with pytest.raises(MissingSignal, match=r"needs AugmentedProbs.*, which only a model can measure"):
+        select_from(Predictive(probs="augmentation", transform=torch.neg), 3, probs=PROBS)
+    for change, came in (
+        (lambda row: row[:2], r"\(2,\)"),
+        (lambda row: row.tolist(), "list"),
+        (lambda row: None, "NoneType"),
+    ):
+        with pytest.raises(InvalidInput, match=rf"transform must return a tensor of the shape .*, \(5,\); got {came}"):
+            select(Predictive(probs="augmentation", transform=change), model, X, 3)
+    tree = DecisionTreeClassifier().fit(X, PROBS.argmax(1))
+    with pytest.raises(
+        UnsupportedModel, match=r"Predictive changes the inputs of the model, so it needs a torch.nn.Module"
+    ):
+        select(Predictive(probs="augmentation", transform=torch.neg), tree, X, 3)
 
 
 def test_the_sources_that_are_missing_are_named():

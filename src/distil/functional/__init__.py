@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import similarity as similarity
     from distil.functional import submodular as submodular
     from distil.functional import targeted as targeted
+    from distil.functional import temperature as temperature
     from distil.functional import uncertainty as uncertainty
 
 __all__ = [module.name for module in iter_modules(__path__)]

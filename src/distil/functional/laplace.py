@@ -1,7 +1,7 @@
 """Laplace approximation of the last layer: how uncertain a trained linear head is, from embeddings and probabilities alone.
 
 The weights get a Gaussian posterior around their values. Its precision is that of a prior, plus the curvature of the loss on the
-labeled examples (MacKay 1992; Kristiadi et al. 2020; Daxberger et al. 2021, section 3). Examples far from all labeled ones then
+labeled examples (MacKay 1992; Kristiadi et al. 2020; Daxberger et al. 2021). Examples far from all labeled ones then
 have uncertain logits, where the softmax of the head itself may be certain.
 """
 
@@ -30,6 +30,10 @@ class Posterior(ABC):
     def differences(self, rows: Tensor) -> Tensor:
         """Variance of the difference of any two logits, (N, C, C), for ``rows`` (N, D + 1), float64."""
 
+    @abstractmethod
+    def draw(self, n_samples: int, generator: torch.Generator) -> Tensor:
+        """Samples of what the weights are above their values, (K, C, D + 1) float64; a CPU generator."""
+
 
 @dataclass(frozen=True, eq=False)
 class Full(Posterior):
@@ -48,6 +52,13 @@ class Full(Posterior):
         step = max(1, _BLOCK_BYTES // (8 * by_row.shape[1]))
         of_logits = [((part @ by_row).view(-1, c, c, d) * part[:, None, None]).sum(-1) for part in rows.split(step)]
         return _differences(torch.cat(of_logits))
+
+    def draw(self, n_samples: int, generator: torch.Generator) -> Tensor:
+        """(K, C, D + 1). Cost: O((C D)^3 + K (C D)^2)."""
+        c, d = self.covariance.shape[:2]
+        factor = torch.linalg.cholesky(self.covariance.view(c * d, c * d))
+        noise = torch.randn(n_samples, c * d, generator=generator, dtype=torch.float64)
+        return (noise @ factor.T).view(n_samples, c, d)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +80,12 @@ class Kronecker(Posterior):
         (curvature, u), (size, v) = self.outputs, self.inputs
         variances = (rows @ v).square() @ (1 / (curvature[:, None] * size + self.precision)).T  # (N, C), along u
         return _differences(torch.einsum("nj,cj,kj->nck", variances, u, u))
+
+    def draw(self, n_samples: int, generator: torch.Generator) -> Tensor:
+        """(K, C, D + 1). Cost: O(K (C^2 D + C D^2))."""
+        (curvature, u), (size, v) = self.outputs, self.inputs
+        noise = torch.randn(n_samples, len(curvature), len(size), generator=generator, dtype=torch.float64)
+        return u @ (noise / (curvature[:, None] * size + self.precision).sqrt()) @ v.T
 
 
 def posterior(probs: Tensor, rows: Tensor, precision: float, *, full_weights: int = FULL_WEIGHTS) -> Posterior:
@@ -106,7 +123,7 @@ def averaged_softmax(logits: Tensor, differences: Tensor) -> Tensor:
     """The mean of softmax(z) over Gaussian logits z, approximately, (N, C) float64.
 
     p_c is proportional to 1 / sum_i exp(-(f_c - f_i) / sqrt(1 + pi/8 Var(z_c - z_i))): the probit approximation (MacKay 1992) for
-    each pair of classes (Lu, Ie and Sha 2020, section 3.2). With two classes it is the usual one. Unlike the softmax of logits
+    each pair of classes (Lu, Ie and Sha 2020). With two classes it is the usual one. Unlike the softmax of logits
     that are scaled one by one, it does not change where all logits of an example are shifted.
 
     Args:
@@ -116,6 +133,21 @@ def averaged_softmax(logits: Tensor, differences: Tensor) -> Tensor:
     f = logits.double()
     gaps = (f[:, :, None] - f[:, None]) / (1 + math.pi / 8 * differences).sqrt()
     return (-(-gaps).logsumexp(2)).softmax(1)
+
+
+def sampled_softmax(logits: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """The softmax of z under samples of the weights, (N, K, C) float64, for z_k = f + W_k h.
+
+    Args:
+        logits: Means f of the logits, (N, C).
+        rows: Inputs h of the layer, with a column of ones for the bias, (N, D + 1).
+        weights: Samples W_k of what the weights are above their values, (K, C, D + 1), the same for all rows.
+
+    Cost: O(N K C D).
+    """
+    k, c, d = weights.shape
+    changes = rows.double() @ weights.reshape(k * c, d).T
+    return (logits.double()[:, None] + changes.view(-1, k, c)).softmax(2)
 
 
 def layer_rows(embeddings: Tensor, unit: float) -> Tensor:

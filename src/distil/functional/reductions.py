@@ -37,7 +37,7 @@ def reduced_uncertainty(
 ) -> Tensor:
     """The uncertainties of the tokens of each example, reduced to one number.
 
-    The mean and the sum of entropies are the token entropy and the total token entropy of Settles and Craven 2008, section 3.1. The
+    The mean and the sum of entropies are the token entropy and the total token entropy of Settles and Craven 2008. The
     sum of ``log_confidence`` orders as the least confidence of the most probable sequence of independent tokens (Culotta and
     McCallum 2005), and its mean is minus the length-normalized log-probability, MNLP, of Shen et al. 2018.
 

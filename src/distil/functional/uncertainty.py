@@ -72,7 +72,7 @@ def confidence(probs: Tensor) -> Tensor:
 def bald(mc_probs: Tensor) -> Tensor:
     """Mutual information between the label and the model, H[mean_k p_k] - mean_k H[p_k], in nats.
 
-    Houlsby et al. 2011, eq. 2, with the posterior sampled by Monte Carlo (Gal et al. 2017, eq. 5).
+    Houlsby et al. 2011, eq. 2, with the posterior sampled by Monte Carlo (Gal et al. 2017).
 
     Args:
         mc_probs: Probabilities of K posterior samples, (N, K, C).
@@ -106,7 +106,7 @@ def vote_entropy(mc_probs: Tensor) -> Tensor:
 
 
 def variation_ratio(mc_probs: Tensor) -> Tensor:
-    """Share of the samples that do not predict the class that most of them predict (Freeman 1965; Gal 2016, section 3.3.1).
+    """Share of the samples that do not predict the class that most of them predict (Freeman 1965; Gal 2016).
 
     Args:
         mc_probs: Probabilities of K samples, (N, K, C). A sample that ties votes for the first of its classes.
@@ -125,7 +125,7 @@ def variation_ratio(mc_probs: Tensor) -> Tensor:
 def mean_std(mc_probs: Tensor) -> Tensor:
     """Standard deviation of each class's probability over the samples, averaged over the classes.
 
-    mean_c sqrt(mean_k p_kc^2 - (mean_k p_kc)^2), computed from differences (Kampffmeyer et al. 2016; Gal et al. 2017, section 4).
+    mean_c sqrt(mean_k p_kc^2 - (mean_k p_kc)^2), computed from differences (Kampffmeyer et al. 2016; Gal et al. 2017).
 
     Args:
         mc_probs: Probabilities of K samples, (N, K, C).

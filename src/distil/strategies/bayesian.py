@@ -82,7 +82,7 @@ class MarginSamplingDropout(_MeanPrediction):
 @register("entropy_sampling_dropout")
 @dataclass(frozen=True)
 class EntropySamplingDropout(_MeanPrediction):
-    """Query by largest entropy of the probabilities averaged over dropout masks (Gal et al. 2017, eq. 4), in nats.
+    """Query by largest entropy of the probabilities averaged over dropout masks (Gal et al. 2017), in nats.
 
     Attributes:
         n_samples: Number K of dropout masks per example; the cost is K forward passes.
@@ -115,7 +115,7 @@ class _Disagreement(ScoreStrategy):
 class BALD(_Disagreement):
     """Query the examples on which samples of the network disagree: the mutual information between label and weights, in nats.
 
-    Houlsby et al. 2011, eq. 2; Gal et al. 2017, eq. 5, for dropout. Unlike entropy it ignores examples about which every sample is
+    Houlsby et al. 2011, eq. 2; Gal et al. 2017 for dropout. Unlike entropy it ignores examples about which every sample is
     equally uncertain. Each example is scored by itself, so a big selection may hold many near duplicates; see ``BatchBALD``.
 
     Attributes:
@@ -136,7 +136,7 @@ class BALD(_Disagreement):
 class VariationRatio(_Disagreement):
     """Query the examples for which the largest share of samples does not predict the most frequent class; 1 - f_mode / K.
 
-    Freeman 1965; Gal 2016, section 3.3.1; used by Gal et al. 2017 and Beluch et al. 2018. Use it with an ensemble or with
+    Freeman 1965; Gal 2016; used by Gal et al. 2017 and Beluch et al. 2018. Use it with an ensemble or with
     dropout where only the predicted class counts. It takes at most K values, so many examples tie with few samples; these are
     ordered at random. ``BALD`` reads the probabilities too.
 
@@ -157,7 +157,7 @@ class VariationRatio(_Disagreement):
 class MeanStd(_Disagreement):
     """Query the examples whose probabilities vary most over the samples: by their standard deviation, averaged over the classes.
 
-    Kampffmeyer et al. 2016; Gal et al. 2017, section 4. Much as ``BALD``, on the scale of probabilities instead of nats: changes
+    Kampffmeyer et al. 2016; Gal et al. 2017. Much as ``BALD``, on the scale of probabilities instead of nats: changes
     of small probabilities count less. In the experiments of Gal et al. it did worse than ``BALD`` and ``VariationRatio``; it is
     here for comparison.
 

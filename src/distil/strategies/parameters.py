@@ -78,6 +78,20 @@ def positive(default: float | None, *, most: float = math.inf) -> Any:  # noqa: 
     return declared(default, "a number above 0" + (f" and at most {most}" if most < math.inf else ""), read)
 
 
+def positive_or(word: str, default: float) -> Any:  # noqa: ANN401
+    """Declare a field of finite numbers above 0, or the text ``word``."""
+
+    def read(value: object) -> float | str:
+        if isinstance(value, str) and value == word:
+            return word
+        number = _number(value)
+        if number <= 0:
+            raise Refused
+        return number
+
+    return declared(default, f"a number above 0, or {word!r}", read)
+
+
 def at_least(default: float, least: float) -> Any:  # noqa: ANN401
     """Declare a field of finite numbers of at least ``least``."""
 

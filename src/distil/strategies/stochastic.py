@@ -93,8 +93,8 @@ class SkipTop(Strategy):
     """Query by the scores of another strategy, leaving out the examples of largest score, which are often outliers.
 
     Of N examples the ``share`` N of largest score are skipped, and the next n are queried; fewer are skipped where less than n
-    would be left. Gonsior et al. 2022 skip the most uncertain 5 %. Use it where noise and unreadable examples are among the first
-    that a strategy selects. In a clean pool it only loses the best.
+    would be left. This is the uncertainty clipping of Gonsior et al. 2022; 5 % is one of the shares in their code. Use it where
+    noise and unreadable examples are among the first that a strategy selects. In a clean pool it only loses the best.
 
     Cost: that of the strategy; the signals of the whole pool are stored.
 

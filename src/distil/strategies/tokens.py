@@ -24,7 +24,7 @@ class TokenUncertainty(ScoreStrategy):
     """Query the examples whose tokens are most uncertain; the uncertainties of the tokens are reduced to one score an example.
 
     A token is whatever has a prediction of its own: a word of a sentence, a pixel of an image, a box of a detector. ``"mean"`` of
-    entropies is the token entropy (TE) and ``"sum"`` the total token entropy (TTE) of Settles and Craven 2008, section 3.1. The
+    entropies is the token entropy (TE) and ``"sum"`` the total token entropy (TTE) of Settles and Craven 2008. The
     sum favors long examples, which cost more to label; the mean favors short ones, and lets the certain background of an image
     hide a few uncertain pixels; ``"max"`` follows a single token, often a wrong one; ``"top_mean"`` is between the two.
 
