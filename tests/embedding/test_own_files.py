@@ -218,6 +218,6 @@ def test_a_pool_of_other_items_says_what_was_read(here):
     (here / "t.csv").write_text("id,text,score\na,12,0.5\nb,13,0.25\n")
     words = Encoder("mine", "mine", "texts", lambda _: pytest.fail("embedded"))
     with pytest.raises(
-        InvalidInput, match=r"pool holds rows \(read 2 columns .*`text`, `score`\); .* name the column of texts"
+        InvalidInput, match=r"pool holds rows \(read 2 columns .*`text`, `score`\)\); .* name the column of texts"
     ):
         embed("t.csv", words, out="emb.npy")

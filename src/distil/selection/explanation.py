@@ -96,7 +96,7 @@ def explain(
     names = as_names(names, len(array))
     reader = IdReader(len(array), names)
     picks = reader.positions(selection, "selection")
-    ids, labels = (None, None) if labeled is None else split_pair(labeled, reader)
+    ids, labels = (None, None) if labeled is None else split_pair(labeled, reader, "labeled")
     rows = picks[:0] if ids is None else reader.positions(ids, "labeled", ordered=labels is not None)
     before = torch.nonzero(~torch.isin(rows, picks))[:, 0]
     pool = as_candidates(candidates, None, rows[before], reader)
