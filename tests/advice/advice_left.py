@@ -104,6 +104,10 @@ LEFT = {
         "torch.export.Dim.AUTO},))",
     ],
     "it has no case here yet": [
+        "X has no name that the project could take; name its folder (--project)",
+        "because their content cannot be read; repair them, and add their source again",
+        "explanations compare embeddings; pass them too (--embeddings)",
+        "and the task is X; name the task, or leave X out",
         "(a header row must hold no numbers, or name the label's column)",
         ", or name the folder of your data sets with --data, root=... or the environment variable DISTIL_DATA",
         "X and X are the same argument; pass only X",
