@@ -11,7 +11,7 @@ from distil.cli.projects import left_out, person, writing
 from distil.errors import InvalidInput, whole_number
 
 if TYPE_CHECKING:
-    from distil.labeling.project import Recorded
+    from distil.labeling.past import Recorded
 
 
 def history(project: PathLike, *, item: str | None = None, who: str | None = None, n: int = 20) -> dict[str, Any]:

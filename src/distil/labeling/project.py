@@ -9,10 +9,9 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from distil.errors import InvalidInput, RunError, whole_number
 from distil.labeling.adding import Added, add_items
@@ -21,6 +20,7 @@ from distil.labeling.fold import Answer, State
 from distil.labeling.items import Item
 from distil.labeling.leasing import AGAIN, CHECKED, FOR_WHO, WANTED
 from distil.labeling.model import unreadable_items
+from distil.labeling.past import PAST, Recorded
 from distil.labeling.recording import end_of, number_of, record_event
 from distil.labeling.sources import read_source
 from distil.labeling.status import Status
@@ -35,31 +35,6 @@ if TYPE_CHECKING:
     from distil.system.runtime import Runtime
     from distil.training.config import FitConfig
     from distil.training.linear_head import HeadConfig
-
-_PAST: Final = (
-    "SELECT seq, at, sent, 'undo' IS (SELECT kind FROM event u WHERE u.target = e.key ORDER BY u.seq DESC LIMIT 1) "
-    "FROM event e WHERE kind != 'items_add' AND (:who IS NULL OR who = :who) AND (:before IS NULL OR seq < :before) "
-    "AND seq > :after AND (:elsewhere IS NULL OR json_extract(sent, '$.tab') IS NOT :elsewhere) "
-    "AND (:item IS NULL OR seq IN (SELECT seq FROM event JOIN item ON n = item WHERE id = CAST(:item AS TEXT) UNION "
-    "SELECT u.seq FROM event o JOIN item ON n = o.item JOIN event u ON u.target = o.key WHERE id = CAST(:item AS TEXT))) "
-    "ORDER BY seq DESC LIMIT :n"
-)
-"""Events with whether they are undone, the newest first."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """An event in the record.
-
-    Attributes:
-        seq: Its number; the only order.
-        at: The time at which it was recorded, by the clock of that machine: it may go backwards.
-        event: The event as it was sent.
-    """
-
-    seq: int
-    at: float
-    event: Event
 
 
 class Project:
@@ -321,7 +296,7 @@ class Project:
             self.items([item])
         values = {"item": bound(item), "who": who, "before": before, "after": after, "elsewhere": elsewhere}
         values["n"] = -1 if n is None else n
-        rows = self._store.rows(_PAST, values)
+        rows = self._store.rows(PAST, values)
         return [(Recorded(seq, at, Event.read(json.loads(sent))), bool(undone)) for seq, at, sent, undone in rows]
 
     @property
