@@ -1,6 +1,7 @@
 """Selecting from a model and data or from arrays, and refusals."""
 
 import dataclasses
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from distil.signals import Embedding, Inputs, Labels, Logits, MCProbs, Probs, Si
 from distil.strategies import (
     BADGE,
     BALD,
+    Balance,
     CoreSet,
     EntropySampling,
     KMeansSampling,
@@ -1221,3 +1223,23 @@ def test_a_strategy_that_writes_to_its_columns_gets_no_note_on_what_it_wrote():
             return Selection(sets.pool.ids[:n])
 
     assert select_from(Writes(), 2, embeddings=torch.randn(20, 3)).notes == ()
+
+
+def test_reasons_name_the_classes(case):
+    probs = np.array([[0.5, 0.4, 0.1], [0.1, 0.3, 0.6]])
+    for classes, reason in [
+        (None, "margin 0.1 between class 0 and class 1"),
+        (["cat", "dog", "class 1"], "margin 0.1 between class 'cat' and class 'dog'"),
+        (["class 1", "class 0", "dog"], "margin 0.1 between class 'class 1' and class 'class 0'"),
+        ([3, 1, 7], "margin 0.1 between class 3 and class 1"),
+        (["0", "1", "2"], "margin 0.1 between class 0 and class 1"),
+    ]:
+        with case(classes):
+            assert select_from("margin_sampling", 1, probs=probs, classes=classes).reasons == (reason,)
+    with case("a strategy over another one, and a head that is trained on names"):
+        x = np.array([[0.0], [0.1], [1.0], [0.9], [0.45], [0.5]])
+        balanced = Balance("margin_sampling")
+        found = select_from(balanced, 1, embeddings=x, labeled=[0, 2], labels=np.array(["cat", "dog"]))
+        assert re.fullmatch(
+            r"class '(cat|dog)': margin \S+ between class '(cat|dog)' and class '(cat|dog)'", found.reasons[0]
+        )

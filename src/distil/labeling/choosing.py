@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,6 +87,7 @@ def next_items(
     rng: Rng,
     *,
     guesses: Guesses | None = None,
+    classes: Sequence[str] | None = None,
     strategy: Strategy | None = None,
     share: float = RANDOM_SHARE,
 ) -> Order:
@@ -98,6 +100,7 @@ def next_items(
         n: Number of items; all that are open if there are fewer.
         rng: Random numbers; another one for every call, or the random places repeat.
         guesses: What the model says, if there is one.
+        classes: The names of the classes, for the reasons.
         strategy: The strategy; default: :func:`automatic`, which also stands in for a strategy that reads predictions while there
             are none.
         share: Probability that a place goes to a random item. While there are labels of one class alone, it is at least a half,
@@ -128,6 +131,7 @@ def next_items(
             probs=None if guesses is None else guesses.probs,
             labeled=labeled,
             candidates=rest,
+            classes=None if guesses is None else classes,
             rng=rng.child("strategy"),
         )
         places = torch.nonzero(~random_places)[:, 0]

@@ -75,6 +75,7 @@ class Fit:
             n - len(again),
             rng,
             guesses=self.guesses,
+            classes=self.classes,
             strategy=strategy,
             share=share,
         )

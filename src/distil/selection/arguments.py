@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ from distil.tasks import Task
 
 Labels = Any
 """One label per example: columns of the model's outputs, or names of classes that the model knows."""
+
+_CLASS = re.compile(r"\bclass (\d+)\b")
 
 RoleData = Ids | Data | LabeledSet | Mapping[Any, Any] | tuple[Ids | Array | Data, Labels]
 """The examples of a role other than the pool, in any form that :func:`as_examples` takes."""
@@ -321,3 +324,20 @@ def common_size(sizes: Mapping[str, int]) -> int:
 def with_names(selection: Selection, names: Sequence[Any] | None) -> Selection:
     """The selection with the names of its ids; unchanged for None."""
     return selection if names is None else replace(selection, names=tuple(names[i] for i in selection))
+
+
+def with_class_names(selection: Selection, classes: Sequence[Any] | None) -> Selection:
+    """The selection with the names of classes in its reasons, in place of their columns; unchanged for None.
+
+    >>> found = Selection(torch.tensor([4]), reasons=("margin 0.1 between class 1 and class 0",))
+    >>> with_class_names(found, ["cat", "dog"]).reasons
+    ("margin 0.1 between class 'dog' and class 'cat'",)
+    """
+    if classes is None or selection.reasons is None:
+        return selection
+    texts = {
+        str(column): repr(str(name)) if isinstance(name, str) else str(name) for column, name in enumerate(classes)
+    }
+    named = {column: f"class {name}" for column, name in texts.items() if name.strip("'") != column}
+    reasons = (_CLASS.sub(lambda found: named.get(found[1], found[0]), why) for why in selection.reasons)
+    return replace(selection, reasons=tuple(reasons))

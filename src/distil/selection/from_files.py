@@ -26,7 +26,14 @@ from distil.data.tokens import token_bounds
 from distil.errors import InvalidInput, MissingSignal
 from distil.measuring.source import ArraySource
 from distil.rng import Rng
-from distil.selection.arguments import as_array, as_count, check_arrays_serve, classes_in, common_size
+from distil.selection.arguments import (
+    as_array,
+    as_count,
+    check_arrays_serve,
+    classes_in,
+    common_size,
+    with_class_names,
+)
 from distil.selection.choose import choose
 from distil.selection.explanation import Explained, Json, explanation
 from distil.selection.ids import Ids, split_pair
@@ -191,7 +198,7 @@ def request(
     if trains:
         asked, named = _with_probs(asked, what, named, rows_of.values())
     sets = {role: (rows_of[role], _labels(strategy, role, ids, named)) for role, ids in given.items()}
-    return replace(asked, given=sets)
+    return replace(asked, given=sets, classes=named)
 
 
 def _with_probs(
@@ -230,6 +237,7 @@ def chosen(asked: Request) -> Picks:
 
 def picks_of(asked: Request, selection: Selection) -> Picks:
     """The picks of a selection that was made for this request."""
+    selection = with_class_names(selection, asked.classes)
     scores = None if selection.scores is None else [float(score) for score in selection.scores]
     ids = [asked.arrays.name(row) for row in selection]
     why = [""] * len(ids) if selection.reasons is None else list(selection.reasons)

@@ -25,7 +25,7 @@ from distil.networks.module_state import check_initialized
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import is_skorch, wrap
 from distil.rng import Rng, as_rng
-from distil.selection.arguments import as_collate, as_pool
+from distil.selection.arguments import as_collate, as_pool, with_class_names
 from distil.selection.ids import Ids, split_pair
 from distil.selection.known_classes import known_classes
 from distil.selection.pool import Pool
@@ -331,7 +331,7 @@ class Learner:
         knows_classes = len(self.labeled.y.unique()) > 1
         strategy, notes = settled(self.strategy, embeddings=True, probs=knows_classes)
         network = None if strategy.needs == Needs() else self.network  # an estimator may be unfitted
-        selection = select(
+        found = select(
             strategy,
             network,
             self.data,
@@ -344,7 +344,8 @@ class Learner:
             elapsed=elapsed,
             runtime=self._runtime,
             rng=self._selection_rng.child("select", self.queries),
-        ).with_notes(notes)
+        )
+        selection = with_class_names(found, self._classes).with_notes(notes)
         self.pool.record({"event": "asked", "ids": selection})
         self.queries += 1
         return selection

@@ -84,6 +84,7 @@ class Request:
         near: Share of the typical distance within which two rows are near-duplicates, which are left out; None: keep them.
         runtime: Memory, folder for further columns, progress bars.
         notes: Sentences on what was made for the selection.
+        classes: The names of the classes, for the reasons; None: their columns are their names.
     """
 
     strategy: Strategy
@@ -99,6 +100,7 @@ class Request:
     near: float | None = None
     runtime: Runtime = field(default_factory=Runtime)
     notes: tuple[str, ...] = ()
+    classes: Sequence[Any] | None = None
 
     @cached_property
     def pool(self) -> Tensor:

@@ -35,6 +35,7 @@ from distil.selection.arguments import (
     check_arrays_serve,
     classes_in,
     common_size,
+    with_class_names,
     with_names,
     with_tokens,
 )
@@ -294,7 +295,8 @@ def select_from(
         names=names,
         task=task,
     )
-    return with_names(choose(strategy, sources, n, runtime, rng, elapsed), names).with_notes(notes)
+    found = with_class_names(choose(strategy, sources, n, runtime, rng, elapsed), known)
+    return with_names(found, names).with_notes(notes)
 
 
 def _check_rows_match(passed: Mapping[str, object]) -> None:
