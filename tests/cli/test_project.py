@@ -101,7 +101,6 @@ def test_status_of_the_model_and_its_guesses(project, ok):
         "people: anna 6",
         "anna: 1,800 answers an hour, 1.9 s at the median",
         "the model guessed 66.7% (30.0% to 90.3%) of the last 6 random items right",
-        "100.0% (100.0% to 100.0%) of all items are right if the model labels the rest now",
         "seeing a guess changes how often it is accepted by +0.0 points (-53.3 to +53.3)",
     ]
     found = json.loads(ok("project", "status", "p", "--json"))["progress"]
@@ -129,10 +128,25 @@ def test_sheets_measure_the_accuracy_too(project, ok):
     assert (found["accuracy"]["n"], found["curve"][0]["n"], found["guesses"]) == (2, 2, None)
     right = sum(kept[item].guess == label for item, label in zip(ids, ("cat", "dog"), strict=False))
     assert found["curve"][0]["accuracy"] == right / 2
+    assert "of all items are right if the model labels the rest now" in ok("project", "status", "p")
     for path in (project / "sheets").iterdir():
         path.write_text("damaged")
     fill("b.csv", ["cat", "dog", "cat"])
     assert ok("answer", "p", "b.csv") == "1 rows recorded, 2 before, 0 blank\n"
+
+
+def test_a_sheet_in_random_order_is_a_random_sample(project, ok):
+    """Its answers say so in the record, apart from those to queued items."""
+    with Project.open("p") as opened:
+        opened.queue(["t3"])
+    ok("next", "p", "--n", "4", "--out", "a.csv", "--strategy", "random_sampling")
+    assert fill("a.csv", ["cat", "dog", "cat"])[0] == "t3"
+    ok("answer", "p", "a.csv")
+    with Project.open("p") as opened:
+        shown = [each.event.shown for each in opened.events() if each.event.kind == "label"]
+    assert shown == [None, Shown(reason="random"), Shown(reason="random")]
+    ok("next", "p", "--n", "1", "--out", "b.csv", "--random-share", "0")  # fits a model
+    assert json.loads(ok("project", "status", "p", "--json"))["progress"]["accuracy"]["n"] == 2
 
 
 def test_taking_back(project, ok, capsys):

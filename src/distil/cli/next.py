@@ -65,7 +65,7 @@ def next_(
     from distil.cli.options import out_of
     from distil.errors import InvalidInput, whole_number
     from distil.labeling.fitting import chosen_by_model
-    from distil.labeling.handing_out import random_order
+    from distil.labeling.handing_out import drawn_at_random, random_order
     from distil.labeling.sheets import write_sheet
     from distil.strategies.registry import strategy_named
     from distil.system.runtime import Runtime
@@ -83,8 +83,10 @@ def next_(
     with writing(project) as opened:
         if again:
             selector = _for_a_second_look(opened, suspects, model, optional_path("weights", weights))
-        elif ties or strategy == "random_sampling":
+        elif ties:
             selector = random_order(seed)
+        elif strategy == "random_sampling":
+            selector = drawn_at_random(seed, shown)
         else:
             selector = chosen_by_model(
                 opened,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
-from distil.labeling.model import unreadable_items
+from distil.labeling.events import RANDOM, Shown
+from distil.labeling.model import CACHE, unreadable_items
 from distil.labeling.project import Project
 
 Selector = Callable[[Sequence[str]], Iterable[str]]
@@ -23,6 +24,22 @@ def random_order(seed: int = 0) -> Selector:
         return hashlib.blake2b(f"{seed}:{item}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     return lambda ids: sorted(ids, key=key)
+
+
+def drawn_at_random(seed: int, shown: dict[str, Shown]) -> Selector:
+    """A selector of a random order, which keeps for the record of each answer that its item was drawn at random.
+
+    Args:
+        seed: Seed of the order.
+        shown: Takes, by id, what goes into the record.
+    """
+
+    def select(ids: Sequence[str]) -> Iterable[str]:
+        for item in random_order(seed)(ids):
+            shown[item] = Shown(reason=RANDOM)
+            yield item
+
+    return select
 
 
 def hand_out(
@@ -55,7 +72,7 @@ def hand_out(
     if ties:
         tied = [item for item, truth in project.truths().items() if truth.tied]
         return project.lease(who, n, selector(tied), tab=tab, lasting=lasting, again=True)
-    unreadable = unreadable_items(project)
+    unreadable = unreadable_items(project.path / CACHE, project.ids())
     first = [item for item in project.queued(who) if item not in unreadable]
     passed = unreadable.union(first)
 
