@@ -39,6 +39,8 @@ def change(file, script):
         ("UPDATE setting SET value = 'x' WHERE name = 'copies'", r"\(setting\)"),
         ("DELETE FROM setting WHERE name = 'project'", r"\(setting\)"),
         ("INSERT INTO setting VALUES('model', '[')", r"\(setting\)"),
+        ("INSERT INTO setting VALUES('looks', '[')", r"\(setting\)"),
+        ("INSERT INTO setting VALUES('looks', '{\"a\": 1}')", r"\(setting\)"),
         ("UPDATE source SET options = '[]'", r"\(source\)"),
         ("UPDATE event SET sent = '{' WHERE seq = 1", r"\(event\)"),
         ("UPDATE item SET source = 9", r"\(item\)"),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distil.errors import RunError
 from distil.system.files import FAULTS_OF_FILES, replacing
-
-if TYPE_CHECKING:
-    from distil.labeling.project import Project
 
 CACHE: Final = "model"
 """The folder in a project with what can be made again: embeddings, and the last snapshot."""
@@ -110,14 +107,16 @@ def last_version(folder: Path) -> int:
     return 0 if before is None else before.version
 
 
-def unreadable_items(project: Project) -> set[str]:
-    """The ids of the items that the model could not read when it was last fitted: people would see nothing either."""
+def unreadable_items(folder: Path, ids: Sequence[str]) -> set[str]:
+    """The ids of the items that the model could not read when it was last fitted: people would see nothing either.
+
+    Args:
+        folder: The folder of the snapshot.
+        ids: The ids of all items, in the order of ``Project.ids()``.
+    """
     try:
-        snapshot = Snapshot.load(project.path / CACHE)
+        snapshot = Snapshot.load(folder)
     except RunError:  # the next fit writes it again
         return set()
-    if snapshot is None or not len(snapshot.unreadable):
-        return set()
-    items = project.items()
-    places = [place for place in snapshot.unreadable.tolist() if 0 <= place < len(items)]
-    return {items[place].id for place in places if not items[place].gone}
+    places = [] if snapshot is None else snapshot.unreadable.tolist()
+    return {ids[place] for place in places if 0 <= place < len(ids)}

@@ -18,10 +18,10 @@ from distil.labeling.adding import Added, add_items
 from distil.labeling.events import Ack, Event, check_name
 from distil.labeling.fold import Answer, State
 from distil.labeling.items import Item
-from distil.labeling.leasing import AGAIN, CHECKED, FOR_WHO, WANTED
+from distil.labeling.leasing import Leases
 from distil.labeling.model import unreadable_items
 from distil.labeling.past import PAST, Recorded
-from distil.labeling.recording import end_of, number_of, record_event
+from distil.labeling.recording import end_of, record_event
 from distil.labeling.sources import read_source
 from distil.labeling.status import Status
 from distil.labeling.store import FILE, Store, bound, chunks, no_project
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from distil.training.linear_head import HeadConfig
 
 
-class Project:
+class Project(Leases):
     r"""The items to label, and everything that people said about them: one SQLite file, ``project.db``, in a folder of its own.
 
     Answers are kept as events in the order in which they came, and nothing is removed. An event is on disk when ``record`` returns.
@@ -60,10 +60,7 @@ class Project:
 
     def __init__(self, path: Path, store: Store) -> None:
         self.path = path
-        self._store = store
-        self._since: dict[
-            tuple[str, str], float
-        ] = {}  # when this process first saw or renewed a lease, by the monotonic clock
+        super().__init__(store)
 
     @classmethod
     def create(cls, path: str | Path, *, classes: Sequence[str] = (), copies: int = 1, who: str = "owner") -> Project:
@@ -150,11 +147,6 @@ class Project:
     def id(self) -> str:
         """A UUID, made with the project."""
         return self._setting("project")
-
-    @property
-    def copies(self) -> int:
-        """The number of people who are to answer each item."""
-        return int(self._setting("copies"))
 
     @property
     def model(self) -> dict[str, str | float]:
@@ -364,6 +356,8 @@ class Project:
 
     def status(self) -> Status:
         """How far the project is."""
+        from distil.labeling.model import CACHE
+
         found = self.truths()
         labeled = [truth.label for truth in found.values() if truth.label is not None]
         votes = [[*truth.votes.values()] for truth in found.values()]
@@ -371,7 +365,7 @@ class Project:
         return Status(
             items=self._count("item"),
             gone=self._count("item WHERE gone"),
-            unreadable=len([item for item in unreadable_items(self) if item not in found]),
+            unreadable=len([item for item in unreadable_items(self.path / CACHE, self.ids()) if item not in found]),
             labeled=len(labeled),
             tied=sum(truth.tied for truth in found.values()),
             unlabeled=sum(bool(truth.others) and truth.label is None and not truth.tied for truth in found.values()),
@@ -392,124 +386,6 @@ class Project:
             rows = self._store.rows(f"SELECT key, sent FROM event WHERE key IN ({marks})", some)
             found |= {key: Event.read(json.loads(sent)) for key, sent in rows}
         return found
-
-    # ------------------------------------------------------------------------------------------------------- handing out
-
-    def open_items(self, who: str) -> list[str]:
-        """The ids of the items that may be handed out to a person now, in the order in which they were added."""
-        sql = f"SELECT id FROM item WHERE {FOR_WHO} AND {WANTED} ORDER BY n"
-        return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
-
-    def queued(self, who: str) -> list[str]:
-        """The ids of the queued items that may be handed out to a person now, in the order of the queue."""
-        sql = f"SELECT id FROM queue JOIN item ON queue.item = n WHERE {FOR_WHO} AND {WANTED} ORDER BY rank"
-        return [item for (item,) in self._store.rows(sql, {"who": who, "copies": self.copies})]
-
-    def queue_ids(self) -> list[str]:
-        """The ids of all items of the queue, in its order."""
-        return [item for (item,) in self._store.rows("SELECT id FROM queue JOIN item ON queue.item = n ORDER BY rank")]
-
-    def lease(
-        self,
-        who: str,
-        n: int,
-        order: Iterable[str],
-        *,
-        tab: str = "",
-        lasting: bool = False,
-        again: bool = False,
-        check: bool = False,
-    ) -> list[str]:
-        """Hand out items to a person: no other person gets them until they are answered or released.
-
-        Leases only steer what is handed out; an answer is recorded whether or not the person has the item.
-
-        Args:
-            who: The name of the person.
-            n: The largest number of items.
-            order: Ids, best first; those that may not be handed out now are passed over.
-            tab: The page or sheet that the items are for.
-            lasting: Whether the lease stays until it is answered or released, as that of a sheet does; others end with
-                :meth:`expire`.
-            again: Hand out items that no person has now, whether or not enough people answered them; for ties.
-            check: Hand out items whether or not this person, or enough people, answered them: for a second look. The newest answer
-                of a person counts, and the record keeps the earlier one.
-
-        Returns:
-            The ids that were handed out, at most ``n``.
-        """
-        check_name("who", who)
-        if tab:
-            check_name("tab", tab)
-        given: list[str] = []
-        free = CHECKED if check else f"{FOR_WHO} AND {AGAIN if again else WANTED}"
-        lease = f"INSERT INTO lease SELECT n, :who, :tab, :lasting FROM item WHERE n = :n AND {free}"
-        values = {"who": who, "copies": self.copies, "tab": tab, "lasting": lasting}
-        with self._store.writing() as db:
-            for item in order:
-                if len(given) == n:
-                    break
-                if db.execute(lease, {**values, "n": number_of(db, item)}).rowcount:
-                    given.append(item)
-        return given
-
-    def leased(self, who: str, tab: str | None = None) -> list[str]:
-        """The ids of the items that a person has now, on any page or on one."""
-        # CROSS: SQLite would read all items in their order, and look for the lease of each
-        sql = "SELECT id FROM lease CROSS JOIN item ON n = item WHERE who = ? AND (? IS NULL OR tab = ?) ORDER BY n"
-        return [item for (item,) in self._store.rows(sql, (who, tab, tab))]
-
-    def leases(self) -> list[tuple[str, str]]:
-        """(id of an item, person who has it), for all items that are handed out and not answered."""
-        return list(self.holders())
-
-    def holders(self, ids: Iterable[str] | None = None) -> dict[tuple[str, str], str]:
-        """(id of an item, person who has it) -> the page or sheet that it is on; of all items, or of those with these ids."""
-        sql = "SELECT id, who, tab FROM lease CROSS JOIN item ON n = item"
-        return {(item, who): tab for item, who, tab in self._of_items(sql, ids)}
-
-    def on_pages(self, who: str) -> dict[str, str]:
-        """Id of an item that a person has -> the page that it is on; items of sheets are left out."""
-        sql = "SELECT id, tab FROM lease CROSS JOIN item ON n = item WHERE who = ? AND NOT lasting ORDER BY n"
-        return dict(self._store.rows(sql, (who,)))
-
-    def move(self, ids: Iterable[str], who: str, tab: str) -> None:
-        """Let items that a person has be on another page of that person."""
-        with self._store.writing() as db:
-            values = [(tab, number_of(db, item), who) for item in ids]
-            db.executemany("UPDATE lease SET tab = ? WHERE item = ? AND who = ?", values)
-
-    def renew(self, ids: Iterable[str], who: str) -> None:
-        """Give the leases of a person on some items their full time again; see :meth:`expire`."""
-        now = time.monotonic()
-        self._since.update({(item, who): now for item in ids})
-
-    def expire(self, seconds: float) -> list[str]:
-        """End the leases that this process has known, or not renewed, for longer than some seconds, except lasting ones.
-
-        The time is that of the monotonic clock and is not kept: after a restart, every lease has its full time again.
-
-        Returns:
-            The ids of the items whose leases ended.
-        """
-        now = time.monotonic()
-        sql = "SELECT id, who FROM lease CROSS JOIN item ON n = item WHERE NOT lasting"
-        self._since = {(item, who): self._since.get((item, who), now) for item, who in self._store.rows(sql)}
-        over = [place for place, since in self._since.items() if now - since > seconds]
-        if over:
-            with self._store.writing() as db:
-                places = [(number_of(db, item), who) for item, who in over]
-                db.executemany("DELETE FROM lease WHERE item = ? AND who = ?", places)
-        return [item for item, _ in over]
-
-    def queue(self, ids: Iterable[str]) -> None:
-        """Replace the queue: the items that are to be handed out first, best first."""
-        with self._store.writing() as db:
-            db.execute("DELETE FROM queue")
-            db.executemany(
-                "INSERT INTO queue(item) SELECT n FROM item WHERE id = CAST(? AS TEXT)",
-                [(bound(item),) for item in dict.fromkeys(ids) if number_of(db, item)],
-            )
 
     def withdraw(self, answers: Iterable[tuple[str, str]], who: str = "owner") -> None:
         """Take back answers: they stay in the record and count no more.
@@ -566,19 +442,6 @@ class Project:
 
     def _count(self, rows: str) -> int:
         return int(self._store.rows(f"SELECT count(*) FROM {rows}")[0][0])
-
-    def _setting(self, name: str, default: str = "") -> str:
-        rows = self._store.rows("SELECT value FROM setting WHERE name = ?", (name,))
-        return str(rows[0][0]) if rows else default
-
-    def _of_items(self, sql: str, ids: Iterable[str] | None) -> Iterator[Any]:
-        """The rows of a query that ends in a table joined with ``item``, in the order of the items: all, or those of some items."""
-        if ids is None:
-            yield from self._store.rows(f"{sql} ORDER BY n, who")
-            return
-        for some in chunks(dict.fromkeys(ids)):
-            marks = ", ".join(["CAST(? AS TEXT)"] * len(some))
-            yield from self._store.rows(f"{sql} WHERE id IN ({marks}) ORDER BY n, who", [bound(name) for name in some])
 
     def _classes(self) -> tuple[dict[int, str], dict[int, int]]:
         """Number -> name of all classes in the order of adding; and number -> the class that it was merged into."""

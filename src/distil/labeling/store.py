@@ -40,8 +40,10 @@ the name ``''``. ``lease`` and ``queue`` steer what is handed out and are no rec
 
 _RULES: Final = {
     "setting": (
-        "SELECT count(*) = 2 + (SELECT count(*) FROM setting WHERE name = 'model') FROM setting WHERE name = 'project' AND "
-        "value != '' OR name = 'model' AND json_valid(value) AND json_type(value) = 'object' OR "
+        "SELECT count(*) = 2 + (SELECT count(*) FROM setting WHERE name IN ('model', 'looks')) FROM setting WHERE "
+        "name = 'project' AND value != '' OR name = 'model' AND json_valid(value) AND json_type(value) = 'object' OR "
+        "name = 'looks' AND json_valid(value) AND json_type(value) = 'object' AND NOT EXISTS "
+        "(SELECT 1 FROM json_each(setting.value) e WHERE e.type != 'text') OR "
         "name = 'copies' AND value GLOB '[1-9]*' AND value NOT GLOB '*[^0-9]*' AND length(value) < 10"
     ),
     "class": (  # each class ends in one that was not merged into another

@@ -340,6 +340,23 @@ def test_some_items_come_again_without_the_earlier_answer_and_the_guess(many, sn
     assert same_as_new(desk, many)
 
 
+def test_items_for_a_second_look_stay_so_over_a_restart(many, monkeypatch):
+    monkeypatch.setattr("distil.labeling.checks.REPEATS", 0.3)
+    desk, given = Desk(many), []
+    while not any(each.reason == "repeat" for each in given):
+        desk.record("anna", "tab", [label("anna", each.item.id) for each in given], 0, [])
+        _, given = desk.record("anna", "tab", [], 10, [])
+    monkeypatch.setattr("distil.labeling.checks.REPEATS", 0.0)
+    again = Desk(many)
+    _, same = again.record("anna", "tab", [], 10, [])
+    repeats = {each.item.id for each in given if each.reason == "repeat"}
+    assert {each.item.id for each in same} == {each.item.id for each in given}
+    assert {each.item.id for each in same if each.reason == "repeat"} == repeats
+    assert all((each.mine, each.withheld) == (None, True) for each in same if each.item.id in repeats)
+    again.record("anna", "tab", [label("anna", item) for item in repeats], 0, [])
+    assert many.looks == {}
+
+
 def same_as_new(desk, project):
     """Whether a desk that is made anew knows the same."""
     fresh = Desk(project, withhold=0.0)

@@ -9,7 +9,7 @@ import hashlib
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -80,7 +80,9 @@ class Desk:
         self._rank = np.random.default_rng(seed).permutation(n)  # the random order
         self._reasons: dict[int, str] = {}  # place -> why the item was handed out last
         self._read_queue()
-        self._looks: dict[tuple[int, str], str] = {}  # place and person -> why the person gets the item once more
+        looks = project.looks if checks else {}
+        # place and person -> why the person gets the item once more
+        self._looks = {(self.places[item], who): why for (item, who), why in looks.items() if item in self.places}
         self._second_looks, self._checks = checks, Checks(self._id)
         self._checks.read(project)
         self._hidden: dict[tuple[int, str], bool] = {}
@@ -258,17 +260,26 @@ class Desk:
             looks = self.project.lease(who, want - len(again), due, tab=tab, check=True) if due else []
             order = (self.items[place].id for place in why)
             new = looks + self.project.lease(who, want - len(again) - len(looks), order, tab=tab)
+            given = {item: due[item] for item in looks}
+            if given or any((self.places[item], who) in self._looks for item in answered):
+                after = self._looks_after(who, answered, given).items()
+                self.project.remember_looks({(self.items[place].id, name): why for (place, name), why in after})
             if len(again) + len(new) < want:
                 left = self._left_behind(who, tab)[: want - len(again) - len(new)]
                 self.project.move(left, who, tab)
                 new += left
         self.project.renew([*have, *again, *new], who)
         self._reasons.update((self.places[item], why[self.places[item]]) for item in new if self.places[item] in why)
-        for item in answered:
-            self._looks.pop((self.places[item], who), None)
-        self._looks.update({(self.places[item], who): due[item] for item in looks})
+        self._looks = self._looks_after(who, answered, given)
         self._after(events, acks, [*ended, *again, *new])
         return acks, [self.given(self.places[item], who) for item in (*again, *new)]
+
+    def _looks_after(self, who: str, answered: Iterable[str], given: Mapping[str, str]) -> dict[tuple[int, str], str]:
+        """Why people get items once more, after a person answered some and was given others with these reasons."""
+        done = {(self.places[item], who) for item in answered}
+        held = {key: why for key, why in self._looks.items() if key[1] in self._holders.get(key[0], {})}
+        left = {key: why for key, why in held.items() if key not in done}
+        return left | {(self.places[item], who): why for item, why in given.items()}
 
     def _due(self, who: str, held: Sequence[str], want: int) -> dict[str, str]:
         """The items that the person gets once more, among the next ``want``, with the reasons."""
