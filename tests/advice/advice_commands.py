@@ -212,12 +212,6 @@ EDITS = [
         [*CORE, "--labeled", "labeled.csv", "--out", "new.csv"],
     ),
     (
-        "save it as UTF-8",
-        [*CORE, "--labeled", "utf16.csv"],
-        lambda: Path("utf16.csv").write_text("id,label\n1,a\n"),
-        [*CORE, "--labeled", "utf16.csv"],
-    ),
-    (
         "keep one of them",
         [*CORE, "--labeled", "twice.csv"],
         lambda: Path("twice.csv").write_text("id,label\n1,a\n"),
@@ -466,7 +460,6 @@ def files():
     np.savez("two.npz", a=X, b=X)
     Path("cut.npy").write_bytes(Path("e.npy").read_bytes()[:-8])
     Path("c.json").write_text(json.dumps(DOCUMENT))
-    Path("utf16.csv").write_text("id,label\n1,a\n", "utf-16")
     Path("pictures").mkdir()
     for name in ("a.png", "b.png"):
         Image.new("RGB", (3, 3)).save(f"pictures/{name}")

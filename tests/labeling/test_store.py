@@ -97,6 +97,15 @@ def test_a_full_disk(project, say):
     assert all(ack.error is None and not ack.duplicate for ack in project.record(events))
 
 
+def test_a_disk_that_is_full_before_a_command_begins(project):
+    """SQLite cannot make its shared memory there, and calls that an error of the disk."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    said = r"project\.db: the disk failed, perhaps because it is full; .* free some space"
+    with pytest.raises(RunError, match=said), project._store._faults():
+        raise error
+
+
 def test_a_second_writer_that_does_not_end(project, monkeypatch):
     project._store.rows("PRAGMA busy_timeout=10")
     with closing(sqlite3.connect(project.path / "project.db", isolation_level=None)) as other:

@@ -57,6 +57,7 @@ _RULES: Final = {
 
 _FAULTS: Final = {
     "SQLITE_FULL": "the disk is full; nothing of this was saved: free some space, then do it again",
+    "SQLITE_IOERR": "the disk failed, perhaps because it is full; nothing of this was saved: free some space, then do it again",
     "SQLITE_BUSY": "another process has been writing for some seconds; nothing of this was saved: try again",
     "SQLITE_READONLY": "the file cannot be written; nothing of this was saved: check its permissions",
     "SQLITE_CANTOPEN": "the file cannot be opened: check the permissions of the folder",
