@@ -214,16 +214,15 @@ class _Routes:
         query = request.query_params
         only(query, "n", "before", "after", "elsewhere", "item")
         item = query.get("item")
-        wanted = {
-            "who": who if item is None else None,
-            "item": item,
-            "before": number_in(query.get("before"), "before", 2**62, 2**62),
-            "after": number_in(query.get("after"), "after", 0, 2**62),
-            "elsewhere": query.get("elsewhere"),
-            "n": number_in(query.get("n"), "n", 100, _MOST),
-        }
-        reader = self._service.reader
-        latest = await asyncio.to_thread(lambda: reader.history(**wanted))
+        latest = await asyncio.to_thread(
+            self._service.reader.history,
+            who=who if item is None else None,
+            item=item,
+            before=number_in(query.get("before"), "before", 2**62, 2**62),
+            after=number_in(query.get("after"), "after", 0, 2**62),
+            elsewhere=query.get("elsewhere"),
+            n=number_in(query.get("n"), "n", 100, _MOST),
+        )
         places = [self._desk.places.get(each.event.item or "") for each, _ in latest]
         given = await self._given([place for place in places if place is not None], who)
         items = {
