@@ -149,6 +149,10 @@ def test_the_map_needs_no_pointer(start, folder):
     for key in ("+", "+", "ArrowLeft", "ArrowUp"):
         page.keyboard.press(key)
         page.evaluate("() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    counted = (
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 200))))"
+    )
+    page.evaluate(counted)  # the legend counts what is in view after a pause
     n = int(page.locator(".map-legend > button").inner_text().split()[2])
     assert 0 < n < 200
     page.keyboard.press("Tab")
