@@ -48,21 +48,21 @@ def test_without_random_items_the_strategy_chooses():
         (MarginSampling(), {"probs": guesses.probs}),
         (MaxHerding(), {"embeddings": X}),
     ):
-        found = next_items(X, labeled, rest, 12, rng, guesses=guesses, strategy=strategy, share=0)
+        found = next_items(X, X, labeled, rest, 12, rng, guesses=guesses, strategy=strategy, share=0)
         expected = select_from(
             strategy or "uherding", 12, **read, labeled=labeled, candidates=rest, rng=rng.child("strategy")
         )
         assert found.rows.tolist() == expected.tolist()
         assert found.reasons == list(expected.reasons)
     for strategy in (None, MarginSampling(), UHerding()):  # without guesses, coverage stands in
-        cold = next_items(X, labeled[:0], OPEN, 5, rng, strategy=strategy, share=0)
+        cold = next_items(X, X, labeled[:0], OPEN, 5, rng, strategy=strategy, share=0)
         assert cold.rows.tolist() == select_from("maxherding", 5, embeddings=X, rng=rng.child("strategy")).tolist()
 
 
 def test_random_items_are_a_simple_random_sample():
     counts, places, first = np.zeros(90), np.zeros(10), 0
     for seed in range(600):
-        found = next_items(X, OPEN[:0], OPEN, 10, Rng(seed), strategy=_First(), share=0.3)
+        found = next_items(X, X, OPEN[:0], OPEN, 10, Rng(seed), strategy=_First(), share=0.3)
         assert len(set(found.rows.tolist())) == 10
         random = [reason == RANDOM for reason in found.reasons]
         counts[found.rows[random].numpy()] += 1
@@ -85,7 +85,9 @@ class _First(MaxHerding):
 
 def test_while_all_labels_are_of_one_class_half_of_the_items_are_random():
     def random(**more):
-        return np.mean([next_items(X, OPEN[:3], OPEN[3:], 10, Rng(n), **more).reasons.count(RANDOM) for n in range(60)])
+        return np.mean(
+            [next_items(X, X, OPEN[:3], OPEN[3:], 10, Rng(n), **more).reasons.count(RANDOM) for n in range(60)]
+        )
 
     assert 4 < random() < 6
     assert random(share=0) == 0
@@ -94,15 +96,36 @@ def test_while_all_labels_are_of_one_class_half_of_the_items_are_random():
 
 
 def test_as_many_as_there_are():
-    found = next_items(X, OPEN[:0], torch.tensor([4, 7, 50]), 10, Rng(0))
+    found = next_items(X, X, OPEN[:0], torch.tensor([4, 7, 50]), 10, Rng(0))
     assert sorted(found.rows.tolist()) == [4, 7, 50]
-    assert next_items(X, OPEN, OPEN[:0], 10, Rng(0)).rows.tolist() == []
+    assert next_items(X, X, OPEN, OPEN[:0], 10, Rng(0)).rows.tolist() == []
     for share, expected in ((1.0, {RANDOM}), (0.0, 0)):
-        reasons = set(next_items(X, OPEN[:0], OPEN, 8, Rng(0), share=share).reasons)
+        reasons = set(next_items(X, X, OPEN[:0], OPEN, 8, Rng(0), share=share).reasons)
         assert reasons == expected if expected else RANDOM not in reasons
 
 
 @pytest.mark.parametrize("n", [1, 8])
 def test_another_rng_makes_another_choice(n):
-    picks = {tuple(next_items(X, OPEN[:0], OPEN, n, Rng(seed), share=1.0).rows.tolist()) for seed in range(20)}
+    picks = {tuple(next_items(X, X, OPEN[:0], OPEN, n, Rng(seed), share=1.0).rows.tolist()) for seed in range(20)}
     assert len(picks) > 5
+
+
+def test_many_open_items_are_represented_by_a_random_part(monkeypatch):
+    monkeypatch.setattr("distil.labeling.choosing._MOST", 30)
+    picks = {row for seed in range(20) for row in next_items(X, X, OPEN[:0], OPEN, 5, Rng(seed), share=0).rows.tolist()}
+    few = {
+        row for seed in range(20) for row in next_items(X, X, OPEN[:0], OPEN[:30], 5, Rng(seed), share=0).rows.tolist()
+    }
+    assert len(picks) > 2 * len(few), "each time among other items"
+    same = [next_items(X, X, OPEN[:0], OPEN, 5, Rng(0), share=0).rows.tolist() for _ in range(2)]
+    assert same[0] == same[1]
+
+
+def test_the_automatic_strategy_compares_shorter_rows():
+    """With rows in which all but one item are equal, it picks that item first, whatever the long rows say."""
+    near = torch.zeros(len(X), 2)
+    near[OPEN[7]] = 5.0
+    near[OPEN[::2]] += torch.tensor([0.0, 0.1])
+    found = next_items(X, near, OPEN[:0], OPEN, 3, Rng(0), share=0).rows.tolist()
+    assert int(OPEN[7]) in found
+    assert int(OPEN[7]) not in next_items(X, X, OPEN[:0], OPEN, 3, Rng(0), share=0).rows.tolist()

@@ -8,7 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from distil.data import pools as module
 from distil.errors import InvalidInput
-from distil.labeling.features import item_features, principal_components, word_features
+from distil.labeling.features import ItemFeatures, item_features, principal_components, word_features
 from distil.labeling.project import Project
 
 
@@ -155,3 +155,13 @@ def test_texts_are_embedded_by_the_users_own_model(tmp_path, monkeypatch):
         found = item_features(project.items(), tmp_path / "model", model="own_lengths:embed")
     assert (found.ids, found.x.tolist()) == (["a", "b\nb"], [[4, 1], [5, 1]])
     assert found.made_from == "embeddings by own_lengths:embed"
+
+
+def test_many_long_rows_are_compared_by_their_components(monkeypatch):
+    x = torch.randn(300, 3, generator=torch.Generator().manual_seed(0)) @ torch.randn(3, 200)
+    found = ItemFeatures(list(map(str, range(300))), x, "rows", {})
+    assert found.near is x
+    monkeypatch.setattr("distil.labeling.features._FEW", 299)
+    near = ItemFeatures(found.ids, x, "rows", {}).near
+    assert near.shape == (300, 64)
+    torch.testing.assert_close(torch.cdist(near, near), torch.cdist(x, x), atol=0.05, rtol=1e-3)  # the rows have rank 3

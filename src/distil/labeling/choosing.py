@@ -21,6 +21,9 @@ from distil.training.linear_head import HeadConfig, LinearHead, fit_head
 
 RANDOM_SHARE: Final = 0.1
 """The default share of items that are drawn at random, from which the accuracy of the model is measured without bias."""
+_MOST: Final = (
+    50_000  # open items that the automatic strategy represents and chooses from: of more, a random part of so many
+)
 _ONE_CLASS_SHARE: Final = 0.5
 """The share while all labels are of one class: a rare second one may be far from what represents the pool."""
 
@@ -81,6 +84,7 @@ def automatic(guesses: Guesses | None) -> Strategy:
 
 def next_items(
     x: Tensor,
+    near: Tensor,
     labeled: Tensor,
     open_rows: Tensor,
     n: int,
@@ -95,14 +99,15 @@ def next_items(
 
     Args:
         x: Rows of all items, (N, D).
+        near: The same rows, or shorter ones, by which the automatic strategy compares items, (N, E).
         labeled: Rows of the items that have a label, (M,).
         open_rows: Rows of the items that may be chosen, (R,) ascending.
         n: Number of items; all that are open if there are fewer.
         rng: Random numbers; another one for every call, or the random places repeat.
         guesses: What the model says, if there is one.
         classes: The names of the classes, for the reasons.
-        strategy: The strategy; default: :func:`automatic`, which also stands in for a strategy that reads predictions while there
-            are none.
+        strategy: The strategy; default: :func:`automatic`, among at most 50,000 random open items. It also stands in for a strategy
+            that reads predictions while there are none.
         share: Probability that a place goes to a random item. While there are labels of one class alone, it is at least a half,
             unless it is 0.
 
@@ -123,11 +128,14 @@ def next_items(
     rows[random_places] = drawn
     if n_chosen:
         cold = guesses is None and strategy is not None and not strategy.needs.signals <= {Embedding()}
-        chosen = automatic(guesses) if strategy is None or cold else strategy
+        named = None if cold else strategy
+        if named is None and len(rest) > _MOST:
+            rest = rest[torch.randperm(len(rest), generator=rng.child("rest").torch())[:_MOST].sort().values]
+        chosen = automatic(guesses) if named is None else named
         found = select_from(
             chosen,
             n_chosen,
-            embeddings=x,
+            embeddings=near if named is None else x,
             probs=None if guesses is None else guesses.probs,
             labeled=labeled,
             candidates=rest,

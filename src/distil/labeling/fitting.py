@@ -70,6 +70,7 @@ class Fit:
         new = open_rows[~self.answered[open_rows] & (self.y[open_rows] < 0)]
         chosen = next_items(
             self.features.x,
+            self.features.near,
             torch.nonzero(self.y >= 0)[:, 0],
             new,
             n - len(again),
