@@ -41,6 +41,10 @@ class Forward(ABC):
         """Inputs of the last layer, (B, D)."""
 
     @abstractmethod
+    def costs(self) -> Tensor:
+        """Costs of a label, (B,), as the caller gave them for the pool."""
+
+    @abstractmethod
     def samples(self, n_samples: int, shared: bool) -> Tensor:
         """Probabilities or predictions under K samples of the network, (B, K, C); one draw for all rows if ``shared``."""
 
@@ -170,6 +174,19 @@ class Labels(Measured):
     def measure(self, forward: Forward) -> Tensor:
         """Labels, (B,) int64."""
         return forward.labels()
+
+
+@dataclass(frozen=True)
+class Costs(Measured):
+    """What the label of each example costs, in any unit: (N,), above 0. The caller knows it, not the network."""
+
+    noun: ClassVar[str] = "costs"
+    argument: ClassVar[str] = "costs"
+    axes: ClassVar[str] = "B"
+
+    def measure(self, forward: Forward) -> Tensor:
+        """Costs, (B,)."""
+        return forward.costs()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from distil.rng import Rng
 from distil.selection.choose import gather
 from distil.selection.select import select, select_from
 from distil.signals import (
+    Costs,
     Embedding,
     Given,
     LabelProbs,
@@ -37,7 +38,7 @@ from distil.signals import (
     Targets,
     measured_by,
 )
-from distil.strategies import STRATEGIES, Needs, ScoreStrategy, Selection, Strategy, strategy_named
+from distil.strategies import STRATEGIES, Needs, Refine, ScoreStrategy, Selection, Strategy, strategy_named
 from distil.strategies.base import ROLES, Sets
 from distil.strategies.registry import tasks_of
 from distil.system.runtime import Runtime
@@ -47,6 +48,8 @@ N_POOL, N_INPUTS, N_CLASSES = 96, 6, 4
 LABELED = (3, 17, 40, 77)
 UNLABELED = set(range(N_POOL)) - set(LABELED)
 SAMPLES = (MCProbs, MCPredictions)
+COSTS = 1 + np.arange(12 * N_POOL) % 3  # what labels cost; few strategies read it
+QUICK = {"refine": Refine(steps=2, selections=6)}  # in place of some hundred selections
 SIDE_SETS = {"validation": 5, "query": 4, "private": 3}  # their sizes
 
 
@@ -72,7 +75,8 @@ def takes_arrays(name):
     """Whether ``select_from`` has an argument for every signal that the strategy reads."""
     strategy = strategy_named(name)
     signals = {*measured(strategy), *measured(strategy, "labeled")}
-    known = all(isinstance(signal, (Logits, Probs, Embedding, *SAMPLES, LabelProbs, Predictions)) for signal in signals)
+    read = (Costs, Logits, Probs, Embedding, *SAMPLES, LabelProbs, Predictions)
+    known = all(isinstance(signal, read) for signal in signals)
     return known and not any(getattr(strategy.needs, role) for role in ("validation", "query", "private"))
 
 
@@ -154,10 +158,12 @@ def ask_for(net, x, sides, name, n=10, data=None, network=None, labeled=LABELED,
     The labeled set is passed as positions, or with labels where the strategy reads them.
     """
     data, network = x if data is None else data, net if network is None else network
+    sides = {"costs": COSTS[: len(data)], **sides}
     if labeled is not None and len(labeled) and {Labels(), Targets()} & {*measured(strategy_named(name), "labeled")}:
         ids = torch.as_tensor(labeled)
         labeled = LabeledSet(data, ids, ids % N_CLASSES)
-    return select(name, network, data, n, **{"labeled": labeled, "rng": 0, "task": task_of(name), **sides, **options})
+    given = {"labeled": labeled, "rng": 0, "task": task_of(name), **sides, **options}
+    return select(QUICK.get(name, name), network, data, n, **given)
 
 
 def check_valid(selection, n, allowed):
@@ -210,6 +216,8 @@ def arrays_of(name, net, x, seed=0):
         arrays["predictions"] = logits.numpy()
     if Embedding() in needed:
         arrays["embeddings"] = hidden.numpy()
+    if Costs() in needed:
+        arrays["costs"] = COSTS[: len(x)]
     for signal in needed:
         if isinstance(signal, SAMPLES):
             source = NetworkSource(TorchNetwork(net, task=task), x, torch.arange(len(x)))
@@ -566,7 +574,8 @@ def tables_of(strategy, net, x, sides):
             network = TorchNetwork(net, task=task_of(strategy))
             if network.task == "regression" and labels is not None:
                 labels = labels[:, None].double()
-            source = NetworkSource(network, rows, torch.arange(len(rows)), labels)
+            ids, costs = torch.arange(len(rows)), torch.from_numpy(COSTS[: len(rows)]).float()
+            source = NetworkSource(network, rows, ids, labels, costs=costs)
             stored = measured(strategy, role)
             tables[role] = gather(source, stored, Runtime(), Rng(0)) if stored else Signals(source.ids, {})
             assert set(tables[role].values) == set(stored)
@@ -677,7 +686,7 @@ def test_unknown_parameters_are_refused(name):
 @each(FROM_ARRAYS)
 def test_equal_picks_from_the_model_and_from_arrays_of_its_outputs(name, net, x):
     arrays = arrays_of(name, net, x, seed=3)
-    from_model = select(name, net, x, 12, labeled=list(LABELED), rng=3, task=task_of(name))
+    from_model = select(name, net, x, 12, labeled=list(LABELED), rng=3, task=task_of(name), costs=COSTS[:N_POOL])
     from_arrays = array_picks(name, 12, labeled=list(LABELED), seed=3, **arrays)
     check_equal_up_to_ties(from_model, from_arrays)
 
@@ -717,7 +726,7 @@ def test_the_module_is_called_once_per_minibatch(name, net, x):
 
     net.__class__ = Calls
     strategy = strategy_named(name)
-    select(strategy, net, x, 12, runtime=Runtime(batch_size=20), task=task_of(name))
+    select(strategy, net, x, 12, runtime=Runtime(batch_size=20), task=task_of(name), costs=COSTS[:N_POOL])
     needed = measured(strategy)
     passes = any(not isinstance(s, SAMPLES) for s in needed) + sum(
         s.n_samples for s in needed if isinstance(s, SAMPLES)

@@ -31,7 +31,7 @@ FREE = {
     "kmedians_sampling": {},
     "maxherding": {},
     "probcover": {},
-    "refine": {},
+    "refine": {"steps": 2, "selections": 6},
     "robust_core_set": {"outliers": 0.2},
     "submod_sampling": {},
     "tcm": {},

@@ -43,6 +43,7 @@ def pick(
     offsets: PathLike | None = None,
     rewards: PathLike | None = None,
     deviations: PathLike | None = None,
+    costs: PathLike | None = None,
     ids: PathLike | None = None,
     pool: PathLike | None = None,
     model: PathLike | None = None,
@@ -104,6 +105,7 @@ def pick(
             rows, (N + 1,): probs then has a row for each token, for strategies such as token_uncertainty.
         rewards: A file of the mean rewards of each prompt's responses, (N, R), for strategies such as delta_ucb.
         deviations: A file of the standard deviations of these rewards, (N, R).
+        costs: A file of what a label of each row costs, in any unit, numbers above 0, (N,), for strategies such as knapsack.
         ids: The ids of the rows: a file, or a column; default: the ids in the files, else positions.
         pool: A folder of images or a table of texts, which the model embeds; in place of embeddings.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
@@ -176,6 +178,7 @@ def pick(
         "offsets": offsets,
         "rewards": rewards,
         "deviations": deviations,
+        "costs": costs,
         "ids": ids,
         "pool": pool,
         "weights": weights,
@@ -205,6 +208,7 @@ def pick(
         "offsets": optional_path("offsets", offsets, _ARRAYS),
         "rewards": optional_path("rewards", rewards, _ARRAYS),
         "deviations": optional_path("deviations", deviations, _ARRAYS),
+        "costs": optional_path("costs", costs, _ARRAYS),
     }
     arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime, quoting=quoting)
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}
@@ -341,7 +345,7 @@ def act(given: dict[str, Any]) -> int:
     if given["dry_run"]:
         _print_plan(found)
     elif given["out"] is not None:
-        first, size = found["picks"][0], f"{counted(found['n'], 'pick')} of {found['may_be_chosen']:,}"
+        first, size = found["picks"][0], f"{counted(len(found['picks']), 'pick')} of {found['may_be_chosen']:,}"
         print(f"{size} in {given['out']}; the first: {first['id']} ({first['why']})")
     else:
         print_rows(("rank", "id", "score", "why"), map(_row, found["picks"]))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the tests compare these name
     from distil.functional import greedy as greedy
     from distil.functional import greedy_sampling as greedy_sampling
     from distil.functional import herding as herding
+    from distil.functional import knapsack as knapsack
     from distil.functional import laplace as laplace
     from distil.functional import last_layer as last_layer
     from distil.functional import lcmd as lcmd

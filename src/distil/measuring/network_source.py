@@ -23,7 +23,7 @@ from distil.networks.base import LABELS, Differentiable, HasInputs, Network, Out
 from distil.networks.calls import check_minibatch
 from distil.networks.dropout import Draw
 from distil.rng import Rng
-from distil.signals import Forward, Given, Logits, MCProbs, Signal, Signals, measured_by
+from distil.signals import Costs, Forward, Given, Logits, MCProbs, Signal, Signals, measured_by
 from distil.system.runtime import Runtime
 
 
@@ -39,6 +39,7 @@ class NetworkSource(Source):
         collate: Function from a list of examples to a minibatch; default: PyTorch's own.
         caller: Name of the strategy, for messages.
         names: The caller's names of the examples of ``data``, for messages; None: messages use positions.
+        costs: Costs of a label of these examples, (N,); None: strategies that read costs are refused.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class NetworkSource(Source):
         collate: Collate | None = None,
         caller: str = "this strategy",
         names: Sequence[Any] | None = None,
+        costs: Tensor | None = None,
     ) -> None:
         self.ids = ids
         self.names = names
+        self._costs = costs
         self._network = network
         self._data = data
         self._labels = labels
@@ -71,6 +74,7 @@ class NetworkSource(Source):
             collate=self._collate,
             caller=self._caller,
             names=self.names,
+            costs=None if self._costs is None else self._costs[rows],
         )
 
     def can_score_in_bfloat16(self, signals: tuple[Signal[Any], ...]) -> bool:
@@ -85,6 +89,10 @@ class NetworkSource(Source):
                 raise MissingSignal(
                     f"{self._caller} reads the {signal.noun}, which no model measures; pass them as arrays to distil.select_from"
                 )
+        if Costs() in signals and self._costs is None:
+            raise MissingSignal(
+                f"{self._caller} needs what a label of each example costs; pass costs=..., one number each"
+            )
         return signals
 
     def chunks(self, signals: tuple[Signal[Any], ...], runtime: Runtime, rng: Rng) -> Iterator[Signals]:
@@ -133,9 +141,12 @@ class NetworkSource(Source):
             for ids, batch in runtime.bar(batches, "measuring", len(parts)):
                 check_minibatch(batch, called(ids, self.names))
                 own = _copied(batch) if written_to else batch
-                labels = None if self._labels is None else self._labels[start : start + len(ids)]
+                labels, costs = (
+                    None if column is None else column[start : start + len(ids)]
+                    for column in (self._labels, self._costs)
+                )
                 start += len(ids)
-                forward = _Pass(self._network, outputs, own, ids, labels, rng, self._caller, self.names)
+                forward = _Pass(self._network, outputs, own, ids, labels, costs, rng, self._caller, self.names)
                 columns = measurements.columns(signals, forward, ids)
                 if own is batch:  # a model may return its inputs, and strategies may write to columns
                     columns = {signal: _apart(column, batch) for signal, column in columns.items()}
@@ -168,6 +179,7 @@ class _Pass(Forward):
         batch: Any,  # noqa: ANN401
         ids: Tensor,
         labels: Tensor | None,
+        costs: Tensor | None,
         rng: Rng,
         caller: str,
         names: Sequence[Any] | None,
@@ -178,6 +190,7 @@ class _Pass(Forward):
         self._batch = batch
         self._ids = ids
         self._labels = labels
+        self._costs = costs
         self._rng = rng
         self._caller = caller
         self._outputs: Outputs | None = None
@@ -259,6 +272,10 @@ class _Pass(Forward):
             f"{self._caller} needs labels, and the examples passed have none; pass {{id: label}} or (ids, labels), or data with "
             "labels: (inputs, labels) or a Dataset of (x, y)"
         )
+
+    def costs(self) -> Tensor:
+        assert self._costs is not None  # refused by ``measured``
+        return self._costs
 
     def samples(self, n_samples: int, shared: bool) -> Tensor:
         if not isinstance(self._network, Samples):

@@ -220,6 +220,25 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a
     return count
 
 
+def as_costs(costs: Any, name: str = "costs") -> Tensor:  # noqa: ANN401 - any argument of a caller
+    """The costs of labels as numbers above 0, (N,) float32.
+
+    Args:
+        costs: A list, array, tensor or Series, or a table of one column.
+        name: What messages call it.
+    """
+    values = one_axis(costs[:, 0] if np.ndim(costs) == 2 and np.shape(costs)[1] == 1 else costs, name)
+    if values.dtype.kind not in "iuf":
+        raise InvalidInput(f"{name} must be numbers, one for each example, got {values.dtype}")
+    found = torch.from_numpy(values.astype(np.float32))
+    wrong = torch.nonzero(~((found > 0) & found.isfinite()))[:, 0]
+    if len(wrong):
+        raise InvalidInput(
+            f"{name} must be finite numbers above 0, got {values[int(wrong[0])]!s} in row {int(wrong[0])}"
+        )
+    return found
+
+
 def as_elapsed(elapsed: Any) -> float | None:  # noqa: ANN401 - any argument of a caller
     """``elapsed`` as a number from 0 to 1, or None; InvalidInput for anything else."""
     if elapsed is None:

@@ -37,7 +37,7 @@ def checked_scores(scores: object, by: ScoreStrategy, ids: Tensor, names: Sequen
 
 
 def checked_selection(returned: object, strategy: Strategy, pool: Tensor, n: int) -> Selection:
-    """The value that ``strategy.select`` returned, as a selection of ``n`` distinct ids of ``pool``.
+    """The value that ``strategy.select`` returned, as a selection of ``n`` distinct ids of ``pool``, or of fewer if it may.
 
     Args:
         returned: A Selection, or its ids in a list, array or tensor.
@@ -52,21 +52,21 @@ def checked_selection(returned: object, strategy: Strategy, pool: Tensor, n: int
     selection = (
         returned if isinstance(returned, Selection) else Selection(_as_tensor(returned, what, "a Selection or ids"))
     )
-    ids = _checked_ids(selection.ids, what, pool, n)
+    ids = _checked_ids(selection.ids, what, pool, n, strategy.may_choose_fewer)
     return dataclasses.replace(
         selection,
         ids=ids,
         scores=_numbers(selection.scores, f"the scores of {what}", ids),
         weights=_finite(selection.weights, f"the weights of {what}", ids),
         names=None,  # select and select_from add them
-        reasons=None if selection.reasons is None else _reasons(selection.reasons, f"the reasons of {what}", n),
+        reasons=None if selection.reasons is None else _reasons(selection.reasons, f"the reasons of {what}", len(ids)),
         notes=_texts(selection.notes, f"the notes of {what} must be texts in a tuple"),
     )
 
 
-def _checked_ids(returned: object, what: str, pool: Tensor, n: int) -> Tensor:
+def _checked_ids(returned: object, what: str, pool: Tensor, n: int, fewer: bool) -> Tensor:
     ids = _as_tensor(returned, what, "ids")
-    if ids.dim() == 1 and ids.dtype != torch.bool and len(ids) != n:
+    if ids.dim() == 1 and ids.dtype != torch.bool and len(ids) != n and not (fewer and 0 < len(ids) < n):
         raise InvalidInput(f"{what} must return exactly the {n:,} ids that it was asked for, got {len(ids):,}")
     if ids.dim() != 1 or ids.dtype == torch.bool or ids.is_floating_point():
         mask = ids.dtype == torch.bool
@@ -85,7 +85,7 @@ def _checked_ids(returned: object, what: str, pool: Tensor, n: int) -> Tensor:
             "sets.pool.ids[rows]"
         )
     values, counts = ids.unique(return_counts=True)
-    if len(values) < n:
+    if len(values) < len(ids):
         raise InvalidInput(
             f"{what} returned the id {int(values[counts > 1][0])} more than once, and ids must be distinct; this happens when its "
             "arithmetic overflows or underflows: check the scale of the data and of its parameters"

@@ -28,6 +28,7 @@ from distil.measuring.source import ArraySource
 from distil.rng import Rng
 from distil.selection.arguments import (
     as_array,
+    as_costs,
     as_count,
     check_arrays_serve,
     classes_in,
@@ -60,7 +61,7 @@ def read_arrays(
     """Open the arrays of a pool; their values are not read yet.
 
     Args:
-        files: Name of an array (``embeddings``, ``probs``, ``mc_probs``) -> its file or column, or None. With a file of
+        files: Name of an array (``embeddings``, ``probs``, ``mc_probs``, ``costs``) -> its file or column, or None. With a file of
             ``offsets``, ``probs`` has a row for each token; see :func:`distil.select_from`.
         ids: A column of ids in every file, or a file of ids; see :func:`distil.data.array_files.read_column`.
         runtime: The memory for decoded values.
@@ -77,7 +78,10 @@ def read_arrays(
             if not isinstance(column, Column):
                 own_ids = None if tokens and what == "probs" else ids  # its rows are tokens
                 column = read_column(column, ids=own_ids, quoting=quoting, runtime=runtime)
-            values: Any = as_array(column.values, what, f"{column.origin}: {what}")
+            called = f"{column.origin}: {what}"
+            values: Any = (
+                as_costs(column.values, called).numpy() if what == "costs" else as_array(column.values, what, called)
+            )
             columns[what] = replace(column, values=values)
     if tokens:
         columns = _with_tokens(columns, files["offsets"], ids, quoting, runtime)

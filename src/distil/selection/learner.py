@@ -151,6 +151,7 @@ class Learner:
         augment: A function that changes a training minibatch at random, before ``transform``; not used in scoring.
         validation: Inputs in an array, and labels as ``label`` takes them, for early stopping with ``FitConfig.patience``.
         candidates: The examples that may be queried, in any form that ``select`` takes; default: all. The others are held out.
+        costs: What a label of each example of ``data`` costs, in any unit, numbers above 0, for strategies such as ``Knapsack``.
         names: A distinct name for every example of ``data``: selections then have ``names``, and all methods take names as ids.
             Default: ``data.names`` if it has one name for each example, as pools of ``distil.open_pool`` may.
         collate: A function from a list of examples, without labels, to their minibatch, in scoring and in training; default:
@@ -186,6 +187,7 @@ class Learner:
         augment: Augment | None = None,
         validation: tuple[Array, Any] | None = None,
         candidates: Ids | None = None,
+        costs: Array | Sequence[float] | None = None,
         names: Sequence[Any] | None = None,
         collate: Collate | None = None,
         runtime: Runtime | None = None,
@@ -210,6 +212,7 @@ class Learner:
         self._retrain = retrain
         self._runtime = as_runtime(runtime)
         self._collate = as_collate(collate)
+        self._costs = costs
         self.module = self._built(self._build) if self._build else model
         num_classes, self._classes, columns_too = known_classes(self.module, num_classes, classes)
         self.strategy = for_classes(strategy, num_classes)
@@ -339,6 +342,7 @@ class Learner:
             candidates=Selection(self.pool.unlabeled),
             exclude=exclude,
             labeled=self._labeled_for(network),
+            costs=self._costs,
             names=self.names,
             collate=self._collate,
             elapsed=elapsed,

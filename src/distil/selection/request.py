@@ -31,7 +31,7 @@ class Arrays:
     """The arrays of one pool, which have the same rows in the same order.
 
     Attributes:
-        columns: Argument of :func:`distil.select_from` (``embeddings``, ``probs``, ``mc_probs``) -> its array.
+        columns: Argument of :func:`distil.select_from` (``embeddings``, ``probs``, ``mc_probs``, ``costs``) -> its array.
         names: The user's ids, one per row; None: positions are the ids.
     """
 

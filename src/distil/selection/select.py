@@ -26,6 +26,7 @@ from distil.selection.arguments import (
     as_array,
     as_candidates,
     as_collate,
+    as_costs,
     as_count,
     as_elapsed,
     as_examples,
@@ -60,6 +61,7 @@ def select(
     validation: RoleData | None = None,
     query: RoleData | None = None,
     private: RoleData | None = None,
+    costs: Array | Sequence[float] | None = None,
     names: Sequence[Any] | None = None,
     collate: Collate | None = None,
     elapsed: float | None = None,
@@ -92,6 +94,7 @@ def select(
         validation: Examples held out from training, in a form that ``labeled`` takes.
         query: Examples similar to those that you look for, in a form that ``labeled`` takes.
         private: Examples similar to those that you want to avoid, in a form that ``labeled`` takes.
+        costs: What a label of each example of ``data`` costs, in any unit, numbers above 0, for strategies such as ``Knapsack``.
         names: A name for every example of ``data``; the selection then has ``names`` as well as ``ids``. Default: ``data.names``
             if it has one name for each example, as pools of ``distil.open_pool`` may.
         collate: A function from a list of examples to their minibatch, as a DataLoader's ``collate_fn``; default: PyTorch's.
@@ -123,6 +126,9 @@ def select(
     own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
     pool = as_candidates(candidates, exclude, own_labeled, reader)
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
+    if costs is not None:
+        costs = as_costs(costs)
+        common_size({"data": reader.size, "costs": len(costs)})
     if strategy.needs == Needs():
         unmeasured = {"pool": ArraySource(pool, {}, names=names)}
         return with_names(choose(strategy, unmeasured, n, runtime, rng, elapsed), names)
@@ -145,7 +151,8 @@ def select(
             )
         check_array_data(examples.data, examples.ids, "data" if examples.of_pool else role, own_names)
         if len(examples.ids):
-            sources[role] = source(examples.data, examples.ids, labels, names=own_names)
+            own_costs = costs[examples.ids] if role == "pool" and costs is not None else None
+            sources[role] = source(examples.data, examples.ids, labels, names=own_names, costs=own_costs)
     return with_names(choose(strategy, sources, n, runtime, rng, elapsed), names)
 
 
@@ -161,6 +168,7 @@ def select_from(
     offsets: Array | Sequence[int] | None = None,
     rewards: Array | None = None,
     deviations: Array | None = None,
+    costs: Array | Sequence[float] | None = None,
     candidates: Ids | None = None,
     exclude: Ids | None = None,
     labeled: Ids | Mapping[Any, Any] | tuple[Ids, Any] | None = None,
@@ -198,6 +206,7 @@ def select_from(
             begin, then the number of rows, (N + 1,). ``probs`` then has a row for each token, (R, C).
         rewards: For strategies that pair responses: the mean reward of each response to a prompt, (N, R).
         deviations: Standard deviations of these rewards, (N, R).
+        costs: What a label of each row costs, in any unit, numbers above 0, (N,), for strategies such as ``Knapsack``.
         candidates: Rows that may be chosen, or their names, in a form that ``select`` takes; default: all except ``labeled``.
         exclude: Rows that may not be chosen, such as those being labeled now; they need not be candidates.
         labeled: Rows that are labeled, a dict {id: label}, a Series of labels whose index holds the ids, or a pair (ids, labels).
@@ -239,6 +248,8 @@ def select_from(
     passed |= {"predictions": predictions, "mc_predictions": mc_predictions}
     passed |= {"rewards": rewards, "deviations": deviations}
     arrays = {name: as_array(value, name, name, task) for name, value in passed.items() if value is not None}
+    if costs is not None:
+        arrays["costs"] = as_costs(costs)
     if not arrays:
         usual = (
             "predictions=, embeddings= or mc_predictions="

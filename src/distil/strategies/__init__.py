@@ -25,6 +25,7 @@ from distil.strategies.gradient_matching import CRAIG, GLISTER, GradMatch
 from distil.strategies.herding import MaxHerding, UHerding
 from distil.strategies.information import EPIG, ExpectedGradientLength, QueryByCommittee
 from distil.strategies.kernel import LCMD, MaxDet
+from distil.strategies.knapsack import Knapsack
 from distil.strategies.mix import Mix
 from distil.strategies.multilabel import MultilabelUncertainty
 from distil.strategies.predictive import Predictive
@@ -88,6 +89,7 @@ __all__ = [
     "GreedySampling",
     "KMeansSampling",
     "KMediansSampling",
+    "Knapsack",
     "LastLayerVariance",
     "LeastConfidence",
     "LeastConfidenceDropout",

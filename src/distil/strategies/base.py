@@ -165,8 +165,8 @@ class Strategy(ABC):
     """Base of all strategies. Subclasses are frozen dataclasses whose fields are the hyper-parameters.
 
     The caller checks the results: ``select`` must return n distinct ids of the pool (a Selection, or the ids alone in a list,
-    array or tensor) and finite weights, ``score`` a number other than NaN for each row. The columns of ``sets`` may be the user's
-    own arrays, so never write to them.
+    array or tensor), or fewer if ``may_choose_fewer``, and finite weights; ``score`` a number other than NaN for each row. The
+    columns of ``sets`` may be the user's own arrays, so never write to them.
 
     The caller shuffles the rows of the pool by a seeded order of the ids (``tie_keys``). A strategy that breaks ties by the smaller
     row therefore breaks them at random, whatever the order of the user's data, and reproducibly.
@@ -191,6 +191,11 @@ class Strategy(ABC):
 
     def check(self) -> None:  # noqa: B027 - most strategies have no such rule
         """Raise InvalidInput where hyper-parameters do not fit together; by default any combination is valid."""
+
+    @property
+    def may_choose_fewer(self) -> bool:
+        """Whether ``select`` may return fewer than n ids, as within a budget of cost; by default it returns exactly n."""
+        return False
 
     @property
     @abstractmethod

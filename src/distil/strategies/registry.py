@@ -147,6 +147,8 @@ def _read(value: object, kind: type[Any]) -> Strategy:
     is_kind = isinstance(found, kind)  # apart, or the type of what is returned would be that of kind
     if not is_kind:
         raise Refused
+    if found.may_choose_fewer:
+        raise Refused("; it may choose fewer examples than it is asked for, so it cannot be part of another strategy")
     return found
 
 

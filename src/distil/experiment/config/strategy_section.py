@@ -12,7 +12,7 @@ from distil.errors import ConfigError, nearest
 from distil.experiment.config.faults import Faults
 from distil.experiment.config.sections import ActiveLearning, InitialStrategy, StrategyEntry
 from distil.selection.learner import Retrain
-from distil.signals import Embedding
+from distil.signals import Costs, Embedding
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.strategies.auto import settled
 from distil.system.imports import named_object
@@ -183,9 +183,15 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec, args: str = A
     known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
     unknown = [key for key in spec.args if key not in known_args]
     check.faults += [f"unknown key {args}.{key}{nearest(key, known_args)}" for key in unknown]
-    check.attempt(args, spec.build)
+    check.attempt(args, lambda: _check_reads(spec.build()))
     if spec.args.get("valid"):
         check.faults.append(f"{args}.valid: an experiment gives its strategies no validation set; use distil.select")
+
+
+def _check_reads(strategy: Strategy) -> None:
+    """Refuse a strategy that reads what no experiment has."""
+    if Costs() in strategy.needs.signals:
+        raise ConfigError("an experiment does not know what labels cost; use distil.select or a Learner with costs=")
 
 
 def _switched(key: str, value: object) -> str:
