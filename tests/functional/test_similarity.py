@@ -153,6 +153,30 @@ def test_gamma_that_cannot_be(subtests):
             rbf(Dense(normal(3, 2)), gamma)
 
 
+def test_the_latest_rows_of_a_matrix_that_does_not_fit_are_kept(monkeypatch):
+    x, _ = features("dense", n=30)
+    kernel = rbf(x)
+    similarity, whole = Similarity(x, kernel, memory=4 * 30 * 5), Similarity(x, kernel).exact(slice(None)).float()
+    similarity.store()
+    computed, exact = [], similarity.exact
+    monkeypatch.setattr(similarity, "exact", lambda rows: computed.append(rows.tolist()) or exact(rows))
+    for rows, fresh in (
+        ([3, 8, 1], [3, 8, 1]),
+        ([8, 3], []),
+        ([1, 20, 3, 21], [20, 21]),
+        ([22], [22]),  # in the place of 3, the oldest
+        ([3, 8, 1], [3]),
+        ([9, 8], [9, 8]),  # 3 had replaced 8
+        ([*range(10, 19)], [*range(10, 19)]),
+        ([18, 14, 13], [13]),
+    ):
+        found = similarity.rows(torch.tensor(rows))
+        np.testing.assert_allclose(found, whole[rows], rtol=2e-7)
+        found.zero_()  # what is kept does not change
+        assert (computed.pop() if computed else []) == fresh, rows
+    np.testing.assert_allclose(similarity.rows(slice(4, 6)), whole[4:6], rtol=2e-7)
+
+
 def test_stored_equals_computed(monkeypatch):
     for kind, with_classes in itertools.product(KINDS, [False, True]):
         with monkeypatch.context() as patch:

