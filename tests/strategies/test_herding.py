@@ -65,11 +65,10 @@ def test_big_pools_are_picked_among_random_candidates(monkeypatch):
     monkeypatch.setattr(module, "_PAIRS", 120 * 40)
     monkeypatch.setattr(module, "_FEWEST", 20)
     found = select_from("maxherding", 3, embeddings=X)
-    assert found.notes == ("picked among 40 random candidates of the 120 examples",)
+    kept = " random candidates of the 120 examples; in our measurements, as many kept 95 to 98 % of the coverage"
+    assert found.notes == (f"picked among 40{kept}",)
     assert len(set(found)) == 3
-    assert select_from("maxherding", 5, embeddings=X).notes == (
-        "picked among 50 random candidates of the 120 examples",
-    )
+    assert select_from("maxherding", 5, embeddings=X).notes == (f"picked among 50{kept}",)
     assert select_from("maxherding", 12, embeddings=X).notes == ()
     found = select_from(UHerding(candidates=9), 9, embeddings=X, probs=PROBS)
     assert found.notes == ("picked among 9 random candidates of the 120 examples",)
