@@ -70,4 +70,5 @@ def around_anchors(x: Tensor, anchors: Tensor, k: int, least: int, most: int) ->
     n_near = torch.bincount(places.flatten())
     total = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
     total.index_add_(0, places.flatten(), found.sq_dists.flatten())
-    return rows[(total / n_near).argsort(stable=True)[:most]].sort().values
+    best: Tensor = rows[(total / n_near).argsort(stable=True)[:most]]
+    return best.sort().values

@@ -39,7 +39,8 @@ def knapsack(gains: Tensor, costs: Tensor, n: int, budget: float | None = None) 
     cheapest = float(costs.min())
     if cheapest > budget:
         raise InvalidInput(f"the budget of {budget:g} is below the smallest cost, {cheapest:g}; raise it")
-    picks, left = [], budget
+    picks: list[int] = []
+    left = budget
     for row, cost in zip(order.tolist(), costs[order].tolist(), strict=True):
         if len(picks) == n or left < cheapest:
             break

@@ -110,7 +110,8 @@ class Predictive(Strategy):
             temperature, note = self._fitted(sets)
             return replace(self, temperature=temperature).select(sets, n, rng).with_notes((note,))
         predict = self._laplace(sets, rng.child("laplace")) if self.probs == "laplace" else self._predict
-        return self.of.select(replace(sets, **{role: self._table(role, sets, predict) for role in ROLES}), n, rng)
+        tables: dict[str, Any] = {role: self._table(role, sets, predict) for role in ROLES}
+        return self.of.select(replace(sets, **tables), n, rng)
 
     @property
     def _source(self) -> Signal[Tensor]:

@@ -84,7 +84,7 @@ class StochasticAcquisition(Strategy):
                 "StochasticAcquisition: last_beta asks for a schedule, so the share of the run that has passed must be known; pass "
                 "elapsed=, from 0 (the first selection) to 1 (the last), or leave last_beta out"
             )
-        return self.beta * (self.last_beta / self.beta) ** elapsed
+        return float(self.beta * (self.last_beta / self.beta) ** elapsed)
 
 
 @register("skip_top")
