@@ -60,6 +60,7 @@ coverage: $(VENV)/.dev
 bench: $(VENV)/.demo
 	$(BIN)/python -m benchmarks.speed.environment $(PEERS)
 	$(BIN)/python -m benchmarks speed --peers $(PEERS)
+	$(BIN)/python -m benchmarks strategies_speed
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
