@@ -13,6 +13,7 @@ from torch import Tensor
 from distil import HeadConfig, LinearHead, select_from
 from distil.signals import measured_by
 from distil.strategies import STRATEGIES, strategy_named
+from distil.strategies.registry import tasks_of
 from distil.training.linear_head import fit_head
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -38,17 +39,22 @@ def pool() -> tuple[Tensor, dict[str, dict[int, int]]]:
 
 
 def arrays(x: Tensor, labeled: dict[int, int]) -> dict[str, Tensor]:
-    """The arrays of ``select_from``: probabilities are those of a linear head, and of ten heads with noise in their weights."""
+    """The arrays of ``select_from``: probabilities are those of a linear head, and of ten heads with noise in their weights.
+
+    Costs rise from left to right.
+    """
     head = LinearHead.over(x, 3)
     fit_head(head, x[list(labeled)], torch.tensor(list(labeled.values())), HeadConfig())
     noise = torch.randn(10, *head.linear.weight.shape, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         sampled = head.features(x) @ (head.linear.weight + noise).transpose(1, 2) + head.linear.bias
-        return {"embeddings": x, "probs": head(x).softmax(1), "mc_probs": sampled.transpose(0, 1).softmax(2)}
+        costs = 1 + x[:, 0] - x[:, 0].min()
+        probs = {"probs": head(x).softmax(1), "mc_probs": sampled.transpose(0, 1).softmax(2)}
+        return {"embeddings": x, **probs, "costs": costs}
 
 
 def drawn_names() -> list[str]:
-    """The strategies that can run on arrays, in the order of docs/strategies.md."""
+    """The strategies that can run on arrays of a classification, in the order of docs/strategies.md."""
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", (DOCS / "strategies.md").read_text(encoding="utf-8"), re.MULTILINE)
     listed = dict.fromkeys(name for row in rows for name in re.findall(r"`(\w+)`", row))
     return [name for name in (*listed, *(n for n in STRATEGIES if n not in listed)) if _takes_arrays(name)]
@@ -57,7 +63,9 @@ def drawn_names() -> list[str]:
 def _takes_arrays(name: str) -> bool:
     if name not in STRATEGIES or not STRATEGIES[name].__module__.startswith("distil."):
         return False
-    return all(signal.argument for signal in measured_by(strategy_named(name).needs.pool))
+    strategy = strategy_named(name)
+    read = {signal.argument for signal in measured_by(strategy.needs.pool)}
+    return "classification" in tasks_of(strategy) and read <= {"embeddings", "probs", "mc_probs", "costs"}
 
 
 def picture(name: str) -> str:
@@ -116,8 +124,9 @@ def page(names: list[str]) -> str:
             f"What each strategy selects from the same pool in the plane: {PICKS} picks, with their ranks. Dots are the",
             "pool, in the colors of the predicted classes; black squares are labeled. Strategies that read a query set show it as",
             "diamonds, those that read a private set as crosses. Probabilities are those of a linear head on the six labels;",
-            "sampled probabilities are those of ten heads with random changes. Parameters are the defaults. Distances mean more in",
-            "the plane than in most embeddings: [strategies.md](strategies.md) says when to use which strategy.",
+            "sampled probabilities are those of ten heads with random changes. Labels cost more from left to right, which only",
+            "`knapsack` reads. Parameters are the defaults. Distances mean more in the plane than in most embeddings:",
+            "[strategies.md](strategies.md) says when to use which strategy.",
             "`python scripts/gallery.py` makes this page.",
             "",
             "<table>",
