@@ -164,7 +164,7 @@ def test_the_latest_rows_of_a_matrix_that_does_not_fit_are_kept(monkeypatch):
         ([3, 8, 1], [3, 8, 1]),
         ([8, 3], []),
         ([1, 20, 3, 21], [20, 21]),
-        ([22], [22]),  # in the place of 3, the oldest
+        ([22], [22]),  # replaces 3, the oldest
         ([3, 8, 1], [3]),
         ([9, 8], [9, 8]),  # 3 had replaced 8
         ([*range(10, 19)], [*range(10, 19)]),

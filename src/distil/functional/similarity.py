@@ -380,7 +380,7 @@ class _Kept:
         return found
 
     def _keep(self, rows: Tensor, values: Tensor) -> None:
-        """Keep these rows in the place of those that were kept first."""
+        """Keep these rows, which replace those that were kept first."""
         at = (torch.arange(len(rows), device=rows.device) + self._next) % len(self._values)
         old = self._owners[at]
         self._places[old[old >= 0]] = -1
