@@ -81,6 +81,8 @@ def test_wrong_costs_are_refused_by_name():
             select_from("knapsack", 9, probs=PROBS, costs=costs)
     with pytest.raises(InvalidInput, match="data has 60, costs has 50"):
         select("knapsack", torch.nn.Identity(), torch.from_numpy(PROBS), 9, costs=COSTS[:50])
+    with pytest.raises(InvalidInput, match="data has 60, costs has 50"):
+        Learner(torch.from_numpy(PROBS), torch.nn.Identity(), "knapsack", num_classes=3, costs=COSTS[:50])
     with pytest.raises(MissingSignal, match=r"Knapsack needs `costs` \(N,\), got only `probs`; pass costs=..."):
         select_from("knapsack", 9, probs=PROBS)
     with pytest.raises(MissingSignal, match="Knapsack needs what a label of each example costs; pass costs="):

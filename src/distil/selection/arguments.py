@@ -220,14 +220,16 @@ def as_count(n: Any, available: int) -> int:  # noqa: ANN401 - any argument of a
     return count
 
 
-def as_costs(costs: Any, name: str = "costs") -> Tensor:  # noqa: ANN401 - any argument of a caller
+def as_costs(costs: Any, name: str = "costs", *, size: int | None = None) -> Tensor:  # noqa: ANN401 - any argument of a caller
     """The costs of labels as numbers above 0, (N,) float32.
 
     Args:
         costs: A list, array, tensor or Series, or a table of one column.
         name: What messages call it.
+        size: The number of examples, which must be as many; None: any.
     """
-    values = one_axis(costs[:, 0] if np.ndim(costs) == 2 and np.shape(costs)[1] == 1 else costs, name)
+    column = np.ndim(costs) == 2 and np.shape(costs)[1] == 1
+    values = one_axis(np.asarray(costs)[:, 0] if column else costs, name)
     if values.dtype.kind not in "iuf":
         raise InvalidInput(f"{name} must be numbers, one for each example, got {values.dtype}")
     found = torch.from_numpy(values.astype(np.float32))
@@ -236,6 +238,8 @@ def as_costs(costs: Any, name: str = "costs") -> Tensor:  # noqa: ANN401 - any a
         raise InvalidInput(
             f"{name} must be finite numbers above 0, got {values[int(wrong[0])]!s} in row {int(wrong[0])}"
         )
+    if size is not None:
+        common_size({"data": size, name: len(found)})
     return found
 
 

@@ -25,7 +25,7 @@ from distil.networks.module_state import check_initialized
 from distil.networks.torch_network import TorchNetwork
 from distil.networks.wrap import is_skorch, wrap
 from distil.rng import Rng, as_rng
-from distil.selection.arguments import as_collate, as_pool, with_class_names
+from distil.selection.arguments import as_collate, as_costs, as_pool, with_class_names
 from distil.selection.ids import Ids, split_pair
 from distil.selection.known_classes import known_classes
 from distil.selection.pool import Pool
@@ -212,7 +212,7 @@ class Learner:
         self._retrain = retrain
         self._runtime = as_runtime(runtime)
         self._collate = as_collate(collate)
-        self._costs = costs
+        self._costs = None if costs is None else as_costs(costs, size=reader.size)
         self.module = self._built(self._build) if self._build else model
         num_classes, self._classes, columns_too = known_classes(self.module, num_classes, classes)
         self.strategy = for_classes(strategy, num_classes)

@@ -126,9 +126,7 @@ def select(
     own_labeled = sets["labeled"].ids if "labeled" in sets and sets["labeled"].of_pool else None
     pool = as_candidates(candidates, exclude, own_labeled, reader)
     n, rng, elapsed = as_count(n, len(pool)), as_rng(rng, seed), as_elapsed(elapsed)
-    if costs is not None:
-        costs = as_costs(costs)
-        common_size({"data": reader.size, "costs": len(costs)})
+    costs = None if costs is None else as_costs(costs, size=reader.size)
     if strategy.needs == Needs():
         unmeasured = {"pool": ArraySource(pool, {}, names=names)}
         return with_names(choose(strategy, unmeasured, n, runtime, rng, elapsed), names)
