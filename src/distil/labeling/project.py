@@ -19,7 +19,6 @@ from distil.labeling.events import Ack, Event, check_name
 from distil.labeling.fold import Answer, State
 from distil.labeling.items import Item
 from distil.labeling.leasing import Leases
-from distil.labeling.model import unreadable_items
 from distil.labeling.past import PAST, Recorded
 from distil.labeling.recording import end_of, record_event
 from distil.labeling.sources import read_source
@@ -356,7 +355,7 @@ class Project(Leases):
 
     def status(self) -> Status:
         """How far the project is."""
-        from distil.labeling.model import CACHE
+        from distil.labeling.model import CACHE, unreadable_items
 
         found = self.truths()
         labeled = [truth.label for truth in found.values() if truth.label is not None]
