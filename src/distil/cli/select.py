@@ -20,6 +20,7 @@ from distil.cli.options import (
 )
 from distil.cli.pools import OnError, Quoting, embedded
 from distil.errors import InvalidInput, MissingSignal, counted
+from distil.tasks import Task, as_task
 
 if TYPE_CHECKING:
     from distil.data.ids import ListedIds
@@ -44,6 +45,9 @@ def pick(
     rewards: PathLike | None = None,
     deviations: PathLike | None = None,
     costs: PathLike | None = None,
+    predictions: PathLike | None = None,
+    mc_predictions: PathLike | None = None,
+    task: Task = "classification",
     ids: PathLike | None = None,
     pool: PathLike | None = None,
     model: PathLike | None = None,
@@ -106,6 +110,10 @@ def pick(
         rewards: A file of the mean rewards of each prompt's responses, (N, R), for strategies such as delta_ucb.
         deviations: A file of the standard deviations of these rewards, (N, R).
         costs: A file of what a label of each row costs, in any unit, numbers above 0, (N,), for strategies such as knapsack.
+        predictions: A file of the predictions of a regression model, (N,) or (N, T).
+        mc_predictions: A file of sampled predictions of a regression model, (N, K) or (N, K, T).
+        task: What the arrays and the labels are: classification, one class an example; multilabel, where probs has a probability
+            for each label; or regression, where labels are numbers.
         ids: The ids of the rows: a file, or a column; default: the ids in the files, else positions.
         pool: A folder of images or a table of texts, which the model embeds; in place of embeddings.
         model: The model of the embeddings: ``timm:NAME`` with weights; ``pixels``, which needs no weights; a folder or package of
@@ -170,7 +178,7 @@ def pick(
     from distil.system.files import publish
     from distil.system.runtime import Runtime
 
-    runtime = Runtime(memory=size_of(memory), progress=progress, device=device)
+    task, runtime = as_task(task), Runtime(memory=size_of(memory), progress=progress, device=device)
     inputs: dict[str, object] = {
         "embeddings": embeddings,
         "probs": probs,
@@ -179,6 +187,8 @@ def pick(
         "rewards": rewards,
         "deviations": deviations,
         "costs": costs,
+        "predictions": predictions,
+        "mc_predictions": mc_predictions,
         "ids": ids,
         "pool": pool,
         "weights": weights,
@@ -209,8 +219,11 @@ def pick(
         "rewards": optional_path("rewards", rewards, _ARRAYS),
         "deviations": optional_path("deviations", deviations, _ARRAYS),
         "costs": optional_path("costs", costs, _ARRAYS),
+        "predictions": optional_path("predictions", predictions, _ARRAYS),
+        "mc_predictions": optional_path("mc_predictions", mc_predictions, _ARRAYS),
     }
-    arrays = read_arrays(given, optional_path("ids", ids) if pool is None else None, runtime, quoting=quoting)
+    columns_of = optional_path("ids", ids) if pool is None else None
+    arrays = read_arrays(given, columns_of, runtime, quoting=quoting, task=task)
     lists = {name: [read_ids(path, quoting) for path in paths_of(name, given)] for name, given in paths.items()}
     lists["labeled"] = [each.answered() for each in lists["labeled"]]
     columns = _shown(show, items, pool or embeddings, ids, arrays, quoting)
@@ -232,6 +245,7 @@ def pick(
         seed=seed,
         near=(NEAR if near is None else near) if no_duplicates else None,
         runtime=runtime,
+        task=task,
     )
     if dry_run:
         return {**plan(asked), "read": [*read, *asked.notes]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -41,11 +42,12 @@ from distil.selection.ids import Ids, split_pair
 from distil.selection.near_duplicates import without_near_duplicates
 from distil.selection.request import Arrays, Picks, Request
 from distil.selection.trained_head import for_arrays, lacks_only_probs, trained_head
-from distil.signals import Embedding, Labels, measured_by
+from distil.signals import Embedding, Labels, Targets, measured_by
 from distil.strategies.base import Selection, Strategy
-from distil.strategies.registry import as_strategy
+from distil.strategies.registry import as_strategy, for_task
 from distil.system.files import kept, publish
 from distil.system.runtime import Runtime, as_runtime
+from distil.tasks import Task
 
 _COLUMNS: Final = ("rank", "id", "score", "why")
 _BEGIN: Final = {".csv": ",".join(_COLUMNS).encode(), ".jsonl": b'{"rank": 1, "id": '}
@@ -57,6 +59,7 @@ def read_arrays(
     runtime: Runtime | None = None,
     *,
     quoting: Quoting | None = None,
+    task: Task = "classification",
 ) -> Arrays:
     """Open the arrays of a pool; their values are not read yet.
 
@@ -66,6 +69,7 @@ def read_arrays(
         ids: A column of ids in every file, or a file of ids; see :func:`distil.data.array_files.read_column`.
         runtime: The memory for decoded values.
         quoting: Whether cells of csv and tsv may be quoted; see :func:`distil.data.table_files.open_table`.
+        task: What the arrays are.
 
     Raises:
         InvalidInput: There is no array, one has a wrong number of axes, or their numbers of rows or their ids differ.
@@ -79,15 +83,17 @@ def read_arrays(
                 own_ids = None if tokens and what == "probs" else ids  # its rows are tokens
                 column = read_column(column, ids=own_ids, quoting=quoting, runtime=runtime)
             called = f"{column.origin}: {what}"
-            values: Any = (
-                as_costs(column.values, called).numpy() if what == "costs" else as_array(column.values, what, called)
-            )
+            if what == "costs":
+                values: Any = as_costs(column.values, called).numpy()
+            else:
+                values = as_array(column.values, what, called, task)
             columns[what] = replace(column, values=values)
     if tokens:
         columns = _with_tokens(columns, files["offsets"], ids, quoting, runtime)
     if not columns:
         raise InvalidInput(
-            "there is nothing to choose from: pass embeddings, probs or mc_probs (--embeddings, --probs, --mc-probs)"
+            "there is nothing to choose from: pass embeddings, probs or mc_probs (--embeddings, --probs, --mc-probs), or in "
+            "regression predictions or mc_predictions (--predictions, --mc-predictions)"
         )
     of_examples = [column for what, column in columns.items() if what != "tokens"]
     common_size({column.origin: len(column) for column in of_examples})
@@ -129,6 +135,7 @@ def request(
     seed: int = 0,
     near: float | None = None,
     runtime: Runtime | None = None,
+    task: Task = "classification",
 ) -> Request:
     """Match the lists of ids with the pool; nothing is chosen yet.
 
@@ -147,13 +154,16 @@ def request(
         seed: Seed of the selection.
         near: Leave out near-duplicates, rows within this share of the typical distance; None: keep them.
         runtime: Memory, folder for further columns, progress bars.
+        task: What arrays and labels are.
 
     Raises:
         InvalidInput: Ids do not match the pool, or ``n`` or ``near`` is out of range.
         MissingSignal: The strategy reads an array that was not passed.
     """
-    strategy = as_strategy(strategy)
+    strategy = for_task(as_strategy(strategy), task)
     check_arrays_serve(strategy)
+    if classes is not None and task != "classification":
+        raise InvalidInput(f"classes are names of the columns of probs in classification, and the task is {task}")
     named, what = None, "labels"
     labels: Sequence[Any] | None = None
     if classes is not None:
@@ -166,8 +176,10 @@ def request(
         labels, what = labeled.labels, f"{labeled.origin}: labels"
     elif labeled is not None:
         labeled, labels = split_pair(labeled, arrays.reader, "labeled")
-    strategy, notes = for_arrays(strategy, arrays.columns, labels)
-    trains = lacks_only_probs(strategy, arrays.columns)
+    notes: tuple[str, ...] = ()
+    if task == "classification":
+        strategy, notes = for_arrays(strategy, arrays.columns, labels)
+    trains = task == "classification" and lacks_only_probs(strategy, arrays.columns)
     if isinstance(labeled, ListedIds) and not trains:
         labels = _labels(strategy, "labeled", labeled, named)
     lists = {"labeled": labeled, "candidates": candidates, "exclude": exclude}
@@ -189,6 +201,7 @@ def request(
         near=near,
         runtime=as_runtime(runtime),
         notes=notes,
+        task=task,
     )
     missing = [name for name in asked.reads if name not in arrays.columns]
     if missing and not (trains and labels is not None):
@@ -313,10 +326,13 @@ def _of_width(column: Column, arrays: Arrays, what: str) -> Array:
     return values
 
 
-def _labels(strategy: Strategy, role: str, labeled: ListedIds, classes: list[str] | None) -> list[int] | None:
-    """The labels as whole numbers; None if the strategy does not read labels of this role."""
-    if Labels() not in measured_by(getattr(strategy.needs, role)) or labeled.labels is None:
+def _labels(strategy: Strategy, role: str, labeled: ListedIds, classes: list[str] | None) -> Sequence[float] | None:
+    """The labels as whole numbers, in regression as numbers; None if the strategy does not read labels of this role."""
+    read = measured_by(getattr(strategy.needs, role))
+    if labeled.labels is None or not {Labels(), Targets()} & {*read}:
         return None
+    if Targets() in read:
+        return [_number(name, label, labeled.origin) for name, label in zip(labeled.names, labeled.labels, strict=True)]
     labels = [normal(label) for label in labeled.labels]
     if classes is not None:
         return [int(column) for column in as_labels(labels, f"{labeled.origin}: labels", classes=classes)]
@@ -344,6 +360,17 @@ def explained(asked: Request, selection: Selection, labels: Sequence[str] | None
     return explanation(
         selection, Explained(embeddings, asked.pool, labeled, labels, arrays.name, arrays.names), asked.runtime
     )
+
+
+def _number(name: str, label: str, origin: str) -> float:
+    """The label of an example in regression, from its text in a file."""
+    try:
+        number = float(label)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(f"{origin}: in regression a label is a number; the label of {name!r} is {label!r}")
+    return number
 
 
 # -------------------------------------------------------------------------------------------------------------- choosing

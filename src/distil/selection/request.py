@@ -24,6 +24,7 @@ from distil.selection.select import array_sources
 from distil.selection.trained_head import arrays_read
 from distil.strategies.base import Selection, Strategy
 from distil.system.runtime import Runtime
+from distil.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,7 @@ class Request:
         runtime: Memory, folder for further columns, progress bars.
         notes: Sentences on what was made for the selection.
         classes: The names of the classes, for the reasons; None: their columns are their names.
+        task: What arrays and labels are.
     """
 
     strategy: Strategy
@@ -101,6 +103,7 @@ class Request:
     runtime: Runtime = field(default_factory=Runtime)
     notes: tuple[str, ...] = ()
     classes: Sequence[Any] | None = None
+    task: Task = "classification"
 
     @cached_property
     def pool(self) -> Tensor:
@@ -120,7 +123,7 @@ class Request:
         given = {role: (torch.from_numpy(rows), labels) for role, (rows, labels) in self.given.items()}
         if self.labeled is not None:
             given["labeled"] = torch.from_numpy(self.labeled), self.labels
-        return array_sources(self.strategy, values, pool, given, self.apart, names=self.arrays.names)
+        return array_sources(self.strategy, values, pool, given, self.apart, names=self.arrays.names, task=self.task)
 
 
 def _rows(rows: NDArray[np.int64] | None) -> Selection | None:

@@ -68,6 +68,11 @@ def faults(**sections):
     return [line.removeprefix("  - ") for line in str(caught.value).splitlines()[1:]]
 
 
+def test_a_strategy_for_another_task_is_refused():
+    (fault,) = faults(active_learning=LOOP | {"strategy": "greedy_sampling"})
+    assert "GreedySampling does not know the task 'classification', only regression; strategies for" in fault
+
+
 def test_a_misspelt_name_is_answered_with_the_nearest(case):
     for expected, hint, sections in [
         ("active_learning.strategy: no strategy is called 'bagde'", "badge", {"active_learning": LOOP | {"strategy": "bagde"}}),

@@ -15,6 +15,7 @@ from distil.selection.learner import Retrain
 from distil.signals import Costs, Embedding
 from distil.strategies import STRATEGIES, Strategy, strategy_named
 from distil.strategies.auto import settled
+from distil.strategies.registry import for_task
 from distil.system.imports import named_object
 
 # Names of folders that an experiment has besides those of its strategies.
@@ -183,7 +184,7 @@ def _check_strategy(check: Faults, where: str, spec: StrategySpec, args: str = A
     known_args = (*_STRATEGY_KEYS, *_parameters(spec.name), *_DOCUMENTED.get(spec.name, {}))
     unknown = [key for key in spec.args if key not in known_args]
     check.faults += [f"unknown key {args}.{key}{nearest(key, known_args)}" for key in unknown]
-    check.attempt(args, lambda: _check_reads(spec.build()))
+    check.attempt(args, lambda: _check_reads(for_task(spec.build(), "classification")))
     if spec.args.get("valid"):
         check.faults.append(f"{args}.valid: an experiment gives its strategies no validation set; use distil.select")
 
